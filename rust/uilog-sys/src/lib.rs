@@ -1,0 +1,25 @@
+//! Operating-system layer of uilog: starting processes safely.
+//!
+//! This is the only crate of the workspace that may contain `unsafe`. It
+//! knows nothing of Mercurial, of events or of configuration.
+//!
+//! - [`spawn`] starts programs, detached or owned, without running anything
+//!   but listed system calls between `clone` and `execve`.
+//! - [`fork`] keeps the descriptors of a process out of its forked children.
+//! - [`environ`] reads the environment as the C library sees it.
+//! - [`passing`] hands a descriptor to another process.
+//!
+//! # Known differences
+//!
+//! From `std::process::Command`: the started program gets no descriptor but
+//! its standard three (std passes on whatever is not close-on-exec), default
+//! signal dispositions (std keeps ignored signals ignored), and an environment
+//! and argument list of bytes. From `posix_spawn`: the caller need not wait
+//! for the exec, and the program need not be the caller's child.
+
+#![deny(missing_docs)]
+
+pub mod environ;
+pub mod fork;
+pub mod passing;
+pub mod spawn;

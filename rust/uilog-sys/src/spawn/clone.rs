@@ -1,0 +1,498 @@
+//! The caller's side of the clone scheme: prepares a [`Plan`], clones, and
+//! keeps the shared memory until the child has left it.
+
+use std::ffi::CString;
+use std::ffi::c_char;
+use std::ffi::c_void;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::Command;
+use super::Error;
+use super::Process;
+use super::Stage;
+use super::Start;
+use super::Started;
+use super::Stdio;
+use super::child;
+use super::child::Plan;
+
+/// Bytes of one child's stack. The deepest use seen is under 1 KiB; a debug
+/// build needs a few times that.
+const STACK_BYTES: usize = 32 * 1024;
+/// Bytes of the inaccessible area below each stack.
+const GUARD_BYTES: usize = 4096;
+const REGION_BYTES: usize = 2 * (GUARD_BYTES + STACK_BYTES);
+
+/// Without `close_range`, descriptors up to this number are closed at most.
+const MAX_CLOSED_BY_HAND: u64 = 1 << 20;
+
+/// Set once the system has refused the scheme.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the scheme is worth trying.
+pub(super) fn is_available() -> bool {
+    !REFUSED.load(Ordering::Relaxed)
+}
+
+/// Why nothing was started.
+pub(super) enum Failure<'fd> {
+    /// A real error.
+    Error(Error),
+    /// The system does not allow the scheme; the command is unharmed.
+    Refused(Box<Command<'fd>>),
+}
+
+pub(super) fn spawn<'fd>(
+    command: Command<'fd>,
+    start: Start,
+    detached: bool,
+) -> Result<Process, Failure<'fd>> {
+    sweep();
+    let region = match Region::new() {
+        Ok(region) => region,
+        Err(error) => {
+            let errno = error.raw_os_error().unwrap_or(libc::ENOMEM);
+            let error = command.error(Stage::Prepare, errno);
+            return Err(Failure::Error(error));
+        }
+    };
+    let launch = Launch::new(&command, region);
+    let made = if detached {
+        launch.clone_through_middle()
+    } else {
+        launch.clone_directly()
+    };
+    match made {
+        Ok(()) => {}
+        // Refused: by a seccomp filter (EPERM, ENOSYS), by valgrind or by
+        // qemu's user mode (EINVAL).
+        Err(libc::EPERM | libc::ENOSYS | libc::EINVAL) => {
+            REFUSED.store(true, Ordering::Relaxed);
+            return Err(Failure::Refused(Box::new(command)));
+        }
+        Err(errno) => {
+            return Err(Failure::Error(command.error(Stage::Clone, errno)));
+        }
+    }
+    let plan = &launch.plan;
+    let pid = plan.pid.load(Ordering::Acquire);
+    let left = match start {
+        Start::NoWait => !launch.is_shared(),
+        Start::Wait(bound) => launch.wait_until_left(bound),
+    };
+    let failed_stage = plan.failed_stage.load(Ordering::Acquire);
+    if left && start != Start::NoWait && failed_stage != 0 {
+        let errno = plan.failed_errno.load(Ordering::Relaxed);
+        if !detached {
+            wait_for(pid);
+        }
+        let stage = Stage::from_raw(failed_stage);
+        return Err(Failure::Error(command.error(stage, errno)));
+    }
+    if detached {
+        adopt_if_reaper(pid);
+    }
+    if !left {
+        launch.keep_until_left();
+    }
+    let started = if left && start != Start::NoWait {
+        Started::Executed
+    } else {
+        Started::Pending
+    };
+    Ok(Process { pid, started })
+}
+
+/// Everything that a child uses of the caller's memory.
+///
+/// At a fixed address for as long as the child shares the memory.
+struct Launch {
+    plan: Plan,
+    /// The process that made it: a forked copy of a launch is never finished.
+    owner: i32,
+    next: *mut Launch,
+    _region: Region,
+    _strings: Strings,
+}
+
+/// What the pointers in the plan point at.
+struct Strings {
+    _program: CString,
+    _cwd: Option<CString>,
+    _args: Vec<CString>,
+    _env: Vec<CString>,
+    argv: Vec<*const c_char>,
+    envp: Vec<*const c_char>,
+}
+
+impl Launch {
+    fn new(command: &Command<'_>, region: Region) -> Box<Self> {
+        let terminated = |strings: &[CString]| {
+            let pointers = strings.iter().map(|string| string.as_ptr());
+            pointers.chain([ptr::null()]).collect::<Vec<_>>()
+        };
+        let program = command.program.clone();
+        let cwd = command.cwd.clone();
+        let args = command.args.clone();
+        let env = command.env.clone();
+        let strings = Strings {
+            argv: terminated(&args),
+            envp: terminated(&env),
+            _program: program,
+            _cwd: cwd,
+            _args: args,
+            _env: env,
+        };
+        let stdio = command.stdio.map(|stdio| match stdio {
+            Stdio::Null => child::STDIO_NULL,
+            Stdio::Inherit => child::STDIO_INHERIT,
+            Stdio::Fd(fd) => fd.as_raw_fd(),
+        });
+        let plan = Plan {
+            program: strings._program.as_ptr(),
+            argv: strings.argv.as_ptr(),
+            envp: strings.envp.as_ptr(),
+            cwd: strings._cwd.as_ref().map_or(ptr::null(), |c| c.as_ptr()),
+            umask: command
+                .umask
+                .map_or(child::UMASK_INHERIT, |mask| (mask & 0o777) as i32),
+            stdio,
+            ignored: command.ignored,
+            fd_limit: fd_limit(),
+            child_stack: region.child_stack(),
+            alive: AtomicI32::new(1),
+            pid: AtomicI32::new(0),
+            failed_stage: AtomicI32::new(0),
+            failed_errno: AtomicI32::new(0),
+        };
+        Box::new(Self {
+            plan,
+            owner: own_pid(),
+            next: ptr::null_mut(),
+            _region: region,
+            _strings: strings,
+        })
+    }
+
+    fn plan_ptr(&self) -> *mut c_void {
+        (&raw const self.plan).cast_mut().cast()
+    }
+
+    /// Clones the child as the caller's own.
+    fn clone_directly(&self) -> Result<(), i32> {
+        let _blocked = SignalsBlocked::new();
+        // SAFETY: the stack belongs to this launch, which is kept, like the
+        // plan, until `alive` is cleared.
+        let pid = unsafe {
+            libc::clone(
+                child::run,
+                self.plan.child_stack,
+                child::CHILD_FLAGS,
+                self.plan_ptr(),
+                self.plan.pid.as_ptr(),
+                ptr::null_mut::<c_void>(),
+                self.plan.alive.as_ptr(),
+            )
+        };
+        if pid < 0 { Err(last_errno()) } else { Ok(()) }
+    }
+
+    /// Clones the middle child, which clones the child; reaps the former.
+    fn clone_through_middle(&self) -> Result<(), i32> {
+        let _blocked = SignalsBlocked::new();
+        // Its end sends no signal (exit signal 0), so that a SIGCHLD handler
+        // or a `waitpid(-1)` elsewhere in the caller never hears of it.
+        // SAFETY: CLONE_VFORK suspends this thread until the middle child has
+        // exited, so that its stack and the plan outlive it.
+        let middle = unsafe {
+            libc::clone(
+                child::middle,
+                self._region.middle_stack(),
+                libc::CLONE_VM | libc::CLONE_VFORK,
+                self.plan_ptr(),
+            )
+        };
+        if middle < 0 {
+            return Err(last_errno());
+        }
+        let status = wait_for(middle);
+        if self.plan.pid.load(Ordering::Acquire) > 0 {
+            return Ok(());
+        }
+        if self.plan.failed_stage.load(Ordering::Acquire) != 0 {
+            return Err(self.plan.failed_errno.load(Ordering::Relaxed));
+        }
+        match status {
+            // It did start the child, but memory was not shared: something
+            // emulates clone by fork. The child works on its own copy.
+            Some(0) => {
+                REFUSED.store(true, Ordering::Relaxed);
+                self.plan.alive.store(0, Ordering::Release);
+                Ok(())
+            }
+            // Not shared, and not started.
+            Some(status) if libc::WIFEXITED(status) => Err(libc::ENOSYS),
+            // Killed before it could start anything.
+            _ => Err(libc::EAGAIN),
+        }
+    }
+
+    /// Whether the child still uses this memory.
+    fn is_shared(&self) -> bool {
+        self.plan.alive.load(Ordering::Acquire) != 0
+    }
+
+    /// Waits until the child has executed its program or ended.
+    fn wait_until_left(&self, bound: Duration) -> bool {
+        let deadline = Instant::now() + bound;
+        loop {
+            let alive = self.plan.alive.load(Ordering::Acquire);
+            if alive == 0 {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let timeout = libc::timespec {
+                tv_sec: left.as_secs() as libc::time_t,
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            // Not FUTEX_PRIVATE: the kernel's wake for CLONE_CHILD_CLEARTID
+            // is not private either. Whatever it returns, look again.
+            // SAFETY: `alive` and `timeout` are alive during the call.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_futex,
+                    self.plan.alive.as_ptr(),
+                    libc::FUTEX_WAIT,
+                    alive,
+                    &raw const timeout,
+                )
+            };
+        }
+    }
+
+    fn keep_until_left(self: Box<Self>) {
+        push(Box::into_raw(self));
+    }
+}
+
+/// Launches whose child still used this memory when it was last looked at.
+///
+/// A stack without locks: a fork of another thread cannot leave it locked.
+static KEPT: AtomicPtr<Launch> = AtomicPtr::new(ptr::null_mut());
+
+fn push(launch: *mut Launch) {
+    let mut head = KEPT.load(Ordering::Relaxed);
+    loop {
+        // SAFETY: whoever pushes a launch is its only owner until then.
+        unsafe { (*launch).next = head };
+        match KEPT.compare_exchange_weak(
+            head,
+            launch,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        ) {
+            Ok(_) => return,
+            Err(now) => head = now,
+        }
+    }
+}
+
+/// Frees the launches whose children have left, and reaps adopted orphans.
+fn sweep() {
+    let mut launch = KEPT.swap(ptr::null_mut(), Ordering::AcqRel);
+    let own_pid = own_pid();
+    while !launch.is_null() {
+        // SAFETY: the swap made this thread the only owner of the list.
+        let kept = unsafe { &*launch };
+        let next = kept.next;
+        if !kept.is_shared() {
+            // SAFETY: it came from `Box::into_raw`, and nobody uses it: its
+            // child has left this memory.
+            drop(unsafe { Box::from_raw(launch) });
+        } else if kept.owner == own_pid {
+            push(launch);
+        }
+        // Else: copied by a fork, its word will never be cleared. Its memory
+        // is given up; that is bounded by what was in flight at the fork.
+        launch = next;
+    }
+    reap_adopted();
+}
+
+/// Orphans that the kernel gave back to us, because we are process 1 or a
+/// subreaper. A full table loses the oldest to a zombie, no more.
+static ADOPTED: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
+
+fn adopt_if_reaper(pid: i32) {
+    let mut is_subreaper: i32 = 0;
+    // SAFETY: writes one int to a live local.
+    unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut is_subreaper) };
+    if is_subreaper == 0 && own_pid() != 1 {
+        return;
+    }
+    for slot in &ADOPTED {
+        if slot
+            .compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+        {
+            return;
+        }
+    }
+}
+
+fn reap_adopted() {
+    for slot in &ADOPTED {
+        let pid = slot.load(Ordering::Acquire);
+        if pid == 0 {
+            continue;
+        }
+        // SAFETY: a null status is allowed.
+        let reaped =
+            unsafe { libc::waitpid(pid, ptr::null_mut(), libc::WNOHANG) };
+        if reaped != 0 {
+            slot.store(0, Ordering::Release);
+        }
+    }
+}
+
+/// Reaps a child of the clone scheme; its raw status, unless somebody else
+/// has reaped it.
+fn wait_for(pid: i32) -> Option<i32> {
+    let mut status = 0;
+    loop {
+        // __WALL: the middle child has no exit signal, which makes it a
+        // "clone child" that waitpid ignores by default.
+        // SAFETY: writes one int to a live local.
+        let waited =
+            unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
+        if waited == pid {
+            return Some(status);
+        }
+        if last_errno() != libc::EINTR {
+            return None;
+        }
+    }
+}
+
+fn last_errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+fn own_pid() -> i32 {
+    std::process::id() as i32
+}
+
+fn fd_limit() -> usize {
+    let limit = nix::sys::resource::getrlimit(
+        nix::sys::resource::Resource::RLIMIT_NOFILE,
+    );
+    limit.map_or(1024, |(soft, _)| soft.min(MAX_CLOSED_BY_HAND)) as usize
+}
+
+/// Blocks every signal of this thread, the C library's own included, until
+/// dropped: the children inherit that, and so run no handler of the caller.
+struct SignalsBlocked {
+    before: u64,
+}
+
+impl SignalsBlocked {
+    fn new() -> Self {
+        Self {
+            before: set_signal_mask(u64::MAX),
+        }
+    }
+}
+
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        set_signal_mask(self.before);
+    }
+}
+
+/// Sets this thread's signal mask and returns the one before.
+///
+/// Not `pthread_sigmask`, which leaves the C library's internal signals
+/// deliverable.
+fn set_signal_mask(mask: u64) -> u64 {
+    let mut before = 0_u64;
+    // SAFETY: both are live locals of the kernel's size of a signal set.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            &raw mut before,
+            size_of::<u64>(),
+        )
+    };
+    before
+}
+
+/// The two stacks of a launch, each above an inaccessible area.
+struct Region {
+    base: *mut c_void,
+}
+
+impl Region {
+    fn new() -> io::Result<Self> {
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                REGION_BYTES,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let region = Self { base };
+        for stack in [region.middle_stack(), region.child_stack()] {
+            let bottom = stack.wrapping_byte_sub(STACK_BYTES);
+            // SAFETY: STACK_BYTES below a stack's top lie in this mapping.
+            let done = unsafe {
+                libc::mprotect(
+                    bottom,
+                    STACK_BYTES,
+                    libc::PROT_READ | libc::PROT_WRITE,
+                )
+            };
+            if done != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(region)
+    }
+
+    /// The top of the middle child's stack.
+    fn middle_stack(&self) -> *mut c_void {
+        self.base.wrapping_byte_add(GUARD_BYTES + STACK_BYTES)
+    }
+
+    /// The top of the child's stack.
+    fn child_stack(&self) -> *mut c_void {
+        self.base.wrapping_byte_add(REGION_BYTES)
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping that `new` made, which no one uses any
+        // more: a launch is dropped only when its child has left.
+        unsafe { libc::munmap(self.base, REGION_BYTES) };
+    }
+}

@@ -1,0 +1,316 @@
+//! Starting programs.
+//!
+//! A [`Command`] says what to start; it is started either
+//!
+//! - *detached* ([`Command::spawn_detached`]): in its own session, no child
+//!   of the caller, never a zombie; or
+//! - *owned* ([`Command::spawn_child`]): in its own session too, but a child
+//!   that the caller waits for.
+//!
+//! Either way the program gets standard input, output and error as asked and
+//! no other descriptor, an empty signal mask, default signal dispositions
+//! (but for those the caller wants ignored), and the caller's working
+//! directory and umask unless it asks for others.
+//!
+//! # How
+//!
+//! On Linux the address space is shared, not copied (`CLONE_VM`), so that the
+//! cost does not depend on the caller's memory, and what runs in the child is
+//! [`child::run`] alone. To detach, a middle child starts the real one and
+//! exits at once; the caller is suspended meanwhile (`CLONE_VFORK`) and reaps
+//! it. Nobody waits for the exec: the kernel clears a word in the shared
+//! memory when the child leaves it (`CLONE_CHILD_CLEARTID`), and only then is
+//! that memory used again. Whoever does want the exec's outcome waits for
+//! that word.
+//!
+//! Where the scheme is refused (another system, a sandbox, an emulator),
+//! [`posix`] does the same by `posix_spawn` and a thread that reaps.
+
+#[cfg(target_os = "linux")]
+mod child;
+#[cfg(target_os = "linux")]
+mod clone;
+mod posix;
+
+use std::ffi::CString;
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a standard descriptor of the started program comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Stdio<'fd> {
+    /// `/dev/null`.
+    Null,
+    /// The caller's own descriptor of that number.
+    Inherit,
+    /// A copy of this descriptor.
+    Fd(BorrowedFd<'fd>),
+}
+
+/// Whether to wait until the program has been executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Return at once: an error of the exec itself stays unknown.
+    NoWait,
+    /// Wait until the exec has succeeded or failed, but not longer than this.
+    Wait(Duration),
+}
+
+/// How far a program has come when its spawn returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// It has been executed.
+    Executed,
+    /// It exists; whether the exec succeeds is not known yet.
+    Pending,
+}
+
+/// A started program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its process id, which is also its session and process group id.
+    /// After [`Command::spawn_detached`] it is a hint only: nothing keeps the
+    /// id from being used again once the program has ended.
+    pub pid: i32,
+    /// How far it has come.
+    pub started: Started,
+}
+
+/// Which scheme starts programs in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `clone` with shared memory, where the system allows it.
+    Auto,
+    /// `posix_spawn`, always.
+    PosixSpawn,
+}
+
+/// What an attempt to start a program failed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Stage {
+    /// Preparing memory or descriptors, before any process was made.
+    Prepare = 1,
+    /// Making the process.
+    Clone = 2,
+    /// Setting up standard input, output and error.
+    Stdio = 3,
+    /// Changing to the working directory.
+    Chdir = 4,
+    /// Executing the program.
+    Exec = 5,
+}
+
+impl Stage {
+    fn from_raw(raw: i32) -> Self {
+        match raw {
+            2 => Stage::Clone,
+            3 => Stage::Stdio,
+            4 => Stage::Chdir,
+            5 => Stage::Exec,
+            _ => Stage::Prepare,
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Prepare => "preparing",
+            Stage::Clone => "making the process",
+            Stage::Stdio => "opening standard input or output",
+            Stage::Chdir => "changing directory",
+            Stage::Exec => "executing",
+        })
+    }
+}
+
+/// A program could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start {}: {stage}: {source}", program.display())]
+pub struct Error {
+    program: PathBuf,
+    stage: Stage,
+    source: io::Error,
+}
+
+impl Error {
+    /// What failed.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// The system's error number.
+    pub fn errno(&self) -> i32 {
+        self.source.raw_os_error().unwrap_or(0)
+    }
+
+    /// The program, or what it needs to run, does not exist.
+    pub fn is_not_found(&self) -> bool {
+        self.stage == Stage::Exec && self.errno() == libc::ENOENT
+    }
+
+    /// Arguments and environment are longer than the system takes.
+    pub fn is_too_big(&self) -> bool {
+        self.errno() == libc::E2BIG
+    }
+
+    /// The system ran out of processes, descriptors or memory: trying again
+    /// later may help.
+    pub fn is_exhausted(&self) -> bool {
+        matches!(
+            self.errno(),
+            libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ENOMEM
+        )
+    }
+}
+
+/// What to start, and how.
+///
+/// Everything is bytes; there is no search in `PATH`.
+#[derive(Clone, Debug)]
+pub struct Command<'fd> {
+    program: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+    cwd: Option<CString>,
+    umask: Option<u32>,
+    stdio: [Stdio<'fd>; 3],
+    ignored: u64,
+    scheme: Scheme,
+}
+
+impl<'fd> Command<'fd> {
+    /// Starts `program` (a path) with that path as its only argument, an
+    /// empty environment, and `/dev/null` for all three descriptors.
+    ///
+    /// # Errors
+    ///
+    /// The path holds a NUL byte.
+    pub fn new(program: &Path) -> Result<Self, std::ffi::NulError> {
+        let program = CString::new(program.as_os_str().as_bytes())?;
+        Ok(Self {
+            args: vec![program.clone()],
+            program,
+            env: Vec::new(),
+            cwd: None,
+            umask: None,
+            stdio: [Stdio::Null; 3],
+            ignored: 0,
+            scheme: Scheme::Auto,
+        })
+    }
+
+    /// Adds an argument.
+    pub fn arg(&mut self, arg: CString) -> &mut Self {
+        self.args.push(arg);
+        self
+    }
+
+    /// Replaces the whole environment; each string is `NAME=value`.
+    pub fn env(&mut self, env: Vec<CString>) -> &mut Self {
+        self.env = env;
+        self
+    }
+
+    /// Runs the program in `cwd` instead of the caller's directory.
+    pub fn cwd(&mut self, cwd: Option<CString>) -> &mut Self {
+        self.cwd = cwd;
+        self
+    }
+
+    /// Runs the program with this umask instead of the caller's.
+    pub fn umask(&mut self, umask: Option<u32>) -> &mut Self {
+        self.umask = umask;
+        self
+    }
+
+    /// Sets standard input.
+    pub fn stdin(&mut self, stdio: Stdio<'fd>) -> &mut Self {
+        self.stdio[0] = stdio;
+        self
+    }
+
+    /// Sets standard output.
+    pub fn stdout(&mut self, stdio: Stdio<'fd>) -> &mut Self {
+        self.stdio[1] = stdio;
+        self
+    }
+
+    /// Sets standard error.
+    pub fn stderr(&mut self, stdio: Stdio<'fd>) -> &mut Self {
+        self.stdio[2] = stdio;
+        self
+    }
+
+    /// Starts the program with this signal ignored instead of at its default.
+    pub fn ignore_signal(&mut self, signal: i32) -> &mut Self {
+        if (1..=64).contains(&signal) {
+            self.ignored |= 1 << (signal - 1);
+        }
+        self
+    }
+
+    /// Chooses the scheme; for tests and benchmarks.
+    pub fn scheme(&mut self, scheme: Scheme) -> &mut Self {
+        self.scheme = scheme;
+        self
+    }
+
+    /// Starts the program so that the caller has nothing to do with it any
+    /// more: it is not the caller's child, and its end sends no signal here.
+    ///
+    /// Under `posix_spawn` it stays a child, and a thread waits for its end.
+    /// If the caller is process 1 or a "subreaper", the kernel gives it every
+    /// orphan; those of ours are reaped at the next spawn.
+    ///
+    /// # Errors
+    ///
+    /// With [`Start::NoWait`] everything up to making the process; with
+    /// [`Start::Wait`] also what happens up to the exec. On an error nothing
+    /// is left running.
+    pub fn spawn_detached(self, start: Start) -> Result<Process, Error> {
+        self.spawn(start, true)
+    }
+
+    /// Starts the program as a child of the caller, who must wait for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Command::spawn_detached`]; the child has then been reaped.
+    pub fn spawn_child(self, start: Start) -> Result<Process, Error> {
+        self.spawn(start, false)
+    }
+
+    fn spawn(self, start: Start, detached: bool) -> Result<Process, Error> {
+        #[cfg(target_os = "linux")]
+        {
+            if self.scheme == Scheme::Auto && clone::is_available() {
+                match clone::spawn(self, start, detached) {
+                    Ok(spawned) => return Ok(spawned),
+                    Err(clone::Failure::Error(error)) => return Err(error),
+                    Err(clone::Failure::Refused(command)) => {
+                        return posix::spawn(&command, detached);
+                    }
+                }
+            }
+        }
+        let _ = start;
+        posix::spawn(&self, detached)
+    }
+
+    fn error(&self, stage: Stage, errno: i32) -> Error {
+        use std::os::unix::ffi::OsStringExt;
+        let program = self.program.as_bytes().to_vec();
+        Error {
+            program: std::ffi::OsString::from_vec(program).into(),
+            stage,
+            source: io::Error::from_raw_os_error(errno),
+        }
+    }
+}
