@@ -1,0 +1,55 @@
+//! The `uilog` binary: argument parsing over `uilog-core`.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use clap::Subcommand;
+use uilog_core::dispatch;
+
+/// Mercurial's event logging.
+///
+/// The hg extension `uilog` hands events to scripts as `[logtoprocess]` says;
+/// this program is what runs them. `hg help uilog` tells how to configure it,
+/// `hg debuguilog` shows what it does.
+#[derive(Debug, Parser)]
+#[command(name = "uilog", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the scripts of one hg process (started by hg itself)
+    ///
+    /// hg starts this at the first event that has a script, with a private
+    /// socket as standard input. It ends when its last script has ended and
+    /// no hg process holds the other end of that socket.
+    Dispatch,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("uilog: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Dispatch => {
+            let socket = io::stdin()
+                .as_fd()
+                .try_clone_to_owned()
+                .context("standard input")?;
+            dispatch::run(socket).context("dispatch")
+        }
+    }
+}

@@ -1,0 +1,593 @@
+//! The dispatcher process: runs the scripts that hg has put into the queue.
+//!
+//! One for each hg process. It starts scripts in the order of their events,
+//! a bounded number at a time, ends those that exceed their time, and ends
+//! itself when the queue is empty, the last script has ended and no hg holds
+//! the socket. It knows nothing of how hg decides what to run.
+
+use std::borrow::Cow;
+use std::ffi::CString;
+use std::io;
+use std::io::Seek;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+use nix::sys::resource::Resource;
+use nix::sys::resource::getrlimit;
+use nix::sys::signal::Signal;
+use nix::sys::signal::killpg;
+use nix::sys::wait::WaitPidFlag;
+use nix::sys::wait::WaitStatus;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use uilog_sys::passing;
+use uilog_sys::spawn;
+use uilog_sys::spawn::Stage;
+use uilog_sys::spawn::Start;
+use uilog_sys::spawn::Stdio;
+
+use crate::event::Event;
+use crate::event::Text;
+use crate::journal::Failure;
+use crate::journal::FailureKind;
+use crate::journal::Journal;
+use crate::json;
+use crate::queue::Reader;
+use crate::queue::anonymous_file;
+use crate::script_env;
+use crate::wire::Frame;
+use crate::wire::HELLO_BYTES;
+use crate::wire::Hello;
+use crate::wire::Job;
+use crate::wire::PROTOCOL;
+use crate::wire::StdinFormat;
+
+/// The shell that runs scripts, as in stock hg.
+const SHELL: &str = "/bin/sh";
+
+/// How long an exec may take before the next script is looked at.
+const EXEC_BOUND: Duration = Duration::from_secs(1);
+/// How long a script has between SIGTERM and SIGKILL.
+const KILL_GRACE: Duration = Duration::from_secs(5);
+/// How long to wait before trying again when the system is exhausted.
+const EXHAUSTED_DELAY: Duration = Duration::from_millis(50);
+/// How long to go on trying then.
+const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
+
+/// Why a dispatcher could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It was not started by uilog.
+    #[error(
+        "this is started by hg, with a socket as standard input; \
+         there is no use for it by hand"
+    )]
+    NotASocket,
+    /// The first message was none of ours.
+    #[error("the first message on the socket is not from uilog")]
+    NoHello,
+    /// hg speaks another protocol.
+    #[error("hg speaks protocol {0}, this is {PROTOCOL}")]
+    Protocol(u16),
+    /// The system failed.
+    #[error("{0}: {1}")]
+    System(&'static str, #[source] io::Error),
+}
+
+fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
+    move |error| Error::System(what, error.into())
+}
+
+/// Runs until there is nothing left to do; `socket` is hg's.
+///
+/// # Errors
+///
+/// It could not begin, or the queue is damaged.
+pub fn run(socket: OwnedFd) -> Result<(), Error> {
+    // Keep no directory busy: each script gets its own.
+    std::env::set_current_dir("/").map_err(system("chdir /"))?;
+    let socket = UnixStream::from(socket);
+    let mut bytes = [0; HELLO_BYTES];
+    let queue = passing::receive(&socket, &mut bytes).map_err(|error| {
+        if error.raw_os_error() == Some(Errno::ENOTSOCK as i32) {
+            Error::NotASocket
+        } else {
+            Error::System("read the first message", error)
+        }
+    })?;
+    let hello = Hello::from_bytes(bytes).ok_or(Error::NoHello)?;
+    let mut queue = Reader::open(queue.ok_or(Error::NoHello)?)
+        .map_err(system("open the queue"))?;
+    if hello.protocol != PROTOCOL {
+        queue.progress_mut().refused_by = PROTOCOL.into();
+        queue.publish().map_err(system("write to the queue"))?;
+        return Err(Error::Protocol(hello.protocol));
+    }
+    socket
+        .set_nonblocking(true)
+        .map_err(system("set up the socket"))?;
+    let mut server = Server::new(socket, queue)?;
+    server.account_for_predecessor();
+    server.serve()
+}
+
+/// The dispatcher's state.
+struct Server {
+    /// `None` once no hg holds the other end.
+    socket: Option<UnixStream>,
+    queue: Reader,
+    running: Vec<Running>,
+    max_scripts: usize,
+    environment: Environment,
+    /// Becomes readable when a child ends or SIGTERM arrives.
+    wakeup: UnixStream,
+    terminated: Arc<AtomicBool>,
+    /// Set while the system has no process to give: since when, until when.
+    exhausted: Option<Exhausted>,
+}
+
+/// hg's environment, as the queue holds it.
+#[derive(Default)]
+struct Environment {
+    at: u64,
+    block: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Exhausted {
+    since: Instant,
+    until: Instant,
+}
+
+/// A script that runs.
+struct Running {
+    pid: Pid,
+    event: Vec<u8>,
+    session: String,
+    /// When it gets the next signal.
+    deadline: Option<Instant>,
+    /// Its time is over: it has been sent SIGTERM.
+    is_ending: bool,
+}
+
+impl Server {
+    fn new(socket: UnixStream, queue: Reader) -> Result<Self, Error> {
+        let (wakeup, signalled) =
+            UnixStream::pair().map_err(system("create a socket"))?;
+        wakeup
+            .set_nonblocking(true)
+            .map_err(system("set up the socket"))?;
+        let terminated = Arc::new(AtomicBool::new(false));
+        let term = signal_hook::consts::SIGTERM;
+        let child = signal_hook::consts::SIGCHLD;
+        signal_hook::flag::register(term, Arc::clone(&terminated))
+            .map_err(system("handle SIGTERM"))?;
+        for signal in [term, child] {
+            let signalled =
+                signalled.try_clone().map_err(system("create a socket"))?;
+            signal_hook::low_level::pipe::register(signal, signalled)
+                .map_err(system("handle signals"))?;
+        }
+        Ok(Self {
+            socket: Some(socket),
+            queue,
+            running: Vec::new(),
+            max_scripts: 1,
+            environment: Environment::default(),
+            wakeup,
+            terminated,
+            exhausted: None,
+        })
+    }
+
+    /// A dispatcher before this one may have died between taking a job and
+    /// starting its script: whether the script ran, nobody knows.
+    fn account_for_predecessor(&mut self) {
+        let progress = self.queue.progress_mut();
+        let known = progress.started + progress.not_started;
+        let uncertain = progress.taken.saturating_sub(known);
+        if uncertain > 0 {
+            progress.not_started += uncertain;
+            let detail = "the dispatcher died while starting its script";
+            self.report(b"", "", FailureKind::Lost, uncertain, detail);
+        }
+    }
+
+    fn serve(&mut self) -> Result<(), Error> {
+        loop {
+            self.drain_wakeups();
+            self.reap();
+            self.enforce_deadlines();
+            let is_empty = self.start_scripts()?;
+            if self.terminated.load(Ordering::Relaxed) {
+                return self.give_up();
+            }
+            if is_empty && self.socket.is_none() && self.running.is_empty() {
+                return Ok(());
+            }
+            self.wait()?;
+        }
+    }
+
+    /// Reads what wakes us up; notices when the last hg has gone.
+    fn drain_wakeups(&mut self) {
+        drain(&self.wakeup);
+        if self.socket.as_ref().is_some_and(|socket| !drain(socket)) {
+            self.socket = None;
+        }
+    }
+
+    /// Starts scripts until the queue is empty (true) or no more may run.
+    fn start_scripts(&mut self) -> Result<bool, Error> {
+        loop {
+            let is_waiting =
+                self.exhausted.is_some_and(|it| Instant::now() < it.until);
+            if is_waiting || self.terminated.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let next = self.queue.peek().map_err(system("read the queue"))?;
+            let Some((position, bytes)) = next else {
+                return Ok(true);
+            };
+            let frame = postcard::from_bytes::<Frame<'_>>(&bytes);
+            match frame {
+                Ok(Frame::Environment(block)) => {
+                    let block = block.0.into_owned();
+                    self.environment = Environment {
+                        at: position,
+                        block,
+                    };
+                    self.queue.pin(position, bytes.len());
+                    self.queue.advance(bytes.len());
+                    self.publish()?;
+                }
+                Ok(Frame::Job(job)) => {
+                    self.max_scripts = job.limits.max_scripts.max(1) as usize;
+                    if self.running.len() >= self.max_scripts {
+                        return Ok(false);
+                    }
+                    if !self.run_job(&job, bytes.len())? {
+                        return Ok(false);
+                    }
+                }
+                Err(_) => {
+                    // Only a damaged queue gets here; its frames are still
+                    // delimited, so the next one may be readable.
+                    self.take()?;
+                    self.queue.advance(bytes.len());
+                    self.queue.progress_mut().not_started += 1;
+                    let detail = "unreadable record in the queue";
+                    self.report(b"", "", FailureKind::Lost, 1, detail);
+                    self.publish()?;
+                }
+            }
+        }
+    }
+
+    /// Runs a job; false if the system is exhausted and it stays queued.
+    fn run_job(&mut self, job: &Job<'_>, length: usize) -> Result<bool, Error> {
+        self.load_environment(job.environment_at)?;
+        let is_first_attempt = self.exhausted.is_none();
+        if is_first_attempt {
+            self.take()?;
+        }
+        match start_script(job, &self.environment.block) {
+            Ok(pid) => {
+                self.queue.progress_mut().started += 1;
+                let timeout = job.limits.timeout_ms;
+                let deadline = (timeout > 0).then(|| {
+                    Instant::now().checked_add(Duration::from_millis(timeout))
+                });
+                self.running.push(Running {
+                    pid,
+                    event: job.event.name.to_vec(),
+                    session: job.event.session.to_string(),
+                    deadline: deadline.flatten(),
+                    is_ending: false,
+                });
+            }
+            Err(error) if self.may_retry(&error) => return Ok(false),
+            Err(error) => {
+                self.queue.progress_mut().not_started += 1;
+                let Event { name, session, .. } = &job.event;
+                let session = session.to_string();
+                let kind = FailureKind::NotStarted;
+                let detail = error.to_string();
+                self.report(name, &session, kind, 1, &detail);
+            }
+        }
+        self.exhausted = None;
+        self.queue.advance(length);
+        self.publish()?;
+        Ok(true)
+    }
+
+    /// Notes that a job has been taken, before anything is done about it.
+    fn take(&mut self) -> Result<(), Error> {
+        self.queue.progress_mut().taken += 1;
+        self.publish()
+    }
+
+    /// Whether an error will pass; then nothing is started for a while.
+    fn may_retry(&mut self, error: &StartError) -> bool {
+        let StartError::Spawn(error) = error else {
+            return false;
+        };
+        let now = Instant::now();
+        let since = self.exhausted.map_or(now, |it| it.since);
+        let is_passing = error.is_exhausted() && now < since + EXHAUSTED_BOUND;
+        if is_passing {
+            let until = now + EXHAUSTED_DELAY;
+            self.exhausted = Some(Exhausted { since, until });
+        }
+        is_passing
+    }
+
+    /// Reads the environment that a job names, if it is not the last one.
+    fn load_environment(&mut self, at: u64) -> Result<(), Error> {
+        if self.environment.at == at {
+            return Ok(());
+        }
+        let bytes =
+            self.queue.frame_at(at).map_err(system("read the queue"))?;
+        if let Ok(Frame::Environment(block)) = postcard::from_bytes(&bytes) {
+            let block = block.0.into_owned();
+            self.environment = Environment { at, block };
+            self.queue.pin(at, bytes.len());
+        }
+        Ok(())
+    }
+
+    fn publish(&self) -> Result<(), Error> {
+        self.queue.publish().map_err(system("write to the queue"))
+    }
+
+    /// Reaps every script that has ended.
+    fn reap(&mut self) {
+        loop {
+            let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(status) => status,
+                Err(Errno::EINTR) => continue,
+                Err(_) => return,
+            };
+            let Some(pid) = status.pid() else { return };
+            let ended = matches!(
+                status,
+                WaitStatus::Exited(..) | WaitStatus::Signaled(..)
+            );
+            let index = self.running.iter().position(|it| it.pid == pid);
+            if let (true, Some(index)) = (ended, index) {
+                let script = self.running.swap_remove(index);
+                self.account(&script, status);
+            }
+        }
+    }
+
+    fn account(&mut self, script: &Running, status: WaitStatus) {
+        let progress = self.queue.progress_mut();
+        let (kind, detail) = match status {
+            WaitStatus::Exited(_, 0) if !script.is_ending => {
+                progress.succeeded += 1;
+                (None, String::new())
+            }
+            _ if script.is_ending => {
+                progress.timed_out += 1;
+                let detail = "its time was over (uilog.script-timeout)";
+                (Some(FailureKind::TimedOut), detail.to_owned())
+            }
+            WaitStatus::Exited(_, code) => {
+                progress.failed += 1;
+                (Some(FailureKind::Failed), explain_exit(code))
+            }
+            WaitStatus::Signaled(_, signal, _) => {
+                progress.failed += 1;
+                (Some(FailureKind::Failed), format!("killed by {signal}"))
+            }
+            _ => return,
+        };
+        if let Some(kind) = kind {
+            self.report(&script.event, &script.session, kind, 0, &detail);
+        }
+        // Only counters: if they cannot be shown, the scripts still run.
+        let _ = self.queue.publish();
+    }
+
+    /// Signals the scripts whose time is over.
+    fn enforce_deadlines(&mut self) {
+        let now = Instant::now();
+        for script in &mut self.running {
+            if script.deadline.is_none_or(|deadline| now < deadline) {
+                continue;
+            }
+            let signal = if script.is_ending {
+                script.deadline = None;
+                Signal::SIGKILL
+            } else {
+                script.deadline = Some(now + KILL_GRACE);
+                Signal::SIGTERM
+            };
+            script.is_ending = true;
+            // Each script leads a process group; it is our child and not
+            // reaped yet, so that the number is its own.
+            let _ = killpg(script.pid, signal);
+        }
+    }
+
+    fn wait(&self) -> Result<(), Error> {
+        let mut wanted =
+            vec![PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)];
+        if let Some(socket) = &self.socket {
+            wanted.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+        }
+        let deadlines = self.running.iter().filter_map(|it| it.deadline);
+        let retry = self.exhausted.map(|it| it.until);
+        let timeout = match deadlines.chain(retry).min() {
+            None => PollTimeout::NONE,
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // Up to the next millisecond, or it would spin in the last.
+                let left = left + Duration::from_millis(1);
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        match nix::poll::poll(&mut wanted, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(Error::System("wait", errno.into())),
+        }
+    }
+
+    /// On SIGTERM: says what will not be run any more.
+    fn give_up(&mut self) -> Result<(), Error> {
+        let committed =
+            self.queue.committed().map_err(system("read the queue"))?;
+        let left = committed.jobs.saturating_sub(self.queue.progress().taken);
+        if left > 0 {
+            let detail = "the dispatcher was ended by SIGTERM";
+            self.report(b"", "", FailureKind::Lost, left, detail);
+        }
+        Ok(())
+    }
+
+    /// Tells hg, and whoever asks later.
+    fn report(
+        &self,
+        event: &[u8],
+        session: &str,
+        kind: FailureKind,
+        lost: u64,
+        detail: &str,
+    ) {
+        let name = String::from_utf8_lossy(event);
+        let subject = if name.is_empty() {
+            String::new()
+        } else {
+            format!("{name}: ")
+        };
+        // Where neither place can be written there is nobody left to tell.
+        let _ = self.queue.publish_failure(&format!("{subject}{detail}"));
+        let journal = Journal::for_environment(&self.environment.block);
+        if let Some(journal) = journal {
+            let session = session.to_owned();
+            let detail = detail.to_owned();
+            let failure = Failure::now(session, event, kind, lost, detail);
+            let _ = journal.append(&failure);
+        }
+    }
+}
+
+/// Empties a non-blocking socket; false if its other end is closed.
+fn drain(mut socket: &UnixStream) -> bool {
+    let mut bytes = [0; 4096];
+    loop {
+        match io::Read::read(&mut socket, &mut bytes) {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// What a shell's exit status says.
+fn explain_exit(code: i32) -> String {
+    let hint = match code {
+        126 => ": the script is not executable",
+        127 => ": the script was not found",
+        _ => "",
+    };
+    format!("exit status {code}{hint}")
+}
+
+/// Why a script did not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("the script holds a NUL byte")]
+    Nul,
+    #[error("cannot prepare its standard input: {0}")]
+    Stdin(io::Error),
+    #[error(transparent)]
+    Spawn(spawn::Error),
+}
+
+/// Starts a job's script, as a child.
+fn start_script(job: &Job<'_>, environment: &[u8]) -> Result<Pid, StartError> {
+    let script = CString::new(&*job.script).map_err(|_| StartError::Nul)?;
+    let stdin = match job.stdin {
+        StdinFormat::Null => None,
+        StdinFormat::Json => {
+            let user = user_name(&job.event);
+            let line = json::line(&job.event, user.as_deref());
+            Some(readable(&line).map_err(StartError::Stdin)?)
+        }
+    };
+    let input = script_env::Input {
+        event: &job.event,
+        hg: &job.hg,
+        base: environment,
+        argument_bytes: script.as_bytes().len() + ARGUMENT_OVERHEAD,
+    };
+    let cwd = job.cwd.as_ref().and_then(|cwd| CString::new(&*cwd.0).ok());
+    let stack = getrlimit(Resource::RLIMIT_STACK).map_or(0, |(soft, _)| soft);
+    let mut limits = script_env::Limits::for_stack(stack);
+    let mut cwd = cwd;
+    loop {
+        let mut command = spawn::Command::new(Path::new(SHELL))
+            .map_err(|_| StartError::Nul)?;
+        command.arg(c"-c".to_owned()).arg(script.clone());
+        command.env(script_env::build(&input, limits));
+        command.cwd(cwd.clone()).umask(job.umask);
+        // As the background job of a shell that stock hg's scripts are.
+        command.ignore_signal(Signal::SIGINT as i32);
+        command.ignore_signal(Signal::SIGQUIT as i32);
+        if let Some(stdin) = &stdin {
+            command.stdin(Stdio::Fd(stdin.as_fd()));
+        }
+        match command.spawn_child(Start::Wait(EXEC_BOUND)) {
+            Ok(process) => return Ok(Pid::from_raw(process.pid)),
+            // The limits are the kernel's own, but for what it may add.
+            Err(error) if error.is_too_big() && limits.total > 4096 => {
+                limits = limits.halved();
+            }
+            // hg's directory has gone, or its user may not enter it: the
+            // script still runs, in our own.
+            Err(error) if error.stage() == Stage::Chdir && cwd.is_some() => {
+                cwd = None;
+            }
+            Err(error) => return Err(StartError::Spawn(error)),
+        }
+    }
+}
+
+/// What `/bin/sh -c` takes besides the script, with all pointers.
+const ARGUMENT_OVERHEAD: usize = 64;
+
+/// A descriptor that reads these bytes; nobody has to write them while the
+/// script reads, and nothing waits for one that does not.
+fn readable(bytes: &[u8]) -> io::Result<std::fs::File> {
+    let mut file = anonymous_file()?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// The event's user: from the environment, else from the user database.
+fn user_name<'a>(event: &'a Event<'_>) -> Option<Cow<'a, [u8]>> {
+    if let Some(Text(name)) = &event.user {
+        return Some(Cow::Borrowed(name));
+    }
+    let uid = nix::unistd::Uid::from_raw(event.uid);
+    let user = nix::unistd::User::from_uid(uid).ok().flatten()?;
+    Some(Cow::Owned(user.name.into_bytes()))
+}

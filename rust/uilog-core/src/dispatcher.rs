@@ -1,0 +1,445 @@
+//! hg's side of the dispatcher: starts it, and hands it jobs.
+//!
+//! Nothing here waits: a job is appended to the queue and the doorbell is
+//! rung. A dispatcher that has died is replaced by another one on the same
+//! queue; one that stalls is simply not heard of.
+
+use std::borrow::Cow;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::sys::socket;
+use nix::sys::socket::MsgFlags;
+use uilog_sys::fork::CloseInChild;
+use uilog_sys::passing;
+use uilog_sys::spawn;
+use uilog_sys::spawn::Start;
+use uilog_sys::spawn::Stdio;
+
+use crate::event::Event;
+use crate::event::Text;
+use crate::logtoprocess::Script;
+use crate::pipeline::Loss;
+use crate::queue::Progress;
+use crate::queue::Writer;
+use crate::settings::Settings;
+use crate::wire::DOORBELL;
+use crate::wire::Frame;
+use crate::wire::Hello;
+use crate::wire::Job;
+use crate::wire::PROTOCOL;
+
+/// After a failed start the next attempt waits this long, then twice that.
+const FIRST_BACKOFF: Duration = Duration::from_millis(10);
+/// ... but never longer than this.
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// How many dispatchers in a row may die without taking a single job.
+const MAX_BARREN: u32 = 3;
+
+/// `MSG_NOSIGNAL`: while a pager runs, hg has SIGPIPE at its default.
+const SEND_FLAGS: MsgFlags =
+    MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
+
+/// What makes up a job, besides what the dispatcher's side knows itself.
+#[derive(Clone, Copy, Debug)]
+pub struct JobParts<'a> {
+    /// The event.
+    pub event: &'a Event<'a>,
+    /// The script to run for it.
+    pub script: &'a Script,
+    /// What `[uilog]` says.
+    pub settings: &'a Settings,
+    /// hg's umask, if it has been changed.
+    pub umask: Option<u32>,
+    /// hg's environment, as a block.
+    pub environment: &'a [u8],
+}
+
+/// The dispatcher, as hg sees it.
+#[derive(Debug)]
+pub struct Dispatcher {
+    program: PathBuf,
+    hg: Vec<u8>,
+    link: Option<Link>,
+    backoff: Backoff,
+    starts: u64,
+    barren: u32,
+    /// Encoded frames are built here, so that memory is taken only once.
+    buffer: Vec<u8>,
+}
+
+/// The state of a dispatcher, to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Its process id.
+    pub pid: i32,
+    /// Jobs given to it.
+    pub jobs: u64,
+    /// What it has done.
+    pub progress: Progress,
+    /// Memory of the queue, in bytes.
+    pub queue_bytes: u64,
+    /// Its last failure.
+    pub last_failure: Option<String>,
+}
+
+impl Dispatcher {
+    /// A dispatcher that is not started yet; `program` is the binary.
+    pub fn new(program: PathBuf) -> Self {
+        Self {
+            program,
+            hg: Vec::new(),
+            link: None,
+            backoff: Backoff::default(),
+            starts: 0,
+            barren: 0,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The binary.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// How many dispatchers have been started.
+    pub fn starts(&self) -> u64 {
+        self.starts
+    }
+
+    /// Tells where hg's executable is.
+    pub fn set_hg(&mut self, hg: &[u8]) {
+        if self.hg != hg {
+            self.hg = hg.to_vec();
+        }
+    }
+
+    /// The dispatcher's state, if one has been started.
+    pub fn status(&self) -> Option<Status> {
+        let link = self.link.as_ref()?;
+        let queue = &link.queue;
+        Some(Status {
+            pid: link.pid,
+            jobs: queue.committed().jobs,
+            progress: queue.progress().ok()?,
+            queue_bytes: queue.bytes().unwrap_or(0),
+            last_failure: queue.last_failure().ok()?,
+        })
+    }
+
+    /// Starts the dispatcher if none runs, and waits for its exec.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be started.
+    pub fn probe(&mut self, settings: &Settings) -> Result<(), String> {
+        if self.link.is_some() {
+            return Ok(());
+        }
+        self.open(settings, Start::Wait(Duration::from_secs(5)))
+    }
+
+    /// Hands over a job, without waiting for anything.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost, and why.
+    pub fn send(&mut self, parts: &JobParts<'_>) -> Result<(), Loss> {
+        let lost = |reason: String| Loss { events: 1, reason };
+        if self.link.is_none() {
+            if let Some(reason) = self.backoff.reason() {
+                return Err(lost(reason));
+            }
+            self.open(parts.settings, Start::NoWait)
+                .map_err(|reason| lost(self.backoff.failed(reason)))?;
+        }
+        let Some(link) = self.link.as_mut() else {
+            return Err(lost("there is no dispatcher".to_owned()));
+        };
+        link.queue.set_max_bytes(parts.settings.queue_bytes);
+        link.append(parts, &self.hg, &mut self.buffer)
+            .map_err(|error| {
+                lost(match error.kind() {
+                    io::ErrorKind::StorageFull => format!(
+                        "{} bytes of events wait already (uilog.queue-size)",
+                        parts.settings.queue_bytes
+                    ),
+                    _ => format!("cannot append to the queue: {error}"),
+                })
+            })?;
+        if self.buffer.capacity() > MAX_KEPT_BUFFER {
+            self.buffer = Vec::new();
+        }
+        if link.ring() {
+            Ok(())
+        } else {
+            self.replace(parts.settings)
+        }
+    }
+
+    fn open(
+        &mut self,
+        settings: &Settings,
+        start: Start,
+    ) -> Result<(), String> {
+        let queue = Writer::create(settings.queue_bytes)
+            .map_err(|error| format!("cannot create a queue: {error}"))?;
+        self.start(queue, start)
+    }
+
+    /// Starts a dispatcher on `queue`.
+    fn start(&mut self, queue: Writer, start: Start) -> Result<(), String> {
+        let link = Link::start(&self.program, queue, start)?;
+        self.link = Some(link);
+        self.starts += 1;
+        Ok(())
+    }
+
+    /// The dispatcher has died: starts another one on the same queue.
+    fn replace(&mut self, settings: &Settings) -> Result<(), Loss> {
+        let Some(link) = self.link.take() else {
+            return Ok(());
+        };
+        let committed = link.queue.committed();
+        let progress = link.queue.progress().unwrap_or_default();
+        let lost = |reason: String| Loss {
+            events: committed.jobs.saturating_sub(progress.taken),
+            reason,
+        };
+        if progress.refused_by != 0 {
+            return Err(lost(self.backoff.failed(format!(
+                "{} speaks protocol {}, this hg {PROTOCOL}",
+                self.program.display(),
+                progress.refused_by
+            ))));
+        }
+        let is_barren = progress.taken == link.taken_at_start;
+        self.barren = if is_barren { self.barren + 1 } else { 0 };
+        if self.barren >= MAX_BARREN {
+            self.barren = 0;
+            return Err(lost(self.backoff.failed(format!(
+                "{} dispatch ends before it has done anything",
+                self.program.display()
+            ))));
+        }
+        let environment = link.environment.clone();
+        let environment_at = link.environment_at;
+        let Some(mut queue) = link.into_queue() else {
+            return Ok(());
+        };
+        queue.set_max_bytes(settings.queue_bytes);
+        self.start(queue, Start::NoWait)
+            .map_err(|reason| lost(self.backoff.failed(reason)))?;
+        if let Some(link) = &mut self.link {
+            link.environment = environment;
+            link.environment_at = environment_at;
+            link.taken_at_start = progress.taken;
+            link.ring();
+        }
+        Ok(())
+    }
+}
+
+/// A larger buffer is given back after use.
+const MAX_KEPT_BUFFER: usize = 256 * 1024;
+
+/// When to try again after a dispatcher could not be started.
+#[derive(Debug, Default)]
+struct Backoff {
+    retry_at: Option<Instant>,
+    delay: Duration,
+    reason: String,
+}
+
+impl Backoff {
+    /// Why there is to be no attempt now.
+    fn reason(&self) -> Option<String> {
+        let is_early = self.retry_at.is_some_and(|at| Instant::now() < at);
+        is_early.then(|| self.reason.clone())
+    }
+
+    fn failed(&mut self, reason: String) -> String {
+        self.delay = (self.delay * 2).clamp(FIRST_BACKOFF, MAX_BACKOFF);
+        self.retry_at = Some(Instant::now() + self.delay);
+        self.reason = reason.clone();
+        reason
+    }
+}
+
+/// A running dispatcher and the queue to it.
+#[derive(Debug)]
+struct Link {
+    /// Dropped first: after that a forked child would keep the descriptors.
+    _guards: [CloseInChild; 2],
+    socket: Bound<UnixStream>,
+    queue: Bound<Writer>,
+    pid: i32,
+    /// The environment that the queue holds last, and where.
+    environment: Vec<u8>,
+    environment_at: u64,
+    taken_at_start: u64,
+}
+
+impl Link {
+    fn start(
+        program: &Path,
+        queue: Writer,
+        start: Start,
+    ) -> Result<Self, String> {
+        // The exec's own errors come too late for a caller that does not
+        // wait; a missing binary must not go unnoticed.
+        nix::unistd::access(program, nix::unistd::AccessFlags::X_OK).map_err(
+            |errno| format!("cannot run {}: {errno}", program.display()),
+        )?;
+        let (ours, theirs) = UnixStream::pair()
+            .map_err(|error| format!("cannot create a socket: {error}"))?;
+        let hello = Hello { protocol: PROTOCOL }.to_bytes();
+        passing::send(&ours, &hello, &queue)
+            .map_err(|error| format!("cannot pass on the queue: {error}"))?;
+        let mut command = spawn::Command::new(program)
+            .map_err(|_| format!("'{}' is no path", program.display()))?;
+        command.arg(c"dispatch".to_owned());
+        command.stdin(Stdio::Fd(theirs.as_fd()));
+        let process = command
+            .spawn_detached(start)
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            _guards: [
+                CloseInChild::new(ours.as_raw_fd()),
+                CloseInChild::new(queue.as_fd().as_raw_fd()),
+            ],
+            socket: Bound::new(ours),
+            queue: Bound::new(queue),
+            pid: process.pid,
+            environment: Vec::new(),
+            environment_at: 0,
+            taken_at_start: 0,
+        })
+    }
+
+    fn append(
+        &mut self,
+        parts: &JobParts<'_>,
+        hg: &[u8],
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        if self.environment_at == 0 || self.environment != parts.environment {
+            let block = Text(Cow::Borrowed(parts.environment));
+            encode(&Frame::Environment(block), buffer)?;
+            self.environment_at = self.queue.append(buffer, false)?;
+            self.environment.clear();
+            self.environment.extend_from_slice(parts.environment);
+        }
+        let cwd = nix::unistd::getcwd().ok();
+        let cwd = cwd.as_ref().map(|path| path.as_os_str().as_bytes());
+        let job = Job {
+            event: parts.event.clone(),
+            script: Cow::Borrowed(&parts.script.text),
+            stdin: parts.script.stdin,
+            environment_at: self.environment_at,
+            cwd: cwd.map(|cwd| Text(Cow::Borrowed(cwd))),
+            umask: parts.umask,
+            hg: Cow::Borrowed(hg),
+            limits: parts.settings.run_limits(),
+        };
+        encode(&Frame::Job(job), buffer)?;
+        self.queue.append(buffer, true)?;
+        Ok(())
+    }
+
+    /// Wakes the dispatcher; `false` if there is none any more.
+    fn ring(&self) -> bool {
+        let sent = socket::send(self.socket.as_raw_fd(), &DOORBELL, SEND_FLAGS);
+        match sent {
+            // A full socket means that it has enough to wake up from.
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => true,
+            Err(_) => false,
+        }
+    }
+
+    fn into_queue(self) -> Option<Writer> {
+        self.queue.into_inner()
+    }
+}
+
+/// Something that must not be dropped in a forked child: there its
+/// descriptors are closed already, and their numbers may be others' by now.
+#[derive(Debug)]
+struct Bound<T> {
+    owner: u32,
+    value: Option<ManuallyDrop<T>>,
+}
+
+impl<T> Bound<T> {
+    fn new(value: T) -> Self {
+        let value = Some(ManuallyDrop::new(value));
+        Self {
+            owner: std::process::id(),
+            value,
+        }
+    }
+
+    fn into_inner(mut self) -> Option<T> {
+        self.value.take().map(ManuallyDrop::into_inner)
+    }
+}
+
+impl<T> std::ops::Deref for Bound<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value
+            .as_ref()
+            .expect("only into_inner takes it, by value")
+    }
+}
+
+impl<T> std::ops::DerefMut for Bound<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value
+            .as_mut()
+            .expect("only into_inner takes it, by value")
+    }
+}
+
+impl<T> Drop for Bound<T> {
+    fn drop(&mut self) {
+        if self.owner == std::process::id() {
+            drop(self.value.take().map(ManuallyDrop::into_inner));
+        }
+    }
+}
+
+/// Encodes a frame into `buffer`, after the bytes that the queue fills in.
+fn encode(frame: &Frame<'_>, buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.clear();
+    buffer.resize(Writer::RESERVED, 0);
+    postcard::to_io(frame, Fallible(buffer)).map_err(io::Error::other)?;
+    Ok(())
+}
+
+/// Appends, and fails where `Vec` would abort for lack of memory.
+struct Fallible<'a>(&'a mut Vec<u8>);
+
+impl io::Write for Fallible<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .try_reserve(bytes.len())
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,247 @@
+//! The journal of failures: what was lost or went wrong, kept across
+//! processes, so that a later command can show it.
+//!
+//! JSON lines in `$XDG_STATE_HOME/uilog/failures.jsonl`, one append each. It
+//! is written only when something has failed. It never blocks, follows no
+//! link and creates nothing in a directory of somebody else's.
+
+use std::fs;
+use std::io;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::event::Timestamp;
+use crate::script_env::lookup;
+
+/// The journal starts anew at this size; the one before is kept as `.1`.
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// One failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// When, as RFC 3339.
+    pub time: String,
+    /// The session it belongs to.
+    pub session: String,
+    /// The event, if it concerns one.
+    pub event: String,
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// How many events it cost.
+    pub lost: u64,
+    /// What happened, for people.
+    pub detail: String,
+}
+
+/// What kind of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// Events were lost.
+    Lost,
+    /// A script could not be started.
+    NotStarted,
+    /// A script ended with a status other than 0, or by a signal.
+    Failed,
+    /// A script was ended by the time limit.
+    TimedOut,
+}
+
+impl FailureKind {
+    /// A name for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::NotStarted => "not-started",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed-out",
+        }
+    }
+}
+
+/// Where failures are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    path: PathBuf,
+}
+
+impl Journal {
+    /// The journal of the user with this environment; `None` without a home.
+    pub fn for_environment(environment: &[u8]) -> Option<Self> {
+        let absolute = |name: &[u8]| {
+            let value = lookup(environment, name)?;
+            let path = PathBuf::from(std::ffi::OsStr::from_bytes(value));
+            path.is_absolute().then_some(path)
+        };
+        let state = absolute(b"XDG_STATE_HOME")
+            .or_else(|| Some(absolute(b"HOME")?.join(".local/state")))?;
+        Some(Self {
+            path: state.join("uilog/failures.jsonl"),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends a failure.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written; the caller has nobody else to tell.
+    pub fn append(&self, failure: &Failure) -> io::Result<()> {
+        let dir = self.path.parent().unwrap_or(Path::new("/"));
+        make_private_dir(dir)?;
+        let mut line = serde_json::to_vec(failure)?;
+        line.push(b'\n');
+        let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW;
+        let mut file = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(flags)
+            .open(&self.path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if metadata.len() >= MAX_BYTES {
+            fs::rename(&self.path, self.path.with_extension("jsonl.1"))?;
+            return self.append(failure);
+        }
+        file.write_all(&line)
+    }
+
+    /// The failures that are still kept, the oldest first. Lines that cannot
+    /// be read are passed over.
+    pub fn read(&self) -> Vec<Failure> {
+        let old = self.path.with_extension("jsonl.1");
+        let texts = [&old, &self.path].map(|path| read_regular(path));
+        let lines = texts.iter().flat_map(|text| text.split(|b| *b == b'\n'));
+        lines
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect()
+    }
+}
+
+impl Failure {
+    /// A failure that happens now.
+    pub fn now(
+        session: String,
+        event: &[u8],
+        kind: FailureKind,
+        lost: u64,
+        detail: String,
+    ) -> Self {
+        Self {
+            time: Timestamp::now().to_rfc3339(),
+            session,
+            event: String::from_utf8_lossy(event).into_owned(),
+            kind,
+            lost,
+            detail,
+        }
+    }
+}
+
+fn read_regular(path: &Path) -> Vec<u8> {
+    let open = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW)
+        .open(path);
+    let Ok(file) = open else { return Vec::new() };
+    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    let mut text = Vec::new();
+    if is_file {
+        let limit = 2 * MAX_BYTES;
+        let _ =
+            io::Read::read_to_end(&mut io::Read::take(file, limit), &mut text);
+    }
+    text
+}
+
+/// Creates `dir` and what is missing above it, but nothing below a directory
+/// of another user: under `sudo`, HOME may be somebody else's.
+fn make_private_dir(dir: &Path) -> io::Result<()> {
+    let existing = dir.ancestors().find_map(|dir| fs::metadata(dir).ok());
+    let own = nix::unistd::geteuid().as_raw();
+    if existing.is_none_or(|metadata| metadata.uid() != own) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(detail: &str) -> Failure {
+        let detail = detail.to_owned();
+        Failure::now(String::new(), b"foo", FailureKind::Lost, 1, detail)
+    }
+
+    fn journal_in(dir: &Path) -> Journal {
+        let mut block = b"HOME=/nowhere\0XDG_STATE_HOME=".to_vec();
+        block.extend_from_slice(dir.as_os_str().as_bytes());
+        block.push(0);
+        Journal::for_environment(&block).unwrap()
+    }
+
+    #[test]
+    fn failures_are_read_back_in_order_through_a_new_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(&dir.path().join("state"));
+        let long = "x".repeat(1000);
+        let mut written = 0;
+        while !journal.path.with_extension("jsonl.1").exists() {
+            journal
+                .append(&failure(&format!("{long}{written}")))
+                .unwrap();
+            written += 1;
+        }
+        let read = journal.read();
+        assert_eq!(read.len(), written);
+        assert!(
+            read.last()
+                .unwrap()
+                .detail
+                .ends_with(&format!("x{}", written - 1))
+        );
+        let mode = fs::metadata(journal.path()).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_fifo_or_a_link_in_its_place_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(dir.path());
+        fs::create_dir(dir.path().join("uilog")).unwrap();
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::unistd::mkfifo(journal.path(), mode).unwrap();
+        journal.append(&failure("a")).unwrap_err();
+        assert_eq!(journal.read(), []);
+        fs::remove_file(journal.path()).unwrap();
+        std::os::unix::fs::symlink("/dev/null", journal.path()).unwrap();
+        journal.append(&failure("a")).unwrap_err();
+    }
+
+    #[test]
+    fn there_is_no_journal_without_a_home() {
+        assert_eq!(Journal::for_environment(b"HOME=relative\0"), None);
+        let journal = Journal::for_environment(b"HOME=/home/joe\0").unwrap();
+        let expected = "/home/joe/.local/state/uilog/failures.jsonl";
+        assert_eq!(journal.path(), Path::new(expected));
+    }
+}

@@ -1,0 +1,29 @@
+//! Events, and where they go: the pipeline of uilog.
+//!
+//! hg's side: a [`pipeline::Logger`] knows one ui's configuration and hands
+//! events to sinks; the only sink so far is [`logtoprocess`], which hands
+//! scripts to the [`dispatcher`]. The other side of that is [`dispatch`],
+//! the process that runs them. Between the two lie the [`queue`] and what
+//! [`wire`] says.
+//!
+//! This crate knows hg's words, but nothing of Python.
+//!
+//! # Known differences
+//!
+//! From stock hg's `logtoprocess` extension: docs/compatibility.md lists
+//! them, each with its test.
+
+#![deny(missing_docs)]
+
+pub mod dispatch;
+pub mod dispatcher;
+pub mod event;
+pub mod installation;
+pub mod journal;
+pub mod json;
+pub mod logtoprocess;
+pub mod pipeline;
+pub mod queue;
+pub mod script_env;
+pub mod settings;
+pub mod wire;

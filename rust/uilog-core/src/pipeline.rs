@@ -1,0 +1,467 @@
+//! From a `ui.log` call to the sinks, and the account of what was lost.
+//!
+//! A [`Logger`] belongs to one ui and knows its configuration; the [`Host`]
+//! belongs to the process and holds what outlives a ui. Nothing here knows
+//! Python, and nothing here blocks.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::dispatcher::Dispatcher;
+use crate::dispatcher::JobParts;
+use crate::event::Event;
+use crate::event::EventOption;
+use crate::event::SCHEMA;
+use crate::event::SessionId;
+use crate::event::Text;
+use crate::event::Timestamp;
+use crate::event::Value;
+use crate::journal::Failure;
+use crate::journal::FailureKind;
+use crate::journal::Journal;
+use crate::logtoprocess::LogToProcess;
+use crate::logtoprocess::Script;
+use crate::script_env::lookup;
+use crate::settings::Fault;
+use crate::settings::Settings;
+
+/// The environment variable by which a script's hg knows its parent session.
+pub const SESSION_VARIABLE: &[u8] = b"UILOG_SESSION";
+
+/// How many recent problems are kept to be shown.
+const MAX_RECENT: usize = 16;
+
+/// How deep events may be logged while one is being logged.
+const MAX_DEPTH: u32 = 4;
+
+/// A place that events go to.
+pub trait Sink: Send + Sync {
+    /// The configuration section that it is known by.
+    fn name(&self) -> &'static str;
+
+    /// Whether it wants events of this name.
+    fn tracks(&self, event: &[u8]) -> bool;
+
+    /// Takes an event that it tracks.
+    ///
+    /// # Errors
+    ///
+    /// The event, and perhaps earlier ones, will not reach their end.
+    fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss>;
+}
+
+/// Events that did not reach a sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// How many.
+    pub events: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// Something that went wrong without costing an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// A message that does not fit its format.
+    Format,
+    /// A value that could not be printed.
+    Unprintable,
+    /// Another extension's logger raised.
+    ForeignLogger,
+    /// Events logged while logging, too deep.
+    Recursion,
+    /// A fault of our own.
+    Internal,
+}
+
+impl FaultKind {
+    /// Every kind, in the order of [`Counters::faults`].
+    pub const ALL: [Self; 5] = [
+        Self::Format,
+        Self::Unprintable,
+        Self::ForeignLogger,
+        Self::Recursion,
+        Self::Internal,
+    ];
+
+    /// A name for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Unprintable => "unprintable",
+            Self::ForeignLogger => "foreign-logger",
+            Self::Recursion => "recursion",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What happened to this process's events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events that a sink tracked.
+    pub events: u64,
+    /// Deliveries that a sink took.
+    pub delivered: u64,
+    /// Deliveries that were lost.
+    pub lost: u64,
+    /// Faults, by [`FaultKind::ALL`].
+    pub faults: [u64; FaultKind::ALL.len()],
+}
+
+/// An event as the caller gives it.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    /// The event's name.
+    pub name: &'a [u8],
+    /// The formatted message.
+    pub message: Cow<'a, [u8]>,
+    /// The keyword arguments.
+    pub options: Vec<EventOption<'a>>,
+    /// hg's executable.
+    pub hg: &'a [u8],
+    /// The root of the repository that the ui belongs to, if any.
+    pub root: Option<&'a [u8]>,
+}
+
+/// The sinks of one ui.
+pub struct Logger {
+    sinks: Vec<Box<dyn Sink>>,
+    settings: Settings,
+    faults: Vec<Fault>,
+}
+
+impl fmt::Debug for Logger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.sinks.iter().map(|sink| sink.name()).collect();
+        f.debug_struct("Logger")
+            .field("sinks", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Logger {
+    /// Reads a ui's configuration: the names and values of `[uilog]` and of
+    /// `[logtoprocess]`, as far as they are trusted.
+    pub fn new(
+        uilog: &[(Vec<u8>, Vec<u8>)],
+        logtoprocess: &[(Vec<u8>, Vec<u8>)],
+    ) -> Self {
+        fn slices(
+            items: &[(Vec<u8>, Vec<u8>)],
+        ) -> impl Iterator<Item = (&[u8], &[u8])> {
+            items.iter().map(|(name, value)| (&name[..], &value[..]))
+        }
+        let (settings, mut faults) = Settings::read(slices(uilog));
+        let (sink, more) = LogToProcess::new(slices(logtoprocess), settings);
+        faults.extend(more);
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        if sink.events().next().is_some() {
+            sinks.push(Box::new(sink));
+        }
+        Self {
+            sinks,
+            settings,
+            faults,
+        }
+    }
+
+    /// Whether any sink wants events of this name.
+    pub fn tracks(&self, event: &[u8]) -> bool {
+        self.sinks.iter().any(|sink| sink.tracks(event))
+    }
+
+    /// The names of the sinks in use.
+    pub fn sinks(&self) -> Vec<&'static str> {
+        self.sinks.iter().map(|sink| sink.name()).collect()
+    }
+
+    /// What `[uilog]` says.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the configuration says that was not understood.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Hands the event to every sink that tracks it.
+    pub fn log(&self, host: &mut Host, draft: Draft<'_>) {
+        let event = host.event(draft);
+        let name = event.name.clone();
+        for sink in self.sinks.iter().filter(|sink| sink.tracks(&name)) {
+            match sink.deliver(&event, host) {
+                Ok(()) => host.counters.delivered += 1,
+                Err(loss) => host.lose(&name, loss),
+            }
+        }
+    }
+}
+
+/// What a process keeps for all its events.
+#[derive(Debug)]
+pub struct Host {
+    /// The process that all this belongs to.
+    owner: u32,
+    session: SessionId,
+    parent: Option<SessionId>,
+    seq: u64,
+    /// hg's environment at the last event, as a block.
+    environment: Vec<u8>,
+    dispatcher: Dispatcher,
+    umask: Option<u32>,
+    /// The repository of the command that runs, for events that are logged
+    /// through a ui without one.
+    command_root: Option<Vec<u8>>,
+    counters: Counters,
+    recent: VecDeque<String>,
+    unseen: usize,
+    /// Losses that the journal has been told of.
+    journaled: u64,
+}
+
+impl Host {
+    /// `program` is the `uilog` binary.
+    pub fn new(program: PathBuf) -> Self {
+        Self {
+            owner: std::process::id(),
+            session: SessionId(random()),
+            parent: None,
+            seq: 0,
+            environment: Vec::new(),
+            dispatcher: Dispatcher::new(program),
+            umask: None,
+            command_root: None,
+            counters: Counters::default(),
+            recent: VecDeque::new(),
+            unseen: 0,
+            journaled: 0,
+        }
+    }
+
+    /// Tells that hg's environment is now `environment`, a block of
+    /// `NAME=value`, each followed by NUL.
+    ///
+    /// In a forked child this begins a session of the child's own.
+    pub fn enter(&mut self, environment: &mut Vec<u8>) {
+        if self.owner != std::process::id() {
+            let parent = (self.seq > 0).then_some(self.session);
+            let program = self.dispatcher.program().to_owned();
+            let umask = self.umask;
+            let root = self.command_root.take();
+            *self = Self::new(program);
+            self.parent = parent;
+            self.umask = umask;
+            self.command_root = root;
+        }
+        if self.parent.is_none() {
+            self.parent = lookup(environment, SESSION_VARIABLE)
+                .and_then(SessionId::parse);
+        }
+        std::mem::swap(&mut self.environment, environment);
+    }
+
+    /// Tells that hg has changed its umask.
+    pub fn set_umask(&mut self, umask: u32) {
+        self.umask = Some(umask);
+    }
+
+    fn event<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
+        self.counters.events += 1;
+        self.seq += 1;
+        let is_command = draft.name == b"command";
+        if is_command {
+            self.command_root = draft.root.map(<[u8]>::to_vec);
+        }
+        let root = draft.root.or(self.command_root.as_deref());
+        let owned = |bytes: &[u8]| Text(Cow::Owned(bytes.to_vec()));
+        let event = Event {
+            schema: SCHEMA,
+            session: self.session,
+            parent: self.parent,
+            seq: self.seq,
+            name: Cow::Borrowed(draft.name),
+            time: Timestamp::now(),
+            duration: duration(&draft.options),
+            pid: self.owner,
+            user: login_name(&self.environment).map(owned),
+            uid: nix::unistd::getuid().as_raw(),
+            root: root.map(owned),
+            message: draft.message,
+            options: draft.options,
+            lost: self.counters.lost,
+        };
+        if draft.name == b"commandfinish" {
+            self.command_root = None;
+        }
+        self.dispatcher.set_hg(draft.hg);
+        event
+    }
+
+    /// Hands a script to the dispatcher.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost, and why.
+    pub fn dispatch(
+        &mut self,
+        event: &Event<'_>,
+        script: &Script,
+        settings: &Settings,
+    ) -> Result<(), Loss> {
+        let parts = JobParts {
+            event,
+            script,
+            settings,
+            umask: self.umask,
+            environment: &self.environment,
+        };
+        self.dispatcher.send(&parts)
+    }
+
+    /// Counts and reports lost events.
+    fn lose(&mut self, event: &[u8], loss: Loss) {
+        self.counters.lost += loss.events;
+        let name = String::from_utf8_lossy(event);
+        self.remember(format!(
+            "lost {} event(s) at {name}: {}",
+            loss.events, loss.reason
+        ));
+        // A process that loses everything need not write a line for each:
+        // one whenever the number has doubled.
+        let unreported = self.counters.lost - self.journaled;
+        if unreported < self.journaled {
+            return;
+        }
+        self.journaled = self.counters.lost;
+        if let Some(journal) = Journal::for_environment(&self.environment) {
+            let failure = Failure::now(
+                self.session.to_string(),
+                event,
+                FailureKind::Lost,
+                unreported,
+                loss.reason,
+            );
+            // There is nobody else to tell; the counters still know.
+            let _ = journal.append(&failure);
+        }
+    }
+
+    /// Counts a fault that cost no event.
+    pub fn fault(&mut self, kind: FaultKind, detail: String) {
+        self.counters.faults[kind as usize] += 1;
+        self.remember(detail);
+    }
+
+    fn remember(&mut self, problem: String) {
+        if self.recent.len() == MAX_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(problem);
+        self.unseen = (self.unseen + 1).min(MAX_RECENT);
+    }
+
+    /// The problems since the last call, for debug output.
+    pub fn take_unseen(&mut self) -> Vec<String> {
+        let from = self.recent.len() - self.unseen.min(self.recent.len());
+        self.unseen = 0;
+        self.recent.range(from..).cloned().collect()
+    }
+
+    /// Whether there are problems that nobody has taken yet.
+    pub fn has_unseen(&self) -> bool {
+        self.unseen > 0
+    }
+
+    /// The last few problems.
+    pub fn recent(&self) -> impl Iterator<Item = &str> {
+        self.recent.iter().map(String::as_str)
+    }
+
+    /// What happened to this process's events.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// This process's session.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The dispatcher, as this process sees it.
+    pub fn dispatcher(&mut self) -> &mut Dispatcher {
+        &mut self.dispatcher
+    }
+
+    /// The journal of this user.
+    pub fn journal(&self) -> Option<Journal> {
+        Journal::for_environment(&self.environment)
+    }
+}
+
+/// Guards against events logged while logging, without end.
+///
+/// An event that is logged while another one is being logged is delivered
+/// too, but only so deep.
+#[derive(Debug)]
+pub struct Depth(());
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Depth {
+    /// Goes one deeper until dropped; `None` if that is too deep.
+    pub fn enter() -> Option<Self> {
+        DEPTH.with(|depth| {
+            let now = depth.get();
+            (now < MAX_DEPTH).then(|| {
+                depth.set(now + 1);
+                Self(())
+            })
+        })
+    }
+}
+
+impl Drop for Depth {
+    fn drop(&mut self) {
+        DEPTH.with(|depth| depth.set(depth.get() - 1));
+    }
+}
+
+/// What the event says it took, in seconds.
+fn duration(options: &[EventOption<'_>]) -> Option<f64> {
+    let option = options.iter().find(|o| *o.key == *b"duration")?;
+    let (Value::Float(text) | Value::Int(text)) = &option.value else {
+        return None;
+    };
+    let seconds: f64 = std::str::from_utf8(&text.0).ok()?.parse().ok()?;
+    seconds.is_finite().then_some(seconds)
+}
+
+/// The login name as the environment tells it.
+// Python: getpass.getuser, which hg's procutil.getuser calls
+fn login_name(environment: &[u8]) -> Option<&[u8]> {
+    const NAMES: [&[u8]; 4] = [b"LOGNAME", b"USER", b"LNAME", b"USERNAME"];
+    let values = NAMES.iter().filter_map(|name| lookup(environment, name));
+    let mut named = values.filter(|value| !value.is_empty());
+    named.next()
+}
+
+fn random() -> u128 {
+    use std::hash::BuildHasher;
+    use std::hash::RandomState;
+    // RandomState is seeded by the system's random source, but only once for
+    // a thread: the process id and the time tell forked children apart.
+    let half = |salt: u64| {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        RandomState::new().hash_one((salt, std::process::id(), now))
+    };
+    u128::from(half(1)) << 64 | u128::from(half(2))
+}

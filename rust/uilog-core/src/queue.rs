@@ -1,0 +1,517 @@
+//! The queue between hg and its dispatcher: an anonymous file in memory.
+//!
+//! hg appends, and never waits for whoever reads; the dispatcher reads, and
+//! gives back the memory behind it. What hg has committed survives hg. Both
+//! ends keep their counts in the file's first page, so that either can be
+//! asked after the other has gone, and a second dispatcher can go on where
+//! the first one died.
+//!
+//! Knows nothing of what a frame holds.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
+
+/// Where the frames begin: after the page of counts.
+const FIRST_FRAME: u64 = 4096;
+/// Bytes of a frame's length, which precedes it.
+const LENGTH_BYTES: u64 = 4;
+/// Memory is given back in steps of this many bytes.
+const RELEASE_STEP: u64 = 256 * 1024;
+/// Memory can be given back in whole pages only.
+const PAGE_BYTES: u64 = 4096;
+/// Bytes of one unit of `st_blocks`.
+const BLOCK_BYTES: u64 = 512;
+
+/// Where in the first page the writer's words stand.
+const WRITER_AT: u64 = 0;
+/// Where in the first page the reader's words stand.
+const READER_AT: u64 = 512;
+/// Where in the first page the reader's last failure stands, as its length
+/// and its text.
+const FAILURE_AT: u64 = 1024;
+/// Bytes of that text at most.
+const MAX_FAILURE_BYTES: usize = 2048;
+
+/// What the writer has committed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The position after the last whole frame.
+    pub end: u64,
+    /// How many jobs there are among the frames.
+    pub jobs: u64,
+}
+
+/// What the reader has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The position of the first frame that has not been dealt with.
+    pub position: u64,
+    /// Jobs taken from the queue.
+    pub taken: u64,
+    /// Scripts started.
+    pub started: u64,
+    /// Scripts that ended with status 0.
+    pub succeeded: u64,
+    /// Scripts that ended otherwise of their own accord.
+    pub failed: u64,
+    /// Scripts that could not be started.
+    pub not_started: u64,
+    /// Scripts ended by the time limit.
+    pub timed_out: u64,
+    /// The reader has refused the writer's protocol: its own version.
+    pub refused_by: u64,
+}
+
+impl Progress {
+    const WORDS: usize = 8;
+
+    fn to_words(self) -> [u64; Self::WORDS] {
+        [
+            self.position,
+            self.taken,
+            self.started,
+            self.succeeded,
+            self.failed,
+            self.not_started,
+            self.timed_out,
+            self.refused_by,
+        ]
+    }
+
+    fn from_words(words: [u64; Self::WORDS]) -> Self {
+        let [
+            position,
+            taken,
+            started,
+            succeeded,
+            failed,
+            not_started,
+            timed_out,
+            refused_by,
+        ] = words;
+        Self {
+            position,
+            taken,
+            started,
+            succeeded,
+            failed,
+            not_started,
+            timed_out,
+            refused_by,
+        }
+    }
+}
+
+/// hg's end.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+    committed: Committed,
+    /// Bytes that the queue's memory may take.
+    max_bytes: u64,
+    /// Up to which position it is known that `max_bytes` are not exceeded.
+    room_until: u64,
+}
+
+impl Writer {
+    /// Creates a queue that takes at most `max_bytes` of memory.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptor or no memory left.
+    pub fn create(max_bytes: u64) -> io::Result<Self> {
+        let file = anonymous_file()?;
+        file.set_len(FIRST_FRAME)?;
+        let committed = Committed {
+            end: FIRST_FRAME,
+            jobs: 0,
+        };
+        let position = Progress {
+            position: FIRST_FRAME,
+            ..Progress::default()
+        };
+        write_words(&file, READER_AT, position.to_words())?;
+        let room_until = FIRST_FRAME + max_bytes;
+        let writer = Self {
+            file,
+            committed,
+            max_bytes,
+            room_until,
+        };
+        writer.commit()?;
+        Ok(writer)
+    }
+
+    /// Changes how much memory the queue may take.
+    pub fn set_max_bytes(&mut self, max_bytes: u64) {
+        if self.max_bytes != max_bytes {
+            self.max_bytes = max_bytes;
+            self.room_until = 0;
+        }
+    }
+
+    /// Appends a frame, whose first [`Writer::RESERVED`] bytes are the
+    /// queue's own; returns its position.
+    ///
+    /// # Errors
+    ///
+    /// `StorageFull` if the queue holds `max_bytes` that nobody has read;
+    /// other errors of the file. Nothing has then been appended.
+    pub fn append(
+        &mut self,
+        frame: &mut [u8],
+        is_job: bool,
+    ) -> io::Result<u64> {
+        let position = self.committed.end;
+        let too_long = || io::Error::from(io::ErrorKind::FileTooLarge);
+        let payload = frame
+            .len()
+            .checked_sub(Self::RESERVED)
+            .ok_or_else(too_long)?;
+        let length = u32::try_from(payload).map_err(|_| too_long())?;
+        frame[..Self::RESERVED].copy_from_slice(&length.to_le_bytes());
+        let end = position + frame.len() as u64;
+        self.make_room(end)?;
+        self.file.write_all_at(frame, position)?;
+        let before = self.committed;
+        self.committed = Committed {
+            end,
+            jobs: before.jobs + u64::from(is_job),
+        };
+        self.commit().inspect_err(|_| self.committed = before)?;
+        Ok(position)
+    }
+
+    /// Bytes at the beginning of a frame that [`Writer::append`] fills in.
+    pub const RESERVED: usize = LENGTH_BYTES as usize;
+
+    /// Fails if the frames up to `end` would take more memory than allowed.
+    fn make_room(&mut self, end: u64) -> io::Result<()> {
+        if end <= self.room_until {
+            return Ok(());
+        }
+        // What the reader has given back no longer counts as allocated.
+        let used = self.file.metadata()?.blocks() * BLOCK_BYTES;
+        let added = end - self.committed.end;
+        if used + added > self.max_bytes {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.room_until = self.committed.end + (self.max_bytes - used);
+        Ok(())
+    }
+
+    fn commit(&self) -> io::Result<()> {
+        let Committed { end, jobs } = self.committed;
+        write_words(&self.file, WRITER_AT, [end, jobs])
+    }
+
+    /// What has been committed.
+    pub fn committed(&self) -> Committed {
+        self.committed
+    }
+
+    /// What the reader has done.
+    pub fn progress(&self) -> io::Result<Progress> {
+        read_words(&self.file, READER_AT).map(Progress::from_words)
+    }
+
+    /// The reader's last failure, if it had one.
+    pub fn last_failure(&self) -> io::Result<Option<String>> {
+        let mut length = [0; LENGTH_BYTES as usize];
+        self.file.read_exact_at(&mut length, FAILURE_AT)?;
+        let length = u32::from_le_bytes(length) as usize;
+        let mut text = vec![0; length.min(MAX_FAILURE_BYTES)];
+        self.file
+            .read_exact_at(&mut text, FAILURE_AT + LENGTH_BYTES)?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Ok((!text.is_empty()).then_some(text))
+    }
+
+    /// The memory that the queue takes, in bytes.
+    pub fn bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.blocks() * BLOCK_BYTES)
+    }
+}
+
+impl AsFd for Writer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl From<Writer> for OwnedFd {
+    fn from(writer: Writer) -> Self {
+        writer.file.into()
+    }
+}
+
+/// The dispatcher's end.
+#[derive(Debug)]
+pub struct Reader {
+    file: File,
+    progress: Progress,
+    /// Everything before this position has been given back, but for `pinned`.
+    released: u64,
+    /// The frame that later frames refer to, from its beginning to its end.
+    pinned: (u64, u64),
+}
+
+impl Reader {
+    /// Takes over a queue, where its last reader stopped.
+    ///
+    /// # Errors
+    ///
+    /// The descriptor is no queue.
+    pub fn open(fd: OwnedFd) -> io::Result<Self> {
+        let file = File::from(fd);
+        let progress =
+            read_words(&file, READER_AT).map(Progress::from_words)?;
+        if progress.position < FIRST_FRAME {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let released = FIRST_FRAME;
+        Ok(Self {
+            file,
+            progress,
+            released,
+            pinned: (0, 0),
+        })
+    }
+
+    /// The next whole frame, if there is one, and its position.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read, or is damaged.
+    pub fn peek(&self) -> io::Result<Option<(u64, Vec<u8>)>> {
+        let position = self.progress.position;
+        if position >= self.committed()?.end {
+            return Ok(None);
+        }
+        let frame = self.frame_at(position)?;
+        Ok(Some((position, frame)))
+    }
+
+    /// The frame at a position that an earlier frame was appended at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::peek`].
+    pub fn frame_at(&self, position: u64) -> io::Result<Vec<u8>> {
+        let end = self.committed()?.end;
+        let mut length = [0; LENGTH_BYTES as usize];
+        self.file.read_exact_at(&mut length, position)?;
+        let length = u64::from(u32::from_le_bytes(length));
+        let begin = position + LENGTH_BYTES;
+        if length == 0 || begin + length > end {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut frame = vec![0; length as usize];
+        self.file.read_exact_at(&mut frame, begin)?;
+        Ok(frame)
+    }
+
+    /// Moves on past the frame of `length` bytes that [`Reader::peek`] gave.
+    pub fn advance(&mut self, length: usize) {
+        self.progress.position += LENGTH_BYTES + length as u64;
+        self.release();
+    }
+
+    /// Keeps the frame at `position` of `length` bytes readable until another
+    /// one is pinned.
+    pub fn pin(&mut self, position: u64, length: usize) {
+        self.pinned = (position, position + LENGTH_BYTES + length as u64);
+    }
+
+    /// What the writer has committed.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    pub fn committed(&self) -> io::Result<Committed> {
+        let [end, jobs] = read_words(&self.file, WRITER_AT)?;
+        Ok(Committed { end, jobs })
+    }
+
+    /// What has been done; the caller counts in it.
+    pub fn progress_mut(&mut self) -> &mut Progress {
+        &mut self.progress
+    }
+
+    /// What has been done.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// Shows what has been done to the writer and to a later reader.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be written.
+    pub fn publish(&self) -> io::Result<()> {
+        write_words(&self.file, READER_AT, self.progress.to_words())
+    }
+
+    /// Shows a failure to the writer, in place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be written.
+    pub fn publish_failure(&self, text: &str) -> io::Result<()> {
+        let mut text = text.as_bytes();
+        text = &text[..text.len().min(MAX_FAILURE_BYTES)];
+        let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
+        bytes.extend_from_slice(text);
+        self.file.write_all_at(&bytes, FAILURE_AT)
+    }
+
+    /// Gives back the memory of what has been read, but for the pinned frame.
+    fn release(&mut self) {
+        let until = self.progress.position / PAGE_BYTES * PAGE_BYTES;
+        if until < self.released + RELEASE_STEP {
+            return;
+        }
+        let (pin_begin, pin_end) = self.pinned;
+        let pin_begin = pin_begin / PAGE_BYTES * PAGE_BYTES;
+        let pin_end = pin_end.div_ceil(PAGE_BYTES) * PAGE_BYTES;
+        self.punch(self.released, until.min(pin_begin.max(self.released)));
+        self.punch(self.released.max(pin_end), until);
+        // A pinned frame in this range is given back when it is no longer
+        // pinned, and so is everything since its beginning, again.
+        self.released = if pin_end > self.released && pin_begin < until {
+            pin_begin.max(self.released)
+        } else {
+            until
+        };
+    }
+
+    /// Where it fails, memory stays in use until the queue is closed.
+    fn punch(&self, begin: u64, end: u64) {
+        #[cfg(target_os = "linux")]
+        if begin < end {
+            use nix::fcntl::FallocateFlags;
+            let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE
+                | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            let (begin, length) = (begin as i64, (end - begin) as i64);
+            let _ = nix::fcntl::fallocate(&self.file, flags, begin, length);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (begin, end);
+    }
+}
+
+/// A file without a name: in memory where the system can, else in the
+/// directory for temporary files.
+pub fn anonymous_file() -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::memfd::MFdFlags;
+        let flags = MFdFlags::MFD_CLOEXEC;
+        if let Ok(fd) = nix::sys::memfd::memfd_create(c"uilog", flags) {
+            return Ok(File::from(fd));
+        }
+    }
+    tempfile::tempfile()
+}
+
+fn write_words<const N: usize>(
+    file: &File,
+    at: u64,
+    words: [u64; N],
+) -> io::Result<()> {
+    file.write_all_at(words.map(u64::to_le_bytes).as_flattened(), at)
+}
+
+fn read_words<const N: usize>(file: &File, at: u64) -> io::Result<[u64; N]> {
+    let mut words = [[0; size_of::<u64>()]; N];
+    file.read_exact_at(words.as_flattened_mut(), at)?;
+    Ok(words.map(u64::from_le_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed(payload: &[u8]) -> Vec<u8> {
+        [&[0; Writer::RESERVED], payload].concat()
+    }
+
+    fn pair(max_bytes: u64) -> (Writer, Reader) {
+        let writer = Writer::create(max_bytes).unwrap();
+        let fd = writer.as_fd().try_clone_to_owned().unwrap();
+        (writer, Reader::open(fd).unwrap())
+    }
+
+    #[test]
+    fn a_second_reader_goes_on_where_the_first_stopped() {
+        let (mut writer, mut reader) = pair(1 << 20);
+        for payload in [&b"one"[..], b"two", b"three"] {
+            writer.append(&mut framed(payload), true).unwrap();
+        }
+        let (_, first) = reader.peek().unwrap().unwrap();
+        assert_eq!(first, b"one");
+        reader.advance(first.len());
+        reader.publish().unwrap();
+        drop(reader);
+        let fd = writer.as_fd().try_clone_to_owned().unwrap();
+        let second = Reader::open(fd).unwrap();
+        assert_eq!(second.peek().unwrap().unwrap().1, b"two");
+        assert_eq!(second.committed().unwrap().jobs, 3);
+    }
+
+    #[test]
+    fn a_frame_that_was_not_committed_is_not_there() {
+        let (mut writer, mut reader) = pair(1 << 20);
+        let position = writer.append(&mut framed(b"whole"), true).unwrap();
+        let torn = framed(b"torn");
+        writer.file.write_all_at(&torn, position + 9).unwrap();
+        let (_, frame) = reader.peek().unwrap().unwrap();
+        reader.advance(frame.len());
+        assert_eq!(reader.peek().unwrap(), None);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_given_back() {
+        let limit = 1 << 20;
+        let (mut writer, mut reader) = pair(limit);
+        let pinned = writer.append(&mut framed(b"pinned"), false).unwrap();
+        let (_, frame) = reader.peek().unwrap().unwrap();
+        reader.pin(pinned, frame.len());
+        reader.advance(frame.len());
+        let mut payload = framed(&[7; 10_000]);
+        let mut appended = 0;
+        let error = loop {
+            match writer.append(&mut payload, true) {
+                Ok(_) => appended += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(appended >= 90, "{appended}");
+        for _ in 0..20 * appended {
+            while let Some((_, frame)) = reader.peek().unwrap() {
+                reader.advance(frame.len());
+            }
+            writer.append(&mut payload, true).unwrap();
+            assert!(writer.bytes().unwrap() <= limit + 4096);
+        }
+        assert_eq!(reader.frame_at(pinned).unwrap(), b"pinned");
+    }
+
+    #[test]
+    fn the_writer_sees_what_the_reader_says() {
+        let (writer, mut reader) = pair(1 << 20);
+        assert_eq!(writer.last_failure().unwrap(), None);
+        reader.progress_mut().failed = 3;
+        reader.publish().unwrap();
+        reader.publish_failure("exit status 127").unwrap();
+        reader.publish_failure("gone").unwrap();
+        assert_eq!(writer.progress().unwrap().failed, 3);
+        assert_eq!(writer.last_failure().unwrap().as_deref(), Some("gone"));
+    }
+}
