@@ -1,0 +1,208 @@
+# uilog - event logging that a command never notices
+#
+# This software may be used and distributed according to the terms of the
+# GNU General Public License version 2 or any later version.
+"""run a script for each of hg's events, without hg noticing
+
+Mercurial tells its extensions what it does: that a command begins
+(``command``) and ends (``commandfinish``), that a hook has run (``exthook``),
+that a command failed unexpectedly (``commandexception``), and so on. This
+extension runs a script for each such event, as the ``logtoprocess`` extension
+does, but never slows down, changes or hangs the command::
+
+  [extensions]
+  uilog =
+
+  [logtoprocess]
+  commandfinish = /usr/local/bin/record-command
+
+There is no need to enable ``logtoprocess`` as well. If it is, uilog takes its
+place: each event runs its script once.
+
+A script is text for ``/bin/sh -c``. It runs in hg's working directory,
+detached from hg and its terminal, with standard input, output and error at
+``/dev/null``, and finds in its environment:
+
+``EVENT``
+  The event's name.
+``MSG1``
+  The message, cut at 100,000 bytes.
+``OPT_<KEY>``
+  Each option of the event, such as ``OPT_RETURN_CODE``, ``OPT_DURATION`` and
+  ``OPT_CANONICAL_COMMAND`` for ``commandfinish``. A key that no shell
+  variable can be named after is there a second time with ``_`` in place of
+  the offending characters.
+``HGPID``, ``HG``
+  hg's process, and hg's executable.
+``UILOG_EVENT_ID``, ``UILOG_SESSION``, ``UILOG_TIME``
+  A unique name for the event and for the hg process, and when it happened
+  (RFC 3339, with microseconds).
+``UILOG_TRUNCATED``
+  Only if the system's limits made it necessary to cut values: which.
+
+A script that wants everything, uncut, can read it as one line of JSON::
+
+  [logtoprocess]
+  commandfinish = record-json
+  commandfinish:stdin = json
+
+Scripts start in the order of their events. These settings bound them::
+
+  [uilog]
+  # how many scripts of one hg process run at a time
+  max-scripts = 8
+  # after how many seconds a script is ended (0: never)
+  script-timeout = 600
+  # how much memory events may take that wait for a script to end
+  queue-size = 64 MB
+
+Whatever goes wrong with logging has no effect on the command. It is counted,
+shown by :hg:`debuguilog`, and at once with ``--debug``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mercurial import (
+    cmdutil,
+    extensions,
+    pycompat,
+    registrar,
+    ui as uimod,
+    util,
+)
+from mercurial.i18n import _
+from mercurial.utils import procutil
+
+from . import _native, report
+
+testedwith = b'6.3 6.9 7.0 7.2'
+minimumhgversion = b'6.3'
+
+cmdtable = {}
+command = registrar.command(cmdtable)
+
+configtable = {}
+configitem = registrar.configitem(configtable)
+
+for _name, _default in _native.ITEMS:
+    configitem(b'uilog', _name.encode(), default=_default.encode())
+# An event may have any name, and sub-options beside it.
+configitem(b'logtoprocess', b'.*', default=None, generic=True)
+
+LOGGER = b'uilog'
+# The stock extension, and what it calls its logger.
+STOCK = b'logtoprocess'
+
+_stocklog = uimod.ui.log
+
+
+def uisetup(ui):
+    _native.setup(os.fsencode(_native.__file__), procutil.hgexecutable)
+    extensions.wrapfunction(uimod.ui, 'log', _log)
+    extensions.wrapfunction(util, 'setumask', _setumask)
+    extensions.afterloaded(STOCK, _replacestock)
+
+
+def uipopulate(ui):
+    before = ui.getlogger(LOGGER)
+    logger = _native.Logger(
+        ui.configitems(b'uilog'),
+        ui.configitems(b'logtoprocess'),
+        before.root if before is not None else None,
+    )
+    ui.setlogger(LOGGER, logger)
+    ui._loggers.pop(STOCK, None)
+    if ui.debugflag:
+        report.configfaults(ui, logger)
+
+
+def reposetup(ui, repo):
+    logger = ui.getlogger(LOGGER)
+    if logger is not None and repo.local():
+        ui.setlogger(LOGGER, logger.with_root(repo.root))
+
+
+def _replacestock(loaded):
+    """keep the stock extension from running each script a second time"""
+    if loaded:
+        stock = extensions.find(STOCK)
+        extensions.wrapfunction(stock, 'uipopulate', _populatestock)
+
+
+def _populatestock(orig, ui):
+    if ui.getlogger(LOGGER) is None:
+        orig(ui)
+
+
+def _setumask(orig, mask):
+    orig(mask)
+    _native.set_umask(mask)
+
+
+def _log(orig, ui, event, msgfmt, *msgargs, **opts):
+    """ui.log, except that nothing about logging raises into the command"""
+    loggers = ui._loggers
+    native = loggers.get(LOGGER)
+    if native is None:
+        return orig(ui, event, msgfmt, *msgargs, **opts)
+    if orig is not _stocklog:
+        # Another extension has wrapped ui.log before, and what it does with
+        # an event is its own affair; beneath it our logger is one of many.
+        return _guard(ui, b'ui.log', event, orig, ui, event, msgfmt, *msgargs, **opts)
+    istracked = native.tracked(event)
+    others = [
+        (name, logger)
+        for name, logger in loggers.items()
+        if name != LOGGER
+        and _guard(ui, name, event, logger.tracked, event)
+    ]
+    if not istracked and not others:
+        return
+    try:
+        msg = msgfmt % msgargs
+    except Exception as err:
+        msg = _native.repair(event, msgfmt, msgargs, err)
+    if istracked and native.log(ui, event, msg, opts):
+        report.problems(ui)
+    if not others:
+        return
+    # As in stock hg, what a logger logs itself reaches no other logger; it
+    # does reach ours, which cannot log in turn.
+    ui._loggers = {LOGGER: native}
+    try:
+        for name, logger in others:
+            _guard(ui, name, event, _logto, logger, ui, event, msg, opts)
+    finally:
+        ui._loggers = loggers
+
+
+def _logto(logger, ui, event, msg, opts):
+    logger.log(ui, event, msg, pycompat.byteskwargs(opts))
+
+
+def _guard(ui, name, event, func, *args, **kwargs):
+    """call what another extension has made for the logger of this name"""
+    try:
+        return func(*args, **kwargs)
+    except Exception as err:
+        _native.foreign_fault(name, event, err)
+        report.problems(ui)
+
+
+@command(
+    b'debuguilog',
+    cmdutil.formatteropts,
+    _(b'[-T TEMPLATE]'),
+    optionalrepo=True,
+)
+def debuguilog(ui, repo, **opts):
+    """show what uilog does and what it could not do
+
+    Shows the version, which sinks are in use, where each setting comes from,
+    the dispatcher (which is started, to see whether that works), and what has
+    been lost or has failed: in this process, and, from a journal in the
+    user's state directory, in earlier ones.
+    """
+    return report.show(ui, opts)

@@ -1,0 +1,194 @@
+# report.py - what uilog tells about itself
+#
+# This software may be used and distributed according to the terms of the
+# GNU General Public License version 2 or any later version.
+"""showing problems with --debug, and `hg debuguilog`
+
+Nothing here decides anything: the state is the native module's.
+"""
+
+from __future__ import annotations
+
+from mercurial import encoding, pycompat
+
+from . import _native
+
+# The most failures of earlier processes that are shown.
+SHOWN_FAILURES = 10
+
+# Configuration faults that have been told: uis are populated again and again.
+_told = set()
+
+# Set while problems are being told: telling them is an event, too.
+_telling = False
+
+
+def configfaults(ui, logger):
+    """tell with --debug what the configuration says that is not understood"""
+    for section, name, problem in logger.faults():
+        source = ui.configsource(_bytes(section), _bytes(name))
+        fault = b'%s: %s.%s: %s' % (
+            source,
+            _bytes(section),
+            _bytes(name),
+            _bytes(problem),
+        )
+        if fault not in _told:
+            _told.add(fault)
+            _debug(ui, fault)
+
+
+def problems(ui):
+    """tell with --debug what has gone wrong since the last time"""
+    global _telling
+    if not ui.debugflag or _telling:
+        return
+    _telling = True
+    try:
+        for problem in _native.take_unseen():
+            _debug(ui, _bytes(problem))
+    finally:
+        _telling = False
+
+
+def _debug(ui, text):
+    try:
+        ui.debug(b'uilog: %s\n' % text)
+    except Exception:
+        # hg's output is broken; hg itself will find out.
+        pass
+
+
+def show(ui, opts):
+    """print the state, as text or by a template"""
+    logger = ui.getlogger(b'uilog')
+    status = logger.status(probe=True)
+    dispatcher = status['dispatcher']
+    fm = ui.formatter(b'debuguilog', pycompat.byteskwargs(opts))
+    fm.startitem()
+    fm.write(b'version', b'version: %s\n', _bytes(_native.VERSION))
+    fm.write(b'session', b'session: %s\n', _bytes(status['session']))
+    _showsinks(ui, fm, logger)
+    _showsettings(ui, fm)
+    _showscripts(ui, fm)
+    _showfaults(ui, fm, logger)
+    _showdispatcher(fm, dispatcher)
+    _showdict(fm, b'counters', status['counters'])
+    recent = [_bytes(problem) for problem in status['recent']]
+    fm.plain(b'problems: %d\n' % len(recent))
+    for problem in recent:
+        fm.plain(b'  %s\n' % problem)
+    fm.data(problems=fm.formatlist(recent, name=b'problem'))
+    _showjournal(fm, status)
+    fm.end()
+    return 1 if dispatcher['problem'] else 0
+
+
+def _showsinks(ui, fm, logger):
+    sinks = [_bytes(name) for name in logger.sinks()]
+    fm.plain(b'sinks: %s\n' % (b', '.join(sinks) or b'none'))
+    fm.data(sinks=fm.formatlist(sinks, name=b'sink'))
+
+
+def _showsettings(ui, fm):
+    nested = fm.nested(b'settings')
+    fm.plain(b'settings:\n')
+    for name, default in _native.ITEMS:
+        value = ui.config(b'uilog', _bytes(name))
+        source = ui.configsource(b'uilog', _bytes(name))
+        nested.startitem()
+        nested.write(
+            b'name value source',
+            b'  uilog.%s = %s (%s)\n',
+            _bytes(name),
+            value,
+            source or b'default',
+        )
+    nested.end()
+
+
+def _showscripts(ui, fm):
+    nested = fm.nested(b'scripts')
+    items = ui.configitems(b'logtoprocess')
+    fm.plain(b'scripts:%s\n' % (b'' if items else b' none'))
+    for name, value in items:
+        nested.startitem()
+        nested.write(
+            b'name value source',
+            b'  logtoprocess.%s = %s (%s)\n',
+            name,
+            value,
+            ui.configsource(b'logtoprocess', name),
+        )
+    nested.end()
+
+
+def _showfaults(ui, fm, logger):
+    nested = fm.nested(b'configfaults')
+    for section, name, problem in logger.faults():
+        section, name = _bytes(section), _bytes(name)
+        nested.startitem()
+        nested.write(
+            b'section name problem source',
+            b'  %s.%s: %s (%s)\n',
+            section,
+            name,
+            _bytes(problem),
+            ui.configsource(section, name),
+        )
+    nested.end()
+
+
+def _showdispatcher(fm, dispatcher):
+    values = dict(dispatcher)
+    problem = values.pop('problem')
+    state = 'cannot be started: %s' % problem if problem else 'running'
+    _showdict(fm, b'dispatcher', {'state': state, **values})
+
+
+def _showdict(fm, name, values):
+    nested = fm.nested(name)
+    fm.plain(b'%s:\n' % name)
+    nested.startitem()
+    for key, value in values.items():
+        if value is None:
+            value = b''
+        elif isinstance(value, str):
+            value = _bytes(value)
+        form = b'  %s: %%%s\n' % (
+            _bytes(key),
+            b'd' if isinstance(value, int) else b's',
+        )
+        nested.write(_bytes(key.replace('-', '')), form, value)
+    nested.end()
+
+
+def _showjournal(fm, status):
+    failures = status['failures']
+    lost = sum(failure['lost'] for failure in failures)
+    fm.plain(
+        b'journal: %s\n  failures: %d\n  events lost: %d\n'
+        % (status['journal'] or b'none', len(failures), lost)
+    )
+    fm.data(journal=status['journal'] or b'')
+    nested = fm.nested(b'failures')
+    for failure in failures[-SHOWN_FAILURES:]:
+        nested.startitem()
+        nested.write(
+            b'time kind event detail',
+            b'  %s %s %s %s\n',
+            *(_bytes(failure[k]) for k in ('time', 'kind', 'event', 'detail')),
+        )
+        nested.data(
+            session=_bytes(failure['session']),
+            lost=failure['lost'],
+        )
+    nested.end()
+
+
+def _bytes(text):
+    """text of the native module, which may hold anything, for hg"""
+    try:
+        return encoding.strtolocal(text)
+    except Exception:
+        return text.encode('utf-8', 'replace')

@@ -1,0 +1,257 @@
+//! Python values to the pipeline's, and the status back.
+//!
+//! None of this fails: a value whose methods raise is replaced by a text that
+//! says so, and counted.
+
+use std::borrow::Cow;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBool;
+use pyo3::types::PyByteArray;
+use pyo3::types::PyBytes;
+use pyo3::types::PyDict;
+use pyo3::types::PyFloat;
+use pyo3::types::PyInt;
+use pyo3::types::PyList;
+use pyo3::types::PyString;
+use pyo3::types::PyTuple;
+use uilog_core::dispatcher;
+use uilog_core::event::EventOption;
+use uilog_core::event::Text;
+use uilog_core::event::Value;
+use uilog_core::pipeline::Counters;
+use uilog_core::pipeline::FaultKind;
+use uilog_core::pipeline::Host;
+
+use crate::host;
+
+/// The keyword arguments of a `ui.log` call.
+pub(crate) fn options(opts: &Bound<'_, PyDict>) -> Vec<EventOption<'static>> {
+    let pairs = opts.iter();
+    pairs
+        .map(|(key, value)| EventOption {
+            key: Cow::Owned(option_key(&key)),
+            value: option_value(&value),
+        })
+        .collect()
+}
+
+/// A key, which is a `str` from `**opts` or bytes from another logger's hand.
+// hg: pycompat.byteskwargs encodes keys as Latin-1
+fn option_key(key: &Bound<'_, PyAny>) -> Vec<u8> {
+    let Ok(key) = key.cast::<PyString>() else {
+        return text(key);
+    };
+    let key = string(key);
+    let Ok(text) = std::str::from_utf8(&key) else {
+        return key;
+    };
+    let latin1 = text.chars().map(|c| u8::try_from(u32::from(c)).ok());
+    latin1.collect::<Option<Vec<u8>>>().unwrap_or(key)
+}
+
+fn option_value(value: &Bound<'_, PyAny>) -> Value<'static> {
+    let owned = |bytes: Vec<u8>| Text(Cow::Owned(bytes));
+    if value.is_none() {
+        Value::Null
+    } else if let Ok(value) = value.cast_exact::<PyBool>() {
+        Value::Bool(value.is_true())
+    } else if value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyByteArray>()
+    {
+        Value::Bytes(owned(text(value)))
+    } else if value.is_instance_of::<PyInt>() {
+        Value::Int(owned(text(value)))
+    } else if value.is_instance_of::<PyFloat>() {
+        Value::Float(owned(text(value)))
+    } else {
+        Value::Str(owned(text(value)))
+    }
+}
+
+/// Any object as bytes: bytes as they are, `str` as UTF-8, objects with
+/// `__bytes__` by that, anything else as `str` prints it.
+// hg: pycompat.bytestr
+pub(crate) fn text(value: &Bound<'_, PyAny>) -> Vec<u8> {
+    try_text(value).unwrap_or_else(|error| {
+        let of = type_name(value);
+        let error = describe(error.value(value.py()).as_any());
+        let detail = format!("a {of} could not be printed: {error}");
+        host::fault(FaultKind::Unprintable, detail);
+        format!("<unprintable {of}>").into_bytes()
+    })
+}
+
+fn try_text(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_vec());
+    }
+    if let Ok(bytes) = value.cast::<PyByteArray>() {
+        return Ok(bytes.to_vec());
+    }
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(string(text));
+    }
+    let is_number = value.is_instance_of::<PyInt>();
+    let bytes_method = intern!(value.py(), "__bytes__");
+    if !is_number && value.hasattr(bytes_method)? {
+        let bytes = value.call_method0(bytes_method)?;
+        return Ok(bytes.cast::<PyBytes>()?.as_bytes().to_vec());
+    }
+    Ok(string(&value.str()?))
+}
+
+/// A `str` as UTF-8; what came from undecodable bytes becomes these again.
+fn string(text: &Bound<'_, PyString>) -> Vec<u8> {
+    let encode = |errors: &str| {
+        let name = intern!(text.py(), "encode");
+        let bytes = text.call_method1(name, ("utf-8", errors)).ok()?;
+        Some(bytes.cast::<PyBytes>().ok()?.as_bytes().to_vec())
+    };
+    if let Ok(text) = text.to_cow() {
+        return text.as_bytes().to_vec();
+    }
+    encode("surrogateescape")
+        .or_else(|| encode("backslashreplace"))
+        .unwrap_or_default()
+}
+
+/// A message for a format that its arguments do not fit: the format as it
+/// stands, and each argument as `repr` shows it.
+pub(crate) fn repair(
+    msgfmt: &Bound<'_, PyAny>,
+    msgargs: &Bound<'_, PyTuple>,
+) -> Vec<u8> {
+    let mut message = text(msgfmt);
+    if msgargs.is_empty() {
+        // Finished text that happens to hold a '%'.
+        return message;
+    }
+    while message.last() == Some(&b'\n') {
+        message.pop();
+    }
+    for argument in msgargs.iter() {
+        message.push(b' ');
+        match argument.repr() {
+            Ok(repr) => message.extend_from_slice(&string(&repr)),
+            Err(_) => message.extend_from_slice(
+                format!("<unprintable {}>", type_name(&argument)).as_bytes(),
+            ),
+        }
+    }
+    message.push(b'\n');
+    message
+}
+
+/// An exception in one line: its type, and what it says.
+pub(crate) fn describe(error: &Bound<'_, PyAny>) -> String {
+    let said = try_text(error).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let said = said.lines().next().unwrap_or_default();
+    format!("{}: {said}", type_name(error))
+}
+
+/// Any object as text, whatever its encoding.
+pub(crate) fn lossy(value: &Bound<'_, PyAny>) -> String {
+    String::from_utf8_lossy(&text(value)).into_owned()
+}
+
+fn type_name(value: &Bound<'_, PyAny>) -> String {
+    let name = value.get_type().name();
+    name.map_or_else(|_| "object".to_owned(), |name| name.to_string())
+}
+
+/// What `hg debuguilog` shows of this process.
+pub(crate) struct Status {
+    session: String,
+    program: Vec<u8>,
+    starts: u64,
+    problem: Option<String>,
+    dispatcher: Option<dispatcher::Status>,
+    counters: Counters,
+    recent: Vec<String>,
+    journal: Option<Journal>,
+}
+
+struct Journal {
+    path: Vec<u8>,
+    failures: Vec<uilog_core::journal::Failure>,
+}
+
+impl Status {
+    pub(crate) fn of(host: &mut Host, problem: Option<String>) -> Self {
+        use std::os::unix::ffi::OsStrExt;
+        let dispatcher = host.dispatcher();
+        let bytes =
+            |path: &std::path::Path| path.as_os_str().as_bytes().to_vec();
+        Self {
+            problem,
+            program: bytes(dispatcher.program()),
+            starts: dispatcher.starts(),
+            dispatcher: dispatcher.status(),
+            session: host.session().to_string(),
+            counters: host.counters(),
+            recent: host.recent().map(str::to_owned).collect(),
+            journal: host.journal().map(|journal| Journal {
+                path: bytes(journal.path()),
+                failures: journal.read(),
+            }),
+        }
+    }
+}
+
+/// The status as nested dicts; the keys are part of `hg debuguilog -T json`.
+pub(crate) fn status_dict<'py>(
+    py: Python<'py>,
+    status: &Status,
+) -> PyResult<Bound<'py, PyDict>> {
+    let counters = PyDict::new(py);
+    counters.set_item("events", status.counters.events)?;
+    counters.set_item("delivered", status.counters.delivered)?;
+    counters.set_item("lost", status.counters.lost)?;
+    for (kind, count) in FaultKind::ALL.iter().zip(status.counters.faults) {
+        counters.set_item(format!("fault-{}", kind.name()), count)?;
+    }
+    let dispatcher = PyDict::new(py);
+    dispatcher.set_item("program", PyBytes::new(py, &status.program))?;
+    dispatcher.set_item("starts", status.starts)?;
+    dispatcher.set_item("problem", &status.problem)?;
+    if let Some(running) = &status.dispatcher {
+        let progress = running.progress;
+        dispatcher.set_item("pid", running.pid)?;
+        dispatcher.set_item("jobs", running.jobs)?;
+        dispatcher
+            .set_item("waiting", running.jobs.saturating_sub(progress.taken))?;
+        dispatcher.set_item("started", progress.started)?;
+        dispatcher.set_item("succeeded", progress.succeeded)?;
+        dispatcher.set_item("failed", progress.failed)?;
+        dispatcher.set_item("not-started", progress.not_started)?;
+        dispatcher.set_item("timed-out", progress.timed_out)?;
+        dispatcher.set_item("queue-bytes", running.queue_bytes)?;
+        dispatcher.set_item("last-failure", &running.last_failure)?;
+    }
+    let failures = PyList::empty(py);
+    let mut path = None;
+    if let Some(journal) = &status.journal {
+        path = Some(PyBytes::new(py, &journal.path));
+        for failure in &journal.failures {
+            let entry = PyDict::new(py);
+            entry.set_item("time", &failure.time)?;
+            entry.set_item("session", &failure.session)?;
+            entry.set_item("event", &failure.event)?;
+            entry.set_item("kind", failure.kind.name())?;
+            entry.set_item("lost", failure.lost)?;
+            entry.set_item("detail", &failure.detail)?;
+            failures.append(entry)?;
+        }
+    }
+    let dict = PyDict::new(py);
+    dict.set_item("session", &status.session)?;
+    dict.set_item("dispatcher", dispatcher)?;
+    dict.set_item("counters", counters)?;
+    dict.set_item("recent", &status.recent)?;
+    dict.set_item("journal", path)?;
+    dict.set_item("failures", failures)?;
+    Ok(dict)
+}

@@ -1,0 +1,108 @@
+//! The process's one [`Host`], and what guards hg against our own faults.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+use uilog_core::installation;
+use uilog_core::pipeline::FaultKind;
+use uilog_core::pipeline::Host;
+
+/// Locked only while no Python code can run, and never across a fork: both
+/// happen under the GIL alone.
+static HOST: Mutex<Option<Host>> = Mutex::new(None);
+
+/// Whether there are problems that nobody has taken yet.
+static UNSEEN: AtomicBool = AtomicBool::new(false);
+
+static HG_EXECUTABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+thread_local! {
+    /// The environment's bytes, kept so that memory is taken only once.
+    static ENVIRONMENT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(crate) fn setup(module_path: &[u8], hgexecutable: Py<PyAny>) {
+    // A panic is caught and counted (see `guarded`); hg's stderr is not ours.
+    std::panic::set_hook(Box::new(|_| {}));
+    let module = Path::new(OsStr::from_bytes(module_path));
+    let program = installation::program_for(module);
+    Python::attach(|py| {
+        let _ = HG_EXECUTABLE.set(py, hgexecutable);
+    });
+    let mut host = HOST.lock().unwrap_or_else(PoisonError::into_inner);
+    if host.is_none() {
+        *host = Some(Host::new(program));
+    }
+}
+
+/// Uses the process's host.
+pub(crate) fn with<T>(body: impl FnOnce(&mut Host) -> T) -> T {
+    let mut host = HOST.lock().unwrap_or_else(PoisonError::into_inner);
+    let host = host.get_or_insert_with(|| Host::new(PathBuf::from("uilog")));
+    body(host)
+}
+
+/// Uses the process's host, which is first told the current environment.
+pub(crate) fn with_environment<T>(body: impl FnOnce(&mut Host) -> T) -> T {
+    ENVIRONMENT.with(|block| {
+        let mut block = block.take();
+        block.clear();
+        uilog_sys::environ::append_to(&mut block);
+        let result = with(|host| {
+            host.enter(&mut block);
+            let result = body(host);
+            if host.has_unseen() {
+                UNSEEN.store(true, Ordering::Relaxed);
+            }
+            result
+        });
+        ENVIRONMENT.with(|kept| kept.replace(block));
+        result
+    })
+}
+
+/// Runs `body`; a panic in it is counted and goes no further.
+pub(crate) fn guarded(body: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("unknown panic");
+        fault(FaultKind::Internal, format!("uilog panicked: {text}"));
+    }
+}
+
+/// Counts a fault.
+pub(crate) fn fault(kind: FaultKind, detail: String) {
+    with(|host| host.fault(kind, detail));
+    UNSEEN.store(true, Ordering::Relaxed);
+}
+
+/// Whether there are problems that nobody has taken since the last call.
+pub(crate) fn has_unseen() -> bool {
+    UNSEEN.swap(false, Ordering::Relaxed)
+}
+
+/// hg's executable, as `procutil.hgexecutable` tells.
+pub(crate) fn hg_executable(py: Python<'_>) -> Vec<u8> {
+    let called = HG_EXECUTABLE.get(py).map(|call| call.bind(py).call0());
+    match called {
+        Some(Ok(path)) => path
+            .cast::<PyBytes>()
+            .map_or_else(|_| b"hg".to_vec(), |path| path.as_bytes().to_vec()),
+        _ => b"hg".to_vec(),
+    }
+}

@@ -1,0 +1,190 @@
+//! The native module of the uilog extension: conversions only.
+//!
+//! What a Python value becomes is decided in [`convert`]; everything else is
+//! uilog-core's. Nothing here raises into hg: a panic is caught and counted,
+//! and no lock is held while Python code may run.
+
+mod convert;
+mod host;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use pyo3::types::PyDict;
+use pyo3::types::PyTuple;
+use uilog_core::pipeline;
+use uilog_core::pipeline::Depth;
+use uilog_core::pipeline::Draft;
+use uilog_core::pipeline::FaultKind;
+
+type Items = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The sinks of one ui, as a logger for `ui.setlogger`.
+#[pyclass(frozen, module = "hgext3rd.uilog._native")]
+struct Logger {
+    inner: Arc<pipeline::Logger>,
+    root: Option<Vec<u8>>,
+}
+
+#[pymethods]
+impl Logger {
+    #[new]
+    #[pyo3(signature = (uilog, logtoprocess, root=None))]
+    fn new(uilog: Items, logtoprocess: Items, root: Option<Vec<u8>>) -> Self {
+        let inner = Arc::new(pipeline::Logger::new(&uilog, &logtoprocess));
+        Self { inner, root }
+    }
+
+    /// The same sinks, for a ui that belongs to the repository at `root`.
+    fn with_root(&self, root: Vec<u8>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            root: Some(root),
+        }
+    }
+
+    /// The root of the repository that the ui belongs to.
+    #[getter]
+    fn root(&self) -> Option<Cow<'_, [u8]>> {
+        self.root.as_deref().map(Cow::Borrowed)
+    }
+
+    /// Whether any sink wants events of this name.
+    fn tracked(&self, event: &Bound<'_, PyAny>) -> bool {
+        let bytes = event.cast::<PyBytes>();
+        bytes.is_ok_and(|event| self.inner.tracks(event.as_bytes()))
+    }
+
+    /// Hands an event to every sink that tracks it; true if there is anything
+    /// that debug output should tell (see `take_unseen`).
+    fn log(
+        &self,
+        py: Python<'_>,
+        _ui: &Bound<'_, PyAny>,
+        event: &Bound<'_, PyAny>,
+        msg: &Bound<'_, PyAny>,
+        opts: &Bound<'_, PyDict>,
+    ) -> bool {
+        host::guarded(|| {
+            let Some(_depth) = Depth::enter() else {
+                let detail = "an event was logged while logging, too deep";
+                host::fault(FaultKind::Recursion, detail.to_owned());
+                return;
+            };
+            let name = convert::text(event);
+            let message = convert::text(msg);
+            let options = convert::options(opts);
+            let hg = host::hg_executable(py);
+            let draft = Draft {
+                name: &name,
+                message: Cow::Owned(message),
+                options,
+                hg: &hg,
+                root: self.root.as_deref(),
+            };
+            host::with_environment(|host| self.inner.log(host, draft));
+        });
+        host::has_unseen()
+    }
+
+    /// What the configuration says that was not understood, as (section,
+    /// name, problem).
+    fn faults(&self) -> Vec<(String, String, String)> {
+        let faults = self.inner.faults().iter();
+        faults
+            .map(|f| (f.section.to_owned(), f.name.clone(), f.problem.clone()))
+            .collect()
+    }
+
+    /// The sinks that this configuration switches on.
+    fn sinks(&self) -> Vec<&'static str> {
+        self.inner.sinks()
+    }
+
+    /// The state of this process, for `hg debuguilog`. With `probe` the
+    /// dispatcher is started if none runs, to see whether that works.
+    #[pyo3(signature = (probe=false))]
+    fn status(&self, py: Python<'_>, probe: bool) -> PyResult<Py<PyDict>> {
+        let settings = *self.inner.settings();
+        let status = host::with_environment(|host| {
+            let problem = probe
+                .then(|| host.dispatcher().probe(&settings).err())
+                .flatten();
+            convert::Status::of(host, problem)
+        });
+        convert::status_dict(py, &status).map(Bound::unbind)
+    }
+}
+
+/// What the extension's Python half needs.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::Logger;
+    #[allow(unused_imports, reason = "the macro exports them")]
+    use super::*;
+
+    /// The version of this module.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let items = uilog_core::settings::ITEMS;
+        let items = items.map(|item| (item.name, item.default));
+        module.add("ITEMS", items.to_vec())
+    }
+
+    /// Tells where this module is installed and how to ask for hg's
+    /// executable; once, when the extension is loaded.
+    #[pyfunction]
+    fn setup(module_path: Vec<u8>, hgexecutable: Py<PyAny>) {
+        host::setup(&module_path, hgexecutable);
+    }
+
+    /// Tells that hg has changed its umask.
+    #[pyfunction]
+    fn set_umask(umask: u32) {
+        host::with(|host| host.set_umask(umask));
+    }
+
+    /// The message to log for a format that its arguments do not fit.
+    #[pyfunction]
+    fn repair<'py>(
+        py: Python<'py>,
+        event: &Bound<'py, PyAny>,
+        msgfmt: &Bound<'py, PyAny>,
+        msgargs: &Bound<'py, PyTuple>,
+        error: &Bound<'py, PyAny>,
+    ) -> Bound<'py, PyBytes> {
+        let mut message = Vec::new();
+        host::guarded(|| message = convert::repair(msgfmt, msgargs));
+        let event = convert::lossy(event);
+        let error = convert::describe(error);
+        let detail = format!("{event}: message does not fit: {error}");
+        host::fault(FaultKind::Format, detail);
+        PyBytes::new(py, &message)
+    }
+
+    /// Counts that another extension's logger raised.
+    #[pyfunction]
+    fn foreign_fault(
+        logger: &Bound<'_, PyAny>,
+        event: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+    ) {
+        let logger = convert::lossy(logger);
+        let event = convert::lossy(event);
+        let error = convert::describe(error);
+        let detail = format!("{event}: logger {logger} failed: {error}");
+        host::fault(FaultKind::ForeignLogger, detail);
+    }
+
+    /// The problems that have not been taken yet.
+    #[pyfunction]
+    fn take_unseen() -> Vec<String> {
+        host::with(pipeline::Host::take_unseen)
+    }
+}
