@@ -1,0 +1,188 @@
+# Builds, installs and tests uilog. It needs GNU make, Rust, Python >= 3.9 with
+# venv, and a package index that cargo and pip reach; a C compiler too, for
+# Mercurial 6.3.3, which comes as source only, and for chg.
+#
+# Everything lands in four ignored directories: target/ (cargo), .venv/ and
+# .venvs/ (installed), .cache/ (downloaded and built). Each step leaves a stamp
+# as its last act, so any step may be interrupted and none is done twice.
+
+PYTHON ?= python3
+
+# The Mercurial of .venv, and the others that we are tested against. Each has
+# its pin in tests/requirements/hg-VERSION.txt.
+HG := 7.2.4
+OTHER_HGS := 6.3.3 6.9.5 7.0.3
+
+# Mercurial 6.3.3 reaches into C structures that Python 3.12 has hidden.
+ifneq ($(filter 6.3.3,$(OTHER_HGS)),)
+ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info < (3, 12))'),True)
+OTHER_HGS := $(filter-out 6.3.3,$(OTHER_HGS))
+$(warning LEFT OUT: Mercurial 6.3.3 because it does not build for this Python)
+endif
+endif
+
+ALL_HGS := $(OTHER_HGS) $(HG)
+REQUIREMENTS := tests/requirements
+
+# Passed to the test driver, the demo and the benchmark:
+# make test ARGS='--only pytest -v'
+ARGS ?=
+
+PIP := .venv/bin/python -m pip --quiet
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help venv venvs demo test bench clean distclean FORCE
+.PHONY: lint lint-rust lint-python lint-shell lint-version
+
+help:
+	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
+	@echo 'make venvs      the other Mercurials: .venvs/VERSION/bin/hg'
+	@echo 'make demo       see it work'
+	@echo 'make test       every test; ARGS="--help" tells how to pick'
+	@echo 'make bench      ours and stock hg side by side'
+	@echo 'make lint       formats, clippy, docs, types, scripts'
+	@echo 'make clean      remove what was built and installed'
+	@echo 'make distclean  remove the downloads and target/ as well'
+
+## Environments
+
+venv: .venv/.stamp-uilog
+
+venvs: $(OTHER_HGS:%=.venvs/%/.stamp-uilog)
+
+# Tools: they build the wheels and run the tests. A new pin is installed in
+# place. The test is for pip, which venv installs last.
+.venv/.stamp-tools: $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/dev.txt
+	.venv/bin/python -m pip --version >/dev/null 2>&1 || \
+	  $(PYTHON) -m venv --clear .venv
+	$(PIP) install -r $(REQUIREMENTS)/build.txt
+	$(PIP) install -r $(REQUIREMENTS)/dev.txt
+	touch $@
+
+# One Mercurial as a wheel: downloaded where there is one for this platform,
+# else built, with the tools above.
+.cache/hg-%/.stamp: $(REQUIREMENTS)/hg-%.txt | .venv/.stamp-tools
+	@echo 'Mercurial $*: fetching or building its wheel'
+	rm -rf $(@D)
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir $(@D) -r $<
+	touch $@
+
+.venv/.stamp-hg: .cache/hg-$(HG)/.stamp .venv/.stamp-tools
+	$(PIP) install --force-reinstall --no-deps --no-index $(<D)/*.whl
+	touch $@
+
+# These need no pip of their own: that of .venv serves them.
+.venvs/%/.stamp-hg: .cache/hg-%/.stamp
+	rm -rf $(@D)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PIP) --python $(@D)/bin/python install \
+	  --no-deps --no-index $(<D)/*.whl
+	touch $@
+
+## Our wheel: built once, installed everywhere
+
+# Compares contents, not times: a branch switched there and back builds
+# nothing, and a file that is gone counts.
+.cache/wheel-inputs: FORCE
+	@mkdir -p $(@D)
+	@find Cargo.toml Cargo.lock pyproject.toml COPYING rust hgext $(wildcard .cargo) \
+	  -type f ! -name '*.pyc' ! -path 'rust/*/tests/*' \
+	  -exec cksum {} + | LC_ALL=C sort >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# setuptools packs whatever an earlier build left in build/, so that goes
+# first. It runs here and not in a copy, so cargo finds target/.
+.cache/wheel/.stamp: .cache/wheel-inputs .venv/.stamp-tools
+	@echo 'uilog: building the wheel'
+	rm -rf build $(@D)
+	$(PIP) wheel --no-deps --no-build-isolation --no-index \
+	  --wheel-dir $(@D) .
+	touch $@
+
+%/.stamp-uilog: .cache/wheel/.stamp %/.stamp-hg
+	rm -f $@
+	$(PIP) --python $(@D)/bin/python install \
+	  --force-reinstall --no-deps --no-index .cache/wheel/*.whl
+	touch $@
+
+## Mercurial's sources: their test runner, their tests, chg
+
+# pip asks the sources for their metadata, which takes seconds and needs the
+# tools above; plain pip has no cheaper way to fetch them.
+.cache/mercurial-%/.stamp: $(REQUIREMENTS)/hg-%.txt | .venv/.stamp-tools
+	@echo 'Mercurial $*: fetching its sources'
+	rm -rf $(@D) .cache/sdist-$*
+	$(PIP) download --no-deps --no-build-isolation --no-binary mercurial \
+	  --dest .cache/sdist-$* -r $<
+	tar -xzf .cache/sdist-$*/mercurial-$*.tar.gz -C .cache
+	rm -rf .cache/sdist-$*
+	touch $@
+
+# Without a C compiler there is no chg; the test driver says so then.
+.cache/chg-%/chg: .cache/mercurial-%/.stamp
+	rm -rf $(@D) $(@D).new
+	@if command -v cc >/dev/null; then set -ex; \
+	  cp -R .cache/mercurial-$*/contrib/chg $(@D).new; \
+	  $(MAKE) -s -C $(@D).new CC=cc; \
+	  mv $(@D).new $(@D); \
+	else echo 'LEFT OUT: chg because there is no C compiler'; fi
+
+## What to do with it
+
+demo: venv
+	PATH="$(CURDIR)/.venv/bin:$$PATH" tests/demo.sh $(ARGS)
+
+test: venv venvs $(ALL_HGS:%=.cache/mercurial-%/.stamp) .cache/chg-$(HG)/chg
+	.venv/bin/python tests/run.py $(ARGS)
+
+bench: venv
+	.venv/bin/python bench/run.py $(ARGS)
+
+## Lint; `make -k lint` goes on after a failure
+
+lint: lint-rust lint-python lint-shell lint-version
+
+lint-rust:
+	@if cargo +nightly fmt --version >/dev/null 2>&1; then set -x; \
+	  cargo +nightly fmt --all --check; \
+	else echo 'LEFT OUT: cargo fmt because rustfmt.toml needs a nightly one'; fi
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+# The extension is typed under the name that it is installed by. tests/ and
+# bench/ are scripts and apart: both may have a run.py.
+lint-python: venv
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	@rm -rf .cache/typing
+	@mkdir -p .cache/typing/hgext3rd
+	@ln -s ../../../hgext/uilog .cache/typing/hgext3rd/uilog
+	$(MYPY) -p hgext3rd.uilog
+	$(MYPY) $(wildcard tests/*.py tests/tools/*.py)
+	$(if $(BENCH_PY),$(MYPY) $(BENCH_PY))
+	$(STUBTEST) hgext3rd.uilog._native
+
+MYPY := MYPYPATH=.cache/typing .venv/bin/mypy
+STUBTEST := MYPYPATH=.cache/typing .venv/bin/stubtest \
+  --mypy-config-file pyproject.toml
+BENCH_PY := $(wildcard bench/*.py)
+
+lint-shell:
+	@if command -v shellcheck >/dev/null; then set -x; \
+	  shellcheck .ci/run $(wildcard tests/*.sh tests/*/*.sh bench/*.sh); \
+	else echo 'LEFT OUT: shellcheck because it is not installed'; fi
+
+lint-version:
+	@test "$$(grep '^version = ' Cargo.toml)" = \
+	  "$$(grep '^version = ' pyproject.toml)" || \
+	  { echo 'Cargo.toml and pyproject.toml differ in version'; exit 1; }
+
+clean:
+	rm -rf build dist *.egg-info .venv .venvs .cache/hg-* .cache/wheel*
+
+distclean: clean
+	rm -rf .cache target
+
+# Intermediate files of the pattern rules are the point of them.
+.PRECIOUS: .cache/hg-%/.stamp .cache/mercurial-%/.stamp .venvs/%/.stamp-hg
