@@ -1,0 +1,558 @@
+"""Runs every test suite of uilog and adds them up.
+
+Responsible for starting each suite in its own way, reading its result and
+telling the truth about the sum: a suite that does not start, that ends badly
+without a failed test, or that runs no test counts as one failure, and what was
+left out is said with its reason. The last line is `N passed, N failed`.
+
+Must not know what any test checks. Environments, wheels and Mercurial's
+sources are made by the Makefile; `make test` starts this file with the Python
+of .venv, and it needs nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from functools import partial
+from pathlib import Path
+from typing import Callable
+from xml.etree import ElementTree
+
+# Resolved, because run-tests.py compares the Python on the PATH with its own
+# by name: through a symlink it would miss, and $PYTHON would lose its venv.
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = ROOT / "tests"
+CACHE = ROOT / ".cache"
+
+# The Mercurial in .venv comes last: if one of the older ones breaks, its
+# report is not the one at the end of the screen.
+MAIN_HG = "7.2.4"
+HG_VERSIONS = ("6.3.3", "6.9.5", "7.0.3", MAIN_HG)
+
+# Mercurial 6.3.3 reaches into C structures that Python 3.12 has hidden.
+FIRST_PYTHON_WITHOUT: dict[str, tuple[int, int]] = {"6.3.3": (3, 12)}
+
+JOBS = 2
+# Seconds. run-tests.py ends a .t file that takes longer than T_TIMEOUT, but
+# goes on waiting for what that has started; the limit of the suite ends both.
+T_TIMEOUT = 180
+T_SUITE_TIMEOUT = 900
+PYTEST_TIMEOUT = 1200
+# With the compilation of everything.
+CARGO_TIMEOUT = 1800
+# What a suite gets between SIGTERM and SIGKILL to clean up.
+TERM_GRACE = 10
+
+ENABLE = ["--extra-config-opt", "extensions.uilog="]
+
+
+@dataclass(frozen=True)
+class UpstreamTest:
+    """A test of Mercurial's own that must pass unmodified."""
+
+    name: str
+    versions: tuple[str, ...] = HG_VERSIONS
+    args: tuple[str, ...] = tuple(ENABLE)
+    chg: bool = False
+
+
+# One line for each. They run one at a time: some of them sleep for a second
+# and expect the work to be done.
+UPSTREAM = (
+    UpstreamTest("test-logtoprocess.t"),
+    UpstreamTest("test-logtoprocess.t", versions=(MAIN_HG,), chg=True),
+)
+
+
+@dataclass
+class Result:
+    """What one suite came to."""
+
+    suite: str
+    passed: int = 0
+    failed: int = 0
+    # (test, reason)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def fail(self, why: str) -> None:
+        """Counts a failure that no test of the suite accounts for."""
+        print(f"FAILED: {self.suite}: {why}", flush=True)
+        self.failed += 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, resolved."""
+
+    only: frozenset[str]
+    versions: tuple[str, ...]
+    pattern: str | None
+    verbose: bool
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended, and what it wrote."""
+
+    status: int
+    output: str
+    timed_out: bool
+
+    def describe(self) -> str:
+        if self.timed_out:
+            return "not at its end within its time limit"
+        if self.status < 0:
+            return f"ended by signal {-self.status}"
+        return f"exit status {self.status}"
+
+
+def clean_environ(venv: Path | None) -> dict[str, str]:
+    """Our environment without what would change how hg or uilog behave."""
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("HG", "CHG", "UILOG", "PYTHON", "MAKE"))
+        and name not in ("MFLAGS", "RUST_LOG", "VIRTUAL_ENV")
+    }
+    if venv is not None:
+        env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', '')}"
+    return env
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: dict[str, str],
+    timeout: float,
+    verbose: bool,
+) -> Finished:
+    """Runs a process and reads what it wrote.
+
+    Through a file and not a pipe: a process that a test leaves behind would
+    hold the pipe open, and we would wait for it.
+    """
+    if verbose:
+        print(f"+ {' '.join(argv)}", flush=True)
+    with tempfile.TemporaryFile() as out:
+        proc = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        shown = 0
+        deadline = time.monotonic() + timeout
+        timed_out = False
+        try:
+            while True:
+                try:
+                    proc.wait(0.2)
+                except subprocess.TimeoutExpired:
+                    timed_out = time.monotonic() > deadline
+                if verbose:
+                    shown = show_from(out.fileno(), shown)
+                if proc.returncode is not None or timed_out:
+                    break
+            if timed_out:
+                show_session(proc.pid)
+        finally:
+            if proc.returncode is None:
+                stop_group(proc)
+        if verbose:
+            show_from(out.fileno(), shown)
+        out.seek(0)
+        output = out.read().decode("utf-8", "replace")
+    return Finished(proc.returncode, output, timed_out)
+
+
+def show_from(fd: int, offset: int) -> int:
+    """Prints what a file has gained; returns the new offset.
+
+    pread, because the file position is the child's as well.
+    """
+    while data := os.pread(fd, 1 << 16, offset):
+        offset += len(data)
+        sys.stdout.write(data.decode("utf-8", "replace"))
+    sys.stdout.flush()
+    return offset
+
+
+def show_session(session: int) -> None:
+    """Prints what still runs in a session: somewhere in there it hangs."""
+    if shutil.which("ps") is not None:
+        argv = ["ps", "-o", "pid,ppid,stat,etime,args", "-s", str(session)]
+        sys.stdout.flush()
+        subprocess.run(argv, check=False)
+
+
+def stop_group(proc: subprocess.Popen[bytes]) -> None:
+    """Ends a process that we have started, and its process group."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(proc.pid, signum)
+        except ProcessLookupError:
+            break
+        try:
+            proc.wait(TERM_GRACE)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    proc.wait()
+
+
+def run_cargo(options: Options, result: Result) -> None:
+    """Unit, integration and documentation tests of the workspace."""
+    if shutil.which("cargo") is None:
+        result.fail("there is no cargo")
+        return
+    argv = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]
+    if options.pattern is not None:
+        argv.append(options.pattern)
+    done = run(
+        argv,
+        cwd=ROOT,
+        env=clean_environ(None),
+        timeout=CARGO_TIMEOUT,
+        verbose=options.verbose,
+    )
+    summary = re.compile(
+        r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;",
+        re.MULTILINE,
+    )
+    ignored = 0
+    for match in summary.finditer(done.output):
+        result.passed += int(match[1])
+        result.failed += int(match[2])
+        ignored += int(match[3])
+    named = re.findall(
+        r"^test (.+) \.\.\. ignored(?:, (.*))?$", done.output, re.MULTILINE
+    )
+    for name, reason in named:
+        result.left_out.append((name, reason or "it is marked #[ignore]"))
+    if ignored > len(named):
+        # A test that writes to the terminal itself can tear such a line.
+        rest = ignored - len(named)
+        result.left_out.append((f"{rest} more", "they are marked #[ignore]"))
+    conclude(result, done, options)
+
+
+def run_pytest(options: Options, result: Result) -> None:
+    """tests/test_*.py"""
+    venv = ROOT / ".venv"
+    with tempfile.TemporaryDirectory(prefix="uilog-pytest.") as tmp:
+        report = Path(tmp) / "report.xml"
+        argv = [
+            str(venv / "bin" / "python"),
+            "-m",
+            "pytest",
+            f"--junit-xml={report}",
+            f"--basetemp={Path(tmp) / 'tests'}",
+            "-v" if options.verbose else "-q",
+        ]
+        if options.pattern is not None:
+            argv += ["-k", options.pattern]
+        done = run(
+            argv,
+            cwd=ROOT,
+            env=clean_environ(venv),
+            timeout=PYTEST_TIMEOUT,
+            verbose=options.verbose,
+        )
+        try:
+            cases = list(ElementTree.parse(report).iter("testcase"))
+        except (OSError, ElementTree.ParseError):
+            cases = []
+    for case in cases:
+        name = f"{case.get('classname')}::{case.get('name')}"
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            result.failed += 1
+        elif skipped is not None:
+            reason = skipped.get("message") or "it gives no reason"
+            if skipped.get("type") == "pytest.xfail":
+                reason = f"it is expected to fail: {reason}"
+            result.left_out.append((name, reason))
+        else:
+            result.passed += 1
+    # pytest has a status of its own for "no test": that is ours to judge.
+    if done.status == 5 and not done.timed_out:
+        done = Finished(0, done.output, False)
+    conclude(result, done, options)
+
+
+def conclude(result: Result, done: Finished, options: Options) -> None:
+    """Holds a suite's count against how its process ended."""
+    ended_well = done.status == 0 and not done.timed_out
+    if not options.verbose and (result.failed or not ended_well):
+        print(done.output, flush=True)
+    if (not ended_well and not result.failed) or done.timed_out:
+        result.fail(done.describe())
+
+
+def venv_of(version: str) -> Path:
+    return ROOT / ".venv" if version == MAIN_HG else ROOT / ".venvs" / version
+
+
+def missing_for(version: str) -> str | None:
+    """What make has not yet built for this Mercurial, if anything."""
+    for path in (
+        venv_of(version) / "bin" / "hg",
+        CACHE / f"mercurial-{version}" / "tests" / "run-tests.py",
+    ):
+        if not path.exists():
+            return f"{path.relative_to(ROOT)} is missing: use `make test`"
+    return None
+
+
+def run_t_files(
+    options: Options,
+    result: Result,
+    version: str,
+    directory: Path,
+    names: Sequence[str],
+    args: Sequence[str],
+    jobs: int,
+) -> None:
+    """Runs .t files of one directory under one Mercurial's run-tests.py."""
+    missing = missing_for(version)
+    if missing is not None:
+        result.fail(missing)
+        return
+    venv = venv_of(version)
+    run_tests = CACHE / f"mercurial-{version}" / "tests" / "run-tests.py"
+    python = venv / "bin" / "python"
+    with tempfile.TemporaryDirectory(prefix="uilog-t.") as outputdir:
+        argv = [
+            str(python),
+            str(run_tests),
+            f"--with-hg={venv / 'bin' / 'hg'}",
+            f"--jobs={jobs}",
+            f"--timeout={T_TIMEOUT}",
+            # Where it puts test-x.t.err and its times: not into our tree.
+            f"--outputdir={outputdir}",
+            "--color=never",
+            *args,
+            *names,
+        ]
+        done = run(
+            argv,
+            cwd=directory,
+            env=clean_environ(None),
+            timeout=T_SUITE_TIMEOUT,
+            verbose=options.verbose,
+        )
+    ran = re.search(
+        r"^# Ran (\d+) tests, (\d+) skipped, (\d+) failed"
+        r"(?:, (\d+) errors)?\.$",
+        done.output,
+        re.MULTILINE,
+    )
+    if ran is not None:
+        failed = int(ran[3]) + int(ran[4] or 0)
+        result.failed += failed
+        result.passed += int(ran[1]) - failed
+        skipped = re.findall(
+            r"^Skipped (\S+): (.*)$", done.output, re.MULTILINE
+        )
+        result.left_out += skipped
+        if len(skipped) != int(ran[2]):
+            result.fail(f"{ran[2]} tests skipped, {len(skipped)} of them named")
+    # One file can be several tests, but never none.
+    if ran is None or int(ran[1]) + int(ran[2]) < len(names):
+        result.fail("run-tests.py has not run every file")
+    conclude(result, done, options)
+
+
+def run_ours(options: Options, result: Result, version: str) -> None:
+    """tests/test-*.t under one Mercurial."""
+    names = sorted(
+        path.name
+        for path in TESTS.glob("test-*.t")
+        if options.pattern is None or options.pattern in path.name
+    )
+    if not names:
+        return
+    # Their own default is $TESTDIR/dummyssh, and $TESTDIR is our directory.
+    upstream_tests = CACHE / f"mercurial-{version}" / "tests"
+    python = venv_of(version) / "bin" / "python"
+    ssh = f'ui.ssh="{python}" "{upstream_tests / "dummyssh"}"'
+    args = ["--extra-config-opt", ssh]
+    run_t_files(options, result, version, TESTS, names, args, JOBS)
+
+
+def run_upstream(options: Options, result: Result, version: str) -> None:
+    """Mercurial's own tests, with the extension on, under one Mercurial."""
+    directory = CACHE / f"mercurial-{version}" / "tests"
+    for test in UPSTREAM:
+        if version not in test.versions:
+            continue
+        if options.pattern is not None and options.pattern not in test.name:
+            continue
+        args = list(test.args)
+        if test.chg:
+            chg = CACHE / f"chg-{version}" / "chg"
+            if not chg.exists():
+                if shutil.which("cc") is None:
+                    why = "there is no C compiler to build chg"
+                    result.left_out.append((f"{test.name} with chg", why))
+                else:
+                    result.fail("chg is missing: use `make test`")
+                continue
+            args.append(f"--with-chg={chg}")
+        run_t_files(options, result, version, directory, [test.name], args, 1)
+
+
+Run = Callable[[Options, Result], None]
+RunWithHg = Callable[[Options, Result, str], None]
+
+WITHOUT_HG: dict[str, Run] = {"cargo": run_cargo, "pytest": run_pytest}
+WITH_HG: dict[str, RunWithHg] = {"t": run_ours, "upstream": run_upstream}
+SUITES = (*WITHOUT_HG, *WITH_HG)
+
+
+def run_suites(options: Options) -> Iterator[Result]:
+    """Runs what was asked for, one suite after the other."""
+    for suite, body in WITHOUT_HG.items():
+        if suite in options.only:
+            yield run_suite(options, Result(suite), body)
+    for suite, with_hg in WITH_HG.items():
+        if suite not in options.only:
+            continue
+        for version in options.versions:
+            yield run_suite(
+                options,
+                Result(f"{suite} hg-{version}"),
+                partial(run_with_hg, with_hg, version),
+            )
+
+
+def run_with_hg(
+    with_hg: RunWithHg, version: str, options: Options, result: Result
+) -> None:
+    """Runs a suite under one Mercurial, if that one can be had at all."""
+    limit = FIRST_PYTHON_WITHOUT.get(version)
+    if limit is not None and sys.version_info >= limit:
+        python = platform.python_version()
+        why = f"Mercurial {version} does not build for Python {python}"
+        result.left_out.append(("all of it", why))
+    else:
+        with_hg(options, result, version)
+
+
+def run_suite(options: Options, result: Result, body: Run) -> Result:
+    """Runs one suite between its headline and its own count."""
+    print(f"\n=== {result.suite}", flush=True)
+    start = time.monotonic()
+    try:
+        body(options, result)
+    except OSError as exc:
+        result.fail(f"cannot be started: {exc}")
+    result.seconds = time.monotonic() - start
+    nothing = not (result.passed or result.failed or result.left_out)
+    if nothing and options.pattern is None:
+        result.fail("it has no test")
+    for name, why in result.left_out:
+        print(f"LEFT OUT: {name} because {why}")
+    print(
+        f"{result.suite}: {result.passed} passed, {result.failed} failed "
+        f"in {result.seconds:.1f} s",
+        flush=True,
+    )
+    return result
+
+
+def report(results: Sequence[Result]) -> int:
+    """Prints the table and the sum; returns the exit status."""
+    width = max(len(result.suite) for result in results)
+    print(f"\n{'suite':{width}}  passed  failed  left out  seconds")
+    for result in results:
+        print(
+            f"{result.suite:{width}}  {result.passed:6}  {result.failed:6}"
+            f"  {len(result.left_out):8}  {result.seconds:7.1f}"
+        )
+    print()
+    for result in results:
+        for name, why in result.left_out:
+            print(f"LEFT OUT: {result.suite}: {name} because {why}")
+    passed = sum(result.passed for result in results)
+    failed = sum(result.failed for result in results)
+    if not passed and not failed:
+        print("FAILED: not one test was run")
+        failed = 1
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+def parse_args(argv: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="tests/run.py",
+        description="Runs the test suites of uilog; start it by `make test`, "
+        "which builds what it needs: make test ARGS='--only t --hg 7.2.4'",
+        epilog="Suites: cargo (cargo test), pytest (tests/test_*.py), "
+        "t (tests/test-*.t under each Mercurial), upstream (Mercurial's own "
+        "tests with the extension on, under each Mercurial).",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=SUITES,
+        metavar="SUITE",
+        help="run this suite only (repeatable): " + ", ".join(SUITES),
+    )
+    parser.add_argument(
+        "--hg",
+        action="append",
+        choices=HG_VERSIONS,
+        metavar="VERSION",
+        help="run t and upstream under this Mercurial only (repeatable): "
+        + ", ".join(HG_VERSIONS),
+    )
+    parser.add_argument(
+        "-k",
+        metavar="PATTERN",
+        dest="pattern",
+        help="run only tests whose name matches: a filter of cargo test, an "
+        "expression for pytest -k, a part of a .t file's name",
+    )
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="show all output as it comes, not only that of failed suites",
+    )
+    args = parser.parse_args(argv)
+    return Options(
+        only=frozenset(args.only or SUITES),
+        versions=tuple(
+            v for v in HG_VERSIONS if args.hg is None or v in args.hg
+        ),
+        pattern=args.pattern,
+        verbose=args.verbose,
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    options = parse_args(argv)
+    return report(list(run_suites(options)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
