@@ -33,7 +33,6 @@ PIP := .venv/bin/python -m pip --quiet
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help venv venvs demo test bench clean distclean FORCE
-.PHONY: lint lint-rust lint-python lint-shell lint-version
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
@@ -141,31 +140,44 @@ bench: venv
 
 ## Lint; `make -k lint` goes on after a failure
 
-lint: lint-rust lint-python lint-shell lint-version
+LINTS := lint-fmt lint-clippy lint-doc lint-ruff lint-types lint-stubs \
+  lint-shell lint-version
+.PHONY: lint $(LINTS)
+lint: $(LINTS)
 
-lint-rust:
+lint-fmt:
 	@if cargo +nightly fmt --version >/dev/null 2>&1; then set -x; \
 	  cargo +nightly fmt --all --check; \
 	else echo 'LEFT OUT: cargo fmt because rustfmt.toml needs a nightly one'; fi
+
+lint-clippy:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+lint-doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
-# The extension is typed under the name that it is installed by. tests/ and
-# bench/ are scripts and apart: both may have a run.py.
-lint-python: venv
+lint-ruff: .venv/.stamp-tools
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+# The extension is checked under the name that it is installed by, but from its
+# sources; hgext3rd/__init__.py stands for Mercurial's. tests/ and bench/ are
+# scripts and apart: both may have a run.py.
+lint-types: .venv/.stamp-tools
 	@rm -rf .cache/typing
 	@mkdir -p .cache/typing/hgext3rd
+	@touch .cache/typing/hgext3rd/__init__.py
 	@ln -s ../../../hgext/uilog .cache/typing/hgext3rd/uilog
 	$(MYPY) -p hgext3rd.uilog
 	$(MYPY) $(wildcard tests/*.py tests/tools/*.py)
 	$(if $(BENCH_PY),$(MYPY) $(BENCH_PY))
-	$(STUBTEST) hgext3rd.uilog._native
+
+# Compares the stub with the module that is installed.
+lint-stubs: venv
+	MYPYPATH= .venv/bin/stubtest --mypy-config-file pyproject.toml \
+	  hgext3rd.uilog._native
 
 MYPY := MYPYPATH=.cache/typing .venv/bin/mypy
-STUBTEST := MYPYPATH=.cache/typing .venv/bin/stubtest \
-  --mypy-config-file pyproject.toml
 BENCH_PY := $(wildcard bench/*.py)
 
 lint-shell:
