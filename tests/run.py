@@ -13,6 +13,7 @@ of .venv, and it needs nothing but the standard library.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import re
@@ -22,10 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Callable
@@ -111,6 +110,9 @@ class Finished:
     status: int
     output: str
     timed_out: bool
+
+    def ended_well(self) -> bool:
+        return self.status == 0 and not self.timed_out
 
     def describe(self) -> str:
         if self.timed_out:
@@ -205,16 +207,12 @@ def show_session(session: int) -> None:
 
 def stop_group(proc: subprocess.Popen[bytes]) -> None:
     """Ends a process that we have started, and its process group."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(proc.pid, signum)
-        except ProcessLookupError:
-            break
-        try:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(proc.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             proc.wait(TERM_GRACE)
-            break
-        except subprocess.TimeoutExpired:
-            continue
+        # The group may outlive its leader.
+        os.killpg(proc.pid, signal.SIGKILL)
     proc.wait()
 
 
@@ -300,10 +298,9 @@ def run_pytest(options: Options, result: Result) -> None:
 
 def conclude(result: Result, done: Finished, options: Options) -> None:
     """Holds a suite's count against how its process ended."""
-    ended_well = done.status == 0 and not done.timed_out
-    if not options.verbose and (result.failed or not ended_well):
+    if not options.verbose and (result.failed or not done.ended_well()):
         print(done.output, flush=True)
-    if (not ended_well and not result.failed) or done.timed_out:
+    if (not done.ended_well() and not result.failed) or done.timed_out:
         result.fail(done.describe())
 
 
@@ -376,7 +373,8 @@ def run_t_files(
         if len(skipped) != int(ran[2]):
             result.fail(f"{ran[2]} tests skipped, {len(skipped)} of them named")
     # One file can be several tests, but never none.
-    if ran is None or int(ran[1]) + int(ran[2]) < len(names):
+    some = int(ran[1]) + int(ran[2]) if ran is not None else 0
+    if done.ended_well() and some < len(names):
         result.fail("run-tests.py has not run every file")
     conclude(result, done, options)
 
@@ -551,6 +549,9 @@ def parse_args(argv: Sequence[str]) -> Options:
 
 def main(argv: Sequence[str]) -> int:
     options = parse_args(argv)
+    # Told to end, we end what we have started: see run().
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda got, _frame: sys.exit(128 + got))
     return report(list(run_suites(options)))
 
 
