@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! spawn_probe [posix] [wait] [child] [nofile=N] [nproc=N] [as=BYTES]
-//!             [uid=N] [times=N] [idle] -- PROGRAM [ARGUMENT]...
+//!             [uid=N] [times=N] [more] -- PROGRAM [ARGUMENT]...
 //! ```
 
 use std::ffi::CString;
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut start = Start::NoWait;
     let mut scheme = Scheme::Auto;
     let mut detached = true;
-    let mut idle = false;
+    let mut more = false;
     let mut times = 1;
     for option in arguments.by_ref() {
         let (name, value) = option.split_once('=').unwrap_or((&option, "0"));
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "wait" => start = Start::Wait(Duration::from_secs(10)),
             "child" => detached = false,
             "times" => times = value,
-            "idle" => idle = true,
+            "more" => more = true,
             "nofile" => limit(Resource::RLIMIT_NOFILE)?,
             "nproc" => limit(Resource::RLIMIT_NPROC)?,
             "as" => limit(Resource::RLIMIT_AS)?,
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let program = arguments.next().ok_or("no program")?;
     let rest = arguments.map(CString::new).collect::<Result<Vec<_>, _>>()?;
-    for _ in 0..times {
+    let spawn = || -> Result<(), Box<dyn std::error::Error>> {
         let mut command = Command::new(Path::new(&program))?;
         for argument in &rest {
             command.arg(argument.clone());
@@ -62,10 +62,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 println!("error {:?} {}", error.stage(), error.errno());
             }
         }
+        Ok(())
+    };
+    for _ in 0..times {
+        spawn()?;
     }
-    if idle {
-        // Until whoever started it closes its standard input.
-        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    if more {
+        // Once more for each line, until whoever started it has had enough.
+        for line in std::io::stdin().lines() {
+            line?;
+            spawn()?;
+        }
     }
     Ok(())
 }
