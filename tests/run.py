@@ -52,6 +52,8 @@ T_SUITE_TIMEOUT = 900
 PYTEST_TIMEOUT = 1200
 # With the compilation of everything.
 CARGO_TIMEOUT = 1800
+# For what tests leave behind to end by itself.
+SETTLE_TIMEOUT = 10
 # What a suite gets between SIGTERM and SIGKILL to clean up.
 TERM_GRACE = 10
 
@@ -205,6 +207,37 @@ def show_session(session: int) -> None:
         subprocess.run(argv, check=False)
 
 
+def users_of(directory: Path) -> list[str]:
+    """The processes whose HOME is below a directory, where /proc tells."""
+    needle = f"\0HOME={directory}/".encode()
+    users = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = b"\0" + (entry / "environ").read_bytes()
+            argv = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if needle in environ:
+            words = argv.decode("utf-8", "replace").split("\0")
+            users.append(f"{entry.name} {' '.join(words)}")
+    return users
+
+
+def settle(directory: Path) -> None:
+    """Waits for what outlives the tests that have run in a directory.
+
+    A chg server ends a second after its socket is gone, and logs that; it
+    would bring back a directory that has been removed under it.
+    """
+    deadline = time.monotonic() + SETTLE_TIMEOUT
+    while users := users_of(directory):
+        if time.monotonic() > deadline:
+            for user in users:
+                print(f"STILL RUNNING after the tests: {user}")
+            break
+        time.sleep(0.1)
+
+
 def stop_group(proc: subprocess.Popen[bytes]) -> None:
     """Ends a process that we have started, and its process group."""
     with contextlib.suppress(ProcessLookupError):
@@ -336,7 +369,9 @@ def run_t_files(
     venv = venv_of(version)
     run_tests = CACHE / f"mercurial-{version}" / "tests" / "run-tests.py"
     python = venv / "bin" / "python"
-    with tempfile.TemporaryDirectory(prefix="uilog-t.") as outputdir:
+    # Short: below it are sockets, whose path may have 107 bytes.
+    scratch = Path(tempfile.mkdtemp(prefix="uilog."))
+    try:
         argv = [
             str(python),
             str(run_tests),
@@ -344,7 +379,8 @@ def run_t_files(
             f"--jobs={jobs}",
             f"--timeout={T_TIMEOUT}",
             # Where it puts test-x.t.err and its times: not into our tree.
-            f"--outputdir={outputdir}",
+            f"--outputdir={scratch}",
+            f"--tmpdir={scratch / 't'}",
             "--color=never",
             *args,
             *names,
@@ -356,6 +392,9 @@ def run_t_files(
             timeout=T_SUITE_TIMEOUT,
             verbose=options.verbose,
         )
+        settle(scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     ran = re.search(
         r"^# Ran (\d+) tests, (\d+) skipped, (\d+) failed"
         r"(?:, (\d+) errors)?\.$",
