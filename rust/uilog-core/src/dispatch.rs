@@ -129,6 +129,7 @@ struct Server {
     socket: Option<UnixStream>,
     queue: Reader,
     running: Vec<Running>,
+    /// As the last job says that has been looked at.
     max_scripts: usize,
     environment: Environment,
     /// Becomes readable when a child ends or SIGTERM arrives.
@@ -234,7 +235,9 @@ impl Server {
         loop {
             let is_waiting =
                 self.exhausted.is_some_and(|it| Instant::now() < it.until);
-            if is_waiting || self.terminated.load(Ordering::Relaxed) {
+            let is_full = self.running.len() >= self.max_scripts;
+            let is_terminated = self.terminated.load(Ordering::Relaxed);
+            if is_waiting || is_full || is_terminated {
                 return Ok(false);
             }
             let next = self.queue.peek().map_err(system("read the queue"))?;
@@ -255,10 +258,9 @@ impl Server {
                 }
                 Ok(Frame::Job(job)) => {
                     self.max_scripts = job.limits.max_scripts.max(1) as usize;
-                    if self.running.len() >= self.max_scripts {
-                        return Ok(false);
-                    }
-                    if !self.run_job(&job, bytes.len())? {
+                    if self.running.len() >= self.max_scripts
+                        || !self.run_job(&job, bytes.len())?
+                    {
                         return Ok(false);
                     }
                 }
@@ -535,6 +537,7 @@ fn start_script(job: &Job<'_>, environment: &[u8]) -> Result<Pid, StartError> {
     let input = script_env::Input {
         event: &job.event,
         hg: &job.hg,
+        depth: job.depth,
         base: environment,
         argument_bytes: script.as_bytes().len() + ARGUMENT_OVERHEAD,
     };

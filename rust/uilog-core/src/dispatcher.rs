@@ -58,6 +58,8 @@ pub struct JobParts<'a> {
     pub script: &'a Script,
     /// What `[uilog]` says.
     pub settings: &'a Settings,
+    /// How many scripts are around hg.
+    pub depth: u32,
     /// hg's umask, if it has been changed.
     pub umask: Option<u32>,
     /// hg's environment, as a block.
@@ -155,6 +157,9 @@ impl Dispatcher {
     /// What has been lost, and why.
     pub fn send(&mut self, parts: &JobParts<'_>) -> Result<(), Loss> {
         let lost = |reason: String| Loss { events: 1, reason };
+        if self.link.as_ref().is_some_and(|link| !link.is_intact()) {
+            self.abandon();
+        }
         if self.link.is_none() {
             if let Some(reason) = self.backoff.reason() {
                 return Err(lost(reason));
@@ -183,6 +188,15 @@ impl Dispatcher {
             Ok(())
         } else {
             self.replace(parts.settings)
+        }
+    }
+
+    /// Somebody has closed our descriptors, whose numbers may be others' by
+    /// now: leaves them alone. The dispatcher ends by itself.
+    fn abandon(&mut self) {
+        if let Some(mut link) = self.link.take() {
+            link.socket.forget();
+            link.queue.forget();
         }
     }
 
@@ -282,6 +296,8 @@ struct Link {
     _guards: [CloseInChild; 2],
     socket: Bound<UnixStream>,
     queue: Bound<Writer>,
+    /// Inode numbers of the two.
+    inodes: [u64; 2],
     pid: i32,
     /// The environment that the queue holds last, and where.
     environment: Vec<u8>,
@@ -312,7 +328,10 @@ impl Link {
         let process = command
             .spawn_detached(start)
             .map_err(|error| error.to_string())?;
+        let inodes = inodes(&ours, &queue)
+            .map_err(|errno| format!("cannot look at the queue: {errno}"))?;
         Ok(Self {
+            inodes,
             _guards: [
                 CloseInChild::new(ours.as_raw_fd()),
                 CloseInChild::new(queue.as_fd().as_raw_fd()),
@@ -324,6 +343,12 @@ impl Link {
             environment_at: 0,
             taken_at_start: 0,
         })
+    }
+
+    /// Whether the descriptors are still what they were. Code that closes all
+    /// it finds is rare, but bytes in another file would be unforgivable.
+    fn is_intact(&self) -> bool {
+        inodes(&*self.socket, &*self.queue) == Ok(self.inodes)
     }
 
     fn append(
@@ -349,6 +374,7 @@ impl Link {
             cwd: cwd.map(|cwd| Text(Cow::Borrowed(cwd))),
             umask: parts.umask,
             hg: Cow::Borrowed(hg),
+            depth: parts.depth,
             limits: parts.settings.run_limits(),
         };
         encode(&Frame::Job(job), buffer)?;
@@ -371,6 +397,11 @@ impl Link {
     }
 }
 
+fn inodes(socket: &impl AsFd, queue: &impl AsFd) -> nix::Result<[u64; 2]> {
+    let inode = |fd| nix::sys::stat::fstat(fd).map(|stat| stat.st_ino);
+    Ok([inode(socket.as_fd())?, inode(queue.as_fd())?])
+}
+
 /// Something that must not be dropped in a forked child: there its
 /// descriptors are closed already, and their numbers may be others' by now.
 #[derive(Debug)]
@@ -386,6 +417,11 @@ impl<T> Bound<T> {
             owner: std::process::id(),
             value,
         }
+    }
+
+    /// Gives up the value without dropping it.
+    fn forget(&mut self) {
+        self.owner = 0;
     }
 
     fn into_inner(mut self) -> Option<T> {

@@ -71,6 +71,8 @@ impl FailureKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
     path: PathBuf,
+    /// Must exist; nothing is created outside it.
+    base: PathBuf,
 }
 
 impl Journal {
@@ -81,11 +83,16 @@ impl Journal {
             let path = PathBuf::from(std::ffi::OsStr::from_bytes(value));
             path.is_absolute().then_some(path)
         };
-        let state = absolute(b"XDG_STATE_HOME")
-            .or_else(|| Some(absolute(b"HOME")?.join(".local/state")))?;
-        Some(Self {
-            path: state.join("uilog/failures.jsonl"),
-        })
+        let (base, state) = match absolute(b"XDG_STATE_HOME") {
+            Some(state) => (state.parent()?.to_owned(), state),
+            None => {
+                let home = absolute(b"HOME")?;
+                let state = home.join(".local/state");
+                (home, state)
+            }
+        };
+        let path = state.join("uilog/failures.jsonl");
+        Some(Self { path, base })
     }
 
     /// Where it is.
@@ -100,7 +107,7 @@ impl Journal {
     /// The journal cannot be written; the caller has nobody else to tell.
     pub fn append(&self, failure: &Failure) -> io::Result<()> {
         let dir = self.path.parent().unwrap_or(Path::new("/"));
-        make_private_dir(dir)?;
+        make_private_dir(dir, &self.base)?;
         let mut line = serde_json::to_vec(failure)?;
         line.push(b'\n');
         let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW;
@@ -169,9 +176,10 @@ fn read_regular(path: &Path) -> Vec<u8> {
     text
 }
 
-/// Creates `dir` and what is missing above it, but nothing below a directory
-/// of another user: under `sudo`, HOME may be somebody else's.
-fn make_private_dir(dir: &Path) -> io::Result<()> {
+/// Creates `dir` and what is missing between it and `base`, but nothing below
+/// a directory of another user (under `sudo`, HOME may be somebody else's).
+fn make_private_dir(dir: &Path, base: &Path) -> io::Result<()> {
+    fs::metadata(base)?;
     let existing = dir.ancestors().find_map(|dir| fs::metadata(dir).ok());
     let own = nix::unistd::geteuid().as_raw();
     if existing.is_none_or(|metadata| metadata.uid() != own) {
@@ -235,6 +243,14 @@ mod tests {
         fs::remove_file(journal.path()).unwrap();
         std::os::unix::fs::symlink("/dev/null", journal.path()).unwrap();
         journal.append(&failure("a")).unwrap_err();
+    }
+
+    #[test]
+    fn a_home_that_has_gone_is_not_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(&dir.path().join("gone/state"));
+        journal.append(&failure("a")).unwrap_err();
+        assert!(!dir.path().join("gone").exists());
     }
 
     #[test]

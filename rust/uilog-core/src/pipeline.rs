@@ -31,6 +31,13 @@ use crate::settings::Settings;
 /// The environment variable by which a script's hg knows its parent session.
 pub const SESSION_VARIABLE: &[u8] = b"UILOG_SESSION";
 
+/// The environment variable that counts how many scripts are around us.
+pub const DEPTH_VARIABLE: &[u8] = b"UILOG_DEPTH";
+
+/// How deep scripts may be nested: a script that runs hg, whose events run
+/// the script, is a mistake that would never end.
+const MAX_NESTING: u32 = 5;
+
 /// How many recent problems are kept to be shown.
 const MAX_RECENT: usize = 16;
 
@@ -229,7 +236,7 @@ impl Host {
     pub fn new(program: PathBuf) -> Self {
         Self {
             owner: std::process::id(),
-            session: SessionId(random()),
+            session: new_session(),
             parent: None,
             seq: 0,
             environment: Vec::new(),
@@ -313,7 +320,19 @@ impl Host {
         script: &Script,
         settings: &Settings,
     ) -> Result<(), Loss> {
+        let depth = lookup(&self.environment, DEPTH_VARIABLE)
+            .and_then(|depth| std::str::from_utf8(depth).ok()?.parse().ok())
+            .unwrap_or(0);
+        if depth >= MAX_NESTING {
+            return Err(Loss {
+                events: 1,
+                reason: format!(
+                    "{depth} scripts run hg within each other already"
+                ),
+            });
+        }
         let parts = JobParts {
+            depth,
             event,
             script,
             settings,
@@ -452,16 +471,14 @@ fn login_name(environment: &[u8]) -> Option<&[u8]> {
     named.next()
 }
 
-fn random() -> u128 {
-    use std::hash::BuildHasher;
-    use std::hash::RandomState;
-    // RandomState is seeded by the system's random source, but only once for
-    // a thread: the process id and the time tell forked children apart.
-    let half = |salt: u64| {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        RandomState::new().hash_one((salt, std::process::id(), now))
-    };
-    u128::from(half(1)) << 64 | u128::from(half(2))
+/// A new session's id.
+fn new_session() -> SessionId {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        // Ids that repeat are better than none.
+        let id = u64::from(std::process::id());
+        let micros = Timestamp::now().micros as u64;
+        return SessionId(u128::from(id) << 64 | u128::from(micros));
+    }
+    SessionId(u128::from_le_bytes(bytes))
 }

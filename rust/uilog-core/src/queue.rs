@@ -325,7 +325,11 @@ impl Reader {
     /// Keeps the frame at `position` of `length` bytes readable until another
     /// one is pinned.
     pub fn pin(&mut self, position: u64, length: usize) {
-        self.pinned = (position, position + LENGTH_BYTES + length as u64);
+        let end = position + LENGTH_BYTES + length as u64;
+        let (old_begin, old_end) =
+            std::mem::replace(&mut self.pinned, (position, end));
+        let until = page_after(old_end).min(page_of(position));
+        self.punch(page_of(old_begin), until.min(self.released));
     }
 
     /// What the writer has committed.
@@ -372,22 +376,14 @@ impl Reader {
 
     /// Gives back the memory of what has been read, but for the pinned frame.
     fn release(&mut self) {
-        let until = self.progress.position / PAGE_BYTES * PAGE_BYTES;
+        let until = page_of(self.progress.position);
         if until < self.released + RELEASE_STEP {
             return;
         }
         let (pin_begin, pin_end) = self.pinned;
-        let pin_begin = pin_begin / PAGE_BYTES * PAGE_BYTES;
-        let pin_end = pin_end.div_ceil(PAGE_BYTES) * PAGE_BYTES;
-        self.punch(self.released, until.min(pin_begin.max(self.released)));
-        self.punch(self.released.max(pin_end), until);
-        // A pinned frame in this range is given back when it is no longer
-        // pinned, and so is everything since its beginning, again.
-        self.released = if pin_end > self.released && pin_begin < until {
-            pin_begin.max(self.released)
-        } else {
-            until
-        };
+        self.punch(self.released, until.min(page_of(pin_begin)));
+        self.punch(self.released.max(page_after(pin_end)), until);
+        self.released = until;
     }
 
     /// Where it fails, memory stays in use until the queue is closed.
@@ -403,6 +399,16 @@ impl Reader {
         #[cfg(not(target_os = "linux"))]
         let _ = (begin, end);
     }
+}
+
+/// Where the page begins that holds this position.
+fn page_of(position: u64) -> u64 {
+    position / PAGE_BYTES * PAGE_BYTES
+}
+
+/// Where the first page begins that lies wholly at or after this position.
+fn page_after(position: u64) -> u64 {
+    page_of(position + PAGE_BYTES - 1)
 }
 
 /// A file without a name: in memory where the system can, else in the

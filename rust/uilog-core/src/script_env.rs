@@ -68,6 +68,8 @@ pub struct Input<'a> {
     pub event: &'a Event<'a>,
     /// hg's executable.
     pub hg: &'a [u8],
+    /// How many scripts are around hg.
+    pub depth: u32,
     /// hg's environment: `NAME=value`, each followed by NUL.
     pub base: &'a [u8],
     /// Bytes that the arguments take, with their pointers.
@@ -147,6 +149,11 @@ pub fn build(input: &Input<'_>, limits: Limits) -> Vec<CString> {
     add(b"UILOG_EVENT_ID", own(event.id()), Kind::Ours);
     add(b"UILOG_SESSION", own(event.session.to_string()), Kind::Ours);
     add(b"UILOG_TIME", own(event.time.to_rfc3339()), Kind::Ours);
+    add(
+        b"UILOG_DEPTH",
+        own((input.depth + 1).to_string()),
+        Kind::Ours,
+    );
     for variable in &mut variables {
         if *variable.name == *b"MSG1" && variable.kept > MAX_MESSAGE_BYTES {
             variable.kept = MAX_MESSAGE_BYTES;
@@ -168,7 +175,7 @@ pub fn build(input: &Input<'_>, limits: Limits) -> Vec<CString> {
     }
     // Room for the list of what was cut, which is not known yet.
     let list_bytes: usize =
-        variables.len().min(256) * (MAX_SHOWN_NAME_BYTES / 4) + 64;
+        MAX_SHOWN_NAME_BYTES * (2 + variables.len().min(64));
     let available = limits
         .total
         .saturating_sub(input.argument_bytes + SLACK_BYTES + list_bytes);
@@ -184,10 +191,11 @@ pub fn build(input: &Input<'_>, limits: Limits) -> Vec<CString> {
             .map(|variable| shown_name(&variable.name)),
     );
     if !cut.is_empty() {
-        let mut list = cut.join(&b' ');
-        list.truncate(list_bytes.max(MAX_SHOWN_NAME_BYTES));
+        let name = b"UILOG_TRUNCATED";
+        let room = list_bytes.min(limits.string) - name.len() - 2;
+        let list = join_within(&cut, room);
         variables.push(Variable {
-            name: Cow::Borrowed(b"UILOG_TRUNCATED"),
+            name: Cow::Borrowed(name),
             kept: list.len(),
             value: Cow::Owned(list),
             kind: Kind::Ours,
@@ -351,6 +359,247 @@ fn shown_name(name: &[u8]) -> Vec<u8> {
     shown
 }
 
+/// The names, as many of them as fit, with spaces between.
+fn join_within(names: &[Vec<u8>], room: usize) -> Vec<u8> {
+    let mut list = Vec::new();
+    for name in names {
+        let separator = usize::from(!list.is_empty());
+        if list.len() + separator + name.len() > room {
+            break;
+        }
+        list.extend_from_slice(&b" "[..separator]);
+        list.extend_from_slice(name);
+    }
+    list
+}
+
 fn own(text: String) -> Cow<'static, [u8]> {
     Cow::Owned(text.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::EventOption;
+    use crate::event::SCHEMA;
+    use crate::event::SessionId;
+    use crate::event::Text;
+    use crate::event::Timestamp;
+    use crate::event::Value;
+
+    const LIMITS: Limits = Limits {
+        string: MAX_STRING_BYTES,
+        total: 2 * 1024 * 1024,
+    };
+
+    fn event<'a>(
+        message: &'a [u8],
+        options: &'a [(Vec<u8>, Vec<u8>)],
+    ) -> Event<'a> {
+        let options = options.iter().map(|(key, value)| EventOption {
+            key: Cow::Borrowed(key),
+            value: Value::Bytes(Text(Cow::Borrowed(value))),
+        });
+        Event {
+            schema: SCHEMA,
+            session: SessionId(1),
+            parent: None,
+            seq: 2,
+            name: Cow::Borrowed(b"foo"),
+            time: Timestamp {
+                micros: 0,
+                offset: 0,
+            },
+            duration: None,
+            pid: 3,
+            user: None,
+            uid: 0,
+            root: None,
+            message: Cow::Borrowed(message),
+            options: options.collect(),
+            lost: 0,
+        }
+    }
+
+    fn built(
+        message: &[u8],
+        options: &[(Vec<u8>, Vec<u8>)],
+        base: &[u8],
+        limits: Limits,
+    ) -> Vec<CString> {
+        let event = event(message, options);
+        let hg = b"/usr/bin/hg";
+        build(
+            &Input {
+                event: &event,
+                hg,
+                depth: 0,
+                base,
+                argument_bytes: 100,
+            },
+            limits,
+        )
+    }
+
+    fn map(strings: &[CString]) -> HashMap<Vec<u8>, Vec<u8>> {
+        let pairs = strings.iter().map(|string| {
+            let bytes = string.as_bytes();
+            let at = bytes.iter().position(|byte| *byte == b'=').unwrap();
+            (bytes[..at].to_vec(), bytes[at + 1..].to_vec())
+        });
+        pairs.collect()
+    }
+
+    fn options(pairs: &[(&[u8], &[u8])]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        pairs
+            .iter()
+            .map(|(k, v)| (k.to_vec(), v.to_vec()))
+            .collect()
+    }
+
+    fn get<'a>(map: &'a HashMap<Vec<u8>, Vec<u8>>, name: &str) -> &'a [u8] {
+        map.get(name.as_bytes()).map_or(b"<unset>", Vec::as_slice)
+    }
+
+    #[test]
+    fn the_variables_are_those_of_stock_hg() {
+        let options = options(&[(b"spam", b"eggs")]);
+        let base = b"EVENT=old\0PATH=/bin\0PATH=/second\0A=b=c\0junk\0=x\0";
+        let map = map(&built(b"a message\n", &options, base, LIMITS));
+        assert_eq!(get(&map, "EVENT"), b"foo");
+        assert_eq!(get(&map, "HGPID"), b"3");
+        assert_eq!(get(&map, "MSG1"), b"a message\n");
+        assert_eq!(get(&map, "OPT_SPAM"), b"eggs");
+        assert_eq!(get(&map, "HG"), b"/usr/bin/hg");
+        assert_eq!(get(&map, "PATH"), b"/bin");
+        assert_eq!(get(&map, "A"), b"b=c");
+        assert_eq!(get(&map, "UILOG_TRUNCATED"), b"<unset>");
+        assert_eq!(get(&map, "UILOG_DEPTH"), b"1");
+        assert_eq!(map.len(), 11);
+    }
+
+    #[test]
+    fn unusable_keys_get_a_usable_name() {
+        let options = options(&[
+            (b"exthook-pre-status_blocked", b"1"),
+            (b"a=b", b"2"),
+            (b"c\0d", b"3"),
+            (b"e_f", b"4"),
+            (b"e-f", b"5"),
+            (b"e.f", b"6"),
+        ]);
+        let map = map(&built(b"", &options, b"", LIMITS));
+        assert_eq!(get(&map, "OPT_EXTHOOK-PRE-STATUS_BLOCKED"), b"1");
+        assert_eq!(get(&map, "OPT_EXTHOOK_PRE_STATUS_BLOCKED"), b"1");
+        assert_eq!(get(&map, "OPT_A_B"), b"2");
+        assert_eq!(get(&map, "OPT_A"), b"<unset>");
+        assert_eq!(get(&map, "OPT_C_D"), b"3");
+        assert_eq!(get(&map, "OPT_E_F"), b"4");
+        assert_eq!(get(&map, "OPT_E-F"), b"5");
+        assert_eq!(get(&map, "OPT_E_F_2"), b"5");
+        assert_eq!(get(&map, "OPT_E_F_3"), b"6");
+    }
+
+    #[test]
+    fn nul_bytes_become_visible() {
+        let options = options(&[(b"o", b"\0x\0")]);
+        let map = map(&built(b"a\0b", &options, b"", LIMITS));
+        assert_eq!(get(&map, "MSG1"), b"a\\0b");
+        assert_eq!(get(&map, "OPT_O"), b"\\0x\\0");
+    }
+
+    #[test]
+    fn a_message_is_cut_where_stock_hg_cuts_it() {
+        let whole = vec![b'm'; MAX_MESSAGE_BYTES];
+        let map_of = |message: &[u8]| map(&built(message, &[], b"", LIMITS));
+        assert_eq!(get(&map_of(&whole), "MSG1"), whole);
+        let longer = vec![b'm'; MAX_MESSAGE_BYTES + 1];
+        let map = map_of(&longer);
+        assert_eq!(get(&map, "MSG1"), [&whole[..], TRUNCATED].concat());
+        assert_eq!(get(&map, "UILOG_TRUNCATED"), b"MSG1");
+    }
+
+    #[test]
+    fn the_longest_options_are_cut_first() {
+        let mut many = options(&[(b"short", b"kept")]);
+        for number in 0..40 {
+            let key = format!("long{number:02}").into_bytes();
+            many.push((key, vec![b'x'; 100_000]));
+        }
+        many.push((b"huge".to_vec(), vec![b'y'; 4_000_000]));
+        let base =
+            [b"USER_VAR=".to_vec(), vec![b'u'; 120_000], vec![0]].concat();
+        let strings = built(b"message", &many, &base, LIMITS);
+        let map = map(&strings);
+        assert_eq!(get(&map, "OPT_SHORT"), b"kept");
+        assert_eq!(get(&map, "MSG1"), b"message");
+        assert_eq!(get(&map, "USER_VAR").len(), 120_000);
+        assert!(get(&map, "OPT_HUGE").ends_with(b"y (truncated)"));
+        assert_eq!(get(&map, "OPT_HUGE").len(), get(&map, "OPT_LONG07").len());
+        let list = get(&map, "UILOG_TRUNCATED");
+        let names: Vec<_> = list.split(|byte| *byte == b' ').collect();
+        assert!(names.contains(&&b"OPT_HUGE"[..]));
+        assert!(names.contains(&&b"OPT_LONG39"[..]));
+        assert!(!names.contains(&&b"OPT_SHORT"[..]));
+    }
+
+    #[test]
+    fn the_users_own_environment_is_cut_only_if_it_must_be() {
+        let base = |bytes: usize| {
+            let variable =
+                [b"V=".to_vec(), vec![b'u'; 100_000], vec![0]].concat();
+            let mut base = Vec::new();
+            for number in 0..bytes / 100_000 {
+                base.extend_from_slice(format!("N{number}").as_bytes());
+                base.extend_from_slice(&variable);
+            }
+            base
+        };
+        let fitting = map(&built(b"m", &[], &base(1_900_000), LIMITS));
+        assert_eq!(get(&fitting, "N3V").len(), 100_000);
+        assert_eq!(get(&fitting, "MSG1"), b"m");
+        let too_big = map(&built(b"m", &[], &base(4_000_000), LIMITS));
+        assert!(get(&too_big, "N3V").ends_with(TRUNCATED));
+        assert_eq!(get(&too_big, "HGPID"), b"3");
+    }
+
+    #[test]
+    fn a_key_beyond_the_limit_is_left_out_and_named() {
+        let options = vec![(vec![b'k'; 200_000], b"v".to_vec())];
+        let map = map(&built(b"m", &options, b"", LIMITS));
+        assert_eq!(get(&map, "MSG1"), b"m");
+        let list = get(&map, "UILOG_TRUNCATED");
+        assert_eq!(list, [b"OPT_".to_vec(), vec![b'K'; 60]].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_the_limits_hold(
+            message in proptest::collection::vec(any::<u8>(), 0..3000),
+            pairs in proptest::collection::vec((
+                proptest::collection::vec(any::<u8>(), 0..40),
+                proptest::collection::vec(any::<u8>(), 0..5000),
+            ), 0..30),
+            base in proptest::collection::vec(any::<u8>(), 0..4000),
+            string in 300_usize..3000,
+            total in 20_000_usize..60_000,
+        ) {
+            let limits = Limits { string, total };
+            let strings = built(&message, &pairs, &base, limits);
+            let cost = |string: &CString| string.as_bytes_with_nul().len();
+            prop_assert!(strings.iter().all(|s| cost(s) <= string));
+            let sum: usize = strings
+                .iter()
+                .map(|string| cost(string) + POINTER_BYTES)
+                .sum();
+            prop_assert!(sum + 100 <= total, "{sum} of {total}");
+            let names = map(&strings);
+            prop_assert_eq!(names.len(), strings.len(), "a name twice");
+            prop_assert_eq!(get(&names, "EVENT"), b"foo");
+        }
+    }
 }

@@ -86,6 +86,8 @@ pub struct Job<'a> {
     /// hg's executable.
     #[serde(borrow, with = "serde_bytes")]
     pub hg: Cow<'a, [u8]>,
+    /// How many scripts are around hg: 0 unless a script runs it.
+    pub depth: u32,
     /// How scripts are to be run from now on.
     pub limits: RunLimits,
 }

@@ -1,6 +1,8 @@
 //! What a started program finds, and what its start leaves behind: looked up
 //! in /proc, not believed.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
+
 use std::ffi::CString;
 use std::fs;
 use std::io::BufRead;
@@ -55,6 +57,12 @@ fn shell<'fd>(script: &str) -> Command<'fd> {
     command
 }
 
+fn pipe() -> (fs::File, fs::File) {
+    let (reader, writer) =
+        nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+    (reader.into(), writer.into())
+}
+
 /// Runs a script detached, and returns what it wrote.
 fn output(script: &str, set_up: impl FnOnce(&mut Command<'_>)) -> String {
     String::from_utf8(output_bytes(script, set_up)).unwrap()
@@ -64,7 +72,7 @@ fn output_bytes(
     script: &str,
     set_up: impl FnOnce(&mut Command<'_>),
 ) -> Vec<u8> {
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe();
     let mut command = shell(script);
     command.stdout(Stdio::Fd(writer.as_fd()));
     set_up(&mut command);
@@ -167,8 +175,8 @@ fn only_the_standard_descriptors_are_open() {
 fn standard_descriptors_may_be_crossed() {
     let _alone = alone();
     for scheme in SCHEMES {
-        let (mut reader, writer) = std::io::pipe().unwrap();
-        let (input, mut input_writer) = std::io::pipe().unwrap();
+        let (mut reader, writer) = pipe();
+        let (input, mut input_writer) = pipe();
         input_writer.write_all(b"from stdin\n").unwrap();
         drop(input_writer);
         let mut command = shell("cat; echo to stderr >&2");
@@ -187,7 +195,7 @@ fn standard_descriptors_may_be_crossed() {
 #[test]
 fn standard_descriptors_of_the_caller_can_change_places() {
     let _alone = alone();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = pipe();
     // Descriptor 2 of the caller becomes 1, and 1 becomes 2.
     let kept = [1, 2].map(|fd| {
         let standard = if fd == 1 {
@@ -453,7 +461,7 @@ fn many_threads_spawn_while_others_fork() {
 #[test]
 fn a_guarded_descriptor_is_closed_in_a_forked_child() {
     let _alone = alone();
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = pipe();
     let guard = CloseInChild::new(writer.as_raw_fd());
     // SAFETY: the child makes system calls only.
     match unsafe { nix::unistd::fork() }.unwrap() {

@@ -180,9 +180,8 @@ impl Attributes {
         // SAFETY: init fills the uninitialised attributes.
         check(unsafe { libc::posix_spawnattr_init(raw.as_mut_ptr()) })?;
         // SAFETY: init has succeeded.
-        let mut attributes = Self {
-            raw: unsafe { raw.assume_init() },
-        };
+        let raw = unsafe { raw.assume_init() };
+        let mut attributes = Self { raw };
         let raw = &raw mut attributes.raw;
         let mut set = MaybeUninit::uninit();
         // SAFETY: writes a whole signal set.
@@ -240,9 +239,8 @@ impl Actions {
             libc::posix_spawn_file_actions_init(raw.as_mut_ptr())
         })?;
         // SAFETY: init has succeeded.
-        Ok(Self {
-            raw: unsafe { raw.assume_init() },
-        })
+        let raw = unsafe { raw.assume_init() };
+        Ok(Self { raw })
     }
 
     fn open(
