@@ -1,0 +1,431 @@
+//! hg's side and the real dispatcher together, without hg.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use uilog_core::dispatcher::Status;
+use uilog_core::pipeline::Draft;
+use uilog_core::pipeline::Host;
+use uilog_core::pipeline::Logger;
+use uilog_core::queue::Writer;
+use uilog_core::wire::Hello;
+use uilog_core::wire::PROTOCOL;
+use uilog_sys::passing;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog");
+
+/// Waits for a condition; fails after a time that no condition needs.
+fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// An hg process, as far as logging is concerned.
+struct Hg {
+    host: Host,
+    logger: Logger,
+    home: tempfile::TempDir,
+}
+
+impl Hg {
+    /// `settings` are items of `[uilog]`; the event `foo` runs `script` with
+    /// the test's own directory in `$DIR`.
+    fn new(program: &str, settings: &[(&str, &str)], script: &str) -> Self {
+        let pair = |(name, value): &(&str, &str)| {
+            (name.as_bytes().to_vec(), value.as_bytes().to_vec())
+        };
+        let settings: Vec<_> = settings.iter().map(pair).collect();
+        Self {
+            host: Host::new(PathBuf::from(program)),
+            logger: Logger::new(&settings, &[pair(&("foo", script))]),
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn log(&mut self, message: &str) {
+        let home = self.home.path().display();
+        let mut environment =
+            format!("PATH=/usr/bin:/bin\0HOME={home}\0DIR={home}\0")
+                .into_bytes();
+        self.host.enter(&mut environment);
+        let draft = Draft {
+            name: b"foo",
+            message: Cow::Borrowed(message.as_bytes()),
+            options: Vec::new(),
+            hg: b"hg",
+            root: None,
+        };
+        self.logger.log(&mut self.host, draft);
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    fn status(&mut self) -> Status {
+        self.host.dispatcher().status().unwrap()
+    }
+
+    fn wait_for_all(&mut self) -> Status {
+        until("every script to end", || {
+            let status = self.status();
+            let done = status.progress;
+            let ended = done.succeeded
+                + done.failed
+                + done.timed_out
+                + done.not_started;
+            (ended == status.jobs).then_some(status)
+        })
+    }
+}
+
+fn is_running(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[test]
+fn scripts_start_in_the_order_of_their_events() {
+    let one = [("max-scripts", "1")];
+    let mut hg = Hg::new(PROGRAM, &one, "printf %s \"$MSG1\" >> $DIR/out");
+    let numbers: Vec<_> = (0..300).map(|n| format!("{n},")).collect();
+    for number in &numbers {
+        hg.log(number);
+    }
+    let status = hg.wait_for_all();
+    assert_eq!(status.progress.succeeded, 300);
+    assert_eq!(hg.read("out"), numbers.concat());
+}
+
+#[test]
+fn no_more_scripts_run_than_allowed() {
+    let three = [("max-scripts", "3")];
+    let script = "mkdir $DIR/running.$$; ls $DIR | grep -c running \
+                  >> $DIR/out; rmdir $DIR/running.$$";
+    let mut hg = Hg::new(PROGRAM, &three, script);
+    for _ in 0..60 {
+        hg.log("");
+    }
+    hg.wait_for_all();
+    let out = hg.read("out");
+    let counts: Vec<u32> = out.lines().map(|n| n.parse().unwrap()).collect();
+    assert_eq!(counts.len(), 60);
+    assert!(*counts.iter().max().unwrap() <= 3, "{counts:?}");
+}
+
+#[test]
+fn the_dispatcher_ends_with_the_last_script_and_sender() {
+    let script = "until test -e $DIR/go; do sleep 0.01; done; : > $DIR/done";
+    let mut hg = Hg::new(PROGRAM, &[], script);
+    hg.log("");
+    let pid = hg.status().pid;
+    until("the script to start", || {
+        (hg.status().progress.started == 1).then_some(())
+    });
+    // hg ends, the script does not.
+    let Hg { host, home, .. } = hg;
+    drop(host);
+    assert!(is_running(pid));
+    fs::write(home.path().join("go"), "").unwrap();
+    until("the script", || {
+        home.path().join("done").exists().then_some(())
+    });
+    until("the dispatcher to end", || (!is_running(pid)).then_some(()));
+}
+
+#[test]
+fn a_script_whose_time_is_over_is_ended() {
+    let limit = [("script-timeout", "0.2")];
+    let mut hg = Hg::new(PROGRAM, &limit, "echo $$ > $DIR/pid; exec sleep 99");
+    hg.log("");
+    let status = hg.wait_for_all();
+    assert_eq!(status.progress.timed_out, 1);
+    let failure = status.last_failure.unwrap();
+    assert!(failure.contains("uilog.script-timeout"), "{failure}");
+    let pid: i32 = hg.read("pid").trim().parse().unwrap();
+    assert!(!is_running(pid));
+}
+
+#[test]
+fn a_script_that_ignores_sigterm_is_killed_with_all_it_started() {
+    let limit = [("script-timeout", "0.2")];
+    let script = "trap '' TERM; sleep 98 & echo $! > $DIR/pid; wait; sleep 97";
+    let mut hg = Hg::new(PROGRAM, &limit, script);
+    hg.log("");
+    hg.wait_for_all();
+    let pid: i32 = hg.read("pid").trim().parse().unwrap();
+    until("the group to be gone", || (!is_running(pid)).then_some(()));
+}
+
+#[test]
+fn a_killed_dispatcher_is_replaced_and_nothing_is_lost() {
+    let one = [("max-scripts", "1")];
+    let script = "until test -e $DIR/go; do sleep 0.01; done; \
+                  echo \"$MSG1\" >> $DIR/out";
+    let mut hg = Hg::new(PROGRAM, &one, script);
+    hg.log("0");
+    until("the first script to start", || {
+        (hg.status().progress.started == 1).then_some(())
+    });
+    for number in 1..10 {
+        hg.log(&number.to_string());
+    }
+    let pid = hg.status().pid;
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    until("the dispatcher to be gone", || {
+        (!is_running(pid)).then_some(())
+    });
+    hg.log("10");
+    assert_ne!(hg.status().pid, pid);
+    fs::write(hg.path("go"), "").unwrap();
+    let mut seen = until("all scripts", || {
+        let lines: Vec<u32> = hg
+            .read("out")
+            .lines()
+            .map(|line| line.parse().unwrap())
+            .collect();
+        (lines.len() == 11).then_some(lines)
+    });
+    seen.sort_unstable();
+    assert_eq!(seen, (0..11).collect::<Vec<_>>());
+    assert_eq!(hg.host.counters().lost, 0);
+    assert_eq!(hg.host.dispatcher().starts(), 2);
+}
+
+#[test]
+fn a_stopped_dispatcher_holds_nobody() {
+    let mut hg = Hg::new(PROGRAM, &[], ": > $DIR/$MSG1");
+    hg.log("first");
+    until("the first script", || {
+        hg.path("first").exists().then_some(())
+    });
+    let pid = Pid::from_raw(hg.status().pid);
+    kill(pid, Signal::SIGSTOP).unwrap();
+    // Many times what its socket could take.
+    for number in 0..20_000 {
+        hg.log(if number == 0 { "second" } else { "more" });
+    }
+    assert_eq!(hg.host.counters().lost, 0);
+    assert!(!hg.path("second").exists());
+    kill(pid, Signal::SIGCONT).unwrap();
+    until("the second script", || {
+        hg.path("second").exists().then_some(())
+    });
+    kill(pid, Signal::SIGTERM).unwrap();
+    until("the dispatcher to end", || {
+        (!is_running(pid.as_raw())).then_some(())
+    });
+    // What it will not run any more is in the journal.
+    let journal = hg.read(".local/state/uilog/failures.jsonl");
+    assert!(journal.contains("ended by SIGTERM"), "{journal}");
+}
+
+#[test]
+fn a_full_queue_loses_events_and_counts_them() {
+    let small = [("queue-size", "1 MB"), ("max-scripts", "1")];
+    let script = "until test -e $DIR/go; do sleep 0.01; done";
+    let mut hg = Hg::new(PROGRAM, &small, script);
+    let message = "x".repeat(10_000);
+    for _ in 0..300 {
+        hg.log(&message);
+    }
+    let counters = hg.host.counters();
+    assert!(counters.lost > 150, "{counters:?}");
+    assert_eq!(counters.delivered + counters.lost, 300);
+    assert_eq!(hg.status().jobs, counters.delivered);
+    let problems = hg.host.take_unseen().join("\n");
+    assert!(problems.contains("uilog.queue-size"), "{problems}");
+    fs::write(hg.path("go"), "").unwrap();
+    let status = hg.wait_for_all();
+    assert_eq!(status.progress.succeeded, counters.delivered);
+    // There is room again, and the next record tells what was lost.
+    hg.log("again");
+    assert_eq!(hg.host.counters().lost, counters.lost);
+    // The journal's lines add up to more than half of it.
+    let journal = hg.host.journal().unwrap();
+    let told: u64 = journal.read().iter().map(|f| f.lost).sum();
+    assert!(told * 2 >= counters.lost, "{told}");
+    assert!(told <= counters.lost);
+}
+
+#[test]
+fn a_program_that_is_missing_costs_events_but_nothing_else() {
+    let mut hg = Hg::new("/no/such/uilog", &[], "true");
+    for _ in 0..1000 {
+        hg.log("");
+    }
+    assert_eq!(hg.host.counters().lost, 1000);
+    let problems = hg.host.take_unseen().join("\n");
+    assert!(problems.contains("cannot run /no/such/uilog"), "{problems}");
+}
+
+#[test]
+fn a_program_that_ends_at_once_is_given_up() {
+    let mut hg = Hg::new("/bin/true", &[], "true");
+    until("all events to be given up", || {
+        hg.log("");
+        let counters = hg.host.counters();
+        (counters.lost > 0).then_some(())
+    });
+    let problems = hg.host.take_unseen().join("\n");
+    assert!(
+        problems.contains("before it has done anything"),
+        "{problems}"
+    );
+    let starts = hg.host.dispatcher().starts();
+    assert!(starts <= 4, "{starts}");
+}
+
+#[test]
+fn scripts_of_scripts_of_scripts_come_to_an_end() {
+    let mut hg = Hg::new(PROGRAM, &[], "true");
+    let home = hg.home.path().display();
+    let mut environment = format!("HOME={home}\0UILOG_DEPTH=5\0").into_bytes();
+    hg.host.enter(&mut environment);
+    let draft = Draft {
+        name: b"foo",
+        message: Cow::Borrowed(b""),
+        options: Vec::new(),
+        hg: b"hg",
+        root: None,
+    };
+    hg.logger.log(&mut hg.host, draft);
+    assert_eq!(hg.host.counters().lost, 1);
+}
+
+#[test]
+fn descriptors_that_are_not_ours_any_more_are_left_alone() {
+    // In a process of its own, since it meddles with descriptor numbers.
+    let child = |hg: &mut Hg| -> bool {
+        hg.log("first");
+        let before = open_descriptors();
+        // Somebody closes everything, and opens a file in each place.
+        let file = fs::File::create(hg.path("victim")).unwrap();
+        for fd in &before {
+            // SAFETY: replaces descriptors of this process only.
+            unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&file), *fd) };
+        }
+        hg.log("second");
+        let victim = fs::metadata(hg.path("victim")).unwrap();
+        let still_open = before.iter().all(|fd| {
+            // SAFETY: touches no memory.
+            unsafe { libc::fcntl(*fd, libc::F_GETFD) >= 0 }
+        });
+        victim.len() == 0 && still_open
+    };
+    let mut hg = Hg::new(PROGRAM, &[], ": > $DIR/$MSG1");
+    // SAFETY: the child runs on a copy of this thread alone; the allocator
+    // of the C library is usable in a forked child.
+    match unsafe { nix::unistd::fork() }.unwrap() {
+        nix::unistd::ForkResult::Child => {
+            let fine = child(&mut hg);
+            // SAFETY: ends the child without running anything else.
+            unsafe { libc::_exit(i32::from(!fine)) }
+        }
+        nix::unistd::ForkResult::Parent { child } => {
+            let status = nix::sys::wait::waitpid(child, None).unwrap();
+            assert_eq!(status, nix::sys::wait::WaitStatus::Exited(child, 0));
+        }
+    }
+    until("both scripts", || {
+        (hg.path("first").exists() && hg.path("second").exists()).then_some(())
+    });
+}
+
+/// The descriptors that hold a queue or a socket of this process.
+fn open_descriptors() -> Vec<i32> {
+    let entries = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let ours = entries.filter(|entry| {
+        let target = fs::read_link(entry.path()).unwrap_or_default();
+        let target = target.to_string_lossy().into_owned();
+        target.starts_with("socket:") || target.contains("memfd:uilog")
+    });
+    ours.map(|entry| entry.file_name().to_str().unwrap().parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn another_protocol_is_refused_and_said_so() {
+    let queue = Writer::create(1 << 20).unwrap();
+    let hello = Hello {
+        protocol: PROTOCOL + 1,
+    };
+    let (status, stderr) = run_dispatch(&hello.to_bytes(), &queue);
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(
+        stderr,
+        format!(
+            "uilog: dispatch: hg speaks protocol {}, this is {PROTOCOL}\n",
+            PROTOCOL + 1
+        )
+    );
+    assert_eq!(queue.progress().unwrap().refused_by, u64::from(PROTOCOL));
+}
+
+#[test]
+fn garbage_on_the_socket_is_refused() {
+    let queue = Writer::create(1 << 20).unwrap();
+    let (status, stderr) = run_dispatch(b"GET / HT", &queue);
+    assert_eq!(status.code(), Some(1));
+    assert!(stderr.contains("not from uilog"), "{stderr}");
+    let (status, _) = run_dispatch(b"short", &queue);
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn by_hand_it_says_what_it_is_for() {
+    let output = process::Command::new(PROGRAM)
+        .arg("dispatch")
+        .stdin(process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("started by hg"), "{stderr}");
+}
+
+fn run_dispatch(
+    hello: &[u8],
+    queue: &impl AsFd,
+) -> (process::ExitStatus, String) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    passing::send(&ours, hello, queue).unwrap();
+    let mut child = process::Command::new(Path::new(PROGRAM))
+        .arg("dispatch")
+        .stdin(std::os::fd::OwnedFd::from(theirs))
+        .stderr(process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(ours);
+    let mut stderr = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .unwrap();
+    (child.wait().unwrap(), stderr)
+}
