@@ -1,0 +1,146 @@
+"""The processes of one test, as /proc shows them.
+
+A process belongs to the test if its environment has the test's HOME, which
+run-tests.py makes a directory of the test's own (and conftest.py too).
+
+usage: processes.py wait | dispatchers
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+# Seconds, and far more than anything here takes: only a hang gets there.
+DEADLINE = 60
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process, as it was when it was looked at."""
+
+    pid: int
+    parent: int
+    state: str
+    start: int
+    argv: tuple[str, ...]
+    # Empty while it is between two programs, for zombies and for the kernel.
+    environ: tuple[bytes, ...]
+
+    def is_dispatcher(self) -> bool:
+        name = os.path.basename(self.argv[0]) if self.argv else ""
+        return name == "uilog" and self.argv[1:] == ("dispatch",)
+
+    def __str__(self) -> str:
+        return f"{self.pid} ({self.state}) {' '.join(self.argv)}"
+
+
+def look(pid: int) -> Process | None:
+    """A process, or None if there is none of this number."""
+    proc = Path("/proc") / str(pid)
+    try:
+        # The name in parentheses may hold anything.
+        stat = (proc / "stat").read_text(errors="replace").rpartition(")")[2]
+        argv = (proc / "cmdline").read_bytes().decode("utf-8", "replace")
+        environ = (proc / "environ").read_bytes()
+    except OSError:
+        return None
+    fields = stat.split()
+    return Process(
+        pid=pid,
+        parent=int(fields[1]),
+        state=fields[0],
+        start=int(fields[19]),
+        argv=tuple(argv.split("\0")[:-1]),
+        environ=tuple(environ.split(b"\0")[:-1]),
+    )
+
+
+def everyone() -> list[Process]:
+    """Every process that can be looked at."""
+    pids = [int(e.name) for e in Path("/proc").iterdir() if e.name.isdigit()]
+    if not pids:
+        raise SystemExit("these tests need /proc")
+    found = (look(pid) for pid in sorted(pids))
+    return [process for process in found if process is not None]
+
+
+def ancestors() -> list[Process]:
+    """This process, its parent, and so on."""
+    line = []
+    pid = os.getpid()
+    while pid > 0:
+        process = look(pid)
+        if process is None:
+            break
+        line.append(process)
+        pid = process.parent
+    return line
+
+
+def of_home(home: str) -> list[Process]:
+    """The processes with this HOME, but for us and who has started us.
+
+    Among them any that cannot be asked just now, being in the middle of an
+    exec, if it is younger than the oldest one that waits for us.
+    """
+    needle = os.fsencode(f"HOME={home}")
+    line = ancestors()
+    waiting = {process.pid for process in line}
+    since = min((p.start for p in line if needle in p.environ), default=0)
+    return [
+        process
+        for process in everyone()
+        if process.pid not in waiting
+        and (
+            needle in process.environ
+            or (
+                not process.environ
+                and process.start >= since
+                and process.state not in "ZX"
+                and has_program(process.pid)
+            )
+        )
+    ]
+
+
+def has_program(pid: int) -> bool:
+    """Whether it is a process with a program, not one of the kernel's."""
+    try:
+        os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return False
+    return True
+
+
+def wait_until_gone(home: str, deadline: float = DEADLINE) -> list[Process]:
+    """Waits for the processes of this HOME to end; returns who has not."""
+    until = time.monotonic() + deadline
+    while True:
+        left = of_home(home)
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.02)
+
+
+def main(argv: list[str]) -> int:
+    home = os.environ["HOME"]
+    if argv == ["dispatchers"]:
+        for process in of_home(home):
+            if process.is_dispatcher():
+                print(process.pid)
+        return 0
+    if argv == ["wait"]:
+        left = wait_until_gone(home)
+        for process in left:
+            print(f"still there after {DEADLINE} seconds: {process}")
+        return 1 if left else 0
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

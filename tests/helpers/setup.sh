@@ -1,0 +1,48 @@
+# What the .t files share; each begins with
+#
+#   . "$TESTDIR/helpers/setup.sh"
+#
+# Switches uilog on, gives failures a journal of the test's own, and defines
+# how to wait: for a condition, with a deadline that only a hang reaches.
+
+unset XDG_STATE_HOME UILOG_SESSION UILOG_TRUNCATED
+mkdir -p "$TESTTMP/got"
+got="$TESTTMP/got"
+helpers="$TESTDIR/helpers"
+export got helpers
+
+cat >> "$HGRCPATH" << END
+[extensions]
+uilog =
+END
+
+# wait_for COMMAND...: until it succeeds
+wait_for() {
+    "$PYTHON" "$helpers/wait_for.py" "$@"
+}
+
+# wait_lines N FILE: until the file has that many lines
+wait_lines() {
+    wait_for sh -c "test \"\$(wc -l < '$2' 2> /dev/null || echo 0)\" -ge $1"
+}
+
+# settled: until no process of this test is left. All scripts have then run:
+# their dispatcher ends last.
+settled() {
+    "$PYTHON" "$helpers/processes.py" wait
+}
+
+# dispatchers: the process ids of this test's dispatchers
+dispatchers() {
+    "$PYTHON" "$helpers/processes.py" dispatchers
+}
+
+# environ FILE NAME...: the named variables of an environment that a script
+# has saved by `save_environ`
+environ() {
+    "$PYTHON" "$helpers/environ.py" "$@"
+}
+
+# What a script does to save the environment that it was started with, also
+# what no shell can name, as $got/$EVENT.
+save_environ='cat /proc/$$/environ > "$got/$EVENT.new"; mv "$got/$EVENT.new" "$got/$EVENT"'
