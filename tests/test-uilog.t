@@ -1,0 +1,468 @@
+Each event runs its script, as stock hg's logtoprocess does, and the command
+does not notice.
+
+  $ . "$TESTDIR/helpers/setup.sh"
+  $ cat > $TESTTMP/say.py << END
+  > from mercurial import registrar
+  > cmdtable = {}
+  > command = registrar.command(cmdtable)
+  > @command(b'say', [], b'WORD...', optionalrepo=True)
+  > def say(ui, repo, *words):
+  >     for word in words:
+  >         ui.log(b'said', b'somebody said %s\n', word, word=word)
+  >         ui.status(b'%s\n' % word)
+  > END
+  $ cat >> $HGRCPATH << END
+  > say = $TESTTMP/say.py
+  > [uilog]
+  > # one after the other, so that what they append is in order
+  > max-scripts = 1
+  > END
+  $ hg init repo
+  $ cd repo
+
+The surroundings of a script
+============================
+
+The same script describes itself under stock logtoprocess and under uilog:
+cwd, umask, user, signals, session, descriptors, environment. hg itself has
+more of these than it may pass on.
+
+  $ cat > $TESTTMP/surroundings.hgrc << END
+  > [logtoprocess]
+  > said = "$helpers/snapshot.sh" "$got/\$LOGGED_BY"
+  > END
+  $ TEST_SESSION=`ps -o sid= -p $$`
+  $ export TEST_SESSION
+  $ run_hg() {
+  >     (umask 027; exec 9< $HGRCPATH;
+  >      HGRCPATH=$HGRCPATH:$TESTTMP/surroundings.hgrc hg "$@")
+  > }
+  $ LOGGED_BY=stock run_hg say hello \
+  >     --config extensions.uilog=! --config extensions.logtoprocess=
+  hello
+  $ wait_for test -e $got/stock
+  $ settled
+  $ LOGGED_BY=uilog run_hg say hello
+  hello
+  $ settled
+  $ sed -e 's/HGPID=[0-9]*$/HGPID=N/' -e 's/LOGGED_BY=.*/LOGGED_BY=/' \
+  >     -i $got/stock $got/uilog
+  $ diff -U0 $got/stock $got/uilog | sed '1,3d'
+  \+env UILOG_DEPTH=1 (re)
+  \+env UILOG_EVENT_ID=[0-9a-f]{32}-1 (re)
+  \+env UILOG_SESSION=[0-9a-f]{32} (re)
+  \+env UILOG_TIME=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 (re)
+  $ grep -v '^env' $got/uilog
+  cwd $TESTTMP/repo
+  umask 0027
+  ids * (glob)
+  signals ignored: SIGINT SIGQUIT
+  signals blocked: none
+  session: its own, no terminal
+  fd 0 /dev/null
+  fd 1 /dev/null
+  fd 2 /dev/null
+  
+  $ grep -E '^env (EVENT|MSG1|OPT_.*|HG)=' $got/uilog
+  env EVENT=said
+  env HG=*/hg (glob)
+  env MSG1=somebody said hello
+  env OPT_WORD=hello
+
+HGPID is hg's own.
+
+  $ sh -c 'echo $$; exec hg say hello -q --config "logtoprocess.said=
+  >     echo \$HGPID > $got/hgpid"' > $TESTTMP/pid
+  $ settled
+  $ cmp $TESTTMP/pid $got/hgpid
+
+What stock hg's own commands log
+
+  $ cat >> $HGRCPATH << END
+  > [logtoprocess]
+  > command = $save_environ
+  > commandfinish = $save_environ
+  > END
+  $ hg root
+  $TESTTMP/repo
+  $ settled
+  $ environ $got/command EVENT MSG1 OPT_RETURN_CODE
+  EVENT=command
+  MSG1=root\n
+  OPT_RETURN_CODE=(none)
+  $ environ $got/commandfinish EVENT MSG1 OPT_RETURN_CODE \
+  >     OPT_CANONICAL_COMMAND OPT_DURATION
+  EVENT=commandfinish
+  MSG1=root exited 0 after *.?? seconds\n (glob)
+  OPT_RETURN_CODE=0
+  OPT_CANONICAL_COMMAND=root
+  OPT_DURATION=[0-9.e-]+ (re)
+  $ hg log -r nope
+  abort: unknown revision 'nope'
+  [10]
+  $ settled
+  $ environ $got/commandfinish MSG1 OPT_RETURN_CODE
+  MSG1=log -r nope exited 10 after *.?? seconds\n (glob)
+  OPT_RETURN_CODE=10
+
+An empty value switches an event off
+
+  $ rm $got/*
+  $ hg root --config logtoprocess.command=
+  $TESTTMP/repo
+  $ settled
+  $ ls $got
+  commandfinish
+
+  $ cat >> $HGRCPATH << END
+  > [logtoprocess]
+  > command =
+  > commandfinish =
+  > END
+
+The script's text
+=================
+
+It reaches the shell as it stands: with comments, over lines, quoted.
+
+  $ cat >> $HGRCPATH << 'END'
+  > [logtoprocess]
+  > said = printf 'said %s' "$MSG1" >> $got/log
+  > END
+  $ script() {
+  >     hg say word -q --config "logtoprocess.said=$1"
+  >     settled
+  >     cat $got/log
+  >     rm -f $got/log
+  > }
+  $ script 'echo comment >> $got/log # a comment'
+  comment
+  $ script 'echo "(quotes" '"'"'and) '"'"' \"parens\" >> $got/log'
+  (quotes and)  "parens"
+  $ script '(echo subshell; echo "two $(echo commands)") >> $got/log'
+  subshell
+  two commands
+  $ script 'cat >> $got/log << X
+  > here document
+  > X'
+  here document
+  $ cat > $TESTTMP/lines.hgrc << 'END'
+  > [logtoprocess]
+  > said = echo first >> $got/log
+  >   if test -n "$EVENT"; then  # not a word of it is changed
+  >     echo second >> $got/log
+  >   fi
+  > END
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/lines.hgrc hg say word -q
+  $ settled
+  $ cat $got/log
+  first
+  second
+  $ rm $got/log
+
+A script that cannot be found or fails does not matter to the command. The
+journal keeps it for later.
+
+  $ hg say word --config logtoprocess.said=no-such-script
+  word
+  $ settled
+  $ hg say word --config 'logtoprocess.said=exit 3'
+  word
+  $ settled
+  $ hg say word --config 'logtoprocess.said=kill -9 $$'
+  word
+  $ settled
+  $ hg debuguilog | sed -n '/^journal/,$p'
+  journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    failures: 3
+    events lost: 0
+    ????-??-??T??:??:??.??????+00:00 failed said exit status 127: the script was not found (glob)
+    ????-??-??T??:??:??.??????+00:00 failed said exit status 3 (glob)
+    ????-??-??T??:??:??.??????+00:00 failed said killed by SIGKILL (glob)
+  $ rm -r ~/.local/state/uilog
+
+Where the configuration comes from
+==================================
+
+  $ log() {
+  >     settled
+  >     cat $got/log
+  >     rm -f $got/log
+  > }
+
+  $ hg say plain
+  plain
+  $ log
+  said somebody said plain
+  $ HGPLAIN=1 hg say hgplain
+  hgplain
+  $ log
+  said somebody said hgplain
+  $ cat >> $HGRCPATH << 'END'
+  > [alias]
+  > mumble = say aliased
+  > shout = !"$HG" say "from a shell alias"
+  > END
+  $ hg mumble
+  aliased
+  $ log
+  said somebody said aliased
+  $ hg shout
+  from a shell alias
+  $ log
+  said somebody said from a shell alias
+  $ hg say 'on the command line' --config \
+  >     'logtoprocess.said=echo "instead: $OPT_WORD" >> $got/log'
+  on the command line
+  $ log
+  instead: on the command line
+  $ cat > .hg/hgrc << 'END'
+  > [logtoprocess]
+  > said = echo "in the repository: $OPT_WORD" >> $got/log
+  > END
+  $ hg say 'outside' --cwd ..
+  outside
+  $ log
+  said somebody said outside
+  $ hg say 'of the repository'
+  of the repository
+  $ log
+  in the repository: of the repository
+  $ hg say 'of that one' --cwd .. -R repo
+  of that one
+  $ log
+  in the repository: of that one
+  $ rm .hg/hgrc
+
+Both extensions
+===============
+
+Each event is dispatched once, whichever is enabled first.
+
+  $ for order in 'uilog logtoprocess' 'logtoprocess uilog'; do
+  >     sed '/^uilog =/d' $HGRCPATH > $TESTTMP/both.hgrc
+  >     for name in $order; do
+  >         printf '[extensions]\n%s =\n' $name >> $TESTTMP/both.hgrc
+  >     done
+  >     HGRCPATH=$TESTTMP/both.hgrc hg say "$order"
+  >     HGRCPATH=$TESTTMP/both.hgrc hg debuguilog | grep ^sinks
+  >     log
+  > done
+  uilog logtoprocess
+  sinks: logtoprocess
+  said somebody said uilog logtoprocess
+  logtoprocess uilog
+  sinks: logtoprocess
+  said somebody said logtoprocess uilog
+
+The event on standard input
+===========================
+
+  $ hg say one two --config 'logtoprocess.said=cat >> $got/log' \
+  >     --config logtoprocess.said:stdin=json
+  one
+  two
+  $ settled
+  $ cat > $TESTTMP/show.py << 'END'
+  > import json, sys
+  > for line in open(sys.argv[1]):
+  >     for key, value in json.loads(line).items():
+  >         print(key, json.dumps(value))
+  > END
+  $ "$PYTHON" $TESTTMP/show.py $got/log
+  version 1
+  event "said"
+  id "[0-9a-f]{32}-1" (re)
+  session "[0-9a-f]{32}" (re)
+  parent_session null
+  time "????-??-??T??:??:??.??????+00:00" (glob)
+  duration null
+  pid \d+ (re)
+  user "*" (glob)
+  root "$TESTTMP/repo"
+  message "somebody said one\n"
+  options {"word": "one"}
+  lost 0
+  version 1
+  event "said"
+  id "[0-9a-f]{32}-2" (re)
+  session "[0-9a-f]{32}" (re)
+  parent_session null
+  time "????-??-??T??:??:??.??????+00:00" (glob)
+  duration null
+  pid \d+ (re)
+  user "*" (glob)
+  root "$TESTTMP/repo"
+  message "somebody said two\n"
+  options {"word": "two"}
+  lost 0
+  $ rm $got/log
+
+A script that reads nothing of 2 MB holds up nobody, and one that reads gets
+all of it.
+
+  $ cat > $TESTTMP/long.py << 'END'
+  > from mercurial import registrar
+  > cmdtable = {}
+  > command = registrar.command(cmdtable)
+  > @command(b'long', [], norepo=True)
+  > def long(ui):
+  >     for number in range(3):
+  >         ui.log(b'long', b'%s\n', b'x' * 2000000)
+  > END
+  $ hg long --config extensions.long=$TESTTMP/long.py \
+  >     --config 'logtoprocess.long=echo unread >> $got/log' \
+  >     --config logtoprocess.long:stdin=json
+  $ log
+  unread
+  unread
+  unread
+  $ hg long --config extensions.long=$TESTTMP/long.py \
+  >     --config 'logtoprocess.long=tr -cd x | wc -c >> $got/log' \
+  >     --config logtoprocess.long:stdin=json
+  $ log
+  2000000
+  2000000
+  2000000
+
+What the extension tells about itself
+=====================================
+
+Faults of the configuration are told with --debug, and where they are.
+
+  $ cat > $TESTTMP/faults.hgrc << END
+  > [uilog]
+  > max-scripts = lots
+  > script-timeout = -1
+  > [logtoprocess]
+  > said:stdin = xml
+  > nothing:stdin = json
+  > END
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/faults.hgrc hg say quietly
+  quietly
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/faults.hgrc hg say loudly --debug
+  uilog: $TESTTMP/faults.hgrc:2: uilog.max-scripts: 'lots' is not a number from 1 to 1024, using 8
+  uilog: $TESTTMP/faults.hgrc:3: uilog.script-timeout: '-1' is not a number of seconds, using 600
+  uilog: $TESTTMP/faults.hgrc:5: logtoprocess.said:stdin: 'xml' is not 'json', using /dev/null
+  uilog: $TESTTMP/faults.hgrc:6: logtoprocess.nothing:stdin: there is no script beside it
+  loudly
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/faults.hgrc hg debuguilog | grep faults.hgrc
+    uilog.max-scripts = lots ($TESTTMP/faults.hgrc:2)
+    uilog.script-timeout = -1 ($TESTTMP/faults.hgrc:3)
+    logtoprocess.said:stdin = xml ($TESTTMP/faults.hgrc:5)
+    logtoprocess.nothing:stdin = json ($TESTTMP/faults.hgrc:6)
+    uilog.max-scripts: 'lots' is not a number from 1 to 1024, using 8 ($TESTTMP/faults.hgrc:2)
+    uilog.script-timeout: '-1' is not a number of seconds, using 600 ($TESTTMP/faults.hgrc:3)
+    logtoprocess.said:stdin: 'xml' is not 'json', using /dev/null ($TESTTMP/faults.hgrc:5)
+    logtoprocess.nothing:stdin: there is no script beside it ($TESTTMP/faults.hgrc:6)
+  $ settled
+  $ rm $got/log
+
+Every item is documented and registered.
+
+  $ hg help uilog > $TESTTMP/help
+  $ for name in max-scripts script-timeout queue-size :stdin \
+  >     EVENT MSG1 OPT_ HGPID UILOG_EVENT_ID UILOG_SESSION UILOG_TIME \
+  >     UILOG_TRUNCATED debuguilog; do
+  >     grep -q -- "$name" $TESTTMP/help || echo "no $name"
+  > done
+  $ hg help debuguilog | head -1
+  hg debuguilog [-T TEMPLATE]
+  $ hg config uilog logtoprocess --config logtoprocess.any-event=true \
+  >     --config devel.all-warnings=1
+  logtoprocess.command=
+  logtoprocess.commandfinish=
+  logtoprocess.said=printf 'said %s' "$MSG1" >> $got/log
+  logtoprocess.any-event=true
+  uilog.max-scripts=1
+  $ hg config uilog.script-timeout -T '{name} {defaultvalue}\n'
+  [1]
+  $ hg say quietly --config devel.all-warnings=1 --config uilog.queue-size=2MB
+  quietly
+  $ log
+  said somebody said quietly
+
+  $ hg debuguilog
+  version: * (glob)
+  session: [0-9a-f]{32} (re)
+  sinks: logtoprocess
+  settings:
+    uilog.max-scripts = 1 (*:*) (glob)
+    uilog.script-timeout = 600 (default)
+    uilog.queue-size = 64 MB (default)
+  scripts:
+    logtoprocess.command =  (*:*) (glob)
+    logtoprocess.commandfinish =  (*:*) (glob)
+    logtoprocess.said = printf 'said %s' "$MSG1" >> $got/log (*:*) (glob)
+  dispatcher:
+    state: running
+    program: */bin/uilog (glob)
+    starts: 1
+    pid: \d+ (re)
+    jobs: 0
+    waiting: 0
+    started: 0
+    succeeded: 0
+    failed: 0
+    not-started: 0
+    timed-out: 0
+    queue-bytes: 4096
+    last-failure: 
+  counters:
+    events: 0
+    delivered: 0
+    lost: 0
+    fault-format: 0
+    fault-unprintable: 0
+    fault-foreign-logger: 0
+    fault-recursion: 0
+    fault-internal: 0
+  problems: 0
+  journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    failures: 0
+    events lost: 0
+  $ hg debuguilog -T json
+  [
+   {
+    "configfaults": [],
+    "counters": [{"delivered": 0, "events": 0, "faultforeignlogger": 0, "faultformat": 0, "faultinternal": 0, "faultrecursion": 0, "faultunprintable": 0, "lost": 0}],
+    "dispatcher": [{"failed": 0, "jobs": 0, "lastfailure": "", "notstarted": 0, "pid": *, "program": "*/bin/uilog", "queuebytes": 4096, "started": 0, "starts": 1, "state": "running", "succeeded": 0, "timedout": 0, "waiting": 0}], (glob)
+    "failures": [],
+    "journal": "$TESTTMP/.local/state/uilog/failures.jsonl",
+    "problems": [],
+    "scripts": [{"name": "command", "source": "*:*", "value": ""}, {"name": "commandfinish", "source": "*:*", "value": ""}, {"name": "said", "source": "*:*", "value": "printf 'said %s' \"$MSG1\" >> $got/log"}], (glob)
+    "session": "[0-9a-f]{32}", (re)
+    "settings": [{"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}], (glob)
+    "sinks": ["logtoprocess"],
+    "version": "*" (glob)
+   }
+  ]
+  $ hg debuguilog -T '{version}: {settings % "{name}={value} "}\n'
+  *: max-scripts=1 script-timeout=600 queue-size=64 MB  (glob)
+  $ settled
+
+The program
+
+  $ uilog --version
+  uilog \d+\.\d+\.\d+ (re)
+  $ uilog --help
+  Mercurial's event logging.
+  
+  The hg extension `uilog` hands events to scripts as `[logtoprocess]` says; this program is what runs them. `hg help uilog` tells how to configure it, `hg debuguilog` shows what it does.
+  
+  Usage: uilog <COMMAND>
+  
+  Commands:
+    dispatch  Run the scripts of one hg process (started by hg itself)
+    help      Print this message or the help of the given subcommand(s)
+  
+  Options:
+    -h, --help
+            Print help (see a summary with '-h')
+  
+    -V, --version
+            Print version
+  $ uilog dispatch < /dev/null
+  uilog: dispatch: this is started by hg, with a socket as standard input; there is no use for it by hand
+  [1]
