@@ -1,0 +1,200 @@
+"""Where measurements happen: directories, environments, child processes.
+
+Responsible for giving ours and stock hg the same surroundings, and for a
+quiet machine between two measurements. Must not know what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+HG = ROOT / ".venv" / "bin" / "hg"
+PYTHON = ROOT / ".venv" / "bin" / "python"
+
+GB = 1 << 30
+
+# Who is compared.
+NONE = "no logging"
+OURS = "uilog"
+STOCK = "stock logtoprocess"
+EXTENSIONS = {NONE: "", OURS: "uilog =", STOCK: "logtoprocess ="}
+
+# Each script appends one byte, so that the file's size counts the scripts
+# that have run: `echo` is the shell's own, and O_APPEND loses none.
+MARK = 'echo >>"$BENCH_MARKS"'
+
+# Seconds. What has not ended by then never will.
+DEADLINE = 300
+# Seconds from a script's last act until its process and its shells are gone.
+SETTLE = 0.005
+
+# What would change what is measured: hg's own switches, an hg that runs us,
+# and Python's bytecode, which every installation has.
+UNWANTED = ("HG", "CHG", "PYTHON", "UILOG")
+
+
+class Lab:
+    """one benchmark run's temporary directory and its environment"""
+
+    def __init__(self, directory: Path, quick: bool) -> None:
+        self.directory = directory
+        self.quick = quick
+        self.marks = directory / "marks"
+        self.marks.write_bytes(b"")
+        # hg knows itself by the name of the file that Python was given:
+        # under any other name it would search the PATH in the first event.
+        self._probe = directory / "hg"
+        source = Path(__file__).resolve().parent / "probe.py"
+        shutil.copyfile(source, self._probe)
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(UNWANTED)
+        }
+        self.environment["BENCH_MARKS"] = str(self.marks)
+        # Where uilog keeps its journal of failures.
+        self.environment["XDG_STATE_HOME"] = str(directory / "state")
+        self._repository: Path | None = None
+
+    def pick(self, normal: int, quick: int) -> int:
+        """how often to measure"""
+        return quick if self.quick else normal
+
+    def hgrc(self, who: str, **scripts: str) -> Path:
+        """a configuration that logs these events to these scripts"""
+        lines = ["[ui]", "username = bench", "[extensions]", EXTENSIONS[who]]
+        lines.append("[logtoprocess]")
+        lines += [f"{event} = {script}" for event, script in scripts.items()]
+        name = "-".join([who.replace(" ", "_"), *sorted(scripts)])
+        path = self.directory / f"{name}.rc"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def hg_environment(self, hgrc: Path) -> dict[str, str]:
+        return {**self.environment, "HGRCPATH": str(hgrc)}
+
+    def repository(self) -> Path:
+        """a repository with a few files and changesets"""
+        if self._repository is not None:
+            return self._repository
+        path = self.directory / "repository"
+        environment = self.hg_environment(self.hgrc(NONE))
+
+        def hg(*arguments: str) -> None:
+            command = [str(HG), *arguments]
+            subprocess.run(command, env=environment, check=True)
+
+        hg("init", str(path))
+        for revision in range(5):
+            for file in range(4):
+                (path / f"file{file}").write_text(f"{revision}\n")
+            hg("--cwd", str(path), "commit", "-qAm", f"change {revision}")
+        self._repository = path
+        return path
+
+    def probe(self, hgrc: Path, mode: str, **arguments: Any) -> Any:
+        """run probe.py as hg, in a process of its own"""
+        return self.run_probe(self.hg_environment(hgrc), mode, **arguments)
+
+    def run_probe(
+        self, environment: dict[str, str], mode: str, **arguments: Any
+    ) -> Any:
+        self.marks.write_bytes(b"")
+        command = [str(PYTHON), str(self._probe), mode, json.dumps(arguments)]
+        done = subprocess.run(
+            command,
+            cwd=self.directory,
+            env=environment,
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=2 * DEADLINE,
+        )
+        return json.loads(done.stdout)
+
+    def count_marks(self) -> int:
+        """how many scripts have run"""
+        return self.marks.stat().st_size
+
+    def settle(self, marks: int) -> bool:
+        """wait until so many scripts have run; false if they never do"""
+        done = wait_until(lambda: self.count_marks() >= marks)
+        time.sleep(SETTLE)
+        return done
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def in_turn(who: Sequence[str], round_number: int) -> list[str]:
+    """the same contenders, each round beginning with another one"""
+    at = round_number % len(who)
+    return [*who[at:], *who[:at]]
+
+
+def free_bytes() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    return 0
+
+
+def sizes_that_fit(sizes: Sequence[float]) -> tuple[list[float], list[str]]:
+    """the memory sizes (in GB) that this machine has room for, and a note"""
+    room = free_bytes()
+    fitting = [size for size in sizes if size * GB * 1.25 + GB / 2 < room]
+    notes = [
+        f"LEFT OUT: {size:g} GB, because only {room / GB:.1f} GB are free."
+        for size in sizes
+        if size not in fitting
+    ]
+    return fitting, notes
+
+
+def size_name(size: float) -> str:
+    return f"{size:g} GB"
+
+
+def machine() -> dict[str, str]:
+    """what the figures depend on"""
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            model = value.strip()
+            break
+    cores = len(os.sched_getaffinity(0))
+    version = subprocess.run(
+        [str(HG), "version", "-q"], stdout=subprocess.PIPE, check=True
+    )
+    pages = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    huge = pages.read_text().strip() if pages.exists() else "none"
+    load = ", ".join(f"{average:.2f}" for average in os.getloadavg())
+    now = datetime.now(timezone.utc)
+    return {
+        "processor": f"{model}, {cores} cores",
+        "memory": f"{free_bytes() / GB:.1f} GB available",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "huge pages": huge,
+        "Python": f"{platform.python_version()} ({sys.implementation.name})",
+        "Mercurial": version.stdout.decode().strip(),
+        "load average": load,
+        "date": now.strftime("%Y-%m-%d %H:%M UTC"),
+    }

@@ -1,0 +1,247 @@
+"""What is measured inside a process of hg.
+
+Runs as a file named `hg`, as hg does, with Mercurial's modules imported on
+demand, as hg does: `hg MODE ARGUMENTS` with the arguments as JSON. Prints one
+JSON value. Must not know who is compared with whom: that is the HGRCPATH.
+"""
+
+from __future__ import annotations
+
+import hgdemandimport
+
+hgdemandimport.enable()
+
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from typing import Any  # noqa: E402
+
+from mercurial import extensions, ui as uimod  # noqa: E402
+from mercurial.utils import procutil  # noqa: E402
+
+PAGE_BYTES = 4096
+DEADLINE = 300
+# Seconds from a script's last act until its process and its shells are gone.
+SETTLE = 0.005
+
+
+def touch(nbytes: int) -> bytearray:
+    """memory that is really there"""
+    memory = bytearray(nbytes)
+    for at in range(0, nbytes, PAGE_BYTES):
+        memory[at] = 1
+    return memory
+
+
+def load_ui() -> Any:
+    """a ui as hg's dispatch makes it"""
+    ui = uimod.ui.load()
+    extensions.loadall(ui)
+    extensions.populateui(ui)
+    return ui
+
+
+def log(ui: Any) -> None:
+    ui.log(
+        b'foo',
+        b'a message: %s\n',
+        b'spam',
+        duration=1.5,
+        return_code=0,
+        canonical_command=b'status',
+    )
+
+
+def timed(func: Callable[[], Any]) -> int:
+    begin = time.perf_counter_ns()
+    func()
+    return time.perf_counter_ns() - begin
+
+
+def marks() -> int:
+    return os.stat(os.environ['BENCH_MARKS']).st_size
+
+
+def wait_for_marks(wanted: int, pause: float) -> bool:
+    deadline = time.monotonic() + DEADLINE
+    while marks() < wanted:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True
+
+
+def modules() -> dict[str, str]:
+    """which modules are there, and whether on demand only"""
+    return {name: type(it).__name__ for name, it in sys.modules.items()}
+
+
+def first(prepare: bool) -> Any:
+    """the first event; `prepare` does hg's own part of it beforehand"""
+    ui = load_ui()
+    if prepare:
+        procutil.hgexecutable()
+        procutil.shellenviron()
+    before = modules()
+    nanoseconds = timed(lambda: log(ui))
+    after = modules()
+    imported = [name for name in after if after[name] != before.get(name)]
+    second = timed(lambda: log(ui))
+    return {'first': nanoseconds, 'second': second, 'imported': imported}
+
+
+def grouped(nbytes: int, groups: int, size: int) -> Any:
+    """groups of events in a row; before each, all scripts have ended
+
+    Events that pile up would measure how scripts compete for the processor.
+    """
+    memory = touch(nbytes)
+    ui = load_ui()
+    tracked = any(it.tracked(b'foo') for it in ui._loggers.values())
+    # The process's first event is measured elsewhere.
+    result = in_groups(lambda: log(ui), groups, size, tracked)
+    del memory
+    return {**result, **dispatcher(ui)}
+
+
+def in_groups(
+    func: Callable[[], Any], groups: int, size: int, wait: bool
+) -> dict[str, list[int]]:
+    alone, row = [], []
+    for group in range(groups + 1):
+        samples = [timed(func) for _ in range(size)]
+        if wait:
+            wait_for_marks((group + 1) * size, 0.0005)
+        time.sleep(SETTLE)
+        if group > 0:
+            alone.append(samples[0])
+            row += samples[1:]
+    return {'alone': alone, 'row': row}
+
+
+def floor(groups: int, size: int) -> Any:
+    """the same with nothing but a few system calls that wake a process
+
+    They are what a lone event needs at least: what hg and the event have to
+    say, written to memory, and somebody woken up to read it.
+    """
+    import socket
+
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        ours.close()
+        while theirs.recv(4096):
+            pass
+        os._exit(0)
+    theirs.close()
+    memory = os.memfd_create('bench')
+
+    def calls() -> None:
+        os.getuid()
+        os.getcwd()
+        os.pwrite(memory, b'x' * 200, 4096)
+        os.pwrite(memory, b'x' * 16, 0)
+        ours.send(b'!')
+
+    return in_groups(calls, groups, size, False)
+
+
+def burst(count: int) -> Any:
+    """events as fast as they can be logged"""
+    ui = load_ui()
+    begin = time.perf_counter_ns()
+    samples = [timed(lambda: log(ui)) for _ in range(count)]
+    waited = time.perf_counter_ns() - begin
+    wait_for_marks(count, 0.01)
+    total = time.perf_counter_ns() - begin
+    # Scripts that run twice would come late.
+    time.sleep(0.2)
+    return {
+        'samples': samples,
+        'waited': waited,
+        'total': total,
+        'ran': marks(),
+        **dispatcher(ui),
+    }
+
+
+def dispatcher(ui: Any) -> dict[str, Any]:
+    """what uilog's dispatcher says of itself and /proc of it"""
+    logger = ui.getlogger(b'uilog')
+    if logger is None:
+        return {}
+    status = logger.status()
+    pid = status['dispatcher'].get('pid')
+    memory = {}
+    if pid:
+        with open('/proc/%d/status' % pid) as file:
+            for line in file:
+                name, _, value = line.partition(':')
+                if name in ('VmHWM', 'VmRSS', 'RssAnon', 'RssFile'):
+                    memory[name] = int(value.split()[0]) * 1024
+    return {
+        'memory': memory,
+        'dispatcher': status['dispatcher'],
+        'counters': status['counters'],
+    }
+
+
+def runbg(nbytes: int, count: int, pause_ms: int, ensure: bool) -> Any:
+    """stock hg's way to start a program"""
+    memory = touch(nbytes)
+    samples = []
+    for _ in range(count):
+        samples.append(
+            timed(
+                lambda: procutil.runbgcommand([b'true'], {}, ensurestart=ensure)
+            )
+        )
+        time.sleep(pause_ms / 1000)
+    del memory
+    return samples
+
+
+def runbg_forking(nbytes: int, count: int, pause_ms: int) -> Any:
+    """the same with a Python whose subprocess has no vfork (before 3.10)"""
+    import subprocess
+
+    subprocess._USE_VFORK = False  # type: ignore[attr-defined]
+    return runbg(nbytes, count, pause_ms, False)
+
+
+def load(name: str) -> Any:
+    """loading one extension, and making its logger"""
+    ui = uimod.ui.load()
+    nanoseconds = timed(lambda: extensions.load(ui, name.encode(), b''))
+    setup = timed(lambda: extensions.loadall(ui))
+    populate = timed(lambda: extensions.populateui(ui))
+    return {'load': nanoseconds, 'setup': setup, 'populate': populate}
+
+
+def load_all() -> Any:
+    """everything that loading the configured extensions costs"""
+    ui = uimod.ui.load()
+
+    def everything() -> None:
+        extensions.loadall(ui)
+        extensions.populateui(ui)
+
+    return timed(everything)
+
+
+MODES: dict[str, Callable[..., Any]] = {
+    'first': first,
+    'grouped': grouped,
+    'floor': floor,
+    'burst': burst,
+    'runbg': runbg,
+    'runbg_forking': runbg_forking,
+    'load': load,
+    'load_all': load_all,
+}
+
+if __name__ == '__main__':
+    result = MODES[sys.argv[1]](**json.loads(sys.argv[2]))
+    print(json.dumps(result, default=os.fsdecode))

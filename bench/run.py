@@ -1,0 +1,106 @@
+"""Shows what uilog costs, side by side with stock Mercurial.
+
+Responsible for the command line, the order of the parts and the output. Each
+part measures ours and stock hg's in turn in this one run, prints medians and
+ratios, and says what was aimed at. Nothing here asserts anything: the exit
+status says only whether measuring was possible.
+
+Must not know how anything is measured: that is the parts' (spawn.py, event.py,
+server.py, startup.py, memory.py) and the probe's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import event
+import memory
+import server
+import spawn
+import startup
+from figures import Report, Table, as_json
+from lab import HG, Lab, machine
+
+PARTS: dict[str, Callable[[Lab], Report]] = {
+    "spawn": spawn.run,
+    "event": event.run,
+    "server": server.run,
+    "startup": startup.run,
+    "memory": memory.run,
+}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bench/run.py",
+        description="Measures uilog and stock Mercurial in turn and prints "
+        "Markdown tables of medians and ratios. It asserts nothing.",
+        epilog="The parts: spawn (starting a program, by memory in use), "
+        "event (one ui.log call: first, later, burst), server (a command "
+        "server with two scripts), startup (loading the extension), memory "
+        "(the dispatcher's peak). A full run takes about six minutes and "
+        "up to 4 GB; close other programs first.",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        action="append",
+        choices=list(PARTS),
+        help="run this part alone; may be given more than once "
+        f"({', '.join(PARTS)})",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="few repetitions and at most 1 GB: to see that it works, not "
+        "for figures to keep",
+    )
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        type=Path,
+        help="write everything there as JSON as well, with each sample",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments()
+    if not HG.exists():
+        print("bench: .venv has no hg; `make venv` makes it", file=sys.stderr)
+        return 2
+    facts = {"command": shlex.join(["bench/run.py", *sys.argv[1:]])}
+    facts.update(machine())
+    table = Table("Machine", ["what", "is"])
+    for what, value in facts.items():
+        table.add(what, value)
+    print("# uilog beside stock Mercurial\n", *table.lines(), "", sep="\n")
+    if options.quick:
+        print("With --quick: too few repetitions for figures to keep.\n")
+    reports = []
+    with tempfile.TemporaryDirectory(prefix="uilog-bench-") as directory:
+        lab = Lab(Path(directory), options.quick)
+        for name, part in PARTS.items():
+            if options.only and name not in options.only:
+                continue
+            load = os.getloadavg()[0]
+            begin = time.monotonic()
+            report = part(lab)
+            report.seconds = time.monotonic() - begin
+            report.load_average = (load, os.getloadavg()[0])
+            reports.append(report)
+            print(report.markdown(), flush=True)
+    if options.json is not None:
+        options.json.write_text(as_json(facts, reports))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

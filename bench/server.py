@@ -1,0 +1,147 @@
+"""A command server that logs each command with two scripts."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from figures import NS_PER_MS, Report, median, ms, percentile, ratio
+from lab import HG, MARK, NONE, OURS, STOCK, Lab, in_turn
+
+COMMANDS = ([b"id"], [b"log", b"-l1"])
+# To tell the extension's own cost from that of logging.
+LOADED = "uilog, no scripts"
+SCRIPTS_PER_COMMAND = 2
+MAX_RATIO = 1.05
+
+
+def run(lab: Lab) -> Report:
+    report = Report(
+        "server",
+        "a command server with two scripts for each command",
+        "python-hglib and `hg serve --cmdserver pipe` in a small repository: "
+        "`hg id` and `hg log -l1` by turns, `command` and `commandfinish` "
+        f"logged to `{MARK}`. The servers live throughout; each round gives "
+        "each of them the same commands back to back, then waits until its "
+        "scripts have ended.",
+    )
+    rounds = lab.pick(12, 4)
+    commands = lab.pick(20, 10)
+    who = (NONE, LOADED, OURS, STOCK)
+    times: dict[str, list[float]] = {name: [] for name in who}
+    worst = dict.fromkeys(who, 0)
+    last = dict.fromkeys(who, 0)
+    scripts = dict.fromkeys(who, 0)
+    lab.marks.write_bytes(b"")
+    with ExitStack() as stack:
+        servers = {name: _open(lab, name, stack) for name in who}
+        for number in range(rounds):
+            for name in in_turn(who, number):
+                server = servers[name]
+                before = lab.count_marks()
+                for at in range(commands):
+                    command = COMMANDS[at % len(COMMANDS)]
+                    begin = time.perf_counter_ns()
+                    server.rawcommand(command)
+                    times[name].append(time.perf_counter_ns() - begin)
+                zombies = _zombies(server.server.pid)
+                worst[name] = max(worst[name], zombies)
+                expected = SCRIPTS_PER_COMMAND * commands
+                if name in (OURS, STOCK):
+                    lab.settle(before + expected)
+                scripts[name] += lab.count_marks() - before
+        for name in who:
+            last[name] = _zombies(servers[name].server.pid)
+    table = report.table(
+        f"{rounds * commands} commands each ({rounds} rounds of {commands})",
+        "who",
+        "ms per command, median",
+        "mean",
+        "p99",
+        "ratio (medians)",
+        "ratio (means)",
+        "scripts that ran",
+        "zombies: most",
+        "at the end",
+    )
+
+    def mean(name: str) -> float:
+        return sum(times[name]) / len(times[name])
+
+    for name in who:
+        report.keep(name, times[name])
+        table.add(
+            name,
+            ms(median(times[name])),
+            ms(mean(name)),
+            ms(percentile(times[name], 99)),
+            ratio(median(times[name]), median(times[NONE])),
+            ratio(mean(name), mean(NONE)),
+            str(scripts[name]),
+            str(worst[name]),
+            str(last[name]),
+        )
+    ours = median(times[OURS]) / median(times[NONE])
+    report.target(
+        "time per command, median",
+        f"<= {MAX_RATIO}x",
+        f"{ours:.2f}x",
+        ours <= MAX_RATIO,
+    )
+    report.target("zombies at the end", "0", str(last[OURS]), last[OURS] == 0)
+    added = (median(times[OURS]) - median(times[NONE])) / NS_PER_MS
+    report.notes.append(
+        f"uilog adds {added:.2f} ms to the median command. Commands follow "
+        "each other at once, so the scripts of one compete with the next for "
+        f"{len(os.sched_getaffinity(0))} processors: that is in the figures "
+        "of both. Zombies are defunct children of the server, counted right "
+        "after the last command of each round, and once more at the end, "
+        "when all scripts have ended."
+    )
+    return report
+
+
+def _open(lab: Lab, who: str, stack: ExitStack) -> Any:
+    # hglib is in the virtual environment, not in the standard library.
+    import hglib
+
+    hglib.HGPATH = str(HG)
+    if who == LOADED:
+        hgrc = lab.hgrc(OURS)
+    else:
+        hgrc = lab.hgrc(who, command=MARK, commandfinish=MARK)
+    environment = lab.hg_environment(hgrc)
+    kept = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        server = hglib.open(str(lab.repository()))
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+    stack.callback(server.close)
+    # The first command imports what the later ones use.
+    server.rawcommand([b"id"])
+    server.rawcommand([b"log", b"-l1"])
+    time.sleep(0.5)
+    return server
+
+
+def _zombies(parent: int) -> int:
+    """how many children of this process are defunct"""
+    count = 0
+    for path in Path("/proc").iterdir():
+        if not path.name.isdigit():
+            continue
+        try:
+            stat = (path / "stat").read_text()
+        except OSError:
+            # It has ended meanwhile.
+            continue
+        # The name, in parentheses, may hold anything.
+        state, parent_pid = stat.rpartition(")")[2].split()[:2]
+        count += state == "Z" and int(parent_pid) == parent
+    return count

@@ -1,0 +1,121 @@
+"""What the extension costs a command that has just been started."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+from figures import NS_PER_MS, Report, median, ms, percentile, ratio
+from lab import HG, MARK, NONE, OURS, STOCK, Lab, in_turn
+
+LOADING_MS = 2
+
+
+def run(lab: Lab) -> Report:
+    report = Report(
+        "startup",
+        "loading the extension",
+        "`hg id` in a small repository, whole process, in turn; the "
+        "configuration file alone differs. Where there is a script, it has "
+        "ended before the next process is started.",
+    )
+    _processes(lab, report)
+    _inside(lab, report)
+    return report
+
+
+def _processes(lab: Lab, report: Report) -> None:
+    rounds = lab.pick(60, 10)
+    repository = lab.repository()
+    loaded = "{}, loaded only"
+    scripted = "{}, a commandfinish script"
+    configurations = {
+        NONE: lab.hgrc(NONE),
+        loaded.format(OURS): lab.hgrc(OURS),
+        loaded.format(STOCK): lab.hgrc(STOCK),
+        scripted.format(OURS): lab.hgrc(OURS, commandfinish=MARK),
+        scripted.format(STOCK): lab.hgrc(STOCK, commandfinish=MARK),
+    }
+    found: dict[str, list[float]] = {name: [] for name in configurations}
+    for number in range(rounds):
+        for name in in_turn(list(configurations), number):
+            before = lab.count_marks()
+            begin = time.perf_counter_ns()
+            subprocess.run(
+                [str(HG), "id"],
+                cwd=repository,
+                env=lab.hg_environment(configurations[name]),
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+            found[name].append(time.perf_counter_ns() - begin)
+            lab.settle(before + ("script" in name))
+    table = report.table(
+        f"`hg id`, whole process ({rounds} each)",
+        "who",
+        "median, ms",
+        "p99, ms",
+        "added, ms (median of the pairs)",
+        "ratio to no logging",
+    )
+    base = found[NONE]
+    added = {}
+    for name, samples in found.items():
+        report.keep(f"hg id, {name}", samples)
+        added[name] = median([a - b for a, b in zip(samples, base)])
+        table.add(
+            name,
+            ms(median(samples)),
+            ms(percentile(samples, 99)),
+            ms(added[name]),
+            ratio(median(samples), median(base)),
+        )
+    ours = added[loaded.format(OURS)]
+    report.target(
+        "loaded only, whole process",
+        f"< {LOADING_MS} ms",
+        f"{ms(ours)} ms",
+        ours < LOADING_MS * NS_PER_MS,
+    )
+
+
+def _inside(lab: Lab, report: Report) -> None:
+    rounds = lab.pick(30, 8)
+    extensions = {OURS: "uilog", STOCK: "logtoprocess"}
+    steps: dict[tuple[str, str], list[float]] = {}
+    everything: dict[str, list[float]] = {}
+    for number in range(rounds):
+        for who in in_turn((NONE, OURS, STOCK), number):
+            hgrc = lab.hgrc(who)
+            samples = everything.setdefault(who, [])
+            samples.append(float(lab.probe(hgrc, "load_all")))
+            if who in extensions:
+                result = lab.probe(hgrc, "load", name=extensions[who])
+                for step, nanoseconds in result.items():
+                    steps.setdefault((who, step), []).append(nanoseconds)
+    table = report.table(
+        f"Inside the process, ms, medians ({rounds} processes each)",
+        "who",
+        "extensions.load",
+        "loadall after it (uisetup)",
+        "populateui",
+        "loadall and populateui at once",
+        "p99",
+    )
+    for who, samples in everything.items():
+        report.keep(f"loadall + populateui, {who}", samples)
+        names = ("load", "setup", "populate")
+        found = [steps.get((who, step)) for step in names]
+        table.add(
+            who,
+            *(ms(median(it)) if it else "" for it in found),
+            ms(median(samples)),
+            ms(percentile(samples, 99)),
+        )
+    ours = median(everything[OURS]) - median(everything[NONE])
+    report.target(
+        "inside the process, more than with no extension",
+        f"< {LOADING_MS} ms",
+        f"{ms(ours)} ms",
+        ours < LOADING_MS * NS_PER_MS,
+    )
