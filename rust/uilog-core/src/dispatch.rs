@@ -33,6 +33,7 @@ use nix::sys::wait::WaitStatus;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use uilog_sys::passing;
+use uilog_sys::sched;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Stage;
 use uilog_sys::spawn::Start;
@@ -118,7 +119,9 @@ pub fn run(socket: OwnedFd) -> Result<(), Error> {
     socket
         .set_nonblocking(true)
         .map_err(system("set up the socket"))?;
-    let mut server = Server::new(socket, queue)?;
+    // hg wakes us with each event, and must not lose its processor to us.
+    let is_batch = sched::enter_batch();
+    let mut server = Server::new(socket, queue, is_batch)?;
     server.account_for_predecessor();
     server.serve()
 }
@@ -135,6 +138,8 @@ struct Server {
     /// Becomes readable when a child ends or SIGTERM arrives.
     wakeup: UnixStream,
     terminated: Arc<AtomicBool>,
+    /// This process has made itself a batch process; scripts are none.
+    is_batch: bool,
     /// Set while the system has no process to give: since when, until when.
     exhausted: Option<Exhausted>,
 }
@@ -164,7 +169,11 @@ struct Running {
 }
 
 impl Server {
-    fn new(socket: UnixStream, queue: Reader) -> Result<Self, Error> {
+    fn new(
+        socket: UnixStream,
+        queue: Reader,
+        is_batch: bool,
+    ) -> Result<Self, Error> {
         let (wakeup, signalled) =
             UnixStream::pair().map_err(system("create a socket"))?;
         wakeup
@@ -188,6 +197,7 @@ impl Server {
             max_scripts: 1,
             environment: Environment::default(),
             wakeup,
+            is_batch,
             terminated,
             exhausted: None,
         })
@@ -285,7 +295,7 @@ impl Server {
         if is_first_attempt {
             self.take()?;
         }
-        match start_script(job, &self.environment.block) {
+        match start_script(job, &self.environment.block, self.is_batch) {
             Ok(pid) => {
                 self.queue.progress_mut().started += 1;
                 let timeout = job.limits.timeout_ms;
@@ -524,7 +534,11 @@ enum StartError {
 }
 
 /// Starts a job's script, as a child.
-fn start_script(job: &Job<'_>, environment: &[u8]) -> Result<Pid, StartError> {
+fn start_script(
+    job: &Job<'_>,
+    environment: &[u8],
+    leave_batch: bool,
+) -> Result<Pid, StartError> {
     let script = CString::new(&*job.script).map_err(|_| StartError::Nul)?;
     let stdin = match job.stdin {
         StdinFormat::Null => None,
@@ -551,6 +565,7 @@ fn start_script(job: &Job<'_>, environment: &[u8]) -> Result<Pid, StartError> {
         command.arg(c"-c".to_owned()).arg(script.clone());
         command.env(script_env::build(&input, limits));
         command.cwd(cwd.clone()).umask(job.umask);
+        command.leave_batch(leave_batch);
         // As the background job of a shell that stock hg's scripts are.
         command.ignore_signal(Signal::SIGINT as i32);
         command.ignore_signal(Signal::SIGQUIT as i32);

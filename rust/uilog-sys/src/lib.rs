@@ -8,6 +8,7 @@
 //! - [`fork`] keeps the descriptors of a process out of its forked children.
 //! - [`environ`] reads the environment as the C library sees it.
 //! - [`passing`] hands a descriptor to another process.
+//! - [`sched`] tells the kernel who is in a hurry.
 //!
 //! # Known differences
 //!
@@ -22,4 +23,5 @@
 pub mod environ;
 pub mod fork;
 pub mod passing;
+pub mod sched;
 pub mod spawn;

@@ -276,6 +276,27 @@ fn the_callers_own_signal_mask_is_unchanged() {
 }
 
 #[test]
+fn the_scheduling_policy_is_the_callers() {
+    let _alone = alone();
+    let policy = || output("exec chrt -p $$", |_| {});
+    let normal = policy();
+    assert!(normal.contains("SCHED_OTHER"), "{normal}");
+    // Of this thread only, which is all that its children inherit.
+    let status = process::Command::new("chrt")
+        .args(["--batch", "-p", "0"])
+        .arg(nix::unistd::gettid().to_string())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let batch = policy();
+    assert!(batch.contains("SCHED_BATCH"), "{batch}");
+    let left = output("exec chrt -p $$", |command| {
+        command.leave_batch(true);
+    });
+    assert!(left.contains("SCHED_OTHER"), "{left}");
+}
+
+#[test]
 fn directory_and_umask_are_the_callers_or_as_asked() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
@@ -491,6 +512,8 @@ fn a_guarded_descriptor_is_closed_in_a_forked_child() {
 fn only_the_listed_system_calls_happen_before_the_exec() {
     let _alone = alone();
     let listed = [
+        "sched_setscheduler",
+        "futex",
         "setsid",
         "rt_sigaction",
         "umask",

@@ -29,6 +29,11 @@ pub(super) const STDIO_INHERIT: i32 = -2;
 /// [`Plan::umask`]: leave the umask as it is.
 pub(super) const UMASK_INHERIT: i32 = -1;
 
+/// [`Plan::policy`]: leave the scheduling policy as it is.
+pub(super) const POLICY_INHERIT: i32 = -1;
+/// How long the child waits for the caller at most, in nanoseconds.
+const GATE_BOUND_NS: i64 = 50_000_000;
+
 /// The highest signal number (`_NSIG` of the kernel).
 const SIGNAL_MAX: usize = 64;
 /// The size of the kernel's signal set, in bytes.
@@ -56,9 +61,15 @@ pub(super) struct Plan {
     pub(super) ignored: u64,
     /// Without `close_range`: descriptors below this number are closed.
     pub(super) fd_limit: usize,
+    /// The scheduling policy to execute the program under, or
+    /// [`POLICY_INHERIT`].
+    pub(super) policy: i32,
     /// The top of the stack that [`run`] uses when [`middle`] starts it.
     pub(super) child_stack: *mut c_void,
 
+    /// 0 while the child is to let the caller go first, see
+    /// [`let_caller_go_first`].
+    pub(super) gate: AtomicI32,
     /// Not 0 while the child shares this memory; the kernel clears it.
     pub(super) alive: AtomicI32,
     /// The child's process id, once it has been made.
@@ -125,13 +136,16 @@ pub(super) extern "C" fn middle(plan: *mut c_void) -> i32 {
 ///
 /// # Async-signal-safety
 ///
-/// `setsid`, `rt_sigaction`, `umask`, what [`arrange_stdio`] and
+/// What [`let_caller_go_first`] and [`set_policy`] list; `setsid`,
+/// `rt_sigaction`, `umask`, what [`arrange_stdio`] and
 /// [`close_others`] list, `chdir`, `rt_sigprocmask`, `execve`, and `exit`
 /// if that fails.
 pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
     // SAFETY: the caller keeps the plan until `alive` is cleared, which
     // happens when this process executes the program or exits.
     let plan = unsafe { &*plan.cast::<Plan>() };
+    let_caller_go_first(plan);
+    set_policy(plan.policy);
     // A new process leads no process group, so this cannot fail.
     // SAFETY: touches no memory.
     let _ = unsafe { syscall!(Sysno::setsid) };
@@ -169,6 +183,57 @@ pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
         Ok(_) => 0,
         Err(errno) => leave(plan, Stage::Exec, errno),
     }
+}
+
+/// Waits until the caller has gone on, but not for long.
+///
+/// A detached child and its caller become runnable at the same moment, and on
+/// a busy machine they share a processor: the caller then waits for as long
+/// as the child needs to execute its program, which is ten times as long as
+/// all the rest. So the child sleeps until the caller opens the gate, and
+/// wakes up as SCHED_BATCH, which never takes the processor away from the one
+/// who wakes it. If the caller is killed in between, the bound ends the wait.
+///
+/// # Async-signal-safety
+///
+/// `sched_setscheduler`, `futex`.
+fn let_caller_go_first(plan: &Plan) {
+    if plan.gate.load(Ordering::Acquire) != 0 {
+        return;
+    }
+    if plan.policy != POLICY_INHERIT {
+        set_policy(libc::SCHED_BATCH);
+    }
+    let bound = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: GATE_BOUND_NS,
+    };
+    // One wait is enough: whatever ends it, the program may be executed.
+    // SAFETY: waits on a word of the plan, for the time in a live local.
+    let _ = unsafe {
+        syscall!(
+            Sysno::futex,
+            plan.gate.as_ptr(),
+            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+            0,
+            &raw const bound
+        )
+    };
+}
+
+/// # Async-signal-safety
+///
+/// `sched_setscheduler`.
+fn set_policy(policy: i32) {
+    if policy == POLICY_INHERIT {
+        return;
+    }
+    // The policies in question have no priority; the nice value stays.
+    let priority = 0_i32;
+    // SAFETY: reads a sched_param, which is one int, from a live local.
+    let _ = unsafe {
+        syscall!(Sysno::sched_setscheduler, 0, policy, &raw const priority)
+    };
 }
 
 /// Says what failed, and ends the process.

@@ -23,6 +23,7 @@ use super::Started;
 use super::Stdio;
 use super::child;
 use super::child::Plan;
+use crate::sched;
 
 /// Bytes of one child's stack. The deepest use seen is under 1 KiB; a debug
 /// build needs a few times that.
@@ -64,7 +65,7 @@ pub(super) fn spawn<'fd>(
             return Err(Failure::Error(error));
         }
     };
-    let launch = Launch::new(&command, region);
+    let launch = Launch::new(&command, region, detached);
     let made = if detached {
         launch.clone_through_middle()
     } else {
@@ -134,7 +135,7 @@ struct Strings {
 }
 
 impl Launch {
-    fn new(command: &Command<'_>, region: Region) -> Box<Self> {
+    fn new(command: &Command<'_>, region: Region, detached: bool) -> Box<Self> {
         let terminated = |strings: &[CString]| {
             let pointers = strings.iter().map(|string| string.as_ptr());
             pointers.chain([ptr::null()]).collect::<Vec<_>>()
@@ -168,6 +169,8 @@ impl Launch {
             ignored: command.ignored,
             fd_limit: fd_limit(),
             child_stack: region.child_stack(),
+            policy: policy(command, detached),
+            gate: AtomicI32::new(i32::from(!detached)),
             alive: AtomicI32::new(1),
             pid: AtomicI32::new(0),
             failed_stage: AtomicI32::new(0),
@@ -224,6 +227,7 @@ impl Launch {
             return Err(last_errno());
         }
         let status = wait_for(middle);
+        self.open_gate();
         if self.plan.pid.load(Ordering::Acquire) > 0 {
             return Ok(());
         }
@@ -243,6 +247,20 @@ impl Launch {
             // Killed before it could start anything.
             _ => Err(libc::EAGAIN),
         }
+    }
+
+    /// Lets the child go on that waits for us.
+    fn open_gate(&self) {
+        self.plan.gate.store(1, Ordering::Release);
+        // SAFETY: wakes whoever waits on a word that is alive.
+        unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                self.plan.gate.as_ptr(),
+                libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+                1,
+            )
+        };
     }
 
     /// Whether the child still uses this memory.
@@ -391,6 +409,17 @@ fn last_errno() -> i32 {
 
 fn own_pid() -> i32 {
     std::process::id() as i32
+}
+
+/// The policy under which the program is to run, if the child has to set it:
+/// because it changes it meanwhile, or because the command says so.
+fn policy(command: &Command<'_>, detached: bool) -> i32 {
+    let is_normal = sched::policy() == Some(libc::SCHED_OTHER);
+    if command.leave_batch || (detached && is_normal) {
+        libc::SCHED_OTHER
+    } else {
+        child::POLICY_INHERIT
+    }
 }
 
 fn fd_limit() -> usize {

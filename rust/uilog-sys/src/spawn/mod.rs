@@ -182,6 +182,7 @@ pub struct Command<'fd> {
     umask: Option<u32>,
     stdio: [Stdio<'fd>; 3],
     ignored: u64,
+    leave_batch: bool,
     scheme: Scheme,
 }
 
@@ -202,6 +203,7 @@ impl<'fd> Command<'fd> {
             umask: None,
             stdio: [Stdio::Null; 3],
             ignored: 0,
+            leave_batch: false,
             scheme: Scheme::Auto,
         })
     }
@@ -253,6 +255,14 @@ impl<'fd> Command<'fd> {
         if (1..=64).contains(&signal) {
             self.ignored |= 1 << (signal - 1);
         }
+        self
+    }
+
+    /// Runs the program under the normal scheduling policy, for a caller
+    /// that has used [`crate::sched::enter_batch`] itself. `posix_spawn`
+    /// cannot: there the program stays a batch process.
+    pub fn leave_batch(&mut self, leave_batch: bool) -> &mut Self {
+        self.leave_batch = leave_batch;
         self
     }
 

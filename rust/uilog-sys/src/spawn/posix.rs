@@ -74,6 +74,7 @@ fn through_shell<'fd>(command: &Command<'fd>) -> Command<'fd> {
         umask: None,
         stdio: command.stdio,
         ignored: 0,
+        leave_batch: false,
         scheme: command.scheme,
     }
 }
