@@ -94,6 +94,7 @@ def _first(lab: Lab, report: Report) -> None:
         f"{us(ours)} µs",
         ours <= FIRST_US * NS_PER_US,
     )
+    _pieces(lab, report)
     late = {name: sorted(them) for name, them in imported.items() if them}
     report.notes.append(
         "First event: everything is in it, such as starting the dispatcher. "
@@ -101,6 +102,25 @@ def _first(lab: Lab, report: Report) -> None:
         "`procutil.shellenviron` does once. Modules first imported by the "
         f"event: {late or 'none, in any of them'}."
     )
+
+
+def _pieces(lab: Lab, report: Report) -> None:
+    hgrc = lab.hgrc(NONE)
+    found: dict[str, list[float]] = {}
+    for _ in range(lab.pick(20, 8)):
+        for name, nanoseconds in lab.probe(hgrc, "pieces").items():
+            found.setdefault(name, []).append(nanoseconds)
+    table = report.table(
+        "What a first event asks of the system besides starting a process, "
+        "made bare from Python, each for the first time in its process, µs",
+        "what",
+        "median",
+    )
+    for name, samples in found.items():
+        report.keep(f"piece, {name}", samples)
+        table.add(name, us(median(samples)))
+    total = sum(median(samples) for samples in found.values())
+    table.add("together", us(total))
 
 
 def _later(lab: Lab, report: Report) -> None:

@@ -18,7 +18,14 @@ import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from typing import Any  # noqa: E402
 
-from mercurial import extensions, ui as uimod  # noqa: E402
+from mercurial import (  # noqa: E402
+    commands,
+    dispatch,
+    extensions,
+    hg,
+    localrepo,
+    ui as uimod,
+)
 from mercurial.utils import procutil  # noqa: E402
 
 PAGE_BYTES = 4096
@@ -35,9 +42,25 @@ def touch(nbytes: int) -> bytearray:
     return memory
 
 
+def bare_ui() -> Any:
+    """a ui as hg's dispatch makes it, before it loads extensions
+
+    Every command imports these modules sooner or later: an extension that
+    needs one of them first does not add to what the command costs.
+    """
+    for needed in (
+        commands.table,
+        dispatch.dispatch,
+        hg.repository,
+        localrepo.localrepository,
+    ):
+        assert needed is not None
+    return uimod.ui.load()
+
+
 def load_ui() -> Any:
     """a ui as hg's dispatch makes it"""
-    ui = uimod.ui.load()
+    ui = bare_ui()
     extensions.loadall(ui)
     extensions.populateui(ui)
     return ui
@@ -90,6 +113,52 @@ def first(prepare: bool) -> Any:
     imported = [name for name in after if after[name] != before.get(name)]
     second = timed(lambda: log(ui))
     return {'first': nanoseconds, 'second': second, 'imported': imported}
+
+
+def pieces() -> Any:
+    """the system calls of a first event, bare, each for the first time"""
+    import mmap
+    import socket
+
+    load_ui()
+    # Imported on demand: not in the measurement.
+    sends = socket.send_fds
+    maps = mmap.mmap
+    result = {}
+
+    def piece(name: str, func: Callable[[], Any]) -> Any:
+        begin = time.perf_counter_ns()
+        value = func()
+        result[name] = time.perf_counter_ns() - begin
+        return value
+
+    def local_time() -> None:
+        os.lstat('/etc/localtime')
+        descriptor = os.open('/etc/localtime', os.O_RDONLY)
+        os.fstat(descriptor)
+        os.read(descriptor, 4096)
+        os.close(descriptor)
+
+    def queue() -> int:
+        descriptor = os.memfd_create('bench')
+        os.ftruncate(descriptor, 4096)
+        os.pwrite(descriptor, b'x' * 64, 512)
+        return descriptor
+
+    def append() -> None:
+        for length in (1400, 16, 180, 16):
+            os.pwrite(memory, b'x' * length, 4096)
+        os.getcwd()
+        pair[0].send(b'!')
+
+    piece('hgexecutable, which is hg\'s own', procutil.hgexecutable)
+    piece('reading the time zone', local_time)
+    memory = piece('the queue: memfd_create, ftruncate, pwrite', queue)
+    pair = piece('socketpair', socket.socketpair)
+    piece('passing the queue on: sendmsg', lambda: sends(pair[0], [b'!'], [0]))
+    piece('a stack: mmap, munmap', lambda: maps(-1, 73728).close())
+    piece('the event: pwrite (4), getcwd, send', append)
+    return result
 
 
 def grouped(nbytes: int, groups: int, size: int) -> Any:
@@ -213,7 +282,7 @@ def runbg_forking(nbytes: int, count: int, pause_ms: int) -> Any:
 
 def load(name: str) -> Any:
     """loading one extension, and making its logger"""
-    ui = uimod.ui.load()
+    ui = bare_ui()
     nanoseconds = timed(lambda: extensions.load(ui, name.encode(), b''))
     setup = timed(lambda: extensions.loadall(ui))
     populate = timed(lambda: extensions.populateui(ui))
@@ -222,7 +291,7 @@ def load(name: str) -> Any:
 
 def load_all() -> Any:
     """everything that loading the configured extensions costs"""
-    ui = uimod.ui.load()
+    ui = bare_ui()
 
     def everything() -> None:
         extensions.loadall(ui)
@@ -233,6 +302,7 @@ def load_all() -> Any:
 
 MODES: dict[str, Callable[..., Any]] = {
     'first': first,
+    'pieces': pieces,
     'grouped': grouped,
     'floor': floor,
     'burst': burst,

@@ -35,6 +35,8 @@ def run(lab: Lab) -> Report:
     worst = dict.fromkeys(who, 0)
     last = dict.fromkeys(who, 0)
     scripts = dict.fromkeys(who, 0)
+    ran = dict.fromkeys(who, 0)
+    queued = dict.fromkeys(who, 0)
     lab.marks.write_bytes(b"")
     with ExitStack() as stack:
         servers = {name: _open(lab, name, stack) for name in who}
@@ -42,11 +44,15 @@ def run(lab: Lab) -> Report:
             for name in in_turn(who, number):
                 server = servers[name]
                 before = lab.count_marks()
+                ran_before, queued_before = _schedule(server.server.pid)
                 for at in range(commands):
                     command = COMMANDS[at % len(COMMANDS)]
                     begin = time.perf_counter_ns()
                     server.rawcommand(command)
                     times[name].append(time.perf_counter_ns() - begin)
+                ran_after, queued_after = _schedule(server.server.pid)
+                ran[name] += ran_after - ran_before
+                queued[name] += queued_after - queued_before
                 zombies = _zombies(server.server.pid)
                 worst[name] = max(worst[name], zombies)
                 expected = SCRIPTS_PER_COMMAND * commands
@@ -68,6 +74,14 @@ def run(lab: Lab) -> Report:
         "at the end",
     )
 
+    where = report.table(
+        "Where a command's time goes, ms, means (/proc/PID/schedstat)",
+        "who",
+        "the server runs",
+        "the server waits for a processor",
+        "the rest: client, waking each other",
+    )
+
     def mean(name: str) -> float:
         return sum(times[name]) / len(times[name])
 
@@ -84,6 +98,10 @@ def run(lab: Lab) -> Report:
             str(worst[name]),
             str(last[name]),
         )
+        own = ran[name] / len(times[name])
+        waits = queued[name] / len(times[name])
+        rest = mean(name) - own - waits
+        where.add(name, ms(own), ms(waits), ms(rest))
     ours = median(times[OURS]) / median(times[NONE])
     report.target(
         "time per command, median",
@@ -128,6 +146,12 @@ def _open(lab: Lab, who: str, stack: ExitStack) -> Any:
     server.rawcommand([b"log", b"-l1"])
     time.sleep(0.5)
     return server
+
+
+def _schedule(pid: int) -> tuple[int, int]:
+    """for how long a process has run, and has waited to run"""
+    fields = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(fields[0]), int(fields[1])
 
 
 def _zombies(parent: int) -> int:
