@@ -37,6 +37,9 @@ detached from hg and its terminal, with standard input, output and error at
 ``UILOG_EVENT_ID``, ``UILOG_SESSION``, ``UILOG_TIME``
   A unique name for the event and for the hg process, and when it happened
   (RFC 3339, with microseconds).
+``UILOG_DEPTH``
+  How many scripts are around this one, itself included. A script that runs
+  hg, whose events run the script, ends at a depth of 5.
 ``UILOG_TRUNCATED``
   Only if the system's limits made it necessary to cut values: which.
 
@@ -150,13 +153,14 @@ def _log(orig, ui, event, msgfmt, *msgargs, **opts):
     if orig is not _stocklog:
         # Another extension has wrapped ui.log before, and what it does with
         # an event is its own affair; beneath it our logger is one of many.
-        return _guard(ui, b'ui.log', event, orig, ui, event, msgfmt, *msgargs, **opts)
+        return _guard(
+            ui, b'ui.log', event, orig, ui, event, msgfmt, *msgargs, **opts
+        )
     istracked = native.tracked(event)
     others = [
         (name, logger)
         for name, logger in loggers.items()
-        if name != LOGGER
-        and _guard(ui, name, event, logger.tracked, event)
+        if name != LOGGER and _guard(ui, name, event, _tracked, logger, event)
     ]
     if not istracked and not others:
         return
@@ -176,6 +180,10 @@ def _log(orig, ui, event, msgfmt, *msgargs, **opts):
             _guard(ui, name, event, _logto, logger, ui, event, msg, opts)
     finally:
         ui._loggers = loggers
+
+
+def _tracked(logger, event):
+    return logger.tracked(event)
 
 
 def _logto(logger, ui, event, msg, opts):

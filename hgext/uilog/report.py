@@ -93,7 +93,7 @@ def _showsinks(ui, fm, logger):
 def _showsettings(ui, fm):
     nested = fm.nested(b'settings')
     fm.plain(b'settings:\n')
-    for name, default in _native.ITEMS:
+    for name, _default in _native.ITEMS:
         value = ui.config(b'uilog', _bytes(name))
         source = ui.configsource(b'uilog', _bytes(name))
         nested.startitem()
