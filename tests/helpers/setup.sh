@@ -1,3 +1,5 @@
+# shellcheck shell=sh
+#
 # What the .t files share; each begins with
 #
 #   . "$TESTDIR/helpers/setup.sh"
@@ -45,4 +47,5 @@ environ() {
 
 # What a script does to save the environment that it was started with, also
 # what no shell can name, as $got/$EVENT.
+# shellcheck disable=SC2016,SC2034
 save_environ='cat /proc/$$/environ > "$got/$EVENT.new"; mv "$got/$EVENT.new" "$got/$EVENT"'

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 # Of the shell that started us: which ones differs from shell to shell.
-SHELL_VARIABLES = (b"_", b"SHLVL", b"OLDPWD")
+SHELL_VARIABLES = ("_", "SHLVL", "OLDPWD")
 
 
 def signals(mask: str) -> str:
@@ -38,9 +38,9 @@ def describe(status: Path) -> list[str]:
         except FileNotFoundError:
             # The one that listed them.
             continue
-    for name, value in sorted(os.environb.items()):
-        if name not in SHELL_VARIABLES:
-            lines.append(f"env {os.fsdecode(name)}={os.fsdecode(value)}")
+    for variable, value in sorted(os.environ.items()):
+        if variable not in SHELL_VARIABLES:
+            lines.append(f"env {variable}={value}")
     return lines
 
 
