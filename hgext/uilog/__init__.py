@@ -83,10 +83,10 @@ from . import _native, report
 testedwith = b'6.3 6.9 7.0 7.2'
 minimumhgversion = b'6.3'
 
-cmdtable = {}
+cmdtable: dict = {}
 command = registrar.command(cmdtable)
 
-configtable = {}
+configtable: dict = {}
 configitem = registrar.configitem(configtable)
 
 for _name, _default in _native.ITEMS:

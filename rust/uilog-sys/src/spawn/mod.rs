@@ -16,7 +16,7 @@
 //!
 //! On Linux the address space is shared, not copied (`CLONE_VM`), so that the
 //! cost does not depend on the caller's memory, and what runs in the child is
-//! [`child::run`] alone. To detach, a middle child starts the real one and
+//! `child::run` alone. To detach, a middle child starts the real one and
 //! exits at once; the caller is suspended meanwhile (`CLONE_VFORK`) and reaps
 //! it. Nobody waits for the exec: the kernel clears a word in the shared
 //! memory when the child leaves it (`CLONE_CHILD_CLEARTID`), and only then is
@@ -24,7 +24,7 @@
 //! that word.
 //!
 //! Where the scheme is refused (another system, a sandbox, an emulator),
-//! [`posix`] does the same by `posix_spawn` and a thread that reaps.
+//! `posix` does the same by `posix_spawn` and a thread that reaps.
 
 #[cfg(target_os = "linux")]
 mod child;
