@@ -280,9 +280,11 @@ def runbg_forking(nbytes: int, count: int, pause_ms: int) -> Any:
     return runbg(nbytes, count, pause_ms, False)
 
 
-def load(name: str) -> Any:
-    """loading one extension, and making its logger"""
+def load(name: str, before: str) -> Any:
+    """loading one extension, perhaps after another, and making its logger"""
     ui = bare_ui()
+    if before:
+        extensions.load(ui, before.encode(), b'')
     nanoseconds = timed(lambda: extensions.load(ui, name.encode(), b''))
     setup = timed(lambda: extensions.loadall(ui))
     populate = timed(lambda: extensions.populateui(ui))
