@@ -300,6 +300,17 @@ fn a_program_that_ends_at_once_is_given_up() {
 }
 
 #[test]
+fn a_script_beyond_the_limit_of_a_string_is_a_clear_failure() {
+    let script = format!("true {}", "x".repeat(140_000));
+    let mut hg = Hg::new(PROGRAM, &[], &script);
+    hg.log("");
+    let status = hg.wait_for_all();
+    assert_eq!(status.progress.not_started, 1);
+    let failure = status.last_failure.unwrap();
+    assert!(failure.contains("128 KiB"), "{failure}");
+}
+
+#[test]
 fn scripts_of_scripts_of_scripts_come_to_an_end() {
     let mut hg = Hg::new(PROGRAM, &[], "true");
     let home = hg.home.path().display();

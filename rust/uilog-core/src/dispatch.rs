@@ -527,6 +527,8 @@ fn explain_exit(code: i32) -> String {
 enum StartError {
     #[error("the script holds a NUL byte")]
     Nul,
+    #[error("the script is longer than the 128 KiB that the system takes")]
+    TooLong,
     #[error("cannot prepare its standard input: {0}")]
     Stdin(io::Error),
     #[error(transparent)]
@@ -540,6 +542,9 @@ fn start_script(
     leave_batch: bool,
 ) -> Result<Pid, StartError> {
     let script = CString::new(&*job.script).map_err(|_| StartError::Nul)?;
+    if script.as_bytes_with_nul().len() > script_env::MAX_STRING_BYTES {
+        return Err(StartError::TooLong);
+    }
     let stdin = match job.stdin {
         StdinFormat::Null => None,
         StdinFormat::Json => {

@@ -9,6 +9,8 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 use crate::dispatcher::Dispatcher;
 use crate::dispatcher::JobParts;
@@ -40,6 +42,10 @@ const MAX_NESTING: u32 = 5;
 
 /// How many recent problems are kept to be shown.
 const MAX_RECENT: usize = 16;
+
+/// The journal gets no more than a line in this time, unless the number of
+/// lost events doubles.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// How deep events may be logged while one is being logged.
 const MAX_DEPTH: u32 = 4;
@@ -227,8 +233,9 @@ pub struct Host {
     counters: Counters,
     recent: VecDeque<String>,
     unseen: usize,
-    /// Losses that the journal has been told of.
+    /// Losses that the journal has been told of, and when.
     journaled: u64,
+    journaled_at: Option<Instant>,
 }
 
 impl Host {
@@ -247,6 +254,7 @@ impl Host {
             recent: VecDeque::new(),
             unseen: 0,
             journaled: 0,
+            journaled_at: None,
         }
     }
 
@@ -351,12 +359,16 @@ impl Host {
             loss.events, loss.reason
         ));
         // A process that loses everything need not write a line for each:
-        // one whenever the number has doubled.
+        // one whenever the number has doubled or a second has passed.
         let unreported = self.counters.lost - self.journaled;
-        if unreported < self.journaled {
+        let is_recent = self
+            .journaled_at
+            .is_some_and(|at| at.elapsed() < JOURNAL_PAUSE);
+        if is_recent && unreported < self.journaled {
             return;
         }
         self.journaled = self.counters.lost;
+        self.journaled_at = Some(Instant::now());
         if let Some(journal) = Journal::for_environment(&self.environment) {
             let failure = Failure::now(
                 self.session.to_string(),

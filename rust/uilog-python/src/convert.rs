@@ -37,6 +37,14 @@ pub(crate) fn options(opts: &Bound<'_, PyDict>) -> Vec<EventOption<'static>> {
         .collect()
 }
 
+/// The items of a section; `None` as a value is none.
+pub(crate) fn items(
+    items: &[(Bound<'_, PyAny>, Bound<'_, PyAny>)],
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let set = items.iter().filter(|(_, value)| !value.is_none());
+    set.map(|(name, value)| (text(name), text(value))).collect()
+}
+
 /// A key, which is a `str` from `**opts` or bytes from another logger's hand.
 // hg: pycompat.byteskwargs encodes keys as Latin-1
 fn option_key(key: &Bound<'_, PyAny>) -> Vec<u8> {

@@ -19,7 +19,9 @@ use uilog_core::pipeline::Depth;
 use uilog_core::pipeline::Draft;
 use uilog_core::pipeline::FaultKind;
 
-type Items = Vec<(Vec<u8>, Vec<u8>)>;
+/// What `ui.configitems` returns: bytes, unless an extension has set
+/// something else.
+type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
 
 /// The sinks of one ui, as a logger for `ui.setlogger`.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
@@ -32,7 +34,13 @@ struct Logger {
 impl Logger {
     #[new]
     #[pyo3(signature = (uilog, logtoprocess, root=None))]
-    fn new(uilog: Items, logtoprocess: Items, root: Option<Vec<u8>>) -> Self {
+    fn new(
+        uilog: Items<'_>,
+        logtoprocess: Items<'_>,
+        root: Option<Vec<u8>>,
+    ) -> Self {
+        let uilog = convert::items(&uilog);
+        let logtoprocess = convert::items(&logtoprocess);
         let inner = Arc::new(pipeline::Logger::new(&uilog, &logtoprocess));
         Self { inner, root }
     }
