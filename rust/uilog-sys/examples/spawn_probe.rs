@@ -5,8 +5,10 @@
 //!
 //! ```text
 //! spawn_probe [posix] [wait] [child] [nofile=N] [nproc=N] [as=BYTES]
-//!             [uid=N] [times=N] [more] -- PROGRAM [ARGUMENT]...
+//!             [uid=N] [refuse] [times=N] [more] -- PROGRAM [ARGUMENT]...
 //! ```
+//!
+//! `refuse` has a seccomp filter refuse what posix_spawn does not need.
 
 use std::ffi::CString;
 use std::path::Path;
@@ -38,6 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "nofile" => limit(Resource::RLIMIT_NOFILE)?,
             "nproc" => limit(Resource::RLIMIT_NPROC)?,
             "as" => limit(Resource::RLIMIT_AS)?,
+            "refuse" => refuse_clone()?,
             "uid" => nix::unistd::setuid((value as u32).into())?,
             "--" => break,
             _ => return Err(format!("unknown option {option}").into()),
@@ -75,4 +78,52 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// Refuses `clone` with shared memory unless it is a thread or a vfork.
+fn refuse_clone() -> std::io::Result<()> {
+    // Offsets in struct seccomp_data: the number, and the first argument.
+    const NUMBER: u32 = 0;
+    const FLAGS: u32 = 16;
+    let telling = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_THREAD;
+    let statement = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let and = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
+    let ret = libc::BPF_RET | libc::BPF_K;
+    let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let mut filter = [
+        statement(load, 0, 0, NUMBER),
+        statement(equal, 0, 4, libc::SYS_clone as u32),
+        statement(load, 0, 0, FLAGS),
+        statement(and, 0, 0, telling as u32),
+        statement(equal, 0, 1, libc::CLONE_VM as u32),
+        statement(ret, 0, 0, refused),
+        statement(ret, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: touches no memory.
+    let promised =
+        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    // SAFETY: reads the program, which is alive.
+    let filtered = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    if promised == 0 && filtered == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
 }

@@ -408,6 +408,22 @@ fn a_system_without_anything_left_is_an_error() {
 }
 
 #[test]
+fn where_clone_is_refused_posix_spawn_does_it() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("made");
+    let made = path.to_str().unwrap();
+    // It waits for the exec even without being asked to.
+    let text = probed(&["refuse", "times=2", "--", "/bin/mkdir", "-p", made]);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|l| l.starts_with("ok Executed")), "{text}");
+    until("the program to have run", || path.exists().then_some(()));
+    let text = probed(&["refuse", "--", "/no/such"]);
+    assert_eq!(text, format!("error Exec {}", libc::ENOENT));
+}
+
+#[test]
 fn process_1_keeps_no_zombie_for_longer_than_a_spawn() {
     let _alone = alone();
     if !nix::unistd::geteuid().is_root() {

@@ -73,8 +73,8 @@ pub(super) fn spawn<'fd>(
     };
     match made {
         Ok(()) => {}
-        // Refused: by a seccomp filter (EPERM, ENOSYS), by valgrind or by
-        // qemu's user mode (EINVAL).
+        // Refused: by a seccomp filter (EPERM, ENOSYS) or by an emulator
+        // that knows no general clone (EINVAL).
         Err(libc::EPERM | libc::ENOSYS | libc::EINVAL) => {
             REFUSED.store(true, Ordering::Relaxed);
             return Err(Failure::Refused(Box::new(command)));

@@ -143,7 +143,8 @@ fn check(status: i32) -> io::Result<()> {
 }
 
 /// The descriptors above the standard three that are open now. One that is
-/// closed before the spawn is no error there.
+/// closed before the spawn is no error there; one that only an emulator knows
+/// of would be.
 fn open_descriptors() -> Vec<i32> {
     let listed = ["/proc/self/fd", "/dev/fd"]
         .iter()
@@ -152,7 +153,11 @@ fn open_descriptors() -> Vec<i32> {
     let names =
         entries.filter_map(|entry| entry.file_name().into_string().ok());
     let numbers = names.filter_map(|name| name.parse::<i32>().ok());
-    numbers.filter(|fd| *fd > 2).collect()
+    let is_open = |fd: i32| {
+        // SAFETY: touches no memory.
+        unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+    };
+    numbers.filter(|fd| *fd > 2 && is_open(*fd)).collect()
 }
 
 /// Waits for the child in a thread of its own, so that it is no zombie for
