@@ -225,6 +225,7 @@ pub struct Host {
     seq: u64,
     /// hg's environment at the last event, as a block.
     environment: Vec<u8>,
+    facts: Facts,
     dispatcher: Dispatcher,
     umask: Option<u32>,
     /// The repository of the command that runs, for events that are logged
@@ -247,6 +248,7 @@ impl Host {
             parent: None,
             seq: 0,
             environment: Vec::new(),
+            facts: Facts::default(),
             dispatcher: Dispatcher::new(program),
             umask: None,
             command_root: None,
@@ -273,11 +275,11 @@ impl Host {
             self.umask = umask;
             self.command_root = root;
         }
-        if self.parent.is_none() {
-            self.parent = lookup(environment, SESSION_VARIABLE)
-                .and_then(SessionId::parse);
+        if self.environment != *environment {
+            std::mem::swap(&mut self.environment, environment);
+            self.facts = Facts::read(&self.environment);
         }
-        std::mem::swap(&mut self.environment, environment);
+        self.parent = self.parent.or(self.facts.parent);
     }
 
     /// Tells that hg has changed its umask.
@@ -303,7 +305,7 @@ impl Host {
             time: Timestamp::now(),
             duration: duration(&draft.options),
             pid: self.owner,
-            user: login_name(&self.environment).map(owned),
+            user: self.facts.user.as_deref().map(owned),
             uid: nix::unistd::getuid().as_raw(),
             root: root.map(owned),
             message: draft.message,
@@ -328,9 +330,7 @@ impl Host {
         script: &Script,
         settings: &Settings,
     ) -> Result<(), Loss> {
-        let depth = lookup(&self.environment, DEPTH_VARIABLE)
-            .and_then(|depth| std::str::from_utf8(depth).ok()?.parse().ok())
-            .unwrap_or(0);
+        let depth = self.facts.depth;
         if depth >= MAX_NESTING {
             return Err(Loss {
                 events: 1,
@@ -472,6 +472,30 @@ fn duration(options: &[EventOption<'_>]) -> Option<f64> {
     };
     let seconds: f64 = std::str::from_utf8(&text.0).ok()?.parse().ok()?;
     seconds.is_finite().then_some(seconds)
+}
+
+/// What the environment says, looked up once for as long as it stays the same.
+#[derive(Debug, Default)]
+struct Facts {
+    /// The session in whose script this process runs.
+    parent: Option<SessionId>,
+    /// How many scripts are around this process.
+    depth: u32,
+    /// The login name.
+    user: Option<Vec<u8>>,
+}
+
+impl Facts {
+    fn read(environment: &[u8]) -> Self {
+        let depth = lookup(environment, DEPTH_VARIABLE)
+            .and_then(|depth| std::str::from_utf8(depth).ok()?.parse().ok());
+        Self {
+            parent: lookup(environment, SESSION_VARIABLE)
+                .and_then(SessionId::parse),
+            depth: depth.unwrap_or(0),
+            user: login_name(environment).map(<[u8]>::to_vec),
+        }
+    }
 }
 
 /// The login name as the environment tells it.
