@@ -440,3 +440,65 @@ fn run_dispatch(
         .unwrap();
     (child.wait().unwrap(), stderr)
 }
+
+#[test]
+fn a_job_that_a_dead_dispatcher_had_taken_is_counted_not_run() {
+    let mut hg = Hg::new(PROGRAM, &[], ": > $DIR/ran");
+    hg.log("");
+    let pid = Pid::from_raw(hg.status().pid);
+    hg.wait_for_all();
+    fs::remove_file(hg.path("ran")).unwrap();
+    // As if it had died between taking a job and starting it.
+    let writer = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(format!("/proc/{}/fd/{}", process::id(), queue_of(pid)))
+        .unwrap();
+    kill(pid, Signal::SIGKILL).unwrap();
+    until("the dispatcher to be gone", || {
+        (!is_running(pid.as_raw())).then_some(())
+    });
+    const TAKEN_AT: u64 = 512 + 8;
+    std::os::unix::fs::FileExt::write_all_at(
+        &writer,
+        &2_u64.to_le_bytes(),
+        TAKEN_AT,
+    )
+    .unwrap();
+    hg.log("");
+    until("the next script", || hg.path("ran").exists().then_some(()));
+    assert_eq!(hg.status().progress.not_started, 1);
+    until("the journal", || {
+        hg.read(".local/state/uilog/failures.jsonl")
+            .contains("died while starting")
+            .then_some(())
+    });
+}
+
+/// The number of this process's descriptor of the queue that `pid` reads.
+fn queue_of(pid: Pid) -> String {
+    let inode = |path: &Path| {
+        fs::metadata(path)
+            .ok()
+            .map(|m| std::os::unix::fs::MetadataExt::ino(&m))
+    };
+    let links = |pid: &str| {
+        let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| {
+                let target = fs::read_link(path).unwrap_or_default();
+                target.to_string_lossy().contains("memfd:uilog")
+            })
+            .collect::<Vec<_>>()
+    };
+    let theirs = inode(&links(&pid.to_string())[0]);
+    let ours = links("self").into_iter().find(|path| inode(path) == theirs);
+    ours.unwrap()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned()
+}

@@ -132,6 +132,8 @@ struct Server {
     socket: Option<UnixStream>,
     queue: Reader,
     running: Vec<Running>,
+    /// Jobs of a predecessor of which nobody knows whether they ran.
+    uncertain: u64,
     /// As the last job says that has been looked at.
     max_scripts: usize,
     environment: Environment,
@@ -194,6 +196,7 @@ impl Server {
             socket: Some(socket),
             queue,
             running: Vec::new(),
+            uncertain: 0,
             max_scripts: 1,
             environment: Environment::default(),
             wakeup,
@@ -208,9 +211,15 @@ impl Server {
     fn account_for_predecessor(&mut self) {
         let progress = self.queue.progress_mut();
         let known = progress.started + progress.not_started;
-        let uncertain = progress.taken.saturating_sub(known);
+        self.uncertain = progress.taken.saturating_sub(known);
+        progress.not_started += self.uncertain;
+    }
+
+    /// Reports what the predecessor left behind, as soon as a job has told
+    /// whose journal to write to.
+    fn report_predecessor(&mut self) {
+        let uncertain = std::mem::take(&mut self.uncertain);
         if uncertain > 0 {
-            progress.not_started += uncertain;
             let detail = "the dispatcher died while starting its script";
             self.report(b"", "", FailureKind::Lost, uncertain, detail);
         }
@@ -264,6 +273,7 @@ impl Server {
                     };
                     self.queue.pin(position, bytes.len());
                     self.queue.advance(bytes.len());
+                    self.queue.release();
                     self.publish()?;
                 }
                 Ok(Frame::Job(job)) => {
@@ -277,8 +287,7 @@ impl Server {
                 Err(_) => {
                     // Only a damaged queue gets here; its frames are still
                     // delimited, so the next one may be readable.
-                    self.take()?;
-                    self.queue.advance(bytes.len());
+                    self.take(bytes.len())?;
                     self.queue.progress_mut().not_started += 1;
                     let detail = "unreadable record in the queue";
                     self.report(b"", "", FailureKind::Lost, 1, detail);
@@ -291,10 +300,8 @@ impl Server {
     /// Runs a job; false if the system is exhausted and it stays queued.
     fn run_job(&mut self, job: &Job<'_>, length: usize) -> Result<bool, Error> {
         self.load_environment(job.environment_at)?;
-        let is_first_attempt = self.exhausted.is_none();
-        if is_first_attempt {
-            self.take()?;
-        }
+        self.report_predecessor();
+        self.take(length)?;
         match start_script(job, &self.environment.block, self.is_batch) {
             Ok(pid) => {
                 self.queue.progress_mut().started += 1;
@@ -310,7 +317,12 @@ impl Server {
                     is_ending: false,
                 });
             }
-            Err(error) if self.may_retry(&error) => return Ok(false),
+            Err(error) if self.may_retry(&error) => {
+                self.queue.progress_mut().taken -= 1;
+                self.queue.step_back(length);
+                self.publish()?;
+                return Ok(false);
+            }
             Err(error) => {
                 self.queue.progress_mut().not_started += 1;
                 let Event { name, session, .. } = &job.event;
@@ -321,22 +333,21 @@ impl Server {
             }
         }
         self.exhausted = None;
-        self.queue.advance(length);
+        self.queue.release();
         self.publish()?;
         Ok(true)
     }
 
-    /// Notes that a job has been taken, before anything is done about it.
-    fn take(&mut self) -> Result<(), Error> {
+    /// Notes that a job has been taken, before anything is done about it:
+    /// whoever comes after us must not do it a second time.
+    fn take(&mut self, length: usize) -> Result<(), Error> {
         self.queue.progress_mut().taken += 1;
+        self.queue.advance(length);
         self.publish()
     }
 
     /// Whether an error will pass; then nothing is started for a while.
     fn may_retry(&mut self, error: &StartError) -> bool {
-        let StartError::Spawn(error) = error else {
-            return false;
-        };
         let now = Instant::now();
         let since = self.exhausted.map_or(now, |it| it.since);
         let is_passing = error.is_exhausted() && now < since + EXHAUSTED_BOUND;
@@ -533,6 +544,20 @@ enum StartError {
     Stdin(io::Error),
     #[error(transparent)]
     Spawn(spawn::Error),
+}
+
+impl StartError {
+    /// The system had no process, descriptor or memory to give.
+    fn is_exhausted(&self) -> bool {
+        match self {
+            Self::Nul | Self::TooLong => false,
+            Self::Stdin(error) => matches!(
+                error.raw_os_error().map(Errno::from_raw),
+                Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)
+            ),
+            Self::Spawn(error) => error.is_exhausted(),
+        }
+    }
 }
 
 /// Starts a job's script, as a child.

@@ -319,7 +319,11 @@ impl Reader {
     /// Moves on past the frame of `length` bytes that [`Reader::peek`] gave.
     pub fn advance(&mut self, length: usize) {
         self.progress.position += LENGTH_BYTES + length as u64;
-        self.release();
+    }
+
+    /// Undoes [`Reader::advance`], if nothing has been released since.
+    pub fn step_back(&mut self, length: usize) {
+        self.progress.position -= LENGTH_BYTES + length as u64;
     }
 
     /// Keeps the frame at `position` of `length` bytes readable until another
@@ -374,8 +378,9 @@ impl Reader {
         self.file.write_all_at(&bytes, FAILURE_AT)
     }
 
-    /// Gives back the memory of what has been read, but for the pinned frame.
-    fn release(&mut self) {
+    /// Gives back the memory of what has been moved past, but for the pinned
+    /// frame, if it is worth a system call.
+    pub fn release(&mut self) {
         let until = page_of(self.progress.position);
         if until < self.released + RELEASE_STEP {
             return;
@@ -502,6 +507,7 @@ mod tests {
         for _ in 0..20 * appended {
             while let Some((_, frame)) = reader.peek().unwrap() {
                 reader.advance(frame.len());
+                reader.release();
             }
             writer.append(&mut payload, true).unwrap();
             assert!(writer.bytes().unwrap() <= limit + 4096);
