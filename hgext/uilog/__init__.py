@@ -65,6 +65,7 @@ shown by :hg:`debuguilog`, and at once with ``--debug``.
 
 from __future__ import annotations
 
+import atexit
 import os
 
 from mercurial import (
@@ -99,10 +100,15 @@ LOGGER = b'uilog'
 STOCK = b'logtoprocess'
 
 _stocklog = uimod.ui.log
+# Loaded now and not, as Mercurial's imports are, when it is first needed: then
+# there may be no descriptor left to load it.
+_tellproblems = report.problems
 
 
 def uisetup(ui):
     _native.setup(os.fsencode(_native.__file__), procutil.hgexecutable)
+    # A net below the net: children that leave through os._exit do without.
+    atexit.register(_native.finish)
     extensions.wrapfunction(uimod.ui, 'log', _log)
     extensions.wrapfunction(util, 'setumask', _setumask)
     extensions.afterloaded(STOCK, _replacestock)
@@ -146,16 +152,22 @@ def _setumask(orig, mask):
 
 def _log(orig, ui, event, msgfmt, *msgargs, **opts):
     """ui.log, except that nothing about logging raises into the command"""
-    loggers = ui._loggers
-    native = loggers.get(LOGGER)
+    native = ui._loggers.get(LOGGER)
     if native is None:
         return orig(ui, event, msgfmt, *msgargs, **opts)
     if orig is not _stocklog:
         # Another extension has wrapped ui.log before, and what it does with
         # an event is its own affair; beneath it our logger is one of many.
-        return _guard(
-            ui, b'ui.log', event, orig, ui, event, msgfmt, *msgargs, **opts
-        )
+        _guard(ui, b'ui.log', event, orig, ui, event, msgfmt, *msgargs, **opts)
+        return
+    try:
+        _deliver(ui, native, event, msgfmt, msgargs, opts)
+    except Exception as err:
+        _native.internal_fault(err)
+
+
+def _deliver(ui, native, event, msgfmt, msgargs, opts):
+    loggers = ui._loggers
     istracked = native.tracked(event)
     others = [
         (name, logger)
@@ -169,7 +181,7 @@ def _log(orig, ui, event, msgfmt, *msgargs, **opts):
     except Exception as err:
         msg = _native.repair(event, msgfmt, msgargs, err)
     if istracked and native.log(ui, event, msg, opts):
-        report.problems(ui)
+        _tellproblems(ui)
     if not others:
         return
     # As in stock hg, what a logger logs itself reaches no other logger; it
@@ -196,7 +208,7 @@ def _guard(ui, name, event, func, *args, **kwargs):
         return func(*args, **kwargs)
     except Exception as err:
         _native.foreign_fault(name, event, err)
-        report.problems(ui)
+        _tellproblems(ui)
 
 
 @command(

@@ -7,7 +7,9 @@ __all__ = [
     "ITEMS",
     "VERSION",
     "Logger",
+    "finish",
     "foreign_fault",
+    "internal_fault",
     "repair",
     "set_umask",
     "setup",
@@ -46,4 +48,6 @@ def repair(
     event: Any, msgfmt: Any, msgargs: tuple[Any, ...], error: Any
 ) -> bytes: ...
 def foreign_fault(logger: Any, event: Any, error: Any) -> None: ...
+def internal_fault(error: Any) -> None: ...
+def finish() -> None: ...
 def take_unseen() -> list[str]: ...

@@ -471,11 +471,16 @@ impl Server {
         }
     }
 
-    /// On SIGTERM: says what will not be run any more.
+    /// On SIGTERM: moves past what will not be run any more, and says so.
     fn give_up(&mut self) -> Result<(), Error> {
         let committed =
             self.queue.committed().map_err(system("read the queue"))?;
-        let left = committed.jobs.saturating_sub(self.queue.progress().taken);
+        let progress = self.queue.progress_mut();
+        let left = committed.jobs.saturating_sub(progress.taken);
+        progress.position = committed.end;
+        progress.taken += left;
+        progress.not_started += left;
+        self.publish()?;
         if left > 0 {
             let detail = "the dispatcher was ended by SIGTERM";
             self.report(b"", "", FailureKind::Lost, left, detail);

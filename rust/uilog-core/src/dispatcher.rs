@@ -184,11 +184,7 @@ impl Dispatcher {
         if self.buffer.capacity() > MAX_KEPT_BUFFER {
             self.buffer = Vec::new();
         }
-        if link.ring() {
-            Ok(())
-        } else {
-            self.replace(parts.settings)
-        }
+        if link.ring() { Ok(()) } else { self.replace() }
     }
 
     /// Somebody has closed our descriptors, whose numbers may be others' by
@@ -218,13 +214,36 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// The last look at the dispatcher, when hg ends in the ordinary way: if
+    /// it has died with jobs waiting, nobody else will notice.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost, and why.
+    pub fn finish(&mut self) -> Result<(), Loss> {
+        let Some(link) = &self.link else {
+            return Ok(());
+        };
+        if !link.is_intact() || link.ring() {
+            return Ok(());
+        }
+        if link.progress().taken == link.queue.committed().jobs {
+            return Ok(());
+        }
+        // There will be no other chance to see that one more does nothing.
+        if link.is_barren() {
+            self.barren = MAX_BARREN;
+        }
+        self.replace()
+    }
+
     /// The dispatcher has died: starts another one on the same queue.
-    fn replace(&mut self, settings: &Settings) -> Result<(), Loss> {
+    fn replace(&mut self) -> Result<(), Loss> {
         let Some(link) = self.link.take() else {
             return Ok(());
         };
         let committed = link.queue.committed();
-        let progress = link.queue.progress().unwrap_or_default();
+        let progress = link.progress();
         let lost = |reason: String| Loss {
             events: committed.jobs.saturating_sub(progress.taken),
             reason,
@@ -236,8 +255,7 @@ impl Dispatcher {
                 progress.refused_by
             ))));
         }
-        let is_barren = progress.taken == link.taken_at_start;
-        self.barren = if is_barren { self.barren + 1 } else { 0 };
+        self.barren = if link.is_barren() { self.barren + 1 } else { 0 };
         if self.barren >= MAX_BARREN {
             self.barren = 0;
             return Err(lost(self.backoff.failed(format!(
@@ -247,10 +265,9 @@ impl Dispatcher {
         }
         let environment = link.environment.clone();
         let environment_at = link.environment_at;
-        let Some(mut queue) = link.into_queue() else {
+        let Some(queue) = link.into_queue() else {
             return Ok(());
         };
-        queue.set_max_bytes(settings.queue_bytes);
         self.start(queue, Start::NoWait)
             .map_err(|reason| lost(self.backoff.failed(reason)))?;
         if let Some(link) = &mut self.link {
@@ -380,6 +397,16 @@ impl Link {
         encode(&Frame::Job(job), buffer)?;
         self.queue.append(buffer, true)?;
         Ok(())
+    }
+
+    /// What the dispatcher has done.
+    fn progress(&self) -> Progress {
+        self.queue.progress().unwrap_or_default()
+    }
+
+    /// Whether this dispatcher has not taken a single job yet.
+    fn is_barren(&self) -> bool {
+        self.progress().taken == self.taken_at_start
     }
 
     /// Wakes the dispatcher; `false` if there is none any more.

@@ -237,6 +237,8 @@ pub struct Host {
     /// Losses that the journal has been told of, and when.
     journaled: u64,
     journaled_at: Option<Instant>,
+    /// Why the last of the others were lost.
+    unreported_reason: String,
 }
 
 impl Host {
@@ -257,6 +259,7 @@ impl Host {
             unseen: 0,
             journaled: 0,
             journaled_at: None,
+            unreported_reason: String::new(),
         }
     }
 
@@ -365,20 +368,43 @@ impl Host {
             .journaled_at
             .is_some_and(|at| at.elapsed() < JOURNAL_PAUSE);
         if is_recent && unreported < self.journaled {
-            return;
+            self.unreported_reason = loss.reason;
+        } else {
+            self.journal_losses(event, loss.reason);
         }
+    }
+
+    /// Tells the journal of the losses that it has not been told of yet.
+    fn journal_losses(&mut self, event: &[u8], reason: String) {
+        let unreported = self.counters.lost - self.journaled;
         self.journaled = self.counters.lost;
         self.journaled_at = Some(Instant::now());
-        if let Some(journal) = Journal::for_environment(&self.environment) {
+        if let Some(journal) = self.journal() {
             let failure = Failure::now(
                 self.session.to_string(),
                 event,
                 FailureKind::Lost,
                 unreported,
-                loss.reason,
+                reason,
             );
             // There is nobody else to tell; the counters still know.
             let _ = journal.append(&failure);
+        }
+    }
+
+    /// When hg ends in the ordinary way: looks after what nobody else would
+    /// notice any more. Nothing depends on it: children that leave through
+    /// `os._exit` never come here.
+    pub fn finish(&mut self) {
+        if self.owner != std::process::id() {
+            return;
+        }
+        if let Err(loss) = self.dispatcher.finish() {
+            self.lose(b"", loss);
+        }
+        if self.counters.lost > self.journaled {
+            let reason = std::mem::take(&mut self.unreported_reason);
+            self.journal_losses(b"", reason);
         }
     }
 

@@ -190,6 +190,18 @@ mod _native {
         host::fault(FaultKind::ForeignLogger, detail);
     }
 
+    /// Counts a fault of the extension itself.
+    #[pyfunction]
+    fn internal_fault(error: &Bound<'_, PyAny>) {
+        host::fault(FaultKind::Internal, convert::describe(error));
+    }
+
+    /// When hg ends: looks after what nobody else would notice any more.
+    #[pyfunction]
+    fn finish() {
+        host::guarded(|| host::with(pipeline::Host::finish));
+    }
+
     /// The problems that have not been taken yet.
     #[pyfunction]
     fn take_unseen() -> Vec<String> {
