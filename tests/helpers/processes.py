@@ -26,8 +26,9 @@ class Process:
     parent: int
     state: str
     start: int
+    # Both are empty while it is between two programs, for zombies and for the
+    # kernel.
     argv: tuple[str, ...]
-    # Empty while it is between two programs, for zombies and for the kernel.
     environ: tuple[bytes, ...]
 
     def is_dispatcher(self) -> bool:
@@ -44,10 +45,10 @@ def look(pid: int) -> Process | None:
     try:
         # The name in parentheses may hold anything.
         stat = (proc / "stat").read_text(errors="replace").rpartition(")")[2]
-        argv = (proc / "cmdline").read_bytes().decode("utf-8", "replace")
-        environ = (proc / "environ").read_bytes()
     except OSError:
         return None
+    argv = contents(proc / "cmdline").decode("utf-8", "replace")
+    environ = contents(proc / "environ")
     fields = stat.split()
     return Process(
         pid=pid,
@@ -57,6 +58,14 @@ def look(pid: int) -> Process | None:
         argv=tuple(argv.split("\0")[:-1]),
         environ=tuple(environ.split(b"\0")[:-1]),
     )
+
+
+def contents(path: Path) -> bytes:
+    """What is in a file, or nothing: one that ends has no memory already."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def everyone() -> list[Process]:
@@ -98,7 +107,7 @@ def of_home(home: str) -> list[Process]:
         and (
             needle in process.environ
             or (
-                not process.environ
+                not (process.environ or process.argv)
                 and process.start >= since
                 and process.state not in "ZX"
                 and has_program(process.pid)
