@@ -1,7 +1,8 @@
 """The processes of one test, as /proc shows them.
 
 A process belongs to the test if its environment has the test's HOME, which
-run-tests.py makes a directory of the test's own (and conftest.py too).
+run-tests.py makes a directory of the test's own (and conftest.py too). A
+dispatcher has no environment; the environments in its queue tell.
 
 usage: processes.py wait | dispatchers
 """
@@ -16,6 +17,9 @@ from pathlib import Path
 
 # Seconds, and far more than anything here takes: only a hang gets there.
 DEADLINE = 60
+
+# Where a queue's frames begin (queue.rs); before that, where they end.
+FIRST_FRAME = 4096
 
 
 @dataclass(frozen=True)
@@ -93,27 +97,42 @@ def ancestors() -> list[Process]:
 def of_home(home: str) -> list[Process]:
     """The processes with this HOME, but for us and who has started us.
 
-    Among them any that cannot be asked just now, being in the middle of an
-    exec, if it is younger than the oldest one that waits for us.
+    Among them any of which it cannot be told yet, if it is younger than the
+    oldest one that waits for us.
     """
     needle = os.fsencode(f"HOME={home}")
     line = ancestors()
     waiting = {process.pid for process in line}
-    since = min((p.start for p in line if needle in p.environ), default=0)
-    return [
-        process
-        for process in everyone()
-        if process.pid not in waiting
-        and (
-            needle in process.environ
-            or (
-                not (process.environ or process.argv)
-                and process.start >= since
-                and process.state not in "ZX"
-                and has_program(process.pid)
-            )
-        )
-    ]
+    starts = [p.start for p in line if needle in p.environ]
+    since = min(starts, default=line[0].start)
+
+    def belongs(process: Process) -> bool:
+        if process.environ:
+            return needle in process.environ
+        if process.start < since or process.state in "ZX":
+            return False
+        if process.is_dispatcher():
+            return serves(process.pid, needle)
+        # In the middle of an exec it has neither.
+        return not process.argv and has_program(process.pid)
+
+    return [p for p in everyone() if p.pid not in waiting and belongs(p)]
+
+
+def serves(dispatcher: int, needle: bytes) -> bool:
+    """Whether a dispatcher's queue holds an environment with this entry, or
+    nothing yet."""
+    fds = Path(f"/proc/{dispatcher}/fd")
+    try:
+        for fd in fds.iterdir():
+            if os.readlink(fd).startswith("/memfd:uilog"):
+                queue = fd.read_bytes()
+                end = int.from_bytes(queue[:8], "little")
+                return end <= FIRST_FRAME or needle + b"\0" in queue
+    except OSError:
+        # It ends, or has closed what we have just seen.
+        return look(dispatcher) is not None
+    return True
 
 
 def has_program(pid: int) -> bool:
