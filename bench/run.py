@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
         epilog="The parts: spawn (starting a program, by memory in use), "
         "event (one ui.log call: first, later, burst), server (a command "
         "server with two scripts), startup (loading the extension), memory "
-        "(the dispatcher's peak). A full run takes about six minutes and "
+        "(the dispatcher's peak). A full run takes about ten minutes and "
         "up to 4 GB; close other programs first.",
     )
     parser.add_argument(
