@@ -16,6 +16,7 @@ it: the command goes on, nothing is lost, or it is counted.
   > cases = {}
   > def case(func):
   >     cases[func.__name__.encode()] = func
+  >     return func
   > @command(b'case', [], b'CASE', norepo=True)
   > def runcase(ui, name):
   >     cases[name](ui)
@@ -258,6 +259,23 @@ With events that it has not looked at
   $ ran
   1-52
 
+With events that it has not looked at, and nothing more is logged
+
+  $ cat >> $TESTTMP/log.py << 'END'
+  > @case
+  > def killedlast(ui):
+  >     log(ui, 1, 1)
+  >     wait_for_scripts(ui, 1)
+  >     stop(ui)
+  >     log(ui, 2, 5)
+  >     kill(ui)
+  > END
+  $ hg case killedlast
+  events: 5
+  delivered: 5
+  $ ran
+  1-5
+
 While its scripts run: they go on.
 
   $ cat >> $TESTTMP/log.py << 'END'
@@ -306,6 +324,31 @@ Told to end, it tells what it has not done.
     ????-??-??T??:??:??.??????+00:00 lost  the dispatcher was ended by SIGTERM (glob)
   $ rm -r $got/* ~/.local/state/uilog
 
+What it has given up stays so, if more is logged.
+
+  $ cat >> $TESTTMP/log.py << 'END'
+  > @case
+  > def terminatedthenmore(ui):
+  >     terminated(ui)
+  >     log(ui, 6, 6)
+  > END
+  $ hg case terminatedthenmore --config uilog.max-scripts=1 \
+  >     --config 'logtoprocess.logged=
+  >     touch $got/started
+  >     "$PYTHON" $helpers/wait_for.py test -e $got/go
+  >     echo $OPT_N >> $got/log'
+  events: 6
+  delivered: 6
+  $ touch $got/go
+  $ ran
+  1-1
+  6-6
+  $ hg debuguilog | sed -n '/^journal/,/lost/p'
+  journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    failures: 1
+    events lost: 4
+  $ rm -r $got/* ~/.local/state/uilog
+
 The dispatcher stalls
 =====================
 
@@ -343,7 +386,8 @@ Until the queue is full: then events are lost, and counted.
   >     assert counters['delivered'] + counters['lost'] == 100
   >     log(ui, 101, 101)
   > END
-  $ hg case full --config uilog.queue-size=1MB
+  $ hg case full --config uilog.queue-size=1MB > $TESTTMP/out
+  $ cat $TESTTMP/out
   events: 101
   delivered: (8|9|1\d) (re)
   lost: (8\d|9[0-3]) (re)
@@ -351,6 +395,9 @@ Until the queue is full: then events are lost, and counted.
   $ sort -n $got/log | sed -n '1p;$p'
   1
   101
+  $ wc -l < $got/log | sed 's/^/delivered: /' > $TESTTMP/counted
+  $ hg debuguilog | sed -n 's/^  events lost/lost/p' >> $TESTTMP/counted
+  $ grep -v events $TESTTMP/out | diff - $TESTTMP/counted
   $ rm $got/log
   $ rm -r ~/.local/state/uilog
   $ hg case full --config uilog.queue-size=1MB --debug 2>&1 | grep ^uilog |
@@ -386,6 +433,29 @@ What it has logged before is not lost.
 
 The system has nothing to give
 ==============================
+
+No descriptor for the dispatcher. It may take more than one attempt later.
+
+  $ cat >> $TESTTMP/log.py << 'END'
+  > @case
+  > def nodescriptor(ui):
+  >     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+  >     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+  >     log(ui, 1, 1)
+  >     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+  >     wait(lambda: (log(ui, 2, 2), status(ui).get('pid'))[1])
+  >     log(ui, 3, 10)
+  > END
+  $ hg case nodescriptor > $TESTTMP/out
+  $ ran
+  2-10
+  $ grep lost $TESTTMP/out
+  lost: [1-9]\d* (re)
+  $ rm -r ~/.local/state/uilog
+  $ hg case nodescriptor --debug 2>&1 | grep ^uilog | sort -u
+  uilog: lost 1 event(s) at logged: cannot create a queue: Too many open files (os error 24)
+  $ ran
+  2-10
 
 Once the dispatcher runs it takes no further descriptor.
 
@@ -512,6 +582,8 @@ A copy of the extension without it
   $ hg case ten
   events: 10
   lost: 10
+  $ hg debuguilog | sed -n 's/^  events lost/lost/p'
+  lost: 10
   $ hg case one --debug 2>&1 | grep ^uilog
   uilog: lost 1 event(s) at logged: cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory
   $ hg debuguilog | sed -n '/^dispatcher/,/program/p'
@@ -528,6 +600,8 @@ Not executable
   $ touch $TESTTMP/private/bin/uilog
   $ hg case ten
   events: 10
+  lost: 10
+  $ hg debuguilog | sed -n 's/^  events lost/lost/p'
   lost: 10
   $ hg case one --debug 2>&1 | grep ^uilog
   uilog: lost 1 event(s) at logged: cannot run $TESTTMP/private/bin/uilog: EACCES: Permission denied
