@@ -1,0 +1,94 @@
+"""What the tests of live processes share: an hg of the test's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+
+import processes
+
+
+class Home:
+    """A home directory, its hgrc, and what its processes leave behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.out = path / "out"
+        self.out.mkdir()
+        self.hgrc = path / "hgrc"
+        kept = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+        self.env = {k: v for k, v in os.environ.items() if k in kept}
+        self.env.update(
+            HOME=str(path),
+            OUT=str(self.out),
+            HGRCPATH=str(self.hgrc),
+            HGUSER="test",
+        )
+        self.hgrc.write_text("[extensions]\nuilog =\n")
+
+    def configure(self, text: str) -> None:
+        """Adds lines to the hgrc."""
+        with self.hgrc.open("a") as fp:
+            fp.write(text)
+
+    def extension(self, name: str, text: str) -> None:
+        """Enables an extension with this source."""
+        path = self.path / f"{name}.py"
+        path.write_text(text)
+        self.configure(f"[extensions]\n{name} = {path}\n")
+
+    def hg(self, *args: str, cwd: Path | None = None) -> str:
+        """Runs a command, which has to succeed, and returns its output."""
+        done = subprocess.run(
+            ["hg", *args],
+            env=self.env,
+            cwd=cwd or self.path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+    def repository(self) -> Path:
+        """A repository with one commit."""
+        path = self.path / "repo"
+        self.hg("init", str(path))
+        (path / "a").write_text("a\n")
+        self.hg("commit", "-Am", "a", cwd=path)
+        return path
+
+    def mine(self) -> list[processes.Process]:
+        """The processes with this home, zombies not included."""
+        home = b"HOME=" + os.fsencode(self.path)
+        return [p for p in processes.everyone() if home in p.environ]
+
+    def read(self, name: str) -> str:
+        """What a script has written, if it has."""
+        path = self.out / name
+        return path.read_text() if path.exists() else ""
+
+
+def until(what: str, condition: Callable[[], object]) -> None:
+    """Waits for a condition; only a hang reaches the deadline."""
+    deadline = time.monotonic() + processes.DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A home whose processes are gone when the test ends."""
+    home = Home(tmp_path.resolve())
+    yield home
+    until("every process to be gone", lambda: not home.mine())

@@ -1,0 +1,133 @@
+"""A real command server, driven by python-hglib."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import hglib
+import processes
+import pytest
+from conftest import Home, until
+
+SCRIPTS = """\
+[logtoprocess]
+command = echo "$MSG1" >> $OUT/command
+commandfinish = echo "$OPT_CANONICAL_COMMAND $OPT_RETURN_CODE" >> $OUT/finish
+"""
+
+
+@pytest.fixture
+def server(home: Home) -> Iterator[hglib.client.hgclient]:
+    """A command server in a repository."""
+    repository = home.repository()
+    home.configure(SCRIPTS)
+    # hglib passes on the environment of this process and adds to it.
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(home.env)
+    client = hglib.open(str(repository))
+    try:
+        yield client
+    finally:
+        client.close()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def children(pid: int) -> list[processes.Process]:
+    return [p for p in processes.everyone() if p.parent == pid]
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def count(home: Home, name: str) -> int:
+    return len(home.read(name).splitlines())
+
+
+def test_every_command_reaches_its_script(
+    home: Home, server: hglib.client.hgclient
+) -> None:
+    pid = server.server.pid
+    for _ in range(20):
+        server.log(limit=1)
+    after_twenty = descriptors(pid)
+    for _ in range(100):
+        server.log(limit=1)
+        # No process of ours is a child of the server, not even a dead one.
+        assert children(pid) == []
+    assert descriptors(pid) == after_twenty
+    until("every script", lambda: count(home, "finish") == 120)
+    assert set(home.read("finish").splitlines()) == {"log 0"}
+    until("every script", lambda: home.read("command").count("log") == 120)
+
+
+def test_configuration_changes_between_commands(
+    home: Home, server: hglib.client.hgclient
+) -> None:
+    def run(*options: str) -> None:
+        args = [b"id"]
+        for option in options:
+            args += [b"--config", option.encode()]
+        server.rawcommand(args)
+
+    def scripts(script: str) -> str:
+        return f"logtoprocess.commandfinish={script}"
+
+    run(scripts("echo one >> $OUT/order"), "uilog.max-scripts=1")
+    run(scripts(""), scripts(""))
+    run(scripts("echo two >> $OUT/order"), "uilog.max-scripts=1")
+    until("both", lambda: home.read("order").split() == ["one", "two"])
+    # The file's own script is back.
+    run()
+    until("the first script", lambda: home.read("finish") == "identify 0\n")
+
+
+def test_a_failing_command_is_logged_with_its_status(
+    home: Home, server: hglib.client.hgclient
+) -> None:
+    with pytest.raises(hglib.error.CommandError):
+        server.rawcommand([b"update", b"--rev", b"7"])
+    until("the script", lambda: home.read("finish") == "update 255\n")
+
+
+def test_a_killed_server_loses_nothing(
+    home: Home, server: hglib.client.hgclient
+) -> None:
+    for _ in range(50):
+        server.log(limit=1)
+    server.server.kill()
+    server.server.wait()
+    until("every script", lambda: count(home, "finish") == 50)
+
+
+def test_sixteen_servers_at_once(home: Home) -> None:
+    repository = home.repository()
+    home.configure(SCRIPTS)
+    arguments = ["hg", "serve", "--cmdserver", "pipe"]
+    servers = [
+        subprocess.Popen(
+            arguments,
+            env=home.env,
+            cwd=repository,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(16)
+    ]
+    command = b"id"
+    request = b"runcommand\n" + len(command).to_bytes(4, "big") + command
+    for server in servers:
+        assert server.stdin is not None
+        server.stdin.write(request * 5)
+        server.stdin.flush()
+    for server in servers:
+        assert server.stdin is not None
+        server.stdin.close()
+        assert server.wait(100) == 0
+    # Of each server's own command, and of the five that it was asked for.
+    until("every script", lambda: home.read("finish").count("identify 0") == 80)

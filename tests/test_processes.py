@@ -1,0 +1,234 @@
+"""hg where it forks, runs threads, serves, or has lost its terminal."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+
+import processes
+from conftest import Home, until
+
+# Commands that log in ways that plain hg does not.
+LOGGING = """\
+import os
+import threading
+import time
+
+from mercurial import registrar
+
+cmdtable = {}
+command = registrar.command(cmdtable)
+
+
+def status(ui):
+    return ui.getlogger(b'uilog').status()
+
+
+@command(b'forks', [], norepo=True)
+def forks(ui):
+    ui.log(b'who', b'parent\\n')
+    ui.status(b'%s\\n' % status(ui)['session'].encode())
+    for number in range(3):
+        pid = os.fork()
+        if pid == 0:
+            ui.log(b'who', b'child\\n')
+            ui.log(b'who', b'child again\\n')
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+    ui.log(b'who', b'parent again\\n')
+    assert status(ui)['dispatcher']['starts'] == 1
+    assert status(ui)['counters']['lost'] == 0
+
+
+@command(b'lingering', [], norepo=True)
+def lingering(ui):
+    ui.log(b'who', b'parent\\n')
+    pid = os.fork()
+    if pid == 0:
+        # Whoever reads our output waits for its end.
+        null = os.open('/dev/null', os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        while not os.path.exists(os.path.join(os.environ['OUT'], 'go')):
+            time.sleep(0.01)
+        os._exit(0)
+    ui.status(b'%d\\n' % status(ui)['dispatcher']['pid'])
+
+
+@command(b'threads', [], norepo=True)
+def threads(ui):
+    def run(number):
+        mine = ui.copy()
+        for event in range(50):
+            mine.log(b'who', b'%d-%d\\n', number, event)
+    running = [threading.Thread(target=run, args=(n,)) for n in range(8)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    assert status(ui)['counters']['delivered'] == 400
+
+
+@command(b'paged', [], norepo=True)
+def paged(ui):
+    ui.log(b'who', b'before\\n')
+    pid = status(ui)['dispatcher']['pid']
+    ui.pager(b'paged')
+    os.kill(pid, 9)
+    while os.path.exists('/proc/%d' % pid):
+        pass
+    ui.log(b'who', b'after\\n')
+    ui.write(b'survived\\n')
+"""
+
+WHO = """\
+[logtoprocess]
+who = echo "$UILOG_SESSION $HGPID $MSG1" | head -n 1 >> $OUT/who
+"""
+
+
+def lines(home: Home, name: str = "who") -> list[list[str]]:
+    return [line.split(" ", 2) for line in home.read(name).splitlines()]
+
+
+def test_forked_children_have_a_dispatcher_of_their_own(home: Home) -> None:
+    home.extension("logging", LOGGING)
+    home.configure(WHO)
+    session = home.hg("forks").strip()
+    until("every script", lambda: len(lines(home)) == 8)
+    sessions = {s for s, _, text in lines(home) if text.startswith("parent")}
+    assert sessions == {session}
+    of_children = [
+        (s, pid) for s, pid, text in lines(home) if text.startswith("child")
+    ]
+    assert len(set(of_children)) == 3
+    assert session not in {s for s, _ in of_children}
+
+
+def test_a_child_that_lives_on_does_not_keep_the_dispatcher(
+    home: Home,
+) -> None:
+    home.extension("logging", LOGGING)
+    home.configure(WHO)
+    pid = int(home.hg("lingering"))
+    until("the dispatcher to end", lambda: processes.look(pid) is None)
+    (home.out / "go").touch()
+
+
+def test_threads_log_at_the_same_time(home: Home) -> None:
+    home.extension("logging", LOGGING)
+    home.configure(WHO)
+    home.hg("threads")
+    expected = {f"{n}-{event}" for n in range(8) for event in range(50)}
+    until("every script", lambda: len(lines(home)) == 400)
+    assert {text for _, _, text in lines(home)} == expected
+
+
+def test_hg_survives_its_dispatcher_while_a_pager_runs(home: Home) -> None:
+    # hg has SIGPIPE at its default then.
+    home.extension("logging", LOGGING)
+    home.configure(WHO + "[ui]\npaginate = always\n[pager]\npager = cat\n")
+    assert "survived" in home.hg("paged", "--pager=always")
+    until("both scripts", lambda: len(lines(home)) == 2)
+
+
+def test_real_workers_log_too(home: Home) -> None:
+    repository = home.repository()
+    # Fewer would not be worth more than one process to hg.
+    for number in range(1000):
+        (repository / f"file{number}").write_text(f"{number}\n")
+    home.hg("commit", "-qAm", "many", cwd=repository)
+    home.hg("update", "null", cwd=repository)
+    home.extension(
+        "workers",
+        "from mercurial import extensions\n"
+        "from mercurial.merge_utils import update\n"
+        "def extsetup(ui):\n"
+        "    extensions.wrapfunction(update, 'batchget', batchget)\n"
+        "def batchget(orig, repo, *args, **kwargs):\n"
+        "    repo.ui.log(b'who', b'worker\\n')\n"
+        "    return orig(repo, *args, **kwargs)\n",
+    )
+    home.configure(WHO + "[worker]\nenabled = yes\nnumcpus = 4\n")
+    home.hg("update", "tip", cwd=repository)
+    until("a script for each", lambda: len(lines(home)) == 4)
+    assert len({pid for _, pid, _ in lines(home)}) == 4
+
+
+def test_hgweb_logs_each_request(home: Home) -> None:
+    repository = home.repository()
+    home.extension(
+        "web",
+        "from mercurial import extensions\n"
+        "from mercurial.hgweb import hgweb_mod\n"
+        "def extsetup(ui):\n"
+        "    extensions.wrapfunction(hgweb_mod.hgweb, '_runwsgi', run)\n"
+        "def run(orig, self, req, res, repo):\n"
+        "    repo.ui.log(b'who', b'request\\n')\n"
+        "    return orig(self, req, res, repo)\n",
+    )
+    home.configure(WHO)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        ["hg", "serve", "-a", "127.0.0.1", "-p", str(port)],
+        env=home.env,
+        cwd=repository,
+        stdout=subprocess.DEVNULL,
+    )
+
+    def listens() -> bool:
+        assert server.poll() is None, "hg serve has ended"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        until("the server", listens)
+        for _ in range(10):
+            connection = http.client.HTTPConnection("127.0.0.1", port)
+            connection.request("GET", "/?style=raw")
+            assert connection.getresponse().status == 200
+            connection.close()
+        until("every script", lambda: len(lines(home)) == 10)
+        zombies = [p for p in processes.everyone() if p.parent == server.pid]
+        assert zombies == []
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait()
+
+
+def test_no_child_is_left_to_a_shell(home: Home) -> None:
+    # Where hg ends while its script runs, the shell that waits for all its
+    # children must not wait for that.
+    home.configure(
+        "[logtoprocess]\ncommandfinish = echo $$ > $OUT/pid; sleep 50\n"
+    )
+    repository = home.repository()
+    done = subprocess.run(
+        ["sh", "-c", "hg id & wait; echo waited"],
+        env=home.env,
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+    assert done.stdout.endswith("waited\n")
+    until("the scripts", lambda: len(home.mine()) >= 3)
+    for process in home.mine():
+        assert process.parent not in (os.getpid(),)
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def test_output_is_the_same_with_and_without(home: Home) -> None:
+    repository = home.repository()
+
+    def output(*options: str) -> str:
+        return home.hg("log", "-p", "--debug", *options, cwd=repository)
+
+    plain = output("--config", "extensions.uilog=!")
+    home.configure("[logtoprocess]\ncommandfinish = true\ncommand = true\n")
+    assert output() == plain
