@@ -1,0 +1,128 @@
+"""hg behind chg: one server, whose forked workers run the commands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+import processes
+import pytest
+from conftest import Home, until
+
+# `make test` builds it, where there is a C compiler.
+BUILT = sorted((Path(__file__).parent.parent / ".cache").glob("chg-*/chg"))
+
+Chg = Callable[..., str]
+
+
+@pytest.fixture
+def chg(home: Home) -> Iterator[Chg]:
+    """Runs a command through chg; its server ends with the test."""
+    if not BUILT:
+        pytest.skip("chg is not built: is there a C compiler?")
+    # Short: a socket's path may have 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="uilog.") as sockets:
+        os.chmod(sockets, 0o700)
+        home.env["CHGSOCKNAME"] = f"{sockets}/s"
+
+        def run(*args: str, cwd: Path | None = None, **env: str) -> str:
+            done = subprocess.run(
+                [str(BUILT[-1]), *args],
+                env={**home.env, **env},
+                cwd=cwd or home.path,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=100,
+            )
+            assert done.returncode == 0, done.stderr + done.stdout
+            return done.stdout
+
+        try:
+            yield run
+        finally:
+            for server in servers(home):
+                os.kill(server.pid, signal.SIGTERM)
+            # One that ends removes its socket.
+            until("chg's servers to be gone", lambda: not servers(home))
+
+
+def servers(home: Home) -> list[processes.Process]:
+    return [
+        process
+        for process in processes.of_home(str(home.path))
+        if "chgunix" in process.argv and process.state != "Z"
+    ]
+
+
+def test_each_command_has_its_own_surroundings(home: Home, chg: Chg) -> None:
+    home.configure(
+        "[uilog]\nmax-scripts = 1\n[logtoprocess]\n"
+        'commandfinish = echo "$OPT_CANONICAL_COMMAND $WORD $(pwd) $(umask)"'
+        " >> $OUT/finish\n"
+    )
+    repository = home.repository()
+    until(
+        "the scripts of plain hg", lambda: home.read("finish").count("commit")
+    )
+    (home.out / "finish").unlink()
+    expected = []
+    for number in range(5):
+        directory = home.path / f"d{number}"
+        directory.mkdir()
+        umask = os.umask(0o022 if number % 2 else 0o077)
+        try:
+            chg("root", "-R", str(repository), cwd=directory, WORD=f"w{number}")
+        finally:
+            os.umask(umask)
+        mask = "0022" if number % 2 else "0077"
+        expected.append(f"root w{number} {directory} {mask}")
+        until(
+            "its script", lambda: home.read("finish").splitlines() == expected
+        )
+
+
+def test_the_configuration_is_that_of_the_command(home: Home, chg: Chg) -> None:
+    def script(word: str) -> str:
+        # The server is a command, too.
+        only = 'test "$OPT_CANONICAL_COMMAND" != root'
+        return f"commandfinish = {only} || echo {word} >> $OUT/log"
+
+    repository = home.repository()
+    home.configure(f"[logtoprocess]\n{script('file')}\n")
+    chg("root", cwd=repository)
+    until("the file's", lambda: home.read("log").split() == ["file"])
+    option = "logtoprocess." + script("option").replace(" = ", "=", 1)
+    chg("root", "--config", option, cwd=repository)
+    until("the option's", lambda: home.read("log").split()[1:] == ["option"])
+    home.configure(f"[logtoprocess]\n{script('changed')}\n")
+    chg("root", cwd=repository)
+    until("the changed", lambda: home.read("log").split()[2:] == ["changed"])
+
+
+def test_a_server_keeps_nothing_of_its_workers(home: Home, chg: Chg) -> None:
+    repository = home.repository()
+    home.configure("[logtoprocess]\ncommandfinish = echo x >> $OUT/log\n")
+    chg("root", cwd=repository)
+    (server,) = (
+        s for s in servers(home) if s.parent not in pids(servers(home))
+    )
+    before = len(os.listdir(f"/proc/{server.pid}/fd"))
+    for _ in range(30):
+        chg("root", cwd=repository)
+    until("every script", lambda: home.read("log") == "x\n" * 31)
+    until("the workers to be gone", lambda: not children(server.pid))
+    assert len(os.listdir(f"/proc/{server.pid}/fd")) == before
+
+
+def pids(of: list[processes.Process]) -> set[int]:
+    return {process.pid for process in of}
+
+
+def children(pid: int) -> list[processes.Process]:
+    return [p for p in processes.everyone() if p.parent == pid]
