@@ -40,6 +40,9 @@ def shown(value: bytes) -> str:
 
 def main(argv: list[str]) -> int:
     path, *names = argv
+    if not Path(path).exists():
+        print("no script has run")
+        return 1
     variables = read(path)
     for name in names:
         value = variables.get(os.fsencode(name))
