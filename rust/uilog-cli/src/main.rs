@@ -26,7 +26,8 @@ enum Command {
     /// Run the scripts of one hg process (started by hg itself)
     ///
     /// hg starts this at the first event that has a script, with a private
-    /// socket as standard input. It ends when its last script has ended and
+    /// socket as standard input and a queue in memory as standard output. It
+    /// ends when its last script has ended and
     /// no hg process holds the other end of that socket.
     Dispatch,
 }
@@ -45,11 +46,10 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Dispatch => {
-            let socket = io::stdin()
-                .as_fd()
-                .try_clone_to_owned()
-                .context("standard input")?;
-            dispatch::run(socket).context("dispatch")
+            let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
+            let socket = own(io::stdin().as_fd()).context("standard input")?;
+            let queue = own(io::stdout().as_fd()).context("standard output")?;
+            dispatch::run(socket, queue).context("dispatch")
         }
     }
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
@@ -21,9 +22,7 @@ use uilog_core::pipeline::Draft;
 use uilog_core::pipeline::Host;
 use uilog_core::pipeline::Logger;
 use uilog_core::queue::Writer;
-use uilog_core::wire::Hello;
 use uilog_core::wire::PROTOCOL;
-use uilog_sys::passing;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog");
 
@@ -381,28 +380,31 @@ fn open_descriptors() -> Vec<i32> {
 #[test]
 fn another_protocol_is_refused_and_said_so() {
     let queue = Writer::create(1 << 20).unwrap();
-    let hello = Hello {
-        protocol: PROTOCOL + 1,
-    };
-    let (status, stderr) = run_dispatch(&hello.to_bytes(), &queue);
+    let file = fs::File::from(queue.as_fd().try_clone_to_owned().unwrap());
+    let other = PROTOCOL + 1;
+    const PROTOCOL_AT: u64 = 6;
+    FileExt::write_all_at(&file, &other.to_le_bytes(), PROTOCOL_AT).unwrap();
+    let (status, stderr) = run_dispatch(file.into());
     assert_eq!(status.code(), Some(1));
     assert_eq!(
         stderr,
         format!(
-            "uilog: dispatch: hg speaks protocol {}, this is {PROTOCOL}\n",
-            PROTOCOL + 1
+            "uilog: dispatch: hg speaks protocol {other}, \
+             this is {PROTOCOL}\n"
         )
     );
     assert_eq!(queue.progress().unwrap().refused_by, u64::from(PROTOCOL));
 }
 
 #[test]
-fn garbage_on_the_socket_is_refused() {
-    let queue = Writer::create(1 << 20).unwrap();
-    let (status, stderr) = run_dispatch(b"GET / HT", &queue);
+fn what_is_no_queue_is_refused() {
+    let empty = tempfile::tempfile().unwrap();
+    let (status, stderr) = run_dispatch(empty.into());
     assert_eq!(status.code(), Some(1));
-    assert!(stderr.contains("not from uilog"), "{stderr}");
-    let (status, _) = run_dispatch(b"short", &queue);
+    assert!(stderr.contains("started by hg"), "{stderr}");
+    let garbage = tempfile::tempfile().unwrap();
+    FileExt::write_all_at(&garbage, &[b'x'; 9000], 0).unwrap();
+    let (status, _) = run_dispatch(garbage.into());
     assert_eq!(status.code(), Some(1));
 }
 
@@ -418,15 +420,12 @@ fn by_hand_it_says_what_it_is_for() {
     assert!(stderr.contains("started by hg"), "{stderr}");
 }
 
-fn run_dispatch(
-    hello: &[u8],
-    queue: &impl AsFd,
-) -> (process::ExitStatus, String) {
+fn run_dispatch(queue: std::os::fd::OwnedFd) -> (process::ExitStatus, String) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    passing::send(&ours, hello, queue).unwrap();
     let mut child = process::Command::new(Path::new(PROGRAM))
         .arg("dispatch")
         .stdin(std::os::fd::OwnedFd::from(theirs))
+        .stdout(queue)
         .stderr(process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -459,12 +458,7 @@ fn a_job_that_a_dead_dispatcher_had_taken_is_counted_not_run() {
         (!is_running(pid.as_raw())).then_some(())
     });
     const TAKEN_AT: u64 = 512 + 8;
-    std::os::unix::fs::FileExt::write_all_at(
-        &writer,
-        &2_u64.to_le_bytes(),
-        TAKEN_AT,
-    )
-    .unwrap();
+    FileExt::write_all_at(&writer, &2_u64.to_le_bytes(), TAKEN_AT).unwrap();
     hg.log("");
     until("the next script", || hg.path("ran").exists().then_some(()));
     assert_eq!(hg.status().progress.not_started, 1);

@@ -32,7 +32,6 @@ use nix::sys::wait::WaitPidFlag;
 use nix::sys::wait::WaitStatus;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
-use uilog_sys::passing;
 use uilog_sys::sched;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Stage;
@@ -49,8 +48,6 @@ use crate::queue::Reader;
 use crate::queue::anonymous_file;
 use crate::script_env;
 use crate::wire::Frame;
-use crate::wire::HELLO_BYTES;
-use crate::wire::Hello;
 use crate::wire::Job;
 use crate::wire::PROTOCOL;
 use crate::wire::StdinFormat;
@@ -70,15 +67,12 @@ const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
 /// Why a dispatcher could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It was not started by uilog.
+    /// It was not started by hg.
     #[error(
-        "this is started by hg, with a socket as standard input; \
-         there is no use for it by hand"
+        "this is started by hg, with a socket as standard input and a queue \
+         as standard output; there is no use for it by hand"
     )]
-    NotASocket,
-    /// The first message was none of ours.
-    #[error("the first message on the socket is not from uilog")]
-    NoHello,
+    ByHand,
     /// hg speaks another protocol.
     #[error("hg speaks protocol {0}, this is {PROTOCOL}")]
     Protocol(u16),
@@ -91,30 +85,22 @@ fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
     move |error| Error::System(what, error.into())
 }
 
-/// Runs until there is nothing left to do; `socket` is hg's.
+/// Runs until there is nothing left to do; `socket` is hg's, and `queue` what
+/// it writes to.
 ///
 /// # Errors
 ///
 /// It could not begin, or the queue is damaged.
-pub fn run(socket: OwnedFd) -> Result<(), Error> {
+pub fn run(socket: OwnedFd, queue: OwnedFd) -> Result<(), Error> {
     // Keep no directory busy: each script gets its own.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     let socket = UnixStream::from(socket);
-    let mut bytes = [0; HELLO_BYTES];
-    let queue = passing::receive(&socket, &mut bytes).map_err(|error| {
-        if error.raw_os_error() == Some(Errno::ENOTSOCK as i32) {
-            Error::NotASocket
-        } else {
-            Error::System("read the first message", error)
-        }
-    })?;
-    let hello = Hello::from_bytes(bytes).ok_or(Error::NoHello)?;
-    let mut queue = Reader::open(queue.ok_or(Error::NoHello)?)
-        .map_err(system("open the queue"))?;
-    if hello.protocol != PROTOCOL {
+    socket.peer_addr().map_err(|_| Error::ByHand)?;
+    let mut queue = Reader::open(queue).map_err(|_| Error::ByHand)?;
+    if queue.protocol() != PROTOCOL {
         queue.progress_mut().refused_by = PROTOCOL.into();
         queue.publish().map_err(system("write to the queue"))?;
-        return Err(Error::Protocol(hello.protocol));
+        return Err(Error::Protocol(queue.protocol()));
     }
     socket
         .set_nonblocking(true)

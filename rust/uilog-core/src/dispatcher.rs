@@ -20,7 +20,6 @@ use nix::errno::Errno;
 use nix::sys::socket;
 use nix::sys::socket::MsgFlags;
 use uilog_sys::fork::CloseInChild;
-use uilog_sys::passing;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Stdio;
@@ -29,12 +28,12 @@ use crate::event::Event;
 use crate::event::Text;
 use crate::logtoprocess::Script;
 use crate::pipeline::Loss;
+use crate::queue;
 use crate::queue::Progress;
 use crate::queue::Writer;
 use crate::settings::Settings;
 use crate::wire::DOORBELL;
 use crate::wire::Frame;
-use crate::wire::Hello;
 use crate::wire::Job;
 use crate::wire::PROTOCOL;
 
@@ -335,13 +334,11 @@ impl Link {
         )?;
         let (ours, theirs) = UnixStream::pair()
             .map_err(|error| format!("cannot create a socket: {error}"))?;
-        let hello = Hello { protocol: PROTOCOL }.to_bytes();
-        passing::send(&ours, &hello, &queue)
-            .map_err(|error| format!("cannot pass on the queue: {error}"))?;
         let mut command = spawn::Command::new(program)
             .map_err(|_| format!("'{}' is no path", program.display()))?;
         command.arg(c"dispatch".to_owned());
         command.stdin(Stdio::Fd(theirs.as_fd()));
+        command.stdout(Stdio::Fd(queue.as_fd()));
         let process = command
             .spawn_detached(start)
             .map_err(|error| error.to_string())?;
@@ -374,20 +371,27 @@ impl Link {
         hg: &[u8],
         buffer: &mut Vec<u8>,
     ) -> io::Result<()> {
-        if self.environment_at == 0 || self.environment != parts.environment {
+        buffer.clear();
+        // Both frames go in one write, so the position is known beforehand.
+        let position = self.queue.committed().end;
+        let is_new =
+            self.environment_at == 0 || self.environment != parts.environment;
+        if is_new {
             let block = Text(Cow::Borrowed(parts.environment));
             encode(&Frame::Environment(block), buffer)?;
-            self.environment_at = self.queue.append(buffer, false)?;
-            self.environment.clear();
-            self.environment.extend_from_slice(parts.environment);
         }
+        let environment_at = if is_new {
+            position
+        } else {
+            self.environment_at
+        };
         let cwd = nix::unistd::getcwd().ok();
         let cwd = cwd.as_ref().map(|path| path.as_os_str().as_bytes());
         let job = Job {
             event: parts.event.clone(),
             script: Cow::Borrowed(&parts.script.text),
             stdin: parts.script.stdin,
-            environment_at: self.environment_at,
+            environment_at,
             cwd: cwd.map(|cwd| Text(Cow::Borrowed(cwd))),
             umask: parts.umask,
             hg: Cow::Borrowed(hg),
@@ -395,7 +399,12 @@ impl Link {
             limits: parts.settings.run_limits(),
         };
         encode(&Frame::Job(job), buffer)?;
-        self.queue.append(buffer, true)?;
+        self.queue.append(buffer, 1)?;
+        if is_new {
+            self.environment_at = environment_at;
+            self.environment.clear();
+            self.environment.extend_from_slice(parts.environment);
+        }
         Ok(())
     }
 
@@ -482,12 +491,11 @@ impl<T> Drop for Bound<T> {
     }
 }
 
-/// Encodes a frame into `buffer`, after the bytes that the queue fills in.
+/// Appends a frame to `buffer`.
 fn encode(frame: &Frame<'_>, buffer: &mut Vec<u8>) -> io::Result<()> {
-    buffer.clear();
-    buffer.resize(Writer::RESERVED, 0);
+    let begin = queue::begin_frame(buffer)?;
     postcard::to_io(frame, Fallible(buffer)).map_err(io::Error::other)?;
-    Ok(())
+    queue::end_frame(buffer, begin)
 }
 
 /// Appends, and fails where `Vec` would abort for lack of memory.

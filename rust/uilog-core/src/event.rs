@@ -148,10 +148,10 @@ pub struct Timestamp {
 impl Timestamp {
     /// The current time.
     pub fn now() -> Self {
-        let now = chrono::Local::now();
+        let now = Utc::now();
         Self {
             micros: now.timestamp_micros(),
-            offset: now.offset().local_minus_utc(),
+            offset: uilog_sys::clock::local_offset(now.timestamp()),
         }
     }
 

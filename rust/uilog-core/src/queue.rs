@@ -16,6 +16,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 
+use crate::wire::PROTOCOL;
+
 /// Where the frames begin: after the page of counts.
 const FIRST_FRAME: u64 = 4096;
 /// Bytes of a frame's length, which precedes it.
@@ -27,8 +29,13 @@ const PAGE_BYTES: u64 = 4096;
 /// Bytes of one unit of `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
 
+/// Where in the first page the queue says that it is one, and of which
+/// protocol. This stays the same in every version.
+const MAGIC_AT: u64 = 0;
+/// What it says, with the protocol in the last two bytes.
+const MAGIC: [u8; 6] = *b"uilog\0";
 /// Where in the first page the writer's words stand.
-const WRITER_AT: u64 = 0;
+const WRITER_AT: u64 = 64;
 /// Where in the first page the reader's words stand.
 const READER_AT: u64 = 512;
 /// Where in the first page the reader's last failure stands, as its length
@@ -67,8 +74,15 @@ pub struct Progress {
     pub refused_by: u64,
 }
 
+impl Committed {
+    fn to_words(self) -> [u64; 2] {
+        [self.end, self.jobs]
+    }
+}
+
 impl Progress {
     const WORDS: usize = 8;
+    const BYTES: usize = Self::WORDS * size_of::<u64>();
 
     fn to_words(self) -> [u64; Self::WORDS] {
         [
@@ -126,25 +140,33 @@ impl Writer {
     /// The system has no descriptor or no memory left.
     pub fn create(max_bytes: u64) -> io::Result<Self> {
         let file = anonymous_file()?;
-        file.set_len(FIRST_FRAME)?;
         let committed = Committed {
             end: FIRST_FRAME,
             jobs: 0,
         };
-        let position = Progress {
+        let progress = Progress {
             position: FIRST_FRAME,
             ..Progress::default()
         };
-        write_words(&file, READER_AT, position.to_words())?;
+        // All at once: this is on the way of a command's first event.
+        let mut page = [0; READER_AT as usize + Progress::BYTES];
+        let (writers, readers) = page.split_at_mut(READER_AT as usize);
+        let [low, high] = PROTOCOL.to_le_bytes();
+        let magic = [&MAGIC[..], &[low, high]].concat();
+        writers[..magic.len()].copy_from_slice(&magic);
+        let words = committed.to_words().map(u64::to_le_bytes);
+        let words = words.as_flattened();
+        writers[WRITER_AT as usize..][..words.len()].copy_from_slice(words);
+        let words = progress.to_words().map(u64::to_le_bytes);
+        readers.copy_from_slice(words.as_flattened());
+        file.write_all_at(&page, MAGIC_AT)?;
         let room_until = FIRST_FRAME + max_bytes;
-        let writer = Self {
+        Ok(Self {
             file,
             committed,
             max_bytes,
             room_until,
-        };
-        writer.commit()?;
-        Ok(writer)
+        })
     }
 
     /// Changes how much memory the queue may take.
@@ -155,40 +177,26 @@ impl Writer {
         }
     }
 
-    /// Appends a frame, whose first [`Writer::RESERVED`] bytes are the
-    /// queue's own; returns its position.
+    /// Appends frames, each of which [`begin_frame`] and [`end_frame`] have
+    /// made, with `jobs` jobs among them; returns the first one's position.
     ///
     /// # Errors
     ///
     /// `StorageFull` if the queue holds `max_bytes` that nobody has read;
     /// other errors of the file. Nothing has then been appended.
-    pub fn append(
-        &mut self,
-        frame: &mut [u8],
-        is_job: bool,
-    ) -> io::Result<u64> {
+    pub fn append(&mut self, frames: &[u8], jobs: u64) -> io::Result<u64> {
         let position = self.committed.end;
-        let too_long = || io::Error::from(io::ErrorKind::FileTooLarge);
-        let payload = frame
-            .len()
-            .checked_sub(Self::RESERVED)
-            .ok_or_else(too_long)?;
-        let length = u32::try_from(payload).map_err(|_| too_long())?;
-        frame[..Self::RESERVED].copy_from_slice(&length.to_le_bytes());
-        let end = position + frame.len() as u64;
+        let end = position + frames.len() as u64;
         self.make_room(end)?;
-        self.file.write_all_at(frame, position)?;
+        self.file.write_all_at(frames, position)?;
         let before = self.committed;
         self.committed = Committed {
             end,
-            jobs: before.jobs + u64::from(is_job),
+            jobs: before.jobs + jobs,
         };
         self.commit().inspect_err(|_| self.committed = before)?;
         Ok(position)
     }
-
-    /// Bytes at the beginning of a frame that [`Writer::append`] fills in.
-    pub const RESERVED: usize = LENGTH_BYTES as usize;
 
     /// Fails if the frames up to `end` would take more memory than allowed.
     fn make_room(&mut self, end: u64) -> io::Result<()> {
@@ -206,8 +214,7 @@ impl Writer {
     }
 
     fn commit(&self) -> io::Result<()> {
-        let Committed { end, jobs } = self.committed;
-        write_words(&self.file, WRITER_AT, [end, jobs])
+        write_words(&self.file, WRITER_AT, self.committed.to_words())
     }
 
     /// What has been committed.
@@ -223,6 +230,9 @@ impl Writer {
     /// The reader's last failure, if it had one.
     pub fn last_failure(&self) -> io::Result<Option<String>> {
         let mut length = [0; LENGTH_BYTES as usize];
+        if self.file.metadata()?.len() < FAILURE_AT + LENGTH_BYTES {
+            return Ok(None);
+        }
         self.file.read_exact_at(&mut length, FAILURE_AT)?;
         let length = u32::from_le_bytes(length) as usize;
         let mut text = vec![0; length.min(MAX_FAILURE_BYTES)];
@@ -254,6 +264,7 @@ impl From<Writer> for OwnedFd {
 #[derive(Debug)]
 pub struct Reader {
     file: File,
+    protocol: u16,
     progress: Progress,
     /// Everything before this position has been given back, but for `pinned`.
     released: u64,
@@ -266,21 +277,37 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// The descriptor is no queue.
+    /// The descriptor is no queue, which is `InvalidData`.
     pub fn open(fd: OwnedFd) -> io::Result<Self> {
         let file = File::from(fd);
+        let mut magic = [0; MAGIC.len() + 2];
+        file.read_exact_at(&mut magic, MAGIC_AT)
+            .map_err(|_| io::ErrorKind::InvalidData)?;
+        let [name @ .., low, high] = magic;
+        if name != MAGIC {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let protocol = u16::from_le_bytes([low, high]);
         let progress =
             read_words(&file, READER_AT).map(Progress::from_words)?;
         if progress.position < FIRST_FRAME {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let released = FIRST_FRAME;
+        let pinned = (0, 0);
         Ok(Self {
             file,
+            protocol,
             progress,
             released,
-            pinned: (0, 0),
+            pinned,
         })
+    }
+
+    /// The protocol of whoever writes. Nothing else in the queue means
+    /// anything unless that is our own.
+    pub fn protocol(&self) -> u16 {
+        self.protocol
     }
 
     /// The next whole frame, if there is one, and its position.
@@ -406,6 +433,30 @@ impl Reader {
     }
 }
 
+/// Begins a frame in `buffer`; what is appended until [`end_frame`] is its
+/// content.
+pub fn begin_frame(buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let begin = buffer.len();
+    buffer
+        .try_reserve(LENGTH_BYTES as usize)
+        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    buffer.extend_from_slice(&[0; LENGTH_BYTES as usize]);
+    Ok(begin)
+}
+
+/// Ends the frame that [`begin_frame`] began at `begin`.
+///
+/// # Errors
+///
+/// It is longer than 4 GiB.
+pub fn end_frame(buffer: &mut [u8], begin: usize) -> io::Result<()> {
+    let (length, content) = buffer[begin..].split_at_mut(LENGTH_BYTES as usize);
+    let bytes = u32::try_from(content.len())
+        .map_err(|_| io::ErrorKind::FileTooLarge)?;
+    length.copy_from_slice(&bytes.to_le_bytes());
+    Ok(())
+}
+
 /// Where the page begins that holds this position.
 fn page_of(position: u64) -> u64 {
     position / PAGE_BYTES * PAGE_BYTES
@@ -449,7 +500,11 @@ mod tests {
     use super::*;
 
     fn framed(payload: &[u8]) -> Vec<u8> {
-        [&[0; Writer::RESERVED], payload].concat()
+        let mut buffer = Vec::new();
+        let begin = begin_frame(&mut buffer).unwrap();
+        buffer.extend_from_slice(payload);
+        end_frame(&mut buffer, begin).unwrap();
+        buffer
     }
 
     fn pair(max_bytes: u64) -> (Writer, Reader) {
@@ -462,7 +517,7 @@ mod tests {
     fn a_second_reader_goes_on_where_the_first_stopped() {
         let (mut writer, mut reader) = pair(1 << 20);
         for payload in [&b"one"[..], b"two", b"three"] {
-            writer.append(&mut framed(payload), true).unwrap();
+            writer.append(&framed(payload), 1).unwrap();
         }
         let (_, first) = reader.peek().unwrap().unwrap();
         assert_eq!(first, b"one");
@@ -478,7 +533,7 @@ mod tests {
     #[test]
     fn a_frame_that_was_not_committed_is_not_there() {
         let (mut writer, mut reader) = pair(1 << 20);
-        let position = writer.append(&mut framed(b"whole"), true).unwrap();
+        let position = writer.append(&framed(b"whole"), 1).unwrap();
         let torn = framed(b"torn");
         writer.file.write_all_at(&torn, position + 9).unwrap();
         let (_, frame) = reader.peek().unwrap().unwrap();
@@ -490,14 +545,14 @@ mod tests {
     fn memory_is_bounded_and_given_back() {
         let limit = 1 << 20;
         let (mut writer, mut reader) = pair(limit);
-        let pinned = writer.append(&mut framed(b"pinned"), false).unwrap();
+        let pinned = writer.append(&framed(b"pinned"), 0).unwrap();
         let (_, frame) = reader.peek().unwrap().unwrap();
         reader.pin(pinned, frame.len());
         reader.advance(frame.len());
-        let mut payload = framed(&[7; 10_000]);
+        let payload = framed(&[7; 10_000]);
         let mut appended = 0;
         let error = loop {
-            match writer.append(&mut payload, true) {
+            match writer.append(&payload, 1) {
                 Ok(_) => appended += 1,
                 Err(error) => break error,
             }
@@ -509,7 +564,7 @@ mod tests {
                 reader.advance(frame.len());
                 reader.release();
             }
-            writer.append(&mut payload, true).unwrap();
+            writer.append(&payload, 1).unwrap();
             assert!(writer.bytes().unwrap() <= limit + 4096);
         }
         assert_eq!(reader.frame_at(pinned).unwrap(), b"pinned");

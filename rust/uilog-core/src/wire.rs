@@ -1,9 +1,9 @@
 //! What hg's process and its dispatcher say to each other.
 //!
-//! The socket carries one [`Hello`], with the queue's descriptor, and then
-//! single bytes that mean "look into the queue". All else is [`Frame`]s in
-//! the queue. Both ends come from one installation, so a change of format
-//! raises [`PROTOCOL`], and ends that differ refuse each other.
+//! The socket carries single bytes that mean "look into the queue". All else
+//! is [`Frame`]s in the queue. Both ends come from one installation, so a
+//! change of format raises [`PROTOCOL`], which stands at the beginning of the
+//! queue, and ends that differ refuse each other.
 
 use std::borrow::Cow;
 
@@ -18,36 +18,6 @@ pub const PROTOCOL: u16 = 1;
 
 /// The byte that means: look into the queue.
 pub const DOORBELL: [u8; 1] = [b'!'];
-
-/// The length of a [`Hello`].
-pub const HELLO_BYTES: usize = 8;
-
-/// The first message, whose layout stays the same in every version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hello {
-    /// The sender's [`PROTOCOL`].
-    pub protocol: u16,
-}
-
-impl Hello {
-    const MAGIC: [u8; 6] = *b"uilog\0";
-
-    /// The message's bytes.
-    pub fn to_bytes(self) -> [u8; HELLO_BYTES] {
-        let mut bytes = [0; HELLO_BYTES];
-        bytes[..6].copy_from_slice(&Self::MAGIC);
-        bytes[6..].copy_from_slice(&self.protocol.to_le_bytes());
-        bytes
-    }
-
-    /// Reads a message; `None` if it is none.
-    pub fn from_bytes(bytes: [u8; HELLO_BYTES]) -> Option<Self> {
-        let [magic @ .., low, high] = bytes;
-        (magic == Self::MAGIC).then(|| Self {
-            protocol: u16::from_le_bytes([low, high]),
-        })
-    }
-}
 
 /// One entry of the queue.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -111,18 +81,4 @@ pub struct RunLimits {
     pub max_scripts: u32,
     /// Milliseconds until a script is ended; 0 is never.
     pub timeout_ms: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hello_is_recognised() {
-        let hello = Hello { protocol: 513 };
-        let mut bytes = hello.to_bytes();
-        assert_eq!(Hello::from_bytes(bytes), Some(hello));
-        bytes[0] = b'U';
-        assert_eq!(Hello::from_bytes(bytes), None);
-    }
 }

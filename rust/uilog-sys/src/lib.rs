@@ -6,8 +6,8 @@
 //! - [`spawn`] starts programs, detached or owned, without running anything
 //!   but listed system calls between `clone` and `execve`.
 //! - [`fork`] keeps the descriptors of a process out of its forked children.
+//! - [`clock`] knows the local time's offset.
 //! - [`environ`] reads the environment as the C library sees it.
-//! - [`passing`] hands a descriptor to another process.
 //! - [`sched`] tells the kernel who is in a hurry.
 //!
 //! # Known differences
@@ -20,8 +20,8 @@
 
 #![deny(missing_docs)]
 
+pub mod clock;
 pub mod environ;
 pub mod fork;
-pub mod passing;
 pub mod sched;
 pub mod spawn;

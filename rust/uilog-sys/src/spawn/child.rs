@@ -34,6 +34,8 @@ pub(super) const POLICY_INHERIT: i32 = -1;
 /// How long the child waits for the caller at most, in nanoseconds.
 const GATE_BOUND_NS: i64 = 50_000_000;
 
+/// Without `close_range`, descriptors up to this number are closed at most.
+const MAX_CLOSED_BY_HAND: u64 = 1 << 20;
 /// The highest signal number (`_NSIG` of the kernel).
 const SIGNAL_MAX: usize = 64;
 /// The size of the kernel's signal set, in bytes.
@@ -59,8 +61,6 @@ pub(super) struct Plan {
     pub(super) stdio: [i32; 3],
     /// Bit `n - 1`: signal `n` is ignored.
     pub(super) ignored: u64,
-    /// Without `close_range`: descriptors below this number are closed.
-    pub(super) fd_limit: usize,
     /// The scheduling policy to execute the program under, or
     /// [`POLICY_INHERIT`].
     pub(super) policy: i32,
@@ -157,7 +157,7 @@ pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
     if let Err(errno) = arrange_stdio(plan.stdio) {
         return leave(plan, Stage::Stdio, errno);
     }
-    close_others(plan.fd_limit);
+    close_others();
     if !plan.cwd.is_null() {
         // SAFETY: `cwd` is a NUL-terminated string of the plan.
         if let Err(errno) = unsafe { syscall!(Sysno::chdir, plan.cwd) } {
@@ -379,8 +379,9 @@ fn duplicate(source: i32, target: i32) -> Result<(), Errno> {
 ///
 /// # Async-signal-safety
 ///
-/// `close_range`; before Linux 5.9, or where it is refused, `close`.
-fn close_others(limit: usize) {
+/// `close_range`; before Linux 5.9, or where it is refused, `prlimit64` and
+/// `close`.
+fn close_others() {
     // SAFETY: touches no memory.
     let closed = unsafe {
         syscall!(Sysno::close_range, FIRST_OTHER_FD, u32::MAX as usize, 0)
@@ -388,6 +389,19 @@ fn close_others(limit: usize) {
     if closed.is_ok() {
         return;
     }
+    let mut limits = [MAX_CLOSED_BY_HAND; 2];
+    // SAFETY: writes one rlimit64, which is two u64, to a live local.
+    let _ = unsafe {
+        syscall!(
+            Sysno::prlimit64,
+            0,
+            libc::RLIMIT_NOFILE,
+            0,
+            limits.as_mut_ptr()
+        )
+    };
+    let [soft, _] = limits;
+    let limit = soft.min(MAX_CLOSED_BY_HAND) as usize;
     let mut fd = FIRST_OTHER_FD;
     while fd < limit {
         // SAFETY: touches no memory.

@@ -28,12 +28,9 @@ use crate::sched;
 /// Bytes of one child's stack. The deepest use seen is under 1 KiB; a debug
 /// build needs a few times that.
 const STACK_BYTES: usize = 32 * 1024;
-/// Bytes of the inaccessible area below each stack.
+/// Bytes of the inaccessible area below both stacks.
 const GUARD_BYTES: usize = 4096;
-const REGION_BYTES: usize = 2 * (GUARD_BYTES + STACK_BYTES);
-
-/// Without `close_range`, descriptors up to this number are closed at most.
-const MAX_CLOSED_BY_HAND: u64 = 1 << 20;
+const REGION_BYTES: usize = GUARD_BYTES + 2 * STACK_BYTES;
 
 /// Set once the system has refused the scheme.
 static REFUSED: AtomicBool = AtomicBool::new(false);
@@ -101,9 +98,9 @@ pub(super) fn spawn<'fd>(
     if detached {
         adopt_if_reaper(pid);
     }
-    if !left {
-        launch.keep_until_left();
-    }
+    // Freeing it costs a system call even if the child has left already, and
+    // hg is waiting: the next spawn does it.
+    launch.keep();
     let started = if left && start != Start::NoWait {
         Started::Executed
     } else {
@@ -167,7 +164,6 @@ impl Launch {
                 .map_or(child::UMASK_INHERIT, |mask| (mask & 0o777) as i32),
             stdio,
             ignored: command.ignored,
-            fd_limit: fd_limit(),
             child_stack: region.child_stack(),
             policy: policy(command, detached),
             gate: AtomicI32::new(i32::from(!detached)),
@@ -299,12 +295,13 @@ impl Launch {
         }
     }
 
-    fn keep_until_left(self: Box<Self>) {
+    fn keep(self: Box<Self>) {
         push(Box::into_raw(self));
     }
 }
 
-/// Launches whose child still used this memory when it was last looked at.
+/// Launches that have not been freed yet: the last one, and those whose child
+/// still used this memory when it was last looked at.
 ///
 /// A stack without locks: a fork of another thread cannot leave it locked.
 static KEPT: AtomicPtr<Launch> = AtomicPtr::new(ptr::null_mut());
@@ -422,13 +419,6 @@ fn policy(command: &Command<'_>, detached: bool) -> i32 {
     }
 }
 
-fn fd_limit() -> usize {
-    let limit = nix::sys::resource::getrlimit(
-        nix::sys::resource::Resource::RLIMIT_NOFILE,
-    );
-    limit.map_or(1024, |(soft, _)| soft.min(MAX_CLOSED_BY_HAND)) as usize
-}
-
 /// Blocks every signal of this thread, the C library's own included, until
 /// dropped: the children inherit that, and so run no handler of the caller.
 struct SignalsBlocked {
@@ -468,7 +458,10 @@ fn set_signal_mask(mask: u64) -> u64 {
     before
 }
 
-/// The two stacks of a launch, each above an inaccessible area.
+/// The two stacks of a launch, above an inaccessible area.
+///
+/// The child's lies above the middle child's, which has exited before the
+/// child does anything, so that one area protects all other memory from both.
 struct Region {
     base: *mut c_void,
 }
@@ -480,7 +473,7 @@ impl Region {
             libc::mmap(
                 ptr::null_mut(),
                 REGION_BYTES,
-                libc::PROT_NONE,
+                libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
                 -1,
                 0,
@@ -490,19 +483,12 @@ impl Region {
             return Err(io::Error::last_os_error());
         }
         let region = Self { base };
-        for stack in [region.middle_stack(), region.child_stack()] {
-            let bottom = stack.wrapping_byte_sub(STACK_BYTES);
-            // SAFETY: STACK_BYTES below a stack's top lie in this mapping.
-            let done = unsafe {
-                libc::mprotect(
-                    bottom,
-                    STACK_BYTES,
-                    libc::PROT_READ | libc::PROT_WRITE,
-                )
-            };
-            if done != 0 {
-                return Err(io::Error::last_os_error());
-            }
+        // SAFETY: the first bytes of the mapping, which nobody uses.
+        let guarded = unsafe {
+            libc::mprotect(region.base, GUARD_BYTES, libc::PROT_NONE)
+        };
+        if guarded != 0 {
+            return Err(io::Error::last_os_error());
         }
         Ok(region)
     }
