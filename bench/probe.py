@@ -122,7 +122,6 @@ def pieces() -> Any:
 
     load_ui()
     # Imported on demand: not in the measurement.
-    sends = socket.send_fds
     maps = mmap.mmap
     result = {}
 
@@ -132,32 +131,23 @@ def pieces() -> Any:
         result[name] = time.perf_counter_ns() - begin
         return value
 
-    def local_time() -> None:
-        os.lstat('/etc/localtime')
-        descriptor = os.open('/etc/localtime', os.O_RDONLY)
-        os.fstat(descriptor)
-        os.read(descriptor, 4096)
-        os.close(descriptor)
-
     def queue() -> int:
         descriptor = os.memfd_create('bench')
-        os.ftruncate(descriptor, 4096)
-        os.pwrite(descriptor, b'x' * 64, 512)
+        os.pwrite(descriptor, b'x' * 576, 0)
         return descriptor
 
     def append() -> None:
-        for length in (1400, 16, 180, 16):
-            os.pwrite(memory, b'x' * length, 4096)
+        os.pwrite(memory, b'x' * 1600, 4096)
+        os.pwrite(memory, b'x' * 16, 64)
         os.getcwd()
         pair[0].send(b'!')
 
     piece('hgexecutable, which is hg\'s own', procutil.hgexecutable)
-    piece('reading the time zone', local_time)
-    memory = piece('the queue: memfd_create, ftruncate, pwrite', queue)
+    memory = piece('the queue: memfd_create, pwrite', queue)
     pair = piece('socketpair', socket.socketpair)
-    piece('passing the queue on: sendmsg', lambda: sends(pair[0], [b'!'], [0]))
-    piece('a stack: mmap, munmap', lambda: maps(-1, 73728).close())
-    piece('the event: pwrite (4), getcwd, send', append)
+    stack = piece('a stack: mmap', lambda: maps(-1, 69632))
+    piece('the event: pwrite (2), getcwd, send', append)
+    stack.close()
     return result
 
 
