@@ -112,27 +112,27 @@ def of_home(home: str) -> list[Process]:
         if process.start < since or process.state in "ZX":
             return False
         if process.is_dispatcher():
-            return serves(process.pid, needle)
+            return serves(process.pid, needle) is not False
         # In the middle of an exec it has neither.
         return not process.argv and has_program(process.pid)
 
     return [p for p in everyone() if p.pid not in waiting and belongs(p)]
 
 
-def serves(dispatcher: int, needle: bytes) -> bool:
-    """Whether a dispatcher's queue holds an environment with this entry, or
-    nothing yet."""
+def serves(dispatcher: int, needle: bytes) -> bool | None:
+    """Whether a dispatcher's queue holds an environment with this entry; None
+    if it holds nothing yet."""
     fds = Path(f"/proc/{dispatcher}/fd")
     try:
         for fd in fds.iterdir():
             if os.readlink(fd).startswith("/memfd:uilog"):
                 queue = fd.read_bytes()
                 end = int.from_bytes(queue[:8], "little")
-                return end <= FIRST_FRAME or needle + b"\0" in queue
+                return needle + b"\0" in queue if end > FIRST_FRAME else None
     except OSError:
         # It ends, or has closed what we have just seen.
-        return look(dispatcher) is not None
-    return True
+        pass
+    return None
 
 
 def has_program(pid: int) -> bool:
@@ -157,8 +157,9 @@ def wait_until_gone(home: str, deadline: float = DEADLINE) -> list[Process]:
 def main(argv: list[str]) -> int:
     home = os.environ["HOME"]
     if argv == ["dispatchers"]:
-        for process in of_home(home):
-            if process.is_dispatcher():
+        needle = os.fsencode(f"HOME={home}")
+        for process in everyone():
+            if process.is_dispatcher() and serves(process.pid, needle):
                 print(process.pid)
         return 0
     if argv == ["wait"]:
