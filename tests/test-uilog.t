@@ -464,5 +464,5 @@ The program
     -V, --version
             Print version
   $ uilog dispatch < /dev/null
-  uilog: dispatch: this is started by hg, with a socket as standard input; there is no use for it by hand
+  uilog: dispatch: this is started by hg, * (glob)
   [1]
