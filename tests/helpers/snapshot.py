@@ -14,7 +14,9 @@ SHELL_VARIABLES = ("_", "SHLVL", "OLDPWD")
 def signals(mask: str) -> str:
     """The names of the signals in a mask of /proc/PID/status."""
     bits = int(mask, 16)
-    numbers = [n for n in range(1, signal.SIGRTMIN) if bits >> (n - 1) & 1]
+    # Not 32 and 33, which are the C library's own: posix_spawn, by which make
+    # starts its commands, leaves them ignored.
+    numbers = [n for n in range(1, 32) if bits >> (n - 1) & 1]
     return " ".join(signal.Signals(n).name for n in numbers) or "none"
 
 
