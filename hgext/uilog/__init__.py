@@ -155,18 +155,13 @@ def _log(orig, ui, event, msgfmt, *msgargs, **opts):
     native = ui._loggers.get(LOGGER)
     if native is None:
         return orig(ui, event, msgfmt, *msgargs, **opts)
-    if orig is not _stocklog:
-        # Another extension has wrapped ui.log before, and what it does with
-        # an event is its own affair; beneath it our logger is one of many.
-        _guard(ui, b'ui.log', event, orig, ui, event, msgfmt, *msgargs, **opts)
-        return
     try:
-        _deliver(ui, native, event, msgfmt, msgargs, opts)
+        _deliver(orig, ui, native, event, msgfmt, msgargs, opts)
     except Exception as err:
         _native.internal_fault(err)
 
 
-def _deliver(ui, native, event, msgfmt, msgargs, opts):
+def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
     loggers = ui._loggers
     istracked = native.tracked(event)
     others = [
@@ -174,24 +169,38 @@ def _deliver(ui, native, event, msgfmt, msgargs, opts):
         for name, logger in loggers.items()
         if name != LOGGER and _guard(ui, name, event, _tracked, logger, event)
     ]
-    if not istracked and not others:
+    isstock = orig is _stocklog
+    if not istracked and not others and isstock:
         return
     try:
         msg = msgfmt % msgargs
     except Exception as err:
         msg = _native.repair(event, msgfmt, msgargs, err)
+        # For whoever formats it again.
+        msgfmt, msgargs = b'%s', (msg,)
     if istracked and native.log(ui, event, msg, opts):
         _tellproblems(ui)
-    if not others:
-        return
-    # As in stock hg, what a logger logs itself reaches no other logger; it
-    # does reach ours, which cannot log in turn.
-    ui._loggers = {LOGGER: native}
-    try:
-        for name, logger in others:
-            _guard(ui, name, event, _logto, logger, ui, event, msg, opts)
-    finally:
-        ui._loggers = loggers
+    if not isstock:
+        # Another extension has wrapped ui.log before, and what it does with
+        # an event is its own affair. It must not reach us a second time.
+        del loggers[LOGGER]
+        try:
+            _guard(
+                *(ui, b'ui.log', event),
+                *(orig, ui, event, msgfmt, *msgargs),
+                **opts,
+            )
+        finally:
+            loggers[LOGGER] = native
+    elif others:
+        # As in stock hg, what a logger logs itself reaches no other logger;
+        # it does reach ours, which cannot log in turn.
+        ui._loggers = {LOGGER: native}
+        try:
+            for name, logger in others:
+                _guard(ui, name, event, _logto, logger, ui, event, msg, opts)
+        finally:
+            ui._loggers = loggers
 
 
 def _tracked(logger, event):

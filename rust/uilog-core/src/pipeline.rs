@@ -209,7 +209,8 @@ impl Logger {
         for sink in self.sinks.iter().filter(|sink| sink.tracks(&name)) {
             match sink.deliver(&event, host) {
                 Ok(()) => host.counters.delivered += 1,
-                Err(loss) => host.lose(&name, loss),
+                // All but this one had been delivered, as it seemed.
+                Err(loss) => host.lose(&name, loss.events - 1, loss),
             }
         }
     }
@@ -353,9 +354,12 @@ impl Host {
         self.dispatcher.send(&parts)
     }
 
-    /// Counts and reports lost events.
-    fn lose(&mut self, event: &[u8], loss: Loss) {
+    /// Counts and reports lost events, some of which have been counted as
+    /// delivered before.
+    fn lose(&mut self, event: &[u8], delivered: u64, loss: Loss) {
         self.counters.lost += loss.events;
+        let still = self.counters.delivered.saturating_sub(delivered);
+        self.counters.delivered = still;
         let name = String::from_utf8_lossy(event);
         self.remember(format!(
             "lost {} event(s) at {name}: {}",
@@ -367,7 +371,7 @@ impl Host {
         let is_recent = self
             .journaled_at
             .is_some_and(|at| at.elapsed() < JOURNAL_PAUSE);
-        if is_recent && unreported < self.journaled {
+        if is_recent && unreported < self.journaled.max(1) {
             self.unreported_reason = loss.reason;
         } else {
             self.journal_losses(event, loss.reason);
@@ -377,18 +381,19 @@ impl Host {
     /// Tells the journal of the losses that it has not been told of yet.
     fn journal_losses(&mut self, event: &[u8], reason: String) {
         let unreported = self.counters.lost - self.journaled;
-        self.journaled = self.counters.lost;
         self.journaled_at = Some(Instant::now());
-        if let Some(journal) = self.journal() {
-            let failure = Failure::now(
-                self.session.to_string(),
-                event,
-                FailureKind::Lost,
-                unreported,
-                reason,
-            );
-            // There is nobody else to tell; the counters still know.
-            let _ = journal.append(&failure);
+        let failure = Failure::now(
+            self.session.to_string(),
+            event,
+            FailureKind::Lost,
+            unreported,
+            reason.clone(),
+        );
+        let journal = self.journal();
+        match journal.map(|journal| journal.append(&failure)) {
+            Some(Ok(())) => self.journaled = self.counters.lost,
+            // Perhaps later: the system may have had no descriptor to give.
+            _ => self.unreported_reason = reason,
         }
     }
 
@@ -400,7 +405,7 @@ impl Host {
             return;
         }
         if let Err(loss) = self.dispatcher.finish() {
-            self.lose(b"", loss);
+            self.lose(b"", loss.events, loss);
         }
         if self.counters.lost > self.journaled {
             let reason = std::mem::take(&mut self.unreported_reason);

@@ -29,6 +29,9 @@ const MAX_TOTAL_BYTES: usize = 6 * 1024 * 1024;
 const SLACK_BYTES: usize = 4096;
 /// What one string costs beside its own bytes: its pointer.
 const POINTER_BYTES: usize = size_of::<usize>();
+/// A value of the event is not cut below this for what the user's environment
+/// takes.
+const SHORT_BYTES: usize = 1024;
 /// Bytes of an option key that are named in `UILOG_TRUNCATED`.
 const MAX_SHOWN_NAME_BYTES: usize = 64;
 
@@ -76,9 +79,9 @@ pub struct Input<'a> {
     pub argument_bytes: usize,
 }
 
-/// Whose a variable is, which decides when it is cut: the later the kind
-/// stands here, the earlier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Whose a variable is, which decides when it is cut: the event's first, the
+/// user's if they leave no room for short values, ours never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Ours,
     User,
@@ -182,8 +185,11 @@ pub fn build(input: &Input<'_>, limits: Limits) -> Vec<CString> {
     // What the script starts gets the same environment and arguments of its
     // own: an eighth of the total is left to them, unless it is the user's
     // environment that needs it.
-    fit(&mut variables, available - available / 8, Kind::Event);
-    fit(&mut variables, available, Kind::User);
+    let generous = available - available / 8;
+    fit(&mut variables, generous, &[Kind::Event], SHORT_BYTES);
+    fit(&mut variables, available, &[Kind::User], 0);
+    fit(&mut variables, available, &[Kind::Event, Kind::User], 0);
+    cut.extend(drop_last(&mut variables, available));
     cut.extend(
         variables
             .iter()
@@ -207,19 +213,21 @@ pub fn build(input: &Input<'_>, limits: Limits) -> Vec<CString> {
         .collect()
 }
 
-/// Cuts variables of `kind` or less precious ones, the longest first, until
-/// all of them fit into `available` bytes or nothing is left to cut.
-fn fit(variables: &mut [Variable<'_>], available: usize, kind: Kind) {
-    let total = |variables: &[Variable<'_>]| {
-        variables.iter().map(Variable::cost).sum::<usize>()
-    };
-    if total(variables) <= available {
+/// Cuts values of these kinds, the longest first, until everything fits into
+/// `available` bytes or none is longer than `shortest`.
+fn fit(
+    variables: &mut [Variable<'_>],
+    available: usize,
+    kinds: &[Kind],
+    shortest: usize,
+) {
+    if total_cost(variables) <= available {
         return;
     }
     // Cutting the longest first, until it fits, means one common bound.
     let fits_with = |bound: usize| {
         let cost = variables.iter().map(|variable| {
-            let spare = if variable.kind >= kind {
+            let spare = if kinds.contains(&variable.kind) {
                 variable.value_bytes().saturating_sub(bound)
             } else {
                 0
@@ -228,13 +236,9 @@ fn fit(variables: &mut [Variable<'_>], available: usize, kind: Kind) {
         });
         cost.sum::<usize>() <= available
     };
-    let mut low = TRUNCATED.len();
-    let mut high = variables
-        .iter()
-        .map(Variable::value_bytes)
-        .max()
-        .unwrap_or(low)
-        .max(low);
+    let mut low = shortest.max(TRUNCATED.len());
+    let longest = variables.iter().map(Variable::value_bytes).max();
+    let mut high = longest.unwrap_or(low).max(low);
     while low < high {
         let middle = low + (high - low).div_ceil(2);
         if fits_with(middle) {
@@ -244,10 +248,39 @@ fn fit(variables: &mut [Variable<'_>], available: usize, kind: Kind) {
         }
     }
     for variable in variables {
-        if variable.kind >= kind {
+        if kinds.contains(&variable.kind) {
             variable.cut_to(low);
         }
     }
+}
+
+fn total_cost(variables: &[Variable<'_>]) -> usize {
+    variables.iter().map(Variable::cost).sum()
+}
+
+/// Where the names alone are too much, leaves out the last options, then the
+/// last of the user's variables; returns what it has left out.
+fn drop_last(
+    variables: &mut Vec<Variable<'_>>,
+    available: usize,
+) -> Vec<Vec<u8>> {
+    let mut dropped = Vec::new();
+    let mut total = total_cost(variables);
+    for is_spare in [
+        |variable: &Variable<'_>| variable.name.starts_with(b"OPT_"),
+        |variable: &Variable<'_>| variable.kind == Kind::User,
+    ] {
+        let mut index = variables.len();
+        while total > available && index > 0 {
+            index -= 1;
+            if is_spare(&variables[index]) {
+                let variable = variables.remove(index);
+                total -= variable.cost();
+                dropped.push(shown_name(&variable.name));
+            }
+        }
+    }
+    dropped
 }
 
 fn add_options<'a>(event: &'a Event<'a>, variables: &mut Vec<Variable<'a>>) {
@@ -562,9 +595,25 @@ mod tests {
         let fitting = map(&built(b"m", &[], &base(1_900_000), LIMITS));
         assert_eq!(get(&fitting, "N3V").len(), 100_000);
         assert_eq!(get(&fitting, "MSG1"), b"m");
-        let too_big = map(&built(b"m", &[], &base(4_000_000), LIMITS));
+        let word = options(&[(b"word", b"a short option")]);
+        let too_big = map(&built(b"m", &word, &base(7_000_000), LIMITS));
         assert!(get(&too_big, "N3V").ends_with(TRUNCATED));
+        assert_eq!(get(&too_big, "OPT_WORD"), b"a short option");
         assert_eq!(get(&too_big, "HGPID"), b"3");
+    }
+
+    #[test]
+    fn where_names_alone_are_too_much_the_last_are_left_out() {
+        let many: Vec<_> = (0..100_000)
+            .map(|number| (format!("n{number}").into_bytes(), vec![b'1']))
+            .collect();
+        let strings = built(b"m", &many, b"V=user\0", LIMITS);
+        let map = map(&strings);
+        assert_eq!(get(&map, "OPT_N0"), b"1");
+        assert_eq!(get(&map, "OPT_N99999"), b"<unset>");
+        assert_eq!(get(&map, "V"), b"user");
+        let list = get(&map, "UILOG_TRUNCATED");
+        assert!(list.starts_with(b"OPT_N99999 OPT_N99998 "));
     }
 
     #[test]

@@ -82,3 +82,75 @@ pub struct RunLimits {
     /// Milliseconds until a script is ended; 0 is never.
     pub timeout_ms: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventOption;
+    use crate::event::SessionId;
+    use crate::event::Timestamp;
+    use crate::event::Value;
+
+    /// Ends of different installations meet when hg is upgraded under a
+    /// server that goes on. If this fails, raise [`PROTOCOL`].
+    #[test]
+    fn a_protocol_has_one_layout() {
+        let text = |bytes: &'static [u8]| Text(Cow::Borrowed(bytes));
+        let option = |key: &'static [u8], value| EventOption {
+            key: Cow::Borrowed(key),
+            value,
+        };
+        let event = Event {
+            schema: 1,
+            session: SessionId(2),
+            parent: Some(SessionId(3)),
+            seq: 4,
+            name: Cow::Borrowed(b"n"),
+            time: Timestamp {
+                micros: 5,
+                offset: 6,
+            },
+            duration: Some(0.5),
+            pid: 7,
+            user: Some(text(b"u")),
+            uid: 8,
+            root: None,
+            message: Cow::Borrowed(b"m"),
+            options: vec![
+                option(b"a", Value::Null),
+                option(b"b", Value::Bool(true)),
+                option(b"c", Value::Int(text(b"1"))),
+                option(b"d", Value::Float(text(b"2"))),
+                option(b"e", Value::Bytes(text(b"3"))),
+                option(b"f", Value::Str(text(b"4"))),
+            ],
+            lost: 9,
+        };
+        let job = Job {
+            event,
+            script: Cow::Borrowed(b"s"),
+            stdin: StdinFormat::Json,
+            environment_at: 10,
+            cwd: Some(text(b"/")),
+            umask: Some(11),
+            hg: Cow::Borrowed(b"h"),
+            depth: 12,
+            limits: RunLimits {
+                max_scripts: 13,
+                timeout_ms: 14,
+            },
+        };
+        let bytes = postcard::to_stdvec(&Frame::Job(job)).unwrap();
+        let hex: String =
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = concat!(
+            "010102010304016e0a0c01000000000000e03f070101750800016d06016100",
+            "016201010163020131016403013201650401330166050134090173010a0101",
+            "2f010b01680c0d0e",
+        );
+        assert_eq!((PROTOCOL, &*hex), (1, expected));
+        let frame = Frame::Environment(text(b"A=b\0"));
+        let bytes = postcard::to_stdvec(&frame).unwrap();
+        assert_eq!(bytes, b"\x00\x04A=b\0");
+    }
+}
