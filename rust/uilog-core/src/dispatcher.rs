@@ -41,6 +41,9 @@ use crate::wire::PROTOCOL;
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 /// ... but never longer than this.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// When hg ends, a dispatcher that replaces one that did nothing is given
+/// this long to take its first job.
+const BARREN_GRACE: Duration = Duration::from_millis(20);
 /// How many dispatchers in a row may die without taking a single job.
 const MAX_BARREN: u32 = 3;
 
@@ -223,8 +226,18 @@ impl Dispatcher {
         let Some(link) = &self.link else {
             return Ok(());
         };
-        if !link.is_intact() || link.ring() {
+        if !link.is_intact() {
             return Ok(());
+        }
+        // One that follows one that did nothing gets a moment to show that
+        // it does better; whoever works as it should costs no wait.
+        let deadline = Instant::now() + BARREN_GRACE;
+        while link.ring() {
+            let is_doubtful = self.barren > 0 && link.is_barren();
+            if !is_doubtful || Instant::now() > deadline {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
         if link.progress().taken == link.queue.committed().jobs {
             return Ok(());
