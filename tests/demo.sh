@@ -67,9 +67,9 @@ head -n 3 order | while read -r record; do
 done
 sed 's/^/  /' "$(tail -n 1 order)"
 
-say "What logging cost hg: time inside ui.log('commandfinish'), median of 15"
+say "What logging cost hg: time inside ui.log, median of 15 commands"
 cat > cost.py <<'EOF'
-"""tells how long ui.log takes for the end of a command"""
+"""tells how long ui.log takes for the end of a command, and for one more"""
 import time
 
 from mercurial import extensions, ui as uimod
@@ -79,32 +79,43 @@ def uisetup(ui):
     extensions.wrapfunction(uimod.ui, 'log', log)
 
 
-def log(orig, ui, event, *args, **opts):
+def timed(func, *args, **opts):
     begin = time.perf_counter()
-    orig(ui, event, *args, **opts)
+    func(*args, **opts)
+    return round((time.perf_counter() - begin) * 1e6)
+
+
+def log(orig, ui, event, *args, **opts):
+    first = timed(orig, ui, event, *args, **opts)
     if event == b'commandfinish':
         with open('cost', 'w') as fp:
-            print(round((time.perf_counter() - begin) * 1e6), file=fp)
+            print(first, timed(orig, ui, b'another', b'event\n'), file=fp)
 EOF
-# measure NAME OPTION...: appends a microsecond count to costs.NAME
+# measure NAME OPTION...: appends both to costs.NAME
 measure() {
   name=$1
   shift
-  hg -R repository --config logtoprocess.commandfinish=true \
-    --config extensions.cost="$work/cost.py" "$@" id > id.out
+  hg -R repository --config extensions.cost="$work/cost.py" \
+    --config logtoprocess.commandfinish=true \
+    --config logtoprocess.another=true "$@" id > id.out
   cat cost >> "costs.$name"
 }
-median() { sort -n "costs.$1" | sed -n 8p; }
+# median NAME COLUMN
+median() { cut -d' ' -f"$2" "costs.$1" | sort -n | sed -n 8p; }
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
   measure uilog
   measure stock --config extensions.uilog=! --config extensions.logtoprocess=
 done
-ours=$(median uilog)
-stock=$(median stock)
-echo "  stock logtoprocess  $stock us"
-echo "  uilog               $ours us, $((stock / ours)) times less" \
-  '(the first event, which starts the dispatcher)'
-echo "  \`make bench\` measures the events after the first one, and the rest"
+# row TITLE COLUMN
+row() {
+  awk -v title="$1" -v stock="$(median stock "$2")" \
+    -v ours="$(median uilog "$2")" 'BEGIN {
+      printf "  %-14s  stock %5d us   uilog %4d us   %.1f times less\n",
+        title, stock, ours, stock / ours }'
+}
+row 'first event' 1
+row 'another one' 2
+echo "  (the first one starts the dispatcher; make bench measures the rest)"
 
 say 'What uilog says of itself (hg debuguilog):'
 hg debuguilog | sed 's/^/  /'
