@@ -129,5 +129,5 @@ def test_sixteen_servers_at_once(home: Home) -> None:
         assert server.stdin is not None
         server.stdin.close()
         assert server.wait(100) == 0
-    # Of each server's own command, and of the five that it was asked for.
+    # Of the five commands that each was asked for.
     until("every script", lambda: home.read("finish").count("identify 0") == 80)
