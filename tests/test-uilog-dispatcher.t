@@ -588,7 +588,7 @@ A copy of the extension without it
   uilog: lost 1 event(s) at logged: cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory
   $ hg debuguilog | sed -n '/^dispatcher/,/program/p'
   dispatcher:
-    state: cannot be started: cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory
+    state: does not work: cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory
     program: $TESTTMP/private/hgext3rd/uilog/bin/uilog
   $ hg debuguilog | sed -n '/^journal/,$p' | sed -n '$p'
     ????-??-??T??:??:??.??????+00:00 lost logged cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory (glob)
@@ -607,7 +607,7 @@ Not executable
   uilog: lost 1 event(s) at logged: cannot run $TESTTMP/private/bin/uilog: EACCES: Permission denied
   $ hg debuguilog | sed -n '/^dispatcher/,/program/p'
   dispatcher:
-    state: cannot be started: cannot run $TESTTMP/private/bin/uilog: EACCES: Permission denied
+    state: does not work: cannot run $TESTTMP/private/bin/uilog: EACCES: Permission denied
     program: $TESTTMP/private/bin/uilog
   $ rm -r ~/.local/state/uilog
   $ ls $got
@@ -627,4 +627,16 @@ One that ends at once
   $ chmod +x $TESTTMP/private/bin/uilog
   $ hg case barren --debug 2>&1 | grep ^uilog
   uilog: lost * event(s) at logged: $TESTTMP/private/bin/uilog dispatch ends before it has done anything (glob)
+  $ settled
+  $ hg debuguilog | sed -n '/^dispatcher/,/state/p'
+  dispatcher:
+    state: does not work: it ends before it has done anything
+
+One that is no program
+
+  $ rm -rf ~/.local/state/uilog
+  $ echo garbage > $TESTTMP/private/bin/uilog
+  $ hg debuguilog | sed -n '/^dispatcher/,/state/p'
+  dispatcher:
+    state: does not work: cannot start $TESTTMP/private/bin/uilog: executing: Exec format error (os error 8)
   $ settled

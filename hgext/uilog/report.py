@@ -142,7 +142,7 @@ def _showfaults(ui, fm, logger):
 def _showdispatcher(fm, dispatcher):
     values = dict(dispatcher)
     problem = values.pop('problem')
-    state = 'cannot be started: %s' % problem if problem else 'running'
+    state = 'does not work: %s' % problem if problem else 'running'
     _showdict(fm, b'dispatcher', {'state': state, **values})
 
 

@@ -311,6 +311,20 @@ fn a_script_beyond_the_limit_of_a_string_is_a_clear_failure() {
 }
 
 #[test]
+fn a_probe_tells_whether_the_program_works() {
+    let probe = |program: &str| {
+        let hg = &mut Hg::new(program, &[], "true");
+        let settings = *hg.logger.settings();
+        hg.host.dispatcher().probe(&settings)
+    };
+    assert_eq!(probe(PROGRAM), Ok(()));
+    let ends = probe("/bin/true").unwrap_err();
+    assert!(ends.contains("before it has done anything"), "{ends}");
+    let missing = probe("/no/such/uilog").unwrap_err();
+    assert!(missing.contains("cannot run /no/such/uilog"), "{missing}");
+}
+
+#[test]
 fn scripts_of_scripts_of_scripts_come_to_an_end() {
     let mut hg = Hg::new(PROGRAM, &[], "true");
     let home = hg.home.path().display();

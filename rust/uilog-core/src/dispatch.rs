@@ -109,6 +109,8 @@ pub fn run(socket: OwnedFd, queue: OwnedFd) -> Result<(), Error> {
     let is_batch = sched::enter_batch();
     let mut server = Server::new(socket, queue, is_batch)?;
     server.account_for_predecessor();
+    server.queue.progress_mut().readers += 1;
+    server.publish()?;
     server.serve()
 }
 

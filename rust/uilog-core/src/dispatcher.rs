@@ -41,6 +41,8 @@ use crate::wire::PROTOCOL;
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 /// ... but never longer than this.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// How long `hg debuguilog` waits for the dispatcher.
+const PROBE_BOUND: Duration = Duration::from_secs(5);
 /// When hg ends, a dispatcher that replaces one that did nothing is given
 /// this long to take its first job.
 const BARREN_GRACE: Duration = Duration::from_millis(20);
@@ -140,16 +142,30 @@ impl Dispatcher {
         })
     }
 
-    /// Starts the dispatcher if none runs, and waits for its exec.
+    /// Starts the dispatcher if none runs, and waits until it serves the
+    /// queue; for `hg debuguilog`, which has the time.
     ///
     /// # Errors
     ///
-    /// Why it could not be started.
+    /// Why it does not.
     pub fn probe(&mut self, settings: &Settings) -> Result<(), String> {
-        if self.link.is_some() {
-            return Ok(());
+        if self.link.is_none() {
+            self.open(settings, Start::Wait(PROBE_BOUND))?;
         }
-        self.open(settings, Start::Wait(Duration::from_secs(5)))
+        let Some(link) = &self.link else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + PROBE_BOUND;
+        while link.progress().readers == 0 {
+            if !link.ring() {
+                return Err("it ends before it has done anything".to_owned());
+            }
+            if Instant::now() > deadline {
+                return Err("it does not answer".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Hands over a job, without waiting for anything.

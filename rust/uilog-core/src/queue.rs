@@ -72,6 +72,8 @@ pub struct Progress {
     pub timed_out: u64,
     /// The reader has refused the writer's protocol: its own version.
     pub refused_by: u64,
+    /// How many readers have begun to serve the queue.
+    pub readers: u64,
 }
 
 impl Committed {
@@ -81,7 +83,7 @@ impl Committed {
 }
 
 impl Progress {
-    const WORDS: usize = 8;
+    const WORDS: usize = 9;
     const BYTES: usize = Self::WORDS * size_of::<u64>();
 
     fn to_words(self) -> [u64; Self::WORDS] {
@@ -94,6 +96,7 @@ impl Progress {
             self.not_started,
             self.timed_out,
             self.refused_by,
+            self.readers,
         ]
     }
 
@@ -107,6 +110,7 @@ impl Progress {
             not_started,
             timed_out,
             refused_by,
+            readers,
         ] = words;
         Self {
             position,
@@ -117,6 +121,7 @@ impl Progress {
             not_started,
             timed_out,
             refused_by,
+            readers,
         }
     }
 }
