@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from conftest import Home, until
 # Commands that log in ways that plain hg does not.
 LOGGING = """\
 import os
+import resource
 import threading
 import time
 
@@ -72,6 +74,18 @@ def threads(ui):
     assert status(ui)['counters']['delivered'] == 400
 
 
+@command(b'limited', [], norepo=True)
+def limited(ui):
+    # Python ignores SIGXFSZ; the queue is a file, too.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 1024,) * 2)
+    for number in range(50):
+        ui.log(b'who', b'%d %s\\n', number, b'x' * 10000)
+    counters = status(ui)['counters']
+    assert counters['lost'] <= 10, counters
+    assert status(ui)['dispatcher']['starts'] > 3
+    ui.status(b'%d\\n' % counters['delivered'])
+
+
 @command(b'paged', [], norepo=True)
 def paged(ui):
     ui.log(b'who', b'before\\n')
@@ -125,6 +139,16 @@ def test_threads_log_at_the_same_time(home: Home) -> None:
     expected = {f"{n}-{event}" for n in range(8) for event in range(50)}
     until("every script", lambda: len(lines(home)) == 400)
     assert {text for _, _, text in lines(home)} == expected
+
+
+def test_a_limit_on_file_sizes_costs_an_event_for_each_queue(
+    home: Home,
+) -> None:
+    home.extension("logging", LOGGING)
+    # The limit holds for scripts, too.
+    home.configure("[logtoprocess]\nwho = echo ran >> $OUT/who\n")
+    delivered = int(home.hg("limited"))
+    until("every script", lambda: len(lines(home)) == delivered)
 
 
 def test_hg_survives_its_dispatcher_while_a_pager_runs(home: Home) -> None:
@@ -219,6 +243,21 @@ def test_no_child_is_left_to_a_shell(home: Home) -> None:
     assert done.stdout.endswith("waited\n")
     until("the script", lambda: home.read("pid"))
     os.kill(int(home.read("pid")), signal.SIGKILL)
+
+
+def test_the_end_of_a_command_knows_its_repository(home: Home) -> None:
+    # It is logged through a ui that belongs to none.
+    repository = home.repository()
+    home.configure(
+        "[logtoprocess]\ncommandfinish = cat >> $OUT/json\n"
+        "commandfinish:stdin = json\n"
+    )
+    home.hg("id", cwd=repository)
+    home.hg("version")
+    until("both", lambda: len(home.read("json").splitlines()) == 2)
+    records = [json.loads(line) for line in home.read("json").splitlines()]
+    roots = {r["options"]["canonical_command"]: r["root"] for r in records}
+    assert roots == {"identify": str(repository), "version": None}
 
 
 def test_output_is_the_same_with_and_without(home: Home) -> None:

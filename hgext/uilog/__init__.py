@@ -163,6 +163,8 @@ def _log(orig, ui, event, msgfmt, *msgargs, **opts):
 
 def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
     loggers = ui._loggers
+    if event == b'command':
+        native.begin_command()
     istracked = native.tracked(event)
     others = [
         (name, logger)

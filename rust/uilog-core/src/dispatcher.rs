@@ -189,16 +189,18 @@ impl Dispatcher {
             return Err(lost("there is no dispatcher".to_owned()));
         };
         link.queue.set_max_bytes(parts.settings.queue_bytes);
-        link.append(parts, &self.hg, &mut self.buffer)
-            .map_err(|error| {
-                lost(match error.kind() {
-                    io::ErrorKind::StorageFull => format!(
-                        "{} bytes of events wait already (uilog.queue-size)",
-                        parts.settings.queue_bytes
-                    ),
-                    _ => format!("cannot append to the queue: {error}"),
-                })
-            })?;
+        if let Err(error) = link.append(parts, &self.hg, &mut self.buffer) {
+            if error.kind() == io::ErrorKind::StorageFull {
+                return Err(lost(format!(
+                    "{} bytes of events wait already (uilog.queue-size)",
+                    parts.settings.queue_bytes
+                )));
+            }
+            // The dispatcher still runs what it has; the next event gets
+            // another one, with a queue that may have more luck.
+            self.link = None;
+            return Err(lost(format!("cannot append to the queue: {error}")));
+        }
         if self.buffer.capacity() > MAX_KEPT_BUFFER {
             self.buffer = Vec::new();
         }
@@ -255,9 +257,6 @@ impl Dispatcher {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        if link.progress().taken == link.queue.committed().jobs {
-            return Ok(());
-        }
         // There will be no other chance to see that one more does nothing.
         if link.is_barren() {
             self.barren = MAX_BARREN;
@@ -270,10 +269,16 @@ impl Dispatcher {
         let Some(link) = self.link.take() else {
             return Ok(());
         };
-        let committed = link.queue.committed();
         let progress = link.progress();
+        // What it had taken but not started counts here, too: its successor
+        // accounts for that.
+        let done = progress.started + progress.not_started;
+        let undone = link.queue.committed().jobs.saturating_sub(done);
+        if undone == 0 {
+            return Ok(());
+        }
         let lost = |reason: String| Loss {
-            events: committed.jobs.saturating_sub(progress.taken),
+            events: undone,
             reason,
         };
         if progress.refused_by != 0 {
@@ -291,9 +296,13 @@ impl Dispatcher {
                 self.program.display()
             ))));
         }
-        let environment = link.environment.clone();
-        let environment_at = link.environment_at;
-        let Some(queue) = link.into_queue() else {
+        let Link {
+            queue,
+            environment,
+            environment_at,
+            ..
+        } = link;
+        let Some(queue) = queue.into_inner() else {
             return Ok(());
         };
         self.start(queue, Start::NoWait)
@@ -455,10 +464,6 @@ impl Link {
             Ok(_) | Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => true,
             Err(_) => false,
         }
-    }
-
-    fn into_queue(self) -> Option<Writer> {
-        self.queue.into_inner()
     }
 }
 

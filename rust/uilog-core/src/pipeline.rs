@@ -210,7 +210,10 @@ impl Logger {
             match sink.deliver(&event, host) {
                 Ok(()) => host.counters.delivered += 1,
                 // All but this one had been delivered, as it seemed.
-                Err(loss) => host.lose(&name, loss.events - 1, loss),
+                Err(loss) => {
+                    let others = loss.events.saturating_sub(1);
+                    host.lose(&name, others, loss);
+                }
             }
         }
     }
@@ -286,6 +289,12 @@ impl Host {
         self.parent = self.parent.or(self.facts.parent);
     }
 
+    /// Tells that a command begins, and in which repository: what is logged
+    /// through a ui without one, such as the command's end, belongs there.
+    pub fn begin_command(&mut self, root: Option<&[u8]>) {
+        self.command_root = root.map(<[u8]>::to_vec);
+    }
+
     /// Tells that hg has changed its umask.
     pub fn set_umask(&mut self, umask: u32) {
         self.umask = Some(umask);
@@ -294,10 +303,6 @@ impl Host {
     fn event<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
         self.counters.events += 1;
         self.seq += 1;
-        let is_command = draft.name == b"command";
-        if is_command {
-            self.command_root = draft.root.map(<[u8]>::to_vec);
-        }
         let root = draft.root.or(self.command_root.as_deref());
         let owned = |bytes: &[u8]| Text(Cow::Owned(bytes.to_vec()));
         let event = Event {

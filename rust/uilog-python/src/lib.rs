@@ -59,6 +59,12 @@ impl Logger {
         self.root.as_deref().map(Cow::Borrowed)
     }
 
+    /// Tells that a command begins in this ui's repository, whether or not
+    /// any sink wants to know.
+    fn begin_command(&self) {
+        host::with(|host| host.begin_command(self.root.as_deref()));
+    }
+
     /// Whether any sink wants events of this name.
     fn tracked(&self, event: &Bound<'_, PyAny>) -> bool {
         let bytes = event.cast::<PyBytes>();
