@@ -46,10 +46,14 @@ class Home:
         self.configure(f"[extensions]\n{name} = {path}\n")
 
     def hg(self, *args: str, cwd: Path | None = None) -> str:
-        """Runs a command, which has to succeed, and returns its output."""
+        """Runs a command of hg's; see `run`."""
+        return self.run("hg", *args, cwd=cwd)
+
+    def run(self, *args: str, cwd: Path | None = None, **env: str) -> str:
+        """Runs a program, which has to succeed, and returns its output."""
         done = subprocess.run(
-            ["hg", *args],
-            env=self.env,
+            args,
+            env={**self.env, **env},
             cwd=cwd or self.path,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -66,11 +70,6 @@ class Home:
         (path / "a").write_text("a\n")
         self.hg("commit", "-Am", "a", cwd=path)
         return path
-
-    def mine(self) -> list[processes.Process]:
-        """The processes with this home, zombies not included."""
-        home = b"HOME=" + os.fsencode(self.path)
-        return [p for p in processes.everyone() if home in p.environ]
 
     def read(self, name: str) -> str:
         """What a script has written, if it has."""
@@ -91,4 +90,5 @@ def home(tmp_path: Path) -> Iterator[Home]:
     """A home whose processes are gone when the test ends."""
     home = Home(tmp_path.resolve())
     yield home
-    until("every process to be gone", lambda: not home.mine())
+    left = processes.wait_until_gone(str(home.path))
+    assert not left, [str(process) for process in left]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,17 +30,7 @@ def chg(home: Home) -> Iterator[Chg]:
         home.env["CHGSOCKNAME"] = f"{sockets}/s"
 
         def run(*args: str, cwd: Path | None = None, **env: str) -> str:
-            done = subprocess.run(
-                [str(BUILT[-1]), *args],
-                env={**home.env, **env},
-                cwd=cwd or home.path,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=100,
-            )
-            assert done.returncode == 0, done.stderr + done.stdout
-            return done.stdout
+            return home.run(str(BUILT[-1]), *args, cwd=cwd, **env)
 
         try:
             yield run
