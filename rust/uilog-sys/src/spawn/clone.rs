@@ -207,6 +207,8 @@ impl Launch {
     /// Clones the middle child, which clones the child; reaps the former.
     fn clone_through_middle(&self) -> Result<(), i32> {
         let _blocked = SignalsBlocked::new();
+        // It changes nothing but memory, so it shares all that would have to
+        // be copied; the child gets copies of its own.
         // Its end sends no signal (exit signal 0), so that a SIGCHLD handler
         // or a `waitpid(-1)` elsewhere in the caller never hears of it.
         // SAFETY: CLONE_VFORK suspends this thread until the middle child has
@@ -215,7 +217,11 @@ impl Launch {
             libc::clone(
                 child::middle,
                 self._region.middle_stack(),
-                libc::CLONE_VM | libc::CLONE_VFORK,
+                libc::CLONE_VM
+                    | libc::CLONE_VFORK
+                    | libc::CLONE_FILES
+                    | libc::CLONE_FS
+                    | libc::CLONE_SIGHAND,
                 self.plan_ptr(),
             )
         };
