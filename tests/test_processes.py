@@ -74,6 +74,16 @@ def threads(ui):
     assert status(ui)['counters']['delivered'] == 400
 
 
+@command(b'named', [], norepo=True)
+def named(ui):
+    ui.log(b'who', b'named\\n', ui=1, orig=2, name=3, func=4, native=5)
+    assert not any(
+        count
+        for name, count in status(ui)['counters'].items()
+        if name.startswith('fault')
+    )
+
+
 @command(b'limited', [], norepo=True)
 def limited(ui):
     # Python ignores SIGXFSZ; the queue is a file, too.
@@ -139,6 +149,33 @@ def test_threads_log_at_the_same_time(home: Home) -> None:
     expected = {f"{n}-{event}" for n in range(8) for event in range(50)}
     until("every script", lambda: len(lines(home)) == 400)
     assert {text for _, _, text in lines(home)} == expected
+
+
+def test_options_may_have_the_names_of_our_own_parameters(
+    home: Home,
+) -> None:
+    wrapper = (
+        "from mercurial import extensions, ui as uimod\n"
+        "def uisetup(ui):\n"
+        "    extensions.wrapfunction(uimod.ui, 'log', log)\n"
+        "def log(inner, /, *args, **opts):\n"
+        "    return inner(*args, **opts)\n"
+    )
+    home.extension("logging", LOGGING)
+    home.configure(
+        "[logtoprocess]\nwho = echo $OPT_UI $OPT_ORIG $OPT_NAME $OPT_FUNC"
+        " $OPT_NATIVE >> $OUT/who\n"
+    )
+    home.hg("named")
+    until("the script", lambda: home.read("who") == "1 2 3 4 5\n")
+    # The same where another extension has wrapped ui.log before uilog.
+    path = home.path / "wrapper.py"
+    path.write_text(wrapper)
+    text = home.hgrc.read_text()
+    before = f"[extensions]\nwrapper = {path}\n"
+    home.hgrc.write_text(text.replace("[extensions]\n", before, 1))
+    home.hg("named")
+    until("the script", lambda: home.read("who") == "1 2 3 4 5\n" * 2)
 
 
 def test_a_limit_on_file_sizes_costs_an_event_for_each_queue(

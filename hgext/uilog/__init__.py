@@ -150,8 +150,12 @@ def _setumask(orig, mask):
     _native.set_umask(mask)
 
 
-def _log(orig, ui, event, msgfmt, *msgargs, **opts):
-    """ui.log, except that nothing about logging raises into the command"""
+def _log(orig, ui, event, msgfmt, /, *msgargs, **opts):
+    """ui.log, except that nothing about logging raises into the command
+
+    Positional-only, as everything that takes an event's options: these may
+    have any name.
+    """
     native = ui._loggers.get(LOGGER)
     if native is None:
         return orig(ui, event, msgfmt, *msgargs, **opts)
@@ -187,11 +191,8 @@ def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
         # an event is its own affair. It must not reach us a second time.
         del loggers[LOGGER]
         try:
-            _guard(
-                *(ui, b'ui.log', event),
-                *(orig, ui, event, msgfmt, *msgargs),
-                **opts,
-            )
+            args = (ui, event, msgfmt, *msgargs)
+            _guard(ui, b'ui.log', event, orig, *args, **opts)
         finally:
             loggers[LOGGER] = native
     elif others:
@@ -213,7 +214,7 @@ def _logto(logger, ui, event, msg, opts):
     logger.log(ui, event, msg, pycompat.byteskwargs(opts))
 
 
-def _guard(ui, name, event, func, *args, **kwargs):
+def _guard(ui, name, event, func, /, *args, **kwargs):
     """call what another extension has made for the logger of this name"""
     try:
         return func(*args, **kwargs)
