@@ -136,7 +136,10 @@ pub fn build(input: &Input<'_>, limits: Limits) -> Vec<CString> {
     let mut variables: Vec<Variable<'_>> = Vec::new();
     let mut add = |name: &'static [u8], value: Cow<'_, [u8]>, kind| {
         let value = visible_nul(&value).into_owned();
-        let kept = value.len();
+        let kept = match name {
+            b"MSG1" => value.len().min(MAX_MESSAGE_BYTES),
+            _ => value.len(),
+        };
         let (name, value) = (Cow::Borrowed(name), Cow::Owned(value));
         variables.push(Variable {
             name,
@@ -157,11 +160,6 @@ pub fn build(input: &Input<'_>, limits: Limits) -> Vec<CString> {
         own((input.depth + 1).to_string()),
         Kind::Ours,
     );
-    for variable in &mut variables {
-        if *variable.name == *b"MSG1" && variable.kept > MAX_MESSAGE_BYTES {
-            variable.kept = MAX_MESSAGE_BYTES;
-        }
-    }
     add_options(event, &mut variables);
     let mut cut: Vec<Vec<u8>> = Vec::new();
     add_user_environment(input.base, &mut variables);
