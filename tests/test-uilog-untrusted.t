@@ -45,6 +45,7 @@ are without the extension.
     uilog.max-scripts = 8 (default)
     uilog.script-timeout = 600 (default)
     uilog.queue-size = 64 MB (default)
+    uilog.peer-timeout = 5 (default)
   scripts: none
   $ cmp $TESTTMP/warnings $TESTTMP/stock-warnings
 

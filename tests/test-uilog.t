@@ -391,6 +391,7 @@ Every item is documented and registered.
     uilog.max-scripts = 1 (*:*) (glob)
     uilog.script-timeout = 600 (default)
     uilog.queue-size = 64 MB (default)
+    uilog.peer-timeout = 5 (default)
   scripts:
     logtoprocess.command =  (*:*) (glob)
     logtoprocess.commandfinish =  (*:*) (glob)
@@ -417,7 +418,17 @@ Every item is documented and registered.
     fault-unprintable: 0
     fault-foreign-logger: 0
     fault-recursion: 0
+    fault-peer: 0
     fault-internal: 0
+  peers:
+    opened: 0
+    open: 0
+    closed: 0
+    timeout: 0
+    killed: 0
+    interrupted: 0
+    foreign-fork: 0
+    leaked: 0
   problems: 0
   journal: $TESTTMP/.local/state/uilog/failures.jsonl
     failures: 0
@@ -426,20 +437,21 @@ Every item is documented and registered.
   [
    {
     "configfaults": [],
-    "counters": [{"delivered": 0, "events": 0, "faultforeignlogger": 0, "faultformat": 0, "faultinternal": 0, "faultrecursion": 0, "faultunprintable": 0, "lost": 0}],
+    "counters": [{"delivered": 0, "events": 0, "faultforeignlogger": 0, "faultformat": 0, "faultinternal": 0, "faultpeer": 0, "faultrecursion": 0, "faultunprintable": 0, "lost": 0}],
     "dispatcher": [{"failed": 0, "jobs": 0, "lastfailure": "", "notstarted": 0, "pid": *, "program": "*/bin/uilog", "queuebytes": 4096, "started": 0, "starts": 1, "state": "running", "succeeded": 0, "timedout": 0, "waiting": 0}], (glob)
     "failures": [],
     "journal": "$TESTTMP/.local/state/uilog/failures.jsonl",
+    "peers": [{"closed": 0, "foreignfork": 0, "interrupted": 0, "killed": 0, "leaked": 0, "open": 0, "opened": 0, "timeout": 0}],
     "problems": [],
     "scripts": [{"name": "command", "source": "*:*", "value": ""}, {"name": "commandfinish", "source": "*:*", "value": ""}, {"name": "said", "source": "*:*", "value": "printf 'said %s' \"$MSG1\" >> $got/log"}], (glob)
     "session": "[0-9a-f]{32}", (re)
-    "settings": [{"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}], (glob)
+    "settings": [{"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}], (glob)
     "sinks": ["logtoprocess"],
     "version": "*" (glob)
    }
   ]
   $ hg debuguilog -T '{version}: {settings % "{name}={value} "}\n'
-  *: max-scripts=1 script-timeout=600 queue-size=64 MB  (glob)
+  *: max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5  (glob)
   $ settled
 
 The program

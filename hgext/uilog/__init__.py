@@ -58,6 +58,9 @@ Scripts start in the order of their events. These settings bound them::
   script-timeout = 600
   # how much memory events may take that wait for a script to end
   queue-size = 64 MB
+  # for how long an ssh connection that is being closed may say nothing (in
+  # seconds) before it is ended (0: for ever)
+  peer-timeout = 5
 
 Whatever goes wrong with logging has no effect on the command. It is counted,
 shown by :hg:`debuguilog`, and at once with ``--debug``.
@@ -79,7 +82,7 @@ from mercurial import (
 from mercurial.i18n import _
 from mercurial.utils import procutil
 
-from . import _native, report
+from . import _native, peers, report
 
 testedwith = b'6.3 6.9 7.0 7.2'
 minimumhgversion = b'6.3'
@@ -111,6 +114,7 @@ def uisetup(ui):
     atexit.register(_native.finish)
     extensions.wrapfunction(uimod.ui, 'log', _log)
     extensions.wrapfunction(util, 'setumask', _setumask)
+    peers.uisetup(ui)
     extensions.afterloaded(STOCK, _replacestock)
 
 
@@ -156,6 +160,8 @@ def _log(orig, ui, event, msgfmt, /, *msgargs, **opts):
     Positional-only, as everything that takes an event's options: these may
     have any name.
     """
+    if event == b'commandfinish':
+        peers.closecommand(ui)
     native = ui._loggers.get(LOGGER)
     if native is None:
         return orig(ui, event, msgfmt, *msgargs, **opts)

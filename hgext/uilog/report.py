@@ -74,6 +74,7 @@ def show(ui, opts):
     _showfaults(ui, fm, logger)
     _showdispatcher(fm, dispatcher)
     _showdict(fm, b'counters', status['counters'])
+    _showdict(fm, b'peers', status['peers'])
     recent = [_bytes(problem) for problem in status['recent']]
     fm.plain(b'problems: %d\n' % len(recent))
     for problem in recent:

@@ -86,17 +86,20 @@ pub enum FaultKind {
     ForeignLogger,
     /// Events logged while logging, too deep.
     Recursion,
+    /// A peer that did not end by itself when it was closed.
+    Peer,
     /// A fault of our own.
     Internal,
 }
 
 impl FaultKind {
     /// Every kind, in the order of [`Counters::faults`].
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Format,
         Self::Unprintable,
         Self::ForeignLogger,
         Self::Recursion,
+        Self::Peer,
         Self::Internal,
     ];
 
@@ -107,6 +110,7 @@ impl FaultKind {
             Self::Unprintable => "unprintable",
             Self::ForeignLogger => "foreign-logger",
             Self::Recursion => "recursion",
+            Self::Peer => "peer",
             Self::Internal => "internal",
         }
     }

@@ -29,9 +29,14 @@ const QUEUE_SIZE: Item = Item {
     name: "queue-size",
     default: "64 MB",
 };
+const PEER_TIMEOUT: Item = Item {
+    name: "peer-timeout",
+    default: "5",
+};
 
 /// Every item, for registering them with hg and for showing them.
-pub const ITEMS: [Item; 3] = [MAX_SCRIPTS, SCRIPT_TIMEOUT, QUEUE_SIZE];
+pub const ITEMS: [Item; 4] =
+    [MAX_SCRIPTS, SCRIPT_TIMEOUT, QUEUE_SIZE, PEER_TIMEOUT];
 
 /// The most scripts that anyone may run at a time: each takes a process.
 const MAX_MAX_SCRIPTS: u32 = 1024;
@@ -47,6 +52,9 @@ pub struct Settings {
     pub script_timeout: Duration,
     /// How much memory events take that wait for the dispatcher, in bytes.
     pub queue_bytes: u64,
+    /// For how long nothing may come from a peer that is being closed before
+    /// it is ended; zero is for ever.
+    pub peer_timeout: Duration,
 }
 
 /// A configuration value that was not understood.
@@ -72,6 +80,7 @@ impl Default for Settings {
             max_scripts: 0,
             script_timeout: Duration::ZERO,
             queue_bytes: 0,
+            peer_timeout: Duration::ZERO,
         };
         for item in ITEMS {
             let set = settings.set(item.name, item.default);
@@ -118,10 +127,9 @@ impl Settings {
                 .filter(|count| (1..=MAX_MAX_SCRIPTS).contains(count))
                 .ok_or("a number from 1 to 1024")?;
         } else if name == SCRIPT_TIMEOUT.name {
-            let seconds = value.parse().ok();
-            self.script_timeout = seconds
-                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                .ok_or("a number of seconds")?;
+            self.script_timeout = parse_seconds(value)?;
+        } else if name == PEER_TIMEOUT.name {
+            self.peer_timeout = parse_seconds(value)?;
         } else if name == QUEUE_SIZE.name {
             self.queue_bytes = parse_bytes(value)
                 .filter(|bytes| *bytes >= MIN_QUEUE_BYTES)
@@ -141,6 +149,13 @@ impl Settings {
             timeout_ms: timeout_ms.max(u64::from(is_limited)),
         }
     }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok();
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or("a number of seconds")
 }
 
 /// A size as hg writes it: `1048576`, `64 MB`, `1.5g`.
@@ -184,12 +199,14 @@ mod tests {
             ("max-scripts", " 3 "),
             ("script-timeout", "0.25"),
             ("queue-size", "1.5 GB"),
+            ("peer-timeout", "2.5"),
             ("unknown", "x"),
         ]);
         assert_eq!(faults, [""; 0]);
         assert_eq!(settings.max_scripts, 3);
         assert_eq!(settings.run_limits().timeout_ms, 250);
         assert_eq!(settings.queue_bytes, 3 << 29);
+        assert_eq!(settings.peer_timeout, Duration::from_millis(2500));
         assert_eq!(parse_bytes("1048576"), Some(1 << 20));
         assert_eq!(parse_bytes("7kB"), Some(7 << 10));
     }
@@ -200,6 +217,7 @@ mod tests {
             ("max-scripts", "0"),
             ("script-timeout", "-1"),
             ("queue-size", "many"),
+            ("peer-timeout", "soon"),
         ]);
         assert_eq!(settings, Settings::default());
         assert_eq!(settings.script_timeout, Duration::from_secs(600));
@@ -212,6 +230,8 @@ mod tests {
                  using 600",
                 "uilog.queue-size: 'many' is not a size of 1 MB or more, \
                  using 64 MB",
+                "uilog.peer-timeout: 'soon' is not a number of seconds, \
+                 using 5",
             ]
         );
     }

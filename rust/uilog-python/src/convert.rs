@@ -23,8 +23,10 @@ use uilog_core::event::Value;
 use uilog_core::pipeline::Counters;
 use uilog_core::pipeline::FaultKind;
 use uilog_core::pipeline::Host;
+use uilog_peer::Outcome;
 
 use crate::host;
+use crate::peer;
 
 /// The keyword arguments of a `ui.log` call.
 pub(crate) fn options(opts: &Bound<'_, PyDict>) -> Vec<EventOption<'static>> {
@@ -178,6 +180,8 @@ pub(crate) struct Status {
     problem: Option<String>,
     dispatcher: Option<dispatcher::Status>,
     counters: Counters,
+    /// How many are open, and what became of the others.
+    peers: (usize, uilog_peer::Counters),
     recent: Vec<String>,
     journal: Option<Journal>,
 }
@@ -200,6 +204,7 @@ impl Status {
             dispatcher: dispatcher.status(),
             session: host.session().to_string(),
             counters: host.counters(),
+            peers: peer::counts(),
             recent: host.recent().map(str::to_owned).collect(),
             journal: host.journal().map(|journal| Journal {
                 path: bytes(journal.path()),
@@ -221,6 +226,14 @@ pub(crate) fn status_dict<'py>(
     for (kind, count) in FaultKind::ALL.iter().zip(status.counters.faults) {
         counters.set_item(format!("fault-{}", kind.name()), count)?;
     }
+    let peers = PyDict::new(py);
+    let (open, counts) = &status.peers;
+    peers.set_item("opened", counts.opened)?;
+    peers.set_item("open", open)?;
+    for (outcome, count) in Outcome::ALL.iter().zip(counts.outcomes) {
+        peers.set_item(outcome.name(), count)?;
+    }
+    peers.set_item("leaked", counts.leaked)?;
     let dispatcher = PyDict::new(py);
     dispatcher.set_item("program", PyBytes::new(py, &status.program))?;
     dispatcher.set_item("starts", status.starts)?;
@@ -258,6 +271,7 @@ pub(crate) fn status_dict<'py>(
     dict.set_item("session", &status.session)?;
     dict.set_item("dispatcher", dispatcher)?;
     dict.set_item("counters", counters)?;
+    dict.set_item("peers", peers)?;
     dict.set_item("recent", &status.recent)?;
     dict.set_item("journal", path)?;
     dict.set_item("failures", failures)?;

@@ -6,6 +6,7 @@
 
 mod convert;
 mod host;
+mod peer;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use uilog_core::pipeline;
 use uilog_core::pipeline::Depth;
 use uilog_core::pipeline::Draft;
 use uilog_core::pipeline::FaultKind;
+use uilog_core::settings::Settings;
 
 /// What `ui.configitems` returns: bytes, unless an extension has set
 /// something else.
@@ -28,6 +30,12 @@ type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
 struct Logger {
     inner: Arc<pipeline::Logger>,
     root: Option<Vec<u8>>,
+}
+
+impl Logger {
+    fn settings(&self) -> &Settings {
+        self.inner.settings()
+    }
 }
 
 #[pymethods]
@@ -121,7 +129,7 @@ impl Logger {
     /// dispatcher is started if none runs, to see whether that works.
     #[pyo3(signature = (probe=false))]
     fn status(&self, py: Python<'_>, probe: bool) -> PyResult<Py<PyDict>> {
-        let settings = *self.inner.settings();
+        let settings = *self.settings();
         let status = host::with_environment(|host| {
             let problem = probe
                 .then(|| host.dispatcher().probe(&settings).err())
@@ -137,6 +145,8 @@ impl Logger {
 mod _native {
     #[pymodule_export]
     use super::Logger;
+    #[pymodule_export]
+    use super::peer::Peer;
     #[allow(unused_imports, reason = "the macro exports them")]
     use super::*;
 
@@ -200,6 +210,61 @@ mod _native {
     #[pyfunction]
     fn internal_fault(error: &Bound<'_, PyAny>) {
         host::fault(FaultKind::Internal, convert::describe(error));
+    }
+
+    /// Closes connections, within the limit of this logger's configuration.
+    /// `show` is called with a connection and a line of its standard error.
+    #[pyfunction]
+    fn close_peers(
+        py: Python<'_>,
+        logger: Option<&Bound<'_, Logger>>,
+        peers: Vec<Py<Peer>>,
+        show: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        peer::close(py, logger.map(Bound::get), &peers, show)
+    }
+
+    /// Puts a peer that has just been opened into the registry.
+    #[pyfunction]
+    fn register_peer(handle: Py<PyAny>) -> u64 {
+        peer::register(handle)
+    }
+
+    /// Notes that nobody uses a peer any more, though nobody has closed it.
+    #[pyfunction]
+    fn orphan_peer(id: u64) {
+        peer::orphan(id);
+    }
+
+    /// Takes a peer that is closed out of the registry.
+    #[pyfunction]
+    fn unregister_peer(id: u64, outcome: &str, leaked: bool) {
+        peer::unregister(id, outcome, leaked);
+    }
+
+    /// The open peers that the innermost command has opened, in the order of
+    /// their creation.
+    #[pyfunction]
+    fn command_peers(py: Python<'_>) -> Vec<Py<PyAny>> {
+        peer::of_command(py)
+    }
+
+    /// The open peers that nobody uses any more.
+    #[pyfunction]
+    fn orphaned_peers(py: Python<'_>) -> Vec<Py<PyAny>> {
+        peer::orphans(py)
+    }
+
+    /// Tells that a command begins inside of what runs already.
+    #[pyfunction]
+    fn enter_command() {
+        peer::enter_command();
+    }
+
+    /// Tells that the innermost command has ended.
+    #[pyfunction]
+    fn leave_command() {
+        peer::leave_command();
     }
 
     /// When hg ends: looks after what nobody else would notice any more.

@@ -5,6 +5,8 @@
 //!
 //! - [`spawn`] starts programs, detached or owned, without running anything
 //!   but listed system calls between `clone` and `execve`.
+//! - [`child`] waits for and signals children that others have started.
+//! - [`fd`] makes descriptors of numbers.
 //! - [`fork`] keeps the descriptors of a process out of its forked children.
 //! - [`clock`] knows the local time's offset.
 //! - [`environ`] reads the environment as the C library sees it.
@@ -20,8 +22,10 @@
 
 #![deny(missing_docs)]
 
+pub mod child;
 pub mod clock;
 pub mod environ;
+pub mod fd;
 pub mod fork;
 pub mod sched;
 pub mod spawn;

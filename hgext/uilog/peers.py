@@ -1,0 +1,364 @@
+# peers.py - connections to other repositories, and their end
+#
+# This software may be used and distributed according to the terms of the
+# GNU General Public License version 2 or any later version.
+"""closing peers in time
+
+A peer that its command does not close is left to Python's finalizers by stock
+hg: they run whenever the garbage collector likes, perhaps in a forked child,
+and wait for ssh. Here each connection is registered as it is opened; its
+finalizer only notes that nobody uses it any more; and it is closed, at the
+latest, before the end of its command is logged.
+
+How a connection is closed, and how long that may take, is the native module's
+affair.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import weakref
+
+from mercurial import (
+    dispatch,
+    extensions,
+    localrepo,
+    sshpeer,
+    util,
+)
+from mercurial.i18n import _
+from mercurial.utils import urlutil
+
+from . import _native, report
+
+try:
+    # hg 7.2 has moved the function that opens a peer.
+    from mercurial.repo import factory
+except ImportError:
+    from mercurial import hg as factory
+
+LOGGER = b'uilog'
+
+# The URLs of connections that are being opened, the innermost last.
+_opening: list = []
+
+# Peers that are no ssh connection.
+_others: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+# Classes of such peers whose close() is watched.
+_watched: set = set()
+
+# For each command that runs inside of a server, the server's repository.
+_served: list = []
+
+
+def uisetup(ui):
+    wrap = extensions.wrapfunction
+    # hg 6.9 has renamed it.
+    opener = 'make_peer' if hasattr(sshpeer, 'make_peer') else 'instance'
+    wrap(sshpeer, opener, _openssh)
+    wrap(sshpeer, '_makeconnection', _makeconnection)
+    wrap(sshpeer, '_cleanuppipes', _cleanuppipes)
+    wrap(sshpeer.sshv1peer, '__init__', _initssh)
+    wrap(sshpeer.sshv1peer, '__del__', _finalizessh)
+    wrap(factory, 'peer', _openpeer)
+    wrap(dispatch, 'dispatch', _dispatch)
+
+
+def closecommand(ui):
+    """close what the command has opened and not closed
+
+    A signal ends the wait, not the command, which is over already.
+    """
+    try:
+        left = _native.command_peers()
+        if left:
+            kept = _kept()
+            _close(ui, [p for p in left if p not in kept], leaked=True)
+    except KeyboardInterrupt:
+        pass
+    except Exception as err:
+        _native.internal_fault(err)
+
+
+def _dispatch(orig, req):
+    """a command that runs inside of another, or of a server"""
+    _native.enter_command()
+    _served.append(req.repo)
+    try:
+        return orig(req)
+    finally:
+        # What has been opened since the command's end was logged.
+        closecommand(req.ui)
+        _served.pop()
+        _native.leave_command()
+
+
+def _kept():
+    """the connections that the server's repository keeps for its commands"""
+    # hg: remotefilelog's connectionpool
+    pool = getattr(_served[-1], 'connectionpool', None) if _served else None
+    if pool is None:
+        return []
+    peers = [conn.peer for conns in pool._pool.values() for conn in conns]
+    pipes = [getattr(peer, '_pipee', None) for peer in peers]
+    return [getattr(pipe, 'connection', None) for pipe in pipes]
+
+
+class Pipe(io.FileIO):
+    """hg's end of a connection's pipe; the descriptor is the connection's"""
+
+    def __init__(self, connection, fd, mode):
+        super().__init__(fd, mode, closefd=False)
+        self.connection = connection
+
+    def close(self):
+        if not self.closed:
+            fd = self.fileno()
+            super().close()
+            self.connection.close_descriptor(fd)
+
+
+class Connection(_native.Peer):
+    """a connection to an ssh peer, from its process's start to its end"""
+
+    def __new__(cls, ui, url, proc, pipes, openedat):
+        fds = [pipe.fileno() for pipe in pipes]
+        return super().__new__(cls, url, proc.pid, *fds)
+
+    # Nothing in here may fail: the connection would end with the object.
+    def __init__(self, ui, url, proc, pipes, openedat):
+        self.ui = ui
+        self.proc = proc
+        self.openedat = openedat
+        # Set when somebody's output is broken: it is not tried again.
+        self.ismute = False
+        modes = ('wb', 'rb', 'rb')
+        self.pipes = tuple(map(Pipe, (self,) * 3, self.descriptors(), modes))
+        self.id = _native.register_peer(self)
+        # There were two descriptors for each until now.
+        for pipe in pipes:
+            pipe.close()
+        proc.stdin, proc.stdout, proc.stderr = self.pipes
+
+    def show(self, line):
+        if not self.ismute:
+            try:
+                self.ui.status(_(b'remote: '), line)
+            except (OSError, ValueError):
+                # hg: _cleanuppipes, too, goes on without showing
+                self.ismute = True
+
+    def finish(self, leaked):
+        """what is left to do when it is closed"""
+        closed = self.closed()
+        if closed is None or not self.pipes:
+            # Somebody else is closing it, or has done so.
+            return
+        outcome, duration, code = closed
+        for pipe in self.pipes:
+            pipe.close()
+        self.pipes = ()
+        if self.is_own:
+            if code is None:
+                # It may be Popen that has reaped it.
+                code = self.proc.returncode
+            else:
+                self.proc.returncode = code
+            _native.unregister_peer(self.id, outcome, leaked)
+        self.proc = None
+        _logclose(self, outcome, duration, leaked, code)
+
+
+class Other:
+    """a peer of another kind, of which we know only that it has a close()
+
+    It is not kept alive: without our finalizer, nothing depends on when it
+    goes.
+    """
+
+    def __init__(self, ui, url, peer):
+        self.ui = ui
+        self.url = url
+        self.openedat = _stack(ui)
+        self.peer = weakref.ref(peer, self._gone)
+        self.creator = os.getpid()
+        self.isclosed = False
+        self.isleaked = False
+        self.id = _native.register_peer(self)
+
+    def _gone(self, ref):
+        _native.orphan_peer(self.id)
+
+    def close(self):
+        """close it, as its command has not"""
+        self.isleaked = True
+        start = util.timer()
+        try:
+            peer = self.peer()
+            if peer is not None:
+                _closequietly(peer)
+        finally:
+            self.finish(util.timer() - start)
+
+    def finish(self, duration):
+        """what is left to do when it is closed"""
+        if self.isclosed or self.creator != os.getpid():
+            return
+        self.isclosed = True
+        _native.unregister_peer(self.id, 'closed', self.isleaked)
+        _logclose(self, 'closed', duration, self.isleaked, None)
+
+
+def _openssh(orig, ui, path, *args, **kwargs):
+    _opening.append(_url(path))
+    try:
+        return orig(ui, path, *args, **kwargs)
+    finally:
+        _opening.pop()
+
+
+def _makeconnection(orig, ui, *args, **kwargs):
+    # In stock hg a connection ends as soon as nobody uses it, so there are
+    # never more of them than the command needs.
+    orphans = _native.orphaned_peers()
+    if orphans:
+        _close(ui, orphans, leaked=True)
+    proc, *pipes = orig(ui, *args, **kwargs)
+    # Another extension may have wrapped them.
+    if all(type(pipe) is io.FileIO for pipe in pipes):
+        url = _opening[-1] if _opening else b'ssh:'
+        try:
+            pipes = Connection(ui, url, proc, pipes, _stack(ui)).pipes
+        except Exception as err:
+            _native.internal_fault(err)
+    return (proc, *pipes)
+
+
+def _initssh(orig, self, *args, **kwargs):
+    # A connection may be one that its maker goes on using himself, such as
+    # debugwireproto's. Its end is stock hg's affair, except after a fork.
+    self._creator = os.getpid()
+    orig(self, *args, **kwargs)
+
+
+def _cleanuppipes(orig, ui, pipei, pipeo, pipee, warn):
+    connection = getattr(pipee, 'connection', None)
+    if connection is None:
+        return orig(ui, pipei, pipeo, pipee, warn)
+    _close(ui, [connection], leaked=False)
+
+
+def _finalizessh(orig, self):
+    """sshv1peer.__del__, which may run anywhere and at any time"""
+    try:
+        connection = getattr(self._pipee, 'connection', None)
+        isown = self._creator == os.getpid()
+    except AttributeError:
+        # It has never been opened.
+        return
+    if connection is None:
+        if isown:
+            orig(self)
+    elif isown:
+        _native.orphan_peer(connection.id)
+    else:
+        _close(connection.ui, [connection], leaked=False)
+
+
+def _close(ui, peers, leaked):
+    connections = [peer for peer in peers if isinstance(peer, Connection)]
+    try:
+        logger = ui._loggers.get(LOGGER)
+        _native.close_peers(logger, connections, Connection.show)
+    finally:
+        for connection in connections:
+            connection.finish(leaked)
+        report.problems(ui)
+    for peer in peers:
+        if isinstance(peer, Other):
+            try:
+                peer.close()
+            except Exception as err:
+                _native.internal_fault(err)
+
+
+def _openpeer(orig, *args, **kwargs):
+    peer = orig(*args, **kwargs)
+    try:
+        _watch(peer)
+    except Exception as err:
+        _native.internal_fault(err)
+    return peer
+
+
+def _watch(peer):
+    """register a peer that is no ssh connection of ours"""
+    # A local peer is a repository. Nothing is left open with it, and to close
+    # it writes its caches, which the command has not asked for.
+    if isinstance(peer, (sshpeer.sshv1peer, localrepo.localpeer)):
+        return
+    if peer.local() is not None or not hasattr(peer, 'close'):
+        return
+    cls = type(peer)
+    if cls not in _watched:
+        _watched.add(cls)
+        extensions.wrapfunction(cls, 'close', _closeother)
+    _others[peer] = Other(peer.ui, _url(peer.url()), peer)
+
+
+def _closeother(orig, self, *args, **kwargs):
+    other = _others.pop(self, None)
+    start = util.timer()
+    try:
+        return orig(self, *args, **kwargs)
+    finally:
+        if other is not None:
+            other.finish(util.timer() - start)
+
+
+def _closequietly(peer):
+    """close a peer as if nobody had"""
+    # hg: httppeer.close() tells, with --verbose, how much was sent
+    verbose = peer.ui.verbose
+    peer.ui.verbose = False
+    try:
+        peer.close()
+    finally:
+        peer.ui.verbose = verbose
+
+
+def _logclose(peer, outcome, duration, leaked, code):
+    outcome = outcome.encode()
+    opts = {
+        'url': peer.url,
+        'duration': duration,
+        'outcome': outcome,
+        'leaked': leaked,
+    }
+    if code is not None:
+        opts['exit_code'] = code
+    if peer.openedat:
+        opts['opened_at'] = peer.openedat
+    peer.ui.log(
+        b'peerclose',
+        b'connection to %s closed after %0.2f seconds (%s)\n',
+        peer.url,
+        duration,
+        outcome,
+        **opts,
+    )
+
+
+def _url(path):
+    """where a peer leads, without a password"""
+    # hg 6.9 has paths; 6.3 has URLs, as debugwireproto still does.
+    return urlutil.hidepassword(getattr(path, 'loc', path))
+
+
+def _stack(ui):
+    """where a peer is being opened, for those who look for leaks"""
+    if ui.debugflag or ui.configbool(b'devel', b'all-warnings'):
+        return b''.join(util.getstackframes(2))
+    return None

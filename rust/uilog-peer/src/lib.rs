@@ -1,0 +1,522 @@
+//! Connections to ssh peers: shut down explicitly, and within a bound.
+//!
+//! A [`Peer`] owns a connection's process and its three pipes, and remembers
+//! which process has opened it. [`Peer::close`] ends it; [`Shutdown`] ends
+//! several at a time and leaves the waiting to its caller. A [`Registry`]
+//! knows the open ones.
+//!
+//! The end of a connection, as hg does it: its standard input is closed, so
+//! that the server ends, and what its standard error still says is shown
+//! until that ends. The bound is idle time: if nothing comes for
+//! [`Limits::idle`], the process gets SIGTERM, [`TERM_GRACE`] later SIGKILL,
+//! and is reaped.
+//!
+//! In a process that has not opened the connection (a forked child), closing
+//! it and dropping it close that process's own copies of the descriptors. It
+//! waits for nothing, kills nothing, and writes nothing: the connection is
+//! its parent's.
+//!
+//! This crate knows nothing of Python, of hg's protocol or of events.
+//!
+//! # Known differences
+//!
+//! From stock hg's `sshpeer._cleanuppipes`, which waits until nobody holds
+//! the other end of standard error, and leaves the process to be reaped by
+//! chance: the wait is bounded, and the process is reaped. A line of standard
+//! error longer than 1 MiB is shown in pieces.
+
+mod lines;
+mod registry;
+mod shutdown;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::fcntl::FcntlArg;
+use nix::fcntl::OFlag;
+use nix::fcntl::fcntl;
+use nix::sys::signal::Signal;
+use uilog_sys::child::Child;
+pub use uilog_sys::child::Exit;
+
+use crate::lines::Lines;
+pub use crate::registry::Counters;
+pub use crate::registry::Id;
+pub use crate::registry::Registry;
+pub use crate::shutdown::Shutdown;
+pub use crate::shutdown::Step;
+
+/// How long a process that got SIGTERM has before it gets SIGKILL.
+pub const TERM_GRACE: Duration = Duration::from_millis(500);
+
+/// How long a process is waited for that got SIGKILL: the kernel may hold it.
+const KILL_GRACE: Duration = Duration::from_millis(500);
+
+/// How long a process may go on after the end of its standard error if there
+/// is no limit: stock hg does not wait for it at all.
+const EXIT_GRACE: Duration = Duration::from_secs(5);
+
+/// How much is read from standard error at a time, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How long the end of a connection may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For how long nothing may come from standard error before the process
+    /// is ended; `None` is without end.
+    pub idle: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            idle: Some(Duration::from_secs(5)),
+        }
+    }
+}
+
+/// How a connection came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// By itself, once its standard input was closed.
+    Closed,
+    /// Something held its standard error, or it went on, beyond the limit.
+    Timeout,
+    /// As before, and SIGTERM was not enough.
+    Killed,
+    /// Whoever closed it did not want to wait.
+    Interrupted,
+    /// It is another process's connection, and goes on there.
+    ForeignFork,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of [`Counters::outcomes`].
+    pub const ALL: [Self; 5] = [
+        Self::Closed,
+        Self::Timeout,
+        Self::Killed,
+        Self::Interrupted,
+        Self::ForeignFork,
+    ];
+
+    /// The outcome of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+
+    /// A name for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Timeout => "timeout",
+            Self::Killed => "killed",
+            Self::Interrupted => "interrupted",
+            Self::ForeignFork => "foreign-fork",
+        }
+    }
+}
+
+/// What came of closing a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How its process ended; `None` if that is not ours to know, or if it
+    /// did not end even after SIGKILL.
+    pub exit: Option<Exit>,
+    /// How long closing it took.
+    pub duration: Duration,
+    /// Whether somebody still held its standard error when the wait ended.
+    pub is_stderr_held: bool,
+}
+
+/// A connection's process that cannot be ended.
+#[derive(Debug, thiserror::Error)]
+#[error("process {pid} did not end: {reason}")]
+pub struct CloseError {
+    pid: u32,
+    reason: String,
+}
+
+impl CloseError {
+    /// The process that goes on.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+}
+
+/// What to do next on a connection's way to its end.
+#[derive(Debug)]
+pub(crate) enum Advance {
+    /// Show this line of its standard error.
+    Line(Vec<u8>),
+    /// Wait for its descriptors, until this moment at the latest.
+    Wait(Option<Instant>),
+    /// It has ended.
+    Closed(Closed),
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    /// Its standard input is closed.
+    Draining {
+        since: Instant,
+        /// Since when nothing has come.
+        idle: Option<Instant>,
+    },
+    /// It has been told to end.
+    Ending {
+        since: Instant,
+        outcome: Outcome,
+        is_stderr_held: bool,
+        is_killed: bool,
+        deadline: Instant,
+    },
+    Closed(Closed),
+}
+
+/// A connection through a child process.
+///
+/// Dropping an open one closes it with the default [`Limits`] and logs what
+/// it still says.
+#[derive(Debug)]
+pub struct Peer {
+    creator: u32,
+    process: Child,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    lines: Lines,
+    state: State,
+}
+
+impl Peer {
+    /// Takes over a connection: the child `pid` of this process, not reaped
+    /// yet, and our ends of its standard input, output and error.
+    pub fn adopt(
+        pid: u32,
+        stdin: OwnedFd,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    ) -> Self {
+        Self {
+            creator: std::process::id(),
+            process: Child::adopt(pid),
+            stdin: Some(stdin),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            lines: Lines::default(),
+            state: State::Open,
+        }
+    }
+
+    /// Whether this is the process that has opened the connection.
+    pub fn is_own(&self) -> bool {
+        self.creator == std::process::id()
+    }
+
+    /// The numbers of our ends of standard input, output and error, as long
+    /// as they are open.
+    pub fn descriptors(&self) -> [Option<RawFd>; 3] {
+        [&self.stdin, &self.stdout, &self.stderr]
+            .map(|pipe| pipe.as_ref().map(AsRawFd::as_raw_fd))
+    }
+
+    /// Closes the one of our descriptors that has this number.
+    pub fn close_descriptor(&mut self, raw: RawFd) {
+        let pipes = [&mut self.stdin, &mut self.stdout, &mut self.stderr];
+        for pipe in pipes {
+            pipe.take_if(|pipe| pipe.as_raw_fd() == raw);
+        }
+    }
+
+    /// What came of closing it, once it is closed.
+    pub fn closed(&self) -> Option<Closed> {
+        match self.state {
+            State::Closed(closed) => Some(closed),
+            _ => None,
+        }
+    }
+
+    /// Closes the connection: blocks within the limits, and shows each line
+    /// of its standard error. Closing it again tells the same.
+    ///
+    /// # Errors
+    ///
+    /// Its process did not end even after SIGKILL. Our side is closed
+    /// nevertheless.
+    pub fn close(
+        &mut self,
+        limits: Limits,
+        show: &mut dyn FnMut(&[u8]),
+    ) -> Result<Closed, CloseError> {
+        loop {
+            match self.advance(limits) {
+                Advance::Line(line) => show(&line),
+                Advance::Wait(until) => {
+                    shutdown::wait(std::iter::once(&*self), until)
+                }
+                Advance::Closed(closed) => return self.verdict(closed),
+            }
+        }
+    }
+
+    /// An error if closing it left its process running.
+    pub(crate) fn verdict(&self, closed: Closed) -> Result<Closed, CloseError> {
+        let is_left = closed.exit.is_none() && self.is_own();
+        if is_left {
+            let reason = "SIGKILL has had no effect yet".to_owned();
+            let pid = self.process.pid();
+            return Err(CloseError { pid, reason });
+        }
+        Ok(closed)
+    }
+
+    /// Waits no longer: what follows is the end of its process.
+    pub(crate) fn interrupt(&mut self) {
+        match self.state {
+            State::Open => self.end(Instant::now(), Outcome::Interrupted),
+            State::Draining { since, .. } => {
+                self.end(since, Outcome::Interrupted);
+            }
+            State::Ending { .. } | State::Closed(_) => {}
+        }
+    }
+
+    /// Closes our descriptors of a connection that is another process's.
+    fn abandon(&mut self) -> Closed {
+        self.drop_pipes();
+        let closed = Closed {
+            outcome: Outcome::ForeignFork,
+            exit: None,
+            duration: Duration::ZERO,
+            is_stderr_held: false,
+        };
+        self.state = State::Closed(closed);
+        closed
+    }
+
+    /// Begins to close it: the server learns that nothing more will come.
+    pub(crate) fn begin(&mut self) {
+        if !matches!(self.state, State::Open) {
+            return;
+        }
+        if !self.is_own() {
+            self.abandon();
+            return;
+        }
+        // hg: _cleanuppipes closes standard input first
+        self.stdin = None;
+        self.stdout = None;
+        self.state = State::Draining {
+            since: Instant::now(),
+            idle: None,
+        };
+    }
+
+    /// Goes as far as it can without waiting.
+    pub(crate) fn advance(&mut self, limits: Limits) -> Advance {
+        self.begin();
+        match self.state {
+            State::Closed(closed) => Advance::Closed(closed),
+            // Forked since it began.
+            _ if !self.is_own() => Advance::Closed(self.abandon()),
+            State::Open => Advance::Wait(None),
+            State::Draining { since, idle } => self.drain(limits, since, idle),
+            State::Ending { .. } => self.force(),
+        }
+    }
+
+    /// Waits for the end of a process that has been told to end.
+    fn force(&mut self) -> Advance {
+        let exit = self.process.try_wait();
+        let State::Ending {
+            since,
+            ref mut outcome,
+            is_stderr_held,
+            ref mut is_killed,
+            ref mut deadline,
+        } = self.state
+        else {
+            return Advance::Wait(None);
+        };
+        let now = Instant::now();
+        let is_given_up = *is_killed && now >= *deadline;
+        if exit.is_some() || is_given_up {
+            let outcome = *outcome;
+            return self.finish(since, outcome, exit, is_stderr_held);
+        }
+        if now >= *deadline {
+            *is_killed = true;
+            *deadline = now + KILL_GRACE;
+            if *outcome == Outcome::Timeout {
+                *outcome = Outcome::Killed;
+            }
+            let deadline = *deadline;
+            self.signal(Signal::SIGKILL);
+            return Advance::Wait(Some(deadline));
+        }
+        Advance::Wait(Some(*deadline))
+    }
+
+    fn drain(
+        &mut self,
+        limits: Limits,
+        since: Instant,
+        mut idle: Option<Instant>,
+    ) -> Advance {
+        if let Some(line) = self.next_line(&mut idle) {
+            self.state = State::Draining { since, idle };
+            return Advance::Line(line);
+        }
+        let exit = self.process.try_wait();
+        if let (None, Some(_)) = (&self.stderr, exit) {
+            return self.finish(since, Outcome::Closed, exit, false);
+        }
+        let now = Instant::now();
+        let idle_since = *idle.get_or_insert(now);
+        self.state = State::Draining { since, idle };
+        let bound = match (&self.stderr, limits.idle) {
+            (_, Some(bound)) => bound,
+            (None, None) => EXIT_GRACE,
+            (Some(_), None) => return Advance::Wait(None),
+        };
+        let deadline = idle_since.checked_add(bound);
+        if deadline.is_none_or(|deadline| now < deadline) {
+            return Advance::Wait(deadline);
+        }
+        if let Some(rest) = self.lines.rest() {
+            return Advance::Line(rest);
+        }
+        self.end(since, Outcome::Timeout);
+        self.advance(limits)
+    }
+
+    /// The next line of standard error that is there; `idle` is no longer if
+    /// anything has come.
+    fn next_line(&mut self, idle: &mut Option<Instant>) -> Option<Vec<u8>> {
+        loop {
+            if let Some(line) = self.lines.next_line() {
+                return Some(line);
+            }
+            let stderr = self.stderr.as_ref()?;
+            match read_available(stderr) {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => {
+                    *idle = None;
+                    self.lines.push(&bytes);
+                    continue;
+                }
+                Err(error) if is_nothing_yet(&error) => return None,
+                // A broken pipe cannot be read on: its end, for us.
+                Err(error) => log::warn!("standard error: {error}"),
+            }
+            *idle = None;
+            self.stderr = None;
+            return self.lines.rest();
+        }
+    }
+
+    /// Tells the process to end.
+    fn end(&mut self, since: Instant, outcome: Outcome) {
+        let is_stderr_held = self.stderr.is_some();
+        // What it says about being ended is not the remote side's to say, so
+        // nobody listens any more.
+        self.drop_pipes();
+        self.signal(Signal::SIGTERM);
+        self.state = State::Ending {
+            since,
+            outcome,
+            is_stderr_held,
+            is_killed: false,
+            deadline: Instant::now() + TERM_GRACE,
+        };
+    }
+
+    fn drop_pipes(&mut self) {
+        self.stdin = None;
+        self.stdout = None;
+        self.stderr = None;
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Err(error) = self.process.signal(signal) {
+            let pid = self.process.pid();
+            log::warn!("{signal} to process {pid}: {error}");
+        }
+    }
+
+    fn finish(
+        &mut self,
+        since: Instant,
+        outcome: Outcome,
+        exit: Option<Exit>,
+        is_stderr_held: bool,
+    ) -> Advance {
+        let closed = Closed {
+            outcome,
+            exit,
+            duration: since.elapsed(),
+            is_stderr_held,
+        };
+        self.state = State::Closed(closed);
+        Advance::Closed(closed)
+    }
+
+    /// Our end of its standard error, as long as it is open.
+    pub(crate) fn stderr(&self) -> Option<BorrowedFd<'_>> {
+        self.stderr.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What becomes readable when its process ends, if there is such.
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.process.pidfd()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if self.closed().is_some() {
+            return;
+        }
+        if self.is_own() {
+            log::warn!("a connection was dropped before it was closed");
+        }
+        let mut show = |line: &[u8]| {
+            log::info!("remote: {}", String::from_utf8_lossy(line).trim_end());
+        };
+        if let Err(error) = self.close(Limits::default(), &mut show) {
+            log::warn!("{error}");
+        }
+    }
+}
+
+fn is_nothing_yet(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+/// What can be read at once; empty at the end.
+fn read_available(pipe: &OwnedFd) -> io::Result<Vec<u8>> {
+    // Each time, because hg changes it back after each of its own reads. The
+    // flag is that of our end alone.
+    let flags = fcntl(pipe, FcntlArg::F_GETFL)?;
+    let flags = OFlag::from_bits_retain(flags);
+    if !flags.contains(OFlag::O_NONBLOCK) {
+        fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    }
+    let mut bytes = vec![0; READ_BYTES];
+    let count = nix::unistd::read(pipe, &mut bytes)?;
+    bytes.truncate(count);
+    Ok(bytes)
+}

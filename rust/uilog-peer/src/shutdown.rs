@@ -1,0 +1,135 @@
+//! Closing several connections at a time, step by step.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+use nix::poll::poll;
+
+use crate::Advance;
+use crate::Limits;
+use crate::Peer;
+
+/// How often a process is asked for that has no descriptor to wait for.
+const ASK_PAUSE: Duration = Duration::from_millis(10);
+
+/// The way of several connections to their end.
+///
+/// They end at the same time, so that together they take as long as the
+/// slowest. The caller alternates between [`Shutdown::step`], which never
+/// blocks, and [`Shutdown::wait`].
+///
+/// Dropping it drops the connections.
+#[derive(Debug)]
+pub struct Shutdown {
+    peers: Vec<Peer>,
+    limits: Limits,
+    until: Option<Instant>,
+}
+
+/// What [`Shutdown::step`] asks of its caller.
+#[derive(Debug)]
+pub enum Step {
+    /// To show a line of standard error.
+    Line {
+        /// Whose, as an index into the connections that were given.
+        peer: usize,
+        /// The line, with its newline unless it is the last one.
+        line: Vec<u8>,
+    },
+    /// To call [`Shutdown::wait`].
+    Wait,
+    /// Nothing: all are closed.
+    Done,
+}
+
+impl Shutdown {
+    /// Begins to close the connections: their servers learn of it at once.
+    pub fn new(mut peers: Vec<Peer>, limits: Limits) -> Self {
+        for peer in &mut peers {
+            peer.begin();
+        }
+        Self {
+            peers,
+            limits,
+            until: None,
+        }
+    }
+
+    /// Goes as far as it can without waiting.
+    pub fn step(&mut self) -> Step {
+        let mut is_done = true;
+        let mut until: Option<Instant> = None;
+        for (index, peer) in self.peers.iter_mut().enumerate() {
+            match peer.advance(self.limits) {
+                Advance::Line(line) => {
+                    return Step::Line { peer: index, line };
+                }
+                Advance::Wait(limit) => {
+                    is_done = false;
+                    until = until.into_iter().chain(limit).min();
+                }
+                Advance::Closed(_) => {}
+            }
+        }
+        self.until = until;
+        if is_done { Step::Done } else { Step::Wait }
+    }
+
+    /// Blocks until there is something to do, for `max` at most. A signal
+    /// ends the wait.
+    pub fn wait(&self, max: Duration) {
+        let latest = Instant::now() + max;
+        let until = self.until.map_or(latest, |until| until.min(latest));
+        let open = self.peers.iter().filter(|peer| peer.closed().is_none());
+        wait(open, Some(until));
+    }
+
+    /// Waits for nothing any more but the end of the processes, which are
+    /// told to end: for a second at most.
+    pub fn interrupt(&mut self) {
+        for peer in &mut self.peers {
+            peer.interrupt();
+        }
+    }
+
+    /// Gives the connections back, in the order in which they were given.
+    pub fn into_peers(self) -> Vec<Peer> {
+        self.peers
+    }
+}
+
+/// Blocks until one of the connections can go on, or until this moment, or
+/// until a signal comes.
+pub(crate) fn wait<'a>(
+    peers: impl Iterator<Item = &'a Peer>,
+    until: Option<Instant>,
+) {
+    let mut fds = Vec::new();
+    let mut must_ask = false;
+    for peer in peers {
+        let stderr = peer.stderr();
+        let is_exit_awaited = stderr.is_none();
+        let pidfd = peer.pidfd();
+        must_ask |= is_exit_awaited && pidfd.is_none();
+        let exit = pidfd.filter(|_| is_exit_awaited);
+        let readable = stderr.into_iter().chain(exit);
+        fds.extend(readable.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+    }
+    let left = until.map(|until| until.duration_since(Instant::now()));
+    let left = if must_ask {
+        Some(left.map_or(ASK_PAUSE, |left| left.min(ASK_PAUSE)))
+    } else {
+        left
+    };
+    let timeout = match left {
+        None => PollTimeout::NONE,
+        // Rounded up: a wait that ends too early only begins again.
+        Some(left) => PollTimeout::try_from(left + Duration::from_millis(1))
+            .unwrap_or(PollTimeout::MAX),
+    };
+    // Interrupted or not, the caller looks for itself.
+    let _ = poll(&mut fds, timeout);
+}

@@ -1,0 +1,258 @@
+//! ssh peers, as Python holds them.
+//!
+//! Python owns the objects, uilog-peer the connections: one is taken out of
+//! its object while it is being closed, so that no lock is held while the GIL
+//! is not, and so that a finalizer that closes it again finds nothing to do.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use uilog_core::pipeline::FaultKind;
+use uilog_core::settings::Settings;
+use uilog_peer::Counters;
+use uilog_peer::Exit;
+use uilog_peer::Id;
+use uilog_peer::Limits;
+use uilog_peer::Outcome;
+use uilog_peer::Registry;
+use uilog_peer::Shutdown;
+use uilog_peer::Step;
+
+use crate::Logger;
+use crate::host;
+
+/// Locked only while no Python code can run, as the host is.
+static REGISTRY: Mutex<Registry<Py<PyAny>>> = Mutex::new(Registry::new());
+
+/// How long a signal may go unnoticed that comes just before a wait begins.
+/// One that comes later ends the wait.
+const SIGNAL_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection through a child process.
+#[pyclass(frozen, subclass, module = "hgext3rd.uilog._native")]
+pub(crate) struct Peer {
+    url: Vec<u8>,
+    /// Empty while the connection is being closed.
+    inner: Mutex<Option<uilog_peer::Peer>>,
+}
+
+fn with_registry<T>(body: impl FnOnce(&mut Registry<Py<PyAny>>) -> T) -> T {
+    let registry = REGISTRY.lock();
+    body(&mut registry.unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Peer {
+    fn with<T>(
+        &self,
+        body: impl FnOnce(&mut Option<uilog_peer::Peer>) -> T,
+    ) -> T {
+        let inner = self.inner.lock();
+        body(&mut inner.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The connection, to be closed, unless somebody closes it already.
+    fn take(&self) -> Option<uilog_peer::Peer> {
+        self.with(|inner| inner.take_if(|peer| peer.closed().is_none()))
+    }
+}
+
+#[pymethods]
+impl Peer {
+    /// Takes over a connection to `url`: the process and, as duplicates, the
+    /// descriptors of its standard input, output and error.
+    #[new]
+    #[pyo3(signature = (url, pid, stdin, stdout, stderr))]
+    fn new(
+        url: Vec<u8>,
+        pid: u32,
+        stdin: i32,
+        stdout: i32,
+        stderr: i32,
+    ) -> PyResult<Self> {
+        let duplicate =
+            |raw| uilog_sys::fd::duplicate(raw).map_err(PyOSError::new_err);
+        let inner = uilog_peer::Peer::adopt(
+            pid,
+            duplicate(stdin)?,
+            duplicate(stdout)?,
+            duplicate(stderr)?,
+        );
+        Ok(Self {
+            url,
+            inner: Mutex::new(Some(inner)),
+        })
+    }
+
+    /// Where it leads, without a password.
+    #[getter]
+    fn url(&self) -> &[u8] {
+        &self.url
+    }
+
+    /// Whether this process has opened it.
+    #[getter]
+    fn is_own(&self) -> bool {
+        self.with(|inner| inner.as_ref().is_none_or(uilog_peer::Peer::is_own))
+    }
+
+    /// The numbers of the open descriptors.
+    fn descriptors(&self) -> [Option<i32>; 3] {
+        self.with(|inner| {
+            let descriptors = uilog_peer::Peer::descriptors;
+            inner.as_ref().map(descriptors).unwrap_or_default()
+        })
+    }
+
+    /// Closes the one of the descriptors that has this number.
+    fn close_descriptor(&self, fd: i32) {
+        self.with(|inner| {
+            if let Some(peer) = inner {
+                peer.close_descriptor(fd);
+            }
+        });
+    }
+
+    /// What came of closing it: the outcome, the seconds it took, and the
+    /// exit code as `subprocess` has it, if known. None if it is not closed.
+    fn closed(&self) -> Option<(&'static str, f64, Option<i32>)> {
+        let closed = self.with(|inner| inner.as_ref()?.closed())?;
+        let code = match closed.exit {
+            Some(Exit::Code(code)) => Some(code),
+            Some(Exit::Signal(signal)) => Some(-signal),
+            Some(Exit::Unknown) | None => None,
+        };
+        Some((closed.outcome.name(), closed.duration.as_secs_f64(), code))
+    }
+}
+
+/// Closes connections, within the limit of this logger's configuration.
+/// `show` is called with a connection and a line of its standard error.
+///
+/// An exception, in `show` or from a signal's handler, ends the connections
+/// at once and passes.
+pub(crate) fn close(
+    py: Python<'_>,
+    logger: Option<&Logger>,
+    peers: &[Py<Peer>],
+    show: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let mut result = Ok(());
+    host::guarded(|| result = try_close(py, logger, peers, show));
+    result
+}
+
+fn try_close(
+    py: Python<'_>,
+    logger: Option<&Logger>,
+    peers: &[Py<Peer>],
+    show: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let settings = logger.map_or_else(Settings::default, |l| *l.settings());
+    let idle = settings.peer_timeout;
+    let limits = Limits {
+        idle: (!idle.is_zero()).then_some(idle),
+    };
+    let (handles, inner): (Vec<_>, Vec<_>) = peers
+        .iter()
+        .filter_map(|peer| Some((peer, peer.get().take()?)))
+        .unzip();
+    let mut shutdown = Shutdown::new(inner, limits);
+    let mut result = Ok(());
+    loop {
+        let called = match shutdown.step() {
+            Step::Done => break,
+            Step::Line { .. } if result.is_err() => continue,
+            Step::Line { peer, line } => {
+                let line = PyBytes::new(py, &line);
+                show.call1((handles.get(peer), line)).map(drop)
+            }
+            Step::Wait => {
+                py.detach(|| shutdown.wait(SIGNAL_PAUSE));
+                if result.is_err() {
+                    continue;
+                }
+                py.check_signals()
+            }
+        };
+        if called.is_err() {
+            result = called;
+            shutdown.interrupt();
+        }
+    }
+    for (handle, inner) in handles.into_iter().zip(shutdown.into_peers()) {
+        count_overdue(&handle.get().url, &inner, idle);
+        handle.get().with(|slot| *slot = Some(inner));
+    }
+    result
+}
+
+/// Counts a connection that did not end by itself.
+fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, idle: Duration) {
+    let Some(closed) = peer.closed() else {
+        return;
+    };
+    let how = match closed.outcome {
+        Outcome::Timeout => "waited no longer",
+        Outcome::Killed => "killed it, as it ignored SIGTERM",
+        _ => return,
+    };
+    let what = if closed.is_stderr_held {
+        "its standard error is still held open"
+    } else {
+        "its process still runs"
+    };
+    let url = String::from_utf8_lossy(url);
+    let idle = idle.as_secs_f64();
+    let detail = format!(
+        "{url}: {what}, {idle} s after it was closed or last said something: \
+         {how} (uilog.peer-timeout)"
+    );
+    host::fault(FaultKind::Peer, detail);
+}
+
+/// Takes in a connection that has just been opened, however it is held.
+pub(crate) fn register(handle: Py<PyAny>) -> u64 {
+    with_registry(|registry| registry.add(handle)).0
+}
+
+/// Notes that nobody uses it any more, though nobody has closed it.
+pub(crate) fn orphan(id: u64) {
+    with_registry(|registry| registry.orphan(Id(id)));
+}
+
+/// Lets go of one that is closed.
+pub(crate) fn unregister(id: u64, outcome: &str, is_leaked: bool) {
+    let outcome = Outcome::of_name(outcome).unwrap_or(Outcome::Closed);
+    // Dropped here, when the registry is free again.
+    let _handle =
+        with_registry(|registry| registry.remove(Id(id), outcome, is_leaked));
+}
+
+/// The open connections that the innermost command has opened.
+pub(crate) fn of_command(py: Python<'_>) -> Vec<Py<PyAny>> {
+    with_registry(|r| r.of_command().map(|p| p.clone_ref(py)).collect())
+}
+
+/// The open connections that nobody uses any more.
+pub(crate) fn orphans(py: Python<'_>) -> Vec<Py<PyAny>> {
+    with_registry(|r| r.orphans().map(|p| p.clone_ref(py)).collect())
+}
+
+/// A command begins.
+pub(crate) fn enter_command() {
+    with_registry(Registry::enter_command);
+}
+
+/// The innermost command has ended.
+pub(crate) fn leave_command() {
+    with_registry(Registry::leave_command);
+}
+
+/// How many connections are open, and what became of the others.
+pub(crate) fn counts() -> (usize, Counters) {
+    with_registry(|registry| (registry.open(), registry.counters()))
+}

@@ -1,0 +1,165 @@
+//! Child processes that another part of the process has started.
+//!
+//! A [`Child`] is exact where the kernel has pidfds (Linux 5.4): it waits for
+//! and signals that process and no other, even if somebody else has reaped it
+//! and its number has been given away. Without them it takes the number, and
+//! signals only what is still an unreaped child.
+//!
+//! Nothing here blocks.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::sys::wait::Id;
+use nix::sys::wait::WaitPidFlag;
+use nix::sys::wait::WaitStatus;
+use nix::sys::wait::waitid;
+use nix::unistd::Pid;
+
+/// How a process has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this exit status.
+    Code(i32),
+    /// By the signal of this number.
+    Signal(i32),
+    /// Somebody else has reaped it.
+    Unknown,
+}
+
+/// A child process, to be waited for and signalled.
+///
+/// Dropping it leaves the process as it is.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    pidfd: Option<OwnedFd>,
+    exit: Option<Exit>,
+}
+
+impl Child {
+    /// Takes over the child `pid` of this process, which must not have been
+    /// reaped.
+    pub fn adopt(pid: u32) -> Self {
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
+        Self {
+            pid,
+            pidfd: open_pidfd(pid),
+            exit: None,
+        }
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw().unsigned_abs()
+    }
+
+    /// A descriptor that becomes readable when the process ends, if the
+    /// kernel has such.
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Reaps the process if it has ended, and tells how.
+    pub fn try_wait(&mut self) -> Option<Exit> {
+        if self.exit.is_none() {
+            self.exit = self.wait_with(WaitPidFlag::empty());
+        }
+        self.exit
+    }
+
+    /// Sends it a signal, unless it has ended.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` if it runs as somebody else by now.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        // An ended child that is not reaped keeps its number; one that
+        // somebody has reaped is no child any more, and is not asked for.
+        let is_gone = self.exit.is_some()
+            || self.wait_with(WaitPidFlag::WNOWAIT).is_some();
+        if is_gone {
+            return Ok(());
+        }
+        match self.pidfd.as_ref().map(|pidfd| send(pidfd, signal)) {
+            Some(Err(error)) if error.raw_os_error() != Some(libc::ENOSYS) => {
+                Err(error)
+            }
+            Some(Ok(())) => Ok(()),
+            _ => Ok(kill(self.pid, signal)?),
+        }
+    }
+
+    fn wait_with(&self, more: WaitPidFlag) -> Option<Exit> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | more;
+        let by_pidfd = self
+            .pidfd
+            .as_ref()
+            .map(|pidfd| retry(|| waitid(Id::PIDFd(pidfd.as_fd()), flags)));
+        let status = match by_pidfd {
+            // Linux 5.3 can open a pidfd, but not wait for it.
+            None | Some(Err(Errno::EINVAL)) => {
+                retry(|| waitid(Id::Pid(self.pid), flags))
+            }
+            Some(status) => status,
+        };
+        match status {
+            Ok(WaitStatus::Exited(_, code)) => Some(Exit::Code(code)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => {
+                Some(Exit::Signal(signal as i32))
+            }
+            Ok(_) => None,
+            // ECHILD, or EINVAL for a real-time signal that nix has no name
+            // for: it has ended either way.
+            Err(_) => Some(Exit::Unknown),
+        }
+    }
+}
+
+fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+fn open_pidfd(pid: Pid) -> Option<OwnedFd> {
+    // SAFETY: creates a descriptor, close-on-exec, and touches no memory.
+    let raw =
+        unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0_u32) };
+    let raw = i32::try_from(raw).ok().filter(|raw| *raw >= 0)?;
+    // SAFETY: the kernel has just created it for us.
+    Some(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+fn send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the kernel makes up the information if it is given none, and
+    // the descriptor is a live one.
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal as i32,
+            info,
+            0_u32,
+        )
+    };
+    if sent < 0 {
+        let error = io::Error::last_os_error();
+        // It has ended since it was looked at.
+        if error.raw_os_error() != Some(libc::ESRCH) {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
