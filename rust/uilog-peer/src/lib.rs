@@ -139,10 +139,9 @@ pub struct Closed {
 
 /// A connection's process that cannot be ended.
 #[derive(Debug, thiserror::Error)]
-#[error("process {pid} did not end: {reason}")]
+#[error("process {pid} has not ended, in spite of SIGKILL")]
 pub struct CloseError {
     pid: u32,
-    reason: String,
 }
 
 impl CloseError {
@@ -270,12 +269,10 @@ impl Peer {
     }
 
     /// An error if closing it left its process running.
-    pub(crate) fn verdict(&self, closed: Closed) -> Result<Closed, CloseError> {
-        let is_left = closed.exit.is_none() && self.is_own();
-        if is_left {
-            let reason = "SIGKILL has had no effect yet".to_owned();
+    fn verdict(&self, closed: Closed) -> Result<Closed, CloseError> {
+        if closed.exit.is_none() && self.is_own() {
             let pid = self.process.pid();
-            return Err(CloseError { pid, reason });
+            return Err(CloseError { pid });
         }
         Ok(closed)
     }
@@ -324,12 +321,14 @@ impl Peer {
 
     /// Goes as far as it can without waiting.
     pub(crate) fn advance(&mut self, limits: Limits) -> Advance {
-        self.begin();
         match self.state {
             State::Closed(closed) => Advance::Closed(closed),
             // Forked since it began.
             _ if !self.is_own() => Advance::Closed(self.abandon()),
-            State::Open => Advance::Wait(None),
+            State::Open => {
+                self.begin();
+                self.advance(limits)
+            }
             State::Draining { since, idle } => self.drain(limits, since, idle),
             State::Ending { .. } => self.force(),
         }

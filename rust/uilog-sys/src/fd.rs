@@ -23,7 +23,21 @@ pub fn duplicate(raw: RawFd) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
+    use nix::fcntl::FcntlArg;
+    use nix::fcntl::fcntl;
+
     use super::*;
+
+    #[test]
+    fn a_duplicate_is_close_on_exec() {
+        let (reader, _writer) = nix::unistd::pipe().expect("a pipe");
+        let flags = |fd: &OwnedFd| fcntl(fd, FcntlArg::F_GETFD);
+        assert_eq!(flags(&reader), Ok(0));
+        let copy = duplicate(reader.as_raw_fd()).expect("a descriptor");
+        assert_eq!(flags(&copy), Ok(libc::FD_CLOEXEC));
+    }
 
     #[test]
     fn numbers_that_are_no_descriptors_are_refused() {
