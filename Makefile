@@ -32,13 +32,14 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo test bench clean distclean FORCE
+.PHONY: help venv venvs demo test soak bench clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
 	@echo 'make venvs      the other Mercurials: .venvs/VERSION/bin/hg'
 	@echo 'make demo       see it work'
 	@echo 'make test       every test; ARGS="--help" tells how to pick'
+	@echo 'make soak       every test, and what takes too long for every day'
 	@echo 'make bench      ours and stock hg side by side'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
 	@echo 'make clean      remove what was built and installed'
@@ -134,6 +135,9 @@ demo: venv
 
 test: venv venvs $(ALL_HGS:%=.cache/mercurial-%/.stamp) .cache/chg-$(HG)/chg
 	.venv/bin/python tests/run.py $(ARGS)
+
+soak: ARGS += --soak
+soak: test
 
 bench: venv
 	.venv/bin/python bench/run.py $(ARGS)

@@ -66,16 +66,35 @@ class UpstreamTest:
 
     name: str
     versions: tuple[str, ...] = HG_VERSIONS
-    args: tuple[str, ...] = tuple(ENABLE)
+    # Versions of which only `make soak` has the time.
+    soak: tuple[str, ...] = ()
     chg: bool = False
+    # Whether it sleeps for a second and expects the work to be done.
+    alone: bool = False
+    # Whether root may do too much for it.
+    as_user: bool = False
 
 
-# One line for each. They run one at a time: some of them sleep for a second
-# and expect the work to be done.
+OLDER_HGS = tuple(v for v in HG_VERSIONS if v != MAIN_HG)
+
+# One line for each.
 UPSTREAM = (
-    UpstreamTest("test-logtoprocess.t"),
-    UpstreamTest("test-logtoprocess.t", versions=(MAIN_HG,), chg=True),
+    UpstreamTest("test-logtoprocess.t", alone=True),
+    UpstreamTest(
+        "test-logtoprocess.t", versions=(MAIN_HG,), chg=True, alone=True
+    ),
+    UpstreamTest("test-push-race.t", soak=OLDER_HGS),
+    UpstreamTest("test-ssh.t"),
+    UpstreamTest("test-ssh-bundle1.t"),
+    UpstreamTest("test-ssh-proto.t"),
+    UpstreamTest("test-ssh-clone-r.t"),
+    UpstreamTest("test-ssh-batch.t"),
+    UpstreamTest("test-ssh-repoerror.t", as_user=True),
+    UpstreamTest("test-devel-warnings.t"),
 )
+
+# What makes root an ordinary user, who still owns what root does.
+AS_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
 
 @dataclass
@@ -102,6 +121,7 @@ class Options:
     only: frozenset[str]
     versions: tuple[str, ...]
     pattern: str | None
+    soak: bool
     verbose: bool
 
 
@@ -360,6 +380,7 @@ def run_t_files(
     names: Sequence[str],
     args: Sequence[str],
     jobs: int,
+    wrapper: Sequence[str] = (),
 ) -> None:
     """Runs .t files of one directory under one Mercurial's run-tests.py."""
     missing = missing_for(version)
@@ -373,6 +394,7 @@ def run_t_files(
     scratch = Path(tempfile.mkdtemp(prefix="uilog."))
     try:
         argv = [
+            *wrapper,
             str(python),
             str(run_tests),
             f"--with-hg={venv / 'bin' / 'hg'}",
@@ -438,12 +460,16 @@ def run_ours(options: Options, result: Result, version: str) -> None:
 def run_upstream(options: Options, result: Result, version: str) -> None:
     """Mercurial's own tests, with the extension on, under one Mercurial."""
     directory = CACHE / f"mercurial-{version}" / "tests"
+    together = []
     for test in UPSTREAM:
         if version not in test.versions:
             continue
         if options.pattern is not None and options.pattern not in test.name:
             continue
-        args = list(test.args)
+        if version in test.soak and not options.soak:
+            result.left_out.append((test.name, "it is slow: use `make soak`"))
+            continue
+        args = list(ENABLE)
         if test.chg:
             chg = CACHE / f"chg-{version}" / "chg"
             if not chg.exists():
@@ -454,7 +480,39 @@ def run_upstream(options: Options, result: Result, version: str) -> None:
                     result.fail("chg is missing: use `make test`")
                 continue
             args.append(f"--with-chg={chg}")
-        run_t_files(options, result, version, directory, [test.name], args, 1)
+        wrapper: Sequence[str] = ()
+        if test.as_user and os.geteuid() == 0:
+            if not can_run([*AS_USER, "true"]):
+                why = "root cannot become an ordinary user here"
+                result.left_out.append((test.name, why))
+                continue
+            wrapper = AS_USER
+        if test.alone or wrapper:
+            run_t_files(
+                options,
+                result,
+                version,
+                directory,
+                [test.name],
+                args,
+                1,
+                wrapper,
+            )
+        else:
+            together.append(test.name)
+    if together:
+        run_t_files(options, result, version, directory, together, ENABLE, JOBS)
+
+
+def can_run(argv: Sequence[str]) -> bool:
+    """Whether a program is there, and succeeds."""
+    try:
+        done = subprocess.run(
+            argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
 
 
 Run = Callable[[Options, Result], None]
@@ -570,6 +628,11 @@ def parse_args(argv: Sequence[str]) -> Options:
         "expression for pytest -k, a part of a .t file's name",
     )
     parser.add_argument(
+        "--soak",
+        action="store_true",
+        help="run what is too slow for every day as well",
+    )
+    parser.add_argument(
         "-v",
         "--verbose",
         action="store_true",
@@ -582,6 +645,7 @@ def parse_args(argv: Sequence[str]) -> Options:
             v for v in HG_VERSIONS if args.hg is None or v in args.hg
         ),
         pattern=args.pattern,
+        soak=args.soak,
         verbose=args.verbose,
     )
 
