@@ -62,6 +62,11 @@ Scripts start in the order of their events. These settings bound them::
   # seconds) before it is ended (0: for ever)
   peer-timeout = 5
 
+Connections to ssh peers that a command has left open are closed before its
+end is logged. For each connection there is an event, ``peerclose``, with the
+options ``url``, ``duration``, ``outcome`` (``closed``, ``timeout``,
+``killed``, ``interrupted``, ``foreign-fork``), ``leaked`` and ``exit_code``.
+
 Whatever goes wrong with logging has no effect on the command. It is counted,
 shown by :hg:`debuguilog`, and at once with ``--debug``.
 """
@@ -112,6 +117,7 @@ def uisetup(ui):
     _native.setup(os.fsencode(_native.__file__), procutil.hgexecutable)
     # A net below the net: children that leave through os._exit do without.
     atexit.register(_native.finish)
+    atexit.register(peers.closecommand)
     extensions.wrapfunction(uimod.ui, 'log', _log)
     extensions.wrapfunction(util, 'setumask', _setumask)
     peers.uisetup(ui)
@@ -161,7 +167,7 @@ def _log(orig, ui, event, msgfmt, /, *msgargs, **opts):
     have any name.
     """
     if event == b'commandfinish':
-        peers.closecommand(ui)
+        peers.closecommand()
     native = ui._loggers.get(LOGGER)
     if native is None:
         return orig(ui, event, msgfmt, *msgargs, **opts)

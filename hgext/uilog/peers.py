@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import io
 import os
+import types
 import weakref
 
 from mercurial import (
@@ -54,32 +55,72 @@ _served: list = []
 
 
 def uisetup(ui):
+    extensions.wrapfunction(dispatch, 'dispatch', _dispatch)
+    # Most commands open no peer, and need not load what does.
+    _whenloaded(factory, _wrapfactory)
+    _whenloaded(sshpeer, _wrapssh)
+
+
+def _wrapfactory(module):
+    extensions.wrapfunction(module, 'peer', _openpeer)
+
+
+def _wrapssh(module):
     wrap = extensions.wrapfunction
-    # hg 6.9 has renamed it.
-    opener = 'make_peer' if hasattr(sshpeer, 'make_peer') else 'instance'
-    wrap(sshpeer, opener, _openssh)
-    wrap(sshpeer, '_makeconnection', _makeconnection)
-    wrap(sshpeer, '_cleanuppipes', _cleanuppipes)
-    wrap(sshpeer.sshv1peer, '__init__', _initssh)
-    wrap(sshpeer.sshv1peer, '__del__', _finalizessh)
-    wrap(factory, 'peer', _openpeer)
-    wrap(dispatch, 'dispatch', _dispatch)
+    # hg 6.4 has renamed it.
+    opener = 'make_peer' if hasattr(module, 'make_peer') else 'instance'
+    wrap(module, opener, _openssh)
+    wrap(module, '_makeconnection', _makeconnection)
+    wrap(module, '_cleanuppipes', _cleanuppipes)
+    wrap(module.sshv1peer, '__init__', _initssh)
+    wrap(module.sshv1peer, '__del__', _finalizessh)
 
 
-def closecommand(ui):
+def _whenloaded(module, func):
+    """call func with a module as soon as it is more than a promise"""
+    if type(module) is types.ModuleType:
+        _tryto(func, module)
+    else:
+        # hg: demandimport makes lazy modules with importlib's LazyLoader
+        spec = object.__getattribute__(module, '__spec__')
+        spec.loader = _Loader(spec.loader, func)
+
+
+class _Loader:
+    def __init__(self, loader, func):
+        self.loader = loader
+        self.func = func
+
+    def exec_module(self, module):
+        module.__spec__.loader = self.loader
+        self.loader.exec_module(module)
+        _tryto(self.func, module)
+
+
+def _tryto(func, *args):
+    """call what must not make a command fail"""
+    try:
+        func(*args)
+    except Exception as err:
+        _native.internal_fault(err)
+
+
+def closecommand():
     """close what the command has opened and not closed
 
     A signal ends the wait, not the command, which is over already.
     """
     try:
-        left = _native.command_peers()
-        if left:
-            kept = _kept()
-            _close(ui, [p for p in left if p not in kept], leaked=True)
+        _tryto(_closecommand)
     except KeyboardInterrupt:
         pass
-    except Exception as err:
-        _native.internal_fault(err)
+
+
+def _closecommand():
+    left = _native.command_peers()
+    if left:
+        kept = _kept()
+        _close([peer for peer in left if peer not in kept], leaked=True)
 
 
 def _dispatch(orig, req):
@@ -90,7 +131,7 @@ def _dispatch(orig, req):
         return orig(req)
     finally:
         # What has been opened since the command's end was logged.
-        closecommand(req.ui)
+        closecommand()
         _served.pop()
         _native.leave_command()
 
@@ -224,7 +265,7 @@ def _makeconnection(orig, ui, *args, **kwargs):
     # never more of them than the command needs.
     orphans = _native.orphaned_peers()
     if orphans:
-        _close(ui, orphans, leaked=True)
+        _close(orphans, leaked=True)
     proc, *pipes = orig(ui, *args, **kwargs)
     # Another extension may have wrapped them.
     if all(type(pipe) is io.FileIO for pipe in pipes):
@@ -247,7 +288,7 @@ def _cleanuppipes(orig, ui, pipei, pipeo, pipee, warn):
     connection = getattr(pipee, 'connection', None)
     if connection is None:
         return orig(ui, pipei, pipeo, pipee, warn)
-    _close(ui, [connection], leaked=False)
+    _close([connection], leaked=False)
 
 
 def _finalizessh(orig, self):
@@ -264,40 +305,38 @@ def _finalizessh(orig, self):
     elif isown:
         _native.orphan_peer(connection.id)
     else:
-        _close(connection.ui, [connection], leaked=False)
+        _close([connection], leaked=False)
 
 
-def _close(ui, peers, leaked):
+def _close(peers, leaked):
     connections = [peer for peer in peers if isinstance(peer, Connection)]
-    try:
-        logger = ui._loggers.get(LOGGER)
-        _native.close_peers(logger, connections, Connection.show)
-    finally:
-        for connection in connections:
-            connection.finish(leaked)
-        report.problems(ui)
+    if connections:
+        ui = connections[0].ui
+        try:
+            logger = ui._loggers.get(LOGGER)
+            _native.close_peers(logger, connections, Connection.show)
+        finally:
+            for connection in connections:
+                connection.finish(leaked)
+            report.problems(ui)
     for peer in peers:
         if isinstance(peer, Other):
-            try:
-                peer.close()
-            except Exception as err:
-                _native.internal_fault(err)
+            _tryto(peer.close)
 
 
 def _openpeer(orig, *args, **kwargs):
     peer = orig(*args, **kwargs)
-    try:
-        _watch(peer)
-    except Exception as err:
-        _native.internal_fault(err)
+    _tryto(_watch, peer)
     return peer
 
 
 def _watch(peer):
     """register a peer that is no ssh connection of ours"""
+    if isinstance(getattr(peer, '_pipee', None), Pipe):
+        return
     # A local peer is a repository. Nothing is left open with it, and to close
     # it writes its caches, which the command has not asked for.
-    if isinstance(peer, (sshpeer.sshv1peer, localrepo.localpeer)):
+    if isinstance(peer, localrepo.localpeer):
         return
     if peer.local() is not None or not hasattr(peer, 'close'):
         return
@@ -353,7 +392,7 @@ def _logclose(peer, outcome, duration, leaked, code):
 
 def _url(path):
     """where a peer leads, without a password"""
-    # hg 6.9 has paths; 6.3 has URLs, as debugwireproto still does.
+    # hg 6.4 has paths; 6.3 has URLs, as debugwireproto still does.
     return urlutil.hidepassword(getattr(path, 'loc', path))
 
 
