@@ -122,6 +122,22 @@ class Lab:
         )
         return json.loads(done.stdout)
 
+    def start_probe(
+        self, hgrc: Path, mode: str, **arguments: Any
+    ) -> subprocess.Popen[bytes]:
+        """the same, but it answers each line of input with one of output
+
+        It ends with its input.
+        """
+        command = [str(PYTHON), str(self._probe), mode, json.dumps(arguments)]
+        return subprocess.Popen(
+            command,
+            cwd=self.directory,
+            env=self.hg_environment(hgrc),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
     def count_marks(self) -> int:
         """how many scripts have run"""
         return self.marks.stat().st_size

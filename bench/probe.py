@@ -26,6 +26,7 @@ from mercurial import (  # noqa: E402
     localrepo,
     ui as uimod,
 )
+from mercurial.repo import factory  # noqa: E402
 from mercurial.utils import procutil  # noqa: E402
 
 PAGE_BYTES = 4096
@@ -207,9 +208,10 @@ def floor(groups: int, size: int) -> Any:
     return in_groups(calls, groups, size, False)
 
 
-def burst(count: int) -> Any:
-    """events as fast as they can be logged"""
+def burst(count: int, where: Any = None, peers: int = 0) -> Any:
+    """events as fast as they can be logged, perhaps with open peers"""
     ui = load_ui()
+    opened = [open_peer(ui, where) for _ in range(peers)]
     begin = time.perf_counter_ns()
     samples = [timed(lambda: log(ui)) for _ in range(count)]
     waited = time.perf_counter_ns() - begin
@@ -217,6 +219,8 @@ def burst(count: int) -> Any:
     total = time.perf_counter_ns() - begin
     # Scripts that run twice would come late.
     time.sleep(0.2)
+    for peer in opened:
+        peer.close()
     return {
         'samples': samples,
         'waited': waited,
@@ -292,6 +296,52 @@ def load_all() -> Any:
     return timed(everything)
 
 
+def open_peer(ui: Any, where: dict[str, str]) -> Any:
+    """a peer as a command opens it: its URL, and the commands for it"""
+    names = ('ssh', 'remotecmd')
+    opts = {name.encode(): where[name].encode() for name in names}
+    return factory.peer(ui, opts, where['url'].encode())
+
+
+def peers(where: dict[str, str]) -> Any:
+    """opening a peer and closing it, once for each line of input"""
+    ui = load_ui()
+    for _line in sys.stdin:
+        begin = time.perf_counter_ns()
+        peer = open_peer(ui, where)
+        opened = time.perf_counter_ns()
+        peer.close()
+        closed = time.perf_counter_ns()
+        print(json.dumps([opened - begin, closed - opened]), flush=True)
+
+
+def descriptors(where: dict[str, str], count: int) -> Any:
+    """how many descriptors are open before, with and after open peers
+
+    A peer that is closed may still be held, until nobody uses it any more.
+    """
+    ui = load_ui()
+    # What the first one leaves open for good is none of the later ones'.
+    open_peer(ui, where).close()
+
+    def taken() -> int:
+        return len(os.listdir('/proc/self/fd'))
+
+    before = taken()
+    opened = [open_peer(ui, where) for _ in range(count)]
+    during = taken()
+    for peer in opened:
+        peer.close()
+    closed = taken()
+    del peer, opened
+    return {
+        'before': before,
+        'during': during,
+        'closed': closed,
+        'after': taken(),
+    }
+
+
 MODES: dict[str, Callable[..., Any]] = {
     'first': first,
     'pieces': pieces,
@@ -302,6 +352,8 @@ MODES: dict[str, Callable[..., Any]] = {
     'runbg_forking': runbg_forking,
     'load': load,
     'load_all': load_all,
+    'peers': peers,
+    'descriptors': descriptors,
 }
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ ratios, and says what was aimed at. Nothing here asserts anything: the exit
 status says only whether measuring was possible.
 
 Must not know how anything is measured: that is the parts' (spawn.py, event.py,
-server.py, startup.py, memory.py) and the probe's.
+server.py, startup.py, memory.py, peer.py) and the probe's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import event
 import memory
+import peer
 import server
 import spawn
 import startup
@@ -34,6 +35,7 @@ PARTS: dict[str, Callable[[Lab], Report]] = {
     "server": server.run,
     "startup": startup.run,
     "memory": memory.run,
+    "peer": peer.run,
 }
 
 
@@ -45,8 +47,9 @@ def arguments() -> argparse.Namespace:
         epilog="The parts: spawn (starting a program, by memory in use), "
         "event (one ui.log call: first, later, burst), server (a command "
         "server with two scripts), startup (loading the extension), memory "
-        "(the dispatcher's peak). A full run takes about ten minutes and "
-        "up to 4 GB; close other programs first.",
+        "(the dispatcher's peak), peer (opening, using and closing ssh "
+        "peers). A full run takes about thirteen minutes and up to 4 GB; "
+        "close other programs first.",
     )
     parser.add_argument(
         "--only",
