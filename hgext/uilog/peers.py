@@ -293,12 +293,13 @@ def _cleanuppipes(orig, ui, pipei, pipeo, pipee, warn):
 
 def _finalizessh(orig, self):
     """sshv1peer.__del__, which may run anywhere and at any time"""
-    try:
-        connection = getattr(self._pipee, 'connection', None)
-        isown = self._creator == os.getpid()
-    except AttributeError:
-        # It has never been opened.
-        return
+    if hasattr(self, '_pipee'):
+        _tryto(_finalizeopen, orig, self)
+
+
+def _finalizeopen(orig, self):
+    isown = self._creator == os.getpid()
+    connection = getattr(self._pipee, 'connection', None)
     if connection is None:
         if isown:
             orig(self)

@@ -53,6 +53,8 @@ pub enum FailureKind {
     Failed,
     /// A script was ended by the time limit.
     TimedOut,
+    /// A peer did not end by itself in time.
+    Peer,
 }
 
 impl FailureKind {
@@ -63,6 +65,7 @@ impl FailureKind {
             Self::NotStarted => "not-started",
             Self::Failed => "failed",
             Self::TimedOut => "timed-out",
+            Self::Peer => "peer",
         }
     }
 }

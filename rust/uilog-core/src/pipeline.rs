@@ -428,6 +428,22 @@ impl Host {
         self.remember(detail);
     }
 
+    /// Counts a peer that did not end by itself in time, and tells the
+    /// journal: a command that waited in vain is not to be seen afterwards.
+    pub fn peer_overdue(&mut self, detail: String) {
+        let failure = Failure::now(
+            self.session.to_string(),
+            b"peerclose",
+            FailureKind::Peer,
+            0,
+            detail.clone(),
+        );
+        self.fault(FaultKind::Peer, detail);
+        if let Some(Err(error)) = self.journal().map(|j| j.append(&failure)) {
+            self.remember(format!("the journal cannot be written: {error}"));
+        }
+    }
+
     fn remember(&mut self, problem: String) {
         if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();

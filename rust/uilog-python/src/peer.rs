@@ -11,7 +11,6 @@ use std::time::Duration;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use uilog_core::pipeline::FaultKind;
 use uilog_core::settings::Settings;
 use uilog_peer::Counters;
 use uilog_peer::Exit;
@@ -211,7 +210,7 @@ fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, idle: Duration) {
         "{url}: {what}, {idle} s after it was closed or last said something: \
          {how} (uilog.peer-timeout)"
     );
-    host::fault(FaultKind::Peer, detail);
+    host::with_environment(|host| host.peer_overdue(detail));
 }
 
 /// Takes in a connection that has just been opened, however it is held.
