@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 import processes
+from run import FIRST_PYTHON_WITHOUT, HG_VERSIONS, venv_of
 
 
 class Home:
@@ -92,3 +93,16 @@ def home(tmp_path: Path) -> Iterator[Home]:
     yield home
     left = processes.wait_until_gone(str(home.path))
     assert not left, [str(process) for process in left]
+
+
+@pytest.fixture(params=HG_VERSIONS)
+def every_hg(request: pytest.FixtureRequest, home: Home) -> str:
+    """Each Mercurial in turn, first on the PATH; returns its version."""
+    version: str = request.param
+    limit = FIRST_PYTHON_WITHOUT.get(version)
+    if limit is not None and sys.version_info >= limit:
+        pytest.skip(f"Mercurial {version} does not build for this Python")
+    programs = venv_of(version) / "bin"
+    assert (programs / "hg").exists(), f"no {programs}/hg: use `make venvs`"
+    home.env["PATH"] = f"{programs}{os.pathsep}{home.env['PATH']}"
+    return version
