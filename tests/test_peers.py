@@ -1,0 +1,685 @@
+"""Connections to other repositories, through an ssh that follows a script.
+
+Stock hg is what ours is compared with: where it hangs, it is seen to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import hglib
+import pytest
+from conftest import Home, until
+from connections import (
+    STOCK,
+    Client,
+    Finished,
+    children,
+    descriptors,
+    finish,
+    lives,
+    pipes,
+)
+
+URL = "ssh://server/repo"
+
+# What the server that is not quite one has to say.
+TIP = "1" * 12
+
+# Far more than a test may take.
+PATIENT = ("--config", "uilog.peer-timeout=600")
+IMPATIENT = ("--config", "uilog.peer-timeout=0.5")
+
+# What a command server may take for itself in 150 commands.
+MARGIN_BYTES = 2 * 1024 * 1024
+
+# Speaks at every time, the last line having no end, and leaves a process
+# behind.
+HOLDING = """\
+echo one >&2
+hold
+serve
+echo two >&2
+printf three >&2
+mark ends
+"""
+
+COMMANDS = """\
+kept = []
+
+
+@command(b'lookup', [], norepo=True)
+def lookup(ui):
+    # Nobody closes it, and nobody keeps it.
+    ui.write(connect(ui).lookup(b'tip')[:6].hex().encode() + b'\\n')
+
+
+@command(b'keep', [], b'COUNT', norepo=True)
+def keep(ui, count):
+    for _ in range(int(count)):
+        kept.append(connect(ui))
+    return 1
+
+
+@command(b'tangle', [], b'COUNT', norepo=True)
+def tangle(ui, count):
+    for _ in range(int(count)):
+        peer = connect(ui)
+        peer.itself = peer
+
+
+@command(b'drop', [], b'COUNT', norepo=True)
+def drop(ui, count):
+    for _ in range(int(count)):
+        connect(ui)
+
+
+@command(b'counts', [], norepo=True)
+def counts(ui):
+    for name, value in ui.getlogger(b'uilog').status()['peers'].items():
+        ui.write(b'%s %d\\n' % (name.encode(), value))
+"""
+
+# A command that leaves a peer to the garbage collector, which runs in a child
+# that has been forked in the meantime: once as the command's end is logged,
+# once in the middle of the command.
+FORKS = """\
+class Forker:
+    def tracked(self, event):
+        return event == b'commandfinish'
+
+    def log(self, ui, event, msg, opts):
+        os.waitpid(fork(), 0)
+
+
+def uipopulate(ui):
+    if ui.configbool(b'test', b'fork'):
+        ui.setlogger(b'forker', Forker())
+
+
+def fork(garbage=None):
+    pid = os.fork()
+    if pid == 0:
+        detach()
+        mark('collecting')
+        if garbage is not None:
+            garbage.clear()
+        gc.collect()
+        mark('collected')
+        os._exit(0)
+    return pid
+
+
+pipes = []
+
+
+def tangled(ui):
+    # From here on nothing is collected by chance.
+    gc.disable()
+    peer = connect(ui)
+    peer.itself = peer
+    # Of the peer and its pipes, the collector finalizes first which it likes.
+    pipes.append(peer._pipee)
+    return peer
+
+
+@command(b'fails', [], norepo=True)
+def fails(ui):
+    peer = tangled(ui)
+    raise error.Abort(b'nobody closes it')
+
+
+@command(b'goeson', [], norepo=True)
+def goeson(ui):
+    peers = [tangled(ui)]
+    os.waitpid(fork(peers), 0)
+    ui.write(peers[0].lookup(b'tip')[:6].hex().encode() + b'\\n')
+    peers[0].close()
+"""
+
+
+@pytest.fixture
+def client(home: Home) -> Iterator[Client]:
+    client = Client(home)
+    yield client
+    client.release()
+
+
+def hangs_in_child(client: Client, *args: str) -> Finished:
+    """Shows that stock hg waits for a child that waits for ssh, which waits
+    for hg; then ends the child."""
+    hg = client.start(*args, *STOCK)
+    until("the child", lambda: client.marks("collecting"))
+    (child,) = client.marks("collecting")
+    (ssh,) = client.marks("starts")
+    # It has closed its copies of ssh's standard input and output, and reads
+    # standard error to its end, which the copies in its parent keep away.
+    until(
+        "the child to wait for standard error",
+        lambda: len(pipes(child) & pipes(ssh)) == 1,
+    )
+    assert len(pipes(hg.pid) & pipes(ssh)) == 3
+    assert not client.marks("collected")
+    os.kill(child, signal.SIGKILL)
+    done = finish(hg)
+    for name in ("collecting", "starts"):
+        (client.home.out / name).unlink()
+    return done
+
+
+def test_a_leaked_peer_is_closed_before_the_end_is_logged(
+    client: Client, every_hg: str
+) -> None:
+    client.ssh("serve\n")
+    client.commands(FORKS)
+    client.home.configure("[test]\nfork = yes\n")
+    stock = hangs_in_child(client, "fails")
+    ours = client.run("fails")
+    assert ours == stock
+    assert (ours.status, ours.err) == (255, b"abort: nobody closes it\n")
+    assert client.marks("collected")
+    # It has come before the end of the command.
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["leaked"]) == ("closed", True)
+
+
+def test_a_peer_that_is_garbage_in_a_child_is_none_of_the_childs(
+    client: Client, every_hg: str
+) -> None:
+    client.ssh("serve\n")
+    client.commands(FORKS)
+    stock = hangs_in_child(client, "goeson")
+    ours = client.run("goeson")
+    assert ours == stock == Finished(0, f"{TIP}\n".encode(), b"")
+    assert client.marks("collected")
+    # The child has a dispatcher of its own, so there is no order.
+    until("both, and the end", lambda: len(client.logged()) == 3)
+    events = [e for e in client.logged() if e["event"] == "peerclose"]
+    closed = {e["options"]["outcome"]: e for e in events}
+    assert set(closed) == {"closed", "foreign-fork"}
+    assert not any(event["options"]["leaked"] for event in events)
+    assert closed["closed"]["options"]["exit_code"] == 0
+    assert "exit_code" not in closed["foreign-fork"]["options"]
+    (child,) = client.marks("collected")
+    assert closed["foreign-fork"]["pid"] == child
+
+
+def test_who_holds_standard_error_is_not_waited_for(
+    client: Client, every_hg: str
+) -> None:
+    client.ssh(HOLDING)
+    stock = client.start("id", URL, *STOCK)
+    until("its ssh to end", lambda: client.marks("ends"))
+    ours = client.run("id", URL, *IMPATIENT)
+    assert ours.status == 0
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["leaked"]) == ("timeout", False)
+    assert closed["exit_code"] == 0
+    debug = client.run("id", URL, "--debug", *IMPATIENT)
+    why = (
+        f"uilog: {URL}: its standard error is still held open, 0.5 s after it"
+        " was closed or last said something: waited no longer"
+        " (uilog.peer-timeout)\n"
+    )
+    assert debug.out.endswith(b"remote: two\nremote: three" + why.encode())
+    # These two have begun later.
+    assert stock.poll() is None
+    assert all(map(lives, client.marks("holders")))
+    client.release()
+    assert finish(stock) == ours
+    said = f"{TIP}\nremote: two\nremote: three".encode()
+    assert ours == Finished(0, said, b"remote: one\n")
+
+
+def test_without_a_limit_it_is_waited_for(client: Client) -> None:
+    client.ssh(HOLDING)
+    ours = client.start("id", URL, "--config", "uilog.peer-timeout=0")
+    until("its ssh to end", lambda: client.marks("ends"))
+    limited = client.run("id", URL, *IMPATIENT)
+    assert ours.poll() is None
+    assert client.closed()[0]["outcome"] == "timeout"
+    client.release()
+    assert finish(ours) == limited
+    assert client.closed()[0]["outcome"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome", "code"),
+    [
+        ("", "timeout", -signal.SIGTERM),
+        ("exec 2>&-\n", "timeout", -signal.SIGTERM),
+        ("trap '' TERM\n", "killed", -signal.SIGKILL),
+        ("trap '' TERM\nexec 2>&-\n", "killed", -signal.SIGKILL),
+    ],
+    ids=["plain", "silent", "deaf", "silent-deaf"],
+)
+def test_an_ssh_that_goes_on_is_ended(
+    client: Client, script: str, outcome: str, code: int
+) -> None:
+    client.ssh(script + "serve\ngo_on\n")
+    done = client.run("id", URL, *IMPATIENT)
+    assert done == Finished(0, f"{TIP}\n".encode(), b"")
+    (ssh,) = client.marks("starts")
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["exit_code"]) == (outcome, code)
+    assert not lives(ssh)
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("echo refused >&2\nexit 255\n", 255),
+        ("exit 0\n", 0),
+        ("serve hello\n", 3),
+        ("echo a banner\nserve between\n", 3),
+        ("serve lookup || { echo gone >&2; exit 9; }\n", 9),
+        ("serve lookup || kill -KILL $$\n", -signal.SIGKILL),
+        ("serve lookup\nprintf unfinished >&2\nexit 3\n", 3),
+    ],
+    ids=[
+        "refused",
+        "silent",
+        "before-hello",
+        "in-hello",
+        "in-lookup",
+        "killed",
+        "unfinished",
+    ],
+)
+def test_an_ssh_that_ends_early(
+    client: Client, every_hg: str, script: str, code: int
+) -> None:
+    client.ssh(script)
+    stock = client.run("id", URL, *STOCK)
+    ours = client.run("id", URL)
+    assert ours == stock
+    assert ours.status == 255
+    (closed,) = client.closed()
+    # A shell between hg and ssh has its own way to tell of a signal.
+    codes = (code, 128 - code if code < 0 else code)
+    assert closed["outcome"] == "closed"
+    assert closed["exit_code"] in codes
+    assert not closed["leaked"]
+
+
+def test_an_ssh_that_does_not_exist(client: Client, every_hg: str) -> None:
+    client.home.configure("[ui]\nssh = /nonexistent/ssh\n")
+    stock = client.run("id", URL, *STOCK)
+    ours = client.run("id", URL)
+    assert ours == stock
+    assert ours.status == 255
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["exit_code"]) == ("closed", 127)
+
+
+def test_many_leaked_peers_are_all_closed(
+    client: Client, every_hg: str
+) -> None:
+    client.ssh("serve\n")
+    client.commands(COMMANDS)
+    assert client.run("keep", "50") == Finished(1, b"", b"")
+    closed = client.closed()
+    assert len(closed) == 50
+    assert all(options["leaked"] for options in closed)
+    assert {options["outcome"] for options in closed} == {"closed"}
+    assert not any(map(lives, client.marks("starts")))
+
+
+def test_dropped_peers_are_closed_one_by_one(
+    client: Client, every_hg: str
+) -> None:
+    client.ssh("echo start >> $OUT/order\nserve\necho end >> $OUT/order\n")
+    client.commands(COMMANDS)
+    assert client.run("drop", "10") == Finished(0, b"", b"")
+    order = client.home.read("order").split()
+    assert order == ["start", "end"] * 10
+    closed = client.closed()
+    assert [options["leaked"] for options in closed] == [True] * 10
+
+
+def test_no_warning_of_what_is_closed_in_time(
+    client: Client, every_hg: str
+) -> None:
+    client.ssh("serve_really\n")
+    repository = client.repository()
+    clone = client.home.path / "clone"
+    client.run("clone", str(repository), str(clone), *STOCK)
+    (clone / ".hg" / "hgrc").write_text(
+        f"[paths]\ndefault = ssh://server/{repository}\n"
+    )
+    warnings = ("--config", "devel.all-warnings=1")
+    warned = b""
+    for command in (("summary", "--remote"), ("log", "-r", "remote(tip)")):
+        plain = client.run(*command, *STOCK, cwd=clone)
+        warned += client.run(*command, *STOCK, *warnings, cwd=clone).err
+        ours = client.run(*command, *warnings, cwd=clone)
+        assert ours == plain
+        assert client.closed()
+    assert b"missing close on SSH connection" in warned
+
+
+@contextlib.contextmanager
+def serving(client: Client) -> Iterator[hglib.client.hgclient]:
+    """A command server in a repository."""
+    repository = client.repository()
+    # hglib passes on the environment of this process and adds to it.
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(client.home.env)
+    server = hglib.open(str(repository))
+    try:
+        yield server
+    finally:
+        server.close()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def resident(pid: int) -> int:
+    """How much memory a process has, in bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_closed_peer_that_is_kept_holds_no_descriptor(
+    client: Client,
+) -> None:
+    client.ssh("serve\n")
+    client.commands(COMMANDS)
+    with serving(client) as server:
+        # The first one starts what runs the scripts.
+        server.rawcommand([b"lookup"])
+        before = descriptors(server.server.pid)
+        with pytest.raises(hglib.error.CommandError):
+            server.rawcommand([b"keep", b"50"])
+        assert descriptors(server.server.pid) == before
+
+
+OUTER = """\
+from mercurial import commandserver, extensions
+
+outer = []
+
+
+def uisetup(ui):
+    extensions.wrapfunction(commandserver.server, '__init__', init)
+
+
+def init(orig, self, ui, *args, **kwargs):
+    orig(self, ui, *args, **kwargs)
+    outer.append(connect(ui))
+
+
+@command(b'outer', [], norepo=True)
+def askouter(ui):
+    ui.write(outer[0].lookup(b'tip')[:6].hex().encode() + b'\\n')
+"""
+
+# The pool is remotefilelog's own, in a repository that is not: for one that
+# is, both sides would need a configuration that has nothing to do with this.
+POOLED = """\
+from hgext.remotefilelog import connectionpool
+
+
+def reposetup(ui, repo):
+    repo.connectionpool = connectionpool.connectionpool(repo)
+
+
+@command(b'pooled', [])
+def pooled(ui, repo):
+    with repo.connectionpool.get(b'ssh://server/repo') as connection:
+        ui.write(connection.peer.lookup(b'tip')[:6].hex().encode() + b'\\n')
+"""
+
+
+def test_a_command_server_keeps_nothing_of_its_commands(
+    client: Client,
+) -> None:
+    client.ssh("serve\n")
+    client.commands(COMMANDS)
+    with serving(client) as server:
+        pid = server.server.pid
+        commands = [
+            [b"id", URL.encode()],
+            [b"lookup"],
+            [b"tangle", b"1"],
+            [b"drop", b"1"],
+        ]
+
+        def run(times: int) -> None:
+            for number in range(times):
+                server.rawcommand(commands[number % len(commands)])
+                # Neither processes nor zombies.
+                assert children(pid) == []
+
+        run(50)
+        after_fifty = descriptors(pid), resident(pid)
+        run(150)
+        assert descriptors(pid) == after_fifty[0]
+        assert resident(pid) <= after_fifty[1] + MARGIN_BYTES
+        counts = server.rawcommand([b"counts"]).decode().splitlines()
+        assert "opened 200" in counts
+        assert "open 0" in counts
+        assert "leaked 150" in counts
+        assert "closed 200" in counts
+        until(
+            "every script",
+            lambda: client.home.read("events").count('"peerclose"') == 200,
+        )
+
+
+def test_a_command_closes_what_it_has_opened_itself(client: Client) -> None:
+    client.ssh("serve\n")
+    client.commands(COMMANDS + OUTER)
+    with serving(client) as server:
+        (outer,) = client.marks("starts")
+        for command in ([b"keep", b"50"], [b"tangle", b"3"], [b"drop", b"3"]):
+            with contextlib.suppress(hglib.error.CommandError):
+                server.rawcommand(command)
+            assert server.rawcommand([b"outer"]) == f"{TIP}\n".encode()
+            others = set(client.marks("starts")) - {outer}
+            assert lives(outer)
+            assert not any(map(lives, others))
+            assert len(children(server.server.pid)) == 1
+        counts = server.rawcommand([b"counts"]).decode().splitlines()
+        assert "open 1" in counts
+        assert "leaked 56" in counts
+    # It has ended with the command that the server is.
+    assert not lives(outer)
+    ends = '"canonical_command":"serve"'
+    until("the server's end", lambda: ends in client.home.read("events"))
+
+
+def test_pooled_connections_outlive_their_command(client: Client) -> None:
+    client.ssh("serve\n")
+    client.commands(COMMANDS + POOLED)
+    with serving(client) as server:
+        for _ in range(3):
+            assert server.rawcommand([b"pooled"]) == f"{TIP}\n".encode()
+            server.rawcommand([b"lookup"])
+        # One for all, and one for each of the others.
+        first, *others = client.marks("starts")
+        assert len(others) == 3
+        assert lives(first)
+        assert not any(map(lives, others))
+    assert not lives(first)
+
+
+INTERRUPTIONS = [
+    (signal.SIGINT, b"interrupted!\n"),
+    (signal.SIGTERM, b"killed!\n"),
+]
+
+
+@pytest.mark.parametrize(("signum", "said"), INTERRUPTIONS)
+def test_who_interrupts_a_close_waits_no_longer(
+    client: Client, every_hg: str, signum: signal.Signals, said: bytes
+) -> None:
+    client.ssh(HOLDING)
+    ours = client.start("id", URL, *PATIENT)
+    until("its ssh to end", lambda: client.marks("ends"))
+    ours.send_signal(signum)
+    done = finish(ours)
+    (holder,) = client.marks("holders")
+    assert lives(holder)
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["leaked"]) == ("interrupted", False)
+    assert (done.status, done.err) == (255, b"remote: one\n" + said)
+    # Stock hg says the same, and then waits again.
+    stock = client.start("id", URL, *STOCK)
+    until("its ssh to end", lambda: len(client.marks("ends")) == 2)
+    stock.send_signal(signum)
+    client.release()
+    stocks = finish(stock)
+    assert (done.status, done.err) == (stocks.status, stocks.err)
+
+
+@pytest.mark.parametrize(("signum", "said"), INTERRUPTIONS)
+def test_a_signal_at_the_end_leaves_the_commands_status(
+    client: Client, every_hg: str, signum: signal.Signals, said: bytes
+) -> None:
+    client.ssh(HOLDING)
+    client.commands(COMMANDS)
+    hg = client.start("keep", "1", *PATIENT)
+    until("its ssh to end", lambda: client.marks("ends"))
+    hg.send_signal(signum)
+    done = finish(hg)
+    (holder,) = client.marks("holders")
+    assert lives(holder)
+    assert (done.status, done.err) == (1, b"remote: one\n")
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["leaked"]) == ("interrupted", True)
+
+
+def test_a_slow_hook_is_listened_to(client: Client) -> None:
+    client.ssh("serve_really\n")
+    repository = client.repository()
+    clone = client.home.path / "clone"
+    client.run("clone", str(repository), str(clone), *STOCK)
+    (repository / ".hg" / "hgrc").write_text(
+        "[hooks]\n"
+        "changegroup = for i in $(seq 20); do echo line $i; sleep 0.5; done\n"
+    )
+    (clone / "b").write_text("b\n")
+    client.run("commit", "-Am", "b", *STOCK, cwd=clone)
+    url = f"ssh://server/{repository}"
+    options = ("--config", "uilog.peer-timeout=1")
+    done = client.run("push", url, *options, cwd=clone)
+    assert done.status == 0, done
+    said = done.out.splitlines()
+    lines = [line for line in said if line.startswith(b"remote: line ")]
+    assert lines == [b"remote: line %d" % n for n in range(1, 21)]
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["leaked"]) == ("closed", False)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "printf 'one\\ntwo' >&2\n",
+        "yes 'a line of some length' | head -c 200000 >&2\n",
+        "printf '\\n\\n\\r\\none\\rtwo\\r\\n\\0\\377\\n \\n' >&2\n",
+        "head -c 1000000 /dev/zero >&2\n",
+    ],
+    ids=["unfinished", "much", "odd", "long"],
+)
+def test_what_is_said_at_the_end_is_shown_as_it_is(
+    client: Client, every_hg: str, script: str
+) -> None:
+    client.ssh(f"serve\n{script}")
+    stock = client.run("id", URL, *STOCK)
+    ours = client.run("id", URL)
+    assert ours == stock
+    assert b"remote: " in ours.out
+    assert client.closed()[0]["outcome"] == "closed"
+
+
+def test_a_line_without_end_is_shown_in_pieces(client: Client) -> None:
+    client.ssh("serve\nhead -c 3000000 /dev/zero >&2\n")
+    done = client.run("id", URL)
+    pieces = done.out.split(b"remote: ")[1:]
+    assert b"".join(pieces) == b"\0" * 3_000_000
+    assert len(pieces) == 3
+
+
+def test_whoever_goes_on_talking_is_listened_to(client: Client) -> None:
+    # The limit is less than all of it takes, and far more than each line.
+    client.ssh(
+        "serve\nfor i in $(seq 30); do echo line $i >&2; sleep 0.1; done\n"
+    )
+    done = client.run("id", URL, "--config", "uilog.peer-timeout=2")
+    said = "".join(f"remote: line {n}\n" for n in range(1, 31))
+    assert done == Finished(0, f"{TIP}\n{said}".encode(), b"")
+    assert client.closed()[0]["outcome"] == "closed"
+
+
+def test_an_http_peer_has_its_event(client: Client, every_hg: str) -> None:
+    repository = client.repository()
+    options = ("-a", "127.0.0.1", "-p", "0", *STOCK)
+    web = client.start("serve", *options, cwd=repository)
+    try:
+        assert web.stdout is not None
+        port = web.stdout.readline().split(b":")[-1].strip(b")\n").decode()
+        url = f"http://user:secret@127.0.0.1:{port}/"
+        for verbosity in ((), ("-v",)):
+            stock = client.run("id", url, *STOCK, *verbosity)
+            assert stock.status == 0
+            assert client.run("id", url, *verbosity) == stock
+            events = client.events()
+            (closed,) = (event["options"] for event in events)
+            assert closed.pop("duration") >= 0
+            hidden = f"http://user:***@127.0.0.1:{port}/"
+            expected = {"url": hidden, "outcome": "closed", "leaked": False}
+            assert closed == expected
+            assert "secret" not in str(events)
+    finally:
+        web.terminate()
+        web.communicate()
+
+
+def test_what_is_said_of_a_connection(client: Client, every_hg: str) -> None:
+    client.ssh("serve\n")
+    usual = {"url", "duration", "outcome", "leaked", "exit_code"}
+    for option in ("--quiet", "--verbose"):
+        client.run("id", URL, option)
+        (closed,) = client.closed()
+        assert set(closed) == usual
+        assert isinstance(closed.pop("duration"), float)
+        assert closed == {
+            "url": URL,
+            "outcome": "closed",
+            "leaked": False,
+            "exit_code": 0,
+        }
+    for option in ("--debug", "--config=devel.all-warnings=1"):
+        client.run("id", URL, option)
+        (closed,) = client.closed()
+        assert set(closed) == {*usual, "opened_at"}
+        assert " in identify\n" in closed["opened_at"]
+
+
+def test_a_script_finds_it_in_its_environment(client: Client) -> None:
+    client.ssh("serve\n")
+    client.home.configure(
+        "[logtoprocess]\npeerclose:stdin =\n"
+        'peerclose = echo "$OPT_URL $OPT_OUTCOME $OPT_LEAKED $OPT_EXIT_CODE"'
+        ' >> $OUT/who; echo "$MSG1" >> $OUT/who\n'
+    )
+    client.run("id", URL)
+    until("the script", lambda: client.home.read("who").count("\n") >= 2)
+    who, message = client.home.read("who").splitlines()[:2]
+    assert who == f"{URL} closed 0 0"
+    assert message.startswith(f"connection to {URL} closed after 0.")
+
+
+def test_a_local_peer_has_no_event(client: Client, every_hg: str) -> None:
+    repository = client.repository()
+    client.run("clone", "repo", "other", *STOCK)
+    for command in (("id", "../other"), ("incoming", "../other")):
+        stock = client.run(*command, *STOCK, cwd=repository)
+        assert client.run(*command, cwd=repository) == stock
+        assert client.events() == []
