@@ -297,6 +297,7 @@ impl Peer {
             duration: Duration::ZERO,
             is_stderr_held: false,
         };
+        self.process.close_pidfd();
         self.state = State::Closed(closed);
         closed
     }
@@ -466,6 +467,7 @@ impl Peer {
             duration: since.elapsed(),
             is_stderr_held,
         };
+        self.process.close_pidfd();
         self.state = State::Closed(closed);
         Advance::Closed(closed)
     }

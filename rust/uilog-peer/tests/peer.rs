@@ -185,6 +185,25 @@ fn a_child_that_somebody_else_has_reaped_is_no_riddle() {
     assert_eq!(closed.exit, Some(Exit::Unknown));
 }
 
+/// The descriptors of this process that are the pidfd of that one.
+fn pidfds(pid: u32) -> usize {
+    let entries = fs::read_dir("/proc/self/fdinfo").unwrap();
+    let needle = format!("Pid:\t{pid}\n");
+    entries
+        .filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok())
+        .filter(|info| info.contains(&needle))
+        .count()
+}
+
+#[test]
+fn a_closed_peer_holds_no_descriptor() {
+    let (mut peer, pid) = open("cat");
+    assert_eq!(pidfds(pid), 1);
+    close(&mut peer, PATIENT);
+    assert_eq!(pidfds(pid), 0);
+    assert_eq!(peer.descriptors(), [None; 3]);
+}
+
 #[test]
 fn dropping_a_peer_ends_it() {
     let (peer, pid) = open("cat");

@@ -75,6 +75,11 @@ impl Child {
         self.exit
     }
 
+    /// Closes what it is known by exactly, when nobody will ask any more.
+    pub fn close_pidfd(&mut self) {
+        self.pidfd = None;
+    }
+
     /// Sends it a signal, unless it has ended.
     ///
     /// # Errors
