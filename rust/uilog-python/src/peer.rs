@@ -194,9 +194,10 @@ fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, idle: Duration) {
     let Some(closed) = peer.closed() else {
         return;
     };
-    let how = match closed.outcome {
-        Outcome::Timeout => "waited no longer",
-        Outcome::Killed => "killed it, as it ignored SIGTERM",
+    let how = match (closed.outcome, closed.exit) {
+        (Outcome::Timeout | Outcome::Killed, None) => "could not end it",
+        (Outcome::Timeout, _) => "waited no longer",
+        (Outcome::Killed, _) => "killed it, as it ignored SIGTERM",
         _ => return,
     };
     let what = if closed.is_stderr_held {
