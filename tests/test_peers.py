@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -337,7 +338,7 @@ def test_no_warning_of_what_is_closed_in_time(
     client.ssh("serve_really\n")
     repository = client.repository()
     clone = client.home.path / "clone"
-    client.run("clone", str(repository), str(clone), *STOCK)
+    shutil.copytree(repository, clone)
     (clone / ".hg" / "hgrc").write_text(
         f"[paths]\ndefault = ssh://server/{repository}\n"
     )
@@ -549,7 +550,7 @@ def test_a_slow_hook_is_listened_to(client: Client) -> None:
     client.ssh("serve_really\n")
     repository = client.repository()
     clone = client.home.path / "clone"
-    client.run("clone", str(repository), str(clone), *STOCK)
+    shutil.copytree(repository, clone)
     (repository / ".hg" / "hgrc").write_text(
         "[hooks]\n"
         "changegroup = for i in $(seq 20); do echo line $i; sleep 0.5; done\n"
@@ -668,7 +669,7 @@ def test_a_script_finds_it_in_its_environment(client: Client) -> None:
 
 def test_a_local_peer_has_no_event(client: Client, every_hg: str) -> None:
     repository = client.repository()
-    client.run("clone", "repo", "other", *STOCK)
+    shutil.copytree(repository, client.home.path / "other")
     for command in (("id", "../other"), ("incoming", "../other")):
         stock = client.run(*command, *STOCK, cwd=repository)
         assert client.run(*command, cwd=repository) == stock
