@@ -249,24 +249,29 @@ def test_without_a_limit_it_is_waited_for(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "outcome", "code"),
+    ("script", "outcome"),
     [
-        ("", "timeout", -signal.SIGTERM),
-        ("exec 2>&-\n", "timeout", -signal.SIGTERM),
-        ("trap '' TERM\n", "killed", -signal.SIGKILL),
-        ("trap '' TERM\nexec 2>&-\n", "killed", -signal.SIGKILL),
+        ("", "timeout"),
+        ("exec 2>&-\n", "timeout"),
+        ("trap '' TERM\n", "killed"),
+        ("trap '' TERM\nexec 2>&-\n", "killed"),
     ],
     ids=["plain", "silent", "deaf", "silent-deaf"],
 )
 def test_an_ssh_that_goes_on_is_ended(
-    client: Client, script: str, outcome: str, code: int
+    client: Client, script: str, outcome: str
 ) -> None:
     client.ssh(script + "serve\ngo_on\n")
     done = client.run("id", URL, *IMPATIENT)
     assert done == Finished(0, f"{TIP}\n".encode(), b"")
     (ssh,) = client.marks("starts")
     (closed,) = client.closed()
-    assert (closed["outcome"], closed["exit_code"]) == (outcome, code)
+    assert closed["outcome"] == outcome
+    # Of the shell that hg starts ssh by; some shells become ssh.
+    codes = {-signal.SIGTERM}
+    if outcome == "killed":
+        codes.add(-signal.SIGKILL)
+    assert closed["exit_code"] in codes
     assert not lives(ssh)
 
 

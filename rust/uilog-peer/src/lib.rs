@@ -8,8 +8,9 @@
 //! The end of a connection, as hg does it: its standard input is closed, so
 //! that the server ends, and what its standard error still says is shown
 //! until that ends. The bound is idle time: if nothing comes for
-//! [`Limits::idle`], the process gets SIGTERM, [`TERM_GRACE`] later SIGKILL,
-//! and is reaped.
+//! [`Limits::idle`], the process and those below it get SIGTERM,
+//! [`TERM_GRACE`] later SIGKILL, and the process is reaped. Those below,
+//! because hg starts ssh through a shell, and not every shell becomes ssh.
 //!
 //! In a process that has not opened the connection (a forked child), closing
 //! it and dropping it close that process's own copies of the descriptors. It
@@ -44,6 +45,7 @@ use nix::fcntl::fcntl;
 use nix::sys::signal::Signal;
 use uilog_sys::child::Child;
 pub use uilog_sys::child::Exit;
+use uilog_sys::descendants::Descendant;
 
 use crate::lines::Lines;
 pub use crate::registry::Counters;
@@ -190,6 +192,8 @@ enum State {
 pub struct Peer {
     creator: u32,
     process: Child,
+    /// The processes below it, once they have been told to end.
+    below: Vec<Descendant>,
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
@@ -209,6 +213,7 @@ impl Peer {
         Self {
             creator: std::process::id(),
             process: Child::adopt(pid),
+            below: Vec::new(),
             stdin: Some(stdin),
             stdout: Some(stdout),
             stderr: Some(stderr),
@@ -338,6 +343,8 @@ impl Peer {
     /// Waits for the end of a process that has been told to end.
     fn force(&mut self) -> Advance {
         let exit = self.process.try_wait();
+        self.below.retain(|process| !process.has_ended());
+        let has_ended = exit.is_some() && self.below.is_empty();
         let State::Ending {
             since,
             ref mut outcome,
@@ -350,7 +357,7 @@ impl Peer {
         };
         let now = Instant::now();
         let is_given_up = *is_killed && now >= *deadline;
-        if exit.is_some() || is_given_up {
+        if has_ended || is_given_up {
             let outcome = *outcome;
             return self.finish(since, outcome, exit, is_stderr_held);
         }
@@ -431,6 +438,9 @@ impl Peer {
         // What it says about being ended is not the remote side's to say, so
         // nobody listens any more.
         self.drop_pipes();
+        if self.process.try_wait().is_none() {
+            self.below = Descendant::all_of(self.process.pid());
+        }
         self.signal(Signal::SIGTERM);
         self.state = State::Ending {
             since,
@@ -448,9 +458,12 @@ impl Peer {
     }
 
     fn signal(&self, signal: Signal) {
-        if let Err(error) = self.process.signal(signal) {
-            let pid = self.process.pid();
-            log::warn!("{signal} to process {pid}: {error}");
+        let below = self.below.iter().map(|process| process.signal(signal));
+        for result in below.chain([self.process.signal(signal)]) {
+            if let Err(error) = result {
+                let pid = self.process.pid();
+                log::warn!("{signal} to process {pid} and below: {error}");
+            }
         }
     }
 
@@ -468,6 +481,7 @@ impl Peer {
             is_stderr_held,
         };
         self.process.close_pidfd();
+        self.below.clear();
         self.state = State::Closed(closed);
         Advance::Closed(closed)
     }
@@ -480,6 +494,16 @@ impl Peer {
     /// What becomes readable when its process ends, if there is such.
     pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.process.pidfd()
+    }
+
+    /// Whether its process has been reaped.
+    pub(crate) fn is_reaped(&self) -> bool {
+        self.process.exit().is_some()
+    }
+
+    /// What becomes readable when the processes below it end.
+    pub(crate) fn below(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.below.iter().map(AsFd::as_fd)
     }
 }
 

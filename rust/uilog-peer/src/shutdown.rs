@@ -111,11 +111,11 @@ pub(crate) fn wait<'a>(
     let mut must_ask = false;
     for peer in peers {
         let stderr = peer.stderr();
-        let is_exit_awaited = stderr.is_none();
+        let is_exit_awaited = stderr.is_none() && !peer.is_reaped();
         let pidfd = peer.pidfd();
         must_ask |= is_exit_awaited && pidfd.is_none();
         let exit = pidfd.filter(|_| is_exit_awaited);
-        let readable = stderr.into_iter().chain(exit);
+        let readable = stderr.into_iter().chain(exit).chain(peer.below());
         fds.extend(readable.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
     }
     let left = until.map(|until| until.duration_since(Instant::now()));

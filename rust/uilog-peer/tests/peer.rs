@@ -157,6 +157,21 @@ fn who_ignores_sigterm_is_killed() {
 }
 
 #[test]
+fn what_a_shell_has_started_is_ended_with_it() {
+    let stubborn = "trap '' TERM; echo $$; while :; do sleep 0.05; done";
+    let script = format!("sh -c \"{}\"; exit 9", stubborn.replace('$', "\\$"));
+    let (mut peer, shell) = open(&script);
+    let below: u32 = answer(&peer).parse().unwrap();
+    assert_ne!(below, shell, "it is the shell's child");
+    let (closed, _) = close(&mut peer, IMPATIENT);
+    assert_eq!(closed.outcome, Outcome::Killed);
+    assert_eq!(closed.exit, Some(Exit::Signal(libc::SIGTERM)));
+    assert_eq!(state(shell), None);
+    // Nobody of ours reaps it.
+    assert!(matches!(state(below), None | Some('Z')));
+}
+
+#[test]
 fn a_process_that_outlives_its_standard_error_is_ended_too() {
     let (mut peer, pid) = open("exec sleep 100 2>&-");
     let (closed, _) = close(&mut peer, IMPATIENT);

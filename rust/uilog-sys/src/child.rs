@@ -9,9 +9,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
-use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -22,6 +20,8 @@ use nix::sys::wait::WaitPidFlag;
 use nix::sys::wait::WaitStatus;
 use nix::sys::wait::waitid;
 use nix::unistd::Pid;
+
+use crate::pidfd;
 
 /// How a process has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Child {
         let pid = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
         Self {
             pid,
-            pidfd: open_pidfd(pid),
+            pidfd: pidfd::open(pid),
             exit: None,
         }
     }
@@ -65,6 +65,11 @@ impl Child {
     /// kernel has such.
     pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// How it has ended, as far as is known.
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit
     }
 
     /// Reaps the process if it has ended, and tells how.
@@ -93,7 +98,7 @@ impl Child {
         if is_gone {
             return Ok(());
         }
-        match self.pidfd.as_ref().map(|pidfd| send(pidfd, signal)) {
+        match self.pidfd.as_ref().map(|pidfd| pidfd::send(pidfd, signal)) {
             Some(Err(error)) if error.raw_os_error() != Some(libc::ENOSYS) => {
                 Err(error)
             }
@@ -135,36 +140,4 @@ fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
             result => return result,
         }
     }
-}
-
-fn open_pidfd(pid: Pid) -> Option<OwnedFd> {
-    // SAFETY: creates a descriptor, close-on-exec, and touches no memory.
-    let raw =
-        unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0_u32) };
-    let raw = i32::try_from(raw).ok().filter(|raw| *raw >= 0)?;
-    // SAFETY: the kernel has just created it for us.
-    Some(unsafe { OwnedFd::from_raw_fd(raw) })
-}
-
-fn send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
-    let info = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: the kernel makes up the information if it is given none, and
-    // the descriptor is a live one.
-    let sent = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            signal as i32,
-            info,
-            0_u32,
-        )
-    };
-    if sent < 0 {
-        let error = io::Error::last_os_error();
-        // It has ended since it was looked at.
-        if error.raw_os_error() != Some(libc::ESRCH) {
-            return Err(error);
-        }
-    }
-    Ok(())
 }

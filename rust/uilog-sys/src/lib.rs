@@ -6,6 +6,7 @@
 //! - [`spawn`] starts programs, detached or owned, without running anything
 //!   but listed system calls between `clone` and `execve`.
 //! - [`child`] waits for and signals children that others have started.
+//! - [`descendants`] finds and signals the processes below a process.
 //! - [`fd`] makes descriptors of numbers.
 //! - [`fork`] keeps the descriptors of a process out of its forked children.
 //! - [`clock`] knows the local time's offset.
@@ -24,8 +25,10 @@
 
 pub mod child;
 pub mod clock;
+pub mod descendants;
 pub mod environ;
 pub mod fd;
 pub mod fork;
+mod pidfd;
 pub mod sched;
 pub mod spawn;

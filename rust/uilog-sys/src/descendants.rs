@@ -1,0 +1,147 @@
+//! The processes below a process.
+//!
+//! What hg starts as a child is a shell, and the program that matters may be
+//! the shell's child: some shells execute the last command of `sh -c`, others
+//! fork for it. Whoever wants to end the one has to find the other.
+//!
+//! Only with pidfds (Linux 5.3): a number alone may be somebody else's by the
+//! time it is used. What is started while the list is made may be missing.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+use nix::poll::poll;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::pidfd;
+
+/// A process that is not necessarily a child of ours.
+#[derive(Debug)]
+pub struct Descendant {
+    pidfd: OwnedFd,
+}
+
+/// What /proc tells of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    parent: i32,
+    /// With the number, this is unique.
+    start: u64,
+}
+
+impl Descendant {
+    /// The living processes below `pid`, nearest first.
+    pub fn all_of(pid: u32) -> Vec<Self> {
+        let Ok(root) = i32::try_from(pid) else {
+            return Vec::new();
+        };
+        let processes = everyone();
+        let mut found = vec![root];
+        let mut at = 0;
+        while let Some(parent) = found.get(at).copied() {
+            let children = processes.iter().filter(|(number, stat)| {
+                stat.parent == parent && !found.contains(number)
+            });
+            let children: Vec<_> =
+                children.map(|(number, _)| *number).collect();
+            found.extend(children);
+            at += 1;
+        }
+        let below = found.into_iter().skip(1);
+        below
+            .filter_map(|number| {
+                let before = processes.get(&number)?;
+                let pidfd = pidfd::open(Pid::from_raw(number))?;
+                // Still the one that was seen.
+                let start = look(number)?.start;
+                (start == before.start).then_some(Self { pidfd })
+            })
+            .collect()
+    }
+
+    /// Sends it a signal, unless it has ended.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` if it runs as somebody else.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        pidfd::send(&self.pidfd, signal)
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+}
+
+impl AsFd for Descendant {
+    /// A descriptor that becomes readable when it ends.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+fn everyone() -> HashMap<i32, Stat> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    numbers
+        .filter_map(|number| Some((number, look(number)?)))
+        .collect()
+}
+
+fn look(number: i32) -> Option<Stat> {
+    let stat = fs::read(format!("/proc/{number}/stat")).ok()?;
+    // The program's name, in parentheses, may hold anything.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let parent = fields.nth(1)?.parse().ok()?;
+    // Field 22 of proc_pid_stat(5); the parent is field 4.
+    let start = fields.nth(17)?.parse().ok()?;
+    Some(Stat { parent, start })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
+    use std::io::BufReader;
+    use std::process::Command;
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn children_and_their_children_are_found_and_nobody_else() {
+        let mut shell = Command::new("/bin/sh")
+            .args(["-c", "sh -c 'sleep 100 & echo; wait'; exit 1"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut line = String::new();
+        let out = shell.stdout.take().expect("a pipe");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        let below = Descendant::all_of(shell.id());
+        assert_eq!(below.len(), 2, "a shell and sleep");
+        for process in &below {
+            assert!(!process.has_ended());
+            process.signal(Signal::SIGKILL).expect("it is ours");
+        }
+        let status = shell.wait().expect("our child");
+        assert_eq!(status.code(), Some(1));
+        assert!(below.iter().all(|process| {
+            let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+            let ready = poll(&mut fds, PollTimeout::from(10_000_u16));
+            ready == Ok(1) && process.has_ended()
+        }));
+    }
+}
