@@ -66,6 +66,16 @@ def keep(ui, count):
     return 1
 
 
+@command(b'keepthis', [], b'URL', norepo=True)
+def keepthis(ui, url):
+    kept.append(connect(ui, url))
+
+
+@command(b'dropthis', [], b'URL', norepo=True)
+def dropthis(ui, url):
+    connect(ui, url)
+
+
 @command(b'tangle', [], b'COUNT', norepo=True)
 def tangle(ui, count):
     for _ in range(int(count)):
@@ -534,6 +544,18 @@ def test_who_interrupts_a_close_waits_no_longer(
     assert (done.status, done.err) == (stocks.status, stocks.err)
 
 
+def test_an_interrupted_close_leaves_no_ssh(client: Client) -> None:
+    client.ssh("trap '' TERM\nserve\nmark ends\ngo_on\n")
+    hg = client.start("id", URL, *PATIENT)
+    until("its server to end", lambda: client.marks("ends"))
+    hg.send_signal(signal.SIGTERM)
+    done = finish(hg)
+    assert (done.status, done.err) == (255, b"killed!\n")
+    (ssh,) = client.marks("starts")
+    assert not lives(ssh)
+    assert client.closed()[0]["outcome"] == "interrupted"
+
+
 @pytest.mark.parametrize(("signum", "said"), INTERRUPTIONS)
 def test_a_signal_at_the_end_leaves_the_commands_status(
     client: Client, every_hg: str, signum: signal.Signals, said: bytes
@@ -614,6 +636,7 @@ def test_whoever_goes_on_talking_is_listened_to(client: Client) -> None:
 
 
 def test_an_http_peer_has_its_event(client: Client, every_hg: str) -> None:
+    client.commands(COMMANDS)
     repository = client.repository()
     options = ("-a", "127.0.0.1", "-p", "0", *STOCK)
     web = client.start("serve", *options, cwd=repository)
@@ -632,6 +655,15 @@ def test_an_http_peer_has_its_event(client: Client, every_hg: str) -> None:
             expected = {"url": hidden, "outcome": "closed", "leaked": False}
             assert closed == expected
             assert "secret" not in str(events)
+        # Closing it says, with -v, how much was sent: nobody has asked.
+        stock = client.run("keepthis", url, *STOCK, "-v")
+        assert client.run("keepthis", url, "-v") == stock
+        (closed,) = client.closed()
+        assert (closed["url"], closed["leaked"]) == (hidden, True)
+        stock = client.run("dropthis", url, *STOCK, "-v")
+        assert client.run("dropthis", url, "-v") == stock
+        (closed,) = client.closed()
+        assert (closed["url"], closed["leaked"]) == (hidden, True)
     finally:
         web.terminate()
         web.communicate()
