@@ -8,8 +8,8 @@
 //! The end of a connection, as hg does it: its standard input is closed, so
 //! that the server ends, and what its standard error still says is shown
 //! until that ends. The bound is idle time: if nothing comes for
-//! [`Limits::idle`], the process and those below it get SIGTERM,
-//! [`TERM_GRACE`] later SIGKILL, and the process is reaped. Those below,
+//! [`Limits::idle`], the process and those below it in its session get
+//! SIGTERM, [`TERM_GRACE`] later SIGKILL, and the process is reaped. Those below,
 //! because hg starts ssh through a shell, and not every shell becomes ssh.
 //!
 //! In a process that has not opened the connection (a forked child), closing
@@ -174,14 +174,17 @@ enum State {
         idle: Option<Instant>,
     },
     /// It has been told to end.
-    Ending {
-        since: Instant,
-        outcome: Outcome,
-        is_stderr_held: bool,
-        is_killed: bool,
-        deadline: Instant,
-    },
+    Ending(Ending),
     Closed(Closed),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    since: Instant,
+    outcome: Outcome,
+    is_stderr_held: bool,
+    is_killed: bool,
+    deadline: Instant,
 }
 
 /// A connection through a child process.
@@ -289,7 +292,7 @@ impl Peer {
             State::Draining { since, .. } => {
                 self.end(since, Outcome::Interrupted);
             }
-            State::Ending { .. } | State::Closed(_) => {}
+            State::Ending(_) | State::Closed(_) => {}
         }
     }
 
@@ -303,6 +306,7 @@ impl Peer {
             is_stderr_held: false,
         };
         self.process.close_pidfd();
+        self.below.clear();
         self.state = State::Closed(closed);
         closed
     }
@@ -336,42 +340,30 @@ impl Peer {
                 self.advance(limits)
             }
             State::Draining { since, idle } => self.drain(limits, since, idle),
-            State::Ending { .. } => self.force(),
+            State::Ending(ending) => self.force(ending),
         }
     }
 
-    /// Waits for the end of a process that has been told to end.
-    fn force(&mut self) -> Advance {
+    /// Waits for the end of processes that have been told to end.
+    fn force(&mut self, mut ending: Ending) -> Advance {
         let exit = self.process.try_wait();
         self.below.retain(|process| !process.has_ended());
+        let is_overdue = Instant::now() >= ending.deadline;
         let has_ended = exit.is_some() && self.below.is_empty();
-        let State::Ending {
-            since,
-            ref mut outcome,
-            is_stderr_held,
-            ref mut is_killed,
-            ref mut deadline,
-        } = self.state
-        else {
-            return Advance::Wait(None);
-        };
-        let now = Instant::now();
-        let is_given_up = *is_killed && now >= *deadline;
-        if has_ended || is_given_up {
-            let outcome = *outcome;
-            return self.finish(since, outcome, exit, is_stderr_held);
+        if has_ended || (is_overdue && ending.is_killed) {
+            let Ending { since, outcome, .. } = ending;
+            return self.finish(since, outcome, exit, ending.is_stderr_held);
         }
-        if now >= *deadline {
-            *is_killed = true;
-            *deadline = now + KILL_GRACE;
-            if *outcome == Outcome::Timeout {
-                *outcome = Outcome::Killed;
-            }
-            let deadline = *deadline;
+        if is_overdue {
             self.signal(Signal::SIGKILL);
-            return Advance::Wait(Some(deadline));
+            ending.is_killed = true;
+            ending.deadline = Instant::now() + KILL_GRACE;
+            if ending.outcome == Outcome::Timeout {
+                ending.outcome = Outcome::Killed;
+            }
+            self.state = State::Ending(ending);
         }
-        Advance::Wait(Some(*deadline))
+        Advance::Wait(Some(ending.deadline))
     }
 
     fn drain(
@@ -442,13 +434,13 @@ impl Peer {
             self.below = Descendant::all_of(self.process.pid());
         }
         self.signal(Signal::SIGTERM);
-        self.state = State::Ending {
+        self.state = State::Ending(Ending {
             since,
             outcome,
             is_stderr_held,
             is_killed: false,
             deadline: Instant::now() + TERM_GRACE,
-        };
+        });
     }
 
     fn drop_pipes(&mut self) {

@@ -4,6 +4,9 @@
 //! the shell's child: some shells execute the last command of `sh -c`, others
 //! fork for it. Whoever wants to end the one has to find the other.
 //!
+//! Who has begun a session of its own has left on purpose, as the master of
+//! ssh's shared connections does, and is not counted.
+//!
 //! Only with pidfds (Linux 5.3): a number alone may be somebody else's by the
 //! time it is used. What is started while the list is made may be missing.
 
@@ -33,17 +36,20 @@ pub struct Descendant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     parent: i32,
+    session: i32,
     /// With the number, this is unique.
     start: u64,
 }
 
 impl Descendant {
-    /// The living processes below `pid`, nearest first.
+    /// The living processes below `pid` in its session, nearest first.
     pub fn all_of(pid: u32) -> Vec<Self> {
         let Ok(root) = i32::try_from(pid) else {
             return Vec::new();
         };
-        let processes = everyone();
+        let mut processes = everyone();
+        let session = processes.get(&root).map(|stat| stat.session);
+        processes.retain(|_, stat| Some(stat.session) == session);
         let mut found = vec![root];
         let mut at = 0;
         while let Some(parent) = found.get(at).copied() {
@@ -105,10 +111,15 @@ fn look(number: i32) -> Option<Stat> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
+    // Fields 4, 6 and 22 of proc_pid_stat(5); the first of these is field 3.
     let parent = fields.nth(1)?.parse().ok()?;
-    // Field 22 of proc_pid_stat(5); the parent is field 4.
-    let start = fields.nth(17)?.parse().ok()?;
-    Some(Stat { parent, start })
+    let session = fields.nth(1)?.parse().ok()?;
+    let start = fields.nth(15)?.parse().ok()?;
+    Some(Stat {
+        parent,
+        session,
+        start,
+    })
 }
 
 #[cfg(test)]
@@ -122,8 +133,12 @@ mod tests {
 
     #[test]
     fn children_and_their_children_are_found_and_nobody_else() {
+        // The last one has a session of its own when it says something.
+        let script = "sh -c 'sleep 100 &
+            setsid sh -c \"echo; read x\" <&3 & wait' 3<&0; exit 1";
         let mut shell = Command::new("/bin/sh")
-            .args(["-c", "sh -c 'sleep 100 & echo; wait'; exit 1"])
+            .args(["-c", script])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("a shell");
