@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import hglib
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 import processes
+
+if TYPE_CHECKING:
+    from connections import Client
+
 from run import FIRST_PYTHON_WITHOUT, HG_VERSIONS, venv_of
 
 
@@ -72,6 +79,23 @@ class Home:
         self.hg("commit", "-Am", "a", cwd=path)
         return path
 
+    @contextlib.contextmanager
+    def serving(self, repository: Path) -> Iterator[hglib.client.hgclient]:
+        """A command server in a repository."""
+        # hglib passes on the environment of this process and adds to it.
+        before = dict(os.environ)
+        os.environ.clear()
+        os.environ.update(self.env)
+        try:
+            client = hglib.open(str(repository))
+            try:
+                yield client
+            finally:
+                client.close()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
     def read(self, name: str) -> str:
         """What a script has written, if it has."""
         path = self.out / name
@@ -106,3 +130,14 @@ def every_hg(request: pytest.FixtureRequest, home: Home) -> str:
     assert (programs / "hg").exists(), f"no {programs}/hg: use `make venvs`"
     home.env["PATH"] = f"{programs}{os.pathsep}{home.env['PATH']}"
     return version
+
+
+@pytest.fixture
+def client(home: Home) -> Iterator[Client]:
+    """hg with what it connects by; whoever holds something is let go."""
+    # It needs this module.
+    import connections
+
+    client = connections.Client(home)
+    yield client
+    client.release()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import hglib
-import processes
 import pytest
 from conftest import Home, until
+from processes import children, descriptors
 
 SCRIPTS = """\
 [logtoprocess]
@@ -24,25 +22,8 @@ def server(home: Home) -> Iterator[hglib.client.hgclient]:
     """A command server in a repository."""
     repository = home.repository()
     home.configure(SCRIPTS)
-    # hglib passes on the environment of this process and adds to it.
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(home.env)
-    client = hglib.open(str(repository))
-    try:
+    with home.serving(repository) as client:
         yield client
-    finally:
-        client.close()
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def children(pid: int) -> list[processes.Process]:
-    return [p for p in processes.everyone() if p.parent == pid]
-
-
-def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def count(home: Home, name: str) -> int:

@@ -5,38 +5,27 @@ Stock hg is what ours is compared with: where it hangs, it is seen to.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
-import hglib
 import pytest
-from conftest import Home, until
+from conftest import until
 from connections import (
+    OPENING,
     STOCK,
+    TIP,
+    URL,
     Client,
     Finished,
-    children,
-    descriptors,
     finish,
     lives,
     pipes,
 )
 
-URL = "ssh://server/repo"
-
-# What the server that is not quite one has to say.
-TIP = "1" * 12
-
 # Far more than a test may take.
 PATIENT = ("--config", "uilog.peer-timeout=600")
 IMPATIENT = ("--config", "uilog.peer-timeout=1")
-
-# What a command server may take for itself in some 150 commands.
-MARGIN_BYTES = 1024 * 1024
 
 # Speaks at every time, the last line having no end, and leaves a process
 # behind.
@@ -47,52 +36,6 @@ serve
 echo two >&2
 printf three >&2
 mark ends
-"""
-
-COMMANDS = """\
-kept = []
-
-
-@command(b'lookup', [], norepo=True)
-def lookup(ui):
-    # Nobody closes it, and nobody keeps it.
-    ui.write(connect(ui).lookup(b'tip')[:6].hex().encode() + b'\\n')
-
-
-@command(b'keep', [], b'COUNT', norepo=True)
-def keep(ui, count):
-    for _ in range(int(count)):
-        kept.append(connect(ui))
-    return 1
-
-
-@command(b'keepthis', [], b'URL', norepo=True)
-def keepthis(ui, url):
-    kept.append(connect(ui, url))
-
-
-@command(b'dropthis', [], b'URL', norepo=True)
-def dropthis(ui, url):
-    connect(ui, url)
-
-
-@command(b'tangle', [], b'COUNT', norepo=True)
-def tangle(ui, count):
-    for _ in range(int(count)):
-        peer = connect(ui)
-        peer.itself = peer
-
-
-@command(b'drop', [], b'COUNT', norepo=True)
-def drop(ui, count):
-    for _ in range(int(count)):
-        connect(ui)
-
-
-@command(b'counts', [], norepo=True)
-def counts(ui):
-    for name, value in ui.getlogger(b'uilog').status()['peers'].items():
-        ui.write(b'%s %d\\n' % (name.encode(), value))
 """
 
 # A command that leaves a peer to the garbage collector, which runs in a child
@@ -151,13 +94,6 @@ def goeson(ui):
     ui.write(peers[0].lookup(b'tip')[:6].hex().encode() + b'\\n')
     peers[0].close()
 """
-
-
-@pytest.fixture
-def client(home: Home) -> Iterator[Client]:
-    client = Client(home)
-    yield client
-    client.release()
 
 
 def hangs_in_child(client: Client, *args: str) -> Finished:
@@ -326,7 +262,7 @@ def test_many_leaked_peers_are_all_closed(
     client: Client, every_hg: str
 ) -> None:
     client.ssh("serve\n")
-    client.commands(COMMANDS)
+    client.commands(OPENING)
     assert client.run("keep", "50") == Finished(1, b"", b"")
     closed = client.closed()
     assert len(closed) == 50
@@ -339,7 +275,7 @@ def test_dropped_peers_are_closed_one_by_one(
     client: Client, every_hg: str
 ) -> None:
     client.ssh("echo start >> $OUT/order\nserve\necho end >> $OUT/order\n")
-    client.commands(COMMANDS)
+    client.commands(OPENING)
     assert client.run("drop", "10") == Finished(0, b"", b"")
     order = client.home.read("order").split()
     assert order == ["start", "end"] * 10
@@ -366,153 +302,6 @@ def test_no_warning_of_what_is_closed_in_time(
         assert ours == plain
         assert client.closed()
     assert b"missing close on SSH connection" in warned
-
-
-@contextlib.contextmanager
-def serving(client: Client) -> Iterator[hglib.client.hgclient]:
-    """A command server in a repository."""
-    repository = client.repository()
-    # hglib passes on the environment of this process and adds to it.
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(client.home.env)
-    server = hglib.open(str(repository))
-    try:
-        yield server
-    finally:
-        server.close()
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def resident(pid: int) -> int:
-    """How much memory a process has, in bytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def test_a_closed_peer_that_is_kept_holds_no_descriptor(
-    client: Client,
-) -> None:
-    client.ssh("serve\n")
-    client.commands(COMMANDS)
-    with serving(client) as server:
-        # The first one starts what runs the scripts.
-        server.rawcommand([b"lookup"])
-        before = descriptors(server.server.pid)
-        with pytest.raises(hglib.error.CommandError):
-            server.rawcommand([b"keep", b"50"])
-        assert descriptors(server.server.pid) == before
-
-
-OUTER = """\
-from mercurial import commandserver, extensions
-
-outer = []
-
-
-def uisetup(ui):
-    extensions.wrapfunction(commandserver.server, '__init__', init)
-
-
-def init(orig, self, ui, *args, **kwargs):
-    orig(self, ui, *args, **kwargs)
-    outer.append(connect(ui))
-
-
-@command(b'outer', [], norepo=True)
-def askouter(ui):
-    ui.write(outer[0].lookup(b'tip')[:6].hex().encode() + b'\\n')
-"""
-
-# The pool is remotefilelog's own, in a repository that is not: for one that
-# is, both sides would need a configuration that has nothing to do with this.
-POOLED = """\
-from hgext.remotefilelog import connectionpool
-
-
-def reposetup(ui, repo):
-    repo.connectionpool = connectionpool.connectionpool(repo)
-
-
-@command(b'pooled', [])
-def pooled(ui, repo):
-    with repo.connectionpool.get(b'ssh://server/repo') as connection:
-        ui.write(connection.peer.lookup(b'tip')[:6].hex().encode() + b'\\n')
-"""
-
-
-def test_a_command_server_keeps_nothing_of_its_commands(
-    client: Client,
-) -> None:
-    client.ssh("serve\n")
-    client.commands(COMMANDS)
-    with serving(client) as server:
-        pid = server.server.pid
-        commands = [
-            [b"id", URL.encode()],
-            [b"lookup"],
-            [b"tangle", b"1"],
-            [b"drop", b"1"],
-        ]
-
-        def run(times: int) -> None:
-            for number in range(times):
-                server.rawcommand(commands[number % len(commands)])
-                # Neither processes nor zombies.
-                assert children(pid) == []
-
-        run(52)
-        before = descriptors(pid), resident(pid)
-        run(148)
-        assert descriptors(pid) == before[0]
-        assert resident(pid) <= before[1] + MARGIN_BYTES
-        counts = server.rawcommand([b"counts"]).decode().splitlines()
-        assert "opened 200" in counts
-        assert "open 0" in counts
-        assert "leaked 150" in counts
-        assert "closed 200" in counts
-        until(
-            "every script",
-            lambda: client.home.read("events").count('"peerclose"') == 200,
-        )
-
-
-def test_a_command_closes_what_it_has_opened_itself(client: Client) -> None:
-    client.ssh("serve\n")
-    client.commands(COMMANDS + OUTER)
-    with serving(client) as server:
-        (outer,) = client.marks("starts")
-        for command in ([b"keep", b"50"], [b"tangle", b"3"], [b"drop", b"3"]):
-            with contextlib.suppress(hglib.error.CommandError):
-                server.rawcommand(command)
-            assert server.rawcommand([b"outer"]) == f"{TIP}\n".encode()
-            others = set(client.marks("starts")) - {outer}
-            assert lives(outer)
-            assert not any(map(lives, others))
-            assert len(children(server.server.pid)) == 1
-        counts = server.rawcommand([b"counts"]).decode().splitlines()
-        assert "open 1" in counts
-        assert "leaked 56" in counts
-    # It has ended with the command that the server is.
-    assert not lives(outer)
-    ends = '"canonical_command":"serve"'
-    until("the server's end", lambda: ends in client.home.read("events"))
-
-
-def test_pooled_connections_outlive_their_command(client: Client) -> None:
-    client.ssh("serve\n")
-    client.commands(COMMANDS + POOLED)
-    with serving(client) as server:
-        for _ in range(3):
-            assert server.rawcommand([b"pooled"]) == f"{TIP}\n".encode()
-            server.rawcommand([b"lookup"])
-        # One for all, and one for each of the others.
-        first, *others = client.marks("starts")
-        assert len(others) == 3
-        assert lives(first)
-        assert not any(map(lives, others))
-    assert not lives(first)
 
 
 INTERRUPTIONS = [
@@ -561,7 +350,7 @@ def test_a_signal_at_the_end_leaves_the_commands_status(
     client: Client, every_hg: str, signum: signal.Signals, said: bytes
 ) -> None:
     client.ssh(HOLDING)
-    client.commands(COMMANDS)
+    client.commands(OPENING)
     hg = client.start("keep", "1", *PATIENT)
     until("its ssh to end", lambda: client.marks("ends"))
     hg.send_signal(signum)
@@ -636,7 +425,7 @@ def test_whoever_goes_on_talking_is_listened_to(client: Client) -> None:
 
 
 def test_an_http_peer_has_its_event(client: Client, every_hg: str) -> None:
-    client.commands(COMMANDS)
+    client.commands(OPENING)
     repository = client.repository()
     options = ("-a", "127.0.0.1", "-p", "0", *STOCK)
     web = client.start("serve", *options, cwd=repository)

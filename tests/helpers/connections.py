@@ -17,6 +17,11 @@ HELPERS = Path(__file__).parent
 
 STOCK = ("--config", "extensions.uilog=!")
 
+URL = "ssh://server/repo"
+
+# What the server that is not quite one has to say.
+TIP = "1" * 12
+
 # One script at a time: they arrive in the order of the events.
 SCRIPTS = """\
 [uilog]
@@ -63,6 +68,53 @@ def detach():
         os.dup2(null, fd)
 
 
+"""
+
+# Commands that open peers and do not close them.
+OPENING = """\
+kept = []
+
+
+@command(b'lookup', [], norepo=True)
+def lookup(ui):
+    # Nobody closes it, and nobody keeps it.
+    ui.write(connect(ui).lookup(b'tip')[:6].hex().encode() + b'\\n')
+
+
+@command(b'keep', [], b'COUNT', norepo=True)
+def keep(ui, count):
+    for _ in range(int(count)):
+        kept.append(connect(ui))
+    return 1
+
+
+@command(b'keepthis', [], b'URL', norepo=True)
+def keepthis(ui, url):
+    kept.append(connect(ui, url))
+
+
+@command(b'dropthis', [], b'URL', norepo=True)
+def dropthis(ui, url):
+    connect(ui, url)
+
+
+@command(b'tangle', [], b'COUNT', norepo=True)
+def tangle(ui, count):
+    for _ in range(int(count)):
+        peer = connect(ui)
+        peer.itself = peer
+
+
+@command(b'drop', [], b'COUNT', norepo=True)
+def drop(ui, count):
+    for _ in range(int(count)):
+        connect(ui)
+
+
+@command(b'counts', [], norepo=True)
+def counts(ui):
+    for name, value in ui.getlogger(b'uilog').status()['peers'].items():
+        ui.write(b'%s %d\\n' % (name.encode(), value))
 """
 
 Event = dict[str, Any]
@@ -178,11 +230,3 @@ def pipes(pid: int) -> set[str]:
         # It has ended, or has closed what we have just seen.
         return set()
     return {link for link in links if link.startswith("pipe:")}
-
-
-def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def children(pid: int) -> list[processes.Process]:
-    return [p for p in processes.everyone() if p.parent == pid]

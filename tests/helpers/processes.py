@@ -81,6 +81,16 @@ def everyone() -> list[Process]:
     return [process for process in found if process is not None]
 
 
+def children(pid: int) -> list[Process]:
+    """Those of a process, dead ones among them."""
+    return [process for process in everyone() if process.parent == pid]
+
+
+def descriptors(pid: int) -> int:
+    """How many a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def ancestors() -> list[Process]:
     """This process, its parent, and so on."""
     line = []
