@@ -125,26 +125,28 @@ def _closecommand():
 
 def _dispatch(orig, req):
     """a command that runs inside of another, or of a server"""
+    repo = req.repo
     _native.enter_command()
-    _served.append(req.repo)
+    _served.append(repo)
     try:
         return orig(req)
     finally:
         # What has been opened since the command's end was logged.
         closecommand()
-        _served.pop()
+        _served.remove(repo)
         _native.leave_command()
 
 
 def _kept():
-    """the connections that the server's repository keeps for its commands"""
+    """the connections that a server's repository keeps for its commands"""
     # hg: remotefilelog's connectionpool
-    pool = getattr(_served[-1], 'connectionpool', None) if _served else None
-    if pool is None:
-        return []
-    peers = [conn.peer for conns in pool._pool.values() for conn in conns]
-    pipes = [getattr(peer, '_pipee', None) for peer in peers]
-    return [getattr(pipe, 'connection', None) for pipe in pipes]
+    kept = []
+    for repo in _served:
+        pool = getattr(getattr(repo, 'connectionpool', None), '_pool', {})
+        for conn in [conn for conns in pool.values() for conn in conns]:
+            pipe = getattr(conn.peer, '_pipee', None)
+            kept.append(getattr(pipe, 'connection', None))
+    return kept
 
 
 class Pipe(io.FileIO):

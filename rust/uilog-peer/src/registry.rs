@@ -1,5 +1,8 @@
 //! Which connections are open, and since which command.
 
+use std::thread;
+use std::thread::ThreadId;
+
 use crate::Outcome;
 
 /// A connection's number in its registry.
@@ -21,6 +24,7 @@ pub struct Counters {
 struct Entry<P> {
     id: Id,
     creator: u32,
+    thread: ThreadId,
     /// Nobody can reach it any more but through us.
     is_orphan: bool,
     peer: P,
@@ -32,7 +36,8 @@ struct Entry<P> {
 ///
 /// Commands can be nested: a long-lived process runs one command in another.
 /// A command answers for the connections that were opened since it began, up
-/// to its end; what was open before is somebody else's.
+/// to its end; what was open before is somebody else's, and so is what was
+/// opened by a thread that runs a command of its own.
 ///
 /// In a forked child the parent's connections stay in here, so that nobody
 /// finalizes them, but are given to nobody.
@@ -40,9 +45,9 @@ struct Entry<P> {
 pub struct Registry<P> {
     entries: Vec<Entry<P>>,
     next: u64,
-    /// For each command that runs, the first number that is its own. The
-    /// outermost one may have begun before anybody could tell.
-    commands: Vec<u64>,
+    /// For each command that runs, its thread and the first number that is
+    /// its own. The outermost one may have begun before anybody could tell.
+    commands: Vec<(ThreadId, Id)>,
     counters: Counters,
 }
 
@@ -75,6 +80,7 @@ impl<P> Registry<P> {
         self.entries.push(Entry {
             id,
             creator: std::process::id(),
+            thread: thread::current().id(),
             is_orphan: false,
             peer,
         });
@@ -104,21 +110,30 @@ impl<P> Registry<P> {
         Some(self.entries.remove(at).peer)
     }
 
-    /// A command begins.
+    /// A command begins in this thread.
     pub fn enter_command(&mut self) {
-        self.commands.push(self.next);
+        self.commands.push((thread::current().id(), Id(self.next)));
     }
 
-    /// The innermost command has ended.
+    /// The innermost command of this thread has ended.
     pub fn leave_command(&mut self) {
-        self.commands.pop();
+        if let Some(at) = self.innermost() {
+            self.commands.remove(at);
+        }
     }
 
-    /// The open connections that the innermost command has opened.
+    /// The open connections that the innermost command of this thread has
+    /// opened.
     pub fn of_command(&self) -> impl Iterator<Item = &P> {
-        let first = self.commands.last().copied().unwrap_or(0);
+        let this = thread::current().id();
+        let command = self.innermost().and_then(|at| self.commands.get(at));
+        let first = command.map_or(Id(0), |(_, first)| *first);
+        let is_ours = move |thread: ThreadId| {
+            let mut commands = self.commands.iter();
+            thread == this || commands.all(|(other, _)| *other != thread)
+        };
         self.own()
-            .filter(move |entry| entry.id >= Id(first))
+            .filter(move |entry| entry.id >= first && is_ours(entry.thread))
             .map(|entry| &entry.peer)
     }
 
@@ -137,6 +152,13 @@ impl<P> Registry<P> {
     /// What became of the others.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    fn innermost(&self) -> Option<usize> {
+        let this = thread::current().id();
+        self.commands
+            .iter()
+            .rposition(|(thread, _)| *thread == this)
     }
 
     fn own(&self) -> impl Iterator<Item = &Entry<P>> {
@@ -174,6 +196,27 @@ mod tests {
         registry.leave_command();
         assert_eq!(of_command(&registry), "acd");
         assert_eq!(registry.open(), 3);
+    }
+
+    #[test]
+    fn a_thread_that_runs_a_command_answers_for_itself() {
+        let mut registry = Registry::new();
+        registry.enter_command();
+        registry.add('a');
+        thread::scope(|scope| {
+            // A helper of the command's.
+            scope.spawn(|| registry.add('b'));
+        });
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                registry.enter_command();
+                registry.add('c');
+                assert_eq!(of_command(&registry), "c");
+            });
+        });
+        assert_eq!(of_command(&registry), "ab");
+        registry.leave_command();
+        assert_eq!(of_command(&registry), "ab", "of whatever is around it");
     }
 
     #[test]
