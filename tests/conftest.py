@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from connections import Client
 
 from run import FIRST_PYTHON_WITHOUT, HG_VERSIONS, venv_of
+
+
+def pytest_configure() -> None:
+    # A shell's background jobs ignore it, and so would the hg of a test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Home:
