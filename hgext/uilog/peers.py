@@ -41,7 +41,7 @@ except ImportError:
 
 LOGGER = b'uilog'
 
-# The URLs of connections that are being opened, the innermost last.
+# Where connections that are being opened lead, the innermost last.
 _opening: list = []
 
 # Peers that are no ssh connection.
@@ -255,7 +255,7 @@ class Other:
 
 
 def _openssh(orig, ui, path, *args, **kwargs):
-    _opening.append(_url(path))
+    _opening.append(path)
     try:
         return orig(ui, path, *args, **kwargs)
     finally:
@@ -271,8 +271,8 @@ def _makeconnection(orig, ui, *args, **kwargs):
     proc, *pipes = orig(ui, *args, **kwargs)
     # Another extension may have wrapped them.
     if all(type(pipe) is io.FileIO for pipe in pipes):
-        url = _opening[-1] if _opening else b'ssh:'
         try:
+            url = _url(_opening[-1]) if _opening else b'ssh:'
             pipes = Connection(ui, url, proc, pipes, _stack(ui)).pipes
         except Exception as err:
             _native.internal_fault(err)
@@ -282,7 +282,7 @@ def _makeconnection(orig, ui, *args, **kwargs):
 def _initssh(orig, self, *args, **kwargs):
     # A connection may be one that its maker goes on using himself, such as
     # debugwireproto's. Its end is stock hg's affair, except after a fork.
-    self._creator = os.getpid()
+    self._uilogcreator = os.getpid()
     orig(self, *args, **kwargs)
 
 
@@ -300,7 +300,7 @@ def _finalizessh(orig, self):
 
 
 def _finalizeopen(orig, self):
-    isown = self._creator == os.getpid()
+    isown = self._uilogcreator == os.getpid()
     connection = getattr(self._pipee, 'connection', None)
     if connection is None:
         if isown:
