@@ -316,6 +316,7 @@ def run_pytest(options: Options, result: Result) -> None:
             "pytest",
             f"--junit-xml={report}",
             f"--basetemp={Path(tmp) / 'tests'}",
+            f"--numprocesses={JOBS}",
             "-v" if options.verbose else "-q",
         ]
         if options.pattern is not None:
