@@ -119,3 +119,5 @@ echo "  (the first one starts the dispatcher; make bench measures the rest)"
 
 say 'What uilog says of itself (hg debuguilog):'
 hg debuguilog | sed 's/^/  /'
+# Its own record, too, or it would come while we clean up.
+await_records 5
