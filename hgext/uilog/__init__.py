@@ -103,7 +103,7 @@ for _name, _default in _native.ITEMS:
 # An event may have any name, and sub-options beside it.
 configitem(b'logtoprocess', b'.*', default=None, generic=True)
 
-LOGGER = b'uilog'
+LOGGER = report.LOGGER
 # The stock extension, and what it calls its logger.
 STOCK = b'logtoprocess'
 

@@ -39,8 +39,6 @@ try:
 except ImportError:
     from mercurial import hg as factory
 
-LOGGER = b'uilog'
-
 # Where connections that are being opened lead, the innermost last.
 _opening: list = []
 
@@ -316,7 +314,7 @@ def _close(peers, leaked):
     if connections:
         ui = connections[0].ui
         try:
-            logger = ui._loggers.get(LOGGER)
+            logger = ui.getlogger(report.LOGGER)
             _native.close_peers(logger, connections, Connection.show)
         finally:
             for connection in connections:

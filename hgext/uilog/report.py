@@ -13,6 +13,9 @@ from mercurial import encoding, pycompat
 
 from . import _native
 
+# What our logger is called, by which a ui knows its configuration.
+LOGGER = b'uilog'
+
 # The most failures of earlier processes that are shown.
 SHOWN_FAILURES = 10
 
@@ -61,7 +64,7 @@ def _debug(ui, text):
 
 def show(ui, opts):
     """print the state, as text or by a template"""
-    logger = ui.getlogger(b'uilog')
+    logger = ui.getlogger(LOGGER)
     status = logger.status(probe=True)
     dispatcher = status['dispatcher']
     fm = ui.formatter(b'debuguilog', pycompat.byteskwargs(opts))
