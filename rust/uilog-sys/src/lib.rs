@@ -8,6 +8,7 @@
 //! - [`child`] waits for and signals children that others have started.
 //! - [`descendants`] finds and signals the processes below a process.
 //! - [`fd`] makes descriptors of numbers.
+//! - [`log_file`] appends to log files and rotates them.
 //! - [`fork`] keeps the descriptors of a process out of its forked children.
 //! - [`clock`] knows the local time's offset.
 //! - [`environ`] reads the environment as the C library sees it.
@@ -29,6 +30,7 @@ pub mod descendants;
 pub mod environ;
 pub mod fd;
 pub mod fork;
+pub mod log_file;
 mod pidfd;
 pub mod sched;
 pub mod spawn;

@@ -1,0 +1,247 @@
+//! Log files that many processes append to, and that are rotated by size.
+//!
+//! Responsible for what must hold whoever else writes the file, whether or not
+//! they use this module: a record is appended by one `write`, nothing waits,
+//! and no rotation loses what has been written. Knows nothing of what a record
+//! says. How files are rotated is in [`rotation`].
+
+mod rotation;
+
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use nix::libc;
+
+pub use self::rotation::Generation;
+pub use self::rotation::generations;
+
+/// How often a file may be removed under a writer before it gives up. Each
+/// time somebody else has made progress.
+const MAX_ATTEMPTS: u32 = 16;
+
+/// How often a writer finds a full file and rotates it before it adds to the
+/// next one, full or not.
+const MAX_ROTATIONS: u32 = 3;
+
+/// What NFS says of a file that the server has replaced meanwhile: to open it
+/// once more finds the new one.
+const STALE: i32 = libc::ESTALE;
+
+/// A log file.
+#[derive(Clone, Debug)]
+pub struct LogFile {
+    path: PathBuf,
+    rotation: Option<Rotation>,
+    mode: Option<u32>,
+}
+
+/// When a log file is rotated, and what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// A file of so many bytes gets no further record; not 0.
+    pub max_bytes: u64,
+    /// How many old files are kept, as `.1` (the newest), `.2` and so on.
+    pub old_files: u32,
+}
+
+/// A record that has been appended.
+#[derive(Debug)]
+#[must_use]
+pub struct Appended {
+    /// Why a rotation that was due has not been made, if so: the file goes on
+    /// growing meanwhile.
+    pub not_rotated: Option<io::Error>,
+}
+
+/// What could not be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Opening the file.
+    Open,
+    /// Rotating it: nobody may write into its directory.
+    Rotate,
+    /// Appending to it. A part of the record may have been written.
+    Write,
+}
+
+/// A record that has not been appended.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct Error {
+    operation: Operation,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Error {
+    /// What could not be done.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// Why.
+    pub fn io_error(&self) -> &io::Error {
+        &self.source
+    }
+}
+
+impl LogFile {
+    /// The file at `path`, which may be a link to it. It is created with the
+    /// first record; its directory is not.
+    pub fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            rotation: None,
+            mode: None,
+        }
+    }
+
+    /// Rotates the file.
+    #[must_use]
+    pub fn rotated(mut self, rotation: Rotation) -> Self {
+        self.rotation = (rotation.max_bytes > 0).then_some(rotation);
+        self
+    }
+
+    /// Gives new files this mode as far as it says who may read and write
+    /// them, whatever the umask. Files are not executable.
+    #[must_use]
+    pub fn with_mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// When it is rotated.
+    pub fn rotation(&self) -> Option<Rotation> {
+        self.rotation
+    }
+
+    /// Appends a record by one `write`, after a rotation if one is due.
+    ///
+    /// Waits for nobody: where another process is just rotating the file, the
+    /// record goes into the file that it finds. Only a regular file is written
+    /// to, and a FIFO, a device or a directory in its place is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// The record is not in the file, or not as a whole.
+    pub fn append(&self, record: &[u8]) -> Result<Appended, Error> {
+        let mut not_rotated = None;
+        for attempt in 0..MAX_ATTEMPTS {
+            let may_rotate = attempt < MAX_ROTATIONS && not_rotated.is_none();
+            let (mut file, metadata) = self
+                .open()
+                .map_err(|source| self.error(Operation::Open, source))?;
+            if let Some(rotation) = self.due(&metadata).filter(|_| may_rotate) {
+                match rotation::rotate(self, rotation, &metadata) {
+                    Ok(rotation::Outcome::NoLongerCurrent) => continue,
+                    Ok(rotation::Outcome::Busy) => {}
+                    Err(source) if is_unwritable(&source) => {
+                        return Err(self.error(Operation::Rotate, source));
+                    }
+                    Err(source) => {
+                        not_rotated = Some(source);
+                        continue;
+                    }
+                }
+            }
+            match file.write_all(record) {
+                Ok(()) => {}
+                Err(source) if source.raw_os_error() == Some(STALE) => {
+                    continue;
+                }
+                Err(source) => {
+                    return Err(self.error(Operation::Write, source));
+                }
+            }
+            // Whoever removes the last name after this removes a record that
+            // was there; before, it would never have been.
+            match file.metadata() {
+                Ok(metadata) if metadata.nlink() == 0 => {}
+                _ => return Ok(Appended { not_rotated }),
+            }
+        }
+        let source = io::Error::other("it is replaced again and again");
+        Err(self.error(Operation::Open, source))
+    }
+
+    fn open(&self) -> io::Result<(File, fs::Metadata)> {
+        let (file, is_new) = match self.open_as(false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (self.open_as(true)?, true)
+            }
+            Err(error) if error.raw_os_error() == Some(STALE) => {
+                (self.open_as(false)?, false)
+            }
+            result => (result?, false),
+        };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other(kind_of(&metadata)));
+        }
+        if let Some(mode) = self.mode.filter(|_| is_new) {
+            // Somebody else's by now, or a file system without modes: what
+            // counts is that it can be written to.
+            let _ =
+                file.set_permissions(fs::Permissions::from_mode(mode & 0o666));
+        }
+        Ok((file, metadata))
+    }
+
+    /// A FIFO without a reader, a busy device or a lease is an error at once
+    /// (`O_NONBLOCK`), and a terminal does not become ours (`O_NOCTTY`).
+    fn open_as(&self, create: bool) -> io::Result<File> {
+        OpenOptions::new()
+            .append(true)
+            .create(create)
+            .mode(0o666)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(&self.path)
+    }
+
+    fn due(&self, metadata: &fs::Metadata) -> Option<Rotation> {
+        self.rotation.filter(|it| metadata.len() >= it.max_bytes)
+    }
+
+    fn error(&self, operation: Operation, source: io::Error) -> Error {
+        let path = self.path.clone();
+        Error {
+            operation,
+            path,
+            source,
+        }
+    }
+}
+
+/// Whether nobody may write into the directory: then a file that is due
+/// stays as it is, since nobody could keep it from growing.
+fn is_unwritable(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EROFS))
+}
+
+fn kind_of(metadata: &fs::Metadata) -> &'static str {
+    let kind = metadata.file_type();
+    if kind.is_fifo() {
+        "It is a named pipe"
+    } else if kind.is_dir() {
+        "It is a directory"
+    } else if kind.is_socket() {
+        "It is a socket"
+    } else {
+        "It is a device"
+    }
+}
