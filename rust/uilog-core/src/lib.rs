@@ -15,9 +15,11 @@
 
 #![deny(missing_docs)]
 
+pub mod blackbox;
 pub mod dispatch;
 pub mod dispatcher;
 pub mod event;
+pub mod hgdate;
 pub mod installation;
 pub mod journal;
 pub mod json;

@@ -88,18 +88,21 @@ pub enum FaultKind {
     Recursion,
     /// A peer that did not end by itself when it was closed.
     Peer,
+    /// A log file that could not be rotated, or whose lines lack something.
+    LogFile,
     /// A fault of our own.
     Internal,
 }
 
 impl FaultKind {
     /// Every kind, in the order of [`Counters::faults`].
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Format,
         Self::Unprintable,
         Self::ForeignLogger,
         Self::Recursion,
         Self::Peer,
+        Self::LogFile,
         Self::Internal,
     ];
 
@@ -111,6 +114,7 @@ impl FaultKind {
             Self::ForeignLogger => "foreign-logger",
             Self::Recursion => "recursion",
             Self::Peer => "peer",
+            Self::LogFile => "log-file",
             Self::Internal => "internal",
         }
     }
@@ -119,7 +123,7 @@ impl FaultKind {
 /// What happened to this process's events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Events that a sink tracked.
+    /// Events, once for each sink that tracked them.
     pub events: u64,
     /// Deliveries that a sink took.
     pub delivered: u64,
@@ -211,14 +215,8 @@ impl Logger {
         let event = host.event(draft);
         let name = event.name.clone();
         for sink in self.sinks.iter().filter(|sink| sink.tracks(&name)) {
-            match sink.deliver(&event, host) {
-                Ok(()) => host.counters.delivered += 1,
-                // All but this one had been delivered, as it seemed.
-                Err(loss) => {
-                    let others = loss.events.saturating_sub(1);
-                    host.lose(&name, others, loss);
-                }
-            }
+            let delivered = sink.deliver(&event, host);
+            host.account(&name, delivered);
         }
     }
 }
@@ -276,7 +274,7 @@ impl Host {
     ///
     /// In a forked child this begins a session of the child's own.
     pub fn enter(&mut self, environment: &mut Vec<u8>) {
-        if self.owner != std::process::id() {
+        if !self.is_own() {
             let parent = (self.seq > 0).then_some(self.session);
             let program = self.dispatcher.program().to_owned();
             let umask = self.umask;
@@ -304,8 +302,26 @@ impl Host {
         self.umask = Some(umask);
     }
 
-    fn event<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
+    /// Counts what has become of an event at a sink that tracks it.
+    pub fn account(&mut self, event: &[u8], delivered: Result<(), Loss>) {
         self.counters.events += 1;
+        match delivered {
+            Ok(()) => self.counters.delivered += 1,
+            // All but this one had been delivered, as it seemed.
+            Err(loss) => {
+                let others = loss.events.saturating_sub(1);
+                self.lose(event, others, loss);
+            }
+        }
+    }
+
+    /// Whether this process is the one that all this belongs to, and not a
+    /// forked child that has not called [`Self::enter`] yet.
+    pub fn is_own(&self) -> bool {
+        self.owner == std::process::id()
+    }
+
+    fn event<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
         self.seq += 1;
         let root = draft.root.or(self.command_root.as_deref());
         let owned = |bytes: &[u8]| Text(Cow::Owned(bytes.to_vec()));
@@ -410,7 +426,7 @@ impl Host {
     /// notice any more. Nothing depends on it: children that leave through
     /// `os._exit` never come here.
     pub fn finish(&mut self) {
-        if self.owner != std::process::id() {
+        if !self.is_own() {
             return;
         }
         if let Err(loss) = self.dispatcher.finish() {

@@ -18,6 +18,7 @@ use pyo3::types::PyBytes;
 use uilog_core::installation;
 use uilog_core::pipeline::FaultKind;
 use uilog_core::pipeline::Host;
+use uilog_core::pipeline::Loss;
 
 /// Locked only while no Python code can run, and never across a fork: both
 /// happen under the GIL alone.
@@ -71,6 +72,17 @@ pub(crate) fn with_environment<T>(body: impl FnOnce(&mut Host) -> T) -> T {
         ENVIRONMENT.with(|kept| kept.replace(block));
         result
     })
+}
+
+/// Counts what has become of an event at a sink outside of a logger.
+pub(crate) fn account(event: &[u8], delivered: Result<(), Loss>) {
+    let is_simple = delivered.is_ok() && with(|host| host.is_own());
+    if is_simple {
+        with(|host| host.account(event, delivered));
+    } else {
+        // The journal is where the environment says.
+        with_environment(|host| host.account(event, delivered));
+    }
 }
 
 /// Runs `body`; a panic in it is counted and goes no further.

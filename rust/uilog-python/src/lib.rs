@@ -6,6 +6,7 @@
 
 mod convert;
 mod host;
+mod log;
 mod peer;
 
 use std::borrow::Cow;
@@ -146,6 +147,10 @@ mod _native {
     #[pymodule_export]
     use super::Logger;
     #[pymodule_export]
+    use super::log::LineStyle;
+    #[pymodule_export]
+    use super::log::LogFile;
+    #[pymodule_export]
     use super::peer::Peer;
     #[allow(unused_imports, reason = "the macro exports them")]
     use super::*;
@@ -204,6 +209,14 @@ mod _native {
         let error = convert::describe(error);
         let detail = format!("{event}: logger {logger} failed: {error}");
         host::fault(FaultKind::ForeignLogger, detail);
+    }
+
+    /// Counts a line of a log that lacks something.
+    #[pyfunction]
+    fn line_fault(detail: &[u8], error: &Bound<'_, PyAny>) {
+        let detail = String::from_utf8_lossy(detail);
+        let error = convert::describe(error);
+        host::fault(FaultKind::LogFile, format!("{detail}: {error}"));
     }
 
     /// Counts a fault of the extension itself.

@@ -1,5 +1,6 @@
-//! Local time, as the C library knows it.
+//! Local time and the formatting of times, as the C library does them.
 
+use std::ffi::CString;
 use std::mem::MaybeUninit;
 
 /// Seconds that local time is ahead of UTC at this moment, in seconds since
@@ -19,4 +20,114 @@ pub fn local_offset(seconds: i64) -> i32 {
     // SAFETY: all zeros are valid fields, and the call has filled them.
     let fields = unsafe { fields.assume_init() };
     i32::try_from(fields.tm_gmtoff).unwrap_or(0)
+}
+
+/// The longest text that a format may make, for each of its bytes.
+// Python: time.strftime gives up at the same length
+const MAX_EXPANSION: usize = 256;
+
+/// A civil time for [`format`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Civil {
+    /// The year, such as 2026.
+    pub year: i32,
+    /// The month, from 1.
+    pub month: u32,
+    /// The day of the month, from 1.
+    pub day: u32,
+    /// The hour, from 0.
+    pub hour: u32,
+    /// The minute.
+    pub minute: u32,
+    /// The second.
+    pub second: u32,
+    /// The day of the week, Sunday being 0.
+    pub weekday: u32,
+    /// The day of the year, from 0.
+    pub day_of_year: u32,
+}
+
+/// Appends what strftime(3) makes of a time, of which it is not known whether
+/// daylight saving applies. A NUL byte ends the format.
+///
+/// Any format will do: what it does not know, the C library copies or leaves
+/// out, and a text without end comes out empty.
+pub fn format(format: &[u8], time: &Civil, out: &mut Vec<u8>) {
+    let end = format.iter().position(|byte| *byte == 0);
+    let format = &format[..end.unwrap_or(format.len())];
+    let Ok(format) = CString::new(format) else {
+        return;
+    };
+    // SAFETY: all zeros are valid fields: numbers, and a null pointer for the
+    // zone's name, which stands for none.
+    let mut fields = unsafe { MaybeUninit::<libc::tm>::zeroed().assume_init() };
+    let field = |value: u32| i32::try_from(value).unwrap_or(0);
+    fields.tm_year = time.year.saturating_sub(1900);
+    fields.tm_mon = field(time.month) - 1;
+    fields.tm_mday = field(time.day);
+    fields.tm_hour = field(time.hour);
+    fields.tm_min = field(time.minute);
+    fields.tm_sec = field(time.second);
+    fields.tm_wday = field(time.weekday);
+    fields.tm_yday = field(time.day_of_year);
+    fields.tm_isdst = -1;
+    let start = out.len();
+    let longest = MAX_EXPANSION * format.as_bytes().len();
+    let mut room = 1024;
+    loop {
+        out.resize(start + room, 0);
+        let target = &mut out[start..];
+        // SAFETY: writes at most as many bytes as the slice has, and reads a
+        // NUL-terminated string and a live local.
+        let length = unsafe {
+            libc::strftime(
+                target.as_mut_ptr().cast(),
+                target.len(),
+                format.as_ptr(),
+                &raw const fields,
+            )
+        };
+        if length > 0 || room > longest {
+            out.truncate(start + length);
+            return;
+        }
+        room *= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn formatted(text: &[u8]) -> String {
+        let time = Civil {
+            year: 2012,
+            month: 4,
+            day: 13,
+            hour: 20,
+            minute: 13,
+            second: 5,
+            weekday: 5,
+            day_of_year: 103,
+        };
+        let mut out = b"> ".to_vec();
+        format(text, &time, &mut out);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn formats_are_the_c_librarys() {
+        assert_eq!(formatted(b"%Y-%m-%d %H:%M:%S"), "> 2012-04-13 20:13:05");
+        assert_eq!(formatted(b"%a %j %-S %%"), "> Fri 104 5 %");
+    }
+
+    #[test]
+    fn no_format_is_an_error() {
+        assert_eq!(formatted(b""), "> ");
+        assert_eq!(formatted(b"%"), "> %");
+        assert_eq!(formatted(b"a\0b"), "> a");
+        assert_eq!(formatted(b"%999999999d"), "> ");
+        let long = "%c".repeat(1000);
+        assert!(formatted(long.as_bytes()).len() > 20_000);
+    }
 }

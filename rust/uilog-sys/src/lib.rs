@@ -10,7 +10,7 @@
 //! - [`fd`] makes descriptors of numbers.
 //! - [`log_file`] appends to log files and rotates them.
 //! - [`fork`] keeps the descriptors of a process out of its forked children.
-//! - [`clock`] knows the local time's offset.
+//! - [`clock`] knows the local time's offset and strftime.
 //! - [`environ`] reads the environment as the C library sees it.
 //! - [`sched`] tells the kernel who is in a hurry.
 //!

@@ -1,0 +1,210 @@
+# blackbox.py - the blackbox, and Mercurial's other log files
+#
+# This software may be used and distributed according to the terms of the
+# GNU General Public License version 2 or any later version.
+"""writing hg's log files without hg noticing
+
+Stands in for the loggers of the stock blackbox extension and of
+``mercurial.loggingutil``: asks hg for what a line says, hands it to the native
+module, and tells with --debug, in hg's own words, what has gone wrong.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mercurial import (
+    error,
+    extensions,
+    loggingutil,
+    posix,
+    ui as uimod,
+)
+from mercurial.utils import dateutil, procutil, stringutil
+
+from . import _native
+
+# The stock extension, and what it calls its logger and its file.
+STOCK = b'blackbox'
+FILE = b'blackbox.log'
+
+# Where a ui keeps what its configuration says of lines.
+_STYLE = '_uilogstyle'
+
+# hg's own, which the native module can do without: tests replace them.
+_getuser = posix.getuser
+_getpid = os.getpid
+_makedate = dateutil.makedate
+
+# What the configuration says that is not understood, to be told once.
+faults: dict = {}
+
+
+def uisetup(ui):
+    extensions.afterloaded(STOCK, _replacestock)
+    extensions.wrapfunction(loggingutil.filelogger, 'log', _filelog)
+
+
+def _replacestock(loaded):
+    if loaded:
+        stock = extensions.find(STOCK)
+        stock.blackboxlogger = type(
+            'blackboxlogger', (Logger,), {'last': stock._lastlogger}
+        )
+        extensions.wrapfunction(uimod.ui, 'fixconfig', _changed)
+        extensions.wrapfunction(uimod.ui, 'restoreconfig', _changed)
+
+
+def _changed(orig, self, *args, **kwargs):
+    """forget what a ui's configuration has said"""
+    self.__dict__.pop(_STYLE, None)
+    return orig(self, *args, **kwargs)
+
+
+class Logger:
+    """a repository's blackbox, as a logger for ui.setlogger"""
+
+    # The stock extension's fallback for a ui without a repository.
+    last = loggingutil.proxylogger()
+
+    def __init__(self, ui, repo):
+        self._repo = repo
+        self._isbusy = False
+        self.file = _native.LogFile(
+            repo.vfs.join(FILE),
+            _setting(ui, ui.configlist, b'track', [b'*']),
+            _setting(ui, ui.configlist, b'ignore', []),
+            _setting(ui, ui.configbytes, b'maxsize', 1 << 20),
+            _setting(ui, ui.configint, b'maxfiles', 7),
+            repo.vfs.createmode,
+        )
+        self.tracked = self.file.tracked
+
+    def log(self, ui, event, msg, opts):
+        # Whether files have been changed may be asked for through another ui,
+        # and be an event of its own.
+        if self._isbusy:
+            return
+        self._isbusy = True
+        try:
+            told = self._log(ui, event, msg)
+        finally:
+            self._isbusy = False
+        if told is None:
+            self.last.logger = self
+        else:
+            refused, warnings = told
+            for warning in warnings:
+                ui.debug(warning)
+            if refused is None:
+                self.last.logger = self
+            else:
+                why = refused[1]
+                ui.debug(b'warning: cannot write to %s: %s\n' % (FILE, why))
+
+    def _log(self, ui, event, msg):
+        style = ui.__dict__.get(_STYLE)
+        if style is None:
+            style = ui.__dict__[_STYLE] = _stylefor(ui)
+        native, ismoving, isdirty = style
+        date = None
+        if ismoving:
+            date = _date(ui)
+        repo = self._repo
+        try:
+            parents = repo.dirstate._pl
+        except Exception as err:
+            _native.line_fault(b'the parents cannot be read', err)
+            parents = None
+        dirty = False
+        if isdirty:
+            try:
+                isdirty = repo[None].dirty
+                dirty = bool(isdirty(missing=True, merge=False, branch=False))
+            except Exception as err:
+                _native.line_fault(b'the status cannot be read', err)
+        return self.file.write_line(
+            event,
+            msg,
+            native,
+            parents,
+            dirty,
+            None if procutil.getuser is _getuser else procutil.getuser(),
+            None if procutil.getpid is _getpid else procutil.getpid(),
+            date,
+        )
+
+
+def _stylefor(ui):
+    """what a ui's configuration says of lines
+
+    A native style, whether the time is to be asked for each time, whether the
+    working directory's status is wanted, and whether lines go to standard
+    error as well.
+    """
+    fixed = ui.config(b'devel', b'default-date')
+    date = None
+    if fixed:
+        try:
+            seconds, offset = map(int, fixed.split(b' '))
+            date = (seconds, offset)
+        except ValueError:
+            # Not a number: it may be `now`.
+            pass
+    native = _native.LineStyle(
+        ui.config(STOCK, b'date-format') or b'',
+        _setting(ui, ui.configbool, b'logsource', False),
+        date,
+    )
+    ismoving = date is None and (fixed or dateutil.makedate is not _makedate)
+    return native, ismoving, _setting(ui, ui.configbool, b'dirty', False)
+
+
+def _date(ui):
+    """the time that stands in for the clock, if any"""
+    try:
+        date = ui.configdate(b'devel', b'default-date')
+        return date or dateutil.makedate()
+    except Exception as err:
+        _native.line_fault(b'devel.default-date', err)
+
+
+def _setting(ui, config, name, default):
+    """a setting that makes sense, in any case"""
+    try:
+        return config(STOCK, name)
+    except error.ConfigError as err:
+        faults[name] = stringutil.forcebytestr(err)
+        return default
+
+
+def _filelog(orig, self, ui, event, msg, opts):
+    """loggingutil.filelogger.log"""
+    file = self.__dict__.get('_uilogfile')
+    if file is None:
+        vfs = self._vfs
+        file = self._uilogfile = _native.LogFile(
+            vfs.join(self._name),
+            [],
+            [],
+            self._maxsize,
+            self._maxfiles,
+            vfs.createmode,
+        )
+    told = file.write_file_line(
+        event,
+        msg,
+        None if procutil.getpid is _getpid else procutil.getpid(),
+        None if dateutil.makedate is _makedate else dateutil.makedate(),
+    )
+    if told is not None:
+        refused, warnings = told
+        for warning in warnings:
+            ui.debug(warning)
+        if refused is not None:
+            code, why = refused
+            why = OSError(code, os.fsdecode(why), file.path)
+            ui.debug(
+                b'cannot write to %s: %s\n'
+                % (self._name, stringutil.forcebytestr(why))
+            )

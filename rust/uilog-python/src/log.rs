@@ -1,0 +1,254 @@
+//! Log files that hg writes, as Python sees them.
+//!
+//! What a line says is put together in uilog-core; who the user is, and what
+//! else hg knows, is told by the extension.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+use uilog_core::blackbox;
+use uilog_core::blackbox::Line;
+use uilog_core::blackbox::Log;
+use uilog_core::blackbox::Refused;
+use uilog_core::blackbox::Style;
+use uilog_core::blackbox::Tracked;
+use uilog_core::blackbox::Written;
+use uilog_core::event::Timestamp;
+use uilog_core::pipeline::FaultKind;
+use uilog_core::pipeline::Loss;
+
+use crate::convert;
+use crate::host;
+
+/// Room for a line without its message: a date, a user, two hashes.
+const LINE_BYTES: usize = 192;
+
+const NULL_NODE: [u8; 20] = [0; 20];
+
+/// A time as hg has it: seconds, and seconds that local time is behind UTC.
+type HgDate = (f64, i32);
+
+/// What is to be told: why the record was refused (the system's number, and a
+/// text), and warnings about a rotation.
+type Told = (Option<(Option<i32>, Py<PyBytes>)>, Vec<Py<PyBytes>>);
+
+/// How the lines of a ui's blackbox look.
+#[pyclass(frozen, module = "hgext3rd.uilog._native")]
+pub(crate) struct LineStyle {
+    style: Style,
+    date: Option<Timestamp>,
+}
+
+#[pymethods]
+impl LineStyle {
+    /// `date`, if given, stands in for the clock.
+    #[new]
+    #[pyo3(signature = (date_format, has_source, date=None))]
+    fn new(date_format: &[u8], has_source: bool, date: Option<HgDate>) -> Self {
+        Self {
+            style: Style::new(date_format, has_source),
+            date: date.map(timestamp),
+        }
+    }
+}
+
+/// A log file that hg writes.
+#[pyclass(frozen, module = "hgext3rd.uilog._native")]
+pub(crate) struct LogFile {
+    log: Log,
+    tracked: Tracked,
+}
+
+#[pymethods]
+impl LogFile {
+    /// `maxsize` is in bytes, with 0 for no rotation; `mode`, if given, says
+    /// who may read and write new files, whatever the umask.
+    #[new]
+    #[pyo3(signature = (path, track, ignore, maxsize, maxfiles, mode=None))]
+    fn new(
+        path: Vec<u8>,
+        track: Vec<Vec<u8>>,
+        ignore: Vec<Vec<u8>>,
+        maxsize: i64,
+        maxfiles: i64,
+        mode: Option<u32>,
+    ) -> Self {
+        let path = PathBuf::from(OsString::from_vec(path));
+        let max_bytes = u64::try_from(maxsize).unwrap_or(0);
+        Self {
+            log: Log::new(path, max_bytes, maxfiles, mode),
+            tracked: Tracked::new(track, ignore),
+        }
+    }
+
+    /// Where it is.
+    #[getter]
+    fn path(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.log.path().as_os_str().as_bytes())
+    }
+
+    /// Why nothing is written any more, if so.
+    #[getter]
+    fn off(&self) -> Option<Cow<'static, [u8]>> {
+        self.log.off().map(Cow::Owned)
+    }
+
+    /// Whether it is about events of this name.
+    fn tracked(&self, event: &Bound<'_, PyAny>) -> bool {
+        let bytes = event.cast::<PyBytes>();
+        bytes.is_ok_and(|event| self.tracked.contains(event.as_bytes()))
+    }
+
+    /// Appends a line of a blackbox; `None` if there is nothing to tell.
+    ///
+    /// `parents` are two nodes, `None` if they could not be read. What is
+    /// `None` of the last three is what the system says.
+    #[allow(clippy::too_many_arguments, reason = "a line has as many parts")]
+    fn write_line(
+        &self,
+        py: Python<'_>,
+        event: &Bound<'_, PyAny>,
+        message: &Bound<'_, PyAny>,
+        style: &LineStyle,
+        parents: Option<([u8; 20], [u8; 20])>,
+        dirty: bool,
+        user: Option<&[u8]>,
+        pid: Option<i64>,
+        date: Option<HgDate>,
+    ) -> Option<Told> {
+        let event = bytes_of(event);
+        let message = bytes_of(message);
+        let parents = parents.map(|(first, second)| [first, second]);
+        let parents = match &parents {
+            None => &[][..],
+            Some(both) if both[1] == NULL_NODE => &both[..1],
+            Some(both) => both,
+        };
+        let line = Line {
+            time: date.map(timestamp).or(style.date).unwrap_or_else(now),
+            user: user.map_or_else(|| current_user(py), Cow::Borrowed),
+            parents,
+            is_dirty: dirty,
+            pid: pid.unwrap_or_else(own_pid),
+            event: &event,
+            message: &message,
+        };
+        self.tell(py, &event, || {
+            let mut record = Vec::with_capacity(LINE_BYTES + message.len());
+            line.write(&style.style, &mut record);
+            self.log.append(&record)
+        })
+    }
+
+    /// Appends a line of Mercurial's other logs; `None` if there is nothing
+    /// to tell.
+    fn write_file_line(
+        &self,
+        py: Python<'_>,
+        event: &Bound<'_, PyAny>,
+        message: &Bound<'_, PyAny>,
+        pid: Option<i64>,
+        date: Option<HgDate>,
+    ) -> Option<Told> {
+        let event = bytes_of(event);
+        let message = bytes_of(message);
+        let time = date.map(timestamp).unwrap_or_else(now);
+        let pid = pid.unwrap_or_else(own_pid);
+        self.tell(py, &event, || {
+            let mut record = Vec::with_capacity(LINE_BYTES + message.len());
+            blackbox::write_file_line(time, pid, &message, &mut record);
+            self.log.try_append(&record)
+        })
+    }
+}
+
+impl LogFile {
+    /// Writes a line and accounts for it.
+    fn tell(
+        &self,
+        py: Python<'_>,
+        event: &[u8],
+        write: impl FnOnce() -> Result<Written, Refused>,
+    ) -> Option<Told> {
+        let mut result = None;
+        host::guarded(|| result = Some(write()));
+        let told = |warnings: Vec<Vec<u8>>| -> Vec<Py<PyBytes>> {
+            let bytes = |it: &Vec<u8>| PyBytes::new(py, it).unbind();
+            warnings.iter().map(bytes).collect()
+        };
+        let path = self.log.path().display();
+        match result? {
+            Ok(written) => {
+                host::account(event, Ok(()));
+                if written.warnings.is_empty() {
+                    return None;
+                }
+                let detail = format!("{path} cannot be rotated");
+                host::fault(FaultKind::LogFile, detail);
+                Some((None, told(written.warnings)))
+            }
+            Err(refused) => {
+                let why = String::from_utf8_lossy(&refused.why);
+                let reason = format!("{path} cannot be written: {why}");
+                host::account(event, Err(Loss { events: 1, reason }));
+                refused.is_first.then(|| {
+                    let why = PyBytes::new(py, &refused.why).unbind();
+                    (Some((refused.code, why)), told(refused.warnings))
+                })
+            }
+        }
+    }
+}
+
+/// The text of the object, without a copy where it is bytes.
+fn bytes_of<'a>(object: &'a Bound<'_, PyAny>) -> Cow<'a, [u8]> {
+    match object.cast::<PyBytes>() {
+        Ok(bytes) => Cow::Borrowed(bytes.as_bytes()),
+        Err(_) => Cow::Owned(convert::text(object)),
+    }
+}
+
+fn timestamp((seconds, behind): HgDate) -> Timestamp {
+    let micros = (seconds * 1e6).round();
+    Timestamp {
+        // Saturates, and shows what is beyond as hg does.
+        micros: micros as i64,
+        offset: behind.saturating_neg(),
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+fn own_pid() -> i64 {
+    i64::from(std::process::id())
+}
+
+/// The login name as the environment tells it; else the user database is asked
+/// once, which may take long.
+// Python: getpass.getuser
+fn current_user(py: Python<'_>) -> Cow<'static, [u8]> {
+    static DATABASE: PyOnceLock<Vec<u8>> = PyOnceLock::new();
+    const NAMES: [&str; 4] = ["LOGNAME", "USER", "LNAME", "USERNAME"];
+    let named = NAMES.iter().filter_map(std::env::var_os);
+    if let Some(name) = named.into_iter().find(|name| !name.is_empty()) {
+        return Cow::Owned(name.into_vec());
+    }
+    let asked = DATABASE.get_or_init(py, || {
+        let getuser = py
+            .import("getpass")
+            .and_then(|getpass| getpass.call_method0("getuser"));
+        match getuser {
+            Ok(name) => convert::text(&name),
+            Err(_) => b"???".to_vec(),
+        }
+    });
+    Cow::Borrowed(asked)
+}
