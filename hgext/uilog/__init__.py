@@ -74,11 +74,13 @@ shown by :hg:`debuguilog`, and at once with ``--debug``.
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 
 from mercurial import (
     cmdutil,
     extensions,
+    loggingutil,
     pycompat,
     registrar,
     ui as uimod,
@@ -118,7 +120,7 @@ def uisetup(ui):
     # A net below the net: children that leave through os._exit do without.
     atexit.register(_native.finish)
     atexit.register(peers.closecommand)
-    extensions.wrapfunction(uimod.ui, 'log', _log)
+    uimod.ui.log = _wraplog(uimod.ui.log)
     extensions.wrapfunction(util, 'setumask', _setumask)
     peers.uisetup(ui)
     blackbox.uisetup(ui)
@@ -161,33 +163,44 @@ def _setumask(orig, mask):
     _native.set_umask(mask)
 
 
-def _log(orig, ui, event, msgfmt, /, *msgargs, **opts):
-    """ui.log, except that nothing about logging raises into the command
+def _wraplog(orig):
+    """ui.log, except that nothing about logging raises into the command"""
 
-    Positional-only, as everything that takes an event's options: these may
-    have any name.
-    """
-    if event == b'commandfinish':
-        peers.closecommand()
-    native = ui._loggers.get(LOGGER)
-    if native is None:
-        return orig(ui, event, msgfmt, *msgargs, **opts)
-    try:
-        _deliver(orig, ui, native, event, msgfmt, msgargs, opts)
-    except Exception as err:
-        _native.internal_fault(err)
+    # Positional-only, as everything that takes an event's options: these may
+    # have any name. No extensions.wrapfunction: every event would pay for it.
+    @functools.wraps(orig)
+    def log(ui, event, msgfmt, /, *msgargs, **opts):
+        if event == b'commandfinish':
+            peers.closecommand()
+        native = ui._loggers.get(LOGGER)
+        if native is None:
+            return orig(ui, event, msgfmt, *msgargs, **opts)
+        try:
+            _deliver(orig, ui, native, event, msgfmt, msgargs, opts)
+        except Exception as err:
+            _native.internal_fault(err)
+
+    return log
 
 
 def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
     loggers = ui._loggers
     if event == b'command':
         native.begin_command()
+    others = []
+    for name, logger in loggers.items():
+        if logger is native:
+            continue
+        if type(logger) is loggingutil.proxylogger:
+            logger = logger.logger
+            if logger is None:
+                continue
+        try:
+            if logger.tracked(event):
+                others.append((name, logger))
+        except Exception as err:
+            _foreignfault(ui, name, event, err)
     istracked = native.tracked(event)
-    others = [
-        (name, logger)
-        for name, logger in loggers.items()
-        if name != LOGGER and _guard(ui, name, event, _tracked, logger, event)
-    ]
     isstock = orig is _stocklog
     if not istracked and not others and isstock:
         return
@@ -204,8 +217,9 @@ def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
         # an event is its own affair. It must not reach us a second time.
         del loggers[LOGGER]
         try:
-            args = (ui, event, msgfmt, *msgargs)
-            _guard(ui, b'ui.log', event, orig, *args, **opts)
+            orig(ui, event, msgfmt, *msgargs, **opts)
+        except Exception as err:
+            _foreignfault(ui, b'ui.log', event, err)
         finally:
             loggers[LOGGER] = native
     elif others:
@@ -214,26 +228,21 @@ def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
         ui._loggers = {LOGGER: native}
         try:
             for name, logger in others:
-                _guard(ui, name, event, _logto, logger, ui, event, msg, opts)
+                try:
+                    if type(logger) is blackbox.Logger:
+                        logger.log(ui, event, msg)
+                    else:
+                        logger.log(ui, event, msg, pycompat.byteskwargs(opts))
+                except Exception as err:
+                    _foreignfault(ui, name, event, err)
         finally:
             ui._loggers = loggers
 
 
-def _tracked(logger, event):
-    return logger.tracked(event)
-
-
-def _logto(logger, ui, event, msg, opts):
-    logger.log(ui, event, msg, pycompat.byteskwargs(opts))
-
-
-def _guard(ui, name, event, func, /, *args, **kwargs):
-    """call what another extension has made for the logger of this name"""
-    try:
-        return func(*args, **kwargs)
-    except Exception as err:
-        _native.foreign_fault(name, event, err)
-        _tellproblems(ui)
+def _foreignfault(ui, name, event, err):
+    """count what another extension has made for the logger of this name"""
+    _native.foreign_fault(name, event, err)
+    _tellproblems(ui)
 
 
 @command(

@@ -8,6 +8,8 @@ from typing_extensions import disjoint_base
 __all__ = [
     "ITEMS",
     "VERSION",
+    "LineStyle",
+    "LogFile",
     "Logger",
     "Peer",
     "close_peers",
@@ -17,6 +19,7 @@ __all__ = [
     "foreign_fault",
     "internal_fault",
     "leave_command",
+    "line_fault",
     "orphan_peer",
     "orphaned_peers",
     "register_peer",
@@ -54,6 +57,57 @@ class Logger:
     def sinks(self) -> list[str]: ...
     def status(self, probe: bool = False) -> dict[str, Any]: ...
 
+_Told = tuple[tuple[int | None, bytes] | None, list[bytes], bytes | None]
+
+@final
+class LineStyle:
+    """How the lines of a ui's blackbox look."""
+
+    def __new__(
+        cls,
+        date_format: bytes,
+        has_source: bool,
+        is_shown: bool,
+        date: tuple[float, int] | None = None,
+    ) -> LineStyle: ...
+
+@final
+class LogFile:
+    """A log file that hg writes."""
+
+    def __new__(
+        cls,
+        path: bytes,
+        track: list[bytes],
+        ignore: list[bytes],
+        maxsize: int,
+        maxfiles: int,
+        mode: int | None = None,
+    ) -> LogFile: ...
+    @property
+    def path(self) -> bytes: ...
+    @property
+    def off(self) -> bytes | None: ...
+    def tracked(self, event: Any) -> bool: ...
+    def write_line(
+        self,
+        event: Any,
+        message: Any,
+        style: LineStyle,
+        parents: tuple[bytes, bytes] | None,
+        dirty: bool,
+        user: bytes | None,
+        pid: int | None,
+        date: tuple[float, int] | None,
+    ) -> _Told | None: ...
+    def write_file_line(
+        self,
+        event: Any,
+        message: Any,
+        pid: int | None,
+        date: tuple[float, int] | None,
+    ) -> _Told | None: ...
+
 @disjoint_base
 class Peer:
     """A connection through a child process."""
@@ -76,6 +130,7 @@ def repair(
 ) -> bytes: ...
 def foreign_fault(logger: Any, event: Any, error: Any) -> None: ...
 def internal_fault(error: Any) -> None: ...
+def line_fault(detail: bytes, error: Any) -> None: ...
 def close_peers(
     logger: Logger | None,
     peers: list[Any],

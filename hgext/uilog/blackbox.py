@@ -48,9 +48,8 @@ def uisetup(ui):
 def _replacestock(loaded):
     if loaded:
         stock = extensions.find(STOCK)
-        stock.blackboxlogger = type(
-            'blackboxlogger', (Logger,), {'last': stock._lastlogger}
-        )
+        Logger.last = stock._lastlogger
+        stock.blackboxlogger = Logger
         extensions.wrapfunction(uimod.ui, 'fixconfig', _changed)
         extensions.wrapfunction(uimod.ui, 'restoreconfig', _changed)
 
@@ -80,67 +79,62 @@ class Logger:
         )
         self.tracked = self.file.tracked
 
-    def log(self, ui, event, msg, opts):
-        # Whether files have been changed may be asked for through another ui,
-        # and be an event of its own.
+    def log(self, ui, event, msg, opts=None):
+        # What is asked for here may be asked through another ui, and be an
+        # event of its own.
         if self._isbusy:
             return
         self._isbusy = True
         try:
-            told = self._log(ui, event, msg)
+            style = ui.__dict__.get(_STYLE)
+            if style is None:
+                style = ui.__dict__[_STYLE] = _stylefor(ui)
+            native, ismoving, isdirty = style
+            try:
+                parents = self._repo.dirstate._pl
+            except Exception as err:
+                _native.line_fault(b'the parents cannot be read', err)
+                parents = None
+            told = self.file.write_line(
+                event,
+                msg,
+                native,
+                parents,
+                isdirty and self._dirty(),
+                None if procutil.getuser is _getuser else procutil.getuser(),
+                None if procutil.getpid is _getpid else procutil.getpid(),
+                _date(ui) if ismoving else None,
+            )
         finally:
             self._isbusy = False
-        if told is None:
+        if told is None or self._tell(ui, *told):
             self.last.logger = self
-        else:
-            refused, warnings = told
-            for warning in warnings:
-                ui.debug(warning)
-            if refused is None:
-                self.last.logger = self
-            else:
-                why = refused[1]
-                ui.debug(b'warning: cannot write to %s: %s\n' % (FILE, why))
 
-    def _log(self, ui, event, msg):
-        style = ui.__dict__.get(_STYLE)
-        if style is None:
-            style = ui.__dict__[_STYLE] = _stylefor(ui)
-        native, ismoving, isdirty = style
-        date = None
-        if ismoving:
-            date = _date(ui)
-        repo = self._repo
+    def _dirty(self):
         try:
-            parents = repo.dirstate._pl
+            dirty = self._repo[None].dirty
+            return bool(dirty(missing=True, merge=False, branch=False))
         except Exception as err:
-            _native.line_fault(b'the parents cannot be read', err)
-            parents = None
-        dirty = False
-        if isdirty:
-            try:
-                isdirty = repo[None].dirty
-                dirty = bool(isdirty(missing=True, merge=False, branch=False))
-            except Exception as err:
-                _native.line_fault(b'the status cannot be read', err)
-        return self.file.write_line(
-            event,
-            msg,
-            native,
-            parents,
-            dirty,
-            None if procutil.getuser is _getuser else procutil.getuser(),
-            None if procutil.getpid is _getpid else procutil.getpid(),
-            date,
-        )
+            _native.line_fault(b'the status cannot be read', err)
+            return False
+
+    def _tell(self, ui, refused, warnings, shown):
+        """say what is to be said of a line; whether it was written"""
+        for warning in warnings:
+            ui.debug(warning)
+        if refused is not None:
+            why = refused[1]
+            ui.debug(b'warning: cannot write to %s: %s\n' % (FILE, why))
+        if shown is not None:
+            ui.write_err(shown)
+        return refused is None
 
 
 def _stylefor(ui):
     """what a ui's configuration says of lines
 
-    A native style, whether the time is to be asked for each time, whether the
-    working directory's status is wanted, and whether lines go to standard
-    error as well.
+    A native style, whether the time is to be asked for each time, and whether
+    the working directory's status is wanted.
     """
     fixed = ui.config(b'devel', b'default-date')
     date = None
@@ -154,6 +148,9 @@ def _stylefor(ui):
     native = _native.LineStyle(
         ui.config(STOCK, b'date-format') or b'',
         _setting(ui, ui.configbool, b'logsource', False),
+        # hg: since 6.4
+        b'debug.to-stderr' in ui._knownconfig.get(STOCK, ())
+        and _setting(ui, ui.configbool, b'debug.to-stderr', False),
         date,
     )
     ismoving = date is None and (fixed or dateutil.makedate is not _makedate)
@@ -198,7 +195,7 @@ def _filelog(orig, self, ui, event, msg, opts):
         None if dateutil.makedate is _makedate else dateutil.makedate(),
     )
     if told is not None:
-        refused, warnings = told
+        refused, warnings, _shown = told
         for warning in warnings:
             ui.debug(warning)
         if refused is not None:

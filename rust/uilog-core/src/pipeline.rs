@@ -274,7 +274,7 @@ impl Host {
     ///
     /// In a forked child this begins a session of the child's own.
     pub fn enter(&mut self, environment: &mut Vec<u8>) {
-        if !self.is_own() {
+        if self.owner != std::process::id() {
             let parent = (self.seq > 0).then_some(self.session);
             let program = self.dispatcher.program().to_owned();
             let umask = self.umask;
@@ -318,7 +318,7 @@ impl Host {
     /// Whether this process is the one that all this belongs to, and not a
     /// forked child that has not called [`Self::enter`] yet.
     pub fn is_own(&self) -> bool {
-        self.owner == std::process::id()
+        self.owner == uilog_sys::fork::process_id()
     }
 
     fn event<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
@@ -426,7 +426,7 @@ impl Host {
     /// notice any more. Nothing depends on it: children that leave through
     /// `os._exit` never come here.
     pub fn finish(&mut self) {
-        if !self.is_own() {
+        if self.owner != std::process::id() {
             return;
         }
         if let Err(loss) = self.dispatcher.finish() {

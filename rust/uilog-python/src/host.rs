@@ -76,10 +76,15 @@ pub(crate) fn with_environment<T>(body: impl FnOnce(&mut Host) -> T) -> T {
 
 /// Counts what has become of an event at a sink outside of a logger.
 pub(crate) fn account(event: &[u8], delivered: Result<(), Loss>) {
-    let is_simple = delivered.is_ok() && with(|host| host.is_own());
-    if is_simple {
-        with(|host| host.account(event, delivered));
-    } else {
+    let rest = with(|host| {
+        if delivered.is_ok() && host.is_own() {
+            host.account(event, delivered);
+            None
+        } else {
+            Some(delivered)
+        }
+    });
+    if let Some(delivered) = rest {
         // The journal is where the environment says.
         with_environment(|host| host.account(event, delivered));
     }

@@ -35,24 +35,36 @@ const NULL_NODE: [u8; 20] = [0; 20];
 type HgDate = (f64, i32);
 
 /// What is to be told: why the record was refused (the system's number, and a
-/// text), and warnings about a rotation.
-type Told = (Option<(Option<i32>, Py<PyBytes>)>, Vec<Py<PyBytes>>);
+/// text), warnings about a rotation, and a record that is to be shown.
+type Told = (
+    Option<(Option<i32>, Py<PyBytes>)>,
+    Vec<Py<PyBytes>>,
+    Option<Py<PyBytes>>,
+);
 
 /// How the lines of a ui's blackbox look.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
 pub(crate) struct LineStyle {
     style: Style,
+    is_shown: bool,
     date: Option<Timestamp>,
 }
 
 #[pymethods]
 impl LineStyle {
-    /// `date`, if given, stands in for the clock.
+    /// `is_shown` has each line returned that has been written. `date`, if
+    /// given, stands in for the clock.
     #[new]
-    #[pyo3(signature = (date_format, has_source, date=None))]
-    fn new(date_format: &[u8], has_source: bool, date: Option<HgDate>) -> Self {
+    #[pyo3(signature = (date_format, has_source, is_shown, date=None))]
+    fn new(
+        date_format: &[u8],
+        has_source: bool,
+        is_shown: bool,
+        date: Option<HgDate>,
+    ) -> Self {
         Self {
             style: Style::new(date_format, has_source),
+            is_shown,
             date: date.map(timestamp),
         }
     }
@@ -116,7 +128,7 @@ impl LogFile {
         event: &Bound<'_, PyAny>,
         message: &Bound<'_, PyAny>,
         style: &LineStyle,
-        parents: Option<([u8; 20], [u8; 20])>,
+        parents: Option<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
         dirty: bool,
         user: Option<&[u8]>,
         pid: Option<i64>,
@@ -124,10 +136,11 @@ impl LogFile {
     ) -> Option<Told> {
         let event = bytes_of(event);
         let message = bytes_of(message);
-        let parents = parents.map(|(first, second)| [first, second]);
-        let parents = match &parents {
+        let both = parents.as_ref().map(|(p1, p2)| [p1, p2]);
+        let both = both.map(|both| both.map(|it| it.as_bytes()));
+        let parents = match &both {
             None => &[][..],
-            Some(both) if both[1] == NULL_NODE => &both[..1],
+            Some(both) if *both[1] == NULL_NODE => &both[..1],
             Some(both) => both,
         };
         let line = Line {
@@ -139,11 +152,18 @@ impl LogFile {
             event: &event,
             message: &message,
         };
-        self.tell(py, &event, || {
-            let mut record = Vec::with_capacity(LINE_BYTES + message.len());
+        let mut record = Vec::new();
+        let told = self.tell(py, &event, || {
+            record.reserve(LINE_BYTES + message.len());
             line.write(&style.style, &mut record);
             self.log.append(&record)
-        })
+        });
+        if !style.is_shown {
+            return told;
+        }
+        let (refused, warnings, _) = told.unwrap_or_default();
+        let shown = refused.is_none().then(|| PyBytes::new(py, &record));
+        Some((refused, warnings, shown.map(Bound::unbind)))
     }
 
     /// Appends a line of Mercurial's other logs; `None` if there is nothing
@@ -191,7 +211,7 @@ impl LogFile {
                 }
                 let detail = format!("{path} cannot be rotated");
                 host::fault(FaultKind::LogFile, detail);
-                Some((None, told(written.warnings)))
+                Some((None, told(written.warnings), None))
             }
             Err(refused) => {
                 let why = String::from_utf8_lossy(&refused.why);
@@ -199,7 +219,7 @@ impl LogFile {
                 host::account(event, Err(Loss { events: 1, reason }));
                 refused.is_first.then(|| {
                     let why = PyBytes::new(py, &refused.why).unbind();
-                    (Some((refused.code, why)), told(refused.warnings))
+                    (Some((refused.code, why)), told(refused.warnings), None)
                 })
             }
         }
@@ -228,7 +248,7 @@ fn now() -> Timestamp {
 }
 
 fn own_pid() -> i64 {
-    i64::from(std::process::id())
+    i64::from(uilog_sys::fork::process_id())
 }
 
 /// The login name as the environment tells it; else the user database is asked

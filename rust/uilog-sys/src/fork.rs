@@ -1,4 +1,5 @@
-//! Descriptors that must not survive into a forked child.
+//! What must not survive into a forked child: descriptors, and the parent's
+//! process id.
 //!
 //! Close-on-exec covers programs; it does not cover `fork` alone, which hg
 //! uses for its workers and its command server. A forked child that kept the
@@ -10,6 +11,7 @@
 use std::os::fd::RawFd;
 use std::sync::Once;
 use std::sync::atomic::AtomicI32;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
 /// The most descriptors that can be guarded at a time.
@@ -18,6 +20,9 @@ const SLOTS: usize = 8;
 const EMPTY: i32 = -1;
 
 static GUARDED: [AtomicI32; SLOTS] = [const { AtomicI32::new(EMPTY) }; SLOTS];
+
+/// 0 until somebody asks, in each process.
+static PROCESS_ID: AtomicU32 = AtomicU32::new(0);
 
 /// A descriptor that is closed in every forked child, until this is dropped.
 ///
@@ -28,17 +33,35 @@ pub struct CloseInChild {
     raw: RawFd,
 }
 
+/// This process's id, as [`std::process::id`] tells it, but without a system
+/// call each time. A child that a raw `clone` has made and that goes on
+/// without an exec is told its parent's.
+pub fn process_id() -> u32 {
+    let known = PROCESS_ID.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    install_handler();
+    let id = std::process::id();
+    PROCESS_ID.store(id, Ordering::Relaxed);
+    id
+}
+
+fn install_handler() {
+    static HANDLER: Once = Once::new();
+    HANDLER.call_once(|| {
+        // SAFETY: the handler only uses atomics and calls close(2), both of
+        // which are async-signal-safe.
+        unsafe { libc::pthread_atfork(None, None, Some(after_fork)) };
+    });
+}
+
 impl CloseInChild {
     /// Guards `raw`. Beyond eight guarded descriptors it does nothing: the
     /// descriptor then lives as long as the child, which is wasteful but
     /// harmless.
     pub fn new(raw: RawFd) -> Self {
-        static HANDLER: Once = Once::new();
-        HANDLER.call_once(|| {
-            // SAFETY: the handler only loads atomics and calls close(2), both
-            // of which are async-signal-safe.
-            unsafe { libc::pthread_atfork(None, None, Some(close_guarded)) };
-        });
+        install_handler();
         let slot = GUARDED.iter().position(|slot| {
             slot.compare_exchange(
                 EMPTY,
@@ -70,7 +93,8 @@ impl Drop for CloseInChild {
 /// # Async-signal-safety
 ///
 /// Calls `close` and nothing else.
-unsafe extern "C" fn close_guarded() {
+unsafe extern "C" fn after_fork() {
+    PROCESS_ID.store(0, Ordering::Relaxed);
     for slot in &GUARDED {
         let raw = slot.swap(EMPTY, Ordering::AcqRel);
         if raw != EMPTY {

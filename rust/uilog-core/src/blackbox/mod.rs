@@ -94,7 +94,7 @@ pub struct Line<'a> {
     pub user: Cow<'a, [u8]>,
     /// The changesets of the working directory as binary hashes, one or two;
     /// none, if they could not be read.
-    pub parents: &'a [[u8; 20]],
+    pub parents: &'a [&'a [u8]],
     /// Whether files have been changed since.
     pub is_dirty: bool,
     /// hg's process.
@@ -380,7 +380,7 @@ mod tests {
                 offset: 0,
             },
             user: b"bob"[..].into(),
-            parents: &[[0xab; 20]],
+            parents: &[&[0xab; 20]],
             is_dirty: false,
             pid: 5000,
             event: b"command",
@@ -396,7 +396,7 @@ mod tests {
             written(&line, "", false),
             format!("2012-04-13 20:13:13.006 bob @{one} (5000)> status\n")
         );
-        line.parents = &[[0xab; 20], [0; 20]];
+        line.parents = &[&[0xab; 20], &[0; 20]];
         line.is_dirty = true;
         let two = "00".repeat(20);
         assert_eq!(

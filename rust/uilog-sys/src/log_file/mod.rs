@@ -12,14 +12,17 @@ use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 use nix::libc;
+use nix::sys::stat::FileStat;
+use nix::sys::stat::SFlag;
+use nix::sys::stat::fstat;
 
 pub use self::rotation::Generation;
 pub use self::rotation::generations;
@@ -31,6 +34,11 @@ const MAX_ATTEMPTS: u32 = 16;
 /// How often a writer finds a full file and rotates it before it adds to the
 /// next one, full or not.
 const MAX_ROTATIONS: u32 = 3;
+
+/// Whoever removes a file within this time of a write to it has done so at the
+/// same time, as far as anybody can tell, and no file can be rotated away in
+/// it. Asking for the number of names costs a tenth of what the record costs.
+const SAME_TIME: Duration = Duration::from_micros(20);
 
 /// What NFS says of a file that the server has replaced meanwhile: to open it
 /// once more finds the new one.
@@ -143,11 +151,13 @@ impl LogFile {
         let mut not_rotated = None;
         for attempt in 0..MAX_ATTEMPTS {
             let may_rotate = attempt < MAX_ROTATIONS && not_rotated.is_none();
-            let (mut file, metadata) = self
+            let start = Instant::now();
+            let (mut file, status) = self
                 .open()
                 .map_err(|source| self.error(Operation::Open, source))?;
-            if let Some(rotation) = self.due(&metadata).filter(|_| may_rotate) {
-                match rotation::rotate(self, rotation, &metadata) {
+            if let Some(rotation) = self.due(&status).filter(|_| may_rotate) {
+                let id = (status.st_dev, status.st_ino);
+                match rotation::rotate(self, rotation, id) {
                     Ok(rotation::Outcome::NoLongerCurrent) => continue,
                     Ok(rotation::Outcome::Busy) => {}
                     Err(source) if is_unwritable(&source) => {
@@ -170,8 +180,9 @@ impl LogFile {
             }
             // Whoever removes the last name after this removes a record that
             // was there; before, it would never have been.
-            match file.metadata() {
-                Ok(metadata) if metadata.nlink() == 0 => {}
+            let may_be_gone = start.elapsed() > SAME_TIME;
+            match may_be_gone.then(|| fstat(&file)) {
+                Some(Ok(status)) if status.st_nlink == 0 => {}
                 _ => return Ok(Appended { not_rotated }),
             }
         }
@@ -179,7 +190,8 @@ impl LogFile {
         Err(self.error(Operation::Open, source))
     }
 
-    fn open(&self) -> io::Result<(File, fs::Metadata)> {
+    // Not File::metadata: statx takes twice the time of fstat.
+    fn open(&self) -> io::Result<(File, FileStat)> {
         let (file, is_new) = match self.open_as(false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 (self.open_as(true)?, true)
@@ -189,9 +201,10 @@ impl LogFile {
             }
             result => (result?, false),
         };
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::other(kind_of(&metadata)));
+        let status = fstat(&file)?;
+        let kind = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT;
+        if kind != SFlag::S_IFREG {
+            return Err(io::Error::other(no_file(kind)));
         }
         if let Some(mode) = self.mode.filter(|_| is_new) {
             // Somebody else's by now, or a file system without modes: what
@@ -199,7 +212,7 @@ impl LogFile {
             let _ =
                 file.set_permissions(fs::Permissions::from_mode(mode & 0o666));
         }
-        Ok((file, metadata))
+        Ok((file, status))
     }
 
     /// A FIFO without a reader, a busy device or a lease is an error at once
@@ -213,8 +226,9 @@ impl LogFile {
             .open(&self.path)
     }
 
-    fn due(&self, metadata: &fs::Metadata) -> Option<Rotation> {
-        self.rotation.filter(|it| metadata.len() >= it.max_bytes)
+    fn due(&self, status: &FileStat) -> Option<Rotation> {
+        let bytes = u64::try_from(status.st_size).unwrap_or(0);
+        self.rotation.filter(|it| bytes >= it.max_bytes)
     }
 
     fn error(&self, operation: Operation, source: io::Error) -> Error {
@@ -233,15 +247,12 @@ fn is_unwritable(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EACCES | libc::EROFS))
 }
 
-fn kind_of(metadata: &fs::Metadata) -> &'static str {
-    let kind = metadata.file_type();
-    if kind.is_fifo() {
-        "It is a named pipe"
-    } else if kind.is_dir() {
-        "It is a directory"
-    } else if kind.is_socket() {
-        "It is a socket"
-    } else {
-        "It is a device"
+/// What is in the place of a log file.
+fn no_file(kind: SFlag) -> &'static str {
+    match kind {
+        SFlag::S_IFIFO => "Is a named pipe",
+        SFlag::S_IFSOCK => "Is a socket",
+        SFlag::S_IFDIR => "Is a directory",
+        _ => "Is a device",
     }
 }

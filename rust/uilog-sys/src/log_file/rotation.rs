@@ -62,7 +62,7 @@ const STRANGER_TIME: i64 = 60;
 const MAX_EXCHANGES: u32 = 3;
 
 /// What identifies a file, whatever its names: device and inode.
-type Id = (u64, u64);
+pub(super) type Id = (u64, u64);
 
 /// What became of a rotation.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,11 +110,11 @@ pub fn generations(path: &Path) -> io::Result<Vec<Generation>> {
     Ok(found)
 }
 
-/// Rotates the log if it still is the file that `metadata` is of.
+/// Rotates the log if it still is the file with this id.
 pub(super) fn rotate(
     log: &LogFile,
     rotation: Rotation,
-    metadata: &fs::Metadata,
+    id: Id,
 ) -> io::Result<Outcome> {
     let names = Names::of(&log.path);
     names.make_directory(log.mode)?;
@@ -126,7 +126,7 @@ pub(super) fn rotate(
         Err(_) => None,
     };
     let current = fs::metadata(&log.path);
-    if !current.is_ok_and(|current| id_of(&current) == id_of(metadata)) {
+    if !current.is_ok_and(|current| id_of(&current) == id) {
         return Ok(Outcome::NoLongerCurrent);
     }
     let (mut kept, removed) = names.kept()?;
@@ -318,7 +318,10 @@ impl<'a> Names<'a> {
         let mut known = HashSet::new();
         for old in self.hidden()? {
             if over.contains(&old.id) || !known.insert(old.id) {
-                fs::remove_file(&old.path)?;
+                match fs::remove_file(&old.path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed?,
+                }
             }
         }
         Ok(())
