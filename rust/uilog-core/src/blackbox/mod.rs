@@ -440,6 +440,10 @@ mod tests {
         assert_eq!(mode(&path), 0o660);
         let kept = dir.path().join(".blackbox.log.kept");
         assert_eq!(mode(&kept), 0o2770);
-        assert_eq!(mode(&kept.join("lock")), 0o660);
+        let files = fs::read_dir(&kept).unwrap();
+        let lock = files
+            .map(|file| file.unwrap().path())
+            .find(|path| path.to_string_lossy().contains("/lock-"));
+        assert_eq!(mode(&lock.unwrap()), 0o660);
     }
 }

@@ -51,8 +51,10 @@ use nix::libc;
 use super::LogFile;
 use super::Rotation;
 
-/// The only entry of the directory of old files that is none.
-const LOCK: &str = "lock";
+/// How the only entry of the directory of old files begins that is none. The
+/// directory's inode number follows: in a copy of it, which has copies of the
+/// files beside the log instead of second names, it is another one.
+const LOCK: &str = "lock-";
 
 /// Seconds. A numbered name that has gone later than this after our last
 /// rotation has been removed by somebody who wants the file gone.
@@ -92,10 +94,8 @@ pub struct Generation {
 pub fn generations(path: &Path) -> io::Result<Vec<Generation>> {
     let names = Names::of(path);
     let numbered = names.numbered()?;
-    let mut known: HashSet<Id> = numbered.iter().map(|old| old.id).collect();
-    let (hidden, _removed) = names.kept()?;
-    let hidden = hidden.into_iter().filter(|old| known.insert(old.id));
-    let mut order = in_order(numbered, hidden.collect());
+    let (kept, _removed) = names.kept()?;
+    let mut order = in_order(numbered, kept, &HashSet::new());
     order.reverse();
     let mut found: Vec<_> = order
         .into_iter()
@@ -118,7 +118,7 @@ pub(super) fn rotate(
 ) -> io::Result<Outcome> {
     let names = Names::of(&log.path);
     names.make_directory(log.mode)?;
-    let _lock = match lock(&names.directory.join(LOCK), log.mode) {
+    let _lock = match lock(&names.lock()?, log.mode) {
         Ok(lock) => Some(lock),
         Err(Errno::EWOULDBLOCK) => return Ok(Outcome::Busy),
         // No locks on this file system, or the lock is another user's. Each
@@ -129,14 +129,16 @@ pub(super) fn rotate(
     if !current.is_ok_and(|current| id_of(&current) == id) {
         return Ok(Outcome::NoLongerCurrent);
     }
-    let (mut kept, removed) = names.kept()?;
-    let latest = names.fresh();
+    let (kept, removed) = names.kept()?;
+    for old in removed {
+        old.remove()?;
+    }
+    let latest = names.fresh(nanos(SystemTime::now()));
     match fs::rename(&log.path, &latest) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         moved => {
             moved?;
-            kept.push(Old::of(latest.clone(), &latest.symlink_metadata()?, 0));
-            names.publish(rotation.old_files, kept, removed)?;
+            names.publish(rotation.old_files, latest, kept)?;
         }
     }
     Ok(Outcome::NoLongerCurrent)
@@ -168,7 +170,9 @@ fn lock(path: &Path, mode: Option<u32>) -> Result<Flock<File>, Errno> {
 struct Old {
     path: PathBuf,
     id: Id,
-    modified: (i64, i64),
+    /// When it was rotated, in nanoseconds since 1970: as its hidden name says,
+    /// else when it was written last, which may be a little later.
+    rotated: u128,
     /// How many names it has.
     names: u64,
     /// When it has got or lost a name, in seconds.
@@ -179,15 +183,51 @@ struct Old {
 
 impl Old {
     fn of(path: PathBuf, metadata: &fs::Metadata, number: u32) -> Self {
+        let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
         Self {
+            rotated: named_time(&path).unwrap_or_else(|| nanos(modified)),
             path,
             id: id_of(metadata),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
             names: metadata.nlink(),
             changed: metadata.ctime(),
             number,
         }
     }
+
+    /// Removes this name.
+    fn remove(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+}
+
+/// Whether it is the lock of a directory that this one is a copy of.
+fn is_lock(old: &Old) -> bool {
+    let name = old.path.file_name().unwrap_or_default();
+    name.as_bytes().starts_with(LOCK.as_bytes())
+}
+
+/// What no other name has.
+fn unique() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let nanos = nanos(SystemTime::now());
+    let pid = std::process::id();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{nanos}-{pid}-{count}")
+}
+
+/// The time in a name that [`Names::fresh`] has made.
+fn named_time(path: &Path) -> Option<u128> {
+    let name = path.file_name()?.to_str()?;
+    let (time, _) = name.split_once('-')?;
+    time.parse().ok()
+}
+
+fn nanos(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos())
 }
 
 /// Where the files of one log are.
@@ -229,14 +269,21 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// A name among the kept files that nobody else uses, ever.
-    fn fresh(&self) -> PathBuf {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let nanos = now.map_or(0, |since| since.as_nanos());
-        let pid = std::process::id();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        self.directory.join(format!("{nanos}-{pid}-{count}"))
+    /// A name among the kept files that nobody else uses, ever, for a file that
+    /// was rotated at this time.
+    fn fresh(&self, rotated: u128) -> PathBuf {
+        let name = format!("{rotated}-{}", unique());
+        self.directory.join(name)
+    }
+
+    /// The same for a file of which nothing is known.
+    fn fresh_untimed(&self) -> PathBuf {
+        self.directory.join(format!("displaced-{}", unique()))
+    }
+
+    fn lock(&self) -> io::Result<PathBuf> {
+        let inode = fs::metadata(&self.directory)?.ino();
+        Ok(self.directory.join(format!("{LOCK}{inode}")))
     }
 
     fn number(&self, number: u32) -> PathBuf {
@@ -260,13 +307,19 @@ impl<'a> Names<'a> {
         Ok(found)
     }
 
-    /// Everything that has a second name.
+    /// Everything that has a second name, the names with a time first. A file
+    /// that has just lost its number to another one may have two such names.
     fn hidden(&self) -> io::Result<Vec<Old>> {
-        entries(&self.directory, |name| (name != LOCK).then_some(0))
+        let mut hidden = entries(&self.directory, |_| Some(0))?;
+        let lock = self.lock()?;
+        hidden.retain(|old| old.path != lock);
+        hidden
+            .sort_by_key(|old| (named_time(&old.path).is_none(), old.rotated));
+        Ok(hidden)
     }
 
     /// The old files' second names, and apart from them those of files that
-    /// somebody has removed on purpose.
+    /// somebody has removed on purpose, or copied.
     fn kept(&self) -> io::Result<(Vec<Old>, Vec<Old>)> {
         // Only rotations change the directory.
         let rotated = match fs::metadata(&self.directory) {
@@ -276,20 +329,26 @@ impl<'a> Names<'a> {
             }
             Err(error) => return Err(error),
         };
+        let mut hidden = self.hidden()?;
+        if hidden.iter().any(is_lock) {
+            // The lock is removed last: it tells what the others are.
+            hidden.sort_by_key(is_lock);
+            return Ok((Vec::new(), hidden));
+        }
         let is_wanted = |old: &Old| {
             old.names > 1
                 || old.changed.saturating_sub(rotated) <= STRANGER_TIME
         };
-        Ok(self.hidden()?.into_iter().partition(is_wanted))
+        Ok(hidden.into_iter().partition(is_wanted))
     }
 
-    /// Gives the kept files the numbers that they should have, and lets go of
-    /// those beyond, and of what has been removed.
+    /// Gives the kept files the numbers that they should have, `latest` being
+    /// the first, and lets go of those beyond.
     fn publish(
         &self,
         old_files: u32,
+        latest: PathBuf,
         kept: Vec<Old>,
-        removed: Vec<Old>,
     ) -> io::Result<()> {
         let mut numbered = self.numbered()?;
         // What has a number beyond is no longer ours to number: rhg keeps one
@@ -297,31 +356,36 @@ impl<'a> Names<'a> {
         let is_ours = |old: &&Old| old.number <= old_files;
         let beyond = numbered.iter().take_while(is_ours).count();
         let beyond = numbered.split_off(beyond);
-        let over = beyond.into_iter().chain(removed);
-        let mut over: HashSet<Id> = over.map(|old| old.id).collect();
+        let mut over: HashSet<Id> = beyond.iter().map(|old| old.id).collect();
+        let numbers: Vec<_> = numbered.iter().map(|old| old.number).collect();
         for old in &mut numbered {
             match kept.iter().find(|it| it.id == old.id) {
                 Some(it) => old.path.clone_from(&it.path),
                 None => self.hide(old)?,
             }
         }
-        let mut known = over.clone();
-        known.extend(numbered.iter().map(|old| old.id));
-        let hidden = kept.into_iter().filter(|old| known.insert(old.id));
-        let mut order = in_order(numbered, hidden.collect());
+        let mut order = in_order(numbered, kept, &over);
+        let metadata = fs::symlink_metadata(&latest)?;
+        order.insert(0, Old::of(latest, &metadata, 0));
         let end = order.len().min(old_files as usize);
         over.extend(order.drain(end..).map(|old| old.id));
         for (number, old) in (1..).zip(&order) {
             self.place(old, &self.number(number))?;
         }
+        // Behind a gap, or where a stranger was half-way, a file may have had
+        // more than one number.
+        let last = order.len() as u32;
+        for number in numbers.into_iter().filter(|it| *it > last) {
+            match fs::rename(self.number(number), self.fresh_untimed()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                moved => moved?,
+            }
+        }
         // One name each is enough, and none for what has had its time.
         let mut known = HashSet::new();
         for old in self.hidden()? {
             if over.contains(&old.id) || !known.insert(old.id) {
-                match fs::remove_file(&old.path) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    removed => removed?,
-                }
+                old.remove()?;
             }
         }
         Ok(())
@@ -329,19 +393,13 @@ impl<'a> Names<'a> {
 
     /// Gives an old file a name among the kept ones.
     fn hide(&self, old: &mut Old) -> io::Result<()> {
-        let hidden = self.fresh();
-        let done = match fs::hard_link(&old.path, &hidden) {
-            Err(error) if has_no_links(&error) => {
-                fs::rename(&old.path, &hidden)
-            }
-            linked => linked,
-        };
-        match done {
+        let hidden = self.fresh(old.rotated);
+        match give_name(&old.path, &hidden) {
             // A stranger has just moved it: not lost, and found next time.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => {
+            given => {
                 old.path = hidden;
-                done
+                given
             }
         }
     }
@@ -354,14 +412,14 @@ impl<'a> Names<'a> {
         if is_there {
             return Ok(());
         }
-        let mut name = self.fresh();
-        match fs::hard_link(&old.path, &name) {
-            Err(error) if has_no_links(&error) => name.clone_from(&old.path),
+        // What is there will have it.
+        let name = self.fresh_untimed();
+        match give_name(&old.path, &name) {
             // It had been moved before it could be hidden.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(());
             }
-            linked => linked?,
+            given => given?,
         }
         let exchange =
             |flags| renameat2(AT_FDCWD, &name, AT_FDCWD, visible, flags);
@@ -409,13 +467,35 @@ fn entries(
 
 /// Old files, the newest first: those with a number as the numbers say, and
 /// those without one, which a stranger or an interrupted rotation has left
-/// so, between them as their times say.
-fn in_order(numbered: Vec<Old>, mut hidden: Vec<Old>) -> Vec<Old> {
-    hidden.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
-    let mut order = numbered;
-    for old in hidden {
-        let older = order.iter().position(|it| it.modified <= old.modified);
-        order.insert(older.unwrap_or(order.len()), old);
+/// so, between them as their times say. `over` is left out.
+fn in_order(
+    mut numbered: Vec<Old>,
+    kept: Vec<Old>,
+    over: &HashSet<Id>,
+) -> Vec<Old> {
+    let mut known = over.clone();
+    numbered.retain(|old| known.insert(old.id));
+    // A stranger whom we have met half-way goes on to move what we have just
+    // numbered: among those whose times we know, these count.
+    let mut timed = Vec::new();
+    let mut places: Vec<_> = numbered.into_iter().map(Some).collect();
+    for place in &mut places {
+        let id = place.as_ref().map(|old| old.id);
+        if let Some(it) = kept.iter().find(|it| Some(it.id) == id) {
+            timed.extend(place.take().map(|old| Old {
+                rotated: it.rotated,
+                ..old
+            }));
+        }
+    }
+    timed.sort_by_key(|old| old.rotated);
+    let in_place = |place: Option<Old>| place.or_else(|| timed.pop());
+    let mut order: Vec<_> = places.into_iter().filter_map(in_place).collect();
+    for old in kept {
+        if known.insert(old.id) {
+            let older = order.iter().position(|it| it.rotated < old.rotated);
+            order.insert(older.unwrap_or(order.len()), old);
+        }
     }
     order
 }
@@ -428,16 +508,24 @@ fn errno(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// Whether the file system gives a file no second name.
-fn has_no_links(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            libc::EPERM
-                | libc::EMLINK
-                | libc::EOPNOTSUPP
-                | libc::ENOSYS
-                | libc::EXDEV
+/// Gives a file a second name, or another one where it can have one only.
+fn give_name(path: &Path, name: &Path) -> io::Result<()> {
+    let linked = fs::hard_link(path, name);
+    let has_no_links = linked.as_ref().is_err_and(|error| {
+        matches!(
+            error.raw_os_error(),
+            Some(
+                libc::EPERM
+                    | libc::EMLINK
+                    | libc::EOPNOTSUPP
+                    | libc::ENOSYS
+                    | libc::EXDEV
+            )
         )
-    )
+    });
+    if has_no_links {
+        fs::rename(path, name)
+    } else {
+        linked
+    }
 }
