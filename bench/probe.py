@@ -342,6 +342,45 @@ def descriptors(where: dict[str, str], count: int) -> Any:
     }
 
 
+def open_repository(where: str) -> Any:
+    """a repository as a command opens it"""
+    return hg.repository(load_ui(), where.encode())
+
+
+def lines(where: str, count: int) -> Any:
+    """lines of a repository's blackbox"""
+    ui = open_repository(where).ui
+    # The first one reads the configuration and the dirstate.
+    log(ui)
+    return [timed(lambda: log(ui)) for _ in range(count)]
+
+
+def appends(where: str, count: int) -> Any:
+    """the system calls of a line, bare"""
+    path = os.path.join(where, '.hg', 'floor')
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+
+    def append() -> None:
+        descriptor = os.open(path, flags, 0o666)
+        os.fstat(descriptor)
+        os.write(descriptor, b'x' * 100)
+        os.close(descriptor)
+
+    append()
+    return [timed(append) for _ in range(count)]
+
+
+def crowd(where: str, count: int, tag: str) -> Any:
+    """lines among those of other processes; when the last one was written"""
+    ui = open_repository(where).ui
+    print('ready', flush=True)
+    sys.stdin.readline()
+    message = b'%s tagged %%d\n' % tag.encode()
+    for number in range(count):
+        ui.log(b'foo', message, number)
+    return time.perf_counter_ns()
+
+
 MODES: dict[str, Callable[..., Any]] = {
     'first': first,
     'pieces': pieces,
@@ -354,6 +393,9 @@ MODES: dict[str, Callable[..., Any]] = {
     'load_all': load_all,
     'peers': peers,
     'descriptors': descriptors,
+    'lines': lines,
+    'appends': appends,
+    'crowd': crowd,
 }
 
 if __name__ == '__main__':

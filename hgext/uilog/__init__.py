@@ -2,7 +2,7 @@
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
-"""run a script for each of hg's events, without hg noticing
+"""log hg's events to scripts and to the blackbox, without hg noticing
 
 Mercurial tells its extensions what it does: that a command begins
 (``command``) and ends (``commandfinish``), that a hook has run (``exthook``),
@@ -66,6 +66,14 @@ Connections to ssh peers that a command has left open are closed before its
 end is logged. For each connection there is an event, ``peerclose``, with the
 options ``url``, ``duration``, ``outcome`` (``closed``, ``timeout``,
 ``killed``, ``interrupted``, ``foreign-fork``), ``leaked`` and ``exit_code``.
+
+With the ``blackbox`` extension, uilog writes ``.hg/blackbox.log``: the same
+lines, configured by the same keys, but no line is lost when many processes
+rotate the file, and nothing that is in its place can hang hg. See
+:hg:`help blackbox` for how to read it::
+
+  [extensions]
+  blackbox =
 
 Whatever goes wrong with logging has no effect on the command. It is counted,
 shown by :hg:`debuguilog`, and at once with ``--debug``.

@@ -36,8 +36,16 @@ _getuser = posix.getuser
 _getpid = os.getpid
 _makedate = dateutil.makedate
 
-# What the configuration says that is not understood, to be told once.
-faults: dict = {}
+# The settings that may make no sense: how hg reads them, and what counts then.
+_SETTINGS: dict = {
+    b'track': ('configlist', [b'*']),
+    b'ignore': ('configlist', [b'chgserver', b'cmdserver', b'extension']),
+    b'maxsize': ('configbytes', 1 << 20),
+    b'maxfiles': ('configint', 7),
+    b'logsource': ('configbool', False),
+    b'dirty': ('configbool', False),
+    b'debug.to-stderr': ('configbool', False),
+}
 
 
 def uisetup(ui):
@@ -71,10 +79,10 @@ class Logger:
         self._isbusy = False
         self.file = _native.LogFile(
             repo.vfs.join(FILE),
-            _setting(ui, ui.configlist, b'track', [b'*']),
-            _setting(ui, ui.configlist, b'ignore', []),
-            _setting(ui, ui.configbytes, b'maxsize', 1 << 20),
-            _setting(ui, ui.configint, b'maxfiles', 7),
+            _setting(ui, b'track'),
+            _setting(ui, b'ignore'),
+            _setting(ui, b'maxsize'),
+            _setting(ui, b'maxfiles'),
             repo.vfs.createmode,
         )
         self.tracked = self.file.tracked
@@ -147,14 +155,12 @@ def _stylefor(ui):
             pass
     native = _native.LineStyle(
         ui.config(STOCK, b'date-format') or b'',
-        _setting(ui, ui.configbool, b'logsource', False),
-        # hg: since 6.4
-        b'debug.to-stderr' in ui._knownconfig.get(STOCK, ())
-        and _setting(ui, ui.configbool, b'debug.to-stderr', False),
+        _setting(ui, b'logsource'),
+        _setting(ui, b'debug.to-stderr'),
         date,
     )
     ismoving = date is None and (fixed or dateutil.makedate is not _makedate)
-    return native, ismoving, _setting(ui, ui.configbool, b'dirty', False)
+    return native, ismoving, _setting(ui, b'dirty')
 
 
 def _date(ui):
@@ -166,13 +172,40 @@ def _date(ui):
         _native.line_fault(b'devel.default-date', err)
 
 
-def _setting(ui, config, name, default):
+def _setting(ui, name):
     """a setting that makes sense, in any case"""
-    try:
-        return config(STOCK, name)
-    except error.ConfigError as err:
-        faults[name] = stringutil.forcebytestr(err)
+    method, default = _SETTINGS[name]
+    # hg: debug.to-stderr is known since 6.4
+    if name not in ui._knownconfig.get(STOCK, ()):
         return default
+    try:
+        return getattr(ui, method)(STOCK, name)
+    except error.ConfigError:
+        return default
+
+
+def current(ui):
+    """the logger of a repository's blackbox that a ui's events go to, if any"""
+    logger = ui.getlogger(STOCK)
+    if type(logger) is loggingutil.proxylogger:
+        logger = logger.logger
+    return logger if isinstance(logger, Logger) else None
+
+
+def faults(ui):
+    """what the configuration says that is not understood: section, name, and
+    what is wrong"""
+    found = []
+    for name, (method, _default) in _SETTINGS.items():
+        if name not in ui._knownconfig.get(STOCK, ()):
+            continue
+        try:
+            getattr(ui, method)(STOCK, name)
+        except error.ConfigError:
+            value = os.fsdecode(ui.config(STOCK, name))
+            problem = "'%s' is not understood, the default counts" % value
+            found.append(('blackbox', name.decode(), problem))
+    return found
 
 
 def _filelog(orig, self, ui, event, msg, opts):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from mercurial import encoding, pycompat
 
-from . import _native
+from . import _native, blackbox
 
 # What our logger is called, by which a ui knows its configuration.
 LOGGER = b'uilog'
@@ -28,7 +28,7 @@ _telling = False
 
 def configfaults(ui, logger):
     """tell with --debug what the configuration says that is not understood"""
-    for section, name, problem in logger.faults():
+    for section, name, problem in _faults(ui, logger):
         source = ui.configsource(_bytes(section), _bytes(name))
         fault = b'%s: %s.%s: %s' % (
             source,
@@ -39,6 +39,11 @@ def configfaults(ui, logger):
         if fault not in _told:
             _told.add(fault)
             _debug(ui, fault)
+
+
+def _faults(ui, logger):
+    """what is not understood: section, name, and what is wrong"""
+    return [*logger.faults(), *blackbox.faults(ui)]
 
 
 def problems(ui):
@@ -74,6 +79,7 @@ def show(ui, opts):
     _showsinks(ui, fm, logger)
     _showsettings(ui, fm)
     _showscripts(ui, fm)
+    _showlog(ui, fm)
     _showfaults(ui, fm, logger)
     _showdispatcher(fm, dispatcher)
     _showdict(fm, b'counters', status['counters'])
@@ -90,6 +96,8 @@ def show(ui, opts):
 
 def _showsinks(ui, fm, logger):
     sinks = [_bytes(name) for name in logger.sinks()]
+    if blackbox.current(ui) is not None:
+        sinks.append(blackbox.STOCK)
     fm.plain(b'sinks: %s\n' % (b', '.join(sinks) or b'none'))
     fm.data(sinks=fm.formatlist(sinks, name=b'sink'))
 
@@ -127,9 +135,20 @@ def _showscripts(ui, fm):
     nested.end()
 
 
+def _showlog(ui, fm):
+    """the blackbox that events of this ui go to"""
+    log = blackbox.current(ui)
+    if log is None:
+        return
+    off = log.file.off
+    state = b'off: %s' % off if off is not None else b'on'
+    fm.plain(b'blackbox: %s\n  %s\n' % (state, log.file.path))
+    fm.data(blackbox=log.file.path, blackboxstate=state)
+
+
 def _showfaults(ui, fm, logger):
     nested = fm.nested(b'configfaults')
-    for section, name, problem in logger.faults():
+    for section, name, problem in _faults(ui, logger):
         section, name = _bytes(section), _bytes(name)
         nested.startitem()
         nested.write(
