@@ -204,11 +204,15 @@ def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
             if logger is None:
                 continue
         try:
-            if logger.tracked(event):
+            if type(logger) is blackbox.Logger:
+                istracked = event in logger.file
+            else:
+                istracked = logger.tracked(event)
+            if istracked:
                 others.append((name, logger))
         except Exception as err:
             _foreignfault(ui, name, event, err)
-    istracked = native.tracked(event)
+    istracked = event in native
     isstock = orig is _stocklog
     if not istracked and not others and isstock:
         return

@@ -85,7 +85,7 @@ class Logger:
             _setting(ui, b'maxfiles'),
             repo.vfs.createmode,
         )
-        self.tracked = self.file.tracked
+        self.tracked = self.file.__contains__
 
     def log(self, ui, event, msg, opts=None):
         # What is asked for here may be asked through another ui, and be an
@@ -98,21 +98,28 @@ class Logger:
             if style is None:
                 style = ui.__dict__[_STYLE] = _stylefor(ui)
             native, ismoving, isdirty = style
+            repo = self._repo
             try:
-                parents = self._repo.dirstate._pl
+                # hg: as repo.dirstate, without a search through its classes
+                dirstate = repo.__dict__.get('dirstate') or repo.dirstate
+                parents = dirstate._pl
             except Exception as err:
                 _native.line_fault(b'the parents cannot be read', err)
                 parents = None
-            told = self.file.write_line(
-                event,
-                msg,
-                native,
-                parents,
-                isdirty and self._dirty(),
-                None if procutil.getuser is _getuser else procutil.getuser(),
-                None if procutil.getpid is _getpid else procutil.getpid(),
-                _date(ui) if ismoving else None,
-            )
+            given = None
+            if (
+                ismoving
+                or isdirty
+                or procutil.getuser is not _getuser
+                or procutil.getpid is not _getpid
+            ):
+                given = (
+                    isdirty and self._dirty(),
+                    _unless(procutil.getuser, _getuser),
+                    _unless(procutil.getpid, _getpid),
+                    _date(ui) if ismoving else None,
+                )
+            told = self.file.write_line(event, msg, native, parents, given)
         finally:
             self._isbusy = False
         if told is None or self._tell(ui, *told):
@@ -136,6 +143,11 @@ class Logger:
         if shown is not None:
             ui.write_err(shown)
         return refused is None
+
+
+def _unless(function, own):
+    """what it says, unless it is hg's own"""
+    return None if function is own else function()
 
 
 def _stylefor(ui):
@@ -224,8 +236,8 @@ def _filelog(orig, self, ui, event, msg, opts):
     told = file.write_file_line(
         event,
         msg,
-        None if procutil.getpid is _getpid else procutil.getpid(),
-        None if dateutil.makedate is _makedate else dateutil.makedate(),
+        _unless(procutil.getpid, _getpid),
+        _unless(dateutil.makedate, _makedate),
     )
     if told is not None:
         refused, warnings, _shown = told

@@ -34,6 +34,9 @@ const NULL_NODE: [u8; 20] = [0; 20];
 /// A time as hg has it: seconds, and seconds that local time is behind UTC.
 type HgDate = (f64, i32);
 
+/// What a line says of hg that the system is not asked for.
+type Given = (bool, Option<Vec<u8>>, Option<i64>, Option<HgDate>);
+
 /// What is to be told: why the record was refused (the system's number, and a
 /// text), warnings about a rotation, and a record that is to be shown.
 type Told = (
@@ -112,16 +115,17 @@ impl LogFile {
     }
 
     /// Whether it is about events of this name.
-    fn tracked(&self, event: &Bound<'_, PyAny>) -> bool {
+    fn __contains__(&self, event: &Bound<'_, PyAny>) -> bool {
         let bytes = event.cast::<PyBytes>();
         bytes.is_ok_and(|event| self.tracked.contains(event.as_bytes()))
     }
 
     /// Appends a line of a blackbox; `None` if there is nothing to tell.
     ///
-    /// `parents` are two nodes, `None` if they could not be read. What is
-    /// `None` of the last three is what the system says.
-    #[allow(clippy::too_many_arguments, reason = "a line has as many parts")]
+    /// `parents` are two nodes, `None` if they could not be read. `given` is
+    /// what the system is not asked for: whether files have been changed, the
+    /// user, the process and the time; `None` of the last three asks.
+    #[pyo3(signature = (event, message, style, parents, given=None))]
     fn write_line(
         &self,
         py: Python<'_>,
@@ -129,11 +133,9 @@ impl LogFile {
         message: &Bound<'_, PyAny>,
         style: &LineStyle,
         parents: Option<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
-        dirty: bool,
-        user: Option<&[u8]>,
-        pid: Option<i64>,
-        date: Option<HgDate>,
+        given: Option<Given>,
     ) -> Option<Told> {
+        let (is_dirty, user, pid, date) = given.unwrap_or_default();
         let event = bytes_of(event);
         let message = bytes_of(message);
         let both = parents.as_ref().map(|(p1, p2)| [p1, p2]);
@@ -145,9 +147,9 @@ impl LogFile {
         };
         let line = Line {
             time: date.map(timestamp).or(style.date).unwrap_or_else(now),
-            user: user.map_or_else(|| current_user(py), Cow::Borrowed),
+            user: user.map_or_else(|| current_user(py), Cow::Owned),
             parents,
-            is_dirty: dirty,
+            is_dirty,
             pid: pid.unwrap_or_else(own_pid),
             event: &event,
             message: &message,

@@ -24,12 +24,13 @@ use uilog_sys::log_file::Rotation;
 use crate::event::Timestamp;
 use crate::hgdate::DateFormat;
 
-/// The events that a log is about.
+/// The events that a log is about: a few names, compared one by one, which
+/// takes less time than to hash one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tracked {
     all: bool,
-    named: HashSet<Vec<u8>>,
-    ignored: HashSet<Vec<u8>>,
+    named: Vec<Vec<u8>>,
+    ignored: Vec<Vec<u8>>,
 }
 
 impl Tracked {
@@ -40,9 +41,9 @@ impl Tracked {
         track: impl IntoIterator<Item = Vec<u8>>,
         ignore: impl IntoIterator<Item = Vec<u8>>,
     ) -> Self {
-        let named: HashSet<_> = track.into_iter().collect();
+        let named: Vec<_> = track.into_iter().collect();
         Self {
-            all: named.contains(&b"*"[..]),
+            all: named.iter().any(|name| name == b"*"),
             named,
             ignored: ignore.into_iter().collect(),
         }
@@ -50,7 +51,8 @@ impl Tracked {
 
     /// Whether an event of this name is one of them.
     pub fn contains(&self, event: &[u8]) -> bool {
-        self.all && !self.ignored.contains(event) || self.named.contains(event)
+        let is_in = |names: &[Vec<u8>]| names.iter().any(|name| name == event);
+        self.all && !is_in(&self.ignored) || is_in(&self.named)
     }
 }
 
