@@ -56,6 +56,10 @@ use super::Rotation;
 /// files beside the log instead of second names, it is another one.
 const LOCK: &str = "lock-";
 
+/// How the second name begins of a file that has never had a number, because
+/// we were interrupted or a stranger was in the way. It is waiting for one.
+const WAITING: &str = "new-";
+
 /// Seconds. A numbered name that has gone later than this after our last
 /// rotation has been removed by somebody who wants the file gone.
 const STRANGER_TIME: i64 = 60;
@@ -133,7 +137,7 @@ pub(super) fn rotate(
     for old in removed {
         old.remove()?;
     }
-    let latest = names.fresh(nanos(SystemTime::now()));
+    let latest = names.fresh_for_log();
     match fs::rename(&log.path, &latest) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         moved => {
@@ -203,10 +207,9 @@ impl Old {
     }
 }
 
-/// Whether it is the lock of a directory that this one is a copy of.
-fn is_lock(old: &Old) -> bool {
-    let name = old.path.file_name().unwrap_or_default();
-    name.as_bytes().starts_with(LOCK.as_bytes())
+fn begins_with(path: &Path, prefix: &str) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_bytes().starts_with(prefix.as_bytes())
 }
 
 /// What no other name has.
@@ -221,6 +224,7 @@ fn unique() -> String {
 /// The time in a name that [`Names::fresh`] has made.
 fn named_time(path: &Path) -> Option<u128> {
     let name = path.file_name()?.to_str()?;
+    let name = name.strip_prefix(WAITING).unwrap_or(name);
     let (time, _) = name.split_once('-')?;
     time.parse().ok()
 }
@@ -276,9 +280,16 @@ impl<'a> Names<'a> {
         self.directory.join(name)
     }
 
+    /// The same for the log.
+    fn fresh_for_log(&self) -> PathBuf {
+        let now = nanos(SystemTime::now());
+        self.directory.join(format!("{WAITING}{now}-{}", unique()))
+    }
+
     /// The same for a file of which nothing is known.
     fn fresh_untimed(&self) -> PathBuf {
-        self.directory.join(format!("displaced-{}", unique()))
+        let name = format!("{WAITING}displaced-{}", unique());
+        self.directory.join(name)
     }
 
     fn lock(&self) -> io::Result<PathBuf> {
@@ -330,13 +341,15 @@ impl<'a> Names<'a> {
             Err(error) => return Err(error),
         };
         let mut hidden = self.hidden()?;
+        let is_lock = |old: &Old| begins_with(&old.path, LOCK);
         if hidden.iter().any(is_lock) {
-            // The lock is removed last: it tells what the others are.
+            // A copy. The lock is removed last: it tells what the others are.
             hidden.sort_by_key(is_lock);
             return Ok((Vec::new(), hidden));
         }
         let is_wanted = |old: &Old| {
             old.names > 1
+                || begins_with(&old.path, WAITING)
                 || old.changed.saturating_sub(rotated) <= STRANGER_TIME
         };
         Ok(hidden.into_iter().partition(is_wanted))
@@ -383,9 +396,14 @@ impl<'a> Names<'a> {
         }
         // One name each is enough, and none for what has had its time.
         let mut known = HashSet::new();
+        let placed: HashSet<Id> = order.iter().map(|old| old.id).collect();
         for old in self.hidden()? {
             if over.contains(&old.id) || !known.insert(old.id) {
                 old.remove()?;
+            } else if placed.contains(&old.id)
+                && begins_with(&old.path, WAITING)
+            {
+                fs::rename(&old.path, self.fresh(old.rotated))?;
             }
         }
         Ok(())
