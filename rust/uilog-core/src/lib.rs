@@ -15,6 +15,7 @@
 
 #![deny(missing_docs)]
 
+pub mod blackbox;
 pub mod dispatch;
 pub mod dispatcher;
 pub mod event;

@@ -1,0 +1,386 @@
+//! The dates of the blackbox's lines: where they end, and when that was.
+//!
+//! Responsible for reading hg's two fixed layouts and, as far as chrono can,
+//! the one that `blackbox.date-format` describes. A date without a zone is
+//! the local time of whoever logged it, and is left that way: it is cheaper
+//! to convert the one bound that it is compared with. Must not know the local
+//! zone, nor the rest of a line.
+
+use chrono::format::Parsed;
+use chrono::format::StrftimeItems;
+
+/// The length of `2026-11-02 13:45:00`.
+pub const DEFAULT_LEN: usize = 19;
+
+/// No zone is further from UTC, anywhere.
+const MAX_ZONE_HOURS: i32 = 24;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// A date as a line tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date {
+    /// What the clock on the wall showed, as seconds since 1970-01-01 00:00
+    /// on that clock, rounded down.
+    pub civil: i64,
+    /// How far that clock was ahead of UTC, if the line says so: seconds.
+    pub offset: Option<i32>,
+}
+
+/// A moment to compare dates with, on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Seconds since the epoch.
+    pub unix: i64,
+    /// The same moment on the local clock, as [`Date::civil`].
+    pub civil: i64,
+}
+
+impl Date {
+    /// Whether it is at or after the bound, to the second.
+    pub fn is_since(&self, bound: &Bound) -> bool {
+        match self.offset {
+            Some(offset) => self.civil - i64::from(offset) >= bound.unix,
+            None => self.civil >= bound.civil,
+        }
+    }
+
+    /// Whether it is at or before the bound, to the second.
+    pub fn is_until(&self, bound: &Bound) -> bool {
+        match self.offset {
+            Some(offset) => self.civil - i64::from(offset) <= bound.unix,
+            None => self.civil <= bound.civil,
+        }
+    }
+}
+
+/// What `blackbox.date-format` says, as far as dates can be read by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DateFormat {
+    /// chrono's form of it; `None` for hg's default, or if chrono does not
+    /// know all of it.
+    custom: Option<String>,
+}
+
+impl DateFormat {
+    /// Reads the setting; empty is hg's default.
+    pub fn new(setting: &[u8]) -> Self {
+        let format = translate(&String::from_utf8_lossy(setting));
+        let is_known =
+            !format.is_empty() && StrftimeItems::new(&format).parse().is_ok();
+        Self {
+            custom: is_known.then_some(format),
+        }
+    }
+
+    /// The date that is the whole of `text`, in the configured format.
+    pub fn read_custom(&self, text: &[u8]) -> Option<Date> {
+        let format = self.custom.as_ref()?;
+        let text = std::str::from_utf8(text).ok()?;
+        let mut parsed = Parsed::new();
+        let items = StrftimeItems::new(format);
+        chrono::format::parse(&mut parsed, text, items).ok()?;
+        date_of(parsed)
+    }
+
+    /// The date that is the whole of `text`, in any known format.
+    pub fn read(&self, text: &[u8]) -> Option<Date> {
+        self.read_custom(text).or_else(|| {
+            let (date, len) = read_default(text)?;
+            (len == text.len()).then_some(date)
+        })
+    }
+}
+
+/// Python's directives as chrono's.
+// hg: dateutil.datestr replaces %z, %1 and %2 itself; the rest is Python's
+// strftime of a date without a zone, where %f has six digits and %Z is empty
+fn translate(format: &str) -> String {
+    let mut translated = String::new();
+    let mut rest = format;
+    while let Some(at) = rest.find('%') {
+        translated.push_str(&rest[..at]);
+        let directive = &rest[at + 1..];
+        let (text, len) = if directive.starts_with("1%2") {
+            ("%z", 3)
+        } else {
+            match directive.chars().next() {
+                Some('f') => ("%6f", 1),
+                Some('Z') => ("", 1),
+                Some('%') => ("%%", 1),
+                _ => ("%", 0),
+            }
+        };
+        translated.push_str(text);
+        rest = &directive[len..];
+    }
+    translated.push_str(rest);
+    translated
+}
+
+fn date_of(mut parsed: Parsed) -> Option<Date> {
+    let date = if parsed.timestamp().is_some() {
+        parsed.to_naive_datetime_with_offset(0).ok()?
+    } else {
+        // A date alone is its first second.
+        if parsed.hour_div_12().is_none() {
+            parsed.set_hour(0).ok()?;
+        }
+        if parsed.minute().is_none() {
+            parsed.set_minute(0).ok()?;
+        }
+        let day = parsed.to_naive_date().ok()?;
+        day.and_time(parsed.to_naive_time().ok()?)
+    };
+    Some(Date {
+        civil: date.and_utc().timestamp(),
+        offset: parsed.offset(),
+    })
+}
+
+/// A date at the beginning of `text` in one of hg's fixed layouts, and its
+/// length: `2026-11-02 13:45:00`, or with `/`, then perhaps a fraction (which
+/// is passed over) and a zone.
+pub fn read_default(text: &[u8]) -> Option<(Date, usize)> {
+    let civil = civil_at(text)?;
+    let mut len = DEFAULT_LEN;
+    if let Some(b'.' | b',') = text.get(len) {
+        let digits = count_digits(&text[len + 1..]);
+        len += if digits > 0 { 1 + digits } else { 0 };
+    }
+    let (offset, zone_len) = zone_at(&text[len..]);
+    len += zone_len;
+    Some((Date { civil, offset }, len))
+}
+
+/// ` +0130`, with or without the space or a colon: the offset, and how long
+/// that is.
+fn zone_at(text: &[u8]) -> (Option<i32>, usize) {
+    let space = usize::from(text.first() == Some(&b' '));
+    let sign = match text.get(space) {
+        Some(b'+') => 1,
+        Some(b'-') => -1,
+        _ => return (None, 0),
+    };
+    let digits = &text[space + 1..];
+    let two = |at: usize| {
+        let pair = digits.get(at..at + 2)?;
+        pair.iter()
+            .all(u8::is_ascii_digit)
+            .then(|| i32::from(pair[0] - b'0') * 10 + i32::from(pair[1] - b'0'))
+    };
+    let colon = usize::from(digits.get(2) == Some(&b':'));
+    let (Some(hours), Some(minutes)) = (two(0), two(2 + colon)) else {
+        return (None, 0);
+    };
+    if hours > MAX_ZONE_HOURS {
+        return (None, 0);
+    }
+    let len = space + 1 + 4 + colon;
+    match text.get(len) {
+        None | Some(b' ') => (Some(sign * (hours * 3600 + minutes * 60)), len),
+        Some(_) => (None, 0),
+    }
+}
+
+fn count_digits(text: &[u8]) -> usize {
+    text.iter().take_while(|b| b.is_ascii_digit()).count()
+}
+
+/// Whether `text` begins as stock's regular expression wants a date to:
+/// digits and separators in their places, whether or not there is such a day.
+// hg: blackbox.blackbox: \d{4}[-/]\d{2}[-/]\d{2} \d{2}:\d{2}:\d{2}
+pub fn has_default_shape(text: &[u8]) -> bool {
+    let Some(text) = text.first_chunk::<DEFAULT_LEN>() else {
+        return false;
+    };
+    let (head, tail) = (&text[..16], &text[16..]);
+    let mut word = [0; 16];
+    word.copy_from_slice(head);
+    let mut word = u128::from_be_bytes(word);
+    for at in [4, 7] {
+        if text[at] != b'-' && text[at] != b'/' {
+            return false;
+        }
+        word = word & !byte_at(0xff, at) | byte_at(b'-', at);
+    }
+    // All digits at once: their high nibble is 3, also with 6 added.
+    let is_time = (word & NOT_DIGITS) == SEPARATORS
+        && (word & HIGH_NIBBLES) == THREES
+        && ((word + SIXES) & HIGH_NIBBLES) == THREES;
+    is_time
+        && tail[0] == b':'
+        && tail[1].is_ascii_digit()
+        && tail[2].is_ascii_digit()
+}
+
+const fn byte_at(byte: u8, at: usize) -> u128 {
+    (byte as u128) << (8 * (15 - at))
+}
+
+const fn at_digits(byte: u8) -> u128 {
+    let mut word = 0;
+    let mut at = 0;
+    while at < 16 {
+        if !matches!(at, 4 | 7 | 10 | 13) {
+            word |= byte_at(byte, at);
+        }
+        at += 1;
+    }
+    word
+}
+
+const NOT_DIGITS: u128 = !at_digits(0xff);
+const SEPARATORS: u128 =
+    byte_at(b'-', 4) | byte_at(b'-', 7) | byte_at(b' ', 10) | byte_at(b':', 13);
+const HIGH_NIBBLES: u128 = at_digits(0xf0);
+const THREES: u128 = at_digits(0x30);
+const SIXES: u128 = at_digits(0x06);
+
+/// The clock's reading at the beginning of a line in one of hg's fixed
+/// layouts. A day that the month does not have is one of the next month.
+pub(crate) fn civil_at(text: &[u8]) -> Option<i64> {
+    if !has_default_shape(text) {
+        return None;
+    }
+    let number = |from: usize, len: usize| {
+        let digits = text[from..from + len].iter();
+        digits.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'))
+    };
+    let (year, month, day) = (number(0, 4), number(5, 2), number(8, 2));
+    let (hour, minute, second) = (number(11, 2), number(14, 2), number(17, 2));
+    let is_date = (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 62;
+    is_date.then(|| {
+        let seconds = hour * 3600 + minute * 60 + second;
+        days(year, month, day) * SECONDS_PER_DAY + seconds
+    })
+}
+
+/// Days since 1970-01-01, in the Gregorian calendar.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    // The year begins in March here, so that leap days are its last.
+    let year = if month <= 2 { year - 1 } else { year };
+    let month = (month + 9) % 12;
+    let era = year.div_euclid(400);
+    let year = year.rem_euclid(400);
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    let of_era = year * 365 + year / 4 - year / 100 + of_year;
+    era * 146_097 + of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveDate;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOON: i64 = 1_793_620_800; // 2026-11-02 12:00:00
+
+    fn local(civil: i64) -> Option<Date> {
+        Some(Date {
+            civil,
+            offset: None,
+        })
+    }
+
+    #[test]
+    fn fixed_layouts_are_read_with_fraction_and_zone() {
+        let read = |text: &[u8]| read_default(text);
+        let date = |offset| Date {
+            civil: NOON,
+            offset,
+        };
+        for (text, offset, len) in [
+            (&b"2026-11-02 12:00:00.123 bob"[..], None, 23),
+            (b"2026/11/02 12:00:00 bob", None, 19),
+            (b"2026-11-02 12:00:00 +0130 bob", Some(5400), 25),
+            (b"2026-11-02 12:00:00.5-02:00", Some(-7200), 27),
+            (b"2026-11-02 12:00:00. bob", None, 19),
+            (b"2026-11-02 12:00:00 +01300 bob", None, 19),
+        ] {
+            assert_eq!(read(text), Some((date(offset), len)), "{text:?}");
+        }
+        assert_eq!(read(b"2026-13-02 12:00:00"), None);
+        assert_eq!(read(b"2026-11-02 12:0:000"), None);
+        assert_eq!(read(b"2026-11-02 12:00:0"), None);
+    }
+
+    #[test]
+    fn configured_formats_are_read_as_python_writes_them() {
+        for (format, text, date) in [
+            (
+                &b"%Y-%m-%d @ %H:%M:%S.%f"[..],
+                &b"2026-11-02 @ 12:00:00.000123"[..],
+                local(NOON),
+            ),
+            (b"%d.%m.%y %H:%M", b"02.11.26 12:00", local(NOON)),
+            (b"%a %b %d %Y", b"Mon Nov 02 2026", local(NOON - 43_200)),
+            (
+                b"%H:%M:%S %d/%m/%Y %1%2",
+                b"12:00:00 02/11/2026 +0100",
+                Some(Date {
+                    civil: NOON,
+                    offset: Some(3600),
+                }),
+            ),
+            (b"%s", b"1793620800", local(NOON)),
+            (b"", b"2026-11-02 12:00:00.000", local(NOON)),
+            (b"%d.%m.%y", b"2026-11-02 12:00:00.000", local(NOON)),
+            (b"%H:%M", b"12:00", None),
+            (b"%Q", b"12:00", None),
+            (b"%", b"%", None),
+        ] {
+            let read = DateFormat::new(format).read(text);
+            assert_eq!(read, date, "{}", format.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn bounds_are_compared_on_the_clock_that_the_date_shows() {
+        let bound = Bound {
+            unix: NOON - 3600,
+            civil: NOON,
+        };
+        let at = |civil, offset| Date { civil, offset };
+        assert!(at(NOON, None).is_since(&bound));
+        assert!(at(NOON, None).is_until(&bound));
+        assert!(!at(NOON - 1, None).is_since(&bound));
+        assert!(at(NOON, Some(3600)).is_since(&bound));
+        assert!(!at(NOON, Some(3601)).is_since(&bound));
+        assert!(!at(NOON, Some(0)).is_until(&bound));
+    }
+
+    proptest! {
+        #[test]
+        fn days_agree_with_chrono(number in -700_000..2_900_000_i32) {
+            use chrono::Datelike;
+            let date = NaiveDate::from_epoch_days(number).unwrap();
+            let (month, day) = (date.month().into(), date.day().into());
+            prop_assert_eq!(days(date.year().into(), month, day), i64::from(number));
+        }
+
+        #[test]
+        fn the_shape_is_that_of_stock_hg(
+            text in "[0-9:-?]{4}[-/.][0-9]{2}[-/][0-9a]{2}[ T][0-9]{2}:[0-9]{2}:[0-9:]{2}",
+        ) {
+            let text = text.as_bytes();
+            let is_like = text.iter().enumerate().all(|(at, byte)| match at {
+                4 | 7 => matches!(byte, b'-' | b'/'),
+                10 => *byte == b' ',
+                13 | 16 => *byte == b':',
+                _ => byte.is_ascii_digit(),
+            });
+            prop_assert_eq!(has_default_shape(text), is_like);
+        }
+
+        #[test]
+        fn nothing_panics(format in any::<Vec<u8>>(), text in any::<Vec<u8>>()) {
+            let _ = DateFormat::new(&format).read(&text);
+        }
+    }
+}
