@@ -7,5 +7,11 @@
 
 pub mod dates;
 pub mod event;
+
+pub mod glob;
 pub mod line;
 pub mod message;
+pub mod query;
+
+
+
