@@ -7,11 +7,11 @@
 
 pub mod dates;
 pub mod event;
-
+pub mod files;
 pub mod glob;
 pub mod line;
 pub mod message;
 pub mod query;
-
-
-
+pub mod reader;
+mod scan;
+mod tail;
