@@ -6,6 +6,7 @@
 //! to convert the one bound that it is compared with. Must not know the local
 //! zone, nor the rest of a line.
 
+use chrono::DateTime;
 use chrono::format::Parsed;
 use chrono::format::StrftimeItems;
 
@@ -29,7 +30,7 @@ pub struct Date {
 
 /// A moment to compare dates with, on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
+pub struct Moment {
     /// Seconds since the epoch.
     pub unix: i64,
     /// The same moment on the local clock, as [`Date::civil`].
@@ -38,7 +39,7 @@ pub struct Bound {
 
 impl Date {
     /// Whether it is at or after the bound, to the second.
-    pub fn is_since(&self, bound: &Bound) -> bool {
+    pub fn is_since(&self, bound: &Moment) -> bool {
         match self.offset {
             Some(offset) => self.civil - i64::from(offset) >= bound.unix,
             None => self.civil >= bound.civil,
@@ -46,7 +47,7 @@ impl Date {
     }
 
     /// Whether it is at or before the bound, to the second.
-    pub fn is_until(&self, bound: &Bound) -> bool {
+    pub fn is_until(&self, bound: &Moment) -> bool {
         match self.offset {
             Some(offset) => self.civil - i64::from(offset) <= bound.unix,
             None => self.civil <= bound.civil,
@@ -191,27 +192,31 @@ fn count_digits(text: &[u8]) -> usize {
 /// digits and separators in their places, whether or not there is such a day.
 // hg: blackbox.blackbox: \d{4}[-/]\d{2}[-/]\d{2} \d{2}:\d{2}:\d{2}
 pub fn has_default_shape(text: &[u8]) -> bool {
-    let Some(text) = text.first_chunk::<DEFAULT_LEN>() else {
-        return false;
-    };
-    let (head, tail) = (&text[..16], &text[16..]);
-    let mut word = [0; 16];
-    word.copy_from_slice(head);
-    let mut word = u128::from_be_bytes(word);
+    minute_word(text).is_some()
+}
+
+/// The first 16 bytes of a date in one of hg's fixed layouts as a number,
+/// with `-` for any `/`: dates compare as these numbers do.
+fn minute_word(text: &[u8]) -> Option<u128> {
+    let text = text.first_chunk::<DEFAULT_LEN>()?;
+    let (head, tail) = text.split_first_chunk::<16>()?;
+    let mut word = u128::from_be_bytes(*head);
     for at in [4, 7] {
-        if text[at] != b'-' && text[at] != b'/' {
-            return false;
+        if head[at] != b'-' {
+            if head[at] != b'/' {
+                return None;
+            }
+            word = word & !byte_at(0xff, at) | byte_at(b'-', at);
         }
-        word = word & !byte_at(0xff, at) | byte_at(b'-', at);
     }
     // All digits at once: their high nibble is 3, also with 6 added.
-    let is_time = (word & NOT_DIGITS) == SEPARATORS
+    let is_date = (word & NOT_DIGITS) == SEPARATORS
         && (word & HIGH_NIBBLES) == THREES
-        && ((word + SIXES) & HIGH_NIBBLES) == THREES;
-    is_time
+        && ((word + SIXES) & HIGH_NIBBLES) == THREES
         && tail[0] == b':'
         && tail[1].is_ascii_digit()
-        && tail[2].is_ascii_digit()
+        && tail[2].is_ascii_digit();
+    is_date.then_some(word)
 }
 
 const fn byte_at(byte: u8, at: usize) -> u128 {
@@ -237,27 +242,100 @@ const HIGH_NIBBLES: u128 = at_digits(0xf0);
 const THREES: u128 = at_digits(0x30);
 const SIXES: u128 = at_digits(0x06);
 
-/// The clock's reading at the beginning of a line in one of hg's fixed
-/// layouts. A day that the month does not have is one of the next month.
-pub(crate) fn civil_at(text: &[u8]) -> Option<i64> {
-    if !has_default_shape(text) {
-        return None;
-    }
-    let number = |from: usize, len: usize| {
-        let digits = text[from..from + len].iter();
-        digits.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'))
+/// The fields of a date that has the default shape, if there is such a date.
+fn fields(text: &[u8]) -> Option<[i64; 6]> {
+    let two = |at: usize| {
+        i64::from(text[at] & 0xf) * 10 + i64::from(text[at + 1] & 0xf)
     };
-    let (year, month, day) = (number(0, 4), number(5, 2), number(8, 2));
-    let (hour, minute, second) = (number(11, 2), number(14, 2), number(17, 2));
+    let (year, month, day) = (two(0) * 100 + two(2), two(5), two(8));
+    let (hour, minute, second) = (two(11), two(14), two(17));
     let is_date = (1..=12).contains(&month)
-        && (1..=31).contains(&day)
+        && day >= 1
+        && (day <= 28 || day <= month_len(year, month))
         && hour < 24
         && minute < 60
         && second < 62;
-    is_date.then(|| {
-        let seconds = hour * 3600 + minute * 60 + second;
-        days(year, month, day) * SECONDS_PER_DAY + seconds
-    })
+    is_date.then_some([year, month, day, hour, minute, second])
+}
+
+fn month_len(year: i64, month: i64) -> i64 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// The clock's reading at the beginning of a text in one of hg's fixed
+/// layouts.
+fn civil_at(text: &[u8]) -> Option<i64> {
+    minute_word(text)?;
+    let [year, month, day, hour, minute, second] = fields(text)?;
+    let seconds = hour * 3600 + minute * 60 + second;
+    Some(days(year, month, day) * SECONDS_PER_DAY + seconds)
+}
+
+/// A minute of the local clock, for comparing many lines with it cheaply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Minute(u128);
+
+impl Minute {
+    pub(crate) const MIN: Self = Self(0);
+    pub(crate) const MAX: Self = Self(u128::MAX);
+
+    /// The minute of a clock's reading.
+    pub(crate) fn of_civil(civil: i64) -> Self {
+        let text = DateTime::from_timestamp(civil, 0)
+            .map(|date| date.format("%Y-%m-%d %H:%M:%S").to_string());
+        let word = text.and_then(|text| minute_word(text.as_bytes()));
+        match word {
+            Some(word) => Self(word),
+            // Years of more than four digits, or before the first one.
+            None if civil < 0 => Self::MIN,
+            None => Self::MAX,
+        }
+    }
+}
+
+/// Tells which lines begin with a date, in one of hg's fixed layouts, that is
+/// out of a range of minutes.
+#[derive(Debug)]
+pub(crate) struct OutOf {
+    from: Minute,
+    to: Minute,
+    /// What it was last asked of, and the answer: lines of the same minute
+    /// stand together.
+    last: Option<(u128, bool)>,
+}
+
+impl OutOf {
+    pub(crate) fn new(from: Minute, to: Minute) -> Self {
+        let last = None;
+        Self { from, to, last }
+    }
+
+    pub(crate) fn holds(&mut self, line: &[u8]) -> bool {
+        let Some(word) = minute_word(line) else {
+            return false;
+        };
+        let is_out = match self.last {
+            Some((last, is_out)) if last == word => is_out,
+            _ => {
+                let minute = Minute(word);
+                let is_out = minute < self.from || minute > self.to;
+                // What is no date is looked at as often as it comes.
+                if fields(line).is_none() {
+                    return false;
+                }
+                self.last = Some((word, is_out));
+                is_out
+            }
+        };
+        // 60 and 61 are no reason to look closer, but allowed.
+        is_out && line[DEFAULT_LEN - 2] < b'6'
+    }
 }
 
 /// Days since 1970-01-01, in the Gregorian calendar.
@@ -342,7 +420,7 @@ mod tests {
 
     #[test]
     fn bounds_are_compared_on_the_clock_that_the_date_shows() {
-        let bound = Bound {
+        let bound = Moment {
             unix: NOON - 3600,
             civil: NOON,
         };

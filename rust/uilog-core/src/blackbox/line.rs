@@ -22,6 +22,11 @@ pub const HEAD_LEN: usize = 64 * 1024;
 /// The longest DATE and USER together, where nothing tells what they are.
 const MAX_PREFIX: usize = 256;
 
+/// The least length of two dates in one of hg's fixed layouts, the first of
+/// which is torn where it has no more than `2026-11-02 12:00:` in common with
+/// what a date looks like.
+const TWO_DATES: usize = dates::DEFAULT_LEN - 2 + dates::DEFAULT_LEN;
+
 const HASH_LEN: usize = 40;
 
 /// What a line says before its message.
@@ -75,7 +80,7 @@ pub fn is_counted_by_stock(line: &[u8]) -> bool {
     }
     let line = &line[..line.len().min(HEAD_LEN)];
     let rest = &line[dates::DEFAULT_LEN..];
-    let closes = |rest: &[u8]| memmem::find(rest, b"> ").is_some();
+    let closes = |rest: &[u8]| find_pair(rest, *b"> ").is_some();
     let Some((first, after)) = rest.split_first() else {
         return false;
     };
@@ -104,14 +109,9 @@ pub fn is_beginning(line: &[u8]) -> bool {
 pub fn records<'a>(line: &'a [u8], format: &DateFormat) -> Vec<Record<'a>> {
     let mut records: Vec<Record<'a>> = Vec::with_capacity(1);
     let mut anchor = anchor_after(line, 0);
-    let old = old_form(line);
-    let is_old = |old: &Record<'_>| {
-        anchor
-            .as_ref()
-            .is_none_or(|anchor| old.message <= anchor.at)
-    };
     let mut from = 0;
-    if let Some(old) = old.clone().filter(is_old) {
+    let before = anchor.as_ref().map_or(line, |anchor| &line[..anchor.at]);
+    if let Some(old) = old_form(line, before) {
         from = old.message;
         anchor = anchor_after(line, from);
         records.push(old);
@@ -133,7 +133,7 @@ pub fn records<'a>(line: &'a [u8], format: &DateFormat) -> Vec<Record<'a>> {
         anchor = anchor_after(line, from);
     }
     if records.is_empty() {
-        records.extend(old);
+        records.extend(old_form(line, line));
     }
     records
 }
@@ -190,8 +190,25 @@ fn anchored(line: &[u8]) -> Option<Anchor> {
 /// The first ` @PARENTS[+] (PID)[ [EVENT]]> ` at or after `from`.
 fn anchor_after(line: &[u8], from: usize) -> Option<Anchor> {
     let line = &line[..line.len().min(from.saturating_add(HEAD_LEN))];
-    let found = memmem::find_iter(line.get(from..)?, b" @");
-    found.map(|at| from + at).find_map(|at| anchor_at(line, at))
+    let mut from = from;
+    loop {
+        let at = from + find_pair(line.get(from..)?, *b" @")?;
+        if let Some(anchor) = anchor_at(line, at) {
+            return Some(anchor);
+        }
+        from = at + 1;
+    }
+}
+
+/// Where two bytes stand side by side. For short texts, where the rarer of
+/// the two is near: to prepare a search would take longer.
+fn find_pair(text: &[u8], pair: [u8; 2]) -> Option<usize> {
+    let [first, second] = pair;
+    let offset = usize::from(first == b' ');
+    let rarer = if offset == 1 { second } else { first };
+    memchr::memchr_iter(rarer, text)
+        .filter_map(|at| at.checked_sub(offset))
+        .find(|at| text[*at..].starts_with(&pair))
 }
 
 fn anchor_at(line: &[u8], at: usize) -> Option<Anchor> {
@@ -269,6 +286,9 @@ fn is_plausible(prefix: &[u8]) -> bool {
 
 /// How much of this is left of a torn record, before a date and a user.
 fn torn_len(prefix: &[u8], format: &DateFormat) -> usize {
+    if prefix.len() < TWO_DATES && dates::has_default_shape(prefix) {
+        return 0;
+    }
     if let Some((date, _)) = split_user(prefix) {
         if format.read_custom(date).is_some() {
             return 0;
@@ -316,15 +336,16 @@ fn split_user(prefix: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&prefix[..at], &prefix[at + 1..]))
 }
 
-/// A line that stock counts and that has no parents.
-fn old_form(line: &[u8]) -> Option<Record<'_>> {
-    if !is_counted_by_stock(line) {
+/// A line that stock counts and that has no parents; its message begins in
+/// or right behind `head`.
+fn old_form<'a>(line: &'a [u8], head: &'a [u8]) -> Option<Record<'a>> {
+    if !is_counted_by_stock(head) {
         return None;
     }
     let date_len =
         dates::read_default(line).map_or(dates::DEFAULT_LEN, |(_, len)| len);
-    let head = &line[..line.len().min(HEAD_LEN)];
-    let close = date_len + memmem::find(head.get(date_len..)?, b"> ")?;
+    let head = &head[..head.len().min(HEAD_LEN)];
+    let close = date_len + find_pair(head.get(date_len..)?, *b"> ")?;
     let mut between = &line[date_len..close];
     let mut event = None;
     if let Some(named) = between.strip_suffix(b"]") {

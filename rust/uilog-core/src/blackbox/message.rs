@@ -20,6 +20,7 @@ pub const EXCEPTION: &[u8] = b"commandexception";
 /// What is before a command's return code.
 pub(crate) const EXITED: &[u8] = b" exited ";
 
+const AFTER: &[u8] = b" after ";
 const EXPANDS: &[u8] = b"' expands to '";
 /// What is behind all durations but those of discovery.
 pub(crate) const SECONDS: &[u8] = b" seconds";
@@ -204,18 +205,17 @@ fn counted<'a>(
 /// `CMD exited N after S seconds`
 // hg: dispatch.dispatch, rhg: blackbox.log_command_end
 fn command_finish(message: &[u8]) -> Option<Facts<'_>> {
-    const AFTER: &[u8] = b" after ";
-    let duration = ending_duration(message, AFTER, SECONDS)?;
-    let before = &message[..memmem::rfind(message, AFTER)?];
-    let at = memmem::rfind(before, EXITED)?;
-    let code = &before[at + EXITED.len()..];
+    let (duration, before) = ending_number(message, AFTER, SECONDS)?;
+    let code_len = before.iter().rev().take_while(|b| **b != b' ').count();
+    let (exited, code) = before.split_at(before.len() - code_len);
+    let command = exited.strip_suffix(EXITED)?;
     let return_code = match code {
         b"None" => None,
         _ => Some(std::str::from_utf8(code).ok()?.parse().ok()?),
     };
     Some(Facts {
         event: Some(FINISH),
-        command: Some(&message[..at]),
+        command: Some(command),
         return_code,
         duration: Some(duration),
     })
@@ -229,8 +229,17 @@ fn command(message: &[u8]) -> Facts<'_> {
     }
 }
 
-/// The number between the last `before` and `unit`, with which `message` ends.
+/// The number between `before` and `unit`, with which `message` ends.
 fn ending_duration(message: &[u8], before: &[u8], unit: &[u8]) -> Option<f64> {
+    ending_number(message, before, unit).map(|(number, _)| number)
+}
+
+/// The same, and what is before that.
+fn ending_number<'a>(
+    message: &'a [u8],
+    before: &[u8],
+    unit: &[u8],
+) -> Option<(f64, &'a [u8])> {
     let message = message.strip_suffix(unit)?;
     let digits = message
         .iter()
@@ -238,10 +247,8 @@ fn ending_duration(message: &[u8], before: &[u8], unit: &[u8]) -> Option<f64> {
         .take_while(|b| b.is_ascii_digit() || **b == b'.')
         .count();
     let (rest, number) = message.split_at(message.len() - digits);
-    if !rest.ends_with(before) {
-        return None;
-    }
-    std::str::from_utf8(number).ok()?.parse().ok()
+    let rest = rest.strip_suffix(before)?;
+    Some((std::str::from_utf8(number).ok()?.parse().ok()?, rest))
 }
 
 /// Whether this may be a command line: nothing marks one but that a word of

@@ -6,12 +6,14 @@
 
 use std::collections::HashSet;
 
-use memchr::memmem;
 use memchr::memmem::Finder;
 
 use super::dates;
-use super::dates::Bound;
+use super::dates::Date;
 use super::dates::DateFormat;
+use super::dates::Minute;
+use super::dates::Moment;
+use super::dates::OutOf;
 use super::event;
 use super::event::Event;
 use super::glob::Glob;
@@ -34,9 +36,9 @@ const NEAR: usize = 2 * dates::DEFAULT_LEN;
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
     /// Not before this moment's second.
-    pub since: Option<Bound>,
+    pub since: Option<Moment>,
     /// Not after this moment's second.
-    pub until: Option<Bound>,
+    pub until: Option<Moment>,
     /// One of these events.
     pub events: Vec<Vec<u8>>,
     /// By one of these users.
@@ -83,7 +85,7 @@ enum Search {
     /// Events that hold one of these.
     Needles(Vec<Needle>),
     /// Events whose dates may be between these readings of the clock.
-    Between(i64, i64),
+    Between(Minute, Minute),
 }
 
 #[derive(Debug)]
@@ -140,31 +142,31 @@ impl Query {
         if !is_by {
             return Verdict::Unwanted;
         }
-        let facts = message::facts(event.message, header.event);
-        let is_wanted = is_one(&filters.events, facts.event)
-            && (filters.commands.is_empty()
-                || facts.command.is_some_and(|command| {
-                    filters.commands.iter().any(|glob| glob.matches(command))
-                }))
-            && (!filters.failed || facts.is_failure())
-            && filters.slower.is_none_or(|seconds| {
-                facts.duration.is_some_and(|own| own >= seconds)
-            });
-        if !is_wanted {
+        let is_bound = filters.since.is_some() || filters.until.is_some();
+        let date = is_bound.then(|| self.format.read(header.date)).flatten();
+        if date.is_some_and(|date| !filters.hold(&date)) {
             return Verdict::Unwanted;
         }
-        if filters.since.is_none() && filters.until.is_none() {
-            return Verdict::Wanted;
+        if filters.need_facts() {
+            let facts = message::facts(event.message, header.event);
+            let is_wanted = is_one(&filters.events, facts.event)
+                && (filters.commands.is_empty()
+                    || facts.command.is_some_and(|command| {
+                        let mut globs = filters.commands.iter();
+                        globs.any(|glob| glob.matches(command))
+                    }))
+                && (!filters.failed || facts.is_failure())
+                && filters.slower.is_none_or(|seconds| {
+                    facts.duration.is_some_and(|own| own >= seconds)
+                });
+            if !is_wanted {
+                return Verdict::Unwanted;
+            }
         }
-        let Some(date) = self.format.read(header.date) else {
-            return Verdict::Undated;
-        };
-        let is_in = filters.since.is_none_or(|since| date.is_since(&since))
-            && filters.until.is_none_or(|until| date.is_until(&until));
-        if is_in {
-            Verdict::Wanted
+        if is_bound && date.is_none() {
+            Verdict::Undated
         } else {
-            Verdict::Unwanted
+            Verdict::Wanted
         }
     }
 
@@ -226,6 +228,22 @@ impl Filters {
     }
 }
 
+impl Filters {
+    /// Whether a date is within the bounds.
+    fn hold(&self, date: &Date) -> bool {
+        self.since.is_none_or(|since| date.is_since(&since))
+            && self.until.is_none_or(|until| date.is_until(&until))
+    }
+
+    /// Whether what a message says matters.
+    fn need_facts(&self) -> bool {
+        !self.events.is_empty()
+            || !self.commands.is_empty()
+            || self.failed
+            || self.slower.is_some()
+    }
+}
+
 impl Search {
     /// The rarest thing that every wanted event must hold.
     fn new(filters: &Filters) -> Self {
@@ -276,11 +294,13 @@ impl Search {
             return Self::Needles(vec![seconds, discovery]);
         }
         if filters.since.is_some() || filters.until.is_some() {
-            let from = filters.since.map_or(i64::MIN, |since| {
-                since.civil.min(since.unix).saturating_sub(MAX_SHIFT)
+            let from = filters.since.map_or(Minute::MIN, |since| {
+                let first = since.civil.min(since.unix);
+                Minute::of_civil(first.saturating_sub(MAX_SHIFT))
             });
-            let to = filters.until.map_or(i64::MAX, |until| {
-                until.civil.max(until.unix).saturating_add(MAX_SHIFT)
+            let to = filters.until.map_or(Minute::MAX, |until| {
+                let last = until.civil.max(until.unix);
+                Minute::of_civil(last.saturating_add(MAX_SHIFT))
             });
             return Self::Between(from, to);
         }
@@ -337,8 +357,7 @@ impl Needle {
                     let behind = at + self.finder.needle().len();
                     !text[behind..].starts_with(b"0 ")
                 }
-                Check::AtLeast(least) => number_before(text, at)
-                    .is_some_and(|number| number >= least),
+                Check::AtLeast(least) => is_number_before(text, at, least),
             };
             if is_hit {
                 hits.push(at);
@@ -347,31 +366,39 @@ impl Needle {
     }
 }
 
-/// The number that ends before `at`.
-fn number_before(text: &[u8], at: usize) -> Option<f64> {
+/// Whether a number of at least this ends before `at`.
+fn is_number_before(text: &[u8], at: usize, least: f64) -> bool {
     let digits = text[..at]
         .iter()
         .rev()
         .take_while(|b| b.is_ascii_digit() || **b == b'.')
         .count();
     let number = &text[at - digits..at];
-    std::str::from_utf8(number).ok()?.parse().ok()
+    // Most are small, and not worth to be parsed.
+    let whole = number.iter().take_while(|b| **b != b'.');
+    let rounded_up = whole
+        .fold(1.0, |sum, digit| sum * 10.0 - 9.0 + f64::from(digit - b'0'));
+    rounded_up >= least
+        && std::str::from_utf8(number)
+            .ok()
+            .and_then(|number| number.parse().ok())
+            .is_some_and(|number: f64| number >= least)
 }
 
 /// [`Query::candidates`] by dates. A line costs little as long as it has
 /// hg's own layout, is out of range and can hold nothing but one record.
 fn between<'a>(
     text: &'a [u8],
-    from: i64,
-    to: i64,
+    from: Minute,
+    to: Minute,
     mut each: impl FnMut(usize, &'a [u8]),
 ) {
+    let mut out = OutOf::new(from, to);
     let mut at = 0;
     while at < text.len() {
         let end = event::line_end(text, at);
         let this = &text[at..end];
-        let is_out = dates::civil_at(this)
-            .is_some_and(|date| (date < from || date > to) && is_single(this));
+        let is_out = out.holds(this) && is_single(this);
         if is_out || !line::is_beginning(this) {
             at = end + 1;
             continue;
@@ -382,14 +409,20 @@ fn between<'a>(
     }
 }
 
-/// Whether this line, which begins with a date, has no room for the beginning
-/// of another record.
+/// Whether this line, which begins with a date, holds no beginning of another
+/// record.
 fn is_single(line: &[u8]) -> bool {
-    let Some(at) = memchr::memchr(b'@', &line[dates::DEFAULT_LEN..]) else {
-        return true;
+    let mut ats = memchr::memchr_iter(b'@', &line[dates::DEFAULT_LEN..])
+        .map(|at| dates::DEFAULT_LEN + at);
+    let is_near = ats.next().is_none_or(|first| first < NEAR);
+    // What is like ` @0123` may be a record's.
+    let is_like = |at: usize| {
+        let is_parent = line
+            .get(at + 1)
+            .is_some_and(|next| next.is_ascii_hexdigit() || *next == b'?');
+        is_parent && line[at - 1] == b' '
     };
-    let at = dates::DEFAULT_LEN + at;
-    at < NEAR && memmem::find(&line[at + 1..], b" @").is_none()
+    is_near && !ats.any(is_like)
 }
 
 #[cfg(test)]
@@ -402,7 +435,7 @@ pub(crate) mod tests {
         let bound = prop_oneof![
             3 => Just(None),
             1 => (1_793_500_000..1_793_700_000_i64).prop_map(|unix| {
-                Some(Bound { unix, civil: unix + 3600 })
+                Some(Moment { unix, civil: unix + 3600 })
             }),
         ];
         let some_of = |words: &'static [&'static str]| {
