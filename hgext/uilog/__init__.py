@@ -87,7 +87,7 @@ from mercurial import (
 from mercurial.i18n import _
 from mercurial.utils import procutil
 
-from . import _native, peers, report
+from . import _native, history, peers, report
 
 testedwith = b'6.3 6.9 7.0 7.2'
 minimumhgversion = b'6.3'
@@ -121,6 +121,7 @@ def uisetup(ui):
     extensions.wrapfunction(uimod.ui, 'log', _log)
     extensions.wrapfunction(util, 'setumask', _setumask)
     peers.uisetup(ui)
+    history.uisetup(ui)
     extensions.afterloaded(STOCK, _replacestock)
 
 
