@@ -204,7 +204,10 @@ def _warn(ui, history):
     elif damaged:
         ui.warn(_(b'warning: %d damaged lines\n') % damaged)
     undated = history.undated()
-    if undated:
+    if undated == 1:
+        msg = _(b'warning: 1 event left out, its date cannot be read\n')
+        ui.warn(msg)
+    elif undated:
         msg = _(b'warning: %d events left out, their dates cannot be read\n')
         ui.warn(msg % undated)
 
