@@ -396,10 +396,14 @@ fn between<'a>(
     let mut out = OutOf::new(from, to);
     let mut at = 0;
     while at < text.len() {
+        if out.holds(&text[at..]) {
+            if let Some(end) = end_of_single(text, at) {
+                at = end + 1;
+                continue;
+            }
+        }
         let end = event::line_end(text, at);
-        let this = &text[at..end];
-        let is_out = out.holds(this) && is_single(this);
-        if is_out || !line::is_beginning(this) {
+        if !line::is_beginning(&text[at..end]) {
             at = end + 1;
             continue;
         }
@@ -409,20 +413,32 @@ fn between<'a>(
     }
 }
 
-/// Whether this line, which begins with a date, holds no beginning of another
-/// record.
-fn is_single(line: &[u8]) -> bool {
-    let mut ats = memchr::memchr_iter(b'@', &line[dates::DEFAULT_LEN..])
-        .map(|at| dates::DEFAULT_LEN + at);
-    let is_near = ats.next().is_none_or(|first| first < NEAR);
-    // What is like ` @0123` may be a record's.
-    let is_like = |at: usize| {
-        let is_parent = line
-            .get(at + 1)
-            .is_some_and(|next| next.is_ascii_hexdigit() || *next == b'?');
-        is_parent && line[at - 1] == b' '
-    };
-    is_near && !ats.any(is_like)
+/// Where the line ends that begins at `start` with a date, unless it may hold
+/// the beginning of another record.
+fn end_of_single(text: &[u8], start: usize) -> Option<usize> {
+    let mut from = start + dates::DEFAULT_LEN;
+    let mut is_first = true;
+    loop {
+        let Some(len) = memchr::memchr2(b'\n', b'@', &text[from..]) else {
+            return Some(text.len());
+        };
+        let at = from + len;
+        if text[at] == b'\n' {
+            return Some(at);
+        }
+        // What is like ` @0123` may be a record's, unless it is the first and
+        // has no room for a torn date before it.
+        let is_like = text[at - 1] == b' '
+            && text
+                .get(at + 1)
+                .is_some_and(|next| next.is_ascii_hexdigit() || *next == b'?');
+        let is_own = is_first && at - start < NEAR;
+        if is_like && !is_own {
+            return None;
+        }
+        is_first = false;
+        from = at + 1;
+    }
 }
 
 #[cfg(test)]
