@@ -23,10 +23,7 @@ pub struct Event<'a> {
 }
 
 /// The events of a text in which only the first line may begin one.
-pub(crate) fn of_chunk<'a>(
-    chunk: &'a [u8],
-    format: &DateFormat,
-) -> Vec<Event<'a>> {
+pub fn of_chunk<'a>(chunk: &'a [u8], format: &DateFormat) -> Vec<Event<'a>> {
     let first = &chunk[..line_end(chunk, 0)];
     let records = line::records(first, format);
     let message = |from: usize, to: usize| {
@@ -60,10 +57,7 @@ pub(crate) fn of_chunk<'a>(
 /// Calls `each` with every chunk of a text: the lines of one beginning, in
 /// which only the first begins an event, or the first lines, if they belong
 /// to none.
-pub(crate) fn chunks<'a>(
-    text: &'a [u8],
-    mut each: impl FnMut(usize, &'a [u8]),
-) {
+pub fn chunks<'a>(text: &'a [u8], mut each: impl FnMut(usize, &'a [u8])) {
     let mut start = 0;
     while start < text.len() {
         let end = chunk_end(text, start);
