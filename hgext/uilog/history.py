@@ -314,7 +314,8 @@ def _moment(name, date, parse):
         zone = dateutil.makedate(max(unix, 0))[1]
     except (error.Abort, ValueError, OverflowError) as err:
         reason = getattr(err, 'message', None) or pycompat.bytestr(err)
-        raise error.InputError(_(b'invalid --%s: %s') % (name, reason))
+        msg = _(b'invalid --%s: %s') % (name, reason)
+        raise error.InputError(msg) from err
     return unix, unix - int(zone)
 
 
@@ -342,13 +343,13 @@ def _until(date):
 
 
 def _daysago(date):
-    if not re.match(br'-\d{1,6}$', date):
+    if not re.match(rb'-\d{1,6}$', date):
         raise error.InputError(_(b'invalid day spec: %s') % date[1:])
     return dateutil.makedate()[0] - int(date[1:]) * DAY
 
 
 def _pid(pid):
-    if not re.match(br'\d{1,18}$', pid):
+    if not re.match(rb'\d{1,18}$', pid):
         raise error.InputError(_(b"invalid --pid: '%s' is no number") % pid)
     return int(pid)
 
@@ -366,7 +367,7 @@ def _seconds(seconds):
 
 def _nodes(repo, specs):
     """the full hashes of revisions, or of changesets that are gone"""
-    hashes = {s.lower() for s in specs if re.match(br'[0-9a-fA-F]{40}$', s)}
+    hashes = {s.lower() for s in specs if re.match(rb'[0-9a-fA-F]{40}$', s)}
     others = [s for s in specs if s.lower() not in hashes]
     node = repo.unfiltered().changelog.node
     for rev in logcmdutil.revrange(repo, others) if others else ():
