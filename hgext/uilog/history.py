@@ -171,14 +171,14 @@ def _blackbox(orig, ui, repo, *revs, **opts):
     if ui.getlogger(report.LOGGER) is None:
         # A server's command for which we are not enabled.
         return orig(ui, repo, *revs, **opts)
-    opts = pycompat.byteskwargs(opts)
-    filters = _filters(repo, opts)
-    follow = bool(opts.get(b'follow'))
-    template = opts.get(b'template')
+    byteopts = pycompat.byteskwargs(opts)
+    filters = _filters(repo, byteopts)
+    follow = bool(byteopts.get(b'follow'))
+    template = byteopts.get(b'template')
     history = _native.History(
         repo.vfs.join(FILE),
         date_format=ui.config(b'blackbox', b'date-format') or b'',
-        limit=_limit(opts),
+        limit=_limit(byteopts),
         as_events=bool(template),
         follow=follow,
         count_damaged=ui.debugflag,
@@ -189,7 +189,7 @@ def _blackbox(orig, ui, repo, *revs, **opts):
         ui.warn(_(b'warning: cannot read %s: %s\n') % (path, reason))
     try:
         if template:
-            _showevents(ui, history, opts, follow)
+            _showevents(ui, history, byteopts, follow)
         else:
             _showtext(ui, history, follow)
     finally:
