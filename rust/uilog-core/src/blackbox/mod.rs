@@ -1,9 +1,9 @@
 //! The blackbox: hg's log of events in a repository.
 //!
 //! Reading: [`reader`] goes through the [`files`] and gives what a [`query`]
-//! wants. An [`event`] is a record, which [`line`] takes apart, and the lines
-//! that continue it; [`message`] tells what it says and [`dates`] when that
-//! was.
+//! wants. An [`event`] is a record, which [`mod@line`] takes apart, and the
+//! lines that continue it; [`message`] tells what it says and [`dates`] when
+//! that was.
 
 pub mod dates;
 pub mod event;
