@@ -66,6 +66,7 @@ same OPTION...: whether both print the same.
   $ same -l 17
   $ same -l 38
   $ same -l 1000
+  $ same -l 100000000000000000000
   $ same -q
   $ printf '2026-11-02 12:00:59.000 bob @%s (5)> unfinished' $null >> $log
   $ same

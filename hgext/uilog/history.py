@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 import time
 
 from mercurial import (
@@ -70,86 +71,87 @@ OPTIONS = [
     *cmdutil.formatteropts,
 ]
 
+# Not indented: hg 6.3 shows it as it stands.
 DOC = """
 
-    Shows the last events in the repository's blackbox, the oldest first,
-    10 of them or as many as -l/--limit says; 0 is all. Rotated log files
-    are read as well.
+Shows the last events in the repository's blackbox, the oldest first,
+10 of them or as many as -l/--limit says; 0 is all. Rotated log files
+are read as well.
 
-    Options narrow down which events are shown. If one is given more than
-    once, any of its values will do; different options must all be met:
+Options narrow down which events are shown. If one is given more than
+once, any of its values will do; different options must all be met:
 
-    - --since and --until take dates (see :hg:`help dates`), and include all
-      of the day, hour or minute that they name. ``-7`` is 7 days ago.
-    - --event takes the name of an event, such as ``command``,
-      ``commandfinish``, ``commandexception``, ``exthook`` or ``incoming``.
-      Where the log does not tell it (see ``blackbox.logsource``), it is
-      guessed from the message.
-    - --command takes a pattern for the whole command line without ``hg``,
-      where ``*`` stands for anything.
-    - --failed shows the ends of commands that returned something other than
-      0, and of those that failed with an unexpected exception.
-    - -r/--rev also takes the full hash of a changeset that does not exist
-      any more.
+- --since and --until take dates (see :hg:`help dates`), and include all
+  of the day, hour or minute that they name. ``-7`` is 7 days ago.
+- --event takes the name of an event, such as ``command``,
+  ``commandfinish``, ``commandexception``, ``exthook`` or ``incoming``.
+  Where the log does not tell it (see ``blackbox.logsource``), it is
+  guessed from the message.
+- --command takes a pattern for the whole command line without ``hg``,
+  where ``*`` stands for anything.
+- --failed shows the ends of commands that returned something other than
+  0, and of those that failed with an unexpected exception.
+- -r/--rev also takes the full hash of a changeset that does not exist
+  any more.
 
-    -f/--follow goes on showing events as they are logged, until it is
-    interrupted.
+-f/--follow goes on showing events as they are logged, until it is
+interrupted.
 
-    .. container:: verbose
+.. container:: verbose
 
-      Template:
+  Template:
 
-      The following keywords are supported. See also :hg:`help templates`.
+  The following keywords are supported. See also :hg:`help templates`.
 
-      :command: String. The command line, without ``hg``.
-      :damaged: Boolean. True if the log is damaged here.
-      :date:    Date. When the event was logged.
-      :dirty:   Boolean. True if the working directory had changes
-                (``blackbox.dirty``).
-      :duration: Float. Seconds.
-      :event:   String. The event's name.
-      :message: String. What was logged, of any number of lines.
-      :parents: List of strings. The working directory's parents.
-      :pid:     Integer. The process.
-      :return_code: Integer. The command's return code.
-      :source:  String. The name of the log file.
-      :user:    String. Who ran the command.
+  :command: String. The command line, without ``hg``.
+  :damaged: Boolean. True if the log is damaged here.
+  :date:    Date. When the event was logged.
+  :dirty:   Boolean. True if the working directory had changes
+            (``blackbox.dirty``).
+  :duration: Float. Seconds.
+  :event:   String. The event's name.
+  :message: String. What was logged, of any number of lines.
+  :parents: List of strings. The working directory's parents.
+  :pid:     Integer. The process.
+  :return_code: Integer. The command's return code.
+  :source:  String. The name of the log file.
+  :user:    String. Who ran the command.
 
-      What is not known is empty (in JSON: null).
+  What is not known is empty (in JSON: null).
 
-    .. container:: verbose
+.. container:: verbose
 
-      Examples:
+  Examples:
 
-      - what failed this week::
+  - what failed this week::
 
-          hg blackbox --failed --since -7 -l 0
+      hg blackbox --failed --since -7 -l 0
 
-      - pulls that took longer than half a minute::
+  - pulls that took longer than half a minute::
 
-          hg blackbox --command "pull*" --event commandfinish --slower 30
+      hg blackbox --command "pull*" --event commandfinish --slower 30
 
-      - what happened on a day::
+  - what happened on a day::
 
-          hg blackbox --since 2026-11-02 --until 2026-11-02 -l 0
+      hg blackbox --since 2026-11-02 --until 2026-11-02 -l 0
 
-      - when something ran on a changeset that has been stripped since::
+  - when something ran on a changeset that has been stripped since::
 
-          hg blackbox -l 0 -r 73f6ee326b27d820b0472f1a825e3a50f3dc489b
+      hg blackbox -l 0 -r 73f6ee326b27d820b0472f1a825e3a50f3dc489b
 
-      - watch what hooks do::
+  - watch what hooks do::
 
-          hg blackbox -f --event exthook --event pythonhook
+      hg blackbox -f --event exthook --event pythonhook
 
-      - the slowest commands, for a program::
+  - the slowest commands, for a program::
 
-          hg blackbox -l 0 --event commandfinish --slower 10 -Tjson
+      hg blackbox -l 0 --event commandfinish --slower 10 -Tjson
 
-      - return codes and commands::
+  - return codes and commands::
 
-          hg blackbox --event commandfinish -T "{return_code} {command}\\n"
+      hg blackbox --event commandfinish -T "{return_code} {command}\\n"
 
-    Returns 0 on success.
+Returns 0 on success.
 """
 
 
@@ -282,7 +284,7 @@ def _limit(opts):
     limit = int(opts.get(b'limit') or 0)
     if limit < 0:
         raise error.InputError(_(b'--limit must not be negative'))
-    return limit
+    return min(limit, sys.maxsize)
 
 
 def _filters(repo, opts):
