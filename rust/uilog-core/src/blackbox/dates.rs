@@ -439,12 +439,16 @@ mod tests {
             use chrono::Datelike;
             let date = NaiveDate::from_epoch_days(number).unwrap();
             let (month, day) = (date.month().into(), date.day().into());
-            prop_assert_eq!(days(date.year().into(), month, day), i64::from(number));
+            let found = days(date.year().into(), month, day);
+            prop_assert_eq!(found, i64::from(number));
         }
 
         #[test]
         fn the_shape_is_that_of_stock_hg(
-            text in "[0-9:-?]{4}[-/.][0-9]{2}[-/][0-9a]{2}[ T][0-9]{2}:[0-9]{2}:[0-9:]{2}",
+            text in concat!(
+                "[0-9:-?]{4}[-/.][0-9]{2}[-/][0-9a]{2}[ T]",
+                "[0-9]{2}:[0-9]{2}:[0-9:]{2}",
+            ),
         ) {
             let text = text.as_bytes();
             let is_like = text.iter().enumerate().all(|(at, byte)| match at {
@@ -457,7 +461,10 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics(format in any::<Vec<u8>>(), text in any::<Vec<u8>>()) {
+        fn nothing_panics(
+            format in any::<Vec<u8>>(),
+            text in any::<Vec<u8>>(),
+        ) {
             let _ = DateFormat::new(&format).read(&text);
         }
     }

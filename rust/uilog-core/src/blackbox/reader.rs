@@ -772,15 +772,17 @@ mod tests {
     use std::io::Write;
 
     use proptest::prelude::*;
+    use proptest::sample::Index;
     use tempfile::TempDir;
 
+    use super::super::line;
     use super::super::query::Verdict;
     use super::super::query::tests::queries;
     use super::*;
 
     const NULL: &str = "0000000000000000000000000000000000000000";
 
-    fn line(minute: u32, user: &str, pid: u32, message: &str) -> String {
+    fn line_of(minute: u32, user: &str, pid: u32, message: &str) -> String {
         let date = format!("2026-11-02 12:{minute:02}:00.000");
         format!("{date} {user} @{NULL} ({pid})> {message}\n")
     }
@@ -842,7 +844,7 @@ mod tests {
         let path = log_in(&dir);
         assert_eq!(text_of(&path, last(3)), b"");
         let lines: Vec<String> =
-            (0..6).map(|n| line(n, "bob", 1, "x\nmore")).collect();
+            (0..6).map(|n| line_of(n, "bob", 1, "x\nmore")).collect();
         append(&path, lines[..2].concat());
         rotate(&path);
         append(&path, &lines[2..4].concat()[30..]);
@@ -861,7 +863,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = log_in(&dir);
         let finish = "pull\n-r 5 exited 1 after 2.50 seconds";
-        append(&path, "torn\n".to_owned() + &line(1, "bob", 7, finish));
+        append(&path, "torn\n".to_owned() + &line_of(1, "bob", 7, finish));
         let entries = entries_of(&path, last(0));
         assert_eq!(entries.len(), 2);
         assert!(entries[0].is_damaged);
@@ -879,8 +881,8 @@ mod tests {
     fn what_is_glued_to_a_torn_record_is_found_by_filters() {
         let dir = tempfile::tempdir().unwrap();
         let path = log_in(&dir);
-        let torn = &line(1, "al", 5, "pull exited 0 after")[..90];
-        append(&path, torn.to_owned() + &line(2, "bob", 6, "status"));
+        let torn = &line_of(1, "al", 5, "pull exited 0 after")[..90];
+        append(&path, torn.to_owned() + &line_of(2, "bob", 6, "status"));
         let by = |user: &str| Options {
             filters: Filters {
                 users: vec![user.as_bytes().to_vec()],
@@ -891,7 +893,7 @@ mod tests {
         let mut reader = Reader::open(&path, by("bob")).unwrap();
         assert_eq!(
             rest_of(&mut reader),
-            line(2, "bob", 6, "status").as_bytes()
+            line_of(2, "bob", 6, "status").as_bytes()
         );
         assert_eq!(reader.damaged(), 0);
         let mut reader = Reader::open(&path, by("al")).unwrap();
@@ -903,10 +905,10 @@ mod tests {
     fn a_line_without_end_takes_bounded_memory() {
         let dir = tempfile::tempdir().unwrap();
         let path = log_in(&dir);
-        let long = line(1, "bob", 1, &"x".repeat(5 * scan::MAX_KEPT));
+        let long = line_of(1, "bob", 1, &"x".repeat(5 * scan::MAX_KEPT));
         append(
             &path,
-            line(0, "al", 1, "a") + &long + &line(2, "al", 1, "b"),
+            line_of(0, "al", 1, "a") + &long + &line_of(2, "al", 1, "b"),
         );
         let by_bob = || Filters {
             users: vec![b"bob".to_vec()],
@@ -929,7 +931,7 @@ mod tests {
         assert!(entries[0].message.len() <= scan::MAX_KEPT);
         assert!(
             text_of(&path, last(2))
-                == (long + &line(2, "al", 1, "b")).as_bytes()
+                == (long + &line_of(2, "al", 1, "b")).as_bytes()
         );
     }
 
@@ -948,30 +950,30 @@ mod tests {
             String::from_utf8(rest_of(&mut reader)).unwrap()
         };
         assert_eq!(next(), "");
-        append(&path, line(1, "bob", 1, "a"));
-        assert_eq!(next(), line(1, "bob", 1, "a"));
+        append(&path, line_of(1, "bob", 1, "a"));
+        assert_eq!(next(), line_of(1, "bob", 1, "a"));
         let mut late = fs::OpenOptions::new().append(true).open(&path).unwrap();
-        append(&path, line(2, "bob", 1, "b"));
+        append(&path, line_of(2, "bob", 1, "b"));
         rotate(&path);
-        append(&path, line(3, "bob", 1, "c"));
+        append(&path, line_of(3, "bob", 1, "c"));
         rotate(&path);
-        append(&path, line(4, "bob", 1, "d"));
+        append(&path, line_of(4, "bob", 1, "d"));
         let expected: Vec<String> = ["b", "c", "d"]
             .into_iter()
             .zip(2..)
-            .map(|(message, minute)| line(minute, "bob", 1, message))
+            .map(|(message, minute)| line_of(minute, "bob", 1, message))
             .collect();
         assert_eq!(next(), expected.concat());
-        late.write_all(line(5, "bob", 1, "late").as_bytes())
+        late.write_all(line_of(5, "bob", 1, "late").as_bytes())
             .unwrap();
-        assert_eq!(next(), line(5, "bob", 1, "late"));
+        assert_eq!(next(), line_of(5, "bob", 1, "late"));
         // A line that is only half there waits for its rest.
         append(&path, "Traceback\n  ha");
         assert_eq!(next(), "Traceback\n");
         append(&path, "lf\n");
         assert_eq!(next(), "  half\n");
-        fs::write(&path, line(6, "bob", 1, "anew")).unwrap();
-        assert_eq!(next(), line(6, "bob", 1, "anew"));
+        fs::write(&path, line_of(6, "bob", 1, "anew")).unwrap();
+        assert_eq!(next(), line_of(6, "bob", 1, "anew"));
     }
 
     /// Logs out of whole and torn records, with lines between.
@@ -1088,7 +1090,8 @@ mod tests {
             let log = file_of(&text);
             let border = border.index(text.len() + 1) as u64;
             let part = |range: Range<u64>| {
-                let lead = if range.start == 0 { Lead::Judge } else { Lead::Skip };
+                let is_first = range.start == 0;
+                let lead = if is_first { Lead::Judge } else { Lead::Skip };
                 search(&log, range, log.len, lead, &query).unwrap()
             };
             let mut found = part(0..border).found;
@@ -1113,8 +1116,9 @@ mod tests {
             let mut start = text.len();
             while left > 0 && start > 0 {
                 start = event::line_start(&text, start - 1);
-                let line = &text[start..event::line_end(&text, start)];
-                left -= usize::from(super::super::line::is_counted(line, &format));
+                let end = event::line_end(&text, start);
+                let this = &text[start..end];
+                left -= usize::from(line::is_counted(this, &format));
             }
             prop_assert_eq!(text_of(&path, last(limit)), &text[start..]);
         }
@@ -1122,7 +1126,7 @@ mod tests {
         #[test]
         fn following_finds_what_reading_does(
             text in logs(),
-            cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..4),
+            cuts in proptest::collection::vec(any::<Index>(), 0..4),
         ) {
             let dir = tempfile::tempdir().unwrap();
             let path = log_in(&dir);
