@@ -267,9 +267,6 @@ impl Search {
             let needle = |user: &Vec<u8>| [b" ", user.as_slice()].concat();
             return any(filters.users.iter().map(needle).collect());
         }
-        if let Some(needles) = command_needles(&filters.commands) {
-            return any(needles);
-        }
         if filters.failed {
             let exited = Needle::new(message::EXITED.to_vec());
             let mut needles = vec![Needle {
@@ -281,9 +278,6 @@ impl Search {
             }
             return Self::Needles(needles);
         }
-        if let Some(needles) = event_needles(&filters.events) {
-            return any(needles);
-        }
         if let Some(seconds) = filters.slower {
             let seconds = Needle {
                 check: Check::AtLeast(seconds),
@@ -293,7 +287,19 @@ impl Search {
             let discovery = Needle::new(message::HEADS.to_vec());
             return Self::Needles(vec![seconds, discovery]);
         }
-        if filters.since.is_some() || filters.until.is_some() {
+        if let Some(needles) = command_needles(&filters.commands) {
+            return any(needles);
+        }
+        // Half of a log is ends of commands; dates are cheaper to look at.
+        let is_bound = filters.since.is_some() || filters.until.is_some();
+        let is_common =
+            filters.events.iter().any(|event| event == message::FINISH);
+        if !(is_bound && is_common) {
+            if let Some(needles) = event_needles(&filters.events) {
+                return any(needles);
+            }
+        }
+        if is_bound {
             let from = filters.since.map_or(Minute::MIN, |since| {
                 let first = since.civil.min(since.unix);
                 Minute::of_civil(first.saturating_sub(MAX_SHIFT))
