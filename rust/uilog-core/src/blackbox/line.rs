@@ -71,6 +71,19 @@ pub struct Record<'a> {
     pub header: Header<'a>,
 }
 
+impl Record<'_> {
+    /// The same record in a line that has `len` bytes more before it.
+    fn behind(self, len: usize) -> Self {
+        Self {
+            start: self.start + len,
+            own: self.own + len,
+            message: self.message + len,
+            end: self.end + len,
+            ..self
+        }
+    }
+}
+
 /// Whether stock's `hg blackbox` counts this line as an event's.
 // hg: blackbox.blackbox:
 // ^\d{4}[-/]\d{2}[-/]\d{2} \d{2}:\d{2}:\d{2}(.\d*)? .*> .*
@@ -106,60 +119,69 @@ pub fn is_beginning(line: &[u8]) -> bool {
 
 /// The records of a line, which are more than one if a write was torn. None
 /// if the line does not begin an event.
+///
+/// Where one begins, the rest of the line is what the same line without
+/// everything before it would be.
 pub fn records<'a>(line: &'a [u8], format: &DateFormat) -> Vec<Record<'a>> {
     let mut records: Vec<Record<'a>> = Vec::with_capacity(1);
-    let mut anchor = anchor_after(line, 0);
-    let mut from = 0;
-    let before = anchor.as_ref().map_or(line, |anchor| &line[..anchor.at]);
-    if let Some(old) = old_form(line, before) {
-        from = old.message;
-        anchor = anchor_after(line, from);
-        records.push(old);
-    }
-    while let Some(found) = anchor {
-        let prefix = &line[from..found.at];
-        // In a message an anchor is just text, unless a date leads to it.
-        let torn = if records.is_empty() {
-            is_plausible(prefix).then(|| torn_len(prefix, format))
-        } else {
-            last_default_date(prefix)
-        };
-        if let Some(torn) = torn {
-            push(&mut records, line, from + torn, &found, format);
-        } else if records.is_empty() {
+    let mut base = 0;
+    while let Some(record) = first_record(&line[base..], format) {
+        let end = base + record.end;
+        records.push(record.behind(base));
+        if end == line.len() {
             break;
         }
-        from = found.end;
-        anchor = anchor_after(line, from);
-    }
-    if records.is_empty() {
-        records.extend(old_form(line, line));
+        base = end;
     }
     records
 }
 
-/// Adds the record that has this anchor and begins at `own`.
-fn push<'a>(
-    records: &mut Vec<Record<'a>>,
+/// The first record of a line; it ends where another one is glued to it.
+fn first_record<'a>(line: &'a [u8], format: &DateFormat) -> Option<Record<'a>> {
+    let anchor = anchor_after(line, 0);
+    let before = anchor.as_ref().map_or(line, |anchor| &line[..anchor.at]);
+    let mut record = match (old_form(line, before), anchor) {
+        (Some(old), _) => old,
+        (None, Some(anchor)) if is_plausible(before) => {
+            let own = torn_len(before, format);
+            let rest = &line[own..];
+            let mut record = old_form(rest, &before[own..]).map_or_else(
+                || anchored_record(line, own, &anchor, format),
+                |old| old.behind(own),
+            );
+            record.start = 0;
+            record.is_damaged = own > 0;
+            record
+        }
+        _ => return old_form(line, line),
+    };
+    let mut from = record.message;
+    while let Some(next) = anchor_after(line, from) {
+        // In a message an anchor is just text, unless a date leads to it.
+        if let Some(at) = last_default_date(&line[from..next.at]) {
+            record.end = from + at;
+            record.is_damaged = true;
+            break;
+        }
+        from = next.end;
+    }
+    Some(record)
+}
+
+/// The record that has this anchor and begins at `own`.
+fn anchored_record<'a>(
     line: &'a [u8],
     own: usize,
     anchor: &Anchor,
     format: &DateFormat,
-) {
-    let mut start = own;
-    if let Some(last) = records.last_mut() {
-        last.end = own;
-        last.is_damaged = true;
-    } else {
-        start = 0;
-    }
+) -> Record<'a> {
     let (date, user) = date_and_user(&line[own..anchor.at], format);
-    records.push(Record {
-        start,
+    Record {
+        start: own,
         own,
         message: anchor.end,
         end: line.len(),
-        is_damaged: start < own,
+        is_damaged: false,
         header: Header {
             date,
             user,
@@ -168,7 +190,7 @@ fn push<'a>(
             pid: anchor.pid,
             event: anchor.event.clone().map(|event| &line[event]),
         },
-    });
+    }
 }
 
 /// What stands between the user and the message.
@@ -568,6 +590,19 @@ mod tests {
                 at = record.end;
             }
             prop_assert!(records.is_empty() || at == line.len());
+        }
+
+        #[test]
+        fn a_record_is_the_same_without_what_is_before_it(line in lines()) {
+            let format = DateFormat::default();
+            for record in records(&line, &format) {
+                let own = &line[record.start..record.end];
+                let alone = records(own, &format);
+                prop_assert_eq!(alone.len(), 1);
+                prop_assert_eq!(&alone[0].header, &record.header);
+                let message = record.message - record.start;
+                prop_assert_eq!(alone[0].message, message);
+            }
         }
 
         #[test]
