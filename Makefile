@@ -32,7 +32,7 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo test soak bench clean distclean FORCE
+.PHONY: help venv venvs demo test soak bench fuzz clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
@@ -41,6 +41,7 @@ help:
 	@echo 'make test       every test; ARGS="--help" tells how to pick'
 	@echo 'make soak       every test, and what takes too long for every day'
 	@echo 'make bench      ours and stock hg side by side'
+	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
 	@echo 'make clean      remove what was built and installed'
 	@echo 'make distclean  remove the downloads and target/ as well'
@@ -141,6 +142,19 @@ soak: test
 
 bench: venv
 	.venv/bin/python bench/run.py $(ARGS)
+
+# What it finds stays in target/fuzz; the seeds in the tree have names.
+FUZZ_SECONDS = $(or $(ARGS),60)
+fuzz:
+	@if cargo +nightly fuzz --version >/dev/null 2>&1; then set -ex; \
+	  mkdir -p target/fuzz/corpus; \
+	  cargo +nightly fuzz run --fuzz-dir rust/fuzz \
+	    --target-dir target/fuzz blackbox \
+	    target/fuzz/corpus rust/fuzz/seeds/blackbox -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+	    -artifact_prefix=$(CURDIR)/target/fuzz/; \
+	else echo 'LEFT OUT: fuzzing because there is no cargo-fuzz' \
+	  '(or no nightly Rust)'; fi
 
 ## Lint; `make -k lint` goes on after a failure
 

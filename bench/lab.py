@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HG = ROOT / ".venv" / "bin" / "hg"
 PYTHON = ROOT / ".venv" / "bin" / "python"
 
+MB = 1 << 20
 GB = 1 << 30
 
 # Who is compared.

@@ -6,7 +6,8 @@ ratios, and says what was aimed at. Nothing here asserts anything: the exit
 status says only whether measuring was possible.
 
 Must not know how anything is measured: that is the parts' (spawn.py, event.py,
-server.py, startup.py, memory.py, peer.py, blackbox.py) and the probe's.
+server.py, startup.py, memory.py, peer.py, blackbox.py, blackbox_read.py) and
+the probe's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import blackbox
+import blackbox_read
 import event
 import memory
 import peer
@@ -38,6 +40,7 @@ PARTS: dict[str, Callable[[Lab], Report]] = {
     "memory": memory.run,
     "peer": peer.run,
     "blackbox": blackbox.run,
+    "history": blackbox_read.run,
 }
 
 
@@ -50,8 +53,9 @@ def arguments() -> argparse.Namespace:
         "event (one ui.log call: first, later, burst), server (a command "
         "server with two scripts), startup (loading the extension), memory "
         "(the dispatcher's peak), peer (opening, using and closing ssh "
-        "peers), blackbox (lines of blackbox.log). A full run takes about "
-        "sixteen minutes and up to 4 GB; close other programs first.",
+        "peers), blackbox (lines of blackbox.log), history (hg blackbox on a "
+        "log of 1 GB). A full run takes about twenty minutes and up to 4 GB; "
+        "close other programs first.",
     )
     parser.add_argument(
         "--only",

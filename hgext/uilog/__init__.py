@@ -97,7 +97,7 @@ from mercurial import (
 from mercurial.i18n import _
 from mercurial.utils import procutil
 
-from . import _native, blackbox, peers, report
+from . import _native, blackbox, history, peers, report
 
 testedwith = b'6.3 6.9 7.0 7.2'
 minimumhgversion = b'6.3'
@@ -132,6 +132,7 @@ def uisetup(ui):
     extensions.wrapfunction(util, 'setumask', _setumask)
     peers.uisetup(ui)
     blackbox.uisetup(ui)
+    history.uisetup(ui)
     extensions.afterloaded(STOCK, _replacestock)
 
 

@@ -8,6 +8,7 @@ from typing_extensions import disjoint_base
 __all__ = [
     "ITEMS",
     "VERSION",
+    "History",
     "LineStyle",
     "LogFile",
     "Logger",
@@ -106,6 +107,36 @@ class LogFile:
         pid: int | None,
         date: tuple[float, int] | None,
     ) -> _Told | None: ...
+
+@final
+class History:
+    """A blackbox that is being read."""
+
+    def __new__(
+        cls,
+        path: bytes,
+        *,
+        date_format: bytes,
+        limit: int,
+        as_events: bool,
+        follow: bool,
+        count_damaged: bool,
+        since: tuple[int, int] | None = None,
+        until: tuple[int, int] | None = None,
+        events: list[bytes] = ...,
+        users: list[bytes] = ...,
+        pids: list[int] = ...,
+        commands: list[bytes] = ...,
+        failed: bool = False,
+        slower: float | None = None,
+        nodes: set[bytes] | None = None,
+    ) -> History: ...
+    def next_text(self) -> bytes | None: ...
+    def next_events(self) -> list[dict[str, Any]] | None: ...
+    def poll(self) -> None: ...
+    def damaged(self) -> int: ...
+    def undated(self) -> int: ...
+    def unreadable(self) -> list[tuple[bytes, int]]: ...
 
 @disjoint_base
 class Peer:

@@ -5,6 +5,7 @@
 //! and no lock is held while Python code may run.
 
 mod convert;
+mod history;
 mod host;
 mod log;
 mod peer;
@@ -152,6 +153,8 @@ impl Logger {
 mod _native {
     #[pymodule_export]
     use super::Logger;
+    #[pymodule_export]
+    use super::history::History;
     #[pymodule_export]
     use super::log::LineStyle;
     #[pymodule_export]

@@ -12,13 +12,13 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
-use uilog_core::blackbox;
-use uilog_core::blackbox::Line;
-use uilog_core::blackbox::Log;
-use uilog_core::blackbox::Refused;
-use uilog_core::blackbox::Style;
-use uilog_core::blackbox::Tracked;
-use uilog_core::blackbox::Written;
+use uilog_core::blackbox::writer;
+use uilog_core::blackbox::writer::Line;
+use uilog_core::blackbox::writer::Log;
+use uilog_core::blackbox::writer::Refused;
+use uilog_core::blackbox::writer::Style;
+use uilog_core::blackbox::writer::Tracked;
+use uilog_core::blackbox::writer::Written;
 use uilog_core::event::Timestamp;
 use uilog_core::pipeline::FaultKind;
 use uilog_core::pipeline::Loss;
@@ -184,7 +184,7 @@ impl LogFile {
         let pid = pid.unwrap_or_else(own_pid);
         self.tell(py, &event, || {
             let mut record = Vec::with_capacity(LINE_BYTES + message.len());
-            blackbox::write_file_line(time, pid, &message, &mut record);
+            writer::write_file_line(time, pid, &message, &mut record);
             self.log.try_append(&record)
         })
     }

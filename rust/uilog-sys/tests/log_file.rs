@@ -21,7 +21,7 @@ use proptest::prelude::*;
 use uilog_sys::log_file::LogFile;
 use uilog_sys::log_file::Operation;
 use uilog_sys::log_file::Rotation;
-use uilog_sys::log_file::generations;
+use uilog_sys::log_file::old_files;
 
 /// More old files than any test makes.
 const ALL: u32 = 10_000;
@@ -71,8 +71,11 @@ fn finish(children: Vec<Child>) {
 /// Every line, the oldest first.
 fn lines(path: &Path) -> Vec<String> {
     let mut lines = Vec::new();
-    for generation in generations(path).unwrap() {
-        let text = fs::read_to_string(generation.path).unwrap();
+    let mut files = old_files(path).unwrap();
+    files.reverse();
+    files.extend(path.exists().then(|| path.to_owned()));
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
         lines.extend(text.lines().map(str::to_owned));
     }
@@ -119,7 +122,7 @@ fn nothing_is_lost_however_many_rotate() {
         let probes = tags.iter().map(|tag| probe(&path, 2048, count, tag));
         finish(probes.map(|probe| start(&probe)).collect());
         assert_complete(&path, &tags, count, true);
-        assert!(generations(&path).unwrap().len() > 3);
+        assert!(old_files(&path).unwrap().len() > 3);
     }
 }
 

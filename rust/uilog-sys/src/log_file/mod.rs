@@ -24,8 +24,7 @@ use nix::sys::stat::FileStat;
 use nix::sys::stat::SFlag;
 use nix::sys::stat::fstat;
 
-pub use self::rotation::Generation;
-pub use self::rotation::generations;
+pub use self::rotation::old_files;
 
 /// How often a file may be removed under a writer before it gives up. Each
 /// time somebody else has made progress.

@@ -79,39 +79,19 @@ pub(super) enum Outcome {
     Busy,
 }
 
-/// One of the files that hold a log.
-#[derive(Clone, Debug)]
-pub struct Generation {
-    /// A name of it.
-    pub path: PathBuf,
-    /// Its device and inode, by which it is known when it is renamed.
-    pub id: (u64, u64),
-}
-
-/// The files that hold the log at `path`, the oldest first, the log itself
-/// last. While a rotation is on, a file may be listed under the name that it
-/// had, or be missing until it is listed again.
+/// The old files of the log at `path`, the newest first. While a rotation is
+/// on, one may be listed by a name that it had, or be missing until they are
+/// listed again.
 ///
 /// # Errors
 ///
-/// The directory cannot be read. A log that does not exist is no error.
-pub fn generations(path: &Path) -> io::Result<Vec<Generation>> {
+/// The directory cannot be read.
+pub fn old_files(path: &Path) -> io::Result<Vec<PathBuf>> {
     let names = Names::of(path);
     let numbered = names.numbered()?;
     let (kept, _removed) = names.kept()?;
-    let mut order = in_order(numbered, kept, &HashSet::new());
-    order.reverse();
-    let mut found: Vec<_> = order
-        .into_iter()
-        .map(|Old { path, id, .. }| Generation { path, id })
-        .collect();
-    if let Ok(metadata) = fs::metadata(path) {
-        found.push(Generation {
-            path: path.to_owned(),
-            id: id_of(&metadata),
-        });
-    }
-    Ok(found)
+    let order = in_order(numbered, kept, &HashSet::new());
+    Ok(order.into_iter().map(|old| old.path).collect())
 }
 
 /// Rotates the log if it still is the file with this id.

@@ -1,0 +1,381 @@
+# history.py - reading the blackbox
+#
+# This software may be used and distributed according to the terms of the
+# GNU General Public License version 2 or any later version.
+"""`hg blackbox` with more options, and through rotated files
+
+Stands in for the stock extension's command. What the options mean is decided
+here; which events that concerns, by the native module.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+import time
+
+from mercurial import (
+    cmdutil,
+    encoding,
+    error,
+    extensions,
+    logcmdutil,
+    pycompat,
+)
+from mercurial.i18n import _
+from mercurial.node import hex
+from mercurial.utils import dateutil
+
+from . import _native, report
+
+# The stock extension, its command and its file.
+STOCK = b'blackbox'
+FILE = b'blackbox.log'
+
+# Seconds between two looks for new events. A look costs less than 0.1 ms.
+FOLLOW_PAUSE = 0.1
+
+DAY = 24 * 60 * 60
+
+OPTIONS = [
+    (b'', b'since', b'', _(b'show events of DATE or later'), _(b'DATE')),
+    (b'', b'until', b'', _(b'show events of DATE or earlier'), _(b'DATE')),
+    (b'', b'event', [], _(b'show events of this name'), _(b'EVENT')),
+    (b'', b'user', [], _(b'show events of commands run by USER'), _(b'USER')),
+    (b'', b'pid', [], _(b'show events of this process'), _(b'PID')),
+    (
+        b'',
+        b'command',
+        [],
+        _(b'show events of commands that match the pattern'),
+        _(b'GLOB'),
+    ),
+    (b'', b'failed', None, _(b'show commands that failed')),
+    (
+        b'',
+        b'slower',
+        b'',
+        _(b'show events that took SECONDS or longer'),
+        _(b'SECONDS'),
+    ),
+    (
+        b'r',
+        b'rev',
+        [],
+        _(b'show events with one of the revisions as working directory parent'),
+        _(b'REV'),
+    ),
+    (b'f', b'follow', None, _(b'go on showing events as they are logged')),
+    *cmdutil.formatteropts,
+]
+
+# Not indented: hg 6.3 shows it as it stands.
+DOC = """
+
+Shows the last events in the repository's blackbox, the oldest first,
+10 of them or as many as -l/--limit says; 0 is all. Rotated log files
+are read as well.
+
+Options narrow down which events are shown. If one is given more than
+once, any of its values will do; different options must all be met:
+
+- --since and --until take dates (see :hg:`help dates`), and include all
+  of the day, hour or minute that they name. ``-7`` is 7 days ago.
+- --event takes the name of an event, such as ``command``,
+  ``commandfinish``, ``commandexception``, ``exthook`` or ``incoming``.
+  Where the log does not tell it (see ``blackbox.logsource``), it is
+  guessed from the message.
+- --command takes a pattern for the whole command line without ``hg``,
+  where ``*`` stands for anything.
+- --failed shows the ends of commands that returned something other than
+  0, and of those that failed with an unexpected exception.
+- -r/--rev also takes the full hash of a changeset that does not exist
+  any more.
+
+-f/--follow goes on showing events as they are logged, until it is
+interrupted.
+
+.. container:: verbose
+
+  Template:
+
+  The following keywords are supported. See also :hg:`help templates`.
+
+  :command: String. The command line, without ``hg``.
+  :damaged: Boolean. True if the log is damaged here.
+  :date:    Date. When the event was logged.
+  :dirty:   Boolean. True if the working directory had changes
+            (``blackbox.dirty``).
+  :duration: Float. Seconds.
+  :event:   String. The event's name.
+  :message: String. What was logged, of any number of lines.
+  :parents: List of strings. The working directory's parents.
+  :pid:     Integer. The process.
+  :return_code: Integer. The command's return code.
+  :source:  String. The name of the log file.
+  :user:    String. Who ran the command.
+
+  What is not known is empty (in JSON: null).
+
+.. container:: verbose
+
+  Examples:
+
+  - what failed this week::
+
+      hg blackbox --failed --since -7 -l 0
+
+  - pulls that took longer than half a minute::
+
+      hg blackbox --command "pull*" --event commandfinish --slower 30
+
+  - what happened on a day::
+
+      hg blackbox --since 2026-11-02 --until 2026-11-02 -l 0
+
+  - when something ran on a changeset that has been stripped since::
+
+      hg blackbox -l 0 -r 73f6ee326b27d820b0472f1a825e3a50f3dc489b
+
+  - watch what hooks do::
+
+      hg blackbox -f --event exthook --event pythonhook
+
+  - the slowest commands, for a program::
+
+      hg blackbox -l 0 --event commandfinish --slower 10 -Tjson
+
+  - return codes and commands::
+
+      hg blackbox --event commandfinish -T "{return_code} {command}\\n"
+
+Returns 0 on success.
+"""
+
+
+def uisetup(ui):
+    extensions.afterloaded(STOCK, _replacestock)
+
+
+def _replacestock(loaded):
+    if not loaded:
+        return
+    table = extensions.find(STOCK).cmdtable
+    extensions.wrapcommand(table, STOCK, _blackbox, docstring=DOC)
+    options = table[STOCK][1]
+    known = {option[1] for option in options}
+    options.extend(option for option in OPTIONS if option[1] not in known)
+
+
+def _blackbox(orig, ui, repo, *revs, **opts):
+    if ui.getlogger(report.LOGGER) is None:
+        # A server's command for which we are not enabled.
+        return orig(ui, repo, *revs, **opts)
+    byteopts = pycompat.byteskwargs(opts)
+    filters = _filters(repo, byteopts)
+    follow = bool(byteopts.get(b'follow'))
+    template = byteopts.get(b'template')
+    history = _native.History(
+        repo.vfs.join(FILE),
+        date_format=ui.config(b'blackbox', b'date-format') or b'',
+        limit=_limit(byteopts),
+        as_events=bool(template),
+        follow=follow,
+        count_damaged=ui.debugflag,
+        **filters,
+    )
+    for path, errno in history.unreadable():
+        reason = encoding.strtolocal(os.strerror(errno))
+        ui.warn(_(b'warning: cannot read %s: %s\n') % (path, reason))
+    try:
+        if template:
+            _showevents(ui, history, byteopts, follow)
+        else:
+            _showtext(ui, history, follow)
+    finally:
+        if filters or template or ui.debugflag:
+            _warn(ui, history)
+
+
+def _warn(ui, history):
+    damaged = history.damaged()
+    if damaged == 1:
+        ui.warn(_(b'warning: 1 damaged line\n'))
+    elif damaged:
+        ui.warn(_(b'warning: %d damaged lines\n') % damaged)
+    undated = history.undated()
+    if undated == 1:
+        msg = _(b'warning: 1 event left out, its date cannot be read\n')
+        ui.warn(msg)
+    elif undated:
+        msg = _(b'warning: %d events left out, their dates cannot be read\n')
+        ui.warn(msg % undated)
+
+
+def _showtext(ui, history, follow):
+    while True:
+        text = history.next_text()
+        while text is not None:
+            if text:
+                ui.status(text)
+            text = history.next_text()
+        if not follow:
+            return
+        _wait(ui, history)
+
+
+def _showevents(ui, history, opts, follow):
+    fm = ui.formatter(STOCK, opts)
+    try:
+        while True:
+            events = history.next_events()
+            while events is not None:
+                for event in events:
+                    _showevent(fm, event)
+                events = history.next_events()
+            if not follow:
+                break
+            _complete(fm)
+            _wait(ui, history)
+    except KeyboardInterrupt:
+        # What was shown until then is to be whole.
+        fm.end()
+        raise
+    fm.end()
+
+
+def _wait(ui, history):
+    ui.flush()
+    time.sleep(FOLLOW_PAUSE)
+    history.poll()
+
+
+def _complete(fm):
+    """show an item now that would wait for the next one"""
+    if fm._item is not None:
+        fm._showitem()
+        fm._item = None
+
+
+def _showevent(fm, event):
+    fm.startitem()
+    date = event.pop('date')
+    if date is not None:
+        date = fm.formatdate(_hgdate(*date))
+    parents = fm.formatlist(event.pop('parents'), name=b'node')
+    event['source'] = os.path.basename(event['source'])
+    fm.data(date=date, parents=parents, **event)
+
+
+def _hgdate(civil, ahead):
+    """a date as a line tells it, as hg has dates"""
+    if ahead is not None:
+        return civil - ahead, -ahead
+    try:
+        unix = int(time.mktime((*time.gmtime(civil)[:8], -1)))
+    except (OverflowError, ValueError):
+        return civil, 0
+    return unix, unix - civil
+
+
+def _limit(opts):
+    limit = int(opts.get(b'limit') or 0)
+    if limit < 0:
+        raise error.InputError(_(b'--limit must not be negative'))
+    return min(limit, sys.maxsize)
+
+
+def _filters(repo, opts):
+    """what History wants to know of the options that were given"""
+    filters = {}
+    for name, parse in ((b'since', _since), (b'until', _until)):
+        date = opts.get(name)
+        if date:
+            filters[pycompat.sysstr(name)] = _moment(name, date, parse)
+    for name in (b'event', b'user', b'command'):
+        if opts.get(name):
+            filters[pycompat.sysstr(name) + 's'] = list(opts[name])
+    if opts.get(b'pid'):
+        filters['pids'] = [_pid(pid) for pid in opts[b'pid']]
+    if opts.get(b'failed'):
+        filters['failed'] = True
+    if opts.get(b'slower'):
+        filters['slower'] = _seconds(opts[b'slower'])
+    if opts.get(b'rev'):
+        filters['nodes'] = _nodes(repo, opts[b'rev'])
+    return filters
+
+
+def _moment(name, date, parse):
+    """a date as seconds since the epoch, and on the local clock"""
+    try:
+        unix = int(parse(date.strip()))
+        # Negative ones have no local time in hg.
+        zone = dateutil.makedate(max(unix, 0))[1]
+    except (error.Abort, ValueError, OverflowError) as err:
+        reason = getattr(err, 'message', None) or pycompat.bytestr(err)
+        msg = _(b'invalid --%s: %s') % (name, reason)
+        raise error.InputError(msg) from err
+    return unix, unix - int(zone)
+
+
+# hg: dateutil.matchdate
+def _since(date):
+    if date.startswith(b'-'):
+        return _daysago(date)
+    bias = {b'mb': b'1', b'd': b'1'}
+    return dateutil.parsedate(date, dateutil.extendeddateformats, bias)[0]
+
+
+def _until(date):
+    if date.startswith(b'-'):
+        return _daysago(date)
+    bias = {b'mb': b'12', b'HI': b'23', b'M': b'59', b'S': b'59'}
+    for day in (b'31', b'30', b'29'):
+        bias[b'd'] = day
+        try:
+            formats = dateutil.extendeddateformats
+            return dateutil.parsedate(date, formats, bias)[0]
+        except error.ParseError:
+            pass
+    bias[b'd'] = b'28'
+    return dateutil.parsedate(date, dateutil.extendeddateformats, bias)[0]
+
+
+def _daysago(date):
+    if not re.match(rb'-\d{1,6}$', date):
+        raise error.InputError(_(b'invalid day spec: %s') % date[1:])
+    return dateutil.makedate()[0] - int(date[1:]) * DAY
+
+
+def _pid(pid):
+    if not re.match(rb'\d{1,18}$', pid):
+        raise error.InputError(_(b"invalid --pid: '%s' is no number") % pid)
+    return int(pid)
+
+
+def _seconds(seconds):
+    try:
+        value = float(seconds)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        msg = _(b"invalid --slower: '%s' is no number of seconds")
+        raise error.InputError(msg % seconds)
+    return value
+
+
+def _nodes(repo, specs):
+    """the full hashes of revisions, or of changesets that are gone"""
+    hashes = {s.lower() for s in specs if re.match(rb'[0-9a-fA-F]{40}$', s)}
+    others = [s for s in specs if s.lower() not in hashes]
+    node = repo.unfiltered().changelog.node
+    for rev in logcmdutil.revrange(repo, others) if others else ():
+        try:
+            hashes.add(hex(node(rev)))
+        except error.WdirUnsupported:
+            # The working directory is nobody's parent.
+            pass
+    return hashes

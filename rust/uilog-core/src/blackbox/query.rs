@@ -1,0 +1,515 @@
+//! Which events are wanted.
+//!
+//! Responsible for judging one event, and for saying what can be searched for
+//! in its place: most of a log is passed over without being looked at line by
+//! line. Must not know files.
+
+use std::collections::HashSet;
+
+use memchr::memmem::Finder;
+
+use super::dates;
+use super::dates::Date;
+use super::dates::DateFormat;
+use super::dates::Minute;
+use super::dates::Moment;
+use super::dates::OutOf;
+use super::event;
+use super::event::Event;
+use super::glob::Glob;
+use super::line;
+use super::message;
+
+/// How far the local time may be from a date's own zone, and the clock may be
+/// set back: dates that are further away are out of range in any zone.
+const MAX_SHIFT: i64 = 26 * 3600;
+
+/// More parents than these are not searched for one by one.
+const MAX_NEEDLES: usize = 4;
+
+/// Where a line's `@` is if no torn date can be before it: a date, a fraction,
+/// a short name, and no room for a second date.
+const NEAR: usize = 2 * dates::DEFAULT_LEN;
+
+/// What the options of `hg blackbox` ask for; what is empty or `None` keeps
+/// nothing out.
+#[derive(Clone, Debug, Default)]
+pub struct Filters {
+    /// Not before this moment's second.
+    pub since: Option<Moment>,
+    /// Not after this moment's second.
+    pub until: Option<Moment>,
+    /// One of these events.
+    pub events: Vec<Vec<u8>>,
+    /// By one of these users.
+    pub users: Vec<Vec<u8>>,
+    /// By one of these processes.
+    pub pids: Vec<u64>,
+    /// Of a command that one of these matches.
+    pub commands: Vec<Glob>,
+    /// Of a command that has failed.
+    pub failed: bool,
+    /// That took so many seconds or longer.
+    pub slower: Option<f64>,
+    /// Where one of these was a parent of the working directory: full hashes
+    /// in small letters.
+    pub revs: Option<HashSet<Vec<u8>>>,
+}
+
+/// Filters, and how dates are read.
+#[derive(Debug)]
+pub struct Query {
+    filters: Filters,
+    format: DateFormat,
+    search: Search,
+}
+
+/// What the judgement on an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is wanted.
+    Wanted,
+    /// It is not.
+    Unwanted,
+    /// It would be, but its date cannot be read and there are bounds.
+    Undated,
+}
+
+/// What to look at in a text.
+#[derive(Debug)]
+enum Search {
+    /// Every event.
+    Everything,
+    /// Nothing: no event can match.
+    Nothing,
+    /// Events that hold one of these.
+    Needles(Vec<Needle>),
+    /// Events whose dates may be between these readings of the clock.
+    Between(Minute, Minute),
+}
+
+#[derive(Debug)]
+struct Needle {
+    finder: Finder<'static>,
+    check: Check,
+}
+
+/// What must be around a needle.
+#[derive(Clone, Copy, Debug)]
+enum Check {
+    Nothing,
+    /// Not `0 ` behind it.
+    NotZero,
+    /// A number of at least this before it.
+    AtLeast(f64),
+}
+
+impl Query {
+    /// A query for what passes all of the filters.
+    pub fn new(filters: Filters, format: DateFormat) -> Self {
+        let search = Search::new(&filters);
+        Self {
+            filters,
+            format,
+            search,
+        }
+    }
+
+    /// How dates are read.
+    pub fn format(&self) -> &DateFormat {
+        &self.format
+    }
+
+    /// Whether it is wanted.
+    pub fn judge(&self, event: &Event<'_>) -> Verdict {
+        let filters = &self.filters;
+        if matches!(self.search, Search::Everything) && filters.is_empty() {
+            return Verdict::Wanted;
+        }
+        let Some(header) = &event.header else {
+            return Verdict::Unwanted;
+        };
+        let is_one = |wanted: &[Vec<u8>], own: Option<&[u8]>| {
+            wanted.is_empty()
+                || own.is_some_and(|own| wanted.iter().any(|w| w == own))
+        };
+        let is_by = is_one(&filters.users, header.user)
+            && (filters.pids.is_empty()
+                || header.pid.is_some_and(|pid| filters.pids.contains(&pid)))
+            && filters.revs.as_ref().is_none_or(|revs| {
+                header.parents().any(|parent| revs.contains(parent))
+            });
+        if !is_by {
+            return Verdict::Unwanted;
+        }
+        let is_bound = filters.since.is_some() || filters.until.is_some();
+        let date = is_bound.then(|| self.format.read(header.date)).flatten();
+        if date.is_some_and(|date| !filters.hold(&date)) {
+            return Verdict::Unwanted;
+        }
+        if filters.need_facts() {
+            let facts = message::facts(event.message, header.event);
+            let is_wanted = is_one(&filters.events, facts.event)
+                && (filters.commands.is_empty()
+                    || facts.command.is_some_and(|command| {
+                        let mut globs = filters.commands.iter();
+                        globs.any(|glob| glob.matches(command))
+                    }))
+                && (!filters.failed || facts.is_failure())
+                && filters.slower.is_none_or(|seconds| {
+                    facts.duration.is_some_and(|own| own >= seconds)
+                });
+            if !is_wanted {
+                return Verdict::Unwanted;
+            }
+        }
+        if is_bound && date.is_none() {
+            Verdict::Undated
+        } else {
+            Verdict::Wanted
+        }
+    }
+
+    /// Calls `each` with the chunks of a text (see [`event::chunks`]) that
+    /// may hold a wanted event, in their order, and where they begin.
+    pub(crate) fn candidates<'a>(
+        &self,
+        text: &'a [u8],
+        mut each: impl FnMut(usize, &'a [u8]),
+    ) {
+        match &self.search {
+            Search::Everything => event::chunks(text, each),
+            Search::Nothing => {}
+            Search::Between(from, to) => between(text, *from, *to, each),
+            Search::Needles(needles) => {
+                let mut hits = Vec::new();
+                for needle in needles {
+                    needle.find(text, &mut hits);
+                }
+                if needles.len() > 1 {
+                    hits.sort_unstable();
+                }
+                let mut done = 0;
+                for hit in hits {
+                    if hit >= done {
+                        let start = event::chunk_start(text, hit);
+                        done = event::chunk_end(text, start);
+                        each(start, &text[start..done]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Filters {
+    /// Whether everything passes.
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            since,
+            until,
+            events,
+            users,
+            pids,
+            commands,
+            failed,
+            slower,
+            revs,
+        } = self;
+        since.is_none()
+            && until.is_none()
+            && events.is_empty()
+            && users.is_empty()
+            && pids.is_empty()
+            && commands.is_empty()
+            && !failed
+            && slower.is_none()
+            && revs.is_none()
+    }
+}
+
+impl Filters {
+    /// Whether a date is within the bounds.
+    fn hold(&self, date: &Date) -> bool {
+        self.since.is_none_or(|since| date.is_since(&since))
+            && self.until.is_none_or(|until| date.is_until(&until))
+    }
+
+    /// Whether what a message says matters.
+    fn need_facts(&self) -> bool {
+        !self.events.is_empty()
+            || !self.commands.is_empty()
+            || self.failed
+            || self.slower.is_some()
+    }
+}
+
+impl Search {
+    /// The rarest thing that every wanted event must hold.
+    fn new(filters: &Filters) -> Self {
+        let any = |needles: Vec<Vec<u8>>| {
+            let needles = needles.into_iter();
+            Self::Needles(needles.map(Needle::new).collect())
+        };
+        if let Some(revs) = &filters.revs {
+            if revs.is_empty() {
+                return Self::Nothing;
+            }
+            if revs.len() <= MAX_NEEDLES {
+                return any(revs.iter().cloned().collect());
+            }
+        }
+        if !filters.pids.is_empty() {
+            let needle = |pid| format!("{pid})").into_bytes();
+            return any(filters.pids.iter().map(needle).collect());
+        }
+        if !filters.users.is_empty() {
+            let needle = |user: &Vec<u8>| [b" ", user.as_slice()].concat();
+            return any(filters.users.iter().map(needle).collect());
+        }
+        if filters.failed {
+            let exited = Needle::new(message::EXITED.to_vec());
+            let mut needles = vec![Needle {
+                check: Check::NotZero,
+                ..exited
+            }];
+            for needle in message::needles(message::EXCEPTION) {
+                needles.push(Needle::new(needle));
+            }
+            return Self::Needles(needles);
+        }
+        if let Some(seconds) = filters.slower {
+            let seconds = Needle {
+                check: Check::AtLeast(seconds),
+                ..Needle::new(message::SECONDS.to_vec())
+            };
+            // hg: setdiscovery writes "0.0012s"
+            let discovery = Needle::new(message::HEADS.to_vec());
+            return Self::Needles(vec![seconds, discovery]);
+        }
+        if let Some(needles) = command_needles(&filters.commands) {
+            return any(needles);
+        }
+        // Half of a log is ends of commands; dates are cheaper to look at.
+        let is_bound = filters.since.is_some() || filters.until.is_some();
+        let is_common =
+            filters.events.iter().any(|event| event == message::FINISH);
+        if !(is_bound && is_common) {
+            if let Some(needles) = event_needles(&filters.events) {
+                return any(needles);
+            }
+        }
+        if is_bound {
+            let from = filters.since.map_or(Minute::MIN, |since| {
+                let first = since.civil.min(since.unix);
+                Minute::of_civil(first.saturating_sub(MAX_SHIFT))
+            });
+            let to = filters.until.map_or(Minute::MAX, |until| {
+                let last = until.civil.max(until.unix);
+                Minute::of_civil(last.saturating_add(MAX_SHIFT))
+            });
+            return Self::Between(from, to);
+        }
+        Self::Everything
+    }
+}
+
+/// What is in every event that tells one of these commands.
+fn command_needles(commands: &[Glob]) -> Option<Vec<Vec<u8>>> {
+    let mut needles = Vec::new();
+    for command in commands {
+        let prefix = command.prefix();
+        let literal = command.longest_literal();
+        if prefix.len() + 2 >= literal.len() && !prefix.is_empty() {
+            // A command begins its message, behind what rhg may put there.
+            for before in [&b"> "[..], b"(rust) "] {
+                needles.push([before, &prefix].concat());
+            }
+        } else if !literal.is_empty() {
+            needles.push(literal);
+        } else {
+            return None;
+        }
+    }
+    (!needles.is_empty()).then_some(needles)
+}
+
+/// What is in every event that has one of these names.
+fn event_needles(events: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+    let mut needles = Vec::new();
+    for event in events {
+        // Nothing marks the beginning of a command.
+        if event == message::COMMAND {
+            return None;
+        }
+        needles.extend(message::needles(event));
+    }
+    (!needles.is_empty()).then_some(needles)
+}
+
+impl Needle {
+    fn new(text: Vec<u8>) -> Self {
+        Self {
+            finder: Finder::new(&text).into_owned(),
+            check: Check::Nothing,
+        }
+    }
+
+    fn find(&self, text: &[u8], hits: &mut Vec<usize>) {
+        for at in self.finder.find_iter(text) {
+            let is_hit = match self.check {
+                Check::Nothing => true,
+                Check::NotZero => {
+                    let behind = at + self.finder.needle().len();
+                    !text[behind..].starts_with(b"0 ")
+                }
+                Check::AtLeast(least) => is_number_before(text, at, least),
+            };
+            if is_hit {
+                hits.push(at);
+            }
+        }
+    }
+}
+
+/// Whether a number of at least this ends before `at`.
+fn is_number_before(text: &[u8], at: usize, least: f64) -> bool {
+    let digits = text[..at]
+        .iter()
+        .rev()
+        .take_while(|b| b.is_ascii_digit() || **b == b'.')
+        .count();
+    let number = &text[at - digits..at];
+    // Most are small, and not worth to be parsed.
+    let whole = number.iter().take_while(|b| **b != b'.');
+    let rounded_up = whole
+        .fold(1.0, |sum, digit| sum * 10.0 - 9.0 + f64::from(digit - b'0'));
+    rounded_up >= least
+        && std::str::from_utf8(number)
+            .ok()
+            .and_then(|number| number.parse().ok())
+            .is_some_and(|number: f64| number >= least)
+}
+
+/// [`Query::candidates`] by dates. A line costs little as long as it has
+/// hg's own layout, is out of range and can hold nothing but one record.
+fn between<'a>(
+    text: &'a [u8],
+    from: Minute,
+    to: Minute,
+    mut each: impl FnMut(usize, &'a [u8]),
+) {
+    let mut out = OutOf::new(from, to);
+    let mut at = 0;
+    while at < text.len() {
+        if out.holds(&text[at..]) {
+            if let Some(end) = end_of_single(text, at) {
+                at = end + 1;
+                continue;
+            }
+        }
+        let end = event::line_end(text, at);
+        if !line::is_beginning(&text[at..end]) {
+            at = end + 1;
+            continue;
+        }
+        let end = event::chunk_end(text, at);
+        each(at, &text[at..end]);
+        at = end;
+    }
+}
+
+/// Where the line ends that begins at `start` with a date, unless it may hold
+/// the beginning of another record.
+fn end_of_single(text: &[u8], start: usize) -> Option<usize> {
+    let mut from = start + dates::DEFAULT_LEN;
+    let mut is_first = true;
+    loop {
+        let Some(len) = memchr::memchr2(b'\n', b'@', &text[from..]) else {
+            return Some(text.len());
+        };
+        let at = from + len;
+        if text[at] == b'\n' {
+            return Some(at);
+        }
+        // What is like ` @0123` may be a record's, unless it is the first and
+        // has no room for a torn date before it.
+        let is_like = text[at - 1] == b' '
+            && text
+                .get(at + 1)
+                .is_some_and(|next| next.is_ascii_hexdigit() || *next == b'?');
+        let is_own = is_first && at - start < NEAR;
+        if is_like && !is_own {
+            return None;
+        }
+        is_first = false;
+        from = at + 1;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn queries() -> impl Strategy<Value = Filters> {
+        let bound = prop_oneof![
+            3 => Just(None),
+            1 => (1_793_500_000..1_793_700_000_i64).prop_map(|unix| {
+                Some(Moment { unix, civil: unix + 3600 })
+            }),
+        ];
+        let some_of = |words: &'static [&'static str]| {
+            let word = proptest::sample::select(words);
+            let words = proptest::collection::vec(word, 1..3);
+            prop_oneof![
+                3 => Just(Vec::new()),
+                1 => words.prop_map(|words| {
+                    words.iter().map(|w| w.as_bytes().to_vec()).collect()
+                }),
+            ]
+        };
+        (
+            (bound.clone(), bound),
+            some_of(&["commandfinish", "command", "incoming", "mine"]),
+            some_of(&["bob", "al"]),
+            prop_oneof![3 => Just(vec![]), 1 => Just(vec![12, 5])],
+            some_of(&["pull*", "*x*", "*", "st?tus*"]),
+            proptest::bool::weighted(0.2),
+            prop_oneof![3 => Just(None), 1 => Just(Some(0.5))],
+            prop_oneof![
+                4 => Just(None),
+                1 => Just(Some(HashSet::new())),
+                1 => Just(Some(HashSet::from([vec![b'a'; 40]]))),
+            ],
+        )
+            .prop_map(
+                |(
+                    (since, until),
+                    events,
+                    users,
+                    pids,
+                    globs,
+                    failed,
+                    slower,
+                    revs,
+                )| {
+                    let globs = globs.iter();
+                    Filters {
+                        since,
+                        until,
+                        events,
+                        users,
+                        pids,
+                        commands: globs
+                            .map(|g: &Vec<u8>| Glob::new(g))
+                            .collect(),
+                        failed,
+                        slower,
+                        revs,
+                    }
+                },
+            )
+    }
+}
