@@ -163,6 +163,8 @@ struct Old {
     changed: i64,
     /// The number at its end, for one that has a number.
     number: u32,
+    /// Not a file at all: nothing for us to move, but for a reader to tell.
+    is_directory: bool,
 }
 
 impl Old {
@@ -175,6 +177,7 @@ impl Old {
             names: metadata.nlink(),
             changed: metadata.ctime(),
             number,
+            is_directory: metadata.is_dir(),
         }
     }
 
@@ -303,7 +306,7 @@ impl<'a> Names<'a> {
     fn hidden(&self) -> io::Result<Vec<Old>> {
         let mut hidden = entries(&self.directory, |_| Some(0))?;
         let lock = self.lock()?;
-        hidden.retain(|old| old.path != lock);
+        hidden.retain(|old| old.path != lock && !old.is_directory);
         hidden
             .sort_by_key(|old| (named_time(&old.path).is_none(), old.rotated));
         Ok(hidden)
@@ -344,6 +347,7 @@ impl<'a> Names<'a> {
         kept: Vec<Old>,
     ) -> io::Result<()> {
         let mut numbered = self.numbered()?;
+        numbered.retain(|old| !old.is_directory);
         // What has a number beyond is no longer ours to number: rhg keeps one
         // more, and whoever has lowered the limit may want to see them.
         let is_ours = |old: &&Old| old.number <= old_files;
@@ -451,13 +455,10 @@ fn entries(
         let Some(number) = number(&entry.file_name()) else {
             continue;
         };
-        // Gone meanwhile, or nothing that a log can be.
+        // Gone meanwhile.
         let Ok(metadata) = entry.metadata() else {
             continue;
         };
-        if metadata.is_dir() {
-            continue;
-        }
         found.push(Old::of(entry.path(), &metadata, number));
     }
     Ok(found)
