@@ -14,6 +14,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
+import hashlib
+import json
 import os
 import platform
 import re
@@ -22,9 +25,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Callable
@@ -57,7 +62,10 @@ SETTLE_TIMEOUT = 10
 # What a suite gets between SIGTERM and SIGKILL to clean up.
 TERM_GRACE = 10
 
-ENABLE = ["--extra-config-opt", "extensions.uilog="]
+ENABLE = ("--extra-config-opt", "extensions.uilog=")
+
+# Set when we have been told to end, and what we have started has to.
+ENDING = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,9 @@ class UpstreamTest:
     alone: bool = False
     # Whether root may do too much for it.
     as_user: bool = False
+    # Whether it need not pass, but print what it prints without the extension:
+    # for those that do not pass everywhere without it, or not as root.
+    compared: bool = False
 
 
 OLDER_HGS = tuple(v for v in HG_VERSIONS if v != MAIN_HG)
@@ -91,6 +102,17 @@ UPSTREAM = (
     UpstreamTest("test-ssh-batch.t"),
     UpstreamTest("test-ssh-repoerror.t", as_user=True),
     UpstreamTest("test-devel-warnings.t"),
+    UpstreamTest("test-blackbox.t", compared=True),
+    UpstreamTest("test-blackbox.t", compared=True, as_user=True),
+    UpstreamTest(
+        "test-blackbox.t", versions=(MAIN_HG,), compared=True, chg=True
+    ),
+    UpstreamTest("test-hook.t", compared=True, soak=OLDER_HGS),
+    UpstreamTest("test-tags.t", compared=True, soak=OLDER_HGS),
+    UpstreamTest("test-setdiscovery.t", compared=True, soak=OLDER_HGS),
+    UpstreamTest("test-obsolete-tag-cache.t", compared=True, soak=OLDER_HGS),
+    UpstreamTest("test-commandserver.t", compared=True, soak=OLDER_HGS),
+    UpstreamTest("test-profile.t", compared=True, soak=OLDER_HGS),
 )
 
 # What makes root an ordinary user, who still owns what root does.
@@ -149,8 +171,11 @@ def clean_environ(venv: Path | None) -> dict[str, str]:
     env = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("HG", "CHG", "UILOG", "PYTHON", "MAKE"))
-        and name not in ("MFLAGS", "RUST_LOG", "VIRTUAL_ENV")
+        if name == "UILOG_TEST_RHG"
+        or (
+            not name.startswith(("HG", "CHG", "UILOG", "PYTHON", "MAKE"))
+            and name not in ("MFLAGS", "RUST_LOG", "VIRTUAL_ENV")
+        )
     }
     if venv is not None:
         env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', '')}"
@@ -193,7 +218,7 @@ def run(
                     timed_out = time.monotonic() > deadline
                 if verbose:
                     shown = show_from(out.fileno(), shown)
-                if proc.returncode is not None or timed_out:
+                if proc.returncode is not None or timed_out or ENDING.is_set():
                     break
             if timed_out:
                 show_session(proc.pid)
@@ -373,23 +398,21 @@ def missing_for(version: str) -> str | None:
     return None
 
 
-def run_t_files(
+def run_tests(
     options: Options,
-    result: Result,
     version: str,
     directory: Path,
     names: Sequence[str],
     args: Sequence[str],
     jobs: int,
     wrapper: Sequence[str] = (),
-) -> None:
-    """Runs .t files of one directory under one Mercurial's run-tests.py."""
-    missing = missing_for(version)
-    if missing is not None:
-        result.fail(missing)
-        return
+) -> tuple[Finished, dict[str, str]]:
+    """Runs .t files of one directory under one Mercurial's run-tests.py.
+
+    Returns as well, by name, what those tests printed that did not print what
+    they expect.
+    """
     venv = venv_of(version)
-    run_tests = CACHE / f"mercurial-{version}" / "tests" / "run-tests.py"
     python = venv / "bin" / "python"
     # Short: below it are sockets, whose path may have 107 bytes.
     scratch = Path(tempfile.mkdtemp(prefix="uilog."))
@@ -397,7 +420,7 @@ def run_t_files(
         argv = [
             *wrapper,
             str(python),
-            str(run_tests),
+            str(CACHE / f"mercurial-{version}" / "tests" / "run-tests.py"),
             f"--with-hg={venv / 'bin' / 'hg'}",
             f"--jobs={jobs}",
             f"--timeout={T_TIMEOUT}",
@@ -416,29 +439,197 @@ def run_t_files(
             verbose=options.verbose,
         )
         settle(scratch)
+        printed = {
+            path.name[: -len(".err")]: path.read_text("utf-8", "replace")
+            for path in scratch.glob("*.err")
+        }
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    ran = re.search(
-        r"^# Ran (\d+) tests, (\d+) skipped, (\d+) failed"
-        r"(?:, (\d+) errors)?\.$",
-        done.output,
-        re.MULTILINE,
-    )
-    if ran is not None:
-        failed = int(ran[3]) + int(ran[4] or 0)
-        result.failed += failed
-        result.passed += int(ran[1]) - failed
-        skipped = re.findall(
-            r"^Skipped (\S+): (.*)$", done.output, re.MULTILINE
+    return done, printed
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What run-tests.py says at its end."""
+
+    run: int
+    failed: int
+    skipped: dict[str, str]
+    # Of the skipped ones: all of them must have been named.
+    skipped_count: int
+
+    @classmethod
+    def said_in(cls, output: str) -> Ran | None:
+        ran = re.search(
+            r"^# Ran (\d+) tests, (\d+) skipped, (\d+) failed"
+            r"(?:, (\d+) errors)?\.$",
+            output,
+            re.MULTILINE,
         )
-        result.left_out += skipped
-        if len(skipped) != int(ran[2]):
-            result.fail(f"{ran[2]} tests skipped, {len(skipped)} of them named")
+        if ran is None:
+            return None
+        named = re.findall(r"^Skipped (\S+): (.*)$", output, re.MULTILINE)
+        failed = int(ran[3]) + int(ran[4] or 0)
+        return cls(int(ran[1]), failed, dict(named), int(ran[2]))
+
+
+def run_t_files(
+    options: Options,
+    result: Result,
+    version: str,
+    directory: Path,
+    names: Sequence[str],
+    args: Sequence[str],
+    jobs: int,
+    wrapper: Sequence[str] = (),
+) -> None:
+    """Runs .t files that have to pass."""
+    missing = missing_for(version)
+    if missing is not None:
+        result.fail(missing)
+        return
+    done, _printed = run_tests(
+        options, version, directory, names, args, jobs, wrapper
+    )
+    ran = Ran.said_in(done.output)
+    if ran is not None:
+        result.failed += ran.failed
+        result.passed += ran.run - ran.failed
+        result.left_out += ran.skipped.items()
+        if len(ran.skipped) != ran.skipped_count:
+            result.fail(
+                f"{ran.skipped_count} tests skipped, "
+                f"{len(ran.skipped)} of them named"
+            )
     # One file can be several tests, but never none.
-    some = int(ran[1]) + int(ran[2]) if ran is not None else 0
+    some = ran.run + ran.skipped_count if ran is not None else 0
     if done.ended_well() and some < len(names):
         result.fail("run-tests.py has not run every file")
     conclude(result, done, options)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A test of Mercurial's own, in one of the ways to run it."""
+
+    name: str
+    args: tuple[str, ...] = ()
+    wrapper: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a test of Mercurial's own has printed: nothing, if as expected."""
+
+    # By test, of which one file can hold several.
+    unexpected: dict[str, str]
+    skipped: dict[str, str]
+    # Why it is not known, if so.
+    problem: str | None = None
+
+
+def compare(
+    options: Options,
+    result: Result,
+    version: str,
+    tests: Sequence[Compared],
+) -> None:
+    """Runs tests of Mercurial's with and without the extension, which must
+    make no difference to what they print."""
+    missing = missing_for(version)
+    if missing is not None:
+        result.fail(missing)
+        return
+    with ThreadPoolExecutor(JOBS) as pool:
+        try:
+            run_pair = partial(printed_by_both, options, version)
+            pairs = list(pool.map(run_pair, tests))
+        except BaseException:
+            ENDING.set()
+            raise
+    for test, (stock, ours) in zip(tests, pairs):
+        problem = stock.problem or ours.problem
+        if problem is not None:
+            result.fail(f"{test.name}: {problem}")
+        elif stock != ours:
+            result.fail(f"{test.name} prints something else")
+            show_difference(stock, ours)
+        elif ours.skipped:
+            result.left_out += ours.skipped.items()
+        else:
+            result.passed += 1
+
+
+def printed_by_both(
+    options: Options, version: str, test: Compared
+) -> tuple[Printed, Printed]:
+    """What it prints without the extension, and with it."""
+    stock = printed_by_stock(options, version, test)
+    ours = printed_by(options, version, test, ENABLE)
+    if stock != ours:
+        # Mercurial's own output is not the same each time, such as where two
+        # streams of a server meet.
+        stock = printed_by(options, version, test)
+        ours = printed_by(options, version, test, ENABLE)
+    return stock, ours
+
+
+def printed_by_stock(options: Options, version: str, test: Compared) -> Printed:
+    """What it prints without the extension: run once, and remembered."""
+    # Who runs what with what, and Mercurial itself, by its hash.
+    pin = TESTS / "requirements" / f"hg-{version}.txt"
+    source = CACHE / f"mercurial-{version}" / "tests" / test.name
+    how = repr((sys.version, os.geteuid(), test.wrapper, test.args))
+    key = hashlib.sha256(
+        how.encode() + pin.read_bytes() + source.read_bytes()
+    ).hexdigest()
+    path = CACHE / f"upstream-{version}" / f"{test.name}-{key[:16]}.json"
+    if path.exists():
+        return Printed(**json.loads(path.read_text()))
+    printed = printed_by(options, version, test)
+    if printed.problem is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(printed)))
+        new.replace(path)
+    return printed
+
+
+def printed_by(
+    options: Options, version: str, test: Compared, args: Sequence[str] = ()
+) -> Printed:
+    """What it prints with these additional options of run-tests.py."""
+    directory = CACHE / f"mercurial-{version}" / "tests"
+    args = [*test.args, *args]
+    done, printed = run_tests(
+        options, version, directory, [test.name], args, 1, test.wrapper
+    )
+    ran = Ran.said_in(done.output)
+    problem = None
+    if ran is None or done.timed_out:
+        problem = done.describe()
+    elif re.search(r"^Failed \S+: timed out$", done.output, re.MULTILINE):
+        problem = "not at its end within its time limit"
+    elif ran.failed != len(printed) or not (ran.run or ran.skipped_count):
+        problem = "it is not known what it has printed"
+    if problem is not None and not options.verbose:
+        print(done.output, flush=True)
+    return Printed(printed, ran.skipped if ran is not None else {}, problem)
+
+
+def show_difference(stock: Printed, ours: Printed) -> None:
+    """Prints where two outputs differ."""
+    for test in sorted(stock.unexpected.keys() | ours.unexpected.keys()):
+        before, after = (
+            printed.unexpected.get(test, "(as expected)").splitlines()
+            for printed in (stock, ours)
+        )
+        names = (f"{test} without uilog", f"{test} with it")
+        for line in difflib.unified_diff(before, after, *names, lineterm=""):
+            print(line)
+    if stock.skipped != ours.skipped:
+        print(f"skipped: {stock.skipped} without uilog, {ours.skipped} with it")
+    sys.stdout.flush()
 
 
 def run_ours(options: Options, result: Result, version: str) -> None:
@@ -462,6 +653,7 @@ def run_upstream(options: Options, result: Result, version: str) -> None:
     """Mercurial's own tests, with the extension on, under one Mercurial."""
     directory = CACHE / f"mercurial-{version}" / "tests"
     together = []
+    compared = []
     for test in UPSTREAM:
         if version not in test.versions:
             continue
@@ -470,7 +662,7 @@ def run_upstream(options: Options, result: Result, version: str) -> None:
         if version in test.soak and not options.soak:
             result.left_out.append((test.name, "it is slow: use `make soak`"))
             continue
-        args = list(ENABLE)
+        args: tuple[str, ...] = ()
         if test.chg:
             chg = CACHE / f"chg-{version}" / "chg"
             if not chg.exists():
@@ -480,22 +672,24 @@ def run_upstream(options: Options, result: Result, version: str) -> None:
                 else:
                     result.fail("chg is missing: use `make test`")
                 continue
-            args.append(f"--with-chg={chg}")
-        wrapper: Sequence[str] = ()
+            args = (f"--with-chg={chg}",)
+        wrapper: tuple[str, ...] = ()
         if test.as_user and os.geteuid() == 0:
             if not can_run([*AS_USER, "true"]):
                 why = "root cannot become an ordinary user here"
                 result.left_out.append((test.name, why))
                 continue
             wrapper = AS_USER
-        if test.alone or wrapper:
+        if test.compared:
+            compared.append(Compared(test.name, args, wrapper))
+        elif test.alone or wrapper:
             run_t_files(
                 options,
                 result,
                 version,
                 directory,
                 [test.name],
-                args,
+                (*args, *ENABLE),
                 1,
                 wrapper,
             )
@@ -503,6 +697,9 @@ def run_upstream(options: Options, result: Result, version: str) -> None:
             together.append(test.name)
     if together:
         run_t_files(options, result, version, directory, together, ENABLE, JOBS)
+    if compared:
+        # For an ordinary user some of them are the same.
+        compare(options, result, version, list(dict.fromkeys(compared)))
 
 
 def can_run(argv: Sequence[str]) -> bool:

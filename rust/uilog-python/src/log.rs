@@ -155,17 +155,17 @@ impl LogFile {
             message: &message,
         };
         let mut record = Vec::new();
-        let told = self.tell(py, &event, || {
+        let (is_written, told) = self.tell(py, &event, || {
             record.reserve(LINE_BYTES + message.len());
             line.write(&style.style, &mut record);
             self.log.append(&record)
         });
-        if !style.is_shown {
+        if !(style.is_shown && is_written) {
             return told;
         }
         let (refused, warnings, _) = told.unwrap_or_default();
-        let shown = refused.is_none().then(|| PyBytes::new(py, &record));
-        Some((refused, warnings, shown.map(Bound::unbind)))
+        let shown = PyBytes::new(py, &record).unbind();
+        Some((refused, warnings, Some(shown)))
     }
 
     /// Appends a line of Mercurial's other logs; `None` if there is nothing
@@ -187,17 +187,19 @@ impl LogFile {
             writer::write_file_line(time, pid, &message, &mut record);
             self.log.try_append(&record)
         })
+        .1
     }
 }
 
 impl LogFile {
-    /// Writes a line and accounts for it.
+    /// Writes a line and accounts for it; whether it was written, and what is
+    /// to be told.
     fn tell(
         &self,
         py: Python<'_>,
         event: &[u8],
         write: impl FnOnce() -> Result<Written, Refused>,
-    ) -> Option<Told> {
+    ) -> (bool, Option<Told>) {
         let mut result = None;
         host::guarded(|| result = Some(write()));
         let told = |warnings: Vec<Vec<u8>>| -> Vec<Py<PyBytes>> {
@@ -205,24 +207,26 @@ impl LogFile {
             warnings.iter().map(bytes).collect()
         };
         let path = self.log.path().display();
-        match result? {
-            Ok(written) => {
+        match result {
+            None => (false, None),
+            Some(Ok(written)) => {
                 host::account(event, Ok(()));
                 if written.warnings.is_empty() {
-                    return None;
+                    return (true, None);
                 }
                 let detail = format!("{path} cannot be rotated");
                 host::fault(FaultKind::LogFile, detail);
-                Some((None, told(written.warnings), None))
+                (true, Some((None, told(written.warnings), None)))
             }
-            Err(refused) => {
+            Some(Err(refused)) => {
                 let why = String::from_utf8_lossy(&refused.why);
                 let reason = format!("{path} cannot be written: {why}");
                 host::account(event, Err(Loss { events: 1, reason }));
-                refused.is_first.then(|| {
+                let told = refused.is_first.then(|| {
                     let why = PyBytes::new(py, &refused.why).unbind();
                     (Some((refused.code, why)), told(refused.warnings), None)
-                })
+                });
+                (false, told)
             }
         }
     }

@@ -148,6 +148,7 @@ impl LogFile {
     /// The record is not in the file, or not as a whole.
     pub fn append(&self, record: &[u8]) -> Result<Appended, Error> {
         let mut not_rotated = None;
+        let mut stale = None;
         for attempt in 0..MAX_ATTEMPTS {
             let may_rotate = attempt < MAX_ROTATIONS && not_rotated.is_none();
             let start = Instant::now();
@@ -171,6 +172,7 @@ impl LogFile {
             match file.write_all(record) {
                 Ok(()) => {}
                 Err(source) if source.raw_os_error() == Some(STALE) => {
+                    stale = Some(source);
                     continue;
                 }
                 Err(source) => {
@@ -185,7 +187,9 @@ impl LogFile {
                 _ => return Ok(Appended { not_rotated }),
             }
         }
-        let source = io::Error::other("it is replaced again and again");
+        let source = stale.unwrap_or_else(|| {
+            io::Error::other("it is replaced again and again")
+        });
         Err(self.error(Operation::Open, source))
     }
 

@@ -1,0 +1,678 @@
+"""The blackbox where processes race for it, are killed, or run out of space.
+
+What a user sees of it is in test-uilog-blackbox.t.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import processes
+import pytest
+from conftest import Home
+from run import AS_USER, CACHE, MAIN_HG, TESTS, can_run, venv_of
+
+DRIVER = TESTS / "helpers" / "log_events.py"
+
+RHG = os.environ.get("UILOG_TEST_RHG") or str(CACHE / "rhg" / "rhg")
+
+LINE = re.compile(
+    rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+ @[0-9a-f]{40}"
+    rb" \(\d+\)> (?P<message>.*)\n"
+)
+DURATION = re.compile(rb"after \d+\.\d+ seconds")
+
+
+@dataclass
+class Blackbox:
+    """The log of a repository, all of it."""
+
+    repository: Path
+
+    @property
+    def log(self) -> Path:
+        return self.repository / ".hg" / "blackbox.log"
+
+    @property
+    def kept(self) -> Path:
+        return self.repository / ".hg" / ".blackbox.log.kept"
+
+    def files(self) -> list[Path]:
+        """The files by the names that everybody knows, the oldest first."""
+        old = self.log.parent.glob("blackbox.log.*")
+        by_age = sorted(old, key=lambda path: -int(path.suffix[1:]))
+        return [path for path in (*by_age, self.log) if path.exists()]
+
+    def hidden(self) -> list[Path]:
+        """The names that only we know."""
+        if not self.kept.exists():
+            return []
+        names = self.kept.iterdir()
+        return [path for path in names if not path.name.startswith("lock")]
+
+    def unnumbered(self) -> list[Path]:
+        """Files that are to get their number with the next rotation."""
+        known = {path.stat().st_ino for path in self.files()}
+        return [p for p in self.hidden() if p.stat().st_ino not in known]
+
+    def messages(self, files: list[Path] | None = None) -> list[bytes]:
+        """What was logged, without what hg adds; each line has to be whole."""
+        found = []
+        for path in self.files() if files is None else files:
+            for line in path.read_bytes().splitlines(keepends=True):
+                match = LINE.fullmatch(line)
+                assert match is not None, (path, line)
+                found.append(DURATION.sub(b"after N seconds", match["message"]))
+        return found
+
+
+@dataclass
+class Writer:
+    """What logs numbered events, once it is let go: uilog by itself."""
+
+    name: str
+    count: int
+    version: str = MAIN_HG
+
+    def argv(self, repository: Path) -> list[str]:
+        python = venv_of(self.version) / "bin" / "python"
+        args = [str(repository), self.name, str(self.count)]
+        return [str(python), str(DRIVER), *args]
+
+    def env(self, home: Home) -> dict[str, str]:
+        return home.env
+
+    def messages(self) -> list[bytes]:
+        """What it logs, in this order."""
+        return [f"{self.name} {n}".encode() for n in range(self.count)]
+
+
+class StockWriter(Writer):
+    """Mercurial's own blackbox."""
+
+    def env(self, home: Home) -> dict[str, str]:
+        hgrc = home.path / "stock.hgrc"
+        hgrc.write_text("[extensions]\nuilog = !\n")
+        return {**home.env, "HGRCPATH": f"{home.hgrc}{os.pathsep}{hgrc}"}
+
+
+class RhgWriter(Writer):
+    """One rhg after the other, each of which logs its begin and its end."""
+
+    def argv(self, repository: Path) -> list[str]:
+        loop = """\
+echo ready; cat; cd "$2"; i=0
+while test $i -lt "$4"; do
+    "$1" --config "race.$3=$i" root > "$OUT/root" || exit 1
+    i=$((i+1))
+done"""
+        args = [RHG, str(repository), self.name, str(self.count)]
+        return ["sh", "-c", loop, "sh", *args]
+
+    def env(self, home: Home) -> dict[str, str]:
+        hgrc = home.path / "rhg.hgrc"
+        # It knows no other extension than some of Mercurial's own.
+        hgrc.write_text(
+            "[rhg]\non-unsupported = abort\nignored-extensions = uilog\n"
+        )
+        return {**home.env, "HGRCPATH": f"{home.hgrc}{os.pathsep}{hgrc}"}
+
+    def messages(self) -> list[bytes]:
+        found = []
+        for n in range(self.count):
+            command = f"(rust) --config 'race.{self.name}={n}' root"
+            end = f"{command} exited 0 after N seconds"
+            found += [command.encode(), end.encode()]
+        return found
+
+
+@dataclass
+class Racer:
+    """A writer that runs."""
+
+    writer: Writer
+    process: subprocess.Popen[bytes]
+
+    def wait_until_ready(self) -> None:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line == b"ready\n", self.failure()
+
+    def failure(self) -> str:
+        """Waits for its end; what it has to say, if it has failed."""
+        out, err = self.process.communicate(timeout=100)
+        text = (out + err).decode("utf-8", "replace")
+        if self.process.returncode == 0 and not text:
+            return ""
+        return f"{self.writer.name}: {self.process.returncode}: {text}"
+
+
+@pytest.fixture
+def blackbox(home: Home) -> Blackbox:
+    """The blackbox of a repository in which only races are logged."""
+    home.configure(
+        "[extensions]\nblackbox =\n"
+        "[blackbox]\ntrack = raced\nmaxsize = 2 KB\nmaxfiles = 1000\n"
+    )
+    return Blackbox(home.repository())
+
+
+def race(home: Home, blackbox: Blackbox, writers: Sequence[Writer]) -> None:
+    """Runs writers that begin to log at the same time."""
+    racers: list[Racer] = []
+    gate, opener = os.pipe()
+    try:
+        for writer in writers:
+            process = subprocess.Popen(
+                writer.argv(blackbox.repository),
+                env=writer.env(home),
+                stdin=gate,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            racers.append(Racer(writer, process))
+        for racer in racers:
+            racer.wait_until_ready()
+        os.close(opener)
+        opener = -1
+        failures = [racer.failure() for racer in racers]
+        assert not any(failures), failures
+    finally:
+        os.close(gate)
+        if opener >= 0:
+            os.close(opener)
+        for racer in racers:
+            racer.process.kill()
+            racer.process.wait()
+
+
+def assert_none_lost(writers: Sequence[Writer], messages: list[bytes]) -> None:
+    """Everything is there, and once."""
+    expected = {text for writer in writers for text in writer.messages()}
+    lost = expected - set(messages)
+    assert not lost, f"{len(lost)}: {sorted(lost)}"
+    doubled = Counter(messages) - Counter(expected)
+    assert not doubled
+
+
+def assert_in_order(writers: Sequence[Writer], messages: list[bytes]) -> None:
+    """Each writer's messages stand in the order in which it logged them."""
+    for writer in writers:
+        mine = set(writer.messages())
+        assert [text for text in messages if text in mine] == writer.messages()
+
+
+@pytest.mark.parametrize("processes", [8, 32])
+def test_no_line_is_lost_torn_or_doubled_in_a_race(
+    home: Home, blackbox: Blackbox, processes: int
+) -> None:
+    count = 4000 // processes
+    writers = [Writer(f"ours{n}", count) for n in range(processes)]
+    race(home, blackbox, writers)
+    messages = blackbox.messages()
+    assert_none_lost(writers, messages)
+    assert_in_order(writers, messages)
+    # Or there has been no race.
+    assert len(blackbox.files()) > 10
+    assert blackbox.unnumbered() == []
+
+
+def race_with(home: Home, blackbox: Blackbox, writers: list[Writer]) -> None:
+    """Races with a stranger, after which nothing is lost."""
+    race(home, blackbox, writers)
+    # What a stranger has moved in the instant in which we did, too, may have
+    # no number, or two, until we rotate the next time.
+    files = [*blackbox.unnumbered(), *blackbox.files()]
+    by_id = {path.stat().st_ino: path for path in files}
+    assert_none_lost(writers, blackbox.messages([*by_id.values()]))
+    rotate(home, blackbox)
+    assert blackbox.unnumbered() == []
+    assert_none_lost(writers, blackbox.messages())
+
+
+def rotate(home: Home, blackbox: Blackbox) -> None:
+    """Rotates once, whatever there is, by a line that is not left there."""
+    last = ("--config", "blackbox.track=command")
+    home.hg(
+        "root", *last, "--config", "blackbox.maxsize=1", cwd=blackbox.repository
+    )
+    assert blackbox.messages([blackbox.log])
+    blackbox.log.unlink()
+
+
+def test_a_file_with_two_numbers_keeps_one(
+    home: Home, blackbox: Blackbox
+) -> None:
+    home.configure("[blackbox]\nmaxsize = 1\n")
+    before = Writer("before", 6)
+    race(home, blackbox, [before])
+
+    def number(number: int) -> Path:
+        return blackbox.log.with_name(f"blackbox.log.{number}")
+
+    # As strangers leave it who have met us half-way.
+    number(2).unlink()
+    os.link(number(3), number(2))
+    number(5).rename(number(7))
+    after = Writer("after", 1)
+    race(home, blackbox, [after])
+    messages = blackbox.messages()
+    assert_none_lost([before, after], messages)
+    assert_in_order([before, after], messages)
+    assert blackbox.unnumbered() == []
+
+
+def test_nobody_loses_a_line_in_a_race_with_stock_hg(
+    home: Home, blackbox: Blackbox, every_hg: str
+) -> None:
+    writers = [Writer(f"ours{n}", 500, every_hg) for n in range(7)]
+    writers.append(StockWriter("stock", 500, every_hg))
+    race_with(home, blackbox, writers)
+
+
+def test_nobody_loses_a_line_in_a_race_with_rhg(
+    home: Home, blackbox: Blackbox
+) -> None:
+    if not os.access(RHG, os.X_OK):
+        pytest.skip("there is no rhg: $UILOG_TEST_RHG may name one")
+    writers = [Writer(f"ours{n}", 500) for n in range(7)]
+    writers.append(RhgWriter("rhg", 100))
+    race_with(home, blackbox, writers)
+
+
+# What a rotation and the append after it consist of. Not each exists on each
+# machine.
+CALLS = "?mkdir,mkdirat,openat,flock,?rename,?renameat,renameat2,linkat,"
+CALLS += "?unlink,unlinkat,write"
+
+TRACED = re.compile(r"\d+ +(?P<call>\w+)\((?P<rest>.*)")
+
+
+def strace(trace: Path, *options: str) -> list[str]:
+    """The command that runs another one with system calls that fail."""
+    if shutil.which("strace") is None:
+        pytest.skip("there is no strace")
+    return ["strace", "-f", "-qq", "-o", str(trace), *options]
+
+
+@dataclass
+class Call:
+    """A system call that a command has made."""
+
+    name: str
+    # Its number among those of its name.
+    number: int
+    # Whether it names a file of the blackbox.
+    is_ours: bool
+
+
+def calls_of_a_rotation(home: Home, repository: Path) -> list[Call]:
+    """What a command that rotates does from then until it has logged."""
+    trace = home.path / "trace"
+    home.run(*strace(trace, f"--trace={CALLS}"), "hg", "root", cwd=repository)
+    counts: Counter[str] = Counter()
+    found: list[Call] = []
+    # The last one that names a file opens it, the next writes to it.
+    length = 0
+    for line in trace.read_text().splitlines():
+        match = TRACED.match(line)
+        if match is None:
+            continue
+        name = match["call"]
+        counts[name] += 1
+        is_ours = f"{repository}/.hg/" in line and "blackbox.log" in line
+        if is_ours or found:
+            found.append(Call(name, counts[name], is_ours))
+        if is_ours:
+            length = len(found)
+    return found[: length + 1]
+
+
+def test_a_writer_that_is_killed_in_a_rotation_loses_nothing(
+    home: Home,
+) -> None:
+    template = home.repository()
+    home.configure(
+        "[extensions]\nblackbox =\n"
+        "[blackbox]\ntrack = command, raced\nmaxsize = 1\n"
+    )
+    before = Writer("before", 3)
+    after = Writer("after", 2)
+
+    def prepare(name: str) -> Blackbox:
+        blackbox = Blackbox(home.path / name)
+        shutil.copytree(template, blackbox.repository)
+        race(home, blackbox, [before])
+        return blackbox
+
+    calls = calls_of_a_rotation(home, prepare("traced").repository)
+    names = {call.name for call in calls}
+    assert {"openat", "flock", "linkat", "renameat2", "write"} < names
+    assert len(calls) > 15
+    for call in calls:
+        blackbox = prepare(f"{call.name}{call.number}")
+        trace = home.path / "trace"
+        kill = f"--inject={call.name}:signal=KILL:when={call.number}"
+        done = subprocess.run(
+            [*strace(trace, f"--trace={call.name}", kill), "hg", "root"],
+            env=home.env,
+            cwd=blackbox.repository,
+            capture_output=True,
+        )
+        assert done.returncode == -signal.SIGKILL, (call, done)
+        last = trace.read_text().splitlines()[-2]
+        is_ours = f"{blackbox.repository}/.hg/" in last and "blackbox" in last
+        assert is_ours == call.is_ours, (call, last)
+        # It has not come to its own line.
+        files = [*blackbox.unnumbered(), *blackbox.files()]
+        assert set(blackbox.messages(files)) == set(before.messages()), call
+        # Where there is no log, the next line begins it, and only the one
+        # after that rotates.
+        race(home, blackbox, [after])
+        expected = before.messages() + after.messages()
+        assert blackbox.messages() == expected, call
+        assert blackbox.unnumbered() == [], call
+
+
+@dataclass
+class Outcome:
+    """What a user sees of a command."""
+
+    status: int
+    out: bytes
+    err: bytes
+
+
+def outcome(
+    home: Home, cwd: Path, *argv: str, wrapper: Sequence[str] = (), **env: str
+) -> Outcome:
+    done = subprocess.run(
+        [*wrapper, *argv],
+        env={**home.env, **env},
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=100,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+NO_BLACKBOX = ("--config", "extensions.blackbox=!")
+NO_UILOG = ("--config", "extensions.uilog=!")
+
+
+def lost(home: Home) -> int:
+    """How many events the journal of failures says are lost."""
+    journal = home.path / ".local" / "state" / "uilog" / "failures.jsonl"
+    if not journal.exists():
+        return 0
+    lines = journal.read_text().splitlines()
+    return sum(json.loads(line)["lost"] for line in lines)
+
+
+@pytest.fixture
+def traced(home: Home) -> Blackbox:
+    """The blackbox of a repository that logs the begin of each command."""
+    repository = home.repository()
+    home.configure("[extensions]\nblackbox =\n[blackbox]\ntrack = command\n")
+    return Blackbox(repository)
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        *(("openat", error) for error in ("EACCES", "EROFS", "ESTALE")),
+        *(("write", error) for error in ("ENOSPC", "EDQUOT", "EIO", "ESTALE")),
+    ],
+)
+def test_what_fails_is_told_as_by_stock_hg(
+    home: Home, traced: Blackbox, call: str, error: str
+) -> None:
+    traced.log.write_bytes(b"before\n")
+    fail = f"--inject={call}:error={error}"
+    wrapper = strace(home.path / "trace", f"--trace-path={traced.log}", fail)
+    command = ("hg", "identify", "--debug")
+
+    def run(*options: str, debug: bool = True) -> Outcome:
+        args = command if debug else command[:-1]
+        return outcome(
+            home, traced.repository, *args, *options, wrapper=wrapper
+        )
+
+    ours = run()
+    assert error in (home.path / "trace").read_text()
+    assert lost(home) == 1
+    assert b"cannot write to blackbox.log" in ours.err + ours.out
+    assert ours == run(*NO_UILOG)
+    assert run(debug=False) == run(*NO_BLACKBOX, debug=False)
+    assert traced.log.read_bytes() == b"before\n"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "openat:error=ESTALE:when=1",
+        "write:error=ESTALE:when=1",
+        "write:error=EINTR:when=1",
+    ],
+)
+def test_what_passes_loses_nothing(
+    home: Home, traced: Blackbox, fault: str
+) -> None:
+    traced.log.write_bytes(b"")
+    trace = home.path / "trace"
+    path = f"--trace-path={traced.log}"
+    home.run(
+        *strace(trace, path, f"--inject={fault}"),
+        *("hg", "root"),
+        cwd=traced.repository,
+    )
+    assert "INJECTED" in trace.read_text()
+    assert traced.messages() == [b"root"]
+    assert lost(home) == 0
+
+
+@pytest.mark.parametrize("error", ["ENOLCK", "ENOSYS"])
+def test_files_are_rotated_where_there_are_no_locks(
+    home: Home, blackbox: Blackbox, error: str
+) -> None:
+    home.configure("[blackbox]\nmaxsize = 1\n")
+    writer = Writer("unlocked", 5)
+    argv = writer.argv(blackbox.repository)
+    trace = home.path / "trace"
+    home.run(
+        *strace(trace, "--trace=flock", f"--inject=flock:error={error}"), *argv
+    )
+    assert trace.read_text().count("INJECTED") == 4
+    assert blackbox.messages() == writer.messages()
+    assert len(blackbox.files()) == 5
+    assert blackbox.unnumbered() == []
+
+
+def assert_dates_are_those_of_hg(home: Home, version: str, **env: str) -> None:
+    repository = home.repository()
+    home.configure(
+        "[extensions]\nblackbox =\n[blackbox]\nmaxsize = 0\n"
+        "[devel]\ndefault-date = 0 0\n"
+    )
+    python = venv_of(version) / "bin" / "python"
+    helper = TESTS / "helpers" / "date_parity.py"
+    argv = (str(python), str(helper), str(repository))
+    said = home.run(*argv, cwd=None, **env)
+    result = re.fullmatch(
+        r"(\d+) the same, (\d+) unknown to hg, faults: {}\n", said
+    )
+    assert result is not None, said
+    assert int(result[1]) > 10000
+    # What cannot be decoded.
+    assert int(result[2]) < 500
+
+
+def test_dates_are_those_of_hg(home: Home, every_hg: str) -> None:
+    assert_dates_are_those_of_hg(home, every_hg)
+
+
+def test_dates_are_those_of_hg_in_other_surroundings(home: Home) -> None:
+    assert_dates_are_those_of_hg(
+        home, MAIN_HG, HGENCODING="latin-1", TZ="Asia/Kathmandu"
+    )
+
+
+def as_user() -> tuple[str, ...]:
+    """What makes us an ordinary user, who owns what we have made."""
+    if os.geteuid() != 0:
+        return ()
+    if not can_run([*AS_USER, "true"]):
+        pytest.skip("root cannot become an ordinary user here")
+    return AS_USER
+
+
+READ_ONLY = {
+    "appended": "echo a > .hg/blackbox.log",
+    "missing": "",
+    "unwritable": "echo a > .hg/blackbox.log; chmod a-w .hg/blackbox.log",
+    "due": "echo a > .hg/blackbox.log",
+    "due, two old": "for n in '' .1 .2; do echo a > .hg/blackbox.log$n; done",
+    "due, a gap": "for n in '' .2 .3; do echo a > .hg/blackbox.log$n; done",
+    "due, full": "for n in '' .1 .2 .3; do echo a > .hg/blackbox.log$n; done",
+}
+
+
+@pytest.mark.parametrize("case", READ_ONLY)
+def test_a_read_only_repository_is_told_as_by_stock_hg(
+    home: Home, traced: Blackbox, case: str
+) -> None:
+    user = as_user()
+    home.configure("[blackbox]\nmaxfiles = 4\n")
+    if case.startswith("due"):
+        home.configure("[blackbox]\nmaxsize = 1\n")
+    home.run("sh", "-ec", READ_ONLY[case], cwd=traced.repository)
+    dot_hg = traced.log.parent
+    before = sorted(os.listdir(dot_hg))
+    dot_hg.chmod(0o555)
+
+    def run(*options: str) -> Outcome:
+        command = ("hg", "identify", *options)
+        return outcome(home, traced.repository, *command, wrapper=user)
+
+    try:
+        ours = run("--debug")
+        refused = 0 if case == "appended" else 1
+        assert ours.out.count(b"cannot write to blackbox.log") == refused
+        assert lost(home) == refused
+        stock = run("--debug", *NO_UILOG)
+        if case == "appended":
+            # It makes sure that it may trust the number of links, for which it
+            # needs another file, and gives up.
+            assert b"cannot write to blackbox.log" in stock.out
+        else:
+            assert ours == stock
+        assert run() == run(*NO_BLACKBOX)
+    finally:
+        dot_hg.chmod(0o755)
+    assert sorted(os.listdir(dot_hg)) == before
+    if case == "appended":
+        assert traced.log.read_bytes().count(b"> identify") == 2
+
+
+def test_a_disk_that_is_full_is_told_as_by_stock_hg(
+    home: Home, traced: Blackbox
+) -> None:
+    disk = home.path / "disk"
+    disk.mkdir()
+    namespace = ("unshare", "--map-root-user", "--mount")
+    mount = f"mount -t tmpfs -o size=4k none '{disk}'"
+    if not can_run([*namespace, "sh", "-c", mount]):
+        pytest.skip("no file system can be mounted here")
+    fill = f"head -c 4096 /dev/zero > '{disk}/log'"
+    traced.log.unlink(missing_ok=True)
+    traced.log.symlink_to(disk / "log")
+
+    def run(*options: str) -> Outcome:
+        script = f'{mount} && {fill} && hg identify "$@"'
+        argv = ("sh", "-ec", script, "sh", *options)
+        return outcome(home, traced.repository, *argv, wrapper=namespace)
+
+    ours = run("--debug")
+    full = b"warning: cannot write to blackbox.log: No space left on device\n"
+    assert ours.out.startswith(full)
+    assert lost(home) == 1
+    assert ours == run("--debug", *NO_UILOG)
+    assert run() == run(*NO_BLACKBOX)
+
+
+def test_a_limit_on_file_sizes_is_told_as_by_stock_hg(
+    home: Home, traced: Blackbox
+) -> None:
+    traced.log.write_bytes(b"x" * 9000 + b"\n")
+
+    def run(*options: str) -> Outcome:
+        # 4096 bytes: the journal is to fit.
+        argv = ("sh", "-ec", 'ulimit -f 8; hg identify "$@"', "sh", *options)
+        return outcome(home, traced.repository, *argv)
+
+    ours = run("--debug")
+    assert ours.out.startswith(
+        b"warning: cannot write to blackbox.log: File too large\n"
+    )
+    assert lost(home) == 1
+    assert ours == run("--debug", *NO_UILOG)
+    assert run() == run(*NO_BLACKBOX)
+
+
+def test_a_command_server_logs_every_command(home: Home) -> None:
+    repository = home.repository()
+    home.configure(
+        "[extensions]\nblackbox =\n"
+        "[blackbox]\ntrack = commandfinish\nmaxsize = 500\nmaxfiles = 1000\n"
+    )
+    blackbox = Blackbox(repository)
+    with home.serving(repository) as server:
+        pid = server.server.pid
+        server.rawcommand([b"root"])
+        open_files = processes.descriptors(pid)
+        for _ in range(100):
+            server.rawcommand([b"root"])
+        assert processes.descriptors(pid) == open_files
+    finished = b"root exited 0 after N seconds"
+    assert blackbox.messages().count(finished) == 101
+    assert len(blackbox.files()) > 20
+    assert blackbox.unnumbered() == []
+    assert lost(home) == 0
+
+
+def test_workers_log_as_themselves(home: Home) -> None:
+    repository = home.repository()
+    # Fewer would not be worth more than one process to hg.
+    for number in range(1000):
+        (repository / f"file{number}").write_text(f"{number}\n")
+    home.hg("commit", "-qAm", "many", cwd=repository)
+    home.hg("update", "null", cwd=repository)
+    home.extension(
+        "workers",
+        "from mercurial import extensions\n"
+        "from mercurial.merge_utils import update\n"
+        "def extsetup(ui):\n"
+        "    extensions.wrapfunction(update, 'batchget', batchget)\n"
+        "def batchget(orig, repo, *args, **kwargs):\n"
+        "    repo.ui.log(b'worker', b'worker\\n')\n"
+        "    return orig(repo, *args, **kwargs)\n",
+    )
+    home.configure(
+        "[extensions]\nblackbox =\n[blackbox]\ntrack = worker\nmaxsize = 1\n"
+        "[worker]\nenabled = yes\nnumcpus = 4\n"
+    )
+    blackbox = Blackbox(repository)
+    home.hg("update", "tip", cwd=repository)
+    assert blackbox.messages() == [b"worker"] * 4
+    lines = b"".join(path.read_bytes() for path in blackbox.files())
+    assert len(set(re.findall(rb" \((\d+)\)> ", lines))) == 4
