@@ -34,7 +34,6 @@ _STYLE = '_uilogstyle'
 # hg's own, which the native module can do without: tests replace them.
 _getuser = posix.getuser
 _getpid = os.getpid
-_makedate = dateutil.makedate
 
 # The settings that may make no sense: how hg reads them, and what counts then.
 _SETTINGS: dict = {
@@ -171,8 +170,13 @@ def _stylefor(ui):
         _setting(ui, b'debug.to-stderr'),
         date,
     )
-    ismoving = date is None and (fixed or dateutil.makedate is not _makedate)
+    ismoving = date is None and (fixed or _isclockreplaced())
     return native, ismoving, _setting(ui, b'dirty')
+
+
+def _isclockreplaced():
+    """whether somebody, a test, has replaced hg's clock"""
+    return getattr(dateutil.makedate, '__module__', None) != dateutil.__name__
 
 
 def _date(ui):
@@ -237,7 +241,7 @@ def _filelog(orig, self, ui, event, msg, opts):
         event,
         msg,
         _unless(procutil.getpid, _getpid),
-        _unless(dateutil.makedate, _makedate),
+        dateutil.makedate() if _isclockreplaced() else None,
     )
     if told is not None:
         refused, warnings, _shown = told

@@ -1,0 +1,74 @@
+//! Reading events one after the other, whose places in a file are known.
+//!
+//! Responsible for reading a block once for many of them. Must not know what
+//! an event is.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::blackbox::files::FileId;
+use crate::blackbox::files::LogFile;
+use crate::blackbox::files::ReadError;
+
+/// How much is read at once for many short events.
+pub(super) const READ_AHEAD: usize = 64 * 1024;
+
+/// What was read last, of which the next event may be a part.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    id: Option<FileId>,
+    start: u64,
+    block: Vec<u8>,
+}
+
+impl Ahead {
+    /// Appends what is in a file at `start`; how much that is, less than
+    /// `count` only if the file ends there.
+    pub(super) fn read(
+        &mut self,
+        log: &LogFile,
+        start: u64,
+        count: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<usize, ReadError> {
+        let wrong = |error| ReadError::new(&log.path, error);
+        if count >= READ_AHEAD {
+            let filled = into.len();
+            into.resize(filled + count, 0);
+            let read = read_at(log, &mut into[filled..], start);
+            into.truncate(filled + *read.as_ref().unwrap_or(&0));
+            return read.map_err(wrong);
+        }
+        let end = self.start + self.block.len() as u64;
+        let is_in = self.id == Some(log.id)
+            && (self.start..=end).contains(&start)
+            && start + count as u64 <= end;
+        if !is_in {
+            self.block.resize(READ_AHEAD, 0);
+            self.id = None;
+            let read = read_at(log, &mut self.block, start).map_err(wrong)?;
+            self.block.truncate(read);
+            self.start = start;
+            self.id = Some(log.id);
+        }
+        let from = usize::try_from(start - self.start).unwrap_or(usize::MAX);
+        let rest = self.block.get(from..).unwrap_or_default();
+        let found = &rest[..rest.len().min(count)];
+        into.extend_from_slice(found);
+        Ok(found.len())
+    }
+}
+
+fn read_at(log: &LogFile, into: &mut [u8], start: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < into.len() {
+        let at = start + filled as u64;
+        match log.file.read_at(&mut into[filled..], at) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
