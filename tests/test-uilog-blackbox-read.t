@@ -416,6 +416,7 @@ Two rotations between two looks, perhaps, and a writer that is late
   $ mv $log.1 $log.2; mv $log $log.1
   $ event '01 10:00:00' bob 1 '' four > $log
   $ wait_lines 5 $TESTTMP/followed
+  $ wait_lines 4 $TESTTMP/bob
   $ event '01 10:00:00' bob 1 '' late >&7
   $ exec 7>&-
   $ wait_lines 6 $TESTTMP/followed

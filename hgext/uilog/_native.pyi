@@ -60,7 +60,8 @@ class Logger:
     def status(self, probe: bool = False) -> dict[str, Any]: ...
 
 _Given = tuple[bool, bytes | None, int | None, tuple[float, int] | None]
-_Told = tuple[tuple[int | None, bytes] | None, list[bytes], bytes | None]
+_Refused = tuple[int | None, bytes | None]
+_Told = tuple[_Refused | None, list[bytes], bytes | None]
 
 @final
 class LineStyle:

@@ -136,7 +136,7 @@ class Logger:
         """say what is to be said of a line; whether it was written"""
         for warning in warnings:
             ui.debug(warning)
-        if refused is not None:
+        if refused is not None and refused[1] is not None:
             why = refused[1]
             ui.debug(b'warning: cannot write to %s: %s\n' % (FILE, why))
         if shown is not None:
@@ -247,7 +247,7 @@ def _filelog(orig, self, ui, event, msg, opts):
         refused, warnings, _shown = told
         for warning in warnings:
             ui.debug(warning)
-        if refused is not None:
+        if refused is not None and refused[1] is not None:
             code, why = refused
             why = OSError(code, os.fsdecode(why), file.path)
             ui.debug(

@@ -37,10 +37,11 @@ type HgDate = (f64, i32);
 /// What a line says of hg that the system is not asked for.
 type Given = (bool, Option<Vec<u8>>, Option<i64>, Option<HgDate>);
 
-/// What is to be told: why the record was refused (the system's number, and a
-/// text), warnings about a rotation, and a record that is to be shown.
+/// What is to be told: that the record was refused (the system's number, and a
+/// text, unless it has been told before), warnings about a rotation, and a
+/// record that is to be shown.
 type Told = (
-    Option<(Option<i32>, Py<PyBytes>)>,
+    Option<(Option<i32>, Option<Py<PyBytes>>)>,
     Vec<Py<PyBytes>>,
     Option<Py<PyBytes>>,
 );
@@ -155,17 +156,17 @@ impl LogFile {
             message: &message,
         };
         let mut record = Vec::new();
-        let (is_written, told) = self.tell(py, &event, || {
+        let told = self.tell(py, &event, || {
             record.reserve(LINE_BYTES + message.len());
             line.write(&style.style, &mut record);
             self.log.append(&record)
         });
-        if !(style.is_shown && is_written) {
+        if !style.is_shown {
             return told;
         }
         let (refused, warnings, _) = told.unwrap_or_default();
-        let shown = PyBytes::new(py, &record).unbind();
-        Some((refused, warnings, Some(shown)))
+        let shown = refused.is_none().then(|| PyBytes::new(py, &record));
+        Some((refused, warnings, shown.map(Bound::unbind)))
     }
 
     /// Appends a line of Mercurial's other logs; `None` if there is nothing
@@ -187,19 +188,17 @@ impl LogFile {
             writer::write_file_line(time, pid, &message, &mut record);
             self.log.try_append(&record)
         })
-        .1
     }
 }
 
 impl LogFile {
-    /// Writes a line and accounts for it; whether it was written, and what is
-    /// to be told.
+    /// Writes a line and accounts for it; what is to be told.
     fn tell(
         &self,
         py: Python<'_>,
         event: &[u8],
         write: impl FnOnce() -> Result<Written, Refused>,
-    ) -> (bool, Option<Told>) {
+    ) -> Option<Told> {
         let mut result = None;
         host::guarded(|| result = Some(write()));
         let told = |warnings: Vec<Vec<u8>>| -> Vec<Py<PyBytes>> {
@@ -208,25 +207,25 @@ impl LogFile {
         };
         let path = self.log.path().display();
         match result {
-            None => (false, None),
+            // It has panicked, which is counted.
+            None => Some((Some((None, None)), Vec::new(), None)),
             Some(Ok(written)) => {
                 host::account(event, Ok(()));
                 if written.warnings.is_empty() {
-                    return (true, None);
+                    return None;
                 }
                 let detail = format!("{path} cannot be rotated");
                 host::fault(FaultKind::LogFile, detail);
-                (true, Some((None, told(written.warnings), None)))
+                Some((None, told(written.warnings), None))
             }
             Some(Err(refused)) => {
                 let why = String::from_utf8_lossy(&refused.why);
                 let reason = format!("{path} cannot be written: {why}");
                 host::account(event, Err(Loss { events: 1, reason }));
-                let told = refused.is_first.then(|| {
-                    let why = PyBytes::new(py, &refused.why).unbind();
-                    (Some((refused.code, why)), told(refused.warnings), None)
-                });
-                (false, told)
+                let why = PyBytes::new(py, &refused.why).unbind();
+                let why = refused.is_first.then_some(why);
+                let refusal = Some((refused.code, why));
+                Some((refusal, told(refused.warnings), None))
             }
         }
     }
