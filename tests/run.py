@@ -102,14 +102,14 @@ UPSTREAM = (
     UpstreamTest("test-ssh-batch.t"),
     UpstreamTest("test-ssh-repoerror.t", as_user=True),
     UpstreamTest("test-devel-warnings.t"),
-    UpstreamTest("test-blackbox.t", compared=True),
+    UpstreamTest("test-blackbox.t", compared=True, soak=OLDER_HGS),
     UpstreamTest("test-blackbox.t", compared=True, as_user=True),
     UpstreamTest(
         "test-blackbox.t", versions=(MAIN_HG,), compared=True, chg=True
     ),
     UpstreamTest("test-hook.t", compared=True, soak=OLDER_HGS),
-    UpstreamTest("test-tags.t", compared=True, soak=OLDER_HGS),
-    UpstreamTest("test-setdiscovery.t", compared=True, soak=OLDER_HGS),
+    UpstreamTest("test-tags.t", compared=True, soak=HG_VERSIONS),
+    UpstreamTest("test-setdiscovery.t", compared=True, soak=HG_VERSIONS),
     UpstreamTest("test-obsolete-tag-cache.t", compared=True, soak=OLDER_HGS),
     UpstreamTest("test-commandserver.t", compared=True, soak=OLDER_HGS),
     UpstreamTest("test-profile.t", compared=True, soak=OLDER_HGS),
