@@ -43,7 +43,7 @@ impl DateFormat {
             Self::Custom(format) => {
                 let format = with_zone(format, time.offset);
                 let format = with_micros(&format, &civil);
-                clock::format(&format, &fields(&civil), out);
+                clock::strftime(&format, &fields(&civil), out);
             }
         }
     }

@@ -26,7 +26,7 @@ pub fn local_offset(seconds: i64) -> i32 {
 // Python: time.strftime gives up at the same length
 const MAX_EXPANSION: usize = 256;
 
-/// A civil time for [`format`].
+/// A civil time for [`strftime`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Civil {
     /// The year, such as 2026.
@@ -52,7 +52,7 @@ pub struct Civil {
 ///
 /// Any format will do: what it does not know, the C library copies or leaves
 /// out, and a text without end comes out empty.
-pub fn format(format: &[u8], time: &Civil, out: &mut Vec<u8>) {
+pub fn strftime(format: &[u8], time: &Civil, out: &mut Vec<u8>) {
     let end = format.iter().position(|byte| *byte == 0);
     let format = &format[..end.unwrap_or(format.len())];
     let Ok(format) = CString::new(format) else {
@@ -111,7 +111,7 @@ mod tests {
             day_of_year: 103,
         };
         let mut out = b"> ".to_vec();
-        format(text, &time, &mut out);
+        strftime(text, &time, &mut out);
         String::from_utf8(out).expect("ASCII")
     }
 

@@ -3,7 +3,7 @@
 //! Responsible for what must hold whoever else writes the file, whether or not
 //! they use this module: a record is appended by one `write`, nothing waits,
 //! and no rotation loses what has been written. Knows nothing of what a record
-//! says. How files are rotated is in [`rotation`].
+//! says. How files are rotated is in `rotation`.
 
 mod rotation;
 
