@@ -468,6 +468,12 @@ fn a_copy_of_a_repository_has_each_record_once() {
         let path = original.join("log");
         let _ = log(&path, 1, ALL).append(record.as_bytes()).unwrap();
     }
+    // Somebody was killed in a rotation; that file has no other name.
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let waiting = format!(".log.kept/new-{}-1", now.as_nanos());
+    fs::rename(original.join("log"), original.join(waiting)).unwrap();
     // It makes files of names.
     let copied = process::Command::new("cp")
         .arg("-r")
@@ -477,9 +483,11 @@ fn a_copy_of_a_repository_has_each_record_once() {
     let path = copy.join("log");
     assert_eq!(lines(&path), ["a 0 x", "a 1 x", "a 2 x", "a 3 x"]);
     let _ = log(&path, 1, ALL).append(b"a 4 x\n").unwrap();
-    assert_eq!(lines(&path), ["a 0 x", "a 1 x", "a 2 x", "a 3 x", "a 4 x"]);
+    let _ = log(&path, 1, ALL).append(b"a 5 x\n").unwrap();
+    let all = ["a 0 x", "a 1 x", "a 2 x", "a 3 x", "a 4 x", "a 5 x"];
+    assert_eq!(lines(&path), all);
     let kept = fs::read_dir(copy.join(".log.kept")).unwrap();
-    assert_eq!(kept.count(), 4 + 1, "four old files and the lock");
+    assert_eq!(kept.count(), 5 + 1, "five old files and the lock");
 }
 
 /// What may happen to a log.

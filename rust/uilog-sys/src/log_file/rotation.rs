@@ -21,6 +21,7 @@
 //
 // hg: vfs.__call__ (mktempcopy), loggingutil.openlogfile
 
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -59,6 +60,10 @@ const LOCK: &str = "lock-";
 /// How the second name begins of a file that has never had a number, because
 /// we were interrupted or a stranger was in the way. It is waiting for one.
 const WAITING: &str = "new-";
+
+/// What is added to the time of such a file in a copy, where the times of
+/// numbered files are those of the copying: it is newer than these.
+const AFTER_COPYING: u128 = 1 << 100;
 
 /// Seconds. A numbered name that has gone later than this after our last
 /// rotation has been removed by somebody who wants the file gone.
@@ -325,14 +330,20 @@ impl<'a> Names<'a> {
         };
         let mut hidden = self.hidden()?;
         let is_lock = |old: &Old| begins_with(&old.path, LOCK);
+        let is_waiting = |old: &Old| begins_with(&old.path, WAITING);
         if hidden.iter().any(is_lock) {
             // A copy. The lock is removed last: it tells what the others are.
             hidden.sort_by_key(is_lock);
-            return Ok((Vec::new(), hidden));
+            let (mut waiting, copies): (Vec<_>, Vec<_>) =
+                hidden.into_iter().partition(is_waiting);
+            for old in &mut waiting {
+                old.rotated += AFTER_COPYING;
+            }
+            return Ok((waiting, copies));
         }
         let is_wanted = |old: &Old| {
             old.names > 1
-                || begins_with(&old.path, WAITING)
+                || is_waiting(old)
                 || old.changed.saturating_sub(rotated) <= STRANGER_TIME
         };
         Ok(hidden.into_iter().partition(is_wanted))
@@ -356,9 +367,8 @@ impl<'a> Names<'a> {
         let mut over: HashSet<Id> = beyond.iter().map(|old| old.id).collect();
         let numbers: Vec<_> = numbered.iter().map(|old| old.number).collect();
         for old in &mut numbered {
-            match kept.iter().find(|it| it.id == old.id) {
-                Some(it) => old.path.clone_from(&it.path),
-                None => self.hide(old)?,
+            if let Some(it) = kept.iter().find(|it| it.id == old.id) {
+                old.path.clone_from(&it.path);
             }
         }
         let mut order = in_order(numbered, kept, &over);
@@ -366,6 +376,16 @@ impl<'a> Names<'a> {
         order.insert(0, Old::of(latest, &metadata, 0));
         let end = order.len().min(old_files as usize);
         over.extend(order.drain(end..).map(|old| old.id));
+        // Everything has a hidden name before anything is moved, and the
+        // names' times tell the order the next time.
+        let mut newer = u128::MAX;
+        for old in &mut order {
+            old.rotated = old.rotated.min(newer.saturating_sub(1));
+            newer = old.rotated;
+            if !old.path.starts_with(&self.directory) {
+                self.hide(old)?;
+            }
+        }
         for (number, old) in (1..).zip(&order) {
             self.place(old, &self.number(number))?;
         }
@@ -380,14 +400,15 @@ impl<'a> Names<'a> {
         }
         // One name each is enough, and none for what has had its time.
         let mut known = HashSet::new();
-        let placed: HashSet<Id> = order.iter().map(|old| old.id).collect();
+        let placed: HashMap<Id, u128> =
+            order.iter().map(|old| (old.id, old.rotated)).collect();
         for old in self.hidden()? {
             if over.contains(&old.id) || !known.insert(old.id) {
                 old.remove()?;
-            } else if placed.contains(&old.id)
-                && begins_with(&old.path, WAITING)
-            {
-                fs::rename(&old.path, self.fresh(old.rotated))?;
+            } else if let Some(rotated) = placed.get(&old.id) {
+                if begins_with(&old.path, WAITING) {
+                    fs::rename(&old.path, self.fresh(*rotated))?;
+                }
             }
         }
         Ok(())
