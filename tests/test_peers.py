@@ -38,6 +38,14 @@ printf three >&2
 mark ends
 """
 
+
+def have_ended(client: Client, count: int) -> bool:
+    """Whether so many have come to their end and are gone: what they leave
+    behind is then no longer below hg."""
+    ends = client.marks("ends")
+    return len(ends) == count and not any(map(lives, ends))
+
+
 # A command that leaves a peer to the garbage collector, which runs in a child
 # that has been forked in the meantime: once as the command's end is logged,
 # once in the middle of the command.
@@ -160,7 +168,7 @@ def test_who_holds_standard_error_is_not_waited_for(
 ) -> None:
     client.ssh(HOLDING)
     stock = client.start("id", URL, *STOCK)
-    until("its ssh to end", lambda: client.marks("ends"))
+    until("its ssh to end", lambda: have_ended(client, 1))
     ours = client.run("id", URL, *IMPATIENT)
     assert ours.status == 0
     (closed,) = client.closed()
@@ -185,7 +193,7 @@ def test_who_holds_standard_error_is_not_waited_for(
 def test_without_a_limit_it_is_waited_for(client: Client) -> None:
     client.ssh(HOLDING)
     ours = client.start("id", URL, "--config", "uilog.peer-timeout=0")
-    until("its ssh to end", lambda: client.marks("ends"))
+    until("its ssh to end", lambda: have_ended(client, 1))
     limited = client.run("id", URL, *IMPATIENT)
     assert ours.poll() is None
     assert client.closed()[0]["outcome"] == "timeout"
@@ -316,7 +324,7 @@ def test_who_interrupts_a_close_waits_no_longer(
 ) -> None:
     client.ssh(HOLDING)
     ours = client.start("id", URL, *PATIENT)
-    until("its ssh to end", lambda: client.marks("ends"))
+    until("its ssh to end", lambda: have_ended(client, 1))
     ours.send_signal(signum)
     done = finish(ours)
     (holder,) = client.marks("holders")
@@ -326,7 +334,7 @@ def test_who_interrupts_a_close_waits_no_longer(
     assert (done.status, done.err) == (255, b"remote: one\n" + said)
     # Stock hg says the same, and then waits again.
     stock = client.start("id", URL, *STOCK)
-    until("its ssh to end", lambda: len(client.marks("ends")) == 2)
+    until("its ssh to end", lambda: have_ended(client, 2))
     stock.send_signal(signum)
     client.release()
     stocks = finish(stock)
@@ -352,7 +360,7 @@ def test_a_signal_at_the_end_leaves_the_commands_status(
     client.ssh(HOLDING)
     client.commands(OPENING)
     hg = client.start("keep", "1", *PATIENT)
-    until("its ssh to end", lambda: client.marks("ends"))
+    until("its ssh to end", lambda: have_ended(client, 1))
     hg.send_signal(signum)
     done = finish(hg)
     (holder,) = client.marks("holders")
