@@ -132,11 +132,6 @@ impl LogFile {
         &self.path
     }
 
-    /// When it is rotated.
-    pub fn rotation(&self) -> Option<Rotation> {
-        self.rotation
-    }
-
     /// Appends a record by one `write`, after a rotation if one is due.
     ///
     /// Waits for nobody: where another process is just rotating the file, the
