@@ -18,7 +18,7 @@ use uilog_config::Request;
 /// Whose configuration counts.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Place {
-    /// The repository: its root, or a name in [paths]
+    /// The repository: its root, or a name of the section paths
     #[arg(short = 'R', long, value_name = "REPO", value_hint = ValueHint::DirPath)]
     repository: Option<OsString>,
     /// Change the working directory first
