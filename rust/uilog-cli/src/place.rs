@@ -15,6 +15,9 @@ use uilog_config::Error;
 use uilog_config::Loaded;
 use uilog_config::Request;
 
+/// The exit status where hg would refuse to go on, which is hg's own.
+pub(crate) const ABORTED: u8 = 255;
+
 /// Whose configuration counts.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Place {
