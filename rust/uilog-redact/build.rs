@@ -23,6 +23,8 @@ struct Shape {
     words: Vec<String>,
     source: String,
     example: String,
+    #[serde(default)]
+    except: Vec<String>,
 }
 
 fn main() {
@@ -38,6 +40,7 @@ fn main() {
             words,
             source,
             example,
+            except,
         } = shape;
         for word in &words {
             assert_eq!(word, &word.to_lowercase(), "{rule}: in lower case");
@@ -47,7 +50,7 @@ fn main() {
         writeln!(
             table,
             "Shape {{ rule: Rule::new({rule:?}), pattern: {pattern:?}, \
-             words: &{words:?}, example: {example:?} }},"
+             words: &{words:?}, example: {example:?}, except: &{except:?} }},"
         )
         .expect("a string can grow");
     }

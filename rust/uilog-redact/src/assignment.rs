@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
 use aho_corasick::MatchKind;
+use memchr::memchr_iter;
 use memchr::memrchr;
 
 use crate::redactor::Found;
@@ -104,6 +105,44 @@ const PATHS: [&[u8]; 14] = [
     b"/root/", b"/srv/", b"/mnt/", b"/dev/", b"/proc/", b"~/", b"./",
 ];
 
+/// What follows such names when people speak of them.
+const SPEECH: [&[u8]; 34] = [
+    b"a",
+    b"an",
+    b"and",
+    b"are",
+    b"argument",
+    b"changed",
+    b"empty",
+    b"expired",
+    b"flag",
+    b"for",
+    b"from",
+    b"in",
+    b"incorrect",
+    b"invalid",
+    b"is",
+    b"may",
+    b"missing",
+    b"must",
+    b"needed",
+    b"no",
+    b"not",
+    b"ok",
+    b"option",
+    b"or",
+    b"rejected",
+    b"required",
+    b"set",
+    b"the",
+    b"to",
+    b"was",
+    b"will",
+    b"with",
+    b"wrong",
+    b"yes",
+];
+
 const MAX_NAME_BYTES: usize = 64;
 const MAX_SPACES: usize = 4;
 const MAX_LINE_BYTES: usize = 1024;
@@ -167,11 +206,20 @@ fn is_whole_word(name: &[u8], start: usize, end: usize) -> bool {
             !before.is_ascii_alphabetic()
                 || (is_capital && before.is_ascii_lowercase())
         });
+        // `SSHPASS`, but not `BYPASS`.
+        let is_environment = name.iter().all(u8::is_ascii_uppercase)
+            && name.len() > name[start..].len()
+            && !name.ends_with(b"BYPASS")
+            && !name.ends_with(b"COMPASS");
         let is_end = rest
             .first()
             .is_none_or(|byte| *byte == b'_' || byte.is_ascii_digit());
         // The working directory in a shell's environment.
-        if !is_start || !is_end || name == b"PWD" || name == b"OLDPWD" {
+        if !(is_start || is_environment)
+            || !is_end
+            || name == b"PWD"
+            || name == b"OLDPWD"
+        {
             return false;
         }
     }
@@ -219,8 +267,14 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
         };
         let mut range = value.range;
         if !is_alone && !value.is_quoted {
-            let trimmed = text[range.clone()].trim_suffix_bytes(b",.:");
-            range.end = range.start + trimmed;
+            range.end = range.start + unquoted_len(&text[range.clone()]);
+            if is_setting(text, &name) {
+                let line = text[range.start..]
+                    .iter()
+                    .position(|byte| matches!(byte, b'\n' | b'\r'));
+                range.end =
+                    range.start + line.unwrap_or(text.len() - range.start);
+            }
         }
         let is_quoted = value.is_quoted;
         if is_secret(text, &name, &text[range.clone()], is_quoted, scope) {
@@ -230,18 +284,34 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
     }
 }
 
-/// Cutting bytes off an end.
-trait TrimSuffix {
-    /// The length without such bytes at the end.
-    fn trim_suffix_bytes(&self, bytes: &[u8]) -> usize;
+/// How much of a word is a value: without the next of a list of assignments,
+/// and without punctuation.
+fn unquoted_len(word: &[u8]) -> usize {
+    let next = memchr_iter(b',', word).find(|comma| {
+        let rest = &word[comma + 1..];
+        let name = rest
+            .iter()
+            .take(MAX_NAME_BYTES)
+            .take_while(|byte| is_name(**byte))
+            .count();
+        name > 0 && rest.get(name) == Some(&b'=')
+    });
+    word[..next.unwrap_or(word.len())]
+        .iter()
+        .rposition(|byte| !b",.:".contains(byte))
+        .map_or(0, |last| last + 1)
 }
 
-impl TrimSuffix for [u8] {
-    fn trim_suffix_bytes(&self, bytes: &[u8]) -> usize {
-        self.iter()
-            .rposition(|byte| !bytes.contains(byte))
-            .map_or(0, |last| last + 1)
-    }
+/// Whether this is `password = ...` on a line of a file: it goes to the end.
+fn is_setting(text: &[u8], name: &Name<'_>) -> bool {
+    name.form == Form::Loose
+        && name.kind != Kind::Token
+        && !name.is_quoted
+        && text[..name.value].trim_ascii_end().ends_with(b"=")
+        && text[line_start(text, name.start)..name.start]
+            .iter()
+            .all(u8::is_ascii_whitespace)
+        && !is_source(text, name.start)
 }
 
 /// The quote before a name, its dashes, or the assignments before it.
@@ -321,6 +391,15 @@ fn read_name(
         {
             (Form::Tight, 1)
         }
+        [b':', next, ..]
+            if kind == Kind::Token
+                && !is_quoted
+                && !next.is_ascii_whitespace()
+                && !matches!(next, b'"' | b'\'') =>
+        {
+            // As in a URL: `gitlab-ci-token:PASSWORD@`.
+            return None;
+        }
         [b'=' | b':', ..] => (Form::Loose, 1),
         // A list of arguments, as Python prints it.
         [b',', b' ', ..] if is_option && is_quoted => (Form::Option, 2),
@@ -367,8 +446,16 @@ fn is_secret(
     }
     let is_environment = !name.bytes.iter().any(u8::is_ascii_lowercase);
     let is_password = name.kind != Kind::Token;
+    let is_speech = SPEECH.contains(&&value[..]) && !is_quoted;
+    // `tests pass=12`
+    let is_count = name.kind == Kind::Short
+        && value.len() < 6
+        && value.iter().all(u8::is_ascii_digit);
     match name.form {
         Form::Tight if is_environment => true,
+        Form::Loose | Form::Option if is_speech => false,
+        Form::Loose | Form::Tight if is_count => false,
+        Form::Loose if is_environment && is_quoted => true,
         Form::Tight | Form::Element if is_password => {
             !is_named_so(value) && (is_quoted || !is_source(text, name.start))
         }
@@ -381,7 +468,8 @@ fn is_secret(
         Form::Loose if is_password => {
             looks_chosen(value)
                 || (!is_source(text, name.start)
-                    && is_line(text, name.start, name.value + value.len()))
+                    && (is_setting(text, name)
+                        || is_line(text, name.start, name.value + value.len())))
         }
         Form::Loose if !is_quoted && is_source(text, name.start) => false,
         Form::Loose | Form::Tight | Form::Option | Form::Element => {

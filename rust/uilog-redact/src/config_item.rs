@@ -82,7 +82,7 @@ impl ConfigItems {
                 && matches!(&text[..start], b"" | b"--config=");
             let range = if is_alone {
                 at..text.len()
-            } else if spaces + after > 0 {
+            } else if spaces + after > 0 || is_listed(&text[..start], scope) {
                 // A line of a file or of `hg config`.
                 let line = text[at..]
                     .iter()
@@ -97,6 +97,18 @@ impl ConfigItems {
             }
         }
     }
+}
+
+/// Whether an item behind this stands on a line of its own, as `hg config`
+/// prints it: perhaps behind `FILE:LINE: `.
+fn is_listed(before: &[u8], scope: Scope) -> bool {
+    if scope == Scope::Word {
+        return false;
+    }
+    let Some(file) = before.strip_suffix(b": ") else {
+        return matches!(before.last(), None | Some(b'\n'));
+    };
+    file.last().is_some_and(u8::is_ascii_digit)
 }
 
 /// The quote before an item, or before the `--config=` that it follows.

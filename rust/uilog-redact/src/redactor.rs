@@ -177,7 +177,7 @@ impl Redactor {
             Finder::Assignments,
             &assignment::WORDS.map(|(word, _)| word),
         );
-        add(Finder::PrivateKeys, &["private key-----"]);
+        add(Finder::PrivateKeys, &["private key"]);
         add(Finder::Commands, &COMMAND_WORDS);
         for (number, shape) in SHAPES.iter().enumerate() {
             add(Finder::Shape(number), shape.words);
@@ -437,7 +437,10 @@ impl Redactor {
                 continue;
             };
             let (words, end) = split(text, start + arguments, Line::Shell);
-            self.find_in_words(&words, depth + 1, found);
+            // `hg commit: option -m requires argument` is no command.
+            if !words.first().is_some_and(|word| word.bytes.ends_with(b":")) {
+                self.find_in_words(&words, depth + 1, found);
+            }
             at = end.max(at);
         }
     }

@@ -9,6 +9,8 @@ use regex::bytes::RegexBuilder;
 
 use crate::redactor::Found;
 use crate::rule::Rule;
+use crate::value::Scope;
+use crate::value::is_placeholder;
 
 /// A line of the table.
 pub(crate) struct Shape {
@@ -18,6 +20,8 @@ pub(crate) struct Shape {
     pub(crate) pattern: &'static str,
     /// In lower case, one of which is in whatever the pattern matches.
     pub(crate) words: &'static [&'static str],
+    /// In lower case, what the pattern matches without being a secret.
+    pub(crate) except: &'static [&'static str],
     /// An invented one, with `{+}` in it.
     #[cfg_attr(not(test), expect(dead_code, reason = "for tests"))]
     pub(crate) example: &'static str,
@@ -28,6 +32,13 @@ pub(crate) const SHAPES: &[Shape] =
     include!(concat!(env!("OUT_DIR"), "/rules.rs"));
 
 impl Shape {
+    fn is_excepted(&self, secret: &[u8]) -> bool {
+        self.except
+            .iter()
+            .any(|word| secret.eq_ignore_ascii_case(word.as_bytes()))
+            || is_placeholder(secret, Scope::Text)
+    }
+
     fn regex(&self) -> Regex {
         RegexBuilder::new(self.pattern)
             .unicode(false)
@@ -66,6 +77,7 @@ impl Shapes {
                 regex
                     .captures_iter(text)
                     .filter_map(|captures| captures.name("secret"))
+                    .filter(|secret| !shape.is_excepted(secret.as_bytes()))
                     .map(|secret| Found::new(secret.range(), shape.rule)),
             );
         }

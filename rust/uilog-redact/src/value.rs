@@ -45,8 +45,7 @@ pub(crate) fn is_placeholder(value: &[u8], scope: Scope) -> bool {
         b'{' if scope == Scope::Text => value.ends_with(b"}"),
         b'<' if scope == Scope::Text => value.ends_with(b">"),
         first => {
-            (matches!(first, b'*' | b'x' | b'X' | b'.' | b'-' | b'_' | b'?')
-                && value.iter().all(|byte| *byte == first))
+            is_mask(first, value)
                 || [
                     &b"none"[..],
                     b"null",
@@ -66,11 +65,18 @@ pub(crate) fn is_placeholder(value: &[u8], scope: Scope) -> bool {
     }
 }
 
+/// Whether this is one character over and over.
+fn is_mask(first: u8, value: &[u8]) -> bool {
+    let is_letter = matches!(first, b'x' | b'X') && value.len() > 2;
+    (is_letter || matches!(first, b'*' | b'.' | b'-' | b'_' | b'?'))
+        && value.iter().all(|byte| *byte == first)
+}
+
 /// Whether this, behind `$`, is one variable or substitution and no more.
 fn is_variable(name: &[u8]) -> bool {
     let pair = |open, close| name[0] == open && name.ends_with(&[close]);
-    !name.is_empty()
-        && (pair(b'{', b'}') || pair(b'(', b')') || name.iter().all(is_name))
+    name.is_empty()
+        || (pair(b'{', b'}') || pair(b'(', b')') || name.iter().all(is_name))
 }
 
 /// Whether this, behind `%`, is one conversion: `s`, `(name)s`, `NAME%`.
@@ -247,6 +253,7 @@ fn shell_end(text: &[u8], mut at: usize, around: Option<Quote>) -> usize {
                 }
             }
             b'\\' if text[at + 1..].starts_with(b"''") => at += 2,
+            b'$' => at += 1 + substitution_len(&text[at + 1..]),
             b'\\'
                 if text
                     .get(at + 1)
@@ -261,6 +268,17 @@ fn shell_end(text: &[u8], mut at: usize, around: Option<Quote>) -> usize {
         }
     }
     at
+}
+
+/// The length of the `{...}` or `(...)` that this begins with, behind `$`.
+fn substitution_len(text: &[u8]) -> usize {
+    let close = match text.first() {
+        Some(b'{') => b'}',
+        Some(b'(') => b')',
+        _ => return 0,
+    };
+    let near = &text[..text.len().min(MAX_LOOKED_AT_BYTES)];
+    memchr(close, near).map_or(0, |close| close + 1)
 }
 
 #[cfg(test)]
