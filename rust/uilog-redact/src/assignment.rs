@@ -74,7 +74,7 @@ const HARMLESS_ENDINGS: [&str; 40] = [
 ];
 
 /// Objects of programs: `password=self.password` tells nothing.
-const CODE_ROOTS: [&[u8]; 22] = [
+const CODE_ROOTS: [&[u8]; 23] = [
     b"self",
     b"cls",
     b"this",
@@ -97,6 +97,7 @@ const CODE_ROOTS: [&[u8]; 22] = [
     b"authinfo",
     b"data",
     b"kwargs",
+    b"getpass",
 ];
 
 /// Where tokens and passwords lie, whose path is no secret.

@@ -385,7 +385,7 @@ mod tests {
     fn users_that_are_tokens_go() {
         assert_eq!(
             userinfo("https://FAKE0123fake4567FAKE:x@host", Scope::Text),
-            [("FAKE0123fake4567FAKE", "url-token")]
+            [("x", "url-password"), ("FAKE0123fake4567FAKE", "url-token")]
         );
         assert_eq!(
             userinfo("https://build-agent-of-europe-2024@host", Scope::Text),
