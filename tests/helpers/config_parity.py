@@ -250,23 +250,23 @@ class Comparison:
         make(placed, self.root)
         return [reader.ask(placed, self.root) for reader in readers]
 
-    def compare(self, seed: int) -> Iterator[Difference]:
-        """The differences that a seed's tree shows, shrunk."""
+    def compare(self, seed: int) -> Difference | None:
+        """The first difference that a seed's tree shows, shrunk."""
         tree = config_trees.make(seed, may_give_away())
         results = self.answers(tree, self.readers)
         for at, command in enumerate(tree.commands):
             for number in range(len(self.readers) - 1):
-                if not same(results[number][at], results[-1][at]):
-                    pair = (self.readers[number], self.readers[-1])
-                    alone = replace(tree, commands=(command,))
-                    if difference := self.differ(seed, alone, pair):
-                        yield self.shrink(difference, pair)
-                    else:
-                        raise AssertionError(
-                            f"seed {seed}: {command}: a difference only after "
-                            "the commands before it"
-                        )
-                    break
+                if same(results[number][at], results[-1][at]):
+                    continue
+                pair = (self.readers[number], self.readers[-1])
+                alone = replace(tree, commands=(command,))
+                difference = self.differ(seed, alone, pair)
+                assert difference is not None, (
+                    f"seed {seed}: {command}: a difference only after the "
+                    "commands before it"
+                )
+                return self.shrink(difference, pair)
+        return None
 
     def differ(
         self, seed: int, tree: Tree, pair: tuple[Reader, Reader]
@@ -310,17 +310,18 @@ def smaller_trees(tree: Tree) -> Iterator[Tree]:
         yield replace(tree, entries=rest)
         if isinstance(entry, File) and entry.owner >= 0:
             yield with_entry(tree, path, replace(entry, owner=-1))
-    needed = (b"ROOT", b"PATH", b"LC_ALL")
+    needed = (b"ROOT", b"HG", b"PATH", b"LC_ALL")
     for name in tree.env:
         if name not in needed:
             rest_of_env = {n: v for n, v in tree.env.items() if n != name}
             yield replace(tree, env=rest_of_env)
     (command,) = tree.commands
-    for at in range(1, len(command)):
-        for length in (2, 1):
-            if at + length <= len(command):
-                shorter = command[:at] + command[at + length :]
-                yield replace(tree, commands=(shorter,))
+    at = 1
+    while at < len(command):
+        length = 2 if command[at] in config_trees.VALUED_OPTIONS else 1
+        shorter = command[:at] + command[at + length :]
+        yield replace(tree, commands=(shorter,))
+        at += length
     for path, entry in tree.entries.items():
         if isinstance(entry, File):
             lines = entry.data.splitlines(True)
@@ -368,7 +369,8 @@ def compare_seeds(
     ):
         for seed in seeds:
             commands += 3
-            differences += [str(d) for d in comparison.compare(seed)]
+            if difference := comparison.compare(seed):
+                differences.append(str(difference))
     return len(seeds), commands, differences
 
 

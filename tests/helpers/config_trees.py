@@ -25,6 +25,9 @@ ROOT = b"@ROOT@"
 OWNERS = (("nobody", "nogroup"), ("nobody", "root"), ("daemon", "daemon"))
 NAMELESS = (54321, 54322)
 
+# The options of a command that are followed by their value.
+VALUED_OPTIONS = (b"--config", b"-R", b"--repository", b"--repo", b"--cwd")
+
 REQUIRES = b"dotencode\nfncache\ngeneraldelta\nrevlogv1\nsparserevlog\nstore\n"
 
 
@@ -618,6 +621,8 @@ class Maker:
         env[b"ROOT"] = ROOT
         env[b"PATH"] = ROOT + b"/prefix/bin:/usr/bin:/bin"
         env[b"LC_ALL"] = b"C"
+        # How uilog knows the hg that is asked, and so the system's files.
+        env[b"HG"] = ROOT + b"/prefix/bin/hg"
         env[b"INC"] = ROOT + b"/inc/3.rc"
         if self.chance(0.25):
             env[b"HGPLAIN"] = self.one(

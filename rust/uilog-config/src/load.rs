@@ -348,7 +348,7 @@ impl<'a> Ui<'a> {
                     continue;
                 }
                 let parts: [&[u8]; 6] = [
-                    b"(deprecated '%%' in path ",
+                    b"(deprecated '%' in path ",
                     &name,
                     b"=",
                     &value,
