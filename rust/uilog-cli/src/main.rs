@@ -1,4 +1,11 @@
-//! The `uilog` binary: argument parsing over `uilog-core`.
+//! The `uilog` binary: arguments and output over the libraries.
+//!
+//! Each subcommand has a module of its name; none of them decides anything
+//! about events or configuration.
+
+mod config;
+mod known;
+mod place;
 
 use std::io;
 use std::os::fd::AsFd;
@@ -8,6 +15,9 @@ use anyhow::Context;
 use clap::Parser;
 use clap::Subcommand;
 use uilog_core::dispatch;
+
+/// What a command ends with that did not work.
+const FAILURE: u8 = 255;
 
 /// Mercurial's event logging.
 ///
@@ -23,6 +33,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Config(config::Arguments),
     /// Run the scripts of one hg process (started by hg itself)
     ///
     /// hg starts this at the first event that has a script, with a private
@@ -34,22 +45,30 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    run(&arguments).unwrap_or_else(|error| {
+        // A reader that has gone away has seen enough.
+        if !is_broken_pipe(&error) {
             eprintln!("uilog: {error:#}");
-            ExitCode::FAILURE
         }
-    }
+        ExitCode::from(FAILURE)
+    })
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    match arguments.command {
+fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match &arguments.command {
+        Command::Config(arguments) => config::run(arguments),
         Command::Dispatch => {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;
             let queue = own(io::stdout().as_fd()).context("standard output")?;
-            dispatch::run(socket, queue).context("dispatch")
+            dispatch::run(socket, queue).context("dispatch")?;
+            Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
