@@ -26,7 +26,7 @@ OWNERS = (("nobody", "nogroup"), ("nobody", "root"), ("daemon", "daemon"))
 NAMELESS = (54321, 54322)
 
 # The options of a command that are followed by their value.
-VALUED_OPTIONS = (b"--config", b"-R", b"--repository", b"--repo", b"--cwd")
+VALUED_OPTIONS = (b"--config", b"-R", b"--repository", b"--cwd", b"-T")
 
 REQUIRES = b"dotencode\nfncache\ngeneraldelta\nrevlogv1\nsparserevlog\nstore\n"
 
@@ -691,7 +691,7 @@ class Maker:
                 *(b"", b".", ROOT + b"/repo/sub", b"sub"),
             )
             repository = self.one(good if self.chance(0.6) else others)
-            flag = self.one((b"-R", b"--repository", b"--repo"))
+            flag = self.one((b"-R", b"--repository"))
             options += [flag, repository]
         if self.chance(0.1):
             there = b"none" if self.wrong(0.3) else ROOT + b"/repo"
@@ -717,10 +717,12 @@ class Maker:
         commands = [
             [b"config", b"--source"],
             [b"config", *flags()],
-            [self.one((b"config", b"showconfig")), *flags(), *self.selection()],
+            [b"config", *flags(), *self.selection()],
         ]
         if self.chance(0.5):
             commands[1] = [b"config", b"--untrusted"]
+        elif self.chance(0.2):
+            commands[1] = [b"config", b"-T", b"json"]
         return Tree(
             self.entries,
             self.env,
