@@ -1,13 +1,13 @@
 """Runs hg commands without starting Python for each.
 
 A process start costs a hundred times what `hg config` does. So this one
-imports Mercurial once and forks for each list of commands; the child gets
-what a new hg would: arguments, environment, working directory, descriptors.
-config_parity.py compares it with real ones.
+imports Mercurial once and forks; the child runs the commands of some requests,
+each with what a new hg would have: arguments, environment, working directory,
+descriptors. config_parity.py compares it with real ones.
 
 Requests and answers are pickles on stdin and stdout.
 
-usage: config_oracle.py
+usage: config_oracle.py REQUESTS
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from mercurial import (
     cmdutil,  # noqa: F401
     commands,  # noqa: F401
     dispatch,
+    encoding,
     localrepo,  # noqa: F401
     pycompat,
 )
@@ -33,6 +34,8 @@ try:
     from mercurial.main_script import request as dispatch_request
 except ImportError:
     from mercurial.dispatch import request as dispatch_request
+
+ENCODINGS = encoding.encoding, encoding.fallbackencoding
 
 Result = tuple[int, bytes, bytes]
 
@@ -55,11 +58,12 @@ def run(program: bytes, args: list[bytes]) -> int:
 
 
 def answer(request: dict[str, Any], streams: list[BinaryIO]) -> list[Result]:
-    """In the child: runs the commands of a request."""
+    """Runs the commands of a request."""
     os.environ.clear()
     os.environb.update(request["env"])
     os.chdir(request["cwd"])
-    dispatch.initstdio()
+    # What a command may have changed.
+    encoding.encoding, encoding.fallbackencoding = ENCODINGS
     results = []
     for args in request["commands"]:
         for stream in streams:
@@ -74,7 +78,7 @@ def answer(request: dict[str, Any], streams: list[BinaryIO]) -> list[Result]:
     return results
 
 
-def main() -> None:
+def main(number: str) -> None:
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     streams = [tempfile.TemporaryFile(buffering=0) for _ in range(2)]
@@ -85,21 +89,22 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     while True:
-        try:
-            request = pickle.load(requests)
-        except EOFError:
-            return
         pid = os.fork()
         if not pid:
             try:
-                pickle.dump(answer(request, streams), answers)
-                answers.flush()
+                dispatch.initstdio()
+                for _ in range(int(number)):
+                    request = pickle.load(requests)
+                    pickle.dump(answer(request, streams), answers)
+                    answers.flush()
                 os._exit(0)
-            finally:
+            except EOFError:
                 os._exit(1)
+            finally:
+                os._exit(2)
         if os.waitpid(pid, 0)[1]:
             return
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Union
@@ -40,6 +40,8 @@ MAIN_HG = "7.2.4"
 VERSIONS = (MAIN_HG, "6.3.3")
 # Trees of one seed after the other are compared by one process.
 CHUNK = 100
+# How many trees one child of an oracle reads.
+REQUESTS = 50
 # How often a tree that shows a difference is tried with less in it.
 MOST_TRIES = 2000
 # How much of a difference is shown, and how many of those of one process:
@@ -81,7 +83,7 @@ class RealHg:
     """A new `hg` for each command."""
 
     def __init__(self, version: str) -> None:
-        self.name = f"hg {version}"
+        self.name = f"a new hg {version}"
         self.python = venv_of(version) / "bin" / "python"
 
     def ask(self, tree: Tree, root: bytes) -> list[Result]:
@@ -98,13 +100,14 @@ class RealHg:
 class Oracle:
     """hg of one version, by config_oracle.py."""
 
-    def __init__(self, version: str) -> None:
-        self.name = f"hg {version} in one process"
+    def __init__(self, version: str, requests: int = REQUESTS) -> None:
+        self.version = version
+        self.name = f"hg {version}"
         python = venv_of(version) / "bin" / "python"
         # What Mercurial looks at when it is imported.
         env = {"LC_ALL": "C", "HOME": "/", "PATH": os.defpath}
         self.process = subprocess.Popen(
-            [python, HERE / "config_oracle.py"],
+            [python, HERE / "config_oracle.py", str(requests)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=env,
@@ -133,16 +136,30 @@ class Oracle:
 Reader = Union[Ours, RealHg, Oracle]
 
 
+def fresh(reader: Reader) -> Reader:
+    """The same, with a memory that is empty before each tree."""
+    return Oracle(reader.version, 1) if isinstance(reader, Oracle) else reader
+
+
 def ask_process(argv: list[bytes], tree: Tree, root: bytes) -> Result:
-    done = subprocess.run(
-        argv,
-        cwd=root + b"/" + tree.cwd,
-        env=tree.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        close_fds=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+    """What a program of its own prints.
+
+    Into files, since subprocess takes longer for pipes than uilog does.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            argv,
+            cwd=root + b"/" + tree.cwd,
+            env=tree.env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            close_fds=False,
+        )
+        status = process.wait()
+        out.seek(0)
+        err.seek(0)
+        return status, out.read(), err.read()
 
 
 def make(tree: Tree, root: bytes) -> None:
@@ -249,6 +266,11 @@ class Comparison:
     def __init__(self, directory: Path, readers: Sequence[Reader]) -> None:
         self.root = os.fsencode(directory / "tree")
         self.readers = readers
+        self.commands = 0
+        # Where hg ended with a traceback.
+        self.crashes = 0
+        # Where the two versions of hg differ.
+        self.disputes = 0
 
     def __enter__(self) -> Comparison:
         return self
@@ -275,21 +297,35 @@ class Comparison:
         tree = config_trees.make(seed, may_give_away())
         results = self.answers(tree, self.readers)
         for at, command in enumerate(tree.commands):
+            self.commands += 1
+            self.crashes += has_crashed(results[0][at])
             for number in range(len(self.readers) - 1):
-                if number and b"json" in command:
-                    # The defaults are those of the hg that is installed.
-                    continue
                 if same(results[number][at], results[-1][at]):
                     continue
-                pair = (self.readers[number], self.readers[-1])
+                if number and not same(results[number][at], results[0][at]):
+                    # uilog is like the newer hg where the two differ.
+                    self.disputes += 1
+                    continue
                 alone = replace(tree, commands=(command,))
-                difference = self.differ(seed, alone, pair)
-                assert difference is not None, (
-                    f"seed {seed}: {command}: a difference only after the "
-                    "commands before it"
-                )
-                return self.shrink(difference, pair) if shrink else difference
+                return self.confirm(seed, alone, number, shrink)
         return None
+
+    def confirm(
+        self, seed: int, tree: Tree, number: int, shrink: bool
+    ) -> Difference:
+        """The difference again, of an hg that has run nothing before."""
+        first, second = self.readers[number], self.readers[-1]
+        pair = (fresh(first), fresh(second))
+        try:
+            difference = self.differ(seed, tree, pair)
+            assert difference is not None, (
+                f"seed {seed}: {tree.commands}: a difference only after the "
+                "commands before it"
+            )
+            return self.shrink(difference, pair) if shrink else difference
+        finally:
+            for reader in pair:
+                reader.close()
 
     def differ(
         self, seed: int, tree: Tree, pair: tuple[Reader, Reader]
@@ -328,9 +364,17 @@ class Comparison:
 
 def smaller_trees(tree: Tree) -> Iterator[Tree]:
     """The tree with one thing less, the large ones first."""
+    for top in {path.partition(b"/")[0] for path in tree.entries}:
+        rest = {
+            path: entry
+            for path, entry in tree.entries.items()
+            if path.partition(b"/")[0] != top
+        }
+        yield replace(tree, entries=rest)
     for path, entry in tree.entries.items():
         rest = {p: e for p, e in tree.entries.items() if p != path}
-        yield replace(tree, entries=rest)
+        if may_shrink(path):
+            yield replace(tree, entries=rest)
         if isinstance(entry, File) and entry.owner >= 0:
             yield with_entry(tree, path, replace(entry, owner=-1))
     needed = (b"ROOT", b"HG", b"PATH", b"LC_ALL", b"HGRCPATH")
@@ -346,7 +390,7 @@ def smaller_trees(tree: Tree) -> Iterator[Tree]:
         yield replace(tree, commands=(shorter,))
         at += length
     for path, entry in tree.entries.items():
-        if isinstance(entry, File):
+        if isinstance(entry, File) and may_shrink(path):
             lines = entry.data.splitlines(True)
             size = len(lines)
             while size:
@@ -355,7 +399,7 @@ def smaller_trees(tree: Tree) -> Iterator[Tree]:
                     yield with_entry(tree, path, replace(entry, data=data))
                 size //= 2
     for path, entry in tree.entries.items():
-        if isinstance(entry, File):
+        if isinstance(entry, File) and may_shrink(path):
             lines = entry.data.splitlines(True)
             for at, line in enumerate(lines):
                 for cut in (len(line) // 2, 4, 1):
@@ -368,6 +412,11 @@ def smaller_trees(tree: Tree) -> Iterator[Tree]:
                             )
 
 
+def may_shrink(path: bytes) -> bool:
+    """Whether less in a file is still such a file to hg."""
+    return not path.endswith((b"/requires", b"/sharedpath", b"/store"))
+
+
 def with_entry(tree: Tree, path: bytes, entry: Entry) -> Tree:
     return replace(tree, entries={**tree.entries, path: entry})
 
@@ -377,25 +426,53 @@ def against(program: Path) -> list[Reader]:
     return [*(Oracle(version) for version in VERSIONS), Ours(program)]
 
 
-def compare_seeds(
-    seeds: Sequence[int], program: Path | None
-) -> tuple[int, int, list[str]]:
-    """How many trees and commands were compared, and the differences."""
+@dataclass
+class Sum:
+    """What the comparison of some trees came to."""
+
+    trees: int = 0
+    commands: int = 0
+    crashes: int = 0
+    disputes: int = 0
+    differences: list[str] = field(default_factory=list)
+
+    def add(self, other: Sum) -> None:
+        self.trees += other.trees
+        self.commands += other.commands
+        self.crashes += other.crashes
+        self.disputes += other.disputes
+        self.differences += other.differences
+
+    def __str__(self) -> str:
+        return (
+            f"{self.trees} trees, {self.commands} commands: "
+            f"{len(self.differences)} differences; {self.crashes} commands "
+            f"that crash hg; {self.disputes} answers in which Mercurial "
+            f"{VERSIONS[1]} and {VERSIONS[0]} differ"
+        )
+
+
+def compare_seeds(seeds: Sequence[int], program: Path | None) -> Sum:
+    """Compares the trees of these seeds."""
     readers = (
         against(program) if program else [Oracle(v) for v in reversed(VERSIONS)]
     )
-    differences = []
-    commands = 0
     with (
         tempfile.TemporaryDirectory(prefix="uilog-config.") as directory,
         Comparison(Path(directory).resolve(), readers) as comparison,
     ):
+        differences: list[str] = []
         for seed in seeds:
-            commands += 3
             few = len(differences) < MOST_SHOWN
             if difference := comparison.compare(seed, shrink=few):
                 differences.append(str(difference))
-    return len(seeds), commands, differences
+        return Sum(
+            len(seeds),
+            comparison.commands,
+            comparison.crashes,
+            comparison.disputes,
+            differences,
+        )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -427,26 +504,18 @@ def main(argv: Sequence[str]) -> int:
     program = None if args.hg_only else args.uilog.resolve()
     seeds = range(args.seed, args.seed + args.count)
     chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
-    trees = commands = found = 0
+    total = Sum()
     begin = time.monotonic()
     with ProcessPoolExecutor(args.jobs) as pool:
-        parts = pool.map(compare_seeds, chunks, [program] * len(chunks))
-        for part in parts:
-            trees += part[0]
-            commands += part[1]
-            for difference in part[2]:
-                found += 1
-                if found <= args.most:
-                    print(difference, flush=True)
+        for part in pool.map(compare_seeds, chunks, [program] * len(chunks)):
+            shown = len(total.differences)
+            total.add(part)
+            for difference in total.differences[shown : args.most]:
+                print(difference, flush=True)
             if sys.stderr.isatty():
-                print(f"\r{trees} trees", end="", file=sys.stderr)
-    versions = "with each other" if args.hg_only else f"with {program}"
-    print(
-        f"{trees} trees, {commands} commands: Mercurial "
-        f"{' and '.join(VERSIONS)} compared {versions}: {found} differences "
-        f"in {time.monotonic() - begin:.0f} s"
-    )
-    return 1 if found else 0
+                print(f"\r{total.trees} trees", end="", file=sys.stderr)
+    print(f"{total}; {time.monotonic() - begin:.0f} s")
+    return 1 if total.differences else 0
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ NAMES: dict[bytes, tuple[bytes, ...]] = {
     ),
     b"paths": (
         *(b"default", b"default-push", b"other", b"other:pushrev", b"repo"),
-        *(b"repo:pushrev", b"other:multi-urls", b"x/y", b"%%", b"sub"),
+        *(b"repo:pushrev", b"x/y", b"%%", b"sub"),
     ),
     b"trusted": (b"users", b"groups"),
     b"pager": (b"pager", b"attend-log"),
@@ -446,9 +446,11 @@ class Maker:
 
     def mutated(self, text: bytes) -> bytes:
         """The same with a few changes."""
-        lines = text.splitlines(True)
+        # Nothing may turn into an extension that is loaded.
+        text = text.replace(b"[extensions]", b"[b]")
         if not self.faulty:
             return text.replace(b"\n", self.line_end())
+        lines = text.splitlines(True)
         for _ in range(self.random.randint(0, 4)):
             at = self.random.randrange(len(lines))
             kind = self.random.randrange(6)
@@ -626,7 +628,7 @@ class Maker:
         env[b"INC"] = ROOT + b"/inc/3.rc"
         if self.chance(0.25):
             env[b"HGPLAIN"] = self.one(
-                (b"", b"1", b"1", b"0", b"1,+strictflags")
+                (b"", b"1", b"0")
             )
         if self.chance(0.2):
             features = (
@@ -646,6 +648,8 @@ class Maker:
     def overrides(self) -> list[bytes]:
         """--config, well-formed or not."""
         options: list[bytes] = []
+        if self.chance(0.1):
+            options += [b"--config", b"ui.detailed-exit-code=yes"]
         while self.chance(0.25):
             section = self.section()
             name = self.name(section)
@@ -688,7 +692,9 @@ class Maker:
             good = (up + b"/repo", ROOT + b"/repo", up + b"/repo/sub/..")
             others = (
                 *(ROOT + b"/other", b"none", b"default", b"other", b"repo", up),
-                *(b"", b".", ROOT + b"/repo/sub", b"sub"),
+                *(b"", b".", ROOT + b"/repo/sub", b"sub", b"~/../repo"),
+                *(b"$ROOT/repo", b"file:" + ROOT + b"/repo", b"file:none"),
+                *(b"file://" + ROOT + b"/repo",),
             )
             repository = self.one(good if self.chance(0.6) else others)
             flag = self.one((b"-R", b"--repository"))
