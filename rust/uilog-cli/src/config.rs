@@ -15,7 +15,6 @@ use uilog_config::installation;
 
 use crate::known::DefaultValue;
 use crate::known::KnownItems;
-use crate::place::ABORTED;
 use crate::place::Place;
 
 /// Show the combined configuration, as `hg config` does
@@ -24,8 +23,9 @@ use crate::place::Place;
 /// Without arguments all items are shown; with sections and items, those; with
 /// a single item, its value alone.
 ///
-/// Exit status: 0; 1 if no such item is set; 255 if hg would refuse to run
-/// with this configuration, for the same reason and with the same message.
+/// Exit status: 0; 1 if no such item is set; that of hg (255, or as
+/// ui.detailed-exit-code has it) if hg would refuse to run with this
+/// configuration, for the same reason and with the same message.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -64,8 +64,9 @@ struct Shown<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Some(loaded) = arguments.place.load()? else {
-        return Ok(ExitCode::from(ABORTED));
+    let loaded = match arguments.place.load()? {
+        Ok(loaded) => loaded,
+        Err(error) => return Ok(ExitCode::from(error.exit_status())),
     };
     let config = if arguments.untrusted {
         &loaded.untrusted

@@ -15,9 +15,6 @@ use uilog_config::Error;
 use uilog_config::Loaded;
 use uilog_config::Request;
 
-/// The exit status where hg would refuse to go on, which is hg's own.
-pub(crate) const ABORTED: u8 = 255;
-
 /// Whose configuration counts.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Place {
@@ -37,8 +34,8 @@ pub(crate) struct Place {
 
 impl Place {
     /// Reads the configuration, and says on standard error what hg would.
-    /// None if hg would refuse to go on.
-    pub(crate) fn load(&self) -> anyhow::Result<Option<Loaded>> {
+    /// The error, which has been told, if hg would refuse to go on.
+    pub(crate) fn load(&self) -> anyhow::Result<Result<Loaded, Error>> {
         let environment = Environment::current()
             .context("cannot tell the current directory")?;
         let loaded = uilog_config::load(&self.request(), &environment);
@@ -53,7 +50,7 @@ impl Place {
             stderr.write_all(&line)?;
             stderr.write_all(b"\n")?;
         }
-        Ok(loaded.ok())
+        Ok(loaded)
     }
 
     /// The same as the library wants it.

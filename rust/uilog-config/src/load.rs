@@ -107,7 +107,7 @@ pub fn load(
             warnings: ui.warnings,
             files: ui.files,
         }),
-        Err(error) => Err(error.after(ui.warnings)),
+        Err(error) => Err(error.after(ui.warnings, ui.has_detailed_status)),
     }
 }
 
@@ -147,6 +147,8 @@ struct Ui {
     path_roots: HashMap<PathKey, PathBuf>,
     warnings: Vec<Vec<u8>>,
     files: Vec<FileReport>,
+    /// `ui.detailed-exit-code`, as no repository says it.
+    has_detailed_status: bool,
 }
 
 impl Ui {
@@ -163,17 +165,21 @@ impl Ui {
             path_roots: HashMap::new(),
             warnings: Vec::new(),
             files: Vec::new(),
+            has_detailed_status: false,
         }
     }
 
     /// Everything; what is returned is the root of the repository.
     fn load(&mut self, request: &Request) -> Result<Option<PathBuf>, Error> {
         self.load_user()?;
+        self.note_detailed_status();
         for path in &request.config_files {
             self.read_command_line_file(path)?;
+            self.note_detailed_status();
         }
         for option in &request.config {
             self.set_option(option)?;
+            self.note_detailed_status();
         }
         if let Some(dir) = &request.cwd {
             self.environment = moved(&self.environment, dir)?;
@@ -181,12 +187,18 @@ impl Ui {
         let Some(path) = self.local_root(request)? else {
             return Ok(None);
         };
-        let is_given = request.repository.as_ref().is_some_and(|r| !r.is_empty());
+        let is_given =
+            request.repository.as_ref().is_some_and(|r| !r.is_empty());
         match self.open_at(&path) {
             // hg: dispatch._dispatch, for commands with optionalrepo
             Err(error) if error.is_about_repository() && !is_given => Ok(None),
             root => root.map(Some),
         }
+    }
+
+    fn note_detailed_status(&mut self) {
+        let wanted = self.trusted.bool(b"ui", b"detailed-exit-code");
+        self.has_detailed_status = wanted.is_ok_and(|on| on == Some(true));
     }
 
     /// Opens the repository at a path as `-R` takes it; returns its root.
@@ -485,7 +497,7 @@ impl Ui {
                 &value::quoted(option),
                 b" (use --config section.name=value)",
             ];
-            Error::abort(parts.concat())
+            Error::input(parts.concat(), None)
         };
         let (item, value) = cut(option, b'=').ok_or_else(malformed)?;
         let item = value::trimmed(item);
@@ -505,7 +517,7 @@ impl Ui {
         let opened = opened.map_err(|_| {
             let parts: [&[u8]; 3] =
                 [b"missing file \"", place, b"\" for --config-file"];
-            Error::abort(parts.concat())
+            Error::input(parts.concat(), None)
         })?;
         let mut config = Config::default();
         let mut reader = Reader::new(&self.environment);
@@ -513,7 +525,7 @@ impl Ui {
             let location = error.location().unwrap_or(place);
             let message: [&[u8]; 2] =
                 [b"invalid --config-file content at ", location];
-            Error::abort_with_hint(message.concat(), error.message())
+            Error::input(message.concat(), Some(error.message()))
         })?;
         self.report(path, Layer::CommandLine, FileState::Read);
         for section in config.sections() {
