@@ -13,7 +13,7 @@ time stamps, and settings that decide whether a repository can be opened.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Union
 
@@ -241,6 +241,8 @@ class Maker:
     # How much of the syntax is odd, and whether it may be wrong.
     oddness: float = 0.1
     faulty: bool = False
+    # Whether it matters who is trusted.
+    trusting: bool = False
 
     def one(self, choices: Sequence[bytes]) -> bytes:
         return self.random.choice(choices)
@@ -506,7 +508,10 @@ class Maker:
                 self.one((b"none", path.rpartition(b"/")[2], ROOT + b"/inc/0.rc"))
             )
         else:
-            self.entries[path] = File(self.content(path), owner)
+            data = self.content(path)
+            if self.trusting and not foreign and self.chance(0.3):
+                data += b"\n[trusted]\n" + self.item(b"trusted") + b"\n"
+            self.entries[path] = File(data, owner)
 
     def repository(
         self, path: bytes, foreign: float, requires: bytes = b""
@@ -709,26 +714,21 @@ class Maker:
         self.oddness = self.random.choice((0.0, 0.02, 0.1, 0.3))
         self.faulty = self.chance(0.35)
         foreign = self.random.choice((0.0, 0.0, 0.3, 0.8))
+        self.trusting = foreign > 0
         self.environment()
         self.entries[b"home"] = Directory()
         self.included(foreign)
         self.files_of_the_user()
         repositories = self.repositories(foreign)
         cwd, options = self.commands(repositories)
-        flags: Callable[[], list[bytes]] = lambda: [  # noqa: E731
-            flag
-            for flag in (b"--source", b"--untrusted")
-            if self.chance(0.5)
+        flags = [
+            flag for flag in (b"--source", b"--untrusted") if self.chance(0.6)
         ]
-        commands = [
-            [b"config", b"--source"],
-            [b"config", *flags()],
-            [b"config", *flags(), *self.selection()],
-        ]
-        if self.chance(0.5):
-            commands[1] = [b"config", b"--untrusted"]
-        elif self.chance(0.2):
-            commands[1] = [b"config", b"-T", b"json"]
+        commands = [[b"config", *flags]]
+        if self.chance(0.1):
+            commands.append([b"config", b"-T", b"json", *flags[1:]])
+        elif self.chance(0.4):
+            commands.append([b"config", *flags[:1], *self.selection()])
         return Tree(
             self.entries,
             self.env,
