@@ -1,5 +1,8 @@
 //! The `uilog` binary: argument parsing over `uilog-core`.
 
+#[cfg(target_os = "linux")]
+mod run;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -30,11 +33,14 @@ enum Command {
     /// ends when its last script has ended and
     /// no hg process holds the other end of that socket.
     Dispatch,
+    /// Run a program and log it as hg logs its commands
+    #[cfg(target_os = "linux")]
+    Run(run::Arguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
+    match execute(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("uilog: {error:#}");
@@ -43,7 +49,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
+fn execute(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Dispatch => {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
@@ -51,5 +57,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let queue = own(io::stdout().as_fd()).context("standard output")?;
             dispatch::run(socket, queue).context("dispatch")
         }
+        #[cfg(target_os = "linux")]
+        Command::Run(arguments) => run::run(arguments),
     }
 }
