@@ -32,7 +32,8 @@ class Terminal:
                 os.chdir(cwd)
                 for name in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
                     signal.signal(name, signal.SIG_DFL)
-                shell = ["bash", "--norc", "--noprofile", "-i"]
+                # No line editing: the terminal shows what is typed as it is.
+                shell = ["bash", "--norc", "--noprofile", "--noediting", "-i"]
                 os.execvpe("bash", shell, {**env, "PS1": PROMPT % "$?"})
             finally:
                 os._exit(127)

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Context;
 use clap::Args;
+use nix::errno::Errno;
 use uilog_sys::environ;
 use uilog_sys::foreground;
 use uilog_sys::foreground::How;
@@ -45,8 +46,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
     };
     if let How::NotStarted(errno) = end.how {
-        let error = std::io::Error::from_raw_os_error(errno);
-        eprintln!("uilog: cannot run {name:?}: {error}");
+        let name = name.to_string_lossy();
+        let why = Errno::from_raw(errno).desc();
+        eprintln!("uilog: cannot run '{name}': {why}");
     }
     end.mirror()
 }
