@@ -1,0 +1,120 @@
+//! What reading a configuration depends on, as a parameter.
+
+use std::collections::HashMap;
+use std::env;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use nix::unistd::Gid;
+use nix::unistd::Group;
+use nix::unistd::Uid;
+use nix::unistd::User;
+
+use crate::installation;
+
+/// Environment variables, working directory, user, and where hg is.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    variables: HashMap<Vec<u8>, Vec<u8>>,
+    cwd: PathBuf,
+    hg: Option<PathBuf>,
+}
+
+impl Environment {
+    /// This process's.
+    ///
+    /// # Errors
+    ///
+    /// The working directory has been removed or cannot be looked up.
+    pub fn current() -> io::Result<Self> {
+        let variables = env::vars_os()
+            .map(|(name, value)| (name.into_vec(), value.into_vec()));
+        let mut environment =
+            Self::new(variables.collect(), env::current_dir()?);
+        environment.hg = installation::find_hg(&environment);
+        Ok(environment)
+    }
+
+    /// One with these variables and this working directory, and without hg.
+    pub fn new(variables: HashMap<Vec<u8>, Vec<u8>>, cwd: PathBuf) -> Self {
+        Self {
+            variables,
+            cwd,
+            hg: None,
+        }
+    }
+
+    /// The same, with the program `hg` in another place. Beside it are some
+    /// of the system's configuration files.
+    #[must_use]
+    pub fn with_hg(mut self, hg: Option<PathBuf>) -> Self {
+        self.hg = hg;
+        self
+    }
+
+    /// The same, in another working directory.
+    #[must_use]
+    pub fn with_cwd(mut self, cwd: PathBuf) -> Self {
+        self.cwd = cwd;
+        self
+    }
+
+    /// An environment variable.
+    pub fn var(&self, name: &[u8]) -> Option<&[u8]> {
+        self.variables.get(name).map(Vec::as_slice)
+    }
+
+    /// The working directory.
+    pub fn cwd(&self) -> &Path {
+        &self.cwd
+    }
+
+    /// The program `hg`, if there is one.
+    pub fn hg(&self) -> Option<&Path> {
+        self.hg.as_deref()
+    }
+
+    /// A user's home directory, without a slash at its end; the current
+    /// user's if `user` is empty.
+    // Python: posixpath.expanduser
+    pub(crate) fn home(&self, user: &[u8]) -> Option<Vec<u8>> {
+        let mut home = if user.is_empty() {
+            match self.var(b"HOME") {
+                Some(home) => home.to_vec(),
+                None => dir_of(User::from_uid(Uid::current()))?,
+            }
+        } else {
+            dir_of(User::from_name(std::str::from_utf8(user).ok()?))?
+        };
+        while home.ends_with(b"/") {
+            home.pop();
+        }
+        Some(home)
+    }
+}
+
+fn dir_of(user: nix::Result<Option<User>>) -> Option<Vec<u8>> {
+    let user = user.ok().flatten()?;
+    Some(user.dir.as_os_str().as_bytes().to_vec())
+}
+
+/// A user's name, or its number.
+// hg: posix.username
+pub(crate) fn user_name(uid: Uid) -> Vec<u8> {
+    match User::from_uid(uid) {
+        Ok(Some(user)) => user.name.into_bytes(),
+        Ok(None) | Err(_) => uid.to_string().into_bytes(),
+    }
+}
+
+/// A group's name, or its number.
+// hg: posix.groupname
+pub(crate) fn group_name(gid: Gid) -> Vec<u8> {
+    match Group::from_gid(gid) {
+        Ok(Some(group)) => group.name.into_bytes(),
+        Ok(None) | Err(_) => gid.to_string().into_bytes(),
+    }
+}

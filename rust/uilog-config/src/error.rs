@@ -1,0 +1,93 @@
+//! What keeps a configuration from being read, in Mercurial's words.
+
+use std::fmt;
+
+use crate::value::ValueError;
+
+/// A configuration that Mercurial would not run with, either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A line that cannot be read.
+    Line { location: Vec<u8>, message: Vec<u8> },
+    /// A value of the wrong type.
+    Value(ValueError),
+    /// Anything else.
+    Abort {
+        message: Vec<u8>,
+        hint: Option<Vec<u8>>,
+    },
+}
+
+impl Error {
+    /// A line at `location`, as hg names it, that cannot be read.
+    pub(crate) fn line(location: Vec<u8>, message: Vec<u8>) -> Self {
+        Self(Kind::Line { location, message })
+    }
+
+    pub(crate) fn abort(message: Vec<u8>) -> Self {
+        let hint = None;
+        Self(Kind::Abort { message, hint })
+    }
+
+    pub(crate) fn abort_with_hint(message: Vec<u8>, hint: Vec<u8>) -> Self {
+        let hint = Some(hint);
+        Self(Kind::Abort { message, hint })
+    }
+
+    /// Where the line is that cannot be read, such as `/etc/hgrc:3`.
+    pub fn location(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Line { location, .. } => Some(location),
+            Kind::Value(_) | Kind::Abort { .. } => None,
+        }
+    }
+
+    /// What is wrong, without where it is.
+    pub fn message(&self) -> Vec<u8> {
+        match &self.0 {
+            Kind::Line { message, .. } | Kind::Abort { message, .. } => {
+                message.clone()
+            }
+            Kind::Value(error) => error.to_bytes(),
+        }
+    }
+
+    /// What Mercurial prints, without the last newline.
+    // hg: error.Error.format, error.ConfigError.format
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match &self.0 {
+            Kind::Line { location, message } => {
+                [b"config error at ", &location[..], b": ", message].concat()
+            }
+            Kind::Value(error) => {
+                [b"config error: ", &error.to_bytes()[..]].concat()
+            }
+            Kind::Abort { message, hint } => {
+                let mut text = [b"abort: ", &message[..]].concat();
+                if let Some(hint) = hint {
+                    text.extend_from_slice(b"\n(");
+                    text.extend_from_slice(hint);
+                    text.push(b')');
+                }
+                text
+            }
+        }
+    }
+}
+
+impl From<ValueError> for Error {
+    fn from(error: ValueError) -> Self {
+        Self(Kind::Value(error))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.to_bytes()))
+    }
+}
+
+impl std::error::Error for Error {}

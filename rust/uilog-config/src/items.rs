@@ -1,0 +1,143 @@
+//! The items that uilog reads: names, defaults, and what makes sense in them.
+//!
+//! They are written down in `items.toml`, and nowhere else.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::value;
+
+/// What an item's value must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number.
+    Integer {
+        /// The least.
+        min: i128,
+        /// The most.
+        max: i128,
+    },
+    /// A number of bytes, with units.
+    Size {
+        /// The least.
+        min: i128,
+    },
+    /// A number of seconds, zero or more, perhaps with a fraction.
+    Seconds,
+    /// Yes or no.
+    Boolean,
+    /// Words.
+    List,
+    /// Anything.
+    Text,
+}
+
+/// An item.
+#[derive(Clone, Copy, Debug)]
+pub struct Item {
+    /// Its section.
+    pub section: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Its default, as one would write it.
+    pub default: &'static str,
+    /// What it must be.
+    pub kind: Kind,
+    /// Whether it is uilog's; otherwise Mercurial registers it.
+    pub is_own: bool,
+    /// What it means, in half a sentence.
+    pub help: &'static str,
+}
+
+/// All of them.
+pub const ITEMS: &[Item] = include!(concat!(env!("OUT_DIR"), "/items.rs"));
+
+/// The item of this name, if it is one of ours to read.
+pub fn find(section: &[u8], name: &[u8]) -> Option<&'static Item> {
+    ITEMS.iter().find(|item| {
+        item.section.as_bytes() == section && item.name.as_bytes() == name
+    })
+}
+
+/// A value that makes sense.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Of [`Kind::Integer`] and, in bytes, of [`Kind::Size`].
+    Number(i128),
+    /// Of [`Kind::Seconds`].
+    Seconds(Duration),
+    /// Of [`Kind::Boolean`].
+    Boolean(bool),
+    /// Of [`Kind::List`].
+    List(Vec<Vec<u8>>),
+    /// Of [`Kind::Text`].
+    Text(Vec<u8>),
+}
+
+impl Item {
+    /// The value in its type; none if it makes no sense (see [`Kind`]'s
+    /// `Display` for what would).
+    pub fn parse(&self, text: &[u8]) -> Option<Value> {
+        match self.kind {
+            Kind::Integer { min, max } => value::parse_int(text)
+                .filter(|number| (min..=max).contains(number))
+                .map(Value::Number),
+            Kind::Size { min } => value::parse_size(text)
+                .filter(|bytes| *bytes >= min)
+                .map(Value::Number),
+            Kind::Seconds => value::parse_float(text)
+                .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
+                .map(Value::Seconds),
+            Kind::Boolean => value::parse_bool(text).map(Value::Boolean),
+            Kind::List => Some(Value::List(value::parse_list(text))),
+            Kind::Text => Some(Value::Text(text.to_vec())),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Integer {
+                min: i128::MIN,
+                max: i128::MAX,
+            } => f.write_str("a whole number"),
+            Self::Integer { min, max } => {
+                write!(f, "a number from {min} to {max}")
+            }
+            Self::Size { min: i128::MIN } => f.write_str("a size"),
+            Self::Size { min } => {
+                write!(f, "a size of {} MB or more", min >> 20)
+            }
+            Self::Seconds => f.write_str("a number of seconds"),
+            Self::Boolean => f.write_str("a boolean"),
+            Self::List => f.write_str("a list"),
+            Self::Text => f.write_str("a text"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_makes_sense() {
+        for item in ITEMS {
+            let parsed = item.parse(item.default.as_bytes());
+            assert!(parsed.is_some(), "{}.{}", item.section, item.name);
+        }
+        assert!(find(b"uilog", b"max-scripts").is_some_and(|i| i.is_own));
+        assert!(find(b"uilog", b"maxsize").is_none());
+    }
+
+    #[test]
+    fn limits_hold() {
+        let item = find(b"uilog", b"queue-size").unwrap();
+        assert_eq!(item.parse(b"1 kB"), None);
+        assert_eq!(item.parse(b"2m"), Some(Value::Number(2 << 20)));
+        assert_eq!(item.kind.to_string(), "a size of 1 MB or more");
+        let item = find(b"uilog", b"script-timeout").unwrap();
+        assert_eq!(item.parse(b"-1"), None);
+    }
+}

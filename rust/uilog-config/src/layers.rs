@@ -1,0 +1,192 @@
+//! Which files Mercurial reads, in which order.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::environment::Environment;
+use crate::expand;
+use crate::installation;
+
+/// The kinds of places that values come from, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// What Mercurial itself brings along.
+    Bundled,
+    /// The system's administrator.
+    System,
+    /// `EDITOR`, `VISUAL` and `PAGER`.
+    Environment,
+    /// The user, or what `HGRCPATH` names.
+    User,
+    /// The repository that this one shares its store with.
+    Shared,
+    /// The repository.
+    Repository,
+    /// The repository alone, not those that share its store.
+    NotShared,
+    /// `--config-file` and `--config`.
+    CommandLine,
+}
+
+impl Layer {
+    /// For people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bundled => "bundled",
+            Self::System => "system",
+            Self::Environment => "environment",
+            Self::User => "user",
+            Self::Shared => "shared",
+            Self::Repository => "repository",
+            Self::NotShared => "not-shared",
+            Self::CommandLine => "command-line",
+        }
+    }
+}
+
+/// Something to be read before any repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Component {
+    /// A file, and what hg calls it.
+    File {
+        layer: Layer,
+        path: PathBuf,
+        name: PathBuf,
+    },
+    /// `[section] name = value` out of an environment variable.
+    Item {
+        section: &'static [u8],
+        name: &'static [u8],
+        value: Vec<u8>,
+        source: &'static str,
+    },
+}
+
+/// What is read before any repository, in order.
+// hg: rcutil.rccomponents
+pub(crate) fn components(environment: &Environment) -> Vec<Component> {
+    let mut components = Vec::new();
+    if let Some(paths) = environment.var(b"HGRCPATH") {
+        components.extend(environment_items(environment));
+        let paths = paths.split(|byte| *byte == b':');
+        for path in paths.filter(|path| !path.is_empty()) {
+            let files = files_at(path, environment);
+            components
+                .extend(files.into_iter().map(|path| file(Layer::User, path)));
+        }
+        return components;
+    }
+    let hg = environment.hg();
+    components.extend(hg.into_iter().flat_map(bundled_files));
+    let prefix = hg.and_then(installation::prefix);
+    let prefix = prefix.map(|prefix| prefix.join("etc/mercurial"));
+    for dir in prefix.into_iter().chain(["/etc/mercurial".into()]) {
+        components.extend(
+            system_files(&dir)
+                .into_iter()
+                .map(|path| file(Layer::System, expand::normalized(&path))),
+        );
+    }
+    components.extend(environment_items(environment));
+    components.extend(
+        user_files(environment)
+            .into_iter()
+            .map(|path| file(Layer::User, expand::normalized(&path))),
+    );
+    components
+}
+
+fn file(layer: Layer, path: PathBuf) -> Component {
+    let name = path.clone();
+    Component::File { layer, path, name }
+}
+
+// hg: rcutil.envrcitems
+fn environment_items(
+    environment: &Environment,
+) -> impl Iterator<Item = Component> + '_ {
+    type Known = (&'static [u8], &'static [u8], &'static [u8], &'static str);
+    const KNOWN: [Known; 3] = [
+        (b"EDITOR", b"ui", b"editor", "$EDITOR"),
+        (b"VISUAL", b"ui", b"editor", "$VISUAL"),
+        (b"PAGER", b"pager", b"pager", "$PAGER"),
+    ];
+    KNOWN
+        .into_iter()
+        .filter_map(|(variable, section, name, source)| {
+            let value = environment.var(variable)?.to_vec();
+            Some(Component::Item {
+                section,
+                name,
+                value,
+                source,
+            })
+        })
+}
+
+/// An entry of `HGRCPATH`: a file, or the `*.rc` files of a directory.
+// hg: rcutil._expandrcpath
+fn files_at(path: &[u8], environment: &Environment) -> Vec<PathBuf> {
+    let path = expand::to_path(expand::expand_path(path, environment));
+    if path.is_dir() {
+        rc_files(&path)
+    } else {
+        vec![path]
+    }
+}
+
+/// A directory's files that end in `.rc`, sorted by the bytes of their names.
+fn rc_files(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+    let mut names: Vec<_> = names
+        .filter(|name| name.as_bytes().ends_with(b".rc"))
+        .collect();
+    names.sort();
+    let dir = dir.as_os_str().as_bytes();
+    names
+        .iter()
+        .map(|name| expand::join(dir, name.as_bytes()))
+        .collect()
+}
+
+// hg: rcutil.default_rc_resources
+fn bundled_files(hg: &Path) -> Vec<Component> {
+    let Some(package) = installation::package(hg) else {
+        return Vec::new();
+    };
+    let files = rc_files(&package.join("defaultrc")).into_iter();
+    files
+        .map(|path| {
+            let mut name = b"resource:mercurial.defaultrc.".to_vec();
+            let file = path.file_name().map(OsStrExt::as_bytes);
+            name.extend_from_slice(file.unwrap_or_default());
+            let name = expand::to_path(name);
+            let layer = Layer::Bundled;
+            Component::File { layer, path, name }
+        })
+        .collect()
+}
+
+// hg: scmposix._rcfiles
+fn system_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = vec![dir.join("hgrc")];
+    files.extend(rc_files(&dir.join("hgrc.d")));
+    files
+}
+
+// hg: scmposix.userrcpath
+fn user_files(environment: &Environment) -> [PathBuf; 2] {
+    let home = |path| expand::expand_user(path, environment);
+    let xdg = environment.var(b"XDG_CONFIG_HOME");
+    let xdg = xdg.filter(|dir| dir.starts_with(b"/")).map(<[u8]>::to_vec);
+    let xdg = xdg.unwrap_or_else(|| home(b"~/.config"));
+    [
+        expand::to_path(home(b"~/.hgrc")),
+        expand::join(&xdg, b"hg/hgrc"),
+    ]
+}

@@ -1,0 +1,662 @@
+//! Reads everything that Mercurial would, in its order, and decides what is
+//! trusted.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::config::Config;
+use crate::config::Entry;
+use crate::config::Source;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::expand;
+use crate::layers;
+use crate::layers::Component;
+use crate::layers::Layer;
+use crate::plain::Plain;
+use crate::read;
+use crate::read::Reader;
+use crate::repository;
+use crate::repository::Requirements;
+use crate::trust::Trust;
+use crate::value;
+
+/// What a command line says about configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--cwd`.
+    pub cwd: Option<PathBuf>,
+    /// `-R`: a path, or a name in `[paths]`.
+    pub repository: Option<Vec<u8>>,
+    /// Each `--config SECTION.NAME=VALUE`.
+    pub config: Vec<Vec<u8>>,
+    /// Each `--config-file`.
+    pub config_files: Vec<PathBuf>,
+}
+
+/// A configuration and how it came about.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What counts.
+    pub trusted: Config,
+    /// The same with what untrusted files say; it must not run anything.
+    pub untrusted: Config,
+    /// The repository's root, without links.
+    pub root: Option<PathBuf>,
+    /// What Mercurial would warn of, each without its newline.
+    pub warnings: Vec<Vec<u8>>,
+    /// The files, in the order in which they were looked for.
+    pub files: Vec<FileReport>,
+}
+
+/// What has become of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileReport {
+    /// The file.
+    pub path: PathBuf,
+    /// Why it was looked for.
+    pub layer: Layer,
+    /// How that went.
+    pub state: FileState,
+}
+
+/// How reading a file went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// It counts.
+    Read,
+    /// There is none.
+    Missing,
+    /// It cannot be read, for this reason.
+    Unreadable(String),
+    /// It belongs to somebody who is not trusted.
+    Untrusted {
+        /// The owner's name or number.
+        user: String,
+        /// The group's name or number.
+        group: String,
+    },
+    /// It is not trusted, and cannot be read to its end either.
+    Broken(Error),
+}
+
+/// Reads the configuration of a command in this environment.
+///
+/// # Errors
+///
+/// What keeps Mercurial from running the command: a trusted file that cannot
+/// be read to its end, a value of the wrong type, a `--config` that is none, a
+/// repository that does not exist.
+// hg: dispatch._dispatch
+pub fn load(
+    request: &Request,
+    environment: &Environment,
+) -> Result<Loaded, Error> {
+    let mut ui = Ui::load(environment)?;
+    for path in &request.config_files {
+        ui.read_command_line_file(path)?;
+    }
+    for option in &request.config {
+        ui.set_option(option)?;
+    }
+    let moved = match &request.cwd {
+        Some(dir) => moved(environment, dir)?,
+        None => environment.clone(),
+    };
+    ui.environment = &moved;
+    let root = ui.local_root(request)?;
+    if let Some(root) = &root {
+        ui.open_repository(root)?;
+    }
+    Ok(Loaded {
+        trusted: ui.trusted,
+        untrusted: ui.untrusted,
+        root,
+        warnings: ui.warnings,
+        files: ui.files,
+    })
+}
+
+/// The environment after a change of the working directory.
+fn moved(environment: &Environment, dir: &Path) -> Result<Environment, Error> {
+    let failed = |error: io::Error| {
+        let errno = error.raw_os_error().unwrap_or_default();
+        let reason = nix::errno::Errno::from_raw(errno).desc();
+        let text = format!("{reason}: '{}'", dir.display());
+        Error::abort(text.into_bytes())
+    };
+    let cwd = environment.cwd().join(dir).canonicalize();
+    let cwd = cwd.map_err(failed)?;
+    if !cwd.is_dir() {
+        return Err(failed(nix::errno::Errno::ENOTDIR.into()));
+    }
+    Ok(environment.clone().with_cwd(cwd))
+}
+
+/// A configuration that grows, as Mercurial's `ui` does.
+// hg: ui.ui
+#[derive(Clone, Debug)]
+struct Ui<'a> {
+    environment: &'a Environment,
+    plain: Plain,
+    /// What overrides every file, read before or after.
+    overlay: Config,
+    trusted: Config,
+    untrusted: Config,
+    trust: Trust,
+    reports_untrusted: bool,
+    is_tweaked: bool,
+    /// What the paths of `[paths]` are relative to, by name, value and source.
+    path_roots: HashMap<(Vec<u8>, Vec<u8>, Vec<u8>), PathBuf>,
+    warnings: Vec<Vec<u8>>,
+    files: Vec<FileReport>,
+}
+
+impl<'a> Ui<'a> {
+    /// Everything but a repository's configuration.
+    // hg: ui.load
+    fn load(environment: &'a Environment) -> Result<Self, Error> {
+        let mut ui = Self {
+            environment,
+            plain: Plain::new(environment),
+            overlay: Config::default(),
+            trusted: Config::default(),
+            untrusted: Config::default(),
+            trust: Trust::default(),
+            reports_untrusted: true,
+            is_tweaked: false,
+            path_roots: HashMap::new(),
+            warnings: Vec::new(),
+            files: Vec::new(),
+        };
+        let home = ui.home();
+        for component in layers::components(environment) {
+            match component {
+                Component::File { layer, path, name } => {
+                    ui.read_file(layer, &path, &name, true, &home)?;
+                }
+                Component::Item {
+                    section,
+                    name,
+                    value,
+                    source,
+                } => {
+                    let source = Source::Named(source);
+                    let entry = Entry { value, source };
+                    ui.trusted.set(section, name, entry.clone());
+                    ui.untrusted.set(section, name, entry);
+                    ui.fix(Some(section), None)?;
+                }
+            }
+        }
+        ui.tweak()?;
+        Ok(ui)
+    }
+
+    fn home(&self) -> PathBuf {
+        expand::to_path(expand::expand_user(b"~", self.environment))
+    }
+
+    /// Reads a file, if it is there. Relative `[paths]` in it are relative to
+    /// `root`.
+    // hg: ui.readconfig
+    fn read_file(
+        &mut self,
+        layer: Layer,
+        path: &Path,
+        name: &Path,
+        is_trusted: bool,
+        root: &Path,
+    ) -> Result<(), Error> {
+        let cwd = self.environment.cwd();
+        let opened = match read::open(&cwd.join(path)) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let state = state_of(&error);
+                self.report(path, layer, state);
+                return Ok(());
+            }
+        };
+        let stranger = if is_trusted {
+            None
+        } else {
+            self.trust.check(&opened.metadata).err()
+        };
+        let place = name.as_os_str().as_bytes();
+        if let (Some(stranger), true) = (&stranger, self.reports_untrusted) {
+            let parts: [&[u8]; 6] = [
+                b"not trusting file ",
+                place,
+                b" from untrusted user ",
+                &stranger.user,
+                b", group ",
+                &stranger.group,
+            ];
+            self.warnings.push(parts.concat());
+        }
+        let mut config = Config::default();
+        let mut reader = Reader::new(self.environment);
+        let result = reader.read(name, opened, &mut config);
+        let included = std::mem::take(&mut reader.included);
+        let state = match (&stranger, &result) {
+            (Some(_), Err(error)) => FileState::Broken(error.clone()),
+            (Some(stranger), Ok(())) => FileState::Untrusted {
+                user: String::from_utf8_lossy(&stranger.user).into_owned(),
+                group: String::from_utf8_lossy(&stranger.group).into_owned(),
+            },
+            (None, _) => FileState::Read,
+        };
+        self.report(path, layer, state);
+        for (path, result) in included {
+            let state =
+                result.map_or_else(|e| state_of(&e), |()| FileState::Read);
+            self.report(&path, layer, state);
+        }
+        match (result, &stranger) {
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(_)) => {
+                let location = error.location().unwrap_or(place);
+                let parts: [&[u8]; 4] =
+                    [b"ignored ", location, b": ", &error.message()];
+                self.warnings.push(parts.concat());
+            }
+            (Ok(()), _) => {}
+        }
+        self.apply(config, stranger.is_none(), root)
+    }
+
+    fn report(&mut self, path: &Path, layer: Layer, state: FileState) {
+        let path = path.to_owned();
+        let report = FileReport { path, layer, state };
+        // A repository's files are looked at twice.
+        if !self.files.contains(&report) {
+            self.files.push(report);
+        }
+    }
+
+    // hg: ui._applyconfig
+    fn apply(
+        &mut self,
+        mut config: Config,
+        is_trusted: bool,
+        root: &Path,
+    ) -> Result<(), Error> {
+        self.plain.apply(&mut config);
+        if is_trusted {
+            self.trusted.update(&config);
+            self.trusted.update(&self.overlay);
+        }
+        self.untrusted.update(&config);
+        self.untrusted.update(&self.overlay);
+        self.fix(None, Some(root))
+    }
+
+    /// Draws the conclusions from what has changed: in one section, or
+    /// anywhere.
+    // hg: ui.fixconfig
+    fn fix(
+        &mut self,
+        section: Option<&[u8]>,
+        root: Option<&Path>,
+    ) -> Result<(), Error> {
+        let concerns =
+            |name: &[u8]| section.is_none_or(|section| section == name);
+        if concerns(b"paths") {
+            self.fix_paths(root);
+        }
+        if concerns(b"ui") {
+            self.fix_ui()?;
+        }
+        if concerns(b"trusted") {
+            self.trust.learn(&self.trusted);
+        }
+        let is_debugging = self
+            .trusted
+            .bool(b"ui", b"debug")
+            .is_ok_and(|on| on == Some(true));
+        if (concerns(b"ui") || concerns(b"devel")) && is_debugging {
+            self.trusted.bool(b"devel", b"debug.extensions")?;
+        }
+        Ok(())
+    }
+
+    fn fix_paths(&mut self, root: Option<&Path>) {
+        let root = root.unwrap_or(self.environment.cwd());
+        let sources: HashMap<Vec<u8>, Vec<u8>> = self
+            .trusted
+            .items(b"paths")
+            .map(|(name, entry)| (name.to_vec(), entry.source.to_bytes()))
+            .collect();
+        for config in
+            [&mut self.trusted, &mut self.untrusted, &mut self.overlay]
+        {
+            let items: Vec<(Vec<u8>, Vec<u8>)> = config
+                .items(b"paths")
+                .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
+                .collect();
+            for (name, value) in items {
+                let source = sources.get(&name).cloned();
+                let source = source.filter(|source| !source.is_empty());
+                let source = source.unwrap_or_else(|| b"none".to_vec());
+                let key = (name.clone(), value.clone(), source.clone());
+                let roots = &mut self.path_roots;
+                roots.entry(key).or_insert_with(|| root.to_owned());
+                if name.contains(&b':') || !has_double_percent(&value) {
+                    continue;
+                }
+                let parts: [&[u8]; 6] = [
+                    b"(deprecated '%%' in path ",
+                    &name,
+                    b"=",
+                    &value,
+                    b" from ",
+                    &source,
+                ];
+                self.warnings.push([&parts.concat()[..], b")"].concat());
+                config.alter(b"paths", &name, single_percents(&value));
+            }
+        }
+    }
+
+    fn fix_ui(&mut self) -> Result<(), Error> {
+        let output = self.trusted.value(b"ui", b"message-output");
+        let output = output.unwrap_or(b"stdio");
+        if !matches!(output, b"channel" | b"stdio" | b"stderr") {
+            let message = b"invalid ui.message-output destination: ";
+            return Err(Error::abort([message, output].concat()));
+        }
+        let is_on = |name| {
+            let value = self.trusted.bool(b"ui", name)?;
+            Ok::<_, Error>(value.unwrap_or(false))
+        };
+        let is_debugging = is_on(b"debug")?;
+        if !is_debugging {
+            is_on(b"verbose")?;
+            is_on(b"quiet")?;
+        }
+        let reports = is_debugging || {
+            let value = self.trusted.bool(b"ui", b"report_untrusted")?;
+            value.unwrap_or(true)
+        };
+        for name in [&b"timestamp-output"[..], b"traceback", b"logblockedtimes"]
+        {
+            is_on(name)?;
+        }
+        self.reports_untrusted = reports;
+        Ok(())
+    }
+
+    /// Sets an item over all files.
+    // hg: ui.setconfig
+    fn set(
+        &mut self,
+        section: &[u8],
+        name: &[u8],
+        entry: Entry,
+    ) -> Result<(), Error> {
+        self.overlay.set(section, name, entry.clone());
+        self.trusted.set(section, name, entry.clone());
+        self.untrusted.set(section, name, entry);
+        self.fix(Some(section), None)?;
+        self.tweak()
+    }
+
+    /// What `ui.tweakdefaults` stands for.
+    // hg: ui._maybetweakdefaults, ui.tweakrc
+    fn tweak(&mut self) -> Result<(), Error> {
+        const TWEAKS: [(&[u8], &[u8], &[u8]); 11] = [
+            (b"commands", b"grep.all-files", b"True"),
+            (b"commands", b"update.check", b"noconflict"),
+            (b"commands", b"status.verbose", b"True"),
+            (b"commands", b"resolve.explicit-re-merge", b"True"),
+            (b"diff", b"git", b"1"),
+            (b"diff", b"showfunc", b"1"),
+            (b"diff", b"word-diff", b"1"),
+            (b"ui", b"rollback", b"False"),
+            (b"ui", b"statuscopies", b"yes"),
+            (b"ui", b"interface", b"curses"),
+            (b"ui", b"relative-paths", b"yes"),
+        ];
+        let wants = self.trusted.bool(b"ui", b"tweakdefaults")?;
+        if wants != Some(true)
+            || self.is_tweaked
+            || self.plain.is_on_for(b"tweakdefaults")
+        {
+            return Ok(());
+        }
+        self.is_tweaked = true;
+        for (section, name, value) in TWEAKS {
+            if self.trusted.get(section, name).is_none() {
+                let value = value.to_vec();
+                let source = Source::Named("<tweakdefaults>");
+                self.set(section, name, Entry { value, source })?;
+            }
+        }
+        Ok(())
+    }
+
+    // hg: dispatch._parseconfig
+    fn set_option(&mut self, option: &[u8]) -> Result<(), Error> {
+        let malformed = || {
+            let parts: [&[u8]; 3] = [
+                b"malformed --config option: '",
+                option,
+                b"' (use --config section.name=value)",
+            ];
+            Error::abort(parts.concat())
+        };
+        let (item, value) = cut(option, b'=').ok_or_else(malformed)?;
+        let item = value::trimmed(item);
+        let (section, name) = cut(item, b'.').ok_or_else(malformed)?;
+        if section.is_empty() || name.is_empty() {
+            return Err(malformed());
+        }
+        let value = value::trimmed(value).to_vec();
+        let source = Source::Named("--config");
+        self.set(section, name, Entry { value, source })
+    }
+
+    // hg: dispatch._parse_config_files
+    fn read_command_line_file(&mut self, path: &Path) -> Result<(), Error> {
+        let place = path.as_os_str().as_bytes();
+        let opened = read::open(&self.environment.cwd().join(path));
+        let opened = opened.map_err(|_| {
+            let parts: [&[u8]; 3] =
+                [b"missing file \"", place, b"\" for --config-file"];
+            Error::abort(parts.concat())
+        })?;
+        let mut config = Config::default();
+        let mut reader = Reader::new(self.environment);
+        reader.read(path, opened, &mut config).map_err(|error| {
+            let location = error.location().unwrap_or(place);
+            let message: [&[u8]; 2] =
+                [b"invalid --config-file content at ", location];
+            Error::abort_with_hint(message.concat(), error.message())
+        })?;
+        self.report(path, Layer::CommandLine, FileState::Read);
+        for section in config.sections() {
+            for (name, entry) in config.items(section) {
+                self.set(section, name, entry.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The root of the command's repository. What the repositories on the way
+    /// there say does not stay, but for warnings.
+    // hg: dispatch._getlocal
+    fn local_root(
+        &mut self,
+        request: &Request,
+    ) -> Result<Option<PathBuf>, Error> {
+        let cwd = self.environment.cwd();
+        let mut root = repository::find(cwd).map(Path::to_owned);
+        let mut local = self.clone();
+        if let Some(root) = &root {
+            local.read_local(root)?;
+        }
+        if let Some(given) = &request.repository {
+            let path = local.located(given);
+            self.warnings = std::mem::take(&mut local.warnings);
+            local = self.clone();
+            local.read_local(&path)?;
+            root = Some(path);
+        }
+        self.warnings = local.warnings;
+        Ok(root.map(|root| self.real_root(&root)))
+    }
+
+    /// A repository's files, before it is opened.
+    fn read_local(&mut self, root: &Path) -> Result<(), Error> {
+        let requirements = Requirements::read(root).unwrap_or_default();
+        let has_source =
+            requirements.is_share_safe() && requirements.has(b"shared");
+        let source = if has_source && self.reads_repositories() {
+            let source = repository::shared_source(
+                root,
+                &requirements,
+                self.environment,
+            )?;
+            Some(source)
+        } else {
+            None
+        };
+        self.read_repository(root, source.as_deref())
+    }
+
+    fn reads_repositories(&self) -> bool {
+        self.environment.var(b"HGRCSKIPREPO").is_none()
+    }
+
+    fn read_repository(
+        &mut self,
+        root: &Path,
+        source: Option<&Path>,
+    ) -> Result<(), Error> {
+        if !self.reads_repositories() {
+            return Ok(());
+        }
+        for (layer, path) in repository::files(root, source) {
+            let base = match source {
+                Some(source) if layer == Layer::Shared => source,
+                _ => root,
+            };
+            self.read_file(layer, &path, &path, false, base)?;
+        }
+        Ok(())
+    }
+
+    /// What `-R` means: a name in `[paths]`, or a path.
+    // hg: urlutil.get_clone_path
+    fn located(&self, given: &[u8]) -> PathBuf {
+        let Some(entry) = self.trusted.get(b"paths", given) else {
+            return expand::to_path(given.to_vec());
+        };
+        let value = &entry.value;
+        if value.is_empty() || given.contains(&b':') {
+            return expand::to_path(given.to_vec());
+        }
+        let source = entry.source.to_bytes();
+        let key = (given.to_vec(), value.clone(), source);
+        let home = self.home();
+        let root = self.path_roots.get(&key).unwrap_or(&home);
+        let path = expand::expand_path(value, self.environment);
+        let path = expand::join(root.as_os_str().as_bytes(), &path);
+        expand::normalized(&path)
+    }
+
+    /// A root without links.
+    // hg: vfs.vfs
+    fn real_root(&self, root: &Path) -> PathBuf {
+        let root = root.as_os_str().as_bytes();
+        let root = root.strip_prefix(b"file:").unwrap_or(root);
+        let root = expand::expand_path(root, self.environment);
+        repository::real_path(&expand::to_path(root), self.environment)
+    }
+
+    // hg: localrepo.makelocalrepository
+    fn open_repository(&mut self, root: &Path) -> Result<(), Error> {
+        if !root.join(".hg").is_dir() {
+            let place = root.as_os_str().as_bytes();
+            let parts: [&[u8]; 3] = [b"repository ", place, b" not found"];
+            return Err(Error::abort(parts.concat()));
+        }
+        let mut requirements = Requirements::read(root).map_err(|error| {
+            let text = format!("{error}: {}", root.display());
+            Error::abort(text.into_bytes())
+        })?;
+        let source = if requirements.is_shared() {
+            let source = repository::shared_source(
+                root,
+                &requirements,
+                self.environment,
+            )?;
+            Some(source)
+        } else {
+            None
+        };
+        if requirements.is_share_safe() {
+            let own = root.join(".hg");
+            requirements.add_store(source.as_deref().unwrap_or(&own));
+        }
+        let source = source.filter(|_| requirements.is_share_safe());
+        self.read_repository(root, source.as_deref())?;
+        if self.reads_repositories() {
+            self.add_required_extensions(&requirements)?;
+        }
+        let entry = Entry {
+            value: root.as_os_str().as_bytes().to_vec(),
+            source: Source::Named("repo"),
+        };
+        self.set(b"bundle", b"mainreporoot", entry)
+    }
+
+    // hg: localrepo.afterhgrcload
+    fn add_required_extensions(
+        &mut self,
+        requirements: &Requirements,
+    ) -> Result<(), Error> {
+        for name in [&b"git"[..], b"largefiles", b"lfs"] {
+            let is_listed = self.trusted.get(b"extensions", name).is_some();
+            if requirements.has(name) && !is_listed {
+                let value = Vec::new();
+                let source = Source::Named("autoload");
+                self.set(b"extensions", name, Entry { value, source })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn state_of(error: &io::Error) -> FileState {
+    if error.kind() == io::ErrorKind::NotFound {
+        FileState::Missing
+    } else {
+        FileState::Unreadable(error.to_string())
+    }
+}
+
+/// The text before and after the first `sign`.
+fn cut(text: &[u8], sign: u8) -> Option<(&[u8], &[u8])> {
+    let position = text.iter().position(|byte| *byte == sign)?;
+    Some((&text[..position], &text[position + 1..]))
+}
+
+fn has_double_percent(text: &[u8]) -> bool {
+    text.windows(2).any(|pair| pair == b"%%")
+}
+
+/// `%` for each `%%`.
+fn single_percents(text: &[u8]) -> Vec<u8> {
+    let mut single = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        single.push(*first);
+        let is_pair = *first == b'%' && tail.first() == Some(&b'%');
+        rest = if is_pair { &tail[1..] } else { tail };
+    }
+    single
+}

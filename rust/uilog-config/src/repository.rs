@@ -1,0 +1,141 @@
+//! What a repository says of itself, as far as its configuration depends on
+//! that: its root, its requirements, and whom it shares its store with.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::expand;
+use crate::layers::Layer;
+
+/// The repository that a directory belongs to.
+// hg: repo.find_repo, cmdutil.findrepo
+pub fn find(dir: &Path) -> Option<&Path> {
+    dir.ancestors().find(|dir| dir.join(".hg").is_dir())
+}
+
+/// A repository's requirements.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requirements(BTreeSet<Vec<u8>>);
+
+impl Requirements {
+    /// Those of a working copy; none if there is no such file.
+    pub(crate) fn read(root: &Path) -> io::Result<Self> {
+        Self::read_file(&root.join(".hg/requires"))
+    }
+
+    fn read_file(path: &Path) -> io::Result<Self> {
+        match fs::read(path) {
+            Ok(text) => {
+                let lines = text.split(|byte| matches!(byte, b'\n' | b'\r'));
+                let names = lines.filter(|name| !name.is_empty());
+                Ok(Self(names.map(<[u8]>::to_vec).collect()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        self.0.contains(name)
+    }
+
+    /// Whether the store is another repository's.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.has(b"shared") || self.has(b"relshared")
+    }
+
+    /// Whether that other repository's configuration counts, too.
+    pub(crate) fn is_share_safe(&self) -> bool {
+        self.has(b"share-safe")
+    }
+
+    /// Adds those of the store.
+    pub(crate) fn add_store(&mut self, hg_dir: &Path) {
+        if let Ok(store) = Self::read_file(&hg_dir.join("store/requires")) {
+            self.0.extend(store.0);
+        }
+    }
+}
+
+/// The `.hg` directory of the repository that this one shares its store with.
+// hg: rcutil.get_shared_vfs
+pub(crate) fn shared_source(
+    root: &Path,
+    requirements: &Requirements,
+    environment: &Environment,
+) -> Result<PathBuf, Error> {
+    let hg_dir = root.join(".hg");
+    let path = fs::read(hg_dir.join("sharedpath")).map_err(|error| {
+        let errno = error.raw_os_error().unwrap_or_default();
+        let reason = nix::errno::Errno::from_raw(errno).desc();
+        let path = hg_dir.join("sharedpath");
+        let text = format!("{reason}: '{}'", path.display());
+        Error::abort(text.into_bytes())
+    })?;
+    let end = path.iter().rposition(|byte| *byte != b'\n');
+    let path = &path[..end.map_or(0, |end| end + 1)];
+    let path = if requirements.has(b"relshared") {
+        let joined = expand::join(hg_dir.as_os_str().as_bytes(), path);
+        expand::normalized(&joined).into_os_string()
+    } else {
+        expand::to_path(path.to_vec()).into_os_string()
+    };
+    let path = expand::expand_path(path.as_bytes(), environment);
+    let path = real_path(&expand::to_path(path), environment);
+    if fs::metadata(&path).is_err() {
+        let mut message =
+            b".hg/sharedpath points to nonexistent directory ".to_vec();
+        message.extend_from_slice(path.as_os_str().as_bytes());
+        return Err(Error::abort(message));
+    }
+    Ok(path)
+}
+
+/// A path without links, as far as it exists.
+// Python: os.path.realpath
+pub(crate) fn real_path(path: &Path, environment: &Environment) -> PathBuf {
+    let cwd = environment.cwd().as_os_str().as_bytes();
+    let path = expand::join(cwd, path.as_os_str().as_bytes());
+    let mut rest = PathBuf::new();
+    for dir in path.ancestors() {
+        if let Ok(real) = fs::canonicalize(dir) {
+            let real = if rest.as_os_str().is_empty() {
+                real
+            } else {
+                real.join(rest)
+            };
+            return expand::normalized(&real);
+        }
+        if let Some(name) = dir.file_name() {
+            rest = if rest.as_os_str().is_empty() {
+                PathBuf::from(name)
+            } else {
+                Path::new(name).join(rest)
+            };
+        }
+    }
+    expand::normalized(&path)
+}
+
+/// A repository's files, those that exist and those that do not.
+// hg: rcutil.repo_components, localrepo.loadhgrc
+pub(crate) fn files(
+    root: &Path,
+    source: Option<&Path>,
+) -> Vec<(Layer, PathBuf)> {
+    let mut files = Vec::new();
+    if let Some(source) = source {
+        files.push((Layer::Shared, source.join("hgrc")));
+    }
+    files.push((Layer::Repository, root.join(".hg/hgrc")));
+    files.push((Layer::NotShared, root.join(".hg/hgrc-not-shared")));
+    files
+}

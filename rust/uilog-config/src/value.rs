@@ -1,0 +1,292 @@
+//! Values with types, as Mercurial reads them.
+
+use std::fmt;
+
+use crate::config::Source;
+use crate::syntax::is_space;
+
+/// A value that is not of the type it ought to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueError {
+    /// The item's section.
+    pub section: Vec<u8>,
+    /// The item's name.
+    pub name: Vec<u8>,
+    /// What it says.
+    pub value: Vec<u8>,
+    /// Where it says so.
+    pub source: Source,
+    /// What it ought to be.
+    pub expected: &'static str,
+}
+
+impl ValueError {
+    /// As Mercurial words it.
+    // hg: ui.configbool, ui.configwith
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let parts: [&[u8]; 8] = [
+            &self.section,
+            b".",
+            &self.name,
+            b" is not ",
+            self.expected.as_bytes(),
+            b" ('",
+            &self.value,
+            b"')",
+        ];
+        parts.concat()
+    }
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.to_bytes()))
+    }
+}
+
+impl std::error::Error for ValueError {}
+
+/// The text without white space around it.
+pub(crate) fn trimmed(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|byte| !is_space(byte));
+    let Some(start) = start else { return b"" };
+    let end = text.iter().rposition(|byte| !is_space(byte));
+    &text[start..end.map_or(text.len(), |end| end + 1)]
+}
+
+/// `1`, `yes`, `true`, `on`, `always`, and what means the opposite, in any
+/// case.
+// hg: stringutil.parsebool
+pub fn parse_bool(text: &[u8]) -> Option<bool> {
+    const ON: [&[u8]; 5] = [b"1", b"yes", b"true", b"on", b"always"];
+    const OFF: [&[u8]; 5] = [b"0", b"no", b"false", b"off", b"never"];
+    let is = |word: &&[u8]| word.eq_ignore_ascii_case(text);
+    if ON.iter().any(is) {
+        Some(true)
+    } else if OFF.iter().any(is) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// A decimal integer with white space around it, a sign, and single
+/// underscores between digits.
+// Python: int(bytes); beyond 128 bits it goes on, and we do not
+pub fn parse_int(text: &[u8]) -> Option<i128> {
+    let text = trimmed(text);
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => ("-", digits),
+        [b'+', digits @ ..] => ("", digits),
+        digits => ("", digits),
+    };
+    let plain = without_underscores(digits)?;
+    let is_number =
+        !plain.is_empty() && plain.bytes().all(|digit| digit.is_ascii_digit());
+    if !is_number {
+        return None;
+    }
+    format!("{sign}{plain}").parse().ok()
+}
+
+/// A number of bytes such as `1048576`, `64 MB`, `1.5g`.
+// hg: util.sizetoint
+pub fn parse_size(text: &[u8]) -> Option<i128> {
+    // In hg's order: `kb` ends in `b`, so `b` comes last.
+    const UNITS: [(&[u8], u32); 7] = [
+        (b"m", 20),
+        (b"k", 10),
+        (b"g", 30),
+        (b"kb", 10),
+        (b"mb", 20),
+        (b"gb", 30),
+        (b"b", 0),
+    ];
+    let text = trimmed(text).to_ascii_lowercase();
+    for (unit, shift) in UNITS {
+        if let Some(number) = text.strip_suffix(unit) {
+            let bytes = parse_float(number)? * f64::from(1_u32 << shift);
+            let limit = i128::MAX as f64;
+            return (bytes.abs() < limit).then_some(bytes as i128);
+        }
+    }
+    parse_int(&text)
+}
+
+/// A number as Python's `float` reads it.
+pub fn parse_float(text: &[u8]) -> Option<f64> {
+    let text = without_underscores(trimmed(text))?;
+    let unsigned = text.trim_start_matches(['-', '+']);
+    let is_named = unsigned
+        .starts_with(|first: char| !first.is_ascii_digit() && first != '.');
+    let is_known = ["inf", "infinity", "nan"]
+        .iter()
+        .any(|name| unsigned.eq_ignore_ascii_case(name));
+    if is_named && !is_known {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// The text without underscores, each of which must stand between digits.
+fn without_underscores(text: &[u8]) -> Option<String> {
+    let is_digit = |index: usize| {
+        text.get(index).is_some_and(|byte| byte.is_ascii_digit())
+    };
+    let mut plain = String::with_capacity(text.len());
+    for (index, byte) in text.iter().enumerate() {
+        if *byte == b'_' {
+            if index == 0 || !is_digit(index - 1) || !is_digit(index + 1) {
+                return None;
+            }
+        } else if byte.is_ascii() {
+            plain.push(char::from(*byte));
+        } else {
+            return None;
+        }
+    }
+    Some(plain)
+}
+
+/// Words between commas and white space; quotes hold together, and `\"` is a
+/// quote.
+// hg: stringutil.parselist
+pub fn parse_list(text: &[u8]) -> Vec<Vec<u8>> {
+    let lead = |byte: &u8| matches!(byte, b' ' | b',' | b'\n');
+    let start = text.iter().position(|byte| !lead(byte));
+    let text = start.map_or(&b""[..], |start| &text[start..]);
+    let mut list = Vec::new();
+    let mut rest = split_list(text, &mut list);
+    // How many quotes have been opened in front of one another.
+    let mut quotes = Vec::new();
+    while let Some(tail) = rest {
+        list.pop();
+        quotes.push(b'"');
+        let mut more = Vec::new();
+        rest = split_list(&tail, &mut more);
+        if rest.is_none() || more.len() > 1 {
+            if more.is_empty() {
+                more.push(Vec::new());
+            }
+            more[0].splice(0..0, quotes.drain(..));
+        }
+        list.append(&mut more);
+    }
+    list
+}
+
+/// Appends the words to the list. What a quote without its end holds is the
+/// last one, and is returned to be split as well.
+fn split_list(text: &[u8], list: &mut Vec<Vec<u8>>) -> Option<Vec<u8>> {
+    let is_end = |byte: &u8| !matches!(byte, b' ' | b',');
+    let end = text.iter().rposition(is_end).map_or(0, |end| end + 1);
+    let text = &text[..end];
+    if text.is_empty() {
+        return None;
+    }
+    let is_between = |byte: &u8| is_space(byte) || *byte == b',';
+    let mut word = Vec::new();
+    let mut at = 0;
+    loop {
+        // Outside of quotes.
+        let start = at;
+        while text.get(at).is_some_and(is_between) {
+            at += 1;
+        }
+        let Some(byte) = text.get(at) else {
+            list.push(word);
+            return None;
+        };
+        if at > start {
+            list.push(std::mem::take(&mut word));
+        }
+        at += 1;
+        if *byte != b'"' {
+            word.push(*byte);
+            continue;
+        }
+        if !word.is_empty() {
+            if word.last() == Some(&b'\\') {
+                word.pop();
+            }
+            word.push(b'"');
+            continue;
+        }
+        // Inside of quotes.
+        if text.get(at) == Some(&b'"') {
+            list.push(std::mem::take(&mut word));
+            at += 1;
+            while text.get(at).is_some_and(is_between) {
+                at += 1;
+            }
+            continue;
+        }
+        while text.get(at).is_some_and(|byte| *byte != b'"') {
+            if text[at..].starts_with(b"\\\"") {
+                at += 1;
+            }
+            word.push(text[at]);
+            at += 1;
+        }
+        if at >= text.len() {
+            list.push(word.clone());
+            return Some(word);
+        }
+        at += 1;
+        while matches!(text.get(at), Some(b' ' | b',')) {
+            at += 1;
+        }
+        if at >= text.len() {
+            list.push(word);
+            return None;
+        }
+        if at + 1 == text.len() && text[at] == b'"' {
+            word.push(b'"');
+            at += 1;
+        } else {
+            list.push(std::mem::take(&mut word));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans() {
+        assert_eq!(parse_bool(b"Always"), Some(true));
+        assert_eq!(parse_bool(b"OFF"), Some(false));
+        assert_eq!(parse_bool(b" 1"), None);
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(parse_int(b" -0_42\n"), Some(-42));
+        assert_eq!(parse_int(b"4__2"), None);
+        assert_eq!(parse_int(b"+-1"), None);
+        assert_eq!(parse_size(b"42.5 kB"), Some(43520));
+        assert_eq!(parse_size(b"1e3"), None);
+        assert_eq!(parse_size(b"1e3b"), Some(1000));
+        assert_eq!(parse_size(b"nan k"), None);
+        assert_eq!(parse_float(b"1_0.5"), Some(10.5));
+        assert_eq!(parse_float(b"x1"), None);
+    }
+
+    #[test]
+    fn lists_as_in_the_doctests_of_hg() {
+        let list = |text: &str| -> Vec<String> {
+            let words = parse_list(text.as_bytes()).into_iter();
+            words.map(|word| String::from_utf8(word).unwrap()).collect()
+        };
+        assert_eq!(
+            list("this,is \"a small\" ,test"),
+            ["this", "is", "a small", "test"]
+        );
+        assert_eq!(list("\"\\\"a b\" c"), ["\"a b", "c"]);
+        assert_eq!(list("\"a, b"), ["\"a", "b"]);
+        assert_eq!(list("\"\\\"a b"), ["\"\"a", "b"]);
+        assert_eq!(list("\""), ["\""]);
+        assert_eq!(list(" , \n"), [""; 0]);
+    }
+}
