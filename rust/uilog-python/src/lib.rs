@@ -113,6 +113,8 @@ impl Logger {
                 options,
                 hg: &hg,
                 root: self.root.as_deref(),
+                time: None,
+                pid: None,
             };
             host::with_environment(|host| self.inner.log(host, draft));
         });

@@ -14,6 +14,7 @@
 //! - [`clock`] knows the local time's offset and strftime.
 //! - [`environ`] reads the environment as the C library sees it.
 //! - [`sched`] tells the kernel who is in a hurry.
+//! - `shared_word` is what processes agree by (on Linux).
 //!
 //! # Known differences
 //!
@@ -36,4 +37,6 @@ pub mod fork;
 pub mod log_file;
 mod pidfd;
 pub mod sched;
+#[cfg(target_os = "linux")]
+pub mod shared_word;
 pub mod spawn;
