@@ -1,5 +1,13 @@
-//! The `uilog` binary: argument parsing over `uilog-core`.
+//! The `uilog` binary: arguments and output over the libraries.
+//!
+//! Each subcommand has a module of its name; none of them decides anything
+//! about events or configuration.
 
+mod config;
+mod emit;
+mod known;
+mod native;
+mod place;
 #[cfg(target_os = "linux")]
 mod run;
 
@@ -26,6 +34,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Config(config::Arguments),
     /// Run the scripts of one hg process (started by hg itself)
     ///
     /// hg starts this at the first event that has a script, with a private
@@ -33,6 +42,11 @@ enum Command {
     /// ends when its last script has ended and
     /// no hg process holds the other end of that socket.
     Dispatch,
+    /// Log an event of your own
+    ///
+    /// It goes through the sinks that the hgrc names: scripts of
+    /// `[logtoprocess]`, and the blackbox of a repository.
+    Emit(emit::Arguments),
     /// Run a program and log it as hg logs its commands
     #[cfg(target_os = "linux")]
     Run(run::Arguments),
@@ -40,24 +54,35 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match execute(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    execute(arguments).unwrap_or_else(|error| {
+        // A reader that has gone away has seen enough.
+        if !is_broken_pipe(&error) {
             eprintln!("uilog: {error:#}");
-            ExitCode::FAILURE
         }
-    }
+        ExitCode::FAILURE
+    })
 }
 
-fn execute(arguments: Arguments) -> anyhow::Result<()> {
+fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Emit(arguments) => emit::run(&arguments),
         Command::Dispatch => {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;
             let queue = own(io::stdout().as_fd()).context("standard output")?;
-            dispatch::run(socket, queue).context("dispatch")
+            dispatch::run(socket, queue).context("dispatch")?;
+            Ok(ExitCode::SUCCESS)
         }
         #[cfg(target_os = "linux")]
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => {
+            run::run(arguments).map(|()| ExitCode::SUCCESS)
+        }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

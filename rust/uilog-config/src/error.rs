@@ -6,7 +6,13 @@ use crate::value::ValueError;
 
 /// A configuration that Mercurial would not run with, either.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(Kind);
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
+    kind: Kind,
+    warnings: Vec<Vec<u8>>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
@@ -22,24 +28,40 @@ enum Kind {
 }
 
 impl Error {
+    fn new(kind: Kind) -> Self {
+        let warnings = Vec::new();
+        Self(Box::new(Inner { kind, warnings }))
+    }
+
+    /// The same, after these warnings.
+    pub(crate) fn after(mut self, warnings: Vec<Vec<u8>>) -> Self {
+        self.0.warnings = warnings;
+        self
+    }
+
+    /// What Mercurial would have warned of before, each without its newline.
+    pub fn warnings(&self) -> &[Vec<u8>] {
+        &self.0.warnings
+    }
+
     /// A line at `location`, as hg names it, that cannot be read.
     pub(crate) fn line(location: Vec<u8>, message: Vec<u8>) -> Self {
-        Self(Kind::Line { location, message })
+        Self::new(Kind::Line { location, message })
     }
 
     pub(crate) fn abort(message: Vec<u8>) -> Self {
         let hint = None;
-        Self(Kind::Abort { message, hint })
+        Self::new(Kind::Abort { message, hint })
     }
 
     pub(crate) fn abort_with_hint(message: Vec<u8>, hint: Vec<u8>) -> Self {
         let hint = Some(hint);
-        Self(Kind::Abort { message, hint })
+        Self::new(Kind::Abort { message, hint })
     }
 
     /// Where the line is that cannot be read, such as `/etc/hgrc:3`.
     pub fn location(&self) -> Option<&[u8]> {
-        match &self.0 {
+        match &self.0.kind {
             Kind::Line { location, .. } => Some(location),
             Kind::Value(_) | Kind::Abort { .. } => None,
         }
@@ -47,7 +69,7 @@ impl Error {
 
     /// What is wrong, without where it is.
     pub fn message(&self) -> Vec<u8> {
-        match &self.0 {
+        match &self.0.kind {
             Kind::Line { message, .. } | Kind::Abort { message, .. } => {
                 message.clone()
             }
@@ -58,7 +80,7 @@ impl Error {
     /// What Mercurial prints, without the last newline.
     // hg: error.Error.format, error.ConfigError.format
     pub fn to_bytes(&self) -> Vec<u8> {
-        match &self.0 {
+        match &self.0.kind {
             Kind::Line { location, message } => {
                 [b"config error at ", &location[..], b": ", message].concat()
             }
@@ -80,7 +102,7 @@ impl Error {
 
 impl From<ValueError> for Error {
     fn from(error: ValueError) -> Self {
-        Self(Kind::Value(error))
+        Self::new(Kind::Value(error))
     }
 }
 

@@ -95,29 +95,17 @@ pub fn load(
     request: &Request,
     environment: &Environment,
 ) -> Result<Loaded, Error> {
-    let mut ui = Ui::load(environment)?;
-    for path in &request.config_files {
-        ui.read_command_line_file(path)?;
+    let mut ui = Ui::new(environment);
+    match ui.load(request) {
+        Ok(root) => Ok(Loaded {
+            trusted: ui.trusted,
+            untrusted: ui.untrusted,
+            root,
+            warnings: ui.warnings,
+            files: ui.files,
+        }),
+        Err(error) => Err(error.after(ui.warnings)),
     }
-    for option in &request.config {
-        ui.set_option(option)?;
-    }
-    let moved = match &request.cwd {
-        Some(dir) => moved(environment, dir)?,
-        None => environment.clone(),
-    };
-    ui.environment = &moved;
-    let root = ui.local_root(request)?;
-    if let Some(root) = &root {
-        ui.open_repository(root)?;
-    }
-    Ok(Loaded {
-        trusted: ui.trusted,
-        untrusted: ui.untrusted,
-        root,
-        warnings: ui.warnings,
-        files: ui.files,
-    })
 }
 
 /// The environment after a change of the working directory.
@@ -136,11 +124,14 @@ fn moved(environment: &Environment, dir: &Path) -> Result<Environment, Error> {
     Ok(environment.clone().with_cwd(cwd))
 }
 
+/// Name, value and source of an item in `[paths]`.
+type PathKey = (Vec<u8>, Vec<u8>, Vec<u8>);
+
 /// A configuration that grows, as Mercurial's `ui` does.
 // hg: ui.ui
 #[derive(Clone, Debug)]
-struct Ui<'a> {
-    environment: &'a Environment,
+struct Ui {
+    environment: Environment,
     plain: Plain,
     /// What overrides every file, read before or after.
     overlay: Config,
@@ -150,17 +141,15 @@ struct Ui<'a> {
     reports_untrusted: bool,
     is_tweaked: bool,
     /// What the paths of `[paths]` are relative to, by name, value and source.
-    path_roots: HashMap<(Vec<u8>, Vec<u8>, Vec<u8>), PathBuf>,
+    path_roots: HashMap<PathKey, PathBuf>,
     warnings: Vec<Vec<u8>>,
     files: Vec<FileReport>,
 }
 
-impl<'a> Ui<'a> {
-    /// Everything but a repository's configuration.
-    // hg: ui.load
-    fn load(environment: &'a Environment) -> Result<Self, Error> {
-        let mut ui = Self {
-            environment,
+impl Ui {
+    fn new(environment: &Environment) -> Self {
+        Self {
+            environment: environment.clone(),
             plain: Plain::new(environment),
             overlay: Config::default(),
             trusted: Config::default(),
@@ -171,12 +160,42 @@ impl<'a> Ui<'a> {
             path_roots: HashMap::new(),
             warnings: Vec::new(),
             files: Vec::new(),
+        }
+    }
+
+    /// Everything; what is returned is the root of the repository.
+    fn load(&mut self, request: &Request) -> Result<Option<PathBuf>, Error> {
+        self.load_user()?;
+        for path in &request.config_files {
+            self.read_command_line_file(path)?;
+        }
+        for option in &request.config {
+            self.set_option(option)?;
+        }
+        if let Some(dir) = &request.cwd {
+            self.environment = moved(&self.environment, dir)?;
+        }
+        let Some(path) = self.local_root(request)? else {
+            return Ok(None);
         };
-        let home = ui.home();
-        for component in layers::components(environment) {
+        let root = self.real_root(&path);
+        if !root.join(".hg").is_dir() {
+            let place = path.as_os_str().as_bytes();
+            let parts: [&[u8]; 3] = [b"repository ", place, b" not found"];
+            return Err(Error::abort(parts.concat()));
+        }
+        self.open_repository(&root)?;
+        Ok(Some(root))
+    }
+
+    /// Everything but the command line's and a repository's configuration.
+    // hg: ui.load
+    fn load_user(&mut self) -> Result<(), Error> {
+        let home = self.home();
+        for component in layers::components(&self.environment) {
             match component {
                 Component::File { layer, path, name } => {
-                    ui.read_file(layer, &path, &name, true, &home)?;
+                    self.read_file(layer, &path, &name, true, &home)?;
                 }
                 Component::Item {
                     section,
@@ -186,18 +205,17 @@ impl<'a> Ui<'a> {
                 } => {
                     let source = Source::Named(source);
                     let entry = Entry { value, source };
-                    ui.trusted.set(section, name, entry.clone());
-                    ui.untrusted.set(section, name, entry);
-                    ui.fix(Some(section), None)?;
+                    self.trusted.set(section, name, entry.clone());
+                    self.untrusted.set(section, name, entry);
+                    self.fix(Some(section), None)?;
                 }
             }
         }
-        ui.tweak()?;
-        Ok(ui)
+        self.tweak()
     }
 
     fn home(&self) -> PathBuf {
-        expand::to_path(expand::expand_user(b"~", self.environment))
+        expand::to_path(expand::expand_user(b"~", &self.environment))
     }
 
     /// Reads a file, if it is there. Relative `[paths]` in it are relative to
@@ -238,7 +256,7 @@ impl<'a> Ui<'a> {
             self.warnings.push(parts.concat());
         }
         let mut config = Config::default();
-        let mut reader = Reader::new(self.environment);
+        let mut reader = Reader::new(&self.environment);
         let result = reader.read(name, opened, &mut config);
         let included = std::mem::take(&mut reader.included);
         let state = match (&stranger, &result) {
@@ -348,7 +366,7 @@ impl<'a> Ui<'a> {
                     continue;
                 }
                 let parts: [&[u8]; 6] = [
-                    b"(deprecated '%%' in path ",
+                    b"(deprecated '%' in path ",
                     &name,
                     b"=",
                     &value,
@@ -469,7 +487,7 @@ impl<'a> Ui<'a> {
             Error::abort(parts.concat())
         })?;
         let mut config = Config::default();
-        let mut reader = Reader::new(self.environment);
+        let mut reader = Reader::new(&self.environment);
         reader.read(path, opened, &mut config).map_err(|error| {
             let location = error.location().unwrap_or(place);
             let message: [&[u8]; 2] =
@@ -485,7 +503,7 @@ impl<'a> Ui<'a> {
         Ok(())
     }
 
-    /// The root of the command's repository. What the repositories on the way
+    /// The path of the command's repository. What the repositories on the way
     /// there say does not stay, but for warnings.
     // hg: dispatch._getlocal
     fn local_root(
@@ -493,20 +511,23 @@ impl<'a> Ui<'a> {
         request: &Request,
     ) -> Result<Option<PathBuf>, Error> {
         let cwd = self.environment.cwd();
-        let mut root = repository::find(cwd).map(Path::to_owned);
+        let found = repository::find(cwd).map(Path::to_owned);
         let mut local = self.clone();
-        if let Some(root) = &root {
-            local.read_local(root)?;
-        }
-        if let Some(given) = &request.repository {
-            let path = local.located(given);
-            self.warnings = std::mem::take(&mut local.warnings);
-            local = self.clone();
-            local.read_local(&path)?;
-            root = Some(path);
-        }
+        let read = match &found {
+            Some(root) => local.read_local(root),
+            None => Ok(()),
+        };
+        self.warnings = std::mem::take(&mut local.warnings);
+        read?;
+        let Some(given) = &request.repository else {
+            return Ok(found);
+        };
+        let path = local.located(given);
+        let mut local = self.clone();
+        let read = local.read_local(&path);
         self.warnings = local.warnings;
-        Ok(root.map(|root| self.real_root(&root)))
+        read?;
+        Ok(Some(path))
     }
 
     /// A repository's files, before it is opened.
@@ -518,7 +539,7 @@ impl<'a> Ui<'a> {
             let source = repository::shared_source(
                 root,
                 &requirements,
-                self.environment,
+                &self.environment,
             )?;
             Some(source)
         } else {
@@ -563,7 +584,7 @@ impl<'a> Ui<'a> {
         let key = (given.to_vec(), value.clone(), source);
         let home = self.home();
         let root = self.path_roots.get(&key).unwrap_or(&home);
-        let path = expand::expand_path(value, self.environment);
+        let path = expand::expand_path(value, &self.environment);
         let path = expand::join(root.as_os_str().as_bytes(), &path);
         expand::normalized(&path)
     }
@@ -573,17 +594,12 @@ impl<'a> Ui<'a> {
     fn real_root(&self, root: &Path) -> PathBuf {
         let root = root.as_os_str().as_bytes();
         let root = root.strip_prefix(b"file:").unwrap_or(root);
-        let root = expand::expand_path(root, self.environment);
-        repository::real_path(&expand::to_path(root), self.environment)
+        let root = expand::expand_path(root, &self.environment);
+        repository::real_path(&expand::to_path(root), &self.environment)
     }
 
     // hg: localrepo.makelocalrepository
     fn open_repository(&mut self, root: &Path) -> Result<(), Error> {
-        if !root.join(".hg").is_dir() {
-            let place = root.as_os_str().as_bytes();
-            let parts: [&[u8]; 3] = [b"repository ", place, b" not found"];
-            return Err(Error::abort(parts.concat()));
-        }
         let mut requirements = Requirements::read(root).map_err(|error| {
             let text = format!("{error}: {}", root.display());
             Error::abort(text.into_bytes())
@@ -592,7 +608,7 @@ impl<'a> Ui<'a> {
             let source = repository::shared_source(
                 root,
                 &requirements,
-                self.environment,
+                &self.environment,
             )?;
             Some(source)
         } else {

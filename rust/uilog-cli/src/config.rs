@@ -1,0 +1,282 @@
+//! `uilog config`: what `hg config` prints.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io;
+use std::io::BufWriter;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use uilog_config::Config;
+use uilog_config::Environment;
+use uilog_config::installation;
+
+use crate::known::DefaultValue;
+use crate::known::KnownItems;
+use crate::place::ABORTED;
+use crate::place::Place;
+
+/// Show the combined configuration, as `hg config` does
+///
+/// Reads the same files in the same order as Mercurial, without running it.
+/// Without arguments all items are shown; with sections and items, those; with
+/// a single item, its value alone.
+///
+/// Exit status: 0; 1 if no such item is set; 255 if hg would refuse to run
+/// with this configuration, for the same reason and with the same message.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  uilog config --source logtoprocess    which script runs, and who says so
+  uilog config ui.username              one value
+  uilog config -T json                  everything, for programs")]
+pub(crate) struct Arguments {
+    /// Sections (ui) and items (ui.username)
+    #[arg(value_name = "SECTION | SECTION.NAME")]
+    names: Vec<OsString>,
+    /// Show the file and line of each item
+    #[arg(long)]
+    source: bool,
+    /// Show what untrusted files say, too
+    #[arg(short, long)]
+    untrusted: bool,
+    /// How to show it: json
+    #[arg(short = 'T', long, value_name = "FORMAT")]
+    template: Option<Template>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Template {
+    Json,
+}
+
+/// One item that is to be shown.
+struct Shown<'a> {
+    /// `SECTION.NAME`.
+    name: Vec<u8>,
+    value: &'a [u8],
+    source: Vec<u8>,
+    default: Option<DefaultValue>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let Some(loaded) = arguments.place.load()? else {
+        return Ok(ExitCode::from(ABORTED));
+    };
+    let config = if arguments.untrusted {
+        &loaded.untrusted
+    } else {
+        &loaded.trusted
+    };
+    let names = Names::new(&arguments.names);
+    let mut output = BufWriter::new(io::stdout().lock());
+    let matched = match arguments.template {
+        None => print_text(arguments, config, &names, &mut output)?,
+        Some(Template::Json) => print_json(config, &names, &mut output)?,
+    };
+    output.flush()?;
+    Ok(ExitCode::from(u8::from(!matched)))
+}
+
+/// Which items were asked for.
+struct Names<'a> {
+    sections: HashSet<&'a [u8]>,
+    items: HashSet<&'a [u8]>,
+    /// Whether it is a single item, of which the value is shown alone.
+    is_one_item: bool,
+}
+
+impl<'a> Names<'a> {
+    fn new(names: &'a [OsString]) -> Self {
+        let names = names.iter().map(|name| name.as_bytes());
+        let (items, sections): (Vec<_>, Vec<_>) =
+            names.partition(|name| name.contains(&b'.'));
+        Self {
+            is_one_item: items.len() == 1 && sections.is_empty(),
+            sections: sections.into_iter().collect(),
+            items: items.into_iter().collect(),
+        }
+    }
+
+    fn has(&self, section: &[u8], item: &[u8]) -> bool {
+        let is_filtered = !self.sections.is_empty() || !self.items.is_empty();
+        !is_filtered
+            || self.sections.contains(section)
+            || self.items.contains(item)
+    }
+}
+
+/// Calls `show` for each item that was asked for; whether there was any.
+// hg: configuration.command.show_config
+fn for_each(
+    config: &Config,
+    names: &Names<'_>,
+    mut show: impl FnMut(&[u8], &[u8], Shown<'_>) -> io::Result<()>,
+) -> io::Result<bool> {
+    let mut matched = false;
+    for section in config.sections() {
+        for (item, entry) in config.items(section) {
+            let name = [section, b".", item].concat();
+            if !names.has(section, &name) {
+                continue;
+            }
+            matched = true;
+            let source = entry.source.to_bytes();
+            let value = &entry.value;
+            let default = None;
+            show(
+                section,
+                item,
+                Shown {
+                    name,
+                    value,
+                    source,
+                    default,
+                },
+            )?;
+        }
+    }
+    Ok(matched)
+}
+
+fn print_text(
+    arguments: &Arguments,
+    config: &Config,
+    names: &Names<'_>,
+    output: &mut impl Write,
+) -> io::Result<bool> {
+    for_each(config, names, |_, _, shown| {
+        if arguments.source {
+            output.write_all(&shown.source)?;
+            output.write_all(b": ")?;
+        }
+        if !names.is_one_item {
+            output.write_all(&shown.name)?;
+            output.write_all(b"=")?;
+        }
+        let mut lines = shown.value.split(|byte| *byte == b'\n');
+        output.write_all(lines.next().unwrap_or_default())?;
+        for line in lines {
+            output.write_all(b"\\n")?;
+            output.write_all(line)?;
+        }
+        output.write_all(b"\n")
+    })
+}
+
+// hg: formatter.jsonformatter
+fn print_json(
+    config: &Config,
+    names: &Names<'_>,
+    output: &mut impl Write,
+) -> anyhow::Result<bool> {
+    let environment = Environment::current()?;
+    let package = environment.hg().and_then(installation::package);
+    let known = KnownItems::read(package.as_deref(), config)?;
+    let mut is_first = true;
+    output.write_all(b"[")?;
+    let matched = for_each(config, names, |section, item, mut shown| {
+        if !is_first {
+            output.write_all(b",")?;
+        }
+        is_first = false;
+        shown.default = known.default_of(section, item);
+        output.write_all(b"\n {\n")?;
+        if let Some(default) = &shown.default {
+            output.write_all(b"  \"defaultvalue\": ")?;
+            write_default(output, default)?;
+            output.write_all(b",\n")?;
+        }
+        let fields: [(&[u8], &[u8]); 3] = [
+            (b"name", &shown.name),
+            (b"source", &shown.source),
+            (b"value", shown.value),
+        ];
+        for (index, (name, text)) in fields.into_iter().enumerate() {
+            let separator: &[u8] = if index > 0 { b",\n" } else { b"" };
+            output.write_all(separator)?;
+            output.write_all(b"  \"")?;
+            output.write_all(name)?;
+            output.write_all(b"\": ")?;
+            write_string(output, text)?;
+        }
+        output.write_all(b"\n }")
+    })?;
+    output.write_all(b"\n]\n")?;
+    Ok(matched)
+}
+
+fn write_default(
+    output: &mut impl Write,
+    default: &DefaultValue,
+) -> io::Result<()> {
+    match default {
+        DefaultValue::Null => output.write_all(b"null"),
+        DefaultValue::Bool(value) => write!(output, "{value}"),
+        DefaultValue::Int(value) => write!(output, "{value}"),
+        DefaultValue::Float(value) => write!(output, "{value:?}"),
+        DefaultValue::Text(text) => write_string(output, text.as_bytes()),
+        DefaultValue::List(texts) => {
+            output.write_all(b"[")?;
+            for (index, text) in texts.iter().enumerate() {
+                let separator: &[u8] = if index > 0 { b", " } else { b"" };
+                output.write_all(separator)?;
+                write_string(output, text.as_bytes())?;
+            }
+            output.write_all(b"]")
+        }
+    }
+}
+
+/// A string as Mercurial writes it into JSON: what is not UTF-8 becomes lone
+/// surrogates, in their own three bytes.
+// hg: encoding.jsonescape, encoding.toutf8b
+fn write_string(output: &mut impl Write, text: &[u8]) -> io::Result<()> {
+    output.write_all(b"\"")?;
+    for chunk in text.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '"' => output.write_all(b"\\\"")?,
+                '\\' => output.write_all(b"\\\\")?,
+                '\n' => output.write_all(b"\\n")?,
+                '\r' => output.write_all(b"\\r")?,
+                '\t' => output.write_all(b"\\t")?,
+                '\u{8}' => output.write_all(b"\\b")?,
+                '\u{c}' => output.write_all(b"\\f")?,
+                '\0'..='\u{1f}' | '\u{7f}' => {
+                    write!(output, "\\u{:04x}", u32::from(character))?;
+                }
+                _ => write!(output, "{character}")?,
+            }
+        }
+        for byte in chunk.invalid() {
+            // U+DC80 to U+DCFF
+            let low = byte & 0x3f;
+            let middle = 0xb0 | (byte >> 6);
+            output.write_all(&[0xed, middle, 0x80 | low])?;
+        }
+    }
+    output.write_all(b"\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_strings_as_in_the_doctests_of_hg() {
+        let written = |text: &[u8]| {
+            let mut output = Vec::new();
+            write_string(&mut output, text).unwrap();
+            output
+        };
+        assert_eq!(written(b"\0\x0b\x7f"), b"\"\\u0000\\u000b\\u007f\"");
+        assert_eq!(written(b"\x08\t\n\x0c\r\"\\"), br#""\b\t\n\f\r\"\\""#);
+        assert_eq!(written(b"\xdd"), b"\"\xed\xb3\x9d\"");
+        assert_eq!(written("caf\u{e9}".as_bytes()), b"\"caf\xc3\xa9\"");
+    }
+}
