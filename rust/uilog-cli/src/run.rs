@@ -87,9 +87,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let kind = Kind::of(&args[0], path);
     // Without a session the command is run, but not logged.
     let mut host = own::host(&block).ok();
-    let outer = host
-        .as_ref()
-        .and_then(|host| Outer::new(host.session(), host.parent()).ok());
+    let outer = host.as_ref().and_then(|host| {
+        let has_blackbox = !kind.is_mercurial();
+        Outer::new(host.session(), host.parent(), has_blackbox).ok()
+    });
     let env = environment_for(&block, kind, host.as_ref(), outer.as_ref());
     let command = foreground::Command::new(
         args.iter()

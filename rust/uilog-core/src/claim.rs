@@ -51,7 +51,9 @@ pub struct Left {
 }
 
 impl Outer {
-    /// Creates the word; `parent` is the session around this one.
+    /// Creates the word; `parent` is the session around this one, and
+    /// `has_blackbox` tells whether a blackbox is among what the outer one
+    /// logs to.
     ///
     /// # Errors
     ///
@@ -59,11 +61,13 @@ impl Outer {
     pub fn new(
         session: SessionId,
         parent: Option<SessionId>,
+        has_blackbox: bool,
     ) -> io::Result<Self> {
         let mut bytes = [0; shared_word::BYTES];
         bytes[..16].copy_from_slice(&session.0.to_le_bytes());
         let parent = parent.map_or(0, |parent| parent.0);
-        bytes[16..].copy_from_slice(&parent.to_le_bytes());
+        bytes[16..32].copy_from_slice(&parent.to_le_bytes());
+        bytes[32] = has_blackbox.into();
         let word = SharedWord::create(bytes)?;
         Ok(Self { word })
     }
@@ -103,25 +107,23 @@ pub struct Inner {
     pub session: SessionId,
     /// The session around it.
     pub parent: Option<SessionId>,
+    /// Whether the outer one writes a blackbox, too.
+    pub has_blackbox: bool,
 }
 
 impl Inner {
     /// Says that this process logs what `variable` is about, if that is so:
     /// it is the one that the outer one has started, or, where the variable
-    /// says so, works for it. `is_server` tells that this process would do so
-    /// for others as well.
-    pub fn claim(variable: &[u8], is_server: bool) -> Option<Self> {
+    /// says so, works for that. `is_worker` tells that this process works for
+    /// somebody else.
+    pub fn claim(variable: &[u8], is_worker: bool) -> Option<Self> {
         let (path, is_served) = match variable.strip_prefix(SERVED.as_bytes()) {
             Some(path) => (path, true),
             None => (variable, false),
         };
         let outer = process_of(path)?;
-        let is_own = if is_served {
-            !is_server
-        } else {
-            outer == std::os::unix::process::parent_id()
-        };
-        if !is_own {
+        let is_child = outer == std::os::unix::process::parent_id();
+        if !is_child && !(is_served && is_worker) {
             return None;
         }
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
@@ -131,7 +133,7 @@ impl Inner {
             let half = half.try_into().unwrap_or_default();
             u128::from_le_bytes(half)
         };
-        let parent = session(&bytes[16..]);
+        let parent = session(&bytes[16..32]);
         // A second one that works for the same command is not the one.
         if word.set(CLAIMED) & CLAIMED != 0 {
             return None;
@@ -139,6 +141,7 @@ impl Inner {
         Some(Self {
             session: SessionId(session(&bytes[..16])),
             parent: (parent != 0).then_some(SessionId(parent)),
+            has_blackbox: bytes[32] != 0,
             word,
         })
     }
@@ -169,12 +172,12 @@ mod tests {
     const SESSION: SessionId = SessionId(7);
 
     fn outer() -> Outer {
-        Outer::new(SESSION, Some(SessionId(3))).unwrap()
+        Outer::new(SESSION, Some(SessionId(3)), true).unwrap()
     }
 
     /// One that works for others: it need not be the outer one's child.
     fn inner(outer: &Outer) -> Option<Inner> {
-        Inner::claim(outer.variable(true).as_bytes(), false)
+        Inner::claim(outer.variable(true).as_bytes(), true)
     }
 
     fn left(begin: bool, end: bool) -> Left {
@@ -197,6 +200,7 @@ mod tests {
         let within = inner(&it).unwrap();
         assert_eq!(within.session, SESSION);
         assert_eq!(within.parent, Some(SessionId(3)));
+        assert!(within.has_blackbox);
         assert!(!it.begin());
         assert!(within.begin());
         assert!(within.end());
@@ -240,15 +244,15 @@ mod tests {
         let it = outer();
         let own = it.variable(false);
         // This process is its own outer one here, not its own child.
-        assert!(Inner::claim(own.as_bytes(), false).is_none());
+        assert!(Inner::claim(own.as_bytes(), true).is_none());
         let served = it.variable(true);
-        assert!(Inner::claim(served.as_bytes(), true).is_none());
-        let first = Inner::claim(served.as_bytes(), false);
-        assert!(first.is_some());
         assert!(Inner::claim(served.as_bytes(), false).is_none());
+        let first = Inner::claim(served.as_bytes(), true);
+        assert!(first.is_some());
+        assert!(Inner::claim(served.as_bytes(), true).is_none());
         for text in ["", "/proc/1/fd/x", "/etc/passwd", "/proc/x/fd/1", "chg:"]
         {
-            assert!(Inner::claim(text.as_bytes(), false).is_none(), "{text}");
+            assert!(Inner::claim(text.as_bytes(), true).is_none(), "{text}");
         }
     }
 

@@ -26,7 +26,7 @@ const WORD_OFFSET: usize = 4;
 /// Where the bytes are.
 const BYTES_OFFSET: usize = 8;
 /// How many bytes there are.
-pub const BYTES: usize = 32;
+pub const BYTES: usize = 40;
 const FILE_BYTES: usize = BYTES_OFFSET + BYTES;
 
 /// The word, mapped into this process.
