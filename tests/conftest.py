@@ -22,7 +22,7 @@ import processes
 if TYPE_CHECKING:
     from connections import Client
 
-from run import FIRST_PYTHON_WITHOUT, HG_VERSIONS, venv_of
+from tools.common import FIRST_PYTHON_WITHOUT, HG_VERSIONS, venv_of
 
 
 def pytest_configure() -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 import processes
 import pytest
 from conftest import Home
-from run import AS_USER, CACHE, MAIN_HG, TESTS, can_run, venv_of
+from tools.common import CACHE, MAIN_HG, TESTS, venv_of
+from tools.upstream import AS_USER, can_run
 
 DRIVER = TESTS / "helpers" / "log_events.py"
 
