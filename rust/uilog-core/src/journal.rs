@@ -55,6 +55,8 @@ pub enum FailureKind {
     TimedOut,
     /// A peer did not end by itself in time.
     Peer,
+    /// A configuration could not be read, so that nothing was logged.
+    Config,
 }
 
 impl FailureKind {
@@ -66,6 +68,7 @@ impl FailureKind {
             Self::Failed => "failed",
             Self::TimedOut => "timed-out",
             Self::Peer => "peer",
+            Self::Config => "config",
         }
     }
 }

@@ -16,6 +16,9 @@
 #![deny(missing_docs)]
 
 pub mod blackbox;
+#[cfg(target_os = "linux")]
+pub mod claim;
+pub mod command;
 pub mod dispatch;
 pub mod dispatcher;
 pub mod event;
@@ -24,8 +27,12 @@ pub mod installation;
 pub mod journal;
 pub mod json;
 pub mod logtoprocess;
+pub mod native;
 pub mod pipeline;
 pub mod queue;
 pub mod script_env;
 pub mod settings;
+pub mod user;
+#[cfg(target_os = "linux")]
+pub mod watch;
 pub mod wire;
