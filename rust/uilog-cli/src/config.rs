@@ -13,9 +13,9 @@ use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::installation;
 
-use crate::FAILURE;
 use crate::known::DefaultValue;
 use crate::known::KnownItems;
+use crate::place::ABORTED;
 use crate::place::Place;
 
 /// Show the combined configuration, as `hg config` does
@@ -65,7 +65,7 @@ struct Shown<'a> {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Some(loaded) = arguments.place.load()? else {
-        return Ok(ExitCode::from(FAILURE));
+        return Ok(ExitCode::from(ABORTED));
     };
     let config = if arguments.untrusted {
         &loaded.untrusted

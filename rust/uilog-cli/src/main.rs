@@ -16,9 +16,6 @@ use clap::Parser;
 use clap::Subcommand;
 use uilog_core::dispatch;
 
-/// What a command ends with that did not work.
-const FAILURE: u8 = 255;
-
 /// Mercurial's event logging.
 ///
 /// The hg extension `uilog` hands events to scripts as `[logtoprocess]` says;
@@ -50,7 +47,7 @@ fn main() -> ExitCode {
         if !is_broken_pipe(&error) {
             eprintln!("uilog: {error:#}");
         }
-        ExitCode::from(FAILURE)
+        ExitCode::FAILURE
     })
 }
 

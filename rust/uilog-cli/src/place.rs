@@ -15,10 +15,13 @@ use uilog_config::Error;
 use uilog_config::Loaded;
 use uilog_config::Request;
 
+/// The exit status where hg would refuse to go on, which is hg's own.
+pub(crate) const ABORTED: u8 = 255;
+
 /// Whose configuration counts.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Place {
-    /// The repository: its root, or a name in [paths]
+    /// The repository: its root, or a name of the section paths
     #[arg(short = 'R', long, value_name = "REPO", value_hint = ValueHint::DirPath)]
     repository: Option<OsString>,
     /// Change the working directory first

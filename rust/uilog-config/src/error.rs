@@ -6,7 +6,10 @@ use crate::value::ValueError;
 
 /// A configuration that Mercurial would not run with, either.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
     kind: Kind,
     warnings: Vec<Vec<u8>>,
 }
@@ -27,18 +30,18 @@ enum Kind {
 impl Error {
     fn new(kind: Kind) -> Self {
         let warnings = Vec::new();
-        Self { kind, warnings }
+        Self(Box::new(Inner { kind, warnings }))
     }
 
     /// The same, after these warnings.
     pub(crate) fn after(mut self, warnings: Vec<Vec<u8>>) -> Self {
-        self.warnings = warnings;
+        self.0.warnings = warnings;
         self
     }
 
     /// What Mercurial would have warned of before, each without its newline.
     pub fn warnings(&self) -> &[Vec<u8>] {
-        &self.warnings
+        &self.0.warnings
     }
 
     /// A line at `location`, as hg names it, that cannot be read.
@@ -58,7 +61,7 @@ impl Error {
 
     /// Where the line is that cannot be read, such as `/etc/hgrc:3`.
     pub fn location(&self) -> Option<&[u8]> {
-        match &self.kind {
+        match &self.0.kind {
             Kind::Line { location, .. } => Some(location),
             Kind::Value(_) | Kind::Abort { .. } => None,
         }
@@ -66,7 +69,7 @@ impl Error {
 
     /// What is wrong, without where it is.
     pub fn message(&self) -> Vec<u8> {
-        match &self.kind {
+        match &self.0.kind {
             Kind::Line { message, .. } | Kind::Abort { message, .. } => {
                 message.clone()
             }
@@ -77,7 +80,7 @@ impl Error {
     /// What Mercurial prints, without the last newline.
     // hg: error.Error.format, error.ConfigError.format
     pub fn to_bytes(&self) -> Vec<u8> {
-        match &self.kind {
+        match &self.0.kind {
             Kind::Line { location, message } => {
                 [b"config error at ", &location[..], b": ", message].concat()
             }

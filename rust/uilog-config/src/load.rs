@@ -124,6 +124,9 @@ fn moved(environment: &Environment, dir: &Path) -> Result<Environment, Error> {
     Ok(environment.clone().with_cwd(cwd))
 }
 
+/// Name, value and source of an item in `[paths]`.
+type PathKey = (Vec<u8>, Vec<u8>, Vec<u8>);
+
 /// A configuration that grows, as Mercurial's `ui` does.
 // hg: ui.ui
 #[derive(Clone, Debug)]
@@ -138,7 +141,7 @@ struct Ui {
     reports_untrusted: bool,
     is_tweaked: bool,
     /// What the paths of `[paths]` are relative to, by name, value and source.
-    path_roots: HashMap<(Vec<u8>, Vec<u8>, Vec<u8>), PathBuf>,
+    path_roots: HashMap<PathKey, PathBuf>,
     warnings: Vec<Vec<u8>>,
     files: Vec<FileReport>,
 }
