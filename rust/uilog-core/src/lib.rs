@@ -16,9 +16,11 @@
 #![deny(missing_docs)]
 
 pub mod blackbox;
+pub mod check;
 pub mod dispatch;
 pub mod dispatcher;
 pub mod event;
+pub mod events;
 pub mod hgdate;
 pub mod installation;
 pub mod journal;
@@ -28,4 +30,6 @@ pub mod pipeline;
 pub mod queue;
 pub mod script_env;
 pub mod settings;
+pub mod status;
+pub mod trial;
 pub mod wire;

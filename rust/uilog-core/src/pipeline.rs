@@ -572,7 +572,7 @@ impl Facts {
 
 /// The login name as the environment tells it.
 // Python: getpass.getuser, which hg's procutil.getuser calls
-fn login_name(environment: &[u8]) -> Option<&[u8]> {
+pub(crate) fn login_name(environment: &[u8]) -> Option<&[u8]> {
     const NAMES: [&[u8]; 4] = [b"LOGNAME", b"USER", b"LNAME", b"USERNAME"];
     let values = NAMES.iter().filter_map(|name| lookup(environment, name));
     let mut named = values.filter(|value| !value.is_empty());
@@ -580,7 +580,7 @@ fn login_name(environment: &[u8]) -> Option<&[u8]> {
 }
 
 /// A new session's id.
-fn new_session() -> SessionId {
+pub(crate) fn new_session() -> SessionId {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         // Ids that repeat are better than none.
