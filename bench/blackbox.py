@@ -44,13 +44,7 @@ def run(lab: Lab) -> Report:
 
 
 def _hgrc(lab: Lab, who: str, **settings: str) -> Path:
-    lines = ["[ui]", "username = bench", "[extensions]", EXTENSIONS[who]]
-    lines.append("[blackbox]")
-    lines += [f"{name} = {value}" for name, value in settings.items()]
-    name = "-".join([who.replace(" ", "_"), *sorted(settings)])
-    path = lab.directory / f"blackbox-{name}.rc"
-    path.write_text("\n".join(lines) + "\n")
-    return path
+    return lab.configuration(EXTENSIONS[who], who, "blackbox", settings)
 
 
 def _fresh(lab: Lab, name: str) -> Path:

@@ -74,10 +74,16 @@ class Lab:
 
     def hgrc(self, who: str, **scripts: str) -> Path:
         """a configuration that logs these events to these scripts"""
-        lines = ["[ui]", "username = bench", "[extensions]", EXTENSIONS[who]]
-        lines.append("[logtoprocess]")
-        lines += [f"{event} = {script}" for event, script in scripts.items()]
-        name = "-".join([who.replace(" ", "_"), *sorted(scripts)])
+        return self.configuration(EXTENSIONS[who], who, "logtoprocess", scripts)
+
+    def configuration(
+        self, extensions: str, who: str, section: str, items: dict[str, str]
+    ) -> Path:
+        """a configuration with these extensions, and items in a section"""
+        lines = ["[ui]", "username = bench", "[extensions]", extensions]
+        lines.append(f"[{section}]")
+        lines += [f"{name} = {value}" for name, value in items.items()]
+        name = "-".join([section, who.replace(" ", "_"), *sorted(items)])
         path = self.directory / f"{name}.rc"
         path.write_text("\n".join(lines) + "\n")
         return path

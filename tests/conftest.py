@@ -22,7 +22,7 @@ import processes
 if TYPE_CHECKING:
     from connections import Client
 
-from run import FIRST_PYTHON_WITHOUT, HG_VERSIONS, venv_of
+from tools.common import FIRST_PYTHON_WITHOUT, HG_VERSIONS, venv_of
 
 
 def pytest_configure() -> None:
@@ -76,6 +76,27 @@ class Home:
         )
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
+
+    def work(self, repository: Path, log: str) -> None:
+        """Runs a command in which each of four workers runs `log`: a line of
+        Python, for which the repository is `repo`."""
+        # Fewer would not be worth more than one process to hg.
+        for number in range(1000):
+            (repository / f"file{number}").write_text(f"{number}\n")
+        self.hg("commit", "-qAm", "many", cwd=repository)
+        self.hg("update", "null", cwd=repository)
+        self.extension(
+            "workers",
+            "from mercurial import extensions\n"
+            "from mercurial.merge_utils import update\n"
+            "def extsetup(ui):\n"
+            "    extensions.wrapfunction(update, 'batchget', batchget)\n"
+            "def batchget(orig, repo, *args, **kwargs):\n"
+            f"    {log}\n"
+            "    return orig(repo, *args, **kwargs)\n",
+        )
+        self.configure("[worker]\nenabled = yes\nnumcpus = 4\n")
+        self.hg("update", "tip", cwd=repository)
 
     def repository(self) -> Path:
         """A repository with one commit."""

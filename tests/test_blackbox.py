@@ -19,7 +19,8 @@ from pathlib import Path
 import processes
 import pytest
 from conftest import Home
-from run import AS_USER, CACHE, MAIN_HG, TESTS, can_run, venv_of
+from tools.common import CACHE, MAIN_HG, TESTS, venv_of
+from tools.upstream import AS_USER, can_run
 
 DRIVER = TESTS / "helpers" / "log_events.py"
 
@@ -652,27 +653,12 @@ def test_a_command_server_logs_every_command(home: Home) -> None:
 
 def test_workers_log_as_themselves(home: Home) -> None:
     repository = home.repository()
-    # Fewer would not be worth more than one process to hg.
-    for number in range(1000):
-        (repository / f"file{number}").write_text(f"{number}\n")
-    home.hg("commit", "-qAm", "many", cwd=repository)
-    home.hg("update", "null", cwd=repository)
-    home.extension(
-        "workers",
-        "from mercurial import extensions\n"
-        "from mercurial.merge_utils import update\n"
-        "def extsetup(ui):\n"
-        "    extensions.wrapfunction(update, 'batchget', batchget)\n"
-        "def batchget(orig, repo, *args, **kwargs):\n"
-        "    repo.ui.log(b'worker', b'worker\\n')\n"
-        "    return orig(repo, *args, **kwargs)\n",
-    )
+    # Nothing else: what makes the repository is logged, too.
     home.configure(
         "[extensions]\nblackbox =\n[blackbox]\ntrack = worker\nmaxsize = 1\n"
-        "[worker]\nenabled = yes\nnumcpus = 4\n"
     )
+    home.work(repository, "repo.ui.log(b'worker', b'worker\\n')")
     blackbox = Blackbox(repository)
-    home.hg("update", "tip", cwd=repository)
     assert blackbox.messages() == [b"worker"] * 4
     lines = b"".join(path.read_bytes() for path in blackbox.files())
     assert len(set(re.findall(rb" \((\d+)\)> ", lines))) == 4

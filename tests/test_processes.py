@@ -198,23 +198,8 @@ def test_hg_survives_its_dispatcher_while_a_pager_runs(home: Home) -> None:
 
 def test_real_workers_log_too(home: Home) -> None:
     repository = home.repository()
-    # Fewer would not be worth more than one process to hg.
-    for number in range(1000):
-        (repository / f"file{number}").write_text(f"{number}\n")
-    home.hg("commit", "-qAm", "many", cwd=repository)
-    home.hg("update", "null", cwd=repository)
-    home.extension(
-        "workers",
-        "from mercurial import extensions\n"
-        "from mercurial.merge_utils import update\n"
-        "def extsetup(ui):\n"
-        "    extensions.wrapfunction(update, 'batchget', batchget)\n"
-        "def batchget(orig, repo, *args, **kwargs):\n"
-        "    repo.ui.log(b'who', b'worker\\n')\n"
-        "    return orig(repo, *args, **kwargs)\n",
-    )
-    home.configure(WHO + "[worker]\nenabled = yes\nnumcpus = 4\n")
-    home.hg("update", "tip", cwd=repository)
+    home.configure(WHO)
+    home.work(repository, "repo.ui.log(b'who', b'worker\\n')")
     until("a script for each", lambda: len(lines(home)) == 4)
     assert len({pid for _, pid, _ in lines(home)}) == 4
 

@@ -16,7 +16,7 @@ import pytest
 import sshd
 from conftest import Home, until
 from connections import STOCK, Client, Finished, finish, lives
-from run import MAIN_HG
+from tools.common import MAIN_HG
 
 # What hg runs on the other side, where nothing is left of the test's
 # environment.

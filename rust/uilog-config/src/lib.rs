@@ -23,6 +23,7 @@
 //!   loaded.
 
 mod config;
+pub mod date;
 mod environment;
 mod error;
 mod expand;

@@ -366,11 +366,6 @@ impl<'a> Names<'a> {
         let beyond = numbered.split_off(beyond);
         let mut over: HashSet<Id> = beyond.iter().map(|old| old.id).collect();
         let numbers: Vec<_> = numbered.iter().map(|old| old.number).collect();
-        for old in &mut numbered {
-            if let Some(it) = kept.iter().find(|it| it.id == old.id) {
-                old.path.clone_from(&it.path);
-            }
-        }
         let mut order = in_order(numbered, kept, &over);
         let metadata = fs::symlink_metadata(&latest)?;
         order.insert(0, Old::of(latest, &metadata, 0));
@@ -487,7 +482,8 @@ fn entries(
 
 /// Old files, the newest first: those with a number as the numbers say, and
 /// those without one, which a stranger or an interrupted rotation has left
-/// so, between them as their times say. `over` is left out.
+/// so, between them as their times say. Those that are kept have their names
+/// there. `over` is left out.
 fn in_order(
     mut numbered: Vec<Old>,
     kept: Vec<Old>,
@@ -504,6 +500,7 @@ fn in_order(
         if let Some(it) = kept.iter().find(|it| Some(it.id) == id) {
             timed.extend(place.take().map(|old| Old {
                 rotated: it.rotated,
+                path: it.path.clone(),
                 ..old
             }));
         }

@@ -1,0 +1,416 @@
+//! Dates as Mercurial reads them from a configuration or a command line.
+//!
+//! The current time and the local zone are parameters.
+
+use chrono::Days;
+use chrono::NaiveDate;
+use chrono::NaiveDateTime;
+use chrono::NaiveTime;
+
+use crate::value::parse_int;
+use crate::value::trimmed;
+
+/// A moment and the zone that it is told in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date {
+    /// Seconds since 1970-01-01 00:00 UTC.
+    pub seconds: i64,
+    /// Seconds that the zone is *behind* UTC, as Mercurial has them.
+    pub offset: i64,
+}
+
+/// What a date that does not tell everything is relative to.
+pub struct Clock<'a> {
+    /// Seconds since 1970-01-01 00:00 UTC.
+    pub now: i64,
+    /// Seconds that local time is ahead of UTC at a moment.
+    pub local_offset: &'a dyn Fn(i64) -> i64,
+}
+
+// hg: dateutil.defaultdateformats
+const FORMATS: [&str; 31] = [
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%dT%H%M%S",
+    "%Y-%m-%dT%H%M",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%d %H%M%S",
+    "%Y-%m-%d %H%M",
+    "%Y-%m-%d %I:%M:%S%p",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%d %I:%M%p",
+    "%Y-%m-%d",
+    "%m-%d",
+    "%m/%d",
+    "%m/%d/%y",
+    "%m/%d/%Y",
+    "%a %b %d %H:%M:%S %Y",
+    "%a %b %d %I:%M:%S%p %Y",
+    "%a, %d %b %Y %H:%M:%S",
+    "%b %d %H:%M:%S %Y",
+    "%b %d %I:%M:%S%p %Y",
+    "%b %d %H:%M:%S",
+    "%b %d %I:%M:%S%p",
+    "%b %d %H:%M",
+    "%b %d %I:%M%p",
+    "%b %d %Y",
+    "%b %d",
+    "%H:%M:%S",
+    "%I:%M:%S%p",
+    "%H:%M",
+    "%I:%M%p",
+];
+
+/// The longest date that is looked at, in bytes.
+const MAX_LENGTH: usize = 256;
+
+/// A date: `SECONDS OFFSET`, `now`, `today`, `yesterday`, or in one of
+/// Mercurial's layouts. Nothing is the beginning of 1970.
+// hg: dateutil.parsedate
+pub fn parse_date(text: &[u8], clock: &Clock<'_>) -> Option<Date> {
+    const LIMITS: std::ops::RangeInclusive<i64> =
+        i32::MIN as i64..=i32::MAX as i64;
+    const OFFSETS: std::ops::RangeInclusive<i64> = -50_400..=43_200;
+    if text.is_empty() {
+        return Some(Date {
+            seconds: 0,
+            offset: 0,
+        });
+    }
+    let text = trimmed(text);
+    if text.len() > MAX_LENGTH {
+        return None;
+    }
+    let local_now = clock.now + (clock.local_offset)(clock.now);
+    let now = chrono::DateTime::from_timestamp(local_now, 0)?.naive_utc();
+    let month_and_day =
+        |day: NaiveDate| day.format("%b %d").to_string().into_bytes();
+    let text = match text {
+        b"now" => {
+            return Some(Date {
+                seconds: clock.now,
+                offset: clock.now - local_now,
+            });
+        }
+        b"today" => month_and_day(now.date()),
+        b"yesterday" => {
+            month_and_day(now.date().checked_sub_days(Days::new(1))?)
+        }
+        text => text.to_vec(),
+    };
+    let date = match pair(&text) {
+        Some(date) => date,
+        None => FORMATS
+            .iter()
+            .find_map(|format| in_format(&text, format, &now, clock))?,
+    };
+    let is_possible =
+        LIMITS.contains(&date.seconds) && OFFSETS.contains(&date.offset);
+    is_possible.then_some(date)
+}
+
+/// `SECONDS OFFSET`.
+fn pair(text: &[u8]) -> Option<Date> {
+    let mut words = text.split(|byte| *byte == b' ');
+    let mut number = || i64::try_from(parse_int(words.next()?)?).ok();
+    let seconds = number()?;
+    let offset = number()?;
+    words.next().is_none().then_some(Date { seconds, offset })
+}
+
+// hg: dateutil.strdate
+fn in_format(
+    text: &[u8],
+    format: &str,
+    now: &NaiveDateTime,
+    clock: &Clock<'_>,
+) -> Option<Date> {
+    // From the smallest part of a date to the largest: the directives that
+    // tell it, what it is at least, and how the current time has it.
+    const PARTS: [(&str, &str, &str); 6] = [
+        ("S", "00", "%S"),
+        ("M", "00", "%M"),
+        ("HI", "00", "%H"),
+        ("d", "1", "%d"),
+        ("mb", "1", "%m"),
+        ("yY", "1", "%y"),
+    ];
+    let (zone, text) = time_zone(text);
+    let mut text = std::str::from_utf8(text).ok()?.to_owned();
+    let mut format = format.to_owned();
+    let mut uses_now = false;
+    for (directives, least, current) in PARTS {
+        let mut known = directives.chars();
+        if known.any(|it| format.contains(&format!("%{it}"))) {
+            uses_now = true;
+            continue;
+        }
+        text.push('@');
+        if uses_now {
+            text.push_str(&now.format(current).to_string());
+        } else {
+            text.push_str(least);
+        }
+        format.push_str("@%");
+        format.extend(directives.chars().next());
+    }
+    let civil = strptime(text.as_bytes(), &format)?;
+    let local = civil.and_utc().timestamp();
+    let date = match zone {
+        Some(offset) => Date {
+            seconds: local + offset,
+            offset,
+        },
+        None => {
+            let seconds = from_local(local, clock);
+            let offset = seconds - local;
+            Date { seconds, offset }
+        }
+    };
+    Some(date)
+}
+
+/// The moment of a local time. Where the clock is set back, one of the two;
+/// where it is set forward, one beside the gap.
+// C: mktime
+fn from_local(local: i64, clock: &Clock<'_>) -> i64 {
+    let first = local - (clock.local_offset)(local);
+    local - (clock.local_offset)(first)
+}
+
+/// A time zone at the end, in seconds behind UTC, and what stands before it.
+// hg: dateutil.parsetimezone
+fn time_zone(text: &[u8]) -> (Option<i64>, &[u8]) {
+    for name in [b"GMT", b"UTC"] {
+        if let Some(rest) = text.strip_suffix(name) {
+            return (Some(0), trimmed_end(rest));
+        }
+    }
+    let two = |digits: &[u8]| match digits {
+        [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => {
+            Some(i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+        }
+        _ => None,
+    };
+    let behind = |sign: u8, hours: &[u8], minutes: &[u8]| {
+        let seconds = (two(hours)? * 60 + two(minutes)?) * 60;
+        match sign {
+            b'+' => Some(-seconds),
+            b'-' => Some(seconds),
+            _ => None,
+        }
+    };
+    if let [rest @ .., sign, h1, h2, m1, m2] = text {
+        if let Some(offset) = behind(*sign, &[*h1, *h2], &[*m1, *m2]) {
+            return (Some(offset), trimmed_end(rest));
+        }
+    }
+    if let [rest @ .., b'Z'] = text {
+        if rest.last().is_some_and(u8::is_ascii_digit) {
+            return (Some(0), rest);
+        }
+    }
+    if let [rest @ .., sign, h1, h2, b':', m1, m2] = text {
+        if let Some(offset) = behind(*sign, &[*h1, *h2], &[*m1, *m2]) {
+            return (Some(offset), rest);
+        }
+    }
+    (None, text)
+}
+
+fn trimmed_end(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|b| !crate::syntax::is_space(b));
+    &text[..end.map_or(0, |end| end + 1)]
+}
+
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
+    "nov", "dec",
+];
+
+const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// What a layout has found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fields {
+    year: i32,
+    month: u32,
+    day: u32,
+    hour: u32,
+    minute: u32,
+    second: u32,
+    is_pm: Option<bool>,
+}
+
+/// Reads a date in a layout, which must cover all of it. Letters may be of
+/// any case, white space stands for any other.
+// Python: _strptime._strptime, a regular expression that tries the longer
+// numbers first
+fn strptime(text: &[u8], format: &str) -> Option<NaiveDateTime> {
+    let (fields, rest) = matched(text, format.as_bytes(), Fields::default())?;
+    if !rest.is_empty() {
+        return None;
+    }
+    let hour = match fields.is_pm {
+        Some(false) if fields.hour == 12 => 0,
+        Some(true) if fields.hour != 12 => fields.hour + 12,
+        _ => fields.hour,
+    };
+    let day = NaiveDate::from_ymd_opt(fields.year, fields.month, fields.day)?;
+    let time = NaiveTime::from_hms_opt(hour, fields.minute, 0)?;
+    // A leap second, or two.
+    let seconds = chrono::TimeDelta::seconds(i64::from(fields.second));
+    day.and_time(time).checked_add_signed(seconds)
+}
+
+/// The first way in which the layout covers the beginning of the text, and
+/// the rest of the text.
+fn matched<'a>(
+    text: &'a [u8],
+    format: &[u8],
+    fields: Fields,
+) -> Option<(Fields, &'a [u8])> {
+    let (directive, rest) = match format {
+        [] => return Some((fields, text)),
+        [b'%', directive, rest @ ..] => (*directive, rest),
+        [b' ', rest @ ..] => {
+            let spaces = text
+                .iter()
+                .take_while(|b| crate::syntax::is_space(b))
+                .count();
+            return (1..=spaces)
+                .rev()
+                .find_map(|count| matched(&text[count..], rest, fields));
+        }
+        [byte, rest @ ..] => {
+            let (first, text) = text.split_first()?;
+            if !first.eq_ignore_ascii_case(byte) {
+                return None;
+            }
+            return matched(text, rest, fields);
+        }
+    };
+    let name_at = |names: &[&str]| {
+        let word = text.get(..names[0].len())?;
+        names
+            .iter()
+            .position(|name| name.as_bytes().eq_ignore_ascii_case(word))
+    };
+    match directive {
+        b'b' => {
+            let month = name_at(&MONTHS)? as u32 + 1;
+            return matched(&text[3..], rest, Fields { month, ..fields });
+        }
+        b'a' => {
+            name_at(&WEEKDAYS)?;
+            return matched(&text[3..], rest, fields);
+        }
+        b'p' => {
+            let is_pm = Some(name_at(&["am", "pm"])? == 1);
+            return matched(&text[2..], rest, Fields { is_pm, ..fields });
+        }
+        _ => {}
+    }
+    let lengths: &[usize] = match directive {
+        b'Y' => &[4],
+        b'y' => &[2],
+        _ => &[2, 1],
+    };
+    lengths.iter().find_map(|length| {
+        let number = number_at(text, *length, directive)?;
+        let mut fields = fields;
+        match directive {
+            b'Y' => fields.year = number as i32,
+            // POSIX: 69 to 99 are the last century's
+            b'y' if number < 69 => fields.year = 2000 + number as i32,
+            b'y' => fields.year = 1900 + number as i32,
+            b'm' => fields.month = number,
+            b'd' => fields.day = number,
+            b'H' | b'I' => fields.hour = number,
+            b'M' => fields.minute = number,
+            b'S' => fields.second = number,
+            _ => return None,
+        }
+        matched(&text[*length..], rest, fields)
+    })
+}
+
+/// The number of so many digits that begins the text, if it may be that of
+/// the directive.
+fn number_at(text: &[u8], length: usize, directive: u8) -> Option<u32> {
+    let digits = text.get(..length)?;
+    // C's asctime has a space before a day of one digit.
+    let digits = match (directive, digits) {
+        (b'd', [b' ', digit]) if *digit != b'0' => std::slice::from_ref(digit),
+        _ => digits,
+    };
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = digits
+        .iter()
+        .fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+    let limits = match directive {
+        b'm' | b'I' => 1..=12,
+        b'd' => 1..=31,
+        b'H' => 0..=23,
+        b'M' => 0..=59,
+        b'S' => 0..=61,
+        _ => 0..=9999,
+    };
+    limits.contains(&number).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the text means in a zone that is two hours ahead, at 2026-01-02
+    /// 03:04:05 there.
+    fn parsed(text: &str) -> Option<(i64, i64)> {
+        let clock = Clock {
+            now: 1_767_315_845,
+            local_offset: &|_| 7200,
+        };
+        parse_date(text.as_bytes(), &clock)
+            .map(|date| (date.seconds, date.offset))
+    }
+
+    #[test]
+    fn layouts_of_hg() {
+        let zero = Some((0, 0));
+        for text in [
+            "",
+            "0 0",
+            "1970-01-01T00:00:00Z",
+            "Thu Jan 01 00:00:00 1970 +0000",
+            "thu jan  1 12:00:00am 1970 UTC",
+            "1970-01-01 0000-00:00",
+            "1/1/70 GMT",
+        ] {
+            assert_eq!(parsed(text), zero, "{text}");
+        }
+        assert_eq!(parsed("now"), Some((1_767_315_845, -7200)));
+        assert_eq!(parsed("3:04"), Some((1_767_315_840, -7200)));
+        assert_eq!(parsed("today"), Some((1_767_304_800, -7200)));
+        assert_eq!(parsed("Jan 2"), parsed("today"));
+        // Of the current year, which is what hg makes of it, too.
+        assert_eq!(parsed("yesterday"), parsed("2026-01-01"));
+    }
+
+    #[test]
+    fn what_is_no_date() {
+        for text in [
+            "soon",
+            "1 2 3",
+            "2026-02-30",
+            "99999999999 0",
+            "0 99999",
+            "2026-01-01 25:00",
+            "2026-01-01x",
+        ] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+"""What every suite needs: a way to run processes, and a count of what came out.
+
+Must not know any suite.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Resolved, because run-tests.py compares the Python on the PATH with its own
+# by name: through a symlink it would miss, and $PYTHON would lose its venv.
+ROOT = Path(__file__).resolve().parent.parent.parent
+TESTS = ROOT / "tests"
+CACHE = ROOT / ".cache"
+
+# The Mercurial in .venv comes last: if one of the older ones breaks, its
+# report is not the one at the end of the screen.
+MAIN_HG = "7.2.4"
+HG_VERSIONS = ("6.3.3", "6.9.5", "7.0.3", MAIN_HG)
+
+# Mercurial 6.3.3 reaches into C structures that Python 3.12 has hidden.
+FIRST_PYTHON_WITHOUT: dict[str, tuple[int, int]] = {"6.3.3": (3, 12)}
+
+# How many tests run at a time.
+JOBS = 2
+# Seconds, for what tests leave behind to end by itself.
+SETTLE_TIMEOUT = 10
+# What a suite gets between SIGTERM and SIGKILL to clean up.
+TERM_GRACE = 10
+
+# Set when we have been told to end, and what we have started has to.
+ENDING = threading.Event()
+
+
+@dataclass
+class Result:
+    """What one suite came to."""
+
+    suite: str
+    passed: int = 0
+    failed: int = 0
+    # (test, reason)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def fail(self, why: str) -> None:
+        """Counts a failure that no test of the suite accounts for."""
+        print(f"FAILED: {self.suite}: {why}", flush=True)
+        self.failed += 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, resolved."""
+
+    only: frozenset[str]
+    versions: tuple[str, ...]
+    pattern: str | None
+    soak: bool
+    verbose: bool
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended, and what it wrote."""
+
+    status: int
+    output: str
+    timed_out: bool
+
+    def ended_well(self) -> bool:
+        return self.status == 0 and not self.timed_out
+
+    def describe(self) -> str:
+        if self.timed_out:
+            return "not at its end within its time limit"
+        if self.status < 0:
+            return f"ended by signal {-self.status}"
+        return f"exit status {self.status}"
+
+
+def clean_environ(venv: Path | None) -> dict[str, str]:
+    """Our environment without what would change how hg or uilog behave."""
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "UILOG_TEST_RHG"
+        or (
+            not name.startswith(("HG", "CHG", "UILOG", "PYTHON", "MAKE"))
+            and name not in ("MFLAGS", "RUST_LOG", "VIRTUAL_ENV")
+        )
+    }
+    if venv is not None:
+        env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', '')}"
+    return env
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: dict[str, str],
+    timeout: float,
+    verbose: bool,
+) -> Finished:
+    """Runs a process and reads what it wrote.
+
+    Through a file and not a pipe: a process that a test leaves behind would
+    hold the pipe open, and we would wait for it.
+    """
+    if verbose:
+        print(f"+ {' '.join(argv)}", flush=True)
+    with tempfile.TemporaryFile() as out:
+        proc = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        shown = 0
+        deadline = time.monotonic() + timeout
+        timed_out = False
+        try:
+            while True:
+                try:
+                    proc.wait(0.2)
+                except subprocess.TimeoutExpired:
+                    timed_out = time.monotonic() > deadline
+                if verbose:
+                    shown = show_from(out.fileno(), shown)
+                if proc.returncode is not None or timed_out or ENDING.is_set():
+                    break
+            if timed_out:
+                show_session(proc.pid)
+        finally:
+            if proc.returncode is None:
+                stop_group(proc)
+        if verbose:
+            show_from(out.fileno(), shown)
+        out.seek(0)
+        output = out.read().decode("utf-8", "replace")
+    return Finished(proc.returncode, output, timed_out)
+
+
+def show_from(fd: int, offset: int) -> int:
+    """Prints what a file has gained; returns the new offset.
+
+    pread, because the file position is the child's as well.
+    """
+    while data := os.pread(fd, 1 << 16, offset):
+        offset += len(data)
+        sys.stdout.write(data.decode("utf-8", "replace"))
+    sys.stdout.flush()
+    return offset
+
+
+def show_session(session: int) -> None:
+    """Prints what still runs in a session: somewhere in there it hangs."""
+    if shutil.which("ps") is not None:
+        argv = ["ps", "-o", "pid,ppid,stat,etime,args", "-s", str(session)]
+        sys.stdout.flush()
+        subprocess.run(argv, check=False)
+
+
+def users_of(directory: Path) -> list[str]:
+    """The processes whose HOME is below a directory, where /proc tells."""
+    needle = f"\0HOME={directory}/".encode()
+    users = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = b"\0" + (entry / "environ").read_bytes()
+            argv = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if needle in environ:
+            words = argv.decode("utf-8", "replace").split("\0")
+            users.append(f"{entry.name} {' '.join(words)}")
+    return users
+
+
+def settle(directory: Path) -> None:
+    """Waits for what outlives the tests that have run in a directory.
+
+    A chg server ends a second after its socket is gone, and logs that; it
+    would bring back a directory that has been removed under it.
+    """
+    deadline = time.monotonic() + SETTLE_TIMEOUT
+    while users := users_of(directory):
+        if time.monotonic() > deadline:
+            for user in users:
+                print(f"STILL RUNNING after the tests: {user}")
+            break
+        time.sleep(0.1)
+
+
+def stop_group(proc: subprocess.Popen[bytes]) -> None:
+    """Ends a process that we have started, and its process group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(proc.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            proc.wait(TERM_GRACE)
+        # The group may outlive its leader.
+        os.killpg(proc.pid, signal.SIGKILL)
+    proc.wait()
+
+
+def conclude(result: Result, done: Finished, options: Options) -> None:
+    """Holds a suite's count against how its process ended."""
+    if not options.verbose and (result.failed or not done.ended_well()):
+        print(done.output, flush=True)
+    if (not done.ended_well() and not result.failed) or done.timed_out:
+        result.fail(done.describe())
+
+
+def venv_of(version: str) -> Path:
+    return ROOT / ".venv" if version == MAIN_HG else ROOT / ".venvs" / version
+
+
+def missing_for(version: str) -> str | None:
+    """What make has not yet built for this Mercurial, if anything."""
+    for path in (
+        venv_of(version) / "bin" / "hg",
+        CACHE / f"mercurial-{version}" / "tests" / "run-tests.py",
+    ):
+        if not path.exists():
+            return f"{path.relative_to(ROOT)} is missing: use `make test`"
+    return None

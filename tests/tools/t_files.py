@@ -1,0 +1,138 @@
+"""Runs .t files under one Mercurial's own run-tests.py."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.common import (
+    CACHE,
+    Finished,
+    Options,
+    Result,
+    clean_environ,
+    conclude,
+    missing_for,
+    run,
+    settle,
+    venv_of,
+)
+
+# Seconds. run-tests.py ends a .t file that takes longer than T_TIMEOUT, but
+# goes on waiting for what that has started; the limit of the suite ends both.
+T_TIMEOUT = 180
+T_SUITE_TIMEOUT = 900
+
+
+def run_tests(
+    options: Options,
+    version: str,
+    directory: Path,
+    names: Sequence[str],
+    args: Sequence[str],
+    jobs: int,
+    wrapper: Sequence[str] = (),
+) -> tuple[Finished, dict[str, str]]:
+    """Runs .t files of one directory under one Mercurial's run-tests.py.
+
+    Returns as well, by name, what those tests printed that did not print what
+    they expect.
+    """
+    venv = venv_of(version)
+    python = venv / "bin" / "python"
+    # Short: below it are sockets, whose path may have 107 bytes.
+    scratch = Path(tempfile.mkdtemp(prefix="uilog."))
+    try:
+        argv = [
+            *wrapper,
+            str(python),
+            str(CACHE / f"mercurial-{version}" / "tests" / "run-tests.py"),
+            f"--with-hg={venv / 'bin' / 'hg'}",
+            f"--jobs={jobs}",
+            f"--timeout={T_TIMEOUT}",
+            # Where it puts test-x.t.err and its times: not into our tree.
+            f"--outputdir={scratch}",
+            f"--tmpdir={scratch / 't'}",
+            "--color=never",
+            *args,
+            *names,
+        ]
+        done = run(
+            argv,
+            cwd=directory,
+            env=clean_environ(None),
+            timeout=T_SUITE_TIMEOUT,
+            verbose=options.verbose,
+        )
+        settle(scratch)
+        printed = {
+            path.name[: -len(".err")]: path.read_text("utf-8", "replace")
+            for path in scratch.glob("*.err")
+        }
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return done, printed
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What run-tests.py says at its end."""
+
+    run: int
+    failed: int
+    skipped: dict[str, str]
+    # Of the skipped ones: all of them must have been named.
+    skipped_count: int
+
+    @classmethod
+    def said_in(cls, output: str) -> Ran | None:
+        ran = re.search(
+            r"^# Ran (\d+) tests, (\d+) skipped, (\d+) failed"
+            r"(?:, (\d+) errors)?\.$",
+            output,
+            re.MULTILINE,
+        )
+        if ran is None:
+            return None
+        named = re.findall(r"^Skipped (\S+): (.*)$", output, re.MULTILINE)
+        failed = int(ran[3]) + int(ran[4] or 0)
+        return cls(int(ran[1]), failed, dict(named), int(ran[2]))
+
+
+def run_t_files(
+    options: Options,
+    result: Result,
+    version: str,
+    directory: Path,
+    names: Sequence[str],
+    args: Sequence[str],
+    jobs: int,
+    wrapper: Sequence[str] = (),
+) -> None:
+    """Runs .t files that have to pass."""
+    missing = missing_for(version)
+    if missing is not None:
+        result.fail(missing)
+        return
+    done, _printed = run_tests(
+        options, version, directory, names, args, jobs, wrapper
+    )
+    ran = Ran.said_in(done.output)
+    if ran is not None:
+        result.failed += ran.failed
+        result.passed += ran.run - ran.failed
+        result.left_out += ran.skipped.items()
+        if len(ran.skipped) != ran.skipped_count:
+            result.fail(
+                f"{ran.skipped_count} tests skipped, "
+                f"{len(ran.skipped)} of them named"
+            )
+    # One file can be several tests, but never none.
+    some = ran.run + ran.skipped_count if ran is not None else 0
+    if done.ended_well() and some < len(names):
+        result.fail("run-tests.py has not run every file")
+    conclude(result, done, options)
