@@ -24,6 +24,7 @@ use crate::read;
 use crate::read::Reader;
 use crate::repository;
 use crate::repository::Requirements;
+use crate::trust::Stranger;
 use crate::trust::Trust;
 use crate::value;
 
@@ -282,16 +283,14 @@ impl Ui {
         let included = std::mem::take(&mut reader.included);
         let state = match (&stranger, &result) {
             (Some(_), Err(error)) => FileState::Broken(error.clone()),
-            (Some(stranger), Ok(())) => FileState::Untrusted {
-                user: String::from_utf8_lossy(&stranger.user).into_owned(),
-                group: String::from_utf8_lossy(&stranger.group).into_owned(),
-            },
+            (Some(stranger), Ok(())) => untrusted(stranger),
             (None, _) => FileState::Read,
         };
-        self.report(path, layer, state);
+        self.report(path, layer, state.clone());
         for (path, result) in included {
-            let state =
-                result.map_or_else(|e| state_of(&e), |()| FileState::Read);
+            // As trusted as the file that names it.
+            let read = stranger.as_ref().map_or(FileState::Read, untrusted);
+            let state = result.map_or_else(|e| state_of(&e), |()| read);
             self.report(&path, layer, state);
         }
         match (result, &stranger) {
@@ -672,6 +671,13 @@ fn state_of(error: &io::Error) -> FileState {
         FileState::Missing
     } else {
         FileState::Unreadable(error.to_string())
+    }
+}
+
+fn untrusted(stranger: &Stranger) -> FileState {
+    FileState::Untrusted {
+        user: String::from_utf8_lossy(&stranger.user).into_owned(),
+        group: String::from_utf8_lossy(&stranger.group).into_owned(),
     }
 }
 
