@@ -180,9 +180,9 @@ pub fn read(environment: &[u8]) -> io::Result<Status> {
             add_relation(*pid, &clock, &queues, &mut status.dispatchers);
         }
     }
-    status.dispatchers.sort_by(|a, b| {
-        b.age.partial_cmp(&a.age).unwrap_or(Ordering::Equal)
-    });
+    status
+        .dispatchers
+        .sort_by(|a, b| b.age.partial_cmp(&a.age).unwrap_or(Ordering::Equal));
     Ok(status)
 }
 
