@@ -99,9 +99,7 @@ impl Error {
             Kind::Value(error) => {
                 [b"config error: ", &error.to_bytes()[..]].concat()
             }
-            Kind::Repository(message) => {
-                [b"abort: ", &message[..]].concat()
-            }
+            Kind::Repository(message) => [b"abort: ", &message[..]].concat(),
             Kind::Abort { message, hint } => {
                 let mut text = [b"abort: ", &message[..]].concat();
                 if let Some(hint) = hint {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
@@ -52,7 +53,7 @@ pub struct Loaded {
     pub root: Option<PathBuf>,
     /// What Mercurial would warn of, each without its newline.
     pub warnings: Vec<Vec<u8>>,
-    /// The files, in the order in which they were looked for.
+    /// The files, each once, in the order in which they were looked for.
     pub files: Vec<FileReport>,
 }
 
@@ -148,6 +149,7 @@ struct Ui {
     path_roots: HashMap<PathKey, PathBuf>,
     warnings: Vec<Vec<u8>>,
     files: Vec<FileReport>,
+    reported: HashSet<(Layer, PathBuf)>,
 }
 
 impl Ui {
@@ -164,6 +166,7 @@ impl Ui {
             path_roots: HashMap::new(),
             warnings: Vec::new(),
             files: Vec::new(),
+            reported: HashSet::new(),
         }
     }
 
@@ -182,7 +185,8 @@ impl Ui {
         let Some(path) = self.local_root(request)? else {
             return Ok(None);
         };
-        let is_given = request.repository.as_ref().is_some_and(|r| !r.is_empty());
+        let is_given =
+            request.repository.as_ref().is_some_and(|r| !r.is_empty());
         match self.open_at(&path) {
             // hg: dispatch._dispatch, for commands with optionalrepo
             Err(error) if error.is_about_repository() && !is_given => Ok(None),
@@ -308,10 +312,9 @@ impl Ui {
 
     fn report(&mut self, path: &Path, layer: Layer, state: FileState) {
         let path = path.to_owned();
-        let report = FileReport { path, layer, state };
         // A repository's files are looked at twice.
-        if !self.files.contains(&report) {
-            self.files.push(report);
+        if self.reported.insert((layer, path.clone())) {
+            self.files.push(FileReport { path, layer, state });
         }
     }
 

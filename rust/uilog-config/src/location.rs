@@ -45,7 +45,11 @@ pub(crate) fn local_path(location: &[u8]) -> Vec<u8> {
     // What is in front of the path is the machine's name.
     let end = rest.iter().position(|byte| *byte == b'/');
     let path = &rest[end.unwrap_or(rest.len())..];
-    if path.is_empty() { b"/".to_vec() } else { path.to_vec() }
+    if path.is_empty() {
+        b"/".to_vec()
+    } else {
+        path.to_vec()
+    }
 }
 
 /// Replaces each `path://NAME` by what that name stands for.

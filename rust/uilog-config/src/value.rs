@@ -166,7 +166,9 @@ pub(crate) fn quoted(text: &[u8]) -> Vec<u8> {
             b'\\' => quoted.extend_from_slice(b"\\\\"),
             byte if *byte == quote => quoted.extend_from_slice(&[b'\\', quote]),
             b' '..=b'~' => quoted.push(*byte),
-            byte => quoted.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+            byte => {
+                quoted.extend_from_slice(format!("\\x{byte:02x}").as_bytes())
+            }
         }
     }
     quoted.push(quote);
