@@ -4,8 +4,12 @@
 //! about events or configuration.
 
 mod config;
+mod emit;
 mod known;
+mod native;
 mod place;
+#[cfg(target_os = "linux")]
+mod run;
 
 use std::io;
 use std::os::fd::AsFd;
@@ -38,11 +42,19 @@ enum Command {
     /// ends when its last script has ended and
     /// no hg process holds the other end of that socket.
     Dispatch,
+    /// Log an event of your own
+    ///
+    /// It goes through the sinks that the hgrc names: scripts of
+    /// `[logtoprocess]`, and the blackbox of a repository.
+    Emit(emit::Arguments),
+    /// Run a program and log it as hg logs its commands
+    #[cfg(target_os = "linux")]
+    Run(run::Arguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    run(&arguments).unwrap_or_else(|error| {
+    execute(arguments).unwrap_or_else(|error| {
         // A reader that has gone away has seen enough.
         if !is_broken_pipe(&error) {
             eprintln!("uilog: {error:#}");
@@ -51,15 +63,20 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    match &arguments.command {
-        Command::Config(arguments) => config::run(arguments),
+fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Emit(arguments) => emit::run(&arguments),
         Command::Dispatch => {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;
             let queue = own(io::stdout().as_fd()).context("standard output")?;
             dispatch::run(socket, queue).context("dispatch")?;
             Ok(ExitCode::SUCCESS)
+        }
+        #[cfg(target_os = "linux")]
+        Command::Run(arguments) => {
+            run::run(arguments).map(|()| ExitCode::SUCCESS)
         }
     }
 }

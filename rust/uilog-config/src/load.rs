@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
@@ -24,6 +25,7 @@ use crate::read;
 use crate::read::Reader;
 use crate::repository;
 use crate::repository::Requirements;
+use crate::trust::Stranger;
 use crate::trust::Trust;
 use crate::value;
 
@@ -51,7 +53,7 @@ pub struct Loaded {
     pub root: Option<PathBuf>,
     /// What Mercurial would warn of, each without its newline.
     pub warnings: Vec<Vec<u8>>,
-    /// The files, in the order in which they were looked for.
+    /// The files, each once, in the order in which they were looked for.
     pub files: Vec<FileReport>,
 }
 
@@ -147,6 +149,7 @@ struct Ui {
     path_roots: HashMap<PathKey, PathBuf>,
     warnings: Vec<Vec<u8>>,
     files: Vec<FileReport>,
+    reported: HashSet<(Layer, PathBuf)>,
     /// `ui.detailed-exit-code`, as no repository says it.
     has_detailed_status: bool,
 }
@@ -165,6 +168,7 @@ impl Ui {
             path_roots: HashMap::new(),
             warnings: Vec::new(),
             files: Vec::new(),
+            reported: HashSet::new(),
             has_detailed_status: false,
         }
     }
@@ -294,16 +298,14 @@ impl Ui {
         let included = std::mem::take(&mut reader.included);
         let state = match (&stranger, &result) {
             (Some(_), Err(error)) => FileState::Broken(error.clone()),
-            (Some(stranger), Ok(())) => FileState::Untrusted {
-                user: String::from_utf8_lossy(&stranger.user).into_owned(),
-                group: String::from_utf8_lossy(&stranger.group).into_owned(),
-            },
+            (Some(stranger), Ok(())) => untrusted(stranger),
             (None, _) => FileState::Read,
         };
-        self.report(path, layer, state);
+        self.report(path, layer, state.clone());
         for (path, result) in included {
-            let state =
-                result.map_or_else(|e| state_of(&e), |()| FileState::Read);
+            // As trusted as the file that names it.
+            let read = stranger.as_ref().map_or(FileState::Read, untrusted);
+            let state = result.map_or_else(|e| state_of(&e), |()| read);
             self.report(&path, layer, state);
         }
         match (result, &stranger) {
@@ -321,10 +323,9 @@ impl Ui {
 
     fn report(&mut self, path: &Path, layer: Layer, state: FileState) {
         let path = path.to_owned();
-        let report = FileReport { path, layer, state };
         // A repository's files are looked at twice.
-        if !self.files.contains(&report) {
-            self.files.push(report);
+        if self.reported.insert((layer, path.clone())) {
+            self.files.push(FileReport { path, layer, state });
         }
     }
 
@@ -684,6 +685,13 @@ fn state_of(error: &io::Error) -> FileState {
         FileState::Missing
     } else {
         FileState::Unreadable(error.to_string())
+    }
+}
+
+fn untrusted(stranger: &Stranger) -> FileState {
+    FileState::Untrusted {
+        user: String::from_utf8_lossy(&stranger.user).into_owned(),
+        group: String::from_utf8_lossy(&stranger.group).into_owned(),
     }
 }
 
