@@ -88,7 +88,7 @@ class Tree:
 SECTIONS = (
     *(b"ui", b"paths", b"trusted", b"alias", b"a", b"b", b"logtoprocess"),
     *(b"defaults", b"commands", b"command-templates", b"revsetalias"),
-    *(b"templatealias", b"blackbox", b"uilog", b"merge-tools", b"extensions"),
+    *(b"templatealias", b"blackbox", b"uilog", b"merge-tools"),
     *(b"A", b"a b", b"a.b", b"a=b", b"s\xe9", b"\xc3\xa9", b"\xff\x00", b" a"),
     *(b"b:c", b"pager", b"auth", b"hooks", b"diff", b"committemplate", b"%a"),
 )
@@ -115,8 +115,7 @@ NAMES: dict[bytes, tuple[bytes, ...]] = {
     ),
     b"defaults": (b"log", b"status"),
     b"alias": (b"st2", b"lg", b"lg:doc"),
-    b"extensions": (b"churn", b"hgk", b"a.b"),
-    b"hooks": (b"post-commit", b"incoming", b"incoming.a", b"priority.a"),
+    b"hooks": (b"post-commit", b"incoming", b"incoming.a", b"commit"),
     b"diff": (b"git", b"showfunc", b"word-diff"),
     b"logtoprocess": (b"commandfinish", b"command", b"uiblocked"),
     b"blackbox": (b"track", b"maxsize", b"date-format", b"dirty"),
@@ -296,8 +295,6 @@ class Maker:
             return self.one(LISTS)
         if section == b"paths":
             return self.one(PATHS if self.chance(0.8) else VALUES)
-        if section == b"extensions":
-            return b"!" + self.one((b"", b" ", b"x.py"))
         if section == b"ui":
             if name in (b"debug", b"traceback"):
                 wrong = self.wrong(0.1)

@@ -1,6 +1,9 @@
 //! What keeps a configuration from being read, in Mercurial's words.
 
 use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::value::ValueError;
 
@@ -140,6 +143,28 @@ impl Error {
             }
         }
     }
+}
+
+/// What the system says of its error, as Python words it.
+// Python: OSError.strerror
+pub(crate) fn reason(error: &io::Error) -> Vec<u8> {
+    let mut text = error.to_string();
+    if let Some(errno) = error.raw_os_error() {
+        let end = text.strip_suffix(&format!(" (os error {errno})"));
+        if let Some(length) = end.map(str::len) {
+            text.truncate(length);
+        }
+    }
+    text.into_bytes()
+}
+
+/// That a file or directory cannot be used, in the words of a command that
+/// ends for it.
+// hg: scmutil.callcatch
+pub(crate) fn cannot_use(path: &Path, error: &io::Error) -> Error {
+    let path = path.as_os_str().as_bytes();
+    let parts: [&[u8]; 4] = [&reason(error), b": '", path, b"'"];
+    Error::abort(parts.concat())
 }
 
 impl From<ValueError> for Error {

@@ -15,6 +15,7 @@ use crate::config::Entry;
 use crate::config::Source;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::error::cannot_use;
 use crate::expand;
 use crate::layers;
 use crate::layers::Component;
@@ -115,12 +116,7 @@ pub fn load(
 
 /// The environment after a change of the working directory.
 fn moved(environment: &Environment, dir: &Path) -> Result<Environment, Error> {
-    let failed = |error: io::Error| {
-        let errno = error.raw_os_error().unwrap_or_default();
-        let reason = nix::errno::Errno::from_raw(errno).desc();
-        let text = format!("{reason}: '{}'", dir.display());
-        Error::abort(text.into_bytes())
-    };
+    let failed = |error: io::Error| cannot_use(dir, &error);
     let cwd = environment.cwd().join(dir).canonicalize();
     let cwd = cwd.map_err(failed)?;
     if !cwd.is_dir() {
