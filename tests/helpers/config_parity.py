@@ -56,6 +56,15 @@ def venv_of(version: str) -> Path:
     return ROOT / ".venv" if version == MAIN_HG else ROOT / ".venvs" / version
 
 
+def versions() -> list[str]:
+    """Those Mercurials that are installed."""
+    return [
+        version
+        for version in VERSIONS
+        if (venv_of(version) / "bin" / "hg").exists()
+    ]
+
+
 def may_give_away() -> bool:
     """Whether files can be made that belong to others."""
     return os.geteuid() == 0
@@ -430,7 +439,7 @@ def with_entry(tree: Tree, path: bytes, entry: Entry) -> Tree:
 
 def against(program: Path) -> list[Reader]:
     """hg of each version, and what is compared with them."""
-    return [*(Oracle(version) for version in VERSIONS), Ours(program)]
+    return [*(Oracle(version) for version in versions()), Ours(program)]
 
 
 @dataclass
@@ -462,7 +471,7 @@ class Sum:
 def compare_seeds(seeds: Sequence[int], program: Path | None) -> Sum:
     """Compares the trees of these seeds."""
     readers = (
-        against(program) if program else [Oracle(v) for v in reversed(VERSIONS)]
+        against(program) if program else [Oracle(v) for v in reversed(versions())]
     )
     with (
         tempfile.TemporaryDirectory(
@@ -508,6 +517,9 @@ def main(argv: Sequence[str]) -> int:
         "--most", type=int, default=10, help="differences to show"
     )
     args = parser.parse_args(argv)
+    for version in VERSIONS:
+        if version not in versions():
+            print(f"LEFT OUT: Mercurial {version}, which is not installed")
     if not may_give_away():
         print("LEFT OUT: files of other users, because only root can make them")
     program = None if args.hg_only else args.uilog.resolve()

@@ -543,6 +543,8 @@ impl Ui {
         let cwd = self.environment.cwd();
         let found = repository::find(cwd).map(Path::to_owned);
         let mut local = self.clone();
+        // hg: ui.__init__, of a copy
+        local.fix_paths(None);
         let read = match &found {
             Some(root) => local.read_local(root),
             None => Ok(()),
