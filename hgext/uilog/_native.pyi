@@ -6,6 +6,7 @@ from typing import Any, final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "BLACKBOX",
     "ITEMS",
     "VERSION",
     "History",
@@ -36,6 +37,9 @@ VERSION: str
 
 ITEMS: list[tuple[str, str]]
 """The items of the ``[uilog]`` section and their defaults."""
+
+BLACKBOX: list[tuple[str, Any]]
+"""The items of the ``[blackbox]`` section and their defaults, in types."""
 
 @final
 class Logger:

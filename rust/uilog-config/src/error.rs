@@ -20,6 +20,8 @@ enum Kind {
     Line { location: Vec<u8>, message: Vec<u8> },
     /// A value of the wrong type.
     Value(ValueError),
+    /// A repository that there is not.
+    Repository(Vec<u8>),
     /// Anything else.
     Abort {
         message: Vec<u8>,
@@ -54,6 +56,16 @@ impl Error {
         Self::new(Kind::Abort { message, hint })
     }
 
+    pub(crate) fn repository(message: Vec<u8>) -> Self {
+        Self::new(Kind::Repository(message))
+    }
+
+    /// Whether a command that needs no repository can do without this one.
+    // hg: error.RepoError
+    pub(crate) fn is_about_repository(&self) -> bool {
+        matches!(self.0.kind, Kind::Repository(_))
+    }
+
     pub(crate) fn abort_with_hint(message: Vec<u8>, hint: Vec<u8>) -> Self {
         let hint = Some(hint);
         Self::new(Kind::Abort { message, hint })
@@ -63,16 +75,16 @@ impl Error {
     pub fn location(&self) -> Option<&[u8]> {
         match &self.0.kind {
             Kind::Line { location, .. } => Some(location),
-            Kind::Value(_) | Kind::Abort { .. } => None,
+            Kind::Value(_) | Kind::Abort { .. } | Kind::Repository(_) => None,
         }
     }
 
     /// What is wrong, without where it is.
     pub fn message(&self) -> Vec<u8> {
         match &self.0.kind {
-            Kind::Line { message, .. } | Kind::Abort { message, .. } => {
-                message.clone()
-            }
+            Kind::Line { message, .. }
+            | Kind::Abort { message, .. }
+            | Kind::Repository(message) => message.clone(),
             Kind::Value(error) => error.to_bytes(),
         }
     }
@@ -87,6 +99,7 @@ impl Error {
             Kind::Value(error) => {
                 [b"config error: ", &error.to_bytes()[..]].concat()
             }
+            Kind::Repository(message) => [b"abort: ", &message[..]].concat(),
             Kind::Abort { message, hint } => {
                 let mut text = [b"abort: ", &message[..]].concat();
                 if let Some(hint) = hint {

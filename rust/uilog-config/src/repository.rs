@@ -94,7 +94,7 @@ pub(crate) fn shared_source(
         let mut message =
             b".hg/sharedpath points to nonexistent directory ".to_vec();
         message.extend_from_slice(path.as_os_str().as_bytes());
-        return Err(Error::abort(message));
+        return Err(Error::repository(message));
     }
     Ok(path)
 }

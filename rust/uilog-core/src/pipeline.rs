@@ -619,7 +619,7 @@ impl Facts {
 }
 
 /// The login name as the environment tells it.
-fn login_name(environment: &[u8]) -> Option<&[u8]> {
+pub(crate) fn login_name(environment: &[u8]) -> Option<&[u8]> {
     let names = user::VARIABLES.iter().map(|name| name.as_bytes());
     let values = names.filter_map(|name| lookup(environment, name));
     let mut named = values.filter(|value| !value.is_empty());
@@ -627,7 +627,7 @@ fn login_name(environment: &[u8]) -> Option<&[u8]> {
 }
 
 /// A new session's id.
-fn new_session() -> SessionId {
+pub(crate) fn new_session() -> SessionId {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         // Ids that repeat are better than none.

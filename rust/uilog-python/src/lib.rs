@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
+use uilog_config::items;
 use uilog_core::pipeline;
 use uilog_core::pipeline::Depth;
 use uilog_core::pipeline::Draft;
@@ -174,9 +175,14 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        let items = uilog_core::settings::ITEMS;
-        let items = items.map(|item| (item.name, item.default));
-        module.add("ITEMS", items.to_vec())
+        let own = items::ITEMS.iter().filter(|item| item.is_own);
+        let own: Vec<_> = own.map(|item| (item.name, item.default)).collect();
+        module.add("ITEMS", own)?;
+        let blackbox = items::ITEMS
+            .iter()
+            .filter(|item| item.section == "blackbox")
+            .map(|item| Ok((item.name, convert::default(module.py(), item)?)));
+        module.add("BLACKBOX", blackbox.collect::<PyResult<Vec<_>>>()?)
     }
 
     /// Tells where this module is installed and how to ask for hg's
