@@ -140,7 +140,7 @@ def uisetup(ui):
 
 
 def uipopulate(ui):
-    if _native.claim_command(peers.depth()):
+    if _native.claim_command():
         # It is about this command, not about those that this one runs.
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)

@@ -23,6 +23,9 @@ use crate::place::Place;
 /// The status if an event was lost.
 const EXIT_LOST: u8 = 1;
 
+/// The status if the arguments make no sense, as clap's.
+const EXIT_USAGE: u8 = 2;
+
 /// What `uilog emit` is told.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -67,7 +70,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for option in &arguments.options {
         let bytes = option.as_bytes();
         let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
-            anyhow::bail!("--opt {}: no '='", option.display());
+            let text = format!("uilog: --opt {}: no '='", option.display());
+            say(text.as_bytes());
+            return Ok(ExitCode::from(EXIT_USAGE));
         };
         options.push(EventOption {
             key: Cow::Borrowed(&bytes[..at]),

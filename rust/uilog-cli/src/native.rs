@@ -3,7 +3,6 @@
 
 use std::env;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 use anyhow::Context;
 use uilog_config::Environment;
@@ -28,15 +27,7 @@ pub(crate) fn host(block: &[u8]) -> anyhow::Result<Host> {
 /// hg's program, as scripts get it: what hg would call itself.
 // hg: procutil.hgexecutable
 pub(crate) fn hg_program(environment: &Environment) -> Vec<u8> {
-    match environment.var(b"HG") {
-        Some(hg) if !hg.is_empty() => hg.to_vec(),
-        _ => {
-            let path = environment.var(b"PATH").unwrap_or_default();
-            uilog_core::command::locate(b"hg", path)
-                .unwrap_or_else(|| PathBuf::from("hg"))
-                .as_os_str()
-                .as_bytes()
-                .to_vec()
-        }
-    }
+    let named = environment.var(b"HG").filter(|hg| !hg.is_empty());
+    let found = environment.hg().map(|hg| hg.as_os_str().as_bytes());
+    named.or(found).unwrap_or(b"hg").to_vec()
 }

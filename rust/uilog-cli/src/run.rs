@@ -107,6 +107,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let watch = host
         .as_mut()
         .and_then(|host| prepare(host, &arguments, line, pid, started, outer));
+    if let (Some(host), Some(watch)) = (host.as_mut(), &watch) {
+        watch.prepare(host);
+    }
     let mut has_begun = false;
     let mut end = running.wait(Some(began + watch::BEGIN_DELAY));
     if end.is_none() {

@@ -123,7 +123,8 @@ impl Inner {
         };
         let outer = process_of(path)?;
         let is_child = outer == std::os::unix::process::parent_id();
-        if !is_child && !(is_served && is_worker) {
+        let is_meant = is_child || is_served && is_worker;
+        if !is_meant {
             return None;
         }
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));

@@ -12,10 +12,12 @@ use crate::claim::Left;
 use crate::claim::Outer;
 use crate::command;
 use crate::command::CommandLine;
+use crate::command::Kind;
 use crate::event::EventOption;
 use crate::event::Text;
 use crate::event::Timestamp;
 use crate::event::Value;
+use crate::logtoprocess::SECTION as SCRIPTS;
 use crate::pipeline::Draft;
 use crate::pipeline::Host;
 use crate::pipeline::Logger;
@@ -68,9 +70,24 @@ impl Watch {
     pub fn logger(
         config: &Config,
         root: Option<&std::path::Path>,
-        kind: command::Kind,
+        kind: Kind,
     ) -> Logger {
         crate::native::logger(config, root.filter(|_| !kind.is_mercurial()))
+    }
+
+    /// While the command runs: does what its end would otherwise wait for,
+    /// unless it is certain that somebody else logs it.
+    pub fn prepare(&self, host: &mut Host) {
+        let is_likely = match self.line.kind {
+            Kind::Hg | Kind::Chg => false,
+            Kind::Rhg | Kind::Other => true,
+        };
+        let has_script = [&b"command"[..], b"commandfinish"]
+            .iter()
+            .any(|event| self.logger.sinks_of(event).contains(&SCRIPTS));
+        if is_likely && has_script {
+            host.dispatcher().prepare(self.logger.settings());
+        }
     }
 
     /// When [`BEGIN_DELAY`] is over and the command still runs.

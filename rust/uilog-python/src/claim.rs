@@ -14,8 +14,9 @@ struct Claim {
     inner: Inner,
     /// The process that it is about; a forked child has no part in it.
     owner: u32,
-    /// How deep commands are nested where it is the outermost.
-    depth: usize,
+    /// How deep commands are nested where it is the outermost, which is that
+    /// of the first event.
+    depth: Option<usize>,
     has_begun: bool,
 }
 
@@ -28,10 +29,9 @@ pub(crate) struct Taken {
     pub(crate) blackbox: bool,
 }
 
-/// Claims the command that runs at this depth, if it is one of `uilog run`.
-/// Whether the environment says that there is one: then it is not to say so to
-/// others.
-pub(crate) fn claim(depth: usize) -> bool {
+/// Claims the command that runs, if it is one of `uilog run`. Whether the
+/// environment says that there is one: then it is not to say so to others.
+pub(crate) fn claim() -> bool {
     let Some(variable) = std::env::var_os(claim::RUN_VARIABLE) else {
         return false;
     };
@@ -45,7 +45,7 @@ pub(crate) fn claim(depth: usize) -> bool {
         *place = Some(Claim {
             inner,
             owner: uilog_sys::fork::process_id(),
-            depth,
+            depth: None,
             has_begun: false,
         });
     }
@@ -60,7 +60,7 @@ pub(crate) fn taken(event: &[u8], depth: usize) -> Taken {
         return Taken::default();
     };
     let is_own = claim.owner == uilog_sys::fork::process_id();
-    if !is_own || claim.depth != depth {
+    if !is_own || *claim.depth.get_or_insert(depth) != depth {
         return Taken::default();
     }
     let has_blackbox = claim.inner.has_blackbox;

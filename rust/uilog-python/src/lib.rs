@@ -192,22 +192,18 @@ mod _native {
         host::setup(&module_path, hgexecutable);
     }
 
-    /// Claims the command that runs, at this depth of nested ones, if `uilog
-    /// run` has started it. Whether its variable is set, which others are
-    /// then not to find.
+    /// Claims the command that runs, if `uilog run` has started it. Whether
+    /// its variable is set, which others are then not to find.
     #[pyfunction]
-    fn claim_command(depth: usize) -> bool {
+    fn claim_command() -> bool {
         #[cfg(target_os = "linux")]
         let is_there = {
             let mut is_there = true;
-            host::guarded(|| is_there = claim::claim(depth));
+            host::guarded(|| is_there = claim::claim());
             is_there
         };
         #[cfg(not(target_os = "linux"))]
-        let is_there = {
-            let _ = depth;
-            false
-        };
+        let is_there = false;
         is_there
     }
 
