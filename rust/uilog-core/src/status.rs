@@ -6,6 +6,7 @@
 //! here.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fs;
 use std::fs::OpenOptions;
@@ -121,7 +122,7 @@ pub struct JournalFacts {
     /// How many events have been lost.
     pub lost: u64,
     /// How many failures there are of each kind.
-    pub counts: Vec<(&'static str, u64)>,
+    pub counts: BTreeMap<&'static str, u64>,
     /// The failures, the oldest first.
     pub failures: Vec<Failure>,
 }
@@ -180,9 +181,9 @@ pub fn read(environment: &[u8]) -> io::Result<Status> {
             add_relation(*pid, &clock, &queues, &mut status.dispatchers);
         }
     }
-    status.dispatchers.sort_by(|a, b| {
-        b.age.partial_cmp(&a.age).unwrap_or(Ordering::Equal)
-    });
+    status
+        .dispatchers
+        .sort_by(|a, b| b.age.partial_cmp(&a.age).unwrap_or(Ordering::Equal));
     Ok(status)
 }
 
