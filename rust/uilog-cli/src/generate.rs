@@ -57,6 +57,8 @@ pub(crate) fn run(
             Ok(())
         }
         What::Man { dir } => {
+            // Its page would only say what these pages say.
+            command = command.disable_help_subcommand(true);
             command.build();
             write_pages(&command, dir)
         }
@@ -84,10 +86,7 @@ fn write_pages(command: &Command, dir: &Path) -> anyhow::Result<()> {
     let mut page = Vec::new();
     render(command, &mut page).context("cannot make a manual page")?;
     fs::write(&path, page).with_context(|| path.display().to_string())?;
-    let all = command.get_subcommands();
-    // `help` shows what these pages say.
-    let shown = all.filter(|it| !it.is_hide_set() && it.get_name() != "help");
-    for subcommand in shown {
+    for subcommand in command.get_subcommands() {
         write_pages(subcommand, dir)?;
     }
     Ok(())
