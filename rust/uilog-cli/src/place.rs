@@ -39,16 +39,12 @@ impl Place {
         let environment = Environment::current()
             .context("cannot tell the current directory")?;
         let loaded = uilog_config::load(&self.request(), &environment);
-        let warnings = match &loaded {
-            Ok(loaded) => &loaded.warnings,
-            Err(error) => error.warnings(),
-        };
-        let mut told = warnings.to_vec();
-        told.extend(loaded.as_ref().err().map(Error::to_bytes));
-        let mut stderr = io::stderr().lock();
-        for line in told {
-            stderr.write_all(&line)?;
-            stderr.write_all(b"\n")?;
+        match &loaded {
+            Ok(loaded) => tell(&loaded.warnings)?,
+            Err(error) => {
+                tell(error.warnings())?;
+                tell(&[error.to_bytes()])?;
+            }
         }
         Ok(loaded)
     }
@@ -63,4 +59,14 @@ impl Place {
             config_files: self.config_file.clone(),
         }
     }
+}
+
+/// Prints lines on standard error, as hg would.
+pub(crate) fn tell(lines: &[Vec<u8>]) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    for line in lines {
+        stderr.write_all(line)?;
+        stderr.write_all(b"\n")?;
+    }
+    Ok(())
 }
