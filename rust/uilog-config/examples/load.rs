@@ -10,7 +10,8 @@ use uilog_config::Environment;
 use uilog_config::Request;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let count: usize = env::args().nth(1).ok_or("usage: load COUNT")?.parse()?;
+    let count: usize =
+        env::args().nth(1).ok_or("usage: load COUNT")?.parse()?;
     let request = Request::default();
     for _ in 0..count {
         let begin = Instant::now();
