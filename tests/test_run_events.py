@@ -18,8 +18,8 @@ from typing import Any
 
 import processes
 import pytest
-from conftest import CHGS, HG_VERSIONS, Chg, Home, until
-from run import venv_of
+from conftest import CHGS, Chg, Home, until
+from tools.common import HG_VERSIONS, venv_of
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="uilog run is for Linux"

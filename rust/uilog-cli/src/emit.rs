@@ -71,7 +71,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for option in &arguments.options {
         let bytes = option.as_bytes();
         let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
-            let text = format!("uilog: --opt {}: no '='", option.display());
+            let text =
+                format!("uilog: --opt {}: no '='", option.to_string_lossy());
             say(text.as_bytes());
             return Ok(ExitCode::from(EXIT_USAGE));
         };
@@ -113,7 +114,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.verbose {
         let sinks = logger.sinks_of(name).join(", ");
         let sinks = if sinks.is_empty() { "no sink" } else { &sinks };
-        let event = arguments.event.display();
+        let event = arguments.event.to_string_lossy();
         println!("{event}: {sinks}");
     }
     if host.counters().lost > 0 {
