@@ -13,7 +13,7 @@ time stamps, and settings that decide whether a repository can be opened.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Union
 
@@ -88,7 +88,7 @@ class Tree:
 SECTIONS = (
     *(b"ui", b"paths", b"trusted", b"alias", b"a", b"b", b"logtoprocess"),
     *(b"defaults", b"commands", b"command-templates", b"revsetalias"),
-    *(b"templatealias", b"blackbox", b"uilog", b"merge-tools", b"extensions"),
+    *(b"templatealias", b"blackbox", b"uilog", b"merge-tools"),
     *(b"A", b"a b", b"a.b", b"a=b", b"s\xe9", b"\xc3\xa9", b"\xff\x00", b" a"),
     *(b"b:c", b"pager", b"auth", b"hooks", b"diff", b"committemplate", b"%a"),
 )
@@ -115,8 +115,7 @@ NAMES: dict[bytes, tuple[bytes, ...]] = {
     ),
     b"defaults": (b"log", b"status"),
     b"alias": (b"st2", b"lg", b"lg:doc"),
-    b"extensions": (b"churn", b"hgk", b"a.b"),
-    b"hooks": (b"post-commit", b"incoming", b"incoming.a", b"priority.a"),
+    b"hooks": (b"post-commit", b"incoming", b"incoming.a", b"commit"),
     b"diff": (b"git", b"showfunc", b"word-diff"),
     b"logtoprocess": (b"commandfinish", b"command", b"uiblocked"),
     b"blackbox": (b"track", b"maxsize", b"date-format", b"dirty"),
@@ -241,6 +240,8 @@ class Maker:
     # How much of the syntax is odd, and whether it may be wrong.
     oddness: float = 0.1
     faulty: bool = False
+    # Whether it matters who is trusted.
+    trusting: bool = False
 
     def one(self, choices: Sequence[bytes]) -> bytes:
         return self.random.choice(choices)
@@ -294,8 +295,6 @@ class Maker:
             return self.one(LISTS)
         if section == b"paths":
             return self.one(PATHS if self.chance(0.8) else VALUES)
-        if section == b"extensions":
-            return b"!" + self.one((b"", b" ", b"x.py"))
         if section == b"ui":
             if name in (b"debug", b"traceback"):
                 wrong = self.wrong(0.1)
@@ -506,7 +505,10 @@ class Maker:
                 self.one((b"none", path.rpartition(b"/")[2], ROOT + b"/inc/0.rc"))
             )
         else:
-            self.entries[path] = File(self.content(path), owner)
+            data = self.content(path)
+            if self.trusting and not foreign and self.chance(0.3):
+                data += b"\n[trusted]\n" + self.item(b"trusted") + b"\n"
+            self.entries[path] = File(data, owner)
 
     def repository(
         self, path: bytes, foreign: float, requires: bytes = b""
@@ -709,26 +711,21 @@ class Maker:
         self.oddness = self.random.choice((0.0, 0.02, 0.1, 0.3))
         self.faulty = self.chance(0.35)
         foreign = self.random.choice((0.0, 0.0, 0.3, 0.8))
+        self.trusting = foreign > 0
         self.environment()
         self.entries[b"home"] = Directory()
         self.included(foreign)
         self.files_of_the_user()
         repositories = self.repositories(foreign)
         cwd, options = self.commands(repositories)
-        flags: Callable[[], list[bytes]] = lambda: [  # noqa: E731
-            flag
-            for flag in (b"--source", b"--untrusted")
-            if self.chance(0.5)
+        flags = [
+            flag for flag in (b"--source", b"--untrusted") if self.chance(0.6)
         ]
-        commands = [
-            [b"config", b"--source"],
-            [b"config", *flags()],
-            [b"config", *flags(), *self.selection()],
-        ]
-        if self.chance(0.5):
-            commands[1] = [b"config", b"--untrusted"]
-        elif self.chance(0.2):
-            commands[1] = [b"config", b"-T", b"json"]
+        commands = [[b"config", *flags]]
+        if self.chance(0.1):
+            commands.append([b"config", b"-T", b"json", *flags[1:]])
+        elif self.chance(0.4):
+            commands.append([b"config", *flags[:1], *self.selection()])
         return Tree(
             self.entries,
             self.env,

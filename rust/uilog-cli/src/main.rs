@@ -3,30 +3,53 @@
 //! Each subcommand has a module of its name; none of them decides anything
 //! about events or configuration.
 
+mod check;
 mod config;
 mod emit;
+mod generate;
 mod known;
 mod native;
+mod output;
 mod place;
 #[cfg(target_os = "linux")]
 mod run;
+mod status;
+mod suggest;
 
 use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use uilog_core::dispatch;
 
-/// Mercurial's event logging.
+/// Mercurial's event logging
 ///
-/// The hg extension `uilog` hands events to scripts as `[logtoprocess]` says;
-/// this program is what runs them. `hg help uilog` tells how to configure it,
-/// `hg debuguilog` shows what it does.
+/// The hg extension `uilog` hands events to scripts as `[logtoprocess]` says,
+/// and writes the blackbox; this program runs the scripts, and shows what is
+/// configured, what runs and what has gone wrong. `hg help uilog` tells how to
+/// configure it.
 #[derive(Debug, Parser)]
-#[command(name = "uilog", version, arg_required_else_help = true)]
+#[command(
+    name = "uilog",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  uilog check                           what is wrong with the configuration
+  uilog check --run commandfinish       try the script of an event
+  uilog status                          what runs, and what has failed
+  uilog config --source logtoprocess    which scripts there are, and where
+  uilog run -- rhg files                log a command that is not hg
+
+Files:
+  the hgrc files of `hg help config`: what is read
+  $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal
+  of what has been lost or has failed"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -34,13 +57,23 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(visible_alias = "doctor")]
+    Check(check::Arguments),
     Config(config::Arguments),
     /// Run the scripts of one hg process (started by hg itself)
     ///
     /// hg starts this at the first event that has a script, with a private
     /// socket as standard input and a queue in memory as standard output. It
-    /// ends when its last script has ended and
-    /// no hg process holds the other end of that socket.
+    /// ends when its last script has ended and no hg process holds the other
+    /// end of that socket. There is no use for it by hand.
+    #[command(after_help = "\
+Exit status:
+  0  it has done its work, or SIGTERM has ended it
+  1  it was not started by hg, or the queue is damaged
+
+Files:
+  $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal
+  of the user whose hg it is")]
     Dispatch,
     /// Log an event of your own
     ///
@@ -50,6 +83,9 @@ enum Command {
     /// Run a program and log it as hg logs its commands
     #[cfg(target_os = "linux")]
     Run(run::Arguments),
+    #[command(hide = true)]
+    Generate(generate::Arguments),
+    Status(status::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -72,8 +108,14 @@ fn finished(result: anyhow::Result<ExitCode>) -> ExitCode {
 
 fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
+        Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Emit(arguments) => emit::run(&arguments),
+        Command::Generate(arguments) => {
+            generate::run(&arguments, &Arguments::command())
+                .map(|()| ExitCode::SUCCESS)
+        }
+        Command::Status(arguments) => status::run(&arguments),
         Command::Dispatch => {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;

@@ -15,6 +15,7 @@ use crate::config::Entry;
 use crate::config::Source;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::error::cannot_use;
 use crate::expand;
 use crate::layers;
 use crate::layers::Component;
@@ -109,18 +110,13 @@ pub fn load(
             warnings: ui.warnings,
             files: ui.files,
         }),
-        Err(error) => Err(error.after(ui.warnings)),
+        Err(error) => Err(error.after(ui.warnings, ui.has_detailed_status)),
     }
 }
 
 /// The environment after a change of the working directory.
 fn moved(environment: &Environment, dir: &Path) -> Result<Environment, Error> {
-    let failed = |error: io::Error| {
-        let errno = error.raw_os_error().unwrap_or_default();
-        let reason = nix::errno::Errno::from_raw(errno).desc();
-        let text = format!("{reason}: '{}'", dir.display());
-        Error::abort(text.into_bytes())
-    };
+    let failed = |error: io::Error| cannot_use(dir, &error);
     let cwd = environment.cwd().join(dir).canonicalize();
     let cwd = cwd.map_err(failed)?;
     if !cwd.is_dir() {
@@ -150,6 +146,8 @@ struct Ui {
     warnings: Vec<Vec<u8>>,
     files: Vec<FileReport>,
     reported: HashSet<(Layer, PathBuf)>,
+    /// `ui.detailed-exit-code`, as no repository says it.
+    has_detailed_status: bool,
 }
 
 impl Ui {
@@ -167,17 +165,21 @@ impl Ui {
             warnings: Vec::new(),
             files: Vec::new(),
             reported: HashSet::new(),
+            has_detailed_status: false,
         }
     }
 
     /// Everything; what is returned is the root of the repository.
     fn load(&mut self, request: &Request) -> Result<Option<PathBuf>, Error> {
         self.load_user()?;
+        self.note_detailed_status();
         for path in &request.config_files {
             self.read_command_line_file(path)?;
+            self.note_detailed_status();
         }
         for option in &request.config {
             self.set_option(option)?;
+            self.note_detailed_status();
         }
         if let Some(dir) = &request.cwd {
             self.environment = moved(&self.environment, dir)?;
@@ -192,6 +194,11 @@ impl Ui {
             Err(error) if error.is_about_repository() && !is_given => Ok(None),
             root => root.map(Some),
         }
+    }
+
+    fn note_detailed_status(&mut self) {
+        let wanted = self.trusted.bool(b"ui", b"detailed-exit-code");
+        self.has_detailed_status = wanted.is_ok_and(|on| on == Some(true));
     }
 
     /// Opens the repository at a path as `-R` takes it; returns its root.
@@ -487,7 +494,7 @@ impl Ui {
                 &value::quoted(option),
                 b" (use --config section.name=value)",
             ];
-            Error::abort(parts.concat())
+            Error::input(parts.concat(), None)
         };
         let (item, value) = cut(option, b'=').ok_or_else(malformed)?;
         let item = value::trimmed(item);
@@ -507,7 +514,7 @@ impl Ui {
         let opened = opened.map_err(|_| {
             let parts: [&[u8]; 3] =
                 [b"missing file \"", place, b"\" for --config-file"];
-            Error::abort(parts.concat())
+            Error::input(parts.concat(), None)
         })?;
         let mut config = Config::default();
         let mut reader = Reader::new(&self.environment);
@@ -515,7 +522,7 @@ impl Ui {
             let location = error.location().unwrap_or(place);
             let message: [&[u8]; 2] =
                 [b"invalid --config-file content at ", location];
-            Error::abort_with_hint(message.concat(), error.message())
+            Error::input(message.concat(), Some(error.message()))
         })?;
         self.report(path, Layer::CommandLine, FileState::Read);
         for section in config.sections() {
@@ -536,6 +543,8 @@ impl Ui {
         let cwd = self.environment.cwd();
         let found = repository::find(cwd).map(Path::to_owned);
         let mut local = self.clone();
+        // hg: ui.__init__, of a copy
+        local.fix_paths(None);
         let read = match &found {
             Some(root) => local.read_local(root),
             None => Ok(()),

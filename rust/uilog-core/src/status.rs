@@ -6,6 +6,7 @@
 //! here.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fs;
 use std::fs::OpenOptions;
@@ -121,7 +122,7 @@ pub struct JournalFacts {
     /// How many events have been lost.
     pub lost: u64,
     /// How many failures there are of each kind.
-    pub counts: Vec<(&'static str, u64)>,
+    pub counts: BTreeMap<&'static str, u64>,
     /// The failures, the oldest first.
     pub failures: Vec<Failure>,
 }

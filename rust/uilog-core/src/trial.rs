@@ -26,8 +26,10 @@ use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
+use nix::sys::wait::Id;
 use nix::sys::wait::WaitPidFlag;
 use nix::sys::wait::WaitStatus;
+use nix::sys::wait::waitid;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::Serialize;
@@ -288,6 +290,9 @@ fn watch(
     let mut is_open = true;
     loop {
         is_open = is_open && captured.take();
+        if ended_by_us.is_some() {
+            end_group(pid);
+        }
         let status = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
             Ok(status) => status,
             Err(Errno::EINTR) => continue,
@@ -326,6 +331,22 @@ fn watch(
             });
         }
         signals.wait(deadline, is_open.then_some(&captured.pipe))?;
+    }
+}
+
+/// If the script has ended, ends what is left of its process group: a shell
+/// that was just forking may have kept the signal from its child.
+fn end_group(pid: Pid) {
+    let flags =
+        WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let status = waitid(Id::Pid(pid), flags);
+    let has_ended = matches!(
+        status,
+        Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..))
+    );
+    // It has not been reaped, so the number is still its group's.
+    if has_ended {
+        let _ = killpg(pid, Signal::SIGKILL);
     }
 }
 

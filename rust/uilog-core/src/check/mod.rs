@@ -138,8 +138,22 @@ pub struct ScriptFacts {
     pub stdin: Option<&'static str>,
     /// Where it is written.
     pub source: String,
-    /// The program that it begins with, if that is certain.
-    pub program: Option<String>,
+    /// The program that it begins with.
+    pub program: Program,
+}
+
+/// What is known of the program that a script begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Program {
+    /// It is this file.
+    Found(String),
+    /// One of the shell's own commands.
+    Builtin(String),
+    /// It cannot be run, as a finding says.
+    Unusable,
+    /// Only the shell can tell.
+    NotChecked,
 }
 
 /// A setting of ours.

@@ -17,6 +17,7 @@ use uilog_config::Config;
 use uilog_config::Source;
 
 use super::Finding;
+use super::Program;
 use super::ScriptFacts;
 use super::Subject;
 use super::did_you_mean;
@@ -159,12 +160,12 @@ fn check_script(
     script: &[u8],
     place: &Source,
     found: &mut Vec<Finding>,
-) -> Option<String> {
+) -> Program {
     let mut push = |finding: Finding| found.push(finding.at(place));
     if script.contains(&0) {
         let text = "the script holds a NUL byte: it will not run";
         push(Finding::error("script-unusable", text.to_owned()));
-        return None;
+        return Program::Unusable;
     }
     if script.len() >= MAX_STRING_BYTES {
         let text = "the script is longer than the 128 KiB that the system \
@@ -173,35 +174,36 @@ fn check_script(
             Finding::error("script-unusable", text.to_owned())
                 .advise("put it into a file of its own"),
         );
-        return None;
+        return Program::Unusable;
     }
     if let Some(error) = syntax_error(script) {
         push(Finding::error(
             "script-syntax",
             format!("the shell does not understand the script: {error}"),
         ));
-        return None;
+        return Program::Unusable;
     }
     let word = match words::begin(script) {
         Begin::Program(word) => word,
         Begin::Nothing => {
             let text = "the script does nothing: it is a comment";
             push(Finding::warning("script-empty", text.to_owned()));
-            return None;
+            return Program::NotChecked;
         }
-        Begin::Builtin(_) | Begin::Unknown => return None,
+        Begin::Builtin(word) => return Program::Builtin(lossy(&word)),
+        Begin::Unknown => return Program::NotChecked,
     };
     match look_up(subject, &word) {
         Lookup::Found(program) => {
             if let Some(finding) = check_interpreter(&program) {
                 push(finding);
             }
-            Some(lossy(program.as_os_str().as_bytes()))
+            Program::Found(lossy(program.as_os_str().as_bytes()))
         }
-        Lookup::Unknown => None,
+        Lookup::Unknown => Program::NotChecked,
         Lookup::Fault(finding) => {
             push(finding);
-            None
+            Program::Unusable
         }
     }
 }

@@ -17,17 +17,21 @@ pub(super) enum Begin {
     Nothing,
 }
 
-/// What POSIX and the common shells have themselves, and what begins a
-/// compound command.
+/// What POSIX and the common shells have themselves.
 const BUILTINS: &[&str] = &[
-    "!", ".", ":", "[", "[[", "alias", "bg", "break", "builtin", "case", "cd",
-    "command", "continue", "declare", "disown", "do", "done", "echo", "elif",
-    "else", "enable", "esac", "eval", "exec", "exit", "export", "false", "fc",
-    "fg", "fi", "for", "function", "getopts", "hash", "if", "in", "jobs",
-    "kill", "let", "local", "printf", "pwd", "read", "readonly", "return",
-    "select", "set", "shift", "source", "test", "then", "time", "times",
-    "trap", "true", "type", "typeset", "ulimit", "umask", "unalias", "unset",
-    "until", "wait", "while", "{", "}",
+    ".", ":", "[", "alias", "bg", "break", "builtin", "cd", "command",
+    "continue", "declare", "disown", "echo", "enable", "eval", "exec", "exit",
+    "export", "false", "fc", "fg", "getopts", "hash", "jobs", "kill", "let",
+    "local", "printf", "pwd", "read", "readonly", "return", "set", "shift",
+    "source", "test", "times", "trap", "true", "type", "typeset", "ulimit",
+    "umask", "unalias", "unset", "wait",
+];
+
+/// What begins a compound command, or belongs to one.
+const KEYWORDS: &[&str] = &[
+    "!", "[[", "case", "coproc", "do", "done", "elif", "else", "esac", "fi",
+    "for", "function", "if", "in", "select", "then", "time", "until", "while",
+    "{", "}",
 ];
 
 /// What the script begins with.
@@ -51,8 +55,12 @@ pub(super) fn begin(script: &[u8]) -> Begin {
             _ => Begin::Builtin(word),
         };
     }
-    let is_builtin = |name: &&str| name.as_bytes() == word;
-    if BUILTINS.iter().any(|name| is_builtin(name)) {
+    let is_one_of =
+        |names: &[&str]| names.iter().any(|name| name.as_bytes() == word);
+    if is_one_of(KEYWORDS) {
+        return Begin::Unknown;
+    }
+    if is_one_of(BUILTINS) {
         return Begin::Builtin(word);
     }
     simple(word, tail)
@@ -152,12 +160,9 @@ fn is_simple(tail: &[u8]) -> bool {
             b' ' | b'\t' => is_word_start = true,
             // `>&2` and `<&-` are redirections.
             b'>' | b'<' if tail.get(at + 1) == Some(&b'&') => at += 1,
-            b'>' | b'<' if tail.get(at + 1) != Some(&b'(') => {
-                // A here document goes on below.
-                if tail[at..].starts_with(b"<<") {
-                    return false;
-                }
-            }
+            // A here document goes on below.
+            _ if tail[at..].starts_with(b"<<") => return false,
+            b'>' | b'<' if tail.get(at + 1) != Some(&b'(') => {}
             b'|' | b'&' | b';' | b'(' | b')' | b'<' | b'>' => return false,
             _ if is_substitution(&tail[at..]) => return false,
             _ => {}
