@@ -18,7 +18,6 @@ use uilog_core::native;
 use uilog_core::pipeline::Draft;
 
 use crate::native as own;
-use crate::place::ABORTED;
 use crate::place::Place;
 
 /// The status if an event was lost.
@@ -81,8 +80,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             value: Value::Bytes(Text(Cow::Borrowed(&bytes[at + 1..]))),
         });
     }
-    let Some(loaded) = arguments.place.load()? else {
-        return Ok(ExitCode::from(ABORTED));
+    let loaded = match arguments.place.load()? {
+        Ok(loaded) => loaded,
+        Err(error) => return Ok(ExitCode::from(error.exit_status())),
     };
     if let Some(cwd) = &arguments.place.request().cwd {
         env::set_current_dir(cwd).context("change the working directory")?;
