@@ -565,6 +565,28 @@ def test_blocked_signals_are_inherited(home: Home) -> None:
     assert "SigBlk 0000000000000000" not in bare
 
 
+def test_the_end_is_known_though_children_are_not_waited_for(
+    home: Home,
+) -> None:
+    for command, expected in ("exit 5", 5), ("kill -TERM $$", -15):
+        done = subprocess.run(
+            ["uilog", "run", "--", "sh", "-c", command],
+            env=home.env,
+            preexec_fn=lambda: (
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+                None,
+            )[1],
+            timeout=60,
+        )
+        assert done.returncode == expected
+
+
+def test_a_command_runs_though_there_is_no_descriptor(home: Home) -> None:
+    # The loader needs one, and gives it back.
+    done = shell(home, "ulimit -n 4; uilog run -- sh -c 'echo here; exit 3'")
+    assert (done.returncode, done.stdout) == (3, "here\n")
+
+
 def test_no_process_is_left(home: Home) -> None:
     home.run("uilog", "run", "--", "true")
     assert processes.of_home(str(home.path)) == []
