@@ -6,8 +6,8 @@ ratios, and says what was aimed at. Nothing here asserts anything: the exit
 status says only whether measuring was possible.
 
 Must not know how anything is measured: that is the parts' (spawn.py, event.py,
-server.py, startup.py, memory.py, peer.py, blackbox.py, blackbox_read.py) and
-the probe's.
+server.py, startup.py, memory.py, peer.py, blackbox.py, blackbox_read.py,
+run_rhg.py) and the probe's.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import blackbox_read
 import event
 import memory
 import peer
+import run_rhg
 import server
 import spawn
 import startup
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[Lab], Report]] = {
     "peer": peer.run,
     "blackbox": blackbox.run,
     "history": blackbox_read.run,
+    "run": run_rhg.run,
 }
 
 
@@ -54,7 +56,8 @@ def arguments() -> argparse.Namespace:
         "server with two scripts), startup (loading the extension), memory "
         "(the dispatcher's peak), peer (opening, using and closing ssh "
         "peers), blackbox (lines of blackbox.log), history (hg blackbox on a "
-        "log of 1 GB). A full run takes about twenty minutes and up to 4 GB; "
+        "log of 1 GB), run (uilog run around rhg, which is built for it). A "
+        "full run takes about twenty minutes and up to 4 GB; "
         "close other programs first.",
     )
     parser.add_argument(

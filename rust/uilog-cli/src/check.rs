@@ -33,8 +33,8 @@ use crate::output::Presentation;
 use crate::output::counted;
 use crate::output::styled;
 use crate::output::visible;
-use crate::place::ABORTED;
 use crate::place::Place;
+use crate::place::tell;
 use crate::suggest;
 
 /// What a command ends with that Ctrl-C has ended.
@@ -129,12 +129,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let loaded = match uilog_config::load(&request, &environment) {
         Ok(loaded) => loaded,
         Err(error) => {
-            let mut stderr = io::stderr().lock();
-            for line in error.warnings().iter().chain([&error.to_bytes()]) {
-                stderr.write_all(line)?;
-                stderr.write_all(b"\n")?;
-            }
-            return Ok(ExitCode::from(ABORTED));
+            tell(error.warnings())?;
+            tell(&[error.to_bytes()])?;
+            return Ok(ExitCode::from(error.exit_status()));
         }
     };
     let block = environment_block();

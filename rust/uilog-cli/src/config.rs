@@ -15,7 +15,6 @@ use uilog_config::installation;
 use crate::known::DefaultValue;
 use crate::known::KnownItems;
 use crate::output::Template;
-use crate::place::ABORTED;
 use crate::place::Place;
 use crate::suggest;
 
@@ -35,6 +34,7 @@ Exit status:
   0    something is shown
   1    no such item is set
   255  hg would refuse to run with this configuration, for the reason given
+       (or what hg has for that reason, with ui.detailed-exit-code)
 
 Files:
   the hgrc files of `hg help config`")]
@@ -69,8 +69,9 @@ struct Shown<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Some(loaded) = arguments.place.load()? else {
-        return Ok(ExitCode::from(ABORTED));
+    let loaded = match arguments.place.load()? {
+        Ok(loaded) => loaded,
+        Err(error) => return Ok(ExitCode::from(error.exit_status())),
     };
     let config = if arguments.untrusted {
         &loaded.untrusted

@@ -5,10 +5,14 @@
 
 mod check;
 mod config;
+mod emit;
 mod generate;
 mod known;
+mod native;
 mod output;
 mod place;
+#[cfg(target_os = "linux")]
+mod run;
 mod status;
 mod suggest;
 
@@ -39,6 +43,7 @@ Examples:
   uilog check --run commandfinish       try the script of an event
   uilog status                          what runs, and what has failed
   uilog config --source logtoprocess    which scripts there are, and where
+  uilog run -- rhg files                log a command that is not hg
 
 Files:
   the hgrc files of `hg help config`: what is read
@@ -70,6 +75,14 @@ Files:
   $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal
   of the user whose hg it is")]
     Dispatch,
+    /// Log an event of your own
+    ///
+    /// It goes through the sinks that the hgrc names: scripts of
+    /// `[logtoprocess]`, and the blackbox of a repository.
+    Emit(emit::Arguments),
+    /// Run a program and log it as hg logs its commands
+    #[cfg(target_os = "linux")]
+    Run(run::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
     Status(status::Arguments),
@@ -77,7 +90,7 @@ Files:
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    run(&arguments).unwrap_or_else(|error| {
+    execute(arguments).unwrap_or_else(|error| {
         // A reader that has gone away has seen enough.
         if !is_broken_pipe(&error) {
             eprintln!("uilog: {error:#}");
@@ -86,21 +99,26 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    match &arguments.command {
-        Command::Check(arguments) => check::run(arguments),
-        Command::Status(arguments) => status::run(arguments),
+fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Emit(arguments) => emit::run(&arguments),
         Command::Generate(arguments) => {
-            generate::run(arguments, &Arguments::command())
+            generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)
         }
-        Command::Config(arguments) => config::run(arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Dispatch => {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;
             let queue = own(io::stdout().as_fd()).context("standard output")?;
             dispatch::run(socket, queue).context("dispatch")?;
             Ok(ExitCode::SUCCESS)
+        }
+        #[cfg(target_os = "linux")]
+        Command::Run(arguments) => {
+            run::run(arguments).map(|()| ExitCode::SUCCESS)
         }
     }
 }

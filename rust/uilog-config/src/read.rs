@@ -21,6 +21,7 @@ use crate::config::Entry;
 use crate::config::Source;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::error::reason;
 use crate::expand;
 use crate::syntax;
 use crate::syntax::Statement;
@@ -211,13 +212,4 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
-}
-
-/// An error as Python words it.
-fn reason(error: &io::Error) -> Vec<u8> {
-    let text = match error.raw_os_error() {
-        Some(errno) => Errno::from_raw(errno).desc().to_owned(),
-        None => error.to_string(),
-    };
-    text.into_bytes()
 }

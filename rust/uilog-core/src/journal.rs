@@ -57,6 +57,8 @@ pub enum FailureKind {
     TimedOut,
     /// A peer did not end by itself in time.
     Peer,
+    /// A configuration could not be read, so that nothing was logged.
+    Config,
 }
 
 impl FailureKind {
@@ -68,6 +70,7 @@ impl FailureKind {
             Self::Failed => "failed",
             Self::TimedOut => "timed-out",
             Self::Peer => "peer",
+            Self::Config => "config",
         }
     }
 }

@@ -17,6 +17,9 @@
 
 pub mod blackbox;
 pub mod check;
+#[cfg(target_os = "linux")]
+pub mod claim;
+pub mod command;
 pub mod dispatch;
 pub mod dispatcher;
 pub mod event;
@@ -26,10 +29,14 @@ pub mod installation;
 pub mod journal;
 pub mod json;
 pub mod logtoprocess;
+pub mod native;
 pub mod pipeline;
 pub mod queue;
 pub mod script_env;
 pub mod settings;
 pub mod status;
 pub mod trial;
+pub mod user;
+#[cfg(target_os = "linux")]
+pub mod watch;
 pub mod wire;

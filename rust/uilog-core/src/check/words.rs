@@ -160,12 +160,9 @@ fn is_simple(tail: &[u8]) -> bool {
             b' ' | b'\t' => is_word_start = true,
             // `>&2` and `<&-` are redirections.
             b'>' | b'<' if tail.get(at + 1) == Some(&b'&') => at += 1,
-            b'>' | b'<' if tail.get(at + 1) != Some(&b'(') => {
-                // A here document goes on below.
-                if tail[at..].starts_with(b"<<") {
-                    return false;
-                }
-            }
+            // A here document goes on below.
+            _ if tail[at..].starts_with(b"<<") => return false,
+            b'>' | b'<' if tail.get(at + 1) != Some(&b'(') => {}
             b'|' | b'&' | b';' | b'(' | b')' | b'<' | b'>' => return false,
             _ if is_substitution(&tail[at..]) => return false,
             _ => {}
