@@ -70,7 +70,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for option in &arguments.options {
         let bytes = option.as_bytes();
         let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
-            let text = format!("uilog: --opt {}: no '='", option.to_string_lossy());
+            let text =
+                format!("uilog: --opt {}: no '='", option.to_string_lossy());
             say(text.as_bytes());
             return Ok(ExitCode::from(EXIT_USAGE));
         };
