@@ -447,7 +447,7 @@ fn is_secret(
     }
     let is_environment = !name.bytes.iter().any(u8::is_ascii_lowercase);
     let is_password = name.kind != Kind::Token;
-    let is_speech = SPEECH.contains(&&value[..]) && !is_quoted;
+    let is_speech = SPEECH.contains(&value) && !is_quoted;
     // `tests pass=12`
     let is_count = name.kind == Kind::Short
         && value.len() < 6

@@ -57,10 +57,10 @@ fn unescaped(text: &str) -> Vec<u8> {
             [b'0', ..] => (0, 1),
             [b'\\', ..] => (b'\\', 1),
             [b'x', ..] => {
-                let digits = std::str::from_utf8(&after[1..3]).unwrap();
-                (u8::from_str_radix(digits, 16).unwrap(), 3)
+                let digits = std::str::from_utf8(&after[1..3]).expect("digits");
+                (u8::from_str_radix(digits, 16).expect("digits"), 3)
             }
-            _ => panic!("no such escape: {text}"),
+            _ => unreachable!("no such escape: {text}"),
         };
         bytes.push(byte);
         rest = &rest[len..];
@@ -85,7 +85,7 @@ fn marked(text: &str) -> Marked {
         let rule = rules()
             .into_iter()
             .find(|known| known.name() == rule)
-            .unwrap_or_else(|| panic!("no such rule: {rule}"));
+            .expect("a mark names a rule");
         let before = unescaped(before);
         let secret = unescaped(secret);
         marked.text.extend_from_slice(&before);

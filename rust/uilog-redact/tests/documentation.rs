@@ -7,8 +7,8 @@ use uilog_redact::rules;
 
 #[test]
 fn every_rule_is_documented() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../docs/privacy.md");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/privacy.md");
     let text = fs::read_to_string(path).expect("the documentation is here");
     for rule in rules() {
         let name = if rule.name() == "user" {
@@ -22,8 +22,8 @@ fn every_rule_is_documented() {
 
 #[test]
 fn every_documented_marker_is_a_rule() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../docs/privacy.md");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/privacy.md");
     let text = fs::read_to_string(path).expect("the documentation is here");
     let mut markers = text.split("<redacted:").skip(1).peekable();
     assert!(markers.peek().is_some());
