@@ -9,7 +9,7 @@
 //! Several finders look at the same text, each for one thing: shapes of
 //! tokens (`rules.toml`), URLs, assignments to telling names, items of
 //! configuration, private keys, hg's commands. None knows the others; what
-//! they find is joined and replaced in one place ([`mod@redactor`]).
+//! they find is joined and replaced in one place (`redactor.rs`).
 //!
 //! Nothing here knows sinks, files, configuration files or the environment.
 //!
