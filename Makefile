@@ -145,16 +145,19 @@ soak: test
 bench: venv
 	.venv/bin/python bench/run.py $(ARGS)
 
-# What it finds stays in target/fuzz; the seeds in the tree have names.
+# So long for each parser. What it finds stays in target/fuzz; the seeds in the
+# tree have names.
 FUZZ_SECONDS = $(or $(ARGS),60)
 fuzz:
 	@if cargo +nightly fuzz --version >/dev/null 2>&1; then set -ex; \
-	  mkdir -p target/fuzz/corpus; \
-	  cargo +nightly fuzz run --fuzz-dir rust/fuzz \
-	    --target-dir target/fuzz blackbox \
-	    target/fuzz/corpus rust/fuzz/seeds/blackbox -- \
-	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
-	    -artifact_prefix=$(CURDIR)/target/fuzz/; \
+	  for target in blackbox config; do \
+	    mkdir -p target/fuzz/corpus/$$target; \
+	    cargo +nightly fuzz run --fuzz-dir rust/fuzz \
+	      --target-dir target/fuzz $$target \
+	      target/fuzz/corpus/$$target rust/fuzz/seeds/$$target -- \
+	      -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+	      -artifact_prefix=$(CURDIR)/target/fuzz/; \
+	  done; \
 	else echo 'LEFT OUT: fuzzing because there is no cargo-fuzz' \
 	  '(or no nightly Rust)'; fi
 

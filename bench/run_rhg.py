@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import time
-from pathlib import Path
 
 from figures import NS_PER_MS, Report, median, ms, percentile, ratio
-from lab import HG, MARK, NONE, OURS, ROOT, STOCK, Lab, in_turn
+from lab import (
+    HG,
+    MARK,
+    NONE,
+    OURS,
+    RHG_SOURCES,
+    RHG_VERSION,
+    ROOT,
+    STOCK,
+    Lab,
+    in_turn,
+    rhg,
+)
 
 BARE_RATIO = 1.15
 STOCK_RATIO = 25
 
-# The Mercurial whose rhg is measured: the one of .venv.
-VERSION = "7.2.4"
-SOURCES = ROOT / ".cache" / f"mercurial-{VERSION}" / "rust"
-BUILT = ROOT / ".cache" / f"rhg-{VERSION}"
-# An rhg that is there already.
-VARIABLE = "UILOG_BENCH_RHG"
 UILOG = HG.parent / "uilog"
 
 BARE = "rhg files"
@@ -43,46 +46,28 @@ def run(lab: Lab) -> Report:
         "uilog run around rhg",
         "`rhg files` in a small repository, whole process, in turn. Where "
         "there is a script, it has ended before the next process is started. "
-        f"rhg is Mercurial {VERSION}'s.",
+        f"rhg is Mercurial {RHG_VERSION}'s.",
     )
-    rhg = build()
-    if rhg is None:
+    program = rhg()
+    if program is None:
         report.notes.append(
             "LEFT OUT: rhg, because its sources are not there "
-            f"({SOURCES.relative_to(ROOT)}: `make test` fetches them) or "
+            f"({RHG_SOURCES.relative_to(ROOT)}: `make test` fetches them) or "
             "there is no cargo."
         )
         return report
-    _processes(lab, report, str(rhg))
+    _processes(lab, report, str(program))
     return report
 
 
-def build() -> Path | None:
-    """rhg: the one that the environment names, or the sources', built"""
-    named = os.environ.get(VARIABLE)
-    if named:
-        return Path(named)
-    if not SOURCES.exists() or shutil.which("cargo") is None:
-        return None
-    subprocess.run(
-        [
-            *("cargo", "build", "--release", "--locked", "-p", "rhg"),
-            *("--target-dir", str(BUILT)),
-        ],
-        cwd=SOURCES,
-        check=True,
-    )
-    return BUILT / "release" / "rhg"
-
-
-def _processes(lab: Lab, report: Report, rhg: str) -> None:
+def _processes(lab: Lab, report: Report, program: str) -> None:
     rounds = lab.pick(100, 10)
     repository = lab.repository()
-    files = [rhg, "files"]
+    files = [program, "files"]
     wrapped = [str(UILOG), "run", "--", *files]
     cases = {
         BARE: (files, NONE, False),
-        SHELL: (["/bin/sh", "-c", f"{rhg} files; exit"], NONE, False),
+        SHELL: (["/bin/sh", "-c", f"{program} files; exit"], NONE, False),
         OUR_RUN_ALONE: (wrapped, OURS, False),
         OUR_RUN: (wrapped, OURS, True),
         STOCK_RUN: (files, STOCK, True),

@@ -66,7 +66,7 @@ def test_made_up_trees_are_read_as_by_hg(seeds: range) -> None:
 def test_what_stands_for_hg_is_like_it(version: str, tmp_path: Path) -> None:
     if version not in config_parity.versions():
         pytest.skip(f"Mercurial {version} is not installed")
-    readers = [
+    readers: list[config_parity.Reader] = [
         config_parity.RealHg(version),
         config_parity.Oracle(version),
     ]

@@ -81,7 +81,11 @@ def answer(request: dict[str, Any], streams: list[BinaryIO]) -> list[Result]:
 def main(number: str) -> None:
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
-    streams = [tempfile.TemporaryFile(buffering=0) for _ in range(2)]
+    # They stay open to the end.
+    streams = [
+        tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        for _ in range(2)
+    ]
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(streams[0].fileno(), 1)
     os.dup2(streams[1].fileno(), 2)

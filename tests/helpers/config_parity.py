@@ -185,9 +185,7 @@ def make(tree: Tree, root: bytes) -> None:
         make_entry(root + b"/" + path, entry)
     os.makedirs(root + b"/" + tree.cwd, exist_ok=True)
     os.makedirs(root + b"/prefix/bin", exist_ok=True)
-    os.symlink(
-        bytes(venv_of(MAIN_HG) / "bin" / "hg"), root + b"/prefix/bin/hg"
-    )
+    os.symlink(bytes(venv_of(MAIN_HG) / "bin" / "hg"), root + b"/prefix/bin/hg")
 
 
 def make_entry(path: bytes, entry: Entry) -> None:
@@ -242,14 +240,13 @@ class Difference:
     def __str__(self) -> str:
         (command,) = self.tree.commands
         lines = [f"seed {self.seed}: {command} in {self.tree.cwd!r}"]
-        for name, value in sorted(self.tree.env.items()):
-            lines.append(f"  {name.decode()}={value!r}")
+        for variable, value in sorted(self.tree.env.items()):
+            lines.append(f"  {variable.decode()}={value!r}")
         for path, entry in self.tree.entries.items():
             if isinstance(entry, File):
                 owner = f" of owner {entry.owner}" if entry.owner >= 0 else ""
                 lines.append(f"  {path!r}{owner}:")
-                for line in entry.data.splitlines(True):
-                    lines.append(f"    {line!r}")
+                lines += [f"    {text!r}" for text in told(entry.data)]
             else:
                 lines.append(f"  {path!r}: {entry}")
         (first, hg), (second, ours) = self.first, self.second
@@ -263,9 +260,9 @@ class Difference:
                 lineterm="",
                 n=1,
             )
-            some = [f"    {line}" for line in itertools.islice(diff, MOST_LINES)]
-            lines += some
-            if len(some) == MOST_LINES:
+            few = list(itertools.islice(diff, MOST_LINES))
+            lines += [f"    {line}" for line in few]
+            if len(few) == MOST_LINES:
                 lines.append("    ...")
         return "\n".join(lines)
 
@@ -437,11 +434,6 @@ def with_entry(tree: Tree, path: bytes, entry: Entry) -> Tree:
     return replace(tree, entries={**tree.entries, path: entry})
 
 
-def against(program: Path) -> list[Reader]:
-    """hg of each version, and what is compared with them."""
-    return [*(Oracle(version) for version in versions()), Ours(program)]
-
-
 @dataclass
 class Sum:
     """What the comparison of some trees came to."""
@@ -470,9 +462,9 @@ class Sum:
 
 def compare_seeds(seeds: Sequence[int], program: Path | None) -> Sum:
     """Compares the trees of these seeds."""
-    readers = (
-        against(program) if program else [Oracle(v) for v in reversed(versions())]
-    )
+    readers: list[Reader] = [Oracle(version) for version in versions()]
+    if program is not None:
+        readers.append(Ours(program))
     with (
         tempfile.TemporaryDirectory(
             prefix="uilog-config.", dir=scratch()

@@ -274,7 +274,9 @@ class Maker:
 
     def noise(self, most: int) -> bytes:
         """Any bytes, most of them such as mean something to the parser."""
-        alphabet = b"ab=:#;[]%\\\"' \t\n\r\x0b\x0c\x00\x1c\x85\xff\xef\xbb\xbf,."
+        alphabet = (
+            b"ab=:#;[]%\\\"' \t\n\r\x0b\x0c\x00\x1c\x85\xff\xef\xbb\xbf,."
+        )
         return bytes(
             self.random.choice(alphabet)
             if self.chance(0.8)
@@ -385,7 +387,13 @@ class Maker:
         else:
             path = self.one(
                 (
-                    *(b"$MISSING/x", b"${MISSING", b"$", b"~nobody/x", b"~nix/x"),
+                    *(
+                        b"$MISSING/x",
+                        b"${MISSING",
+                        b"$",
+                        b"~nobody/x",
+                        b"~nix/x",
+                    ),
                     *(b"//etc/none", b"\xff", b"$$", b"${}", b"$ROOT$ROOT"),
                     *(b"a b.rc", b"x\x0by", b"$INC.", b"${INC}x", b"$\xe9"),
                 )
@@ -399,7 +407,14 @@ class Maker:
             (
                 *(b"no equals sign", b" indented", b" a = b", b"= value", b"["),
                 *(b"[]", b"[a", b"[[a]]", b"]", b"%unset", b"%include", b"x"),
-                *(b"%unset ", b"%include ", b"%unknown", b"\x00", b"\xff", b"\t"),
+                *(
+                    b"%unset ",
+                    b"%include ",
+                    b"%unknown",
+                    b"\x00",
+                    b"\xff",
+                    b"\t",
+                ),
                 *(b"\ta = b", b"%Include x", b"[a[b]", b" [a]", b" ", b" #"),
                 *(b"%includex", b"%unsetx", BOM, BOM + b"[a]", b" %include x"),
                 *(b"\x0ca = b", b"\x0b[a]", b"\x1ca=b", b"\x85a = b", b"  "),
@@ -502,7 +517,9 @@ class Maker:
             self.entries[path] = Directory()
         elif self.wrong(0.05):
             self.entries[path] = Link(
-                self.one((b"none", path.rpartition(b"/")[2], ROOT + b"/inc/0.rc"))
+                self.one(
+                    (b"none", path.rpartition(b"/")[2], ROOT + b"/inc/0.rc")
+                )
             )
         else:
             data = self.content(path)
@@ -567,7 +584,9 @@ class Maker:
                 self.entries[b"repo/.hg/requires"] = File(REQUIRES + word)
             source = b"../../source/.hg" if relative else ROOT + b"/source/.hg"
             if self.wrong(0.1):
-                source = b"../../nowhere/.hg" if relative else ROOT + b"/nowhere"
+                source = (
+                    b"../../nowhere/.hg" if relative else ROOT + b"/nowhere"
+                )
             if self.chance(0.8):
                 source += b"\n"
             self.entries[b"repo/.hg/sharedpath"] = File(source)
@@ -629,9 +648,7 @@ class Maker:
         env[b"HG"] = ROOT + b"/prefix/bin/hg"
         env[b"INC"] = ROOT + b"/inc/3.rc"
         if self.chance(0.25):
-            env[b"HGPLAIN"] = self.one(
-                (b"", b"1", b"0")
-            )
+            env[b"HGPLAIN"] = self.one((b"", b"1", b"0"))
         if self.chance(0.2):
             features = (
                 *(b"", b"alias", b"revsetalias", b"templatealias", b"i18n"),
@@ -641,7 +658,9 @@ class Maker:
             env[b"HGPLAINEXCEPT"] = self.one(features)
         for name, most in ((b"EDITOR", 0.3), (b"VISUAL", 0.2), (b"PAGER", 0.3)):
             if self.chance(most):
-                env[name] = self.one((b"", b"vi", b"less -R", b"\xe9d", b"a\nb"))
+                env[name] = self.one(
+                    (b"", b"vi", b"less -R", b"\xe9d", b"a\nb")
+                )
         if self.chance(0.05):
             env[b"HGRCSKIPREPO"] = self.one((b"", b"1"))
         if self.chance(0.03):

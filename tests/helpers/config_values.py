@@ -84,9 +84,9 @@ def value(rng: random.Random, kind: str) -> bytes:
         if what < 0.4:
             data[at : at + 1] = b""
         elif what < 0.9:
-            data[at:at] = rng.choice(b" ,\"\\\n0159.-+_kKmMgGbBeE:/aP\t").to_bytes(
-                1, "big"
-            )
+            data[at:at] = rng.choice(
+                b" ,\"\\\n0159.-+_kKmMgGbBeE:/aP\t"
+            ).to_bytes(1, "big")
         else:
             data[at:at] = bytes([rng.randrange(256)])
     if rng.random() < 0.1:

@@ -595,11 +595,10 @@ impl Ui {
             return Ok(());
         }
         for (layer, path) in repository::files(root, source) {
-            let base = match source {
-                Some(source) if layer == Layer::Shared => source,
-                _ => root,
-            };
-            self.read_file(layer, &path, &path, false, base)?;
+            // What a share's source says of paths is relative to the share
+            // where `-R` asks for it.
+            // hg: main_script.paths.get_local
+            self.read_file(layer, &path, &path, false, root)?;
         }
         Ok(())
     }

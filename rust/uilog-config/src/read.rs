@@ -101,8 +101,11 @@ impl<'a> Reader<'a> {
     }
 
     fn contents(&mut self, opened: Opened) -> io::Result<Vec<u8>> {
-        let mut data = Vec::new();
         let left = MAX_BYTES - self.bytes;
+        // One more byte tells that there are none.
+        let expected = opened.metadata.len().min(left) + 1;
+        let mut data =
+            Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
         let read = opened.file.take(left + 1).read_to_end(&mut data)?;
         if read as u64 > left {
             return Err(io::Error::other("too large"));
