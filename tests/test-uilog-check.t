@@ -329,14 +329,14 @@ Extensions
   $ mkdir -p $TESTTMP/fake/bin $fake/mercurial
   $ printf '#!/bin/sh\n' > $TESTTMP/fake/bin/hg
   $ chmod +x $TESTTMP/fake/bin/hg
-  $ HG=$TESTTMP/fake/bin/hg findings
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
     error: USER:25: hg cannot load uilog: there is no hgext3rd/uilog in $TESTTMP/fake/lib/python3.99/site-packages
       install uilog with the Python that runs hg
   1 error, 0 warnings, 0 notes
   [1]
   $ mkdir -p $fake/hgext3rd/uilog
   $ touch $fake/hgext3rd/uilog/__init__.py
-  $ HG=$TESTTMP/fake/bin/hg findings
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
     error: USER:25: hg cannot load uilog: its native module is missing in $TESTTMP/fake/lib/python3.99/site-packages/hgext3rd/uilog
       install uilog again
   1 error, 0 warnings, 0 notes
@@ -345,25 +345,25 @@ Extensions
 The dispatcher, which is started to see whether that works
 
   $ touch $fake/hgext3rd/uilog/_native.abi3.so
-  $ HG=$TESTTMP/fake/bin/hg findings
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
     error: $TESTTMP/fake/lib/python3.99/site-packages/hgext3rd/uilog/bin/uilog: the dispatcher is missing: no script will run
       install uilog again
   1 error, 0 warnings, 0 notes
   [1]
   $ printf '#!/bin/sh\nexit 1\n' > $TESTTMP/fake/bin/uilog
-  $ HG=$TESTTMP/fake/bin/hg findings
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
     error: $TESTTMP/fake/bin/uilog: the dispatcher does not start, so no script will run: cannot run $TESTTMP/fake/bin/uilog: EACCES: Permission denied
       install uilog again, or see what keeps it from running: permissions, a limit, a sandbox
   1 error, 0 warnings, 0 notes
   [1]
   $ chmod +x $TESTTMP/fake/bin/uilog
-  $ HG=$TESTTMP/fake/bin/hg findings
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
     error: $TESTTMP/fake/bin/uilog: the dispatcher does not start, so no script will run: it ends before it has done anything
       install uilog again, or see what keeps it from running: permissions, a limit, a sandbox
   1 error, 0 warnings, 0 notes
   [1]
   $ cp "`command -v uilog`" $TESTTMP/fake/bin/uilog
-  $ HG=$TESTTMP/fake/bin/hg findings
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
     note: $TESTTMP/fake/bin/uilog: hg uses another installation of uilog than this one, UILOG
   0 errors, 0 warnings, 1 note
   $ settled

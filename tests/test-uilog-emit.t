@@ -145,4 +145,4 @@ Arguments that make no sense, and a configuration that cannot be read.
   $ echo 'what is this' > .hg/hgrc
   $ uilog emit backup x
   config error at $TESTTMP/repo/.hg/hgrc:1: what is this
-  [255]
+  [30]

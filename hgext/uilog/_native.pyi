@@ -14,6 +14,7 @@ __all__ = [
     "LogFile",
     "Logger",
     "Peer",
+    "claim_command",
     "close_peers",
     "command_peers",
     "enter_command",
@@ -29,6 +30,7 @@ __all__ = [
     "set_umask",
     "setup",
     "take_unseen",
+    "taken_by_run",
     "unregister_peer",
 ]
 

@@ -33,7 +33,8 @@ Exit status:
   0    every sink that wants the event has taken it, or none wants it
   1    a sink has lost it; standard error tells why
   2    the arguments make no sense
-  255  the configuration cannot be read
+  255  the configuration cannot be read (or what hg has for that reason, with
+       ui.detailed-exit-code)
 
 Examples:
   A cron job that tells how it went, to whatever the hgrc names for `backup`:

@@ -17,6 +17,9 @@ use clap::builder::StyledStr;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+/// What has more words in front of its colon is a sentence.
+const MAX_HEAD_WORDS: usize = 2;
+
 /// The manual's name, in each page's head.
 const MANUAL: &str = "uilog manual";
 const NAME: &str = "uilog";
@@ -108,6 +111,11 @@ fn render(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     man.render_name_section(page)?;
     man.render_synopsis_section(page)?;
     man.render_description_section(page)?;
+    let (prose, sections) = parts(help.as_deref().unwrap_or_default());
+    for paragraph in prose {
+        writeln!(page, ".PP")?;
+        write_lines(page, paragraph)?;
+    }
     if command
         .get_arguments()
         .any(|argument| !argument.is_hide_set())
@@ -117,18 +125,58 @@ fn render(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     if command.has_subcommands() {
         man.render_subcommands_section(page)?;
     }
-    for block in help.as_deref().unwrap_or_default().split("\n\n") {
-        let Some((head, body)) = block.split_once(":\n") else {
-            continue;
-        };
-        writeln!(page, ".SH \"{}\"\n.nf", head.to_uppercase())?;
-        for line in body.lines() {
-            let line = line.strip_prefix("  ").unwrap_or(line);
-            writeln!(page, "{}", escaped(line))?;
+    for section in sections {
+        writeln!(page, ".SH \"{}\"\n.nf", section.head.to_uppercase())?;
+        for (index, block) in section.blocks.into_iter().enumerate() {
+            if index > 0 {
+                writeln!(page, ".sp")?;
+            }
+            write_lines(page, block)?;
         }
         writeln!(page, ".fi")?;
     }
     Ok(())
+}
+
+fn write_lines(page: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    for line in text.lines() {
+        let line = line.strip_prefix("  ").unwrap_or(line);
+        writeln!(page, "{}", escaped(line))?;
+    }
+    Ok(())
+}
+
+/// A part of a help text with a head of its own: `Examples:`.
+#[derive(Debug, PartialEq, Eq)]
+struct Section<'a> {
+    head: &'a str,
+    blocks: Vec<&'a str>,
+}
+
+/// The paragraphs without a head, and the sections.
+fn parts(help: &str) -> (Vec<&str>, Vec<Section<'_>>) {
+    let mut prose = Vec::new();
+    let mut sections: Vec<Section<'_>> = Vec::new();
+    for block in help.split("\n\n").filter(|block| !block.is_empty()) {
+        if let (true, Some(last)) =
+            (block.starts_with(' '), sections.last_mut())
+        {
+            last.blocks.push(block);
+            continue;
+        }
+        let is_head = |head: &str| {
+            head.starts_with(char::is_uppercase)
+                && head.split(' ').count() <= MAX_HEAD_WORDS
+        };
+        match block.split_once(':').filter(|(head, _)| is_head(head)) {
+            Some((head, body)) => sections.push(Section {
+                head,
+                blocks: vec![body.trim_start_matches(['\n', ' '])],
+            }),
+            None => prose.push(block),
+        }
+    }
+    (prose, sections)
 }
 
 /// A line of text that roff prints as it stands.
@@ -147,6 +195,17 @@ fn escaped(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_help_text_has_sections() {
+        let help = "This is some prose: here.\n\nExit status: 0\n\nExamples:\n  a\n\
+                    \n  b\n\nmore";
+        let (prose, sections) = parts(help);
+        assert_eq!(prose, ["This is some prose: here.", "more"]);
+        let heads: Vec<_> = sections.iter().map(|it| it.head).collect();
+        assert_eq!(heads, ["Exit status", "Examples"]);
+        assert_eq!(sections[1].blocks, ["a", "  b"]);
+    }
 
     #[test]
     fn roff_takes_lines_as_text() {

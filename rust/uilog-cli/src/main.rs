@@ -89,8 +89,15 @@ Files:
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    execute(arguments).unwrap_or_else(|error| {
+    #[cfg(target_os = "linux")]
+    if let Some(arguments) = run::Arguments::plain(std::env::args_os()) {
+        return finished(run::run(&arguments));
+    }
+    finished(execute(Arguments::parse()))
+}
+
+fn finished(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
         // A reader that has gone away has seen enough.
         if !is_broken_pipe(&error) {
             eprintln!("uilog: {error:#}");
@@ -117,9 +124,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(target_os = "linux")]
-        Command::Run(arguments) => {
-            run::run(arguments).map(|()| ExitCode::SUCCESS)
-        }
+        Command::Run(arguments) => run::run(&arguments),
     }
 }
 

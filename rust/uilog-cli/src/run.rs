@@ -9,10 +9,12 @@ use std::ffi::OsString;
 use std::io;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::panic;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context;
 use clap::Args;
 use nix::errno::Errno;
 use uilog_config::Environment;
@@ -25,6 +27,7 @@ use uilog_core::command::options;
 use uilog_core::command::options::Early;
 use uilog_core::event::Timestamp;
 use uilog_core::pipeline::Host;
+use uilog_core::pipeline::Loss;
 use uilog_core::pipeline::SESSION_VARIABLE;
 use uilog_core::watch;
 use uilog_core::watch::Ended;
@@ -38,6 +41,9 @@ use crate::place::Place;
 
 /// What `uilog run --install-hint` prints.
 const INSTALL_HINT: &str = include_str!("install_hint.txt");
+
+/// The status if there is no process to be had, as for what cannot be run.
+const EXIT_NO_PROCESS: u8 = 126;
 
 /// What `uilog run` is told.
 #[derive(Debug, Args)]
@@ -71,15 +77,38 @@ pub(crate) struct Arguments {
     command: Vec<OsString>,
 }
 
+impl Arguments {
+    /// Those of `uilog run -- COMMAND...`, the whole command line given. To
+    /// prepare for every other one takes a tenth of a millisecond, which the
+    /// command would wait for.
+    pub(crate) fn plain(
+        mut words: impl Iterator<Item = OsString>,
+    ) -> Option<Self> {
+        let _program = words.next()?;
+        if words.next()? != "run" || words.next()? != "--" {
+            return None;
+        }
+        let command: Vec<_> = words.collect();
+        (!command.is_empty()).then(|| Self {
+            place: Place::default(),
+            install_hint: false,
+            command,
+        })
+    }
+}
+
 /// Runs the command, and ends as it ends.
 ///
 /// # Errors
 ///
-/// There is no process to be had.
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+/// Nothing can be written, where that is all there is to do.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.install_hint {
-        return Ok(io::stdout().write_all(INSTALL_HINT.as_bytes())?);
+        io::stdout().write_all(INSTALL_HINT.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
     }
+    // A panic is caught (see `guarded`); standard error is the command's.
+    panic::set_hook(Box::new(|_| {}));
     let block = own::environment_block();
     let args = arguments.command.iter().map(|arg| arg.as_bytes().to_vec());
     let args: Vec<_> = args.collect();
@@ -92,31 +121,31 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Outer::new(host.session(), host.parent(), has_blackbox).ok()
     });
     let env = environment_for(&block, kind, host.as_ref(), outer.as_ref());
-    let command = foreground::Command::new(
-        args.iter()
-            .cloned()
-            .filter_map(|it| CString::new(it).ok())
-            .collect(),
-        env,
-    );
+    let words = args.iter().cloned();
+    let words = words.filter_map(|word| CString::new(word).ok()).collect();
     let started = Timestamp::now();
     let began = Instant::now();
-    let mut running = command.start().context("cannot start a process")?;
+    let mut running = match foreground::Command::new(words, env).start() {
+        Ok(running) => running,
+        Err(error) => {
+            let errno = error.raw_os_error().unwrap_or_default();
+            say_not_run(&arguments.command[0], errno);
+            return Ok(ExitCode::from(EXIT_NO_PROCESS));
+        }
+    };
     let line = CommandLine::new(kind, args);
-    let pid = running.pid() as u32;
-    let watch = host
-        .as_mut()
-        .and_then(|host| prepare(host, &arguments, line, pid, started, outer));
-    if let (Some(host), Some(watch)) = (host.as_mut(), &watch) {
+    let pid = running.pid().unsigned_abs();
+    let watch = guarded(&mut host, |host| {
+        let watch = prepare(host, arguments, line, pid, started, outer)?;
         watch.prepare(host);
-    }
+        Some(watch)
+    });
+    let watch = watch.flatten();
     let mut has_begun = false;
     let mut end = running.wait(Some(began + watch::BEGIN_DELAY));
-    if end.is_none() {
-        if let (Some(host), Some(watch)) = (host.as_mut(), &watch) {
-            watch.begin(host);
-            has_begun = true;
-        }
+    if let (None, Some(watch)) = (&end, &watch) {
+        has_begun = true;
+        guarded(&mut host, |host| watch.begin(host));
     }
     let end = loop {
         match end {
@@ -125,18 +154,39 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
     };
     if let How::NotStarted(errno) = end.how {
-        let name = arguments.command[0].to_string_lossy();
-        let why = Errno::from_raw(errno).desc();
-        let text = format!("uilog: cannot run '{name}': {why}\n");
-        let _ = io::stderr().write_all(text.as_bytes());
+        say_not_run(&arguments.command[0], errno);
     }
-    if let Some(host) = host.as_mut() {
+    guarded(&mut host, |host| {
         if let Some(watch) = &watch {
             watch.end(host, &ended(&end), has_begun);
         }
         host.finish();
-    }
+    });
     end.mirror()
+}
+
+fn say_not_run(name: &OsStr, errno: i32) {
+    let name = name.to_string_lossy();
+    let why = Errno::from_raw(errno).desc();
+    let text = format!("uilog: cannot run '{name}': {why}\n");
+    // Whoever has closed standard error hears nothing.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// What concerns logging alone: if it panics, the command does not end with
+/// us, and the journal is told.
+fn guarded<T>(
+    host: &mut Option<Host>,
+    body: impl FnOnce(&mut Host) -> T,
+) -> Option<T> {
+    let host = host.as_mut()?;
+    let result = panic::catch_unwind(AssertUnwindSafe(|| body(host)));
+    if result.is_err() {
+        let reason = "uilog panicked".to_owned();
+        let loss = Loss { events: 1, reason };
+        host.account(b"commandfinish", Err(loss));
+    }
+    result.ok()
 }
 
 fn variable<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
