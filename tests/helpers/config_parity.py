@@ -527,11 +527,11 @@ def main(argv: Sequence[str]) -> int:
                 total.add(part)
                 for difference in total.differences[shown : args.most]:
                     print(difference, flush=True)
-                print(f"\r{total.trees} trees", end="", file=sys.stderr)
+                if sys.stderr.isatty():
+                    print(f"\r{total.trees} trees", end="", file=sys.stderr)
         except KeyboardInterrupt:
             # Tells what has been compared until now.
             pool.shutdown(cancel_futures=True)
-        print("\r", end="", file=sys.stderr)
     print(f"{total}; {time.monotonic() - begin:.0f} s")
     return 1 if total.differences else 0
 
