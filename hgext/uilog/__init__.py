@@ -77,6 +77,11 @@ rotate the file, and nothing that is in its place can hang hg. See
 
 Whatever goes wrong with logging has no effect on the command. It is counted,
 shown by :hg:`debuguilog`, and at once with ``--debug``.
+
+The program ``uilog`` comes along: ``uilog check`` finds what is wrong with the
+configuration, ``uilog status`` shows what runs and what has failed, ``uilog
+run -- COMMAND`` logs rhg or any other program, ``uilog emit`` an event of your
+own.
 """
 
 from __future__ import annotations

@@ -520,13 +520,18 @@ def main(argv: Sequence[str]) -> int:
     total = Sum()
     begin = time.monotonic()
     with ProcessPoolExecutor(args.jobs) as pool:
-        for part in pool.map(compare_seeds, chunks, [program] * len(chunks)):
-            shown = len(total.differences)
-            total.add(part)
-            for difference in total.differences[shown : args.most]:
-                print(difference, flush=True)
-            if sys.stderr.isatty():
-                print(f"\r{total.trees} trees", end="", file=sys.stderr)
+        parts = pool.map(compare_seeds, chunks, [program] * len(chunks))
+        try:
+            for part in parts:
+                shown = len(total.differences)
+                total.add(part)
+                for difference in total.differences[shown : args.most]:
+                    print(difference, flush=True)
+                if sys.stderr.isatty():
+                    print(f"\r{total.trees} trees", end="", file=sys.stderr)
+        except KeyboardInterrupt:
+            # Tells what has been compared until now.
+            pool.shutdown(cancel_futures=True)
     print(f"{total}; {time.monotonic() - begin:.0f} s")
     return 1 if total.differences else 0
 

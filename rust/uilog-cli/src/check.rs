@@ -1,10 +1,8 @@
 //! `uilog check`: what is wrong with the configuration.
 
-use std::env;
 use std::io;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,6 +24,7 @@ use uilog_core::trial::Ending;
 use uilog_core::trial::Outcome;
 use uilog_core::trial::Trial;
 
+use crate::native;
 use crate::output;
 use crate::output::HEADLINE;
 use crate::output::PLACE;
@@ -134,7 +133,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(error.exit_status()));
         }
     };
-    let block = environment_block();
+    let block = native::environment_block();
     let cwd = environment
         .cwd()
         .join(request.cwd.as_deref().unwrap_or(Path::new("")));
@@ -178,18 +177,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// This process's environment: `NAME=value`, each followed by NUL.
-pub(crate) fn environment_block() -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in env::vars_os() {
-        block.extend(name.into_vec());
-        block.push(b'=');
-        block.extend(value.into_vec());
-        block.push(0);
-    }
-    block
-}
-
 /// What --run has come to.
 struct Tried {
     run: Option<Run>,
@@ -212,13 +199,12 @@ fn try_script(subject: &Subject<'_>, event: &[u8]) -> anyhow::Result<Tried> {
             finding: Some(finding),
         });
     };
-    let hg = subject.environment.hg().unwrap_or(Path::new("hg"));
     let outcome = trial::run(&Trial {
         event,
         script,
         settings: &settings,
         block: subject.block,
-        hg: hg.as_os_str().as_bytes(),
+        hg: &native::hg_program(subject.environment),
         cwd: subject.cwd,
         root: subject.loaded.root.as_deref(),
     })

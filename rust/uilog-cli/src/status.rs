@@ -12,7 +12,7 @@ use uilog_core::status::JournalFacts;
 use uilog_core::status::Running;
 use uilog_core::status::Status;
 
-use crate::check::environment_block;
+use crate::native;
 use crate::output;
 use crate::output::HEADLINE;
 use crate::output::PLACE;
@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let status = status::read(&environment_block())
+    let status = status::read(&native::environment_block())
         .context("cannot look for processes")?;
     let mut output = arguments.presentation.stdout();
     if arguments.presentation.is_json() {

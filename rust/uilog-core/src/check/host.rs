@@ -200,17 +200,26 @@ fn python_dirs(subject: &Subject<'_>, mercurial: &Path) -> Vec<PathBuf> {
     let listed = subject.environment.var(b"PYTHONPATH").unwrap_or_default();
     let listed = listed.split(|byte| *byte == b':');
     dirs.extend(listed.filter(|dir| !dir.is_empty()).map(path));
-    // lib/python3.11/site-packages and its like for the user and the system
+    // lib/python3.11/site-packages and its like for the user and the system;
+    // Debian's lib/python3 serves every version.
     let python = site.parent().and_then(Path::file_name);
-    let kinds = ["site-packages", "dist-packages"];
+    let is_its = |name: &OsStr| match python {
+        Some(python) if python != "python3" => {
+            name == python || name == "python3"
+        }
+        _ => name.as_bytes().starts_with(b"python3"),
+    };
     let home = subject.environment.var(b"HOME").map(path);
     let home = home.map(|home| home.join(".local"));
     let prefixes = [home, Some("/usr/local".into()), Some("/usr".into())];
     for prefix in prefixes.into_iter().flatten() {
-        let lib = prefix.join("lib");
-        let pythons = [python, Some(OsStr::new("python3"))];
-        for python in pythons.into_iter().flatten() {
-            dirs.extend(kinds.map(|kind| lib.join(python).join(kind)));
+        let entries = fs::read_dir(prefix.join("lib"));
+        for entry in entries.into_iter().flatten().flatten() {
+            if is_its(&entry.file_name()) {
+                let python = entry.path();
+                dirs.push(python.join("site-packages"));
+                dirs.push(python.join("dist-packages"));
+            }
         }
     }
     dirs
