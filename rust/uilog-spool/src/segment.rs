@@ -20,7 +20,7 @@ use crate::frame::Kind;
 use crate::name::Name;
 
 /// Bytes that are read at a time.
-const CHUNK_BYTES: usize = 128 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Who began a segment, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,7 +254,12 @@ impl<F: Files> Reader<F> {
             if is_fresh {
                 self.window.clear();
             }
-            if let Some(header) = self.header_at(spool, start)? {
+            self.fill(spool, start, HEADER_BYTES)?;
+            if self.from(start).is_empty() {
+                return Ok(Found::End);
+            }
+            let header = Header::parse(self.from(start), self.name.salt());
+            if let Some(header) = header {
                 self.fill(spool, start, header.frame_bytes())?;
                 let bytes = self.from(start);
                 if header.is_whole(bytes, self.name.salt()) {
@@ -308,15 +313,6 @@ impl<F: Files> Reader<F> {
         Found::Damaged(Damage { records, bytes })
     }
 
-    fn header_at(
-        &mut self,
-        spool: &Spool<F>,
-        at: u64,
-    ) -> Result<Option<Header>, Error> {
-        self.fill(spool, at, HEADER_BYTES)?;
-        Ok(Header::parse(self.from(at), self.name.salt()))
-    }
-
     /// The first header at or behind `at`, or the end of the file.
     fn next_header(
         &mut self,
@@ -360,16 +356,13 @@ impl<F: Files> Reader<F> {
         self.window_at = at;
         while self.window.len() < bytes {
             let length = self.window.len();
-            let room = CHUNK_BYTES.max(bytes - length);
-            self.window.resize(length + room, 0);
+            let mut chunk = vec![0; CHUNK_BYTES.max(bytes - length)];
             let position = at + length as u64;
-            let result = retry(|| {
-                let buffer = &mut self.window[length..];
-                spool.files().read(&self.file, buffer, position)
-            });
-            let count = result.as_ref().map_or(0, |count| *count);
-            self.window.truncate(length + count);
-            result.context(Operation::Read, &self.path)?;
+            let count = retry(|| {
+                spool.files().read(&self.file, &mut chunk, position)
+            })
+            .context(Operation::Read, &self.path)?;
+            self.window.extend_from_slice(&chunk[..count]);
             if count == 0 {
                 break;
             }

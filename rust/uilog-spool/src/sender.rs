@@ -335,11 +335,17 @@ impl<F: Files> Sender<F> {
 
     /// Writes down how far everything is, and removes what is done.
     fn settle(&mut self, parts: Vec<Part>) -> Result<(), Error> {
+        let before = self.sent.damage;
         for part in &parts {
             self.sent.places.insert(part.name, part.place);
             self.sent.damage += part.damage;
         }
-        let saved = self.sent.save(&self.spool);
+        let mut saved = self.sent.save(&self.spool);
+        // A power cut must not take the count of what was damaged, and leave
+        // the removal of where it was.
+        if self.sent.damage != before && self.spool.is_synced() {
+            saved = saved.and_then(|()| self.spool.sync_directory());
+        }
         let mut removed = Ok(());
         for part in parts.iter().filter(|part| part.is_finished) {
             let result = self.remove(part);
