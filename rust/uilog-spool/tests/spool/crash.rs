@@ -65,8 +65,8 @@ fn send(
         let before = batch.records().to_vec();
         sender.retry(batch);
         if let Ok(batch) = sender.next_batch(max_records, 100_000) {
-            if !ledger.may_repeat {
-                assert_eq!(before, batch.records());
+            if !ledger.may_repeat && !process.is_dead() {
+                assert!(before == batch.records(), "another batch");
             }
             settle(&mut sender, batch, ledger, rejected);
         }
