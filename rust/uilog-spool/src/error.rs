@@ -62,6 +62,9 @@ pub(crate) enum Cause {
     /// Longer than any record may be.
     #[error("a record of {bytes} bytes is longer than {max_bytes}")]
     TooLarge { bytes: usize, max_bytes: usize },
+    /// A segment that is no longer written to could not be synced.
+    #[error("an earlier file could not be synced")]
+    Unsynced,
     /// It was removed again and again while we were at it.
     #[error("it is removed again and again")]
     Unstable,

@@ -83,8 +83,9 @@ impl Limits {
 /// the end of the process that wrote them, however it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncPolicy {
-    /// When [`Writer::sync`](crate::Writer::sync) is called. A power cut costs
-    /// what has been appended since, and what has been sent may be sent again.
+    /// When [`Writer::sync`](crate::Writer::sync) is called, or a file is full.
+    /// A power cut costs what has been appended since, and what has been sent
+    /// may be sent again.
     OnRequest,
     /// With the first record that is appended this much later than the last
     /// sync, and when the writer is dropped. A power cut costs what has been

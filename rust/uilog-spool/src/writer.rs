@@ -70,6 +70,8 @@ pub struct Writer<F: Files = System> {
     class: Class,
     current: Option<Current<F>>,
     may_adopt: bool,
+    /// A segment that is no longer written to was not synced, and should have.
+    is_behind_unsynced: bool,
     /// When there was a sync, by the clock that does not jump.
     synced_ms: u64,
     buffer: Vec<u8>,
@@ -87,6 +89,7 @@ impl<F: Files> Writer<F> {
             class,
             current: None,
             may_adopt: true,
+            is_behind_unsynced: false,
             synced_ms: spool.files().now().boot_ms,
             buffer: Vec::new(),
         }
@@ -126,7 +129,6 @@ impl<F: Files> Writer<F> {
             id: id.as_bytes(),
             payload,
         };
-        let mut cause = Cause::Unstable;
         for attempt in 1..=MAX_ATTEMPTS {
             let now = self.spool.files().now();
             let frame_bytes = frame.bytes() as u64;
@@ -146,6 +148,8 @@ impl<F: Files> Writer<F> {
                 let length = current.length;
                 if retry(|| files.truncate(&current.file, length)).is_ok() {
                     self.current = Some(current);
+                } else {
+                    self.leave(current);
                 }
                 return Err(Error::new(Operation::Append, path, error));
             }
@@ -170,26 +174,36 @@ impl<F: Files> Writer<F> {
                 }
                 // After that nobody knows what the segment holds. Another one
                 // gets the record again; what has its id is dropped as ever.
-                Err(error) if attempt == MAX_ATTEMPTS => return Err(error),
-                Err(_) => cause = Cause::Unstable,
+                Err(error) => {
+                    self.is_behind_unsynced = true;
+                    if attempt == MAX_ATTEMPTS {
+                        return Err(error);
+                    }
+                }
             }
         }
+        let cause = Cause::Unstable;
         Err(Error::new(Operation::Append, self.spool.dir(), cause))
     }
 
-    /// Makes what has been appended survive a power cut.
+    /// Makes what has been appended since the writer was made, or closed,
+    /// survive a power cut.
     ///
     /// # Errors
     ///
     /// The system does not. What has been appended is then still there while
     /// the system runs.
     pub fn sync(&mut self) -> Result<(), Error> {
-        let Some(mut current) = self.current.take() else {
-            return Ok(());
-        };
-        sync(&self.spool, &mut current)?;
-        self.synced_ms = self.spool.files().now().boot_ms;
-        self.current = Some(current);
+        if let Some(mut current) = self.current.take() {
+            sync(&self.spool, &mut current)
+                .inspect_err(|_| self.is_behind_unsynced = true)?;
+            self.synced_ms = self.spool.files().now().boot_ms;
+            self.current = Some(current);
+        }
+        if std::mem::take(&mut self.is_behind_unsynced) {
+            let cause = Cause::Unsynced;
+            return Err(Error::new(Operation::Sync, self.spool.dir(), cause));
+        }
         Ok(())
     }
 
@@ -207,7 +221,13 @@ impl<F: Files> Writer<F> {
             Ok(())
         };
         self.current = None;
+        self.is_behind_unsynced = false;
         result
+    }
+
+    /// Goes on without this segment. A later sync is to be for all.
+    fn leave(&mut self, mut current: Current<F>) {
+        self.is_behind_unsynced |= sync(&self.spool, &mut current).is_err();
     }
 
     fn salt(&self, current: &Current<F>) -> u64 {
@@ -241,9 +261,7 @@ impl<F: Files> Writer<F> {
             if !is_full && !is_old {
                 return Ok(current);
             }
-            self.current = Some(current);
-            // Its records have been acknowledged as what they are.
-            let _ = self.close();
+            self.leave(current);
         }
         let segments = self.spool.segments(self.class)?;
         let reserve = limits.segment_bytes().max(frame_bytes);

@@ -37,13 +37,21 @@ pub(crate) fn open(process: &Process, options: &Options) -> Spool<Process> {
     Spool::open_with(process.clone(), dir, options.clone()).unwrap()
 }
 
-#[derive(Debug)]
 struct Appended {
     payload: Vec<u8>,
     session: usize,
     number: usize,
     is_acknowledged: bool,
     is_durable: bool,
+}
+
+impl std::fmt::Debug for Appended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            session, number, ..
+        } = self;
+        write!(f, "number {number} of session {session}")
+    }
 }
 
 /// Everything that has been appended and delivered.
@@ -64,6 +72,8 @@ pub(crate) struct Ledger {
     pub(crate) may_reorder: bool,
     /// Records that may be both evicted and delivered.
     pub(crate) may_be_both: u64,
+    /// What is being tested, for whoever reads of a failure.
+    pub(crate) what: String,
     /// Files have been damaged.
     pub(crate) is_damaged: bool,
 }
@@ -217,9 +227,9 @@ impl Ledger {
         };
         assert!(
             is_counted,
-            "{} are missing, {} were there to be exported; {stats:#?}",
-            missing.len(),
-            exported.len(),
+            "{}: {missing:#?} are missing, {exported:#?} were there to be \
+             exported; {stats:#?}",
+            self.what,
         );
         if !self.may_repeat && !self.is_damaged {
             let both = stats.evicted - missing.len() as u64;
