@@ -32,7 +32,7 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo test soak bench fuzz clean distclean FORCE
+.PHONY: help venv venvs demo test soak bench fuzz generated clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
@@ -43,6 +43,7 @@ help:
 	@echo 'make bench      ours and stock hg side by side'
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
+	@echo 'make generated  completions/ and docs/man/, out of the arguments'
 	@echo 'make clean      remove what was built and installed'
 	@echo 'make distclean  remove the downloads and target/ as well'
 
@@ -87,7 +88,8 @@ venvs: $(OTHER_HGS:%=.venvs/%/.stamp-uilog)
 # nothing, and a file that is gone counts.
 .cache/wheel-inputs: FORCE
 	@mkdir -p $(@D)
-	@find Cargo.toml Cargo.lock pyproject.toml COPYING rust hgext $(wildcard .cargo) \
+	@find Cargo.toml Cargo.lock pyproject.toml COPYING rust hgext completions \
+	  docs/man $(wildcard .cargo) \
 	  -type f ! -name '*.pyc' ! -path 'rust/*/tests/*' \
 	  -exec cksum {} + | LC_ALL=C sort >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
@@ -143,18 +145,31 @@ soak: test
 bench: venv
 	.venv/bin/python bench/run.py $(ARGS)
 
-# What it finds stays in target/fuzz; the seeds in the tree have names.
+# So long for each parser. What it finds stays in target/fuzz; the seeds in the
+# tree have names.
 FUZZ_SECONDS = $(or $(ARGS),60)
 fuzz:
 	@if cargo +nightly fuzz --version >/dev/null 2>&1; then set -ex; \
-	  mkdir -p target/fuzz/corpus; \
-	  cargo +nightly fuzz run --fuzz-dir rust/fuzz \
-	    --target-dir target/fuzz blackbox \
-	    target/fuzz/corpus rust/fuzz/seeds/blackbox -- \
-	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
-	    -artifact_prefix=$(CURDIR)/target/fuzz/; \
+	  for target in blackbox config spool; do \
+	    mkdir -p target/fuzz/corpus/$$target; \
+	    cargo +nightly fuzz run --fuzz-dir rust/fuzz \
+	      --target-dir target/fuzz $$target \
+	      target/fuzz/corpus/$$target rust/fuzz/seeds/$$target -- \
+	      -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+	      -artifact_prefix=$(CURDIR)/target/fuzz/; \
+	  done; \
 	else echo 'LEFT OUT: fuzzing because there is no cargo-fuzz' \
 	  '(or no nightly Rust)'; fi
+
+# What shells and man are told of the arguments is in the tree; a test compares
+# (rust/uilog-cli/tests/generated.rs).
+UILOG := cargo run --quiet --locked --package uilog-cli --
+generated:
+	rm -f completions/* docs/man/*
+	$(UILOG) generate completions bash >completions/uilog
+	$(UILOG) generate completions zsh >completions/_uilog
+	$(UILOG) generate completions fish >completions/uilog.fish
+	$(UILOG) generate man docs/man
 
 ## Lint; `make -k lint` goes on after a failure
 

@@ -22,6 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 HG = ROOT / ".venv" / "bin" / "hg"
 PYTHON = ROOT / ".venv" / "bin" / "python"
 
+# The Mercurial whose rhg is measured: the one of .venv.
+RHG_VERSION = "7.2.4"
+RHG_SOURCES = ROOT / ".cache" / f"mercurial-{RHG_VERSION}" / "rust"
+RHG_BUILT = ROOT / ".cache" / f"rhg-{RHG_VERSION}"
+# An rhg that is there already.
+RHG_VARIABLE = "UILOG_BENCH_RHG"
+
 MB = 1 << 20
 GB = 1 << 30
 
@@ -193,6 +200,24 @@ def sizes_that_fit(sizes: Sequence[float]) -> tuple[list[float], list[str]]:
 
 def size_name(size: float) -> str:
     return f"{size:g} GB"
+
+
+def rhg() -> Path | None:
+    """rhg: the one that the environment names, or the sources', built"""
+    named = os.environ.get(RHG_VARIABLE)
+    if named:
+        return Path(named)
+    if not RHG_SOURCES.exists() or shutil.which("cargo") is None:
+        return None
+    subprocess.run(
+        [
+            *("cargo", "build", "--release", "--locked", "-p", "rhg"),
+            *("--target-dir", str(RHG_BUILT)),
+        ],
+        cwd=RHG_SOURCES,
+        check=True,
+    )
+    return RHG_BUILT / "release" / "rhg"
 
 
 def machine() -> dict[str, str]:

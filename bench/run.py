@@ -6,8 +6,8 @@ ratios, and says what was aimed at. Nothing here asserts anything: the exit
 status says only whether measuring was possible.
 
 Must not know how anything is measured: that is the parts' (spawn.py, event.py,
-server.py, startup.py, memory.py, peer.py, blackbox.py, blackbox_read.py) and
-the probe's.
+server.py, startup.py, memory.py, peer.py, blackbox.py, blackbox_read.py,
+run_rhg.py, config_read.py) and the probe's.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from pathlib import Path
 
 import blackbox
 import blackbox_read
+import config_read
 import event
 import memory
 import peer
+import run_rhg
 import server
 import spawn
 import startup
@@ -41,6 +43,8 @@ PARTS: dict[str, Callable[[Lab], Report]] = {
     "peer": peer.run,
     "blackbox": blackbox.run,
     "history": blackbox_read.run,
+    "run": run_rhg.run,
+    "config": config_read.run,
 }
 
 
@@ -54,7 +58,9 @@ def arguments() -> argparse.Namespace:
         "server with two scripts), startup (loading the extension), memory "
         "(the dispatcher's peak), peer (opening, using and closing ssh "
         "peers), blackbox (lines of blackbox.log), history (hg blackbox on a "
-        "log of 1 GB). A full run takes about twenty minutes and up to 4 GB; "
+        "log of 1 GB), run (uilog run around rhg, which is built for it), "
+        "config (reading hgrc files, rhg's reader included). A "
+        "full run takes about twenty minutes and up to 4 GB; "
         "close other programs first.",
     )
     parser.add_argument(

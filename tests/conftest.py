@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from connections import Client
 
 from tools.common import FIRST_PYTHON_WITHOUT, HG_VERSIONS, venv_of
+
+# `make test` builds it, where there is a C compiler.
+CHGS = sorted((Path(__file__).parent.parent / ".cache").glob("chg-*/chg"))
+
+Chg = Callable[..., str]
 
 
 def pytest_configure() -> None:
@@ -157,6 +163,36 @@ def every_hg(request: pytest.FixtureRequest, home: Home) -> str:
     assert (programs / "hg").exists(), f"no {programs}/hg: use `make venvs`"
     home.env["PATH"] = f"{programs}{os.pathsep}{home.env['PATH']}"
     return version
+
+
+@pytest.fixture
+def chg(home: Home) -> Iterator[Chg]:
+    """Runs a command through chg; its server ends with the test."""
+    if not CHGS:
+        pytest.skip("chg is not built: is there a C compiler?")
+    # Short: a socket's path may have 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="uilog.") as sockets:
+        os.chmod(sockets, 0o700)
+        home.env["CHGSOCKNAME"] = f"{sockets}/s"
+
+        def run(*args: str, cwd: Path | None = None, **env: str) -> str:
+            return home.run(str(CHGS[-1]), *args, cwd=cwd, **env)
+
+        try:
+            yield run
+        finally:
+            for server in chg_servers(home):
+                os.kill(server.pid, signal.SIGTERM)
+            # One that ends removes its socket.
+            until("chg's servers to be gone", lambda: not chg_servers(home))
+
+
+def chg_servers(home: Home) -> list[processes.Process]:
+    return [
+        process
+        for process in processes.of_home(str(home.path))
+        if "chgunix" in process.argv and process.state != "Z"
+    ]
 
 
 @pytest.fixture

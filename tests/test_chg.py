@@ -3,50 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Callable
 
 import processes
-import pytest
-from conftest import Home, until
-
-# `make test` builds it, where there is a C compiler.
-BUILT = sorted((Path(__file__).parent.parent / ".cache").glob("chg-*/chg"))
-
-Chg = Callable[..., str]
-
-
-@pytest.fixture
-def chg(home: Home) -> Iterator[Chg]:
-    """Runs a command through chg; its server ends with the test."""
-    if not BUILT:
-        pytest.skip("chg is not built: is there a C compiler?")
-    # Short: a socket's path may have 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="uilog.") as sockets:
-        os.chmod(sockets, 0o700)
-        home.env["CHGSOCKNAME"] = f"{sockets}/s"
-
-        def run(*args: str, cwd: Path | None = None, **env: str) -> str:
-            return home.run(str(BUILT[-1]), *args, cwd=cwd, **env)
-
-        try:
-            yield run
-        finally:
-            for server in servers(home):
-                os.kill(server.pid, signal.SIGTERM)
-            # One that ends removes its socket.
-            until("chg's servers to be gone", lambda: not servers(home))
-
-
-def servers(home: Home) -> list[processes.Process]:
-    return [
-        process
-        for process in processes.of_home(str(home.path))
-        if "chgunix" in process.argv and process.state != "Z"
-    ]
+from conftest import Chg, Home, chg_servers, until
 
 
 def test_each_command_has_its_own_surroundings(home: Home, chg: Chg) -> None:
@@ -99,7 +58,7 @@ def test_a_server_keeps_nothing_of_its_workers(home: Home, chg: Chg) -> None:
     home.configure("[logtoprocess]\ncommandfinish = echo x >> $OUT/log\n")
     chg("root", cwd=repository)
     (server,) = (
-        s for s in servers(home) if s.parent not in pids(servers(home))
+        s for s in chg_servers(home) if s.parent not in pids(chg_servers(home))
     )
     before = len(os.listdir(f"/proc/{server.pid}/fd"))
     for _ in range(30):

@@ -77,6 +77,11 @@ rotate the file, and nothing that is in its place can hang hg. See
 
 Whatever goes wrong with logging has no effect on the command. It is counted,
 shown by :hg:`debuguilog`, and at once with ``--debug``.
+
+The program ``uilog`` comes along: ``uilog check`` finds what is wrong with the
+configuration, ``uilog status`` shows what runs and what has failed, ``uilog
+run -- COMMAND`` logs rhg or any other program, ``uilog emit`` an event of your
+own.
 """
 
 from __future__ import annotations
@@ -113,6 +118,9 @@ for _name, _default in _native.ITEMS:
 # An event may have any name, and sub-options beside it.
 configitem(b'logtoprocess', b'.*', default=None, generic=True)
 
+# By which `uilog run` tells its command that it is being watched.
+RUN_VARIABLE = 'UILOG_RUN'
+
 LOGGER = report.LOGGER
 # The stock extension, and what it calls its logger.
 STOCK = b'logtoprocess'
@@ -137,6 +145,9 @@ def uisetup(ui):
 
 
 def uipopulate(ui):
+    if _native.claim_command():
+        # It is about this command, not about those that this one runs.
+        os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
     logger = _native.Logger(
         ui.configitems(b'uilog'),
@@ -196,6 +207,11 @@ def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
     loggers = ui._loggers
     if event == b'command':
         native.begin_command()
+    # Only what tells of a whole command may have been logged around it.
+    if event == b'command' or event == b'commandfinish':
+        istaken, isinblackbox = _native.taken_by_run(event, peers.depth())
+    else:
+        istaken = isinblackbox = False
     others = []
     for name, logger in loggers.items():
         if logger is native:
@@ -206,14 +222,14 @@ def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
                 continue
         try:
             if type(logger) is blackbox.Logger:
-                istracked = event in logger.file
+                istracked = not isinblackbox and event in logger.file
             else:
                 istracked = logger.tracked(event)
             if istracked:
                 others.append((name, logger))
         except Exception as err:
             _foreignfault(ui, name, event, err)
-    istracked = event in native
+    istracked = not istaken and event in native
     isstock = orig is _stocklog
     if not istracked and not others and isstock:
         return

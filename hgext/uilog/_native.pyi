@@ -6,6 +6,7 @@ from typing import Any, final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "BLACKBOX",
     "ITEMS",
     "VERSION",
     "History",
@@ -13,6 +14,7 @@ __all__ = [
     "LogFile",
     "Logger",
     "Peer",
+    "claim_command",
     "close_peers",
     "command_peers",
     "enter_command",
@@ -28,6 +30,7 @@ __all__ = [
     "set_umask",
     "setup",
     "take_unseen",
+    "taken_by_run",
     "unregister_peer",
 ]
 
@@ -36,6 +39,9 @@ VERSION: str
 
 ITEMS: list[tuple[str, str]]
 """The items of the ``[uilog]`` section and their defaults."""
+
+BLACKBOX: list[tuple[str, Any]]
+"""The items of the ``[blackbox]`` section and their defaults, in types."""
 
 @final
 class Logger:
@@ -155,6 +161,8 @@ class Peer:
     def closed(self) -> tuple[str, float, int | None] | None: ...
 
 def setup(module_path: bytes, hgexecutable: Callable[[], bytes]) -> None: ...
+def claim_command() -> bool: ...
+def taken_by_run(event: bytes, depth: int) -> tuple[bool, bool]: ...
 def set_umask(umask: int) -> None: ...
 def repair(
     event: Any, msgfmt: Any, msgargs: tuple[Any, ...], error: Any

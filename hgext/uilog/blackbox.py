@@ -35,16 +35,19 @@ _STYLE = '_uilogstyle'
 _getuser = posix.getuser
 _getpid = os.getpid
 
-# The settings that may make no sense: how hg reads them, and what counts then.
-_SETTINGS: dict = {
-    b'track': ('configlist', [b'*']),
-    b'ignore': ('configlist', [b'chgserver', b'cmdserver', b'extension']),
-    b'maxsize': ('configbytes', 1 << 20),
-    b'maxfiles': ('configint', 7),
-    b'logsource': ('configbool', False),
-    b'dirty': ('configbool', False),
-    b'debug.to-stderr': ('configbool', False),
+# The settings that may make no sense, and how hg reads them.
+_METHODS = {
+    b'track': 'configlist',
+    b'ignore': 'configlist',
+    b'maxsize': 'configbytes',
+    b'maxfiles': 'configint',
+    b'logsource': 'configbool',
+    b'dirty': 'configbool',
+    b'debug.to-stderr': 'configbool',
 }
+
+# What counts then.
+_DEFAULTS = {name.encode(): value for name, value in _native.BLACKBOX}
 
 
 def uisetup(ui):
@@ -190,14 +193,13 @@ def _date(ui):
 
 def _setting(ui, name):
     """a setting that makes sense, in any case"""
-    method, default = _SETTINGS[name]
     # hg: debug.to-stderr is known since 6.4
     if name not in ui._knownconfig.get(STOCK, ()):
-        return default
+        return _DEFAULTS[name]
     try:
-        return getattr(ui, method)(STOCK, name)
+        return getattr(ui, _METHODS[name])(STOCK, name)
     except error.ConfigError:
-        return default
+        return _DEFAULTS[name]
 
 
 def current(ui):
@@ -212,7 +214,7 @@ def faults(ui):
     """what the configuration says that is not understood: section, name, and
     what is wrong"""
     found = []
-    for name, (method, _default) in _SETTINGS.items():
+    for name, method in _METHODS.items():
         if name not in ui._knownconfig.get(STOCK, ()):
             continue
         try:

@@ -135,6 +135,11 @@ def _dispatch(orig, req):
         _native.leave_command()
 
 
+def depth():
+    """how many commands are nested in the one that hg was started for"""
+    return len(_served)
+
+
 def _kept():
     """the connections that a server's repository keeps for its commands"""
     # hg: remotefilelog's connectionpool

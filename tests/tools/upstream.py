@@ -51,6 +51,8 @@ class UpstreamTest:
 
 
 OLDER_HGS = tuple(v for v in HG_VERSIONS if v != MAIN_HG)
+# Those between the oldest and the newest.
+MIDDLE_HGS = HG_VERSIONS[1:-1]
 
 # One line for each.
 UPSTREAM = (
@@ -59,13 +61,13 @@ UPSTREAM = (
         "test-logtoprocess.t", versions=(MAIN_HG,), chg=True, alone=True
     ),
     UpstreamTest("test-push-race.t", soak=OLDER_HGS),
-    UpstreamTest("test-ssh.t"),
-    UpstreamTest("test-ssh-bundle1.t"),
-    UpstreamTest("test-ssh-proto.t"),
-    UpstreamTest("test-ssh-clone-r.t"),
-    UpstreamTest("test-ssh-batch.t"),
-    UpstreamTest("test-ssh-repoerror.t", as_user=True),
-    UpstreamTest("test-devel-warnings.t"),
+    UpstreamTest("test-ssh.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-ssh-bundle1.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-ssh-proto.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-ssh-clone-r.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-ssh-batch.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-ssh-repoerror.t", as_user=True, soak=MIDDLE_HGS),
+    UpstreamTest("test-devel-warnings.t", soak=MIDDLE_HGS),
     UpstreamTest("test-blackbox.t", compared=True, soak=OLDER_HGS),
     UpstreamTest("test-blackbox.t", compared=True, as_user=True),
     UpstreamTest(

@@ -8,33 +8,43 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::installation;
 
 use crate::known::DefaultValue;
 use crate::known::KnownItems;
-use crate::place::ABORTED;
+use crate::output::Template;
 use crate::place::Place;
+use crate::suggest;
 
 /// Show the combined configuration, as `hg config` does
 ///
 /// Reads the same files in the same order as Mercurial, without running it.
 /// Without arguments all items are shown; with sections and items, those; with
 /// a single item, its value alone.
-///
-/// Exit status: 0; 1 if no such item is set; 255 if hg would refuse to run
-/// with this configuration, for the same reason and with the same message.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   uilog config --source logtoprocess    which script runs, and who says so
   uilog config ui.username              one value
-  uilog config -T json                  everything, for programs")]
+  uilog config -T json                  everything, for programs
+
+Exit status:
+  0    something is shown
+  1    no such item is set
+  255  hg would refuse to run with this configuration, for the reason given
+       (or what hg has for that reason, with ui.detailed-exit-code)
+
+Files:
+  the hgrc files of `hg help config`")]
 pub(crate) struct Arguments {
     /// Sections (ui) and items (ui.username)
-    #[arg(value_name = "SECTION | SECTION.NAME")]
+    #[arg(
+        value_name = "SECTION | SECTION.NAME",
+        value_parser = suggest::item(),
+        hide_possible_values = true
+    )]
     names: Vec<OsString>,
     /// Show the file and line of each item
     #[arg(long)]
@@ -49,11 +59,6 @@ pub(crate) struct Arguments {
     place: Place,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Template {
-    Json,
-}
-
 /// One item that is to be shown.
 struct Shown<'a> {
     /// `SECTION.NAME`.
@@ -64,8 +69,9 @@ struct Shown<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Some(loaded) = arguments.place.load()? else {
-        return Ok(ExitCode::from(ABORTED));
+    let loaded = match arguments.place.load()? {
+        Ok(loaded) => loaded,
+        Err(error) => return Ok(ExitCode::from(error.exit_status())),
     };
     let config = if arguments.untrusted {
         &loaded.untrusted

@@ -3,26 +3,53 @@
 //! Each subcommand has a module of its name; none of them decides anything
 //! about events or configuration.
 
+mod check;
 mod config;
+mod emit;
+mod generate;
 mod known;
+mod native;
+mod output;
 mod place;
+#[cfg(target_os = "linux")]
+mod run;
+mod status;
+mod suggest;
 
 use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use uilog_core::dispatch;
 
-/// Mercurial's event logging.
+/// Mercurial's event logging
 ///
-/// The hg extension `uilog` hands events to scripts as `[logtoprocess]` says;
-/// this program is what runs them. `hg help uilog` tells how to configure it,
-/// `hg debuguilog` shows what it does.
+/// The hg extension `uilog` hands events to scripts as `[logtoprocess]` says,
+/// and writes the blackbox; this program runs the scripts, and shows what is
+/// configured, what runs and what has gone wrong. `hg help uilog` tells how to
+/// configure it.
 #[derive(Debug, Parser)]
-#[command(name = "uilog", version, arg_required_else_help = true)]
+#[command(
+    name = "uilog",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  uilog check                           what is wrong with the configuration
+  uilog check --run commandfinish       try the script of an event
+  uilog status                          what runs, and what has failed
+  uilog config --source logtoprocess    which scripts there are, and where
+  uilog run -- rhg files                log a command that is not hg
+
+Files:
+  the hgrc files of `hg help config`: what is read
+  $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal
+  of what has been lost or has failed"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,19 +57,47 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(visible_alias = "doctor")]
+    Check(check::Arguments),
     Config(config::Arguments),
     /// Run the scripts of one hg process (started by hg itself)
     ///
     /// hg starts this at the first event that has a script, with a private
     /// socket as standard input and a queue in memory as standard output. It
-    /// ends when its last script has ended and
-    /// no hg process holds the other end of that socket.
+    /// ends when its last script has ended and no hg process holds the other
+    /// end of that socket. There is no use for it by hand.
+    #[command(after_help = "\
+Exit status:
+  0  it has done its work, or SIGTERM has ended it
+  1  it was not started by hg, or the queue is damaged
+
+Files:
+  $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal
+  of the user whose hg it is")]
     Dispatch,
+    /// Log an event of your own
+    ///
+    /// It goes through the sinks that the hgrc names: scripts of
+    /// `[logtoprocess]`, and the blackbox of a repository.
+    Emit(emit::Arguments),
+    /// Run a program and log it as hg logs its commands
+    #[cfg(target_os = "linux")]
+    Run(run::Arguments),
+    #[command(hide = true)]
+    Generate(generate::Arguments),
+    Status(status::Arguments),
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    run(&arguments).unwrap_or_else(|error| {
+    #[cfg(target_os = "linux")]
+    if let Some(arguments) = run::Arguments::plain(std::env::args_os()) {
+        return finished(run::run(&arguments));
+    }
+    finished(execute(Arguments::parse()))
+}
+
+fn finished(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
         // A reader that has gone away has seen enough.
         if !is_broken_pipe(&error) {
             eprintln!("uilog: {error:#}");
@@ -51,9 +106,16 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    match &arguments.command {
-        Command::Config(arguments) => config::run(arguments),
+fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Emit(arguments) => emit::run(&arguments),
+        Command::Generate(arguments) => {
+            generate::run(&arguments, &Arguments::command())
+                .map(|()| ExitCode::SUCCESS)
+        }
+        Command::Status(arguments) => status::run(&arguments),
         Command::Dispatch => {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;
@@ -61,6 +123,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             dispatch::run(socket, queue).context("dispatch")?;
             Ok(ExitCode::SUCCESS)
         }
+        #[cfg(target_os = "linux")]
+        Command::Run(arguments) => run::run(&arguments),
     }
 }
 

@@ -15,9 +15,6 @@ use uilog_config::Error;
 use uilog_config::Loaded;
 use uilog_config::Request;
 
-/// The exit status where hg would refuse to go on, which is hg's own.
-pub(crate) const ABORTED: u8 = 255;
-
 /// Whose configuration counts.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Place {
@@ -37,23 +34,19 @@ pub(crate) struct Place {
 
 impl Place {
     /// Reads the configuration, and says on standard error what hg would.
-    /// None if hg would refuse to go on.
-    pub(crate) fn load(&self) -> anyhow::Result<Option<Loaded>> {
+    /// The error, which has been told, if hg would refuse to go on.
+    pub(crate) fn load(&self) -> anyhow::Result<Result<Loaded, Error>> {
         let environment = Environment::current()
             .context("cannot tell the current directory")?;
         let loaded = uilog_config::load(&self.request(), &environment);
-        let warnings = match &loaded {
-            Ok(loaded) => &loaded.warnings,
-            Err(error) => error.warnings(),
-        };
-        let mut told = warnings.to_vec();
-        told.extend(loaded.as_ref().err().map(Error::to_bytes));
-        let mut stderr = io::stderr().lock();
-        for line in told {
-            stderr.write_all(&line)?;
-            stderr.write_all(b"\n")?;
+        match &loaded {
+            Ok(loaded) => tell(&loaded.warnings)?,
+            Err(error) => {
+                tell(error.warnings())?;
+                tell(&[error.to_bytes()])?;
+            }
         }
-        Ok(loaded.ok())
+        Ok(loaded)
     }
 
     /// The same as the library wants it.
@@ -66,4 +59,14 @@ impl Place {
             config_files: self.config_file.clone(),
         }
     }
+}
+
+/// Prints lines on standard error, as hg would.
+pub(crate) fn tell(lines: &[Vec<u8>]) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    for line in lines {
+        stderr.write_all(line)?;
+        stderr.write_all(b"\n")?;
+    }
+    Ok(())
 }

@@ -72,6 +72,8 @@ impl Hg {
             options: Vec::new(),
             hg: b"hg",
             root: None,
+            time: None,
+            pid: None,
         };
         self.logger.log(&mut self.host, draft);
     }
@@ -336,6 +338,8 @@ fn scripts_of_scripts_of_scripts_come_to_an_end() {
         options: Vec::new(),
         hg: b"hg",
         root: None,
+        time: None,
+        pid: None,
     };
     hg.logger.log(&mut hg.host, draft);
     assert_eq!(hg.host.counters().lost, 1);

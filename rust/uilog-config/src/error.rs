@@ -1,8 +1,16 @@
 //! What keeps a configuration from being read, in Mercurial's words.
 
 use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::value::ValueError;
+
+/// Mercurial's exit statuses.
+const ABORTED: u8 = 255;
+const CONFIG_ERROR: u8 = 30;
+const INPUT_ERROR: u8 = 10;
 
 /// A configuration that Mercurial would not run with, either.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +20,7 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     warnings: Vec<Vec<u8>>,
+    has_detailed_status: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,23 +29,47 @@ enum Kind {
     Line { location: Vec<u8>, message: Vec<u8> },
     /// A value of the wrong type.
     Value(ValueError),
-    /// Anything else.
-    Abort {
+    /// A repository that there is not.
+    Repository(Vec<u8>),
+    /// An argument that cannot be used.
+    Input {
         message: Vec<u8>,
         hint: Option<Vec<u8>>,
     },
+    /// Anything else.
+    Abort(Vec<u8>),
 }
 
 impl Error {
     fn new(kind: Kind) -> Self {
-        let warnings = Vec::new();
-        Self(Box::new(Inner { kind, warnings }))
+        Self(Box::new(Inner {
+            kind,
+            warnings: Vec::new(),
+            has_detailed_status: false,
+        }))
     }
 
-    /// The same, after these warnings.
-    pub(crate) fn after(mut self, warnings: Vec<Vec<u8>>) -> Self {
+    /// The same, after these warnings, and where `ui.detailed-exit-code` is
+    /// this.
+    pub(crate) fn after(
+        mut self,
+        warnings: Vec<Vec<u8>>,
+        has_detailed_status: bool,
+    ) -> Self {
         self.0.warnings = warnings;
+        self.0.has_detailed_status = has_detailed_status;
         self
+    }
+
+    /// The exit status that Mercurial ends with.
+    // hg: error.Error.detailed_exit_code
+    pub fn exit_status(&self) -> u8 {
+        match &self.0.kind {
+            _ if !self.0.has_detailed_status => ABORTED,
+            Kind::Line { .. } | Kind::Value(_) => CONFIG_ERROR,
+            Kind::Input { .. } => INPUT_ERROR,
+            Kind::Abort(_) | Kind::Repository(_) => ABORTED,
+        }
     }
 
     /// What Mercurial would have warned of before, each without its newline.
@@ -50,29 +83,39 @@ impl Error {
     }
 
     pub(crate) fn abort(message: Vec<u8>) -> Self {
-        let hint = None;
-        Self::new(Kind::Abort { message, hint })
+        Self::new(Kind::Abort(message))
     }
 
-    pub(crate) fn abort_with_hint(message: Vec<u8>, hint: Vec<u8>) -> Self {
-        let hint = Some(hint);
-        Self::new(Kind::Abort { message, hint })
+    pub(crate) fn repository(message: Vec<u8>) -> Self {
+        Self::new(Kind::Repository(message))
+    }
+
+    /// Whether a command that needs no repository can do without this one.
+    // hg: error.RepoError
+    pub(crate) fn is_about_repository(&self) -> bool {
+        matches!(self.0.kind, Kind::Repository(_))
+    }
+
+    /// An argument that cannot be used, and what may help.
+    pub(crate) fn input(message: Vec<u8>, hint: Option<Vec<u8>>) -> Self {
+        Self::new(Kind::Input { message, hint })
     }
 
     /// Where the line is that cannot be read, such as `/etc/hgrc:3`.
     pub fn location(&self) -> Option<&[u8]> {
         match &self.0.kind {
             Kind::Line { location, .. } => Some(location),
-            Kind::Value(_) | Kind::Abort { .. } => None,
+            _ => None,
         }
     }
 
     /// What is wrong, without where it is.
     pub fn message(&self) -> Vec<u8> {
         match &self.0.kind {
-            Kind::Line { message, .. } | Kind::Abort { message, .. } => {
-                message.clone()
-            }
+            Kind::Line { message, .. }
+            | Kind::Input { message, .. }
+            | Kind::Abort(message)
+            | Kind::Repository(message) => message.clone(),
             Kind::Value(error) => error.to_bytes(),
         }
     }
@@ -80,15 +123,17 @@ impl Error {
     /// What Mercurial prints, without the last newline.
     // hg: error.Error.format, error.ConfigError.format
     pub fn to_bytes(&self) -> Vec<u8> {
+        let message = &self.message()[..];
         match &self.0.kind {
-            Kind::Line { location, message } => {
+            Kind::Line { location, .. } => {
                 [b"config error at ", &location[..], b": ", message].concat()
             }
-            Kind::Value(error) => {
-                [b"config error: ", &error.to_bytes()[..]].concat()
+            Kind::Value(_) => [b"config error: ", message].concat(),
+            Kind::Abort(_) | Kind::Repository(_) => {
+                [b"abort: ", message].concat()
             }
-            Kind::Abort { message, hint } => {
-                let mut text = [b"abort: ", &message[..]].concat();
+            Kind::Input { hint, .. } => {
+                let mut text = [b"abort: ", message].concat();
                 if let Some(hint) = hint {
                     text.extend_from_slice(b"\n(");
                     text.extend_from_slice(hint);
@@ -98,6 +143,28 @@ impl Error {
             }
         }
     }
+}
+
+/// What the system says of its error, as Python words it.
+// Python: OSError.strerror
+pub(crate) fn reason(error: &io::Error) -> Vec<u8> {
+    let mut text = error.to_string();
+    if let Some(errno) = error.raw_os_error() {
+        let end = text.strip_suffix(&format!(" (os error {errno})"));
+        if let Some(length) = end.map(str::len) {
+            text.truncate(length);
+        }
+    }
+    text.into_bytes()
+}
+
+/// That a file or directory cannot be used, in the words of a command that
+/// ends for it.
+// hg: scmutil.callcatch
+pub(crate) fn cannot_use(path: &Path, error: &io::Error) -> Error {
+    let path = path.as_os_str().as_bytes();
+    let parts: [&[u8]; 4] = [&reason(error), b": '", path, b"'"];
+    Error::abort(parts.concat())
 }
 
 impl From<ValueError> for Error {

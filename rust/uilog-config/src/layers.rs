@@ -10,7 +10,7 @@ use crate::expand;
 use crate::installation;
 
 /// The kinds of places that values come from, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Layer {
     /// What Mercurial itself brings along.
     Bundled,

@@ -31,6 +31,7 @@ pub mod installation;
 pub mod items;
 mod layers;
 pub mod load;
+mod location;
 mod plain;
 mod read;
 pub mod repository;

@@ -1,9 +1,12 @@
 //! Reads everything that Mercurial would, in its order, and decides what is
 //! trusted.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -12,15 +15,18 @@ use crate::config::Entry;
 use crate::config::Source;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::error::cannot_use;
 use crate::expand;
 use crate::layers;
 use crate::layers::Component;
 use crate::layers::Layer;
+use crate::location;
 use crate::plain::Plain;
 use crate::read;
 use crate::read::Reader;
 use crate::repository;
 use crate::repository::Requirements;
+use crate::trust::Stranger;
 use crate::trust::Trust;
 use crate::value;
 
@@ -48,7 +54,7 @@ pub struct Loaded {
     pub root: Option<PathBuf>,
     /// What Mercurial would warn of, each without its newline.
     pub warnings: Vec<Vec<u8>>,
-    /// The files, in the order in which they were looked for.
+    /// The files, each once, in the order in which they were looked for.
     pub files: Vec<FileReport>,
 }
 
@@ -104,18 +110,13 @@ pub fn load(
             warnings: ui.warnings,
             files: ui.files,
         }),
-        Err(error) => Err(error.after(ui.warnings)),
+        Err(error) => Err(error.after(ui.warnings, ui.has_detailed_status)),
     }
 }
 
 /// The environment after a change of the working directory.
 fn moved(environment: &Environment, dir: &Path) -> Result<Environment, Error> {
-    let failed = |error: io::Error| {
-        let errno = error.raw_os_error().unwrap_or_default();
-        let reason = nix::errno::Errno::from_raw(errno).desc();
-        let text = format!("{reason}: '{}'", dir.display());
-        Error::abort(text.into_bytes())
-    };
+    let failed = |error: io::Error| cannot_use(dir, &error);
     let cwd = environment.cwd().join(dir).canonicalize();
     let cwd = cwd.map_err(failed)?;
     if !cwd.is_dir() {
@@ -144,6 +145,9 @@ struct Ui {
     path_roots: HashMap<PathKey, PathBuf>,
     warnings: Vec<Vec<u8>>,
     files: Vec<FileReport>,
+    reported: HashSet<(Layer, PathBuf)>,
+    /// `ui.detailed-exit-code`, as no repository says it.
+    has_detailed_status: bool,
 }
 
 impl Ui {
@@ -160,17 +164,22 @@ impl Ui {
             path_roots: HashMap::new(),
             warnings: Vec::new(),
             files: Vec::new(),
+            reported: HashSet::new(),
+            has_detailed_status: false,
         }
     }
 
     /// Everything; what is returned is the root of the repository.
     fn load(&mut self, request: &Request) -> Result<Option<PathBuf>, Error> {
         self.load_user()?;
+        self.note_detailed_status();
         for path in &request.config_files {
             self.read_command_line_file(path)?;
+            self.note_detailed_status();
         }
         for option in &request.config {
             self.set_option(option)?;
+            self.note_detailed_status();
         }
         if let Some(dir) = &request.cwd {
             self.environment = moved(&self.environment, dir)?;
@@ -178,14 +187,38 @@ impl Ui {
         let Some(path) = self.local_root(request)? else {
             return Ok(None);
         };
-        let root = self.real_root(&path);
-        if !root.join(".hg").is_dir() {
-            let place = path.as_os_str().as_bytes();
-            let parts: [&[u8]; 3] = [b"repository ", place, b" not found"];
+        let is_given =
+            request.repository.as_ref().is_some_and(|r| !r.is_empty());
+        match self.open_at(&path) {
+            // hg: dispatch._dispatch, for commands with optionalrepo
+            Err(error) if error.is_about_repository() && !is_given => Ok(None),
+            root => root.map(Some),
+        }
+    }
+
+    fn note_detailed_status(&mut self) {
+        let wanted = self.trusted.bool(b"ui", b"detailed-exit-code");
+        self.has_detailed_status = wanted.is_ok_and(|on| on == Some(true));
+    }
+
+    /// Opens the repository at a path as `-R` takes it; returns its root.
+    // hg: repo.factory.repository
+    fn open_at(&mut self, path: &Path) -> Result<PathBuf, Error> {
+        let place = path.as_os_str().as_bytes();
+        if location::is_remote(place) {
+            let parts: [&[u8]; 3] = [b"repository '", place, b"' is not local"];
             return Err(Error::abort(parts.concat()));
         }
+        let place = location::local_path(place);
+        let place = expand::expand_path(&place, &self.environment);
+        let root = expand::to_path(place.clone());
+        let root = repository::real_path(&root, &self.environment);
+        if !root.join(".hg").is_dir() {
+            let parts: [&[u8]; 3] = [b"repository ", &place, b" not found"];
+            return Err(Error::repository(parts.concat()));
+        }
         self.open_repository(&root)?;
-        Ok(Some(root))
+        Ok(root)
     }
 
     /// Everything but the command line's and a repository's configuration.
@@ -261,16 +294,14 @@ impl Ui {
         let included = std::mem::take(&mut reader.included);
         let state = match (&stranger, &result) {
             (Some(_), Err(error)) => FileState::Broken(error.clone()),
-            (Some(stranger), Ok(())) => FileState::Untrusted {
-                user: String::from_utf8_lossy(&stranger.user).into_owned(),
-                group: String::from_utf8_lossy(&stranger.group).into_owned(),
-            },
+            (Some(stranger), Ok(())) => untrusted(stranger),
             (None, _) => FileState::Read,
         };
-        self.report(path, layer, state);
+        self.report(path, layer, state.clone());
         for (path, result) in included {
-            let state =
-                result.map_or_else(|e| state_of(&e), |()| FileState::Read);
+            // As trusted as the file that names it.
+            let read = stranger.as_ref().map_or(FileState::Read, untrusted);
+            let state = result.map_or_else(|e| state_of(&e), |()| read);
             self.report(&path, layer, state);
         }
         match (result, &stranger) {
@@ -288,10 +319,9 @@ impl Ui {
 
     fn report(&mut self, path: &Path, layer: Layer, state: FileState) {
         let path = path.to_owned();
-        let report = FileReport { path, layer, state };
         // A repository's files are looked at twice.
-        if !self.files.contains(&report) {
-            self.files.push(report);
+        if self.reported.insert((layer, path.clone())) {
+            self.files.push(FileReport { path, layer, state });
         }
     }
 
@@ -460,11 +490,11 @@ impl Ui {
     fn set_option(&mut self, option: &[u8]) -> Result<(), Error> {
         let malformed = || {
             let parts: [&[u8]; 3] = [
-                b"malformed --config option: '",
-                option,
-                b"' (use --config section.name=value)",
+                b"malformed --config option: ",
+                &value::quoted(option),
+                b" (use --config section.name=value)",
             ];
-            Error::abort(parts.concat())
+            Error::input(parts.concat(), None)
         };
         let (item, value) = cut(option, b'=').ok_or_else(malformed)?;
         let item = value::trimmed(item);
@@ -484,7 +514,7 @@ impl Ui {
         let opened = opened.map_err(|_| {
             let parts: [&[u8]; 3] =
                 [b"missing file \"", place, b"\" for --config-file"];
-            Error::abort(parts.concat())
+            Error::input(parts.concat(), None)
         })?;
         let mut config = Config::default();
         let mut reader = Reader::new(&self.environment);
@@ -492,7 +522,7 @@ impl Ui {
             let location = error.location().unwrap_or(place);
             let message: [&[u8]; 2] =
                 [b"invalid --config-file content at ", location];
-            Error::abort_with_hint(message.concat(), error.message())
+            Error::input(message.concat(), Some(error.message()))
         })?;
         self.report(path, Layer::CommandLine, FileState::Read);
         for section in config.sections() {
@@ -513,16 +543,19 @@ impl Ui {
         let cwd = self.environment.cwd();
         let found = repository::find(cwd).map(Path::to_owned);
         let mut local = self.clone();
+        // hg: ui.__init__, of a copy
+        local.fix_paths(None);
         let read = match &found {
             Some(root) => local.read_local(root),
             None => Ok(()),
         };
         self.warnings = std::mem::take(&mut local.warnings);
         read?;
-        let Some(given) = &request.repository else {
+        let given = request.repository.as_deref().unwrap_or_default();
+        if given.is_empty() {
             return Ok(found);
-        };
-        let path = local.located(given);
+        }
+        let path = local.located(given)?;
         let mut local = self.clone();
         let read = local.read_local(&path);
         self.warnings = local.warnings;
@@ -532,12 +565,13 @@ impl Ui {
 
     /// A repository's files, before it is opened.
     fn read_local(&mut self, root: &Path) -> Result<(), Error> {
-        let requirements = Requirements::read(root).unwrap_or_default();
+        let place = self.environment.cwd().join(root);
+        let requirements = Requirements::read(&place).unwrap_or_default();
         let has_source =
             requirements.is_share_safe() && requirements.has(b"shared");
         let source = if has_source && self.reads_repositories() {
             let source = repository::shared_source(
-                root,
+                &place,
                 &requirements,
                 &self.environment,
             )?;
@@ -561,41 +595,37 @@ impl Ui {
             return Ok(());
         }
         for (layer, path) in repository::files(root, source) {
-            let base = match source {
-                Some(source) if layer == Layer::Shared => source,
-                _ => root,
-            };
-            self.read_file(layer, &path, &path, false, base)?;
+            // What a share's source says of paths is relative to the share
+            // where `-R` asks for it.
+            // hg: main_script.paths.get_local
+            self.read_file(layer, &path, &path, false, root)?;
         }
         Ok(())
     }
 
     /// What `-R` means: a name in `[paths]`, or a path.
-    // hg: urlutil.get_clone_path
-    fn located(&self, given: &[u8]) -> PathBuf {
-        let Some(entry) = self.trusted.get(b"paths", given) else {
-            return expand::to_path(given.to_vec());
-        };
-        let value = &entry.value;
-        if value.is_empty() || given.contains(&b':') {
-            return expand::to_path(given.to_vec());
-        }
-        let source = entry.source.to_bytes();
-        let key = (given.to_vec(), value.clone(), source);
+    // hg: urlutil.get_clone_path, urlutil.paths
+    fn located(&self, given: &[u8]) -> Result<PathBuf, Error> {
         let home = self.home();
-        let root = self.path_roots.get(&key).unwrap_or(&home);
-        let path = expand::expand_path(value, &self.environment);
-        let path = expand::join(root.as_os_str().as_bytes(), &path);
-        expand::normalized(&path)
-    }
-
-    /// A root without links.
-    // hg: vfs.vfs
-    fn real_root(&self, root: &Path) -> PathBuf {
-        let root = root.as_os_str().as_bytes();
-        let root = root.strip_prefix(b"file:").unwrap_or(root);
-        let root = expand::expand_path(root, &self.environment);
-        repository::real_path(&expand::to_path(root), &self.environment)
+        let mut locations = BTreeMap::new();
+        for (name, entry) in self.trusted.items(b"paths") {
+            if name.contains(&b':') || entry.value.is_empty() {
+                continue;
+            }
+            let source = entry.source.to_bytes();
+            let key = (name.to_vec(), entry.value.clone(), source);
+            let root = self.path_roots.get(&key).unwrap_or(&home);
+            let mut path = expand::expand_path(&entry.value, &self.environment);
+            if location::scheme(&path).is_none() && !path.starts_with(b"/") {
+                let joined = expand::join(root.as_os_str().as_bytes(), &path);
+                let normal = expand::normalized(&joined);
+                path = normal.into_os_string().into_vec();
+            }
+            locations.insert(name, path);
+        }
+        let mut resolved = location::follow(&locations)?;
+        let path = resolved.remove(given).unwrap_or_else(|| given.to_vec());
+        Ok(expand::to_path(path))
     }
 
     // hg: localrepo.makelocalrepository
@@ -652,6 +682,13 @@ fn state_of(error: &io::Error) -> FileState {
         FileState::Missing
     } else {
         FileState::Unreadable(error.to_string())
+    }
+}
+
+fn untrusted(stranger: &Stranger) -> FileState {
+    FileState::Untrusted {
+        user: String::from_utf8_lossy(&stranger.user).into_owned(),
+        group: String::from_utf8_lossy(&stranger.group).into_owned(),
     }
 }
 

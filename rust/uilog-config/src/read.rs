@@ -21,6 +21,7 @@ use crate::config::Entry;
 use crate::config::Source;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::error::reason;
 use crate::expand;
 use crate::syntax;
 use crate::syntax::Statement;
@@ -100,8 +101,11 @@ impl<'a> Reader<'a> {
     }
 
     fn contents(&mut self, opened: Opened) -> io::Result<Vec<u8>> {
-        let mut data = Vec::new();
         let left = MAX_BYTES - self.bytes;
+        // One more byte tells that there are none.
+        let expected = opened.metadata.len().min(left) + 1;
+        let mut data =
+            Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
         let read = opened.file.take(left + 1).read_to_end(&mut data)?;
         if read as u64 > left {
             return Err(io::Error::other("too large"));
@@ -211,13 +215,4 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
-}
-
-/// An error as Python words it.
-fn reason(error: &io::Error) -> Vec<u8> {
-    let text = match error.raw_os_error() {
-        Some(errno) => Errno::from_raw(errno).desc().to_owned(),
-        None => error.to_string(),
-    };
-    text.into_bytes()
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::error::cannot_use;
 use crate::expand;
 use crate::layers::Layer;
 
@@ -73,13 +74,8 @@ pub(crate) fn shared_source(
     environment: &Environment,
 ) -> Result<PathBuf, Error> {
     let hg_dir = root.join(".hg");
-    let path = fs::read(hg_dir.join("sharedpath")).map_err(|error| {
-        let errno = error.raw_os_error().unwrap_or_default();
-        let reason = nix::errno::Errno::from_raw(errno).desc();
-        let path = hg_dir.join("sharedpath");
-        let text = format!("{reason}: '{}'", path.display());
-        Error::abort(text.into_bytes())
-    })?;
+    let file = hg_dir.join("sharedpath");
+    let path = fs::read(&file).map_err(|error| cannot_use(&file, &error))?;
     let end = path.iter().rposition(|byte| *byte != b'\n');
     let path = &path[..end.map_or(0, |end| end + 1)];
     let path = if requirements.has(b"relshared") {
@@ -94,7 +90,7 @@ pub(crate) fn shared_source(
         let mut message =
             b".hg/sharedpath points to nonexistent directory ".to_vec();
         message.extend_from_slice(path.as_os_str().as_bytes());
-        return Err(Error::abort(message));
+        return Err(Error::repository(message));
     }
     Ok(path)
 }

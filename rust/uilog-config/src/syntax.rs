@@ -316,7 +316,61 @@ mod tests {
         }
     }
 
+    /// A statement and one of the ways to write it.
+    fn written() -> impl Strategy<Value = (String, String)> {
+        let name = "[a-z][a-z:.-]{0,8}( [a-z]{1,3})?";
+        let value = "[!-~\u{e9}]([ -~\u{e9}]{0,12}[!-~])?";
+        let blank = "[ \t\x0b\x0c]{0,3}";
+        let end = "(\n|\r\n|\r)([ \t]{0,2}\n|#[ -~]{0,9}\n|;\r\n){0,2}";
+        let more = ("[ \t]{1,3}", value, blank, "(\n|\r\n|\r)(#[ -~]*\n)?");
+        let item = (name, blank, blank, value, blank);
+        prop_oneof![
+            (name, "[^\\[\\]\r\n]{0,5}", end).prop_map(|(name, rest, end)| {
+                (format!("[{name}]"), format!("[{name}]{rest}{end}"))
+            }),
+            (item, prop::collection::vec(more, 0..4), end).prop_map(
+                |((name, before, after, value, blank), more, end)| {
+                    let mut told = format!("{name}={value}");
+                    let mut text =
+                        format!("{name}{before}={after}{value}{blank}\n");
+                    for (indent, value, blank, end) in more {
+                        told.push_str(&format!(" +{value}"));
+                        text.push_str(&format!("{indent}{value}{blank}{end}"));
+                    }
+                    // Nothing continues the item from here on.
+                    (told, format!("{text}#{end}"))
+                }
+            ),
+            (value, blank, end).prop_map(|(path, blank, end)| {
+                let text = format!("%include \t{path}{blank}{end}");
+                (format!("include {path}"), text)
+            }),
+            ("[!-<>-~]{1,9}", end).prop_map(|(name, end)| {
+                let text = format!("%unset {name} rest{end}");
+                (format!("unset {name}"), text)
+            }),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn what_was_written_is_read(
+            lines in prop::collection::vec(written(), 0..12),
+            has_mark in any::<bool>(),
+        ) {
+            let (expected, texts): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
+            let mark = if has_mark { "\u{feff}" } else { "" };
+            let text = format!("{mark}{}", texts.concat());
+            let told: Vec<_> = told(text.as_bytes())
+                .into_iter()
+                .map(|line| {
+                    let (_, statement) = line.split_once(' ').unwrap();
+                    statement.to_owned()
+                })
+                .collect();
+            prop_assert_eq!(told.join(" "), expected.join(" "));
+        }
+
         #[test]
         fn spans_are_in_order_and_inside(
             data in "([\\[\\]=%;# \t\r\n\\PC]|%include |%unset |\u{feff})*",

@@ -148,6 +148,33 @@ fn without_underscores(text: &[u8]) -> Option<String> {
     Some(plain)
 }
 
+/// Bytes between quotes, what is not printable as Python escapes it.
+// hg: pycompat.bytestr.__repr__
+pub(crate) fn quoted(text: &[u8]) -> Vec<u8> {
+    let has_single = text.contains(&b'\'');
+    let quote = if has_single && !text.contains(&b'"') {
+        b'"'
+    } else {
+        b'\''
+    };
+    let mut quoted = vec![quote];
+    for byte in text {
+        match byte {
+            b'\t' => quoted.extend_from_slice(b"\\t"),
+            b'\n' => quoted.extend_from_slice(b"\\n"),
+            b'\r' => quoted.extend_from_slice(b"\\r"),
+            b'\\' => quoted.extend_from_slice(b"\\\\"),
+            byte if *byte == quote => quoted.extend_from_slice(&[b'\\', quote]),
+            b' '..=b'~' => quoted.push(*byte),
+            byte => {
+                quoted.extend_from_slice(format!("\\x{byte:02x}").as_bytes())
+            }
+        }
+    }
+    quoted.push(quote);
+    quoted
+}
+
 /// Words between commas and white space; quotes hold together, and `\"` is a
 /// quote.
 // hg: stringutil.parselist
@@ -258,6 +285,13 @@ mod tests {
         assert_eq!(parse_bool(b"Always"), Some(true));
         assert_eq!(parse_bool(b"OFF"), Some(false));
         assert_eq!(parse_bool(b" 1"), None);
+    }
+
+    #[test]
+    fn quotes() {
+        assert_eq!(quoted(b"a\t\\\xff~"), br"'a\t\\\xff~'");
+        assert_eq!(quoted(b"it's"), b"\"it's\"");
+        assert_eq!(quoted(b"'\""), br#"'\'"'"#);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::io;
 use std::io::Seek;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -58,7 +59,7 @@ const SHELL: &str = "/bin/sh";
 /// How long an exec may take before the next script is looked at.
 const EXEC_BOUND: Duration = Duration::from_secs(1);
 /// How long a script has between SIGTERM and SIGKILL.
-const KILL_GRACE: Duration = Duration::from_secs(5);
+pub(crate) const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How long to wait before trying again when the system is exhausted.
 const EXHAUSTED_DELAY: Duration = Duration::from_millis(50);
 /// How long to go on trying then.
@@ -290,7 +291,7 @@ impl Server {
         self.load_environment(job.environment_at)?;
         self.report_predecessor();
         self.take(length)?;
-        match start_script(job, &self.environment.block, self.is_batch) {
+        match start_script(job, &self.environment.block, self.is_batch, None) {
             Ok(pid) => {
                 self.queue.progress_mut().started += 1;
                 let timeout = job.limits.timeout_ms;
@@ -517,7 +518,7 @@ fn drain(mut socket: &UnixStream) -> bool {
 }
 
 /// What a shell's exit status says.
-fn explain_exit(code: i32) -> String {
+pub(crate) fn explain_exit(code: i32) -> String {
     let hint = match code {
         126 => ": the script is not executable",
         127 => ": the script was not found",
@@ -528,7 +529,7 @@ fn explain_exit(code: i32) -> String {
 
 /// Why a script did not start.
 #[derive(Debug, thiserror::Error)]
-enum StartError {
+pub(crate) enum StartError {
     #[error("the script holds a NUL byte")]
     Nul,
     #[error("the script is longer than the 128 KiB that the system takes")]
@@ -553,11 +554,33 @@ impl StartError {
     }
 }
 
-/// Starts a job's script, as a child.
-fn start_script(
+/// What a job's script is told, in this environment of hg's.
+pub(crate) fn script_input<'a>(
+    job: &'a Job<'_>,
+    environment: &'a [u8],
+) -> script_env::Input<'a> {
+    script_env::Input {
+        event: &job.event,
+        hg: &job.hg,
+        depth: job.depth,
+        base: environment,
+        argument_bytes: job.script.len() + ARGUMENT_OVERHEAD,
+    }
+}
+
+/// The limits of what it can be told.
+pub(crate) fn script_limits() -> script_env::Limits {
+    let stack = getrlimit(Resource::RLIMIT_STACK).map_or(0, |(soft, _)| soft);
+    script_env::Limits::for_stack(stack)
+}
+
+/// Starts a job's script, as a child; what it prints goes to `output`, or to
+/// nobody.
+pub(crate) fn start_script(
     job: &Job<'_>,
     environment: &[u8],
     leave_batch: bool,
+    output: Option<BorrowedFd<'_>>,
 ) -> Result<Pid, StartError> {
     let script = CString::new(&*job.script).map_err(|_| StartError::Nul)?;
     if script.as_bytes_with_nul().len() > script_env::MAX_STRING_BYTES {
@@ -571,16 +594,9 @@ fn start_script(
             Some(readable(&line).map_err(StartError::Stdin)?)
         }
     };
-    let input = script_env::Input {
-        event: &job.event,
-        hg: &job.hg,
-        depth: job.depth,
-        base: environment,
-        argument_bytes: script.as_bytes().len() + ARGUMENT_OVERHEAD,
-    };
+    let input = script_input(job, environment);
     let cwd = job.cwd.as_ref().and_then(|cwd| CString::new(&*cwd.0).ok());
-    let stack = getrlimit(Resource::RLIMIT_STACK).map_or(0, |(soft, _)| soft);
-    let mut limits = script_env::Limits::for_stack(stack);
+    let mut limits = script_limits();
     let mut cwd = cwd;
     loop {
         let mut command = spawn::Command::new(Path::new(SHELL))
@@ -594,6 +610,9 @@ fn start_script(
         command.ignore_signal(Signal::SIGQUIT as i32);
         if let Some(stdin) = &stdin {
             command.stdin(Stdio::Fd(stdin.as_fd()));
+        }
+        if let Some(output) = output {
+            command.stdout(Stdio::Fd(output)).stderr(Stdio::Fd(output));
         }
         match command.spawn_child(Start::Wait(EXEC_BOUND)) {
             Ok(process) => return Ok(Pid::from_raw(process.pid)),

@@ -168,6 +168,14 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Starts the dispatcher if none runs, for a job that will come. Should
+    /// that fail, the job will be told.
+    pub fn prepare(&mut self, settings: &Settings) {
+        if self.link.is_none() {
+            let _ = self.open(settings, Start::NoWait);
+        }
+    }
+
     /// Hands over a job, without waiting for anything.
     ///
     /// # Errors

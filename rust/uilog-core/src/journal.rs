@@ -15,6 +15,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use nix::unistd::AccessFlags;
+use nix::unistd::access;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -55,6 +57,8 @@ pub enum FailureKind {
     TimedOut,
     /// A peer did not end by itself in time.
     Peer,
+    /// A configuration could not be read, so that nothing was logged.
+    Config,
 }
 
 impl FailureKind {
@@ -66,6 +70,7 @@ impl FailureKind {
             Self::Failed => "failed",
             Self::TimedOut => "timed-out",
             Self::Peer => "peer",
+            Self::Config => "config",
         }
     }
 }
@@ -103,6 +108,36 @@ impl Journal {
         &self.path
     }
 
+    /// Why nothing could be appended now, if so; creates nothing.
+    pub fn problem(&self) -> Option<String> {
+        let dir = self.path.parent().unwrap_or(Path::new("/"));
+        let problem = check_owner(dir, &self.base)
+            .and_then(|existing| {
+                let flags = AccessFlags::W_OK | AccessFlags::X_OK;
+                Ok(access(existing, flags)?)
+            })
+            .and_then(|()| match self.open(false) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                opened => opened.map(|_| ()),
+            });
+        problem.err().map(|error| error.to_string())
+    }
+
+    /// Opens the journal to append to it; only a regular file is one.
+    fn open(&self, create: bool) -> io::Result<fs::File> {
+        let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW;
+        let file = fs::OpenOptions::new()
+            .append(true)
+            .create(create)
+            .mode(0o600)
+            .custom_flags(flags)
+            .open(&self.path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        Ok(file)
+    }
+
     /// Appends a failure.
     ///
     /// # Errors
@@ -113,17 +148,8 @@ impl Journal {
         make_private_dir(dir, &self.base)?;
         let mut line = serde_json::to_vec(failure)?;
         line.push(b'\n');
-        let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW;
-        let mut file = fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(flags)
-            .open(&self.path)?;
+        let mut file = self.open(true)?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
         if metadata.len() >= MAX_BYTES {
             fs::rename(&self.path, self.path.with_extension("jsonl.1"))?;
             return self.append(failure);
@@ -182,16 +208,23 @@ fn read_regular(path: &Path) -> Vec<u8> {
 /// Creates `dir` and what is missing between it and `base`, but nothing below
 /// a directory of another user (under `sudo`, HOME may be somebody else's).
 fn make_private_dir(dir: &Path, base: &Path) -> io::Result<()> {
-    fs::metadata(base)?;
-    let existing = dir.ancestors().find_map(|dir| fs::metadata(dir).ok());
-    let own = nix::unistd::geteuid().as_raw();
-    if existing.is_none_or(|metadata| metadata.uid() != own) {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
+    check_owner(dir, base)?;
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
+}
+
+/// Fails if `dir`, or what exists above it, is not ours; else returns that.
+fn check_owner<'a>(dir: &'a Path, base: &Path) -> io::Result<&'a Path> {
+    fs::metadata(base)?;
+    let mut above = dir.ancestors();
+    let existing = above.find_map(|dir| Some((dir, fs::metadata(dir).ok()?)));
+    let own = nix::unistd::geteuid().as_raw();
+    match existing {
+        Some((dir, metadata)) if metadata.uid() == own => Ok(dir),
+        _ => Err(io::ErrorKind::PermissionDenied.into()),
+    }
 }
 
 #[cfg(test)]

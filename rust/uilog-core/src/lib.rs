@@ -16,16 +16,27 @@
 #![deny(missing_docs)]
 
 pub mod blackbox;
+pub mod check;
+#[cfg(target_os = "linux")]
+pub mod claim;
+pub mod command;
 pub mod dispatch;
 pub mod dispatcher;
 pub mod event;
+pub mod events;
 pub mod hgdate;
 pub mod installation;
 pub mod journal;
 pub mod json;
 pub mod logtoprocess;
+pub mod native;
 pub mod pipeline;
 pub mod queue;
 pub mod script_env;
 pub mod settings;
+pub mod status;
+pub mod trial;
+pub mod user;
+#[cfg(target_os = "linux")]
+pub mod watch;
 pub mod wire;

@@ -12,6 +12,9 @@ use crate::settings::Fault;
 use crate::settings::Settings;
 use crate::wire::StdinFormat;
 
+/// The section, which the sink is known by.
+pub const SECTION: &str = "logtoprocess";
+
 /// Beside `EVENT = SCRIPT`: what the script reads.
 const STDIN_SUFFIX: &[u8] = b":stdin";
 
@@ -60,7 +63,7 @@ impl LogToProcess {
                 let event = String::from_utf8_lossy(event);
                 let name = format!("{event}:stdin");
                 faults.push(Fault {
-                    section: "logtoprocess",
+                    section: SECTION,
                     name,
                     problem,
                 });
@@ -91,7 +94,7 @@ impl LogToProcess {
 
 impl Sink for LogToProcess {
     fn name(&self) -> &'static str {
-        "logtoprocess"
+        SECTION
     }
 
     fn tracks(&self, event: &[u8]) -> bool {

@@ -29,6 +29,7 @@ use crate::logtoprocess::Script;
 use crate::script_env::lookup;
 use crate::settings::Fault;
 use crate::settings::Settings;
+use crate::user;
 
 /// The environment variable by which a script's hg knows its parent session.
 pub const SESSION_VARIABLE: &[u8] = b"UILOG_SESSION";
@@ -146,6 +147,10 @@ pub struct Draft<'a> {
     pub hg: &'a [u8],
     /// The root of the repository that the ui belongs to, if any.
     pub root: Option<&'a [u8]>,
+    /// When it was, if that is not now.
+    pub time: Option<Timestamp>,
+    /// The process that it is about, if that is not this one.
+    pub pid: Option<u32>,
 }
 
 /// The sinks of one ui.
@@ -188,6 +193,18 @@ impl Logger {
             settings,
             faults,
         }
+    }
+
+    /// Adds a sink, and what its configuration says that was not understood.
+    pub fn add(&mut self, sink: Box<dyn Sink>, faults: Vec<Fault>) {
+        self.sinks.push(sink);
+        self.faults.extend(faults);
+    }
+
+    /// The names of the sinks that want events of this name.
+    pub fn sinks_of(&self, event: &[u8]) -> Vec<&'static str> {
+        let sinks = self.sinks.iter().filter(|sink| sink.tracks(event));
+        sinks.map(|sink| sink.name()).collect()
     }
 
     /// Whether any sink wants events of this name.
@@ -288,7 +305,21 @@ impl Host {
             std::mem::swap(&mut self.environment, environment);
             self.facts = Facts::read(&self.environment);
         }
-        self.parent = self.parent.or(self.facts.parent);
+        let around = self.facts.parent.filter(|it| *it != self.session);
+        self.parent = self.parent.or(around);
+    }
+
+    /// Goes on with a session that somebody else has begun, within `parent`;
+    /// the events up to the number `used` may be somebody else's.
+    pub fn adopt(
+        &mut self,
+        session: SessionId,
+        parent: Option<SessionId>,
+        used: u64,
+    ) {
+        self.session = session;
+        self.parent = parent;
+        self.seq = self.seq.max(used);
     }
 
     /// Tells that a command begins, and in which repository: what is logged
@@ -331,9 +362,9 @@ impl Host {
             parent: self.parent,
             seq: self.seq,
             name: Cow::Borrowed(draft.name),
-            time: Timestamp::now(),
+            time: draft.time.unwrap_or_else(Timestamp::now),
             duration: duration(&draft.options),
-            pid: self.owner,
+            pid: draft.pid.unwrap_or(self.owner),
             user: self.facts.user.as_deref().map(owned),
             uid: nix::unistd::getuid().as_raw(),
             root: root.map(owned),
@@ -460,6 +491,18 @@ impl Host {
         }
     }
 
+    /// Counts a configuration that could not be read, and tells the journal:
+    /// nobody knows what was to be logged.
+    pub fn config_unreadable(&mut self, event: &[u8], detail: String) {
+        let session = self.session.to_string();
+        let kind = FailureKind::Config;
+        let failure = Failure::now(session, event, kind, 0, detail.clone());
+        self.fault(FaultKind::Internal, detail);
+        if let Some(Err(error)) = self.journal().map(|j| j.append(&failure)) {
+            self.remember(format!("the journal cannot be written: {error}"));
+        }
+    }
+
     fn remember(&mut self, problem: String) {
         if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();
@@ -493,6 +536,11 @@ impl Host {
     /// This process's session.
     pub fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// The session around this one.
+    pub fn parent(&self) -> Option<SessionId> {
+        self.parent
     }
 
     /// The dispatcher, as this process sees it.
@@ -571,16 +619,15 @@ impl Facts {
 }
 
 /// The login name as the environment tells it.
-// Python: getpass.getuser, which hg's procutil.getuser calls
-fn login_name(environment: &[u8]) -> Option<&[u8]> {
-    const NAMES: [&[u8]; 4] = [b"LOGNAME", b"USER", b"LNAME", b"USERNAME"];
-    let values = NAMES.iter().filter_map(|name| lookup(environment, name));
+pub(crate) fn login_name(environment: &[u8]) -> Option<&[u8]> {
+    let names = user::VARIABLES.iter().map(|name| name.as_bytes());
+    let values = names.filter_map(|name| lookup(environment, name));
     let mut named = values.filter(|value| !value.is_empty());
     named.next()
 }
 
 /// A new session's id.
-fn new_session() -> SessionId {
+pub(crate) fn new_session() -> SessionId {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         // Ids that repeat are better than none.

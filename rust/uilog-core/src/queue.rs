@@ -234,17 +234,7 @@ impl Writer {
 
     /// The reader's last failure, if it had one.
     pub fn last_failure(&self) -> io::Result<Option<String>> {
-        let mut length = [0; LENGTH_BYTES as usize];
-        if self.file.metadata()?.len() < FAILURE_AT + LENGTH_BYTES {
-            return Ok(None);
-        }
-        self.file.read_exact_at(&mut length, FAILURE_AT)?;
-        let length = u32::from_le_bytes(length) as usize;
-        let mut text = vec![0; length.min(MAX_FAILURE_BYTES)];
-        self.file
-            .read_exact_at(&mut text, FAILURE_AT + LENGTH_BYTES)?;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        Ok((!text.is_empty()).then_some(text))
+        read_failure(&self.file)
     }
 
     /// The memory that the queue takes, in bytes.
@@ -410,6 +400,24 @@ impl Reader {
         self.file.write_all_at(&bytes, FAILURE_AT)
     }
 
+    /// The last failure that a reader has shown, if any.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    pub fn last_failure(&self) -> io::Result<Option<String>> {
+        read_failure(&self.file)
+    }
+
+    /// The memory that the queue takes, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be looked at.
+    pub fn bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.blocks() * BLOCK_BYTES)
+    }
+
     /// Gives back the memory of what has been moved past, but for the pinned
     /// frame, if it is worth a system call.
     pub fn release(&mut self) {
@@ -472,18 +480,59 @@ fn page_after(position: u64) -> u64 {
     page_of(position + PAGE_BYTES - 1)
 }
 
+/// What memory there is for a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Memory without a name.
+    Anonymous,
+    /// An unlinked file in the directory for temporary files.
+    Temporary,
+}
+
+/// Tells what a queue would be kept in now.
+///
+/// # Errors
+///
+/// The system has neither.
+pub fn probe() -> io::Result<Memory> {
+    match in_memory() {
+        Some(_) => Ok(Memory::Anonymous),
+        None => tempfile::tempfile().map(|_| Memory::Temporary),
+    }
+}
+
 /// A file without a name: in memory where the system can, else in the
 /// directory for temporary files.
 pub fn anonymous_file() -> io::Result<File> {
+    match in_memory() {
+        Some(file) => Ok(file),
+        None => tempfile::tempfile(),
+    }
+}
+
+fn in_memory() -> Option<File> {
     #[cfg(target_os = "linux")]
     {
         use nix::sys::memfd::MFdFlags;
         let flags = MFdFlags::MFD_CLOEXEC;
-        if let Ok(fd) = nix::sys::memfd::memfd_create(c"uilog", flags) {
-            return Ok(File::from(fd));
-        }
+        let created = nix::sys::memfd::memfd_create(c"uilog", flags);
+        created.ok().map(File::from)
     }
-    tempfile::tempfile()
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+fn read_failure(file: &File) -> io::Result<Option<String>> {
+    let mut length = [0; LENGTH_BYTES as usize];
+    if file.metadata()?.len() < FAILURE_AT + LENGTH_BYTES {
+        return Ok(None);
+    }
+    file.read_exact_at(&mut length, FAILURE_AT)?;
+    let length = u32::from_le_bytes(length) as usize;
+    let mut text = vec![0; length.min(MAX_FAILURE_BYTES)];
+    file.read_exact_at(&mut text, FAILURE_AT + LENGTH_BYTES)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Ok((!text.is_empty()).then_some(text))
 }
 
 fn write_words<const N: usize>(

@@ -1,4 +1,5 @@
-//! The items of `[uilog]`: their names, defaults, and typed values.
+//! What `[uilog]` says, in types. Which items there are, their defaults and
+//! what makes sense in them is uilog-config's to know.
 //!
 //! A value that makes no sense is a [`Fault`], never an error: the default
 //! then counts, and whoever asks is told.
@@ -6,42 +7,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use uilog_config::items;
+use uilog_config::items::Item;
+use uilog_config::items::Value;
+
 use crate::wire::RunLimits;
 
-/// An item of `[uilog]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Item {
-    /// Its name.
-    pub name: &'static str,
-    /// Its default, as one would write it.
-    pub default: &'static str,
-}
-
-const MAX_SCRIPTS: Item = Item {
-    name: "max-scripts",
-    default: "8",
-};
-const SCRIPT_TIMEOUT: Item = Item {
-    name: "script-timeout",
-    default: "600",
-};
-const QUEUE_SIZE: Item = Item {
-    name: "queue-size",
-    default: "64 MB",
-};
-const PEER_TIMEOUT: Item = Item {
-    name: "peer-timeout",
-    default: "5",
-};
-
-/// Every item, for registering them with hg and for showing them.
-pub const ITEMS: [Item; 4] =
-    [MAX_SCRIPTS, SCRIPT_TIMEOUT, QUEUE_SIZE, PEER_TIMEOUT];
-
-/// The most scripts that anyone may run at a time: each takes a process.
-const MAX_MAX_SCRIPTS: u32 = 1024;
-/// The smallest useful queue holds one large event.
-const MIN_QUEUE_BYTES: u64 = 1024 * 1024;
+/// The section.
+const SECTION: &str = "uilog";
 
 /// What `[uilog]` says, in types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +41,19 @@ pub struct Fault {
     pub problem: String,
 }
 
+impl Fault {
+    /// A value of this item's that makes no sense.
+    pub fn new(item: &Item, value: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(value);
+        let (kind, default) = (item.kind, item.default);
+        Self {
+            section: item.section,
+            name: item.name.to_owned(),
+            problem: format!("'{text}' is not {kind}, using {default}"),
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}: {}", self.section, self.name, self.problem)
@@ -82,9 +68,10 @@ impl Default for Settings {
             queue_bytes: 0,
             peer_timeout: Duration::ZERO,
         };
-        for item in ITEMS {
-            let set = settings.set(item.name, item.default);
-            debug_assert_eq!(set, Ok(()), "{}", item.name);
+        for item in items::ITEMS {
+            if let Some(value) = item.parse(item.default.as_bytes()) {
+                settings.set(item, &value);
+            }
         }
         settings
     }
@@ -98,44 +85,38 @@ impl Settings {
         let mut settings = Self::default();
         let mut faults = Vec::new();
         for (name, value) in items {
-            let Some(item) =
-                ITEMS.iter().find(|item| item.name.as_bytes() == name)
-            else {
+            let Some(item) = items::find(SECTION.as_bytes(), name) else {
                 continue;
             };
-            let text = String::from_utf8_lossy(value);
-            if let Err(expected) = settings.set(item.name, text.trim()) {
-                let default = item.default;
-                let problem =
-                    format!("'{text}' is not {expected}, using {default}");
-                let name = item.name.to_owned();
-                faults.push(Fault {
-                    section: "uilog",
-                    name,
-                    problem,
-                });
+            match item.parse(value) {
+                Some(value) => settings.set(item, &value),
+                None => faults.push(Fault::new(item, value)),
             }
         }
         (settings, faults)
     }
 
-    /// Sets an item; an error says what was expected.
-    fn set(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
-        if name == MAX_SCRIPTS.name {
-            let number = value.parse().ok();
-            self.max_scripts = number
-                .filter(|count| (1..=MAX_MAX_SCRIPTS).contains(count))
-                .ok_or("a number from 1 to 1024")?;
-        } else if name == SCRIPT_TIMEOUT.name {
-            self.script_timeout = parse_seconds(value)?;
-        } else if name == PEER_TIMEOUT.name {
-            self.peer_timeout = parse_seconds(value)?;
-        } else if name == QUEUE_SIZE.name {
-            self.queue_bytes = parse_bytes(value)
-                .filter(|bytes| *bytes >= MIN_QUEUE_BYTES)
-                .ok_or("a size of 1 MB or more")?;
+    /// Sets an item, if it is one of this section.
+    fn set(&mut self, item: &Item, value: &Value) {
+        if item.section != SECTION {
+            return;
         }
-        Ok(())
+        match (item.name, value) {
+            ("max-scripts", Value::Number(count)) => {
+                self.max_scripts = u32::try_from(*count).unwrap_or(u32::MAX);
+            }
+            ("script-timeout", Value::Seconds(timeout)) => {
+                self.script_timeout = *timeout;
+            }
+            ("queue-size", Value::Number(bytes)) => {
+                self.queue_bytes = u64::try_from(*bytes).unwrap_or(u64::MAX);
+            }
+            ("peer-timeout", Value::Seconds(timeout)) => {
+                self.peer_timeout = *timeout;
+            }
+            // What there is besides is not for this process.
+            _ => {}
+        }
     }
 
     /// The part of the settings that the dispatcher needs.
@@ -149,35 +130,6 @@ impl Settings {
             timeout_ms: timeout_ms.max(u64::from(is_limited)),
         }
     }
-}
-
-fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok();
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or("a number of seconds")
-}
-
-/// A size as hg writes it: `1048576`, `64 MB`, `1.5g`.
-// hg: util.sizetoint
-fn parse_bytes(text: &str) -> Option<u64> {
-    const UNITS: [(&str, u32); 7] = [
-        ("kb", 10),
-        ("mb", 20),
-        ("gb", 30),
-        ("k", 10),
-        ("m", 20),
-        ("g", 30),
-        ("b", 0),
-    ];
-    let text = text.trim().to_ascii_lowercase();
-    let (number, shift) = UNITS
-        .iter()
-        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))
-        .unwrap_or((&text, 0));
-    let number: f64 = number.trim().parse().ok()?;
-    let bytes = number * f64::from(1_u32 << shift);
-    (0.0..1e18).contains(&bytes).then_some(bytes as u64)
 }
 
 #[cfg(test)]
@@ -207,8 +159,23 @@ mod tests {
         assert_eq!(settings.run_limits().timeout_ms, 250);
         assert_eq!(settings.queue_bytes, 3 << 29);
         assert_eq!(settings.peer_timeout, Duration::from_millis(2500));
-        assert_eq!(parse_bytes("1048576"), Some(1 << 20));
-        assert_eq!(parse_bytes("7kB"), Some(7 << 10));
+        assert_eq!(read(&[("queue-size", "1048576")]).0.queue_bytes, 1 << 20);
+    }
+
+    #[test]
+    fn every_item_has_its_setting() {
+        let unset = Settings {
+            max_scripts: 0,
+            script_timeout: Duration::ZERO,
+            queue_bytes: 0,
+            peer_timeout: Duration::ZERO,
+        };
+        let own = items::ITEMS.iter().filter(|item| item.section == SECTION);
+        for item in own {
+            let mut settings = unset;
+            settings.set(item, &item.parse(item.default.as_bytes()).unwrap());
+            assert_ne!(settings, unset, "{}", item.name);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use pyo3::IntoPyObjectExt;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
@@ -16,6 +17,8 @@ use pyo3::types::PyInt;
 use pyo3::types::PyList;
 use pyo3::types::PyString;
 use pyo3::types::PyTuple;
+use uilog_config::items;
+use uilog_config::items::Item;
 use uilog_core::dispatcher;
 use uilog_core::event::EventOption;
 use uilog_core::event::Text;
@@ -45,6 +48,27 @@ pub(crate) fn items(
 ) -> Vec<(Vec<u8>, Vec<u8>)> {
     let set = items.iter().filter(|(_, value)| !value.is_none());
     set.map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// An item's default, in its type; `None` if it has none.
+pub(crate) fn default<'py>(
+    py: Python<'py>,
+    item: &Item,
+) -> PyResult<Bound<'py, PyAny>> {
+    let default = match item.parse(item.default.as_bytes()) {
+        None => return Ok(py.None().into_bound(py)),
+        Some(items::Value::Number(number)) => number.into_bound_py_any(py)?,
+        Some(items::Value::Seconds(time)) => {
+            PyFloat::new(py, time.as_secs_f64()).into_any()
+        }
+        Some(items::Value::Boolean(value)) => value.into_bound_py_any(py)?,
+        Some(items::Value::List(words)) => {
+            let words = words.iter().map(|word| PyBytes::new(py, word));
+            PyList::new(py, words.collect::<Vec<_>>())?.into_any()
+        }
+        Some(items::Value::Text(text)) => PyBytes::new(py, &text).into_any(),
+    };
+    Ok(default)
 }
 
 /// A key, which is a `str` from `**opts` or bytes from another logger's hand.

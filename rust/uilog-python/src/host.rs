@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
 use pyo3::prelude::*;
@@ -27,6 +28,9 @@ static HOST: Mutex<Option<Host>> = Mutex::new(None);
 /// Whether there are problems that nobody has taken yet.
 static UNSEEN: AtomicBool = AtomicBool::new(false);
 
+/// The process that has loaded this module; workers are forked from it.
+static LOADED_BY: AtomicU32 = AtomicU32::new(0);
+
 static HG_EXECUTABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 thread_local! {
@@ -37,6 +41,7 @@ thread_local! {
 pub(crate) fn setup(module_path: &[u8], hgexecutable: Py<PyAny>) {
     // A panic is caught and counted (see `guarded`); hg's stderr is not ours.
     std::panic::set_hook(Box::new(|_| {}));
+    LOADED_BY.store(uilog_sys::fork::process_id(), Ordering::Relaxed);
     let module = Path::new(OsStr::from_bytes(module_path));
     let program = installation::program_for(module);
     Python::attach(|py| {
@@ -46,6 +51,12 @@ pub(crate) fn setup(module_path: &[u8], hgexecutable: Py<PyAny>) {
     if host.is_none() {
         *host = Some(Host::new(program));
     }
+}
+
+/// Whether this process was forked from the one that has loaded this module.
+pub(crate) fn is_worker() -> bool {
+    let loaded_by = LOADED_BY.load(Ordering::Relaxed);
+    loaded_by != 0 && loaded_by != uilog_sys::fork::process_id()
 }
 
 /// Uses the process's host.

@@ -4,6 +4,8 @@
 //! uilog-core's. Nothing here raises into hg: a panic is caught and counted,
 //! and no lock is held while Python code may run.
 
+#[cfg(target_os = "linux")]
+mod claim;
 mod convert;
 mod history;
 mod host;
@@ -17,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
+use uilog_config::items;
 use uilog_core::pipeline;
 use uilog_core::pipeline::Depth;
 use uilog_core::pipeline::Draft;
@@ -113,6 +116,8 @@ impl Logger {
                 options,
                 hg: &hg,
                 root: self.root.as_deref(),
+                time: None,
+                pid: None,
             };
             host::with_environment(|host| self.inner.log(host, draft));
         });
@@ -170,9 +175,14 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        let items = uilog_core::settings::ITEMS;
-        let items = items.map(|item| (item.name, item.default));
-        module.add("ITEMS", items.to_vec())
+        let own = items::ITEMS.iter().filter(|item| item.is_own);
+        let own: Vec<_> = own.map(|item| (item.name, item.default)).collect();
+        module.add("ITEMS", own)?;
+        let blackbox = items::ITEMS
+            .iter()
+            .filter(|item| item.section == "blackbox")
+            .map(|item| Ok((item.name, convert::default(module.py(), item)?)));
+        module.add("BLACKBOX", blackbox.collect::<PyResult<Vec<_>>>()?)
     }
 
     /// Tells where this module is installed and how to ask for hg's
@@ -180,6 +190,39 @@ mod _native {
     #[pyfunction]
     fn setup(module_path: Vec<u8>, hgexecutable: Py<PyAny>) {
         host::setup(&module_path, hgexecutable);
+    }
+
+    /// Claims the command that runs, if `uilog run` has started it. Whether
+    /// its variable is set, which others are then not to find.
+    #[pyfunction]
+    fn claim_command() -> bool {
+        #[cfg(target_os = "linux")]
+        let is_there = {
+            let mut is_there = true;
+            host::guarded(|| is_there = claim::claim());
+            is_there
+        };
+        #[cfg(not(target_os = "linux"))]
+        let is_there = false;
+        is_there
+    }
+
+    /// Whether `uilog run` has logged a command's beginning or end already:
+    /// to scripts, and to the blackbox.
+    #[pyfunction]
+    fn taken_by_run(event: &[u8], depth: usize) -> (bool, bool) {
+        #[cfg(target_os = "linux")]
+        let taken = {
+            let mut taken = claim::Taken::default();
+            host::guarded(|| taken = claim::taken(event, depth));
+            (taken.scripts, taken.blackbox)
+        };
+        #[cfg(not(target_os = "linux"))]
+        let taken = {
+            let _ = (event, depth);
+            (false, false)
+        };
+        taken
     }
 
     /// Tells that hg has changed its umask.

@@ -22,6 +22,7 @@ use uilog_core::blackbox::writer::Written;
 use uilog_core::event::Timestamp;
 use uilog_core::pipeline::FaultKind;
 use uilog_core::pipeline::Loss;
+use uilog_core::user;
 
 use crate::convert;
 use crate::host;
@@ -261,19 +262,12 @@ fn own_pid() -> i64 {
 // Python: getpass.getuser
 fn current_user(py: Python<'_>) -> Cow<'static, [u8]> {
     static DATABASE: PyOnceLock<Vec<u8>> = PyOnceLock::new();
-    const NAMES: [&str; 4] = ["LOGNAME", "USER", "LNAME", "USERNAME"];
-    let named = NAMES.iter().filter_map(std::env::var_os);
+    let named = user::VARIABLES.iter().filter_map(std::env::var_os);
     if let Some(name) = named.into_iter().find(|name| !name.is_empty()) {
         return Cow::Owned(name.into_vec());
     }
     let asked = DATABASE.get_or_init(py, || {
-        let getuser = py
-            .import("getpass")
-            .and_then(|getpass| getpass.call_method0("getuser"));
-        match getuser {
-            Ok(name) => convert::text(&name),
-            Err(_) => b"???".to_vec(),
-        }
+        user::from_database().unwrap_or_else(|| b"???".to_vec())
     });
     Cow::Borrowed(asked)
 }

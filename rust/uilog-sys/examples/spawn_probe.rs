@@ -5,9 +5,11 @@
 //!
 //! ```text
 //! spawn_probe [posix] [wait] [child] [nofile=N] [nproc=N] [as=BYTES]
-//!             [uid=N] [refuse] [times=N] [more] -- PROGRAM [ARGUMENT]...
+//!             [uid=N] [refuse] [times=N] [more] [foreground]
+//!             -- PROGRAM [ARGUMENT]...
 //! ```
 //!
+//! `foreground` runs it in the place of this process, and prints nothing.
 //! `refuse` has a seccomp filter refuse what posix_spawn does not need.
 
 use std::ffi::CString;
@@ -26,6 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut scheme = Scheme::Auto;
     let mut detached = true;
     let mut more = false;
+    let mut foreground = false;
     let mut times = 1;
     for option in arguments.by_ref() {
         let (name, value) = option.split_once('=').unwrap_or((&option, "0"));
@@ -37,6 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "child" => detached = false,
             "times" => times = value,
             "more" => more = true,
+            "foreground" => foreground = true,
             "nofile" => limit(Resource::RLIMIT_NOFILE)?,
             "nproc" => limit(Resource::RLIMIT_NPROC)?,
             "as" => limit(Resource::RLIMIT_AS)?,
@@ -48,6 +52,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let program = arguments.next().ok_or("no program")?;
     let rest = arguments.map(CString::new).collect::<Result<Vec<_>, _>>()?;
+    if foreground {
+        return run_foreground(program, rest);
+    }
     let spawn = || -> Result<(), Box<dyn std::error::Error>> {
         let mut command = Command::new(Path::new(&program))?;
         for argument in &rest {
@@ -78,6 +85,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// Runs a program in our place.
+#[cfg(target_os = "linux")]
+fn run_foreground(
+    program: String,
+    rest: Vec<CString>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = vec![CString::new(program)?];
+    args.extend(rest);
+    let env = vec![c"PATH=/bin".to_owned()];
+    let command = uilog_sys::foreground::Command::new(args, env);
+    match command.start()?.wait(None) {
+        Some(end) => end.mirror(),
+        None => Err("it has not ended".into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn run_foreground(
+    _: String,
+    _: Vec<CString>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    Err("this is for Linux".into())
 }
 
 /// Refuses `clone` with shared memory unless it is a thread or a vfork.

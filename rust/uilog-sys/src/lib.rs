@@ -9,10 +9,12 @@
 //! - [`descendants`] finds and signals the processes below a process.
 //! - [`fd`] makes descriptors of numbers.
 //! - [`log_file`] appends to log files and rotates them.
+//! - `foreground` runs a program in this process's place (on Linux).
 //! - [`fork`] keeps the descriptors of a process out of its forked children.
 //! - [`clock`] knows the local time's offset and strftime.
 //! - [`environ`] reads the environment as the C library sees it.
 //! - [`sched`] tells the kernel who is in a hurry.
+//! - `shared_word` is what processes agree by (on Linux).
 //!
 //! # Known differences
 //!
@@ -29,8 +31,12 @@ pub mod clock;
 pub mod descendants;
 pub mod environ;
 pub mod fd;
+#[cfg(target_os = "linux")]
+pub mod foreground;
 pub mod fork;
 pub mod log_file;
 mod pidfd;
 pub mod sched;
+#[cfg(target_os = "linux")]
+pub mod shared_word;
 pub mod spawn;

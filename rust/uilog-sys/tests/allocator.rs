@@ -78,5 +78,18 @@ fn a_child_never_allocates() {
             }
         }
     }
+    #[cfg(target_os = "linux")]
+    for program in [c"true", c"/no/such"] {
+        use uilog_sys::foreground;
+        use uilog_sys::foreground::How;
+        let args = vec![program.to_owned(), c"argument".to_owned()];
+        let env = vec![c"PATH=/no:/bin".to_owned()];
+        let mut running = foreground::Command::new(args, env).start().unwrap();
+        let expected = match program.to_bytes() {
+            b"true" => How::Exited(0),
+            _ => How::NotStarted(2),
+        };
+        assert_eq!(running.wait(None).map(|end| end.how), Some(expected));
+    }
     assert_eq!(STRANGERS.load(Ordering::Relaxed), 0);
 }

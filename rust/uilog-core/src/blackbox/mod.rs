@@ -1,6 +1,7 @@
 //! The blackbox: hg's log of events in a repository.
 //!
-//! Writing: a [`writer`] puts lines together and appends them.
+//! Writing: a [`writer`] puts lines together and appends them. Without hg, a
+//! [`sink`] knows the settings, and [`parents`] reads the dirstate.
 //!
 //! Reading: [`reader`] goes through the [`files`] and gives what a [`query`]
 //! wants. An [`event`] is a record, which [`mod@line`] takes apart, and the
@@ -13,8 +14,10 @@ pub mod files;
 pub mod glob;
 pub mod line;
 pub mod message;
+pub mod parents;
 pub mod query;
 pub mod reader;
 mod scan;
+pub mod sink;
 mod tail;
 pub mod writer;

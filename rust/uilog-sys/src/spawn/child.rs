@@ -1,4 +1,5 @@
-//! All code that runs between `clone` and `execve`.
+//! All code that runs between `clone` and `execve` of a program of its own
+//! session (`foreground/child.rs` has that of one in ours).
 //!
 //! It runs in a process that shares the caller's memory, beside the caller's
 //! running threads, on a stack of its own, and with the caller's thread-local

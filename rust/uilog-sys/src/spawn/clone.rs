@@ -427,21 +427,35 @@ fn policy(command: &Command<'_>, detached: bool) -> i32 {
 
 /// Blocks every signal of this thread, the C library's own included, until
 /// dropped: the children inherit that, and so run no handler of the caller.
-struct SignalsBlocked {
+pub(crate) struct SignalsBlocked {
     before: u64,
+    is_kept: bool,
 }
 
 impl SignalsBlocked {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             before: set_signal_mask(u64::MAX),
+            is_kept: false,
         }
+    }
+
+    /// The mask before.
+    pub(crate) fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// Leaves them blocked.
+    pub(crate) fn keep(&mut self) {
+        self.is_kept = true;
     }
 }
 
 impl Drop for SignalsBlocked {
     fn drop(&mut self) {
-        set_signal_mask(self.before);
+        if !self.is_kept {
+            set_signal_mask(self.before);
+        }
     }
 }
 
@@ -468,12 +482,12 @@ fn set_signal_mask(mask: u64) -> u64 {
 ///
 /// The child's lies above the middle child's, which has exited before the
 /// child does anything, so that one area protects all other memory from both.
-struct Region {
+pub(crate) struct Region {
     base: *mut c_void,
 }
 
 impl Region {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: a new mapping at an address of the kernel's choice.
         let base = unsafe {
             libc::mmap(
@@ -505,7 +519,7 @@ impl Region {
     }
 
     /// The top of the child's stack.
-    fn child_stack(&self) -> *mut c_void {
+    pub(crate) fn child_stack(&self) -> *mut c_void {
         self.base.wrapping_byte_add(REGION_BYTES)
     }
 }

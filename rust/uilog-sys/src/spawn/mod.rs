@@ -41,6 +41,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+pub(crate) use clone::Region;
+#[cfg(target_os = "linux")]
+pub(crate) use clone::SignalsBlocked;
+
 /// Where a standard descriptor of the started program comes from.
 #[derive(Clone, Copy, Debug)]
 pub enum Stdio<'fd> {

@@ -1,0 +1,144 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_uilog_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_uilog_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_uilog_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_uilog_using_subcommand
+    set -l cmd (__fish_uilog_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c uilog -n "__fish_uilog_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_needs_command" -s V -l version -d 'Print version'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "check" -d 'Find what is wrong with the configuration'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "doctor" -d 'Find what is wrong with the configuration'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "dispatch" -d 'Run the scripts of one hg process (started by hg itself)'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "emit" -d 'Log an event of your own'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "run" -d 'Run a program and log it as hg logs its commands'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "status" -d 'Show the dispatchers that run, and what has been lost or has failed'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand check" -l run -d 'Run the script of this event, for a sample of it' -r -f -a "backupbundle\t''
+branchcache\t''
+chgserver\t''
+cmdserver\t''
+command\t''
+commandalias\t''
+commandexception\t''
+commandfinish\t''
+debug\t''
+develwarn\t''
+discovery\t''
+extension\t''
+exthook\t''
+filestore_packsizes\t''
+fsmonitor\t''
+histedit\t''
+incoming\t''
+linkrevfixup\t''
+peerclose\t''
+profile\t''
+pythonhook\t''
+rebase\t''
+remotefilefetchlog\t''
+remotefilelog\t''
+repocache\t''
+tagscache\t''
+uiblocked\t''
+watchman\t''"
+complete -c uilog -n "__fish_uilog_using_subcommand check" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand check" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
+always\t'In any case'
+never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand check" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand check" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand check" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand check" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l run -d 'Run the script of this event, for a sample of it' -r -f -a "backupbundle\t''
+branchcache\t''
+chgserver\t''
+cmdserver\t''
+command\t''
+commandalias\t''
+commandexception\t''
+commandfinish\t''
+debug\t''
+develwarn\t''
+discovery\t''
+extension\t''
+exthook\t''
+filestore_packsizes\t''
+fsmonitor\t''
+histedit\t''
+incoming\t''
+linkrevfixup\t''
+peerclose\t''
+profile\t''
+pythonhook\t''
+rebase\t''
+remotefilefetchlog\t''
+remotefilelog\t''
+repocache\t''
+tagscache\t''
+uiblocked\t''
+watchman\t''"
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
+always\t'In any case'
+never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand config" -s T -l template -d 'How to show it: json' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand config" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand config" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand config" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand config" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand config" -l source -d 'Show the file and line of each item'
+complete -c uilog -n "__fish_uilog_using_subcommand config" -s u -l untrusted -d 'Show what untrusted files say, too'
+complete -c uilog -n "__fish_uilog_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand dispatch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand emit" -l opt -d 'An option of the event: a script finds it as OPT_KEY' -r
+complete -c uilog -n "__fish_uilog_using_subcommand emit" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand emit" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand emit" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand emit" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand emit" -s v -l verbose -d 'Tell which sinks have taken the event'
+complete -c uilog -n "__fish_uilog_using_subcommand emit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand run" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand run" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand run" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand run" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand run" -l install-hint -d 'Print how to make `hg` be `uilog run -- rhg`'
+complete -c uilog -n "__fish_uilog_using_subcommand run" -s h -l help -d 'Print help'
+complete -c uilog -n "__fish_uilog_using_subcommand status" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand status" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
+always\t'In any case'
+never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "check" -d 'Find what is wrong with the configuration'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "dispatch" -d 'Run the scripts of one hg process (started by hg itself)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "emit" -d 'Log an event of your own'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "status" -d 'Show the dispatchers that run, and what has been lost or has failed'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -1,0 +1,389 @@
+//! `uilog check`: what is wrong with the configuration.
+
+use std::io;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde::Serialize;
+use uilog_config::Environment;
+use uilog_config::FileReport;
+use uilog_config::FileState;
+use uilog_config::Loaded;
+use uilog_core::check;
+use uilog_core::check::Finding;
+use uilog_core::check::Program;
+use uilog_core::check::Report;
+use uilog_core::check::Severity;
+use uilog_core::check::Subject;
+use uilog_core::logtoprocess::LogToProcess;
+use uilog_core::trial;
+use uilog_core::trial::Ending;
+use uilog_core::trial::Outcome;
+use uilog_core::trial::Trial;
+
+use crate::native;
+use crate::output;
+use crate::output::HEADLINE;
+use crate::output::PLACE;
+use crate::output::Presentation;
+use crate::output::counted;
+use crate::output::styled;
+use crate::output::visible;
+use crate::place::Place;
+use crate::place::tell;
+use crate::suggest;
+
+/// What a command ends with that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
+
+/// Find what is wrong with the configuration
+///
+/// Reads the configuration as hg would for this repository and user, tells
+/// which file and line enables what, and names whatever would keep events from
+/// where they should go: scripts that are missing, not executable, not trusted
+/// or no shell script, events that nothing emits, values that make no sense,
+/// settings that others override, extensions that hg cannot load, a blackbox
+/// or a journal that cannot be written, a dispatcher that does not start.
+///
+/// A script is looked at as far as it is certain what it runs: a program named
+/// plainly at its beginning. Pipes, lists, variables and the shell's own
+/// commands are left to the shell, which is asked for syntax errors only;
+/// nothing of a script is run, except with --run.
+///
+/// With --run EVENT, the event's script is run for a sample event, as the
+/// dispatcher would run it, and shown with what it found in its environment,
+/// what it printed (up to 64 KiB), how it ended and how long it took. Its time
+/// is limited by uilog.script-timeout; Ctrl-C ends it. Nothing is logged, and
+/// the script finds UILOG_CHECK=1 in its environment.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit status:
+  0    nothing is wrong (there may be notes)
+  1    there are errors or warnings
+  130  Ctrl-C has ended the script of --run
+  255  hg would not run with this configuration, for the reason given
+
+Examples:
+  uilog check                      the repository here, or none
+  uilog check -R /srv/hg/main      as hg would run there
+  uilog check --run commandfinish  try its script
+  uilog check -T json | jq '.findings[].code'
+
+Files:
+  the hgrc files of `hg help config`
+  .hg/blackbox.log, .hg/.blackbox.log.kept
+  $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state")]
+pub(crate) struct Arguments {
+    /// Run the script of this event, for a sample of it
+    #[arg(
+        long,
+        value_name = "EVENT",
+        value_parser = suggest::event(),
+        hide_possible_values = true
+    )]
+    run: Option<std::ffi::OsString>,
+    #[command(flatten)]
+    presentation: Presentation,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Everything, for programs.
+#[derive(Serialize)]
+struct Shown<'a> {
+    root: Option<String>,
+    hg: Option<String>,
+    files: Vec<FileFacts>,
+    #[serde(flatten)]
+    report: &'a Report,
+    runs: &'a [Run],
+}
+
+#[derive(Serialize)]
+struct FileFacts {
+    path: String,
+    layer: &'static str,
+    state: &'static str,
+    detail: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Run {
+    event: String,
+    script: String,
+    environment: Vec<String>,
+    output: String,
+    output_bytes: u64,
+    ending: Ending,
+    duration: f64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let environment =
+        Environment::current().context("cannot tell the current directory")?;
+    let request = arguments.place.request();
+    let loaded = match uilog_config::load(&request, &environment) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            tell(error.warnings())?;
+            tell(&[error.to_bytes()])?;
+            return Ok(ExitCode::from(error.exit_status()));
+        }
+    };
+    let block = native::environment_block();
+    let cwd = environment
+        .cwd()
+        .join(request.cwd.as_deref().unwrap_or(Path::new("")));
+    let subject = Subject {
+        loaded: &loaded,
+        environment: &environment,
+        block: &block,
+        cwd: &cwd,
+    };
+    let mut report = check::check(&subject);
+    let mut runs = Vec::new();
+    if let Some(event) = &arguments.run {
+        let tried = try_script(&subject, event.as_bytes())?;
+        runs.extend(tried.run);
+        if let Some(finding) = tried.finding {
+            report.push(finding);
+        }
+    }
+    let mut output = arguments.presentation.stdout();
+    if arguments.presentation.is_json() {
+        let shown = shown(&loaded, &environment, &report, &runs);
+        output::write_json(&mut output, &shown)?;
+    } else {
+        if arguments.run.is_none() {
+            write_configuration(&mut output, &loaded, &report)?;
+        }
+        for run in &runs {
+            write_run(&mut output, run)?;
+        }
+        write_findings(&mut output, &report)?;
+    }
+    output.flush()?;
+    let is_interrupted =
+        runs.iter().any(|run| run.ending == Ending::Interrupted);
+    let is_wrong = report.count(Severity::Error) > 0
+        || report.count(Severity::Warning) > 0;
+    Ok(if is_interrupted {
+        ExitCode::from(INTERRUPTED)
+    } else {
+        ExitCode::from(u8::from(is_wrong))
+    })
+}
+
+/// What --run has come to.
+struct Tried {
+    run: Option<Run>,
+    finding: Option<Finding>,
+}
+
+fn try_script(subject: &Subject<'_>, event: &[u8]) -> anyhow::Result<Tried> {
+    let name = String::from_utf8_lossy(event).into_owned();
+    let config = &subject.loaded.trusted;
+    let settings = check::settings(config);
+    let items = config.items(b"logtoprocess");
+    let items = items.map(|(name, entry)| (name, entry.value.as_slice()));
+    let (sink, _faults) = LogToProcess::new(items, settings);
+    let Some((_, script)) = sink.events().find(|(it, _)| *it == event) else {
+        let text = format!("the event '{name}' has no script to run");
+        let finding = Finding::error("run-without-script", text)
+            .advise(format!("[logtoprocess] {name} = SCRIPT"));
+        return Ok(Tried {
+            run: None,
+            finding: Some(finding),
+        });
+    };
+    let outcome = trial::run(&Trial {
+        event,
+        script,
+        settings: &settings,
+        block: subject.block,
+        hg: &native::hg_program(subject.environment),
+        cwd: subject.cwd,
+        root: subject.loaded.root.as_deref(),
+    })
+    .context("cannot run a script")?;
+    let finding = (!outcome.ending.is_success()).then(|| {
+        let how = outcome.ending.describe();
+        let text = format!("the script of '{name}' has failed: {how}");
+        let finding = Finding::error("run-failed", text);
+        match config.get(b"logtoprocess", event) {
+            Some(entry) => finding.at(&entry.source),
+            None => finding,
+        }
+    });
+    Ok(Tried {
+        run: Some(run_of(name, &script.text, outcome)),
+        finding,
+    })
+}
+
+fn run_of(event: String, script: &[u8], outcome: Outcome) -> Run {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Run {
+        event,
+        script: lossy(script),
+        environment: outcome.variables.iter().map(|it| lossy(it)).collect(),
+        output: lossy(&outcome.output),
+        output_bytes: outcome.output_bytes,
+        ending: outcome.ending,
+        duration: outcome.duration.as_secs_f64(),
+    }
+}
+
+fn shown<'a>(
+    loaded: &Loaded,
+    environment: &Environment,
+    report: &'a Report,
+    runs: &'a [Run],
+) -> Shown<'a> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    Shown {
+        root: loaded.root.as_deref().map(text),
+        hg: environment.hg().map(text),
+        files: loaded.files.iter().map(file_facts).collect(),
+        report,
+        runs,
+    }
+}
+
+fn file_facts(file: &FileReport) -> FileFacts {
+    let (state, detail) = match &file.state {
+        FileState::Read => ("read", None),
+        FileState::Missing => ("missing", None),
+        FileState::Unreadable(reason) => ("unreadable", Some(reason.clone())),
+        FileState::Untrusted { user, group } => {
+            ("untrusted", Some(format!("user {user}, group {group}")))
+        }
+        FileState::Broken(error) => ("broken", Some(error.to_string())),
+    };
+    FileFacts {
+        path: file.path.to_string_lossy().into_owned(),
+        layer: file.layer.name(),
+        state,
+        detail,
+    }
+}
+
+/// Which file says what.
+fn write_configuration(
+    output: &mut impl Write,
+    loaded: &Loaded,
+    report: &Report,
+) -> io::Result<()> {
+    let headline = |text: &str| styled(HEADLINE, text);
+    writeln!(output, "{}", headline("Files"))?;
+    for file in loaded.files.iter().map(file_facts) {
+        let style = match file.state {
+            "read" => output::GOOD,
+            "missing" => output::PLAIN,
+            _ => output::WARNING,
+        };
+        let state = styled(style, &format!("{:<10}", file.state));
+        let layer = file.layer;
+        let path = visible(&file.path);
+        write!(output, "  {state}  {layer:<12}  {path}")?;
+        match &file.detail {
+            Some(detail) => writeln!(output, "  ({})", visible(detail))?,
+            None => writeln!(output)?,
+        }
+    }
+    writeln!(output, "{}", headline("Extensions"))?;
+    for it in &report.extensions {
+        let state = if it.enabled {
+            styled(output::GOOD, "on ")
+        } else {
+            "off".to_owned()
+        };
+        let place = it.source.as_deref().unwrap_or("not listed");
+        let place = styled(PLACE, place);
+        writeln!(output, "  {state}  {:<12}  {place}", it.name)?;
+    }
+    let none = if report.scripts.is_empty() {
+        ": none"
+    } else {
+        ""
+    };
+    writeln!(output, "{}{none}", headline("Scripts"))?;
+    for it in &report.scripts {
+        let place = styled(PLACE, &it.source);
+        let (event, script) = (visible(&it.event), visible(&it.script));
+        writeln!(output, "  {event} = {script}  {place}")?;
+        if let Some(stdin) = it.stdin {
+            writeln!(output, "    reads {stdin}")?;
+        }
+        let program = match &it.program {
+            Program::Found(path) => visible(path),
+            Program::Builtin(name) => format!("{name}, the shell's own"),
+            Program::Unusable => "cannot be run: see below".to_owned(),
+            Program::NotChecked => "not checked".to_owned(),
+        };
+        writeln!(output, "    program: {program}")?;
+    }
+    writeln!(output, "{}", headline("Settings"))?;
+    for it in &report.settings {
+        let place = styled(PLACE, it.source.as_deref().unwrap_or("default"));
+        let value = visible(&it.value);
+        let (section, name) = (it.section, it.name);
+        writeln!(output, "  {section}.{name} = {value}  {place}")?;
+    }
+    Ok(())
+}
+
+fn write_run(output: &mut impl Write, run: &Run) -> io::Result<()> {
+    let headline = format!("{} = {}", run.event, run.script);
+    writeln!(output, "{}", styled(HEADLINE, &headline))?;
+    writeln!(output, "  environment:")?;
+    for variable in &run.environment {
+        writeln!(output, "    {}", visible(variable))?;
+    }
+    let none = if run.output.is_empty() { " none" } else { "" };
+    writeln!(output, "  output:{none}")?;
+    for line in run.output.lines() {
+        writeln!(output, "    {}", visible(line))?;
+    }
+    let shown = trial::MAX_OUTPUT_BYTES as u64;
+    if run.output_bytes > shown {
+        let more = run.output_bytes - shown;
+        writeln!(output, "    ... and {more} bytes more")?;
+    }
+    let style = if run.ending.is_success() {
+        output::GOOD
+    } else {
+        output::ERROR
+    };
+    let ending = styled(style, &run.ending.describe());
+    writeln!(output, "  {ending} after {:.3} s", run.duration)
+}
+
+fn write_findings(output: &mut impl Write, report: &Report) -> io::Result<()> {
+    writeln!(output, "{}", styled(HEADLINE, "Findings"))?;
+    for finding in &report.findings {
+        let style = match finding.severity {
+            Severity::Error => output::ERROR,
+            Severity::Warning => output::WARNING,
+            Severity::Note => output::PLAIN,
+        };
+        let severity = styled(style, finding.severity.name());
+        write!(output, "  {severity}: ")?;
+        if let Some(place) = &finding.place {
+            write!(output, "{}: ", styled(PLACE, place))?;
+        }
+        writeln!(output, "{}", visible(&finding.text))?;
+        if let Some(advice) = &finding.advice {
+            writeln!(output, "    {}", visible(advice))?;
+        }
+    }
+    let count = |severity: Severity| {
+        counted(report.count(severity) as u64, severity.name())
+    };
+    let [errors, warnings, notes] =
+        [Severity::Error, Severity::Warning, Severity::Note].map(count);
+    writeln!(output, "{errors}, {warnings}, {notes}")
+}

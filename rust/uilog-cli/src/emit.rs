@@ -1,0 +1,131 @@
+//! `uilog emit`: arguments, and what becomes of the event.
+
+use std::borrow::Cow;
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use uilog_config::Environment;
+use uilog_core::event::EventOption;
+use uilog_core::event::Text;
+use uilog_core::event::Value;
+use uilog_core::native;
+use uilog_core::pipeline::Draft;
+
+use crate::native as own;
+use crate::place::Place;
+
+/// The status if an event was lost.
+const EXIT_LOST: u8 = 1;
+
+/// The status if the arguments make no sense, as clap's.
+const EXIT_USAGE: u8 = 2;
+
+/// What `uilog emit` is told.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status:
+  0    every sink that wants the event has taken it, or none wants it
+  1    a sink has lost it; standard error tells why
+  2    the arguments make no sense
+  255  the configuration cannot be read (or what hg has for that reason, with
+       ui.detailed-exit-code)
+
+Examples:
+  A cron job that tells how it went, to whatever the hgrc names for `backup`:
+    uilog emit backup 'backup of /repo done' --opt return_code=0 -R /repo
+
+  A hook of hg's that logs who has pushed:
+    [hooks]
+    changegroup = uilog emit pushed \"$HG_URL\" --opt node=$HG_NODE
+
+  To see where an event would go:
+    uilog emit -v test 'is anybody there?'")]
+pub(crate) struct Arguments {
+    /// The event's name, such as `backup`
+    event: OsString,
+    /// What to log; a newline is added if there is none
+    message: OsString,
+    /// An option of the event: a script finds it as OPT_KEY
+    #[arg(long = "opt", value_name = "KEY=VALUE")]
+    options: Vec<OsString>,
+    /// Tell which sinks have taken the event
+    #[arg(short, long)]
+    verbose: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Logs an event of the user's own.
+///
+/// # Errors
+///
+/// The system refuses what it takes.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut options = Vec::new();
+    for option in &arguments.options {
+        let bytes = option.as_bytes();
+        let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
+            let text =
+                format!("uilog: --opt {}: no '='", option.to_string_lossy());
+            say(text.as_bytes());
+            return Ok(ExitCode::from(EXIT_USAGE));
+        };
+        options.push(EventOption {
+            key: Cow::Borrowed(&bytes[..at]),
+            value: Value::Bytes(Text(Cow::Borrowed(&bytes[at + 1..]))),
+        });
+    }
+    let loaded = match arguments.place.load()? {
+        Ok(loaded) => loaded,
+        Err(error) => return Ok(ExitCode::from(error.exit_status())),
+    };
+    if let Some(cwd) = &arguments.place.request().cwd {
+        env::set_current_dir(cwd).context("change the working directory")?;
+    }
+    let environment =
+        Environment::current().context("cannot tell the current directory")?;
+    let logger = native::logger(&loaded.trusted, loaded.root.as_deref());
+    let mut host = own::host(&own::environment_block())?;
+    let mut message = arguments.message.as_bytes().to_vec();
+    if !message.ends_with(b"\n") {
+        message.push(b'\n');
+    }
+    let name = arguments.event.as_bytes();
+    let hg = own::hg_program(&environment);
+    let draft = Draft {
+        name,
+        message: Cow::Owned(message),
+        options,
+        hg: &hg,
+        root: loaded.root.as_ref().map(|root| root.as_os_str().as_bytes()),
+        time: None,
+        pid: None,
+    };
+    logger.log(&mut host, draft);
+    host.finish();
+    for problem in host.take_unseen() {
+        say(format!("uilog: {problem}").as_bytes());
+    }
+    if arguments.verbose {
+        let sinks = logger.sinks_of(name).join(", ");
+        let sinks = if sinks.is_empty() { "no sink" } else { &sinks };
+        let event = arguments.event.to_string_lossy();
+        println!("{event}: {sinks}");
+    }
+    if host.counters().lost > 0 {
+        return Ok(ExitCode::from(EXIT_LOST));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a line to standard error; whoever has closed it hears nothing.
+fn say(text: &[u8]) {
+    let line = [text, b"\n"].concat();
+    let _ = io::stderr().write_all(&line);
+}

@@ -1,0 +1,33 @@
+//! What the subcommands that log have in common: the environment, the
+//! configuration, the process's host.
+
+use std::env;
+use std::os::unix::ffi::OsStrExt;
+
+use anyhow::Context;
+use uilog_config::Environment;
+use uilog_core::pipeline::Host;
+use uilog_sys::environ;
+
+/// The environment as the C library has it.
+pub(crate) fn environment_block() -> Vec<u8> {
+    let mut block = Vec::new();
+    environ::append_to(&mut block);
+    block
+}
+
+/// This process's host; it starts this very binary as its dispatcher.
+pub(crate) fn host(block: &[u8]) -> anyhow::Result<Host> {
+    let program = env::current_exe().context("find this program")?;
+    let mut host = Host::new(program);
+    host.enter(&mut block.to_vec());
+    Ok(host)
+}
+
+/// hg's program, as scripts get it: what hg would call itself.
+// hg: procutil.hgexecutable
+pub(crate) fn hg_program(environment: &Environment) -> Vec<u8> {
+    let named = environment.var(b"HG").filter(|hg| !hg.is_empty());
+    let found = environment.hg().map(|hg| hg.as_os_str().as_bytes());
+    named.or(found).unwrap_or(b"hg").to_vec()
+}

@@ -1,0 +1,189 @@
+//! `uilog status`: what runs, what waits, and what has gone wrong.
+
+use std::io;
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use uilog_core::journal::Failure;
+use uilog_core::status;
+use uilog_core::status::Dispatcher;
+use uilog_core::status::JournalFacts;
+use uilog_core::status::Running;
+use uilog_core::status::Status;
+
+use crate::native;
+use crate::output;
+use crate::output::HEADLINE;
+use crate::output::PLACE;
+use crate::output::Presentation;
+use crate::output::counted;
+use crate::output::duration;
+use crate::output::styled;
+use crate::output::visible;
+
+/// How many failures are shown to people.
+const SHOWN_FAILURES: usize = 10;
+
+/// Show the dispatchers that run, and what has been lost or has failed
+///
+/// A dispatcher is the process that runs scripts for one hg. Each is shown
+/// with its hg, the events that wait for it, its counts, and the scripts that
+/// it runs. The journal keeps what has been lost or has failed, across
+/// processes; the last ten failures are shown, with -T json all of them.
+///
+/// Only what belongs to you can be looked at; dispatchers of other users are
+/// counted. Nothing is changed, and nobody is waited for.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit status:
+  0  all is well
+  1  something has been lost or has failed, as the journal says, or a
+     dispatcher is stopped or cannot be looked at, or nothing can be told
+
+Examples:
+  uilog status                      what goes on
+  uilog status -T json | jq '.dispatchers | map(.waiting) | add'
+
+Files:
+  $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal,
+  one failure a line, and failures.jsonl.1, the one before. Remove them to
+  begin anew.
+  /proc: see docs/platform.md")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    presentation: Presentation,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let status = status::read(&native::environment_block())
+        .context("cannot look for processes")?;
+    let mut output = arguments.presentation.stdout();
+    if arguments.presentation.is_json() {
+        output::write_json(&mut output, &status)?;
+    } else {
+        write_status(&mut output, &status)?;
+    }
+    output.flush()?;
+    Ok(ExitCode::from(u8::from(status.is_troubled())))
+}
+
+fn write_status(output: &mut impl Write, status: &Status) -> io::Result<()> {
+    let none = if status.dispatchers.is_empty() {
+        ": none"
+    } else {
+        ""
+    };
+    let headline = styled(HEADLINE, "Dispatchers");
+    writeln!(output, "{headline}{none}")?;
+    for dispatcher in &status.dispatchers {
+        write_dispatcher(output, dispatcher)?;
+    }
+    if status.foreign > 0 {
+        let count = counted(status.foreign, "dispatcher");
+        writeln!(output, "  {count} of other users")?;
+    }
+    if status.unreadable > 0 {
+        let count = counted(status.unreadable, "dispatcher");
+        let text = format!("{count} of yours cannot be looked at");
+        writeln!(output, "  {}", styled(output::WARNING, &text))?;
+    }
+    write_journal(output, &status.journal)
+}
+
+fn write_dispatcher(
+    output: &mut impl Write,
+    dispatcher: &Dispatcher,
+) -> io::Result<()> {
+    let it = dispatcher;
+    let age = it.age.map(duration).unwrap_or_default();
+    let program = styled(PLACE, &it.program);
+    writeln!(output, "  {}  {program}, for {age}", it.pid)?;
+    if it.stopped {
+        let text = "stopped by a signal: its scripts wait";
+        writeln!(output, "    {}", styled(output::WARNING, text))?;
+    }
+    if it.hg.is_empty() {
+        writeln!(output, "    hg: has ended")?;
+    }
+    for hg in &it.hg {
+        writeln!(output, "    hg: {}  {}", hg.pid, visible(&hg.command))?;
+    }
+    if let Some(protocol) = it.protocol {
+        let text = format!(
+            "speaks protocol {protocol}, of another version of uilog: \
+             nothing else is known"
+        );
+        return writeln!(output, "    {}", styled(output::WARNING, &text));
+    }
+    writeln!(
+        output,
+        "    events: {} waiting, {} taken, {} in all; queue: {} bytes",
+        it.waiting, it.taken, it.events, it.queue_bytes
+    )?;
+    writeln!(
+        output,
+        "    scripts: {} started, {} succeeded, {} failed, {} timed out",
+        it.started, it.succeeded, it.failed, it.timed_out
+    )?;
+    if it.lost > 0 {
+        let text = format!("lost: {}", counted(it.lost, "event"));
+        writeln!(output, "    {}", styled(output::ERROR, &text))?;
+    }
+    if let Some(failure) = &it.last_failure {
+        writeln!(output, "    last failure: {}", visible(failure))?;
+    }
+    for script in &it.scripts {
+        let Running { pid, event, age } = script;
+        let event = event.as_deref().unwrap_or("(beginning)");
+        let age = age.map(duration).unwrap_or_default();
+        let event = visible(event);
+        writeln!(output, "    running: {pid}  {event}, for {age}")?;
+    }
+    Ok(())
+}
+
+fn write_journal(
+    output: &mut impl Write,
+    journal: &JournalFacts,
+) -> io::Result<()> {
+    let headline = styled(HEADLINE, "Journal");
+    let Some(path) = &journal.path else {
+        return writeln!(output, "{headline}: none, for want of a HOME");
+    };
+    writeln!(output, "{headline}: {}", styled(PLACE, path))?;
+    if let Some(problem) = &journal.problem {
+        let text = format!("cannot be used: {problem}");
+        writeln!(output, "  {}", styled(output::WARNING, &text))?;
+    }
+    let lost = counted(journal.lost, "event");
+    let style = if journal.lost > 0 {
+        output::ERROR
+    } else {
+        output::PLAIN
+    };
+    let lost = styled(style, &format!("{lost} lost"));
+    let failures = counted(journal.failures.len() as u64, "failure");
+    writeln!(output, "  {lost}, {failures}")?;
+    let first = journal.failures.len().saturating_sub(SHOWN_FAILURES);
+    if first > 0 {
+        writeln!(output, "  the last {SHOWN_FAILURES}:")?;
+    }
+    for failure in &journal.failures[first..] {
+        write_failure(output, failure)?;
+    }
+    Ok(())
+}
+
+fn write_failure(output: &mut impl Write, it: &Failure) -> io::Result<()> {
+    let kind = styled(output::WARNING, it.kind.name());
+    let (time, event) = (visible(&it.time), visible(&it.event));
+    write!(output, "  {time}  {kind}")?;
+    if !event.is_empty() {
+        write!(output, "  {event}")?;
+    }
+    if it.lost > 0 {
+        write!(output, "  ({})", counted(it.lost, "event"))?;
+    }
+    writeln!(output, "  {}", visible(&it.detail))
+}

@@ -1,0 +1,221 @@
+//! Settings: values that make no sense, names that nobody knows, and what is
+//! overridden, unset or not trusted.
+
+use uilog_config::Config;
+use uilog_config::Entry;
+use uilog_config::Source;
+use uilog_config::items;
+use uilog_config::items::ITEMS;
+
+use super::Finding;
+use super::SettingFacts;
+use super::Subject;
+use super::did_you_mean;
+use super::history;
+use super::history::Setting;
+use super::host;
+use super::is_same;
+use super::lossy;
+use super::meant;
+use super::shown;
+use crate::settings::Fault;
+
+/// The section whose items are scripts.
+const SCRIPTS: &[u8] = b"logtoprocess";
+
+/// The sections that are ours to judge.
+const SECTIONS: [&str; 3] = ["uilog", "blackbox", "logtoprocess"];
+
+/// The settings that count, with their defaults.
+pub(super) fn facts(config: &Config) -> Vec<SettingFacts> {
+    ITEMS
+        .iter()
+        .map(|item| {
+            let (section, name) = (item.section, item.name);
+            let entry = config.get(section.as_bytes(), name.as_bytes());
+            SettingFacts {
+                section,
+                name,
+                value: entry.map_or_else(
+                    || item.default.to_owned(),
+                    |entry| lossy(&entry.value),
+                ),
+                source: entry.map(|entry| entry.source.to_string()),
+            }
+        })
+        .collect()
+}
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    sections(subject, found);
+    values(subject, found);
+    untrusted(subject, found);
+    shadowed(subject, found);
+}
+
+/// Whether an item is ours to judge.
+fn is_ours(section: &[u8], name: &[u8]) -> bool {
+    match section {
+        b"uilog" | b"blackbox" | SCRIPTS => true,
+        b"extensions" => host::EXTENSIONS
+            .iter()
+            .any(|it| it.as_bytes() == host::short_name(name)),
+        _ => false,
+    }
+}
+
+/// Sections whose names are nearly ours.
+fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let config = &subject.loaded.trusted;
+    for section in config.sections() {
+        let items = config.items(section).next();
+        let meant = meant(section, SECTIONS.into_iter());
+        if let (Some((_, first)), Some(meant)) = (items, meant) {
+            let section = lossy(section);
+            let text = format!("nobody reads the section [{section}]");
+            found.push(
+                Finding::warning("section-unknown", text)
+                    .at(&first.source)
+                    .advise(did_you_mean(meant)),
+            );
+        }
+    }
+}
+
+/// Names that nobody knows, and values that make no sense.
+fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let config = &subject.loaded.trusted;
+    for section in ["uilog", "blackbox"] {
+        for (name, entry) in config.items(section.as_bytes()) {
+            let Some(item) = items::find(section.as_bytes(), name) else {
+                let known = ITEMS.iter().filter(|it| it.section == section);
+                let meant = meant(name, known.map(|item| item.name));
+                let text =
+                    format!("there is no item {section}.{}", lossy(name));
+                let advice = meant.map_or_else(
+                    || "uilog check shows which there are".to_owned(),
+                    did_you_mean,
+                );
+                found.push(
+                    Finding::warning("item-unknown", text)
+                        .at(&entry.source)
+                        .advise(advice),
+                );
+                continue;
+            };
+            if item.parse(&entry.value).is_none() {
+                let fault = Fault::new(item, &entry.value).to_string();
+                found.push(
+                    Finding::warning("value-nonsense", fault)
+                        .at(&entry.source)
+                        .advise(format!(
+                            "say {} here: {}",
+                            item.kind, item.help
+                        )),
+                );
+            }
+        }
+    }
+}
+
+/// What untrusted files say.
+fn untrusted(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let loaded = subject.loaded;
+    for section in loaded.untrusted.sections() {
+        for (name, entry) in loaded.untrusted.items(section) {
+            let trusted = loaded.trusted.get(section, name);
+            let is_script = section == SCRIPTS && !name.contains(&b':');
+            if !is_ours(section, name)
+                || is_same(trusted, entry)
+                || (is_script && entry.value.is_empty())
+            {
+                continue;
+            }
+            let item = format!("{}.{}", lossy(section), lossy(name));
+            let (code, what) = if is_script {
+                ("script-untrusted", "the script will not run")
+            } else {
+                ("item-untrusted", "it does not count")
+            };
+            let text = format!(
+                "{item} = {} stands in an untrusted file: {what}",
+                shown(&entry.value)
+            );
+            found.push(
+                Finding::warning(code, text)
+                    .at(&entry.source)
+                    .advise("see what is said of that file"),
+            );
+        }
+    }
+}
+
+/// What is said in vain, because something else counts.
+fn shadowed(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let loaded = subject.loaded;
+    let settings = history::read(&loaded.files, subject.cwd);
+    for (index, setting) in settings.iter().enumerate() {
+        let Setting { section, name, .. } = setting;
+        let Some(value) = &setting.value else {
+            continue;
+        };
+        let counts = loaded.trusted.get(section, name);
+        let is_source =
+            counts.is_some_and(|entry| setting.is_source(&entry.source));
+        if is_source || !is_ours(section, name) {
+            continue;
+        }
+        let item = format!("{}.{}", lossy(section), lossy(name));
+        let said = format!("{item} = {}", shown(value));
+        let found_here = match counts {
+            Some(entry) => overridden(setting, value, entry, &said),
+            None => {
+                let is_it = |it: &&Setting| {
+                    it.value.is_none()
+                        && it.section == *section
+                        && it.name == *name
+                };
+                let Some(unset) = settings[index..].iter().rev().find(is_it)
+                else {
+                    // HGPLAIN, or a file that has changed meanwhile.
+                    continue;
+                };
+                let text = format!("{said} is taken back by %unset");
+                Finding::note("item-unset", text)
+                    .at(setting.place())
+                    .advise(format!("%unset stands in {}", unset.place()))
+            }
+        };
+        found.push(found_here);
+    }
+}
+
+/// A setting in whose place this entry counts.
+fn overridden(
+    setting: &Setting,
+    value: &[u8],
+    entry: &Entry,
+    said: &str,
+) -> Finding {
+    let other = &entry.source;
+    let is_same_file = other.path().is_some_and(|path| *path == *setting.path);
+    let is_script = setting.section == SCRIPTS;
+    let text = format!("{said} is overridden");
+    let is_deliberate = entry.value == value
+        || entry.value.is_empty()
+        || matches!(other, Source::Named(_));
+    let finding = if is_deliberate {
+        Finding::note("item-shadowed", text)
+    } else if is_script || is_same_file {
+        // One event has one script: somebody's does not run.
+        Finding::warning("item-shadowed", text)
+    } else {
+        Finding::note("item-shadowed", text)
+    };
+    let advice = if is_same_file {
+        format!("what counts stands in {other}; remove one of them")
+    } else {
+        format!("what counts stands in {other}")
+    };
+    finding.at(setting.place()).advise(advice)
+}

@@ -1,0 +1,369 @@
+//! `[logtoprocess]`: whether each script can run, and whether its event ever
+//! comes.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+
+use nix::unistd::AccessFlags;
+use nix::unistd::access;
+use uilog_config::Config;
+use uilog_config::Source;
+
+use super::Finding;
+use super::Program;
+use super::ScriptFacts;
+use super::Subject;
+use super::did_you_mean;
+use super::expanded;
+use super::host;
+use super::lossy;
+use super::meant;
+use super::shown;
+use super::values;
+use super::words;
+use super::words::Begin;
+use crate::events;
+use crate::events::Needs;
+use crate::logtoprocess::LogToProcess;
+use crate::script_env::MAX_STRING_BYTES;
+use crate::settings::Settings;
+use crate::wire::StdinFormat;
+
+const SECTION: &[u8] = b"logtoprocess";
+/// The only sub-option.
+const STDIN: &str = "stdin";
+/// Bytes of a program that may name its interpreter.
+const MAX_HASHBANG_BYTES: u64 = 256;
+
+/// Looks at the scripts; returns what there is to know of those that run.
+pub(super) fn check(
+    subject: &Subject<'_>,
+    found: &mut Vec<Finding>,
+) -> Vec<ScriptFacts> {
+    let config = &subject.loaded.trusted;
+    let (sink, faults) =
+        LogToProcess::new(values(config, SECTION), Settings::default());
+    for fault in faults {
+        let entry = config.get(SECTION, fault.name.as_bytes());
+        let finding = Finding::warning("sub-option", fault.to_string())
+            .advise("its only value is json, beside a script for its event");
+        found.push(match entry {
+            Some(entry) => finding.at(&entry.source),
+            None => finding,
+        });
+    }
+    let scripts: HashMap<_, _> = sink.events().collect();
+    let mut facts = Vec::new();
+    for (event, entry) in config.items(SECTION) {
+        let Some(script) = scripts.get(event) else {
+            continue;
+        };
+        let place = &entry.source;
+        check_event(config, event, place, found);
+        let program = check_script(subject, &script.text, place, found);
+        let stdin = match script.stdin {
+            StdinFormat::Null => None,
+            StdinFormat::Json => Some("json"),
+        };
+        facts.push(ScriptFacts {
+            event: lossy(event),
+            script: lossy(&script.text),
+            stdin,
+            source: place.to_string(),
+            program,
+        });
+    }
+    facts
+}
+
+/// Whether an event of this name can come.
+fn check_event(
+    config: &Config,
+    event: &[u8],
+    place: &Source,
+    found: &mut Vec<Finding>,
+) {
+    let name = lossy(event);
+    if let Some(known) = events::find(event) {
+        let (missing, advice) = match known.needs {
+            Needs::Extension(needed)
+                if host::extension(config, needed).is_none() =>
+            {
+                (
+                    format!("the extension {needed}, which is not enabled"),
+                    format!("enable it: [extensions] {needed} ="),
+                )
+            }
+            Needs::Item(section, item)
+                if config
+                    .bool(section.as_bytes(), item.as_bytes())
+                    .is_ok_and(|on| on != Some(true)) =>
+            {
+                (
+                    format!("{section}.{item}, which is off"),
+                    format!("switch it on: [{section}] {item} = yes"),
+                )
+            }
+            _ => return,
+        };
+        let text = format!("the event '{name}' needs {missing}");
+        found.push(
+            Finding::warning("event-not-emitted", text)
+                .at(place)
+                .advise(advice),
+        );
+        return;
+    }
+    // A misspelled sub-option is an event with an odd name.
+    if let Some((before, sub)) = name.rsplit_once(':') {
+        let text = format!(
+            "there is no sub-option '{sub}': this is a script for an event \
+             of the name '{name}'"
+        );
+        let advice = meant(sub.as_bytes(), [STDIN].into_iter()).map_or_else(
+            || "the only sub-option is 'stdin'".to_owned(),
+            |meant| did_you_mean(&format!("{before}:{meant}")),
+        );
+        found.push(
+            Finding::warning("sub-option", text)
+                .at(place)
+                .advise(advice),
+        );
+        return;
+    }
+    let meant = meant(event, events::KNOWN.iter().map(|known| known.name));
+    let advice = meant.map_or_else(
+        || {
+            "if an extension of yours emits it, or `uilog emit`, all is well"
+                .to_owned()
+        },
+        did_you_mean,
+    );
+    let text = format!("nothing in Mercurial emits the event '{name}'");
+    found.push(
+        Finding::warning("event-unknown", text)
+            .at(place)
+            .advise(advice),
+    );
+}
+
+/// Whether a script can run; returns the program that it begins with.
+fn check_script(
+    subject: &Subject<'_>,
+    script: &[u8],
+    place: &Source,
+    found: &mut Vec<Finding>,
+) -> Program {
+    let mut push = |finding: Finding| found.push(finding.at(place));
+    if script.contains(&0) {
+        let text = "the script holds a NUL byte: it will not run";
+        push(Finding::error("script-unusable", text.to_owned()));
+        return Program::Unusable;
+    }
+    if script.len() >= MAX_STRING_BYTES {
+        let text = "the script is longer than the 128 KiB that the system \
+                    takes: it will not run";
+        push(
+            Finding::error("script-unusable", text.to_owned())
+                .advise("put it into a file of its own"),
+        );
+        return Program::Unusable;
+    }
+    if let Some(error) = syntax_error(script) {
+        push(Finding::error(
+            "script-syntax",
+            format!("the shell does not understand the script: {error}"),
+        ));
+        return Program::Unusable;
+    }
+    let word = match words::begin(script) {
+        Begin::Program(word) => word,
+        Begin::Nothing => {
+            let text = "the script does nothing: it is a comment";
+            push(Finding::warning("script-empty", text.to_owned()));
+            return Program::NotChecked;
+        }
+        Begin::Builtin(word) => return Program::Builtin(lossy(&word)),
+        Begin::Unknown => return Program::NotChecked,
+    };
+    match look_up(subject, &word) {
+        Lookup::Found(program) => {
+            if let Some(finding) = check_interpreter(&program) {
+                push(finding);
+            }
+            Program::Found(lossy(program.as_os_str().as_bytes()))
+        }
+        Lookup::Unknown => Program::NotChecked,
+        Lookup::Fault(finding) => {
+            push(finding);
+            Program::Unusable
+        }
+    }
+}
+
+/// What became of looking for a program.
+enum Lookup {
+    Found(PathBuf),
+    /// It depends on what is not known here.
+    Unknown,
+    Fault(Finding),
+}
+
+fn look_up(subject: &Subject<'_>, word: &[u8]) -> Lookup {
+    let named = shown(word);
+    if word.contains(&b'/') {
+        let path = expanded(word, subject.environment);
+        // hg may run anywhere, and `~joe` is the shell's to look up.
+        if !path.is_absolute() {
+            return Lookup::Unknown;
+        }
+        return match usable(&path) {
+            Ok(()) => Lookup::Found(path),
+            Err(problem) => Lookup::Fault(unusable(
+                &problem,
+                format!("the program {named} {problem}: the script will fail"),
+            )),
+        };
+    }
+    if word.contains(&b'~') {
+        return Lookup::Unknown;
+    }
+    let path = subject.environment.var(b"PATH").unwrap_or_default();
+    let dirs = path.split(|byte| *byte == b':');
+    let mut last = Problem::Missing;
+    for dir in dirs.filter(|dir| !dir.is_empty()) {
+        let dir = Path::new(std::ffi::OsStr::from_bytes(dir));
+        let program = dir.join(std::ffi::OsStr::from_bytes(word));
+        match usable(&program) {
+            Ok(()) => return Lookup::Found(program),
+            Err(Problem::Missing) => {}
+            Err(problem) => last = problem,
+        }
+    }
+    let text = match last {
+        Problem::Missing => {
+            format!(
+                "there is no program '{named}' on PATH: the script will fail"
+            )
+        }
+        problem => format!(
+            "the program '{named}' on PATH {problem}: the script will fail"
+        ),
+    };
+    Lookup::Fault(unusable(&last, text))
+}
+
+fn unusable(problem: &Problem, text: String) -> Finding {
+    let (code, advice) = match problem {
+        Problem::Missing => (
+            "script-missing",
+            "install it, or correct the name; hg's PATH may also differ from \
+             yours",
+        ),
+        Problem::Directory => ("script-not-executable", "name a program in it"),
+        Problem::NotExecutable => {
+            ("script-not-executable", "make it executable: chmod +x")
+        }
+    };
+    Finding::error(code, text).advise(advice)
+}
+
+/// Why a program cannot be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Problem {
+    Missing,
+    Directory,
+    NotExecutable,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "does not exist",
+            Self::Directory => "is a directory",
+            Self::NotExecutable => "is not executable",
+        })
+    }
+}
+
+fn usable(path: &Path) -> Result<(), Problem> {
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Problem::NotExecutable,
+        _ => Problem::Missing,
+    })?;
+    if metadata.is_dir() {
+        return Err(Problem::Directory);
+    }
+    access(path, AccessFlags::X_OK).map_err(|_| Problem::NotExecutable)
+}
+
+/// Whether what a program's first line names exists.
+fn check_interpreter(program: &Path) -> Option<Finding> {
+    let mut begin = Vec::new();
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(program)
+        .ok()?;
+    file.take(MAX_HASHBANG_BYTES).read_to_end(&mut begin).ok()?;
+    let line = begin.strip_prefix(b"#!")?;
+    let line = line.split(|byte| *byte == b'\n').next()?;
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t'));
+    let interpreter = words.find(|word| !word.is_empty())?;
+    let path = Path::new(std::ffi::OsStr::from_bytes(interpreter));
+    let problem = usable(path).err().filter(|_| path.is_absolute())?;
+    let text = format!(
+        "{} is a script for {}, which {problem}: it will not run",
+        program.display(),
+        shown(interpreter)
+    );
+    Some(
+        Finding::error("script-interpreter", text)
+            .advise("correct its first line"),
+    )
+}
+
+/// What the shell says of a script's syntax; nothing of it is run.
+fn syntax_error(script: &[u8]) -> Option<String> {
+    let output = Command::new("/bin/sh")
+        .arg("-n")
+        .arg("-c")
+        .arg(std::ffi::OsStr::from_bytes(script))
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .ok()?;
+    if output.status.success() {
+        return None;
+    }
+    let said = lossy(&output.stderr);
+    let line = said.lines().next().unwrap_or("no reason given");
+    // `/bin/sh: 1: Syntax error: ...`
+    let line = line.strip_prefix("/bin/sh: ").unwrap_or(line);
+    Some(line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_parses_and_runs_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = dir.path().join("mark");
+        let script = format!("touch '{}'", mark.display());
+        assert_eq!(syntax_error(script.as_bytes()), None);
+        assert!(!mark.exists());
+        assert!(syntax_error(b"if true; then").is_some());
+        assert_eq!(syntax_error(b"record # comment"), None);
+    }
+}

@@ -1,0 +1,285 @@
+//! Where events and failures are kept: the blackbox with its old files, the
+//! journal, and memory for the queue.
+
+use std::fs;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
+use nix::unistd::AccessFlags;
+use nix::unistd::access;
+use nix::unistd::geteuid;
+
+use super::Finding;
+use super::Subject;
+use super::host;
+use crate::journal::Journal;
+use crate::queue;
+use crate::queue::Memory;
+
+/// The permissions by which others could read or write.
+const OTHERS: u32 = 0o077;
+/// The permissions by which others could write.
+const OTHERS_WRITE: u32 = 0o022;
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let config = &subject.loaded.trusted;
+    if let Some(entry) = host::extension(config, "blackbox") {
+        match &subject.loaded.root {
+            Some(root) => check_blackbox(subject, root, found),
+            None => found.push(
+                Finding::note(
+                    "no-repository",
+                    "there is no repository here, so its blackbox has not \
+                     been looked at"
+                        .to_owned(),
+                )
+                .at(&entry.source)
+                .advise("name one: uilog check -R REPO"),
+            ),
+        }
+    }
+    if host::extension(config, "uilog").is_some() {
+        check_queue(found);
+        check_journal(subject, found);
+    }
+}
+
+fn check_blackbox(
+    subject: &Subject<'_>,
+    root: &Path,
+    found: &mut Vec<Finding>,
+) {
+    let config = &subject.loaded.trusted;
+    let dir = root.join(".hg");
+    let log = dir.join("blackbox.log");
+    if let Some((text, advice)) = unwritable(&log, &dir) {
+        found.push(
+            Finding::error("blackbox-unwritable", text)
+                .at(log.display())
+                .advise(advice),
+        );
+    }
+    if let Some(text) = full(&dir) {
+        found.push(
+            Finding::error("disk-full", text)
+                .at(dir.display())
+                .advise("make room: nothing can be logged there"),
+        );
+    }
+    let is_rotated = config
+        .bytes(b"blackbox", b"maxsize")
+        .is_ok_and(|bytes| bytes != Some(0));
+    if is_rotated && host::extension(config, "uilog").is_some() {
+        let kept = dir.join(".blackbox.log.kept");
+        if let Some(text) = unusable_directory(&kept) {
+            found.push(
+                Finding::error("rotation-impossible", text)
+                    .at(kept.display())
+                    .advise(
+                        "remove it: it is made again when it is needed; \
+                         meanwhile the log grows without bound",
+                    ),
+            );
+        }
+    }
+}
+
+/// Why a log cannot be written, and what to do about it.
+fn unwritable(log: &Path, dir: &Path) -> Option<(String, &'static str)> {
+    let remove = "remove it: a file is made in its place";
+    let metadata = match fs::metadata(log) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let flags = AccessFlags::W_OK | AccessFlags::X_OK;
+            let errno = access(dir, flags).err()?;
+            let text =
+                format!("the blackbox cannot be created: {}", errno.desc());
+            return Some((text, "make the directory .hg writable"));
+        }
+        Err(error) => {
+            let text = format!("the blackbox cannot be opened: {error}");
+            return Some((text, "see who may enter the directories above"));
+        }
+    };
+    let kind = metadata.file_type();
+    let what = if kind.is_dir() {
+        Some("a directory")
+    } else if kind.is_fifo() {
+        Some("a FIFO")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else if !kind.is_file() {
+        Some("a device")
+    } else {
+        None
+    };
+    if let Some(what) = what {
+        return Some((format!("the blackbox is {what}"), remove));
+    }
+    // Opening a regular file to append to it changes nothing.
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    let opened = OpenOptions::new()
+        .append(true)
+        .custom_flags(flags)
+        .open(log);
+    let error = opened.err()?;
+    let is_foreign = metadata.uid() != geteuid().as_raw();
+    let owner = if is_foreign {
+        format!(" (it belongs to user {})", metadata.uid())
+    } else {
+        String::new()
+    };
+    let text = format!("the blackbox cannot be written: {error}{owner}");
+    Some((text, "make it writable: chmod u+w, or chown"))
+}
+
+/// Whether the file system of a directory has no room left.
+fn full(dir: &Path) -> Option<String> {
+    let room = statvfs(dir).ok()?;
+    let is_root = geteuid().is_root();
+    let blocks = if is_root {
+        room.blocks_free()
+    } else {
+        room.blocks_available()
+    };
+    // Some file systems do not count their files.
+    if blocks == 0 && room.blocks() > 0 {
+        Some("the disk is full".to_owned())
+    } else if room.files_free() == 0 && room.files() > 0 {
+        Some("the disk has no inodes left".to_owned())
+    } else {
+        None
+    }
+}
+
+/// Why no file can be kept in a directory that may not exist yet.
+fn unusable_directory(dir: &Path) -> Option<String> {
+    let metadata = match fs::symlink_metadata(dir) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            return Some(format!("the blackbox cannot be rotated: {error}"));
+        }
+    };
+    if !metadata.is_dir() {
+        let text = "the blackbox cannot be rotated: this is no directory";
+        return Some(text.to_owned());
+    }
+    let errno = access(dir, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
+    Some(format!("the blackbox cannot be rotated: {}", errno.desc()))
+}
+
+/// Whether there is memory for events that wait.
+fn check_queue(found: &mut Vec<Finding>) {
+    match queue::probe() {
+        Ok(Memory::Anonymous) => {}
+        Ok(Memory::Temporary) => found.push(
+            Finding::warning(
+                "queue-on-disk",
+                "the system refuses anonymous memory (memfd_create): events \
+                 wait in a file in the directory for temporary files"
+                    .to_owned(),
+            )
+            .advise("allow memfd_create in this sandbox"),
+        ),
+        Err(error) => found.push(
+            Finding::error(
+                "queue-refused",
+                format!(
+                    "there is neither anonymous memory nor a temporary file \
+                     for events that wait: {error}"
+                ),
+            )
+            .advise("allow memfd_create, or set TMPDIR"),
+        ),
+    }
+}
+
+/// Whether failures can be remembered, and by whom they can be read.
+fn check_journal(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let Some(journal) = Journal::for_environment(subject.block) else {
+        found.push(
+            Finding::warning(
+                "journal-unwritable",
+                "neither HOME nor XDG_STATE_HOME names a directory: failures \
+                 are not remembered"
+                    .to_owned(),
+            )
+            .advise("set HOME"),
+        );
+        return;
+    };
+    if let Some(problem) = journal.problem() {
+        let text = format!("failures are not remembered: {problem}");
+        found.push(
+            Finding::warning("journal-unwritable", text)
+                .at(journal.path().display())
+                .advise("make it a file of yours that you can write"),
+        );
+        return;
+    }
+    let file = journal.path();
+    let dir = file.parent().unwrap_or(file);
+    for (path, others, what) in [
+        (dir, OTHERS_WRITE, "others may write to this directory"),
+        (file, OTHERS, "others may read or write this file"),
+    ] {
+        let Ok(metadata) = fs::metadata(path) else {
+            continue;
+        };
+        if metadata.mode() & others != 0 {
+            let text = format!("the journal of failures is open: {what}");
+            found.push(
+                Finding::warning("journal-open", text)
+                    .at(path.display())
+                    .advise("chmod go-rwx"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(make: impl FnOnce(&Path)) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("blackbox.log");
+        make(&log);
+        unwritable(&log, dir.path()).map(|(text, _)| text)
+    }
+
+    #[test]
+    fn only_a_file_can_be_a_blackbox() {
+        assert_eq!(problem(|_| ()), None);
+        assert_eq!(problem(|log| fs::write(log, "").unwrap()), None);
+        let text = problem(|log| fs::create_dir(log).unwrap());
+        assert_eq!(text.unwrap(), "the blackbox is a directory");
+        let fifo = |log: &Path| {
+            let mode = nix::sys::stat::Mode::S_IRWXU;
+            nix::unistd::mkfifo(log, mode).unwrap();
+        };
+        assert_eq!(problem(fifo).unwrap(), "the blackbox is a FIFO");
+        let device = |log: &Path| {
+            std::os::unix::fs::symlink("/dev/null", log).unwrap();
+        };
+        assert_eq!(problem(device).unwrap(), "the blackbox is a device");
+    }
+
+    #[test]
+    fn old_files_need_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = dir.path().join("kept");
+        assert_eq!(unusable_directory(&kept), None);
+        fs::create_dir(&kept).unwrap();
+        assert_eq!(unusable_directory(&kept), None);
+        fs::remove_dir(&kept).unwrap();
+        fs::write(&kept, "").unwrap();
+        assert!(unusable_directory(&kept).is_some());
+    }
+}

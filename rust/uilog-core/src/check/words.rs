@@ -1,0 +1,244 @@
+//! The program that a script begins with, as far as that is certain.
+//!
+//! Knows as much of the shell's grammar as it takes never to guess: where it
+//! is in doubt, it says so.
+
+/// What a script begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// A simple command whose program has this name; if the program does not
+    /// exist, the script fails.
+    Program(Vec<u8>),
+    /// One of the shell's own commands.
+    Builtin(Vec<u8>),
+    /// Something else, which only the shell can tell.
+    Unknown,
+    /// Nothing but comments and white space.
+    Nothing,
+}
+
+/// What POSIX and the common shells have themselves.
+const BUILTINS: &[&str] = &[
+    ".", ":", "[", "alias", "bg", "break", "builtin", "cd", "command",
+    "continue", "declare", "disown", "echo", "enable", "eval", "exec", "exit",
+    "export", "false", "fc", "fg", "getopts", "hash", "jobs", "kill", "let",
+    "local", "printf", "pwd", "read", "readonly", "return", "set", "shift",
+    "source", "test", "times", "trap", "true", "type", "typeset", "ulimit",
+    "umask", "unalias", "unset", "wait",
+];
+
+/// What begins a compound command, or belongs to one.
+const KEYWORDS: &[&str] = &[
+    "!", "[[", "case", "coproc", "do", "done", "elif", "else", "esac", "fi",
+    "for", "function", "if", "in", "select", "then", "time", "until", "while",
+    "{", "}",
+];
+
+/// What the script begins with.
+pub(super) fn begin(script: &[u8]) -> Begin {
+    let mut rest = trimmed_start(script);
+    while rest.first() == Some(&b'#') {
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        rest = trimmed_start(&rest[end.unwrap_or(rest.len())..]);
+    }
+    if rest.is_empty() {
+        return Begin::Nothing;
+    }
+    let Some((word, tail)) = plain_word(rest) else {
+        return Begin::Unknown;
+    };
+    if word == b"exec" {
+        // The program follows, unless that is an option or a redirection.
+        let tail = blanks(tail);
+        return match plain_word(tail) {
+            Some((word, tail)) if !word.starts_with(b"-") => simple(word, tail),
+            _ => Begin::Builtin(word),
+        };
+    }
+    let is_one_of =
+        |names: &[&str]| names.iter().any(|name| name.as_bytes() == word);
+    if is_one_of(KEYWORDS) {
+        return Begin::Unknown;
+    }
+    if is_one_of(BUILTINS) {
+        return Begin::Builtin(word);
+    }
+    simple(word, tail)
+}
+
+/// A command of this name, if what follows makes a simple one of it whose
+/// failure nobody expects.
+fn simple(word: Vec<u8>, tail: &[u8]) -> Begin {
+    if is_simple(tail) {
+        Begin::Program(word)
+    } else {
+        Begin::Unknown
+    }
+}
+
+fn blanks(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|byte| !matches!(byte, b' ' | b'\t'));
+    &text[start.unwrap_or(text.len())..]
+}
+
+fn trimmed_start(text: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n');
+    let start = text.iter().position(|byte| !is_space(byte));
+    &text[start.unwrap_or(text.len())..]
+}
+
+/// The first word and what follows, if the word means what it says: letters,
+/// digits and what has no meaning to a shell, perhaps in quotes.
+fn plain_word(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    if let Some(quote @ (b'\'' | b'"')) = text.first() {
+        let end = 1 + text[1..].iter().position(|byte| byte == quote)?;
+        let word = &text[1..end];
+        let is_special = |byte: &u8| matches!(byte, b'$' | b'`' | b'\\');
+        let is_plain = *quote == b'\'' || !word.iter().any(is_special);
+        let tail = &text[end + 1..];
+        let is_end = tail.first().is_none_or(ends_word);
+        return (is_plain && is_end && !word.is_empty())
+            .then(|| (word.to_vec(), tail));
+    }
+    let is_plain = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || b"_./+-@%:,~!{}[]".contains(byte)
+            || !byte.is_ascii()
+    };
+    let end = text.iter().position(|byte| !is_plain(byte));
+    let (word, tail) = text.split_at(end.unwrap_or(text.len()));
+    let is_end = tail.first().is_none_or(ends_word);
+    // A tilde elsewhere, brackets and braces may be expanded.
+    let is_expanded = word[word.len().min(1)..]
+        .iter()
+        .any(|byte| matches!(byte, b'~' | b'{' | b'}' | b'[' | b']' | b'!'))
+        && word != b"[[";
+    (is_end && !is_expanded && !word.is_empty()).then(|| (word.to_vec(), tail))
+}
+
+fn ends_word(byte: &u8) -> bool {
+    matches!(
+        byte,
+        b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'<' | b'>'
+    )
+}
+
+/// Whether the rest of a simple command follows, and neither a pipe nor an
+/// alternative nor a list.
+fn is_simple(tail: &[u8]) -> bool {
+    let mut at = 0;
+    let mut is_word_start = true;
+    while let Some(byte) = tail.get(at) {
+        let is_first = std::mem::replace(&mut is_word_start, false);
+        match byte {
+            b'\\' => at += 1,
+            b'\'' => {
+                let quote = tail[at + 1..].iter().position(|b| *b == b'\'');
+                let Some(length) = quote else { return false };
+                at += length + 1;
+            }
+            b'"' => {
+                at += 1;
+                while tail.get(at).is_some_and(|byte| *byte != b'"') {
+                    if is_substitution(&tail[at..]) {
+                        return false;
+                    }
+                    at += if tail[at] == b'\\' { 2 } else { 1 };
+                }
+                if at >= tail.len() {
+                    return false;
+                }
+            }
+            // To the end of the line, behind which there may be more.
+            b'#' if is_first => {
+                let end = tail[at..].iter().position(|b| *b == b'\n');
+                return end.is_none_or(|end| {
+                    trimmed_start(&tail[at + end..]).is_empty()
+                });
+            }
+            b'\n' => return trimmed_start(&tail[at..]).is_empty(),
+            b' ' | b'\t' => is_word_start = true,
+            // `>&2` and `<&-` are redirections.
+            b'>' | b'<' if tail.get(at + 1) == Some(&b'&') => at += 1,
+            // A here document goes on below.
+            _ if tail[at..].starts_with(b"<<") => return false,
+            b'>' | b'<' if tail.get(at + 1) != Some(&b'(') => {}
+            b'|' | b'&' | b';' | b'(' | b')' | b'<' | b'>' => return false,
+            _ if is_substitution(&tail[at..]) => return false,
+            _ => {}
+        }
+        at += 1;
+    }
+    true
+}
+
+fn is_substitution(text: &[u8]) -> bool {
+    text.starts_with(b"`") || text.starts_with(b"$(")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(script: &str) -> Option<String> {
+        match begin(script.as_bytes()) {
+            Begin::Program(word) => Some(String::from_utf8(word).unwrap()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_plain_first_word_is_a_program() {
+        for (script, expected) in [
+            ("record", "record"),
+            ("/usr/bin/record \"$MSG1\" >> $HOME/log", "/usr/bin/record"),
+            ("# why\n  record # comment", "record"),
+            ("exec /opt/a-b_c.py --x=1 'a;b' \"c|d\"", "/opt/a-b_c.py"),
+            ("'/a b/c' d", "/a b/c"),
+            ("\"/a b/c\"", "/a b/c"),
+            ("~/bin/x 2>&1", "~/bin/x"),
+            ("record a\\;b", "record"),
+        ] {
+            assert_eq!(program(script).as_deref(), Some(expected), "{script}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_left_to_the_shell() {
+        for script in [
+            "",
+            "# only a comment",
+            "$PROGRAM a",
+            "\"$HOME/x\"",
+            "A=1 record",
+            "record | filter",
+            "record || true",
+            "record && more",
+            "record; more",
+            "record &",
+            "record \"$(date)\"",
+            "record `date`",
+            "record() { x; }",
+            "(record)",
+            "{ record; }",
+            "if test; then x; fi",
+            "! record",
+            "printf x",
+            "exec > file",
+            "exec -a x y",
+            "first\nsecond",
+            "record # comment\nmore",
+            "record << END\nx\nEND",
+            "rec*rd",
+            "rec\"or\"d",
+            "a~b",
+            "record 'unfinished",
+            "cd /x",
+            "[ -e x ]",
+        ] {
+            assert_eq!(program(script), None, "{script}");
+        }
+        assert_eq!(begin(b" # c\n"), Begin::Nothing);
+        assert_eq!(begin(b"exit 3"), Begin::Builtin(b"exit".to_vec()));
+    }
+}

@@ -1,0 +1,208 @@
+//! The events that Mercurial and its bundled extensions are known to emit,
+//! with a sample of each for whoever wants to try a script.
+//!
+//! Any other name will do as well: third-party extensions have their own.
+
+/// An event that somebody is known to emit.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Its name.
+    pub name: &'static str,
+    /// What must be enabled for it.
+    pub needs: Needs,
+    /// A message such as it has.
+    pub message: &'static str,
+    /// Options such as it has, as keys and values.
+    pub options: &'static [(&'static str, Sample)],
+}
+
+/// What must be enabled before an event can come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// An extension.
+    Extension(&'static str),
+    /// A boolean item, as its section and its name.
+    Item(&'static str, &'static str),
+}
+
+/// An option's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// `True` or `False`.
+    Bool(bool),
+    /// An integer, as Python prints it.
+    Int(&'static str),
+    /// A float, as Python prints it.
+    Float(&'static str),
+    /// Bytes.
+    Bytes(&'static str),
+}
+
+use Needs::Extension;
+use Needs::Item;
+use Needs::Nothing;
+use Sample::Bool;
+use Sample::Bytes;
+use Sample::Float;
+use Sample::Int;
+
+const fn plain(name: &'static str, message: &'static str) -> Known {
+    Known {
+        name,
+        needs: Nothing,
+        message,
+        options: &[],
+    }
+}
+
+const fn extension(
+    needs: &'static str,
+    name: &'static str,
+    message: &'static str,
+    options: &'static [(&'static str, Sample)],
+) -> Known {
+    Known {
+        name,
+        needs: Extension(needs),
+        message,
+        options,
+    }
+}
+
+/// All of them, by name.
+// hg: every call of ui.log in mercurial/ and hgext/, 6.3 to 7.2
+pub const KNOWN: &[Known] = &[
+    plain(
+        "backupbundle",
+        "saved backup bundle to .hg/strip-backup/0123456789ab-backup.hg\n",
+    ),
+    plain(
+        "branchcache",
+        "wrote branch cache with 1 labels and 1 nodes\n",
+    ),
+    plain("chgserver", "worker process exits\n"),
+    plain("cmdserver", "request: runcommand\n"),
+    plain("command", "status\n"),
+    plain("commandalias", "alias 'st' expands to 'status'\n"),
+    plain(
+        "commandexception",
+        "** unknown exception encountered, please report by visiting\n\
+         Traceback (most recent call last):\nRuntimeError: a sample\n",
+    ),
+    Known {
+        name: "commandfinish",
+        needs: Nothing,
+        message: "status exited 0 after 1.25 seconds\n",
+        options: &[
+            ("return_code", Int("0")),
+            ("duration", Float("1.25")),
+            ("canonical_command", Bytes("status")),
+        ],
+    },
+    plain("debug", "a sample\n"),
+    plain(
+        "develwarn",
+        "devel-warn: a sample at: /sample.py:1 (sample)\n",
+    ),
+    plain(
+        "discovery",
+        "found 1 common and 0 unknown server heads, 1 roundtrips in \
+         0.0100s\n",
+    ),
+    plain("extension", "loading extensions\n"),
+    plain(
+        "exthook",
+        "exthook-precommit: true finished in 0.01 seconds\n",
+    ),
+    extension(
+        "remotefilelog",
+        "filestore_packsizes",
+        "\n",
+        &[("numpacks", Int("1")), ("totalpacksize", Int("4096"))],
+    ),
+    extension("fsmonitor", "fsmonitor", "clock = c:1:2:3:4\n", &[]),
+    extension(
+        "histedit",
+        "histedit",
+        "2 actions to histedit\n",
+        &[("histedit_num_actions", Int("2"))],
+    ),
+    plain("incoming", "1 incoming changes - new heads: 0123456789ab\n"),
+    extension(
+        "remotefilelog",
+        "linkrevfixup",
+        "adjusting linknode\n",
+        &[("filepath", Bytes("sample")), ("successful", Bool(true))],
+    ),
+    Known {
+        name: "peerclose",
+        needs: Extension("uilog"),
+        message: "ssh://sample/repo closed after 1.25 seconds\n",
+        options: &[
+            ("url", Bytes("ssh://sample/repo")),
+            ("duration", Float("1.25")),
+            ("outcome", Bytes("closed")),
+            ("leaked", Bool(false)),
+            ("exit_code", Int("0")),
+        ],
+    },
+    plain("profile", "a sample\n"),
+    plain(
+        "pythonhook",
+        "pythonhook-precommit: sample.hook finished in 0.01 seconds\n",
+    ),
+    extension(
+        "rebase",
+        "rebase",
+        "using in-memory rebase: True\n",
+        &[("rebase_imm_used", Bool(true))],
+    ),
+    extension(
+        "remotefilelog",
+        "remotefilefetchlog",
+        "Success\n",
+        &[("fetched_files", Int("1")), ("total_to_fetch", Int("1"))],
+    ),
+    extension(
+        "remotefilelog",
+        "remotefilelog",
+        "remote cache hit rate is 1 of 2\n",
+        &[("hit", Int("1")), ("total", Int("2"))],
+    ),
+    plain("repocache", "repos in cache: 1\n"),
+    plain("tagscache", "0/1 cache hits/lookups in 0.0010 seconds\n"),
+    Known {
+        name: "uiblocked",
+        needs: Item("ui", "logblockedtimes"),
+        message: "ui blocked ms\n",
+        options: &[
+            ("stdio_blocked", Float("12.5")),
+            ("command_duration", Float("1250.0")),
+        ],
+    },
+    extension(
+        "fsmonitor",
+        "watchman",
+        "command state-enter completed in 0.01 seconds\n",
+        &[],
+    ),
+];
+
+/// The event of this name, if it is a known one.
+pub fn find(name: &[u8]) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.name.as_bytes() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_unique() {
+        assert!(KNOWN.is_sorted_by(|a, b| a.name < b.name));
+        assert!(find(b"commandfinish").is_some());
+        assert!(find(b"commandfinsh").is_none());
+    }
+}

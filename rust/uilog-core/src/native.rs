@@ -1,0 +1,46 @@
+//! The sinks of a configuration that was read without hg.
+
+use std::path::Path;
+
+use uilog_config::Config;
+
+use crate::blackbox::sink;
+use crate::blackbox::sink::Blackbox;
+use crate::pipeline::Logger;
+
+/// The extension's name where it is installed.
+const INSTALLED_NAME: &[u8] = b"hgext3rd.uilog";
+
+/// The sinks that hg would have with this configuration: of the trusted part
+/// of what the hgrcs say, of the repository at `root`.
+pub fn logger(config: &Config, root: Option<&Path>) -> Logger {
+    let items = |section: &[u8]| -> Vec<(Vec<u8>, Vec<u8>)> {
+        let items = config.items(section);
+        items
+            .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
+            .collect()
+    };
+    let has_scripts =
+        is_uilog_enabled(config) || config.extension(b"logtoprocess").is_some();
+    let scripts = if has_scripts {
+        items(b"logtoprocess")
+    } else {
+        Vec::new()
+    };
+    let mut logger = Logger::new(&items(b"uilog"), &scripts);
+    let has_blackbox = config.extension(sink::SECTION.as_bytes()).is_some();
+    if let (true, Some(root)) = (has_blackbox, root) {
+        let (blackbox, faults) = Blackbox::new(config, root);
+        logger.add(Box::new(blackbox), faults);
+    }
+    logger
+}
+
+/// Whether hg loads uilog.
+pub fn is_uilog_enabled(config: &Config) -> bool {
+    let is_installed = |(name, entry): (&[u8], &uilog_config::Entry)| {
+        name == INSTALLED_NAME && !entry.value.starts_with(b"!")
+    };
+    config.extension(b"uilog").is_some()
+        || config.items(b"extensions").any(is_installed)
+}

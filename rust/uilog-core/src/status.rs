@@ -1,0 +1,442 @@
+//! What is going on: the dispatchers that run, and the journal of failures.
+//!
+//! Looks from outside, through /proc, at whatever belongs to this user.
+//! Processes that vanish meanwhile are passed over; those of other users are
+//! counted. Changes nothing and waits for nobody. How it is shown is not known
+//! here.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::fs;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use nix::unistd::SysconfVar;
+use nix::unistd::geteuid;
+use nix::unistd::sysconf;
+use serde::Serialize;
+
+use crate::journal::Failure;
+use crate::journal::FailureKind;
+use crate::journal::Journal;
+use crate::queue::Reader;
+use crate::script_env::lookup;
+use crate::wire::PROTOCOL;
+
+/// The binary's name, and the argument that makes a dispatcher of it.
+const PROGRAM: &[u8] = b"uilog";
+const ARGUMENT: &[u8] = b"dispatch";
+
+/// What the kernel appends to the name of a program that has been replaced.
+const DELETED: &[u8] = b" (deleted)";
+
+/// Clock ticks in a second, where the system does not tell.
+const USUAL_TICKS: i64 = 100;
+
+/// Everything.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The dispatchers of this user, the oldest first.
+    pub dispatchers: Vec<Dispatcher>,
+    /// How many there are of other users.
+    pub foreign: u64,
+    /// How many of this user's could not be looked at.
+    pub unreadable: u64,
+    /// What has been lost or has failed.
+    pub journal: JournalFacts,
+}
+
+/// A dispatcher.
+#[derive(Clone, Debug, Serialize)]
+pub struct Dispatcher {
+    /// Its process id.
+    pub pid: i32,
+    /// The program that it runs.
+    pub program: String,
+    /// For how many seconds it has been running.
+    pub age: Option<f64>,
+    /// It has been stopped by a signal or a debugger: nothing is run.
+    pub stopped: bool,
+    /// It speaks another protocol than this program, so that nothing else of
+    /// its queue is known.
+    pub protocol: Option<u16>,
+    /// Events that have been handed to it.
+    pub events: u64,
+    /// Events whose scripts have not been started yet.
+    pub waiting: u64,
+    /// Events that it has taken from the queue.
+    pub taken: u64,
+    /// Scripts started.
+    pub started: u64,
+    /// Scripts that ended with status 0.
+    pub succeeded: u64,
+    /// Scripts that ended otherwise of their own accord.
+    pub failed: u64,
+    /// Events whose scripts could not be started: lost.
+    pub lost: u64,
+    /// Scripts ended by the time limit.
+    pub timed_out: u64,
+    /// Memory that the queue takes.
+    pub queue_bytes: u64,
+    /// Its last failure.
+    pub last_failure: Option<String>,
+    /// The processes that hand it events: hg, unless it has ended already.
+    pub hg: Vec<Process>,
+    /// The scripts that run.
+    pub scripts: Vec<Running>,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Its command line, with spaces between.
+    pub command: String,
+}
+
+/// A script that runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Running {
+    /// The shell's process id.
+    pub pid: i32,
+    /// Its event.
+    pub event: Option<String>,
+    /// For how many seconds it has been running.
+    pub age: Option<f64>,
+}
+
+/// What the journal says.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct JournalFacts {
+    /// Where it is; nowhere without a home.
+    pub path: Option<String>,
+    /// Why it cannot be read, if so.
+    pub problem: Option<String>,
+    /// How many events have been lost.
+    pub lost: u64,
+    /// How many failures there are of each kind.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The failures, the oldest first.
+    pub failures: Vec<Failure>,
+}
+
+impl Status {
+    /// Whether there is anything that somebody ought to know.
+    pub fn is_troubled(&self) -> bool {
+        let is_troubled = |it: &Dispatcher| {
+            it.stopped || it.protocol.is_some() || it.lost > 0
+        };
+        self.dispatchers.iter().any(is_troubled)
+            || self.unreadable > 0
+            || self.journal.problem.is_some()
+            || !self.journal.failures.is_empty()
+    }
+}
+
+/// Looks at everything, for the user with this environment.
+///
+/// # Errors
+///
+/// There is no /proc.
+pub fn read(environment: &[u8]) -> io::Result<Status> {
+    let mut status = Status {
+        dispatchers: Vec::new(),
+        foreign: 0,
+        unreadable: 0,
+        journal: read_journal(environment),
+    };
+    let clock = Clock::now();
+    let own = geteuid().as_raw();
+    let everyone = processes()?;
+    let mut queues = HashMap::new();
+    for pid in &everyone {
+        let proc = proc(*pid);
+        if !is_dispatcher(&proc) {
+            continue;
+        }
+        // Its directory belongs to whom the process does.
+        match fs::metadata(&proc) {
+            Ok(metadata) if metadata.uid() != own => status.foreign += 1,
+            Ok(_) => match look_at(*pid, &clock) {
+                Ok(Some((dispatcher, queue))) => {
+                    queues.insert(queue, status.dispatchers.len());
+                    status.dispatchers.push(dispatcher);
+                }
+                Ok(None) => {}
+                Err(error) if has_vanished(&error) => {}
+                Err(_) => status.unreadable += 1,
+            },
+            Err(_) => {}
+        }
+    }
+    if !status.dispatchers.is_empty() {
+        for pid in &everyone {
+            add_relation(*pid, &clock, &queues, &mut status.dispatchers);
+        }
+    }
+    status
+        .dispatchers
+        .sort_by(|a, b| b.age.partial_cmp(&a.age).unwrap_or(Ordering::Equal));
+    Ok(status)
+}
+
+/// The processes that there are.
+fn processes() -> io::Result<Vec<i32>> {
+    let numbers = fs::read_dir("/proc")?.filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        std::str::from_utf8(name.as_bytes()).ok()?.parse().ok()
+    });
+    Ok(numbers.collect())
+}
+
+fn proc(pid: i32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}"))
+}
+
+/// Whether its command line says so, which anybody may read.
+fn is_dispatcher(proc: &Path) -> bool {
+    let Ok(line) = fs::read(proc.join("cmdline")) else {
+        return false;
+    };
+    let mut words = line.split(|byte| *byte == 0);
+    let program = words.next().unwrap_or_default();
+    let name = program.rsplit(|byte| *byte == b'/').next();
+    name == Some(PROGRAM) && words.next() == Some(ARGUMENT)
+}
+
+/// A file, as the system knows it.
+type FileId = (u64, u64);
+
+/// A dispatcher and its queue; `None` if it is none after all.
+fn look_at(
+    pid: i32,
+    clock: &Clock,
+) -> io::Result<Option<(Dispatcher, FileId)>> {
+    let proc = proc(pid);
+    let program = fs::read_link(proc.join("exe"))?;
+    let program = program.as_os_str().as_bytes();
+    let program = program.strip_suffix(DELETED).unwrap_or(program);
+    let path = proc.join("fd/1");
+    // Not opened before it is known what it is.
+    let metadata = fs::metadata(&path)?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(&path)?;
+    let id = (metadata.dev(), metadata.ino());
+    let stat = Stat::read(pid)?;
+    let mut dispatcher = Dispatcher {
+        pid,
+        program: lossy(program),
+        age: clock.age(&stat),
+        stopped: matches!(stat.state, b'T' | b't'),
+        protocol: None,
+        events: 0,
+        waiting: 0,
+        taken: 0,
+        started: 0,
+        succeeded: 0,
+        failed: 0,
+        lost: 0,
+        timed_out: 0,
+        queue_bytes: 0,
+        last_failure: None,
+        hg: Vec::new(),
+        scripts: Vec::new(),
+    };
+    let queue = match Reader::open(file.into()) {
+        Ok(queue) => queue,
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    dispatcher.queue_bytes = queue.bytes()?;
+    if queue.protocol() != PROTOCOL {
+        dispatcher.protocol = Some(queue.protocol());
+        return Ok(Some((dispatcher, id)));
+    }
+    let progress = queue.progress();
+    dispatcher.events = queue.committed()?.jobs;
+    dispatcher.taken = progress.taken;
+    dispatcher.waiting = dispatcher.events.saturating_sub(progress.taken);
+    dispatcher.started = progress.started;
+    dispatcher.succeeded = progress.succeeded;
+    dispatcher.failed = progress.failed;
+    dispatcher.lost = progress.not_started;
+    dispatcher.timed_out = progress.timed_out;
+    dispatcher.last_failure = queue.last_failure()?;
+    Ok(Some((dispatcher, id)))
+}
+
+/// Adds a process to the dispatcher that it runs a script of, or that it hands
+/// events to.
+fn add_relation(
+    pid: i32,
+    clock: &Clock,
+    queues: &HashMap<FileId, usize>,
+    dispatchers: &mut [Dispatcher],
+) {
+    let Ok(stat) = Stat::read(pid) else { return };
+    let proc = proc(pid);
+    let mut parents = dispatchers.iter_mut();
+    if let Some(parent) = parents.find(|it| it.pid == stat.parent) {
+        // While it begins, its environment is still empty.
+        let block = fs::read(proc.join("environ")).unwrap_or_default();
+        parent.scripts.push(Running {
+            pid,
+            event: lookup(&block, b"EVENT").map(lossy),
+            age: clock.age(&stat),
+        });
+        return;
+    }
+    if is_dispatcher(&proc) {
+        return;
+    }
+    let Ok(entries) = fs::read_dir(proc.join("fd")) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        // The link is read first: most are no files at all.
+        let Ok(target) = fs::read_link(entry.path()) else {
+            continue;
+        };
+        if !target.as_os_str().as_bytes().ends_with(DELETED) {
+            continue;
+        }
+        let Ok(metadata) = fs::metadata(entry.path()) else {
+            continue;
+        };
+        let id = (metadata.dev(), metadata.ino());
+        if let Some(index) = queues.get(&id) {
+            let line = fs::read(proc.join("cmdline")).unwrap_or_default();
+            let words = line.split(|byte| *byte == 0);
+            let words: Vec<_> = words.map(lossy).collect();
+            let command = words.join(" ").trim_end().to_owned();
+            dispatchers[*index].hg.push(Process { pid, command });
+            return;
+        }
+    }
+}
+
+/// What /proc/PID/stat says.
+struct Stat {
+    state: u8,
+    parent: i32,
+    /// In clock ticks since the system has started.
+    start: u64,
+}
+
+impl Stat {
+    fn read(pid: i32) -> io::Result<Self> {
+        let text = fs::read(proc(pid).join("stat"))?;
+        Self::parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    // proc(5): the name in parentheses may hold anything
+    fn parse(text: &[u8]) -> Option<Self> {
+        const PARENT: usize = 1;
+        const START: usize = 19;
+        let end = text.iter().rposition(|byte| *byte == b')')?;
+        let fields = std::str::from_utf8(&text[end + 1..]).ok()?;
+        let fields: Vec<_> = fields.split_ascii_whitespace().collect();
+        Some(Self {
+            state: *fields.first()?.as_bytes().first()?,
+            parent: fields.get(PARENT)?.parse().ok()?,
+            start: fields.get(START)?.parse().ok()?,
+        })
+    }
+}
+
+/// How old processes are.
+struct Clock {
+    /// Seconds since the system has started.
+    uptime: Option<f64>,
+    ticks: f64,
+}
+
+impl Clock {
+    fn now() -> Self {
+        let text = fs::read_to_string("/proc/uptime").ok();
+        let uptime = text.and_then(|text| {
+            text.split_ascii_whitespace().next()?.parse().ok()
+        });
+        let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten();
+        let ticks = ticks.unwrap_or(USUAL_TICKS) as f64;
+        Self { uptime, ticks }
+    }
+
+    fn age(&self, stat: &Stat) -> Option<f64> {
+        let age = self.uptime? - stat.start as f64 / self.ticks;
+        // To the tick: there is no more to know.
+        Some((age.max(0.0) * self.ticks).round() / self.ticks)
+    }
+}
+
+fn has_vanished(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(nix::libc::ESRCH)
+}
+
+fn read_journal(environment: &[u8]) -> JournalFacts {
+    let Some(journal) = Journal::for_environment(environment) else {
+        return JournalFacts::default();
+    };
+    let failures = journal.read();
+    let kinds = [
+        FailureKind::Lost,
+        FailureKind::NotStarted,
+        FailureKind::Failed,
+        FailureKind::TimedOut,
+        FailureKind::Peer,
+    ];
+    let counts = kinds.map(|kind| {
+        let of = failures.iter().filter(|failure| failure.kind == kind);
+        (kind.name(), of.count() as u64)
+    });
+    JournalFacts {
+        path: Some(lossy(journal.path().as_os_str().as_bytes())),
+        problem: journal.problem(),
+        lost: failures.iter().map(|failure| failure.lost).sum(),
+        counts: counts.into(),
+        failures,
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_of_a_process_is_read() {
+        let text = b"7 (a) b (c) S 3 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 \
+                     0 4711 1 1";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.state, stat.parent, stat.start), (b'S', 3, 4711));
+        assert!(Stat::parse(b"7 (a) S").is_none());
+        assert!(Stat::parse(b"").is_none());
+    }
+
+    #[test]
+    fn this_process_is_no_dispatcher_and_has_an_age() {
+        let pid = std::process::id() as i32;
+        assert!(!is_dispatcher(&proc(pid)));
+        let stat = Stat::read(pid).unwrap();
+        assert!(Clock::now().age(&stat).is_some());
+    }
+}

@@ -1,0 +1,478 @@
+//! Tries a script: runs it for a sample event, exactly as the dispatcher
+//! would, except that what it prints can be seen.
+//!
+//! Nothing is logged: no sink, no queue and no journal hears of it, and the
+//! script finds [`VARIABLE`] in its environment.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+use nix::sys::signal::Signal;
+use nix::sys::signal::killpg;
+use nix::sys::wait::Id;
+use nix::sys::wait::WaitPidFlag;
+use nix::sys::wait::WaitStatus;
+use nix::sys::wait::waitid;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use serde::Serialize;
+use signal_hook::SigId;
+use signal_hook::consts::SIGCHLD;
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level;
+
+use crate::dispatch;
+use crate::event::Event;
+use crate::event::EventOption;
+use crate::event::SCHEMA;
+use crate::event::Text;
+use crate::event::Timestamp;
+use crate::event::Value;
+use crate::events;
+use crate::events::Sample;
+use crate::logtoprocess::Script;
+use crate::pipeline;
+use crate::script_env;
+use crate::settings::Settings;
+use crate::wire::Job;
+
+/// What tells a script that nothing has happened; its value is `1`.
+pub const VARIABLE: &[u8] = b"UILOG_CHECK";
+
+/// Bytes of a script's output that are kept.
+pub const MAX_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// What is tried, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial<'a> {
+    /// The event's name.
+    pub event: &'a [u8],
+    /// Its script.
+    pub script: &'a Script,
+    /// What `[uilog]` says.
+    pub settings: &'a Settings,
+    /// The environment, as a block.
+    pub block: &'a [u8],
+    /// hg's executable.
+    pub hg: &'a [u8],
+    /// The directory that hg would run in.
+    pub cwd: &'a Path,
+    /// The repository's root, if there is one.
+    pub root: Option<&'a Path>,
+}
+
+/// How a trial went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the script found in its environment beside hg's own variables, as
+    /// `NAME=value`.
+    pub variables: Vec<Vec<u8>>,
+    /// What it printed, of both its outputs, up to [`MAX_OUTPUT_BYTES`].
+    pub output: Vec<u8>,
+    /// How much it printed.
+    pub output_bytes: u64,
+    /// How it ended.
+    pub ending: Ending,
+    /// How long it ran.
+    pub duration: Duration,
+}
+
+/// How a script ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// With this status.
+    Exited(i32),
+    /// By this signal.
+    Killed(&'static str),
+    /// Its time was over.
+    TimedOut,
+    /// Somebody pressed Ctrl-C.
+    Interrupted,
+    /// It did not begin, for this reason.
+    NotStarted(String),
+}
+
+impl Ending {
+    /// Whether all went well.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Exited(0)
+    }
+
+    /// In words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Exited(code) => dispatch::explain_exit(*code),
+            Self::Killed(signal) => format!("killed by {signal}"),
+            Self::TimedOut => {
+                "its time was over (uilog.script-timeout)".to_owned()
+            }
+            Self::Interrupted => "interrupted".to_owned(),
+            Self::NotStarted(reason) => format!("not started: {reason}"),
+        }
+    }
+}
+
+/// Runs the script and waits for its end, within `uilog.script-timeout`.
+///
+/// # Errors
+///
+/// The system refuses a pipe or a signal handler.
+pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
+    let mut block = trial.block.to_vec();
+    block.extend_from_slice(VARIABLE);
+    block.extend_from_slice(b"=1\0");
+    let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+    let job = Job {
+        event: sample(trial),
+        script: Cow::Borrowed(&trial.script.text),
+        stdin: trial.script.stdin,
+        environment_at: 0,
+        cwd: Some(Text(Cow::Owned(bytes(trial.cwd)))),
+        umask: None,
+        hg: Cow::Borrowed(trial.hg),
+        depth: 0,
+        limits: trial.settings.run_limits(),
+    };
+    let variables = additions(&job, &block, trial.block);
+    let signals = Signals::new()?;
+    let (output, input) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    nix::fcntl::fcntl(
+        &output,
+        nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK),
+    )?;
+    let begin = Instant::now();
+    let mut captured = Captured {
+        pipe: File::from(output),
+        kept: Vec::new(),
+        bytes: 0,
+    };
+    let started =
+        dispatch::start_script(&job, &block, false, Some(input.as_fd()));
+    drop(input);
+    let ending = match started {
+        Ok(pid) => {
+            let timeout = trial.settings.script_timeout;
+            let deadline =
+                (!timeout.is_zero()).then(|| begin.checked_add(timeout));
+            watch(pid, deadline.flatten(), &signals, &mut captured)?
+        }
+        Err(error) => Ending::NotStarted(error.to_string()),
+    };
+    Ok(Outcome {
+        variables,
+        output: captured.kept,
+        output_bytes: captured.bytes,
+        ending,
+        duration: begin.elapsed(),
+    })
+}
+
+/// An event such as hg would log.
+fn sample<'a>(trial: &Trial<'a>) -> Event<'a> {
+    let name = trial.event;
+    let known = events::find(name);
+    let text = |text: &'static str| Text(Cow::Borrowed(text.as_bytes()));
+    let mut duration = None;
+    let options = known.map_or(&[][..], |known| known.options);
+    let options = options.iter().map(|(key, value)| EventOption {
+        key: Cow::Borrowed(key.as_bytes()),
+        value: match value {
+            Sample::Bool(value) => Value::Bool(*value),
+            Sample::Int(digits) => Value::Int(text(digits)),
+            Sample::Float(digits) => {
+                if *key == "duration" {
+                    duration = digits.parse().ok();
+                }
+                Value::Float(text(digits))
+            }
+            Sample::Bytes(bytes) => Value::Bytes(text(bytes)),
+        },
+    });
+    let options = options.collect();
+    let message = match known {
+        Some(known) => Cow::Borrowed(known.message.as_bytes()),
+        None => {
+            let name = String::from_utf8_lossy(name);
+            Cow::Owned(format!("a sample of {name}\n").into_bytes())
+        }
+    };
+    let user = pipeline::login_name(trial.block);
+    let root = trial.root.map(|root| root.as_os_str().as_bytes());
+    Event {
+        schema: SCHEMA,
+        session: pipeline::new_session(),
+        parent: None,
+        seq: 1,
+        name: Cow::Borrowed(name),
+        time: Timestamp::now(),
+        duration,
+        pid: std::process::id(),
+        user: user.map(|user| Text(Cow::Borrowed(user))),
+        uid: nix::unistd::Uid::current().as_raw(),
+        root: root.map(|root| Text(Cow::Borrowed(root))),
+        message,
+        options,
+        lost: 0,
+    }
+}
+
+/// What the script finds that the user's environment does not have.
+fn additions(job: &Job<'_>, block: &[u8], base: &[u8]) -> Vec<Vec<u8>> {
+    let input = dispatch::script_input(job, block);
+    let limits = dispatch::script_limits();
+    let base: HashSet<&[u8]> = base.split(|byte| *byte == 0).collect();
+    script_env::build(&input, limits)
+        .into_iter()
+        .map(std::ffi::CString::into_bytes)
+        .filter(|variable| !base.contains(variable.as_slice()))
+        .collect()
+}
+
+/// What a script prints.
+struct Captured {
+    pipe: File,
+    kept: Vec<u8>,
+    bytes: u64,
+}
+
+impl Captured {
+    /// Takes what is there now. False at the end.
+    fn take(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.pipe.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(length) => {
+                    self.bytes += length as u64;
+                    let room = MAX_OUTPUT_BYTES - self.kept.len();
+                    let kept = &buffer[..length.min(room)];
+                    self.kept.extend_from_slice(kept);
+                    // Whoever prints without end must not keep us here.
+                    if self.bytes % (1 << 20) < length as u64 {
+                        return true;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return error.kind() == io::ErrorKind::WouldBlock;
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the script's end, and brings it about where it has to.
+fn watch(
+    pid: Pid,
+    mut deadline: Option<Instant>,
+    signals: &Signals,
+    captured: &mut Captured,
+) -> io::Result<Ending> {
+    let mut ended_by_us = None;
+    let mut is_open = true;
+    loop {
+        is_open = is_open && captured.take();
+        if ended_by_us.is_some() {
+            end_group(pid);
+        }
+        let status = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(status) => status,
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno.into()),
+        };
+        let ending = match status {
+            WaitStatus::Exited(_, code) => Some(Ending::Exited(code)),
+            WaitStatus::Signaled(_, signal, _) => {
+                Some(Ending::Killed(signal.as_str()))
+            }
+            _ => None,
+        };
+        if let Some(ending) = ending {
+            // What it has left in the pipe; those that it has left behind may
+            // hold that for as long as they like.
+            captured.take();
+            return Ok(ended_by_us.unwrap_or(ending));
+        }
+        let now = Instant::now();
+        let is_late = deadline.is_some_and(|deadline| now >= deadline);
+        let presses = signals.interrupts.swap(0, Ordering::Relaxed);
+        if is_late || presses > 0 {
+            // The group is that of our child, who has not been reaped.
+            let signal = if ended_by_us.is_some() {
+                deadline = None;
+                Signal::SIGKILL
+            } else {
+                deadline = Some(now + dispatch::KILL_GRACE);
+                Signal::SIGTERM
+            };
+            let _ = killpg(pid, signal);
+            ended_by_us.get_or_insert(if presses > 0 {
+                Ending::Interrupted
+            } else {
+                Ending::TimedOut
+            });
+        }
+        signals.wait(deadline, is_open.then_some(&captured.pipe))?;
+    }
+}
+
+/// If the script has ended, ends what is left of its process group: a shell
+/// that was just forking may have kept the signal from its child.
+fn end_group(pid: Pid) {
+    let flags =
+        WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let status = waitid(Id::Pid(pid), flags);
+    let has_ended = matches!(
+        status,
+        Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..))
+    );
+    // It has not been reaped, so the number is still its group's.
+    if has_ended {
+        let _ = killpg(pid, Signal::SIGKILL);
+    }
+}
+
+/// SIGCHLD and SIGINT, until dropped.
+struct Signals {
+    wakeup: UnixStream,
+    interrupts: Arc<AtomicUsize>,
+    handlers: Vec<SigId>,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let (wakeup, signalled) = UnixStream::pair()?;
+        wakeup.set_nonblocking(true)?;
+        let interrupts = Arc::new(AtomicUsize::new(0));
+        let mut handlers = vec![signal_hook::flag::register_usize(
+            SIGINT,
+            Arc::clone(&interrupts),
+            1,
+        )?];
+        for signal in [SIGINT, SIGCHLD] {
+            let signalled = signalled.try_clone()?;
+            handlers.push(low_level::pipe::register(signal, signalled)?);
+        }
+        Ok(Self {
+            wakeup,
+            interrupts,
+            handlers,
+        })
+    }
+
+    /// Waits for a signal, output, or the deadline.
+    fn wait(
+        &self,
+        deadline: Option<Instant>,
+        output: Option<&File>,
+    ) -> io::Result<()> {
+        let mut wanted =
+            vec![PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)];
+        wanted.extend(
+            output.map(|it| PollFd::new(it.as_fd(), PollFlags::POLLIN)),
+        );
+        let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Up to the next millisecond, or it would spin in the last.
+            PollTimeout::try_from(left + Duration::from_millis(1))
+                .unwrap_or(PollTimeout::MAX)
+        });
+        match nix::poll::poll(&mut wanted, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut bytes = [0; 64];
+        while matches!((&self.wakeup).read(&mut bytes), Ok(length) if length > 0)
+        {
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for handler in self.handlers.drain(..) {
+            low_level::unregister(handler);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::StdinFormat;
+
+    fn tried(text: &str, stdin: StdinFormat, seconds: f64) -> Outcome {
+        let script = Script {
+            text: text.as_bytes().to_vec(),
+            stdin,
+        };
+        let settings = Settings {
+            script_timeout: Duration::from_secs_f64(seconds),
+            ..Settings::default()
+        };
+        run(&Trial {
+            event: b"commandfinish",
+            script: &script,
+            settings: &settings,
+            block: b"PATH=/usr/bin:/bin\0EVENT=mine\0",
+            hg: b"/bin/hg",
+            cwd: Path::new("/"),
+            root: None,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_script_sees_an_event_and_is_seen() {
+        let script = "echo $EVENT $OPT_RETURN_CODE $UILOG_CHECK; pwd >&2; \
+                      exit 3";
+        let outcome = tried(script, StdinFormat::Null, 60.0);
+        assert_eq!(
+            String::from_utf8_lossy(&outcome.output),
+            "commandfinish 0 1\n/\n"
+        );
+        assert_eq!(outcome.ending, Ending::Exited(3));
+        let names: Vec<_> = outcome
+            .variables
+            .iter()
+            .map(|it| String::from_utf8_lossy(it).into_owned())
+            .collect();
+        assert!(names.contains(&"EVENT=commandfinish".to_owned()));
+        assert!(names.contains(&"UILOG_CHECK=1".to_owned()));
+        assert!(!names.iter().any(|name| name.starts_with("PATH=")));
+    }
+
+    #[test]
+    fn output_is_bounded_and_standard_input_is_given() {
+        let script = "head -c 300000 /dev/zero; cat; kill -9 $$";
+        let outcome = tried(script, StdinFormat::Json, 60.0);
+        assert_eq!(outcome.output.len(), MAX_OUTPUT_BYTES);
+        assert!(outcome.output_bytes > 300_000);
+        assert_eq!(outcome.ending, Ending::Killed("SIGKILL"));
+    }
+
+    #[test]
+    fn a_script_that_hangs_is_ended() {
+        let outcome = tried("sleep 600", StdinFormat::Null, 0.01);
+        assert_eq!(outcome.ending, Ending::TimedOut);
+    }
+}

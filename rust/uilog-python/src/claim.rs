@@ -1,0 +1,83 @@
+//! The command that `uilog run` has started, if this hg is that: claimed once,
+//! and let go when its end has been logged.
+
+use std::os::unix::ffi::OsStringExt;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use uilog_core::claim;
+use uilog_core::claim::Inner;
+
+use crate::host;
+
+struct Claim {
+    inner: Inner,
+    /// The process that it is about; a forked child has no part in it.
+    owner: u32,
+    /// How deep commands are nested where it is the outermost, which is that
+    /// of the first event.
+    depth: Option<usize>,
+    has_begun: bool,
+}
+
+static CLAIM: Mutex<Option<Claim>> = Mutex::new(None);
+
+/// What of an event has been logged by `uilog run`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) scripts: bool,
+    pub(crate) blackbox: bool,
+}
+
+/// Claims the command that runs, if it is one of `uilog run`. Whether the
+/// environment says that there is one: then it is not to say so to others.
+pub(crate) fn claim() -> bool {
+    let Some(variable) = std::env::var_os(claim::RUN_VARIABLE) else {
+        return false;
+    };
+    let claimed = Inner::claim(&variable.into_vec(), host::is_worker());
+    if let Some(inner) = claimed {
+        let (session, parent) = (inner.session, inner.parent);
+        host::with_environment(|host| {
+            host.adopt(session, parent, claim::RESERVED_EVENTS);
+        });
+        let mut place = CLAIM.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Claim {
+            inner,
+            owner: uilog_sys::fork::process_id(),
+            depth: None,
+            has_begun: false,
+        });
+    }
+    true
+}
+
+/// What `uilog run` has logged already of this event, which is one of a
+/// command's beginning and end.
+pub(crate) fn taken(event: &[u8], depth: usize) -> Taken {
+    let mut place = CLAIM.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(claim) = place.as_mut() else {
+        return Taken::default();
+    };
+    let is_own = claim.owner == uilog_sys::fork::process_id();
+    if !is_own || *claim.depth.get_or_insert(depth) != depth {
+        return Taken::default();
+    }
+    let has_blackbox = claim.inner.has_blackbox;
+    let is_left = match event {
+        b"command" if !claim.has_begun => {
+            claim.has_begun = true;
+            claim.inner.begin()
+        }
+        b"commandfinish" => {
+            let is_left = claim.inner.end();
+            *place = None;
+            is_left
+        }
+        _ => true,
+    };
+    Taken {
+        scripts: !is_left,
+        blackbox: !is_left && has_blackbox,
+    }
+}

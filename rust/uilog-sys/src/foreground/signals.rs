@@ -1,0 +1,185 @@
+//! Signals, one by one: fetched, judged, passed on, imitated.
+
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::time::Duration;
+
+/// How many processes are looked at on the way from a sender upwards.
+const MAX_ANCESTORS: usize = 64;
+
+/// A signal that was sent to this process.
+pub(super) struct Info(libc::siginfo_t);
+
+/// Fetches the next signal that waits, all of which are blocked; waits for one
+/// if there is none, but not longer than `bound`.
+pub(super) fn fetch(bound: Option<Duration>) -> Option<Info> {
+    let mut all = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: writes a whole signal set.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    let timeout = bound.map(|bound| libc::timespec {
+        tv_sec: bound.as_secs() as libc::time_t,
+        tv_nsec: bound.subsec_nanos().into(),
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: reads two live locals, of which one may be null, and writes to
+    // another one.
+    let signal =
+        unsafe { libc::sigtimedwait(all.as_ptr(), info.as_mut_ptr(), timeout) };
+    // SAFETY: all zeros are a valid siginfo, and the call has filled it.
+    let info = unsafe { info.assume_init() };
+    (signal > 0).then_some(Info(info))
+}
+
+impl Info {
+    pub(super) fn signal(&self) -> i32 {
+        self.0.si_signo
+    }
+
+    /// Whether it is to be passed on to the program `pid`.
+    pub(super) fn is_for_program(&self, pid: i32) -> bool {
+        let is_sent = matches!(
+            self.0.si_code,
+            libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL
+        );
+        if is_sent {
+            // SAFETY: these three come with a sender.
+            let sender = unsafe { self.0.si_pid() };
+            return !is_at_or_below(sender, pid);
+        }
+        match self.signal() {
+            // The kernel tells of children.
+            libc::SIGCHLD => false,
+            // Of a terminal that has gone, it tells the session's leader, and
+            // nobody else before that has ended.
+            libc::SIGHUP | libc::SIGCONT => is_session_leader(),
+            libc::SIGINT
+            | libc::SIGQUIT
+            | libc::SIGTSTP
+            | libc::SIGTTIN
+            | libc::SIGTTOU
+            | libc::SIGWINCH => false,
+            // Such as SIGALRM: a timer that was set before we were executed.
+            _ => true,
+        }
+    }
+
+    /// Sends it to the process `pid`, a child that has not been reaped. If it
+    /// may not be sent (the program runs as somebody else), the sender could
+    /// not have done so either.
+    pub(super) fn send_to(&self, pid: i32) {
+        if self.0.si_code == libc::SI_QUEUE {
+            // SAFETY: a queued signal comes with a value.
+            let value = unsafe { self.0.si_value() };
+            // SAFETY: touches no memory.
+            unsafe { libc::sigqueue(pid, self.signal(), value) };
+        } else {
+            // SAFETY: touches no memory.
+            unsafe { libc::kill(pid, self.signal()) };
+        }
+    }
+}
+
+fn own_pid() -> i32 {
+    std::process::id() as i32
+}
+
+fn is_session_leader() -> bool {
+    // SAFETY: touches no memory.
+    let session = unsafe { libc::getsid(0) };
+    session == own_pid()
+}
+
+/// Whether `process` is `pid` or has been started by it, directly or not. Of
+/// a process that has ended meanwhile, nothing is known.
+fn is_at_or_below(process: i32, pid: i32) -> bool {
+    let mut process = process;
+    for _ in 0..MAX_ANCESTORS {
+        if process == pid {
+            return true;
+        }
+        match parent_of(process) {
+            Some(parent) if parent > 1 => process = parent,
+            _ => return false,
+        }
+    }
+    false
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything: after it come the state and
+    // the parent.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
+    rest.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Sets a signal to its default.
+pub(super) fn set_default(signal: i32) -> std::io::Result<()> {
+    // SAFETY: touches no memory but the table of dispositions.
+    let before = unsafe { libc::signal(signal, libc::SIG_DFL) };
+    if before == libc::SIG_ERR {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Lets a signal that has been sent to this process, and does what it does by
+/// default, take effect now.
+fn suffer(signal: i32) {
+    // It fails for SIGKILL and SIGSTOP, which can be nothing else.
+    let _ = set_default(signal);
+    // SAFETY: touches no memory.
+    unsafe { libc::kill(own_pid(), signal) };
+    let mut only = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: writes a whole signal set.
+    unsafe { libc::sigemptyset(only.as_mut_ptr()) };
+    // SAFETY: adds to an initialised set.
+    unsafe { libc::sigaddset(only.as_mut_ptr(), signal) };
+    let change = |how| {
+        // SAFETY: reads an initialised set; a null pointer is allowed.
+        unsafe {
+            libc::pthread_sigmask(how, only.as_ptr(), ptr::null_mut());
+        }
+    };
+    change(libc::SIG_UNBLOCK);
+    change(libc::SIG_BLOCK);
+}
+
+/// Stops this process by a signal, until it is continued.
+pub(super) fn stop_ourselves(signal: i32) {
+    suffer(signal);
+}
+
+/// Ends this process by a signal, without a core dump: there has been one, or
+/// nobody wanted it.
+pub(super) fn die_by(signal: i32) {
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: reads a live local.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
+    // Where a program takes the dumps, the limit does not count.
+    // SAFETY: touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
+    suffer(signal);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_below_those_that_started_it() {
+        let own = std::process::id() as i32;
+        let parent = parent_of(own).unwrap();
+        // SAFETY: touches no memory.
+        assert_eq!(parent, unsafe { libc::getppid() });
+        assert!(is_at_or_below(own, own));
+        assert!(is_at_or_below(own, parent));
+        assert!(!is_at_or_below(parent, own));
+        assert!(!is_at_or_below(0, own));
+    }
+}

@@ -1,0 +1,201 @@
+//! A word of memory that several processes change one after the other, and a
+//! few bytes beside it that never change.
+//!
+//! It is an anonymous file, which whoever knows it by a path in /proc can
+//! open. It knows nothing of what the bits mean.
+
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::ptr;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+
+/// What a file of ours begins with: nothing else is taken for one.
+const MAGIC: [u8; 4] = *b"uil1";
+/// Where the word is.
+const WORD_OFFSET: usize = 4;
+/// Where the bytes are.
+const BYTES_OFFSET: usize = 8;
+/// How many bytes there are.
+pub const BYTES: usize = 40;
+const FILE_BYTES: usize = BYTES_OFFSET + BYTES;
+
+/// The word, mapped into this process.
+#[derive(Debug)]
+pub struct SharedWord {
+    file: File,
+    base: NonNull<u8>,
+}
+
+// SAFETY: the memory is only used through an atomic.
+unsafe impl Send for SharedWord {}
+
+impl SharedWord {
+    /// A word that is 0, and the bytes beside it.
+    ///
+    /// # Errors
+    ///
+    /// The system has no memory or no descriptor to give.
+    pub fn create(bytes: [u8; BYTES]) -> io::Result<Self> {
+        // SAFETY: a NUL-terminated constant.
+        let fd = unsafe {
+            libc::memfd_create(c"uilog-run".as_ptr(), libc::MFD_CLOEXEC)
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just created it for us.
+        let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        let mut contents = [0; FILE_BYTES];
+        contents[..WORD_OFFSET].copy_from_slice(&MAGIC);
+        contents[BYTES_OFFSET..].copy_from_slice(&bytes);
+        file.write_all_at(&contents, 0)?;
+        Self::map(file)
+    }
+
+    /// The word that another process has created; `path` names one of its
+    /// descriptors.
+    ///
+    /// # Errors
+    ///
+    /// It is somebody else's, or no such word, or there is none.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        // What is no regular file may do something when it is opened.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)?;
+        let metadata = file.metadata()?;
+        // SAFETY: touches no memory.
+        let is_own = metadata.uid() == unsafe { libc::geteuid() };
+        if !is_own || metadata.len() != FILE_BYTES as u64 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut magic = [0; WORD_OFFSET];
+        file.read_exact_at(&mut magic, 0)?;
+        if magic != MAGIC {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Self::map(file)
+    }
+
+    fn map(file: File) -> io::Result<Self> {
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                FILE_BYTES,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        match NonNull::new(base.cast::<u8>()) {
+            Some(mapped) if base != libc::MAP_FAILED => {
+                Ok(Self { file, base: mapped })
+            }
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// The number of the descriptor by which others can open it.
+    pub fn raw_fd(&self) -> i32 {
+        self.file.as_raw_fd()
+    }
+
+    /// The bytes beside the word.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses to read them.
+    pub fn bytes(&self) -> io::Result<[u8; BYTES]> {
+        let mut bytes = [0; BYTES];
+        self.file.read_exact_at(&mut bytes, BYTES_OFFSET as u64)?;
+        Ok(bytes)
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        // SAFETY: within the mapping.
+        let word = unsafe { self.base.add(WORD_OFFSET) };
+        // SAFETY: mapped for as long as `self` lives, aligned, and never
+        // anything but an atomic. Nobody makes the file shorter: only
+        // processes of this user can open it, and ours do not.
+        unsafe { word.cast::<AtomicU32>().as_ref() }
+    }
+
+    /// Its value.
+    pub fn load(&self) -> u32 {
+        self.word().load(Ordering::SeqCst)
+    }
+
+    /// Sets some bits; the value before.
+    pub fn set(&self, bits: u32) -> u32 {
+        self.word().fetch_or(bits, Ordering::SeqCst)
+    }
+
+    /// Sets some bits of a word that is 0; whether it was.
+    pub fn set_if_zero(&self, bits: u32) -> bool {
+        let word = self.word();
+        word.compare_exchange(0, bits, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+}
+
+impl Drop for SharedWord {
+    fn drop(&mut self) {
+        // SAFETY: exactly what `map` has mapped, which nobody else uses.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), FILE_BYTES) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path_of(word: &SharedWord) -> std::path::PathBuf {
+        let pid = std::process::id();
+        format!("/proc/{pid}/fd/{}", word.raw_fd()).into()
+    }
+
+    #[test]
+    fn two_that_have_it_see_the_same() {
+        let first = SharedWord::create([7; BYTES]).unwrap();
+        let second = SharedWord::open(&path_of(&first)).unwrap();
+        assert_eq!(second.bytes().unwrap(), [7; BYTES]);
+        assert!(first.set_if_zero(1));
+        assert!(!second.set_if_zero(2));
+        assert_eq!(second.set(2), 1);
+        assert_eq!(first.load(), 3);
+    }
+
+    #[test]
+    fn nothing_else_is_taken_for_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let refused = |path: &Path| SharedWord::open(path).is_err();
+        assert!(refused(&path));
+        std::fs::write(&path, "uil1").unwrap();
+        assert!(refused(&path));
+        std::fs::write(&path, [0; FILE_BYTES]).unwrap();
+        assert!(refused(&path));
+        assert!(refused(dir.path()));
+        assert!(refused(Path::new("/dev/null")));
+        let fifo = dir.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(refused(&fifo));
+    }
+}

@@ -1,0 +1,630 @@
+`uilog check` names whatever would keep events from where they should go, with
+its place and what to do about it.
+
+  $ . "$TESTDIR/helpers/setup.sh"
+  $ user=$HGRCPATH
+  $ tidy() {
+  >     sed -e "s#$user#USER#g" -e 's/[0-9a-f]\{32\}/SESSION/g' \
+  >         -e 's/HGPID=[0-9]*/HGPID=N/' -e 's/"pid":[0-9]*/"pid":N/' \
+  >         -e 's/after [0-9.]* s$/after T s/' \
+  >         -e 's/20[0-9-]*T[0-9:.]*+00:00/TIME/' -e 's/ *$//' \
+  >         -e "s#`command -v uilog`#UILOG#" -e "s#`command -v hg`#HG#"
+  > }
+  $ findings() {
+  >     uilog check "$@" > $TESTTMP/checked
+  >     status=$?
+  >     sed '0,/^Findings/d' $TESTTMP/checked | tidy
+  >     return $status
+  > }
+  $ with() {
+  >     cat > $TESTTMP/more.hgrc
+  >     HGRCPATH=$HGRCPATH:$TESTTMP/more.hgrc findings "$@"
+  > }
+  $ hg init repo
+  $ cd repo
+
+Nothing is wrong
+================
+
+  $ cat >> $HGRCPATH << END
+  > blackbox =
+  > [logtoprocess]
+  > commandfinish = cat
+  > commandfinish:stdin = json
+  > [uilog]
+  > max-scripts = 3
+  > END
+  $ uilog check | tidy
+  Files
+    read        user          USER
+    missing     repository    $TESTTMP/repo/.hg/hgrc
+    missing     not-shared    $TESTTMP/repo/.hg/hgrc-not-shared
+  Extensions
+    on   uilog         *:* (glob)
+    off  logtoprocess  not listed
+    on   blackbox      *:* (glob)
+  Scripts
+    commandfinish = cat  *:* (glob)
+      reads json
+      program: */cat (glob)
+  Settings
+    uilog.max-scripts = 3  *:* (glob)
+    uilog.script-timeout = 600  default
+    uilog.queue-size = 64 MB  default
+    uilog.peer-timeout = 5  default
+    blackbox.track = *  default (glob)
+    blackbox.ignore = chgserver, cmdserver, extension  default
+    blackbox.maxsize = 1 MB  default
+    blackbox.maxfiles = 7  default
+    blackbox.dirty = no  default
+    blackbox.logsource = no  default
+    blackbox.date-format =   default
+    blackbox.debug.to-stderr = no  default
+  Findings
+  0 errors, 0 warnings, 0 notes
+  $ uilog doctor | tail -1
+  0 errors, 0 warnings, 0 notes
+
+A note alone changes no exit status.
+
+  $ findings --cwd ..
+    note: *:*: there is no repository here, so its blackbox has not been looked at (glob)
+      name one: uilog check -R REPO
+  0 errors, 0 warnings, 1 note
+  $ findings --cwd .. -R repo
+  0 errors, 0 warnings, 0 notes
+
+Scripts
+=======
+
+  $ mkdir $TESTTMP/bin
+  $ echo 'not for me to run' > $TESTTMP/bin/plain
+  $ printf '#!/no/such/interpreter\n' > $TESTTMP/bin/foreign
+  $ chmod +x $TESTTMP/bin/foreign
+  $ with << END
+  > [logtoprocess]
+  > command = $TESTTMP/bin/nothing "\$MSG1"
+  > commandexception = no-such-program
+  > commandalias = exec $TESTTMP/bin/plain
+  > exthook = '$TESTTMP/bin'
+  > pythonhook = $TESTTMP/bin/foreign
+  > develwarn = if true; then echo
+  > incoming = # later
+  > profile = ~/bin/nothing 2>&1
+  > END
+    error: $TESTTMP/more.hgrc:2: the program $TESTTMP/bin/nothing does not exist: the script will fail
+      install it, or correct the name; hg's PATH may also differ from yours
+    error: $TESTTMP/more.hgrc:3: there is no program 'no-such-program' on PATH: the script will fail
+      install it, or correct the name; hg's PATH may also differ from yours
+    error: $TESTTMP/more.hgrc:4: the program $TESTTMP/bin/plain is not executable: the script will fail
+      make it executable: chmod +x
+    error: $TESTTMP/more.hgrc:5: the program $TESTTMP/bin is a directory: the script will fail
+      name a program in it
+    error: $TESTTMP/more.hgrc:6: $TESTTMP/bin/foreign is a script for /no/such/interpreter, which does not exist: it will not run
+      correct its first line
+    error: $TESTTMP/more.hgrc:7: the shell does not understand the script: * (glob)
+    error: $TESTTMP/more.hgrc:9: the program ~/bin/nothing does not exist: the script will fail
+      install it, or correct the name; hg's PATH may also differ from yours
+    warning: $TESTTMP/more.hgrc:8: the script does nothing: it is a comment
+  7 errors, 1 warning, 0 notes
+  [1]
+
+What only the shell can tell is not guessed.
+
+  $ cat > $TESTTMP/shell.hgrc << 'END'
+  > [logtoprocess]
+  > command = $RECORDER "$MSG1"
+  > commandexception = no-such-program | no-such-filter
+  > commandalias = no-such-program || true
+  > exthook = A=1 no-such-program
+  > pythonhook = relative/no-such-program
+  > develwarn = echo "$MSG1" >> /no/such/file
+  > incoming = { no-such-program; }
+  > END
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/shell.hgrc uilog check | grep -A1 shell.hgrc
+    read        user          $TESTTMP/shell.hgrc
+    missing     repository    $TESTTMP/repo/.hg/hgrc
+  --
+    command = $RECORDER "$MSG1"  $TESTTMP/shell.hgrc:2
+      program: not checked
+    commandexception = no-such-program | no-such-filter  $TESTTMP/shell.hgrc:3
+      program: not checked
+    commandalias = no-such-program || true  $TESTTMP/shell.hgrc:4
+      program: not checked
+    exthook = A=1 no-such-program  $TESTTMP/shell.hgrc:5
+      program: not checked
+    pythonhook = relative/no-such-program  $TESTTMP/shell.hgrc:6
+      program: not checked
+    develwarn = echo "$MSG1" >> /no/such/file  $TESTTMP/shell.hgrc:7
+      program: echo, the shell's own
+    incoming = { no-such-program; }  $TESTTMP/shell.hgrc:8
+      program: not checked
+
+Events and sub-options
+======================
+
+  $ with << 'END'
+  > [logtoprocess]
+  > comandfinish = cat
+  > my-own-event = cat
+  > uiblocked = cat
+  > histedit = cat
+  > commandfinish:stdim = json
+  > exthook:stdin = json
+  > pythonhook = cat
+  > pythonhook:stdin = xml
+  > peerclose = cat
+  > END
+    error: $TESTTMP/more.hgrc:6: there is no program 'json' on PATH: the script will fail
+      install it, or correct the name; hg's PATH may also differ from yours
+    warning: $TESTTMP/more.hgrc:7: logtoprocess.exthook:stdin: there is no script beside it
+      its only value is json, beside a script for its event
+    warning: $TESTTMP/more.hgrc:9: logtoprocess.pythonhook:stdin: 'xml' is not 'json', using /dev/null
+      its only value is json, beside a script for its event
+    warning: $TESTTMP/more.hgrc:2: nothing in Mercurial emits the event 'comandfinish'
+      did you mean 'commandfinish'?
+    warning: $TESTTMP/more.hgrc:3: nothing in Mercurial emits the event 'my-own-event'
+      if an extension of yours emits it, or `uilog emit`, all is well
+    warning: $TESTTMP/more.hgrc:4: the event 'uiblocked' needs ui.logblockedtimes, which is off
+      switch it on: [ui] logblockedtimes = yes
+    warning: $TESTTMP/more.hgrc:5: the event 'histedit' needs the extension histedit, which is not enabled
+      enable it: [extensions] histedit =
+    warning: $TESTTMP/more.hgrc:6: there is no sub-option 'stdim': this is a script for an event of the name 'commandfinish:stdim'
+      did you mean 'commandfinish:stdin'?
+  1 error, 7 warnings, 0 notes
+  [1]
+  $ with << 'END'
+  > [ui]
+  > logblockedtimes = yes
+  > [extensions]
+  > histedit =
+  > [logtoprocess]
+  > uiblocked = cat
+  > histedit = cat
+  > END
+  0 errors, 0 warnings, 0 notes
+
+Settings
+========
+
+  $ with << 'END'
+  > [uilog]
+  > max-scripts = lots
+  > script-timeout = -1
+  > queue-sise = 1 GB
+  > colour = red
+  > [blackbox]
+  > maxsize = big
+  > dirty = perhaps
+  > maxfile = 3
+  > [uilgo]
+  > max-scripts = 1
+  > [logtoproces]
+  > command = cat
+  > END
+    warning: $TESTTMP/more.hgrc:13: nobody reads the section [logtoproces]
+      did you mean 'logtoprocess'?
+    warning: $TESTTMP/more.hgrc:11: nobody reads the section [uilgo]
+      did you mean 'uilog'?
+    warning: $TESTTMP/more.hgrc:2: uilog.max-scripts: 'lots' is not a number from 1 to 1024, using 8
+      say a number from 1 to 1024 here: how many scripts of one hg process run at a time
+    warning: $TESTTMP/more.hgrc:3: uilog.script-timeout: '-1' is not a number of seconds, using 600
+      say a number of seconds here: after how many seconds a script is ended; 0: never
+    warning: $TESTTMP/more.hgrc:4: there is no item uilog.queue-sise
+      did you mean 'queue-size'?
+    warning: $TESTTMP/more.hgrc:5: there is no item uilog.colour
+      uilog check shows which there are
+    warning: $TESTTMP/more.hgrc:7: blackbox.maxsize: 'big' is not a size, using 1 MB
+      say a size here: a file of this size is rotated before the next line; 0: never
+    warning: $TESTTMP/more.hgrc:8: blackbox.dirty: 'perhaps' is not a boolean, using no
+      say a boolean here: whether a line says that files have been changed
+    warning: $TESTTMP/more.hgrc:9: there is no item blackbox.maxfile
+      did you mean 'maxfiles'?
+    note: USER:31: uilog.max-scripts = 3 is overridden
+      what counts stands in $TESTTMP/more.hgrc:2
+  0 errors, 9 warnings, 1 note
+  [1]
+  $ with --config uilog.queue-size=1 << 'END'
+  > END
+    warning: --config: uilog.queue-size: '1' is not a size of 1 MB or more, using 64 MB
+      say a size of 1 MB or more here: how much memory events may take that wait for a script to end
+  0 errors, 1 warning, 0 notes
+  [1]
+
+What overrides what, and what is taken back
+
+  $ cat > .hg/hgrc << 'END'
+  > [logtoprocess]
+  > commandfinish = tee
+  > exthook = cat
+  > exthook = tee
+  > %include more.rc
+  > [uilog]
+  > max-scripts = 4
+  > END
+  $ cat > .hg/more.rc << 'END'
+  > [blackbox]
+  > dirty = yes
+  > %unset dirty
+  > END
+  $ findings
+    warning: USER:28: logtoprocess.commandfinish = cat is overridden
+      what counts stands in $TESTTMP/repo/.hg/hgrc:2
+    warning: $TESTTMP/repo/.hg/hgrc:3: logtoprocess.exthook = cat is overridden
+      what counts stands in $TESTTMP/repo/.hg/hgrc:4; remove one of them
+    note: USER:31: uilog.max-scripts = 3 is overridden
+      what counts stands in $TESTTMP/repo/.hg/hgrc:7
+    note: $TESTTMP/repo/.hg/more.rc:2: blackbox.dirty = yes is taken back by %unset
+      %unset stands in $TESTTMP/repo/.hg/more.rc:3
+  0 errors, 2 warnings, 2 notes
+  [1]
+  $ findings --config logtoprocess.commandfinish=
+    warning: USER:29: logtoprocess.commandfinish:stdin: there is no script beside it
+      its only value is json, beside a script for its event
+    warning: $TESTTMP/repo/.hg/hgrc:3: logtoprocess.exthook = cat is overridden
+      what counts stands in $TESTTMP/repo/.hg/hgrc:4; remove one of them
+    note: USER:28: logtoprocess.commandfinish = cat is overridden
+      what counts stands in --config
+    note: USER:31: uilog.max-scripts = 3 is overridden
+      what counts stands in $TESTTMP/repo/.hg/hgrc:7
+    note: $TESTTMP/repo/.hg/hgrc:2: logtoprocess.commandfinish = tee is overridden
+      what counts stands in --config
+    note: $TESTTMP/repo/.hg/more.rc:2: blackbox.dirty = yes is taken back by %unset
+      %unset stands in $TESTTMP/repo/.hg/more.rc:3
+  0 errors, 2 warnings, 4 notes
+  [1]
+  $ rm .hg/hgrc .hg/more.rc
+
+Files
+=====
+
+  $ mkdir .hg/hgrc
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/no-such-file.rc uilog check | tidy |
+  >     sed '/^Ext/,/^Find/d'
+  Files
+    read        user          USER
+    missing     user          $TESTTMP/no-such-file.rc
+    unreadable  repository    $TESTTMP/repo/.hg/hgrc  (Is a directory (os error 21))
+    missing     not-shared    $TESTTMP/repo/.hg/hgrc-not-shared
+    warning: $TESTTMP/repo/.hg/hgrc: hg passes over this file: Is a directory (os error 21)
+      make it readable, or remove it
+  0 errors, 1 warning, 0 notes
+  $ rmdir .hg/hgrc
+
+hg would not run at all
+
+  $ echo broken > $TESTTMP/broken.rc
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/broken.rc uilog check
+  config error at $TESTTMP/broken.rc:1: broken
+  [255]
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/broken.rc hg root
+  config error at $TESTTMP/broken.rc:1: broken
+  [255]
+  $ uilog check -R no-such-repository
+  abort: repository no-such-repository not found
+  [255]
+
+Extensions
+==========
+
+  $ findings --config extensions.uilog=!
+    warning: USER:28: there are scripts, but no extension is enabled that would run them
+      enable it: [extensions] uilog =
+    note: USER:25: extensions.uilog =  is overridden
+      what counts stands in --config
+  0 errors, 1 warning, 1 note
+  [1]
+  $ findings --config extensions.logtoprocess=
+    note: --config: uilog is enabled as well, in USER:25, and takes the place of logtoprocess
+      this line is not needed
+  0 errors, 0 warnings, 1 note
+  $ findings --config extensions.uilog=/no/such/uilog
+    error: --config: hg cannot load uilog: /no/such/uilog does not exist
+      correct the path, or leave it out: uilog =
+    note: USER:25: extensions.uilog =  is overridden
+      what counts stands in --config
+  1 error, 0 warnings, 1 note
+  [1]
+  $ fake=$TESTTMP/fake/lib/python3.99/site-packages
+  $ mkdir -p $TESTTMP/fake/bin $fake/mercurial
+  $ printf '#!/bin/sh\n' > $TESTTMP/fake/bin/hg
+  $ chmod +x $TESTTMP/fake/bin/hg
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
+    error: USER:25: hg cannot load uilog: there is no hgext3rd/uilog in $TESTTMP/fake/lib/python3.99/site-packages
+      install uilog with the Python that runs hg
+  1 error, 0 warnings, 0 notes
+  [1]
+  $ mkdir -p $fake/hgext3rd/uilog
+  $ touch $fake/hgext3rd/uilog/__init__.py
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
+    error: USER:25: hg cannot load uilog: its native module is missing in $TESTTMP/fake/lib/python3.99/site-packages/hgext3rd/uilog
+      install uilog again
+  1 error, 0 warnings, 0 notes
+  [1]
+
+The dispatcher, which is started to see whether that works
+
+  $ touch $fake/hgext3rd/uilog/_native.abi3.so
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
+    error: $TESTTMP/fake/lib/python3.99/site-packages/hgext3rd/uilog/bin/uilog: the dispatcher is missing: no script will run
+      install uilog again
+  1 error, 0 warnings, 0 notes
+  [1]
+  $ printf '#!/bin/sh\nexit 1\n' > $TESTTMP/fake/bin/uilog
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
+    error: $TESTTMP/fake/bin/uilog: the dispatcher does not start, so no script will run: cannot run $TESTTMP/fake/bin/uilog: EACCES: Permission denied
+      install uilog again, or see what keeps it from running: permissions, a limit, a sandbox
+  1 error, 0 warnings, 0 notes
+  [1]
+  $ chmod +x $TESTTMP/fake/bin/uilog
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
+    error: $TESTTMP/fake/bin/uilog: the dispatcher does not start, so no script will run: it ends before it has done anything
+      install uilog again, or see what keeps it from running: permissions, a limit, a sandbox
+  1 error, 0 warnings, 0 notes
+  [1]
+  $ cp "`command -v uilog`" $TESTTMP/fake/bin/uilog
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
+    note: $TESTTMP/fake/bin/uilog: hg uses another installation of uilog than this one, UILOG
+  0 errors, 0 warnings, 1 note
+  $ settled
+
+rhg, which does not know what it is to do
+
+  $ printf '#!/bin/sh\n' > $TESTTMP/bin/rhg
+  $ chmod +x $TESTTMP/bin/rhg
+  $ PATH=$PATH:$TESTTMP/bin findings --config extensions.mine=x.py \
+  >     --config rhg.ignored-extensions=other
+    note: $TESTTMP/bin/rhg: rhg leaves each command to hg, because it does not know these extensions: mine, uilog
+      to have it go on without them, and log by `uilog run -- rhg`: [rhg] ignored-extensions = other, mine, uilog
+  0 errors, 0 warnings, 1 note
+  $ PATH=$PATH:$TESTTMP/bin findings --config rhg.ignored-extensions=uilog
+  0 errors, 0 warnings, 0 notes
+  $ PATH=$PATH:$TESTTMP/bin findings --config 'rhg.ignored-extensions=*'
+  0 errors, 0 warnings, 0 notes
+
+Where things are kept
+=====================
+
+  $ log=.hg/blackbox.log
+  $ mkdir $log
+  $ findings
+    error: $TESTTMP/repo/.hg/blackbox.log: the blackbox is a directory
+      remove it: a file is made in its place
+  1 error, 0 warnings, 0 notes
+  [1]
+  $ rmdir $log
+  $ mkfifo $log
+  $ findings
+    error: $TESTTMP/repo/.hg/blackbox.log: the blackbox is a FIFO
+      remove it: a file is made in its place
+  1 error, 0 warnings, 0 notes
+  [1]
+  $ rm $log
+  $ ln -s /dev/full $log
+  $ findings
+    error: $TESTTMP/repo/.hg/blackbox.log: the blackbox is a device
+      remove it: a file is made in its place
+  1 error, 0 warnings, 0 notes
+  [1]
+  $ rm $log
+  $ touch .hg/.blackbox.log.kept
+  $ findings
+    error: $TESTTMP/repo/.hg/.blackbox.log.kept: the blackbox cannot be rotated: this is no directory
+      remove it: it is made again when it is needed; meanwhile the log grows without bound
+  1 error, 0 warnings, 0 notes
+  [1]
+  $ findings --config blackbox.maxsize=0
+  0 errors, 0 warnings, 0 notes
+  $ rm .hg/.blackbox.log.kept
+
+The journal
+
+  $ mkdir -p ~/.local/state/uilog
+  $ mkdir ~/.local/state/uilog/failures.jsonl
+  $ findings
+    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are not remembered: Is a directory (os error 21)
+      make it a file of yours that you can write
+  0 errors, 1 warning, 0 notes
+  [1]
+  $ rmdir ~/.local/state/uilog/failures.jsonl
+  $ touch ~/.local/state/uilog/failures.jsonl
+  $ chmod 666 ~/.local/state/uilog/failures.jsonl
+  $ chmod 777 ~/.local/state/uilog
+  $ findings
+    warning: $TESTTMP/.local/state/uilog: the journal of failures is open: others may write to this directory
+      chmod go-rwx
+    warning: $TESTTMP/.local/state/uilog/failures.jsonl: the journal of failures is open: others may read or write this file
+      chmod go-rwx
+  0 errors, 2 warnings, 0 notes
+  [1]
+  $ rm -r ~/.local/state/uilog
+  $ HOME= findings
+    warning: neither HOME nor XDG_STATE_HOME names a directory: failures are not remembered
+      set HOME
+  0 errors, 1 warning, 0 notes
+  [1]
+  $ HOME=/no/such/home findings
+    warning: /no/such/home/.local/state/uilog/failures.jsonl: failures are not remembered: No such file or directory (os error 2)
+      make it a file of yours that you can write
+  0 errors, 1 warning, 0 notes
+  [1]
+
+Trying a script
+===============
+
+  $ cat > $TESTTMP/try.hgrc << 'END'
+  > [logtoprocess]
+  > commandfinish = echo "$EVENT $OPT_CANONICAL_COMMAND"; pwd; cat
+  > exthook = printf 'to \033[31mstderr' >&2; exit 3
+  > pythonhook = kill -9 $$
+  > incoming = sleep 600
+  > discovery = head -c 100000 /dev/zero | tr '\0' x
+  > my-event = echo "$MSG1"
+  > END
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/try.hgrc
+  $ uilog check --run commandfinish | tidy | sed '/^Findings/,$d'
+  commandfinish = echo "$EVENT $OPT_CANONICAL_COMMAND"; pwd; cat
+    environment:
+      EVENT=commandfinish
+      HGPID=N
+      MSG1=status exited 0 after 1.25 seconds\n
+      HG=HG
+      UILOG_EVENT_ID=SESSION-1
+      UILOG_SESSION=SESSION
+      UILOG_TIME=TIME
+      UILOG_DEPTH=1
+      OPT_RETURN_CODE=0
+      OPT_DURATION=1.25
+      OPT_CANONICAL_COMMAND=status
+      UILOG_CHECK=1
+    output:
+      commandfinish status
+      $TESTTMP/repo
+      {"version":1,"event":"commandfinish","id":"SESSION-1","session":"SESSION","parent_session":null,"time":"TIME","duration":1.25,"pid":N,"user":"*","root":"$TESTTMP/repo","message":"status exited 0 after 1.25 seconds\n","options":{"return_code":0,"duration":1.25,"canonical_command":"status"},"lost":0} (glob)
+    exit status 0 after T s
+  $ uilog check --run exthook | tidy
+  exthook = printf 'to \033[31mstderr' >&2; exit 3
+    environment:
+      EVENT=exthook
+      HGPID=N
+      MSG1=exthook-precommit: true finished in 0.01 seconds\n
+      HG=HG
+      UILOG_EVENT_ID=SESSION-1
+      UILOG_SESSION=SESSION
+      UILOG_TIME=TIME
+      UILOG_DEPTH=1
+      UILOG_CHECK=1
+    output:
+      to \u{1b}[31mstderr
+    exit status 3 after T s
+  Findings
+    error: $TESTTMP/try.hgrc:3: the script of 'exthook' has failed: exit status 3
+    warning: $TESTTMP/try.hgrc:7: nothing in Mercurial emits the event 'my-event'
+      if an extension of yours emits it, or `uilog emit`, all is well
+    warning: USER:28: logtoprocess.commandfinish = cat is overridden
+      what counts stands in $TESTTMP/try.hgrc:2
+  1 error, 2 warnings, 0 notes
+  $ findings --run pythonhook | grep '^  error'
+    error: $TESTTMP/try.hgrc:4: the script of 'pythonhook' has failed: killed by SIGKILL
+  $ uilog check --run incoming --config uilog.script-timeout=0.1 | tidy |
+  >     grep after
+    its time was over (uilog.script-timeout) after T s
+  $ uilog check --run discovery | tidy | cut -c1-60 |
+  >     sed '/^Findings/,$d;/environment/,/UILOG_CHECK/d'
+  discovery = head -c 100000 /dev/zero | tr '\0' x
+    output:
+      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+      ... and 34464 bytes more
+    exit status 0 after T s
+  $ uilog check --run my-event | tidy | grep -A3 output
+    output:
+      a sample of my-event
+  
+    exit status 0 after T s
+  $ findings --run no-such-event | grep -A1 '^  error'
+    error: the event 'no-such-event' has no script to run
+      [logtoprocess] no-such-event = SCRIPT
+
+Nothing of that has been logged.
+
+  $ settled
+  $ test -e .hg/blackbox.log
+  [1]
+  $ test -e ~/.local/state/uilog
+  [1]
+
+Ctrl-C ends the script, and then the command.
+
+  $ cat > $TESTTMP/interrupt.py << 'END'
+  > import os, signal, subprocess, sys, time
+  > mark = sys.argv[1]
+  > proc = subprocess.Popen(
+  >     ['uilog', 'check', '--run', 'command'], stdout=subprocess.PIPE)
+  > while not os.path.exists(mark):
+  >     time.sleep(0.01)
+  > proc.send_signal(signal.SIGINT)
+  > output, _ = proc.communicate()
+  > print(proc.returncode, b'interrupted' in output, b'bye' in output)
+  > END
+  $ cat >> $TESTTMP/try.hgrc << 'END'
+  > command = trap 'echo bye; exit 0' TERM
+  >   touch $got/mark
+  >   sleep 600 & wait
+  > END
+  $ "$PYTHON" $TESTTMP/interrupt.py $got/mark
+  130 True True
+
+For programs
+============
+
+  $ cat > $TESTTMP/show.py << 'END'
+  > import json, sys
+  > def show(value, indent):
+  >     if isinstance(value, dict):
+  >         for key, inner in value.items():
+  >             if isinstance(inner, (dict, list)) and inner:
+  >                 print(indent + key)
+  >                 show(inner, indent + '  ')
+  >             else:
+  >                 print(indent + key, json.dumps(inner))
+  >     else:
+  >         for inner in value[:1]:
+  >             if isinstance(inner, (dict, list)):
+  >                 show(inner, indent + '  ')
+  >             else:
+  >                 print(indent + json.dumps(inner))
+  > show(json.load(sys.stdin), '')
+  > END
+  $ uilog check -T json --run exthook | "$PYTHON" $TESTTMP/show.py | tidy
+  root "$TESTTMP/repo"
+  hg "HG"
+  files
+      path "USER"
+      layer "user"
+      state "read"
+      detail null
+  extensions
+      name "uilog"
+      enabled true
+      source "USER:25"
+  scripts
+      event "commandfinish"
+      script "echo \"$EVENT $OPT_CANONICAL_COMMAND\"; pwd; cat"
+      stdin "json"
+      source "$TESTTMP/try.hgrc:2"
+      program
+        builtin "echo"
+  settings
+      section "uilog"
+      name "max-scripts"
+      value "3"
+      source "USER:31"
+  findings
+      severity "error"
+      code "run-failed"
+      text "the script of 'exthook' has failed: exit status 3"
+      place "$TESTTMP/try.hgrc:3"
+      advice null
+  runs
+      event "exthook"
+      script "printf 'to \\033[31mstderr' >&2; exit 3"
+      environment
+        "EVENT=exthook"
+      output "to \u001b[31mstderr"
+      output_bytes 14
+      ending
+        exited 3
+      duration 0.* (glob)
+
+Colours
+=======
+
+  $ uilog check --color always | tidy | sed -n '/Findings/,$p' | cat -v
+  ^[[1mFindings^[[0m
+    ^[[1m^[[33mwarning^[[0m: ^[[36m$TESTTMP/try.hgrc:7^[[0m: nothing in Mercurial emits the event 'my-event'
+      if an extension of yours emits it, or `uilog emit`, all is well
+    ^[[1m^[[33mwarning^[[0m: ^[[36mUSER:28^[[0m: logtoprocess.commandfinish = cat is overridden
+      what counts stands in $TESTTMP/try.hgrc:2
+  0 errors, 2 warnings, 0 notes
+  $ uilog check --color never | tail -1 | cat -v
+  0 errors, 2 warnings, 0 notes

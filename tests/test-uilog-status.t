@@ -1,0 +1,220 @@
+`uilog status` shows the dispatchers that run, and what has gone wrong.
+
+  $ . "$TESTDIR/helpers/setup.sh"
+  $ hg init repo
+  $ cd repo
+
+Other tests have dispatchers, too: only what is this test's is looked at, and
+where their state counts it is waited for.
+
+  $ cat > $TESTTMP/own.py << 'END'
+  > import re, sys
+  > own = sys.argv[1:]
+  > is_shown = True
+  > for line in sys.stdin:
+  >     dispatcher = re.match(r'  (\d+)  ', line)
+  >     if not line.startswith(' '):
+  >         is_shown = True
+  >     elif dispatcher is not None:
+  >         is_shown = dispatcher[1] in own
+  >     if is_shown and 'of other users' not in line:
+  >         sys.stdout.write(line)
+  > END
+  $ status() {
+  >     uilog status "$@" > $TESTTMP/status
+  >     status=$?
+  >     "$PYTHON" $TESTTMP/own.py `dispatchers` < $TESTTMP/status |
+  >         sed -e "s#`command -v uilog`#UILOG#" -e 's/[0-9]* bytes$/N bytes/' \
+  >             -e 's/for [0-9.]* s$/for T/' -e 's/^  [0-9]*  UI/  PID  UI/' \
+  >             -e 's/: [0-9]*  /: PID  /' -e 's/^Dispatchers: none/Dispatchers/' \
+  >             -e 's/20[0-9-]*T[0-9:.]*+00:00/TIME/' \
+  >             -e "s#PID  .*/python[0-9.]* .*/hg#PID  HG#"
+  >     return $status
+  > }
+
+Nothing
+
+  $ status > $TESTTMP/out || wait_for uilog status > $TESTTMP/waited
+  $ cat $TESTTMP/out
+  Dispatchers
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    0 events lost, 0 failures
+
+A dispatcher whose hg and whose script wait for the test
+========================================================
+
+  $ mkfifo $got/script $got/hook
+  $ exec 8<> $got/hook 9<> $got/script
+  $ cat >> $HGRCPATH << 'END'
+  > [logtoprocess]
+  > command = echo $$ >> $got/begun; read line < $got/script
+  > commandfinish = true
+  > [uilog]
+  > max-scripts = 1
+  > END
+  $ hg root --config 'hooks.pre-root=read line < $got/hook' > $TESTTMP/out 8>&- 9>&- &
+  $ wait_for grep -q . $got/begun
+  $ dispatcher=`dispatchers`
+  $ cat > $TESTTMP/started.py << 'END'
+  > import json, subprocess, sys
+  > status = json.loads(subprocess.check_output(
+  >     ['sh', '-c', 'uilog status -T json || true']))
+  > own = [it for it in status['dispatchers'] if it['pid'] == int(sys.argv[1])]
+  > sys.exit(0 if own and own[0]['started'] else 1)
+  > END
+  $ wait_for "$PYTHON" $TESTTMP/started.py $dispatcher
+  $ status || :
+  Dispatchers
+    PID  UILOG, for T
+      hg: PID  HG root --config hooks.pre-root=read line < $got/hook
+      events: 0 waiting, 1 taken, 1 in all; queue: N bytes
+      scripts: 1 started, 0 succeeded, 0 failed, 0 timed out
+      running: PID  command, for T
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    0 events lost, 0 failures
+  $ cat > $TESTTMP/show.py << 'END'
+  > import json, sys
+  > status = json.load(sys.stdin)
+  > pid = int(sys.argv[1])
+  > all = status.pop('dispatchers')
+  > (dispatcher,) = [it for it in all if it['pid'] == pid]
+  > (script,) = dispatcher.pop('scripts')
+  > (hg,) = dispatcher.pop('hg')
+  > for name, part in (
+  >     ('dispatcher', dispatcher), ('script', script), ('hg', hg),
+  >     ('status', status)
+  > ):
+  >     print(name, type(part).__name__)
+  >     for key, value in part.items():
+  >         if key in ('pid', 'age', 'queue_bytes', 'foreign', 'unreadable'):
+  >             value = type(value).__name__
+  >         print(' ', key, json.dumps(value))
+  > END
+  $ uilog status -T json | "$PYTHON" $TESTTMP/show.py $dispatcher |
+  >     sed -e "s#`command -v uilog`#UILOG#"
+  dispatcher dict
+    pid "int"
+    program "UILOG"
+    age "float"
+    stopped false
+    protocol null
+    events 1
+    waiting 0
+    taken 1
+    started 1
+    succeeded 0
+    failed 0
+    lost 0
+    timed_out 0
+    queue_bytes "int"
+    last_failure null
+  script dict
+    pid "int"
+    event "command"
+    age "float"
+  hg dict
+    pid "int"
+    command "*/hg root --config hooks.pre-root=read line < $got/hook" (glob)
+  status dict
+    foreign "int"
+    unreadable "int"
+    journal {"path": "$TESTTMP/.local/state/uilog/failures.jsonl", "problem": null, "lost": 0, "counts": {"failed": 0, "lost": 0, "not-started": 0, "peer": 0, "timed-out": 0}, "failures": []}
+
+hg has ended, and its last event waits.
+
+  $ echo go >&8
+  $ wait
+  $ status || :
+  Dispatchers
+    PID  UILOG, for T
+      hg: has ended
+      events: 1 waiting, 1 taken, 2 in all; queue: N bytes
+      scripts: 1 started, 0 succeeded, 0 failed, 0 timed out
+      running: PID  command, for T
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    0 events lost, 0 failures
+
+The dispatcher is stopped.
+
+  $ kill -STOP $dispatcher
+  $ wait_for sh -c "grep -q '^State:.T' /proc/$dispatcher/status"
+  $ status
+  Dispatchers
+    PID  UILOG, for T
+      stopped by a signal: its scripts wait
+      hg: has ended
+      events: 1 waiting, 1 taken, 2 in all; queue: N bytes
+      scripts: 1 started, 0 succeeded, 0 failed, 0 timed out
+      running: PID  command, for T
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    0 events lost, 0 failures
+  [1]
+  $ kill -CONT $dispatcher
+  $ echo go >&9
+  $ settled
+  $ status > $TESTTMP/out || wait_for uilog status > $TESTTMP/waited
+  $ cat $TESTTMP/out
+  Dispatchers
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    0 events lost, 0 failures
+
+Two of them, whose scripts run one after the other
+
+  $ rm $got/begun
+  $ for number in 1 2; do hg root > $TESTTMP/out; done
+  $ wait_lines 2 $got/begun
+  $ uilog status --color always |
+  >     "$PYTHON" $TESTTMP/own.py `dispatchers` | grep -c running
+  2
+  $ echo go >&9
+  $ wait_for sh -c "test \`'$PYTHON' $helpers/processes.py dispatchers | wc -l\` = 1"
+  $ echo go >&9
+  $ settled
+
+The journal
+===========
+
+  $ hg root --config 'logtoprocess.command=exit 3' \
+  >     --config logtoprocess.commandfinish=no-such-program > $TESTTMP/out
+  $ settled
+  $ status
+  Dispatchers
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    0 events lost, 2 failures
+    TIME  failed  command  exit status 3
+    TIME  failed  commandfinish  exit status 127: the script was not found
+  [1]
+  $ uilog status -T json | grep -A6 counts
+      "counts": {
+        "failed": 2,
+        "lost": 0,
+        "not-started": 0,
+        "peer": 0,
+        "timed-out": 0
+      },
+  $ printf '{"time":"2026-01-01T00:00:00.000000+00:00","session":"x",' \
+  >     > $TESTTMP/line
+  $ printf '"event":"","kind":"lost","lost":7,"detail":"made\\u001b[31m up"}\n' \
+  >     >> $TESTTMP/line
+  $ for number in 0 1 2 3 4 5 6 7 8 9; do
+  >     cat $TESTTMP/line >> ~/.local/state/uilog/failures.jsonl
+  > done
+  $ status | sed '6,13d'
+  Dispatchers
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    70 events lost, 12 failures
+    the last 10:
+    TIME  lost  (7 events)  made\u{1b}[31m up
+    TIME  lost  (7 events)  made\u{1b}[31m up
+  $ rm -r ~/.local/state/uilog
+  $ mkdir -p ~/.local/state/uilog/failures.jsonl
+  $ status
+  Dispatchers
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    cannot be used: Is a directory (os error 21)
+    0 events lost, 0 failures
+  [1]
+  $ rm -r ~/.local/state/uilog
+  $ HOME= status || :
+  Dispatchers
+  Journal: none, for want of a HOME

@@ -1,0 +1,592 @@
+"""`uilog run` as the parent of a command: terminals, signals, ends.
+
+The command must not notice, and whoever has started it must not either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import processes
+import pytest
+from conftest import Home, until
+from terminal import Terminal
+
+HELPERS = Path(__file__).parent / "helpers"
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="uilog run is for Linux"
+)
+
+# Says that it is there, sleeps, and says which signals it gets.
+LISTENER = """
+import os, signal, sys, time
+def tell(number, frame):
+    try:
+        number = signal.Signals(number).name
+    except ValueError:
+        pass
+    os.write(1, f"got {number}\\n".encode())
+for name in sys.argv[1:]:
+    number = getattr(signal, name, None) or int(name)
+    signal.signal(number, tell)
+os.write(1, f"pid {os.getpid()}\\n".encode())
+while True:
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def terminal(home: Home) -> Iterator[Terminal]:
+    """A terminal with a shell, in the home."""
+    listener = home.path / "listener.py"
+    listener.write_text(LISTENER)
+    terminal = Terminal(home.env, home.path)
+    yield terminal
+    terminal.close()
+
+
+def listen(terminal: Terminal, *names: str) -> int:
+    """Starts the listener in the foreground; its process."""
+    terminal.line(f"uilog run -- python3 listener.py {' '.join(names)}")
+    return int(terminal.expect(r"pid (\d+)\r\n")[1])
+
+
+def wrapper_of(pid: int) -> int:
+    """The process of `uilog run` around a command."""
+    process = processes.look(pid)
+    assert process is not None
+    return process.parent
+
+
+def gone(pid: int) -> None:
+    until(f"the end of {pid}", lambda: processes.look(pid) is None)
+
+
+def in_state(pid: int, states: str) -> None:
+    def is_there() -> bool:
+        process = processes.look(pid)
+        return process is not None and process.state in states
+
+    until(f"{pid} in a state of {states}", is_there)
+
+
+## The terminal
+
+
+def test_ctrl_c_reaches_the_command_once(terminal: Terminal) -> None:
+    pid = listen(terminal, "SIGINT")
+    terminal.type("\x03")
+    terminal.expect("got SIGINT\r\n")
+    terminal.type("\x03")
+    terminal.expect("got SIGINT\r\n")
+    os.kill(pid, signal.SIGKILL)
+    assert terminal.prompt() == 128 + signal.SIGKILL
+    assert terminal.shown.count("got SIGINT") == 2
+
+
+def test_ctrl_c_ends_the_shells_loop(terminal: Terminal) -> None:
+    terminal.line("while true; do uilog run -- sleep 100; echo again; done")
+    until("sleep", lambda: sleeping(terminal))
+    terminal.type("\x03")
+    assert terminal.prompt() == 128 + signal.SIGINT
+    assert "again" not in terminal.shown.split("done", 1)[1]
+
+
+def sleeping(terminal: Terminal) -> list[processes.Process]:
+    """The sleeps that a shell's commands have started."""
+    below = [terminal.pid]
+    found = []
+    for process in processes.everyone():
+        if process.parent in below:
+            below.append(process.pid)
+            if process.argv[:1] == ("sleep",):
+                found.append(process)
+    return found
+
+
+def test_ctrl_backslash(terminal: Terminal) -> None:
+    terminal.line("ulimit -c 0; uilog run -- sleep 100")
+    until("sleep", lambda: sleeping(terminal))
+    terminal.type("\x1c")
+    terminal.expect("Quit")
+    assert terminal.prompt() == 128 + signal.SIGQUIT
+
+
+def test_ctrl_z_and_fg(terminal: Terminal) -> None:
+    pid = listen(terminal, "SIGINT")
+    wrapper = wrapper_of(pid)
+    terminal.type("\x1a")
+    terminal.expect(r"\[1\]\+  Stopped +uilog run")
+    assert terminal.prompt() == 128 + signal.SIGTSTP
+    in_state(pid, "T")
+    in_state(wrapper, "T")
+    terminal.line("fg")
+    in_state(pid, "S")
+    in_state(wrapper, "S")
+    terminal.type("\x03")
+    terminal.expect("got SIGINT\r\n")
+    # And once more.
+    terminal.type("\x1a")
+    terminal.expect(r"\[1\]\+  Stopped +uilog run")
+    terminal.prompt()
+    terminal.line("fg")
+    in_state(pid, "S")
+    terminal.type("\x03")
+    terminal.expect("got SIGINT\r\n")
+    os.kill(pid, signal.SIGKILL)
+    assert terminal.prompt() == 128 + signal.SIGKILL
+
+
+def test_ctrl_z_and_bg(terminal: Terminal) -> None:
+    pid = listen(terminal)
+    terminal.type("\x1a")
+    terminal.expect("Stopped")
+    terminal.prompt()
+    terminal.run("bg")
+    in_state(pid, "S")
+    in_state(wrapper_of(pid), "S")
+    terminal.run("kill %1")
+    gone(pid)
+    until(
+        "the shell to be told",
+        lambda: "Terminated" in terminal.run("jobs")[1] + terminal.shown,
+    )
+
+
+def test_kill_of_a_stopped_job(terminal: Terminal) -> None:
+    pid = listen(terminal)
+    wrapper = wrapper_of(pid)
+    terminal.type("\x1a")
+    terminal.expect("Stopped")
+    terminal.prompt()
+    terminal.run("kill %1")
+    gone(pid)
+    gone(wrapper)
+
+
+def test_a_command_that_catches_ctrl_z_goes_on(terminal: Terminal) -> None:
+    pid = listen(terminal, "SIGTSTP", "SIGINT")
+    terminal.type("\x1a")
+    terminal.expect("got SIGTSTP\r\n")
+    terminal.type("\x03")
+    terminal.expect("got SIGINT\r\n")
+    in_state(wrapper_of(pid), "S")
+    os.kill(pid, signal.SIGKILL)
+    terminal.prompt()
+    assert terminal.shown.count("got SIGTSTP") == 1
+
+
+def test_a_command_that_stops_itself(terminal: Terminal) -> None:
+    for name in ("STOP", "TSTP", "TTIN", "TTOU"):
+        terminal.line(f"uilog run -- sh -c 'kill -{name} $$; echo on; exit 4'")
+        terminal.expect("Stopped")
+        terminal.prompt()
+        terminal.line("fg")
+        terminal.expect("on\r\n")
+        assert terminal.prompt() == 4
+
+
+def test_a_command_that_stops_its_group(terminal: Terminal) -> None:
+    # As an editor does on Ctrl-Z.
+    terminal.line("uilog run -- python3 -c 'import os; os.kill(0, 20)'")
+    terminal.expect("Stopped")
+    terminal.prompt()
+    terminal.line("fg")
+    assert terminal.prompt() == 0
+
+
+def test_a_background_command_that_reads_the_terminal(
+    terminal: Terminal,
+) -> None:
+    terminal.run("uilog run -- sh -c 'read line; echo \"<$line>\"' &")
+    until("it to be stopped", lambda: "Stopped" in terminal.run("jobs")[1])
+    terminal.line("fg")
+    terminal.line("words")
+    terminal.expect("<words>\r\n")
+    assert terminal.prompt() == 0
+
+
+def test_the_size_of_the_window(terminal: Terminal) -> None:
+    pid = listen(terminal, "SIGWINCH")
+    terminal.resize(33, 99)
+    terminal.expect("got SIGWINCH\r\n")
+    os.kill(pid, signal.SIGKILL)
+    terminal.prompt()
+    assert terminal.shown.count("got SIGWINCH") == 1
+    assert terminal.run("uilog run -- stty size") == (0, "33 99\n")
+
+
+def test_a_password_is_not_shown(terminal: Terminal) -> None:
+    terminal.line(
+        "uilog run -- python3 -c 'import getpass;"
+        " print(\"<%s>\" % getpass.getpass(\"give: \"))'"
+    )
+    terminal.expect("give: ")
+    terminal.type("secret\n")
+    between = terminal.expect(r"([^<]*)<secret>\r\n")[1]
+    assert "secret" not in between
+    assert terminal.prompt() == 0
+
+
+def test_a_raw_terminal(terminal: Terminal) -> None:
+    terminal.line(
+        "uilog run -- python3 -c 'import sys, tty, os; tty.setraw(0);"
+        " print(\"raw\", flush=True); print(os.read(0, 1), flush=True)'"
+        "; stty sane"
+    )
+    terminal.expect("raw\r?\n")
+    # No signal in raw mode.
+    terminal.type("\x03")
+    terminal.expect(re.escape("b'\\x03'"))
+    assert terminal.prompt() == 0
+
+
+def test_a_terminal_that_goes_away(home: Home, terminal: Terminal) -> None:
+    out = home.out / "hup"
+    terminal.line(
+        "uilog run -- sh -c 'trap \"echo hup >>$OUT/hup; exit\" HUP;"
+        " echo there; while :; do sleep 0.1; done'"
+    )
+    terminal.expect("there\r\n")
+    terminal.hang_up()
+    until("the signal", out.exists)
+    assert processes.wait_until_gone(str(home.path)) == []
+    assert out.read_text() == "hup\n"
+
+
+def test_a_shell_inside(terminal: Terminal) -> None:
+    terminal.line("uilog run -- bash --norc --noprofile -i")
+    terminal.prompt()
+    terminal.line("sleep 100")
+    until("sleep", lambda: sleeping(terminal))
+    terminal.type("\x1a")
+    terminal.expect("Stopped")
+    terminal.prompt()
+    terminal.run("kill -9 %1")
+    terminal.line("exit 9")
+    assert terminal.prompt() == 9
+    # The terminal is the outer shell's again.
+    assert terminal.run("echo back") == (0, "back\n")
+
+
+## Scripts, and other parents
+
+
+def shell(
+    home: Home, script: str, **more: Any
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", script],
+        env=home.env,
+        cwd=home.path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        **more,
+    )
+
+
+@contextlib.contextmanager
+def listener(home: Home, *names: str) -> Iterator[subprocess.Popen[str]]:
+    """The listener under `uilog run`, which is the returned process."""
+    path = home.path / "listener.py"
+    path.write_text(LISTENER)
+    process = subprocess.Popen(
+        ["uilog", "run", "--", sys.executable, str(path), *names],
+        env=home.env,
+        cwd=home.path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+def test_a_signal_to_us_is_for_the_command(home: Home) -> None:
+    numbers = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+    with listener(home, *(str(int(number)) for number in numbers)) as process:
+        line_of(process)
+        for number in numbers:
+            process.send_signal(number)
+            assert line_of(process) == f"got {name_of(number)}"
+
+
+def name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def test_a_queued_signal_keeps_its_value(home: Home) -> None:
+    script = (
+        "import signal as s; s.pthread_sigmask(s.SIG_BLOCK, [s.SIGRTMIN]);"
+        " print('there', flush=True);"
+        " info = s.sigwaitinfo([s.SIGRTMIN]);"
+        " print(info.si_code, flush=True)"
+    )
+    process = subprocess.Popen(
+        ["uilog", "run", "--", sys.executable, "-c", script],
+        env=home.env,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert line_of(process) == "there"
+    kill = shutil.which("kill") or "/bin/kill"
+    subprocess.run(
+        [kill, "-s", str(int(signal.SIGRTMIN)), "-q", "77", str(process.pid)],
+        check=True,
+    )
+    # SI_QUEUE
+    assert line_of(process) == "-1"
+    assert process.wait() == 0
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def test_what_the_command_sends_us_is_not_sent_back(home: Home) -> None:
+    done = shell(
+        home,
+        "uilog run -- bash -c 'trap \"echo got\" USR1; kill -USR1 $PPID;"
+        " (sleep 0.3; kill -USR2 $$) & trap \"exit 3\" USR2;"
+        " while :; do sleep 0.1; done'",
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+
+
+def test_we_do_not_die_before_the_command(home: Home) -> None:
+    with listener(home, "SIGTERM") as process:
+        pid = int(line_of(process).split()[1])
+        for _ in range(3):
+            process.terminate()
+            assert line_of(process) == "got SIGTERM"
+        assert process.poll() is None
+        os.kill(pid, signal.SIGINT)
+        assert process.wait() == -signal.SIGINT or process.returncode == 1
+
+
+def test_a_script_kills_its_background_command(home: Home) -> None:
+    done = shell(
+        home,
+        "uilog run -- sleep 100 & kill $!; wait $!; echo $?;"
+        "uilog run -- sleep 100 & sleep 0.2; kill -KILL $!; wait $!; echo $?",
+    )
+    assert done.stdout == "143\n137\n"
+
+
+def test_sigkill_takes_the_command_with_us(home: Home) -> None:
+    with listener(home) as process:
+        pid = int(line_of(process).split()[1])
+        process.kill()
+        gone(pid)
+
+
+def test_timeout(home: Home) -> None:
+    done = shell(
+        home,
+        "timeout 0.2 uilog run -- sleep 100; echo $?;"
+        "timeout --foreground 0.2 uilog run -- sleep 100; echo $?;"
+        "timeout -s KILL 0.2 uilog run -- sleep 100; echo $?",
+    )
+    assert done.stdout == "124\n124\n137\n"
+
+
+def test_an_alarm_that_was_set_before(home: Home) -> None:
+    done = shell(
+        home,
+        "python3 -c 'import os, signal; signal.setitimer(signal.ITIMER_REAL,"
+        " 0.2); os.execvp(\"uilog\", [\"uilog\", \"run\", \"--\","
+        " \"sleep\", \"100\"])'; echo $?",
+    )
+    assert done.stdout == f"{128 + signal.SIGALRM}\n"
+
+
+def test_nohup(home: Home) -> None:
+    path = home.path / "listener.py"
+    path.write_text(LISTENER)
+    done = shell(
+        home,
+        "nohup uilog run -- sleep 100 & pid=$!; "
+        "until grep -q uilog /proc/$pid/comm; do sleep 0.01; done;"
+        "until pgrep -P $pid sleep >/dev/null; do sleep 0.01; done;"
+        "kill -HUP $pid; sleep 0.2; kill -0 $pid && echo there;"
+        "kill $pid; wait $pid; echo $?",
+    )
+    assert done.stdout == "there\n143\n"
+
+
+def test_pipelines(home: Home) -> None:
+    done = shell(
+        home,
+        "uilog run -- yes | head -2; echo ${PIPESTATUS[0]};"
+        "printf 'a\\nb\\n' | uilog run -- cat | uilog run -- tail -1",
+    )
+    assert done.stdout == f"y\ny\n{128 + signal.SIGPIPE}\nb\n"
+    # Where SIGPIPE is ignored, it stays so.
+    done = shell(
+        home,
+        "trap '' PIPE; uilog run -- yes 2>/dev/null | head -1;"
+        " echo ${PIPESTATUS[0]}",
+    )
+    assert done.stdout == "y\n1\n"
+
+
+def test_a_command_that_leaves_a_process_behind(home: Home) -> None:
+    # It holds the pipe, but nobody waits for it but the one who reads that.
+    done = shell(
+        home,
+        "uilog run -- sh -c 'sleep 0.5 & exit 6' >/dev/null; echo $?",
+    )
+    assert done.stdout == "6\n"
+
+
+## The end
+
+
+def test_every_exit_status(home: Home) -> None:
+    script = "for i in `seq 0 255`; do uilog run -- sh -c \"exit $i\";"
+    done = shell(home, script + " echo $?; done")
+    assert done.stdout.split() == [str(status) for status in range(256)]
+
+
+def fatal() -> list[signal.Signals]:
+    harmless = {
+        *(signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH),
+        *(signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
+    }
+    return [number for number in signal.Signals if number not in harmless]
+
+
+@pytest.mark.parametrize("number", fatal(), ids=lambda it: it.name)
+def test_every_fatal_signal(home: Home, number: signal.Signals) -> None:
+    done = subprocess.run(
+        ["uilog", "run", "--", "sh", "-c", f"kill -{int(number)} $$"],
+        env=home.env,
+        cwd=home.path,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+    )
+    assert done.returncode == -number
+    assert not list(home.path.glob("core*"))
+
+
+def test_what_cannot_be_started(home: Home) -> None:
+    (home.path / "data").write_text("echo run by a shell: $0 $1\n")
+    (home.path / "bad").write_text("#!/no/such/interpreter\n")
+    (home.path / "bad").chmod(0o755)
+    (home.path / "program").write_text("echo run by a shell: $0 $1\n")
+    (home.path / "program").chmod(0o755)
+    done = shell(
+        home,
+        "for name in no-such ./no-such ./data . ./data/x '' ./bad; do"
+        " uilog run -- \"$name\"; echo $?; done; uilog run -- ./program one;"
+        " PATH=$PATH:. uilog run -- program two",
+    )
+    assert done.stdout.splitlines() == [
+        *("127", "127", "126", "126", "126", "127", "127"),
+        "run by a shell: ./program one",
+        "run by a shell: ./program two",
+    ]
+    assert done.stderr.splitlines() == [
+        "uilog: cannot run 'no-such': No such file or directory",
+        "uilog: cannot run './no-such': No such file or directory",
+        "uilog: cannot run './data': Permission denied",
+        "uilog: cannot run '.': Permission denied",
+        "uilog: cannot run './data/x': Not a directory",
+        "uilog: cannot run '': No such file or directory",
+        "uilog: cannot run './bad': No such file or directory",
+    ]
+
+
+## What the command gets
+
+
+SITUATIONS = {
+    "plain": "",
+    "closed": "exec 0<&- 2>&-",
+    "all closed": "exec 0<&- 1>&- 2>&-",
+    "more descriptors": "exec 7</dev/null 63>>$OUT/x",
+    "ignored signals": "trap '' INT HUP QUIT PIPE TERM USR1 CHLD",
+    "limits": "ulimit -n 99; ulimit -c 0; ulimit -s 4096",
+    "umask": "umask 027",
+    "nice": "renice -n 5 -p $$ >/dev/null",
+    "odd variables": "export 'A=b=c' B=; set -- '' ' ' $'\\xff' --",
+}
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_everything_is_inherited(home: Home, name: str) -> None:
+    command = f"{sys.executable} -S {HELPERS}/inherited.py \"$@\""
+    done = shell(
+        home,
+        f"{SITUATIONS[name]}\nset -- \"$@\" -x --\n"
+        f"export AS\nAS=bare; {command}\nAS=ours; uilog run -- {command}\n:\n",
+        stdin=subprocess.DEVNULL,
+    )
+    assert home.read("bare"), done.stderr
+    assert home.read("bare") == home.read("ours").replace("AS=ours", "AS=bare")
+
+
+def test_blocked_signals_are_inherited(home: Home) -> None:
+    for run, name in ([], "bare"), (["uilog", "run", "--"], "ours"):
+        subprocess.run(
+            [*run, sys.executable, "-S", str(HELPERS / "inherited.py")],
+            env={**home.env, "AS": name},
+            check=True,
+            preexec_fn=lambda: (
+                signal.pthread_sigmask(
+                    signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGRTMIN + 3}
+                ),
+                None,
+            )[1],
+        )
+    bare = home.read("bare")
+    assert bare == home.read("ours").replace("AS=ours", "AS=bare")
+    assert "SigBlk 0000000000000000" not in bare
+
+
+def test_the_end_is_known_though_children_are_not_waited_for(
+    home: Home,
+) -> None:
+    for command, expected in ("exit 5", 5), ("kill -TERM $$", -15):
+        done = subprocess.run(
+            ["uilog", "run", "--", "sh", "-c", command],
+            env=home.env,
+            preexec_fn=lambda: (
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+                None,
+            )[1],
+            timeout=60,
+        )
+        assert done.returncode == expected
+
+
+def test_a_command_runs_though_there_is_no_descriptor(home: Home) -> None:
+    # The loader needs one, and gives it back.
+    done = shell(home, "ulimit -n 4; uilog run -- sh -c 'echo here; exit 3'")
+    assert (done.returncode, done.stdout) == (3, "here\n")
+
+
+def test_no_process_is_left(home: Home) -> None:
+    home.run("uilog", "run", "--", "true")
+    assert processes.of_home(str(home.path)) == []
