@@ -85,9 +85,8 @@ fuzz_target!(|data: &[u8]| {
             fs::write(&path, bytes).expect("a segment");
         }
     }
-    let length = segment(&dir).map_or(0, |path| {
-        fs::metadata(path).expect("a segment").len()
-    });
+    let length = segment(&dir)
+        .map_or(0, |path| fs::metadata(path).expect("a segment").len());
 
     let exported = spool.records().expect("records").count();
     let mut sender = Sender::try_lock(&spool).expect("a lock").expect("alone");

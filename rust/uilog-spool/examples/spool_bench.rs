@@ -23,7 +23,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(dir) => tempfile::tempdir_in(PathBuf::from(dir))?,
         None => tempfile::tempdir()?,
     };
-    println!("records of {PAYLOAD_BYTES} bytes in {}", place.path().display());
+    println!(
+        "records of {PAYLOAD_BYTES} bytes in {}",
+        place.path().display()
+    );
     let second = Duration::from_secs(1);
     let policies = [
         ("on request", SyncPolicy::OnRequest, 50_000),

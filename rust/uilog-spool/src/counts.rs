@@ -213,9 +213,7 @@ fn checked(bytes: Vec<u8>) -> Option<String> {
 }
 
 fn items(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(' '))
+    text.lines().skip(1).filter_map(|line| line.split_once(' '))
 }
 
 fn number(text: &str) -> u64 {

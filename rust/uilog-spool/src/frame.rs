@@ -91,8 +91,7 @@ impl Frame<'_> {
     /// Appends it.
     pub(crate) fn encode(&self, salt: u64, out: &mut Vec<u8>) {
         let length = (self.id.len() + self.payload.len()) as u32;
-        let body_sum =
-            crc32c::crc32c_append(sum(salt, self.id), self.payload);
+        let body_sum = crc32c::crc32c_append(sum(salt, self.id), self.payload);
         let start = out.len();
         out.reserve(self.bytes());
         out.extend_from_slice(&MAGIC);

@@ -358,10 +358,9 @@ impl<F: Files> Reader<F> {
             let length = self.window.len();
             let mut chunk = vec![0; CHUNK_BYTES.max(bytes - length)];
             let position = at + length as u64;
-            let count = retry(|| {
-                spool.files().read(&self.file, &mut chunk, position)
-            })
-            .context(Operation::Read, &self.path)?;
+            let count =
+                retry(|| spool.files().read(&self.file, &mut chunk, position))
+                    .context(Operation::Read, &self.path)?;
             self.window.extend_from_slice(&chunk[..count]);
             if count == 0 {
                 break;

@@ -206,8 +206,7 @@ fn every_call_may_fail() {
     for sync in POLICIES {
         let options = options(sync, MAX_BYTES);
         for (call, (name, length)) in calls(sync).into_iter().enumerate() {
-            let errnos =
-                [libc::EIO, libc::ENOSPC, libc::EMFILE, libc::EINTR];
+            let errnos = [libc::EIO, libc::ENOSPC, libc::EMFILE, libc::EINTR];
             for errno in errnos {
                 for bytes in [0, 1, length / 2] {
                     let plan = Plan::Fail { call, errno, bytes };

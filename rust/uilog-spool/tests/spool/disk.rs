@@ -190,8 +190,7 @@ impl Disk {
     /// The names and contents of the files whose names end so.
     pub(crate) fn files(&self, suffix: &str) -> Vec<(PathBuf, Vec<u8>)> {
         let state = self.0.borrow();
-        let is_wanted =
-            |path: &Path| path.to_str().unwrap().ends_with(suffix);
+        let is_wanted = |path: &Path| path.to_str().unwrap().ends_with(suffix);
         state
             .names
             .iter()
@@ -219,7 +218,10 @@ impl Disk {
 pub(crate) enum Plan {
     Work,
     /// Die before this call, or after so many bytes of it if it is a write.
-    Die { call: usize, bytes: usize },
+    Die {
+        call: usize,
+        bytes: usize,
+    },
     /// This call fails; a write may have written so many bytes before that.
     Fail {
         call: usize,
@@ -227,9 +229,14 @@ pub(crate) enum Plan {
         bytes: usize,
     },
     /// Whatever needs room fails, from this call on.
-    Full { call: usize },
+    Full {
+        call: usize,
+    },
     /// This call, if it is a read or a write, does so many bytes only.
-    Short { call: usize, bytes: usize },
+    Short {
+        call: usize,
+        bytes: usize,
+    },
 }
 
 #[derive(Debug)]

@@ -148,7 +148,11 @@ impl Ledger {
         self.check(record);
         let count = self.accepted.entry(record.id).or_default();
         *count += 1;
-        assert!(*count == 1 || self.may_repeat, "{:?} comes twice", record.id);
+        assert!(
+            *count == 1 || self.may_repeat,
+            "{:?} comes twice",
+            record.id
+        );
         if *count == 1 {
             let appended = &self.appended[&record.id];
             let latest = self.latest.entry(appended.session).or_default();
@@ -213,8 +217,7 @@ impl Ledger {
                 && !self.rejected.contains(id)
                 && !aside.contains(id)
         };
-        let missing: Vec<_> =
-            self.appended.iter().filter(is_missing).collect();
+        let missing: Vec<_> = self.appended.iter().filter(is_missing).collect();
         let counted = stats.evicted + stats.damaged;
         let is_counted = if self.is_damaged {
             let bytes: usize = missing

@@ -28,13 +28,19 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Append { writer: usize, lengths: Vec<usize> },
+    Append {
+        writer: usize,
+        lengths: Vec<usize>,
+    },
     Sync(usize),
     Close(usize),
     /// The writer is gone, in good order; another one takes its place.
     Replace(usize),
     KillWriter(usize),
-    Take { max_records: usize, max_bytes: usize },
+    Take {
+        max_records: usize,
+        max_bytes: usize,
+    },
     Accept,
     Reject(u64),
     Retry,
@@ -45,14 +51,19 @@ enum Step {
     PowerCut(u64),
     SetWall(u64),
     Advance(u64),
-    Damage { seed: u64, is_zeros: bool },
-    Fault { writer: Option<usize>, plan: u64 },
+    Damage {
+        seed: u64,
+        is_zeros: bool,
+    },
+    Fault {
+        writer: Option<usize>,
+        plan: u64,
+    },
 }
 
 fn step(is_rough: bool) -> BoxedStrategy<Step> {
     let writer = 0..WRITERS;
-    let length =
-        prop_oneof![8 => 0..400_usize, 2 => 400..1500_usize, 1 => 4000..6000_usize];
+    let length = prop_oneof![8 => 0..400_usize, 2 => 400..1500_usize, 1 => 4000..6000_usize];
     let lengths = prop::collection::vec(length, 1..8);
     let take = (1..20_usize, prop_oneof![Just(100_usize), Just(100_000)]);
     let gentle = prop_oneof![
@@ -162,8 +173,9 @@ impl World {
         };
         let mask = mask.unwrap_or(0);
         let is_rejected = |index: usize| mask >> (index % 64) & 1 == 1;
-        let rejected: Vec<_> =
-            (0..batch.records().len()).filter(|it| is_rejected(*it)).collect();
+        let rejected: Vec<_> = (0..batch.records().len())
+            .filter(|it| is_rejected(*it))
+            .collect();
         for (index, record) in batch.records().iter().enumerate() {
             if is_rejected(index) {
                 self.ledger.reject(record);
@@ -234,15 +246,15 @@ impl World {
             Step::Retry => {
                 let is_exact = !self.ledger.may_repeat;
                 let has_batch = self.batch.is_some();
-                let Some(sender) = self.sender().filter(|_| !has_batch)
-                else {
+                let Some(sender) = self.sender().filter(|_| !has_batch) else {
                     return;
                 };
                 if let Ok(batch) = sender.next_batch(5, 1000) {
                     let before = batch.records().to_vec();
                     sender.retry(batch);
                     let again = sender.next_batch(5, 1000);
-                    if let Some(again) = again.as_ref().ok().filter(|_| is_exact)
+                    if let Some(again) =
+                        again.as_ref().ok().filter(|_| is_exact)
                     {
                         assert!(again.records() == before, "another batch");
                     }

@@ -229,8 +229,12 @@ fn the_numbers_are_shown() {
     assert_eq!((stats.sent, stats.rejected), (2, 2));
     assert_eq!((stats.files, stats.evicted), (1, 0));
     assert!(stats.oldest.unwrap() < Duration::from_secs(600));
-    let records: Vec<_> =
-        place.spool.records().unwrap().map(|it| it.unwrap().id).collect();
+    let records: Vec<_> = place
+        .spool
+        .records()
+        .unwrap()
+        .map(|it| it.unwrap().id)
+        .collect();
     assert_eq!(records, (4..10).map(id).collect::<Vec<_>>());
     let rejected: Vec<_> = place
         .spool
