@@ -78,12 +78,16 @@ fn evict<F: Files>(
     total: u64,
 ) -> Result<u64, Error> {
     let max_bytes = spool.limits().max_bytes;
-    let is_due = |segment: &Segment, total: u64| -> Result<bool, Error> {
-        Ok(total > max_bytes || is_too_old(spool, segment.name)?)
+    let is_due = |segment: &Segment, total: u64| {
+        if total > max_bytes {
+            Some(true)
+        } else {
+            is_too_old(spool, segment.name)
+        }
     };
-    match segments.first() {
-        Some(first) if is_due(first, total)? => {}
-        _ => return Ok(0),
+    let first = segments.iter().find_map(|segment| is_due(segment, total));
+    if first != Some(true) {
+        return Ok(0);
     }
     let lock = spool.open_lock(LOCK)?;
     let path = spool.dir().join(LOCK);
@@ -94,18 +98,23 @@ fn evict<F: Files>(
     let mut freed = 0;
     let mut group = Vec::new();
     for segment in segments {
-        if !is_due(segment, total.saturating_sub(freed))? {
-            break;
+        match is_due(segment, total.saturating_sub(freed)) {
+            Some(true) => {}
+            // Nor are those that were created later.
+            Some(false) => break,
+            None => continue,
         }
-        let reader = Reader::open(spool, segment.name, Place::default())?;
-        // Another one has removed it: room all the same.
-        let Some(reader) = reader else {
-            freed += segment.length;
-            continue;
-        };
-        if let Some(lock) = reader.lock(spool)? {
-            freed += segment.length;
-            group.push((reader, lock));
+        // One that cannot be read or locked does not keep the others.
+        match Reader::open(spool, segment.name, Place::default()) {
+            // Another one has removed it: room all the same.
+            Ok(None) => freed += segment.length,
+            Ok(Some(reader)) => {
+                if let Ok(Some(lock)) = reader.lock(spool) {
+                    freed += segment.length;
+                    group.push((reader, lock));
+                }
+            }
+            Err(_) => {}
         }
         if group.len() == GROUP {
             remove(spool, std::mem::take(&mut group))?;
@@ -115,13 +124,11 @@ fn evict<F: Files>(
     Ok(freed)
 }
 
-/// Whether a segment's oldest records are.
-fn is_too_old<F: Files>(spool: &Spool<F>, name: Name) -> Result<bool, Error> {
-    let Some(mut reader) = Reader::open(spool, name, Place::default())? else {
-        return Ok(true);
-    };
-    let max_age = spool.limits().max_age_ms();
-    Ok(spool.age_ms(name, reader.head(spool)?) > max_age)
+/// Whether a segment's oldest records are, if that can be told.
+fn is_too_old<F: Files>(spool: &Spool<F>, name: Name) -> Option<bool> {
+    let reader = Reader::open(spool, name, Place::default());
+    let head = reader.ok()??.head(spool).ok()?;
+    Some(spool.age_ms(name, head) > spool.limits().max_age_ms())
 }
 
 /// Counts and removes segments, each of which is locked.
@@ -145,7 +152,7 @@ fn remove<F: Files>(
         let place = places.into_iter().flatten();
         let place = place.max_by_key(|place| place.position);
         reader.set_place(place.copied().unwrap_or_default());
-        count(spool, &mut reader, &mut evicted)?;
+        count(spool, &mut reader, &mut evicted);
         leaving.insert(name, reader.place());
         removed.push((reader, lock));
     }
@@ -160,28 +167,35 @@ fn remove<F: Files>(
     Ok(())
 }
 
-/// Counts what is left of a segment that nobody writes to.
+/// Counts what is left of a segment that nobody writes to. What cannot be read
+/// is as good as damaged.
 fn count<F: Files>(
     spool: &Spool<F>,
     reader: &mut Reader<F>,
     evicted: &mut Evicted,
-) -> Result<(), Error> {
+) {
     let mut damage = Damage::default();
     let start = reader.place().position;
     loop {
-        match reader.step(spool, true)? {
-            Step::Frame(_) => evicted.records += 1,
-            Step::Damaged(more) => damage += more,
-            Step::End => break,
+        match reader.step(spool, true) {
+            Ok(Step::Frame(_)) => evicted.records += 1,
+            Ok(Step::Damaged(more)) => damage += more,
+            Ok(Step::End) => break,
+            Err(_) => {
+                evicted.damage += Damage {
+                    records: 1,
+                    bytes: reader.unread_bytes(spool),
+                };
+                break;
+            }
         }
     }
     evicted.bytes += reader.place().position - start - damage.bytes;
     evicted.damage += damage;
-    Ok(())
 }
 
 /// Removes the oldest segments of rejected records until `reserve` more bytes
-/// fit, or only `own` is left; returns how many records are lost by that. For
+/// fit; returns how many records are lost by that. For
 /// the sender, who alone writes them, and while it writes none.
 pub(crate) fn drop_rejected<F: Files>(
     spool: &Spool<F>,
@@ -192,15 +206,20 @@ pub(crate) fn drop_rejected<F: Files>(
     let max_bytes = spool.limits().max_rejected_bytes;
     let mut dropped = 0;
     for segment in segments {
-        if total + reserve <= max_bytes && !is_too_old(spool, segment.name)? {
-            break;
+        if total + reserve <= max_bytes {
+            match is_too_old(spool, segment.name) {
+                Some(true) => {}
+                Some(false) => break,
+                None => continue,
+            }
         }
         let mut evicted = Evicted::default();
-        let reader = Reader::open(spool, segment.name, Place::default())?;
-        if let Some(mut reader) = reader {
-            count(spool, &mut reader, &mut evicted)?;
-            spool.remove(segment.name)?;
-        }
+        let reader = Reader::open(spool, segment.name, Place::default());
+        let Ok(Some(mut reader)) = reader else {
+            continue;
+        };
+        count(spool, &mut reader, &mut evicted);
+        spool.remove(segment.name)?;
         dropped += evicted.records + evicted.damage.records;
         total -= segment.length;
     }

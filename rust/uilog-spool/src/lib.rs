@@ -40,6 +40,7 @@ pub use crate::frame::MAX_REASON_BYTES;
 pub use crate::frame::MIN_ID_BYTES;
 pub use crate::sender::Batch;
 pub use crate::sender::Sender;
+pub use crate::sender::Verdict;
 pub use crate::spool::Limits;
 pub use crate::spool::Options;
 pub use crate::spool::Record;

@@ -67,6 +67,22 @@ impl Batch {
     }
 }
 
+/// What a receiver says of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has everything.
+    Accepted,
+    /// It has everything but these, which it will never take.
+    Rejected {
+        /// Their indices in the batch.
+        indices: Vec<usize>,
+        /// Why.
+        reason: Vec<u8>,
+    },
+    /// It has nothing, now.
+    Retry,
+}
+
 /// Whoever empties the spool.
 #[derive(Debug)]
 pub struct Sender<F: Files = System> {
@@ -301,6 +317,37 @@ impl<F: Files> Sender<F> {
         if batch.number == self.number {
             self.number += 1;
             self.reader = None;
+        }
+    }
+
+    /// Hands everything that waits to `deliver`, batch by batch, until nothing
+    /// is left or that wants to be asked again later. Returns whether nothing
+    /// is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::next_batch`] and [`Sender::accept`].
+    pub fn flush(
+        &mut self,
+        max_records: usize,
+        max_bytes: usize,
+        mut deliver: impl FnMut(&Batch) -> Verdict,
+    ) -> Result<bool, Error> {
+        loop {
+            let batch = self.next_batch(max_records, max_bytes)?;
+            if batch.is_empty() {
+                return Ok(true);
+            }
+            match deliver(&batch) {
+                Verdict::Accepted => self.accept(batch)?,
+                Verdict::Rejected { indices, reason } => {
+                    self.reject(batch, &indices, &reason)?;
+                }
+                Verdict::Retry => {
+                    self.retry(batch);
+                    return Ok(false);
+                }
+            }
         }
     }
 

@@ -184,6 +184,9 @@ pub struct Stats {
     pub file_bytes: u64,
     /// Their number.
     pub files: u64,
+    /// Those of them that cannot be read, whose records are not in the
+    /// numbers.
+    pub unreadable: u64,
     /// Records that have been accepted.
     pub sent: u64,
     /// Records that have gone unsent because of the limits. If a sender was
@@ -264,7 +267,7 @@ impl<F: Files> Spool<F> {
     ///
     /// # Errors
     ///
-    /// A file cannot be read.
+    /// The directory or the counts cannot be read.
     pub fn stats(&self) -> Result<Stats, Error> {
         let sent = Sent::load(self)?;
         let evicted = Evicted::load(self)?;
@@ -285,29 +288,40 @@ impl<F: Files> Spool<F> {
         for segment in segments {
             let name = segment.name;
             let place = sent.places.get(&name).copied().unwrap_or_default();
-            let Some(mut reader) = Reader::open(self, name, place)? else {
-                continue;
-            };
-            let age_ms = match reader.head(self) {
-                Ok(head) => self.age_ms(name, head),
-                Err(error) => return Err(error),
-            };
-            loop {
-                match reader.step(self, false)? {
-                    Step::Frame(frame) => {
-                        stats.pending += 1;
-                        stats.pending_bytes += frame.payload.len() as u64;
-                        let age = age_ms.saturating_sub(frame.age_ms.into());
-                        let age = Duration::from_millis(age);
-                        stats.oldest =
-                            Some(stats.oldest.map_or(age, |it| it.max(age)));
+            match Reader::open(self, name, place) {
+                Ok(Some(reader)) => {
+                    if self.count(reader, &mut stats).is_err() {
+                        stats.unreadable += 1;
                     }
-                    Step::Damaged(_) => {}
-                    Step::End => break,
                 }
+                Ok(None) => {}
+                Err(_) => stats.unreadable += 1,
             }
         }
         Ok(stats)
+    }
+
+    /// Counts what waits in a segment.
+    fn count(
+        &self,
+        mut reader: Reader<F>,
+        stats: &mut Stats,
+    ) -> Result<(), Error> {
+        let head = reader.head(self)?;
+        let age_ms = self.age_ms(reader.name(), head);
+        loop {
+            match reader.step(self, false)? {
+                Step::Frame(frame) => {
+                    stats.pending += 1;
+                    stats.pending_bytes += frame.payload.len() as u64;
+                    let age = age_ms.saturating_sub(frame.age_ms.into());
+                    let age = Some(Duration::from_millis(age));
+                    stats.oldest = stats.oldest.max(age);
+                }
+                Step::Damaged(_) => {}
+                Step::End => return Ok(()),
+            }
+        }
     }
 
     /// What waits, the oldest first, to look at or to export. Nothing changes

@@ -12,6 +12,7 @@ use uilog_spool::RecordId;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
 use uilog_spool::SyncPolicy;
+use uilog_spool::Verdict;
 use uilog_spool::Writer;
 
 struct Place {
@@ -258,4 +259,70 @@ fn damaged_counts_begin_anew_and_say_so() {
     // The writer lives, so its segment is still there.
     assert_eq!(place.drain().len(), 1);
     assert_eq!(place.spool.stats().unwrap().counts_lost, 1);
+}
+
+#[test]
+fn what_cannot_be_read_keeps_nothing_from_being_evicted() {
+    let place = place(Limits {
+        max_bytes: 20_000,
+        max_rejected_bytes: 10_000,
+        ..Limits::default()
+    });
+    for name in [
+        "000000000001-0123456789abcdef.seg1",
+        "000000000001-0123456789abcdef.rej1",
+    ] {
+        let path = place.spool.dir().join(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    }
+    let mut writer = Writer::new(&place.spool);
+    for number in 0..100 {
+        writer.append(&id(number), &[0; 1000]).unwrap();
+        let mut sender = Sender::try_lock(&place.spool).unwrap().unwrap();
+        if number % 2 == 0 {
+            let batch = sender.next_batch(1, 10_000).unwrap();
+            sender.reject(batch, &[0], b"no").unwrap();
+        }
+    }
+    let stats = place.spool.stats().unwrap();
+    assert_eq!((stats.unreadable, stats.rejected), (1, 50));
+    assert!(stats.evicted > 0 && stats.rejected_dropped > 0, "{stats:?}");
+    assert_eq!(stats.pending + stats.evicted + stats.rejected, 100);
+    let kept = place
+        .spool
+        .rejected()
+        .unwrap()
+        .filter(Result::is_ok)
+        .count();
+    assert_eq!(kept as u64, 50 - stats.rejected_dropped);
+}
+
+#[test]
+fn a_flush_ends_with_the_records_or_the_receiver() {
+    let place = place(Limits::default());
+    let mut writer = Writer::new(&place.spool);
+    for number in 0..10 {
+        writer.append(&id(number), b"12345").unwrap();
+    }
+    let mut sender = Sender::try_lock(&place.spool).unwrap().unwrap();
+    let mut verdicts = vec![
+        Verdict::Retry,
+        Verdict::Accepted,
+        Verdict::Rejected {
+            indices: vec![0],
+            reason: b"no".to_vec(),
+        },
+    ];
+    let mut sizes = Vec::new();
+    let is_empty = sender.flush(3, 100, |batch| {
+        sizes.push(batch.records().len());
+        verdicts.pop().unwrap()
+    });
+    assert!(!is_empty.unwrap());
+    assert_eq!(sizes, [3, 3, 3]);
+    let stats = place.spool.stats().unwrap();
+    assert_eq!((stats.sent, stats.rejected, stats.pending), (5, 1, 4));
+    let is_empty = sender.flush(3, 100, |_| Verdict::Accepted);
+    assert!(is_empty.unwrap());
+    assert_eq!(place.spool.stats().unwrap().pending, 0);
 }
