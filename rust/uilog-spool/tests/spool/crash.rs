@@ -107,7 +107,8 @@ fn calls(sync: SyncPolicy) -> Vec<(&'static str, usize)> {
     let mut ledger = Ledger::default();
     scenario(&process, &options, &mut ledger);
     process.kill();
-    ledger.finish(&disk, &options);
+    let stats = ledger.finish(&disk, &options);
+    assert!(stats.evicted > 0 && stats.rejected > 0, "{stats:#?}");
     process.calls()
 }
 
@@ -151,7 +152,7 @@ fn cuts(length: usize) -> impl Iterator<Item = usize> {
 fn crash_everywhere(
     sync: SyncPolicy,
     is_every_byte: bool,
-    then: impl Fn(&Disk, &mut Ledger),
+    then: impl Fn(&Disk, &mut Ledger, usize),
 ) {
     let options = options(sync, MAX_BYTES);
     for (call, (name, length)) in calls(sync).into_iter().enumerate() {
@@ -166,7 +167,7 @@ fn crash_everywhere(
             assert!(process.is_dead());
             ledger.may_repeat = true;
             ledger.what = format!("{sync:?}, call {call}, {name}, {bytes}");
-            then(&disk, &mut ledger);
+            then(&disk, &mut ledger, call);
             // Another one goes on, before everything is counted.
             let process = disk.process();
             let spool = open(&process, &options);
@@ -181,7 +182,7 @@ fn crash_everywhere(
 #[test]
 fn a_process_may_die_at_every_byte() {
     for sync in POLICIES {
-        crash_everywhere(sync, true, |_, _| {});
+        crash_everywhere(sync, true, |_, _, _| {});
     }
 }
 
@@ -189,12 +190,16 @@ fn a_process_may_die_at_every_byte() {
 fn the_power_may_go_at_every_byte() {
     for sync in POLICIES {
         let mut lefts = vec![Left::Nothing, Left::Everything];
-        lefts.extend((0..4).map(Left::Some));
+        lefts.extend((0..8).map(Left::Some));
         for left in lefts {
             // What is cut off somewhere need not end everywhere before.
             let is_every_byte = matches!(left, Left::Everything);
-            crash_everywhere(sync, is_every_byte, |disk, ledger| {
-                disk.power_cut(left);
+            crash_everywhere(sync, is_every_byte, |disk, ledger, call| {
+                // Another selection each time.
+                disk.power_cut(match left {
+                    Left::Some(seed) => Left::Some(seed << 32 | call as u64),
+                    left => left,
+                });
                 ledger.power_cut(sync);
             });
         }
@@ -241,6 +246,37 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
         let mut ledger = Ledger::of_a_faulty_system();
         scenario(&process, &options, &mut ledger);
         process.kill();
+        ledger.finish(&disk, &options);
+    }
+}
+
+/// A power cut takes away what has been sent. A writer must not put something
+/// in its place that would count as sent.
+#[test]
+fn what_was_sent_is_not_gone_on_with_after_a_power_cut() {
+    let sync = SyncPolicy::Every(Duration::from_secs(3600));
+    let options = options(sync, MAX_BYTES);
+    for seed in 0..1000 {
+        let disk = Disk::new();
+        let process = disk.process();
+        let spool = open(&process, &options);
+        let mut ledger = Ledger::default();
+        let mut writer = Writer::new(&spool);
+        ledger.append(&mut writer, 1, 10).unwrap();
+        writer.sync().unwrap();
+        for _ in 0..3 {
+            ledger.append(&mut writer, 1, 10).unwrap();
+        }
+        send(&process, &options, &mut ledger, 100, &[]);
+        process.kill();
+        disk.power_cut(Left::Some(seed));
+        ledger.power_cut(sync);
+        let process = disk.process();
+        let mut writer = Writer::new(&open(&process, &options));
+        for _ in 0..3 {
+            ledger.append(&mut writer, 2, 10).unwrap();
+        }
+        drop(writer);
         ledger.finish(&disk, &options);
     }
 }

@@ -57,6 +57,8 @@ pub(crate) enum Left {
 struct Inode {
     data: Vec<u8>,
     synced: Vec<u8>,
+    /// Where each write has ended.
+    ends: Vec<usize>,
     names: usize,
 }
 
@@ -165,6 +167,15 @@ impl Disk {
             let (kept, is_zeros) = match left {
                 Left::Nothing => (0, false),
                 Left::Everything => (unsynced, false),
+                // Often at the end of a write, where nobody sees it.
+                Left::Some(_) if random.below(2) == 0 => {
+                    let ends = inode.ends.iter();
+                    let ends = ends.filter_map(|it| it.checked_sub(start));
+                    let mut ends: Vec<_> =
+                        ends.filter(|it| *it <= unsynced).collect();
+                    ends.push(0);
+                    (ends[random.below(ends.len())], false)
+                }
                 Left::Some(_) => {
                     (random.below(unsynced + 1), random.below(3) == 0)
                 }
@@ -418,6 +429,8 @@ impl Files for Process {
         self.state(|state| {
             let data = &mut state.inodes[*file].data;
             data.extend_from_slice(&bytes[..count]);
+            let end = data.len();
+            state.inodes[*file].ends.push(end);
         });
         // A write that fails half-way says how much it has done; the next one
         // fails.

@@ -11,6 +11,7 @@ use uilog_spool::Record;
 use uilog_spool::RecordId;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
+use uilog_spool::Stats;
 use uilog_spool::SyncPolicy;
 use uilog_spool::Writer;
 
@@ -174,7 +175,7 @@ impl Ledger {
 
     /// Empties the spool with a sender of a new process, and makes sure that
     /// everything that was acknowledged has been delivered or counted.
-    pub(crate) fn finish(&mut self, disk: &Disk, options: &Options) {
+    pub(crate) fn finish(&mut self, disk: &Disk, options: &Options) -> Stats {
         let process = disk.process();
         let spool = open(&process, options);
         let exported: HashSet<RecordId> = spool
@@ -240,5 +241,6 @@ impl Ledger {
             assert_eq!(stats.damaged_bytes, 0);
             assert_eq!(stats.sent, self.accepted.len() as u64);
         }
+        stats
     }
 }
