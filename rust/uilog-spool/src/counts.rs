@@ -1,0 +1,301 @@
+//! What has to be remembered beside the records: how far they have been sent,
+//! and how many have gone which way.
+//!
+//! Two files, since two write them, each under a lock of its own:
+//! `sender.counts` and `evicted.counts`. Each is replaced as a whole by a
+//! `rename`, and is text: a line with the format, lines of a key and its
+//! values, and a line with the sum of all before.
+//!
+//! A file that is damaged counts as absent, and that is counted. Then what has
+//! been sent of the segments that are still there is sent again.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use crate::Spool;
+use crate::error::Context;
+use crate::error::Error;
+use crate::error::Operation;
+use crate::files::Files;
+use crate::files::retry;
+use crate::name::Name;
+use crate::segment::Damage;
+use crate::segment::Place;
+
+const FORMAT: &str = "uilog-spool 1";
+const SENDER: &str = "sender.counts";
+const EVICTED: &str = "evicted.counts";
+/// What the names of a file end with that is not complete.
+const NEW_SUFFIX: &str = ".new";
+/// The longest file that is one of ours: a line for each of a great many
+/// segments.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// What the sender remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// Records that have been accepted.
+    pub(crate) records: u64,
+    /// Records that have been rejected.
+    pub(crate) rejected: u64,
+    /// Those of them that are no longer kept.
+    pub(crate) rejected_dropped: u64,
+    /// What was damaged when it came to its turn.
+    pub(crate) damage: Damage,
+    /// How often this file was damaged.
+    pub(crate) lost: u64,
+    /// How far each segment has been sent.
+    pub(crate) places: BTreeMap<Name, Place>,
+}
+
+impl Sent {
+    pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
+        let mut sent = Self::default();
+        let text = match load(spool, SENDER)? {
+            Loaded::Absent => return Ok(sent),
+            Loaded::Damaged => {
+                sent.lost = 1;
+                return Ok(sent);
+            }
+            Loaded::Text(text) => text,
+        };
+        for (key, value) in items(&text) {
+            match key {
+                "records" => sent.records = number(value),
+                "rejected" => sent.rejected = number(value),
+                "rejected-dropped" => sent.rejected_dropped = number(value),
+                "damaged-records" => sent.damage.records = number(value),
+                "damaged-bytes" => sent.damage.bytes = number(value),
+                "lost" => sent.lost = number(value),
+                "segment" => sent.places.extend(place(value)),
+                _ => {}
+            }
+        }
+        Ok(sent)
+    }
+
+    pub(crate) fn save<F: Files>(&self, spool: &Spool<F>) -> Result<(), Error> {
+        let mut text = Text::default();
+        text.item("records", self.records);
+        text.item("rejected", self.rejected);
+        text.item("rejected-dropped", self.rejected_dropped);
+        text.item("damaged-records", self.damage.records);
+        text.item("damaged-bytes", self.damage.bytes);
+        text.item("lost", self.lost);
+        for (name, place) in &self.places {
+            text.place("segment", *name, *place);
+        }
+        save(spool, SENDER, text)
+    }
+}
+
+/// What those who evict remember.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Evicted {
+    /// Records that have been evicted before they were sent.
+    pub(crate) records: u64,
+    /// Their bytes in the spool.
+    pub(crate) bytes: u64,
+    /// What was damaged among them.
+    pub(crate) damage: Damage,
+    /// How often this file was damaged.
+    pub(crate) lost: u64,
+    /// Segments that have been counted and are about to be removed, and up to
+    /// where. What is still there of them is not counted again.
+    pub(crate) leaving: BTreeMap<Name, Place>,
+}
+
+impl Evicted {
+    pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
+        let mut evicted = Self::default();
+        let text = match load(spool, EVICTED)? {
+            Loaded::Absent => return Ok(evicted),
+            Loaded::Damaged => {
+                evicted.lost = 1;
+                return Ok(evicted);
+            }
+            Loaded::Text(text) => text,
+        };
+        for (key, value) in items(&text) {
+            match key {
+                "records" => evicted.records = number(value),
+                "bytes" => evicted.bytes = number(value),
+                "damaged-records" => evicted.damage.records = number(value),
+                "damaged-bytes" => evicted.damage.bytes = number(value),
+                "lost" => evicted.lost = number(value),
+                "leaving" => evicted.leaving.extend(place(value)),
+                _ => {}
+            }
+        }
+        Ok(evicted)
+    }
+
+    pub(crate) fn save<F: Files>(&self, spool: &Spool<F>) -> Result<(), Error> {
+        let mut text = Text::default();
+        text.item("records", self.records);
+        text.item("bytes", self.bytes);
+        text.item("damaged-records", self.damage.records);
+        text.item("damaged-bytes", self.damage.bytes);
+        text.item("lost", self.lost);
+        for (name, place) in &self.leaving {
+            text.place("leaving", *name, *place);
+        }
+        save(spool, EVICTED, text)
+    }
+}
+
+struct Text(String);
+
+impl Default for Text {
+    fn default() -> Self {
+        Self(format!("{FORMAT}\n"))
+    }
+}
+
+impl Text {
+    fn item(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.0.push_str(&format!("{key} {value}\n"));
+    }
+
+    fn place(&mut self, key: &str, name: Name, place: Place) {
+        let Place { position, sequence } = place;
+        self.item(key, format_args!("{name} {position} {sequence}"));
+    }
+
+    fn finish(mut self) -> String {
+        let sum = crc32c::crc32c(self.0.as_bytes());
+        self.0.push_str(&format!("sum {sum:08x}\n"));
+        self.0
+    }
+}
+
+enum Loaded {
+    Absent,
+    Damaged,
+    Text(String),
+}
+
+fn load<F: Files>(spool: &Spool<F>, name: &str) -> Result<Loaded, Error> {
+    let path = spool.dir().join(name);
+    let bytes = match read(spool, &path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Loaded::Absent);
+        }
+        result => result.context(Operation::Read, &path)?,
+    };
+    Ok(checked(bytes).map_or(Loaded::Damaged, Loaded::Text))
+}
+
+fn read<F: Files>(spool: &Spool<F>, path: &Path) -> io::Result<Vec<u8>> {
+    let file = retry(|| spool.files().open(path))?;
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    while bytes.len() < MAX_BYTES {
+        let position = bytes.len() as u64;
+        let files = spool.files();
+        match retry(|| files.read(&file, &mut buffer, position))? {
+            0 => break,
+            count => bytes.extend_from_slice(&buffer[..count]),
+        }
+    }
+    Ok(bytes)
+}
+
+/// The text before the sum, if that is right.
+fn checked(bytes: Vec<u8>) -> Option<String> {
+    let text = String::from_utf8(bytes).ok()?;
+    let (before, sum) = text.strip_suffix('\n')?.rsplit_once("sum ")?;
+    let is_right = format!("{:08x}", crc32c::crc32c(before.as_bytes())) == sum;
+    let is_ours = before.lines().next() == Some(FORMAT);
+    (is_right && is_ours).then(|| before.to_owned())
+}
+
+fn items(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().skip(1).filter_map(|line| line.split_once(' '))
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}
+
+fn place(text: &str) -> Option<(Name, Place)> {
+    let mut words = text.split(' ');
+    let name = Name::parse(OsStr::new(words.next()?))?;
+    let position = words.next()?.parse().ok()?;
+    let sequence = words.next()?.parse().ok()?;
+    Some((name, Place { position, sequence }))
+}
+
+/// Puts the text in the place of the file, in one step for whoever reads it.
+fn save<F: Files>(
+    spool: &Spool<F>,
+    name: &str,
+    text: Text,
+) -> Result<(), Error> {
+    let path = spool.dir().join(name);
+    let new = spool.dir().join(format!("{name}{NEW_SUFFIX}"));
+    let result = write_new(spool, &new, text.finish().as_bytes())
+        .and_then(|()| retry(|| spool.files().rename(&new, &path)))
+        .context(Operation::Replace, &path);
+    if result.is_err() {
+        // On a full disk each byte counts.
+        let _ = spool.files().remove(&new);
+    }
+    result
+}
+
+fn write_new<F: Files>(
+    spool: &Spool<F>,
+    path: &Path,
+    bytes: &[u8],
+) -> io::Result<()> {
+    let files = spool.files();
+    match retry(|| files.remove(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error);
+        }
+        _ => {}
+    }
+    let file = retry(|| files.create(path))?;
+    append_all(files, &file, bytes)?;
+    if spool.is_synced() {
+        retry(|| files.sync(&file))?;
+    }
+    Ok(())
+}
+
+/// Appends all of the bytes, or fails half-way.
+pub(crate) fn append_all<F: Files>(
+    files: &F,
+    file: &F::File,
+    mut bytes: &[u8],
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match retry(|| files.append(file, bytes))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => bytes = &bytes[count..],
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_none() {
+        let mut text = Text::default();
+        text.item("records", 17);
+        let bytes = text.finish().into_bytes();
+        assert!(checked(bytes.clone()).is_some());
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert_eq!(checked(damaged), None, "byte {at}");
+            assert_eq!(checked(bytes[..at].to_vec()), None, "cut at {at}");
+        }
+    }
+}

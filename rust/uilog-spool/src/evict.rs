@@ -1,0 +1,227 @@
+//! Keeping the spool within its bounds: the oldest go first, and are counted.
+//!
+//! Whoever needs room does it. Two exclude each other by a lock that nobody
+//! waits for; who finds it taken leaves it to the other. A segment goes as a
+//! whole, and only under its own lock, so never one whose writer lives.
+//!
+//! It is counted before it is removed, and the count says of which segments it
+//! is, so that one who dies in between neither loses it nor counts it twice.
+
+use std::collections::BTreeMap;
+
+use crate::Spool;
+use crate::counts::Evicted;
+use crate::counts::Sent;
+use crate::error::Cause;
+use crate::error::Context;
+use crate::error::Error;
+use crate::error::Operation;
+use crate::files::Files;
+use crate::files::retry;
+use crate::name::Class;
+use crate::name::Name;
+use crate::segment::Damage;
+use crate::segment::Place;
+use crate::segment::Reader;
+use crate::segment::Step;
+
+const LOCK: &str = "evict.lock";
+/// Segments that are removed together, each of which takes two descriptors.
+const GROUP: usize = 16;
+
+/// A segment and the bytes of its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) name: Name,
+    pub(crate) length: u64,
+}
+
+/// Makes room for `reserve` bytes, as far as that is possible now, and removes
+/// what is too old.
+///
+/// # Errors
+///
+/// There is no room even if somebody else is just making some.
+pub(crate) fn make_room<F: Files>(
+    spool: &Spool<F>,
+    segments: &[Segment],
+    reserve: u64,
+) -> Result<(), Error> {
+    let max_bytes = spool.limits().max_bytes;
+    let before: u64 = segments.iter().map(|it| it.length).sum();
+    // What cannot be evicted, for whatever reason, need not be: it is the hard
+    // bound that counts.
+    let freed = evict(spool, segments, before + reserve).unwrap_or(0);
+    let after = before - freed.min(before) + reserve;
+    if after > max_bytes.saturating_add(max_bytes / 4) {
+        return Err(Error::new(Operation::Append, spool.dir(), Cause::Full));
+    }
+    Ok(())
+}
+
+/// Removes what is too old; returns how many bytes have been freed.
+///
+/// # Errors
+///
+/// Not everything that is too old could be removed.
+pub(crate) fn remove_old<F: Files>(
+    spool: &Spool<F>,
+    segments: &[Segment],
+) -> Result<u64, Error> {
+    evict(spool, segments, 0)
+}
+
+/// Returns how many bytes have been freed.
+fn evict<F: Files>(
+    spool: &Spool<F>,
+    segments: &[Segment],
+    total: u64,
+) -> Result<u64, Error> {
+    let max_bytes = spool.limits().max_bytes;
+    let is_due = |segment: &Segment, total: u64| {
+        if total > max_bytes {
+            Some(true)
+        } else {
+            is_too_old(spool, segment.name)
+        }
+    };
+    let first = segments.iter().find_map(|segment| is_due(segment, total));
+    if first != Some(true) {
+        return Ok(0);
+    }
+    let lock = spool.open_lock(LOCK)?;
+    let path = spool.dir().join(LOCK);
+    let guard = retry(|| spool.files().lock(&lock));
+    let Some(_guard) = guard.context(Operation::Lock, path)? else {
+        return Ok(0);
+    };
+    let mut freed = 0;
+    let mut group = Vec::new();
+    for segment in segments {
+        match is_due(segment, total.saturating_sub(freed)) {
+            Some(true) => {}
+            // Nor are those that were created later.
+            Some(false) => break,
+            None => continue,
+        }
+        // One that cannot be read or locked does not keep the others.
+        match Reader::open(spool, segment.name, Place::default()) {
+            // Another one has removed it: room all the same.
+            Ok(None) => freed += segment.length,
+            Ok(Some(reader)) => {
+                if let Ok(Some(lock)) = reader.lock(spool) {
+                    freed += segment.length;
+                    group.push((reader, lock));
+                }
+            }
+            Err(_) => {}
+        }
+        if group.len() == GROUP {
+            remove(spool, std::mem::take(&mut group))?;
+        }
+    }
+    remove(spool, group)?;
+    Ok(freed)
+}
+
+/// Whether a segment's oldest records are, if that can be told.
+fn is_too_old<F: Files>(spool: &Spool<F>, name: Name) -> Option<bool> {
+    let reader = Reader::open(spool, name, Place::default());
+    let head = reader.ok()??.head(spool).ok()?;
+    Some(spool.age_ms(name, head) > spool.limits().max_age_ms())
+}
+
+/// Counts and removes segments, each of which is locked.
+fn remove<F: Files>(
+    spool: &Spool<F>,
+    group: Vec<(Reader<F>, F::Lock)>,
+) -> Result<(), Error> {
+    if group.is_empty() {
+        return Ok(());
+    }
+    let mut evicted = Evicted::load(spool)?;
+    // Where that cannot be read, nothing has been sent: too much is counted
+    // rather than too little.
+    let sent = Sent::load(spool).unwrap_or_default();
+    let mut leaving = BTreeMap::new();
+    let mut removed = Vec::new();
+    for (mut reader, lock) in group {
+        let name = reader.name();
+        let counted = evicted.leaving.get(&name);
+        let places = [sent.places.get(&name), counted];
+        let place = places.into_iter().flatten();
+        let place = place.max_by_key(|place| place.position);
+        reader.set_place(place.copied().unwrap_or_default());
+        count(spool, &mut reader, &mut evicted);
+        leaving.insert(name, reader.place());
+        removed.push((reader, lock));
+    }
+    evicted.leaving = leaving;
+    evicted.save(spool)?;
+    if spool.is_synced() {
+        spool.sync_directory()?;
+    }
+    for (reader, _lock) in removed {
+        spool.remove(reader.name())?;
+    }
+    Ok(())
+}
+
+/// Counts what is left of a segment that nobody writes to. What cannot be read
+/// is as good as damaged.
+fn count<F: Files>(
+    spool: &Spool<F>,
+    reader: &mut Reader<F>,
+    evicted: &mut Evicted,
+) {
+    let mut damage = Damage::default();
+    let start = reader.place().position;
+    loop {
+        match reader.step(spool, true) {
+            Ok(Step::Frame(_)) => evicted.records += 1,
+            Ok(Step::Damaged(more)) => damage += more,
+            Ok(Step::End) => break,
+            Err(_) => {
+                evicted.damage += Damage {
+                    records: 1,
+                    bytes: reader.unread_bytes(spool),
+                };
+                break;
+            }
+        }
+    }
+    evicted.bytes += reader.place().position - start - damage.bytes;
+    evicted.damage += damage;
+}
+
+/// Removes the oldest segments of rejected records until `reserve` more bytes
+/// fit; returns how many records are lost by that. For
+/// the sender, who alone writes them, and while it writes none.
+pub(crate) fn drop_rejected<F: Files>(
+    spool: &Spool<F>,
+    reserve: u64,
+) -> Result<u64, Error> {
+    let segments = spool.segments(Class::Rejected)?;
+    let mut total: u64 = segments.iter().map(|it| it.length).sum();
+    let max_bytes = spool.limits().max_rejected_bytes;
+    let mut dropped = 0;
+    for segment in segments {
+        if total + reserve <= max_bytes {
+            match is_too_old(spool, segment.name) {
+                Some(true) => {}
+                Some(false) => break,
+                None => continue,
+            }
+        }
+        let mut evicted = Evicted::default();
+        let reader = Reader::open(spool, segment.name, Place::default());
+        let Ok(Some(mut reader)) = reader else {
+            continue;
+        };
+        count(spool, &mut reader, &mut evicted);
+        spool.remove(segment.name)?;
+        dropped += evicted.records + evicted.damage.records;
+        total -= segment.length;
+    }
+    Ok(dropped)
+}

@@ -1,0 +1,336 @@
+//! What the spool asks of the system: a few calls on files, and the time.
+//!
+//! Everything goes through [`Files`], so that tests can let any call fail, cut
+//! a write at any byte, and take the power away. [`System`] is the real one and
+//! decides nothing.
+
+use std::ffi::OsString;
+use std::fmt::Debug;
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use nix::errno::Errno;
+use nix::fcntl::Flock;
+use nix::fcntl::FlockArg;
+use nix::libc;
+use nix::time::ClockId;
+use nix::time::clock_gettime;
+
+use crate::error::Error;
+use crate::place;
+
+/// Files are readable and writable by their owner only.
+const FILE_MODE: u32 = 0o600;
+/// Where Linux tells one boot from the other.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The system's calls. Each is one call and may fail as that does, with
+/// `Interrupted` as well; [`Files::append`] and [`Files::read`] may do less
+/// than they were asked for.
+pub trait Files {
+    /// An open file.
+    type File: Debug;
+    /// An exclusive lock, held until it is dropped or its process ends.
+    type Lock: Debug;
+
+    /// Creates the spool's directory if it is not there, and makes sure that
+    /// nobody else can write there, or put something in its place; how far up
+    /// that is looked at, `home` tells.
+    ///
+    /// # Errors
+    ///
+    /// It is not safe, or cannot be created.
+    fn prepare(&self, dir: &Path, home: Option<&Path>) -> Result<(), Error>;
+
+    /// The names in a directory.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Creates a file that must not exist.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn create(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Opens a file that exists, to read it and to append to it.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn open(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Locks a file, or is told that somebody else has locked it. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn lock(&self, file: &Self::File) -> io::Result<Option<Self::Lock>>;
+
+    /// Writes at the file's end; how many of the bytes, is returned.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn append(&self, file: &Self::File, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Reads at a position; how many bytes, is returned, 0 at the end.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn read(
+        &self,
+        file: &Self::File,
+        buffer: &mut [u8],
+        position: u64,
+    ) -> io::Result<usize>;
+
+    /// What an open file is like now.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn status(&self, file: &Self::File) -> io::Result<Status>;
+
+    /// The length of the file of a name.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn length(&self, path: &Path) -> io::Result<u64>;
+
+    /// Cuts a file off.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn truncate(&self, file: &Self::File, length: u64) -> io::Result<()>;
+
+    /// Returns when what the file holds would survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn sync(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Returns when a directory's names would survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn sync_directory(&self, dir: &Path) -> io::Result<()>;
+
+    /// Gives a file another name, in place of whatever has that.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a name.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The time.
+    fn now(&self) -> Now;
+
+    /// A number that nobody else has.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn random(&self) -> io::Result<u64>;
+}
+
+/// What an open file is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Its length in bytes.
+    pub length: u64,
+    /// It still has a name.
+    pub is_linked: bool,
+}
+
+/// The time, by two clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds since 1970, by a clock that may jump.
+    pub wall_ms: u64,
+    /// Milliseconds since the system has been started, by one that does not.
+    pub boot_ms: u64,
+    /// Which start of which system that was; zeros if it is not known.
+    pub boot: [u8; 16],
+}
+
+/// The real system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
+impl Files for System {
+    type File = File;
+    type Lock = Flock<File>;
+
+    fn prepare(&self, dir: &Path, home: Option<&Path>) -> Result<(), Error> {
+        place::prepare(dir, home)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(dir)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect()
+    }
+
+    fn create(&self, path: &Path) -> io::Result<File> {
+        regular(options().create_new(true).open(path)?)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        regular(options().open(path)?)
+    }
+
+    // The guard has a descriptor of its own of the same open file, so that
+    // it need not borrow, and unlocks when it is dropped, not when the last
+    // copy of the descriptor is closed.
+    fn lock(&self, file: &File) -> io::Result<Option<Flock<File>>> {
+        let copy = file.try_clone()?;
+        match Flock::lock(copy, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(errno.into()),
+        }
+    }
+
+    fn append(&self, mut file: &File, bytes: &[u8]) -> io::Result<usize> {
+        file.write(bytes)
+    }
+
+    fn read(
+        &self,
+        file: &File,
+        buffer: &mut [u8],
+        position: u64,
+    ) -> io::Result<usize> {
+        file.read_at(buffer, position)
+    }
+
+    fn status(&self, file: &File) -> io::Result<Status> {
+        let status = nix::sys::stat::fstat(file)?;
+        Ok(Status {
+            length: u64::try_from(status.st_size).unwrap_or(0),
+            is_linked: status.st_nlink > 0,
+        })
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::symlink_metadata(path)?.size())
+    }
+
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn sync_directory(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        Now {
+            wall_ms: wall.map_or(0, |it| milliseconds(it.as_millis())),
+            boot_ms: boot_ms(),
+            boot: boot(),
+        }
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        getrandom::u64().map_err(io::Error::other)
+    }
+}
+
+/// A FIFO in the place of a file is not waited for, a link not followed.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .append(true)
+        .mode(FILE_MODE)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY);
+    options
+}
+
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
+}
+
+fn milliseconds(milliseconds: u128) -> u64 {
+    u64::try_from(milliseconds).unwrap_or(u64::MAX)
+}
+
+#[cfg(target_os = "linux")]
+const BOOT_CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
+#[cfg(not(target_os = "linux"))]
+const BOOT_CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
+
+fn boot_ms() -> u64 {
+    clock_gettime(BOOT_CLOCK).map_or(0, |time| {
+        let time = std::time::Duration::from(time);
+        milliseconds(time.as_millis())
+    })
+}
+
+/// Asked for once: it does not change while a process lives.
+fn boot() -> [u8; 16] {
+    static BOOT: OnceLock<[u8; 16]> = OnceLock::new();
+    *BOOT.get_or_init(|| {
+        let text = fs::read_to_string(BOOT_ID).unwrap_or_default();
+        let digits: String = text.chars().filter(|it| *it != '-').collect();
+        u128::from_str_radix(digits.trim(), 16)
+            .unwrap_or(0)
+            .to_be_bytes()
+    })
+}
+
+/// Calls again what a signal has interrupted.
+pub(crate) fn retry<T>(
+    mut call: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

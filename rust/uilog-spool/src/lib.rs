@@ -1,0 +1,55 @@
+//! A durable spool: what is waiting to be sent, in files.
+//!
+//! [`Writer::append`] acknowledges a record once it is in a file; a [`Sender`]
+//! takes records out in batches and removes them once their receiver has
+//! accepted them. Each record is delivered at least once, in the order in
+//! which its writer appended it, with an id by which a receiver drops what it
+//! gets twice. What is not delivered is counted: evicted, damaged, rejected.
+//!
+//! Knows files and bytes; no events, no network and no configuration. It has
+//! no thread, waits for no lock, and leaves nothing to `Drop` but syncing.
+//!
+//! - [`files`] is what it asks of the system, and the place for tests to let
+//!   that fail.
+//! - `place` says which directories are safe.
+//! - `name`, `frame` and `segment` are the format, from the outside to the
+//!   inside.
+//! - `writer`, `sender` and `evict` are those who write, empty and bound it.
+//! - `counts` is what they have to remember.
+//!
+//! docs/design.md has the promises and what was rejected.
+
+#![deny(missing_docs)]
+
+mod counts;
+mod error;
+mod evict;
+pub mod files;
+mod frame;
+mod name;
+mod place;
+mod segment;
+mod sender;
+mod spool;
+mod writer;
+
+pub use crate::error::Error;
+pub use crate::frame::MAX_ID_BYTES;
+pub use crate::frame::MAX_PAYLOAD_BYTES;
+pub use crate::frame::MAX_REASON_BYTES;
+pub use crate::frame::MIN_ID_BYTES;
+pub use crate::sender::Batch;
+pub use crate::sender::Sender;
+pub use crate::sender::Verdict;
+pub use crate::spool::Limits;
+pub use crate::spool::Options;
+pub use crate::spool::Record;
+pub use crate::spool::RecordId;
+pub use crate::spool::Records;
+pub use crate::spool::Rejected;
+pub use crate::spool::RejectedRecords;
+pub use crate::spool::Spool;
+pub use crate::spool::Stats;
+pub use crate::spool::SyncPolicy;
+pub use crate::writer::Ack;
+pub use crate::writer::Writer;

@@ -1,0 +1,163 @@
+//! The directory of a spool: created for its owner alone, and refused where
+//! others could write, or put another one in its place.
+//!
+//! Knows nothing of what is in it.
+//!
+//! Every directory on the way is looked at, as ssh does for keys, and every
+//! link on it is followed here and not by the kernel, since whoever can write
+//! where a link is can change where it leads. The directory itself must belong
+//! to the user and be writable by nobody else. One above it must belong to the
+//! user or to root, and may be writable by others only if it is sticky, since
+//! then they cannot rename what is in it, or by the user's private group.
+// ssh: misc.c, safe_path; auth.c of Debian allows private groups, too
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+
+use nix::unistd::getegid;
+use nix::unistd::geteuid;
+
+use crate::error::Cause;
+use crate::error::Context;
+use crate::error::Error;
+use crate::error::Operation;
+
+/// What is created is its owner's alone.
+const DIRECTORY_MODE: u32 = 0o700;
+/// Links that are followed, as many as the kernel would.
+const MAX_LINKS: usize = 40;
+
+const STICKY: u32 = 0o1000;
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
+
+/// Creates `dir` if it is not there, and makes sure that it is safe. What is
+/// above `home` is not looked at, as with ssh.
+pub(crate) fn prepare(dir: &Path, home: Option<&Path>) -> Result<(), Error> {
+    if !dir.is_absolute() {
+        return Err(refused(dir, "its path is not absolute"));
+    }
+    let home = home.and_then(|home| fs::canonicalize(home).ok());
+    let is_above_home = |dir: &Path| {
+        home.as_deref()
+            .is_some_and(|home| home != dir && home.starts_with(dir))
+    };
+    let mut here = PathBuf::from("/");
+    let mut links = 0;
+    let mut ahead = components(dir);
+    while let Some(name) = ahead.pop_front() {
+        if name == ".." {
+            here.pop();
+            continue;
+        }
+        let path = here.join(&name);
+        let status = look_or_create(&here, &path)?;
+        if status.is_symlink() {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(refused(dir, "too many links"));
+            }
+            check_owner(&path, &status)?;
+            let target = fs::read_link(&path).context(Operation::Use, &path)?;
+            if target.is_absolute() {
+                here = PathBuf::from("/");
+            }
+            let mut target = components(&target);
+            target.append(&mut ahead);
+            ahead = target;
+        } else if !status.is_dir() {
+            return Err(refused(&path, "it is no directory"));
+        } else {
+            if !ahead.is_empty() && !is_above_home(&path) {
+                check_above(&path, &status)?;
+            }
+            here = path;
+        }
+    }
+    // Once more, and of where the last link has led: `..` may come last.
+    let status = fs::symlink_metadata(&here).context(Operation::Use, &here)?;
+    check_itself(&here, &status)
+}
+
+fn components(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn look_or_create(parent: &Path, path: &Path) -> Result<Metadata, Error> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+                // Somebody else has been faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                result => {
+                    result.context(Operation::Create, path)?;
+                    // Where that is refused, it takes its time.
+                    let _ = File::open(parent).and_then(|it| it.sync_all());
+                }
+            }
+            fs::symlink_metadata(path)
+        }
+        result => result,
+    }
+    .context(Operation::Use, path)
+}
+
+fn check_owner(path: &Path, status: &Metadata) -> Result<(), Error> {
+    let (owner, user) = (status.uid(), geteuid().as_raw());
+    if owner == user || owner == 0 {
+        return Ok(());
+    }
+    Err(refused(path, "it belongs to another user"))
+}
+
+fn check_above(path: &Path, status: &Metadata) -> Result<(), Error> {
+    check_owner(path, status)?;
+    let mode = status.mode();
+    if mode & STICKY != 0 {
+        return Ok(());
+    }
+    if mode & OTHERS_WRITE != 0 {
+        return Err(refused(path, "others can write there"));
+    }
+    if mode & GROUP_WRITES != 0 && !is_private(status.gid()) {
+        return Err(refused(path, "its group can write there"));
+    }
+    Ok(())
+}
+
+fn check_itself(path: &Path, status: &Metadata) -> Result<(), Error> {
+    if status.uid() != geteuid().as_raw() {
+        return Err(refused(path, "it belongs to another user"));
+    }
+    if status.mode() & (OTHERS_WRITE | GROUP_WRITES) != 0 {
+        return Err(refused(path, "others can write there"));
+    }
+    Ok(())
+}
+
+/// Whether a group is root's, or the user's own: where users have such, it has
+/// the user's number, and the umask lets it write.
+fn is_private(group: u32) -> bool {
+    let is_own = group == getegid().as_raw() && group == geteuid().as_raw();
+    is_own || group == 0
+}
+
+fn refused(path: &Path, why: &str) -> Error {
+    Error::new(Operation::Use, path, Cause::Unsafe(why.to_owned()))
+}

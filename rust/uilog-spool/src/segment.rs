@@ -1,0 +1,383 @@
+//! Reading a segment: frame by frame, from any position, past what is damaged.
+//!
+//! Knows no counts, and not what becomes of a record. Its memory is bounded by
+//! the longest record, whatever the file's length.
+
+use std::path::PathBuf;
+
+use crate::Spool;
+use crate::error::Context;
+use crate::error::Error;
+use crate::error::Operation;
+use crate::files::Files;
+use crate::files::Now;
+use crate::files::retry;
+use crate::frame;
+use crate::frame::Frame;
+use crate::frame::HEADER_BYTES;
+use crate::frame::Header;
+use crate::frame::Kind;
+use crate::name::Name;
+
+/// Bytes that are read at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Who began a segment, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) now: Now,
+    pub(crate) pid: u32,
+}
+
+impl Head {
+    const BYTES: usize = 36;
+
+    pub(crate) fn to_payload(self) -> [u8; Self::BYTES] {
+        let mut payload = [0; Self::BYTES];
+        payload[..16].copy_from_slice(&self.now.boot);
+        payload[16..24].copy_from_slice(&self.now.wall_ms.to_le_bytes());
+        payload[24..32].copy_from_slice(&self.now.boot_ms.to_le_bytes());
+        payload[32..].copy_from_slice(&self.pid.to_le_bytes());
+        payload
+    }
+
+    fn from_payload(payload: &[u8]) -> Option<Self> {
+        let payload: &[u8; Self::BYTES] = payload.try_into().ok()?;
+        let (boot, rest) = payload.split_first_chunk()?;
+        let (wall_ms, rest) = rest.split_first_chunk()?;
+        let (boot_ms, rest) = rest.split_first_chunk()?;
+        let (pid, _) = rest.split_first_chunk()?;
+        let now = Now {
+            wall_ms: u64::from_le_bytes(*wall_ms),
+            boot_ms: u64::from_le_bytes(*boot_ms),
+            boot: *boot,
+        };
+        let pid = u32::from_le_bytes(*pid);
+        Some(Self { now, pid })
+    }
+
+    /// Whether the clock that does not jump is the same as `now`'s.
+    pub(crate) fn is_of_this_boot(&self, now: &Now) -> bool {
+        self.now.boot == now.boot && now.boot != [0; 16]
+    }
+
+    /// Milliseconds since then. Only where the system has been started again
+    /// meanwhile, a clock that has been set forward makes it too long; one
+    /// that has been set back never makes it less than nothing.
+    pub(crate) fn age_ms(&self, now: &Now) -> u64 {
+        if self.is_of_this_boot(now) {
+            now.boot_ms.saturating_sub(self.now.boot_ms)
+        } else {
+            now.wall_ms.saturating_sub(self.now.wall_ms)
+        }
+    }
+}
+
+/// How far a segment has been dealt with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The byte at which the next frame begins.
+    pub(crate) position: u64,
+    /// The sequence number that it should have.
+    pub(crate) sequence: u32,
+}
+
+/// What is damaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+}
+
+impl std::ops::AddAssign for Damage {
+    fn add_assign(&mut self, other: Self) {
+        self.records = self.records.saturating_add(other.records);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
+/// What comes next in a segment.
+#[derive(Debug)]
+pub(crate) enum Step<'a> {
+    /// A whole frame, which is not the head.
+    Frame(Frame<'a>),
+    /// Something that is none, and has been passed.
+    Damaged(Damage),
+    /// Nothing yet, or nothing any more.
+    End,
+}
+
+enum Found {
+    Frame(Header),
+    Damaged(Damage),
+    End,
+}
+
+/// A segment that is being read.
+#[derive(Debug)]
+pub(crate) struct Reader<F: Files> {
+    name: Name,
+    path: PathBuf,
+    file: F::File,
+    place: Place,
+    /// Who began it, once that has been read.
+    head: Option<Option<Head>>,
+    /// Some bytes of the file, and where they begin.
+    window: Vec<u8>,
+    window_at: u64,
+}
+
+impl<F: Files> Reader<F> {
+    /// Opens a segment to read it from `place` on; none if it has gone.
+    pub(crate) fn open(
+        spool: &Spool<F>,
+        name: Name,
+        place: Place,
+    ) -> Result<Option<Self>, Error> {
+        let path = spool.path_of(name);
+        let file = match retry(|| spool.files().open(&path)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            result => result.context(Operation::Open, &path)?,
+        };
+        Ok(Some(Self {
+            name,
+            path,
+            file,
+            place,
+            head: None,
+            window: Vec::new(),
+            window_at: 0,
+        }))
+    }
+
+    pub(crate) fn name(&self) -> Name {
+        self.name
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Goes back to where it has been.
+    pub(crate) fn set_place(&mut self, place: Place) {
+        self.place = place;
+    }
+
+    pub(crate) fn file(&self) -> &F::File {
+        &self.file
+    }
+
+    pub(crate) fn into_file(self) -> F::File {
+        self.file
+    }
+
+    pub(crate) fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    /// Locks the segment, unless its writer lives or somebody else looks.
+    pub(crate) fn lock(
+        &self,
+        spool: &Spool<F>,
+    ) -> Result<Option<F::Lock>, Error> {
+        retry(|| spool.files().lock(&self.file))
+            .context(Operation::Lock, &self.path)
+    }
+
+    /// The bytes that have not been read yet, as far as that can be told.
+    pub(crate) fn unread_bytes(&self, spool: &Spool<F>) -> u64 {
+        let length = self.length(spool).unwrap_or(0);
+        length.saturating_sub(self.place.position)
+    }
+
+    /// The bytes of the file.
+    pub(crate) fn length(&self, spool: &Spool<F>) -> Result<u64, Error> {
+        retry(|| spool.files().status(&self.file))
+            .map(|status| status.length)
+            .context(Operation::Read, &self.path)
+    }
+
+    /// Who began the segment, if that is not damaged.
+    pub(crate) fn head(
+        &mut self,
+        spool: &Spool<F>,
+    ) -> Result<Option<Head>, Error> {
+        if let Some(head) = self.head {
+            return Ok(head);
+        }
+        self.fill(spool, 0, HEADER_BYTES + Head::BYTES)?;
+        let bytes = self.from(0);
+        let head = Header::parse(bytes, self.name.salt())
+            .filter(|header| header.is_whole(bytes, self.name.salt()))
+            .map(|header| header.frame(bytes))
+            .filter(|frame| frame.kind == Kind::Head)
+            .and_then(|frame| Head::from_payload(frame.payload));
+        self.head = Some(head);
+        Ok(head)
+    }
+
+    /// What comes next. With `is_ended` nobody writes to the segment any more:
+    /// then what is not whole at its end is damaged; otherwise it may still
+    /// become whole, and is waited for.
+    pub(crate) fn step(
+        &mut self,
+        spool: &Spool<F>,
+        is_ended: bool,
+    ) -> Result<Step<'_>, Error> {
+        loop {
+            let at = self.place.position;
+            match self.find(spool, is_ended)? {
+                Found::Frame(header) => {
+                    let bytes = header.frame_bytes() as u64;
+                    self.place.position += bytes;
+                    self.place.sequence = header.sequence().wrapping_add(1);
+                    if header.is_head() {
+                        continue;
+                    }
+                    return Ok(Step::Frame(header.frame(self.from(at))));
+                }
+                Found::Damaged(damage) => return Ok(Step::Damaged(damage)),
+                Found::End => {
+                    // What is there now may be taken back by its writer.
+                    self.window.clear();
+                    return Ok(Step::End);
+                }
+            }
+        }
+    }
+
+    fn find(
+        &mut self,
+        spool: &Spool<F>,
+        is_ended: bool,
+    ) -> Result<Found, Error> {
+        let start = self.place.position;
+        // Before something is called damaged it is read again, in one go: the
+        // writer may just have taken back half a record, and begun anew.
+        for is_fresh in [false, true] {
+            if is_fresh {
+                self.window.clear();
+            }
+            self.fill(spool, start, HEADER_BYTES)?;
+            if self.from(start).is_empty() {
+                return Ok(Found::End);
+            }
+            let header = Header::parse(self.from(start), self.name.salt());
+            if let Some(header) = header {
+                self.fill(spool, start, header.frame_bytes())?;
+                let bytes = self.from(start);
+                if header.is_whole(bytes, self.name.salt()) {
+                    return Ok(self.frame_after_gap(start, header));
+                }
+            }
+        }
+        let mut at = start;
+        loop {
+            match self.next_header(spool, at + u64::from(at == start))? {
+                Ok((found, header)) => {
+                    at = found;
+                    self.fill(spool, at, header.frame_bytes())?;
+                    let bytes = self.from(at);
+                    let is_torn = bytes.len() < header.frame_bytes();
+                    // One that is being written says as well as a whole one
+                    // that its writer has gone on.
+                    if header.is_whole(bytes, self.name.salt())
+                        || (is_torn && !is_ended)
+                    {
+                        return Ok(self.frame_after_gap(at, header));
+                    }
+                    at += 1;
+                }
+                Err(end) if is_ended && end > start => {
+                    self.place.position = end;
+                    let bytes = end - start;
+                    let records = 1;
+                    return Ok(Found::Damaged(Damage { records, bytes }));
+                }
+                Err(_) => return Ok(Found::End),
+            }
+        }
+    }
+
+    /// The frame at `at`, or first what is missing before it.
+    fn frame_after_gap(&mut self, at: u64, header: Header) -> Found {
+        let bytes = at - self.place.position;
+        let expected = self.place.sequence;
+        let missing = header.sequence().saturating_sub(expected);
+        if bytes == 0 && missing == 0 {
+            return Found::Frame(header);
+        }
+        self.place = Place {
+            position: at,
+            sequence: header.sequence(),
+        };
+        // The head is not a record.
+        let is_head_missing = expected == 0 && missing > 0;
+        let records = u64::from(missing) - u64::from(is_head_missing);
+        Found::Damaged(Damage { records, bytes })
+    }
+
+    /// The first header at or behind `at`, or the end of the file.
+    fn next_header(
+        &mut self,
+        spool: &Spool<F>,
+        mut at: u64,
+    ) -> Result<Result<(u64, Header), u64>, Error> {
+        loop {
+            self.fill(spool, at, HEADER_BYTES)?;
+            let bytes = self.from(at);
+            if bytes.len() < HEADER_BYTES {
+                return Ok(Err(at + bytes.len() as u64));
+            }
+            match frame::next_candidate(bytes) {
+                0 => match Header::parse(bytes, self.name.salt()) {
+                    Some(header) => return Ok(Ok((at, header))),
+                    None => at += 1,
+                },
+                skipped => at += skipped as u64,
+            }
+        }
+    }
+
+    /// Has `bytes` bytes from `at` on in the window, or as many as there are.
+    fn fill(
+        &mut self,
+        spool: &Spool<F>,
+        at: u64,
+        bytes: usize,
+    ) -> Result<(), Error> {
+        let end = self.window_at + self.window.len() as u64;
+        if at < self.window_at || at > end {
+            self.window.clear();
+            self.window_at = at;
+        }
+        let wanted = |window_at: u64| (at - window_at) as usize + bytes;
+        if self.window.len() >= wanted(self.window_at) {
+            return Ok(());
+        }
+        let done = (at - self.window_at) as usize;
+        self.window.drain(..done);
+        self.window_at = at;
+        while self.window.len() < bytes {
+            let length = self.window.len();
+            let mut chunk = vec![0; CHUNK_BYTES.max(bytes - length)];
+            let position = at + length as u64;
+            let count =
+                retry(|| spool.files().read(&self.file, &mut chunk, position))
+                    .context(Operation::Read, &self.path)?;
+            self.window.extend_from_slice(&chunk[..count]);
+            if count == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of the window from `at` on.
+    fn from(&self, at: u64) -> &[u8] {
+        let skipped = (at - self.window_at) as usize;
+        self.window.get(skipped..).unwrap_or_default()
+    }
+}

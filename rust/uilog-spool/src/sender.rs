@@ -1,0 +1,423 @@
+//! Emptying the spool: batches, and what becomes of them.
+//!
+//! There is one sender at a time. The lock that says so ends with its process,
+//! and nobody waits for it.
+
+use std::collections::BTreeSet;
+
+use crate::Spool;
+use crate::counts::Sent;
+use crate::error::Context;
+use crate::error::Error;
+use crate::error::Operation;
+use crate::evict;
+use crate::evict::Segment;
+use crate::files::Files;
+use crate::files::System;
+use crate::files::retry;
+use crate::frame::Kind;
+use crate::name::Class;
+use crate::name::Name;
+use crate::segment::Damage;
+use crate::segment::Place;
+use crate::segment::Reader;
+use crate::segment::Step;
+use crate::spool;
+use crate::spool::Record;
+use crate::spool::RecordId;
+use crate::writer::Writer;
+
+const LOCK: &str = "sender.lock";
+
+/// Records to be sent together, in order. What is to become of them, is told
+/// to the sender it comes from; if nothing is, they come again.
+#[derive(Debug)]
+pub struct Batch {
+    records: Vec<Record>,
+    bytes: usize,
+    parts: Vec<Part>,
+    /// Of the batches of a sender only the last one can be settled.
+    number: u64,
+}
+
+/// How far a segment is done when the batch is.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    name: Name,
+    place: Place,
+    damage: Damage,
+    /// Its writer has gone, and nothing is left in it.
+    is_finished: bool,
+}
+
+impl Batch {
+    /// The records.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Bytes of their payloads.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+/// What a receiver says of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has everything.
+    Accepted,
+    /// It has everything but these, which it will never take.
+    Rejected {
+        /// Their indices in the batch.
+        indices: Vec<usize>,
+        /// Why.
+        reason: Vec<u8>,
+    },
+    /// It has nothing, now.
+    Retry,
+}
+
+/// Whoever empties the spool.
+#[derive(Debug)]
+pub struct Sender<F: Files = System> {
+    spool: Spool<F>,
+    sent: Sent,
+    number: u64,
+    /// The segment in whose middle the last batch ended.
+    reader: Option<Reader<F>>,
+    _file: F::File,
+    _lock: F::Lock,
+}
+
+impl<F: Files> Sender<F> {
+    /// Becomes the sender, unless somebody else is.
+    ///
+    /// # Errors
+    ///
+    /// The lock cannot be opened, or the counts not be read.
+    pub fn try_lock(spool: &Spool<F>) -> Result<Option<Self>, Error> {
+        let file = spool.open_lock(LOCK)?;
+        let lock = retry(|| spool.files().lock(&file))
+            .context(Operation::Lock, spool.dir().join(LOCK))?;
+        let Some(lock) = lock else {
+            return Ok(None);
+        };
+        let sent = Sent::load(spool)?;
+        Ok(Some(Self {
+            spool: spool.clone(),
+            sent,
+            number: 0,
+            reader: None,
+            _file: file,
+            _lock: lock,
+        }))
+    }
+
+    /// The next records, the oldest first: at most `max_records` and
+    /// `max_bytes` of payload, but one at least if there is any. Removes what
+    /// is too old first.
+    ///
+    /// A segment that cannot be read does not keep the others from being sent.
+    ///
+    /// # Errors
+    ///
+    /// There is nothing to send but what cannot be read; or nothing is sent
+    /// because the directory cannot be read.
+    pub fn next_batch(
+        &mut self,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Batch, Error> {
+        self.number += 1;
+        let mut batch = Batch {
+            records: Vec::new(),
+            bytes: 0,
+            parts: Vec::new(),
+            number: self.number,
+        };
+        let mut segments = self.spool.segments(Class::Pending)?;
+        // Who cannot remove what is too old can still send it.
+        if evict::remove_old(&self.spool, &segments).is_ok_and(|it| it > 0) {
+            segments = self.spool.segments(Class::Pending)?;
+        }
+        let names: BTreeSet<Name> = segments.iter().map(|it| it.name).collect();
+        self.sent.places.retain(|name, _| names.contains(name));
+        let limits = (max_records, max_bytes);
+        // Those of writers who live and have nothing to say would have to be
+        // opened each time; that can wait until nothing else is to be done.
+        let (idle, busy): (Vec<Segment>, Vec<Segment>) =
+            segments.into_iter().partition(|segment| {
+                let place = self.sent.places.get(&segment.name);
+                place.is_some_and(|it| it.position >= segment.length)
+            });
+        let mut failure = None;
+        for segment in busy {
+            match self.take_from(segment.name, limits, &mut batch) {
+                Ok(true) => return Ok(batch),
+                Ok(false) => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if !batch.is_empty() {
+            return Ok(batch);
+        }
+        for segment in idle {
+            match self.take_from(segment.name, limits, &mut batch) {
+                Ok(true) => return Ok(batch),
+                Ok(false) => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if batch.is_empty() && !batch.parts.is_empty() {
+            let parts = std::mem::take(&mut batch.parts);
+            self.settle(parts)?;
+        }
+        match failure {
+            Some(error) if batch.is_empty() => Err(error),
+            _ => Ok(batch),
+        }
+    }
+
+    /// Takes records out of a segment; returns whether the batch is full.
+    fn take_from(
+        &mut self,
+        name: Name,
+        (max_records, max_bytes): (usize, usize),
+        batch: &mut Batch,
+    ) -> Result<bool, Error> {
+        let spool = &self.spool;
+        let start = self.sent.places.get(&name).copied().unwrap_or_default();
+        let kept = self.reader.take();
+        let kept = kept.filter(|it| it.name() == name && it.place() == start);
+        let reader = match kept {
+            Some(reader) => Some(reader),
+            None => Reader::open(spool, name, start)?,
+        };
+        let Some(mut reader) = reader else {
+            return Ok(false);
+        };
+        let head = reader.head(spool)?;
+        let mut lock = None;
+        let mut is_full = false;
+        let mut damage = Damage::default();
+        let mut is_finished = false;
+        let mut failure = None;
+        loop {
+            let before = reader.place();
+            match reader.step(spool, lock.is_some()) {
+                Ok(Step::Frame(frame)) if frame.kind == Kind::Record => {
+                    let bytes = batch.bytes + frame.payload.len();
+                    let has_room = batch.records.len() < max_records
+                        && bytes <= max_bytes
+                        || batch.is_empty();
+                    if !has_room {
+                        reader.set_place(before);
+                        is_full = true;
+                        break;
+                    }
+                    if let Some(id) = RecordId::new(frame.id) {
+                        batch.bytes = bytes;
+                        batch.records.push(Record {
+                            id,
+                            time: spool::time_of(name, head, frame.age_ms),
+                            payload: frame.payload.to_vec(),
+                        });
+                    }
+                }
+                Ok(Step::Frame(_)) => {}
+                Ok(Step::Damaged(more)) => damage += more,
+                Ok(Step::End) if lock.is_some() => {
+                    is_finished = true;
+                    break;
+                }
+                // Nobody lives who would go on with it, and while it is locked
+                // nobody will.
+                Ok(Step::End) => match reader.lock(spool) {
+                    Ok(Some(guard)) => lock = Some(guard),
+                    _ => break,
+                },
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        let place = reader.place();
+        // What has been read before that is good.
+        if let Some(error) = failure.filter(|_| place == start) {
+            return Err(error);
+        }
+        if place != start || is_finished {
+            batch.parts.push(Part {
+                name,
+                place,
+                damage,
+                is_finished,
+            });
+        }
+        if is_full {
+            self.reader = Some(reader);
+        }
+        Ok(is_full)
+    }
+
+    /// The receiver has all of the batch: it does not come again. Only the
+    /// last batch can be settled, once; another one is ignored.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written down. The records do not come again from this
+    /// sender; from a later one they may.
+    pub fn accept(&mut self, batch: Batch) -> Result<(), Error> {
+        self.reject(batch, &[], b"")
+    }
+
+    /// The receiver has all of the batch but those with these indices, which
+    /// it will never take: they are kept aside, with the reason.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::accept`]. A rejected record that cannot be kept is counted
+    /// as one that is no longer kept.
+    pub fn reject(
+        &mut self,
+        batch: Batch,
+        indices: &[usize],
+        reason: &[u8],
+    ) -> Result<(), Error> {
+        if batch.number != self.number {
+            return Ok(());
+        }
+        // What comes now is another batch.
+        self.number += 1;
+        let rejected: BTreeSet<usize> = indices
+            .iter()
+            .copied()
+            .filter(|index| *index < batch.records.len())
+            .collect();
+        if !rejected.is_empty() {
+            let records = rejected.iter().map(|it| &batch.records[*it]);
+            let kept = self.keep_aside(records, reason);
+            let count = rejected.len() as u64;
+            self.sent.rejected += count;
+            self.sent.rejected_dropped += count - kept;
+        }
+        self.sent.records += (batch.records.len() - rejected.len()) as u64;
+        self.settle(batch.parts)
+    }
+
+    /// The receiver has nothing of the batch: it comes again.
+    pub fn retry(&mut self, batch: Batch) {
+        if batch.number == self.number {
+            self.number += 1;
+            self.reader = None;
+        }
+    }
+
+    /// Hands everything that waits to `deliver`, batch by batch, until nothing
+    /// is left or that wants to be asked again later. Returns whether nothing
+    /// is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::next_batch`] and [`Sender::accept`].
+    pub fn flush(
+        &mut self,
+        max_records: usize,
+        max_bytes: usize,
+        mut deliver: impl FnMut(&Batch) -> Verdict,
+    ) -> Result<bool, Error> {
+        loop {
+            let batch = self.next_batch(max_records, max_bytes)?;
+            if batch.is_empty() {
+                return Ok(true);
+            }
+            match deliver(&batch) {
+                Verdict::Accepted => self.accept(batch)?,
+                Verdict::Rejected { indices, reason } => {
+                    self.reject(batch, &indices, &reason)?;
+                }
+                Verdict::Retry => {
+                    self.retry(batch);
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// Returns how many are kept.
+    fn keep_aside<'a>(
+        &mut self,
+        records: impl Iterator<Item = &'a Record>,
+        reason: &[u8],
+    ) -> u64 {
+        let mut kept = 0;
+        let mut writer = Writer::of_class(&self.spool, Class::Rejected);
+        let payloads: Vec<_> = records
+            .map(|it| (it.id, spool::join_reason(reason, &it.payload)))
+            .collect();
+        let bytes = payloads.iter().map(|it| it.1.len() as u64).sum();
+        if let Ok(dropped) = evict::drop_rejected(&self.spool, bytes) {
+            self.sent.rejected_dropped += dropped;
+        }
+        for (id, payload) in payloads {
+            let kind = Kind::Rejected;
+            let max = payload.len();
+            kept += u64::from(
+                writer.append_frame(kind, &id, &payload, max).is_ok(),
+            );
+        }
+        if self.spool.is_synced() {
+            // They are as safe as they can be made.
+            let _ = writer.sync();
+        }
+        kept
+    }
+
+    /// Writes down how far everything is, and removes what is done.
+    fn settle(&mut self, parts: Vec<Part>) -> Result<(), Error> {
+        let before = self.sent.damage;
+        for part in &parts {
+            self.sent.places.insert(part.name, part.place);
+            self.sent.damage += part.damage;
+        }
+        let mut saved = self.sent.save(&self.spool);
+        // A power cut must not take the count of what was damaged, and leave
+        // the removal of where it was.
+        if self.sent.damage != before && self.spool.is_synced() {
+            saved = saved.and_then(|()| self.spool.sync_directory());
+        }
+        let mut removed = Ok(());
+        for part in parts.iter().filter(|part| part.is_finished) {
+            let result = self.remove(part);
+            removed = removed.and(result);
+        }
+        match saved {
+            // There may be room now.
+            Err(_) => self.sent.save(&self.spool),
+            Ok(()) => removed,
+        }
+    }
+
+    /// Removes a segment, unless somebody has gone on with it.
+    fn remove(&self, part: &Part) -> Result<(), Error> {
+        let spool = &self.spool;
+        let reader = Reader::open(spool, part.name, part.place)?;
+        let Some(reader) = reader else {
+            return Ok(());
+        };
+        let Some(_lock) = reader.lock(spool)? else {
+            return Ok(());
+        };
+        if reader.length(spool)? <= part.place.position {
+            spool.remove(part.name)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,547 @@
+//! The spool as a whole: where it is, how much it may hold, what it holds.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use crate::counts::Evicted;
+use crate::counts::Sent;
+use crate::error::Context;
+use crate::error::Error;
+use crate::error::Operation;
+use crate::evict::Segment;
+use crate::files::Files;
+use crate::files::System;
+use crate::files::retry;
+use crate::frame::Kind;
+use crate::frame::MAX_ID_BYTES;
+use crate::frame::MIN_ID_BYTES;
+use crate::name::Class;
+use crate::name::Name;
+use crate::segment::Head;
+use crate::segment::Reader;
+use crate::segment::Step;
+
+/// Bytes of all records by default.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Their age by default.
+const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Segments that a full spool consists of, if all are full.
+const SEGMENTS: u64 = 64;
+/// Bytes of a segment at least and at most, unless one record is longer.
+const SEGMENT_BYTES: (u64, u64) = (4 * 1024, 1024 * 1024);
+/// A segment is written to for at most this part of the age of a record.
+const AGE_PARTS: u64 = 24;
+/// And for no longer than this.
+const MAX_SEGMENT_AGE_MS: u64 = 60 * 60 * 1000;
+
+/// How much may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of what is waiting. If there is no room for more, the oldest go.
+    pub max_bytes: u64,
+    /// No record is kept for longer. They go in groups, so one may go up to
+    /// an hour, or a 24th of this, earlier.
+    pub max_age: Duration,
+    /// Bytes of what has been rejected.
+    pub max_rejected_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_bytes: MAX_BYTES,
+            max_age: MAX_AGE,
+            max_rejected_bytes: MAX_BYTES / 8,
+        }
+    }
+}
+
+impl Limits {
+    /// The bytes at which a new segment is begun.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        let (min, max) = SEGMENT_BYTES;
+        (self.max_bytes / SEGMENTS).clamp(min, max)
+    }
+
+    pub(crate) fn max_age_ms(&self) -> u64 {
+        u64::try_from(self.max_age.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The age at which a new segment is begun.
+    pub(crate) fn segment_age_ms(&self) -> u64 {
+        (self.max_age_ms() / AGE_PARTS).min(MAX_SEGMENT_AGE_MS)
+    }
+}
+
+/// When records are made to survive a power cut. Whatever it is, they survive
+/// the end of the process that wrote them, however it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// When [`Writer::sync`](crate::Writer::sync) is called, or a file is full.
+    /// A power cut costs what has been appended since, and what has been sent
+    /// may be sent again.
+    OnRequest,
+    /// With the first record that is appended this much later than the last
+    /// sync, and when the writer is dropped. A power cut costs what has been
+    /// appended since.
+    Every(Duration),
+    /// With each record. A power cut costs nothing.
+    Each,
+}
+
+/// Where a spool is and how it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How much may be kept.
+    pub limits: Limits,
+    /// When records are made to survive a power cut.
+    pub sync: SyncPolicy,
+    /// Directories above this one are not looked at to find out whether the
+    /// spool is safe: the user's home.
+    pub home: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            sync: SyncPolicy::Every(Duration::from_secs(1)),
+            home: None,
+        }
+    }
+}
+
+/// What tells a record from all others: 16 to 24 bytes, made by whoever
+/// appends it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId {
+    bytes: [u8; MAX_ID_BYTES],
+    length: u8,
+}
+
+impl RecordId {
+    /// The id of these bytes, unless they are too few or too many.
+    pub fn new(id: &[u8]) -> Option<Self> {
+        if !(MIN_ID_BYTES..=MAX_ID_BYTES).contains(&id.len()) {
+            return None;
+        }
+        let mut bytes = [0; MAX_ID_BYTES];
+        bytes[..id.len()].copy_from_slice(id);
+        let length = id.len() as u8;
+        Some(Self { bytes, length })
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl std::fmt::Debug for RecordId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_bytes()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A record that has been appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its id.
+    pub id: RecordId,
+    /// When it was appended, if the clock was right.
+    pub time: SystemTime,
+    /// What was appended.
+    pub payload: Vec<u8>,
+}
+
+/// A record that its receiver has rejected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// The record; its time is that of the rejection.
+    pub record: Record,
+    /// Why.
+    pub reason: Vec<u8>,
+}
+
+/// What a spool holds, and what has become of what it held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records that wait.
+    pub pending: u64,
+    /// Bytes of their payloads.
+    pub pending_bytes: u64,
+    /// How long the oldest of them has waited.
+    pub oldest: Option<Duration>,
+    /// Bytes of the files, without those of rejected records.
+    pub file_bytes: u64,
+    /// Their number.
+    pub files: u64,
+    /// Those of them that cannot be read, whose records are not in the
+    /// numbers.
+    pub unreadable: u64,
+    /// Records that have been accepted.
+    pub sent: u64,
+    /// Records that have gone unsent because of the limits. If a sender was
+    /// just sending some of them, those may have been sent all the same.
+    pub evicted: u64,
+    /// Their bytes in the files.
+    pub evicted_bytes: u64,
+    /// Records that have been rejected.
+    pub rejected: u64,
+    /// Those of them that are no longer kept.
+    pub rejected_dropped: u64,
+    /// Records that are lost because a file was damaged. Where the end of a
+    /// file is, it is not known how many those are, and counted as one.
+    pub damaged: u64,
+    /// Bytes that are damaged.
+    pub damaged_bytes: u64,
+    /// How often the counts themselves were damaged and began anew.
+    pub counts_lost: u64,
+}
+
+#[derive(Debug)]
+struct Inner<F> {
+    files: F,
+    dir: PathBuf,
+    options: Options,
+}
+
+/// A spool. Copies are the same one.
+#[derive(Debug)]
+pub struct Spool<F = System>(Arc<Inner<F>>);
+
+impl<F> Clone for Spool<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Spool {
+    /// The spool in the directory `dir`, which is created if need be.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be created, or it is not safe: it belongs to
+    /// somebody else, or others can write there or put another one in its
+    /// place.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
+        Self::open_with(System, dir, options)
+    }
+}
+
+impl<F: Files> Spool<F> {
+    /// [`Spool::open`] on another system than the real one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spool::open`].
+    pub fn open_with(
+        files: F,
+        dir: &Path,
+        options: Options,
+    ) -> Result<Self, Error> {
+        files.prepare(dir, options.home.as_deref())?;
+        let dir = dir.to_owned();
+        Ok(Self(Arc::new(Inner {
+            files,
+            dir,
+            options,
+        })))
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// What it holds now, without a lock: what others do meanwhile may be seen
+    /// in one number and not in the other. Reads everything that waits.
+    ///
+    /// # Errors
+    ///
+    /// The directory or the counts cannot be read.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let sent = Sent::load(self)?;
+        let evicted = Evicted::load(self)?;
+        let mut stats = Stats {
+            sent: sent.records,
+            evicted: evicted.records,
+            evicted_bytes: evicted.bytes,
+            rejected: sent.rejected,
+            rejected_dropped: sent.rejected_dropped,
+            damaged: sent.damage.records + evicted.damage.records,
+            damaged_bytes: sent.damage.bytes + evicted.damage.bytes,
+            counts_lost: sent.lost + evicted.lost,
+            ..Stats::default()
+        };
+        let segments = self.segments(Class::Pending)?;
+        stats.files = segments.len() as u64;
+        stats.file_bytes = segments.iter().map(|it| it.length).sum();
+        for segment in segments {
+            let name = segment.name;
+            let place = sent.places.get(&name).copied().unwrap_or_default();
+            match Reader::open(self, name, place) {
+                Ok(Some(reader)) => {
+                    if self.count(reader, &mut stats).is_err() {
+                        stats.unreadable += 1;
+                    }
+                }
+                Ok(None) => {}
+                Err(_) => stats.unreadable += 1,
+            }
+        }
+        Ok(stats)
+    }
+
+    /// Counts what waits in a segment.
+    fn count(
+        &self,
+        mut reader: Reader<F>,
+        stats: &mut Stats,
+    ) -> Result<(), Error> {
+        let head = reader.head(self)?;
+        let age_ms = self.age_ms(reader.name(), head);
+        loop {
+            match reader.step(self, false)? {
+                Step::Frame(frame) => {
+                    stats.pending += 1;
+                    stats.pending_bytes += frame.payload.len() as u64;
+                    let age = age_ms.saturating_sub(frame.age_ms.into());
+                    let age = Some(Duration::from_millis(age));
+                    stats.oldest = stats.oldest.max(age);
+                }
+                Step::Damaged(_) => {}
+                Step::End => return Ok(()),
+            }
+        }
+    }
+
+    /// What waits, the oldest first, to look at or to export. Nothing changes
+    /// by that, and no lock is taken.
+    ///
+    /// # Errors
+    ///
+    /// The directory or the counts cannot be read.
+    pub fn records(&self) -> Result<Records<F>, Error> {
+        let sent = Sent::load(self)?;
+        Ok(Records(Cursor {
+            spool: self.clone(),
+            segments: self.segments(Class::Pending)?.into_iter(),
+            sent,
+            current: None,
+        }))
+    }
+
+    /// What has been rejected and is still kept, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be read.
+    pub fn rejected(&self) -> Result<RejectedRecords<F>, Error> {
+        Ok(RejectedRecords(Cursor {
+            spool: self.clone(),
+            segments: self.segments(Class::Rejected)?.into_iter(),
+            sent: Sent::default(),
+            current: None,
+        }))
+    }
+
+    pub(crate) fn files(&self) -> &F {
+        &self.0.files
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.options.limits
+    }
+
+    pub(crate) fn sync_policy(&self) -> SyncPolicy {
+        self.0.options.sync
+    }
+
+    /// Whether anything is made to survive a power cut unasked.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.sync_policy() != SyncPolicy::OnRequest
+    }
+
+    pub(crate) fn path_of(&self, name: Name) -> PathBuf {
+        self.dir().join(name.to_string())
+    }
+
+    /// The segments there are, the oldest first.
+    pub(crate) fn segments(&self, class: Class) -> Result<Vec<Segment>, Error> {
+        let names = retry(|| self.files().list(self.dir()))
+            .context(Operation::List, self.dir())?;
+        let mut segments = Vec::new();
+        for name in names.iter().filter_map(|it| Name::parse(OsStr::new(it))) {
+            if name.class() != class {
+                continue;
+            }
+            let path = self.path_of(name);
+            match retry(|| self.files().length(&path)) {
+                Ok(length) => segments.push(Segment { name, length }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    return Err(Error::new(Operation::Read, path, error));
+                }
+            }
+        }
+        segments.sort_unstable_by_key(|segment| segment.name);
+        Ok(segments)
+    }
+
+    /// How long ago a segment was created.
+    pub(crate) fn age_ms(&self, name: Name, head: Option<Head>) -> u64 {
+        let now = self.files().now();
+        head.map_or_else(
+            || now.wall_ms.saturating_sub(name.wall_ms()),
+            |head| head.age_ms(&now),
+        )
+    }
+
+    /// Opens a file that is there only to be locked.
+    pub(crate) fn open_lock(&self, name: &str) -> Result<F::File, Error> {
+        let path = self.dir().join(name);
+        let files = self.files();
+        let mut result = retry(|| files.open(&path));
+        if is_kind(&result, io::ErrorKind::NotFound) {
+            result = retry(|| files.create(&path));
+        }
+        if is_kind(&result, io::ErrorKind::AlreadyExists) {
+            result = retry(|| files.open(&path));
+        }
+        result.context(Operation::Open, path)
+    }
+
+    pub(crate) fn sync_directory(&self) -> Result<(), Error> {
+        retry(|| self.files().sync_directory(self.dir()))
+            .context(Operation::Sync, self.dir())
+    }
+
+    /// Removes a segment, which may have gone.
+    pub(crate) fn remove(&self, name: Name) -> Result<(), Error> {
+        let path = self.path_of(name);
+        match retry(|| self.files().remove(&path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.context(Operation::Remove, path),
+        }
+    }
+}
+
+fn is_kind<T>(result: &io::Result<T>, kind: io::ErrorKind) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == kind)
+}
+
+/// When a record of a segment was appended.
+pub(crate) fn time_of(
+    name: Name,
+    head: Option<Head>,
+    age_ms: u32,
+) -> SystemTime {
+    let start = head.map_or(name.wall_ms(), |head| head.now.wall_ms);
+    let time = Duration::from_millis(start.saturating_add(age_ms.into()));
+    UNIX_EPOCH.checked_add(time).unwrap_or(UNIX_EPOCH)
+}
+
+/// Reads segment after segment.
+#[derive(Debug)]
+struct Cursor<F: Files> {
+    spool: Spool<F>,
+    segments: std::vec::IntoIter<Segment>,
+    sent: Sent,
+    current: Option<(Reader<F>, Option<Head>)>,
+}
+
+impl<F: Files> Cursor<F> {
+    fn next(&mut self, wanted: Kind) -> Result<Option<Rejected>, Error> {
+        loop {
+            let Some((reader, head)) = &mut self.current else {
+                let Some(segment) = self.segments.next() else {
+                    return Ok(None);
+                };
+                let name = segment.name;
+                let place = self.sent.places.get(&name);
+                let place = place.copied().unwrap_or_default();
+                let reader = Reader::open(&self.spool, name, place)?;
+                if let Some(mut reader) = reader {
+                    let head = reader.head(&self.spool)?;
+                    self.current = Some((reader, head));
+                }
+                continue;
+            };
+            let (name, head) = (reader.name(), *head);
+            match reader.step(&self.spool, false) {
+                Ok(Step::Frame(frame)) if frame.kind == wanted => {
+                    let (reason, payload) = match wanted {
+                        Kind::Rejected => split_reason(frame.payload),
+                        _ => (&[][..], frame.payload),
+                    };
+                    let Some(id) = RecordId::new(frame.id) else {
+                        continue;
+                    };
+                    let record = Record {
+                        id,
+                        time: time_of(name, head, frame.age_ms),
+                        payload: payload.to_vec(),
+                    };
+                    let reason = reason.to_vec();
+                    return Ok(Some(Rejected { record, reason }));
+                }
+                Ok(Step::Frame(_) | Step::Damaged(_)) => {}
+                Ok(Step::End) => self.current = None,
+                Err(error) => {
+                    self.current = None;
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// What a rejected record's payload is in the file: the reason's length, the
+/// reason, and the record's own payload.
+pub(crate) fn join_reason(reason: &[u8], payload: &[u8]) -> Vec<u8> {
+    let reason = &reason[..reason.len().min(crate::MAX_REASON_BYTES)];
+    let length = (reason.len() as u16).to_le_bytes();
+    [&length[..], reason, payload].concat()
+}
+
+fn split_reason(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let Some((length, rest)) = bytes.split_first_chunk() else {
+        return (&[], bytes);
+    };
+    let length = usize::from(u16::from_le_bytes(*length));
+    rest.split_at(length.min(rest.len()))
+}
+
+/// Records that wait; see [`Spool::records`].
+#[derive(Debug)]
+pub struct Records<F: Files = System>(Cursor<F>);
+
+impl<F: Files> Iterator for Records<F> {
+    type Item = Result<Record, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.0.next(Kind::Record).transpose()?;
+        Some(next.map(|it| it.record))
+    }
+}
+
+/// Records that have been rejected; see [`Spool::rejected`].
+#[derive(Debug)]
+pub struct RejectedRecords<F: Files = System>(Cursor<F>);
+
+impl<F: Files> Iterator for RejectedRecords<F> {
+    type Item = Result<Rejected, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next(Kind::Rejected).transpose()
+    }
+}

@@ -1,0 +1,424 @@
+//! Appending to the spool.
+//!
+//! Each writer has a segment to itself, which it has locked: that tells the
+//! others that it lives. So writers do not wait for each other, and need no
+//! lock to append. A segment whose writer has gone is gone on with by the next
+//! one, so that a thousand short commands leave no thousand files; but only
+//! within the boot that began it, since a power cut may have taken away what a
+//! sender has already read, and only if it is whole.
+
+use std::path::PathBuf;
+use std::process;
+use std::time::Duration;
+
+use crate::Spool;
+use crate::counts::append_all;
+use crate::error::Cause;
+use crate::error::Context;
+use crate::error::Error;
+use crate::error::Operation;
+use crate::evict;
+use crate::files::Files;
+use crate::files::Now;
+use crate::files::System;
+use crate::files::retry;
+use crate::frame::Frame;
+use crate::frame::Kind;
+use crate::frame::MAX_PAYLOAD_BYTES;
+use crate::name::Class;
+use crate::name::Name;
+use crate::segment::Head;
+use crate::segment::Place;
+use crate::segment::Reader;
+use crate::segment::Step;
+use crate::spool::RecordId;
+use crate::spool::SyncPolicy;
+
+/// Segments of others that are looked at, the latest first.
+const MAX_ADOPTIONS: usize = 4;
+/// Attempts at what somebody else may undo at the same time.
+const MAX_ATTEMPTS: usize = 3;
+/// Bytes that are kept to put the next record together.
+const KEPT_BUFFER_BYTES: usize = 64 * 1024;
+
+/// A record is in the spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// It survives a power cut; if not, it survives the end of the process.
+    pub is_durable: bool,
+}
+
+/// A segment that is being written.
+#[derive(Debug)]
+struct Current<F: Files> {
+    path: PathBuf,
+    file: F::File,
+    _lock: F::Lock,
+    head: Head,
+    length: u64,
+    sequence: u32,
+    /// Holds what would not survive a power cut.
+    is_dirty: bool,
+    /// So may its name.
+    is_name_dirty: bool,
+}
+
+/// Whoever appends records.
+#[derive(Debug)]
+pub struct Writer<F: Files = System> {
+    spool: Spool<F>,
+    class: Class,
+    current: Option<Current<F>>,
+    may_adopt: bool,
+    /// A segment that is no longer written to was not synced, and should have.
+    is_behind_unsynced: bool,
+    /// When there was a sync, by the clock that does not jump.
+    synced_ms: u64,
+    buffer: Vec<u8>,
+}
+
+impl<F: Files> Writer<F> {
+    /// A writer. Nothing is created before the first record.
+    pub fn new(spool: &Spool<F>) -> Self {
+        Self::of_class(spool, Class::Pending)
+    }
+
+    pub(crate) fn of_class(spool: &Spool<F>, class: Class) -> Self {
+        Self {
+            spool: spool.clone(),
+            class,
+            current: None,
+            may_adopt: true,
+            is_behind_unsynced: false,
+            synced_ms: spool.files().now().boot_ms,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Appends a record and acknowledges it. Waits for nobody.
+    ///
+    /// # Errors
+    ///
+    /// The record is too long, or there is no room for it, or the system does
+    /// not write it. It is then not in the spool, unless a sync has failed:
+    /// then it may be.
+    pub fn append(
+        &mut self,
+        id: &RecordId,
+        payload: &[u8],
+    ) -> Result<Ack, Error> {
+        self.append_frame(Kind::Record, id, payload, MAX_PAYLOAD_BYTES)
+    }
+
+    pub(crate) fn append_frame(
+        &mut self,
+        kind: Kind,
+        id: &RecordId,
+        payload: &[u8],
+        max_bytes: usize,
+    ) -> Result<Ack, Error> {
+        if payload.len() > max_bytes {
+            let bytes = payload.len();
+            let cause = Cause::TooLarge { bytes, max_bytes };
+            return Err(Error::new(Operation::Append, self.spool.dir(), cause));
+        }
+        let mut frame = Frame {
+            kind,
+            sequence: 0,
+            age_ms: 0,
+            id: id.as_bytes(),
+            payload,
+        };
+        for attempt in 1..=MAX_ATTEMPTS {
+            let now = self.spool.files().now();
+            let frame_bytes = frame.bytes() as u64;
+            let mut current = self.take_current(frame_bytes, &now)?;
+            frame.sequence = current.sequence;
+            let age_ms = current.head.age_ms(&now);
+            frame.age_ms = u32::try_from(age_ms).unwrap_or(u32::MAX);
+            self.buffer.clear();
+            frame.encode(self.salt(&current), &mut self.buffer);
+            let files = self.spool.files();
+            let written = append_all(files, &current.file, &self.buffer);
+            self.buffer.shrink_to(KEPT_BUFFER_BYTES);
+            if let Err(error) = written {
+                let path = current.path.clone();
+                // What is there of it must not stay. If it does, the segment
+                // is not gone on with, and readers find it damaged.
+                let length = current.length;
+                if retry(|| files.truncate(&current.file, length)).is_ok() {
+                    self.current = Some(current);
+                } else {
+                    self.leave(current);
+                }
+                return Err(Error::new(Operation::Append, path, error));
+            }
+            current.length += frame_bytes;
+            current.sequence += 1;
+            current.is_dirty = true;
+            // Somebody has removed it, and the record with it. Whoever does so
+            // after this removes a record that was there.
+            let status = retry(|| files.status(&current.file));
+            if status.is_ok_and(|status| !status.is_linked) {
+                continue;
+            }
+            if !self.is_sync_due(&now) {
+                self.current = Some(current);
+                return Ok(Ack { is_durable: false });
+            }
+            match sync(&self.spool, &mut current) {
+                Ok(()) => {
+                    self.synced_ms = now.boot_ms;
+                    self.current = Some(current);
+                    return Ok(Ack { is_durable: true });
+                }
+                // After that nobody knows what the segment holds. Another one
+                // gets the record again; what has its id is dropped as ever.
+                Err(error) => {
+                    self.is_behind_unsynced = true;
+                    if attempt == MAX_ATTEMPTS {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        let cause = Cause::Unstable;
+        Err(Error::new(Operation::Append, self.spool.dir(), cause))
+    }
+
+    /// Makes what has been appended since the writer was made, or closed,
+    /// survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// The system does not. What has been appended is then still there while
+    /// the system runs.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        if let Some(mut current) = self.current.take() {
+            sync(&self.spool, &mut current)
+                .inspect_err(|_| self.is_behind_unsynced = true)?;
+            self.synced_ms = self.spool.files().now().boot_ms;
+            self.current = Some(current);
+        }
+        if std::mem::take(&mut self.is_behind_unsynced) {
+            let cause = Cause::Unsynced;
+            return Err(Error::new(Operation::Sync, self.spool.dir(), cause));
+        }
+        Ok(())
+    }
+
+    /// Leaves the segment to others: it can then be removed when it has been
+    /// sent, evicted when it is old, or be gone on with by the next writer.
+    /// For a writer who has had nothing to do for a while; it may go on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::sync`], where records are synced unasked.
+    pub fn close(&mut self) -> Result<(), Error> {
+        let result = if self.spool.is_synced() {
+            self.sync()
+        } else {
+            Ok(())
+        };
+        self.current = None;
+        self.is_behind_unsynced = false;
+        result
+    }
+
+    /// Goes on without this segment. A later sync is to be for all.
+    fn leave(&mut self, mut current: Current<F>) {
+        self.is_behind_unsynced |= sync(&self.spool, &mut current).is_err();
+    }
+
+    fn salt(&self, current: &Current<F>) -> u64 {
+        let name = current.path.file_name().and_then(Name::parse);
+        name.map_or(0, Name::salt)
+    }
+
+    fn is_sync_due(&self, now: &Now) -> bool {
+        match self.spool.sync_policy() {
+            SyncPolicy::OnRequest => false,
+            SyncPolicy::Each => true,
+            SyncPolicy::Every(interval) => {
+                let since = now.boot_ms.saturating_sub(self.synced_ms);
+                Duration::from_millis(since) >= interval
+            }
+        }
+    }
+
+    /// A segment with room for a frame.
+    fn take_current(
+        &mut self,
+        frame_bytes: u64,
+        now: &Now,
+    ) -> Result<Current<F>, Error> {
+        let limits = *self.spool.limits();
+        if let Some(current) = self.current.take() {
+            let length = current.length + frame_bytes;
+            let is_full =
+                length > limits.segment_bytes() && current.sequence > 1;
+            let is_old = current.head.age_ms(now) > limits.segment_age_ms();
+            if !is_full && !is_old {
+                return Ok(current);
+            }
+            self.leave(current);
+        }
+        let segments = self.spool.segments(self.class)?;
+        let reserve = limits.segment_bytes().max(frame_bytes);
+        if self.class == Class::Pending {
+            evict::make_room(&self.spool, &segments, reserve)?;
+        }
+        if std::mem::take(&mut self.may_adopt) {
+            let latest = segments.iter().rev().take(MAX_ADOPTIONS);
+            for segment in latest {
+                let has_room =
+                    segment.length + frame_bytes <= limits.segment_bytes();
+                if !has_room {
+                    continue;
+                }
+                // One that cannot be had is left alone.
+                if let Ok(Some(current)) = self.adopt(segment.name, now) {
+                    return Ok(current);
+                }
+            }
+        }
+        self.begin(segments.last().map(|it| it.name), now)
+    }
+
+    /// Goes on with the segment of a writer who has gone.
+    fn adopt(
+        &self,
+        name: Name,
+        now: &Now,
+    ) -> Result<Option<Current<F>>, Error> {
+        let spool = &self.spool;
+        let reader = Reader::open(spool, name, Place::default())?;
+        let Some(mut reader) = reader else {
+            return Ok(None);
+        };
+        let Some(lock) = reader.lock(spool)? else {
+            return Ok(None);
+        };
+        let status = retry(|| spool.files().status(reader.file()))
+            .context(Operation::Open, reader.path())?;
+        let head = reader.head(spool)?.filter(|head| {
+            head.is_of_this_boot(now)
+                && head.age_ms(now) <= spool.limits().segment_age_ms()
+        });
+        let Some(head) = head.filter(|_| status.is_linked) else {
+            return Ok(None);
+        };
+        loop {
+            match reader.step(spool, false)? {
+                Step::Frame(_) => {}
+                Step::Damaged(_) => return Ok(None),
+                Step::End => break,
+            }
+        }
+        let Place { position, sequence } = reader.place();
+        if position != status.length {
+            return Ok(None);
+        }
+        let path = reader.path().clone();
+        Ok(Some(Current {
+            path,
+            file: reader.into_file(),
+            _lock: lock,
+            head,
+            length: position,
+            sequence,
+            is_dirty: true,
+            is_name_dirty: true,
+        }))
+    }
+
+    /// Begins a segment.
+    fn begin(
+        &self,
+        latest: Option<Name>,
+        now: &Now,
+    ) -> Result<Current<F>, Error> {
+        let spool = &self.spool;
+        let files = spool.files();
+        for _ in 0..MAX_ATTEMPTS {
+            let salt = retry(|| files.random())
+                .context(Operation::Create, spool.dir())?;
+            let name = Name::after(latest, now.wall_ms, salt, self.class);
+            let path = spool.path_of(name);
+            let file = match retry(|| files.create(&path)) {
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::AlreadyExists =>
+                {
+                    continue;
+                }
+                result => result.context(Operation::Create, &path)?,
+            };
+            // A sender may look at it before it is locked, find it without
+            // a writer, and remove it.
+            let lock = match retry(|| files.lock(&file)) {
+                Ok(Some(lock)) => lock,
+                Ok(None) => continue,
+                Err(error) => {
+                    let _ = spool.remove(name);
+                    return Err(Error::new(Operation::Lock, path, error));
+                }
+            };
+            let status = retry(|| files.status(&file));
+            if status.is_ok_and(|status| !status.is_linked) {
+                continue;
+            }
+            let pid = process::id();
+            let head = Head { now: *now, pid };
+            let mut bytes = Vec::new();
+            let frame = Frame {
+                kind: Kind::Head,
+                sequence: 0,
+                age_ms: 0,
+                id: &[],
+                payload: &head.to_payload(),
+            };
+            frame.encode(salt, &mut bytes);
+            if let Err(error) = append_all(files, &file, &bytes) {
+                let _ = spool.remove(name);
+                return Err(Error::new(Operation::Append, path, error));
+            }
+            return Ok(Current {
+                path,
+                file,
+                _lock: lock,
+                head,
+                length: bytes.len() as u64,
+                sequence: 1,
+                is_dirty: true,
+                is_name_dirty: true,
+            });
+        }
+        let cause = Cause::Unstable;
+        Err(Error::new(Operation::Create, spool.dir(), cause))
+    }
+}
+
+/// After a failure the segment is not to be used any more: the system may
+/// have forgotten what it could not write.
+fn sync<F: Files>(
+    spool: &Spool<F>,
+    current: &mut Current<F>,
+) -> Result<(), Error> {
+    if current.is_dirty {
+        retry(|| spool.files().sync(&current.file))
+            .context(Operation::Sync, &current.path)?;
+        current.is_dirty = false;
+    }
+    if current.is_name_dirty {
+        spool.sync_directory()?;
+        current.is_name_dirty = false;
+    }
+    Ok(())
+}
+
+impl<F: Files> Drop for Writer<F> {
+    fn drop(&mut self) {
+        // Whoever wants to know calls it first.
+        let _ = self.close();
+    }
+}

@@ -1,0 +1,12 @@
+//! The spool on a disk of the tests, which fails and loses power at any call
+//! and any byte, and on the real one, with processes that are killed.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
+
+mod crash;
+mod disk;
+mod ledger;
+mod model;
+mod place;
+mod processes;
+mod real;

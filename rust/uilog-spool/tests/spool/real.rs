@@ -1,0 +1,328 @@
+//! The real file system, with one process: damage, strangers, what is shown.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use uilog_spool::Limits;
+use uilog_spool::MAX_PAYLOAD_BYTES;
+use uilog_spool::Options;
+use uilog_spool::Record;
+use uilog_spool::RecordId;
+use uilog_spool::Sender;
+use uilog_spool::Spool;
+use uilog_spool::SyncPolicy;
+use uilog_spool::Verdict;
+use uilog_spool::Writer;
+
+struct Place {
+    _directory: tempfile::TempDir,
+    spool: Spool,
+}
+
+fn place(limits: Limits) -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        limits,
+        sync: SyncPolicy::OnRequest,
+        home: None,
+    };
+    let dir = directory.path().join("spool");
+    let spool = Spool::open(&dir, options).unwrap();
+    Place {
+        _directory: directory,
+        spool,
+    }
+}
+
+impl Place {
+    fn segments(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<_> = fs::read_dir(self.spool.dir())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|it| it == "seg1"))
+            .collect();
+        paths.sort();
+        paths
+    }
+
+    fn drain(&self) -> Vec<Record> {
+        let mut sender = Sender::try_lock(&self.spool).unwrap().unwrap();
+        let mut records = Vec::new();
+        loop {
+            let batch = sender.next_batch(9, 1 << 30).unwrap();
+            if batch.is_empty() {
+                return records;
+            }
+            records.extend_from_slice(batch.records());
+            sender.accept(batch).unwrap();
+        }
+    }
+}
+
+fn id(number: usize) -> RecordId {
+    RecordId::new(format!("{number:020}").as_bytes()).unwrap()
+}
+
+#[test]
+fn an_id_has_sixteen_to_twenty_four_bytes() {
+    for length in [0, 15, 25, 300] {
+        assert_eq!(RecordId::new(&vec![1; length]), None);
+    }
+    for length in [16, 20, 24] {
+        let bytes = vec![7; length];
+        assert_eq!(RecordId::new(&bytes).unwrap().as_bytes(), bytes);
+    }
+}
+
+#[test]
+fn the_longest_record_goes_and_a_longer_one_does_not() {
+    let place = place(Limits::default());
+    let mut writer = Writer::new(&place.spool);
+    let payload = vec![0xf5; MAX_PAYLOAD_BYTES];
+    writer.append(&id(1), &payload).unwrap();
+    writer.append(&id(2), b"").unwrap();
+    let error = writer.append(&id(3), &[&payload[..], b"x"].concat());
+    let error = error.unwrap_err();
+    assert!(error.is_too_large() && !error.is_full());
+    // With the longest of reasons it still fits.
+    let mut sender = Sender::try_lock(&place.spool).unwrap().unwrap();
+    let batch = sender.next_batch(10, 10).unwrap();
+    assert_eq!(batch.records()[0].payload, payload);
+    sender.reject(batch, &[0], &[b'r'; 5000]).unwrap();
+    let rejected: Vec<_> = place.spool.rejected().unwrap().collect();
+    let rejected = rejected.into_iter().next().unwrap().unwrap();
+    assert!(rejected.record.payload == payload);
+    assert_eq!(rejected.reason, [b'r'; 1024]);
+    drop(sender);
+    assert_eq!(place.drain().len(), 1);
+}
+
+#[test]
+fn a_damaged_record_costs_itself() {
+    let place = place(Limits::default());
+    let mut writer = Writer::new(&place.spool);
+    let mut ends = Vec::new();
+    // What looks like a frame is none, and is not taken for one.
+    let payload = |it: usize| format!("\u{f5}ul1 {it} \u{f5}ul1").into_bytes();
+    for number in 0..10 {
+        writer.append(&id(number), &payload(number)).unwrap();
+        let path = &place.segments()[0];
+        ends.push(fs::metadata(path).unwrap().len() as usize);
+    }
+    drop(writer);
+    let path = &place.segments()[0];
+    let whole = fs::read(path).unwrap();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        let place = self::place(Limits::default());
+        let path = place.spool.dir().join(path.file_name().unwrap());
+        fs::write(path, &bytes).unwrap();
+        let lost = ends.iter().position(|end| at < *end).unwrap();
+        let head = ends[0] - (ends[1] - ends[0]);
+        let expected: Vec<_> = (0..10)
+            .filter(|it| *it != lost || at < head)
+            .map(|it| (id(it), payload(it)))
+            .collect();
+        let found: Vec<_> = place
+            .drain()
+            .into_iter()
+            .map(|it| (it.id, it.payload))
+            .collect();
+        assert!(found == expected, "byte {at}: {} records", found.len());
+        let stats = place.spool.stats().unwrap();
+        assert_eq!(stats.sent + stats.damaged, 10, "byte {at}");
+        assert!(stats.damaged_bytes > 0 && stats.files == 0);
+    }
+}
+
+#[test]
+fn a_frame_in_a_payload_is_not_delivered() {
+    let place = place(Limits::default());
+    let mut writer = Writer::new(&place.spool);
+    writer.append(&id(1), b"inner").unwrap();
+    let stolen = fs::read(&place.segments()[0]).unwrap();
+    drop(writer);
+    place.drain();
+    // In another segment, whose salt is another one.
+    let mut writer = Writer::new(&place.spool);
+    writer.append(&id(2), &stolen).unwrap();
+    writer.append(&id(3), b"after").unwrap();
+    drop(writer);
+    let path = &place.segments()[0];
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes.len() - stolen.len() - 120;
+    bytes[at..at + 40].fill(0);
+    fs::write(path, &bytes).unwrap();
+    let found: Vec<_> = place.drain().into_iter().map(|it| it.id).collect();
+    assert_eq!(found, [id(3)]);
+}
+
+#[test]
+fn files_of_others_stay() {
+    let place = place(Limits {
+        max_bytes: 20_000,
+        ..Limits::default()
+    });
+    let notes = place.spool.dir().join("notes.txt");
+    let newer = "00000000ffff-0123456789abcdef.seg2";
+    let newer = place.spool.dir().join(newer);
+    fs::write(&notes, b"notes").unwrap();
+    fs::write(&newer, vec![0; 100_000]).unwrap();
+    let mut writer = Writer::new(&place.spool);
+    for number in 0..100 {
+        writer.append(&id(number), &[0; 1000]).unwrap();
+    }
+    drop(writer);
+    let stats = place.spool.stats().unwrap();
+    assert!(stats.evicted > 0 && stats.file_bytes <= 20_000, "{stats:?}");
+    let drained = place.drain().len() as u64;
+    assert_eq!(drained + stats.evicted, 100);
+    assert_eq!(fs::read(&notes).unwrap(), b"notes");
+    assert_eq!(fs::read(&newer).unwrap().len(), 100_000);
+}
+
+#[test]
+fn what_stands_in_the_way_is_not_waited_for() {
+    let place = place(Limits::default());
+    let fifo = place.spool.dir().join("sender.lock");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let error = Sender::try_lock(&place.spool).unwrap_err();
+    assert!(error.to_string().contains("not a regular file"), "{error}");
+    let name = place.spool.dir().join("000000000001-0123456789abcdef.seg1");
+    nix::unistd::mkfifo(&name, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::remove_file(&fifo).unwrap();
+    let mut writer = Writer::new(&place.spool);
+    writer.append(&id(1), b"payload").unwrap();
+    let mut sender = Sender::try_lock(&place.spool).unwrap().unwrap();
+    let batch = sender.next_batch(10, 100).unwrap();
+    assert_eq!(batch.records().len(), 1);
+    sender.accept(batch).unwrap();
+    assert!(sender.next_batch(10, 100).is_err());
+}
+
+#[test]
+fn a_writer_whose_file_is_removed_begins_another() {
+    let place = place(Limits::default());
+    let mut writer = Writer::new(&place.spool);
+    writer.append(&id(1), b"payload").unwrap();
+    fs::remove_file(&place.segments()[0]).unwrap();
+    writer.append(&id(2), b"payload").unwrap();
+    drop(writer);
+    let found: Vec<_> = place.drain().into_iter().map(|it| it.id).collect();
+    assert_eq!(found, [id(2)]);
+}
+
+#[test]
+fn the_numbers_are_shown() {
+    let place = place(Limits::default());
+    let mut writer = Writer::new(&place.spool);
+    for number in 0..10 {
+        writer.append(&id(number), b"12345").unwrap();
+    }
+    let mut sender = Sender::try_lock(&place.spool).unwrap().unwrap();
+    let batch = sender.next_batch(4, 100).unwrap();
+    assert_eq!(batch.bytes(), 20);
+    sender.reject(batch, &[1, 3, 77], b"bad").unwrap();
+    let stats = place.spool.stats().unwrap();
+    assert_eq!((stats.pending, stats.pending_bytes), (6, 30));
+    assert_eq!((stats.sent, stats.rejected), (2, 2));
+    assert_eq!((stats.files, stats.evicted), (1, 0));
+    assert!(stats.oldest.unwrap() < Duration::from_secs(600));
+    let records: Vec<_> = place
+        .spool
+        .records()
+        .unwrap()
+        .map(|it| it.unwrap().id)
+        .collect();
+    assert_eq!(records, (4..10).map(id).collect::<Vec<_>>());
+    let rejected: Vec<_> = place
+        .spool
+        .rejected()
+        .unwrap()
+        .map(|it| it.unwrap().record.id)
+        .collect();
+    assert_eq!(rejected, [id(1), id(3)]);
+}
+
+#[test]
+fn damaged_counts_begin_anew_and_say_so() {
+    let place = place(Limits::default());
+    let mut writer = Writer::new(&place.spool);
+    writer.append(&id(1), b"payload").unwrap();
+    assert_eq!(place.drain().len(), 1);
+    let path = place.spool.dir().join("sender.counts");
+    let mut text = fs::read(&path).unwrap();
+    text[20] ^= 1;
+    fs::write(&path, text).unwrap();
+    // The writer lives, so its segment is still there.
+    assert_eq!(place.drain().len(), 1);
+    assert_eq!(place.spool.stats().unwrap().counts_lost, 1);
+}
+
+#[test]
+fn what_cannot_be_read_keeps_nothing_from_being_evicted() {
+    let place = place(Limits {
+        max_bytes: 20_000,
+        max_rejected_bytes: 10_000,
+        ..Limits::default()
+    });
+    for name in [
+        "000000000001-0123456789abcdef.seg1",
+        "000000000001-0123456789abcdef.rej1",
+    ] {
+        let path = place.spool.dir().join(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    }
+    let mut writer = Writer::new(&place.spool);
+    for number in 0..100 {
+        writer.append(&id(number), &[0; 1000]).unwrap();
+        let mut sender = Sender::try_lock(&place.spool).unwrap().unwrap();
+        if number % 2 == 0 {
+            let batch = sender.next_batch(1, 10_000).unwrap();
+            sender.reject(batch, &[0], b"no").unwrap();
+        }
+    }
+    let stats = place.spool.stats().unwrap();
+    assert_eq!((stats.unreadable, stats.rejected), (1, 50));
+    assert!(stats.evicted > 0 && stats.rejected_dropped > 0, "{stats:?}");
+    assert_eq!(stats.pending + stats.evicted + stats.rejected, 100);
+    let kept = place
+        .spool
+        .rejected()
+        .unwrap()
+        .filter(Result::is_ok)
+        .count();
+    assert_eq!(kept as u64, 50 - stats.rejected_dropped);
+}
+
+#[test]
+fn a_flush_ends_with_the_records_or_the_receiver() {
+    let place = place(Limits::default());
+    let mut writer = Writer::new(&place.spool);
+    for number in 0..10 {
+        writer.append(&id(number), b"12345").unwrap();
+    }
+    let mut sender = Sender::try_lock(&place.spool).unwrap().unwrap();
+    let mut verdicts = vec![
+        Verdict::Retry,
+        Verdict::Accepted,
+        Verdict::Rejected {
+            indices: vec![0],
+            reason: b"no".to_vec(),
+        },
+    ];
+    let mut sizes = Vec::new();
+    let is_empty = sender.flush(3, 100, |batch| {
+        sizes.push(batch.records().len());
+        verdicts.pop().unwrap()
+    });
+    assert!(!is_empty.unwrap());
+    assert_eq!(sizes, [3, 3, 3]);
+    let stats = place.spool.stats().unwrap();
+    assert_eq!((stats.sent, stats.rejected, stats.pending), (5, 1, 4));
+    let is_empty = sender.flush(3, 100, |_| Verdict::Accepted);
+    assert!(is_empty.unwrap());
+    assert_eq!(place.spool.stats().unwrap().pending, 0);
+}
