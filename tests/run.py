@@ -51,7 +51,16 @@ CARGO_TIMEOUT = 1800
 
 # .t files of ours that Mercurial's version makes little difference to: they
 # run under the oldest and the newest, and under the others by `make soak`.
-ENDS_ONLY = frozenset({"test-uilog-blackbox-read.t"})
+ENDS_ONLY = frozenset(
+    {
+        "test-uilog-blackbox-read.t",
+        "test-uilog-check.t",
+        "test-uilog-check-untrusted.t",
+        "test-uilog-config.t",
+        "test-uilog-emit.t",
+        "test-uilog-status.t",
+    }
+)
 
 
 def run_cargo(options: Options, result: Result) -> None:
