@@ -2,7 +2,12 @@
 its place and what to do about it.
 
   $ . "$TESTDIR/helpers/setup.sh"
+  $ HGRCPATH=$TESTTMP/user.hgrc
   $ user=$HGRCPATH
+  $ cat > $user << 'END'
+  > [extensions]
+  > uilog =
+  > END
   $ tidy() {
   >     sed -e "s#$user#USER#g" -e 's/[0-9a-f]\{32\}/SESSION/g' \
   >         -e 's/HGPID=[0-9]*/HGPID=N/' -e 's/"pid":[0-9]*/"pid":N/' \
@@ -220,7 +225,7 @@ Settings
       say a boolean here: whether a line says that files have been changed
     warning: $TESTTMP/more.hgrc:9: there is no item blackbox.maxfile
       did you mean 'maxfiles'?
-    note: USER:31: uilog.max-scripts = 3 is overridden
+    note: USER:8: uilog.max-scripts = 3 is overridden
       what counts stands in $TESTTMP/more.hgrc:2
   0 errors, 9 warnings, 1 note
   [1]
@@ -248,24 +253,24 @@ What overrides what, and what is taken back
   > %unset dirty
   > END
   $ findings
-    warning: USER:28: logtoprocess.commandfinish = cat is overridden
+    warning: USER:5: logtoprocess.commandfinish = cat is overridden
       what counts stands in $TESTTMP/repo/.hg/hgrc:2
     warning: $TESTTMP/repo/.hg/hgrc:3: logtoprocess.exthook = cat is overridden
       what counts stands in $TESTTMP/repo/.hg/hgrc:4; remove one of them
-    note: USER:31: uilog.max-scripts = 3 is overridden
+    note: USER:8: uilog.max-scripts = 3 is overridden
       what counts stands in $TESTTMP/repo/.hg/hgrc:7
     note: $TESTTMP/repo/.hg/more.rc:2: blackbox.dirty = yes is taken back by %unset
       %unset stands in $TESTTMP/repo/.hg/more.rc:3
   0 errors, 2 warnings, 2 notes
   [1]
   $ findings --config logtoprocess.commandfinish=
-    warning: USER:29: logtoprocess.commandfinish:stdin: there is no script beside it
+    warning: USER:6: logtoprocess.commandfinish:stdin: there is no script beside it
       its only value is json, beside a script for its event
     warning: $TESTTMP/repo/.hg/hgrc:3: logtoprocess.exthook = cat is overridden
       what counts stands in $TESTTMP/repo/.hg/hgrc:4; remove one of them
-    note: USER:28: logtoprocess.commandfinish = cat is overridden
+    note: USER:5: logtoprocess.commandfinish = cat is overridden
       what counts stands in --config
-    note: USER:31: uilog.max-scripts = 3 is overridden
+    note: USER:8: uilog.max-scripts = 3 is overridden
       what counts stands in $TESTTMP/repo/.hg/hgrc:7
     note: $TESTTMP/repo/.hg/hgrc:2: logtoprocess.commandfinish = tee is overridden
       what counts stands in --config
@@ -308,20 +313,20 @@ Extensions
 ==========
 
   $ findings --config extensions.uilog=!
-    warning: USER:28: there are scripts, but no extension is enabled that would run them
+    warning: USER:5: there are scripts, but no extension is enabled that would run them
       enable it: [extensions] uilog =
-    note: USER:25: extensions.uilog =  is overridden
+    note: USER:2: extensions.uilog =  is overridden
       what counts stands in --config
   0 errors, 1 warning, 1 note
   [1]
   $ findings --config extensions.logtoprocess=
-    note: --config: uilog is enabled as well, in USER:25, and takes the place of logtoprocess
+    note: --config: uilog is enabled as well, in USER:2, and takes the place of logtoprocess
       this line is not needed
   0 errors, 0 warnings, 1 note
   $ findings --config extensions.uilog=/no/such/uilog
     error: --config: hg cannot load uilog: /no/such/uilog does not exist
       correct the path, or leave it out: uilog =
-    note: USER:25: extensions.uilog =  is overridden
+    note: USER:2: extensions.uilog =  is overridden
       what counts stands in --config
   1 error, 0 warnings, 1 note
   [1]
@@ -330,14 +335,14 @@ Extensions
   $ printf '#!/bin/sh\n' > $TESTTMP/fake/bin/hg
   $ chmod +x $TESTTMP/fake/bin/hg
   $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
-    error: USER:25: hg cannot load uilog: there is no hgext3rd/uilog in $TESTTMP/fake/lib/python3.99/site-packages
+    error: USER:2: hg cannot load uilog: there is no hgext3rd/uilog in $TESTTMP/fake/lib/python3.99/site-packages
       install uilog with the Python that runs hg
   1 error, 0 warnings, 0 notes
   [1]
   $ mkdir -p $fake/hgext3rd/uilog
   $ touch $fake/hgext3rd/uilog/__init__.py
   $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
-    error: USER:25: hg cannot load uilog: its native module is missing in $TESTTMP/fake/lib/python3.99/site-packages/hgext3rd/uilog
+    error: USER:2: hg cannot load uilog: its native module is missing in $TESTTMP/fake/lib/python3.99/site-packages/hgext3rd/uilog
       install uilog again
   1 error, 0 warnings, 0 notes
   [1]
@@ -501,7 +506,7 @@ Trying a script
     error: $TESTTMP/try.hgrc:3: the script of 'exthook' has failed: exit status 3
     warning: $TESTTMP/try.hgrc:7: nothing in Mercurial emits the event 'my-event'
       if an extension of yours emits it, or `uilog emit`, all is well
-    warning: USER:28: logtoprocess.commandfinish = cat is overridden
+    warning: USER:5: logtoprocess.commandfinish = cat is overridden
       what counts stands in $TESTTMP/try.hgrc:2
   1 error, 2 warnings, 0 notes
   $ findings --run pythonhook | grep '^  error'
@@ -586,7 +591,7 @@ For programs
   extensions
       name "uilog"
       enabled true
-      source "USER:25"
+      source "USER:2"
   scripts
       event "commandfinish"
       script "echo \"$EVENT $OPT_CANONICAL_COMMAND\"; pwd; cat"
@@ -598,7 +603,7 @@ For programs
       section "uilog"
       name "max-scripts"
       value "3"
-      source "USER:31"
+      source "USER:8"
   findings
       severity "error"
       code "run-failed"
@@ -623,7 +628,7 @@ Colours
   ^[[1mFindings^[[0m
     ^[[1m^[[33mwarning^[[0m: ^[[36m$TESTTMP/try.hgrc:7^[[0m: nothing in Mercurial emits the event 'my-event'
       if an extension of yours emits it, or `uilog emit`, all is well
-    ^[[1m^[[33mwarning^[[0m: ^[[36mUSER:28^[[0m: logtoprocess.commandfinish = cat is overridden
+    ^[[1m^[[33mwarning^[[0m: ^[[36mUSER:5^[[0m: logtoprocess.commandfinish = cat is overridden
       what counts stands in $TESTTMP/try.hgrc:2
   0 errors, 2 warnings, 0 notes
   $ uilog check --color never | tail -1 | cat -v

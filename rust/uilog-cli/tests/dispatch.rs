@@ -182,6 +182,23 @@ fn a_script_that_ignores_sigterm_is_killed_with_all_it_started() {
 }
 
 #[test]
+fn a_process_that_has_missed_the_first_sigterm_gets_another() {
+    let limit = [("script-timeout", "0.2")];
+    // As one that is forked while its shell dies: the first one is no more
+    // than noticed.
+    let script = "(trap 'trap - TERM' TERM; echo > $DIR/ready; \
+                  while :; do sleep 0.05; done) & echo $! > $DIR/pid; wait";
+    let mut hg = Hg::new(PROGRAM, &limit, script);
+    hg.log("");
+    hg.wait_for_all();
+    hg.read("ready");
+    let pid: i32 = hg.read("pid").trim().parse().unwrap();
+    until("the process to be gone", || {
+        (!is_running(pid)).then_some(())
+    });
+}
+
+#[test]
 fn a_killed_dispatcher_is_replaced_and_nothing_is_lost() {
     let one = [("max-scripts", "1")];
     let script = "until test -e $DIR/go || ! test -d $DIR; do sleep 0.01; done; \

@@ -29,8 +29,10 @@ use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
+use nix::sys::wait::Id;
 use nix::sys::wait::WaitPidFlag;
 use nix::sys::wait::WaitStatus;
+use nix::sys::wait::waitid;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use uilog_sys::sched;
@@ -368,19 +370,27 @@ impl Server {
 
     /// Reaps every script that has ended.
     fn reap(&mut self) {
+        let peek =
+            WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         loop {
-            let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            let pid = match waitid(Id::All, peek).map(|it| it.pid()) {
+                Ok(Some(pid)) => pid,
+                Err(Errno::EINTR) => continue,
+                Ok(None) | Err(_) => return,
+            };
+            let index = self.running.iter().position(|it| it.pid == pid);
+            if index.is_some_and(|index| self.running[index].is_ending) {
+                // Once more: a shell that was just forking has kept the first
+                // signal from its child. Not reaped yet, so the number is
+                // still its group's.
+                let _ = killpg(pid, Signal::SIGTERM);
+            }
+            let status = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
                 Ok(status) => status,
                 Err(Errno::EINTR) => continue,
                 Err(_) => return,
             };
-            let Some(pid) = status.pid() else { return };
-            let ended = matches!(
-                status,
-                WaitStatus::Exited(..) | WaitStatus::Signaled(..)
-            );
-            let index = self.running.iter().position(|it| it.pid == pid);
-            if let (true, Some(index)) = (ended, index) {
+            if let Some(index) = index {
                 let script = self.running.swap_remove(index);
                 self.account(&script, status);
             }

@@ -1,0 +1,57 @@
+//! Takes secrets out of what is logged: bytes in, bytes out.
+//!
+//! A [`Redactor`] is made from a [`Policy`] and knows ways for each kind of
+//! text: [`Redactor::redact_message`] for an event's message,
+//! [`Redactor::redact_option`] for its options, [`Redactor::redact_argv`] for
+//! a command's arguments, [`Redactor::redact_text`] for anything else. In the
+//! place of a secret stands `<redacted:RULE>`; docs/privacy.md lists the rules.
+//!
+//! Several finders look at the same text, each for one thing: shapes of
+//! tokens (`rules.toml`), URLs, assignments to telling names, items of
+//! configuration, private keys, hg's commands. None knows the others; what
+//! they find is joined and replaced in one place (`redactor.rs`).
+//!
+//! Nothing here knows sinks, files, configuration files or the environment.
+//!
+//! # What is promised
+//!
+//! - Any bytes are taken; nothing panics. What is no secret stays as it is, to
+//!   the byte, whatever its encoding.
+//! - The time is linear in the length of the text.
+//! - Redacting what was redacted changes nothing.
+//! - The result is at most [`MAX_GROWTH`] times as long as the text, and
+//!   [`MAX_ADDED_BYTES`].
+//!
+//! # What is not
+//!
+//! A text is redacted as a whole: in pieces, a secret that is cut in two may
+//! not be found. Nor is a secret that looks like any other word, and that
+//! nothing before it tells of.
+
+mod assignment;
+mod commands;
+mod config_item;
+mod pem;
+mod policy;
+mod redactor;
+mod rule;
+mod shape;
+mod url;
+mod user;
+mod value;
+mod words;
+
+pub use policy::ArgvPolicy;
+pub use policy::Policy;
+pub use policy::UserPolicy;
+pub use redactor::MAX_ADDED_BYTES;
+pub use redactor::MAX_GROWTH;
+pub use redactor::Place;
+pub use redactor::Redacted;
+pub use redactor::Redactor;
+pub use rule::Rule;
+pub use rule::rules;
+pub use user::Key;
+pub use user::KeyTooShort;
+pub use user::MIN_KEY_BYTES;
+pub use user::hash_user;

@@ -1,0 +1,41 @@
+//! What a sink wants to be told, and what not.
+//!
+//! Knows nothing of how it is done.
+
+use crate::user::Key;
+
+/// What becomes of users' names.
+#[derive(Clone, Debug, Default)]
+pub enum UserPolicy {
+    /// They stay.
+    #[default]
+    Keep,
+    /// `<user:HASH>` stands for them, the same for the same name and key.
+    Hash(Key),
+}
+
+/// What becomes of a command's arguments.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ArgvPolicy {
+    /// Nothing is told.
+    None,
+    /// The command's full name and the full names of its options are told.
+    Canonical,
+    /// Everything but secrets and message texts is told.
+    #[default]
+    Redacted,
+    /// Everything is told, secrets included.
+    Full,
+}
+
+/// How to redact: `Policy::default()` is what a sink gets that says nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// For the names of users.
+    pub user: UserPolicy,
+    /// For the arguments of commands.
+    pub argv: ArgvPolicy,
+    /// Further items whose values go: globs over `SECTION.NAME`, where `*` is
+    /// any text and `?` any byte.
+    pub config_items: Vec<Vec<u8>>,
+}

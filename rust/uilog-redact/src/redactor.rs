@@ -1,0 +1,819 @@
+//! Joins what the finders find, and replaces it.
+//!
+//! Knows which finders there are and what may bring each of them to work;
+//! knows nothing of what they look for.
+//!
+//! A replacement can show what was hidden: what is left of a text may look
+//! like a secret because something before it went. So a text is looked at
+//! again until nothing more is found, at most [`MAX_PASSES`] times. That is
+//! why redacting twice is the same as redacting once.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use aho_corasick::AhoCorasick;
+use memchr::memchr_iter;
+use memchr::memmem;
+
+use crate::assignment;
+use crate::commands;
+use crate::commands::Parsed;
+use crate::commands::Role;
+use crate::config_item::ConfigItems;
+use crate::pem;
+use crate::policy::ArgvPolicy;
+use crate::policy::Policy;
+use crate::policy::UserPolicy;
+use crate::rule::MARKER_START;
+use crate::rule::Rule;
+use crate::rule::marker_at;
+use crate::rule::user_marker;
+use crate::shape::SHAPES;
+use crate::shape::Shapes;
+use crate::url;
+use crate::user::Key;
+use crate::user::hash_user;
+use crate::value::Scope;
+use crate::words::Line;
+use crate::words::Word;
+use crate::words::format_arguments;
+use crate::words::split;
+
+/// What is redacted is at most this many times as long as it was, and
+/// [`MAX_ADDED_BYTES`].
+pub const MAX_GROWTH: usize = 16;
+
+/// What even the shortest text may grow by.
+pub const MAX_ADDED_BYTES: usize = 32;
+
+/// How often a text is looked at before all of it goes. The corpus needs two.
+const MAX_PASSES: usize = 8;
+
+/// How deep hg's commands are looked for in hg's commands: an alias that runs
+/// a shell that runs hg.
+const MAX_DEPTH: usize = 3;
+
+/// What a finder has found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) range: Range<usize>,
+    pub(crate) rule: Rule,
+    hash: Option<String>,
+}
+
+impl Found {
+    pub(crate) fn new(range: Range<usize>, rule: Rule) -> Self {
+        Self {
+            range,
+            rule,
+            hash: None,
+        }
+    }
+
+    /// A user's name, and its hash.
+    pub(crate) fn user(range: Range<usize>, hash: String) -> Self {
+        Self {
+            range,
+            rule: Rule::USER,
+            hash: Some(hash),
+        }
+    }
+
+    fn marker(&self) -> Vec<u8> {
+        match &self.hash {
+            Some(hash) => user_marker(hash),
+            None => self.rule.marker(),
+        }
+    }
+}
+
+/// Where something was, and why it went.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// In the text before it was redacted; for arguments, in the line that hg
+    /// logs for them.
+    pub range: Range<usize>,
+    /// Which rule found it.
+    pub rule: Rule,
+}
+
+/// A text without its secrets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Redacted<T> {
+    /// What is left.
+    pub text: T,
+    /// What is gone, from the beginning to the end.
+    pub places: Vec<Place>,
+}
+
+/// What may begin the work of a finder.
+#[derive(Clone, Copy, Debug)]
+enum Finder {
+    Userinfo,
+    Parameters,
+    Assignments,
+    PrivateKeys,
+    Commands,
+    Shape(usize),
+}
+
+/// The finders that have a reason to look at a text.
+#[derive(Clone, Copy, Default)]
+struct Wanted {
+    userinfo: bool,
+    parameters: bool,
+    assignments: bool,
+    private_keys: bool,
+    commands: bool,
+    shapes: u128,
+}
+
+/// There are no more shapes than bits for them.
+const _: () = assert!(SHAPES.len() <= 128);
+
+/// What precedes parameters in URLs.
+const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
+
+/// How a shell calls hg.
+const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
+
+/// Takes secrets out of texts, as a [`Policy`] says.
+#[derive(Debug)]
+pub struct Redactor {
+    user: Option<Key>,
+    argv: ArgvPolicy,
+    config_items: ConfigItems,
+    words: AhoCorasick,
+    finders: Vec<Finder>,
+    shapes: Shapes,
+}
+
+/// Which way a text is looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum View {
+    Text,
+    /// One word.
+    Word,
+    /// A command line, as hg logs it; it may have something behind it.
+    Command,
+    /// Nothing but arguments: no secret goes over several of them.
+    Arguments,
+    /// The message of `commandalias`.
+    Alias,
+}
+
+impl Redactor {
+    /// A redactor that does what the policy says.
+    pub fn new(policy: &Policy) -> Self {
+        let mut words: Vec<&str> = Vec::new();
+        let mut finders = Vec::new();
+        let mut add = |finder, new: &[&'static str]| {
+            words.extend(new);
+            finders.extend(new.iter().map(|_| finder));
+        };
+        add(Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]);
+        add(Finder::Parameters, &PARAMETER_WORDS);
+        add(
+            Finder::Assignments,
+            &assignment::WORDS.map(|(word, _)| word),
+        );
+        add(Finder::PrivateKeys, &["private key"]);
+        add(Finder::Commands, &COMMAND_WORDS);
+        for (number, shape) in SHAPES.iter().enumerate() {
+            add(Finder::Shape(number), shape.words);
+        }
+        let user = match &policy.user {
+            UserPolicy::Keep => None,
+            UserPolicy::Hash(key) => Some(key.clone()),
+        };
+        Self {
+            user,
+            argv: policy.argv,
+            config_items: ConfigItems::new(&policy.config_items),
+            words: AhoCorasick::builder()
+                .ascii_case_insensitive(true)
+                .build(words)
+                .expect("a few hundred words are not too many"),
+            finders,
+            shapes: Shapes::new(),
+        }
+    }
+
+    /// Any text.
+    pub fn redact_text<'t>(&self, text: &'t [u8]) -> Redacted<Cow<'t, [u8]>> {
+        self.redact(text, View::Text)
+    }
+
+    /// A URL, or anything else that is one argument.
+    pub fn redact_url<'t>(&self, url: &'t [u8]) -> Redacted<Cow<'t, [u8]>> {
+        self.redact(url, View::Word)
+    }
+
+    /// The message of an event, by the event's name.
+    pub fn redact_message<'t>(
+        &self,
+        event: &[u8],
+        message: &'t [u8],
+    ) -> Redacted<Cow<'t, [u8]>> {
+        match event {
+            b"command" | b"commandfinish" => self.redact_command(message),
+            b"commandalias" => self.redact(message, View::Alias),
+            _ => self.redact_text(message),
+        }
+    }
+
+    /// An option of an event.
+    pub fn redact_option<'t>(
+        &self,
+        key: &[u8],
+        value: &'t [u8],
+    ) -> Redacted<Cow<'t, [u8]>> {
+        if assignment::is_telling(key)
+            && !value.is_empty()
+            && marker_at(value) != Some(value.len())
+        {
+            return whole(value, Rule::SECRET);
+        }
+        self.redact_text(value)
+    }
+
+    /// The name of a user.
+    pub fn redact_user<'t>(&self, name: &'t [u8]) -> Cow<'t, [u8]> {
+        match &self.user {
+            Some(key) if marker_at(name) != Some(name.len()) => {
+                Cow::Owned(user_marker(&hash_user(key, name)))
+            }
+            _ => Cow::Borrowed(name),
+        }
+    }
+
+    /// A command line as hg logs it: arguments in quotes, and perhaps
+    /// ` exited ...` behind them.
+    pub fn redact_command<'t>(
+        &self,
+        line: &'t [u8],
+    ) -> Redacted<Cow<'t, [u8]>> {
+        let end = arguments_end(line);
+        let (arguments, rest) = line.split_at(end);
+        let told = match self.argv {
+            ArgvPolicy::Full => return unchanged(line),
+            ArgvPolicy::Redacted => return self.redact(line, View::Command),
+            ArgvPolicy::None => whole(arguments, Rule::ARGV),
+            ArgvPolicy::Canonical => canonical(arguments),
+        };
+        if told.text == arguments {
+            return unchanged(line);
+        }
+        Redacted {
+            text: Cow::Owned([&told.text, rest].concat()),
+            places: told.places,
+        }
+    }
+
+    /// The arguments of a command, without the name of the program.
+    pub fn redact_argv<A: AsRef<[u8]>>(
+        &self,
+        arguments: &[A],
+    ) -> Redacted<Vec<Vec<u8>>> {
+        let line = format_arguments(arguments);
+        let told = match self.argv {
+            ArgvPolicy::Full => unchanged(&line),
+            ArgvPolicy::Redacted => self.redact(&line, View::Arguments),
+            ArgvPolicy::None if line.is_empty() => unchanged(&line),
+            ArgvPolicy::None => whole(&line, Rule::ARGV),
+            ArgvPolicy::Canonical => canonical(&line),
+        };
+        let (words, _) = split(&told.text, 0, Line::Arguments);
+        Redacted {
+            text: words.into_iter().map(|word| word.bytes).collect(),
+            places: told.places,
+        }
+    }
+
+    fn redact<'t>(
+        &self,
+        text: &'t [u8],
+        view: View,
+    ) -> Redacted<Cow<'t, [u8]>> {
+        let mut edits = Edits::default();
+        let mut current = Cow::Borrowed(text);
+        for _ in 0..MAX_PASSES {
+            let mut found = Vec::new();
+            self.look(&current, view, &mut found);
+            let found = tidied(found, &current);
+            if found.is_empty() {
+                return Redacted {
+                    text: current,
+                    places: edits.places(),
+                };
+            }
+            edits.add(found);
+            current = Cow::Owned(edits.apply(text));
+        }
+        whole(text, Rule::TEXT)
+    }
+
+    /// Finds whatever there is to be found, in any order.
+    fn look(&self, text: &[u8], view: View, found: &mut Vec<Found>) {
+        match view {
+            View::Text => self.find(text, Scope::Text, 0, found),
+            View::Word => self.find(text, Scope::Word, 0, found),
+            View::Command | View::Arguments => {
+                let end = if view == View::Command {
+                    self.find(text, Scope::Text, 0, found);
+                    arguments_end(text)
+                } else {
+                    text.len()
+                };
+                let (words, _) = split(&text[..end], 0, Line::Arguments);
+                self.find_in_words(&words, 0, found);
+            }
+            View::Alias => {
+                self.find(text, Scope::Text, 0, found);
+                // hg: dispatch.cmdalias.__call__
+                const EXPANDS: &[u8] = b"' expands to '";
+                if let Some(start) = memmem::find(text, EXPANDS) {
+                    let start = start + EXPANDS.len();
+                    let (words, _) = split(text, start, Line::Shell);
+                    self.find_in_words(&words, 0, found);
+                }
+            }
+        }
+    }
+
+    /// Finds secrets in a command's words, behind its options and in each by
+    /// itself.
+    fn find_in_words(
+        &self,
+        words: &[Word],
+        depth: usize,
+        found: &mut Vec<Found>,
+    ) {
+        let bytes: Vec<_> = words.iter().map(|word| &word.bytes).collect();
+        for part in commands::parse(&bytes).parts {
+            let word = &words[part.word];
+            let name = &word.bytes[part.range.clone()];
+            let range = word.in_line(&part.range);
+            match (part.role, &self.user) {
+                (Role::Message, _) => {
+                    found.push(Found::new(range, Rule::MESSAGE));
+                }
+                (Role::Secret, _) => {
+                    found.push(Found::new(range, Rule::OPTION_VALUE));
+                }
+                (Role::User, Some(key)) => {
+                    found.push(Found::user(range, hash_user(key, name)));
+                }
+                (Role::User, None) => {}
+            }
+        }
+        let mut inner = Vec::new();
+        for word in words {
+            self.find(&word.bytes, Scope::Word, depth, &mut inner);
+            found.extend(inner.drain(..).map(|inner| Found {
+                range: word.in_line(&inner.range),
+                ..inner
+            }));
+        }
+    }
+
+    /// Finds secrets in a text that is no command line.
+    fn find(
+        &self,
+        text: &[u8],
+        scope: Scope,
+        depth: usize,
+        found: &mut Vec<Found>,
+    ) {
+        self.config_items.find(text, scope, found);
+        let wanted = self.wanted(text);
+        if wanted.userinfo {
+            url::find_userinfo(text, scope, self.user.as_ref(), found);
+        }
+        if wanted.parameters {
+            url::find_parameters(text, scope, found);
+        }
+        if wanted.assignments {
+            assignment::find(text, scope, found);
+        }
+        if wanted.private_keys {
+            pem::find(text, found);
+        }
+        if wanted.commands && depth < MAX_DEPTH {
+            self.find_commands(text, depth, found);
+        }
+        let mut shapes = wanted.shapes;
+        while shapes != 0 {
+            let number = shapes.trailing_zeros() as usize;
+            shapes &= shapes - 1;
+            self.shapes.find(number, text, found);
+        }
+    }
+
+    fn wanted(&self, text: &[u8]) -> Wanted {
+        let mut wanted = Wanted::default();
+        for word in self.words.find_overlapping_iter(text) {
+            match self.finders[word.pattern().as_usize()] {
+                Finder::Userinfo => wanted.userinfo = true,
+                Finder::Parameters => wanted.parameters = true,
+                Finder::Assignments => wanted.assignments = true,
+                Finder::PrivateKeys => wanted.private_keys = true,
+                Finder::Commands => wanted.commands = true,
+                Finder::Shape(number) => wanted.shapes |= 1 << number,
+            }
+        }
+        wanted
+    }
+
+    /// Finds hg's commands in what a shell runs.
+    fn find_commands(&self, text: &[u8], depth: usize, found: &mut Vec<Found>) {
+        const NAME: &[u8] = b"hg";
+        let finder = memmem::Finder::new(NAME);
+        let mut at = 0;
+        while let Some(next) = find_name(&finder, text, at) {
+            let start = next + NAME.len();
+            at = start;
+            let Some(arguments) = arguments_start(&text[start..]) else {
+                continue;
+            };
+            let (words, end) = split(text, start + arguments, Line::Shell);
+            // `hg commit: option -m requires argument` is no command.
+            if !words.first().is_some_and(|word| word.bytes.ends_with(b":")) {
+                self.find_in_words(&words, depth + 1, found);
+            }
+            at = end.max(at);
+        }
+    }
+}
+
+/// Where the next `hg`, `HG`, `rhg` or `chg` begins its last two letters.
+fn find_name(
+    finder: &memmem::Finder<'_>,
+    text: &[u8],
+    at: usize,
+) -> Option<usize> {
+    let lower = finder.find(&text[at..]).map(|next| at + next);
+    let end = lower.unwrap_or(text.len());
+    // `$HG`, which hg sets for its hooks.
+    let upper = memmem::find(&text[at..end], b"$HG")
+        .map(|next| at + next + 1)
+        .or_else(|| {
+            memmem::find(&text[at..end], b"{HG").map(|next| at + next + 1)
+        });
+    upper.or(lower)
+}
+
+/// Where the arguments begin behind a name of hg: behind quotes and braces.
+fn arguments_start(rest: &[u8]) -> Option<usize> {
+    let closing = rest
+        .iter()
+        .take(2)
+        .take_while(|byte| matches!(byte, b'"' | b'}'))
+        .count();
+    (rest.get(closing) == Some(&b' ')).then_some(closing)
+}
+
+/// Where the arguments end, and what hg says of the command's end begins.
+// hg: dispatch.dispatch, "%s exited %d after %0.2f seconds\n"
+fn arguments_end(line: &[u8]) -> usize {
+    const EXITED: &[u8] = b" exited ";
+    const SECONDS: &[u8] = b" seconds";
+    let end = line.strip_suffix(b"\n").unwrap_or(line);
+    memmem::rfind(end, EXITED)
+        .filter(|at| {
+            let rest = &end[at + EXITED.len()..];
+            rest.ends_with(SECONDS) && !rest.contains(&b'\'')
+        })
+        .unwrap_or(end.len())
+}
+
+/// A command by its full name, with the full names of its options.
+fn canonical(line: &[u8]) -> Redacted<Cow<'_, [u8]>> {
+    let (words, _) = split(line, 0, Line::Arguments);
+    let words: Vec<_> = words.into_iter().map(|word| word.bytes).collect();
+    if words.is_empty() {
+        return unchanged(line);
+    }
+    let Parsed {
+        command, options, ..
+    } = commands::parse(&words);
+    let value = Rule::ARGUMENT.marker();
+    let mut told = match command {
+        Some(command) => command.as_bytes().to_vec(),
+        None => value.clone(),
+    };
+    let mut seen: Vec<&str> = Vec::new();
+    for (option, takes_value) in options {
+        if seen.contains(&option) {
+            continue;
+        }
+        seen.push(option);
+        told.extend_from_slice(b" --");
+        told.extend_from_slice(option.as_bytes());
+        if takes_value {
+            told.push(b'=');
+            told.extend_from_slice(&value);
+        }
+    }
+    if told == line {
+        return unchanged(line);
+    }
+    Redacted {
+        text: Cow::Owned(told),
+        places: place(line, Rule::ARGUMENT),
+    }
+}
+
+fn unchanged(text: &[u8]) -> Redacted<Cow<'_, [u8]>> {
+    Redacted {
+        text: Cow::Borrowed(text),
+        places: Vec::new(),
+    }
+}
+
+fn whole(text: &[u8], rule: Rule) -> Redacted<Cow<'_, [u8]>> {
+    if text.is_empty() || marker_at(text) == Some(text.len()) {
+        return unchanged(text);
+    }
+    Redacted {
+        text: Cow::Owned(rule.marker()),
+        places: place(text, rule),
+    }
+}
+
+fn place(text: &[u8], rule: Rule) -> Vec<Place> {
+    vec![Place {
+        range: 0..text.len(),
+        rule,
+    }]
+}
+
+/// What was found, in order, none touching another or a part of a marker; what
+/// is in a marker already is left out.
+fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
+    if found.is_empty() {
+        return found;
+    }
+    let markers = markers(text);
+    found.retain_mut(|found| {
+        let Range { start, end } = found.range;
+        if start >= end {
+            return false;
+        }
+        let first = markers.partition_point(|marker| marker.end <= start);
+        let last = markers.partition_point(|marker| marker.start < end);
+        if let [first, .., last] = &markers[first..last] {
+            found.range = start.min(first.start)..end.max(last.end);
+        } else if let [marker] = &markers[first..last] {
+            if marker.start <= start && end <= marker.end {
+                return false;
+            }
+            found.range = start.min(marker.start)..end.max(marker.end);
+        }
+        true
+    });
+    // Of those at the same place, the first is the one that says most.
+    found.sort_by_key(|found| {
+        (found.range.start, usize::MAX - found.range.end, rank(found))
+    });
+    let mut tidied: Vec<Found> = Vec::new();
+    for found in found {
+        match tidied.last_mut() {
+            Some(last) if found.range.start < last.range.end => {
+                last.range.end = last.range.end.max(found.range.end);
+            }
+            _ => tidied.push(found),
+        }
+    }
+    tidied
+}
+
+/// How little a rule says of what it found.
+fn rank(found: &Found) -> u8 {
+    match found.rule {
+        Rule::SECRET => 3,
+        Rule::URL_PASSWORD | Rule::URL_PARAMETER | Rule::URL_TOKEN => 2,
+        Rule::CONFIG_VALUE | Rule::OPTION_VALUE | Rule::USER => 1,
+        _ => 0,
+    }
+}
+
+fn markers(text: &[u8]) -> Vec<Range<usize>> {
+    memchr_iter(MARKER_START, text)
+        .filter_map(|at| Some(at..at + marker_at(&text[at..])?))
+        .collect()
+}
+
+/// What is replaced in a text, over all the times that it was looked at.
+#[derive(Debug, Default)]
+struct Edits(Vec<Edit>);
+
+#[derive(Debug)]
+struct Edit {
+    /// In the text as it was.
+    range: Range<usize>,
+    rule: Rule,
+    marker: Vec<u8>,
+}
+
+impl Edits {
+    /// Adds what was found in the text with the edits so far. It goes over
+    /// each of their markers wholly or not at all.
+    fn add(&mut self, found: Vec<Found>) {
+        let mut old = std::mem::take(&mut self.0).into_iter().peekable();
+        // By the edits so far, up to the place that is looked at.
+        let (mut removed, mut added) = (0, 0);
+        for found in found {
+            while let Some(edit) = old.next_if(|edit| {
+                edit.range.start + added - removed < found.range.start
+            }) {
+                removed += edit.range.len();
+                added += edit.marker.len();
+                self.0.push(edit);
+            }
+            let start = found.range.start + removed - added;
+            while let Some(edit) = old.next_if(|edit| {
+                edit.range.start + added - removed < found.range.end
+            }) {
+                removed += edit.range.len();
+                added += edit.marker.len();
+            }
+            let end = found.range.end + removed - added;
+            self.0.push(Edit {
+                range: start..end,
+                rule: found.rule,
+                marker: found.marker(),
+            });
+        }
+        self.0.extend(old);
+    }
+
+    fn apply(&self, text: &[u8]) -> Vec<u8> {
+        let mut edited = Vec::with_capacity(text.len());
+        let mut at = 0;
+        for edit in &self.0 {
+            edited.extend_from_slice(&text[at..edit.range.start]);
+            edited.extend_from_slice(&edit.marker);
+            at = edit.range.end;
+        }
+        edited.extend_from_slice(&text[at..]);
+        edited
+    }
+
+    fn places(self) -> Vec<Place> {
+        self.0
+            .into_iter()
+            .map(|edit| Place {
+                range: edit.range,
+                rule: edit.rule,
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redactor(argv: ArgvPolicy) -> Redactor {
+        Redactor::new(&Policy {
+            argv,
+            ..Policy::default()
+        })
+    }
+
+    fn command(argv: ArgvPolicy, line: &str) -> String {
+        let told = redactor(argv).redact_command(line.as_bytes());
+        String::from_utf8(told.text.into_owned()).unwrap()
+    }
+
+    const LINE: &str =
+        "-R x ci -Am 'it'\\''s secret' file exited 0 after 0.11 seconds\n";
+
+    #[test]
+    fn arguments_are_told_as_the_policy_says() {
+        assert_eq!(command(ArgvPolicy::Full, LINE), LINE);
+        assert_eq!(
+            command(ArgvPolicy::Redacted, LINE),
+            "-R x ci -Am <redacted:message> file exited 0 after 0.11 \
+             seconds\n"
+        );
+        assert_eq!(
+            command(ArgvPolicy::Canonical, LINE),
+            "commit --repository=<redacted:argument> --addremove \
+             --message=<redacted:argument> exited 0 after 0.11 seconds\n"
+        );
+        assert_eq!(
+            command(ArgvPolicy::None, LINE),
+            "<redacted:argv> exited 0 after 0.11 seconds\n"
+        );
+        assert_eq!(
+            command(ArgvPolicy::Canonical, "my-alias x\n"),
+            "<redacted:argument>\n"
+        );
+    }
+
+    #[test]
+    fn arguments_stay_arguments() {
+        let told = redactor(ArgvPolicy::Redacted).redact_argv(&[
+            "commit",
+            "-mit's",
+            "--config=auth.x.password='\"",
+            "",
+            "a b",
+        ]);
+        let told: Vec<_> = told
+            .text
+            .into_iter()
+            .map(|word| String::from_utf8(word).unwrap())
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "commit",
+                "-m<redacted:message>",
+                "--config=auth.x.password=<redacted:config-value>",
+                "",
+                "a b"
+            ]
+        );
+    }
+
+    #[test]
+    fn places_are_in_the_text_as_it_was() {
+        let text = b"a https://bob:pw@host TOKEN=x1 b";
+        let told = redactor(ArgvPolicy::Redacted).redact_text(text);
+        let places: Vec<_> = told
+            .places
+            .into_iter()
+            .map(|place| (&text[place.range], place.rule.name()))
+            .collect();
+        assert_eq!(places, [(&b"pw"[..], "url-password"), (b"x1", "secret")]);
+    }
+
+    #[test]
+    fn edits_are_joined() {
+        let found = |range: Range<usize>| Found::new(range, Rule::SECRET);
+        let text = b"0123456789";
+        let marker = "<redacted:secret>";
+        let mut edits = Edits::default();
+        edits.add(vec![found(2..3), found(5..6)]);
+        let end = marker.len();
+        assert_eq!(
+            edits.apply(text),
+            format!("01{marker}34{marker}6789").into_bytes()
+        );
+        // 4 and the second marker and 6; then 8
+        edits.add(vec![
+            found(3 + end..5 + 2 * end),
+            found(6 + 2 * end..7 + 2 * end),
+        ]);
+        assert_eq!(
+            edits.apply(text),
+            format!("01{marker}3{marker}7{marker}9").into_bytes()
+        );
+        let ranges: Vec<_> = edits
+            .places()
+            .into_iter()
+            .map(|place| place.range)
+            .collect();
+        assert_eq!(ranges, [2..3, 4..7, 8..9]);
+    }
+
+    #[test]
+    fn users_are_hashed_where_they_are_known_as_such() {
+        let key = Key::new(b"0123456789abcdef").unwrap();
+        let redactor = Redactor::new(&Policy {
+            user: UserPolicy::Hash(key.clone()),
+            ..Policy::default()
+        });
+        let hash = hash_user(&key, b"bob");
+        for line in ["commit -u bob", "clone ssh://bob@host/x"] {
+            let told = redactor.redact_command(line.as_bytes()).text;
+            let told = String::from_utf8(told.into_owned()).unwrap();
+            assert_eq!(told, line.replace("bob", &format!("<user:{hash}>")));
+            let again = redactor.redact_command(told.as_bytes());
+            assert_eq!(again.text, told.as_bytes());
+        }
+        let user = redactor.redact_user(b"bob");
+        assert_eq!(*user, user_marker(&hash));
+        assert_eq!(*redactor.redact_user(&user), *user);
+        assert_eq!(redactor.redact_command(b"clone -u bob x").places, []);
+    }
+
+    #[test]
+    fn options_go_by_their_names() {
+        let redactor = redactor(ArgvPolicy::Redacted);
+        let told = |key: &[u8], value| redactor.redact_option(key, value).text;
+        assert_eq!(*told(b"token", b"abc"), *b"<redacted:secret>");
+        assert_eq!(
+            *told(b"token", b"<redacted:secret>"),
+            *b"<redacted:secret>"
+        );
+        assert_eq!(
+            *told(b"url", b"ssh://a:b@c"),
+            *b"ssh://a:<redacted:url-password>@c"
+        );
+        assert_eq!(*told(b"return_code", b"0"), *b"0");
+    }
+}

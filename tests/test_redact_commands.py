@@ -1,0 +1,19 @@
+"""The redactor knows hg's commands: its table is what Mercurial says."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tools.common import MAIN_HG, ROOT, venv_of
+
+
+def test_the_table_of_commands_is_that_of_mercurial() -> None:
+    told = subprocess.run(
+        [venv_of(MAIN_HG) / "bin" / "python", "tests/tools/command_table.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    table = ROOT / "rust" / "uilog-redact" / "commands.txt"
+    assert told.stdout == table.read_text()

@@ -1,0 +1,64 @@
+"""The commands of a Mercurial as rust/uilog-redact/commands.txt has them.
+
+Prints that file when it is run by the Python of the Mercurial that it is for:
+`.venv/bin/python tests/tools/command_table.py`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+HEAD = """\
+# The commands of Mercurial 7.2.4 and of its bundled extensions, the one that
+# stands for `*` being the options that every command has: names, a colon, then
+# the options as SHORT,LONG or LONG, with = behind it if a value follows.
+# Written by tests/tools/command_table.py, which a test compares it with."""
+
+
+def _option(option: tuple[Any, ...]) -> str:
+    short, name, default = option[0].decode(), option[1].decode(), option[2]
+    value = "" if default is None or isinstance(default, bool) else "="
+    return f"{short},{name}{value}" if short else f"{name}{value}"
+
+
+def _tables() -> Iterator[dict[bytes, tuple[Any, ...]]]:
+    import hgext
+    from mercurial import commands, debugcommands
+
+    yield commands.table
+    yield debugcommands.command._table
+    bundled = os.path.dirname(hgext.__file__)
+    for name in sorted({entry.split(".")[0] for entry in os.listdir(bundled)}):
+        if name in ("__init__", "__pycache__"):
+            continue
+        try:
+            extension = importlib.import_module(f"hgext.{name}")
+        except ImportError:
+            # What it is for (zeroconf, win32) is not there.
+            continue
+        yield getattr(extension, "cmdtable", {})
+
+
+def table() -> str:
+    from mercurial import commands
+
+    rows: dict[str, str] = {}
+    for commands_of_one in _tables():
+        for names, entry in commands_of_one.items():
+            options = sorted(
+                {_option(option) for option in entry[1] or []},
+                key=lambda text: text.split(",")[-1],
+            )
+            line = " ".join([names.decode().replace("|", " ") + ":", *options])
+            rows.setdefault(names.split(b"|")[0].decode(), line)
+    globals_ = [_option(option) for option in commands.globalopts]
+    lines = [HEAD, " ".join(["*:", *globals_])]
+    lines += [rows[name] for name in sorted(rows)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")
