@@ -19,6 +19,8 @@ from tools.common import FIRST_PYTHON_WITHOUT, MAIN_HG, ROOT, venv_of
 TREES = 2000
 CHUNK = 200
 CHUNKS = [range(at, at + CHUNK) for at in range(0, TREES, CHUNK)]
+# Those that were once read in another way.
+REGRESSIONS = (13027, 103336, 207347)
 # Each takes two processes that start Python.
 REAL_TREES = range(12)
 VALUES = 4000
@@ -60,6 +62,13 @@ def test_made_up_trees_are_read_as_by_hg(seeds: range) -> None:
     assert found.disputes < CHUNK / 10
     if found.differences:
         pytest.fail("\n\n".join(found.differences), pytrace=False)
+
+
+@pytest.mark.parametrize("seed", REGRESSIONS)
+def test_what_was_read_in_another_way_is_not_any_more(seed: int) -> None:
+    found = config_parity.compare_seeds(range(seed, seed + 1), UILOG)
+    assert found.commands > 0
+    assert not found.differences
 
 
 @pytest.mark.parametrize("version", config_parity.VERSIONS)

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
@@ -213,9 +214,16 @@ impl Ui {
         let place = expand::expand_path(&place, &self.environment);
         let root = expand::to_path(place.clone());
         let root = repository::real_path(&root, &self.environment);
-        if !root.join(".hg").is_dir() {
-            let parts: [&[u8]; 3] = [b"repository ", &place, b" not found"];
-            return Err(Error::repository(parts.concat()));
+        let hg_dir = root.join(".hg");
+        match fs::metadata(&hg_dir) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(cannot_use(&hg_dir, &error));
+            }
+            Ok(_) | Err(_) => {
+                let parts: [&[u8]; 3] = [b"repository ", &place, b" not found"];
+                return Err(Error::repository(parts.concat()));
+            }
         }
         self.open_repository(&root)?;
         Ok(root)
