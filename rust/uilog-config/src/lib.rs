@@ -32,6 +32,7 @@ pub mod items;
 mod layers;
 pub mod load;
 mod location;
+mod paths;
 mod plain;
 mod read;
 pub mod repository;

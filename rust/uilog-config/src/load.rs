@@ -1,13 +1,10 @@
 //! Reads everything that Mercurial would, in its order, and decides what is
 //! trusted.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -22,6 +19,7 @@ use crate::layers;
 use crate::layers::Component;
 use crate::layers::Layer;
 use crate::location;
+use crate::paths::Paths;
 use crate::plain::Plain;
 use crate::read;
 use crate::read::Reader;
@@ -126,9 +124,6 @@ fn moved(environment: &Environment, dir: &Path) -> Result<Environment, Error> {
     Ok(environment.clone().with_cwd(cwd))
 }
 
-/// Name, value and source of an item in `[paths]`.
-type PathKey = (Vec<u8>, Vec<u8>, Vec<u8>);
-
 /// A configuration that grows, as Mercurial's `ui` does.
 // hg: ui.ui
 #[derive(Clone, Debug)]
@@ -142,8 +137,7 @@ struct Ui {
     trust: Trust,
     reports_untrusted: bool,
     is_tweaked: bool,
-    /// What the paths of `[paths]` are relative to, by name, value and source.
-    path_roots: HashMap<PathKey, PathBuf>,
+    paths: Paths,
     warnings: Vec<Vec<u8>>,
     files: Vec<FileReport>,
     reported: HashSet<(Layer, PathBuf)>,
@@ -162,7 +156,7 @@ impl Ui {
             trust: Trust::default(),
             reports_untrusted: true,
             is_tweaked: false,
-            path_roots: HashMap::new(),
+            paths: Paths::default(),
             warnings: Vec::new(),
             files: Vec::new(),
             reported: HashSet::new(),
@@ -381,40 +375,9 @@ impl Ui {
 
     fn fix_paths(&mut self, root: Option<&Path>) {
         let root = root.unwrap_or(self.environment.cwd());
-        let sources: HashMap<Vec<u8>, Vec<u8>> = self
-            .trusted
-            .items(b"paths")
-            .map(|(name, entry)| (name.to_vec(), entry.source.to_bytes()))
-            .collect();
-        for config in
-            [&mut self.trusted, &mut self.untrusted, &mut self.overlay]
-        {
-            let items: Vec<(Vec<u8>, Vec<u8>)> = config
-                .items(b"paths")
-                .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
-                .collect();
-            for (name, value) in items {
-                let source = sources.get(&name).cloned();
-                let source = source.filter(|source| !source.is_empty());
-                let source = source.unwrap_or_else(|| b"none".to_vec());
-                let key = (name.clone(), value.clone(), source.clone());
-                let roots = &mut self.path_roots;
-                roots.entry(key).or_insert_with(|| root.to_owned());
-                if name.contains(&b':') || !has_double_percent(&value) {
-                    continue;
-                }
-                let parts: [&[u8]; 6] = [
-                    b"(deprecated '%' in path ",
-                    &name,
-                    b"=",
-                    &value,
-                    b" from ",
-                    &source,
-                ];
-                self.warnings.push([&parts.concat()[..], b")"].concat());
-                config.alter(b"paths", &name, single_percents(&value));
-            }
-        }
+        let configs =
+            [&mut self.trusted, &mut self.untrusted, &mut self.overlay];
+        self.warnings.extend(self.paths.fix(configs, root));
     }
 
     fn fix_ui(&mut self) -> Result<(), Error> {
@@ -563,7 +526,13 @@ impl Ui {
         if given.is_empty() {
             return Ok(found);
         }
-        let path = local.located(given)?;
+        let home = local.home();
+        let path = local.paths.locate(
+            &local.trusted,
+            given,
+            &home,
+            &local.environment,
+        )?;
         let mut local = self.clone();
         let read = local.read_local(&path);
         self.warnings = local.warnings;
@@ -609,31 +578,6 @@ impl Ui {
             self.read_file(layer, &path, &path, false, root)?;
         }
         Ok(())
-    }
-
-    /// What `-R` means: a name in `[paths]`, or a path.
-    // hg: urlutil.get_clone_path, urlutil.paths
-    fn located(&self, given: &[u8]) -> Result<PathBuf, Error> {
-        let home = self.home();
-        let mut locations = BTreeMap::new();
-        for (name, entry) in self.trusted.items(b"paths") {
-            if name.contains(&b':') || entry.value.is_empty() {
-                continue;
-            }
-            let source = entry.source.to_bytes();
-            let key = (name.to_vec(), entry.value.clone(), source);
-            let root = self.path_roots.get(&key).unwrap_or(&home);
-            let mut path = expand::expand_path(&entry.value, &self.environment);
-            if location::scheme(&path).is_none() && !path.starts_with(b"/") {
-                let joined = expand::join(root.as_os_str().as_bytes(), &path);
-                let normal = expand::normalized(&joined);
-                path = normal.into_os_string().into_vec();
-            }
-            locations.insert(name, path);
-        }
-        let mut resolved = location::follow(&locations)?;
-        let path = resolved.remove(given).unwrap_or_else(|| given.to_vec());
-        Ok(expand::to_path(path))
     }
 
     // hg: localrepo.makelocalrepository
@@ -704,20 +648,4 @@ fn untrusted(stranger: &Stranger) -> FileState {
 fn cut(text: &[u8], sign: u8) -> Option<(&[u8], &[u8])> {
     let position = text.iter().position(|byte| *byte == sign)?;
     Some((&text[..position], &text[position + 1..]))
-}
-
-fn has_double_percent(text: &[u8]) -> bool {
-    text.windows(2).any(|pair| pair == b"%%")
-}
-
-/// `%` for each `%%`.
-fn single_percents(text: &[u8]) -> Vec<u8> {
-    let mut single = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, tail)) = rest.split_first() {
-        single.push(*first);
-        let is_pair = *first == b'%' && tail.first() == Some(&b'%');
-        rest = if is_pair { &tail[1..] } else { tail };
-    }
-    single
 }
