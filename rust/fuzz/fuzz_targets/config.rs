@@ -11,21 +11,9 @@ use libfuzzer_sys::fuzz_target;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::syntax;
-use uilog_config::syntax::Span;
 use uilog_config::syntax::Statement;
 
 type Items = BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>>;
-
-fn spans(statement: &Statement) -> Vec<Span> {
-    match statement.clone() {
-        Statement::Item { name, value } => vec![name, value],
-        Statement::Section { name: span }
-        | Statement::Continuation { text: span }
-        | Statement::Include { path: span }
-        | Statement::Unset { name: span }
-        | Statement::Malformed { text: span, .. } => vec![span],
-    }
-}
 
 /// What the statements say; none if they lead to other files or to an error.
 fn model(data: &[u8]) -> Option<Items> {
@@ -38,7 +26,7 @@ fn model(data: &[u8]) -> Option<Items> {
     for line in syntax::parse(data) {
         assert!(line.number > number);
         number = line.number;
-        for span in spans(&line.statement) {
+        for span in line.statement.spans() {
             assert!(position <= span.start && span.start <= span.end);
             position = span.end;
             assert!(position <= data.len());

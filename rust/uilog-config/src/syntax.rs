@@ -50,6 +50,20 @@ pub enum Statement {
     },
 }
 
+impl Statement {
+    /// Where its parts are, in the order in which they stand.
+    pub fn spans(&self) -> Vec<Span> {
+        match self.clone() {
+            Self::Item { name, value } => vec![name, value],
+            Self::Section { name: span }
+            | Self::Continuation { text: span }
+            | Self::Include { path: span }
+            | Self::Unset { name: span }
+            | Self::Malformed { text: span, .. } => vec![span],
+        }
+    }
+}
+
 /// A statement and the number of its line, from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -305,17 +319,6 @@ mod tests {
         );
     }
 
-    fn spans(statement: &Statement) -> Vec<Span> {
-        match statement.clone() {
-            Statement::Item { name, value } => vec![name, value],
-            Statement::Section { name: span }
-            | Statement::Continuation { text: span }
-            | Statement::Include { path: span }
-            | Statement::Unset { name: span }
-            | Statement::Malformed { text: span, .. } => vec![span],
-        }
-    }
-
     /// A statement and one of the ways to write it.
     fn written() -> impl Strategy<Value = (String, String)> {
         let name = "[a-z][a-z:.-]{0,8}( [a-z]{1,3})?";
@@ -378,7 +381,7 @@ mod tests {
             let data = data.as_bytes();
             let mut position = 0;
             for line in parse(data) {
-                for span in spans(&line.statement) {
+                for span in line.statement.spans() {
                     prop_assert!(position <= span.start);
                     prop_assert!(span.start <= span.end);
                     position = span.end;
