@@ -40,7 +40,11 @@ fn filters(choice: u8) -> Filters {
 }
 
 fn format(choice: u8) -> DateFormat {
-    DateFormat::new(if choice < 128 { b"" } else { b"%a %d %H:%M:%S %z" })
+    DateFormat::new(if choice < 128 {
+        b""
+    } else {
+        b"%a %d %H:%M:%S %z"
+    })
 }
 
 fuzz_target!(|data: &[u8]| {
