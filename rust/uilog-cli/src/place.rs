@@ -15,20 +15,37 @@ use uilog_config::Error;
 use uilog_config::Loaded;
 use uilog_config::Request;
 
-/// Whose configuration counts.
+/// Whose configuration counts. As with hg, an option's value may begin as an
+/// option does.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Place {
     /// The repository: its root, or a name of the section paths
-    #[arg(short = 'R', long, value_name = "REPO", value_hint = ValueHint::DirPath)]
+    #[arg(
+        short = 'R',
+        long,
+        value_name = "REPO",
+        value_hint = ValueHint::DirPath,
+        allow_hyphen_values = true
+    )]
     repository: Option<OsString>,
     /// Change the working directory first
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        allow_hyphen_values = true
+    )]
     cwd: Option<PathBuf>,
     /// Set a configuration item, over all files
-    #[arg(long, value_name = "SECTION.NAME=VALUE")]
+    #[arg(long, value_name = "SECTION.NAME=VALUE", allow_hyphen_values = true)]
     config: Vec<OsString>,
     /// Read a configuration file, over all others
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        allow_hyphen_values = true
+    )]
     config_file: Vec<PathBuf>,
 }
 
