@@ -546,17 +546,23 @@ impl Ui {
         let requirements = Requirements::read(&place).unwrap_or_default();
         let has_source =
             requirements.is_share_safe() && requirements.has(b"shared");
-        let source = if has_source && self.reads_repositories() {
-            let source = repository::shared_source(
-                &place,
-                &requirements,
-                &self.environment,
-            )?;
-            Some(source)
-        } else {
-            None
-        };
+        let has_source = has_source && self.reads_repositories();
+        let source = self.source(&place, &requirements, has_source)?;
         self.read_repository(root, source.as_deref())
+    }
+
+    /// The `.hg` of the repository that this one shares its store with, if it
+    /// does.
+    fn source(
+        &self,
+        root: &Path,
+        requirements: &Requirements,
+        is_shared: bool,
+    ) -> Result<Option<PathBuf>, Error> {
+        let environment = &self.environment;
+        let find =
+            || repository::shared_source(root, requirements, environment);
+        is_shared.then(find).transpose()
     }
 
     fn reads_repositories(&self) -> bool {
@@ -586,16 +592,8 @@ impl Ui {
             let text = format!("{error}: {}", root.display());
             Error::abort(text.into_bytes())
         })?;
-        let source = if requirements.is_shared() {
-            let source = repository::shared_source(
-                root,
-                &requirements,
-                &self.environment,
-            )?;
-            Some(source)
-        } else {
-            None
-        };
+        let is_shared = requirements.is_shared();
+        let source = self.source(root, &requirements, is_shared)?;
         if requirements.is_share_safe() {
             let own = root.join(".hg");
             requirements.add_store(source.as_deref().unwrap_or(&own));
