@@ -222,8 +222,9 @@ def test_no_line_is_lost_torn_or_doubled_in_a_race(
     messages = blackbox.messages()
     assert_none_lost(writers, messages)
     assert_in_order(writers, messages)
-    # Or there has been no race.
-    assert len(blackbox.files()) > 10
+    # Or there has been no race. How many rotations there are depends on how
+    # often one finds another at it, and leaves the file as it is.
+    assert len(blackbox.files()) > 2
     assert blackbox.unnumbered() == []
 
 
