@@ -24,8 +24,14 @@ pub enum Kind {
     },
     /// A number of seconds, zero or more, perhaps with a fraction.
     Seconds,
+    /// A number of seconds, or with a unit up to days.
+    Age,
+    /// A number from 0 to 1.
+    Fraction,
     /// Yes or no.
     Boolean,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// Words.
     List,
     /// Anything.
@@ -45,12 +51,33 @@ pub struct Item {
     pub kind: Kind,
     /// Whether it is uilog's; otherwise Mercurial registers it.
     pub is_own: bool,
+    /// Whether the module that hg loads reads it; otherwise the binary alone.
+    pub is_for_hg: bool,
     /// What it means, in half a sentence.
     pub help: &'static str,
 }
 
 /// All of them.
 pub const ITEMS: &[Item] = include!(concat!(env!("OUT_DIR"), "/items.rs"));
+
+/// An option that stands beside a sink.
+#[derive(Clone, Copy, Debug)]
+pub struct SinkOption {
+    /// What it is; its name stands behind the colon.
+    pub item: Item,
+    /// The kinds of sinks that have it; all if there are none.
+    pub sinks: &'static [&'static str],
+}
+
+/// All of them.
+pub const SINK_OPTIONS: &[SinkOption] =
+    include!(concat!(env!("OUT_DIR"), "/sink_options.rs"));
+
+/// The option of this name.
+pub fn find_sink_option(name: &[u8]) -> Option<&'static SinkOption> {
+    let mut options = SINK_OPTIONS.iter();
+    options.find(|option| option.item.name.as_bytes() == name)
+}
 
 /// The item of this name, if it is one of ours to read.
 pub fn find(section: &[u8], name: &[u8]) -> Option<&'static Item> {
@@ -64,12 +91,16 @@ pub fn find(section: &[u8], name: &[u8]) -> Option<&'static Item> {
 pub enum Value {
     /// Of [`Kind::Integer`] and, in bytes, of [`Kind::Size`].
     Number(i128),
-    /// Of [`Kind::Seconds`].
+    /// Of [`Kind::Seconds`] and [`Kind::Age`].
     Seconds(Duration),
+    /// Of [`Kind::Fraction`].
+    Fraction(f64),
     /// Of [`Kind::Boolean`].
     Boolean(bool),
     /// Of [`Kind::List`].
     List(Vec<Vec<u8>>),
+    /// Of [`Kind::Choice`].
+    Choice(&'static str),
     /// Of [`Kind::Text`].
     Text(Vec<u8>),
 }
@@ -88,6 +119,14 @@ impl Item {
             Kind::Seconds => value::parse_float(text)
                 .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
                 .map(Value::Seconds),
+            Kind::Age => value::parse_age(text).map(Value::Seconds),
+            Kind::Fraction => value::parse_float(text)
+                .filter(|part| (0.0..=1.0).contains(part))
+                .map(Value::Fraction),
+            Kind::Choice(choices) => choices
+                .iter()
+                .find(|choice| choice.as_bytes() == text.trim_ascii())
+                .map(|choice| Value::Choice(choice)),
             Kind::Boolean => value::parse_bool(text).map(Value::Boolean),
             Kind::List => Some(Value::List(value::parse_list(text))),
             Kind::Text => Some(Value::Text(text.to_vec())),
@@ -105,12 +144,17 @@ impl fmt::Display for Kind {
             Self::Integer { min, max } => {
                 write!(f, "a number from {min} to {max}")
             }
-            Self::Size { min: i128::MIN } => f.write_str("a size"),
+            Self::Size { min: i128::MIN..=0 } => f.write_str("a size"),
             Self::Size { min } => {
                 write!(f, "a size of {} MB or more", min >> 20)
             }
             Self::Seconds => f.write_str("a number of seconds"),
+            Self::Age => f.write_str("a time such as '7 days'"),
+            Self::Fraction => f.write_str("a number from 0 to 1"),
             Self::Boolean => f.write_str("a boolean"),
+            Self::Choice(choices) => {
+                write!(f, "one of '{}'", choices.join("', '"))
+            }
             Self::List => f.write_str("a list"),
             Self::Text => f.write_str("a text"),
         }
@@ -126,6 +170,10 @@ mod tests {
         for item in ITEMS {
             let parsed = item.parse(item.default.as_bytes());
             assert!(parsed.is_some(), "{}.{}", item.section, item.name);
+        }
+        for SinkOption { item, .. } in SINK_OPTIONS {
+            let parsed = item.parse(item.default.as_bytes());
+            assert!(parsed.is_some(), "sink option {}", item.name);
         }
         assert!(find(b"uilog", b"max-scripts").is_some_and(|i| i.is_own));
         assert!(find(b"uilog", b"maxsize").is_none());

@@ -1,6 +1,7 @@
 //! Values with types, as Mercurial reads them.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::config::Source;
 use crate::syntax::is_space;
@@ -111,6 +112,29 @@ pub fn parse_size(text: &[u8]) -> Option<i128> {
         }
     }
     parse_int(&text)
+}
+
+/// A time such as `90`, in seconds, or with a unit, `12 hours`, `7d`.
+pub fn parse_age(text: &[u8]) -> Option<Duration> {
+    const UNITS: [(&str, &str, f64); 4] = [
+        ("s", "second", 1.0),
+        ("m", "minute", 60.0),
+        ("h", "hour", 60.0 * 60.0),
+        ("d", "day", 24.0 * 60.0 * 60.0),
+    ];
+    let text = trimmed(text).to_ascii_lowercase();
+    let end = text.iter().position(u8::is_ascii_alphabetic);
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let unit = std::str::from_utf8(unit).ok()?;
+    let is_unit = |(short, long, _): &&(&str, &str, f64)| {
+        unit == *short || unit.strip_suffix('s').unwrap_or(unit) == *long
+    };
+    let seconds = match UNITS.iter().find(is_unit) {
+        Some((_, _, seconds)) => *seconds,
+        None if unit.is_empty() => 1.0,
+        None => return None,
+    };
+    Duration::try_from_secs_f64(parse_float(number)? * seconds).ok()
 }
 
 /// A number as Python's `float` reads it.
@@ -285,6 +309,19 @@ mod tests {
         assert_eq!(parse_bool(b"Always"), Some(true));
         assert_eq!(parse_bool(b"OFF"), Some(false));
         assert_eq!(parse_bool(b" 1"), None);
+    }
+
+    #[test]
+    fn ages() {
+        let seconds = |text: &[u8]| parse_age(text).map(|it| it.as_secs_f64());
+        assert_eq!(seconds(b"90"), Some(90.0));
+        assert_eq!(seconds(b" 7 Days "), Some(604_800.0));
+        assert_eq!(seconds(b"1.5h"), Some(5400.0));
+        assert_eq!(seconds(b"2 minutes"), Some(120.0));
+        assert_eq!(seconds(b"1 second"), Some(1.0));
+        for text in ["", "days", "-1 d", "3 weeks", "1 ss", "inf", "nan"] {
+            assert_eq!(seconds(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

@@ -267,6 +267,9 @@ impl Server {
                     self.queue.release();
                     self.publish()?;
                 }
+                Ok(Frame::Items(_) | Frame::Record(_)) => {
+                    self.queue.advance(bytes.len());
+                }
                 Ok(Frame::Job(job)) => {
                     self.max_scripts = job.limits.max_scripts.max(1) as usize;
                     if self.running.len() >= self.max_scripts

@@ -53,6 +53,10 @@ pub struct Event<'a> {
     pub options: Vec<EventOption<'a>>,
     /// How many events of this session had been lost when this was logged.
     pub lost: u64,
+    /// Where in a trace the command stands within which this happened.
+    pub trace: Option<Trace>,
+    /// What the command has used; with its end only.
+    pub usage: Option<Usage>,
 }
 
 impl Event<'_> {
@@ -60,6 +64,31 @@ impl Event<'_> {
     pub fn id(&self) -> String {
         format!("{}-{}", self.session, self.seq)
     }
+}
+
+/// A command's place in a trace, in the terms of W3C Trace Context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The trace: what a command, the hooks it fires and what started it have
+    /// in common.
+    pub id: u128,
+    /// The command's span; 0 outside of commands.
+    pub span: u64,
+    /// The span that the command is a part of; 0 if there is none.
+    pub parent: u64,
+    /// The flags that came with the parent.
+    pub flags: u8,
+}
+
+/// What a command has used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The most memory that its process has had at a time, in bytes.
+    pub peak_memory_bytes: u64,
+    /// Microseconds of processor time in user mode, children included.
+    pub user_cpu_micros: u64,
+    /// Microseconds of processor time in the kernel, children included.
+    pub system_cpu_micros: u64,
 }
 
 /// A byte string inside another type.

@@ -150,6 +150,8 @@ mod tests {
                 option(b"text", Value::Str(bytes("é".as_bytes()))),
             ],
             lost: 3,
+            trace: None,
+            usage: None,
         };
         let line = line(&event, Some(b"joe"));
         assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);

@@ -34,7 +34,9 @@ pub mod pipeline;
 pub mod queue;
 pub mod script_env;
 pub mod settings;
+pub mod sinks;
 pub mod status;
+pub mod tracked;
 pub mod trial;
 pub mod user;
 #[cfg(target_os = "linux")]

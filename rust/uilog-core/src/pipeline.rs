@@ -371,6 +371,8 @@ impl Host {
             message: draft.message,
             options: draft.options,
             lost: self.counters.lost,
+            trace: None,
+            usage: None,
         };
         if draft.name == b"commandfinish" {
             self.command_root = None;

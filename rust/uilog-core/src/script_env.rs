@@ -453,6 +453,8 @@ mod tests {
             message: Cow::Borrowed(message),
             options: options.collect(),
             lost: 0,
+            trace: None,
+            usage: None,
         }
     }
 

@@ -231,6 +231,8 @@ fn sample<'a>(trial: &Trial<'a>) -> Event<'a> {
         message,
         options,
         lost: 0,
+        trace: None,
+        usage: None,
     }
 }
 

@@ -14,25 +14,49 @@ use crate::event::Event;
 use crate::event::Text;
 
 /// The version of everything in this file and of the queue's layout.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// The byte that means: look into the queue.
 pub const DOORBELL: [u8; 1] = [b'!'];
 
 /// One entry of the queue.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one exists at a time, and a box would cost an allocation"
-)]
 pub enum Frame<'a> {
     /// hg's environment as a block of `NAME=value`, each followed by NUL,
     /// for the jobs that name this entry's position.
     #[serde(borrow)]
     Environment(Text<'a>),
+    /// What `[uilog]` says of structured sinks, as names and values, for the
+    /// records that name this entry's position.
+    #[serde(borrow)]
+    Items(Vec<(Text<'a>, Text<'a>)>),
     /// A script to run.
     #[serde(borrow)]
     Job(Job<'a>),
+    /// An event for structured sinks.
+    #[serde(borrow)]
+    Record(Record<'a>),
+}
+
+/// An event for structured sinks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record<'a> {
+    /// The event.
+    #[serde(borrow)]
+    pub event: Event<'a>,
+    /// Where in the queue its environment stands.
+    pub environment_at: u64,
+    /// Where in the queue it stands which sinks there are.
+    pub items_at: u64,
+    /// hg's working directory; `None` if that has been removed.
+    #[serde(borrow)]
+    pub cwd: Option<Text<'a>>,
+    /// hg's executable.
+    #[serde(borrow, with = "serde_bytes")]
+    pub hg: Cow<'a, [u8]>,
+    /// Mercurial's version, where one is known.
+    #[serde(borrow)]
+    pub hg_version: Option<Text<'a>>,
 }
 
 /// A script to run for an event.
@@ -89,6 +113,8 @@ mod tests {
     use crate::event::EventOption;
     use crate::event::SessionId;
     use crate::event::Timestamp;
+    use crate::event::Trace;
+    use crate::event::Usage;
     use crate::event::Value;
 
     /// Ends of different installations meet when hg is upgraded under a
@@ -125,6 +151,25 @@ mod tests {
                 option(b"f", Value::Str(text(b"4"))),
             ],
             lost: 9,
+            trace: Some(Trace {
+                id: 15,
+                span: 16,
+                parent: 17,
+                flags: 1,
+            }),
+            usage: Some(Usage {
+                peak_memory_bytes: 18,
+                user_cpu_micros: 19,
+                system_cpu_micros: 20,
+            }),
+        };
+        let record = Record {
+            event: event.clone(),
+            environment_at: 21,
+            items_at: 22,
+            cwd: None,
+            hg: Cow::Borrowed(b"h"),
+            hg_version: Some(text(b"7")),
         };
         let job = Job {
             event,
@@ -140,17 +185,22 @@ mod tests {
                 timeout_ms: 14,
             },
         };
-        let bytes = postcard::to_stdvec(&Frame::Job(job)).unwrap();
-        let hex: String =
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let expected = concat!(
-            "010102010304016e0a0c01000000000000e03f070101750800016d06016100",
-            "016201010163020131016403013201650401330166050134090173010a0101",
-            "2f010b01680c0d0e",
+        let hex = |frame: Frame<'_>| -> String {
+            let bytes = postcard::to_stdvec(&frame).unwrap();
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let event = concat!(
+            "0102010304016e0a0c01000000000000e03f070101750800016d06016100",
+            "0162010101630201310164030132016504013301660501340901",
+            "0f10110101121314",
         );
-        assert_eq!((PROTOCOL, &*hex), (1, expected));
-        let frame = Frame::Environment(text(b"A=b\0"));
-        let bytes = postcard::to_stdvec(&frame).unwrap();
-        assert_eq!(bytes, b"\x00\x04A=b\0");
+        let expected = format!("02{event}0173010a01012f010b01680c0d0e");
+        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (2, expected));
+        let expected = format!("03{event}1516000168010137");
+        assert_eq!(hex(Frame::Record(record)), expected);
+        let environment = Frame::Environment(text(b"A=b\0"));
+        assert_eq!(hex(environment), "0004413d6200");
+        let items = vec![(text(b"a"), text(b"b"))];
+        assert_eq!(hex(Frame::Items(items)), "010101610162");
     }
 }

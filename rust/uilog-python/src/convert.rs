@@ -67,6 +67,10 @@ pub(crate) fn default<'py>(
             PyList::new(py, words.collect::<Vec<_>>())?.into_any()
         }
         Some(items::Value::Text(text)) => PyBytes::new(py, &text).into_any(),
+        Some(items::Value::Choice(choice)) => {
+            PyBytes::new(py, choice.as_bytes()).into_any()
+        }
+        Some(items::Value::Fraction(part)) => PyFloat::new(py, part).into_any(),
     };
     Ok(default)
 }

@@ -17,11 +17,11 @@ use uilog_core::blackbox::writer::Line;
 use uilog_core::blackbox::writer::Log;
 use uilog_core::blackbox::writer::Refused;
 use uilog_core::blackbox::writer::Style;
-use uilog_core::blackbox::writer::Tracked;
 use uilog_core::blackbox::writer::Written;
 use uilog_core::event::Timestamp;
 use uilog_core::pipeline::FaultKind;
 use uilog_core::pipeline::Loss;
+use uilog_core::tracked::Tracked;
 use uilog_core::user;
 
 use crate::convert;

@@ -18,7 +18,6 @@ use super::parents;
 use super::writer::Line;
 use super::writer::Log;
 use super::writer::Style;
-use super::writer::Tracked;
 use crate::event::Event;
 use crate::event::Timestamp;
 use crate::pipeline::FaultKind;
@@ -26,6 +25,7 @@ use crate::pipeline::Host;
 use crate::pipeline::Loss;
 use crate::pipeline::Sink;
 use crate::settings::Fault;
+use crate::tracked::Tracked;
 use crate::user;
 
 /// The section, and what hg calls its extension.

@@ -24,38 +24,6 @@ use uilog_sys::log_file::Rotation;
 use crate::event::Timestamp;
 use crate::hgdate::DateFormat;
 
-/// The events that a log is about: a few names, compared one by one, which
-/// takes less time than to hash one of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tracked {
-    all: bool,
-    named: Vec<Vec<u8>>,
-    ignored: Vec<Vec<u8>>,
-}
-
-impl Tracked {
-    /// `track` names events, `*` being all but those that `ignore` names. An
-    /// event that `track` names is never ignored.
-    // hg: blackboxlogger.tracked
-    pub fn new(
-        track: impl IntoIterator<Item = Vec<u8>>,
-        ignore: impl IntoIterator<Item = Vec<u8>>,
-    ) -> Self {
-        let named: Vec<_> = track.into_iter().collect();
-        Self {
-            all: named.iter().any(|name| name == b"*"),
-            named,
-            ignored: ignore.into_iter().collect(),
-        }
-    }
-
-    /// Whether an event of this name is one of them.
-    pub fn contains(&self, event: &[u8]) -> bool {
-        let is_in = |names: &[Vec<u8>]| names.iter().any(|name| name == event);
-        self.all && !is_in(&self.ignored) || is_in(&self.named)
-    }
-}
-
 /// How many old files hg keeps of a log with this `maxfiles`.
 // hg: loggingutil.openlogfile, which always keeps `.1`, and fails for none
 pub fn old_files(maxfiles: i64) -> u32 {
@@ -350,23 +318,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-
-    fn names(names: &[&str]) -> Vec<Vec<u8>> {
-        names.iter().map(|name| name.as_bytes().to_vec()).collect()
-    }
-
-    #[test]
-    fn events_are_tracked_as_by_hg() {
-        let tracks = |track: &[&str], ignore: &[&str], event: &str| {
-            Tracked::new(names(track), names(ignore)).contains(event.as_bytes())
-        };
-        assert!(tracks(&["*"], &["extension"], "command"));
-        assert!(!tracks(&["*"], &["extension"], "extension"));
-        assert!(tracks(&["*", "extension"], &["extension"], "extension"));
-        assert!(tracks(&["command"], &["command"], "command"));
-        assert!(!tracks(&["command"], &[], "commandfinish"));
-        assert!(!tracks(&[], &[], "command"));
-    }
 
     #[test]
     fn as_many_old_files_are_kept_as_by_hg() {

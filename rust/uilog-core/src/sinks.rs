@@ -1,0 +1,222 @@
+//! The structured sinks that `[uilog]` names: what they are called, where
+//! they lead, what they want.
+//!
+//! This is what hg's side has to know. What a URL means and how to get there
+//! is known in the binary alone.
+
+use uilog_config::items;
+use uilog_config::items::Item;
+use uilog_config::items::Value;
+
+use crate::settings::Fault;
+use crate::tracked::Tracked;
+
+/// The section.
+pub const SECTION: &str = "uilog";
+/// What an item that names a sink begins with.
+const PREFIX: &[u8] = b"sink.";
+
+/// A sink, as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Its name: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Where it leads.
+    pub url: Vec<u8>,
+    /// What stands beside it, by the names behind the colon.
+    pub options: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Whether an item is about structured sinks: what is to be handed to those
+/// who run them.
+pub fn is_item(name: &[u8]) -> bool {
+    let is_for_binary = |item: &Item| !item.is_for_hg;
+    name.starts_with(PREFIX)
+        || items::find(SECTION.as_bytes(), name).is_some_and(is_for_binary)
+}
+
+/// The sinks that the section's names and values tell of, by their names, and
+/// what of that makes no sense whatever the sink.
+pub fn read<'a>(
+    items: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> (Vec<Definition>, Vec<Fault>) {
+    let mut sinks: Vec<Definition> = Vec::new();
+    let mut options = Vec::new();
+    let mut faults = Vec::new();
+    for (item, value) in items {
+        let Some(rest) = item.strip_prefix(PREFIX) else {
+            continue;
+        };
+        if let Some(at) = rest.iter().position(|byte| *byte == b':') {
+            options.push((&rest[..at], &rest[at + 1..], value));
+            continue;
+        }
+        match readable_name(rest) {
+            // As with scripts: an empty value switches it off.
+            _ if value.trim_ascii().is_empty() => {}
+            Some(name) => sinks.push(Definition {
+                name: name.to_owned(),
+                url: value.trim_ascii().to_vec(),
+                options: Vec::new(),
+            }),
+            None => faults.push(fault(
+                rest,
+                "a sink's name has letters, digits, '-' and '_' only".into(),
+            )),
+        }
+    }
+    for (name, option, value) in options {
+        // That of a sink that is switched off is nobody's concern.
+        let mut named = sinks.iter_mut();
+        if let Some(sink) = named.find(|it| it.name.as_bytes() == name) {
+            sink.options.push((option.to_vec(), value.to_vec()));
+        }
+    }
+    for sink in &sinks {
+        for (option, value) in &sink.options {
+            if let Some(problem) = problem_of(option, value) {
+                let full = [sink.name.as_bytes(), b":", option].concat();
+                faults.push(fault(&full, problem));
+            }
+        }
+    }
+    sinks.sort_by(|a, b| a.name.cmp(&b.name));
+    (sinks, faults)
+}
+
+/// What is wrong with an option's name or value.
+fn problem_of(option: &[u8], value: &[u8]) -> Option<String> {
+    let Some(known) = items::find_sink_option(option) else {
+        return Some("there is no such option".to_owned());
+    };
+    let item = &known.item;
+    item.parse(value).is_none().then(|| {
+        let value = String::from_utf8_lossy(value);
+        let (kind, default) = (item.kind, item.default);
+        format!("'{value}' is not {kind}, using {default}")
+    })
+}
+
+fn readable_name(name: &[u8]) -> Option<&str> {
+    let is_allowed =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    let is_readable = !name.is_empty() && name.iter().all(is_allowed);
+    std::str::from_utf8(name).ok().filter(|_| is_readable)
+}
+
+fn fault(name: &[u8], problem: String) -> Fault {
+    Fault {
+        section: SECTION,
+        name: format!("sink.{}", String::from_utf8_lossy(name)),
+        problem,
+    }
+}
+
+impl Definition {
+    /// An option's value: what stands beside the sink if that makes sense,
+    /// else the default.
+    ///
+    /// # Panics
+    ///
+    /// If `items.toml` has no such option.
+    #[expect(clippy::panic, reason = "a test looks for each by its name")]
+    pub fn option(&self, name: &str) -> Value {
+        let Some(known) = items::find_sink_option(name.as_bytes()) else {
+            panic!("items.toml has no sink option '{name}'");
+        };
+        let set = self.options.iter().rfind(|it| it.0 == name.as_bytes());
+        let parsed = set.and_then(|(_, value)| known.item.parse(value));
+        match parsed.or_else(|| known.item.parse(known.item.default.as_bytes()))
+        {
+            Some(value) => value,
+            None => panic!("items.toml: the default of '{name}' is none"),
+        }
+    }
+
+    /// The option's value, of one that is a list.
+    pub fn list(&self, name: &str) -> Vec<Vec<u8>> {
+        match self.option(name) {
+            Value::List(words) => words,
+            _ => Vec::new(),
+        }
+    }
+
+    /// The option's value, of one that is a text, without blanks around it;
+    /// none if that is empty.
+    pub fn text(&self, name: &str) -> Option<Vec<u8>> {
+        match self.option(name) {
+            Value::Text(text) => Some(text.trim_ascii().to_vec()),
+            _ => None,
+        }
+        .filter(|text| !text.is_empty())
+    }
+
+    /// The events that it wants.
+    pub fn tracked(&self) -> Tracked {
+        Tracked::new(self.list("track"), self.list("ignore"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(items: &[(&str, &str)]) -> (Vec<Definition>, Vec<String>) {
+        let bytes = items.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+        let (sinks, faults) = super::read(bytes);
+        (sinks, faults.iter().map(Fault::to_string).collect())
+    }
+
+    #[test]
+    fn sinks_have_names_urls_and_options() {
+        let (sinks, faults) = read(&[
+            ("sink.b:track", "command, exthook"),
+            ("sink.b", " syslog: "),
+            ("sink.a", "file:/x"),
+            ("sink.off", ""),
+            ("sink.off:nonsense", "x"),
+            ("max-scripts", "3"),
+        ]);
+        assert_eq!(faults, [""; 0]);
+        let names: Vec<_> = sinks.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(sinks[1].url, b"syslog:");
+        assert!(sinks[1].tracked().contains(b"exthook"));
+        assert!(!sinks[1].tracked().contains(b"commandfinish"));
+        assert!(sinks[0].tracked().contains(b"commandfinish"));
+        assert!(!sinks[0].tracked().contains(b"cmdserver"));
+    }
+
+    #[test]
+    fn nonsense_is_told_and_leaves_the_default() {
+        let (sinks, faults) = read(&[
+            ("sink.a/b", "file:/x"),
+            ("sink.a", "file:/x"),
+            ("sink.a:sample", "2"),
+            ("sink.a:argv", "some"),
+            ("sink.a:trak", "*"),
+        ]);
+        assert_eq!(
+            faults,
+            [
+                "uilog.sink.a/b: a sink's name has letters, digits, '-' and \
+                 '_' only",
+                "uilog.sink.a:sample: '2' is not a number from 0 to 1, \
+                 using 1",
+                "uilog.sink.a:argv: 'some' is not one of 'none', \
+                 'canonical', 'redacted', 'full', using redacted",
+                "uilog.sink.a:trak: there is no such option",
+            ]
+        );
+        assert_eq!(sinks[0].option("sample"), Value::Fraction(1.0));
+        assert_eq!(sinks[0].option("argv"), Value::Choice("redacted"));
+    }
+
+    #[test]
+    fn what_is_for_the_binary_is_handed_on() {
+        assert!(is_item(b"sink.a:track"));
+        assert!(is_item(b"spool-max-age"));
+        assert!(!is_item(b"max-scripts"));
+        assert!(!is_item(b"unknown"));
+    }
+}

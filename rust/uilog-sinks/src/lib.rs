@@ -1,0 +1,13 @@
+//! The structured sinks: what `[uilog] sink.NAME` names.
+//!
+//! The dispatcher hands over events; each becomes a [`record::Record`], which
+//! holds no secrets any more, and goes to every sink that wants it, as JSON or
+//! in the terms of OpenTelemetry. A sink runs in a thread of its own, so that
+//! none has to wait for another.
+//!
+//! In the binary only: TLS, HTTP and threads are not for hg's process.
+
+#![deny(missing_docs)]
+
+pub mod outlet;
+pub mod record;

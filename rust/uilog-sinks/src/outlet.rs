@@ -1,0 +1,43 @@
+//! What each sink can do, whatever it is.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::record::Record;
+
+/// Where records go: a file, a socket, a spool. Each lives in a thread of its
+/// own and may block there, but never beyond `deadline`, which is at most some
+/// seconds away.
+pub trait Outlet: Send {
+    /// Takes records, in order. When it returns they are where they should be
+    /// (or durably on their way), or they are lost and the error says so.
+    ///
+    /// # Errors
+    ///
+    /// How many of the records are lost, and why. The others have arrived.
+    fn deliver(
+        &mut self,
+        records: &[Arc<Record>],
+        deadline: Instant,
+    ) -> Result<(), Undelivered>;
+
+    /// Nothing has come for a while: lets go of what others may want.
+    fn rest(&mut self) {}
+
+    /// Nothing will come any more: does what is left, until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::deliver`], of records that it had taken.
+    fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered>;
+}
+
+/// Records that did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{count} record(s) lost: {reason}")]
+pub struct Undelivered {
+    /// How many.
+    pub count: u64,
+    /// Why.
+    pub reason: String,
+}
