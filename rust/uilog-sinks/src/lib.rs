@@ -9,5 +9,9 @@
 
 #![deny(missing_docs)]
 
+pub mod file;
+pub mod lines;
 pub mod outlet;
 pub mod record;
+pub mod target;
+pub mod template;
