@@ -15,3 +15,4 @@ pub mod outlet;
 pub mod record;
 pub mod target;
 pub mod template;
+pub mod tls;
