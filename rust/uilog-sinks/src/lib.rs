@@ -9,10 +9,16 @@
 
 #![deny(missing_docs)]
 
+mod connection;
+mod datagram;
 pub mod file;
 pub mod lines;
 pub mod outlet;
 pub mod record;
+mod stream;
+pub mod syslog;
+mod syslog_message;
 pub mod target;
 pub mod template;
 pub mod tls;
+pub mod unix;
