@@ -37,13 +37,13 @@ impl Datagrams {
         path: PathBuf,
         frame: Frame,
         short: Option<Frame>,
-        is_expected: bool,
+        patience: Patience,
     ) -> Self {
         Self {
             path,
             frame,
             short,
-            patience: Patience::new(is_expected),
+            patience,
             socket: None,
             is_stalled: false,
         }
@@ -131,7 +131,7 @@ impl Outlet for Datagrams {
             let until = if self.is_stalled {
                 Instant::now()
             } else {
-                deadline
+                self.patience.within(deadline)
             };
             let result = self.send_record(record, until);
             self.is_stalled = match &result {

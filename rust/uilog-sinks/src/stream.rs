@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_config::items::Value;
+use uilog_core::sinks::Definition;
+
 use crate::connection;
 use crate::connection::Connection;
 use crate::connection::Peer;
@@ -45,22 +48,35 @@ const RESTART: Duration = Duration::from_secs(2);
 const DOWN: Duration = Duration::from_secs(1);
 
 /// Whom to wait for, and for how long.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Patience {
     is_expected: bool,
+    timeout: Duration,
     has_connected: bool,
     is_down: bool,
 }
 
 impl Patience {
     /// With somebody who `is_expected` to be there sooner or later, or with
-    /// somebody who may never have been.
-    pub(crate) fn new(is_expected: bool) -> Self {
+    /// somebody who may never have been. The definition tells for how long
+    /// either may not answer.
+    pub(crate) fn new(definition: &Definition, is_expected: bool) -> Self {
+        let timeout = match definition.option("timeout") {
+            Value::Seconds(timeout) => timeout,
+            _ => Duration::MAX,
+        };
         Self {
             is_expected,
+            timeout,
             has_connected: false,
             is_down: false,
         }
+    }
+
+    /// A deadline, or an earlier one.
+    pub(crate) fn within(&self, deadline: Instant) -> Instant {
+        let end = Instant::now().checked_add(self.timeout);
+        end.map_or(deadline, |end| end.min(deadline))
     }
 
     /// Tries to connect, again and again as long as there is hope.
@@ -143,11 +159,11 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// One that connects when the first record comes.
-    pub(crate) fn new(peer: Peer, frame: Frame, is_expected: bool) -> Self {
+    pub(crate) fn new(peer: Peer, frame: Frame, patience: Patience) -> Self {
         Self {
             peer,
             frame,
-            patience: Patience::new(is_expected),
+            patience,
             connection: None,
             window: VecDeque::new(),
             written: 0,
@@ -330,7 +346,7 @@ impl Stream {
         if self.is_stalled {
             Instant::now()
         } else {
-            deadline
+            self.patience.within(deadline)
         }
     }
 

@@ -19,6 +19,7 @@ use crate::outlet::Outlet;
 use crate::outlet::Undelivered;
 use crate::record::Record;
 use crate::stream::Frame;
+use crate::stream::Patience;
 use crate::stream::Stream;
 use crate::syslog_message;
 use crate::syslog_message::FACILITIES;
@@ -44,9 +45,10 @@ pub fn open_local(
         out.push(0);
     });
     let peer = Peer::Local(path.clone());
+    let patience = Patience::new(definition, true);
     Ok(Local {
-        datagrams: Datagrams::new(path, whole, Some(short), true),
-        stream: Stream::new(peer, with_nul, true),
+        datagrams: Datagrams::new(path, whole, Some(short), patience.clone()),
+        stream: Stream::new(peer, with_nul, patience),
         is_stream: false,
     })
 }
@@ -69,7 +71,8 @@ pub fn open_remote(
         write!(out, "{} ", message.len()).expect("a Vec takes anything");
         out.extend_from_slice(&message);
     });
-    Ok(Stream::new(Peer::Remote(address, tls), counted, true))
+    let patience = Patience::new(definition, true);
+    Ok(Stream::new(Peer::Remote(address, tls), counted, patience))
 }
 
 fn facility(definition: &Definition) -> Result<Facility, String> {
