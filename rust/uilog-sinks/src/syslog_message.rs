@@ -164,7 +164,7 @@ fn parameters<'a>(record: &'a Record) -> Parameters<'a> {
     add("hg_version", borrowed(process.hg_version.as_ref()));
     add("cwd", borrowed(process.cwd.as_ref()));
     add("user", borrowed(process.user.as_ref()));
-    add("uid", shown(Some(process.uid)));
+    add("uid", shown(process.uid));
     add("command", borrowed(process.command.as_ref()));
     add("command_line", borrowed(process.command_line.as_ref()));
     add("exit_code", shown(process.exit_code));
