@@ -9,5 +9,11 @@
 
 #![deny(missing_docs)]
 
+pub mod file;
+pub mod lines;
+pub mod otlp;
 pub mod outlet;
 pub mod record;
+pub mod target;
+pub mod template;
+pub mod tls;

@@ -65,7 +65,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
             transport.boxed(),
             details.current_time.clone(),
         );
-        socket.set_timeout_at(details.timeout, details.now);
+        socket.set_timeout(details.timeout);
         connection.complete_io(&mut socket)?;
         let stream = StreamOwned::new(connection, socket);
         let config = details.config;

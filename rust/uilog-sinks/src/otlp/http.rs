@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use rustls::ClientConfig;
 use ureq::Agent;
 use ureq::Proxy;
+use ureq::ProxyProtocol;
 use ureq::http::HeaderValue;
 use ureq::http::header;
 use ureq::unversioned::resolver::DefaultResolver;
@@ -147,7 +148,11 @@ impl Collector {
         // No URL in what is said: there may be a password in it.
         let parsed = Proxy::new(url)
             .map_err(|error| format!("the proxy's URL: {error}"))?;
-        if parsed.protocol().is_socks() {
+        let is_http = matches!(
+            parsed.protocol(),
+            ProxyProtocol::Http | ProxyProtocol::Https
+        );
+        if !is_http {
             return Err("a SOCKS proxy is not spoken with".to_owned());
         }
         let mut proxy = Proxy::builder(parsed.protocol())
