@@ -99,6 +99,14 @@ impl Mapped {
             Signal::Log(_) => Kind::Logs,
         }
     }
+
+    /// How many spans or log records it is.
+    pub fn parts(&self) -> u64 {
+        match &self.signal {
+            Signal::Spans(spans) => spans.len() as u64,
+            Signal::Log(_) => 1,
+        }
+    }
 }
 
 /// A request's body: those of the records that are of its kind.
