@@ -9,11 +9,16 @@
 
 #![deny(missing_docs)]
 
+pub mod compose;
 pub mod file;
+pub mod globals;
 pub mod lines;
 pub mod otlp;
 pub mod outlet;
 pub mod record;
+mod sample;
 pub mod target;
 pub mod template;
+mod text;
 pub mod tls;
+mod told;

@@ -30,14 +30,6 @@ pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
 
 /// W3C Trace Context's flag of a trace that is recorded.
 const SAMPLED: u32 = 1;
-/// What the names of events end with that tell of a time without their name.
-const BLOCKED: &str = "_blocked";
-/// Of the randomness of a trace id, the bits that sampling goes by.
-const SAMPLING_BITS: u32 = 56;
-/// Hexadecimal digits of a sampling threshold that are kept: a rate is no more
-/// exact than that.
-const THRESHOLD_DIGITS: u32 = 5;
-
 /// Options that are told in other words.
 const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
     (
@@ -91,6 +83,8 @@ struct Place {
     span: Vec<u8>,
     /// What the command is a part of.
     parent: Vec<u8>,
+    /// W3C Trace Context's.
+    flags: u32,
     /// The record tells no trace, and what is here is made up.
     is_made_up: bool,
 }
@@ -105,6 +99,7 @@ impl Place {
             trace: id(&record.trace_id, 16, "trace id")?,
             span: id(&record.span_id, 8, "span id")?,
             parent: id(&record.parent_span_id, 8, "parent span id")?,
+            flags: record.trace_flags.map_or(SAMPLED, u32::from),
             is_made_up: false,
         };
         if place.trace.is_empty() {
@@ -118,7 +113,7 @@ impl Place {
     }
 
     fn part_flags(&self) -> u32 {
-        SAMPLED | SpanFlags::ContextHasIsRemoteMask as u32
+        self.flags | SpanFlags::ContextHasIsRemoteMask as u32
     }
 
     fn command_flags(&self) -> u32 {
@@ -151,7 +146,7 @@ fn command(record: &Record, place: &Place, end: u64) -> Span {
         } else {
             place.span.clone()
         },
-        trace_state: trace_state(record),
+        trace_state: record.trace_state.clone().unwrap_or_default(),
         parent_span_id: place.parent.clone(),
         flags: place.command_flags(),
         name: match name {
@@ -170,30 +165,29 @@ fn command(record: &Record, place: &Place, end: u64) -> Span {
     }
 }
 
-/// Why a command has failed, if it has: the semantic conventions' rule for
-/// programs, but that hg's 1 is an answer.
-// hg: help exit-codes, "1: command completed with warnings or was not fully
-// successful", as of `hg incoming` where there is nothing
+/// Why a command has failed, if it has. The semantic conventions' rule for
+/// programs, but that some of hg's say with 1 that there was nothing.
 fn failure(record: &Record) -> Option<String> {
-    if let Some(signal) = record.process.signal {
-        return Some(format!("signal {signal}"));
-    }
-    match record.process.exit_code {
-        None | Some(0 | 1) => None,
-        Some(code) => Some(code.to_string()),
-    }
+    let process = &record.process;
+    let failure = match (process.signal, process.exit_code) {
+        (Some(signal), _) => format!("signal {signal}"),
+        (None, Some(code)) => code.to_string(),
+        (None, None) => return None,
+    };
+    record.is_failure().then_some(failure)
 }
 
 /// The span of something within a command.
 fn part(record: &Record, place: &Place, end: u64, duration: u64) -> Span {
     let event = record.event.as_str();
-    let hook = || {
-        let subject = record.message.split(':').next().unwrap_or("");
-        subject.split_once('-').map_or("", |(_, name)| name)
-    };
     let (name, kind) = match event {
         "exthook" | "pythonhook" => {
-            (format!("hook {}", hook()), SpanKind::Internal)
+            let hook = record.hook.as_ref();
+            let name = hook.map_or_else(
+                || "hook".to_owned(),
+                |hook| format!("hook {}", hook.name),
+            );
+            (name, SpanKind::Internal)
         }
         "peerclose" => ("peer".to_owned(), SpanKind::Client),
         "discovery" | "remotefilefetchlog" => {
@@ -203,9 +197,6 @@ fn part(record: &Record, place: &Place, end: u64, duration: u64) -> Span {
     };
     let mut attributes = attributes(record);
     attributes.message(record);
-    if name.starts_with("hook ") {
-        attributes.text("hg.hook.name", hook());
-    }
     if event == "peerclose" {
         attributes.peer(record);
     }
@@ -223,7 +214,7 @@ fn part(record: &Record, place: &Place, end: u64, duration: u64) -> Span {
 fn part_of(record: &Record, place: &Place) -> Span {
     Span {
         trace_id: place.trace.clone(),
-        trace_state: trace_state(record),
+        trace_state: record.trace_state.clone().unwrap_or_default(),
         parent_span_id: place.span.clone(),
         flags: place.part_flags(),
         ..Span::default()
@@ -233,15 +224,8 @@ fn part_of(record: &Record, place: &Place) -> Span {
 /// The spans of what a command has waited for: hg tells how long in all, and
 /// not when, so each is put before the end.
 fn blocked(record: &Record, place: &Place, end: u64) -> Vec<Span> {
-    if record.event != "uiblocked" {
-        return Vec::new();
-    }
-    let options = record.options.iter();
-    let waits = options.filter_map(|(key, value)| {
-        let what = key.strip_suffix(BLOCKED)?;
-        let millis = value.as_f64()?;
-        let duration = duration_nanos(Some(millis / 1000.0))?;
-        Some((what, duration))
+    let waits = record.blocked.iter().filter_map(|(what, secs)| {
+        Some((what, duration_nanos(Some(*secs))?))
     });
     waits
         .map(|(what, duration)| {
@@ -275,7 +259,7 @@ fn log(record: &Record, place: &Place, time: u64) -> LogRecord {
     let (trace_id, span_id, flags) = if place.is_made_up {
         (Vec::new(), Vec::new(), 0)
     } else {
-        (place.trace.clone(), place.span.clone(), SAMPLED)
+        (place.trace.clone(), place.span.clone(), place.flags)
     };
     LogRecord {
         time_unix_nano: time,
@@ -310,7 +294,9 @@ fn attributes(record: &Record) -> Attributes {
     all.text("process.executable.path", &process.executable);
     all.maybe("process.working_directory", process.cwd.as_deref());
     all.maybe("process.owner", process.user.as_deref());
-    all.number("process.real_user.id", process.uid.into());
+    if let Some(uid) = process.uid {
+        all.number("process.real_user.id", uid.into());
+    }
     if let Some(line) = &process.command_line {
         all.text("process.command_line", &format!("{program} {line}"));
     }
@@ -329,6 +315,31 @@ fn attributes(record: &Record) -> Attributes {
         all.number("hg.memory.peak_bytes", usage.peak_memory_bytes);
         all.float("hg.cpu.user_seconds", usage.user_cpu_seconds);
         all.float("hg.cpu.system_seconds", usage.system_cpu_seconds);
+    }
+    if let Some(hook) = &record.hook {
+        all.text("hg.hook.name", &hook.name);
+        all.text("hg.hook.command", &hook.command);
+    }
+    if let Some(counts) = record.counts {
+        let counts = [
+            ("hg.incoming.changes", counts.incoming_changes),
+            ("hg.discovery.common_heads", counts.common_heads),
+            ("hg.discovery.unknown_heads", counts.unknown_heads),
+            ("hg.discovery.roundtrips", counts.roundtrips),
+            ("hg.cache.hits", counts.cache_hits),
+            ("hg.cache.lookups", counts.cache_lookups),
+        ];
+        for (key, count) in counts {
+            if let Some(count) = count {
+                all.number(key, count);
+            }
+        }
+    }
+    if !record.truncated.is_empty() {
+        all.number("hg.truncated", record.truncated.len() as u64);
+    }
+    if record.options_left_out > 0 {
+        all.number("hg.options_left_out", record.options_left_out);
     }
     if record.lost > 0 {
         all.number("hg.lost", record.lost);
@@ -464,23 +475,6 @@ fn span_id(record: &Record, what: &str) -> Vec<u8> {
     // All zeros would be none.
     id[7] |= u8::from(id.iter().all(|byte| *byte == 0));
     id
-}
-
-/// The threshold of the sampling, by which receivers scale counts.
-// OpenTelemetry: "TraceState: Probability Sampling", `th` of `ot`
-fn trace_state(record: &Record) -> String {
-    let Some(rate) = record.sample_rate else {
-        return String::new();
-    };
-    if !(rate > 0.0 && rate <= 1.0) {
-        return String::new();
-    }
-    let bits = SAMPLING_BITS - 4 * THRESHOLD_DIGITS;
-    let all = f64::from(1_u32 << (4 * THRESHOLD_DIGITS));
-    let dropped = (((1.0 - rate) * all).round() as u64) << bits;
-    let digits = format!("{dropped:014x}");
-    let digits = digits.trim_end_matches('0');
-    format!("ot=th:{}", if digits.is_empty() { "0" } else { digits })
 }
 
 fn nanos(time: &str) -> Option<u64> {

@@ -13,18 +13,16 @@
 //! Here is what the dispatcher's thread does: it appends, and never waits for
 //! a collector.
 
-mod backoff;
+pub mod backoff;
 mod connector;
 pub mod http;
 pub mod mapping;
 pub mod request;
 pub mod sender;
 pub mod settings;
-mod ship;
+pub mod ship;
 pub mod verdict;
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -121,11 +119,11 @@ fn sending(spool: &Spool, settings: &Settings) -> Sending<Collector> {
 impl Surroundings for Globals {
     fn variable(&self, name: &str) -> Option<String> {
         let value = Self::variable(self, name)?;
-        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        Some(String::from_utf8_lossy(value).into_owned())
     }
 
-    fn path(&self, text: &[u8]) -> PathBuf {
-        self.expand_path(text)
+    fn path(&self, text: &[u8]) -> Result<PathBuf, String> {
+        Self::path(self, text)
     }
 }
 

@@ -27,7 +27,11 @@ pub trait Surroundings {
     /// The value of a variable of hg's environment.
     fn variable(&self, name: &str) -> Option<String>;
     /// The path that a configured one means.
-    fn path(&self, text: &[u8]) -> PathBuf;
+    ///
+    /// # Errors
+    ///
+    /// It is relative.
+    fn path(&self, text: &[u8]) -> Result<PathBuf, String>;
 }
 
 /// Everything about a collector.
@@ -124,7 +128,9 @@ impl Settings {
             logs: endpoint(Kind::Logs)?,
             token_file: definition
                 .text("token-file")
-                .map(|text| around.path(&text)),
+                .map(|text| around.path(&text))
+                .transpose()
+                .map_err(|why| format!("'token-file': {why}"))?,
             resource: reader.resource()?,
             proxies: Proxies {
                 // CGI scripts are given HTTP_PROXY by whoever asks.
@@ -187,17 +193,22 @@ impl Reader<'_> {
 
     fn endpoint(&self, kind: Kind, url: String) -> Result<Endpoint, String> {
         let file = |option: &str, key: &str| {
-            let set = self.definition.text(option);
-            let path = set.map(|text| self.around.path(&text));
-            path.or_else(|| {
-                let (_, value) = self.variable(kind, key)?;
-                Some(self.around.path(value.as_bytes()))
-            })
+            let told = match self.definition.text(option) {
+                Some(text) => Some((format!("'{option}'"), text)),
+                None => self
+                    .variable(kind, key)
+                    .map(|(name, value)| (name, value.into_bytes())),
+            };
+            let path = told.map(|(name, text)| {
+                let path = self.around.path(&text);
+                path.map_err(|why| format!("{name}: {why}"))
+            });
+            path.transpose()
         };
         let tls = TlsFiles {
-            ca: file("ca-file", "CERTIFICATE"),
-            cert: file("cert-file", "CLIENT_CERTIFICATE"),
-            key: file("key-file", "CLIENT_KEY"),
+            ca: file("ca-file", "CERTIFICATE")?,
+            cert: file("cert-file", "CLIENT_CERTIFICATE")?,
+            key: file("key-file", "CLIENT_KEY")?,
         };
         if tls.cert.is_some() != tls.key.is_some() {
             return Err("a client certificate needs both, 'cert-file' and \
