@@ -127,10 +127,10 @@ impl Collector {
             .output_buffer_size(BUFFER_BYTES)
             .max_idle_connections(1)
             .build();
-        let connector = ()
-            .chain(ConnectProxyConnector::default())
-            .chain(TcpConnector::default())
-            .chain(TlsConnector::new(tls));
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(TlsConnector::new(tls));
         let resolver = DefaultResolver::default();
         Ok(Agent::with_parts(config, connector, resolver))
     }

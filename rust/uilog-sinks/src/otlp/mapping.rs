@@ -224,9 +224,10 @@ fn part_of(record: &Record, place: &Place) -> Span {
 /// The spans of what a command has waited for: hg tells how long in all, and
 /// not when, so each is put before the end.
 fn blocked(record: &Record, place: &Place, end: u64) -> Vec<Span> {
-    let waits = record.blocked.iter().filter_map(|(what, secs)| {
-        Some((what, duration_nanos(Some(*secs))?))
-    });
+    let waits = record
+        .blocked
+        .iter()
+        .filter_map(|(what, secs)| Some((what, duration_nanos(Some(*secs))?)));
     waits
         .map(|(what, duration)| {
             let mut attributes = attributes(record);

@@ -195,7 +195,7 @@ impl Outlet for Otlp {
 }
 
 /// A record's id in the spool: the session's and the number in it.
-fn id(record: &Record) -> Option<RecordId> {
+pub fn id(record: &Record) -> Option<RecordId> {
     let session = mapping::hex(&record.session, 16)?;
     let seq = record.seq.to_be_bytes();
     RecordId::new(&[&session[..], &seq].concat())

@@ -257,10 +257,7 @@ impl Shared {
         let state = self
             .changed
             .wait_timeout_while(state, time, |it| !it.is_finishing);
-        state
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .is_finishing
+        state.unwrap_or_else(PoisonError::into_inner).0.is_finishing
     }
 
     /// Waits for something to send; returns whether there is.
