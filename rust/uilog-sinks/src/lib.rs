@@ -11,8 +11,10 @@
 
 pub mod compose;
 pub mod file;
+pub mod fleet;
 pub mod globals;
 pub mod lines;
+pub mod open;
 pub mod otlp;
 pub mod outlet;
 pub mod record;
@@ -22,3 +24,4 @@ pub mod template;
 mod text;
 pub mod tls;
 mod told;
+mod worker;
