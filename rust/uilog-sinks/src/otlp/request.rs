@@ -121,6 +121,23 @@ pub fn encode<'a>(
     }
 }
 
+/// A record as a whole request, in OTLP's JSON.
+///
+/// # Errors
+///
+/// It cannot be told in JSON.
+pub fn to_json(
+    record: &Mapped,
+    configured: &[(String, String)],
+) -> Result<Vec<u8>, String> {
+    let records = std::iter::once(record);
+    match record.kind() {
+        Kind::Traces => serde_json::to_vec(&traces(records, configured)),
+        Kind::Logs => serde_json::to_vec(&logs(records, configured)),
+    }
+    .map_err(|error| format!("the record as JSON: {error}"))
+}
+
 fn traces<'a>(
     records: impl Iterator<Item = &'a Mapped>,
     configured: &[(String, String)],
