@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::io::Write;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -29,6 +28,9 @@ use crate::record::Record;
 const SCHEME: &[u8] = b"otlp:";
 /// How many reasons of rejections are told.
 const MAX_REASONS: usize = 5;
+
+/// What a spool holds.
+pub type Payloads = Box<dyn Iterator<Item = Result<Vec<u8>, String>>>;
 
 /// A spool, or the place of one.
 #[derive(Debug)]
@@ -173,40 +175,34 @@ impl Owned {
         facts
     }
 
-    /// Calls `each` with what waits, or what has been rejected, the oldest
-    /// first, each a line of JSON without its end; returns how many records
-    /// could not be read.
+    /// What waits, or what has been rejected, the oldest first: each a line of
+    /// JSON without its end, or why it cannot be read.
     ///
     /// # Errors
     ///
-    /// The spool is not safe or cannot be read, or `each` fails.
-    pub fn for_each(
+    /// The spool is not safe or cannot be read.
+    pub fn payloads(
         &self,
         globals: &Globals,
         is_rejected: bool,
-        each: &mut dyn FnMut(&[u8]) -> Result<(), String>,
-    ) -> Result<u64, String> {
-        let text = |error: uilog_spool::Error| error.to_string();
+    ) -> Result<Payloads, String> {
         let Some(spool) = otlp::find_spool(&self.sink, globals)? else {
-            return Ok(0);
+            return Ok(Box::new(std::iter::empty()));
         };
-        let mut unreadable = 0;
-        if is_rejected {
-            for rejected in spool.rejected().map_err(text)? {
-                match rejected {
-                    Ok(rejected) => each(&rejected.record.payload)?,
-                    Err(_) => unreadable += 1,
-                }
-            }
+        let text = |error: uilog_spool::Error| error.to_string();
+        Ok(if is_rejected {
+            let rejected = spool.rejected().map_err(text)?;
+            Box::new(rejected.map(move |it| match it {
+                Ok(it) => Ok(it.record.payload),
+                Err(error) => Err(text(error)),
+            }))
         } else {
-            for record in spool.records().map_err(text)? {
-                match record {
-                    Ok(record) => each(&record.payload)?,
-                    Err(_) => unreadable += 1,
-                }
-            }
-        }
-        Ok(unreadable)
+            let records = spool.records().map_err(text)?;
+            Box::new(records.map(move |it| match it {
+                Ok(it) => Ok(it.payload),
+                Err(error) => Err(text(error)),
+            }))
+        })
     }
 }
 
@@ -247,43 +243,37 @@ impl Facts {
     }
 }
 
-/// Writes records as OpenTelemetry's file exporter does: a JSON object a line,
-/// traces apart from logs.
+/// Translates records into what OpenTelemetry's file exporter writes: one JSON
+/// object a line.
 // OpenTelemetry: "OpenTelemetry Protocol File Exporter"
 #[derive(Debug)]
-pub struct Exporter<W> {
-    traces: W,
-    logs: W,
+pub struct Translator {
     resource: Vec<(String, String)>,
 }
 
-impl<W: Write> Exporter<W> {
-    /// Writes to these, with what is configured of the resource.
-    pub fn new(
-        owned: &Owned,
-        globals: &Globals,
-        traces: W,
-        logs: W,
-    ) -> Result<Self, String> {
-        let settings = owned.definition.as_ref().map(|it| {
-            let settings = Settings::new(it, globals);
-            settings.map_err(|why| format!("{}: {why}", it.item()))
-        });
-        Ok(Self {
-            traces,
-            logs,
-            resource: settings
-                .transpose()?
-                .map_or(Vec::new(), |it| it.resource),
-        })
-    }
-
-    /// Writes a record.
+impl Translator {
+    /// For the records of this sink, with what is configured of its resource.
     ///
     /// # Errors
     ///
-    /// It is none, or cannot be written.
-    pub fn write(&mut self, payload: &[u8]) -> Result<(), String> {
+    /// What is configured makes no sense.
+    pub fn new(owned: &Owned, globals: &Globals) -> Result<Self, String> {
+        let Some(definition) = &owned.definition else {
+            return Ok(Self {
+                resource: Vec::new(),
+            });
+        };
+        let settings = Settings::new(definition, globals);
+        let resource = settings?.resource;
+        Ok(Self { resource })
+    }
+
+    /// The line of a record, and to which file it belongs.
+    ///
+    /// # Errors
+    ///
+    /// It is no record.
+    pub fn line(&self, payload: &[u8]) -> Result<(Kind, Vec<u8>), String> {
         let record: Record = serde_json::from_slice(payload)
             .map_err(|error| format!("it is no record: {error}"))?;
         let mapped = Mapped {
@@ -292,15 +282,6 @@ impl<W: Write> Exporter<W> {
         };
         let mut line = request::to_json(&mapped, &self.resource)?;
         line.push(b'\n');
-        let output = match mapped.kind() {
-            Kind::Traces => &mut self.traces,
-            Kind::Logs => &mut self.logs,
-        };
-        output.write_all(&line).map_err(|it| it.to_string())
-    }
-
-    /// Gives back what it has written to: traces, then logs.
-    pub fn into_inner(self) -> (W, W) {
-        (self.traces, self.logs)
+        Ok((mapped.kind(), line))
     }
 }
