@@ -126,12 +126,13 @@ fn spool_options(globals: &Globals) -> Options {
 ///
 /// # Errors
 ///
-/// The spool cannot take it.
+/// As [`open`], or the spool cannot take it.
 pub fn append(
     definition: &Definition,
     globals: &Globals,
     record: &Record,
 ) -> Result<(), String> {
+    Settings::new(definition, globals)?;
     let mut writer = Writer::new(&spool(definition, globals)?);
     append_to(&mut writer, record)?;
     writer.close().map_err(|error| error.to_string())
