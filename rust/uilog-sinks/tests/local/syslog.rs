@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::CertifiedIssuer;
+use rcgen::DnType;
 use rcgen::IsCa;
 use rcgen::KeyPair;
 use rustls::RootCertStore;
@@ -71,6 +72,11 @@ fn a_facility_has_a_name() {
         |options: &[_]| try_sink("syslog:/x", options).map(drop).unwrap_err();
     let told = error(&[("facility", "local8")]);
     assert!(told.starts_with("'local8' is no facility: kern, user,"));
+    let local = [("format", "local")];
+    assert_eq!(
+        try_sink("syslog+tcp://h", &local).map(drop).unwrap_err(),
+        "'format = local' is for the local daemon"
+    );
     let told = try_sink("syslog+tls://h", &[("ca-file", "/missing/x")]);
     assert_eq!(
         told.map(drop).unwrap_err(),
@@ -276,7 +282,9 @@ impl Authority {
 
     /// Makes `NAME.pem` and `NAME.key`.
     pub(crate) fn certify(&self, name: &str) -> (String, String) {
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        // OpenSSL takes what has the name of its issuer for self-signed.
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let (pem, private) =
