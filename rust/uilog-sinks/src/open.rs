@@ -4,6 +4,7 @@ use uilog_core::sinks::Definition;
 
 use crate::file;
 use crate::globals::Globals;
+use crate::otlp;
 use crate::outlet::Outlet;
 use crate::syslog;
 use crate::target::Target;
@@ -24,6 +25,7 @@ pub fn open(
         Target::File(template) => {
             Ok(Box::new(file::open(definition, template)))
         }
+        Target::Otlp(_) => Ok(Box::new(otlp::open(definition, globals)?)),
         Target::UnixStream(path) => {
             Ok(Box::new(unix::open_stream(definition, path)))
         }
@@ -54,6 +56,5 @@ pub fn open(
                 Some(tls),
             )?))
         }
-        _ => Err("this kind of sink is not there yet".to_owned()),
     }
 }
