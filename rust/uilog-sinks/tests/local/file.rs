@@ -138,7 +138,7 @@ fn arguments(test: &str) -> [String; 3] {
     ["--exact".to_owned(), name, "--nocapture".to_owned()]
 }
 
-fn must_pass(command: &mut Command) {
+pub(crate) fn must_pass(command: &mut Command) {
     let output = command.stderr(Stdio::piped()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
