@@ -33,10 +33,6 @@ pub(crate) type Frame = Box<dyn Fn(&Record, &mut Vec<u8>) + Send>;
 /// How much is sent at a time, if there is more than one record.
 const MAX_CHUNK: usize = 64 << 10;
 
-/// More than a local socket holds: what was written that long before has been
-/// read. It holds `net.core.wmem_default`, 208 KiB, and a packet.
-const MAX_UNREAD: usize = 512 << 10;
-
 /// How often a connection may break before a batch is given up.
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -62,7 +58,7 @@ impl Patience {
     /// either may not answer.
     pub(crate) fn new(definition: &Definition, is_expected: bool) -> Self {
         let timeout = match definition.option("timeout") {
-            Value::Seconds(timeout) => timeout,
+            Value::Seconds(timeout) if !timeout.is_zero() => timeout,
             _ => Duration::MAX,
         };
         Self {
@@ -215,10 +211,14 @@ impl Stream {
                 self.written = 0;
             }
             State::Underway => {
+                // What was written longer ago than the socket holds, and what
+                // was just being written, has been read.
+                let capacity =
+                    self.connection.as_ref().map_or(0, Connection::capacity);
                 let written = self.window.iter().take(self.written);
                 let mut bytes: usize =
                     written.map(|chunk| chunk.bytes.len()).sum();
-                while self.written > 1 && bytes > MAX_UNREAD {
+                while self.written > 1 && bytes > capacity + MAX_CHUNK {
                     let taken = self.window.pop_front();
                     self.written -= 1;
                     bytes -= taken.map_or(0, |it| it.bytes.len());
@@ -510,5 +510,6 @@ mod tests {
         let end = patience(true, "10").within(now + far);
         assert!(end >= now + near && end < now + far);
         assert_eq!(patience(true, "1e19").within(now + far), now + far);
+        assert_eq!(patience(true, "0").within(now + far), now + far);
     }
 }

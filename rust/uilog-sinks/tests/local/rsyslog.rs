@@ -200,9 +200,15 @@ fn the_local_daemon_understands_each_field() {
     let url = format!("syslog:{}", directory.path().join("log").display());
     let mut local = syslog(&url, &[]);
     local.deliver(&[odd()], soon()).unwrap();
+    local.deliver(&records("b", 500), soon()).unwrap();
+    daemon.messages("imuxsock", 501);
+    // It is started anew.
+    drop(daemon);
+    let daemon = Daemon::start(directory.path(), inputs, &["log"]).unwrap();
     local.deliver(&records("a", 1000), soon()).unwrap();
     local.finish(soon()).unwrap();
-    let messages = daemon.messages("imuxsock", 1001);
+    let mut messages = daemon.messages("imuxsock", 1501);
+    messages.drain(1..501);
     assert_is_odd(&messages[0], "imuxsock");
     assert!(
         messages[1000]["data"]
