@@ -287,8 +287,10 @@ fn a_batch_that_is_too_large_is_divided() {
 }
 
 fn give_up_soon(sink: &Sink) {
-    let mut backoff = Backoff::default();
-    backoff.broken = 12;
+    let backoff = Backoff {
+        broken: 12,
+        ..Backoff::default()
+    };
     backoff.save(&sink.dir.path().join("fleet")).unwrap();
 }
 
