@@ -17,6 +17,9 @@ use crate::record::Record;
 const SD_ID: &str = "hg@32473";
 /// What the event's options stand under.
 const OPTIONS_SD_ID: &str = "hg-options@32473";
+/// Fields that stand in the header, behind it, or in a part of their own; and
+/// bytes that are no text.
+const ELSEWHERE: [&str; 5] = ["time", "host", "message", "options", "base64"];
 /// The program's name.
 const APP_NAME: &str = "hg";
 
@@ -77,7 +80,7 @@ pub(crate) fn write_short(
     for (_, value) in &mut parameters {
         *value = cut(value).into_owned().into();
     }
-    parameters.push(("truncated".into(), "true".into()));
+    parameters.push(("shortened".into(), "true".into()));
     let parts = [(SD_ID, parameters)];
     write_parts(record, facility, &parts, &cut(&record.message), out);
 }
@@ -127,67 +130,43 @@ fn write_parts(
 
 /// How bad it is what the event tells.
 fn severity(record: &Record) -> Severity {
-    let process = &record.process;
-    match process.exit_code {
-        _ if record.event == "commandexception" => Severity::Err,
-        _ if process.signal.is_some() => Severity::Err,
-        // hg: "nothing found", "nothing changed", unresolved files
-        Some(1) => Severity::Notice,
-        Some(code) if code != 0 => Severity::Warning,
-        _ if record.lost > 0 => Severity::Warning,
-        _ => Severity::Info,
+    let is_crash =
+        record.event == "commandexception" || record.process.signal.is_some();
+    if is_crash {
+        Severity::Err
+    } else if record.is_failure() || record.lost > 0 {
+        Severity::Warning
+    } else {
+        Severity::Info
     }
 }
 
-/// What is known besides the message, by the names of docs/schema.md.
-fn parameters<'a>(record: &'a Record) -> Parameters<'a> {
+/// What is known besides the message, by the names of docs/schema.md, with
+/// dots.
+fn parameters(record: &Record) -> Parameters<'static> {
     let mut all = Parameters::new();
-    let mut add = |name: &'static str, value: Option<Cow<'a, str>>| {
-        if let Some(value) = value {
-            all.push((name.into(), without_nul(value)));
+    if let Ok(Value::Object(fields)) = serde_json::to_value(record) {
+        for (name, value) in fields {
+            if !ELSEWHERE.contains(&name.as_str()) {
+                flatten(name, value, &mut all);
+            }
         }
-    };
-    let process = &record.process;
-    let repository = record.repository.as_ref();
-    let usage = record.usage.as_ref();
-    add("schema", shown(Some(record.schema)));
-    add("id", borrowed(Some(&record.id)));
-    add("event", borrowed(Some(&record.event)));
-    add("duration", shown(record.duration));
-    add("trace_id", borrowed(record.trace_id.as_ref()));
-    add("span_id", borrowed(record.span_id.as_ref()));
-    add("parent_span_id", borrowed(record.parent_span_id.as_ref()));
-    add("session", borrowed(Some(&record.session)));
-    add("parent_session", borrowed(record.parent_session.as_ref()));
-    add("seq", shown(Some(record.seq)));
-    add("executable", borrowed(Some(&process.executable)));
-    add("hg_version", borrowed(process.hg_version.as_ref()));
-    add("cwd", borrowed(process.cwd.as_ref()));
-    add("user", borrowed(process.user.as_ref()));
-    add("uid", shown(process.uid));
-    add("command", borrowed(process.command.as_ref()));
-    add("command_line", borrowed(process.command_line.as_ref()));
-    add("exit_code", shown(process.exit_code));
-    add("signal", shown(process.signal));
-    add("repository_root", borrowed(repository.map(|it| &it.root)));
-    add("repository_name", borrowed(repository.map(|it| &it.name)));
-    let peak = usage.map(|it| it.peak_memory_bytes);
-    add("peak_memory_bytes", shown(peak));
-    let seconds = usage.map(|it| it.user_cpu_seconds);
-    add("user_cpu_seconds", shown(seconds));
-    let seconds = usage.map(|it| it.system_cpu_seconds);
-    add("system_cpu_seconds", shown(seconds));
-    add("lost", shown((record.lost > 0).then_some(record.lost)));
-    add("sample_rate", shown(record.sample_rate));
+    }
     all
 }
 
-fn borrowed(text: Option<&String>) -> Option<Cow<'_, str>> {
-    text.map(|text| text.as_str().into())
-}
-
-fn shown(value: Option<impl ToString>) -> Option<Cow<'static, str>> {
-    value.map(|value| value.to_string().into())
+fn flatten(name: String, value: Value, all: &mut Parameters<'static>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                flatten(format!("{name}.{key}"), value, all);
+            }
+        }
+        value => {
+            let value = text(&value).into_owned();
+            all.push((sd_name(&name).into(), without_nul(value.into())));
+        }
+    }
 }
 
 fn text(value: &Value) -> Cow<'_, str> {
@@ -231,4 +210,110 @@ fn cut(text: &str) -> Cow<'_, str> {
         end -= 1;
     }
     format!("{} (truncated)", &text[..end]).into()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A record with these fields besides those that all have.
+    pub(crate) fn record(fields: &Value) -> Record {
+        let mut record = json!({
+            "schema": 1,
+            "id": "5-1",
+            "event": "commandfinish",
+            "time": "2026-01-02T03:04:05.678901+01:00",
+            "session": "5",
+            "seq": 1,
+            "message": "m",
+            "process": {"pid": 7, "executable": "/hg", "uid": 3},
+            "host": {"name": "h.example"},
+        });
+        let all = record.as_object_mut().unwrap();
+        all.extend(fields.as_object().unwrap().clone());
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn written(fields: &Value) -> String {
+        let mut out = b"before".to_vec();
+        write(&record(fields), Facility::Local3, &mut out);
+        String::from_utf8(out[6..].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_message_has_everything() {
+        let fields = json!({
+            "message": "up",
+            "options": {"a b=": "x]\"\\\0\n", "\u{e9}": [1, true], "": null},
+            "repository": {"root": "/r", "name": "r"},
+            "blocked": {"stdio": 0.5},
+            "base64": {"message": "eA=="},
+        });
+        assert_eq!(
+            written(&fields),
+            "<158>1 2026-01-02T03:04:05.678901+01:00 h.example hg 7 \
+             commandfinish [hg@32473 schema=\"1\" id=\"5-1\" \
+             event=\"commandfinish\" session=\"5\" seq=\"1\" \
+             process.pid=\"7\" process.executable=\"/hg\" \
+             process.uid=\"3\" repository.root=\"/r\" \
+             repository.name=\"r\" blocked.stdio=\"0.5\"]\
+             [hg-options@32473 a_b_=\"x\\]\\\"\\\\\\\\0\n\" \
+             _=\"[1,true\\]\" _=\"null\"] up"
+        );
+    }
+
+    #[test]
+    fn texts_that_are_no_ascii_are_marked() {
+        let message = |text| written(&json!({ "message": text }));
+        assert!(message("h\u{e9}\0").ends_with("] \u{feff}h\u{e9}\\0"));
+        assert!(message("").ends_with("] "));
+    }
+
+    #[test]
+    fn headers_are_printable_and_short() {
+        let text = written(&json!({
+            "event": "a b\n".repeat(20),
+            "host": {"name": ""},
+        }));
+        let event = "a_b_".repeat(8);
+        assert!(text.contains(&format!("+01:00 - hg 7 {event} [")), "{text}");
+    }
+
+    #[test]
+    fn failures_are_worse() {
+        let severity = |event, process, lost| {
+            let fields =
+                json!({"event": event, "process": process, "lost": lost});
+            severity(&record(&fields)) as u8
+        };
+        let process = |code| {
+            let command = "status";
+            json!({"pid": 1, "executable": "hg", "exit_code": code,
+                   "command": command})
+        };
+        assert_eq!(severity("commandfinish", process(0), 0), 6);
+        assert_eq!(severity("commandfinish", process(0), 2), 4);
+        assert_eq!(severity("commandfinish", process(255), 0), 4);
+        assert_eq!(severity("commandexception", process(255), 0), 3);
+        let killed = json!({"pid": 1, "executable": "hg", "signal": 9});
+        assert_eq!(severity("commandfinish", killed, 0), 3);
+    }
+
+    #[test]
+    fn a_short_message_fits_into_a_datagram() {
+        let long = "\u{20ac}".repeat(100_000);
+        let fields = json!({
+            "message": long,
+            "options": {"a": long},
+            "process": {"pid": 7, "executable": "/hg", "cwd": long},
+        });
+        let mut out = Vec::new();
+        write_short(&record(&fields), Facility::User, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.len() < 3 * SHORT_TEXT, "{}", text.len());
+        assert!(text.contains(" shortened=\"true\"] "));
+        assert!(text.ends_with("\u{20ac} (truncated)"));
+    }
 }
