@@ -72,7 +72,8 @@ fn what_a_dead_dispatcher_had_in_hand_is_delivered_by_the_next() {
         (hg.status().progress.records >= 41).then_some(())
     });
     let progress = hg.status().progress;
-    assert_eq!(progress.records_lost, 0);
+    let journal = hg.read(".local/state/uilog/failures.jsonl");
+    assert_eq!(progress.records_lost, 0, "{journal}");
     drop(hg);
     assert_eq!(reader.join().unwrap(), (1..=41).collect());
 }
@@ -113,6 +114,7 @@ fn dispatchers_that_die_again_and_again_lose_no_record() {
     });
     until("all scripts", || {
         let progress = hg.status().progress;
+        eprintln!("{progress:?} {}", hg.read("ran").lines().count());
         let ran = hg.read("ran").lines().count() as u64;
         (ran == progress.started).then_some(())
     });
