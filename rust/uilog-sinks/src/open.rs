@@ -1,0 +1,60 @@
+//! From a sink's definition to its outlet.
+
+use uilog_core::sinks::Definition;
+
+use crate::file;
+use crate::globals::Globals;
+use crate::otlp;
+use crate::outlet::Outlet;
+use crate::syslog;
+use crate::target::Target;
+use crate::tls;
+use crate::unix;
+
+/// Opens what a sink's URL names.
+///
+/// # Errors
+///
+/// The URL or an option makes no sense, or a file that an option names cannot
+/// be read. That there is nobody at the other end is no error.
+pub fn open(
+    definition: &Definition,
+    globals: &Globals,
+) -> Result<Box<dyn Outlet>, String> {
+    match Target::parse(&definition.url, globals.environment())? {
+        Target::File(template) => {
+            Ok(Box::new(file::open(definition, template)))
+        }
+        Target::Otlp(_) => Ok(Box::new(otlp::open(definition, globals)?)),
+        Target::UnixStream(path) => {
+            Ok(Box::new(unix::open_stream(definition, path)))
+        }
+        Target::UnixDatagram(path) => {
+            Ok(Box::new(unix::open_datagram(definition, path)))
+        }
+        Target::SyslogLocal(path) => {
+            Ok(Box::new(syslog::open_local(definition, path)?))
+        }
+        Target::SyslogTcp(address) => {
+            Ok(Box::new(syslog::open_remote(definition, address, None)?))
+        }
+        Target::SyslogTls(address) => {
+            let file = |option| {
+                let text = definition.text(option);
+                text.map(|text| globals.path(&text)).transpose()
+            };
+            let (ca, cert) = (file("ca-file")?, file("cert-file")?);
+            let key = file("key-file")?;
+            let tls = tls::client_config(
+                ca.as_deref(),
+                cert.as_deref(),
+                key.as_deref(),
+            )?;
+            Ok(Box::new(syslog::open_remote(
+                definition,
+                address,
+                Some(tls),
+            )?))
+        }
+    }
+}
