@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
 use memchr::memchr_iter;
@@ -143,9 +144,51 @@ pub struct Redactor {
     user: Option<Key>,
     argv: ArgvPolicy,
     config_items: ConfigItems,
+    patterns: &'static Patterns,
+}
+
+/// What is looked for whatever the policy. It takes a megabyte and more, so
+/// there is one for all redactors.
+#[derive(Debug)]
+struct Patterns {
     words: AhoCorasick,
     finders: Vec<Finder>,
     shapes: Shapes,
+}
+
+impl Patterns {
+    fn get() -> &'static Self {
+        static PATTERNS: OnceLock<Patterns> = OnceLock::new();
+        PATTERNS.get_or_init(Self::new)
+    }
+
+    fn new() -> Self {
+        let mut words: Vec<&str> = Vec::new();
+        let mut finders = Vec::new();
+        let mut add = |finder, new: &[&'static str]| {
+            words.extend(new);
+            finders.extend(new.iter().map(|_| finder));
+        };
+        add(Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]);
+        add(Finder::Parameters, &PARAMETER_WORDS);
+        add(
+            Finder::Assignments,
+            &assignment::WORDS.map(|(word, _)| word),
+        );
+        add(Finder::PrivateKeys, &["private key"]);
+        add(Finder::Commands, &COMMAND_WORDS);
+        for (number, shape) in SHAPES.iter().enumerate() {
+            add(Finder::Shape(number), shape.words);
+        }
+        Self {
+            words: AhoCorasick::builder()
+                .ascii_case_insensitive(true)
+                .build(words)
+                .expect("a few hundred words are not too many"),
+            finders,
+            shapes: Shapes::new(),
+        }
+    }
 }
 
 /// Which way a text is looked at.
@@ -165,23 +208,6 @@ enum View {
 impl Redactor {
     /// A redactor that does what the policy says.
     pub fn new(policy: &Policy) -> Self {
-        let mut words: Vec<&str> = Vec::new();
-        let mut finders = Vec::new();
-        let mut add = |finder, new: &[&'static str]| {
-            words.extend(new);
-            finders.extend(new.iter().map(|_| finder));
-        };
-        add(Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]);
-        add(Finder::Parameters, &PARAMETER_WORDS);
-        add(
-            Finder::Assignments,
-            &assignment::WORDS.map(|(word, _)| word),
-        );
-        add(Finder::PrivateKeys, &["private key"]);
-        add(Finder::Commands, &COMMAND_WORDS);
-        for (number, shape) in SHAPES.iter().enumerate() {
-            add(Finder::Shape(number), shape.words);
-        }
         let user = match &policy.user {
             UserPolicy::Keep => None,
             UserPolicy::Hash(key) => Some(key.clone()),
@@ -190,12 +216,7 @@ impl Redactor {
             user,
             argv: policy.argv,
             config_items: ConfigItems::new(&policy.config_items),
-            words: AhoCorasick::builder()
-                .ascii_case_insensitive(true)
-                .build(words)
-                .expect("a few hundred words are not too many"),
-            finders,
-            shapes: Shapes::new(),
+            patterns: Patterns::get(),
         }
     }
 
@@ -406,14 +427,14 @@ impl Redactor {
         while shapes != 0 {
             let number = shapes.trailing_zeros() as usize;
             shapes &= shapes - 1;
-            self.shapes.find(number, text, found);
+            self.patterns.shapes.find(number, text, found);
         }
     }
 
     fn wanted(&self, text: &[u8]) -> Wanted {
         let mut wanted = Wanted::default();
-        for word in self.words.find_overlapping_iter(text) {
-            match self.finders[word.pattern().as_usize()] {
+        for word in self.patterns.words.find_overlapping_iter(text) {
+            match self.patterns.finders[word.pattern().as_usize()] {
                 Finder::Userinfo => wanted.userinfo = true,
                 Finder::Parameters => wanted.parameters = true,
                 Finder::Assignments => wanted.assignments = true,
