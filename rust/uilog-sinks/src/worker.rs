@@ -18,8 +18,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::sys::signal::SigSet;
-use nix::sys::signal::Signal;
 use uilog_core::wire::Frame;
 
 use crate::compose::Composer;
@@ -205,11 +203,6 @@ pub(crate) fn start(
         in_hand: 0,
     };
     let body = move || {
-        // A limit on files is an error of whoever writes, then, and not the
-        // dispatcher's end. Threads of the outlet's own get it from here.
-        let mut too_large = SigSet::empty();
-        too_large.add(Signal::SIGXFSZ);
-        let _ = too_large.thread_block();
         let run = AssertUnwindSafe(|| worker.run());
         let reason = catch_unwind(run).err().map(|_| "it panicked".to_owned());
         // What it had in hand may have arrived, or not.
