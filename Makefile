@@ -62,6 +62,12 @@ venvs: $(OTHER_HGS:%=.venvs/%/.stamp-uilog)
 	$(PIP) install -r $(REQUIREMENTS)/dev.txt
 	touch $@
 
+# A collector, which not every platform has.
+.venv/.stamp-collector: $(REQUIREMENTS)/collector.txt | .venv/.stamp-tools
+	@$(PIP) install --only-binary rotel -r $< || \
+	  echo 'LEFT OUT: the collector rotel because it cannot be installed here'
+	touch $@
+
 # One Mercurial as a wheel: downloaded where there is one for this platform,
 # else built, with the tools above.
 .cache/hg-%/.stamp: $(REQUIREMENTS)/hg-%.txt | .venv/.stamp-tools
@@ -136,13 +142,14 @@ venvs: $(OTHER_HGS:%=.venvs/%/.stamp-uilog)
 demo: venv
 	PATH="$(CURDIR)/.venv/bin:$$PATH" tests/demo.sh $(ARGS)
 
-test: venv venvs $(ALL_HGS:%=.cache/mercurial-%/.stamp) .cache/chg-$(HG)/chg
+test: venv venvs .venv/.stamp-collector .cache/chg-$(HG)/chg
+test: $(ALL_HGS:%=.cache/mercurial-%/.stamp)
 	.venv/bin/python tests/run.py $(ARGS)
 
 soak: ARGS += --soak
 soak: test
 
-bench: venv
+bench: venv .venv/.stamp-collector
 	.venv/bin/python bench/run.py $(ARGS)
 
 # So long for each parser. What it finds stays in target/fuzz; the seeds in the
