@@ -102,7 +102,7 @@ from mercurial import (
 from mercurial.i18n import _
 from mercurial.utils import procutil
 
-from . import _native, blackbox, history, peers, report
+from . import _native, blackbox, history, peers, report, trace
 
 testedwith = b'6.3 6.9 7.0 7.2'
 minimumhgversion = b'6.3'
@@ -115,6 +115,7 @@ configitem = registrar.configitem(configtable)
 
 for _name, _default in _native.ITEMS:
     configitem(b'uilog', _name.encode(), default=_default.encode())
+configitem(b'uilog', b'sink\..*', default=None, generic=True)
 # An event may have any name, and sub-options beside it.
 configitem(b'logtoprocess', b'.*', default=None, generic=True)
 
@@ -199,6 +200,8 @@ def _wraplog(orig):
             _deliver(orig, ui, native, event, msgfmt, msgargs, opts)
         except Exception as err:
             _native.internal_fault(err)
+        if event == b'commandfinish':
+            trace.end()
 
     return log
 
@@ -206,7 +209,9 @@ def _wraplog(orig):
 def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
     loggers = ui._loggers
     if event == b'command':
-        native.begin_command()
+        trace.begin(native)
+    elif event == b'commandfinish':
+        trace.finishing(native)
     # Only what tells of a whole command may have been logged around it.
     if event == b'command' or event == b'commandfinish':
         istaken, isinblackbox = _native.taken_by_run(event, peers.depth())

@@ -25,6 +25,7 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use uilog_core::dispatch;
+use uilog_core::records::NoRecords;
 
 /// Mercurial's event logging
 ///
@@ -120,7 +121,8 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;
             let queue = own(io::stdout().as_fd()).context("standard output")?;
-            dispatch::run(socket, queue).context("dispatch")?;
+            dispatch::run(socket, queue, Box::new(NoRecords::default()))
+                .context("dispatch")?;
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(target_os = "linux")]

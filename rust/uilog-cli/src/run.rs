@@ -26,9 +26,11 @@ use uilog_core::command::Kind;
 use uilog_core::command::options;
 use uilog_core::command::options::Early;
 use uilog_core::event::Timestamp;
+use uilog_core::event::Trace;
 use uilog_core::pipeline::Host;
 use uilog_core::pipeline::Loss;
 use uilog_core::pipeline::SESSION_VARIABLE;
+use uilog_core::trace;
 use uilog_core::watch;
 use uilog_core::watch::Ended;
 use uilog_core::watch::Watch;
@@ -120,7 +122,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let has_blackbox = !kind.is_mercurial();
         Outer::new(host.session(), host.parent(), has_blackbox).ok()
     });
-    let env = environment_for(&block, kind, host.as_ref(), outer.as_ref());
+    // The command is a span, in whatever words it comes to be logged.
+    let trace = host.as_mut().map(|host| host.begin_span(1));
+    let env =
+        environment_for(&block, kind, host.as_ref().zip(trace), outer.as_ref());
     let words = args.iter().cloned();
     let words = words.filter_map(|word| CString::new(word).ok()).collect();
     let started = Timestamp::now();
@@ -197,17 +202,20 @@ fn variable<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 fn environment_for(
     block: &[u8],
     kind: Kind,
-    host: Option<&Host>,
+    host: Option<(&Host, Trace)>,
     outer: Option<&Outer>,
 ) -> Vec<CString> {
     let session = String::from_utf8_lossy(SESSION_VARIABLE);
     let mut own = Vec::new();
-    if let Some(host) = host {
-        own.push((session.into_owned(), host.session().to_string()));
+    if let Some((host, trace)) = host {
+        let id = host.session().to_string();
+        own.push((session.into_owned(), id.into_bytes()));
+        let value = trace::run_value(trace, block);
+        own.push((trace::RUN_VARIABLE.to_owned(), value));
     }
     if let Some(outer) = outer {
-        let is_served = kind == Kind::Chg;
-        own.push((RUN_VARIABLE.to_owned(), outer.variable(is_served)));
+        let variable = outer.variable(kind == Kind::Chg);
+        own.push((RUN_VARIABLE.to_owned(), variable.into_bytes()));
     }
     let is_own = |entry: &&[u8]| {
         let names = own.iter().map(|(name, _)| name).any(|name| {
@@ -223,7 +231,7 @@ fn environment_for(
         .map(<[u8]>::to_vec);
     let added = own
         .iter()
-        .map(|(name, value)| format!("{name}={value}").into_bytes());
+        .map(|(name, value)| [name.as_bytes(), b"=", value].concat());
     let all = inherited.chain(added);
     all.filter_map(|entry| CString::new(entry).ok()).collect()
 }

@@ -512,8 +512,8 @@ fn a_job_that_a_dead_dispatcher_had_taken_is_counted_not_run() {
     until("the dispatcher to be gone", || {
         (!is_running(pid.as_raw())).then_some(())
     });
-    const TAKEN_AT: u64 = 512 + 8;
-    FileExt::write_all_at(&writer, &2_u64.to_le_bytes(), TAKEN_AT).unwrap();
+    const SCRIPTS_AT: u64 = 512 + 9 * 8;
+    FileExt::write_all_at(&writer, &2_u64.to_le_bytes(), SCRIPTS_AT).unwrap();
     hg.log("");
     until("the next script", || hg.path("ran").exists().then_some(()));
     assert_eq!(hg.status().progress.not_started, 1);

@@ -10,7 +10,7 @@ use crate::environment::Environment;
 
 /// Replaces `$NAME` and `${NAME}`, then `~` and `~USER`.
 // hg: util.expandpath
-pub(crate) fn expand_path(path: &[u8], environment: &Environment) -> Vec<u8> {
+pub fn expand_path(path: &[u8], environment: &Environment) -> Vec<u8> {
     expand_user(&expand_variables(path, environment), environment)
 }
 

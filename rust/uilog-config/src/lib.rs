@@ -45,6 +45,7 @@ pub use config::Entry;
 pub use config::Source;
 pub use environment::Environment;
 pub use error::Error;
+pub use expand::expand_path;
 pub use layers::Layer;
 pub use load::FileReport;
 pub use load::FileState;

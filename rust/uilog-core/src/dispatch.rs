@@ -1,11 +1,13 @@
 //! The dispatcher process: runs the scripts that hg has put into the queue.
 //!
 //! One for each hg process. It starts scripts in the order of their events,
-//! a bounded number at a time, ends those that exceed their time, and ends
-//! itself when the queue is empty, the last script has ended and no hg holds
-//! the socket. It knows nothing of how hg decides what to run.
+//! a bounded number at a time, ends those that exceed their time, hands events
+//! to those who run structured sinks, and ends itself when the queue is empty,
+//! the last script has ended, the sinks are done and no hg holds the socket.
+//! It knows nothing of how hg decides what to run.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io;
 use std::io::Seek;
@@ -49,6 +51,8 @@ use crate::journal::Journal;
 use crate::json;
 use crate::queue::Reader;
 use crate::queue::anonymous_file;
+use crate::records::Records;
+use crate::records::Settled;
 use crate::script_env;
 use crate::wire::Frame;
 use crate::wire::Job;
@@ -66,6 +70,12 @@ pub(crate) const KILL_GRACE: Duration = Duration::from_secs(5);
 const EXHAUSTED_DELAY: Duration = Duration::from_millis(50);
 /// How long to go on trying then.
 const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
+/// How long structured sinks may go on when there is nothing else to do.
+const SINKS_BOUND: Duration = Duration::from_secs(60);
+/// How long they may after SIGTERM: whoever shuts down a system waits longer.
+const TERMINATED_BOUND: Duration = Duration::from_secs(2);
+/// Records that are taken and not done with; what is behind them waits.
+const MAX_PENDING: usize = 4096;
 
 /// Why a dispatcher could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -88,13 +98,17 @@ fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
     move |error| Error::System(what, error.into())
 }
 
-/// Runs until there is nothing left to do; `socket` is hg's, and `queue` what
-/// it writes to.
+/// Runs until there is nothing left to do; `socket` is hg's, `queue` what it
+/// writes to, and `records` gets what is for structured sinks.
 ///
 /// # Errors
 ///
 /// It could not begin, or the queue is damaged.
-pub fn run(socket: OwnedFd, queue: OwnedFd) -> Result<(), Error> {
+pub fn run(
+    socket: OwnedFd,
+    queue: OwnedFd,
+    records: Box<dyn Records>,
+) -> Result<(), Error> {
     // Keep no directory busy: each script gets its own.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     let socket = UnixStream::from(socket);
@@ -110,7 +124,7 @@ pub fn run(socket: OwnedFd, queue: OwnedFd) -> Result<(), Error> {
         .map_err(system("set up the socket"))?;
     // hg wakes us with each event, and must not lose its processor to us.
     let is_batch = sched::enter_batch();
-    let mut server = Server::new(socket, queue, is_batch)?;
+    let mut server = Server::new(socket, queue, records, is_batch)?;
     server.account_for_predecessor();
     server.queue.progress_mut().readers += 1;
     server.publish()?;
@@ -128,6 +142,18 @@ struct Server {
     /// As the last job says that has been looked at.
     max_scripts: usize,
     environment: Environment,
+    records: Box<dyn Records>,
+    /// Where in the queue it stands which sinks there are; 0 for nowhere yet.
+    items_at: u64,
+    /// Jobs among the frames before the one that is looked at next.
+    looked_at: u64,
+    /// Jobs that a predecessor has taken: their scripts may have run.
+    taken_before: u64,
+    /// Frames that have been taken, from the oldest record on that is not done
+    /// with.
+    pending: VecDeque<Taken>,
+    /// The sinks have been told that nothing will come any more.
+    is_finishing: bool,
     /// Becomes readable when a child ends or SIGTERM arrives.
     wakeup: UnixStream,
     terminated: Arc<AtomicBool>,
@@ -141,7 +167,16 @@ struct Server {
 #[derive(Default)]
 struct Environment {
     at: u64,
-    block: Vec<u8>,
+    block: Arc<[u8]>,
+}
+
+/// A frame that has been taken.
+struct Taken {
+    /// The position after it.
+    end: u64,
+    /// Jobs up to here.
+    jobs: u64,
+    is_record: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -165,6 +200,7 @@ impl Server {
     fn new(
         socket: UnixStream,
         queue: Reader,
+        records: Box<dyn Records>,
         is_batch: bool,
     ) -> Result<Self, Error> {
         let (wakeup, signalled) =
@@ -183,6 +219,7 @@ impl Server {
             signal_hook::low_level::pipe::register(signal, signalled)
                 .map_err(system("handle signals"))?;
         }
+        let progress = queue.progress();
         Ok(Self {
             socket: Some(socket),
             queue,
@@ -190,6 +227,12 @@ impl Server {
             uncertain: 0,
             max_scripts: 1,
             environment: Environment::default(),
+            records,
+            items_at: 0,
+            looked_at: progress.passed,
+            taken_before: progress.taken,
+            pending: VecDeque::new(),
+            is_finishing: false,
             wakeup,
             is_batch,
             terminated,
@@ -202,7 +245,7 @@ impl Server {
     fn account_for_predecessor(&mut self) {
         let progress = self.queue.progress_mut();
         let known = progress.started + progress.not_started;
-        self.uncertain = progress.taken.saturating_sub(known);
+        self.uncertain = progress.scripts.saturating_sub(known);
         progress.not_started += self.uncertain;
     }
 
@@ -221,12 +264,21 @@ impl Server {
             self.drain_wakeups();
             self.reap();
             self.enforce_deadlines();
-            let is_empty = self.start_scripts()?;
+            self.settle()?;
+            let is_empty = self.take_frames()?;
+            self.settle()?;
             if self.terminated.load(Ordering::Relaxed) {
                 return self.give_up();
             }
-            if is_empty && self.socket.is_none() && self.running.is_empty() {
-                return Ok(());
+            let is_idle = is_empty && self.socket.is_none();
+            if is_idle && self.running.is_empty() {
+                if self.records.is_finished() && self.pending.is_empty() {
+                    return Ok(());
+                }
+                if !self.is_finishing {
+                    self.is_finishing = true;
+                    self.records.finish(Instant::now() + SINKS_BOUND);
+                }
             }
             self.wait()?;
         }
@@ -240,12 +292,14 @@ impl Server {
         }
     }
 
-    /// Starts scripts until the queue is empty (true) or no more may run.
-    fn start_scripts(&mut self) -> Result<bool, Error> {
+    /// Starts scripts and hands over records until the queue is empty (true)
+    /// or no more can be taken.
+    fn take_frames(&mut self) -> Result<bool, Error> {
         loop {
             let is_waiting =
                 self.exhausted.is_some_and(|it| Instant::now() < it.until);
-            let is_full = self.running.len() >= self.max_scripts;
+            let is_full = self.running.len() >= self.max_scripts
+                || self.pending.len() >= MAX_PENDING;
             let is_terminated = self.terminated.load(Ordering::Relaxed);
             if is_waiting || is_full || is_terminated {
                 return Ok(false);
@@ -254,48 +308,68 @@ impl Server {
             let Some((position, bytes)) = next else {
                 return Ok(true);
             };
-            let frame = postcard::from_bytes::<Frame<'_>>(&bytes);
-            match frame {
-                Ok(Frame::Environment(block)) => {
-                    let block = block.0.into_owned();
-                    self.environment = Environment {
-                        at: position,
-                        block,
-                    };
-                    self.queue.pin(position, bytes.len());
-                    self.queue.advance(bytes.len());
-                    self.queue.release();
-                    self.publish()?;
-                }
-                Ok(Frame::Items(_) | Frame::Record(_)) => {
-                    self.queue.advance(bytes.len());
+            let is_taken = match postcard::from_bytes::<Frame<'_>>(&bytes) {
+                Ok(Frame::Environment(_) | Frame::Items(_)) => {
+                    self.take_reference(position, bytes.len())?
                 }
                 Ok(Frame::Job(job)) => {
                     self.max_scripts = job.limits.max_scripts.max(1) as usize;
-                    if self.running.len() >= self.max_scripts
-                        || !self.run_job(&job, bytes.len())?
-                    {
-                        return Ok(false);
-                    }
+                    self.running.len() < self.max_scripts
+                        && self.run_job(&job, bytes.len())?
+                }
+                Ok(Frame::Record(record)) => {
+                    self.load_environment(record.environment_at)?;
+                    self.load_items(record.items_at)?;
+                    drop(record);
+                    self.offer_record(bytes)?
                 }
                 Err(_) => {
                     // Only a damaged queue gets here; its frames are still
                     // delimited, so the next one may be readable.
-                    self.take(bytes.len())?;
+                    self.take_script(bytes.len())?;
                     self.queue.progress_mut().not_started += 1;
                     let detail = "unreadable record in the queue";
                     self.report(b"", "", FailureKind::Lost, 1, detail);
                     self.publish()?;
+                    true
                 }
+            };
+            if !is_taken {
+                return Ok(false);
             }
         }
     }
 
+    /// Takes a frame that later ones refer to: that is loaded when one does.
+    /// False if it must wait: records that are not done with may refer to the
+    /// one before, which would have to stay until they are.
+    fn take_reference(
+        &mut self,
+        position: u64,
+        length: usize,
+    ) -> Result<bool, Error> {
+        if !self.pending.is_empty() {
+            return Ok(false);
+        }
+        self.queue.pin(position, length);
+        let end = self.queue.advance(length);
+        self.passed_frame(end, false);
+        self.publish()?;
+        Ok(true)
+    }
+
     /// Runs a job; false if the system is exhausted and it stays queued.
     fn run_job(&mut self, job: &Job<'_>, length: usize) -> Result<bool, Error> {
+        if self.looked_at < self.taken_before {
+            // A predecessor has; what is behind it may be a record again.
+            self.looked_at += 1;
+            let end = self.queue.advance(length);
+            self.passed_frame(end, false);
+            return Ok(true);
+        }
         self.load_environment(job.environment_at)?;
         self.report_predecessor();
-        self.take(length)?;
+        self.take_script(length)?;
         match start_script(job, &self.environment.block, self.is_batch, None) {
             Ok(pid) => {
                 self.queue.progress_mut().started += 1;
@@ -312,9 +386,7 @@ impl Server {
                 });
             }
             Err(error) if self.may_retry(&error) => {
-                self.queue.progress_mut().taken -= 1;
-                self.queue.step_back(length);
-                self.publish()?;
+                self.untake_script(length)?;
                 return Ok(false);
             }
             Err(error) => {
@@ -332,11 +404,101 @@ impl Server {
         Ok(true)
     }
 
-    /// Notes that a job has been taken, before anything is done about it:
-    /// whoever comes after us must not do it a second time.
-    fn take(&mut self, length: usize) -> Result<(), Error> {
-        self.queue.progress_mut().taken += 1;
-        self.queue.advance(length);
+    /// Notes that a script has been taken, before anything is done about it:
+    /// whoever comes after us must not run it a second time.
+    fn take_script(&mut self, length: usize) -> Result<(), Error> {
+        self.looked_at += 1;
+        let taken = self.looked_at;
+        let progress = self.queue.progress_mut();
+        progress.taken = progress.taken.max(taken);
+        progress.scripts += 1;
+        let end = self.queue.advance(length);
+        self.passed_frame(end, false);
+        self.publish()
+    }
+
+    /// Undoes that, at once.
+    fn untake_script(&mut self, length: usize) -> Result<(), Error> {
+        self.queue.step_back(length);
+        self.looked_at -= 1;
+        let looked_at = self.looked_at;
+        let cursor = self.queue.cursor();
+        if self.pending.pop_back().is_none() {
+            self.queue.pass(cursor);
+            self.queue.progress_mut().passed = looked_at;
+        }
+        let progress = self.queue.progress_mut();
+        progress.taken = looked_at;
+        progress.scripts -= 1;
+        self.publish()
+    }
+
+    /// Hands a record to the sinks; false if they have no room.
+    fn offer_record(&mut self, bytes: Vec<u8>) -> Result<bool, Error> {
+        let length = bytes.len();
+        let frame = Arc::from(bytes);
+        if !self.records.offer(&frame, &self.environment.block) {
+            return Ok(false);
+        }
+        self.report_predecessor();
+        self.looked_at += 1;
+        let taken = self.looked_at;
+        let progress = self.queue.progress_mut();
+        progress.taken = progress.taken.max(taken);
+        let end = self.queue.advance(length);
+        self.passed_frame(end, true);
+        Ok(true)
+    }
+
+    /// Notes that a frame has been taken that ends at `end`. It is done with,
+    /// unless it is a record or stands behind one that is not.
+    fn passed_frame(&mut self, end: u64, is_record: bool) {
+        let jobs = self.looked_at;
+        if is_record || !self.pending.is_empty() {
+            self.pending.push_back(Taken {
+                end,
+                jobs,
+                is_record,
+            });
+        } else {
+            self.queue.pass(end);
+            self.queue.progress_mut().passed = jobs;
+        }
+    }
+
+    /// Notes what has become of records.
+    fn settle(&mut self) -> Result<(), Error> {
+        let Settled { done, losses } = self.records.settle();
+        if done == 0 && losses.is_empty() {
+            return Ok(());
+        }
+        let mut left = done;
+        while let Some(taken) = self.pending.front() {
+            if taken.is_record && left == 0 {
+                break;
+            }
+            left -= u64::from(taken.is_record);
+            let Taken { end, jobs, .. } = *taken;
+            self.pending.pop_front();
+            self.queue.pass(end);
+            self.queue.progress_mut().passed = jobs;
+        }
+        self.queue.progress_mut().records += done;
+        for loss in losses {
+            self.queue.progress_mut().records_lost += loss.count;
+            let detail = if loss.sink.is_empty() {
+                loss.reason
+            } else {
+                format!("uilog.sink.{}: {}", loss.sink, loss.reason)
+            };
+            let kind = if loss.count > 0 {
+                FailureKind::Lost
+            } else {
+                FailureKind::Sink
+            };
+            self.report(b"", "", kind, loss.count, &detail);
+        }
+        self.queue.release();
         self.publish()
     }
 
@@ -360,8 +522,32 @@ impl Server {
         let bytes =
             self.queue.frame_at(at).map_err(system("read the queue"))?;
         if let Ok(Frame::Environment(block)) = postcard::from_bytes(&bytes) {
-            let block = block.0.into_owned();
-            self.environment = Environment { at, block };
+            let block = Arc::from(&*block.0);
+            let before = std::mem::replace(
+                &mut self.environment,
+                Environment { at, block },
+            );
+            self.queue.unpin(before.at);
+            self.queue.pin(at, bytes.len());
+        }
+        Ok(())
+    }
+
+    /// Reads which sinks there are, if that is not what the last record said.
+    fn load_items(&mut self, at: u64) -> Result<(), Error> {
+        if self.items_at == at {
+            return Ok(());
+        }
+        let bytes =
+            self.queue.frame_at(at).map_err(system("read the queue"))?;
+        if let Ok(Frame::Items(items)) = postcard::from_bytes(&bytes) {
+            let owned = |text: Text<'_>| text.0.into_owned();
+            let items: Vec<_> = items
+                .into_iter()
+                .map(|(name, value)| (owned(name), owned(value)))
+                .collect();
+            self.records.configure(&items, &self.environment.block);
+            self.queue.unpin(std::mem::replace(&mut self.items_at, at));
             self.queue.pin(at, bytes.len());
         }
         Ok(())
@@ -456,9 +642,13 @@ impl Server {
         if let Some(socket) = &self.socket {
             wanted.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
         }
+        if let Some(records) = self.records.wakeup() {
+            wanted.push(PollFd::new(records, PollFlags::POLLIN));
+        }
         let deadlines = self.running.iter().filter_map(|it| it.deadline);
         let retry = self.exhausted.map(|it| it.until);
-        let timeout = match deadlines.chain(retry).min() {
+        let records = self.records.deadline();
+        let timeout = match deadlines.chain(retry).chain(records).min() {
             None => PollTimeout::NONE,
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -473,14 +663,24 @@ impl Server {
         }
     }
 
-    /// On SIGTERM: moves past what will not be run any more, and says so.
+    /// On SIGTERM: what has been handed over gets a moment to arrive; moves
+    /// past what will not be run any more, and says so.
     fn give_up(&mut self) -> Result<(), Error> {
+        self.records.finish(Instant::now() + TERMINATED_BOUND);
+        while !self.records.is_finished() {
+            self.wait()?;
+            self.drain_wakeups();
+            self.settle()?;
+        }
+        self.settle()?;
         let committed =
             self.queue.committed().map_err(system("read the queue"))?;
+        self.pending.clear();
+        self.queue.pass(committed.end);
         let progress = self.queue.progress_mut();
         let left = committed.jobs.saturating_sub(progress.taken);
-        progress.position = committed.end;
         progress.taken += left;
+        progress.passed = committed.jobs;
         progress.not_started += left;
         self.publish()?;
         if left > 0 {

@@ -36,6 +36,7 @@ use crate::wire::DOORBELL;
 use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::PROTOCOL;
+use crate::wire::Record;
 
 /// After a failed start the next attempt waits this long, then twice that.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
@@ -58,16 +59,33 @@ const SEND_FLAGS: MsgFlags =
 pub struct JobParts<'a> {
     /// The event.
     pub event: &'a Event<'a>,
-    /// The script to run for it.
-    pub script: &'a Script,
+    /// What is to be done about it.
+    pub task: Task<'a>,
     /// What `[uilog]` says.
     pub settings: &'a Settings,
-    /// How many scripts are around hg.
-    pub depth: u32,
-    /// hg's umask, if it has been changed.
-    pub umask: Option<u32>,
     /// hg's environment, as a block.
     pub environment: &'a [u8],
+}
+
+/// What is to be done about an event.
+#[derive(Clone, Copy, Debug)]
+pub enum Task<'a> {
+    /// A script is to be run.
+    Script {
+        /// The script.
+        script: &'a Script,
+        /// How many scripts are around hg.
+        depth: u32,
+        /// hg's umask, if it has been changed.
+        umask: Option<u32>,
+    },
+    /// Structured sinks are to have it.
+    Record {
+        /// What `[uilog]` says of them.
+        items: &'a [(Vec<u8>, Vec<u8>)],
+        /// Mercurial's version.
+        hg_version: Option<&'a [u8]>,
+    },
 }
 
 /// The dispatcher, as hg sees it.
@@ -280,8 +298,8 @@ impl Dispatcher {
         let progress = link.progress();
         // What it had taken but not started counts here, too: its successor
         // accounts for that.
-        let done = progress.started + progress.not_started;
-        let undone = link.queue.committed().jobs.saturating_sub(done);
+        let undone =
+            link.queue.committed().jobs.saturating_sub(progress.done());
         if undone == 0 {
             return Ok(());
         }
@@ -304,20 +322,14 @@ impl Dispatcher {
                 self.program.display()
             ))));
         }
-        let Link {
-            queue,
-            environment,
-            environment_at,
-            ..
-        } = link;
+        let Link { queue, sent, .. } = link;
         let Some(queue) = queue.into_inner() else {
             return Ok(());
         };
         self.start(queue, Start::NoWait)
             .map_err(|reason| lost(self.backoff.failed(reason)))?;
         if let Some(link) = &mut self.link {
-            link.environment = environment;
-            link.environment_at = environment_at;
+            link.sent = sent;
             link.taken_at_start = progress.taken;
             link.ring();
         }
@@ -361,10 +373,17 @@ struct Link {
     /// Inode numbers of the two.
     inodes: [u64; 2],
     pid: i32,
-    /// The environment that the queue holds last, and where.
+    sent: Sent,
+    taken_at_start: u64,
+}
+
+/// What the queue holds last of what jobs refer to, and where; 0 for nowhere.
+#[derive(Debug, Default)]
+struct Sent {
     environment: Vec<u8>,
     environment_at: u64,
-    taken_at_start: u64,
+    items: Vec<(Vec<u8>, Vec<u8>)>,
+    items_at: u64,
 }
 
 impl Link {
@@ -399,8 +418,7 @@ impl Link {
             socket: Bound::new(ours),
             queue: Bound::new(queue),
             pid: process.pid,
-            environment: Vec::new(),
-            environment_at: 0,
+            sent: Sent::default(),
             taken_at_start: 0,
         })
     }
@@ -418,38 +436,71 @@ impl Link {
         buffer: &mut Vec<u8>,
     ) -> io::Result<()> {
         buffer.clear();
-        // Both frames go in one write, so the position is known beforehand.
-        let position = self.queue.committed().end;
-        let is_new =
-            self.environment_at == 0 || self.environment != parts.environment;
-        if is_new {
+        // All frames go in one write, so positions are known beforehand.
+        let end = self.queue.committed().end;
+        let sent = &self.sent;
+        let has_environment =
+            sent.environment_at != 0 && sent.environment == parts.environment;
+        let environment_at = if has_environment {
+            sent.environment_at
+        } else {
             let block = Text(Cow::Borrowed(parts.environment));
             encode(&Frame::Environment(block), buffer)?;
-        }
-        let environment_at = if is_new {
-            position
-        } else {
-            self.environment_at
+            end
         };
         let cwd = nix::unistd::getcwd().ok();
         let cwd = cwd.as_ref().map(|path| path.as_os_str().as_bytes());
-        let job = Job {
-            event: parts.event.clone(),
-            script: Cow::Borrowed(&parts.script.text),
-            stdin: parts.script.stdin,
-            environment_at,
-            cwd: cwd.map(|cwd| Text(Cow::Borrowed(cwd))),
-            umask: parts.umask,
-            hg: Cow::Borrowed(hg),
-            depth: parts.depth,
-            limits: parts.settings.run_limits(),
+        let cwd = cwd.map(|cwd| Text(Cow::Borrowed(cwd)));
+        let event = parts.event.clone();
+        let hg = Cow::Borrowed(hg);
+        let mut new_items = None;
+        let frame = match parts.task {
+            Task::Script {
+                script,
+                depth,
+                umask,
+            } => Frame::Job(Job {
+                event,
+                script: Cow::Borrowed(&script.text),
+                stdin: script.stdin,
+                environment_at,
+                cwd,
+                umask,
+                hg,
+                depth,
+                limits: parts.settings.run_limits(),
+            }),
+            Task::Record { items, hg_version } => {
+                let mut items_at = sent.items_at;
+                if items_at == 0 || sent.items != items {
+                    items_at = end + buffer.len() as u64;
+                    let text = |it| Text(Cow::Borrowed(it));
+                    let pairs = items
+                        .iter()
+                        .map(|(name, value)| (text(&**name), text(&**value)));
+                    encode(&Frame::Items(pairs.collect()), buffer)?;
+                    new_items = Some((items, items_at));
+                }
+                Frame::Record(Record {
+                    event,
+                    environment_at,
+                    items_at,
+                    cwd,
+                    hg,
+                    hg_version: hg_version.map(|it| Text(Cow::Borrowed(it))),
+                })
+            }
         };
-        encode(&Frame::Job(job), buffer)?;
+        encode(&frame, buffer)?;
         self.queue.append(buffer, 1)?;
-        if is_new {
-            self.environment_at = environment_at;
-            self.environment.clear();
-            self.environment.extend_from_slice(parts.environment);
+        if !has_environment {
+            self.sent.environment_at = environment_at;
+            self.sent.environment.clear();
+            self.sent.environment.extend_from_slice(parts.environment);
+        }
+        if let Some((items, items_at)) = new_items {
+            self.sent.items = items.to_vec();
+            self.sent.items_at = items_at;
         }
         Ok(())
     }

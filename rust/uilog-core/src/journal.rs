@@ -59,9 +59,22 @@ pub enum FailureKind {
     Peer,
     /// A configuration could not be read, so that nothing was logged.
     Config,
+    /// A structured sink has trouble that costs nothing yet.
+    Sink,
 }
 
 impl FailureKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Lost,
+        Self::NotStarted,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Peer,
+        Self::Config,
+        Self::Sink,
+    ];
+
     /// A name for people and programs.
     pub fn name(self) -> &'static str {
         match self {
@@ -71,6 +84,7 @@ impl FailureKind {
             Self::TimedOut => "timed-out",
             Self::Peer => "peer",
             Self::Config => "config",
+            Self::Sink => "sink",
         }
     }
 }

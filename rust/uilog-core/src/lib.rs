@@ -1,10 +1,11 @@
 //! Events, and where they go: the pipeline of uilog.
 //!
 //! hg's side: a [`pipeline::Logger`] knows one ui's configuration and hands
-//! events to sinks; the only sink so far is [`logtoprocess`], which hands
-//! scripts to the [`dispatcher`]. The other side of that is [`dispatch`],
-//! the process that runs them. Between the two lie the [`queue`] and what
-//! [`wire`] says.
+//! events to sinks: to [`logtoprocess`], which hands scripts to the
+//! [`dispatcher`], and to [`structured`], which hands it records. The other
+//! side of that is [`dispatch`], the process that runs the ones and gives the
+//! others to whoever delivers them ([`records`]). Between the two lie the
+//! [`queue`] and what [`wire`] says.
 //!
 //! This crate knows hg's words, but nothing of Python.
 //!
@@ -32,10 +33,14 @@ pub mod logtoprocess;
 pub mod native;
 pub mod pipeline;
 pub mod queue;
+pub mod records;
+mod rusage;
 pub mod script_env;
 pub mod settings;
 pub mod sinks;
 pub mod status;
+pub mod structured;
+pub mod trace;
 pub mod tracked;
 pub mod trial;
 pub mod user;

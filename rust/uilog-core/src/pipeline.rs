@@ -14,21 +14,28 @@ use std::time::Instant;
 
 use crate::dispatcher::Dispatcher;
 use crate::dispatcher::JobParts;
+use crate::dispatcher::Task;
 use crate::event::Event;
 use crate::event::EventOption;
 use crate::event::SCHEMA;
 use crate::event::SessionId;
 use crate::event::Text;
 use crate::event::Timestamp;
+use crate::event::Trace;
+use crate::event::Usage;
 use crate::event::Value;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
 use crate::logtoprocess::LogToProcess;
 use crate::logtoprocess::Script;
+use crate::rusage;
 use crate::script_env::lookup;
 use crate::settings::Fault;
 use crate::settings::Settings;
+use crate::structured::Structured;
+use crate::trace;
+use crate::trace::Context;
 use crate::user;
 
 /// The environment variable by which a script's hg knows its parent session.
@@ -158,6 +165,7 @@ pub struct Logger {
     sinks: Vec<Box<dyn Sink>>,
     settings: Settings,
     faults: Vec<Fault>,
+    has_structured: bool,
 }
 
 impl fmt::Debug for Logger {
@@ -188,11 +196,23 @@ impl Logger {
         if sink.events().next().is_some() {
             sinks.push(Box::new(sink));
         }
+        let (structured, more) = Structured::new(uilog, settings);
+        faults.extend(more);
+        let has_structured = structured.is_some();
+        if let Some(structured) = structured {
+            sinks.push(Box::new(structured));
+        }
         Self {
             sinks,
             settings,
             faults,
+            has_structured,
         }
+    }
+
+    /// Whether there are structured sinks, which tell of traces.
+    pub fn has_structured(&self) -> bool {
+        self.has_structured
     }
 
     /// Adds a sink, and what its configuration says that was not understood.
@@ -254,6 +274,14 @@ pub struct Host {
     /// The repository of the command that runs, for events that are logged
     /// through a ui without one.
     command_root: Option<Vec<u8>>,
+    /// The commands that run, each within the one before.
+    commands: Vec<Command>,
+    /// How many commands of this session there have been.
+    begun: u64,
+    /// The first command is the one that `uilog run` has started.
+    is_adopted: bool,
+    /// Mercurial's version.
+    hg_version: Option<Vec<u8>>,
     counters: Counters,
     recent: VecDeque<String>,
     unseen: usize,
@@ -277,6 +305,10 @@ impl Host {
             dispatcher: Dispatcher::new(program),
             umask: None,
             command_root: None,
+            commands: Vec::new(),
+            begun: 0,
+            is_adopted: false,
+            hg_version: None,
             counters: Counters::default(),
             recent: VecDeque::new(),
             unseen: 0,
@@ -296,10 +328,14 @@ impl Host {
             let program = self.dispatcher.program().to_owned();
             let umask = self.umask;
             let root = self.command_root.take();
+            let commands = std::mem::take(&mut self.commands);
+            let hg_version = self.hg_version.take();
             *self = Self::new(program);
             self.parent = parent;
             self.umask = umask;
             self.command_root = root;
+            self.commands = commands;
+            self.hg_version = hg_version;
         }
         if self.environment != *environment {
             std::mem::swap(&mut self.environment, environment);
@@ -320,12 +356,51 @@ impl Host {
         self.session = session;
         self.parent = parent;
         self.seq = self.seq.max(used);
+        self.is_adopted = true;
     }
 
     /// Tells that a command begins, and in which repository: what is logged
     /// through a ui without one, such as the command's end, belongs there.
     pub fn begin_command(&mut self, root: Option<&[u8]>) {
         self.command_root = root.map(<[u8]>::to_vec);
+    }
+
+    /// Begins the span of a command that is the `depth`th of those that run
+    /// within each other, the outermost being 1. It lasts until
+    /// [`Self::end_span`]; deeper ones that have not ended do so now.
+    pub fn begin_span(&mut self, depth: usize) -> Trace {
+        self.commands.truncate(depth.saturating_sub(1));
+        let is_first = self.begun == 0;
+        self.begun += 1;
+        let adopted = (is_first && self.is_adopted)
+            .then(|| trace::adopted(&self.environment))
+            .flatten();
+        let trace = adopted.unwrap_or_else(|| {
+            // The first trace is called as its session is.
+            let id = if is_first {
+                self.session
+            } else {
+                new_session()
+            };
+            let span = new_session().0 as u64;
+            Trace::begin(self.facts.around, id.0, span.max(1))
+        });
+        self.commands.push(Command {
+            depth,
+            trace,
+            usage: rusage::used(),
+        });
+        trace
+    }
+
+    /// Ends the span of the command at that depth, and of deeper ones.
+    pub fn end_span(&mut self, depth: usize) {
+        self.commands.retain(|command| command.depth < depth);
+    }
+
+    /// Tells Mercurial's version.
+    pub fn set_hg_version(&mut self, version: Vec<u8>) {
+        self.hg_version = Some(version);
     }
 
     /// Tells that hg has changed its umask.
@@ -355,6 +430,9 @@ impl Host {
     fn event<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
         self.seq += 1;
         let root = draft.root.or(self.command_root.as_deref());
+        let command = self.commands.last();
+        // What runs under `uilog run` says itself what it has used.
+        let is_end = draft.name == b"commandfinish" && draft.pid.is_none();
         let owned = |bytes: &[u8]| Text(Cow::Owned(bytes.to_vec()));
         let event = Event {
             schema: SCHEMA,
@@ -371,8 +449,12 @@ impl Host {
             message: draft.message,
             options: draft.options,
             lost: self.counters.lost,
-            trace: None,
-            usage: None,
+            trace: command
+                .map(|command| command.trace)
+                .or_else(|| self.facts.around.map(Trace::outside)),
+            usage: command
+                .filter(|_| is_end)
+                .map(|command| rusage::since(command.usage)),
         };
         if draft.name == b"commandfinish" {
             self.command_root = None;
@@ -401,15 +483,38 @@ impl Host {
                 ),
             });
         }
-        let parts = JobParts {
-            depth,
-            event,
+        let task = Task::Script {
             script,
-            settings,
+            depth,
             umask: self.umask,
-            environment: &self.environment,
         };
-        self.dispatcher.send(&parts)
+        self.dispatcher.send(&JobParts {
+            event,
+            task,
+            settings,
+            environment: &self.environment,
+        })
+    }
+
+    /// Hands an event to the dispatcher for the structured sinks that these
+    /// items of `[uilog]` tell of.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost, and why.
+    pub fn record(
+        &mut self,
+        event: &Event<'_>,
+        items: &[(Vec<u8>, Vec<u8>)],
+        settings: &Settings,
+    ) -> Result<(), Loss> {
+        let hg_version = self.hg_version.as_deref();
+        self.dispatcher.send(&JobParts {
+            event,
+            task: Task::Record { items, hg_version },
+            settings,
+            environment: &self.environment,
+        })
     }
 
     /// Counts and reports lost events, some of which have been counted as
@@ -596,6 +701,16 @@ fn duration(options: &[EventOption<'_>]) -> Option<f64> {
     seconds.is_finite().then_some(seconds)
 }
 
+/// A command that runs.
+#[derive(Clone, Copy, Debug)]
+struct Command {
+    /// How many commands run around it, itself included.
+    depth: usize,
+    trace: Trace,
+    /// What had been used when it began.
+    usage: Usage,
+}
+
 /// What the environment says, looked up once for as long as it stays the same.
 #[derive(Debug, Default)]
 struct Facts {
@@ -605,6 +720,8 @@ struct Facts {
     depth: u32,
     /// The login name.
     user: Option<Vec<u8>>,
+    /// The span that this process is a part of.
+    around: Option<Context>,
 }
 
 impl Facts {
@@ -616,6 +733,7 @@ impl Facts {
                 .and_then(SessionId::parse),
             depth: depth.unwrap_or(0),
             user: login_name(environment).map(<[u8]>::to_vec),
+            around: trace::around(environment),
         }
     }
 }

@@ -49,7 +49,7 @@ const MAX_FAILURE_BYTES: usize = 2048;
 pub struct Committed {
     /// The position after the last whole frame.
     pub end: u64,
-    /// How many jobs there are among the frames.
+    /// How many jobs there are among the frames: scripts and records.
     pub jobs: u64,
 }
 
@@ -58,7 +58,7 @@ pub struct Committed {
 pub struct Progress {
     /// The position of the first frame that has not been dealt with.
     pub position: u64,
-    /// Jobs taken from the queue.
+    /// Jobs taken from the queue, scripts and records.
     pub taken: u64,
     /// Scripts started.
     pub started: u64,
@@ -74,6 +74,21 @@ pub struct Progress {
     pub refused_by: u64,
     /// How many readers have begun to serve the queue.
     pub readers: u64,
+    /// Scripts taken from the queue.
+    pub scripts: u64,
+    /// Jobs among the frames before `position`.
+    pub passed: u64,
+    /// Records that every sink is done with.
+    pub records: u64,
+    /// Records that did not arrive, once for each sink that they were for.
+    pub records_lost: u64,
+}
+
+impl Progress {
+    /// Jobs of which it is known what has become of them.
+    pub fn done(&self) -> u64 {
+        self.started + self.not_started + self.records
+    }
 }
 
 impl Committed {
@@ -83,7 +98,7 @@ impl Committed {
 }
 
 impl Progress {
-    const WORDS: usize = 9;
+    const WORDS: usize = 13;
     const BYTES: usize = Self::WORDS * size_of::<u64>();
 
     fn to_words(self) -> [u64; Self::WORDS] {
@@ -97,6 +112,10 @@ impl Progress {
             self.timed_out,
             self.refused_by,
             self.readers,
+            self.scripts,
+            self.passed,
+            self.records,
+            self.records_lost,
         ]
     }
 
@@ -111,6 +130,10 @@ impl Progress {
             timed_out,
             refused_by,
             readers,
+            scripts,
+            passed,
+            records,
+            records_lost,
         ] = words;
         Self {
             position,
@@ -122,6 +145,10 @@ impl Progress {
             timed_out,
             refused_by,
             readers,
+            scripts,
+            passed,
+            records,
+            records_lost,
         }
     }
 }
@@ -261,10 +288,14 @@ pub struct Reader {
     file: File,
     protocol: u16,
     progress: Progress,
+    /// The position of the frame that is looked at next. What lies between
+    /// `progress.position` and here has been taken, and may not be done yet.
+    cursor: u64,
     /// Everything before this position has been given back, but for `pinned`.
     released: u64,
-    /// The frame that later frames refer to, from its beginning to its end.
-    pinned: (u64, u64),
+    /// The frames that later frames refer to, each from its beginning to its
+    /// end, in the order in which they were pinned.
+    pinned: Vec<(u64, u64)>,
 }
 
 impl Reader {
@@ -288,14 +319,13 @@ impl Reader {
         if progress.position < FIRST_FRAME {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let released = FIRST_FRAME;
-        let pinned = (0, 0);
         Ok(Self {
             file,
             protocol,
             progress,
-            released,
-            pinned,
+            cursor: progress.position,
+            released: FIRST_FRAME,
+            pinned: Vec::new(),
         })
     }
 
@@ -311,12 +341,11 @@ impl Reader {
     ///
     /// The queue cannot be read, or is damaged.
     pub fn peek(&self) -> io::Result<Option<(u64, Vec<u8>)>> {
-        let position = self.progress.position;
-        if position >= self.committed()?.end {
+        if self.cursor >= self.committed()?.end {
             return Ok(None);
         }
-        let frame = self.frame_at(position)?;
-        Ok(Some((position, frame)))
+        let frame = self.frame_at(self.cursor)?;
+        Ok(Some((self.cursor, frame)))
     }
 
     /// The frame at a position that an earlier frame was appended at.
@@ -338,24 +367,56 @@ impl Reader {
         Ok(frame)
     }
 
-    /// Moves on past the frame of `length` bytes that [`Reader::peek`] gave.
-    pub fn advance(&mut self, length: usize) {
-        self.progress.position += LENGTH_BYTES + length as u64;
+    /// Looks on behind the frame of `length` bytes that [`Reader::peek`] gave;
+    /// the position after it.
+    pub fn advance(&mut self, length: usize) -> u64 {
+        self.cursor += LENGTH_BYTES + length as u64;
+        self.cursor
     }
 
-    /// Undoes [`Reader::advance`], if nothing has been released since.
+    /// Undoes [`Reader::advance`].
     pub fn step_back(&mut self, length: usize) {
-        self.progress.position -= LENGTH_BYTES + length as u64;
+        self.cursor -= LENGTH_BYTES + length as u64;
     }
 
-    /// Keeps the frame at `position` of `length` bytes readable until another
-    /// one is pinned.
+    /// Everything before `position` is done with: a later reader begins there.
+    pub fn pass(&mut self, position: u64) {
+        self.progress.position = position;
+    }
+
+    /// The position of the frame that is looked at next.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Keeps the frame at `position` of `length` bytes readable, whatever is
+    /// released, until it is unpinned.
     pub fn pin(&mut self, position: u64, length: usize) {
-        let end = position + LENGTH_BYTES + length as u64;
-        let (old_begin, old_end) =
-            std::mem::replace(&mut self.pinned, (position, end));
-        let until = page_after(old_end).min(page_of(position));
-        self.punch(page_of(old_begin), until.min(self.released));
+        let frame = (position, position + LENGTH_BYTES + length as u64);
+        if !self.pinned.contains(&frame) {
+            self.pinned.push(frame);
+        }
+    }
+
+    /// What was pinned at `position` is needed no longer.
+    pub fn unpin(&mut self, position: u64) {
+        let at = self.pinned.iter().position(|frame| frame.0 == position);
+        let Some((begin, end)) = at.map(|at| self.pinned.remove(at)) else {
+            return;
+        };
+        // What has been released around it; pages that it shares with what
+        // has not, or with what is pinned, stay.
+        let (mut begin, mut end) = (page_of(begin), page_after(end));
+        for (other_begin, other_end) in &self.pinned {
+            if *other_end > begin && *other_begin < end {
+                if *other_begin <= begin {
+                    begin = page_after(*other_end);
+                } else {
+                    end = page_of(*other_begin);
+                }
+            }
+        }
+        self.punch(begin, end.min(self.released));
     }
 
     /// What the writer has committed.
@@ -418,16 +479,21 @@ impl Reader {
         Ok(self.file.metadata()?.blocks() * BLOCK_BYTES)
     }
 
-    /// Gives back the memory of what has been moved past, but for the pinned
-    /// frame, if it is worth a system call.
+    /// Gives back the memory of what is done with, but for pinned frames, if it
+    /// is worth a system call.
     pub fn release(&mut self) {
         let until = page_of(self.progress.position);
         if until < self.released + RELEASE_STEP {
             return;
         }
-        let (pin_begin, pin_end) = self.pinned;
-        self.punch(self.released, until.min(page_of(pin_begin)));
-        self.punch(self.released.max(page_after(pin_end)), until);
+        let mut pinned = self.pinned.clone();
+        pinned.sort_unstable();
+        let mut begin = self.released;
+        for (pin_begin, pin_end) in pinned {
+            self.punch(begin, until.min(page_of(pin_begin)));
+            begin = begin.max(page_after(pin_end));
+        }
+        self.punch(begin, until);
         self.released = until;
     }
 
@@ -575,7 +641,8 @@ mod tests {
         }
         let (_, first) = reader.peek().unwrap().unwrap();
         assert_eq!(first, b"one");
-        reader.advance(first.len());
+        let next = reader.advance(first.len());
+        reader.pass(next);
         reader.publish().unwrap();
         drop(reader);
         let fd = writer.as_fd().try_clone_to_owned().unwrap();
@@ -615,7 +682,8 @@ mod tests {
         assert!(appended >= 90, "{appended}");
         for _ in 0..20 * appended {
             while let Some((_, frame)) = reader.peek().unwrap() {
-                reader.advance(frame.len());
+                let next = reader.advance(frame.len());
+                reader.pass(next);
                 reader.release();
             }
             writer.append(&payload, 1).unwrap();

@@ -394,14 +394,7 @@ fn read_journal(environment: &[u8]) -> JournalFacts {
         return JournalFacts::default();
     };
     let failures = journal.read();
-    let kinds = [
-        FailureKind::Lost,
-        FailureKind::NotStarted,
-        FailureKind::Failed,
-        FailureKind::TimedOut,
-        FailureKind::Peer,
-    ];
-    let counts = kinds.map(|kind| {
+    let counts = FailureKind::ALL.map(|kind| {
         let of = failures.iter().filter(|failure| failure.kind == kind);
         (kind.name(), of.count() as u64)
     });

@@ -21,6 +21,7 @@ use crate::logtoprocess::SECTION as SCRIPTS;
 use crate::pipeline::Draft;
 use crate::pipeline::Host;
 use crate::pipeline::Logger;
+use crate::structured;
 
 /// How long the beginning may stay unlogged, for the sake of an hg that would
 /// do it.
@@ -82,10 +83,13 @@ impl Watch {
             Kind::Hg | Kind::Chg => false,
             Kind::Rhg | Kind::Other => true,
         };
-        let has_script = [&b"command"[..], b"commandfinish"]
-            .iter()
-            .any(|event| self.logger.sinks_of(event).contains(&SCRIPTS));
-        if is_likely && has_script {
+        let is_dispatched = |event: &[u8]| {
+            let sinks = self.logger.sinks_of(event);
+            sinks.contains(&SCRIPTS) || sinks.contains(&structured::NAME)
+        };
+        if is_likely
+            && (is_dispatched(b"command") || is_dispatched(b"commandfinish"))
+        {
             host.dispatcher().prepare(self.logger.settings());
         }
     }

@@ -73,9 +73,39 @@ impl Logger {
     }
 
     /// Tells that a command begins in this ui's repository, whether or not
-    /// any sink wants to know.
-    fn begin_command(&self) {
+    /// any sink wants to know: the `depth`th of those that run within each
+    /// other. `version` tells Mercurial's.
+    ///
+    /// Returns what the command's children are to find in `TRACEPARENT`, if
+    /// there are sinks that tell of traces.
+    fn begin_command(
+        &self,
+        py: Python<'_>,
+        depth: usize,
+        version: &Bound<'_, PyAny>,
+    ) -> Option<Py<PyBytes>> {
         host::with(|host| host.begin_command(self.root.as_deref()));
+        if !self.inner.has_structured() {
+            return None;
+        }
+        let version = version.call0().ok();
+        let version = version.map(|version| convert::text(&version));
+        let mut context = None;
+        host::guarded(|| {
+            context = Some(host::with_environment(|host| {
+                if let Some(version) = version {
+                    host.set_hg_version(version);
+                }
+                host.begin_span(depth).context().to_string()
+            }));
+        });
+        context.map(|it| PyBytes::new(py, it.as_bytes()).unbind())
+    }
+
+    /// Whether there are sinks that tell of traces.
+    #[getter]
+    fn tells_traces(&self) -> bool {
+        self.inner.has_structured()
     }
 
     /// Whether any sink wants events of this name. An operator and no method:
@@ -205,6 +235,13 @@ mod _native {
         #[cfg(not(target_os = "linux"))]
         let is_there = false;
         is_there
+    }
+
+    /// Tells that the command at that depth has ended, as far as traces are
+    /// concerned.
+    #[pyfunction]
+    fn end_command(depth: usize) {
+        host::with(|host| host.end_span(depth));
     }
 
     /// Whether `uilog run` has logged a command's beginning or end already:

@@ -9,5 +9,10 @@
 
 #![deny(missing_docs)]
 
+pub mod compose;
+pub mod globals;
 pub mod outlet;
 pub mod record;
+mod sample;
+mod text;
+mod told;

@@ -3,6 +3,8 @@
 //! docs/schema.md tells what each field means, and what may change. Here is
 //! only its shape.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Map;
@@ -35,6 +37,13 @@ pub struct Record {
     /// What that command is a part of: 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_span_id: Option<String>,
+    /// The flags of W3C Trace Context that came with the parent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_flags: Option<u8>,
+    /// What OpenTelemetry's `tracestate` says of sampling: `ot=th:...`, if
+    /// the trace is one of those that are kept for their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_state: Option<String>,
     /// The hg process: 32 hexadecimal digits.
     pub session: String,
     /// The hg process in whose script this one runs.
@@ -47,6 +56,9 @@ pub struct Record {
     /// The keyword arguments, redacted, by their names.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub options: Map<String, Value>,
+    /// How many keyword arguments found no room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub options_left_out: u64,
     /// The process.
     pub process: Process,
     /// Where it runs.
@@ -57,13 +69,108 @@ pub struct Record {
     /// What the command has used, at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// The hook that has ended, of the events `exthook` and `pythonhook`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<Hook>,
+    /// Of the event `uiblocked`: for how many seconds the command has waited,
+    /// by what for (`stdio`, `exthook-NAME`, ...).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub blocked: BTreeMap<String, f64>,
+    /// What the message counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
     /// How many events of this session had been lost before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
-    /// Which part of all sessions is kept, if not all: to count, divide by
-    /// this.
+    /// Which part of the records like this one is kept, if not all: each
+    /// stands for one divided by this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_rate: Option<f64>,
+    /// How many bytes the texts had that were cut, at the same place in this
+    /// object as the text in the record.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub truncated: Map<String, Value>,
+    /// The bytes of texts that are not UTF-8 and have U+FFFD in the record,
+    /// at the same place in this object, in base64.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub base64: Map<String, Value>,
+}
+
+/// Commands that exit with 1 to say that there was nothing.
+// hg: "Returns 0 ..., 1 if ..." in mercurial/commands.py; branches, paths and
+// tags do not say so, but do
+const SAYS_NOTHING_WITH_1: [&str; 13] = [
+    "amend", "cat", "commit", "config", "files", "grep", "heads", "incoming",
+    "locate", "manifest", "outgoing", "paths", "push",
+];
+
+impl Record {
+    /// Whether it tells of a command that has failed: by an exception, by a
+    /// signal, or with an exit status other than 0; 1 of a command that says
+    /// so that there was nothing to do or to be found is no failure.
+    pub fn is_failure(&self) -> bool {
+        let process = &self.process;
+        is_failure(
+            &self.event,
+            process.exit_code,
+            process.signal,
+            process.command.as_deref(),
+        )
+    }
+}
+
+/// The same, before there is a record.
+pub(crate) fn is_failure(
+    event: &str,
+    exit_code: Option<i64>,
+    signal: Option<i64>,
+    command: Option<&str>,
+) -> bool {
+    let says_nothing =
+        || command.is_some_and(|name| SAYS_NOTHING_WITH_1.contains(&name));
+    match event {
+        "commandexception" => true,
+        "commandfinish" => match exit_code {
+            _ if signal.is_some() => true,
+            None | Some(0) => false,
+            Some(1) => !says_nothing(),
+            Some(_) => true,
+        },
+        _ => false,
+    }
+}
+
+/// A hook.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hook {
+    /// Its name in `[hooks]`; of `pythonhook`, what it is a hook of.
+    pub name: String,
+    /// What it runs, redacted: a shell's command, or Python's name of a
+    /// function.
+    pub command: String,
+}
+
+/// What messages count that have no options for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Changesets that have come (`incoming`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incoming_changes: Option<u64>,
+    /// Heads that both sides know (`discovery`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_heads: Option<u64>,
+    /// Heads of the server that are not known here (`discovery`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_heads: Option<u64>,
+    /// Questions to the server (`discovery`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roundtrips: Option<u64>,
+    /// What was found in the cache (`tagscache`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_hits: Option<u64>,
+    /// What was looked for there (`tagscache`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_lookups: Option<u64>,
 }
 
 /// hg's process.
@@ -82,8 +189,9 @@ pub struct Process {
     /// The login name, or `<user:HASH>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The real user's number.
-    pub uid: u32,
+    /// The real user's number; not told where the name is hashed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
     /// The command's full name, of a command's events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,

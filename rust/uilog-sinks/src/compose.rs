@@ -1,0 +1,560 @@
+//! From an event to what a sink is told of it.
+//!
+//! Each sink has a [`Composer`] of its own, since each has its own policy:
+//! which events, which part of all traces, how much of command lines, users
+//! by name or not. Nothing leaves the dispatcher that has not been through
+//! here.
+//!
+//! Knows no sink. docs/schema.md tells what the fields mean.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use memchr::memmem;
+use serde_json::Map;
+use serde_json::Number;
+use serde_json::Value as Json;
+use uilog_config::items;
+use uilog_config::items::Value as Setting;
+use uilog_core::event::Event;
+use uilog_core::event::Timestamp;
+use uilog_core::event::Value;
+use uilog_core::sinks::Definition;
+use uilog_core::sinks::SECTION;
+use uilog_core::tracked::Tracked;
+use uilog_core::user;
+use uilog_core::wire;
+use uilog_redact::ArgvPolicy;
+use uilog_redact::Key;
+use uilog_redact::Policy;
+use uilog_redact::Redacted;
+use uilog_redact::Redactor;
+use uilog_redact::UserPolicy;
+
+use crate::globals::Globals;
+use crate::record::Hook;
+use crate::record::Host;
+use crate::record::Process;
+use crate::record::Record;
+use crate::record::Repository;
+use crate::record::SCHEMA;
+use crate::record::Usage;
+use crate::record::is_failure;
+use crate::sample::Sampler;
+use crate::text::Shown;
+use crate::text::Texts;
+use crate::text::json_len;
+use crate::told;
+
+/// Bytes that a record has at most, as JSON: no more than a spool takes.
+pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
+
+/// Of that, for the message, and for the command line once more.
+const MAX_MESSAGE_JSON: usize = 192 * 1024;
+/// For all options together.
+const MAX_OPTIONS_JSON: usize = 256 * 1024;
+/// For a hook's command, which the message holds as well.
+const MAX_HOOK_JSON: usize = 64 * 1024;
+/// For a path, a user, a version.
+const MAX_SHORT_JSON: usize = 32 * 1024;
+/// Bytes of a path: as many as Linux takes.
+const MAX_PATH_BYTES: usize = 4096;
+/// Bytes of a name: an event's, an option's, a user's.
+const MAX_NAME_BYTES: usize = 256;
+/// What an option takes beside its name and its value.
+const OPTION_JSON: usize = 64;
+/// How many things a command can have waited for.
+const MAX_BLOCKED: usize = 64;
+/// Bytes of a key to hash with.
+const MAX_KEY_BYTES: u64 = 64 * 1024;
+
+/// The first and the last microsecond that RFC 3339 can tell.
+const TIMES: [i64; 2] = [-62_167_132_800_000_000, 253_402_214_400_000_000];
+
+/// Makes records of events, as one sink wants them.
+#[derive(Debug)]
+pub struct Composer {
+    tracked: Tracked,
+    sampler: Sampler,
+    /// None if everything is told as it is.
+    redactor: Option<Redactor>,
+    /// Whether it takes secrets out; else it sees to command lines and users
+    /// alone.
+    redacts: bool,
+    hashes_users: bool,
+    host: String,
+    /// What the user database calls the user; asked when an event needs it.
+    user: OnceLock<Option<Vec<u8>>>,
+}
+
+impl Composer {
+    /// One that does what is configured for this sink.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the sink from telling no more than it should: an option
+    /// about privacy that makes no sense, or no key to hash users with. The
+    /// text names the option, and the file if there is one.
+    pub fn new(
+        definition: &Definition,
+        globals: &Globals,
+    ) -> Result<Self, String> {
+        let redacts = strict(definition, "redact")? == Setting::Boolean(true);
+        let argv = match strict(definition, "argv")? {
+            Setting::Choice("none") => ArgvPolicy::None,
+            Setting::Choice("canonical") => ArgvPolicy::Canonical,
+            Setting::Choice("full") => ArgvPolicy::Full,
+            _ if redacts => ArgvPolicy::Redacted,
+            _ => ArgvPolicy::Full,
+        };
+        let hashes_users =
+            strict(definition, "user")? == Setting::Choice("hash");
+        let user = if hashes_users {
+            UserPolicy::Hash(user_key(definition, globals)?)
+        } else {
+            UserPolicy::Keep
+        };
+        let is_needed = redacts || hashes_users || argv != ArgvPolicy::Full;
+        let redactor = is_needed.then(|| {
+            Redactor::new(&Policy {
+                user,
+                argv,
+                config_items: globals.redact_config.clone(),
+            })
+        });
+        let rate = match definition.option("sample") {
+            Setting::Fraction(rate) => rate,
+            _ => 1.0,
+        };
+        let keeps_failures =
+            definition.option("sample-failures") == Setting::Choice("always");
+        Ok(Self {
+            tracked: definition.tracked(),
+            sampler: Sampler::new(rate, keeps_failures),
+            redactor,
+            redacts,
+            hashes_users,
+            host: globals.host.clone(),
+            user: OnceLock::new(),
+        })
+    }
+
+    /// The record of an event; `environment` is hg's, as a block. None if the
+    /// sink does not want the event, or belongs to a trace that is not kept.
+    pub fn compose(
+        &self,
+        record: &wire::Record<'_>,
+        environment: &[u8],
+    ) -> Option<Record> {
+        let event = &record.event;
+        if !self.tracked.contains(&event.name) {
+            return None;
+        }
+        let ending = Ending::of(event);
+        let kept = self.sampler.keep(
+            event,
+            || {
+                let name = String::from_utf8_lossy(&event.name);
+                let Ending { exit_code, signal } = ending;
+                let command = canonical_command(event);
+                is_failure(&name, exit_code, signal, command.as_deref())
+            },
+            environment,
+        )?;
+        let mut texts = Texts::default();
+        let (message, command_line) = self.message(event, &mut texts);
+        let (options, options_left_out) = self.options(event, &mut texts);
+        let trace = event.trace.filter(|trace| trace.id != 0);
+        let span = |id: u64| (id != 0).then(|| format!("{id:016x}"));
+        let has_parent = trace.filter(|trace| trace.parent != 0);
+        let plain = told::message(event);
+        Some(Record {
+            schema: SCHEMA,
+            id: event.id(),
+            event: short(&mut texts, &["event"], &event.name, MAX_NAME_BYTES),
+            time: time(event.time),
+            duration: told::duration(event, plain),
+            trace_id: trace.map(|trace| format!("{:032x}", trace.id)),
+            span_id: trace.and_then(|trace| span(trace.span)),
+            parent_span_id: trace.and_then(|trace| span(trace.parent)),
+            trace_flags: has_parent.map(|trace| trace.flags),
+            trace_state: kept.trace_state,
+            session: event.session.to_string(),
+            parent_session: event.parent.map(|parent| parent.to_string()),
+            seq: event.seq,
+            options,
+            options_left_out,
+            process: Process {
+                command: canonical_command(event)
+                    .filter(|_| is_commands(&event.name)),
+                command_line,
+                exit_code: ending.exit_code,
+                signal: ending.signal,
+                ..self.process(record, &mut texts)
+            },
+            host: Host {
+                name: self.host.clone(),
+            },
+            repository: repository(event, &mut texts),
+            usage: usage(event),
+            hook: hook(event, &message, &mut texts),
+            blocked: told::blocked(event)
+                .into_iter()
+                .filter(|(name, _)| name.len() <= MAX_NAME_BYTES)
+                .take(MAX_BLOCKED)
+                .collect(),
+            counts: told::counts(&event.name, plain),
+            message,
+            lost: event.lost,
+            sample_rate: kept.rate,
+            truncated: texts.truncated,
+            base64: texts.base64,
+        })
+    }
+
+    /// The message, and of a command's events the command line.
+    fn message(
+        &self,
+        event: &Event<'_>,
+        texts: &mut Texts,
+    ) -> (String, Option<String>) {
+        let message = told::message(event);
+        if !is_commands(&event.name) {
+            let shown = Shown::redacted(message, |text| {
+                self.redacted(text, |redactor, text| {
+                    redactor.redact_message(&event.name, text)
+                })
+            });
+            return (texts.put(&["message"], shown, MAX_MESSAGE_JSON), None);
+        }
+        let (command, end) = told::command_and_end(&event.name, message);
+        let shown = Shown::redacted(command, |text| match &self.redactor {
+            Some(redactor) => redacted_command(redactor, text),
+            None => unchanged(text),
+        });
+        let place = ["process", "command_line"];
+        let line = texts.put(&place, shown.clone(), MAX_MESSAGE_JSON);
+        let shown = shown.followed_by(end);
+        let message = texts.put(&["message"], shown, MAX_MESSAGE_JSON);
+        (message, Some(line))
+    }
+
+    /// The options, and how many found no room.
+    fn options(
+        &self,
+        event: &Event<'_>,
+        texts: &mut Texts,
+    ) -> (Map<String, Json>, u64) {
+        let mut options = Map::new();
+        let mut left_out = 0;
+        let mut left = MAX_OPTIONS_JSON;
+        for option in &event.options {
+            let key = unused_key(&option.key, &options);
+            // As the name of the value, of its bytes and of its length.
+            let cost = 3 * json_len(&key) + OPTION_JSON;
+            let Some(room) = left.checked_sub(cost) else {
+                left_out += 1;
+                continue;
+            };
+            let before = texts.spent;
+            let redact = |text| {
+                Shown::redacted(text, |text| {
+                    self.redacted(text, |redactor, text| {
+                        if *option.key == *b"url" {
+                            redactor.redact_url(text)
+                        } else {
+                            redactor.redact_option(&option.key, text)
+                        }
+                    })
+                })
+            };
+            let place = ["options", &key];
+            let value = match &option.value {
+                Value::Null => Json::Null,
+                Value::Bool(value) => (*value).into(),
+                Value::Int(digits) | Value::Float(digits) => {
+                    let shown = redact(&digits.0);
+                    match number(shown.bytes(), &option.value) {
+                        Some(number) => Json::Number(number),
+                        None => texts.put(&place, shown, room).into(),
+                    }
+                }
+                Value::Bytes(text) | Value::Str(text) => {
+                    texts.put(&place, redact(&text.0), room).into()
+                }
+            };
+            left = room.saturating_sub(texts.spent - before);
+            options.insert(key, value);
+        }
+        (options, left_out)
+    }
+
+    fn process(&self, record: &wire::Record<'_>, texts: &mut Texts) -> Process {
+        let event = &record.event;
+        let user = match &event.user {
+            Some(name) => Some(&*name.0),
+            None => self.user.get_or_init(user::from_database).as_deref(),
+        };
+        let user = user.map(|name| {
+            let name = match &self.redactor {
+                Some(redactor) => redactor.redact_user(name),
+                None => Cow::Borrowed(name),
+            };
+            short(texts, &["process", "user"], &name, MAX_NAME_BYTES)
+        });
+        let mut path = |place: &[&str], text: &[u8]| {
+            short(texts, place, text, MAX_PATH_BYTES)
+        };
+        Process {
+            pid: event.pid,
+            executable: path(&["process", "executable"], &record.hg),
+            hg_version: record
+                .hg_version
+                .as_ref()
+                .map(|text| path(&["process", "hg_version"], &text.0)),
+            cwd: record
+                .cwd
+                .as_ref()
+                .map(|text| path(&["process", "cwd"], &text.0)),
+            user,
+            uid: (!self.hashes_users).then_some(event.uid),
+            ..Process::default()
+        }
+    }
+
+    /// The text without its secrets, if those are to go.
+    fn redacted<'t>(
+        &self,
+        text: &'t [u8],
+        redact: impl FnOnce(&Redactor, &'t [u8]) -> Redacted<Cow<'t, [u8]>>,
+    ) -> Redacted<Cow<'t, [u8]>> {
+        match &self.redactor {
+            Some(redactor) if self.redacts => redact(redactor, text),
+            _ => unchanged(text),
+        }
+    }
+}
+
+/// How a command has ended; nothing of other events.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ending {
+    exit_code: Option<i64>,
+    signal: Option<i64>,
+}
+
+impl Ending {
+    fn of(event: &Event<'_>) -> Self {
+        if *event.name != *b"commandfinish" {
+            return Self::default();
+        }
+        Self {
+            exit_code: told::integer(event, "return_code"),
+            signal: told::integer(event, "signal"),
+        }
+    }
+}
+
+/// Whether the message of events of this name is a command line.
+fn is_commands(name: &[u8]) -> bool {
+    name == b"command" || name == b"commandfinish"
+}
+
+fn canonical_command(event: &Event<'_>) -> Option<String> {
+    match told::option(event, "canonical_command")? {
+        Value::Bytes(name) | Value::Str(name) => {
+            let name = &name.0[..name.0.len().min(MAX_NAME_BYTES)];
+            Some(String::from_utf8_lossy(name).into_owned())
+        }
+        _ => None,
+    }
+}
+
+/// An option's value as it is configured, or the default if it is not.
+///
+/// # Errors
+///
+/// If it makes no sense: the default may tell more than was meant.
+fn strict(definition: &Definition, option: &str) -> Result<Setting, String> {
+    let mut set = definition.options.iter().rev();
+    let set = set.find(|(name, _)| name == option.as_bytes());
+    let known = items::find_sink_option(option.as_bytes());
+    match (set, known) {
+        (Some((_, text)), Some(known)) if known.item.parse(text).is_none() => {
+            Err(format!(
+                "{}: '{}' is not {}, and nothing is told that may be too much",
+                full_name(definition, option),
+                String::from_utf8_lossy(text),
+                known.item.kind
+            ))
+        }
+        _ => Ok(definition.option(option)),
+    }
+}
+
+fn full_name(definition: &Definition, option: &str) -> String {
+    format!("{SECTION}.sink.{}:{option}", definition.name)
+}
+
+fn user_key(definition: &Definition, globals: &Globals) -> Result<Key, String> {
+    const FILE: &str = "user-key-file";
+    let name = full_name(definition, FILE);
+    let Some(text) = definition.text(FILE) else {
+        let user = full_name(definition, "user");
+        return Err(format!("{user}: 'hash' needs a key: {name} is not set"));
+    };
+    let path = globals
+        .path(&text)
+        .map_err(|problem| format!("{name}: {problem}"))?;
+    let bytes = read_key(&path).map_err(|error| {
+        format!("{name}: cannot read '{}': {error}", path.display())
+    })?;
+    Key::new(&bytes)
+        .map_err(|error| format!("{name}: '{}': {error}", path.display()))
+}
+
+/// The file, as `$(cat FILE)` has it.
+fn read_key(path: &Path) -> io::Result<Vec<u8>> {
+    // A FIFO would wait for a writer.
+    let file: File = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut key = Vec::new();
+    file.take(MAX_KEY_BYTES + 1).read_to_end(&mut key)?;
+    if key.len() as u64 > MAX_KEY_BYTES {
+        return Err(io::Error::other("it is too long for a key"));
+    }
+    while key.ends_with(b"\n") {
+        key.pop();
+    }
+    Ok(key)
+}
+
+fn unchanged(text: &[u8]) -> Redacted<Cow<'_, [u8]>> {
+    Redacted {
+        text: Cow::Borrowed(text),
+        places: Vec::new(),
+    }
+}
+
+/// A command line, all of which is arguments, even if it reads as if it had
+/// ended.
+fn redacted_command<'t>(
+    redactor: &Redactor,
+    line: &'t [u8],
+) -> Redacted<Cow<'t, [u8]>> {
+    const EXITED: &[u8] = b" exited ";
+    const END: &[u8] = b" exited 0 after 0.00 seconds";
+    if memmem::find(line, EXITED).is_none() {
+        return redactor.redact_command(line);
+    }
+    let ended = [line, END].concat();
+    let Redacted { text, places } = redactor.redact_command(&ended);
+    let text = text.strip_suffix(END).unwrap_or(&text).to_vec();
+    Redacted {
+        text: Cow::Owned(text),
+        places,
+    }
+}
+
+/// A text that holds no secrets and is not long.
+fn short(
+    texts: &mut Texts,
+    place: &[&str],
+    text: &[u8],
+    max_bytes: usize,
+) -> String {
+    texts.put(place, Shown::plain(text, max_bytes), MAX_SHORT_JSON)
+}
+
+/// The option's name, or one like it that is not taken.
+fn unused_key(name: &[u8], options: &Map<String, Json>) -> String {
+    let name = &name[..name.len().min(MAX_NAME_BYTES)];
+    let name = String::from_utf8_lossy(name);
+    let mut key = name.to_string();
+    let mut number = 2;
+    while options.contains_key(&key) {
+        key = format!("{name}_{number}");
+        number += 1;
+    }
+    key
+}
+
+/// The number that Python has printed so, if JSON has it.
+fn number(digits: &[u8], value: &Value<'_>) -> Option<Number> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    match value {
+        Value::Int(_) => digits
+            .parse::<i64>()
+            .map(Number::from)
+            .or_else(|_| digits.parse::<u64>().map(Number::from))
+            .ok(),
+        _ => digits.parse().ok().and_then(Number::from_f64),
+    }
+}
+
+/// RFC 3339, whatever the clock said.
+fn time(time: Timestamp) -> String {
+    const SECONDS_PER_MINUTE: i32 = 60;
+    let [first, last] = TIMES;
+    let time = Timestamp {
+        micros: time.micros.clamp(first, last),
+        offset: time.offset - time.offset % SECONDS_PER_MINUTE,
+    };
+    time.to_rfc3339()
+}
+
+fn repository(event: &Event<'_>, texts: &mut Texts) -> Option<Repository> {
+    let root = &event.root.as_ref()?.0;
+    let root = short(texts, &["repository", "root"], root, MAX_PATH_BYTES);
+    let mut parts = root.rsplit('/');
+    let name = parts.find(|part| !part.is_empty()).unwrap_or(&root);
+    Some(Repository {
+        name: name.to_owned(),
+        root,
+    })
+}
+
+fn usage(event: &Event<'_>) -> Option<Usage> {
+    const MICROS_PER_SECOND: f64 = 1e6;
+    if let Some(usage) = event.usage {
+        return Some(Usage {
+            peak_memory_bytes: usage.peak_memory_bytes,
+            user_cpu_seconds: usage.user_cpu_micros as f64 / MICROS_PER_SECOND,
+            system_cpu_seconds: usage.system_cpu_micros as f64
+                / MICROS_PER_SECOND,
+        });
+    }
+    // What `uilog run` tells.
+    let seconds = |key| told::option(event, key).and_then(told::amount);
+    let peak = told::integer(event, "peak_memory_bytes")?;
+    Some(Usage {
+        peak_memory_bytes: u64::try_from(peak).ok()?,
+        user_cpu_seconds: seconds("user_cpu_seconds")?,
+        system_cpu_seconds: seconds("system_cpu_seconds")?,
+    })
+}
+
+fn hook(event: &Event<'_>, message: &str, texts: &mut Texts) -> Option<Hook> {
+    let hook = told::hook(&event.name, message)?;
+    let place = ["hook", "command"];
+    let command = Shown::plain(hook.command.as_bytes(), MAX_MESSAGE_JSON);
+    Some(Hook {
+        name: short(
+            texts,
+            &["hook", "name"],
+            hook.name.as_bytes(),
+            MAX_NAME_BYTES,
+        ),
+        command: texts.put(&place, command, MAX_HOOK_JSON),
+    })
+}

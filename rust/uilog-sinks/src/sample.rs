@@ -1,0 +1,238 @@
+//! Which traces are kept, where only a part of them is.
+//!
+//! OpenTelemetry's consistent probability sampling: 56 random bits of a trace
+//! against a threshold. Whoever does the same, with whatever rate, keeps the
+//! same traces as far as the rates allow, so that a CI job, its hg and the
+//! hooks of that are kept or dropped together.
+//!
+//! Knows no configuration and no record.
+// OpenTelemetry: specification/trace/tracestate-probability-sampling.md
+
+use uilog_core::event::Event;
+use uilog_core::script_env::lookup;
+
+/// How many bits of a trace are taken for random.
+const RANDOM_BITS: u32 = 56;
+/// Every number that they can be is below this.
+const RANDOM_END: u64 = 1 << RANDOM_BITS;
+/// Hexadecimal digits of such a number.
+const RANDOM_DIGITS: usize = RANDOM_BITS as usize / 4;
+
+/// Keeps a part of all traces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sampler {
+    /// Which part.
+    rate: f64,
+    /// Traces whose number is below it are dropped.
+    threshold: u64,
+    keeps_failures: bool,
+}
+
+/// Why an event was kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Kept {
+    /// Which part of its like is kept, unless there is no sampling.
+    pub(crate) rate: Option<f64>,
+    /// The same, for those who understand OpenTelemetry's `tracestate`.
+    pub(crate) trace_state: Option<String>,
+}
+
+impl Sampler {
+    /// `rate` is from 0 to 1.
+    pub(crate) fn new(rate: f64, keeps_failures: bool) -> Self {
+        let dropped = (1.0 - rate) * RANDOM_END as f64;
+        Self {
+            rate,
+            threshold: dropped.round() as u64,
+            keeps_failures,
+        }
+    }
+
+    /// Whether the event is kept; `environment` is hg's, as a block.
+    pub(crate) fn keep(
+        &self,
+        event: &Event<'_>,
+        is_failure: impl FnOnce() -> bool,
+        environment: &[u8],
+    ) -> Option<Kept> {
+        if self.rate >= 1.0 {
+            return Some(Kept::default());
+        }
+        if self.keeps_failures && is_failure() {
+            // There are no more of them than are kept.
+            return Some(Kept {
+                rate: Some(1.0),
+                trace_state: None,
+            });
+        }
+        let given = given_number(event, environment);
+        let number = given.unwrap_or_else(|| number(event));
+        (number >= self.threshold).then(|| Kept {
+            rate: Some(self.rate),
+            trace_state: event.trace.map(|_| self.trace_state(given)),
+        })
+    }
+
+    fn trace_state(&self, given: Option<u64>) -> String {
+        let digits = hex(self.threshold);
+        let digits = match digits.trim_end_matches('0') {
+            "" => "0",
+            digits => digits,
+        };
+        match given {
+            Some(number) => format!("ot=th:{digits};rv:{}", hex(number)),
+            None => format!("ot=th:{digits}"),
+        }
+    }
+}
+
+fn hex(number: u64) -> String {
+    format!("{number:0RANDOM_DIGITS$x}")
+}
+
+/// The random number of a trace; of what belongs to none, its session's.
+fn number(event: &Event<'_>) -> u64 {
+    let id = event.trace.map_or(event.session.0, |trace| trace.id);
+    (id as u64) % RANDOM_END
+}
+
+/// The number that whoever began the trace has given it, because its id is
+/// not random.
+fn given_number(event: &Event<'_>, environment: &[u8]) -> Option<u64> {
+    let trace = event.trace?;
+    let parent = lookup(environment, b"TRACEPARENT")?;
+    let id = format!("{:032x}", trace.id);
+    if parent.get(3..35) != Some(id.as_bytes()) {
+        return None;
+    }
+    let state = lookup(environment, b"TRACESTATE")?;
+    let mut members = state.split(|byte| *byte == b',');
+    let ours = members.find_map(|it| it.trim_ascii().strip_prefix(b"ot="))?;
+    let mut values = ours.split(|byte| *byte == b';');
+    let digits = values.find_map(|it| it.strip_prefix(b"rv:"))?;
+    let is_number = digits.len() == RANDOM_DIGITS
+        && digits.iter().all(u8::is_ascii_hexdigit);
+    let digits = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use uilog_core::event::SCHEMA;
+    use uilog_core::event::SessionId;
+    use uilog_core::event::Timestamp;
+    use uilog_core::event::Trace;
+
+    use super::*;
+
+    fn event(session: u128, trace: Option<u128>) -> Event<'static> {
+        Event {
+            schema: SCHEMA,
+            session: SessionId(session),
+            parent: None,
+            seq: 1,
+            name: Cow::Borrowed(b"command"),
+            time: Timestamp {
+                micros: 0,
+                offset: 0,
+            },
+            duration: None,
+            pid: 1,
+            user: None,
+            uid: 1,
+            root: None,
+            message: Cow::Borrowed(b""),
+            options: Vec::new(),
+            lost: 0,
+            trace: trace.map(|id| Trace {
+                id,
+                span: 1,
+                parent: 0,
+                flags: 0,
+            }),
+            usage: None,
+        }
+    }
+
+    fn keep(rate: f64, event: &Event<'_>, environment: &[u8]) -> Option<Kept> {
+        Sampler::new(rate, false).keep(event, || true, environment)
+    }
+
+    #[test]
+    fn the_last_56_bits_decide() {
+        let half = 1 << 55;
+        for (id, expected) in [
+            (half, true),
+            (half - 1, false),
+            ((1 << 56) | (half - 1), false),
+            (u128::MAX, true),
+            (0, false),
+        ] {
+            // Whatever the session.
+            for session in [0, u128::MAX] {
+                let kept = keep(0.5, &event(session, Some(id)), b"");
+                assert_eq!(kept.is_some(), expected, "{id:x}");
+            }
+            let kept = keep(0.5, &event(id, None), b"");
+            assert_eq!(kept.is_some(), expected, "{id:x}");
+        }
+    }
+
+    #[test]
+    fn the_extremes_keep_all_and_nothing() {
+        let all = keep(1.0, &event(0, Some(0)), b"");
+        assert_eq!(all, Some(Kept::default()));
+        assert_eq!(keep(0.0, &event(0, Some(u128::MAX)), b""), None);
+    }
+
+    #[test]
+    fn who_keeps_more_keeps_the_same_and_more() {
+        let is_kept = |rate, id: u128| {
+            // Any bits will do that look random.
+            let id = id.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            keep(rate, &event(0, Some(id)), b"").is_some()
+        };
+        let kept = |rate| (0..10_000).filter(|id| is_kept(rate, *id)).count();
+        assert!((0..10_000).all(|id| !is_kept(0.1, id) || is_kept(0.3, id)));
+        assert!((900..1100).contains(&kept(0.1)), "{}", kept(0.1));
+        assert!((2800..3200).contains(&kept(0.3)), "{}", kept(0.3));
+    }
+
+    #[test]
+    fn the_rate_is_told() {
+        let kept = keep(0.25, &event(0, Some(u128::MAX)), b"").unwrap();
+        assert_eq!(kept.rate, Some(0.25));
+        assert_eq!(kept.trace_state.as_deref(), Some("ot=th:c"));
+        let kept = keep(0.25, &event(u128::MAX, None), b"").unwrap();
+        assert_eq!(kept.trace_state, None);
+    }
+
+    #[test]
+    fn failures_are_kept_one_and_all() {
+        let sampler = Sampler::new(0.0, true);
+        let event = event(0, Some(0));
+        let kept = sampler.keep(&event, || true, b"").unwrap();
+        assert_eq!(kept.rate, Some(1.0));
+        assert_eq!(sampler.keep(&event, || false, b""), None);
+    }
+
+    #[test]
+    fn a_given_number_counts_for_its_trace_alone() {
+        let state = "TRACESTATE=a=b, ot=x:1;rv:ffffffffffffff\0";
+        let environment = |id: u128| {
+            format!("TRACEPARENT=00-{id:032x}-0000000000000001-01\0{state}")
+        };
+        let event = event(0, Some(7));
+        let kept = keep(0.5, &event, environment(7).as_bytes()).unwrap();
+        assert_eq!(
+            kept.trace_state.as_deref(),
+            Some("ot=th:8;rv:ffffffffffffff")
+        );
+        assert_eq!(keep(0.5, &event, environment(8).as_bytes()), None);
+        assert_eq!(keep(0.5, &event, state.as_bytes()), None);
+        let short = environment(7).replace("rv:ff", "rv:");
+        assert_eq!(keep(0.5, &event, short.as_bytes()), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! Texts on their way into a record: cut, and made Unicode.
+//!
+//! Knows neither events nor policies; who redacts is a parameter. What was
+//! cut or was not UTF-8 is remembered for the record to tell.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Map;
+use serde_json::Value as Json;
+use uilog_redact::Redacted;
+use uilog_redact::Rule;
+
+/// Bytes that a text keeps at most.
+pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
+/// Bytes of a text that are looked at for secrets at most: the redactor may
+/// need a second for 4 MB.
+const LOOKED_AT_BYTES: usize = 2 * MAX_TEXT_BYTES;
+/// Bytes that are dropped where the rest was not looked at: half a secret, of
+/// which the other half would have told, is within them.
+const DOUBTFUL_BYTES: usize = 32 * 1024;
+
+/// How much longer the JSON of bytes that are not UTF-8 may be: six times for
+/// control characters, and base64.
+const RAW_GROWTH: usize = 8;
+
+/// What is left of a text.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown<'t> {
+    bytes: Cow<'t, [u8]>,
+    /// How long it was.
+    full_bytes: usize,
+    is_cut: bool,
+}
+
+impl<'t> Shown<'t> {
+    /// A text that holds no secrets, of at most `max` bytes.
+    pub(crate) fn plain(text: impl Into<Cow<'t, [u8]>>, max: usize) -> Self {
+        let bytes = text.into();
+        let mut shown = Self {
+            full_bytes: bytes.len(),
+            bytes,
+            is_cut: false,
+        };
+        shown.cut_to(max);
+        shown
+    }
+
+    /// A text without its secrets, of at most [`MAX_TEXT_BYTES`].
+    pub(crate) fn redacted(
+        text: &'t [u8],
+        redact: impl FnOnce(&'t [u8]) -> Redacted<Cow<'t, [u8]>>,
+    ) -> Self {
+        let looked_at = &text[..text.len().min(LOOKED_AT_BYTES)];
+        let Redacted {
+            text: bytes,
+            places,
+        } = redact(looked_at);
+        let mut shown = Self {
+            bytes,
+            full_bytes: text.len(),
+            is_cut: false,
+        };
+        if looked_at.len() < text.len() {
+            shown.is_cut = true;
+            // A commit's message that goes on is gone as a whole.
+            let ends_in_message = places.last().is_some_and(|place| {
+                place.rule == Rule::MESSAGE
+                    && place.range.end >= looked_at.len()
+            });
+            if !ends_in_message {
+                let len = shown.bytes.len();
+                shown.cut_to(len.saturating_sub(DOUBTFUL_BYTES));
+            }
+        }
+        if text.len() > MAX_TEXT_BYTES {
+            shown.cut_to(MAX_TEXT_BYTES);
+        }
+        shown
+    }
+
+    /// The same, with something behind it.
+    pub(crate) fn followed_by(mut self, end: &[u8]) -> Self {
+        self.bytes.to_mut().extend_from_slice(end);
+        self.full_bytes += end.len();
+        self
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Cuts it, not within a character.
+    fn cut_to(&mut self, max: usize) {
+        if self.bytes.len() <= max {
+            return;
+        }
+        let is_inside = |at: usize| self.bytes[at] & 0xc0 == 0x80;
+        let end = (max.saturating_sub(3)..=max)
+            .rev()
+            .find(|at| !is_inside(*at))
+            .unwrap_or(max);
+        self.is_cut = true;
+        match &mut self.bytes {
+            Cow::Borrowed(bytes) => *bytes = &bytes[..end],
+            Cow::Owned(bytes) => bytes.truncate(end),
+        }
+    }
+}
+
+/// Remembers what was cut, and what was not UTF-8.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    /// Lengths of what was cut.
+    pub(crate) truncated: Map<String, Json>,
+    /// Bytes of what was not UTF-8.
+    pub(crate) base64: Map<String, Json>,
+    /// How much JSON there is so far, without names.
+    pub(crate) spent: usize,
+}
+
+impl Texts {
+    /// The text for this place in the record; its JSON, with what is
+    /// remembered of it, takes at most `max` bytes, apart from names.
+    pub(crate) fn put(
+        &mut self,
+        place: &[&str],
+        mut shown: Shown<'_>,
+        max: usize,
+    ) -> String {
+        if std::str::from_utf8(&shown.bytes).is_err() {
+            shown.cut_to(max / RAW_GROWTH);
+        }
+        let text = match std::str::from_utf8(&shown.bytes) {
+            Ok(text) => {
+                let fitting = fitting(text, max);
+                shown.is_cut |= fitting.len() < text.len();
+                fitting.to_owned()
+            }
+            Err(_) => {
+                let raw = STANDARD.encode(&shown.bytes);
+                self.spent += raw.len();
+                insert(&mut self.base64, place, raw.into());
+                String::from_utf8_lossy(&shown.bytes).into_owned()
+            }
+        };
+        if shown.is_cut {
+            let full = shown.full_bytes.into();
+            insert(&mut self.truncated, place, full);
+        }
+        self.spent += json_len(&text);
+        text
+    }
+}
+
+fn insert(map: &mut Map<String, Json>, place: &[&str], value: Json) {
+    let Some((first, rest)) = place.split_first() else {
+        return;
+    };
+    if rest.is_empty() {
+        map.insert((*first).to_owned(), value);
+        return;
+    }
+    let inner = map
+        .entry((*first).to_owned())
+        .or_insert_with(|| Map::new().into());
+    if let Json::Object(inner) = inner {
+        insert(inner, rest, value);
+    }
+}
+
+/// As much of the text as takes `max` bytes in JSON.
+fn fitting(text: &str, max: usize) -> &str {
+    const MAX_GROWTH: usize = 6;
+    if text.len() * MAX_GROWTH <= max {
+        return text;
+    }
+    let mut left = max;
+    for (at, char) in text.char_indices() {
+        match left.checked_sub(json_bytes(char)) {
+            Some(less) => left = less,
+            None => return &text[..at],
+        }
+    }
+    text
+}
+
+/// How many bytes a text takes in JSON, without quotes.
+pub(crate) fn json_len(text: &str) -> usize {
+    text.chars().map(json_bytes).sum()
+}
+
+fn json_bytes(char: char) -> usize {
+    match char {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        other => other.len_utf8(),
+    }
+}

@@ -1,0 +1,173 @@
+//! What an event tells only in its message, or in the wrong unit.
+//!
+//! Takes an event's name, message and options; knows no record's policy. A
+//! message is text: what does not have the wording of its event tells
+//! nothing.
+
+use std::collections::BTreeMap;
+
+use memchr::memmem;
+use uilog_core::blackbox::message::facts;
+use uilog_core::event::Event;
+use uilog_core::event::Value;
+
+use crate::record::Counts;
+use crate::record::Hook;
+
+const EXITED: &[u8] = b" exited ";
+const FINISHED: &[u8] = b" finished in ";
+const MILLISECONDS_PER_SECOND: f64 = 1000.0;
+
+/// The keyword argument of this name.
+pub(crate) fn option<'e>(
+    event: &'e Event<'_>,
+    key: &str,
+) -> Option<&'e Value<'e>> {
+    let mut options = event.options.iter();
+    let found = options.find(|option| *option.key == *key.as_bytes())?;
+    Some(&found.value)
+}
+
+/// The same, if it is an integer.
+pub(crate) fn integer(event: &Event<'_>, key: &str) -> Option<i64> {
+    let Value::Int(digits) = option(event, key)? else {
+        return None;
+    };
+    std::str::from_utf8(&digits.0).ok()?.parse().ok()
+}
+
+/// The same, if it is a number that is neither negative nor infinite.
+pub(crate) fn amount(value: &Value<'_>) -> Option<f64> {
+    let (Value::Int(digits) | Value::Float(digits)) = value else {
+        return None;
+    };
+    let number: f64 = std::str::from_utf8(&digits.0).ok()?.parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some(number)
+}
+
+/// The message without the newline at its end.
+pub(crate) fn message<'e>(event: &'e Event<'_>) -> &'e [u8] {
+    event.message.strip_suffix(b"\n").unwrap_or(&event.message)
+}
+
+/// Of `commandfinish`, the command and what is said of its end; of any other
+/// event all, and nothing.
+// hg: dispatch.dispatch, "%s exited %d after %0.2f seconds\n"
+pub(crate) fn command_and_end<'m>(
+    name: &[u8],
+    message: &'m [u8],
+) -> (&'m [u8], &'m [u8]) {
+    let is_worded = name == b"commandfinish"
+        && facts(message, Some(name)).duration.is_some();
+    let end = memmem::rfind(message, EXITED).filter(|_| is_worded);
+    message.split_at(end.unwrap_or(message.len()))
+}
+
+/// Seconds that it took.
+pub(crate) fn duration(event: &Event<'_>, message: &[u8]) -> Option<f64> {
+    let told = event.duration.or_else(|| match &*event.name {
+        b"uiblocked" => {
+            Some(blocked(event).values().fold(0.0, |sum, it| sum + it))
+        }
+        // hg: hgext.remotefilelog.fileserverclient.prefetch
+        b"remotefilelog.prefetch" => {
+            let milliseconds = option(event, "remotefilelogfetchtime")?;
+            Some(amount(milliseconds)? / MILLISECONDS_PER_SECOND)
+        }
+        // hg: hgext.fsmonitor.watchmanclient
+        b"watchman" => ending_seconds(message),
+        name => facts(message, Some(name)).duration,
+    })?;
+    (told.is_finite() && told >= 0.0).then_some(told)
+}
+
+/// `... in S seconds`
+fn ending_seconds(message: &[u8]) -> Option<f64> {
+    let rest = message.strip_suffix(b" seconds")?;
+    let at = memmem::rfind(rest, b" in ")?;
+    let digits = std::str::from_utf8(&rest[at + b" in ".len()..]).ok()?;
+    let is_plain = digits.bytes().all(|it| it.is_ascii_digit() || it == b'.');
+    digits.parse().ok().filter(|_| is_plain)
+}
+
+/// Of `uiblocked`, seconds by what they were waited for.
+// hg: ui.timeblockedsection, in milliseconds
+pub(crate) fn blocked(event: &Event<'_>) -> BTreeMap<String, f64> {
+    if *event.name != *b"uiblocked" {
+        return BTreeMap::new();
+    }
+    let options = event.options.iter().filter_map(|option| {
+        let name = option.key.strip_suffix(b"_blocked")?;
+        let name = std::str::from_utf8(name).ok()?;
+        let milliseconds = amount(&option.value)?;
+        Some((name.to_owned(), milliseconds / MILLISECONDS_PER_SECOND))
+    });
+    options.collect()
+}
+
+/// Of `exthook` and `pythonhook`, which hook it was, as the message says.
+// hg: hook.pythonhook, hook._exthook
+pub(crate) fn hook(name: &[u8], message: &str) -> Option<Hook> {
+    let rest = match name {
+        b"exthook" => message.strip_prefix("exthook-")?,
+        b"pythonhook" => message.strip_prefix("pythonhook-")?,
+        _ => return None,
+    };
+    let (name, rest) = rest.split_once(": ")?;
+    let is_timed = ending_seconds(rest.as_bytes()).is_some();
+    let end = memmem::rfind(rest.as_bytes(), FINISHED);
+    let command = match end.filter(|_| is_timed) {
+        Some(end) => &rest[..end],
+        None => rest,
+    };
+    Some(Hook {
+        name: name.to_owned(),
+        command: command.to_owned(),
+    })
+}
+
+/// What the message counts.
+pub(crate) fn counts(name: &[u8], message: &[u8]) -> Option<Counts> {
+    let mut counts = Counts::default();
+    match name {
+        // hg: changegroup.cg1unpacker.apply
+        b"incoming" => {
+            let changes = numbers(message, b"@ incoming changes")?;
+            counts.incoming_changes = Some(changes[0]);
+        }
+        // hg: setdiscovery.findcommonheads
+        b"discovery" => {
+            const WORDING: &[u8] = b"found @ common and @ unknown server \
+                heads, @ roundtrips in ";
+            let found = numbers(message, WORDING)?;
+            counts.common_heads = Some(found[0]);
+            counts.unknown_heads = Some(found[1]);
+            counts.roundtrips = Some(found[2]);
+        }
+        // hg: tags._getfnodes
+        b"tagscache" => {
+            let wording = b"@/@ cache hits/lookups in ";
+            let found = numbers(message, wording)?;
+            counts.cache_hits = Some(found[0]);
+            counts.cache_lookups = Some(found[1]);
+        }
+        _ => return None,
+    }
+    Some(counts)
+}
+
+/// The numbers in the places of `@`, if the text begins as the wording says.
+fn numbers(text: &[u8], wording: &[u8]) -> Option<Vec<u64>> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    for (index, part) in wording.split(|byte| *byte == b'@').enumerate() {
+        if index > 0 {
+            let len = rest.iter().take_while(|it| it.is_ascii_digit()).count();
+            let (digits, after) = rest.split_at(len);
+            found.push(std::str::from_utf8(digits).ok()?.parse().ok()?);
+            rest = after;
+        }
+        rest = rest.strip_prefix(part)?;
+    }
+    Some(found)
+}

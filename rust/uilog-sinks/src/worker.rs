@@ -1,0 +1,271 @@
+//! One sink's thread: takes what the dispatcher hands over, makes records of
+//! it, delivers them, and counts.
+//!
+//! The dispatcher's loop and the thread share a [`Mailbox`], which neither
+//! holds for longer than it takes to move a pointer.
+
+use std::collections::VecDeque;
+use std::io;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use uilog_core::wire::Frame;
+
+use crate::compose::Composer;
+use crate::outlet::Outlet;
+use crate::outlet::Undelivered;
+
+/// How long one delivery may take.
+const DELIVERY_BOUND: Duration = Duration::from_secs(5);
+/// How long a sink is idle before it lets go of what others may want.
+const REST_AFTER: Duration = Duration::from_secs(1);
+/// Records that are delivered at a time.
+const MAX_BATCH: usize = 256;
+/// Records that wait for a sink, and their bytes: more do not fit.
+const MAX_WAITING: usize = 1024;
+const MAX_WAITING_BYTES: usize = 1024 * 1024;
+
+/// An event on its way: as the queue holds it, and hg's environment.
+#[derive(Clone, Debug)]
+pub(crate) struct Parcel {
+    pub(crate) frame: Arc<[u8]>,
+    pub(crate) environment: Arc<[u8]>,
+}
+
+/// What a sink's thread and the dispatcher's loop share.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Wakes the dispatcher's loop.
+    bell: Arc<UnixStream>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Parcel>,
+    waiting_bytes: usize,
+    /// Parcels done with, and not reported yet.
+    done: u64,
+    losses: Vec<Undelivered>,
+    /// Nothing more will come; until then there is time.
+    deadline: Option<Instant>,
+    has_ended: bool,
+}
+
+/// What has become of a sink's parcels since it was asked last.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    pub(crate) done: u64,
+    pub(crate) losses: Vec<Undelivered>,
+    pub(crate) has_ended: bool,
+}
+
+impl Mailbox {
+    pub(crate) fn new(bell: Arc<UnixStream>) -> Self {
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            bell,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether one more fits.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = self.lock();
+        // The first one fits however long it is.
+        state.waiting.is_empty()
+            || state.waiting.len() < MAX_WAITING
+                && state.waiting_bytes < MAX_WAITING_BYTES
+    }
+
+    pub(crate) fn put(&self, parcel: Parcel) {
+        let mut state = self.lock();
+        state.waiting_bytes += parcel.frame.len();
+        state.waiting.push_back(parcel);
+        self.changed.notify_one();
+    }
+
+    /// Nothing will come any more. A deadline only comes nearer.
+    pub(crate) fn finish(&self, deadline: Instant) {
+        let mut state = self.lock();
+        let before = state.deadline.unwrap_or(deadline);
+        state.deadline = Some(before.min(deadline));
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn news(&self) -> News {
+        let mut state = self.lock();
+        News {
+            done: std::mem::take(&mut state.done),
+            losses: std::mem::take(&mut state.losses),
+            has_ended: state.has_ended,
+        }
+    }
+
+    /// Waits for parcels.
+    fn take(&self) -> Work {
+        let mut state = self.lock();
+        let mut is_rested = false;
+        loop {
+            if !state.waiting.is_empty() {
+                let count = state.waiting.len().min(MAX_BATCH);
+                let parcels: Vec<_> = state.waiting.drain(..count).collect();
+                let bytes: usize = parcels.iter().map(|it| it.frame.len()).sum();
+                state.waiting_bytes -= bytes;
+                return Work::Parcels(parcels);
+            }
+            if let Some(deadline) = state.deadline {
+                return Work::Finish(deadline);
+            }
+            if is_rested {
+                return Work::Rest;
+            }
+            let waited = self.changed.wait_timeout(state, REST_AFTER);
+            let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = now;
+            is_rested = timeout.timed_out();
+        }
+    }
+
+    /// Waits, however long it takes, until there is something to do.
+    fn wait(&self) {
+        let state = self.lock();
+        let is_idle = |state: &mut State| {
+            state.waiting.is_empty() && state.deadline.is_none()
+        };
+        drop(self.changed.wait_while(state, is_idle));
+    }
+
+    fn report(&self, done: u64, loss: Option<Undelivered>) {
+        let mut state = self.lock();
+        state.done += done;
+        state.losses.extend(loss);
+        drop(state);
+        self.ring();
+    }
+
+    /// The thread ends; what waits is lost for that reason, if there is one.
+    fn end(&self, reason: Option<String>) {
+        let mut state = self.lock();
+        let count = state.waiting.len() as u64;
+        state.waiting.clear();
+        state.done += count;
+        if let Some(reason) = reason {
+            state.losses.push(Undelivered { count, reason });
+        }
+        state.has_ended = true;
+        drop(state);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        // A full socket means that there is enough to wake up from.
+        let _ = (&*self.bell).write(b"!");
+    }
+}
+
+enum Work {
+    Parcels(Vec<Parcel>),
+    Rest,
+    Finish(Instant),
+}
+
+/// Starts a sink's thread.
+///
+/// # Errors
+///
+/// The system has none to give.
+pub(crate) fn start(
+    name: &str,
+    mailbox: Arc<Mailbox>,
+    composer: Composer,
+    outlet: Box<dyn Outlet>,
+) -> io::Result<()> {
+    let mut worker = Worker {
+        mailbox: Arc::clone(&mailbox),
+        composer,
+        outlet,
+        in_hand: 0,
+    };
+    let body = move || {
+        let run = AssertUnwindSafe(|| worker.run());
+        let reason = catch_unwind(run).err().map(|_| "it panicked".to_owned());
+        // What it had in hand may have arrived, or not.
+        if let Some(reason) = &reason {
+            let count = worker.in_hand;
+            let reason = reason.clone();
+            mailbox.report(count, Some(Undelivered { count, reason }));
+        }
+        mailbox.end(reason);
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(body).map(drop)
+}
+
+struct Worker {
+    mailbox: Arc<Mailbox>,
+    composer: Composer,
+    outlet: Box<dyn Outlet>,
+    /// Parcels taken and not reported.
+    in_hand: u64,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        loop {
+            match self.mailbox.take() {
+                Work::Parcels(parcels) => self.deliver(&parcels),
+                Work::Rest => {
+                    self.outlet.rest();
+                    self.mailbox.wait();
+                }
+                Work::Finish(deadline) => {
+                    let loss = self.outlet.finish(deadline).err();
+                    self.mailbox.report(0, loss);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, parcels: &[Parcel]) {
+        self.in_hand = parcels.len() as u64;
+        let mut records = Vec::with_capacity(parcels.len());
+        let mut unreadable = 0;
+        for Parcel { frame, environment } in parcels {
+            match postcard::from_bytes(frame) {
+                Ok(Frame::Record(record)) => {
+                    let record = self.composer.compose(&record, environment);
+                    records.extend(record.map(Arc::new));
+                }
+                _ => unreadable += 1,
+            }
+        }
+        let mut loss = (unreadable > 0).then(|| Undelivered {
+            count: unreadable,
+            reason: "unreadable record in the queue".to_owned(),
+        });
+        if !records.is_empty() {
+            let deadline = Instant::now() + DELIVERY_BOUND;
+            if let Err(mut more) = self.outlet.deliver(&records, deadline) {
+                more.count += loss.map_or(0, |loss| loss.count);
+                loss = Some(more);
+            }
+        }
+        self.mailbox.report(std::mem::take(&mut self.in_hand), loss);
+    }
+}
