@@ -25,7 +25,8 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use uilog_core::dispatch;
-use uilog_core::records::NoRecords;
+use uilog_sinks::fleet::Fleet;
+use uilog_sinks::open::open;
 
 /// Mercurial's event logging
 ///
@@ -121,7 +122,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;
             let queue = own(io::stdout().as_fd()).context("standard output")?;
-            dispatch::run(socket, queue, Box::new(NoRecords::default()))
+            dispatch::run(socket, queue, Box::new(Fleet::new(open)))
                 .context("dispatch")?;
             Ok(ExitCode::SUCCESS)
         }

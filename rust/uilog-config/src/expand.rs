@@ -16,7 +16,7 @@ pub fn expand_path(path: &[u8], environment: &Environment) -> Vec<u8> {
 
 /// Replaces variables; what is not set stays as it is written.
 // Python: posixpath.expandvars
-fn expand_variables(path: &[u8], environment: &Environment) -> Vec<u8> {
+pub fn expand_variables(path: &[u8], environment: &Environment) -> Vec<u8> {
     let mut expanded = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
@@ -48,7 +48,7 @@ fn variable(text: &[u8]) -> Option<(&[u8], usize)> {
 
 /// Replaces `~` or `~USER` at the beginning, if there is such a user.
 // Python: posixpath.expanduser
-pub(crate) fn expand_user(path: &[u8], environment: &Environment) -> Vec<u8> {
+pub fn expand_user(path: &[u8], environment: &Environment) -> Vec<u8> {
     let Some(rest) = path.strip_prefix(b"~") else {
         return path.to_vec();
     };

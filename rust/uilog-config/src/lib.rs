@@ -26,7 +26,7 @@ mod config;
 pub mod date;
 mod environment;
 mod error;
-mod expand;
+pub mod expand;
 pub mod installation;
 pub mod items;
 mod layers;

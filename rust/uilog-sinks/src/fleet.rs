@@ -88,7 +88,10 @@ struct Sink {
 enum SinkState {
     Running(Running),
     /// It could not be opened, or its thread has ended before its time.
-    Broken { tracked: Tracked, reason: String },
+    Broken {
+        tracked: Tracked,
+        reason: String,
+    },
     Ended,
 }
 
@@ -160,13 +163,8 @@ impl Fleet {
         let no_thread = |error| format!("cannot start a thread: {error}");
         let bell = self.bell().map_err(no_thread)?;
         let mailbox = Arc::new(Mailbox::new(bell));
-        worker::start(
-            &definition.name,
-            Arc::clone(&mailbox),
-            composer,
-            outlet,
-        )
-        .map_err(no_thread)?;
+        worker::start(&definition.name, Arc::clone(&mailbox), composer, outlet)
+            .map_err(no_thread)?;
         Ok(mailbox)
     }
 }
@@ -210,10 +208,14 @@ impl Records for Fleet {
             _ => Vec::new(),
         };
         for sink in self.sinks.iter_mut().filter(|it| !it.is_retired) {
-            sink.take(number, &event, &Parcel {
-                frame: Arc::clone(frame),
-                environment: Arc::clone(environment),
-            });
+            sink.take(
+                number,
+                &event,
+                &Parcel {
+                    frame: Arc::clone(frame),
+                    environment: Arc::clone(environment),
+                },
+            );
         }
         true
     }
@@ -384,8 +386,7 @@ impl Sink {
         let SinkState::Running(running) = &self.state else {
             return None;
         };
-        let is_stuck =
-            |since: Instant| now >= since + STUCK_AFTER;
+        let is_stuck = |since: Instant| now >= since + STUCK_AFTER;
         let is_stuck = running.full_since.is_some_and(is_stuck);
         running.pending.front().filter(|_| !is_stuck).copied()
     }

@@ -63,6 +63,11 @@ impl Globals {
         }
     }
 
+    /// hg's environment, for paths.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// A variable of hg's environment.
     pub fn variable(&self, name: &str) -> Option<&[u8]> {
         self.environment.var(name.as_bytes())

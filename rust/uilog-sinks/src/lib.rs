@@ -10,9 +10,17 @@
 #![deny(missing_docs)]
 
 pub mod compose;
+pub mod file;
+pub mod fleet;
 pub mod globals;
+pub mod lines;
+pub mod open;
 pub mod outlet;
 pub mod record;
 mod sample;
+pub mod target;
+pub mod template;
 mod text;
+pub mod tls;
 mod told;
+mod worker;

@@ -41,3 +41,33 @@ pub struct Undelivered {
     /// Why.
     pub reason: String,
 }
+
+/// Adds up what is lost of a batch. The first reason is told.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    first: Option<Undelivered>,
+}
+
+impl Lost {
+    /// So many more.
+    pub(crate) fn add(
+        &mut self,
+        count: usize,
+        reason: impl FnOnce() -> String,
+    ) {
+        let count = count as u64;
+        match &mut self.first {
+            _ if count == 0 => {}
+            Some(first) => first.count += count,
+            None => {
+                let reason = reason();
+                self.first = Some(Undelivered { count, reason });
+            }
+        }
+    }
+
+    /// What has come of the batch.
+    pub(crate) fn result(self) -> Result<(), Undelivered> {
+        self.first.map_or(Ok(()), Err)
+    }
+}

@@ -124,7 +124,8 @@ impl Mailbox {
             if !state.waiting.is_empty() {
                 let count = state.waiting.len().min(MAX_BATCH);
                 let parcels: Vec<_> = state.waiting.drain(..count).collect();
-                let bytes: usize = parcels.iter().map(|it| it.frame.len()).sum();
+                let bytes: usize =
+                    parcels.iter().map(|it| it.frame.len()).sum();
                 state.waiting_bytes -= bytes;
                 return Work::Parcels(parcels);
             }

@@ -567,3 +567,35 @@ proptest! {
         prop_assert!(found.ends_with(newest), "{found:?} of {written:?}");
     }
 }
+
+#[test]
+fn a_private_log_is_neither_a_link_nor_anothers() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("target");
+    fs::write(&target, "").unwrap();
+    let path = directory.path().join("log");
+    let log = LogFile::new(path.clone()).with_mode(0o700).private();
+    for target in [target.as_path(), Path::new("missing")] {
+        symlink(target, &path).unwrap();
+        let error = log.append(b"a\n").unwrap_err();
+        assert_eq!(error.operation(), Operation::Open);
+        assert!(
+            error.to_string().ends_with(": Is a symbolic link"),
+            "{error}"
+        );
+        fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(fs::read(&target).unwrap(), b"");
+    assert!(!directory.path().join("missing").exists());
+
+    let _ = log.append(b"a\n").unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+    if std::os::unix::fs::chown(&path, Some(12345), None).is_err() {
+        eprintln!("LEFT OUT: other owners because we are not root");
+        return;
+    }
+    let error = log.append(b"b\n").unwrap_err();
+    assert!(error.to_string().ends_with(": Belongs to another user"));
+    let _ = LogFile::new(path.clone()).append(b"c\n").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"a\nc\n");
+}

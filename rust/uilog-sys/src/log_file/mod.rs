@@ -23,6 +23,7 @@ use nix::libc;
 use nix::sys::stat::FileStat;
 use nix::sys::stat::SFlag;
 use nix::sys::stat::fstat;
+use nix::unistd::geteuid;
 
 pub use self::rotation::old_files;
 
@@ -49,6 +50,7 @@ pub struct LogFile {
     path: PathBuf,
     rotation: Option<Rotation>,
     mode: Option<u32>,
+    is_private: bool,
 }
 
 /// When a log file is rotated, and what is kept.
@@ -86,6 +88,7 @@ pub enum Operation {
 pub struct Error {
     operation: Operation,
     path: PathBuf,
+    written: usize,
     source: io::Error,
 }
 
@@ -93,6 +96,11 @@ impl Error {
     /// What could not be done.
     pub fn operation(&self) -> Operation {
         self.operation
+    }
+
+    /// How many bytes of the record are in the file nevertheless.
+    pub fn written(&self) -> usize {
+        self.written
     }
 
     /// Why.
@@ -109,6 +117,7 @@ impl LogFile {
             path,
             rotation: None,
             mode: None,
+            is_private: false,
         }
     }
 
@@ -124,6 +133,14 @@ impl LogFile {
     #[must_use]
     pub fn with_mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
+        self
+    }
+
+    /// Writes to no file that another user may have put there: to none behind
+    /// a link, and to none that is neither ours nor root's.
+    #[must_use]
+    pub fn private(mut self) -> Self {
+        self.is_private = true;
         self
     }
 
@@ -164,14 +181,15 @@ impl LogFile {
                     }
                 }
             }
-            match file.write_all(record) {
+            match write(&mut file, record) {
                 Ok(()) => {}
-                Err(source) if source.raw_os_error() == Some(STALE) => {
+                Err((0, source)) if source.raw_os_error() == Some(STALE) => {
                     stale = Some(source);
                     continue;
                 }
-                Err(source) => {
-                    return Err(self.error(Operation::Write, source));
+                Err((written, source)) => {
+                    let error = self.error(Operation::Write, source);
+                    return Err(Error { written, ..error });
                 }
             }
             // Whoever removes the last name after this removes a record that
@@ -204,6 +222,10 @@ impl LogFile {
         if kind != SFlag::S_IFREG {
             return Err(io::Error::other(no_file(kind)));
         }
+        let owners = [geteuid().as_raw(), 0];
+        if self.is_private && !owners.contains(&status.st_uid) {
+            return Err(io::Error::other("Belongs to another user"));
+        }
         if let Some(mode) = self.mode.filter(|_| is_new) {
             // Somebody else's by now, or a file system without modes: what
             // counts is that it can be written to.
@@ -216,12 +238,19 @@ impl LogFile {
     /// A FIFO without a reader, a busy device or a lease is an error at once
     /// (`O_NONBLOCK`), and a terminal does not become ours (`O_NOCTTY`).
     fn open_as(&self, create: bool) -> io::Result<File> {
+        let follow = if self.is_private { libc::O_NOFOLLOW } else { 0 };
         OpenOptions::new()
             .append(true)
             .create(create)
-            .mode(0o666)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .mode(self.mode.unwrap_or(0o666) & 0o666)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | follow)
             .open(&self.path)
+            .map_err(|error| match error.raw_os_error() {
+                Some(libc::ELOOP) if self.is_private => {
+                    io::Error::other("Is a symbolic link")
+                }
+                _ => error,
+            })
     }
 
     fn due(&self, status: &FileStat) -> Option<Rotation> {
@@ -234,9 +263,27 @@ impl LogFile {
         Error {
             operation,
             path,
+            written: 0,
             source,
         }
     }
+}
+
+/// Writes all of a record; by one call, unless the disk is full. If it fails,
+/// tells how much is in the file.
+fn write(file: &mut File, record: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut written = 0;
+    while written < record.len() {
+        match file.write(&record[written..]) {
+            Ok(0) => {
+                return Err((written, io::ErrorKind::WriteZero.into()));
+            }
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((written, error)),
+        }
+    }
+    Ok(())
 }
 
 /// Whether nobody may write into the directory: then a file that is due

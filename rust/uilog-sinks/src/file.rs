@@ -1,0 +1,181 @@
+//! `file:`: one line of JSON for each record.
+//!
+//! Responsible for which file a record goes to, and for whole lines in it.
+//! Appending and rotating are uilog-sys's affair.
+
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use chrono::DateTime;
+use nix::libc;
+use uilog_config::items::Value;
+use uilog_core::sinks::Definition;
+use uilog_sys::log_file;
+use uilog_sys::log_file::LogFile;
+use uilog_sys::log_file::Operation;
+use uilog_sys::log_file::Rotation;
+
+use crate::lines;
+use crate::outlet::Lost;
+use crate::outlet::Outlet;
+use crate::outlet::Undelivered;
+use crate::record::Record;
+use crate::template::Template;
+
+/// Of directories, and without the execute bits of files. What is logged is
+/// the user's own, whatever the umask.
+const MODE: u32 = 0o700;
+
+/// How much is written at a time, if there is more than one line. A file
+/// exceeds its `maxsize` by no more than that, or by one line.
+const MAX_WRITE: usize = 64 << 10;
+
+/// How long a file that ends within a line is looked at once more: somebody
+/// may just be writing it.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// The files of a sink.
+#[derive(Debug)]
+pub struct Files {
+    template: Template,
+    rotation: Rotation,
+}
+
+/// The sink whose URL names these files.
+pub fn open(definition: &Definition, template: Template) -> Files {
+    let number = |option| match definition.option(option) {
+        Value::Number(number) => number,
+        _ => 0,
+    };
+    let old_files = number("maxfiles") - 1;
+    Files {
+        template,
+        rotation: Rotation {
+            max_bytes: u64::try_from(number("maxsize")).unwrap_or(0),
+            old_files: u32::try_from(old_files).unwrap_or(0),
+        },
+    }
+}
+
+impl Outlet for Files {
+    fn deliver(
+        &mut self,
+        records: &[Arc<Record>],
+        _deadline: Instant,
+    ) -> Result<(), Undelivered> {
+        let mut lost = Lost::default();
+        let mut chunk = Chunk::default();
+        for record in records {
+            let Ok(time) = DateTime::parse_from_rfc3339(&record.time) else {
+                lost.add(1, || format!("'{}' is no time", record.time));
+                continue;
+            };
+            let path = self.template.path(&time);
+            if chunk.text.len() >= MAX_WRITE || chunk.path != path {
+                self.write(&chunk, &mut lost);
+                chunk = Chunk {
+                    path,
+                    ..Chunk::default()
+                };
+            }
+            lines::write(record, &mut chunk.text);
+            chunk.ends.push(chunk.text.len());
+        }
+        self.write(&chunk, &mut lost);
+        lost.result()
+    }
+
+    fn finish(&mut self, _deadline: Instant) -> Result<(), Undelivered> {
+        Ok(())
+    }
+}
+
+/// Lines for one file.
+#[derive(Debug, Default)]
+struct Chunk {
+    path: PathBuf,
+    text: Vec<u8>,
+    /// Where each line ends.
+    ends: Vec<usize>,
+}
+
+impl Files {
+    fn write(&self, chunk: &Chunk, lost: &mut Lost) {
+        if chunk.ends.is_empty() {
+            return;
+        }
+        let file = LogFile::new(chunk.path.clone())
+            .rotated(self.rotation)
+            .with_mode(MODE)
+            .private();
+        // Else our first line would become a part of that one.
+        let is_torn = ends_within_line(&chunk.path);
+        let result = if is_torn {
+            let text = [b"\n", &chunk.text[..]].concat();
+            append(&file, &text)
+        } else {
+            append(&file, &chunk.text)
+        };
+        let Err(error) = result else { return };
+        let written = error.written().saturating_sub(is_torn.into());
+        let arrived = chunk.ends.partition_point(|end| *end <= written);
+        lost.add(chunk.ends.len() - arrived, || error.to_string());
+    }
+}
+
+/// Appends to a file whose directory may have to be made.
+fn append(file: &LogFile, text: &[u8]) -> Result<(), log_file::Error> {
+    // That a due rotation has not been made costs no record: the file grows.
+    let Err(error) = file.append(text) else {
+        return Ok(());
+    };
+    let is_missing = error.operation() == Operation::Open
+        && error.io_error().kind() == io::ErrorKind::NotFound;
+    let parent = file.path().parent().filter(|_| is_missing);
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(MODE);
+    match parent.map(|parent| builder.create(parent)) {
+        Some(Ok(())) => file.append(text).map(|_| ()),
+        _ => Err(error),
+    }
+}
+
+/// Whether somebody has left a part of a line at the end, by being killed or
+/// on a full disk.
+fn ends_within_line(path: &Path) -> bool {
+    let Some(first) = torn_size(path) else {
+        return false;
+    };
+    thread::sleep(LOOK_AGAIN);
+    torn_size(path) == Some(first)
+}
+
+/// The size of a file that ends within a line. A file that cannot be looked at
+/// does not.
+fn torn_size(path: &Path) -> Option<u64> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW)
+        .open(path)
+        .ok()?;
+    let size = regular_size(&file).filter(|size| *size > 0)?;
+    let mut last = [0];
+    file.read_exact_at(&mut last, size - 1).ok()?;
+    (last != *b"\n").then_some(size)
+}
+
+fn regular_size(file: &File) -> Option<u64> {
+    let metadata = file.metadata().ok()?;
+    metadata.is_file().then(|| metadata.len())
+}

@@ -1,0 +1,232 @@
+//! Where a sink leads: its URL, taken apart.
+//!
+//! Opens nothing.
+
+use std::path::PathBuf;
+
+use uilog_config::Environment;
+use uilog_config::expand::expand_user;
+use uilog_config::expand::expand_variables;
+
+use crate::template::Template;
+
+/// The local daemon's socket.
+const LOCAL_SYSLOG: &str = "/dev/log";
+/// The port that everybody uses. RFC 6587 has none for syslog over TCP, and
+/// IANA's 514 for TCP is the remote shell's.
+const TCP_PORT: u16 = 514;
+/// RFC 5425, section 4.1.
+const TLS_PORT: u16 = 6514;
+
+/// Where a sink leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `file:PATH`.
+    File(Template),
+    /// `unix:PATH`.
+    UnixStream(PathBuf),
+    /// `unix-dgram:PATH`.
+    UnixDatagram(PathBuf),
+    /// `syslog:`, `syslog:PATH`.
+    SyslogLocal(PathBuf),
+    /// `syslog+tcp://HOST:PORT`.
+    SyslogTcp(Address),
+    /// `syslog+tls://HOST:PORT`.
+    SyslogTls(Address),
+    /// `otlp:URL`, or `otlp:` alone.
+    Otlp(String),
+}
+
+/// A program on the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// A name, or a number without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Target {
+    /// Takes a URL apart.
+    ///
+    /// # Errors
+    ///
+    /// It makes no sense.
+    pub fn parse(
+        url: &[u8],
+        environment: &Environment,
+    ) -> Result<Self, String> {
+        let colon = url.iter().position(|byte| *byte == b':');
+        let Some(colon) = colon else {
+            return Err(no_kind(url));
+        };
+        let (scheme, rest) = (&url[..colon], &url[colon + 1..]);
+        match scheme {
+            b"file" => Template::parse(without_host(rest)?, environment)
+                .map(Self::File),
+            b"unix" => path(rest, environment).map(Self::UnixStream),
+            b"unix-dgram" => path(rest, environment).map(Self::UnixDatagram),
+            b"syslog" if rest.is_empty() => {
+                Ok(Self::SyslogLocal(PathBuf::from(LOCAL_SYSLOG)))
+            }
+            b"syslog" => path(rest, environment)
+                .map(Self::SyslogLocal)
+                .map_err(|it| {
+                    format!(
+                        "{it}; on the network: syslog+tcp://HOST:PORT, \
+                         syslog+tls://HOST:PORT"
+                    )
+                }),
+            b"syslog+tcp" => address(rest, TCP_PORT).map(Self::SyslogTcp),
+            b"syslog+tls" => address(rest, TLS_PORT).map(Self::SyslogTls),
+            b"otlp" => match std::str::from_utf8(rest) {
+                Ok(url) => Ok(Self::Otlp(url.to_owned())),
+                Err(_) => Err("a URL is UTF-8".to_owned()),
+            },
+            _ => Err(no_kind(url)),
+        }
+    }
+
+    /// The kind of sink that this is, as `items.toml` names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::UnixStream(_) | Self::UnixDatagram(_) => "unix",
+            Self::SyslogLocal(_) | Self::SyslogTcp(_) | Self::SyslogTls(_) => {
+                "syslog"
+            }
+            Self::Otlp(_) => "otlp",
+        }
+    }
+}
+
+fn no_kind(url: &[u8]) -> String {
+    let url = String::from_utf8_lossy(url);
+    format!("'{url}' is no kind of sink: file:, syslog:, unix:, otlp:")
+}
+
+/// A path that may be written as `///path`, as in other URLs of files.
+fn without_host(path: &[u8]) -> Result<&[u8], String> {
+    match path.strip_prefix(b"//") {
+        None => Ok(path),
+        Some(path) if path.starts_with(b"/") => Ok(path),
+        Some(path) => {
+            let path = String::from_utf8_lossy(path);
+            Err(format!("'{path}' is on another host, or lacks a '/'"))
+        }
+    }
+}
+
+fn path(text: &[u8], environment: &Environment) -> Result<PathBuf, String> {
+    use std::os::unix::ffi::OsStringExt;
+
+    let path = expand_variables(without_host(text)?, environment);
+    let path = expand_user(&path, environment);
+    if !path.starts_with(b"/") {
+        let path = String::from_utf8_lossy(&path);
+        return Err(format!("'{path}' is no absolute path"));
+    }
+    Ok(PathBuf::from(std::ffi::OsString::from_vec(path)))
+}
+
+/// `//HOST`, `//HOST:PORT`, `//[::1]:PORT`.
+fn address(text: &[u8], default_port: u16) -> Result<Address, String> {
+    let shown = String::from_utf8_lossy(text);
+    let wrong = || format!("'{shown}' is not //HOST or //HOST:PORT");
+    let text = std::str::from_utf8(text).map_err(|_| wrong())?;
+    let text = text.strip_prefix("//").ok_or_else(wrong)?;
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let (host, port) = match text.strip_prefix('[') {
+        Some(text) => text.split_once(']').ok_or_else(wrong)?,
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let port = match port.strip_prefix(':') {
+        None if port.is_empty() => default_port,
+        None => return Err(wrong()),
+        Some(port) => port.parse().map_err(|_| wrong())?,
+    };
+    let is_plain = |byte: u8| byte > b' ' && !b"/@?#[]".contains(&byte);
+    if host.is_empty() || !host.bytes().all(is_plain) || port == 0 {
+        return Err(wrong());
+    }
+    Ok(Address {
+        host: host.to_owned(),
+        port,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<Target, String> {
+        let variables = [("HOME", "/home/me"), ("RUN", "/run/user/7")];
+        let variables = variables.map(|(n, v)| (n.into(), v.into())).into();
+        let environment = Environment::new(variables, PathBuf::from("/"));
+        Target::parse(url.as_bytes(), &environment)
+    }
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let local = |path: &str| Target::SyslogLocal(path.into());
+        let at = |host: &str, port| Address {
+            host: host.to_owned(),
+            port,
+        };
+        let cases = [
+            ("syslog:", local("/dev/log")),
+            ("syslog:/run/log", local("/run/log")),
+            ("syslog+tcp://a.b", Target::SyslogTcp(at("a.b", 514))),
+            ("syslog+tcp://a:1/", Target::SyslogTcp(at("a", 1))),
+            ("syslog+tls://a", Target::SyslogTls(at("a", 6514))),
+            ("syslog+tls://[::1]", Target::SyslogTls(at("::1", 6514))),
+            ("syslog+tls://[::1]:9", Target::SyslogTls(at("::1", 9))),
+            ("unix:$RUN/x", Target::UnixStream("/run/user/7/x".into())),
+            ("unix:///x", Target::UnixStream("/x".into())),
+            ("unix-dgram:~/x", Target::UnixDatagram("/home/me/x".into())),
+            ("otlp:http://a", Target::Otlp("http://a".into())),
+            ("otlp:", Target::Otlp(String::new())),
+        ];
+        for (url, target) in cases {
+            assert_eq!(parse(url), Ok(target), "{url}");
+        }
+        for url in ["file:/x-%Y", "file:~/x", "file:///x"] {
+            assert_eq!(parse(url).unwrap().kind(), "file", "{url}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let kinds = "is no kind of sink: file:, syslog:, unix:, otlp:";
+        let host = "is not //HOST or //HOST:PORT";
+        let cases = [
+            ("fil:/x", format!("'fil:/x' {kinds}")),
+            ("/x", format!("'/x' {kinds}")),
+            ("", format!("'' {kinds}")),
+            ("file:x", "'x' is no absolute path".into()),
+            ("file:", "'' is no absolute path".into()),
+            (
+                "file://host/x",
+                "'host/x' is on another host, or lacks a '/'".into(),
+            ),
+            ("unix:", "'' is no absolute path".into()),
+            (
+                "syslog://host",
+                "'host' is on another host, or lacks a '/'; on the network: \
+                 syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT"
+                    .into(),
+            ),
+            ("syslog+tcp:a", format!("'a' {host}")),
+            ("syslog+tcp://", format!("'//' {host}")),
+            ("syslog+tcp://a:b", format!("'//a:b' {host}")),
+            ("syslog+tcp://a:0", format!("'//a:0' {host}")),
+            ("syslog+tcp://a:65536", format!("'//a:65536' {host}")),
+            ("syslog+tcp://[::1", format!("'//[::1' {host}")),
+            ("syslog+tcp://[::1]x", format!("'//[::1]x' {host}")),
+            ("syslog+tcp://me@a", format!("'//me@a' {host}")),
+        ];
+        for (url, error) in cases {
+            assert_eq!(parse(url), Err(error), "{url}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Names of files with dates in them: `audit-%Y-%m-%d.jsonl`.
+//!
+//! Knows how such a name is written and filled in; nothing of what is in the
+//! file.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use chrono::DateTime;
+use chrono::FixedOffset;
+use uilog_config::Environment;
+use uilog_config::expand::expand_user;
+use uilog_config::expand::expand_variables;
+
+/// The directives that make sense in a name: strftime's, without those that
+/// depend on a language and those with slashes, blanks or line feeds.
+const DIRECTIVES: &[u8] = b"YCyGgmbBdjaAuwUWVHIMSpPsFz";
+
+/// A path with dates in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(Vec<u8>),
+    /// For chrono: `%` and a letter.
+    Directive(String),
+}
+
+impl Template {
+    /// Reads one: `~`, variables, directives, and `%%` for a percent sign. A
+    /// percent sign in a variable's value is one.
+    ///
+    /// # Errors
+    ///
+    /// There is no such directive, or the path is not absolute.
+    pub fn parse(
+        text: &[u8],
+        environment: &Environment,
+    ) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
+            pieces.push(Piece::Text(rest[..at].to_vec()));
+            pieces.push(match rest.get(at + 1) {
+                Some(b'%') => Piece::Text(b"%".to_vec()),
+                Some(letter) if DIRECTIVES.contains(letter) => {
+                    Piece::Directive(format!("%{}", char::from(*letter)))
+                }
+                other => return Err(unknown(other.copied())),
+            });
+            rest = &rest[at + 2..];
+        }
+        pieces.push(Piece::Text(rest.to_vec()));
+        for (index, piece) in pieces.iter_mut().enumerate() {
+            let Piece::Text(text) = piece else { continue };
+            *text = expand_variables(text, environment);
+            if index == 0 {
+                *text = expand_user(text, environment);
+            }
+        }
+        let is_absolute = matches!(
+            pieces.first(), Some(Piece::Text(text)) if text.starts_with(b"/"));
+        if !is_absolute {
+            let text = String::from_utf8_lossy(text);
+            return Err(format!("'{text}' is no absolute path"));
+        }
+        Ok(Self { pieces })
+    }
+
+    /// The path for this time, as the clock on the wall shows it.
+    pub fn path(&self, time: &DateTime<FixedOffset>) -> PathBuf {
+        let mut path = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => path.extend_from_slice(text),
+                Piece::Directive(directive) => {
+                    let mut text = String::new();
+                    let shown = write!(text, "{}", time.format(directive));
+                    shown.expect("a test writes each directive");
+                    path.extend_from_slice(text.as_bytes());
+                }
+            }
+        }
+        PathBuf::from(OsString::from_vec(path))
+    }
+}
+
+fn unknown(letter: Option<u8>) -> String {
+    let shown = letter.map_or(String::new(), |it| {
+        String::from_utf8_lossy(&[it]).into_owned()
+    });
+    let known = DIRECTIVES.iter().map(|it| format!("%{}", char::from(*it)));
+    let known = known.collect::<Vec<_>>().join(" ");
+    format!("'%{shown}' is no date directive ('%%' is a percent sign): {known}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::os::unix::ffi::OsStrExt;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn environment() -> Environment {
+        let variables = [("HOME", "/home/100%Y"), ("A", "%H")];
+        let variables: HashMap<_, _> =
+            variables.map(|(n, v)| (n.into(), v.into())).into();
+        Environment::new(variables, PathBuf::from("/"))
+    }
+
+    fn filled(text: &str) -> Result<String, String> {
+        let time = "2026-01-02T23:04:05.678901+05:30";
+        let time = DateTime::parse_from_rfc3339(time).unwrap();
+        let template = Template::parse(text.as_bytes(), &environment())?;
+        Ok(template.path(&time).to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn dates_homes_and_variables_are_filled_in() {
+        let cases = [
+            ("/a/%Y/%m-%d.%H%z.x", "/a/2026/01-02.23+0530.x"),
+            ("~/$A.%H%%Y", "/home/100%Y/%H.23%Y"),
+            ("/${A}%j", "/%H002"),
+            ("/%", "'%' is no date directive"),
+            ("/%Q", "'%Q' is no date directive"),
+            ("/%D", "'%D' is no date directive"),
+            ("a/%Y", "'a/%Y' is no absolute path"),
+            ("%Y", "'%Y' is no absolute path"),
+            ("", "'' is no absolute path"),
+        ];
+        for (text, expected) in cases {
+            let found = match filled(text) {
+                Ok(path) => path,
+                Err(error) => error[..expected.len()].to_owned(),
+            };
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_directive_is_one_name_without_slashes() {
+        for letter in DIRECTIVES {
+            let letter = char::from(*letter);
+            let name = filled(&format!("/%{letter}")).unwrap();
+            let name = name.strip_prefix('/').unwrap();
+            assert!(!name.is_empty() && !name.contains(['/', ' ', '\n', '%']));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(
+            text in prop::collection::vec(any::<u8>(), 0..20),
+            seconds in any::<i32>(),
+        ) {
+            let path = [b"/", &text[..]].concat();
+            if let Ok(template) = Template::parse(&path, &environment()) {
+                let time = DateTime::from_timestamp(seconds.into(), 0);
+                let path = template.path(&time.unwrap().fixed_offset());
+                prop_assert!(path.as_os_str().as_bytes().starts_with(b"/"));
+            }
+        }
+    }
+}
