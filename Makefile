@@ -32,12 +32,13 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo test soak bench fuzz generated clean distclean FORCE
+.PHONY: help venv venvs demo demo-fleet test soak bench fuzz generated clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
 	@echo 'make venvs      the other Mercurials: .venvs/VERSION/bin/hg'
 	@echo 'make demo       see it work'
+	@echo 'make demo-fleet see it feed a collector'
 	@echo 'make test       every test; ARGS="--help" tells how to pick'
 	@echo 'make soak       every test, and what takes too long for every day'
 	@echo 'make bench      ours and stock hg side by side'
@@ -141,6 +142,9 @@ venvs: $(OTHER_HGS:%=.venvs/%/.stamp-uilog)
 
 demo: venv
 	PATH="$(CURDIR)/.venv/bin:$$PATH" tests/demo.sh $(ARGS)
+
+demo-fleet: venv .venv/.stamp-collector
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python tests/demo_fleet.py
 
 test: venv venvs .venv/.stamp-collector .cache/chg-$(HG)/chg
 test: $(ALL_HGS:%=.cache/mercurial-%/.stamp)

@@ -231,11 +231,12 @@ SIGNALS = {
 
 
 class Store:
-    """What has come, by its id, in the order in which it came."""
+    """What has come, in the order in which it came, by its id (and that of its
+    span: an event may tell of more than one)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._records: dict[str, list[Record]] = {}
+        self._records: dict[tuple[str, str], list[Record]] = {}
         self._complaints: list[str] = []
         self.requests = 0
         # On the wire, and unpacked.
@@ -248,7 +249,9 @@ class Store:
             self.wire_bytes += wire
             self.body_bytes += body
             for record in records:
-                self._records.setdefault(record.id, []).append(record)
+                span = record.span if record.signal == "span" else ""
+                came = self._records.setdefault((record.id, span), [])
+                came.append(record)
 
     def complain(self, what: str) -> None:
         with self._lock:
@@ -266,6 +269,7 @@ class Store:
             return [came[0] for came in self._records.values()]
 
     def count(self) -> int:
+        """How many different ones have come."""
         with self._lock:
             return len(self._records)
 
