@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod globals;
 pub mod lines;
 pub mod open;
+pub mod otlp;
 pub mod outlet;
 pub mod record;
 mod sample;

@@ -4,6 +4,7 @@ use uilog_core::sinks::Definition;
 
 use crate::file;
 use crate::globals::Globals;
+use crate::otlp;
 use crate::outlet::Outlet;
 use crate::target::Target;
 
@@ -21,6 +22,7 @@ pub fn open(
         Target::File(template) => {
             Ok(Box::new(file::open(definition, template)))
         }
+        Target::Otlp(_) => Ok(Box::new(otlp::open(definition, globals)?)),
         _ => Err("this kind of sink is not there yet".to_owned()),
     }
 }

@@ -291,6 +291,23 @@ impl<F: Files> Sender<F> {
         indices: &[usize],
         reason: &[u8],
     ) -> Result<(), Error> {
+        self.settle_partly(batch, indices, reason, 0)
+    }
+
+    /// As [`Sender::reject`], and the receiver has rejected `unknown` more
+    /// without telling which: those are counted as rejected and as no longer
+    /// kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::reject`].
+    pub fn settle_partly(
+        &mut self,
+        batch: Batch,
+        indices: &[usize],
+        reason: &[u8],
+        unknown: u64,
+    ) -> Result<(), Error> {
         if batch.number != self.number {
             return Ok(());
         }
@@ -308,7 +325,11 @@ impl<F: Files> Sender<F> {
             self.sent.rejected += count;
             self.sent.rejected_dropped += count - kept;
         }
-        self.sent.records += (batch.records.len() - rejected.len()) as u64;
+        let others = (batch.records.len() - rejected.len()) as u64;
+        let unknown = unknown.min(others);
+        self.sent.rejected += unknown;
+        self.sent.rejected_dropped += unknown;
+        self.sent.records += others - unknown;
         self.settle(batch.parts)
     }
 

@@ -1,0 +1,196 @@
+//! When a collector is to be asked again that does not take anything.
+//!
+//! That survives processes: a thousand commands do not ask a dead collector a
+//! thousand times. A small file in the spool's directory tells it, which only
+//! the one sender writes. It is no more than advice: if it is damaged, absent
+//! or cannot be written, the collector is asked.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+/// The file's name.
+const FILE: &str = "retry";
+/// Its first line.
+const FORMAT: &str = "uilog-retry 1";
+/// Bytes of it that are read.
+const MAX_BYTES: usize = 4096;
+/// The wait after the first failure. It doubles with each.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest wait of our own accord.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+/// The longest that a collector may ask for: it may have been a mistake.
+pub const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
+/// How often a collector may fail over the same records before they are taken
+/// for what it fails over: some 25 minutes.
+const MAX_BROKEN: u32 = 12;
+
+/// What is known of failures in a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backoff {
+    /// When the collector may be asked again.
+    pub not_before: Option<SystemTime>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Those of them at the end that were the collector's own.
+    pub broken: u32,
+    /// Why the last one failed.
+    pub reason: String,
+}
+
+impl Backoff {
+    /// What is known of the collector of a spool.
+    pub fn load(spool: &Path, now: SystemTime) -> Self {
+        let Ok(bytes) = fs::read(spool.join(FILE)) else {
+            return Self::default();
+        };
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        if text.len() > MAX_BYTES {
+            return Self::default();
+        }
+        let mut lines = text.lines();
+        if lines.next() != Some(FORMAT) {
+            return Self::default();
+        }
+        let mut known = Self::default();
+        for (key, value) in lines.filter_map(|line| line.split_once(' ')) {
+            let number = || value.parse().unwrap_or(0);
+            match key {
+                "not-before-ms" => {
+                    let millis = Duration::from_millis(number());
+                    known.not_before = UNIX_EPOCH.checked_add(millis);
+                }
+                "failures" => known.failures = number() as u32,
+                "broken" => known.broken = number() as u32,
+                "reason" => value.clone_into(&mut known.reason),
+                _ => {}
+            }
+        }
+        // Nobody waits for so long: the clock has gone back.
+        let latest = now + LONGEST_ASKED + LONGEST;
+        known.not_before = known.not_before.filter(|it| *it <= latest);
+        known
+    }
+
+    /// How long the collector is to be left alone.
+    pub fn wait(&self, now: SystemTime) -> Option<Duration> {
+        let wait = self.not_before?.duration_since(now).ok()?;
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Whether what the collector fails over is to be found out.
+    pub fn is_to_divide(&self) -> bool {
+        self.broken >= MAX_BROKEN
+    }
+
+    /// It has failed once more. `random` is from 0 to 1.
+    pub fn fail(
+        &mut self,
+        now: SystemTime,
+        after: Option<Duration>,
+        reason: &str,
+        random: f64,
+    ) {
+        let doubled = 1_u32 << self.failures.min(16);
+        let own = FIRST.saturating_mul(doubled).min(LONGEST);
+        // A thousand machines that failed together come back one by one.
+        let own = own.mul_f64(0.5 + random / 2.0);
+        let asked = after.unwrap_or_default().min(LONGEST_ASKED);
+        let asked = asked.mul_f64(1.0 + random / 10.0);
+        self.not_before = now.checked_add(own.max(asked));
+        self.failures = self.failures.saturating_add(1);
+        self.reason = reason.replace(['\n', '\r'], " ");
+    }
+
+    /// Lets others know.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn save(&self, spool: &Path) -> io::Result<()> {
+        let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok();
+        let millis = self.not_before.and_then(since);
+        let millis = millis.map_or(0, |it| it.as_millis());
+        let text = format!(
+            "{FORMAT}\nnot-before-ms {millis}\nfailures {}\nbroken {}\n\
+             reason {}\n",
+            self.failures, self.broken, self.reason,
+        );
+        let (path, new) = paths(spool);
+        fs::write(&new, text).and_then(|()| fs::rename(&new, &path))
+    }
+
+    /// All is well.
+    pub fn clear(&mut self, spool: &Path) {
+        *self = Self::default();
+        // If it stays, it is asked a little later than it could.
+        let _ = fs::remove_file(paths(spool).0);
+    }
+}
+
+fn paths(spool: &Path) -> (PathBuf, PathBuf) {
+    (spool.join(FILE), spool.join(format!("{FILE}.new")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = UNIX_EPOCH;
+
+    fn now() -> SystemTime {
+        NOW + Duration::from_secs(1_000_000)
+    }
+
+    #[test]
+    fn waits_double_up_to_a_bound() {
+        let mut backoff = Backoff::default();
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            backoff.fail(now(), None, "x", 1.0);
+            waits.push(backoff.wait(now()).unwrap().as_secs());
+        }
+        let expected = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300];
+        assert_eq!(waits, expected);
+        backoff.fail(now(), None, "x", 0.0);
+        assert_eq!(backoff.wait(now()), Some(Duration::from_secs(150)));
+    }
+
+    #[test]
+    fn what_the_collector_asks_for_counts_within_a_bound() {
+        let mut backoff = Backoff::default();
+        backoff.fail(now(), Some(Duration::from_secs(100)), "x", 0.0);
+        assert_eq!(backoff.wait(now()), Some(Duration::from_secs(100)));
+        backoff.fail(now(), Some(Duration::MAX), "x", 0.0);
+        assert_eq!(backoff.wait(now()), Some(LONGEST_ASKED));
+    }
+
+    #[test]
+    fn it_survives_and_a_clock_that_jumps_does_not_matter() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Backoff::load(dir.path(), now()), Backoff::default());
+        let mut backoff = Backoff::default();
+        backoff.broken = 3;
+        backoff.fail(now(), None, "no\nroute", 1.0);
+        backoff.save(dir.path()).unwrap();
+        assert_eq!(Backoff::load(dir.path(), now()), backoff);
+        assert_eq!(backoff.reason, "no route");
+        // It has gone back by a day, and then forward by one.
+        let day = Duration::from_secs(24 * 60 * 60);
+        let back = Backoff::load(dir.path(), now() - day);
+        assert_eq!(back.wait(now() - day), None);
+        let forward = Backoff::load(dir.path(), now() + day);
+        assert_eq!(forward.wait(now() + day), None);
+        backoff.clear(dir.path());
+        assert_eq!(Backoff::load(dir.path(), now()), Backoff::default());
+        for damaged in ["", "x", "uilog-retry 1\nfailures x", "\u{fffd}"] {
+            fs::write(dir.path().join(FILE), damaged).unwrap();
+            let loaded = Backoff::load(dir.path(), now());
+            assert_eq!(loaded, Backoff::default(), "{damaged}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! TLS for `ureq`, by a configuration of our own making.
+//!
+//! `ureq` makes its own of certificates, and panics where a certificate and
+//! its key do not fit together. This one is what the other sinks use.
+
+use std::fmt;
+use std::io::Read;
+use std::io::Write;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::ClientConnection;
+use rustls::StreamOwned;
+use rustls::pki_types::ServerName;
+use ureq::Error;
+use ureq::unversioned::transport::Buffers;
+use ureq::unversioned::transport::ConnectionDetails;
+use ureq::unversioned::transport::Connector;
+use ureq::unversioned::transport::Either;
+use ureq::unversioned::transport::LazyBuffers;
+use ureq::unversioned::transport::NextTimeout;
+use ureq::unversioned::transport::Transport;
+use ureq::unversioned::transport::TransportAdapter;
+
+/// Wraps connections of `https:` in TLS.
+pub(crate) struct TlsConnector {
+    config: Option<Arc<ClientConfig>>,
+}
+
+impl TlsConnector {
+    /// Without a configuration there is no `https:`.
+    pub(crate) fn new(config: Option<Arc<ClientConfig>>) -> Self {
+        Self { config }
+    }
+}
+
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsConnector")
+    }
+}
+
+impl<In: Transport> Connector<In> for TlsConnector {
+    type Out = Either<In, TlsTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let Some(transport) = chained else {
+            return Ok(None);
+        };
+        if !details.needs_tls() || transport.is_tls() {
+            return Ok(Some(Either::A(transport)));
+        }
+        let config = self.config.as_ref().ok_or(Error::Tls("no TLS"))?;
+        let host = details.uri.host().unwrap_or("");
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Error::Tls("the host is no name for TLS"))?;
+        let mut connection = ClientConnection::new(Arc::clone(config), name)
+            .map_err(std::io::Error::other)?;
+        let mut socket = TransportAdapter::new(
+            transport.boxed(),
+            details.current_time.clone(),
+        );
+        socket.set_timeout(details.timeout);
+        connection.complete_io(&mut socket)?;
+        let stream = StreamOwned::new(connection, socket);
+        let config = details.config;
+        let buffers = LazyBuffers::new(
+            config.input_buffer_size(),
+            config.output_buffer_size(),
+        );
+        Ok(Some(Either::B(TlsTransport { buffers, stream })))
+    }
+}
+
+/// A connection in TLS.
+pub(crate) struct TlsTransport {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+}
+
+impl fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsTransport")
+    }
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(
+        &mut self,
+        amount: usize,
+        timeout: NextTimeout,
+    ) -> Result<(), Error> {
+        self.stream.get_mut().set_timeout(timeout);
+        let output = &self.buffers.output()[..amount];
+        self.stream.write_all(output)?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.stream.get_mut().set_timeout(timeout);
+        let input = self.buffers.input_append_buf();
+        let amount = self.stream.read(input)?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.get_mut().get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}

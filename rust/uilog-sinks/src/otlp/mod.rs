@@ -1,0 +1,202 @@
+//! Sinks `otlp:`: a collector of OpenTelemetry, over HTTP.
+//!
+//! A record is acknowledged into the sink's own spool before any network is
+//! tried, and leaves it when the collector has accepted it: see docs/otlp.md.
+//!
+//! - `settings` is what is configured.
+//! - `mapping` is a record in OpenTelemetry's terms, `request` what is sent of
+//!   it, `http` how, `connector` that in TLS, and `verdict` what the answer
+//!   means.
+//! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
+//!   and `backoff` when.
+//!
+//! Here is what the dispatcher's thread does: it appends, and never waits for
+//! a collector.
+
+pub mod backoff;
+mod connector;
+pub mod http;
+pub mod mapping;
+pub mod request;
+pub mod sender;
+pub mod settings;
+pub mod ship;
+pub mod verdict;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use uilog_core::sinks::Definition;
+use uilog_spool::Limits;
+use uilog_spool::Options;
+use uilog_spool::RecordId;
+use uilog_spool::Spool;
+use uilog_spool::Writer;
+
+use crate::globals::Globals;
+use crate::otlp::http::Collector;
+use crate::otlp::sender::Flushed;
+use crate::otlp::sender::Progress;
+use crate::otlp::sender::Sending;
+use crate::otlp::sender::Worker;
+use crate::otlp::settings::Settings;
+use crate::otlp::settings::Surroundings;
+use crate::outlet::Lost;
+use crate::outlet::Outlet;
+use crate::outlet::Undelivered;
+use crate::record::Record;
+
+/// A sink `otlp:`.
+#[derive(Debug)]
+pub struct Otlp {
+    spool: Spool,
+    writer: Writer,
+    settings: Settings,
+    worker: Option<Worker>,
+}
+
+/// Opens the sink. Nothing is sent before something is delivered.
+///
+/// # Errors
+///
+/// What is configured makes no sense, or the spool's directory is not safe.
+pub fn open(
+    definition: &Definition,
+    globals: &Globals,
+) -> Result<Otlp, String> {
+    let settings = Settings::new(definition, globals)?;
+    let spool = spool(definition, globals)?;
+    Ok(Otlp::new(spool, settings))
+}
+
+/// The spool of a sink `otlp:`.
+///
+/// # Errors
+///
+/// There is no place for it, or its directory is not safe.
+pub fn spool(
+    definition: &Definition,
+    globals: &Globals,
+) -> Result<Spool, String> {
+    let spools = globals.spool.as_ref().map_err(Clone::clone)?;
+    let max_bytes = globals.spool_max_bytes;
+    let options = Options {
+        limits: Limits {
+            max_bytes,
+            max_age: globals.spool_max_age,
+            max_rejected_bytes: max_bytes / 8,
+        },
+        home: globals.home.clone(),
+        ..Options::default()
+    };
+    // A name has letters, digits, `-` and `_` only.
+    let dir = spools.join(&definition.name);
+    Spool::open(&dir, options).map_err(|error| error.to_string())
+}
+
+/// Sends what waits in the spool of a sink, now: without regard to what the
+/// collector has asked for. `progress` is told after each batch.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn flush(
+    definition: &Definition,
+    globals: &Globals,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Flushed, String> {
+    let settings = Settings::new(definition, globals)?;
+    let spool = spool(definition, globals)?;
+    Ok(sending(&spool, &settings).flush(progress))
+}
+
+fn sending(spool: &Spool, settings: &Settings) -> Sending<Collector> {
+    let collector = Collector::new(settings.clone());
+    Sending::new(spool, collector, settings.resource.clone())
+}
+
+impl Surroundings for Globals {
+    fn variable(&self, name: &str) -> Option<String> {
+        let value = Self::variable(self, name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    fn path(&self, text: &[u8]) -> Result<PathBuf, String> {
+        Self::path(self, text)
+    }
+}
+
+impl Otlp {
+    /// A sink with this spool and these settings.
+    pub fn new(spool: Spool, settings: Settings) -> Self {
+        Self {
+            writer: Writer::new(&spool),
+            spool,
+            settings,
+            worker: None,
+        }
+    }
+
+    fn append(&mut self, record: &Record) -> Result<(), String> {
+        let id = id(record).ok_or("the record has no id")?;
+        let payload = serde_json::to_vec(record)
+            .map_err(|error| format!("the record as JSON: {error}"))?;
+        let appended = self.writer.append(&id, &payload);
+        appended.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// There is something to send. If there can be no thread, the next command
+    /// sends it.
+    fn wake(&mut self) {
+        if self.worker.as_ref().is_none_or(Worker::has_ended) {
+            let sending = sending(&self.spool, &self.settings);
+            self.worker = Worker::start(sending).ok();
+        }
+        if let Some(worker) = &self.worker {
+            worker.wake();
+        }
+    }
+}
+
+impl Outlet for Otlp {
+    fn deliver(
+        &mut self,
+        records: &[Arc<Record>],
+        _deadline: Instant,
+    ) -> Result<(), Undelivered> {
+        let mut lost = Lost::default();
+        let mut is_any = false;
+        for record in records {
+            match self.append(record) {
+                Ok(()) => is_any = true,
+                Err(reason) => lost.add(1, || reason),
+            }
+        }
+        if is_any {
+            self.wake();
+        }
+        lost.result()
+    }
+
+    fn rest(&mut self) {
+        // What could not be synced is still there unless the power fails.
+        let _ = self.writer.close();
+    }
+
+    /// What has not been sent by then waits for the next command's.
+    fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered> {
+        self.rest();
+        if let Some(worker) = self.worker.take() {
+            worker.finish(deadline);
+        }
+        Ok(())
+    }
+}
+
+/// A record's id in the spool: the session's and the number in it.
+pub fn id(record: &Record) -> Option<RecordId> {
+    let session = mapping::hex(&record.session, 16)?;
+    let seq = record.seq.to_be_bytes();
+    RecordId::new(&[&session[..], &seq].concat())
+}

@@ -1,0 +1,401 @@
+//! What is configured of a collector: in the hgrc, and where that says
+//! nothing, in the variables that OpenTelemetry knows.
+//!
+//! Raw values become typed ones here. Reads no file.
+// OpenTelemetry: "OpenTelemetry Protocol Exporter", configuration options
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use uilog_config::items::Value;
+use uilog_core::sinks::Definition;
+use ureq::http::HeaderName;
+use ureq::http::HeaderValue;
+use ureq::http::Uri;
+
+use crate::otlp::request::Kind;
+
+/// What a sink's URL begins with.
+const SCHEME: &[u8] = b"otlp:";
+/// Where a collector is unless somebody says otherwise.
+const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
+/// What the variables begin with.
+const PREFIX: &str = "OTEL_EXPORTER_OTLP";
+
+/// Where variables are looked up, and paths begin.
+pub trait Surroundings {
+    /// The value of a variable of hg's environment.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// The path that a configured one means.
+    ///
+    /// # Errors
+    ///
+    /// It is relative.
+    fn path(&self, text: &[u8]) -> Result<PathBuf, String>;
+}
+
+/// Everything about a collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where spans go.
+    pub traces: Endpoint,
+    /// Where log records go.
+    pub logs: Endpoint,
+    /// The file with a bearer token.
+    pub token_file: Option<PathBuf>,
+    /// Further attributes of the resource.
+    pub resource: Vec<(String, String)>,
+    /// The proxy of each, and for which hosts there is none.
+    pub proxies: Proxies,
+}
+
+/// Where requests of one kind go, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The whole URL.
+    pub url: String,
+    /// Further headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// For how long it may not answer.
+    pub timeout: Duration,
+    /// Whether requests are packed.
+    pub is_gzip: bool,
+    /// Files of TLS.
+    pub tls: TlsFiles,
+}
+
+/// Files of TLS, in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Who may vouch for the receiver, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// Who we are.
+    pub cert: Option<PathBuf>,
+    /// The key of that.
+    pub key: Option<PathBuf>,
+}
+
+/// What the environment says of proxies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// For `http:`.
+    pub http: Option<String>,
+    /// For `https:`.
+    pub https: Option<String>,
+    /// The hosts that there is none for.
+    pub except: Option<String>,
+}
+
+impl Settings {
+    /// What is configured of a sink.
+    ///
+    /// # Errors
+    ///
+    /// What makes no sense, and why.
+    pub fn new(
+        definition: &Definition,
+        around: &dyn Surroundings,
+    ) -> Result<Self, String> {
+        let variable = |name: &str| filled(around.variable(name));
+        let is_told = |kind| variable(&specific(kind, "ENDPOINT")).is_some();
+        let address = definition.url.strip_prefix(SCHEME);
+        let address = address.ok_or("it is no 'otlp:' URL")?;
+        let address = std::str::from_utf8(address.trim_ascii())
+            .map_err(|_| "its URL is not UTF-8")?;
+        let reader = Reader { definition, around };
+        if address.is_empty() {
+            reader.check_protocol()?;
+        }
+        let endpoint = |kind| {
+            let url = if !address.is_empty() {
+                complete(address, kind).map_err(|why| in_url(address, why))?
+            } else if is_told(kind) {
+                // That one is taken as it is.
+                let name = specific(kind, "ENDPOINT");
+                let url = variable(&name).unwrap_or_default();
+                parse(&url).map_err(|why| format!("{name}: {why}"))?;
+                url
+            } else {
+                let name = format!("{PREFIX}_ENDPOINT");
+                let base = variable(&name);
+                let base = base.as_deref().unwrap_or(DEFAULT_ENDPOINT);
+                complete(base, kind).map_err(|why| format!("{name}: {why}"))?
+            };
+            reader.endpoint(kind, url)
+        };
+        Ok(Self {
+            traces: endpoint(Kind::Traces)?,
+            logs: endpoint(Kind::Logs)?,
+            token_file: definition
+                .text("token-file")
+                .map(|text| around.path(&text))
+                .transpose()
+                .map_err(|why| format!("'token-file': {why}"))?,
+            resource: reader.resource()?,
+            proxies: Proxies {
+                // CGI scripts are given HTTP_PROXY by whoever asks.
+                http: variable("http_proxy")
+                    .or_else(|| variable("all_proxy"))
+                    .or_else(|| variable("ALL_PROXY")),
+                https: variable("https_proxy")
+                    .or_else(|| variable("HTTPS_PROXY"))
+                    .or_else(|| variable("all_proxy"))
+                    .or_else(|| variable("ALL_PROXY")),
+                except: variable("no_proxy").or_else(|| variable("NO_PROXY")),
+            },
+        })
+    }
+
+    /// Where requests of a kind go.
+    pub fn endpoint(&self, kind: Kind) -> &Endpoint {
+        match kind {
+            Kind::Traces => &self.traces,
+            Kind::Logs => &self.logs,
+        }
+    }
+}
+
+struct Reader<'a> {
+    definition: &'a Definition,
+    around: &'a dyn Surroundings,
+}
+
+impl Reader<'_> {
+    /// The variable of one kind of requests, else that of both.
+    fn variable(&self, kind: Kind, key: &str) -> Option<(String, String)> {
+        [specific(kind, key), format!("{PREFIX}_{key}")]
+            .into_iter()
+            .find_map(|name| {
+                let value = filled(self.around.variable(&name))?;
+                Some((name, value))
+            })
+    }
+
+    /// Whether the hgrc says something that makes sense.
+    fn is_set(&self, option: &str) -> bool {
+        let options = &self.definition.options;
+        options.iter().any(|it| it.0 == option.as_bytes())
+    }
+
+    fn check_protocol(&self) -> Result<(), String> {
+        for kind in [Kind::Traces, Kind::Logs] {
+            if let Some((name, value)) = self.variable(kind, "PROTOCOL") {
+                if value != "http/protobuf" {
+                    return Err(format!(
+                        "{name} is '{value}', and only http/protobuf is \
+                         spoken here: name the collector, otlp:URL"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn endpoint(&self, kind: Kind, url: String) -> Result<Endpoint, String> {
+        let file = |option: &str, key: &str| {
+            let told = match self.definition.text(option) {
+                Some(text) => Some((format!("'{option}'"), text)),
+                None => self
+                    .variable(kind, key)
+                    .map(|(name, value)| (name, value.into_bytes())),
+            };
+            let path = told.map(|(name, text)| {
+                let path = self.around.path(&text);
+                path.map_err(|why| format!("{name}: {why}"))
+            });
+            path.transpose()
+        };
+        let tls = TlsFiles {
+            ca: file("ca-file", "CERTIFICATE")?,
+            cert: file("cert-file", "CLIENT_CERTIFICATE")?,
+            key: file("key-file", "CLIENT_KEY")?,
+        };
+        if tls.cert.is_some() != tls.key.is_some() {
+            return Err("a client certificate needs both, 'cert-file' and \
+                        'key-file'"
+                .to_owned());
+        }
+        Ok(Endpoint {
+            url,
+            headers: self.headers(kind)?,
+            timeout: self.timeout(kind)?,
+            is_gzip: self.is_gzip(kind)?,
+            tls,
+        })
+    }
+
+    fn headers(
+        &self,
+        kind: Kind,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+        let (name, text) = match self.definition.text("headers") {
+            Some(text) => {
+                let text = String::from_utf8(text)
+                    .map_err(|_| "'headers' is not UTF-8")?;
+                ("headers".to_owned(), text)
+            }
+            None => match self.variable(kind, "HEADERS") {
+                Some(told) => told,
+                None => return Ok(Vec::new()),
+            },
+        };
+        // No values in what is said: they are secrets.
+        let pairs = pairs(&text).map_err(|why| format!("{name}: {why}"))?;
+        let header = |(key, value): (String, String)| {
+            let Ok(header) = HeaderName::from_bytes(key.as_bytes()) else {
+                return Err(format!("{name}: '{key}' is no header's name"));
+            };
+            let Ok(mut value) = HeaderValue::from_bytes(value.as_bytes())
+            else {
+                return Err(format!("{name}: {key} has a value of no header"));
+            };
+            value.set_sensitive(true);
+            Ok((header, value))
+        };
+        pairs.into_iter().map(header).collect()
+    }
+
+    fn timeout(&self, kind: Kind) -> Result<Duration, String> {
+        if !self.is_set("timeout") {
+            if let Some((name, value)) = self.variable(kind, "TIMEOUT") {
+                let millis = value.parse().map_err(|_| {
+                    format!("{name}: '{value}' is no number of milliseconds")
+                })?;
+                return Ok(Duration::from_millis(millis));
+            }
+        }
+        match self.definition.option("timeout") {
+            Value::Seconds(timeout) => Ok(timeout),
+            _ => Err("'timeout' is no number of seconds".to_owned()),
+        }
+    }
+
+    fn is_gzip(&self, kind: Kind) -> Result<bool, String> {
+        if !self.is_set("compression") {
+            if let Some((name, value)) = self.variable(kind, "COMPRESSION") {
+                return match value.as_str() {
+                    "gzip" => Ok(true),
+                    "none" => Ok(false),
+                    _ => Err(format!("{name}: '{value}' is not 'gzip'")),
+                };
+            }
+        }
+        Ok(self.definition.option("compression") == Value::Choice("gzip"))
+    }
+
+    /// What the hgrc says goes before `OTEL_SERVICE_NAME`, and that before
+    /// `OTEL_RESOURCE_ATTRIBUTES`.
+    fn resource(&self) -> Result<Vec<(String, String)>, String> {
+        let mut all: Vec<(String, String)> = Vec::new();
+        let mut add = |pair: (String, String)| {
+            all.retain(|it| it.0 != pair.0);
+            all.push(pair);
+        };
+        let name = "OTEL_RESOURCE_ATTRIBUTES";
+        if let Some(text) = filled(self.around.variable(name)) {
+            let pairs = pairs(&text).map_err(|why| format!("{name}: {why}"))?;
+            pairs.into_iter().for_each(&mut add);
+        }
+        let service = filled(self.around.variable("OTEL_SERVICE_NAME"));
+        if let Some(service) = service {
+            add(("service.name".to_owned(), service));
+        }
+        if let Some(text) = self.definition.text("resource") {
+            let text = String::from_utf8(text)
+                .map_err(|_| "'resource' is not UTF-8")?;
+            let pairs =
+                pairs(&text).map_err(|why| format!("'resource': {why}"))?;
+            pairs.into_iter().for_each(&mut add);
+        }
+        Ok(all)
+    }
+}
+
+/// An empty variable is none.
+fn filled(value: Option<String>) -> Option<String> {
+    let value = value?.trim().to_owned();
+    (!value.is_empty()).then_some(value)
+}
+
+fn specific(kind: Kind, key: &str) -> String {
+    match kind {
+        Kind::Traces => format!("{PREFIX}_TRACES_{key}"),
+        Kind::Logs => format!("{PREFIX}_LOGS_{key}"),
+    }
+}
+
+fn in_url(address: &str, why: String) -> String {
+    // Without what may be a password.
+    let shown = address.rsplit('@').next().unwrap_or(address);
+    format!("'otlp:{shown}': {why}")
+}
+
+/// The URL of one kind of requests below that of the collector.
+fn complete(base: &str, kind: Kind) -> Result<String, String> {
+    let uri = parse(base)?;
+    if uri.query().is_some() {
+        return Err("a collector's URL has no '?'".to_owned());
+    }
+    let path = match kind {
+        Kind::Traces => "v1/traces",
+        Kind::Logs => "v1/logs",
+    };
+    let base = base.trim_end_matches('/');
+    Ok(format!("{base}/{path}"))
+}
+
+fn parse(url: &str) -> Result<Uri, String> {
+    let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("it must begin with http:// or https://".to_owned());
+    }
+    let Some(authority) = uri.authority().filter(|it| !it.host().is_empty())
+    else {
+        return Err("it names no host".to_owned());
+    };
+    if authority.as_str().contains('@') {
+        return Err("a password does not belong there: \
+                    use 'headers' or 'token-file'"
+            .to_owned());
+    }
+    Ok(uri)
+}
+
+/// Reads `KEY=VALUE,KEY=VALUE`, values in percent encoding.
+// W3C Baggage, without its properties
+fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    text.split(',')
+        .filter(|pair| !pair.trim().is_empty())
+        .map(|pair| {
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or("it must be KEY=VALUE,KEY=VALUE")?;
+            let key = key.trim();
+            if key.is_empty() {
+                return Err("a key is empty".to_owned());
+            }
+            let value = decoded(value.trim())
+                .ok_or_else(|| format!("the value of {key} is no UTF-8"))?;
+            Ok((key.to_owned(), value))
+        })
+        .collect()
+}
+
+/// Without percent encoding; a percent sign that is none stays.
+fn decoded(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let digits = bytes.get(at + 1..at + 3).filter(|digits| {
+            bytes[at] == b'%' && digits.iter().all(u8::is_ascii_hexdigit)
+        });
+        let byte = digits.and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        plain.push(byte.unwrap_or(bytes[at]));
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8(plain).ok()
+}
