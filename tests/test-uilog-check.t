@@ -57,6 +57,10 @@ Nothing is wrong
     uilog.script-timeout = 600  default
     uilog.queue-size = 64 MB  default
     uilog.peer-timeout = 5  default
+    uilog.spool =   default
+    uilog.spool-max-size = 64 MB  default
+    uilog.spool-max-age = 7 days  default
+    uilog.redact-config =   default
     blackbox.track = *  default (glob)
     blackbox.ignore = chgserver, cmdserver, extension  default
     blackbox.maxsize = 1 MB  default

@@ -118,7 +118,7 @@ A dispatcher whose hg and whose script wait for the test
   status dict
     foreign "int"
     unreadable "int"
-    journal {"path": "$TESTTMP/.local/state/uilog/failures.jsonl", "problem": null, "lost": 0, "counts": {"failed": 0, "lost": 0, "not-started": 0, "peer": 0, "timed-out": 0}, "failures": []}
+    journal {"path": "$TESTTMP/.local/state/uilog/failures.jsonl", "problem": null, "lost": 0, "counts": {"config": 0, "failed": 0, "lost": 0, "not-started": 0, "peer": 0, "sink": 0, "timed-out": 0}, "failures": []}
 
 hg has ended, and its last event waits.
 
@@ -184,12 +184,14 @@ The journal
     TIME  failed  command  exit status 3
     TIME  failed  commandfinish  exit status 127: the script was not found
   [1]
-  $ uilog status -T json | grep -A6 counts
+  $ uilog status -T json | grep -A8 counts
       "counts": {
+        "config": 0,
         "failed": 2,
         "lost": 0,
         "not-started": 0,
         "peer": 0,
+        "sink": 0,
         "timed-out": 0
       },
   $ printf '{"time":"2026-01-01T00:00:00.000000+00:00","session":"x",' \

@@ -392,6 +392,10 @@ Every item is documented and registered.
     uilog.script-timeout = 600 (default)
     uilog.queue-size = 64 MB (default)
     uilog.peer-timeout = 5 (default)
+    uilog.spool =  (default)
+    uilog.spool-max-size = 64 MB (default)
+    uilog.spool-max-age = 7 days (default)
+    uilog.redact-config =  (default)
   scripts:
     logtoprocess.command =  (*:*) (glob)
     logtoprocess.commandfinish =  (*:*) (glob)
@@ -446,13 +450,13 @@ Every item is documented and registered.
     "problems": [],
     "scripts": [{"name": "command", "source": "*:*", "value": ""}, {"name": "commandfinish", "source": "*:*", "value": ""}, {"name": "said", "source": "*:*", "value": "printf 'said %s' \"$MSG1\" >> $got/log"}], (glob)
     "session": "[0-9a-f]{32}", (re)
-    "settings": [{"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}], (glob)
+    "settings": [{"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}, {"name": "spool", "source": "default", "value": ""}, {"name": "spool-max-size", "source": "default", "value": "64 MB"}, {"name": "spool-max-age", "source": "default", "value": "7 days"}, {"name": "redact-config", "source": "default", "value": ""}], (glob)
     "sinks": ["logtoprocess"],
     "version": "*" (glob)
    }
   ]
   $ hg debuguilog -T '{version}: {settings % "{name}={value} "}\n'
-  *: max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5  (glob)
+  *: max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5 spool= spool-max-size=64 MB spool-max-age=7 days redact-config=  (glob)
   $ settled
 
 The program

@@ -385,10 +385,12 @@ impl Host {
             let span = new_session().0 as u64;
             Trace::begin(self.facts.around, id.0, span.max(1))
         });
+        // What hg has used before its first command, it has used for that.
+        let usage = if is_first { NOTHING } else { rusage::used() };
         self.commands.push(Command {
             depth,
             trace,
-            usage: rusage::used(),
+            usage,
         });
         trace
     }
@@ -700,6 +702,13 @@ fn duration(options: &[EventOption<'_>]) -> Option<f64> {
     let seconds: f64 = std::str::from_utf8(&text.0).ok()?.parse().ok()?;
     seconds.is_finite().then_some(seconds)
 }
+
+/// What a process has used that has just begun.
+const NOTHING: Usage = Usage {
+    peak_memory_bytes: 0,
+    user_cpu_micros: 0,
+    system_cpu_micros: 0,
+};
 
 /// A command that runs.
 #[derive(Clone, Copy, Debug)]

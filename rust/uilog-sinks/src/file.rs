@@ -177,5 +177,5 @@ fn torn_size(path: &Path) -> Option<u64> {
 
 fn regular_size(file: &File) -> Option<u64> {
     let metadata = file.metadata().ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }

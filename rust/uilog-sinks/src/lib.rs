@@ -10,6 +10,8 @@
 #![deny(missing_docs)]
 
 pub mod compose;
+mod connection;
+mod datagram;
 pub mod file;
 pub mod fleet;
 pub mod globals;
@@ -19,9 +21,13 @@ pub mod otlp;
 pub mod outlet;
 pub mod record;
 mod sample;
+mod stream;
+pub mod syslog;
+mod syslog_message;
 pub mod target;
 pub mod template;
 mod text;
 pub mod tls;
 mod told;
+pub mod unix;
 mod worker;

@@ -6,7 +6,10 @@ use crate::file;
 use crate::globals::Globals;
 use crate::otlp;
 use crate::outlet::Outlet;
+use crate::syslog;
 use crate::target::Target;
+use crate::tls;
+use crate::unix;
 
 /// Opens what a sink's URL names.
 ///
@@ -23,6 +26,35 @@ pub fn open(
             Ok(Box::new(file::open(definition, template)))
         }
         Target::Otlp(_) => Ok(Box::new(otlp::open(definition, globals)?)),
-        _ => Err("this kind of sink is not there yet".to_owned()),
+        Target::UnixStream(path) => {
+            Ok(Box::new(unix::open_stream(definition, path)))
+        }
+        Target::UnixDatagram(path) => {
+            Ok(Box::new(unix::open_datagram(definition, path)))
+        }
+        Target::SyslogLocal(path) => {
+            Ok(Box::new(syslog::open_local(definition, path)?))
+        }
+        Target::SyslogTcp(address) => {
+            Ok(Box::new(syslog::open_remote(definition, address, None)?))
+        }
+        Target::SyslogTls(address) => {
+            let file = |option| {
+                let text = definition.text(option);
+                text.map(|text| globals.path(&text)).transpose()
+            };
+            let (ca, cert) = (file("ca-file")?, file("cert-file")?);
+            let key = file("key-file")?;
+            let tls = tls::client_config(
+                ca.as_deref(),
+                cert.as_deref(),
+                key.as_deref(),
+            )?;
+            Ok(Box::new(syslog::open_remote(
+                definition,
+                address,
+                Some(tls),
+            )?))
+        }
     }
 }

@@ -1,0 +1,438 @@
+//! Connections that never block beyond a deadline: local sockets, TCP, TLS.
+//!
+//! Knows bytes only. Who wants to know whether they have arrived asks
+//! [`Connection::state`].
+
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::net::ToSocketAddrs;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+use nix::poll::poll;
+use nix::sys::socket::AddressFamily;
+use nix::sys::socket::SockFlag;
+use nix::sys::socket::SockType;
+use nix::sys::socket::UnixAddr;
+use nix::sys::socket::connect;
+use nix::sys::socket::socket;
+use rustls::ClientConfig;
+use rustls::ClientConnection;
+use rustls::ProtocolVersion;
+use rustls::pki_types::ServerName;
+use uilog_sys::fd;
+
+use crate::target::Address;
+
+/// How soon what cannot be waited for is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How long a server is listened to after a handshake by TLS 1.3, which ends,
+/// for us, before the server has looked at our certificate. Nearly all send a
+/// ticket at once.
+const AFTER_HANDSHAKE: Duration = Duration::from_millis(500);
+
+/// Whom to connect to, and how.
+#[derive(Clone, Debug)]
+pub(crate) enum Peer {
+    /// A local socket.
+    Local(PathBuf),
+    /// TCP, perhaps with TLS.
+    Remote(Address, Option<Arc<ClientConfig>>),
+}
+
+/// What can be told of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// All that was written has been taken: by a local reader itself, by a
+    /// remote one's kernel.
+    Taken,
+    /// Some has not yet.
+    Underway,
+    /// The other side has closed it, after all had been taken.
+    Closed,
+    /// It is broken.
+    Broken,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: Socket,
+    tls: Option<Box<ClientConnection>>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Local(UnixStream),
+    Remote(TcpStream),
+}
+
+impl Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Local(socket) => socket.as_fd(),
+            Self::Remote(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Local(socket) => socket.read(buffer),
+            Self::Remote(socket) => socket.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Local(socket) => socket.write(bytes),
+            Self::Remote(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Peer {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// Nobody is there, or the deadline has passed.
+    pub(crate) fn connect(&self, deadline: Instant) -> io::Result<Connection> {
+        match self {
+            Self::Local(path) => {
+                let socket = connect_local(path, SockType::Stream, deadline)?;
+                Ok(Connection {
+                    socket: Socket::Local(UnixStream::from(socket)),
+                    tls: None,
+                })
+            }
+            Self::Remote(address, config) => {
+                let socket = connect_remote(address, deadline)?;
+                let mut connection = Connection {
+                    socket: Socket::Remote(socket),
+                    tls: None,
+                };
+                if let Some(config) = config {
+                    connection.start_tls(address, config, deadline)?;
+                }
+                Ok(connection)
+            }
+        }
+    }
+}
+
+/// A datagram socket that is connected and does not block.
+pub(crate) fn connect_datagram(
+    path: &Path,
+    deadline: Instant,
+) -> io::Result<UnixDatagram> {
+    connect_local(path, SockType::Datagram, deadline).map(UnixDatagram::from)
+}
+
+fn connect_local(
+    path: &Path,
+    kind: SockType,
+    deadline: Instant,
+) -> io::Result<OwnedFd> {
+    let address = UnixAddr::new(path)?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, kind, flags, None)?;
+    loop {
+        match connect(socket.as_raw_fd(), &address) {
+            Ok(()) => return Ok(socket),
+            Err(Errno::EINTR) => {}
+            // Too many are waiting to be accepted. There is no way to be told
+            // when that changes.
+            Err(Errno::EAGAIN) => pause(deadline)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn connect_remote(
+    address: &Address,
+    deadline: Instant,
+) -> io::Result<TcpStream> {
+    let addresses = resolve(address, deadline)?;
+    let mut error = io::Error::other("the name has no address");
+    for (index, found) in addresses.iter().enumerate() {
+        // A first one that does not answer must not use up all the time.
+        let others = u32::try_from(addresses.len() - index).unwrap_or(1);
+        let time = left(deadline)? / others;
+        match TcpStream::connect_timeout(found, time) {
+            Ok(socket) => {
+                socket.set_nonblocking(true)?;
+                // Whole batches are written; nothing is to be waited for.
+                socket.set_nodelay(true)?;
+                return Ok(socket);
+            }
+            Err(failed) => error = failed,
+        }
+    }
+    Err(error)
+}
+
+/// A name's addresses. The C library may take its time, and cannot be stopped:
+/// so it is asked by a thread that may be left behind.
+fn resolve(
+    address: &Address,
+    deadline: Instant,
+) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(number) = address.host.parse() {
+        return Ok(vec![SocketAddr::new(number, address.port)]);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let Address { host, port } = address.clone();
+    thread::Builder::new()
+        .name("resolve".to_owned())
+        .spawn(move || {
+            let found = (host.as_str(), port).to_socket_addrs();
+            // Nobody may be waiting any more.
+            let _ = sender.send(found.map(Vec::from_iter));
+        })?;
+    receiver
+        .recv_timeout(left(deadline)?)
+        .map_err(|_| timed_out())?
+}
+
+impl Connection {
+    fn start_tls(
+        &mut self,
+        address: &Address,
+        config: &Arc<ClientConfig>,
+        deadline: Instant,
+    ) -> io::Result<()> {
+        let name = ServerName::try_from(address.host.clone())
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        let tls = ClientConnection::new(Arc::clone(config), name)
+            .map_err(io::Error::other)?;
+        let tls = self.tls.insert(Box::new(tls));
+        while tls.is_handshaking() {
+            match tls.complete_io(&mut self.socket) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let flags = if tls.wants_write() {
+                        PollFlags::POLLOUT
+                    } else {
+                        PollFlags::POLLIN
+                    };
+                    wait(self.socket.as_fd(), flags, deadline)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if tls.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
+            self.flush(deadline)?;
+            let until = deadline.min(Instant::now() + AFTER_HANDSHAKE);
+            if wait(self.socket.as_fd(), PollFlags::POLLIN, until).is_ok() {
+                self.listen()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes as much as can be written until the deadline, and tells how much
+    /// that was, and why not all.
+    pub(crate) fn write(
+        &mut self,
+        bytes: &[u8],
+        deadline: Instant,
+    ) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.write_some(&bytes[written..], deadline) {
+                Ok(count) => written += count,
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, self.flush(deadline))
+    }
+
+    fn write_some(
+        &mut self,
+        bytes: &[u8],
+        deadline: Instant,
+    ) -> io::Result<usize> {
+        if let Some(tls) = &mut self.tls {
+            let count = tls.writer().write(bytes)?;
+            self.flush(deadline)?;
+            return Ok(count);
+        }
+        loop {
+            match self.socket.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let socket = self.socket.as_fd();
+                    wait(socket, PollFlags::POLLOUT, deadline)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes what TLS has encrypted.
+    fn flush(&mut self, deadline: Instant) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(());
+        };
+        while tls.wants_write() {
+            match tls.write_tls(&mut self.socket) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let socket = self.socket.as_fd();
+                    wait(socket, PollFlags::POLLOUT, deadline)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => drop(result?),
+            }
+        }
+        Ok(())
+    }
+
+    /// How things stand.
+    pub(crate) fn state(&mut self) -> State {
+        // In this order: a local socket that is closed holds nothing any more.
+        let outgoing = fd::outgoing(self.socket.as_fd());
+        match (self.listen(), outgoing) {
+            (Ok(true), Ok(0)) => State::Taken,
+            (Ok(true), _) => State::Underway,
+            // A local reader that has not read all leaves an error.
+            (Ok(false), _) if matches!(self.socket, Socket::Local(_)) => {
+                State::Closed
+            }
+            (Ok(false), Ok(0)) => State::Closed,
+            (Ok(false), _) | (Err(_), _) => State::Broken,
+        }
+    }
+
+    /// Waits until all has been taken, or that can no longer happen, or the
+    /// deadline has passed.
+    pub(crate) fn settle(&mut self, deadline: Instant) -> State {
+        let mut pause = Duration::from_micros(100);
+        loop {
+            let state = self.state();
+            if state != State::Underway || Instant::now() >= deadline {
+                return state;
+            }
+            // The kernel does not tell when the last byte is acknowledged.
+            thread::sleep(pause);
+            pause = (pause * 2).min(LOOK_AGAIN);
+        }
+    }
+
+    /// Reads what the other side says, which is of no interest; whether it may
+    /// go on.
+    fn listen(&mut self) -> io::Result<bool> {
+        let mut buffer = [0; 4096];
+        loop {
+            let result = match &mut self.tls {
+                None => self.socket.read(&mut buffer),
+                Some(tls) => tls.read_tls(&mut self.socket),
+            };
+            match result {
+                Ok(0) => return Ok(false),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            let Some(tls) = &mut self.tls else { continue };
+            let state = tls.process_new_packets().map_err(io::Error::other)?;
+            match tls.reader().read(&mut buffer) {
+                Ok(0) => return Ok(false),
+                Ok(_) | Err(_) if state.peer_has_closed() => return Ok(false),
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Says goodbye, where that is usual.
+    pub(crate) fn close(mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            // Who does not take it will see the end of the connection.
+            let _ = self.flush(Instant::now());
+        }
+    }
+}
+
+/// Waits for what a socket is asked for.
+fn wait(
+    socket: BorrowedFd<'_>,
+    events: PollFlags,
+    deadline: Instant,
+) -> io::Result<()> {
+    loop {
+        let time = deadline.saturating_duration_since(Instant::now());
+        // Not zero before the deadline, but for a part of a millisecond.
+        let time = time + Duration::from_micros(999);
+        let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(socket, events)], time) {
+            Ok(0) if Instant::now() >= deadline => return Err(timed_out()),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits until a datagram may be sent.
+pub(crate) fn wait_to_send(
+    socket: &UnixDatagram,
+    deadline: Instant,
+) -> io::Result<()> {
+    wait(socket.as_fd(), PollFlags::POLLOUT, deadline)
+}
+
+/// Waits a little.
+///
+/// # Errors
+///
+/// The deadline has passed.
+pub(crate) fn pause(deadline: Instant) -> io::Result<()> {
+    thread::sleep(left(deadline)?.min(LOOK_AGAIN));
+    Ok(())
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(timed_out());
+    }
+    Ok(left)
+}
+
+fn timed_out() -> io::Error {
+    io::ErrorKind::TimedOut.into()
+}

@@ -1,0 +1,159 @@
+//! Records over local datagram sockets, each in one datagram.
+//!
+//! Knows no format: a [`Frame`] writes records.
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nix::libc;
+
+use crate::connection;
+use crate::outlet::Lost;
+use crate::outlet::Outlet;
+use crate::outlet::Undelivered;
+use crate::record::Record;
+use crate::stream::Frame;
+use crate::stream::Patience;
+use crate::stream::is_absence;
+
+/// An outlet that sends datagrams.
+pub(crate) struct Datagrams {
+    path: PathBuf,
+    frame: Frame,
+    /// What is sent of a record that is too long.
+    short: Option<Frame>,
+    patience: Patience,
+    socket: Option<UnixDatagram>,
+    /// Whether the reader does not read: then it is not waited for.
+    is_stalled: bool,
+}
+
+impl Datagrams {
+    /// One that connects when the first record comes.
+    pub(crate) fn new(
+        path: PathBuf,
+        frame: Frame,
+        short: Option<Frame>,
+        patience: Patience,
+    ) -> Self {
+        Self {
+            path,
+            frame,
+            short,
+            patience,
+            socket: None,
+            is_stalled: false,
+        }
+    }
+
+    /// Whether there is a socket for streams instead.
+    pub(crate) fn leads_to_streams(&mut self) -> bool {
+        if self.socket.is_some() {
+            return false;
+        }
+        match connection::connect_datagram(&self.path, Instant::now()) {
+            Ok(socket) => {
+                self.socket = Some(socket);
+                false
+            }
+            Err(error) => error.raw_os_error() == Some(libc::EPROTOTYPE),
+        }
+    }
+
+    /// Sends a datagram, to a new reader if the old one has gone.
+    fn send(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        let mut is_new = false;
+        loop {
+            let socket = match &mut self.socket {
+                Some(socket) => socket,
+                none => {
+                    is_new = true;
+                    let path = &self.path;
+                    let made = self.patience.connect(deadline, |until| {
+                        connection::connect_datagram(path, until)
+                    })?;
+                    none.insert(made)
+                }
+            };
+            let error = match socket.send(bytes) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN) => {
+                    connection::wait_to_send(socket, deadline)?;
+                }
+                Some(libc::ENOBUFS) => connection::pause(deadline)?,
+                _ if is_absence(&error) => {
+                    self.socket = None;
+                    if is_new {
+                        return Err(error);
+                    }
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn send_record(
+        &mut self,
+        record: &Record,
+        deadline: Instant,
+    ) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        (self.frame)(record, &mut bytes);
+        let result = self.send(&bytes, deadline);
+        let is_too_long =
+            |error: &io::Error| error.raw_os_error() == Some(libc::EMSGSIZE);
+        match (&self.short, result) {
+            (Some(short), Err(error)) if is_too_long(&error) => {
+                bytes.clear();
+                short(record, &mut bytes);
+                self.send(&bytes, deadline)
+            }
+            (_, result) => result,
+        }
+    }
+}
+
+impl Outlet for Datagrams {
+    fn deliver(
+        &mut self,
+        records: &[Arc<Record>],
+        deadline: Instant,
+    ) -> Result<(), Undelivered> {
+        let mut lost = Lost::default();
+        for record in records {
+            let until = if self.is_stalled {
+                Instant::now()
+            } else {
+                self.patience.within(deadline)
+            };
+            let result = self.send_record(record, until);
+            self.is_stalled = match &result {
+                Err(error) => error.kind() == io::ErrorKind::TimedOut,
+                Ok(()) => false,
+            };
+            let Err(error) = result else { continue };
+            lost.add(1, || {
+                let path = self.path.display();
+                match error.kind() {
+                    io::ErrorKind::TimedOut => {
+                        format!("{path}: nobody reads")
+                    }
+                    _ => format!("{path}: {error}"),
+                }
+            });
+        }
+        lost.result()
+    }
+
+    fn finish(&mut self, _deadline: Instant) -> Result<(), Undelivered> {
+        self.socket = None;
+        Ok(())
+    }
+}

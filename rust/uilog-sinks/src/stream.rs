@@ -1,0 +1,428 @@
+//! Records over connections: who is there, who reads, what has arrived.
+//!
+//! Nothing is acknowledged by whoever reads, so a record counts as arrived
+//! once it has been taken ([`State::Taken`]). What had not been taken when a
+//! connection broke is sent again over the next one: it may arrive twice, with
+//! the same id. Lines stay whole, since whatever comes after a broken
+//! connection comes over another one.
+//!
+//! Knows no format: a [`Frame`] writes records.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use uilog_config::items::Value;
+use uilog_core::sinks::Definition;
+
+use crate::connection;
+use crate::connection::Connection;
+use crate::connection::Peer;
+use crate::connection::State;
+use crate::outlet::Lost;
+use crate::outlet::Outlet;
+use crate::outlet::Undelivered;
+use crate::record::Record;
+
+/// Appends a record as it is sent.
+pub(crate) type Frame = Box<dyn Fn(&Record, &mut Vec<u8>) + Send>;
+
+/// How much is sent at a time, if there is more than one record.
+const MAX_CHUNK: usize = 64 << 10;
+
+/// More than a local socket holds: what was written that long before has been
+/// read. It holds `net.core.wmem_default`, 208 KiB, and a packet.
+const MAX_UNREAD: usize = 512 << 10;
+
+/// How often a connection may break before a batch is given up.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// For how long somebody is waited for who has just gone: a daemon that is
+/// started anew.
+const RESTART: Duration = Duration::from_secs(2);
+
+/// For how long a connection is waited for after one could not be made.
+const DOWN: Duration = Duration::from_secs(1);
+
+/// Whom to wait for, and for how long.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    is_expected: bool,
+    timeout: Duration,
+    has_connected: bool,
+    is_down: bool,
+}
+
+impl Patience {
+    /// With somebody who `is_expected` to be there sooner or later, or with
+    /// somebody who may never have been. The definition tells for how long
+    /// either may not answer.
+    pub(crate) fn new(definition: &Definition, is_expected: bool) -> Self {
+        let timeout = match definition.option("timeout") {
+            Value::Seconds(timeout) => timeout,
+            _ => Duration::MAX,
+        };
+        Self {
+            is_expected,
+            timeout,
+            has_connected: false,
+            is_down: false,
+        }
+    }
+
+    /// A deadline, or an earlier one.
+    pub(crate) fn within(&self, deadline: Instant) -> Instant {
+        let end = Instant::now().checked_add(self.timeout);
+        end.map_or(deadline, |end| end.min(deadline))
+    }
+
+    /// Tries to connect, again and again as long as there is hope.
+    pub(crate) fn connect<T>(
+        &mut self,
+        deadline: Instant,
+        mut connect: impl FnMut(Instant) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let now = Instant::now();
+        let (mut hope, mut until) = (now, deadline);
+        if self.is_down {
+            until = until.min(now + DOWN);
+        } else if self.is_expected || self.has_connected {
+            hope = deadline.min(now + RESTART);
+        }
+        loop {
+            match connect(until) {
+                Ok(connection) => {
+                    self.has_connected = true;
+                    self.is_down = false;
+                    return Ok(connection);
+                }
+                Err(error)
+                    if is_absence(&error)
+                        && connection::pause(hope).is_ok() => {}
+                Err(error) => {
+                    self.is_down = true;
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Whether nobody is there, as while a daemon is started anew.
+pub(crate) fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::NotConnected
+            | ErrorKind::BrokenPipe
+    )
+}
+
+/// Records that are sent together.
+#[derive(Debug, Default)]
+struct Chunk {
+    bytes: Vec<u8>,
+    /// Where each record ends.
+    ends: Vec<usize>,
+}
+
+/// Why a batch goes no further.
+enum Trouble {
+    /// Nobody takes it: what is on its way stays there.
+    Stalled,
+    /// The connection is gone, and with it what was on its way.
+    Gone(io::Error),
+}
+
+/// An outlet that keeps a connection.
+pub(crate) struct Stream {
+    peer: Peer,
+    frame: Frame,
+    patience: Patience,
+    connection: Option<Connection>,
+    /// What has not been taken, as far as we know; the oldest first.
+    window: VecDeque<Chunk>,
+    /// How many of the window have been written to this connection.
+    written: usize,
+    /// How much of the next one.
+    offset: usize,
+    /// Whether the reader does not read: then it is not waited for.
+    is_stalled: bool,
+}
+
+impl Stream {
+    /// One that connects when the first record comes.
+    pub(crate) fn new(peer: Peer, frame: Frame, patience: Patience) -> Self {
+        Self {
+            peer,
+            frame,
+            patience,
+            connection: None,
+            window: VecDeque::new(),
+            written: 0,
+            offset: 0,
+            is_stalled: false,
+        }
+    }
+
+    fn is_local(&self) -> bool {
+        matches!(self.peer, Peer::Local(_))
+    }
+
+    fn chunks(&self, records: &[Arc<Record>]) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        let mut chunk = Chunk::default();
+        for record in records {
+            (self.frame)(record, &mut chunk.bytes);
+            chunk.ends.push(chunk.bytes.len());
+            if chunk.bytes.len() >= MAX_CHUNK {
+                chunks.push(std::mem::take(&mut chunk));
+            }
+        }
+        chunks.extend((!chunk.ends.is_empty()).then_some(chunk));
+        chunks
+    }
+
+    /// Looks at the connection: it may have been closed since, and what was
+    /// written may have been taken.
+    fn look(&mut self) -> State {
+        let Some(connection) = &mut self.connection else {
+            return State::Closed;
+        };
+        let state = connection.state();
+        self.follow(state);
+        state
+    }
+
+    fn follow(&mut self, state: State) {
+        match state {
+            State::Taken | State::Closed => {
+                self.window.drain(..self.written);
+                self.written = 0;
+            }
+            State::Underway => {
+                let written = self.window.iter().take(self.written);
+                let mut bytes: usize =
+                    written.map(|chunk| chunk.bytes.len()).sum();
+                while self.written > 1 && bytes > MAX_UNREAD {
+                    let taken = self.window.pop_front();
+                    self.written -= 1;
+                    bytes -= taken.map_or(0, |it| it.bytes.len());
+                }
+            }
+            State::Broken => {}
+        }
+        if matches!(state, State::Closed | State::Broken) {
+            self.disconnect();
+            self.is_stalled = false;
+        }
+    }
+
+    fn disconnect(&mut self) {
+        self.connection = None;
+        self.written = 0;
+        self.offset = 0;
+    }
+
+    /// Brings the whole window to the other side.
+    fn transfer(&mut self, deadline: Instant) -> Result<(), Trouble> {
+        let mut broken = io::Error::from(io::ErrorKind::ConnectionReset);
+        for _ in 0..MAX_ATTEMPTS {
+            match self.write(deadline) {
+                Ok(()) => {}
+                Err(error) if self.connection.is_none() => {
+                    return Err(Trouble::Gone(error));
+                }
+                Err(error) if error.kind() != io::ErrorKind::TimedOut => {
+                    self.disconnect();
+                    broken = error;
+                    continue;
+                }
+                Err(_) if self.is_local() => return Err(Trouble::Stalled),
+                Err(error) => {
+                    self.disconnect();
+                    return Err(Trouble::Gone(error));
+                }
+            }
+            let Some(connection) = &mut self.connection else {
+                return Ok(());
+            };
+            if self.written == 0 {
+                return Ok(());
+            }
+            let until = match self.peer {
+                Peer::Local(_) => Instant::now(),
+                Peer::Remote(..) => deadline,
+            };
+            let state = connection.settle(until);
+            self.follow(state);
+            match state {
+                State::Taken | State::Closed => return Ok(()),
+                State::Underway if self.is_local() => return Ok(()),
+                State::Underway => {
+                    self.disconnect();
+                    let error = io::ErrorKind::TimedOut.into();
+                    return Err(Trouble::Gone(error));
+                }
+                State::Broken => {}
+            }
+        }
+        Err(Trouble::Gone(broken))
+    }
+
+    /// Writes what has not been written yet.
+    fn write(&mut self, deadline: Instant) -> io::Result<()> {
+        while let Some(chunk) = self.window.get(self.written) {
+            let connection = match &mut self.connection {
+                Some(connection) => connection,
+                none => {
+                    let peer = &self.peer;
+                    let made = self
+                        .patience
+                        .connect(deadline, |until| peer.connect(until))?;
+                    none.insert(made)
+                }
+            };
+            let rest = &chunk.bytes[self.offset..];
+            let (count, result) = connection.write(rest, deadline);
+            self.offset += count;
+            result?;
+            self.written += 1;
+            self.offset = 0;
+        }
+        Ok(())
+    }
+
+    /// Sends what there is. Some of it may stay in the window.
+    fn send(&mut self, chunks: Vec<Chunk>, deadline: Instant) -> Lost {
+        let mut lost = Lost::default();
+        let mut reason = None;
+        self.look();
+        if self.written < self.window.len() {
+            reason = self.try_transfer(deadline, &mut lost);
+        }
+        // From a local reader nothing is to be expected: it takes one at a
+        // time. From a server only how long it takes.
+        let at_a_time = if self.is_local() { 1 } else { usize::MAX };
+        let mut chunks = chunks.into_iter().peekable();
+        while chunks.peek().is_some() {
+            let some = chunks.by_ref().take(at_a_time);
+            if let Some(reason) = &reason {
+                let count = some.map(|chunk| chunk.ends.len()).sum();
+                lost.add(count, || String::clone(reason));
+                continue;
+            }
+            self.window.extend(some);
+            reason = self.try_transfer(deadline, &mut lost);
+        }
+        lost
+    }
+
+    /// Brings the window to the other side, or tells why nothing more of the
+    /// batch can be sent.
+    fn try_transfer(
+        &mut self,
+        deadline: Instant,
+        lost: &mut Lost,
+    ) -> Option<String> {
+        match self.transfer(self.until(deadline)) {
+            Ok(()) => {
+                self.is_stalled = false;
+                None
+            }
+            Err(trouble) => Some(self.give_up(trouble, lost)),
+        }
+    }
+
+    /// Who did not read the last time is not waited for.
+    fn until(&self, deadline: Instant) -> Instant {
+        if self.is_stalled {
+            Instant::now()
+        } else {
+            self.patience.within(deadline)
+        }
+    }
+
+    fn give_up(&mut self, trouble: Trouble, lost: &mut Lost) -> String {
+        match trouble {
+            Trouble::Stalled => {
+                self.is_stalled = true;
+                format!("{}: nobody reads", self.peer)
+            }
+            Trouble::Gone(error) => {
+                self.is_stalled = false;
+                let reason = format!("{}: {error}", self.peer);
+                self.lose_rest(&reason, lost);
+                reason
+            }
+        }
+    }
+
+    /// Gives up what has not been written.
+    fn lose_rest(&mut self, reason: &str, lost: &mut Lost) {
+        let mut offset = self.offset;
+        for chunk in self.window.drain(self.written..) {
+            let gone = chunk.ends.iter().filter(|end| **end > offset);
+            lost.add(gone.count(), || reason.to_owned());
+            offset = 0;
+        }
+        self.offset = 0;
+    }
+}
+
+impl Outlet for Stream {
+    fn deliver(
+        &mut self,
+        records: &[Arc<Record>],
+        deadline: Instant,
+    ) -> Result<(), Undelivered> {
+        let chunks = self.chunks(records);
+        self.send(chunks, deadline).result()
+    }
+
+    fn rest(&mut self) {
+        self.look();
+        // A server's connections are few; a local reader would only wonder.
+        if !self.is_local() && self.window.is_empty() {
+            self.connection
+                .take()
+                .into_iter()
+                .for_each(Connection::close);
+        }
+    }
+
+    fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered> {
+        self.look();
+        let mut lost = Lost::default();
+        if self.written < self.window.len()
+            && let Some(reason) = self.try_transfer(deadline, &mut lost)
+        {
+            // What has been written can be read even after we have gone.
+            self.lose_rest(&reason, &mut lost);
+        }
+        if let Some(connection) = self.connection.take() {
+            connection.close();
+        }
+        self.window.clear();
+        self.disconnect();
+        lost.result()
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => write!(f, "{}", path.display()),
+            Self::Remote(address, _) => {
+                write!(f, "{} port {}", address.host, address.port)
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `syslog:`: messages of RFC 5424, to the local daemon or over the network.
+//!
+//! Responsible for how messages are told apart on their way: one for each
+//! datagram; with a NUL behind each, as the C library does it, where the local
+//! socket is one for streams; counted, over TCP (RFC 6587) and TLS (RFC 5425).
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::ClientConfig;
+use syslog_fmt::Facility;
+use uilog_core::sinks::Definition;
+
+use crate::connection::Peer;
+use crate::datagram::Datagrams;
+use crate::outlet::Outlet;
+use crate::outlet::Undelivered;
+use crate::record::Record;
+use crate::stream::Frame;
+use crate::stream::Patience;
+use crate::stream::Stream;
+use crate::syslog_message;
+use crate::syslog_message::FACILITIES;
+use crate::target::Address;
+
+/// The sink that leads to the local daemon, at this socket.
+///
+/// # Errors
+///
+/// There is no such facility.
+pub fn open_local(
+    definition: &Definition,
+    path: PathBuf,
+) -> Result<impl Outlet + use<>, String> {
+    let facility = facility(definition)?;
+    let whole: Frame =
+        Box::new(move |it, out| syslog_message::write(it, facility, out));
+    let short: Frame = Box::new(move |it, out| {
+        syslog_message::write_short(it, facility, out);
+    });
+    let with_nul: Frame = Box::new(move |it, out| {
+        syslog_message::write(it, facility, out);
+        out.push(0);
+    });
+    let peer = Peer::Local(path.clone());
+    let patience = Patience::new(definition, true);
+    Ok(Local {
+        datagrams: Datagrams::new(path, whole, Some(short), patience.clone()),
+        stream: Stream::new(peer, with_nul, patience),
+        is_stream: false,
+    })
+}
+
+/// The sink that leads to a daemon on the network, by TLS if there is a
+/// configuration for it.
+///
+/// # Errors
+///
+/// There is no such facility.
+pub fn open_remote(
+    definition: &Definition,
+    address: Address,
+    tls: Option<Arc<ClientConfig>>,
+) -> Result<impl Outlet + use<>, String> {
+    let facility = facility(definition)?;
+    let counted: Frame = Box::new(move |record, out| {
+        let mut message = Vec::new();
+        syslog_message::write(record, facility, &mut message);
+        write!(out, "{} ", message.len()).expect("a Vec takes anything");
+        out.extend_from_slice(&message);
+    });
+    let patience = Patience::new(definition, true);
+    Ok(Stream::new(Peer::Remote(address, tls), counted, patience))
+}
+
+fn facility(definition: &Definition) -> Result<Facility, String> {
+    let named = definition.text("facility").unwrap_or_default();
+    let mut all = FACILITIES.iter();
+    match all.find(|it| it.0.as_bytes() == named) {
+        Some((_, facility)) => Ok(*facility),
+        None => {
+            let named = String::from_utf8_lossy(&named);
+            let all: Vec<_> = FACILITIES.iter().map(|it| it.0).collect();
+            Err(format!("'{named}' is no facility: {}", all.join(", ")))
+        }
+    }
+}
+
+/// The local daemon, whose socket may be one for datagrams or for streams.
+struct Local {
+    datagrams: Datagrams,
+    stream: Stream,
+    is_stream: bool,
+}
+
+impl Outlet for Local {
+    fn deliver(
+        &mut self,
+        records: &[Arc<Record>],
+        deadline: Instant,
+    ) -> Result<(), Undelivered> {
+        self.is_stream |= self.datagrams.leads_to_streams();
+        if self.is_stream {
+            self.stream.deliver(records, deadline)
+        } else {
+            self.datagrams.deliver(records, deadline)
+        }
+    }
+
+    fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered> {
+        self.stream.finish(deadline)
+    }
+}

@@ -1,0 +1,31 @@
+//! `unix:` and `unix-dgram:`: one line of JSON for each record, to whoever
+//! reads a local socket.
+
+use std::path::PathBuf;
+
+use uilog_core::sinks::Definition;
+
+use crate::connection::Peer;
+use crate::datagram::Datagrams;
+use crate::lines;
+use crate::outlet::Outlet;
+use crate::stream::Patience;
+use crate::stream::Stream;
+
+/// The sink that connects to the socket at `path`.
+pub fn open_stream(
+    definition: &Definition,
+    path: PathBuf,
+) -> impl Outlet + use<> {
+    let patience = Patience::new(definition, false);
+    Stream::new(Peer::Local(path), Box::new(lines::write), patience)
+}
+
+/// The sink that sends datagrams to the socket at `path`.
+pub fn open_datagram(
+    definition: &Definition,
+    path: PathBuf,
+) -> impl Outlet + use<> {
+    let patience = Patience::new(definition, false);
+    Datagrams::new(path, Box::new(lines::write), None, patience)
+}

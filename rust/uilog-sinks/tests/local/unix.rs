@@ -1,0 +1,243 @@
+//! `unix:` and `unix-dgram:` with readers that stop, leave and come back.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::ids;
+use super::lost;
+use super::record;
+use super::record_with;
+use super::records;
+use super::sink;
+use super::soon;
+
+fn url(path: &Path) -> String {
+    format!("unix:{}", path.display())
+}
+
+/// A deadline that a test can afford to see passed.
+fn very_soon() -> Instant {
+    Instant::now() + Duration::from_millis(100)
+}
+
+#[test]
+fn a_reader_gets_whole_lines() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_to_string(&mut text).unwrap();
+        ids(&text)
+    });
+    let mut unix = sink(&url(&path), &[]);
+    unix.deliver(&records("a", 3000), soon()).unwrap();
+    unix.rest();
+    unix.deliver(&records("b", 2), soon()).unwrap();
+    unix.finish(soon()).unwrap();
+    let found = reader.join().unwrap();
+    assert_eq!(found.len(), 3002);
+    assert_eq!(found[2999..], ["a-2999", "b-0", "b-1"]);
+}
+
+#[test]
+fn where_nobody_is_everything_is_lost_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let mut unix = sink(&url(&path), &[]);
+    let told = |reason: &str| format!("{}: {reason}", path.display());
+    assert_eq!(
+        lost(unix.deliver(&records("a", 3), soon())),
+        (3, told("No such file or directory (os error 2)"))
+    );
+    drop(UnixListener::bind(&path).unwrap());
+    assert_eq!(
+        lost(unix.deliver(&records("b", 3), soon())),
+        (3, told("Connection refused (os error 111)"))
+    );
+    fs::remove_file(&path).unwrap();
+    let listener = UnixListener::bind(&path).unwrap();
+    unix.deliver(&records("c", 1), soon()).unwrap();
+    unix.finish(soon()).unwrap();
+    let mut text = String::new();
+    listener
+        .accept()
+        .unwrap()
+        .0
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(ids(&text), ["c-0"]);
+}
+
+#[test]
+fn a_reader_that_does_not_read_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut unix = sink(&url(&path), &[]);
+    let (count, reason) = lost(unix.deliver(&records("a", 5000), very_soon()));
+    assert_eq!(reason, format!("{}: nobody reads", path.display()));
+    assert!(0 < count && count < 5000, "{count}");
+    // The next ones are not waited for at all, however late the deadline is.
+    let (more, _) = lost(unix.deliver(&records("b", 10), soon()));
+    assert_eq!(more, 10);
+
+    // It reads again: what was on its way arrives, and what comes now, too.
+    let (stream, _) = listener.accept().unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut text = String::new();
+    let before = 5000 - count;
+    let mut found = 0;
+    let mut number = 0;
+    while found < before {
+        // What had not been written is, once there is room.
+        number += 1;
+        let _ = unix.deliver(&[], soon());
+        let more = reader.read_line(&mut text).unwrap();
+        assert!(more > 0 && number < 6000);
+        found += 1;
+    }
+    unix.deliver(&records("c", 3), soon()).unwrap();
+    unix.finish(soon()).unwrap();
+    reader.read_to_string(&mut text).unwrap();
+    let found = ids(&text);
+    let expected = (0..before).map(|it| format!("a-{it}"));
+    let expected = expected.chain((0..3).map(|it| format!("c-{it}")));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_reader_leaves_unread_goes_to_the_next_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut unix = sink(&url(&path), &[]);
+    unix.deliver(&records("a", 100), soon()).unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut some = vec![0; 1000];
+    stream.read_exact(&mut some).unwrap();
+    drop(stream);
+    unix.deliver(&records("b", 5), soon()).unwrap();
+    unix.finish(soon()).unwrap();
+    let mut text = String::new();
+    listener
+        .accept()
+        .unwrap()
+        .0
+        .read_to_string(&mut text)
+        .unwrap();
+    let found: HashSet<_> = ids(&text).into_iter().collect();
+    let expected = records("a", 100).into_iter().chain(records("b", 5));
+    let expected = expected.map(|it| it.id.clone()).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_a_reader_has_read_is_not_sent_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut unix = sink(&url(&path), &[]);
+    unix.deliver(&records("a", 10), soon()).unwrap();
+    let mut reader = BufReader::new(listener.accept().unwrap().0);
+    let mut text = String::new();
+    for _ in 0..10 {
+        reader.read_line(&mut text).unwrap();
+    }
+    drop(reader);
+    unix.deliver(&records("b", 5), soon()).unwrap();
+    unix.finish(soon()).unwrap();
+    text.clear();
+    listener
+        .accept()
+        .unwrap()
+        .0
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(ids(&text), ["b-0", "b-1", "b-2", "b-3", "b-4"]);
+}
+
+#[test]
+fn at_the_end_what_nobody_will_read_is_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut unix = sink(&url(&path), &[]);
+    let (count, _) = lost(unix.deliver(&records("a", 5000), very_soon()));
+    let (more, reason) = lost(unix.finish(very_soon()));
+    assert!(reason.ends_with(": nobody reads"), "{reason}");
+    let mut text = String::new();
+    listener
+        .accept()
+        .unwrap()
+        .0
+        .read_to_string(&mut text)
+        .unwrap();
+    // Of the line that it ends with there is a part.
+    let (whole, _torn) = text.rsplit_once('\n').unwrap();
+    assert_eq!(ids(whole).len() as u64 + count + more, 5000);
+
+    let mut unix = sink(&url(&path), &[]);
+    unix.deliver(&records("b", 7), soon()).unwrap();
+    drop(listener);
+    fs::remove_file(&path).unwrap();
+    let (count, reason) = lost(unix.finish(soon()));
+    assert_eq!(count, 7);
+    assert!(reason.ends_with("No such file or directory (os error 2)"));
+}
+
+#[test]
+fn each_datagram_is_a_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let url = format!("unix-dgram:{}", path.display());
+    let mut unix = sink(&url, &[]);
+    assert_eq!(lost(unix.deliver(&records("a", 3), soon())).0, 3);
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let receive = |socket: &UnixDatagram| {
+        let mut bytes = vec![0; 1 << 20];
+        let count = socket.recv(&mut bytes).unwrap();
+        ids(std::str::from_utf8(&bytes[..count]).unwrap()).join(" ")
+    };
+    unix.deliver(&records("b", 2), soon()).unwrap();
+    assert_eq!(receive(&socket), "b-0");
+    assert_eq!(receive(&socket), "b-1");
+
+    // Too long for a datagram.
+    let long = record_with("c", json!({"message": "x".repeat(1 << 20)}));
+    let (count, reason) = lost(unix.deliver(&[long, record("d")], soon()));
+    assert_eq!(count, 1);
+    assert!(
+        reason.ends_with("Message too long (os error 90)"),
+        "{reason}"
+    );
+    assert_eq!(receive(&socket), "d");
+
+    // A reader that does not read.
+    let (count, reason) = lost(unix.deliver(&records("e", 5000), very_soon()));
+    assert!(reason.ends_with(": nobody reads"), "{reason}");
+    assert_eq!(lost(unix.deliver(&records("f", 3), soon())).0, 3);
+    for number in 0..5000 - count {
+        assert_eq!(receive(&socket), format!("e-{number}"));
+    }
+
+    // Another one in its place.
+    drop(socket);
+    fs::remove_file(&path).unwrap();
+    let socket = UnixDatagram::bind(&path).unwrap();
+    unix.deliver(&records("g", 1), soon()).unwrap();
+    assert_eq!(receive(&socket), "g-0");
+    unix.finish(soon()).unwrap();
+}
