@@ -4,11 +4,13 @@ that fails, a collector, and a receiver that checks what has come."""
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -282,6 +284,33 @@ def test_nothing_is_lost_in_a_bad_network_for_long(
     tmp_path: Path, receiver: Receiver, rotel: Rotel
 ) -> None:
     bad_network(tmp_path, receiver, rotel, 10)
+
+
+def has_ended(pid: int) -> bool:
+    return processes.look(pid) is None
+
+
+def test_a_killed_dispatcher_loses_nothing(
+    home: Home, receiver: Receiver, rotel: Rotel
+) -> None:
+    sink(home, "fleet", f"otlp:{rotel.url}")
+    repository = home.path / "repo"
+    home.hg("init", str(repository), "--config", "uilog.sink.fleet=")
+    count = 3000
+    with Source(home, repository, "source") as source:
+        for _ in range(3):
+            pid = source.log(count // 3 - 1)["dispatcher"]["pid"]
+            # In the middle of its work, which the next one finds.
+            os.kill(pid, signal.SIGKILL)
+            until("its end", functools.partial(has_ended, pid))
+            status = source.log(1)
+            assert status["dispatcher"]["pid"] != pid
+        until("every event", lambda: receiver.store.count() >= count)
+        assert status["counters"]["lost"] == 0
+    numbers = Counter(
+        it.attributes["hg.option.number"] for it in receiver.store.records()
+    )
+    assert numbers == Counter(range(count))
 
 
 RSYSLOG = """\
