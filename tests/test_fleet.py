@@ -90,7 +90,7 @@ def test_every_command_is_one_span(
     (repository / "a").write_text("b\n")
     home.hg("commit", "-m", "second", cwd=repository)
     home.hg("log", "-l", "1", cwd=repository)
-    status = refused(home, "update", "--rev", "7", cwd=repository)
+    status = refused(home, "update", "--rev", "nowhere", cwd=repository)
     with home.serving(repository) as client:
         pid = client.server.pid
         client.log(limit=1)
