@@ -195,10 +195,13 @@ def log_command(ui: Any, number: int) -> None:
 
 
 def to_sinks(groups: int, size: int) -> Any:
-    """groups of commands' ends for whoever takes them, with pauses"""
+    """groups of events for whoever takes them, and of commands' ends"""
     ui = load_ui()
-    result = in_groups(lambda: log_command(ui, 0), groups, size, False)
-    return {**result, **dispatcher(ui)}
+    return {
+        'event': in_groups(lambda: log(ui), groups, size, False),
+        'end': in_groups(lambda: log_command(ui, 0), groups, size, False),
+        **dispatcher(ui),
+    }
 
 
 def feed(where: str, count: int) -> Any:
