@@ -3,6 +3,7 @@ commands at once."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from figures import (
     NS_PER_US,
     Report,
     median,
+    ms,
     percentile,
     ratio,
     us,
@@ -50,6 +52,8 @@ MEDIAN_US = 15
 SHIPPED_PER_SECOND = 50_000
 MEMORY_MB = 16
 SPOOL = Path(".local") / "state" / "uilog" / "spool"
+# prctl(2)
+PR_SET_CHILD_SUBREAPER = 36
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -69,6 +73,7 @@ def run(lab: Lab) -> Report:
     _spool(lab, report)
     _ship(lab, report)
     _wire(lab, report)
+    _alone(lab, report)
     _crowd(lab, report)
     return report
 
@@ -377,6 +382,56 @@ def _wire(lab: Lab, report: Report) -> None:
                 f"{store.count() / store.requests:,.0f}",
                 ratio(wire, size),
             )
+
+
+def _alone(lab: Lab, report: Report) -> None:
+    """a command that sends its one event by itself"""
+    count = lab.pick(30, 10)
+    directory = lab.directory / "alone"
+    directory.mkdir()
+    used, lives, peaks = [], [], []
+    with Receiver() as receiver, _adopting():
+        hgrc = _sending(lab, "alone", receiver.url)
+        environment = _environment(lab, hgrc, directory / "home")
+        where = str(lab.repository())
+        for _ in range(count):
+            lab.run_probe(environment, "feed", where=where, count=1)
+            end = time.perf_counter_ns()
+            # Its dispatcher, which is nobody's child but has been adopted.
+            _, _, usage = os.wait4(-1, 0)
+            lives.append(float(time.perf_counter_ns() - end))
+            used.append((usage.ru_utime + usage.ru_stime) * 1e9)
+            peaks.append(usage.ru_maxrss * 1024)
+        store = receiver.store
+        table = report.table(
+            f"A command that sends its one event by itself ({count} of them, "
+            "to a receiver on the loopback, without TLS)",
+            "what",
+            "is",
+        )
+        table.add("requests a command", f"{store.requests / count:.1f}")
+        table.add(
+            "bytes of its body on the wire",
+            f"{store.wire_bytes / store.requests:,.0f}",
+        )
+        table.add(
+            "processor time of its dispatcher, ms, median", ms(median(used))
+        )
+        table.add("how long that outlives hg, ms, median", ms(median(lives)))
+        table.add("its peak memory, most", f"{max(peaks) / MB:.1f} MB")
+    report.keep("processor time of a dispatcher", used)
+
+
+@contextmanager
+def _adopting() -> Iterator[None]:
+    """processes that our children leave behind become our children"""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    try:
+        yield
+    finally:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def _crowd(lab: Lab, report: Report) -> None:
