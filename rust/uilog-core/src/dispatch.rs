@@ -37,6 +37,7 @@ use nix::sys::wait::WaitStatus;
 use nix::sys::wait::waitid;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use signal_hook::consts::SIGXFSZ;
 use uilog_sys::sched;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Stage;
@@ -213,6 +214,10 @@ impl Server {
         let child = signal_hook::consts::SIGCHLD;
         signal_hook::flag::register(term, Arc::clone(&terminated))
             .map_err(system("handle SIGTERM"))?;
+        // A limit on files is an error of whoever writes, then, and not our end.
+        let too_large = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGXFSZ, too_large)
+            .map_err(system("handle SIGXFSZ"))?;
         for signal in [term, child] {
             let signalled =
                 signalled.try_clone().map_err(system("create a socket"))?;

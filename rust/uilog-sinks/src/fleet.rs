@@ -1,8 +1,7 @@
 //! All structured sinks of a dispatcher, as its loop sees them.
 //!
-//! Each has a thread ([`worker`](crate::worker)). Here it is only kept account
-//! of: who has room, who is done with what, who has been given up. Nothing
-//! here blocks.
+//! Each has a thread (`worker`). Here it is only kept account of: who has room,
+//! who is done with what, who has been given up. Nothing here blocks.
 
 use std::collections::VecDeque;
 use std::io;

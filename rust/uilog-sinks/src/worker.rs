@@ -25,7 +25,7 @@ use crate::outlet::Outlet;
 use crate::outlet::Undelivered;
 
 /// How long one delivery may take.
-const DELIVERY_BOUND: Duration = Duration::from_secs(5);
+const DELIVERY_BOUND: Duration = Duration::from_secs(10);
 /// How long a sink is idle before it lets go of what others may want.
 const REST_AFTER: Duration = Duration::from_secs(1);
 /// Records that are delivered at a time.
