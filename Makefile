@@ -32,12 +32,13 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo test soak bench fuzz generated clean distclean FORCE
+.PHONY: help venv venvs demo demo-fleet test soak bench fuzz generated clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
 	@echo 'make venvs      the other Mercurials: .venvs/VERSION/bin/hg'
 	@echo 'make demo       see it work'
+	@echo 'make demo-fleet see it feed a collector'
 	@echo 'make test       every test; ARGS="--help" tells how to pick'
 	@echo 'make soak       every test, and what takes too long for every day'
 	@echo 'make bench      ours and stock hg side by side'
@@ -60,6 +61,12 @@ venvs: $(OTHER_HGS:%=.venvs/%/.stamp-uilog)
 	  $(PYTHON) -m venv --clear .venv
 	$(PIP) install -r $(REQUIREMENTS)/build.txt
 	$(PIP) install -r $(REQUIREMENTS)/dev.txt
+	touch $@
+
+# A collector, which not every platform has.
+.venv/.stamp-collector: $(REQUIREMENTS)/collector.txt | .venv/.stamp-tools
+	@$(PIP) install --only-binary rotel -r $< || \
+	  echo 'LEFT OUT: the collector rotel because it cannot be installed here'
 	touch $@
 
 # One Mercurial as a wheel: downloaded where there is one for this platform,
@@ -136,13 +143,17 @@ venvs: $(OTHER_HGS:%=.venvs/%/.stamp-uilog)
 demo: venv
 	PATH="$(CURDIR)/.venv/bin:$$PATH" tests/demo.sh $(ARGS)
 
-test: venv venvs $(ALL_HGS:%=.cache/mercurial-%/.stamp) .cache/chg-$(HG)/chg
+demo-fleet: venv .venv/.stamp-collector
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python tests/demo_fleet.py
+
+test: venv venvs .venv/.stamp-collector .cache/chg-$(HG)/chg
+test: $(ALL_HGS:%=.cache/mercurial-%/.stamp)
 	.venv/bin/python tests/run.py $(ARGS)
 
 soak: ARGS += --soak
 soak: test
 
-bench: venv
+bench: venv .venv/.stamp-collector
 	.venv/bin/python bench/run.py $(ARGS)
 
 # So long for each parser. What it finds stays in target/fuzz; the seeds in the

@@ -91,7 +91,8 @@ class Lab:
         lines.append(f"[{section}]")
         lines += [f"{name} = {value}" for name, value in items.items()]
         name = "-".join([section, who.replace(" ", "_"), *sorted(items)])
-        path = self.directory / f"{name}.rc"
+        # A colon would make two paths of it.
+        path = self.directory / f"{name.replace(':', '_')}.rc"
         path.write_text("\n".join(lines) + "\n")
         return path
 

@@ -181,6 +181,84 @@ def in_groups(
     return {'alone': alone, 'row': row}
 
 
+def log_command(ui: Any, number: int) -> None:
+    """what hg logs at the end of a command"""
+    ui.log(
+        b'commandfinish',
+        b'commit --message "a message of some length" exited 0 '
+        b'after 0.25 seconds\n',
+        canonical_command=b'commit',
+        return_code=0,
+        duration=0.25,
+        number=number,
+    )
+
+
+def to_sinks(groups: int, size: int) -> Any:
+    """groups of events for whoever takes them, and of commands' ends"""
+    ui = load_ui()
+    return {
+        'event': in_groups(lambda: log(ui), groups, size, False),
+        'end': in_groups(lambda: log_command(ui, 0), groups, size, False),
+        **dispatcher(ui),
+    }
+
+
+def feed(where: str, count: int) -> Any:
+    """so many commands' ends as fast as they are taken, until none waits"""
+    ui = open_repository(where).ui
+    begin = time.perf_counter_ns()
+    for number in range(count):
+        log_command(ui, number)
+    waited = time.perf_counter_ns() - begin
+    deadline = time.monotonic() + DEADLINE
+    while dispatcher(ui)['dispatcher']['waiting']:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    return {'waited': waited, **dispatcher(ui)}
+
+
+def forked(where: str, count: int) -> Any:
+    """so many commands at once: processes that share what they have loaded
+
+    Each logs its beginning, waits for a line of input, logs its end, and waits
+    for the next line.
+    """
+    ui = open_repository(where).ui
+    go, end = os.pipe(), os.pipe()
+    ready, told = os.pipe(), os.pipe()
+    for number in range(count):
+        if os.fork() == 0:
+            for it in (go, end):
+                os.close(it[1])
+            try:
+                ui.log(b'command', b'commit --message "a message"\n')
+                os.write(ready[1], b'!')
+                os.read(go[0], 1)
+                begin = time.perf_counter_ns()
+                log_command(ui, number)
+                took = time.perf_counter_ns() - begin
+                os.write(told[1], took.to_bytes(8, 'little'))
+                os.read(end[0], 1)
+            finally:
+                os._exit(0)
+    for _ in range(count):
+        os.read(ready[0], 1)
+    print('ready', flush=True)
+    sys.stdin.readline()
+    os.close(go[1])
+    samples = []
+    for _ in range(count):
+        samples.append(int.from_bytes(os.read(told[0], 8), 'little'))
+    print('logged', flush=True)
+    sys.stdin.readline()
+    os.close(end[1])
+    for _ in range(count):
+        os.wait()
+    return {'samples': samples}
+
+
 def floor(groups: int, size: int) -> Any:
     """the same with nothing but a few system calls that wake a process
 
@@ -385,6 +463,9 @@ MODES: dict[str, Callable[..., Any]] = {
     'first': first,
     'pieces': pieces,
     'grouped': grouped,
+    'to_sinks': to_sinks,
+    'feed': feed,
+    'forked': forked,
     'floor': floor,
     'burst': burst,
     'runbg': runbg,

@@ -7,7 +7,7 @@ status says only whether measuring was possible.
 
 Must not know how anything is measured: that is the parts' (spawn.py, event.py,
 server.py, startup.py, memory.py, peer.py, blackbox.py, blackbox_read.py,
-run_rhg.py, config_read.py) and the probe's.
+run_rhg.py, config_read.py, fleet.py) and the probe's.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import blackbox
 import blackbox_read
 import config_read
 import event
+import fleet
 import memory
 import peer
 import run_rhg
@@ -45,6 +46,7 @@ PARTS: dict[str, Callable[[Lab], Report]] = {
     "history": blackbox_read.run,
     "run": run_rhg.run,
     "config": config_read.run,
+    "fleet": fleet.run,
 }
 
 
@@ -59,8 +61,9 @@ def arguments() -> argparse.Namespace:
         "(the dispatcher's peak), peer (opening, using and closing ssh "
         "peers), blackbox (lines of blackbox.log), history (hg blackbox on a "
         "log of 1 GB), run (uilog run around rhg, which is built for it), "
-        "config (reading hgrc files, rhg's reader included). A "
-        "full run takes about twenty minutes and up to 4 GB; "
+        "config (reading hgrc files, rhg's reader included), fleet (sinks, a "
+        "collector, a thousand commands at once). A "
+        "full run takes about twenty-five minutes and up to 4 GB; "
         "close other programs first.",
     )
     parser.add_argument(

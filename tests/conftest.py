@@ -31,9 +31,27 @@ CHGS = sorted((Path(__file__).parent.parent / ".cache").glob("chg-*/chg"))
 Chg = Callable[..., str]
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--soak", action="store_true", help="run what takes minutes, too"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
     # A shell's background jobs ignore it, and so would the hg of a test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.addinivalue_line("markers", "soak: takes minutes")
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if config.getoption("--soak"):
+        return
+    for item in items:
+        if item.get_closest_marker("soak"):
+            why = "it is slow: use `make soak`"
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 class Home:

@@ -115,6 +115,8 @@ def run_pytest(options: Options, result: Result) -> None:
         ]
         if options.pattern is not None:
             argv += ["-k", options.pattern]
+        if options.soak:
+            argv.append("--soak")
         done = run(
             argv,
             cwd=ROOT,

@@ -78,7 +78,7 @@ def test_a_failing_command_is_logged_with_its_status(
     home: Home, server: hglib.client.hgclient
 ) -> None:
     with pytest.raises(hglib.error.CommandError):
-        server.rawcommand([b"update", b"--rev", b"7"])
+        server.rawcommand([b"update", b"--rev", b"nowhere"])
     until("the script", lambda: home.read("finish") == "update 255\n")
 
 

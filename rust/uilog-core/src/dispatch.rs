@@ -37,6 +37,7 @@ use nix::sys::wait::WaitStatus;
 use nix::sys::wait::waitid;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use signal_hook::consts::SIGXFSZ;
 use uilog_sys::sched;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Stage;
@@ -213,6 +214,10 @@ impl Server {
         let child = signal_hook::consts::SIGCHLD;
         signal_hook::flag::register(term, Arc::clone(&terminated))
             .map_err(system("handle SIGTERM"))?;
+        // A limit on files is an error of whoever writes, then, and not our end.
+        let too_large = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGXFSZ, too_large)
+            .map_err(system("handle SIGXFSZ"))?;
         for signal in [term, child] {
             let signalled =
                 signalled.try_clone().map_err(system("create a socket"))?;
@@ -266,7 +271,8 @@ impl Server {
             self.enforce_deadlines();
             self.settle()?;
             let is_empty = self.take_frames()?;
-            self.settle()?;
+            // What has had no room may have it now, and nobody tells twice.
+            let has_room = self.settle()?;
             if self.terminated.load(Ordering::Relaxed) {
                 return self.give_up();
             }
@@ -280,7 +286,9 @@ impl Server {
                     self.records.finish(Instant::now() + SINKS_BOUND);
                 }
             }
-            self.wait()?;
+            if is_empty || !has_room {
+                self.wait()?;
+            }
         }
     }
 
@@ -466,11 +474,11 @@ impl Server {
         }
     }
 
-    /// Notes what has become of records.
-    fn settle(&mut self) -> Result<(), Error> {
+    /// Notes what has become of records; whether anything has.
+    fn settle(&mut self) -> Result<bool, Error> {
         let Settled { done, losses } = self.records.settle();
         if done == 0 && losses.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut left = done;
         while let Some(taken) = self.pending.front() {
@@ -499,7 +507,8 @@ impl Server {
             self.report(b"", "", kind, loss.count, &detail);
         }
         self.queue.release();
-        self.publish()
+        self.publish()?;
+        Ok(true)
     }
 
     /// Whether an error will pass; then nothing is started for a while.

@@ -31,6 +31,7 @@
 mod assignment;
 mod commands;
 mod config_item;
+mod patterns;
 mod pem;
 mod policy;
 mod redactor;

@@ -11,7 +11,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
 use memchr::memchr_iter;
 use memchr::memmem;
 
@@ -20,6 +19,7 @@ use crate::commands;
 use crate::commands::Parsed;
 use crate::commands::Role;
 use crate::config_item::ConfigItems;
+use crate::patterns::Patterns;
 use crate::pem;
 use crate::policy::ArgvPolicy;
 use crate::policy::Policy;
@@ -28,8 +28,6 @@ use crate::rule::MARKER_START;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
-use crate::shape::SHAPES;
-use crate::shape::Shapes;
 use crate::url;
 use crate::user::Key;
 use crate::user::hash_user;
@@ -106,46 +104,13 @@ pub struct Redacted<T> {
     pub places: Vec<Place>,
 }
 
-/// What may begin the work of a finder.
-#[derive(Clone, Copy, Debug)]
-enum Finder {
-    Userinfo,
-    Parameters,
-    Assignments,
-    PrivateKeys,
-    Commands,
-    Shape(usize),
-}
-
-/// The finders that have a reason to look at a text.
-#[derive(Clone, Copy, Default)]
-struct Wanted {
-    userinfo: bool,
-    parameters: bool,
-    assignments: bool,
-    private_keys: bool,
-    commands: bool,
-    shapes: u128,
-}
-
-/// There are no more shapes than bits for them.
-const _: () = assert!(SHAPES.len() <= 128);
-
-/// What precedes parameters in URLs.
-const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
-
-/// How a shell calls hg.
-const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
-
 /// Takes secrets out of texts, as a [`Policy`] says.
 #[derive(Debug)]
 pub struct Redactor {
     user: Option<Key>,
     argv: ArgvPolicy,
     config_items: ConfigItems,
-    words: AhoCorasick,
-    finders: Vec<Finder>,
-    shapes: Shapes,
+    patterns: &'static Patterns,
 }
 
 /// Which way a text is looked at.
@@ -165,23 +130,6 @@ enum View {
 impl Redactor {
     /// A redactor that does what the policy says.
     pub fn new(policy: &Policy) -> Self {
-        let mut words: Vec<&str> = Vec::new();
-        let mut finders = Vec::new();
-        let mut add = |finder, new: &[&'static str]| {
-            words.extend(new);
-            finders.extend(new.iter().map(|_| finder));
-        };
-        add(Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]);
-        add(Finder::Parameters, &PARAMETER_WORDS);
-        add(
-            Finder::Assignments,
-            &assignment::WORDS.map(|(word, _)| word),
-        );
-        add(Finder::PrivateKeys, &["private key"]);
-        add(Finder::Commands, &COMMAND_WORDS);
-        for (number, shape) in SHAPES.iter().enumerate() {
-            add(Finder::Shape(number), shape.words);
-        }
         let user = match &policy.user {
             UserPolicy::Keep => None,
             UserPolicy::Hash(key) => Some(key.clone()),
@@ -190,12 +138,7 @@ impl Redactor {
             user,
             argv: policy.argv,
             config_items: ConfigItems::new(&policy.config_items),
-            words: AhoCorasick::builder()
-                .ascii_case_insensitive(true)
-                .build(words)
-                .expect("a few hundred words are not too many"),
-            finders,
-            shapes: Shapes::new(),
+            patterns: Patterns::get(),
         }
     }
 
@@ -386,7 +329,7 @@ impl Redactor {
         found: &mut Vec<Found>,
     ) {
         self.config_items.find(text, scope, found);
-        let wanted = self.wanted(text);
+        let wanted = self.patterns.wanted(text);
         if wanted.userinfo {
             url::find_userinfo(text, scope, self.user.as_ref(), found);
         }
@@ -406,23 +349,8 @@ impl Redactor {
         while shapes != 0 {
             let number = shapes.trailing_zeros() as usize;
             shapes &= shapes - 1;
-            self.shapes.find(number, text, found);
+            self.patterns.shapes.find(number, text, found);
         }
-    }
-
-    fn wanted(&self, text: &[u8]) -> Wanted {
-        let mut wanted = Wanted::default();
-        for word in self.words.find_overlapping_iter(text) {
-            match self.finders[word.pattern().as_usize()] {
-                Finder::Userinfo => wanted.userinfo = true,
-                Finder::Parameters => wanted.parameters = true,
-                Finder::Assignments => wanted.assignments = true,
-                Finder::PrivateKeys => wanted.private_keys = true,
-                Finder::Commands => wanted.commands = true,
-                Finder::Shape(number) => wanted.shapes |= 1 << number,
-            }
-        }
-        wanted
     }
 
     /// Finds hg's commands in what a shell runs.

@@ -163,6 +163,7 @@ impl Composer {
                 let name = String::from_utf8_lossy(&event.name);
                 let Ending { exit_code, signal } = ending;
                 let command = canonical_command(event);
+                let command = command.map(String::from_utf8_lossy);
                 is_failure(&name, exit_code, signal, command.as_deref())
             },
             environment,
@@ -191,8 +192,7 @@ impl Composer {
             options,
             options_left_out,
             process: Process {
-                command: canonical_command(event)
-                    .filter(|_| is_commands(&event.name)),
+                command: self.command(event, &mut texts),
                 command_line,
                 exit_code: ending.exit_code,
                 signal: ending.signal,
@@ -243,6 +243,18 @@ impl Composer {
         let shown = shown.followed_by(end);
         let message = texts.put(&["message"], shown, MAX_MESSAGE_JSON);
         (message, Some(line))
+    }
+
+    /// The full name of the command that has ended.
+    fn command(&self, event: &Event<'_>, texts: &mut Texts) -> Option<String> {
+        if !is_commands(&event.name) {
+            return None;
+        }
+        let shown = Shown::redacted(canonical_command(event)?, |name| {
+            self.redacted(name, Redactor::redact_text)
+        });
+        let place = ["process", "command"];
+        Some(texts.put(&place, shown, MAX_SHORT_JSON))
     }
 
     /// The options, and how many found no room.
@@ -365,12 +377,9 @@ fn is_commands(name: &[u8]) -> bool {
     name == b"command" || name == b"commandfinish"
 }
 
-fn canonical_command(event: &Event<'_>) -> Option<String> {
+fn canonical_command<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
     match told::option(event, "canonical_command")? {
-        Value::Bytes(name) | Value::Str(name) => {
-            let name = &name.0[..name.0.len().min(MAX_NAME_BYTES)];
-            Some(String::from_utf8_lossy(name).into_owned())
-        }
+        Value::Bytes(name) | Value::Str(name) => Some(&name.0),
         _ => None,
     }
 }

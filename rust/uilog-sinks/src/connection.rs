@@ -33,7 +33,9 @@ use nix::sys::socket::SockFlag;
 use nix::sys::socket::SockType;
 use nix::sys::socket::UnixAddr;
 use nix::sys::socket::connect;
+use nix::sys::socket::getsockopt;
 use nix::sys::socket::socket;
+use nix::sys::socket::sockopt::SndBuf;
 use rustls::ClientConfig;
 use rustls::ClientConnection;
 use rustls::ProtocolVersion;
@@ -345,6 +347,12 @@ impl Connection {
             thread::sleep(pause);
             pause = (pause * 2).min(LOOK_AGAIN);
         }
+    }
+
+    /// How much is on its way at most, as the kernel counts it: with what it
+    /// needs itself for each packet, so it is less.
+    pub(crate) fn capacity(&self) -> usize {
+        getsockopt(&self.socket.as_fd(), SndBuf).unwrap_or(usize::MAX >> 1)
     }
 
     /// Reads what the other side says, which is of no interest; whether it may

@@ -41,8 +41,11 @@ const MODE: u32 = 0o700;
 /// exceeds its `maxsize` by no more than that, or by one line.
 const MAX_WRITE: usize = 64 << 10;
 
-/// How long a file that ends within a line is looked at once more: somebody
-/// may just be writing it.
+/// For how long a file must end within the same line before that is taken for
+/// torn: somebody may just be writing it, and have lost the processor.
+const STEADY: Duration = Duration::from_millis(250);
+
+/// How soon it is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The files of a sink.
@@ -154,11 +157,17 @@ fn append(file: &LogFile, text: &[u8]) -> Result<(), log_file::Error> {
 /// Whether somebody has left a part of a line at the end, by being killed or
 /// on a full disk.
 fn ends_within_line(path: &Path) -> bool {
-    let Some(first) = torn_size(path) else {
+    let Some(size) = torn_size(path) else {
         return false;
     };
-    thread::sleep(LOOK_AGAIN);
-    torn_size(path) == Some(first)
+    let end = Instant::now() + STEADY;
+    while Instant::now() < end {
+        thread::sleep(LOOK_AGAIN);
+        if torn_size(path) != Some(size) {
+            return false;
+        }
+    }
+    true
 }
 
 /// The size of a file that ends within a line. A file that cannot be looked at

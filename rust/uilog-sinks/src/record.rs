@@ -97,11 +97,10 @@ pub struct Record {
 }
 
 /// Commands that exit with 1 to say that there was nothing.
-// hg: "Returns 0 ..., 1 if ..." in mercurial/commands.py; branches, paths and
-// tags do not say so, but do
+// hg: mercurial/commands.py and hgext; cat and paths do not document it
 const SAYS_NOTHING_WITH_1: [&str; 13] = [
     "amend", "cat", "commit", "config", "files", "grep", "heads", "incoming",
-    "locate", "manifest", "outgoing", "paths", "push",
+    "locate", "outgoing", "paths", "push", "shelve",
 ];
 
 impl Record {

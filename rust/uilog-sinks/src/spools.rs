@@ -16,11 +16,9 @@ use uilog_spool::Spool;
 use crate::globals::Globals;
 use crate::otlp;
 use crate::otlp::backoff::Backoff;
-use crate::otlp::mapping;
-use crate::otlp::request;
+use crate::otlp::json;
 use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
-use crate::otlp::request::Origin;
 use crate::otlp::settings::Settings;
 use crate::record::Record;
 
@@ -276,11 +274,8 @@ impl Translator {
     pub fn line(&self, payload: &[u8]) -> Result<(Kind, Vec<u8>), String> {
         let record: Record = serde_json::from_slice(payload)
             .map_err(|error| format!("it is no record: {error}"))?;
-        let mapped = Mapped {
-            origin: Origin::of(&record),
-            signal: mapping::map(&record).map_err(|it| it.to_string())?,
-        };
-        let mut line = request::to_json(&mapped, &self.resource)?;
+        let mapped = Mapped::new(&record).map_err(|it| it.to_string())?;
+        let mut line = json::line(&mapped, &self.resource)?;
         line.push(b'\n');
         Ok((mapped.kind(), line))
     }

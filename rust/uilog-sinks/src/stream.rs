@@ -33,10 +33,6 @@ pub(crate) type Frame = Box<dyn Fn(&Record, &mut Vec<u8>) + Send>;
 /// How much is sent at a time, if there is more than one record.
 const MAX_CHUNK: usize = 64 << 10;
 
-/// More than a local socket holds: what was written that long before has been
-/// read. It holds `net.core.wmem_default`, 208 KiB, and a packet.
-const MAX_UNREAD: usize = 512 << 10;
-
 /// How often a connection may break before a batch is given up.
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -62,7 +58,7 @@ impl Patience {
     /// either may not answer.
     pub(crate) fn new(definition: &Definition, is_expected: bool) -> Self {
         let timeout = match definition.option("timeout") {
-            Value::Seconds(timeout) => timeout,
+            Value::Seconds(timeout) if !timeout.is_zero() => timeout,
             _ => Duration::MAX,
         };
         Self {
@@ -92,6 +88,7 @@ impl Patience {
         } else if self.is_expected || self.has_connected {
             hope = deadline.min(now + RESTART);
         }
+        let mut absence = None;
         loop {
             match connect(until) {
                 Ok(connection) => {
@@ -101,10 +98,16 @@ impl Patience {
                 }
                 Err(error)
                     if is_absence(&error)
-                        && connection::pause(hope).is_ok() => {}
+                        && connection::pause(hope).is_ok() =>
+                {
+                    absence = Some(error);
+                }
                 Err(error) => {
                     self.is_down = true;
-                    return Err(error);
+                    // That the time is over is not why.
+                    let is_late = error.kind() == io::ErrorKind::TimedOut;
+                    let why = absence.filter(|_| is_late);
+                    return Err(why.unwrap_or(error));
                 }
             }
         }
@@ -208,10 +211,14 @@ impl Stream {
                 self.written = 0;
             }
             State::Underway => {
+                // What was written longer ago than the socket holds, and what
+                // was just being written, has been read.
+                let capacity =
+                    self.connection.as_ref().map_or(0, Connection::capacity);
                 let written = self.window.iter().take(self.written);
                 let mut bytes: usize =
                     written.map(|chunk| chunk.bytes.len()).sum();
-                while self.written > 1 && bytes > MAX_UNREAD {
+                while self.written > 1 && bytes > capacity + MAX_CHUNK {
                     let taken = self.window.pop_front();
                     self.written -= 1;
                     bytes -= taken.map_or(0, |it| it.bytes.len());
@@ -424,5 +431,85 @@ impl fmt::Display for Peer {
                 write!(f, "{} port {}", address.host, address.port)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patience(is_expected: bool, timeout: &str) -> Patience {
+        let definition = Definition {
+            name: "x".to_owned(),
+            url: b"syslog:".to_vec(),
+            options: vec![(b"timeout".to_vec(), timeout.into())],
+        };
+        Patience::new(&definition, is_expected)
+    }
+
+    /// How often it tries to connect to somebody who comes after so many
+    /// refusals, and what the error is.
+    fn tries(patience: &mut Patience, refusals: u32) -> (u32, String) {
+        let mut tries = 0;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let result = patience.connect(deadline, |_| {
+            tries += 1;
+            match tries > refusals {
+                true => Ok(()),
+                false => Err(io::ErrorKind::ConnectionRefused.into()),
+            }
+        });
+        let error = result.map_or_else(|it| it.to_string(), |()| String::new());
+        (tries, error)
+    }
+
+    #[test]
+    fn who_is_expected_or_has_been_there_is_waited_for() {
+        assert_eq!(tries(&mut patience(true, "10"), 2), (3, String::new()));
+        let refused = "connection refused";
+        let mut stranger = patience(false, "10");
+        assert_eq!(tries(&mut stranger, 2), (1, refused.to_owned()));
+        assert_eq!(tries(&mut stranger, 0), (1, String::new()));
+        assert_eq!(tries(&mut stranger, 2), (3, String::new()));
+    }
+
+    #[test]
+    fn who_does_not_come_is_not_waited_for_the_next_time() {
+        let mut expected = patience(true, "10");
+        let (count, error) = tries(&mut expected, u32::MAX);
+        assert!(count > 1);
+        assert_eq!(error, "connection refused");
+        assert_eq!(tries(&mut expected, u32::MAX).0, 1);
+    }
+
+    #[test]
+    fn why_it_was_too_late_is_told() {
+        let mut results = [
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::TimedOut,
+            io::ErrorKind::TimedOut,
+        ]
+        .into_iter();
+        let mut expected = patience(true, "10");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut fail = || {
+            let next = |_| -> io::Result<()> {
+                Err(results.next().expect("no third").into())
+            };
+            expected.connect(deadline, next).expect_err("nobody").kind()
+        };
+        assert_eq!(fail(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(fail(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn the_option_or_the_deadline_ends_the_wait() {
+        let now = Instant::now();
+        let (far, near) = (Duration::from_secs(900), Duration::from_secs(5));
+        assert_eq!(patience(true, "600").within(now + near), now + near);
+        let end = patience(true, "10").within(now + far);
+        assert!(end >= now + near && end < now + far);
+        assert_eq!(patience(true, "1e19").within(now + far), now + far);
+        assert_eq!(patience(true, "0").within(now + far), now + far);
     }
 }

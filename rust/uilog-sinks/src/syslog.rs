@@ -1,4 +1,4 @@
-//! `syslog:`: messages of RFC 5424, to the local daemon or over the network.
+//! `syslog:`: messages to the local daemon or over the network.
 //!
 //! Responsible for how messages are told apart on their way: one for each
 //! datagram; with a NUL behind each, as the C library does it, where the local
@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use rustls::ClientConfig;
 use syslog_fmt::Facility;
+use uilog_config::items::Value;
 use uilog_core::sinks::Definition;
 
 use crate::connection::Peer;
@@ -23,6 +24,7 @@ use crate::stream::Patience;
 use crate::stream::Stream;
 use crate::syslog_message;
 use crate::syslog_message::FACILITIES;
+use crate::syslog_message::Style;
 use crate::target::Address;
 
 /// The sink that leads to the local daemon, at this socket.
@@ -34,14 +36,16 @@ pub fn open_local(
     definition: &Definition,
     path: PathBuf,
 ) -> Result<impl Outlet + use<>, String> {
-    let facility = facility(definition)?;
+    let style = Style {
+        facility: facility(definition)?,
+        is_local: wants_local_format(definition),
+    };
     let whole: Frame =
-        Box::new(move |it, out| syslog_message::write(it, facility, out));
-    let short: Frame = Box::new(move |it, out| {
-        syslog_message::write_short(it, facility, out);
-    });
+        Box::new(move |it, out| syslog_message::write(it, style, out));
+    let short: Frame =
+        Box::new(move |it, out| syslog_message::write_short(it, style, out));
     let with_nul: Frame = Box::new(move |it, out| {
-        syslog_message::write(it, facility, out);
+        syslog_message::write(it, style, out);
         out.push(0);
     });
     let peer = Peer::Local(path.clone());
@@ -58,21 +62,31 @@ pub fn open_local(
 ///
 /// # Errors
 ///
-/// There is no such facility.
+/// There is no such facility, or the format is not for networks.
 pub fn open_remote(
     definition: &Definition,
     address: Address,
     tls: Option<Arc<ClientConfig>>,
 ) -> Result<impl Outlet + use<>, String> {
-    let facility = facility(definition)?;
+    if wants_local_format(definition) {
+        return Err("'format = local' is for the local daemon".to_owned());
+    }
+    let style = Style {
+        facility: facility(definition)?,
+        is_local: false,
+    };
     let counted: Frame = Box::new(move |record, out| {
         let mut message = Vec::new();
-        syslog_message::write(record, facility, &mut message);
+        syslog_message::write(record, style, &mut message);
         write!(out, "{} ", message.len()).expect("a Vec takes anything");
         out.extend_from_slice(&message);
     });
     let patience = Patience::new(definition, true);
     Ok(Stream::new(Peer::Remote(address, tls), counted, patience))
+}
+
+fn wants_local_format(definition: &Definition) -> bool {
+    definition.option("format") == Value::Choice("local")
 }
 
 fn facility(definition: &Definition) -> Result<Facility, String> {

@@ -1,12 +1,15 @@
-//! A record as a message of RFC 5424.
+//! A record as a message of RFC 5424, or as the C library writes one.
 //!
 //! Knows nothing of how it travels.
 
 use std::borrow::Cow;
+use std::io::Write;
 
+use chrono::DateTime;
 use serde_json::Value;
 use syslog_fmt::Facility;
 use syslog_fmt::Severity;
+use syslog_fmt::v5424;
 use syslog_fmt::v5424::Config;
 use syslog_fmt::v5424::Msg;
 
@@ -56,8 +59,18 @@ pub(crate) const FACILITIES: &[(&str, Facility)] = &[
     ("local7", Facility::Local7),
 ];
 
+/// How messages look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    pub(crate) facility: Facility,
+    /// Whether as from the C library's `syslog`: what local daemons that have
+    /// not been told otherwise understand. The structured data stand behind
+    /// the text.
+    pub(crate) is_local: bool,
+}
+
 /// Appends the whole message.
-pub(crate) fn write(record: &Record, facility: Facility, out: &mut Vec<u8>) {
+pub(crate) fn write(record: &Record, style: Style, out: &mut Vec<u8>) {
     let mut parts = vec![(SD_ID, parameters(record))];
     let options: Vec<_> = record
         .options
@@ -67,29 +80,25 @@ pub(crate) fn write(record: &Record, facility: Facility, out: &mut Vec<u8>) {
     if !options.is_empty() {
         parts.push((OPTIONS_SD_ID, options));
     }
-    write_parts(record, facility, &parts, &record.message, out);
+    write_parts(record, style, &parts, &record.message, out);
 }
 
 /// Appends a message without what may be long.
-pub(crate) fn write_short(
-    record: &Record,
-    facility: Facility,
-    out: &mut Vec<u8>,
-) {
+pub(crate) fn write_short(record: &Record, style: Style, out: &mut Vec<u8>) {
     let mut parameters = parameters(record);
     for (_, value) in &mut parameters {
         *value = cut(value).into_owned().into();
     }
     parameters.push(("shortened".into(), "true".into()));
     let parts = [(SD_ID, parameters)];
-    write_parts(record, facility, &parts, &cut(&record.message), out);
+    write_parts(record, style, &parts, &cut(&record.message), out);
 }
 
 type Parameters<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 fn write_parts(
     record: &Record,
-    facility: Facility,
+    Style { facility, is_local }: Style,
     parts: &[(&str, Parameters<'_>)],
     text: &str,
     out: &mut Vec<u8>,
@@ -109,6 +118,17 @@ fn write_parts(
         (*id, pairs)
     });
     let text = without_nul(text.into());
+    if is_local {
+        let priority = facility as u8 | severity(record) as u8;
+        write!(
+            out,
+            "<{priority}>{} {APP_NAME}[{pid}]: {text}",
+            clock(record)
+        )
+        .and_then(|()| v5424::write_data(out, parts))
+        .expect("a Vec takes anything");
+        return;
+    }
     // A text in UTF-8 begins with a mark, which most show as rubbish: plain
     // ASCII does without.
     let message = if text.is_ascii() {
@@ -126,6 +146,13 @@ fn write_parts(
             parts,
         )
         .expect("a Vec takes anything");
+}
+
+/// The time as the C library writes it: without a year or a zone, since it is
+/// read on the same machine.
+fn clock(record: &Record) -> String {
+    let time = DateTime::parse_from_rfc3339(&record.time).unwrap_or_default();
+    time.format("%b %e %H:%M:%S").to_string()
 }
 
 /// How bad it is what the event tells.
@@ -238,8 +265,27 @@ pub(crate) mod tests {
 
     fn written(fields: &Value) -> String {
         let mut out = b"before".to_vec();
-        write(&record(fields), Facility::Local3, &mut out);
+        write(&record(fields), style(false), &mut out);
         String::from_utf8(out[6..].to_vec()).unwrap()
+    }
+
+    fn style(is_local: bool) -> Style {
+        let facility = Facility::Local3;
+        Style { facility, is_local }
+    }
+
+    #[test]
+    fn the_c_librarys_format_has_everything_too() {
+        let fields = json!({"message": "h\u{e9}\0", "options": {"a": "b]"}});
+        let mut out = Vec::new();
+        write(&record(&fields), style(true), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "<158>Jan  2 03:04:05 hg[7]: h\u{e9}\\0 [hg@32473 schema=\"1\" \
+             id=\"5-1\" event=\"commandfinish\" session=\"5\" seq=\"1\" \
+             process.pid=\"7\" process.executable=\"/hg\" \
+             process.uid=\"3\"][hg-options@32473 a=\"b\\]\"]"
+        );
     }
 
     #[test]
@@ -310,7 +356,7 @@ pub(crate) mod tests {
             "process": {"pid": 7, "executable": "/hg", "cwd": long},
         });
         let mut out = Vec::new();
-        write_short(&record(&fields), Facility::User, &mut out);
+        write_short(&record(&fields), style(false), &mut out);
         let text = String::from_utf8(out).unwrap();
         assert!(text.len() < 3 * SHORT_TEXT, "{}", text.len());
         assert!(text.contains(" shortened=\"true\"] "));

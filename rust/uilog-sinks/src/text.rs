@@ -199,3 +199,80 @@ fn json_bytes(char: char) -> usize {
         other => other.len_utf8(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uilog_redact::Policy;
+    use uilog_redact::Redactor;
+
+    use super::*;
+
+    fn put(shown: Shown<'_>, max: usize) -> (String, Json) {
+        let mut texts = Texts::default();
+        let text = texts.put(&["a", "b"], shown, max);
+        let raw = json_len(&text);
+        assert!(texts.spent >= raw && texts.spent <= max, "{}", texts.spent);
+        let told = [texts.truncated, texts.base64].map(Json::from);
+        (text, told.to_vec().into())
+    }
+
+    #[test]
+    fn what_is_whole_is_not_told_of() {
+        let told = put(Shown::plain(&b"text"[..], 9), 100);
+        assert_eq!(told, ("text".to_owned(), serde_json::json!([{}, {}])));
+    }
+
+    #[test]
+    fn what_is_cut_tells_its_length() {
+        let told = put(Shown::plain("aéb".as_bytes(), 2), 100);
+        let expected = serde_json::json!([{"a": {"b": 4}}, {}]);
+        assert_eq!(told, ("a".to_owned(), expected.clone()));
+        // Eleven bytes of JSON.
+        let told = put(Shown::plain(&b"\x01\"\n-"[..], 9), 10);
+        assert_eq!(told, ("\u{1}\"\n".to_owned(), expected));
+    }
+
+    #[test]
+    fn bytes_are_kept() {
+        let told = put(Shown::plain(&b"a\xffb"[..], 9), 100);
+        let expected = serde_json::json!([{}, {"a": {"b": "Yf9i"}}]);
+        assert_eq!(told, ("a\u{fffd}b".to_owned(), expected));
+    }
+
+    fn redacted(text: &[u8]) -> (String, bool) {
+        let redactor = Redactor::new(&Policy::default());
+        let shown = Shown::redacted(text, |text| redactor.redact_command(text));
+        let is_cut = shown.is_cut;
+        (String::from_utf8(shown.bytes.into_owned()).unwrap(), is_cut)
+    }
+
+    #[test]
+    fn half_a_secret_does_not_stay() {
+        let secret = "https://joe:hunter2hunter2@hg.example/";
+        // The end of what is looked at lies within the secret.
+        for shift in (0..secret.len()).step_by(9) {
+            let before = "x ".repeat((LOOKED_AT_BYTES - shift) / 2);
+            let after = " y".repeat(LOOKED_AT_BYTES);
+            let text = format!("{before}{secret}{after}");
+            let (text, is_cut) = redacted(text.as_bytes());
+            assert!(is_cut && text.len() <= MAX_TEXT_BYTES);
+            assert!(text.len() > MAX_TEXT_BYTES / 2);
+            assert!(!text.contains("hunter"));
+        }
+        // The end of what stays does.
+        for shift in (0..secret.len()).step_by(9) {
+            let before = "x".repeat(MAX_TEXT_BYTES - shift);
+            let text = format!("{before} {secret}");
+            let (text, is_cut) = redacted(text.as_bytes());
+            assert!(is_cut && !text.contains("hunter"));
+        }
+    }
+
+    #[test]
+    fn a_long_message_of_a_commit_is_no_doubt() {
+        let text = format!("commit -m '{}", "word ".repeat(LOOKED_AT_BYTES));
+        let (text, is_cut) = redacted(text.as_bytes());
+        assert_eq!(text, "commit -m <redacted:message>");
+        assert!(is_cut);
+    }
+}

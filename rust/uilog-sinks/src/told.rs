@@ -171,3 +171,198 @@ fn numbers(text: &[u8], wording: &[u8]) -> Option<Vec<u64>> {
     }
     Some(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use uilog_core::event::EventOption;
+    use uilog_core::event::SCHEMA;
+    use uilog_core::event::SessionId;
+    use uilog_core::event::Text;
+    use uilog_core::event::Timestamp;
+
+    use super::*;
+
+    fn event(
+        name: &'static str,
+        message: &'static str,
+        options: &[(&'static str, &'static str)],
+    ) -> Event<'static> {
+        let options = options.iter().map(|(key, value)| EventOption {
+            key: Cow::Borrowed(key.as_bytes()),
+            value: Value::Float(Text(Cow::Borrowed(value.as_bytes()))),
+        });
+        Event {
+            schema: SCHEMA,
+            session: SessionId(1),
+            parent: None,
+            seq: 1,
+            name: Cow::Borrowed(name.as_bytes()),
+            time: Timestamp {
+                micros: 0,
+                offset: 0,
+            },
+            duration: None,
+            pid: 1,
+            user: None,
+            uid: 1,
+            root: None,
+            message: Cow::Borrowed(message.as_bytes()),
+            options: options.collect(),
+            lost: 0,
+            trace: None,
+            usage: None,
+        }
+    }
+
+    fn duration_of(
+        name: &'static str,
+        message: &'static str,
+        options: &[(&'static str, &'static str)],
+    ) -> Option<f64> {
+        let event = event(name, message, options);
+        duration(&event, super::message(&event))
+    }
+
+    #[test]
+    fn messages_tell_durations() {
+        for (name, message, expected) in [
+            (
+                "exthook",
+                "exthook-a: b finished in 0.50 seconds\n",
+                Some(0.5),
+            ),
+            (
+                "pythonhook",
+                "pythonhook-a: b finished in 2.00 seconds\n",
+                Some(2.0),
+            ),
+            (
+                "discovery",
+                "found 2 common and 1 unknown server heads, 3 roundtrips in 0.0200s\n",
+                Some(0.02),
+            ),
+            (
+                "tagscache",
+                "1/2 cache hits/lookups in 0.0003 seconds\n",
+                Some(0.0003),
+            ),
+            (
+                "tagscache",
+                "writing .hg/cache/tags2-visible with 0 tags\n",
+                None,
+            ),
+            (
+                "branchcache",
+                "updated branch cache (served) in 0.0012 seconds\n",
+                Some(0.0012),
+            ),
+            (
+                "watchman",
+                "command state-enter completed in 0.25 seconds\n",
+                Some(0.25),
+            ),
+            (
+                "watchman",
+                "Exception x while running in -1 seconds\n",
+                None,
+            ),
+            ("mine", "exthook-a: b finished in 0.50 seconds\n", None),
+            ("exthook", "", None),
+        ] {
+            assert_eq!(duration_of(name, message, &[]), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn options_tell_durations_in_milliseconds() {
+        let options = [
+            ("stdio_blocked", "12.5"),
+            ("exthook-pre-x_blocked", "500.0"),
+            ("odd_blocked", "nan"),
+            ("command_duration", "1250.0"),
+        ];
+        let told = duration_of("uiblocked", "ui blocked ms\n", &options);
+        assert_eq!(told, Some(0.5125));
+        let blocked = blocked(&event("uiblocked", "", &options));
+        let expected = [("exthook-pre-x", 0.5), ("stdio", 0.0125)];
+        let expected = expected.map(|(name, secs)| (name.to_owned(), secs));
+        assert_eq!(blocked, BTreeMap::from(expected));
+        assert_eq!(super::blocked(&event("mine", "", &options)).len(), 0);
+        let fetched = [("remotefilelogfetchtime", "1500.0")];
+        let told = duration_of("remotefilelog.prefetch", "", &fetched);
+        assert_eq!(told, Some(1.5));
+    }
+
+    #[test]
+    fn hooks_have_names_and_commands() {
+        let named = |event: &str, message| {
+            hook(event.as_bytes(), message).map(|it| (it.name, it.command))
+        };
+        let is = |event, message, name: &str, command: &str| {
+            let expected = Some((name.to_owned(), command.to_owned()));
+            assert_eq!(named(event, message), expected, "{message}");
+        };
+        is(
+            "exthook",
+            "exthook-a.b: x: y finished in 0.50 seconds",
+            "a.b",
+            "x: y",
+        );
+        is(
+            "exthook",
+            "exthook-a: x finished in 1 finished in 0.5 seconds",
+            "a",
+            "x finished in 1",
+        );
+        is(
+            "exthook",
+            "exthook-a: x finished in two seconds",
+            "a",
+            "x finished in two seconds",
+        );
+        is(
+            "pythonhook",
+            "pythonhook-a: m.f finished in 0.00 seconds",
+            "a",
+            "m.f",
+        );
+        assert_eq!(named("exthook", "pythonhook-a: b"), None);
+        assert_eq!(named("mine", "exthook-a: b"), None);
+    }
+
+    #[test]
+    fn messages_count() {
+        let incoming =
+            counts(b"incoming", b"12 incoming changes - new heads: ");
+        assert_eq!(incoming.and_then(|it| it.incoming_changes), Some(12));
+        let found = b"found 2 common and 1 unknown server heads, 3 roundtrips \
+            in 0.02s";
+        let found = counts(b"discovery", found).unwrap();
+        assert_eq!(found.common_heads, Some(2));
+        assert_eq!(found.unknown_heads, Some(1));
+        assert_eq!(found.roundtrips, Some(3));
+        let cache = b"1/2 cache hits/lookups in 0.0003 seconds";
+        let cache = counts(b"tagscache", cache).unwrap();
+        assert_eq!((cache.cache_hits, cache.cache_lookups), (Some(1), Some(2)));
+        assert_eq!(counts(b"incoming", b"no incoming changes"), None);
+        let many = b"99999999999999999999999 incoming changes - ";
+        assert_eq!(counts(b"incoming", many), None);
+    }
+
+    #[test]
+    fn a_commands_end_is_not_of_its_line() {
+        let split = |text: &'static str| {
+            let (line, end) =
+                command_and_end(b"commandfinish", text.as_bytes());
+            (line.len(), end.len())
+        };
+        assert_eq!(split("x exited 0 after 0.10 seconds"), (1, 28));
+        let twice = "x exited 0 after 1.00 seconds exited 0 after 0.10 seconds";
+        assert_eq!(split(twice), (29, 28));
+        assert_eq!(split("x exited early"), (14, 0));
+        let (line, _) = command_and_end(b"command", twice.as_bytes());
+        assert_eq!(line.len(), twice.len());
+    }
+}

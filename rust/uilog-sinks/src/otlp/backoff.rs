@@ -173,8 +173,10 @@ mod tests {
     fn it_survives_and_a_clock_that_jumps_does_not_matter() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Backoff::load(dir.path(), now()), Backoff::default());
-        let mut backoff = Backoff::default();
-        backoff.broken = 3;
+        let mut backoff = Backoff {
+            broken: 3,
+            ..Backoff::default()
+        };
         backoff.fail(now(), None, "no\nroute", 1.0);
         backoff.save(dir.path()).unwrap();
         assert_eq!(Backoff::load(dir.path(), now()), backoff);

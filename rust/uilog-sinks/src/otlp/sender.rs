@@ -30,9 +30,9 @@ use crate::otlp::ship::Shipper;
 
 /// Records of a request at most. Each batch is written down when it is done,
 /// which many small ones would pay for.
-const MAX_RECORDS: usize = 512;
-/// Bytes of their payloads. All of a batch is in memory, in three forms.
-const MAX_BYTES: usize = 256 * 1024;
+const MAX_RECORDS: usize = 1024;
+/// Bytes of their payloads. All of a batch is in memory, in four forms.
+const MAX_BYTES: usize = 512 * 1024;
 /// What comes within this time is sent together.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long another sender is left alone before it is made sure that it lives.
@@ -361,6 +361,74 @@ fn send_all<P: Post>(sending: &mut Sending<P>, shared: &Shared) -> bool {
         };
         if shared.wait(wait) {
             return true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uilog_spool::Options;
+    use uilog_spool::RecordId;
+    use uilog_spool::Writer;
+
+    use super::*;
+    use crate::otlp::request::Kind;
+    use crate::otlp::verdict::Verdict;
+
+    struct Nobody;
+
+    impl Post for Nobody {
+        fn post(&mut self, _: Kind, _: Vec<u8>) -> Verdict {
+            Verdict::Accepted
+        }
+    }
+
+    fn sending(spool: &Spool) -> Sending<Nobody> {
+        Sending::new(spool, Nobody, Vec::new())
+    }
+
+    /// Appends a record; this one is rejected, which is as good as sent.
+    fn append(spool: &Spool, number: u8) {
+        let id = RecordId::new(&[number; 16]).unwrap();
+        Writer::new(spool).append(&id, b"x").unwrap();
+    }
+
+    /// Another process appends just when the sender has seen that nothing is
+    /// left, and still has the lock: that process gives up.
+    #[test]
+    fn what_comes_between_the_last_look_and_the_lock_is_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path(), Options::default()).unwrap();
+        append(&spool, 1);
+        let mut looks = 0;
+        let round = sending(&spool).look_again(false, &mut |_| {}, &mut || {
+            looks += 1;
+            if looks <= 2 {
+                append(&spool, 1 + looks);
+                assert_eq!(sending(&spool).round(), Round::Busy);
+            }
+        });
+        assert_eq!((round, looks), (Round::Drained, 3));
+        let stats = spool.stats().unwrap();
+        assert_eq!((stats.pending, stats.rejected), (0, 3));
+    }
+
+    /// Whatever is woken when, nothing that was appended before stays.
+    #[test]
+    fn who_is_woken_while_it_sends_sends_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path(), Options::default()).unwrap();
+        for number in 0..50 {
+            let worker = Worker::start(sending(&spool)).unwrap();
+            append(&spool, 2 * number);
+            worker.wake();
+            if number % 2 == 0 {
+                thread::yield_now();
+            }
+            append(&spool, 2 * number + 1);
+            worker.wake();
+            worker.finish(Instant::now() + Duration::from_secs(60));
+            assert_eq!(spool.stats().unwrap().pending, 0, "{number}");
         }
     }
 }

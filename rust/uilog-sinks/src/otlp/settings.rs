@@ -399,3 +399,210 @@ fn decoded(text: &str) -> Option<String> {
     }
     String::from_utf8(plain).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Around(&'static [(&'static str, &'static str)]);
+
+    impl Surroundings for Around {
+        fn variable(&self, name: &str) -> Option<String> {
+            let found = self.0.iter().find(|it| it.0 == name);
+            found.map(|it| it.1.to_owned())
+        }
+
+        fn path(&self, text: &[u8]) -> Result<PathBuf, String> {
+            let text = String::from_utf8_lossy(text);
+            match text.starts_with('/') {
+                true => Ok(PathBuf::from(&*text)),
+                false => Err(format!("'{text}' is no absolute path")),
+            }
+        }
+    }
+
+    fn settings(
+        url: &str,
+        options: &[(&str, &str)],
+        variables: &'static [(&'static str, &'static str)],
+    ) -> Result<Settings, String> {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let definition = Definition {
+            name: "fleet".to_owned(),
+            url: bytes(url),
+            options: options
+                .iter()
+                .map(|(key, value)| (bytes(key), bytes(value)))
+                .collect(),
+        };
+        Settings::new(&definition, &Around(variables))
+    }
+
+    fn urls(
+        url: &str,
+        variables: &'static [(&'static str, &'static str)],
+    ) -> [String; 2] {
+        let settings = settings(url, &[], variables).unwrap();
+        [settings.traces.url, settings.logs.url]
+    }
+
+    #[test]
+    fn requests_go_where_the_hgrc_says_else_where_the_variables_do() {
+        let base = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        let both = |base: &str| {
+            [format!("{base}/v1/traces"), format!("{base}/v1/logs")]
+        };
+        assert_eq!(urls("otlp:", &[]), both("http://localhost:4318"));
+        assert_eq!(urls("otlp:https://a:1", &[]), both("https://a:1"));
+        assert_eq!(urls("otlp:https://a/", &[]), both("https://a"));
+        assert_eq!(urls("otlp:http://a/b/", &[]), both("http://a/b"));
+        assert_eq!(urls("otlp:http://[::1]:5", &[]), both("http://[::1]:5"));
+        let set: &[_] = &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://v:2/x")];
+        assert_eq!(set[0].0, base);
+        assert_eq!(urls("otlp:", set), both("http://v:2/x"));
+        assert_eq!(urls("otlp:http://a", set), both("http://a"));
+        let one: &[_] = &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://v:2"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:3/as/it/is"),
+            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", " "),
+        ];
+        let expected = ["http://t:3/as/it/is", "http://v:2/v1/logs"];
+        assert_eq!(urls("otlp:", one), expected);
+    }
+
+    #[test]
+    fn the_hgrc_goes_before_the_variables() {
+        let variables = &[
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-a=1,x-b=2%2C3"),
+            ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-logs=yes"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
+            ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "2500"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/v/ca"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/v/cert"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/v/key"),
+            (
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "team=vcs,service.name=r,a=%C3%A9",
+            ),
+            ("OTEL_SERVICE_NAME", "s"),
+        ];
+        let shown = |endpoint: &Endpoint| {
+            let headers = endpoint.headers.iter();
+            headers
+                .map(|(name, value)| format!("{name}={value:?}"))
+                .collect::<Vec<_>>()
+        };
+        let told = settings("otlp:", &[], variables).unwrap();
+        // Values are secrets, and are not shown.
+        let hidden = ["x-a=Sensitive", "x-b=Sensitive"];
+        assert_eq!(shown(&told.traces), hidden);
+        assert_eq!(told.traces.headers[1].1.as_bytes(), b"2,3");
+        assert_eq!(shown(&told.logs), ["x-logs=Sensitive"]);
+        assert_eq!(told.traces.timeout, Duration::from_millis(1500));
+        assert_eq!(told.logs.timeout, Duration::from_millis(2500));
+        assert!(!told.traces.is_gzip);
+        let files = |dir: &str| TlsFiles {
+            ca: Some(format!("/{dir}/ca").into()),
+            cert: Some(format!("/{dir}/cert").into()),
+            key: Some(format!("/{dir}/key").into()),
+        };
+        assert_eq!(told.logs.tls, files("v"));
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let resource = [
+            pair("team", "vcs"),
+            pair("a", "é"),
+            pair("service.name", "s"),
+        ];
+        assert_eq!(told.resource, resource);
+
+        let options = [
+            ("headers", "x-own=1"),
+            ("timeout", "3"),
+            ("compression", "gzip"),
+            ("ca-file", "/h/ca"),
+            ("cert-file", "/h/cert"),
+            ("key-file", "/h/key"),
+            ("resource", "service.name=h"),
+        ];
+        let set = settings("otlp:http://a", &options, variables).unwrap();
+        for endpoint in [&set.traces, &set.logs] {
+            assert_eq!(shown(endpoint), ["x-own=Sensitive"]);
+            assert_eq!(endpoint.timeout, Duration::from_secs(3));
+            assert!(endpoint.is_gzip);
+            assert_eq!(endpoint.tls, files("h"));
+        }
+        assert!(set.resource.contains(&pair("service.name", "h")));
+
+        let plain = settings("otlp:", &[], &[]).unwrap();
+        assert_eq!(plain.traces.timeout, Duration::from_secs(10));
+        assert!(plain.traces.is_gzip);
+        assert_eq!(plain.traces.tls, TlsFiles::default());
+        assert!(plain.resource.is_empty() && plain.token_file.is_none());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said() {
+        let error = |url: &str, options: &[(&str, &str)]| {
+            settings(url, options, &[]).unwrap_err()
+        };
+        let url = |url| error(url, &[]);
+        assert_eq!(
+            url("otlp:host:4318"),
+            "'otlp:host:4318': it must begin with http:// or https://"
+        );
+        assert!(url("otlp:grpc://a").contains("must begin with http://"));
+        assert!(url("otlp:http://a b").starts_with("'otlp:http://a b': "));
+        assert!(url("otlp:http://").starts_with("'otlp:http://': "));
+        assert!(url("otlp:http://a/?b").ends_with("has no '?'"));
+        let secret = url("otlp:https://me:s3cret@host/");
+        assert!(secret.contains("token-file"), "{secret}");
+        assert!(!secret.contains("s3cret"), "{secret}");
+        let option = |name, value| error("otlp:", &[(name, value)]);
+        assert_eq!(
+            option("headers", "s3cret"),
+            "headers: it must be KEY=VALUE,KEY=VALUE"
+        );
+        assert_eq!(
+            option("headers", "a b=s3cret"),
+            "headers: 'a b' is no header's name"
+        );
+        assert_eq!(
+            option("headers", "a=s3cret%0A"),
+            "headers: a has a value of no header"
+        );
+        assert_eq!(option("resource", "=x"), "'resource': a key is empty");
+        assert_eq!(
+            option("ca-file", "x"),
+            "'ca-file': 'x' is no absolute path"
+        );
+        assert!(option("cert-file", "/x").contains("needs both"));
+        let variable =
+            |variables| settings("otlp:", &[], variables).unwrap_err();
+        let grpc = variable(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
+        assert!(grpc.starts_with("OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'"));
+        let late = variable(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]);
+        assert!(late.ends_with("'10s' is no number of milliseconds"));
+        let packed = variable(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "br")]);
+        assert!(packed.ends_with("'br' is not 'gzip'"));
+    }
+
+    #[test]
+    fn proxies_are_those_of_curl() {
+        let proxies = settings(
+            "otlp:",
+            &[],
+            &[
+                ("HTTP_PROXY", "http://cgi"),
+                ("HTTPS_PROXY", "http://https"),
+                ("ALL_PROXY", "http://all"),
+                ("no_proxy", "a,b"),
+            ],
+        )
+        .unwrap()
+        .proxies;
+        assert_eq!(proxies.http.as_deref(), Some("http://all"));
+        assert_eq!(proxies.https.as_deref(), Some("http://https"));
+        assert_eq!(proxies.except.as_deref(), Some("a,b"));
+    }
+}

@@ -237,3 +237,136 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let now = DateTime::<Utc>::from(now);
     Some((date.to_utc() - now).to_std().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    /// 1994-11-06T08:49:37Z, the date of HTTP's examples.
+    const NOW: Duration = Duration::from_secs(784_111_777);
+
+    fn verdict(status: u16, content_type: &str, body: &[u8]) -> Verdict {
+        let answer = Answer {
+            status,
+            retry_after: None,
+            content_type: Some(content_type),
+            body,
+        };
+        answer.verdict(Kind::Logs, UNIX_EPOCH + NOW)
+    }
+
+    fn reason(status: u16, content_type: &str, body: &[u8]) -> String {
+        match verdict(status, content_type, body) {
+            Verdict::Accepted => String::new(),
+            Verdict::Partly { reason, .. }
+            | Verdict::Later { reason, .. }
+            | Verdict::Refused { reason }
+            | Verdict::Broken { reason } => reason,
+        }
+    }
+
+    #[test]
+    fn each_status_has_its_meaning() {
+        let all: String = (100..=599)
+            .map(|status| match verdict(status, "", b"") {
+                Verdict::Accepted | Verdict::Partly { .. } => 'a',
+                Verdict::Later { .. } => 'l',
+                Verdict::Refused { .. } => 'r',
+                Verdict::Broken { .. } => 'b',
+            })
+            .collect();
+        let of = |letter: char| {
+            let at = |(at, it)| (it == letter).then_some(100 + at);
+            all.chars().enumerate().filter_map(at).collect::<Vec<_>>()
+        };
+        assert_eq!(of('a'), (200..=299).collect::<Vec<_>>());
+        let refused = of('r');
+        for status in [400, 409, 413, 414, 422, 431, 499] {
+            assert!(refused.contains(&status), "{status}");
+        }
+        let later = of('l');
+        for status in [301, 401, 403, 404, 405, 407, 408, 425, 429, 503] {
+            assert!(later.contains(&status), "{status}");
+        }
+        let broken = of('b');
+        for status in [500, 501, 505, 507, 599] {
+            assert!(broken.contains(&status), "{status}");
+        }
+    }
+
+    #[test]
+    fn when_to_come_back_is_seconds_or_a_date() {
+        let cases = [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+        ];
+        for (text, secs) in cases {
+            let after = retry_after(text, UNIX_EPOCH + NOW);
+            assert_eq!(after.map(|it| it.as_secs()), secs, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_receiver_says_is_told_in_one_short_line() {
+        let text = "text/plain; charset=utf-8";
+        assert_eq!(
+            reason(400, text, b"no\nway\x1b[0m"),
+            "status 400: no way [0m"
+        );
+        assert_eq!(reason(400, "text/html", b"<p>no</p>"), "status 400");
+        let json = br#"{"code": 3, "message": "bad field"}"#;
+        let said = reason(400, "application/json", json);
+        assert_eq!(said, "status 400: bad field");
+        let message = Status {
+            code: 3,
+            message: "bad span".to_owned(),
+        };
+        let kind = "application/x-protobuf";
+        let said = reason(503, kind, &message.encode_to_vec());
+        assert_eq!(said, "status 503: bad span");
+        assert_eq!(reason(503, kind, b"\xff"), "status 503");
+        let long = reason(500, text, "é".repeat(5_000).as_bytes());
+        assert_eq!(long.chars().count(), "status 500: ".len() + 203);
+    }
+
+    #[test]
+    fn a_success_is_one_of_otlp() {
+        let json = "application/json";
+        for (kind, body) in [
+            ("application/x-protobuf", &b""[..]),
+            ("", b""),
+            (json, b""),
+            (json, b"{}"),
+            (json, br#"{"partialSuccess":{}}"#),
+            // A warning.
+            (json, br#"{"partialSuccess":{"errorMessage":"old"}}"#),
+        ] {
+            assert_eq!(verdict(200, kind, body), Verdict::Accepted, "{kind}");
+        }
+        for (kind, body) in [
+            ("text/html", &b"<html>"[..]),
+            ("application/x-protobuf", b"\xff\xff"),
+            (json, b"<html>"),
+            (json, b"[]"),
+        ] {
+            let is_later =
+                matches!(verdict(200, kind, body), Verdict::Later { .. });
+            assert!(is_later, "{kind}");
+        }
+        let number = br#"{"partialSuccess":{"rejectedLogRecords":2}}"#;
+        let expected = Verdict::Partly {
+            rejected: 2,
+            reason: "partial success".to_owned(),
+        };
+        assert_eq!(verdict(200, json, number), expected);
+    }
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
 mod file;
+mod limit;
 mod rsyslog;
 mod syslog;
 mod unix;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
+mod records;
+
 use std::borrow::Cow;
 use std::fs;
 use std::io::Read;
@@ -103,9 +105,13 @@ impl Hg {
     }
 }
 
+/// Whether any thread of the process still runs, and holds its descriptors.
 fn is_running(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
-    stat.is_ok_and(|stat| !stat.contains(") Z "))
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    tasks.into_iter().flatten().flatten().any(|task| {
+        let stat = fs::read_to_string(task.path().join("stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    })
 }
 
 #[test]

@@ -1,0 +1,150 @@
+//! Records and scripts of the same events, through dispatchers that die.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::os::unix::net::UnixListener;
+
+use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use crate::Hg;
+use crate::PROGRAM;
+use crate::is_running;
+use crate::until;
+
+/// The ids of the records in these lines; those of the session's events.
+fn ids(lines: impl Iterator<Item = String>) -> HashSet<u64> {
+    lines
+        .map(|line| {
+            let record: serde_json::Value = serde_json::from_str(&line)
+                .unwrap_or_else(|error| panic!("{error}: {line}"));
+            let id = record["id"].as_str().unwrap();
+            assert!(id.ends_with(&format!("-{}", record["seq"])), "{id}");
+            record["seq"].as_u64().unwrap()
+        })
+        .collect()
+}
+
+fn end(hg: &mut Hg, signal: Signal) {
+    let pid = hg.status().pid;
+    kill(Pid::from_raw(pid), signal).unwrap();
+    until("the dispatcher to be gone", || {
+        (!is_running(pid)).then_some(())
+    });
+}
+
+#[test]
+fn what_a_dead_dispatcher_had_in_hand_is_delivered_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let url = format!("unix:{}", socket.display());
+    let settings = [("sink.agent", &*url)];
+    let mut hg = Hg::new(PROGRAM, &settings, "echo $MSG1 >> $DIR/ran");
+    // More than a socket takes whose other end does not read.
+    let long = " long".repeat(1_600);
+    for number in 1..=40 {
+        hg.log(&format!("{number}{long}"));
+    }
+    until("scripts and records to be taken", || {
+        let progress = hg.status().progress;
+        let is_stuck = progress.records < 40 && progress.taken == 80;
+        (is_stuck && progress.succeeded == 40).then_some(())
+    });
+    end(&mut hg, Signal::SIGKILL);
+    let reader = std::thread::spawn(move || {
+        let mut seen = HashSet::new();
+        for stream in listener.incoming().take(2) {
+            let lines = BufReader::new(stream.unwrap()).lines();
+            // The first connection ends in the middle of a line.
+            let whole = lines.map_while(Result::ok);
+            let whole = whole.filter(|line| line.ends_with('}'));
+            seen.extend(ids(whole));
+        }
+        seen
+    });
+    hg.log("41");
+    assert_eq!(hg.host.dispatcher().starts(), 2);
+    until("the records to be done", || {
+        (hg.status().progress.records >= 41).then_some(())
+    });
+    let progress = hg.status().progress;
+    let journal = hg.read(".local/state/uilog/failures.jsonl");
+    assert_eq!(progress.records_lost, 0, "{journal}");
+    drop(hg);
+    assert_eq!(reader.join().unwrap(), (1..=41).collect());
+}
+
+#[test]
+fn dispatchers_that_die_again_and_again_lose_no_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events.jsonl");
+    let url = format!("file:{}", file.display());
+    let settings = [("sink.audit", &*url), ("max-scripts", "2")];
+    let script = "printf '%s\\n' \"$MSG1\" >> $DIR/ran";
+    let mut hg = Hg::new(PROGRAM, &settings, script);
+    let mut logged = 0;
+    for round in 0..20 {
+        for _ in 0..25 {
+            logged += 1;
+            hg.log(&logged.to_string());
+        }
+        // Each dies at another moment.
+        until("some of them to be taken", || {
+            let progress = hg.status().progress;
+            (progress.taken > round * 50 + round).then_some(())
+        });
+        end(&mut hg, Signal::SIGKILL);
+    }
+    logged += 1;
+    hg.log(&logged.to_string());
+    until("all to be done", || {
+        let status = hg.status();
+        let ended = status.progress.succeeded + status.progress.failed;
+        // A script whose dispatcher was killed ends unseen.
+        (status.progress.done() >= status.jobs && ended > 0).then_some(())
+    });
+    until("all records", || {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let seen = ids(text.lines().map(str::to_owned));
+        (seen == (1..=logged).collect()).then_some(())
+    });
+    // One whose dispatcher died while starting it counts as not started, and
+    // may have run.
+    let progress = hg.status().progress;
+    until("all scripts", || {
+        let ran = hg.read("ran").lines().count() as u64;
+        (ran >= progress.started).then_some(())
+    });
+    let ran: Vec<_> = hg.read("ran").lines().map(str::to_owned).collect();
+    let once: HashSet<_> = ran.iter().collect();
+    assert_eq!(once.len(), ran.len(), "a script ran twice");
+    assert_eq!(progress.started + progress.not_started, logged);
+    assert_eq!(hg.host.counters().lost, 0);
+}
+
+#[test]
+fn sigterm_gives_what_is_in_hand_a_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events.jsonl");
+    let url = format!("file:{}", file.display());
+    let mut hg = Hg::new(PROGRAM, &[("sink.audit", &url)], "");
+    hg.log("1");
+    until("the first record", || {
+        (hg.status().progress.records == 1).then_some(())
+    });
+    for number in 2..=200 {
+        hg.log(&number.to_string());
+    }
+    end(&mut hg, Signal::SIGTERM);
+    let text = fs::read_to_string(&file).unwrap();
+    let seen = ids(text.lines().map(str::to_owned)).len() as u64;
+    let progress = hg.status().progress;
+    // All that it had taken has arrived; the rest is counted.
+    assert_eq!(progress.records, seen);
+    assert_eq!(progress.records + progress.not_started, 200);
+    assert_eq!(progress.records_lost, 0);
+}

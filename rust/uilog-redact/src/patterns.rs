@@ -1,0 +1,103 @@
+//! What brings each finder to work: words, all looked for in one pass.
+//!
+//! Knows nothing of policies, and not what the finders do.
+
+use std::sync::OnceLock;
+
+use aho_corasick::AhoCorasick;
+
+use crate::assignment;
+use crate::shape::SHAPES;
+use crate::shape::Shapes;
+
+/// What may begin the work of a finder.
+#[derive(Clone, Copy, Debug)]
+enum Finder {
+    Userinfo,
+    Parameters,
+    Assignments,
+    PrivateKeys,
+    Commands,
+    Shape(usize),
+}
+
+/// The finders that have a reason to look at a text.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    pub(crate) userinfo: bool,
+    pub(crate) parameters: bool,
+    pub(crate) assignments: bool,
+    pub(crate) private_keys: bool,
+    pub(crate) commands: bool,
+    pub(crate) shapes: u128,
+}
+
+/// There are no more shapes than bits for them.
+const _: () = assert!(SHAPES.len() <= 128);
+
+/// What precedes parameters in URLs.
+const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
+
+/// How a shell calls hg.
+const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
+
+/// What is looked for whatever the policy. It takes a megabyte and more, so
+/// there is one for all redactors.
+#[derive(Debug)]
+pub(crate) struct Patterns {
+    words: AhoCorasick,
+    finders: Vec<Finder>,
+    pub(crate) shapes: Shapes,
+}
+
+impl Patterns {
+    /// The patterns, made when they are first needed.
+    pub(crate) fn get() -> &'static Self {
+        static PATTERNS: OnceLock<Patterns> = OnceLock::new();
+        PATTERNS.get_or_init(Self::new)
+    }
+
+    fn new() -> Self {
+        let mut words: Vec<&str> = Vec::new();
+        let mut finders = Vec::new();
+        let mut add = |finder, new: &[&'static str]| {
+            words.extend(new);
+            finders.extend(new.iter().map(|_| finder));
+        };
+        add(Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]);
+        add(Finder::Parameters, &PARAMETER_WORDS);
+        add(
+            Finder::Assignments,
+            &assignment::WORDS.map(|(word, _)| word),
+        );
+        add(Finder::PrivateKeys, &["private key"]);
+        add(Finder::Commands, &COMMAND_WORDS);
+        for (number, shape) in SHAPES.iter().enumerate() {
+            add(Finder::Shape(number), shape.words);
+        }
+        Self {
+            words: AhoCorasick::builder()
+                .ascii_case_insensitive(true)
+                .build(words)
+                .expect("a few hundred words are not too many"),
+            finders,
+            shapes: Shapes::new(),
+        }
+    }
+
+    /// Which finders have a reason to look at a text.
+    pub(crate) fn wanted(&self, text: &[u8]) -> Wanted {
+        let mut wanted = Wanted::default();
+        for word in self.words.find_overlapping_iter(text) {
+            match self.finders[word.pattern().as_usize()] {
+                Finder::Userinfo => wanted.userinfo = true,
+                Finder::Parameters => wanted.parameters = true,
+                Finder::Assignments => wanted.assignments = true,
+                Finder::PrivateKeys => wanted.private_keys = true,
+                Finder::Commands => wanted.commands = true,
+                Finder::Shape(number) => wanted.shapes |= 1 << number,
+            }
+        }
+        wanted
+    }
+}

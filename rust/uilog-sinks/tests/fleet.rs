@@ -1,0 +1,345 @@
+//! Sinks side by side: what one does is no other's concern.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use uilog_core::event::Event;
+use uilog_core::event::SCHEMA;
+use uilog_core::event::SessionId;
+use uilog_core::event::Timestamp;
+use uilog_core::records::RecordLoss;
+use uilog_core::records::Records;
+use uilog_core::sinks::Definition;
+use uilog_core::wire::Frame;
+use uilog_core::wire::Record as WireRecord;
+use uilog_sinks::fleet::Fleet;
+use uilog_sinks::globals::Globals;
+use uilog_sinks::outlet::Outlet;
+use uilog_sinks::outlet::Undelivered;
+use uilog_sinks::record::Record;
+
+/// What is waited for comes within this time, or never.
+const BOUND: Duration = Duration::from_secs(30);
+
+/// The ids that each sink has delivered, by the sink's name.
+static ARRIVED: Mutex<Option<HashMap<String, Vec<String>>>> = Mutex::new(None);
+/// Lets go those that hang.
+static RELEASED: AtomicBool = AtomicBool::new(false);
+
+/// A sink of the tests, which does what its URL says.
+struct Acting {
+    name: String,
+    role: String,
+}
+
+impl Outlet for Acting {
+    fn deliver(
+        &mut self,
+        records: &[Arc<Record>],
+        _deadline: Instant,
+    ) -> Result<(), Undelivered> {
+        match self.role.as_str() {
+            "hang" => {
+                while !RELEASED.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            "panic" => panic!("as a test of it"),
+            "fail" => {
+                return Err(Undelivered {
+                    count: records.len() as u64,
+                    reason: "nobody is there".to_owned(),
+                });
+            }
+            _ => {}
+        }
+        let mut arrived = ARRIVED.lock().unwrap();
+        let arrived = arrived.get_or_insert_default();
+        let ids = records.iter().map(|record| record.id.clone());
+        arrived.entry(self.name.clone()).or_default().extend(ids);
+        Ok(())
+    }
+
+    fn finish(&mut self, _deadline: Instant) -> Result<(), Undelivered> {
+        Ok(())
+    }
+}
+
+fn open(
+    definition: &Definition,
+    _globals: &Globals,
+) -> Result<Box<dyn Outlet>, String> {
+    let role = String::from_utf8_lossy(&definition.url).into_owned();
+    if role == "broken" {
+        return Err("its URL makes no sense".to_owned());
+    }
+    let name = definition.name.clone();
+    Ok(Box::new(Acting { name, role }))
+}
+
+fn arrived(sink: &str) -> Vec<String> {
+    let arrived = ARRIVED.lock().unwrap();
+    let all = arrived.as_ref().and_then(|all| all.get(sink));
+    all.cloned().unwrap_or_default()
+}
+
+/// A fleet, and what has been heard from it.
+struct Dispatcher {
+    fleet: Fleet,
+    done: u64,
+    losses: HashMap<(String, String), u64>,
+    sent: u64,
+}
+
+impl Dispatcher {
+    fn new(sinks: &[(&str, &str)]) -> Self {
+        let mut it = Self {
+            fleet: Fleet::new(open),
+            done: 0,
+            losses: HashMap::new(),
+            sent: 0,
+        };
+        it.configure(sinks);
+        it
+    }
+
+    fn configure(&mut self, items: &[(&str, &str)]) {
+        let items = items.iter().map(|(name, value)| {
+            (
+                format!("sink.{name}").into_bytes(),
+                value.as_bytes().to_vec(),
+            )
+        });
+        let items: Vec<_> = items.collect();
+        self.fleet.configure(&items, &environment());
+    }
+
+    /// Offers an event once; its id, if it was taken.
+    fn offer(&mut self, event: &str) -> Option<String> {
+        let session = SessionId(7);
+        let seq = self.sent + 1;
+        let frame = Frame::Record(WireRecord {
+            event: Event {
+                schema: SCHEMA,
+                session,
+                parent: None,
+                seq,
+                name: Cow::Borrowed(event.as_bytes()),
+                time: Timestamp::now(),
+                duration: None,
+                pid: 1,
+                user: None,
+                uid: 0,
+                root: None,
+                message: Cow::Borrowed(b"m\n"),
+                options: Vec::new(),
+                lost: 0,
+                trace: None,
+                usage: None,
+            },
+            environment_at: 1,
+            items_at: 2,
+            cwd: None,
+            hg: Cow::Borrowed(b"hg"),
+            hg_version: None,
+        });
+        let frame = Arc::from(postcard::to_stdvec(&frame).unwrap());
+        if !self.fleet.offer(&frame, &environment()) {
+            return None;
+        }
+        self.sent += 1;
+        Some(format!("{session}-{seq}"))
+    }
+
+    /// Offers an event until it is taken.
+    fn send(&mut self, event: &str) -> String {
+        self.until("room", |it| it.offer(event))
+    }
+
+    fn settle(&mut self) {
+        let settled = self.fleet.settle();
+        self.done += settled.done;
+        for RecordLoss {
+            sink,
+            count,
+            reason,
+        } in settled.losses
+        {
+            *self.losses.entry((sink, reason)).or_default() += count;
+        }
+    }
+
+    fn until<T>(
+        &mut self,
+        what: &str,
+        mut look: impl FnMut(&mut Self) -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + BOUND;
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "waited in vain for {what}");
+            self.settle();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn until_done(&mut self) {
+        self.until("all to be done", |it| (it.done == it.sent).then_some(()));
+    }
+
+    /// Ends it as its dispatcher does.
+    fn finish(&mut self, bound: Duration) {
+        self.fleet.finish(Instant::now() + bound);
+        self.until("the end", |it| it.fleet.is_finished().then_some(()));
+        self.settle();
+        assert_eq!(self.done, self.sent, "some are neither done nor lost");
+    }
+
+    fn lost(&self, sink: &str) -> u64 {
+        let of = self.losses.iter().filter(|((name, _), _)| name == sink);
+        of.map(|(_, count)| count).sum()
+    }
+}
+
+fn environment() -> Arc<[u8]> {
+    Arc::from(&b"HOME=/nonexistent\0"[..])
+}
+
+#[test]
+fn each_gets_what_it_wants_in_order() {
+    let mut it = Dispatcher::new(&[
+        ("wants.all", "take"),
+        ("wants-all", "take"),
+        ("wants-some", "take"),
+        ("wants-some:track", "some, other"),
+    ]);
+    let ids: Vec<_> = (0..2000)
+        .map(|n| it.send(if n % 3 == 0 { "some" } else { "more" }))
+        .collect();
+    it.finish(BOUND);
+    assert_eq!(arrived("wants-all"), ids);
+    let some: Vec<_> = ids.iter().step_by(3).cloned().collect();
+    assert_eq!(arrived("wants-some"), some);
+    assert!(it.losses.is_empty(), "{:?}", it.losses);
+}
+
+#[test]
+fn one_that_fails_panics_or_makes_no_sense_costs_the_others_nothing() {
+    let mut it = Dispatcher::new(&[
+        ("sound", "take"),
+        ("panics", "panic"),
+        ("fails", "fail"),
+        ("nonsense", "broken"),
+        ("keyless", "take"),
+        ("keyless:user", "hash"),
+        ("choosy", "broken"),
+        ("choosy:track", "some"),
+    ]);
+    let ids: Vec<_> = (0..100).map(|_| it.send("event")).collect();
+    it.until_done();
+    let more = it.send("event");
+    it.finish(BOUND);
+    let all: Vec<_> = ids.into_iter().chain([more]).collect();
+    assert_eq!(arrived("sound"), all);
+    for sink in ["panics", "fails", "nonsense", "keyless"] {
+        assert_eq!(it.lost(sink), 101, "{sink}: {:?}", it.losses);
+        assert_eq!(arrived(sink), [""; 0]);
+    }
+    assert_eq!(it.lost("choosy"), 0);
+    let reasons: Vec<_> = it.losses.keys().map(|(_, why)| &**why).collect();
+    for reason in ["it panicked", "nobody is there", "its URL makes no sense"] {
+        assert!(reasons.contains(&reason), "{reasons:?}");
+    }
+}
+
+#[test]
+fn one_that_hangs_holds_up_the_others_once_and_is_then_done_without() {
+    let mut it = Dispatcher::new(&[("runs", "take"), ("hangs", "hang")]);
+    // More than it has room for: the rest waits until it is given up.
+    let ids: Vec<_> = (0..3000).map(|_| it.send("event")).collect();
+    it.until("the one that runs", |_| {
+        (arrived("runs").len() == ids.len()).then_some(())
+    });
+    it.until_done();
+    let lost = it.lost("hangs");
+    assert!(lost > 0, "nothing was counted");
+    assert_eq!(arrived("hangs").len(), 0);
+    // It comes back, and what it had is not lost.
+    RELEASED.store(true, Ordering::Relaxed);
+    it.until("the one that hung", |_| {
+        (arrived("hangs").len() as u64 + lost >= 3000).then_some(())
+    });
+    let last = it.send("event");
+    it.finish(BOUND);
+    assert_eq!(arrived("runs").last(), Some(&last));
+    assert_eq!(arrived("hangs").last(), Some(&last));
+    assert_eq!(arrived("hangs").len() as u64 + it.lost("hangs"), 3001);
+}
+
+#[test]
+fn the_end_does_not_wait_for_one_that_hangs() {
+    // A role of its own: others may have let those go that hang.
+    fn open_blocked(
+        definition: &Definition,
+        globals: &Globals,
+    ) -> Result<Box<dyn Outlet>, String> {
+        struct Blocked;
+        impl Outlet for Blocked {
+            fn deliver(
+                &mut self,
+                _records: &[Arc<Record>],
+                _deadline: Instant,
+            ) -> Result<(), Undelivered> {
+                loop {
+                    std::thread::park();
+                }
+            }
+            fn finish(&mut self, _at: Instant) -> Result<(), Undelivered> {
+                Ok(())
+            }
+        }
+        match &*definition.url {
+            b"blocked" => Ok(Box::new(Blocked)),
+            _ => open(definition, globals),
+        }
+    }
+    let mut it = Dispatcher {
+        fleet: Fleet::new(open_blocked),
+        done: 0,
+        losses: HashMap::new(),
+        sent: 0,
+    };
+    it.configure(&[("blocked", "blocked"), ("free", "take")]);
+    let ids: Vec<_> = (0..10).map(|_| it.send("event")).collect();
+    it.finish(Duration::from_millis(100));
+    assert_eq!(arrived("free"), ids);
+    assert_eq!(it.lost("blocked"), 10);
+    let reason = "it did not end in time".to_owned();
+    assert!(it.losses.contains_key(&("blocked".to_owned(), reason)));
+}
+
+#[test]
+fn a_new_configuration_takes_over_without_a_gap() {
+    let mut it = Dispatcher::new(&[("first", "take")]);
+    let before: Vec<_> = (0..500).map(|_| it.send("event")).collect();
+    it.configure(&[("second", "take")]);
+    let after: Vec<_> = (0..500).map(|_| it.send("event")).collect();
+    // The same once more opens nothing anew.
+    it.configure(&[("second", "take")]);
+    let last = it.send("event");
+    it.finish(BOUND);
+    assert_eq!(arrived("first"), before);
+    let after: Vec<_> = after.into_iter().chain([last]).collect();
+    assert_eq!(arrived("second"), after);
+    assert!(it.losses.is_empty(), "{:?}", it.losses);
+}

@@ -1,0 +1,445 @@
+//! What arrives, field by field.
+
+use std::collections::BTreeMap;
+
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use serde_json::json;
+use uilog_sinks::otlp::mapping;
+use uilog_sinks::otlp::request::Kind;
+use uilog_sinks::otlp::request::Mapped;
+use uilog_sinks::otlp::request::encode;
+use uilog_sinks::record::Record;
+
+use crate::support::*;
+
+/// 2026-01-02T03:04:05.678901+01:00.
+const TIME: u64 = 1_767_319_445_678_901_000;
+const ID: &str = "00000000000000000000000000000001-7";
+
+/// Attributes in a form that can be compared.
+fn plain(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+    let shown = |value: &Value| match value {
+        Value::StringValue(text) => text.clone(),
+        Value::IntValue(number) => format!("{number}"),
+        Value::DoubleValue(number) => format!("{number:?}"),
+        Value::BoolValue(value) => format!("{value}"),
+        other => format!("{other:?}"),
+    };
+    let all: BTreeMap<_, _> = attributes
+        .iter()
+        .map(|it| {
+            let value = it.value.as_ref().unwrap().value.as_ref().unwrap();
+            (it.key.clone(), shown(value))
+        })
+        .collect();
+    assert_eq!(all.len(), attributes.len(), "a key comes twice");
+    all
+}
+
+fn map(
+    pairs: &[(&str, &str)],
+    more: &[(&str, &str)],
+) -> BTreeMap<String, String> {
+    let own =
+        |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    pairs.iter().chain(more).map(own).collect()
+}
+
+/// What all have.
+fn common(event: &'static str) -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("hg.event", event),
+        ("hg.id", ID),
+        ("hg.seq", "7"),
+        ("hg.session.id", "00000000000000000000000000000001"),
+        ("process.executable.name", "hg"),
+        ("process.executable.path", "/usr/bin/hg"),
+        ("process.pid", "17"),
+        ("process.real_user.id", "1000"),
+    ]
+}
+
+fn mapped(record: &Record) -> Mapped {
+    Mapped::new(record).unwrap()
+}
+
+fn request(kind: Kind, record: &Record) -> Request {
+    let target = match kind {
+        Kind::Traces => "/v1/traces",
+        Kind::Logs => "/v1/logs",
+    };
+    let mapped = mapped(record);
+    assert_eq!(mapped.kind(), kind);
+    Request {
+        method: "POST".to_owned(),
+        target: target.to_owned(),
+        headers: Default::default(),
+        body: encode(std::iter::once(&mapped), &[]),
+    }
+}
+
+fn spans(record: &Record) -> Vec<Span> {
+    let request = request(Kind::Traces, record).traces();
+    let [resource] = &request.resource_spans[..] else {
+        panic!("{request:?}");
+    };
+    let [scope] = &resource.scope_spans[..] else {
+        panic!("{request:?}");
+    };
+    assert_eq!(scope.scope.as_ref().unwrap().name, "uilog");
+    let resource = resource.resource.as_ref().unwrap();
+    let expected = [
+        ("host.name", "there"),
+        ("service.name", "hg"),
+        ("service.version", "7.2.4"),
+    ];
+    assert_eq!(plain(&resource.attributes), map(&expected, &[]));
+    scope.spans.clone()
+}
+
+fn span(record: &Record) -> Span {
+    let mut all = spans(record);
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+fn log(record: &Record) -> LogRecord {
+    let request = request(Kind::Logs, record).logs();
+    request.resource_logs[0].scope_logs[0].log_records[0].clone()
+}
+
+#[test]
+fn a_command_is_a_span() {
+    let record = record(
+        0,
+        7,
+        json!({
+            "event": "commandfinish",
+            "duration": 1.25,
+            "parent_span_id": "00000000000000aa",
+            "trace_flags": 3,
+            "trace_state": "ot=th:8",
+            "parent_session": "000000000000000000000000000000ff",
+            "message": "pull exited 255 after 1.25 seconds",
+            "options": {
+                "return_code": 255,
+                "duration": 1.25,
+                "canonical_command": "pull",
+                "more": true,
+                "list": [1, "a"],
+                "none": null,
+            },
+            "process": {
+                "pid": 17,
+                "executable": "/usr/bin/hg",
+                "hg_version": "7.2.4",
+                "uid": 1000,
+                "cwd": "/home/me/repo",
+                "user": "me",
+                "command": "pull",
+                "command_line": "pull -u",
+                "exit_code": 255,
+            },
+            "repository": {"root": "/home/me/repo", "name": "repo"},
+            "usage": {
+                "peak_memory_bytes": 5000,
+                "user_cpu_seconds": 0.5,
+                "system_cpu_seconds": 0.25,
+            },
+            "lost": 3,
+            "sample_rate": 0.5,
+        }),
+    );
+    let span = span(&record);
+    assert_eq!(span.name, "hg pull");
+    assert_eq!(span.trace_id, 0x100_u128.to_be_bytes());
+    assert_eq!(span.span_id, 0x200_u64.to_be_bytes());
+    assert_eq!(span.parent_span_id, 0xaa_u64.to_be_bytes());
+    assert_eq!(span.trace_state, "ot=th:8");
+    // Its own flags, and that the parent is elsewhere.
+    assert_eq!(span.flags, 0x303);
+    assert_eq!(span.kind, SpanKind::Internal as i32);
+    assert_eq!(span.end_time_unix_nano, TIME);
+    assert_eq!(span.start_time_unix_nano, TIME - 1_250_000_000);
+    let status = span.status.unwrap();
+    assert_eq!(status.code, StatusCode::Error as i32);
+    assert_eq!(status.message, "exit status 255");
+    let list = "ArrayValue(ArrayValue { values: [AnyValue { value: \
+                Some(IntValue(1)) }, AnyValue { value: \
+                Some(StringValue(\"a\")) }] })";
+    let expected = [
+        ("error.type", "255"),
+        ("hg.command", "pull"),
+        ("hg.cpu.system_seconds", "0.25"),
+        ("hg.cpu.user_seconds", "0.5"),
+        ("hg.lost", "3"),
+        ("hg.memory.peak_bytes", "5000"),
+        ("hg.message", "pull exited 255 after 1.25 seconds"),
+        ("hg.option.list", list),
+        ("hg.option.more", "true"),
+        ("hg.repository.root", "/home/me/repo"),
+        ("hg.sample_rate", "0.5"),
+        ("hg.session.parent_id", "000000000000000000000000000000ff"),
+        ("process.command_line", "hg pull -u"),
+        ("process.exit.code", "255"),
+        ("process.owner", "me"),
+        ("process.working_directory", "/home/me/repo"),
+        ("vcs.repository.name", "repo"),
+    ];
+    let expected = map(&common("commandfinish"), &expected);
+    assert_eq!(plain(&span.attributes), expected);
+}
+
+#[test]
+fn a_status_tells_failures() {
+    let cases = [
+        (json!({"command": "status", "exit_code": 0}), None),
+        (json!({"command": "incoming", "exit_code": 1}), None),
+        (json!({"command": "resolve", "exit_code": 1}), Some("1")),
+        (json!({"command": "status", "signal": 9}), Some("signal 9")),
+        (json!({}), None),
+    ];
+    for (more, expected) in cases {
+        let mut process = json!({"pid": 1, "executable": "hg"});
+        let more = more.as_object().unwrap().clone();
+        process.as_object_mut().unwrap().extend(more);
+        let all = json!({"event": "commandfinish", "process": process});
+        let record = record(0, 7, all);
+        let mapping::Signal::Spans(spans) = mapping::map(&record).unwrap()
+        else {
+            panic!("{record:?}");
+        };
+        let [span] = &spans[..] else {
+            panic!("{spans:?}");
+        };
+        let is_error = span
+            .status
+            .as_ref()
+            .is_some_and(|it| it.code == StatusCode::Error as i32);
+        assert_eq!(is_error, expected.is_some(), "{record:?}");
+        let failure = text(&span.attributes, "error.type");
+        assert_eq!(failure.as_deref(), expected);
+        let name = match &record.process.command {
+            Some(command) => format!("hg {command}"),
+            None => "hg".to_owned(),
+        };
+        assert_eq!(span.name, name);
+    }
+}
+
+#[test]
+fn parts_of_a_command_are_its_children() {
+    let hook = record(
+        0,
+        7,
+        json!({
+            "event": "exthook",
+            "duration": 0.5,
+            "message": "exthook-precommit: true finished in 0.50 seconds",
+            "hook": {"name": "precommit", "command": "true"},
+        }),
+    );
+    let first = span(&hook);
+    assert_eq!(first.name, "hook precommit");
+    assert_eq!(first.trace_id, 0x100_u128.to_be_bytes());
+    assert_eq!(first.parent_span_id, 0x200_u64.to_be_bytes());
+    assert_eq!(first.span_id.len(), 8);
+    assert_ne!(first.span_id, first.parent_span_id);
+    assert_eq!(first.flags, 0x101);
+    assert_eq!(first.start_time_unix_nano, TIME - 500_000_000);
+    // Sent again it is the same span; another one's is another.
+    assert_eq!(span(&hook), first);
+    let mut other = hook.clone();
+    other.id = "00000000000000000000000000000001-8".to_owned();
+    assert_ne!(span(&other).span_id, first.span_id);
+    let expected = [
+        ("hg.hook.command", "true"),
+        ("hg.hook.name", "precommit"),
+        (
+            "hg.message",
+            "exthook-precommit: true finished in 0.50 seconds",
+        ),
+    ];
+    assert_eq!(plain(&first.attributes), map(&common("exthook"), &expected));
+
+    let peer = span(&record(
+        0,
+        7,
+        json!({
+            "event": "peerclose",
+            "duration": 2.0,
+            "message": "",
+            "options": {
+                "url": "ssh://hg@example.com:22/repo",
+                "duration": 2.0,
+                "outcome": "closed",
+            },
+        }),
+    ));
+    assert_eq!(peer.name, "peer");
+    assert_eq!(peer.kind, SpanKind::Client as i32);
+    let expected = [
+        ("hg.option.outcome", "closed"),
+        ("server.address", "example.com"),
+        ("server.port", "22"),
+        ("url.full", "ssh://hg@example.com:22/repo"),
+    ];
+    let expected = map(&common("peerclose"), &expected);
+    assert_eq!(plain(&peer.attributes), expected);
+
+    let found = span(&record(
+        0,
+        7,
+        json!({
+            "event": "discovery",
+            "duration": 0.25,
+            "message": "",
+            "counts": {
+                "common_heads": 1, "unknown_heads": 2, "roundtrips": 3,
+            },
+        }),
+    ));
+    assert_eq!(found.kind, SpanKind::Client as i32);
+    let expected = [
+        ("hg.discovery.common_heads", "1"),
+        ("hg.discovery.roundtrips", "3"),
+        ("hg.discovery.unknown_heads", "2"),
+    ];
+    let expected = map(&common("discovery"), &expected);
+    assert_eq!(plain(&found.attributes), expected);
+}
+
+#[test]
+fn what_a_command_has_waited_for_is_a_span_each() {
+    let all = spans(&record(
+        0,
+        7,
+        json!({
+            "event": "uiblocked",
+            "message": "ui blocked ms",
+            "blocked": {"stdio": 0.5, "exthook-pre-status": 0.25},
+        }),
+    ));
+    let seen: Vec<_> = all
+        .iter()
+        .map(|it| {
+            let length = it.end_time_unix_nano - it.start_time_unix_nano;
+            (it.name.as_str(), length / 1_000_000)
+        })
+        .collect();
+    let expected =
+        [("blocked exthook-pre-status", 250), ("blocked stdio", 500)];
+    assert_eq!(seen, expected);
+    assert_ne!(all[0].span_id, all[1].span_id);
+    assert_eq!(all[1].parent_span_id, 0x200_u64.to_be_bytes());
+    let expected = [("hg.blocked.on", "stdio")];
+    let expected = map(&common("uiblocked"), &expected);
+    assert_eq!(plain(&all[1].attributes), expected);
+}
+
+#[test]
+fn all_else_is_a_log_record() {
+    let cases = [
+        ("command", SeverityNumber::Info, "INFO"),
+        ("commandexception", SeverityNumber::Error, "ERROR"),
+        ("develwarn", SeverityNumber::Warn, "WARN"),
+        ("debug", SeverityNumber::Debug, "DEBUG"),
+        ("somebody's own", SeverityNumber::Info, "INFO"),
+    ];
+    for (event, number, name) in cases {
+        let log = log(&record(0, 7, json!({"event": event})));
+        assert_eq!(log.event_name, format!("hg.{event}"));
+        assert_eq!(log.severity_number, number as i32);
+        assert_eq!(log.severity_text, name);
+        assert_eq!(log.time_unix_nano, TIME);
+        assert_eq!(log.observed_time_unix_nano, TIME);
+        assert_eq!(log.trace_id, 0x100_u128.to_be_bytes());
+        assert_eq!(log.span_id, 0x200_u64.to_be_bytes());
+        assert_eq!(log.flags, 1);
+        let body = log.body.unwrap().value.unwrap();
+        assert_eq!(body, Value::StringValue("status".to_owned()));
+        let mut expected = map(&common(event), &[]);
+        expected.insert("log.record.uid".to_owned(), ID.to_owned());
+        assert_eq!(plain(&log.attributes), expected);
+    }
+}
+
+#[test]
+fn outside_of_a_trace_a_log_record_has_none_and_a_span_its_sessions() {
+    let without = |event: &str| {
+        let mut all = record(0, 7, json!({"event": event, "duration": 1.0}));
+        (all.trace_id, all.span_id) = (None, None);
+        all
+    };
+    let mut plain = without("command");
+    plain.duration = None;
+    let log = log(&plain);
+    assert_eq!((log.trace_id, log.span_id, log.flags), (vec![], vec![], 0));
+    let span = span(&without("commandfinish"));
+    assert_eq!(span.trace_id, 1_u128.to_be_bytes());
+    assert_eq!((span.span_id.len(), span.parent_span_id.len()), (8, 0));
+}
+
+#[test]
+fn what_makes_no_sense_is_said_and_not_sent() {
+    let change = |change: fn(&mut Record)| {
+        let mut all = record(0, 7, json!({}));
+        change(&mut all);
+        mapping::map(&all).unwrap_err().to_string()
+    };
+    let sense = |what| format!("the record's {what} makes no sense");
+    assert_eq!(change(|it| it.time = "now".into()), sense("time"));
+    let zeros = |it: &mut Record| it.trace_id = Some("0".repeat(32));
+    assert_eq!(change(zeros), sense("trace id"));
+    let signed = |it: &mut Record| it.span_id = Some("+000000000000001".into());
+    assert_eq!(change(signed), sense("span id"));
+    for secs in [f64::NAN, f64::INFINITY, -1.0] {
+        let mut all = record(0, 7, json!({"event": "exthook"}));
+        all.duration = Some(secs);
+        assert_eq!(mapped(&all).kind(), Kind::Logs, "{secs}");
+    }
+    let mut all = record(0, 7, json!({"event": "commandfinish"}));
+    all.duration = Some(1e300);
+    assert_eq!(span(&all).start_time_unix_nano, 0);
+}
+
+#[test]
+fn records_are_grouped_by_whom_they_are_from() {
+    let mut there = record(0, 7, json!({}));
+    let here = {
+        let mut it = there.clone();
+        it.host.name = "here".to_owned();
+        it
+    };
+    there.id.push('1');
+    let all = [&there, &here, &there].map(mapped);
+    let configured = [
+        ("service.name".to_owned(), "ours".to_owned()),
+        ("team".to_owned(), "vcs".to_owned()),
+    ];
+    let request = Request {
+        method: "POST".to_owned(),
+        target: "/v1/logs".to_owned(),
+        headers: Default::default(),
+        body: encode(all.iter(), &configured),
+    };
+    let groups = request.logs().resource_logs;
+    let seen: Vec<_> = groups
+        .iter()
+        .map(|it| {
+            let resource = it.resource.as_ref().unwrap();
+            let host = text(&resource.attributes, "host.name").unwrap();
+            let service = text(&resource.attributes, "service.name").unwrap();
+            assert_eq!(service, "ours");
+            assert!(text(&resource.attributes, "team").is_some());
+            (host, it.scope_logs[0].log_records.len())
+        })
+        .collect();
+    assert_eq!(seen, [("there".to_owned(), 2), ("here".to_owned(), 1)]);
+}

@@ -1,0 +1,475 @@
+//! What becomes of records, whatever the collector answers.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use nix::sys::socket::Backlog;
+use nix::sys::socket::SockaddrIn;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsPartialSuccess;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
+use uilog_sinks::otlp::backoff::Backoff;
+use uilog_sinks::otlp::sender::Round;
+use uilog_sinks::outlet::Outlet;
+use uilog_sinks::record::Record;
+
+use crate::support::*;
+
+fn records(count: u64) -> Vec<Arc<Record>> {
+    (1..=count).map(|seq| numbered(0, seq)).collect()
+}
+
+/// Log records only, so that there is one request.
+fn logs(count: u64) -> Vec<Arc<Record>> {
+    (1..=count).map(|seq| numbered(0, 2 * seq - 1)).collect()
+}
+
+fn answer(status: u16, name: &'static str, value: &str) -> Reply {
+    Reply::Answer {
+        status,
+        headers: vec![(name, value.to_owned())],
+        body: Vec::new(),
+    }
+}
+
+fn reason(end: &Round) -> &str {
+    match end {
+        Round::Later { reason, .. } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_may_be_taken_later_is_sent_again() {
+    let page = Reply::Answer {
+        status: 200,
+        headers: vec![("Content-Type", "text/html".to_owned())],
+        body: b"<html>log in</html>".to_vec(),
+    };
+    let mut cases = vec![
+        (page, "none of OTLP's"),
+        (Reply::Bytes(b"\xff\xfe\0nonsense\r\n\r\n".to_vec()), ""),
+        (Reply::Bytes(b"HTTP/1.1 20".to_vec()), ""),
+        (Reply::HalfWay, "body"),
+        (Reply::Close, ""),
+        (answer(301, "Location", "http://127.0.0.1:1/"), "status 301"),
+    ];
+    for code in [
+        401, 403, 404, 405, 407, 408, 415, 425, 429, 500, 501, 502, 503, 504,
+    ] {
+        cases.push((status(code), ""));
+    }
+    for (reply, expected) in cases {
+        let is_first = AtomicUsize::new(0);
+        let shown = format!("{reply:?}");
+        let server = Server::start(move |_| {
+            match is_first.fetch_add(1, Ordering::SeqCst) {
+                0 => reply.clone(),
+                _ => accepted(),
+            }
+        });
+        let sink = Sink::new(&server.url(), &[]);
+        sink.append(&records(4));
+        let flushed = sink.flush();
+        assert!(reason(&flushed.end).contains(expected), "{flushed:?}");
+        assert_eq!(flushed.progress.sent, 0, "{shown}");
+        assert_eq!(sink.stats().pending, 4, "{shown}");
+        let flushed = sink.flush();
+        assert_eq!(flushed.end, Round::Drained, "{shown}");
+        assert_eq!(flushed.progress.sent, 4, "{shown}");
+        let stats = sink.stats();
+        assert_eq!((stats.pending, stats.rejected), (0, 0), "{shown}");
+    }
+}
+
+#[test]
+fn a_collector_that_is_not_there_or_does_not_answer_costs_the_timeout() {
+    // Nobody listens.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let sink = Sink::new(&format!("otlp:http://{address}"), &[]);
+    sink.append(&records(2));
+    assert!(reason(&sink.flush().end).contains("refused"));
+    // Nobody answers.
+    let server = Server::start(|_| Reply::Hang);
+    let sink = Sink::new(&server.url(), &[("timeout", "0.2")]);
+    sink.append(&records(2));
+    assert!(reason(&sink.flush().end).contains("timeout"));
+    // Nobody accepts, and there is no room to wait for that.
+    let (_listener, url) = full_queue();
+    let sink = Sink::new(&url, &[("timeout", "0.2")]);
+    sink.append(&records(2));
+    assert!(reason(&sink.flush().end).contains("timeout"));
+    assert_eq!(sink.stats().pending, 2);
+}
+
+/// A socket whose queue of connections is full.
+fn full_queue() -> (impl Sized, String) {
+    use nix::sys::socket::AddressFamily;
+    use nix::sys::socket::SockFlag;
+    use nix::sys::socket::SockType;
+    use nix::sys::socket::bind;
+    use nix::sys::socket::connect;
+    use nix::sys::socket::getsockname;
+    use nix::sys::socket::listen;
+    use nix::sys::socket::socket;
+    let open = || {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (family, kind) = (AddressFamily::Inet, SockType::Stream);
+        socket(family, kind, flags, None).unwrap()
+    };
+    let listener = open();
+    let any = SockaddrIn::new(127, 0, 0, 1, 0);
+    bind(listener.as_raw_fd(), &any).unwrap();
+    listen(&listener, Backlog::new(1).unwrap()).unwrap();
+    let address: SockaddrIn = getsockname(listener.as_raw_fd()).unwrap();
+    let waiting: Vec<_> = (0..8)
+        .map(|_| {
+            let socket = open();
+            let _ = connect(socket.as_raw_fd(), &address);
+            socket
+        })
+        .collect();
+    ((listener, waiting), format!("otlp:http://{address}"))
+}
+
+#[test]
+fn what_the_collector_asks_for_is_done_by_all() {
+    for form in ["seconds", "date"] {
+        let at = SystemTime::now() + Duration::from_secs(600);
+        let value = match form {
+            "seconds" => "600".to_owned(),
+            _ => chrono::DateTime::<chrono::Utc>::from(at)
+                .format("%a, %d %b %Y %H:%M:%S GMT")
+                .to_string(),
+        };
+        let server = Server::start(move |_| answer(429, "Retry-After", &value));
+        let sink = Sink::new(&server.url(), &[]);
+        deliver(&sink, &logs(2));
+        assert_eq!(server.requests().len(), 1);
+        let now = SystemTime::now();
+        let spool = sink.dir.path().join("fleet");
+        let known = Backoff::load(&spool, now);
+        let wait = known.wait(now).unwrap().as_secs();
+        assert!((500..=660).contains(&wait), "{form}: {wait}");
+        assert_eq!(known.reason, "status 429");
+        // Another process, with more: the collector is left alone.
+        deliver(&sink, &logs(4));
+        assert_eq!(server.requests().len(), 1);
+        assert_eq!(sink.stats().pending, 6);
+    }
+}
+
+#[test]
+fn a_wait_that_a_jumping_clock_has_made_does_not_hold() {
+    let server = Server::start(|_| accepted());
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(1));
+    let mut backoff = Backoff::default();
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    backoff.fail(SystemTime::now() + year, None, "later", 0.5);
+    backoff.save(&sink.dir.path().join("fleet")).unwrap();
+    deliver(&sink, &logs(2)[1..]);
+    assert_eq!(sink.stats().sent, 2);
+}
+
+#[test]
+fn a_worker_that_lives_tries_again_and_sends_nothing_twice() {
+    let failures = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        let is_log = request.target == "/v1/logs";
+        match is_log && failures.fetch_add(1, Ordering::SeqCst) < 2 {
+            true => status(503),
+            false => accepted(),
+        }
+    });
+    let sink = Sink::new(&server.url(), &[]);
+    let mut outlet = sink.open();
+    outlet.deliver(&records(4), soon()).unwrap();
+    let requests = server.wait_for(4);
+    outlet.finish(soon()).unwrap();
+    let targets: Vec<_> =
+        requests.iter().map(|it| it.target.as_str()).collect();
+    let expected = ["/v1/traces", "/v1/logs", "/v1/logs", "/v1/logs"];
+    assert_eq!(targets, expected);
+    let stats = sink.stats();
+    assert_eq!((stats.pending, stats.sent), (0, 4));
+}
+
+#[test]
+fn who_is_finishing_stops_at_the_first_failure() {
+    let server = Server::start(|_| status(503));
+    let sink = Sink::new(&server.url(), &[]);
+    deliver(&sink, &records(4));
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(sink.stats().pending, 4);
+    // Nor does it wait for a collector that does not answer.
+    let server = Server::start(|_| Reply::Hang);
+    let sink = Sink::new(&server.url(), &[("timeout", "3600")]);
+    let mut outlet = sink.open();
+    outlet.deliver(&records(4), soon()).unwrap();
+    outlet.finish(std::time::Instant::now()).unwrap();
+    assert_eq!(sink.stats().pending, 4);
+}
+
+/// Refuses, with a status, what has one of these records in it.
+fn refusing(code: u16, poison: &[&Arc<Record>]) -> Server {
+    let poison: Vec<_> = poison.iter().map(|it| it.id.clone()).collect();
+    Server::start(move |request| {
+        match request.ids().iter().any(|id| poison.contains(id)) {
+            true => Reply::Answer {
+                status: code,
+                headers: vec![("Content-Type", "text/plain".to_owned())],
+                body: b"I do not like\nthis".to_vec(),
+            },
+            false => accepted(),
+        }
+    })
+}
+
+fn rejected(sink: &Sink) -> Vec<(String, String)> {
+    let spool = uilog_sinks::otlp::spool(&sink.definition, &sink.globals);
+    let all = spool.unwrap().rejected().unwrap();
+    all.map(|it| {
+        let it = it.unwrap();
+        let record: Record =
+            serde_json::from_slice(&it.record.payload).unwrap();
+        (record.id, String::from_utf8(it.reason).unwrap())
+    })
+    .collect()
+}
+
+#[test]
+fn records_that_are_refused_are_found_and_kept_aside() {
+    for code in [400, 413, 422] {
+        let all = records(41);
+        let poison = [&all[3], &all[4], &all[39]];
+        let server = refusing(code, &poison);
+        let sink = Sink::new(&server.url(), &[]);
+        sink.append(&all);
+        let flushed = sink.flush();
+        assert_eq!(flushed.end, Round::Drained);
+        let progress = flushed.progress;
+        assert_eq!((progress.sent, progress.rejected), (38, 3));
+        let why = format!("status {code}: I do not like this");
+        assert_eq!(flushed.rejection.as_deref(), Some(&*why));
+        let expected: Vec<_> = poison
+            .iter()
+            .map(|it| (it.id.clone(), why.clone()))
+            .collect();
+        assert_eq!(rejected(&sink), expected);
+        let stats = sink.stats();
+        let counts = (stats.pending, stats.sent, stats.rejected);
+        assert_eq!(counts, (0, 38, 3));
+    }
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_divided() {
+    let server = Server::start(|request| match request.ids().len() {
+        0..=10 => accepted(),
+        _ => status(413),
+    });
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(100));
+    assert_eq!(sink.flush().progress.sent, 100);
+    assert_eq!(sink.stats().rejected, 0);
+}
+
+fn give_up_soon(sink: &Sink) {
+    let backoff = Backoff {
+        broken: 12,
+        ..Backoff::default()
+    };
+    backoff.save(&sink.dir.path().join("fleet")).unwrap();
+}
+
+#[test]
+fn what_a_collector_fails_over_is_found_after_many_attempts() {
+    let all = records(20);
+    let server = refusing(500, &[&all[4]]);
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&all);
+    assert!(reason(&sink.flush().end).starts_with("status 500"));
+    assert_eq!(sink.stats().rejected, 0);
+    give_up_soon(&sink);
+    assert_eq!(sink.flush().end, Round::Drained);
+    let (id, why) = rejected(&sink).remove(0);
+    assert_eq!(id, all[4].id);
+    assert_eq!(why, "status 500: I do not like this");
+    let stats = sink.stats();
+    assert_eq!((stats.pending, stats.sent, stats.rejected), (0, 19, 1));
+}
+
+#[test]
+fn a_collector_that_fails_over_everything_costs_nothing() {
+    let server = Server::start(|_| status(500));
+    for count in [1, 500] {
+        let sink = Sink::new(&server.url(), &[]);
+        sink.append(&logs(count));
+        give_up_soon(&sink);
+        let before = server.requests().len();
+        assert_eq!(reason(&sink.flush().end), "status 500");
+        let asked = server.requests().len() - before;
+        assert!(asked <= 64, "{asked}");
+        let stats = sink.stats();
+        assert_eq!((stats.pending, stats.rejected), (count, 0));
+    }
+}
+
+#[test]
+fn attempts_are_counted_across_processes() {
+    let server = Server::start(|_| status(500));
+    let sink = Sink::new(&server.url(), &[]);
+    let spool = sink.dir.path().join("fleet");
+    for attempt in 1..=3 {
+        deliver(&sink, &logs(1));
+        let mut known = Backoff::load(&spool, SystemTime::now());
+        assert_eq!((known.broken, known.failures), (attempt, attempt));
+        // As if the time had come.
+        known.not_before = None;
+        known.save(&spool).unwrap();
+    }
+}
+
+#[test]
+fn a_partial_success_is_counted_and_not_sent_again() {
+    let partial = |request: &Request| {
+        let text = "too old".to_owned();
+        let body = match &*request.target {
+            "/v1/traces" => ExportTraceServiceResponse {
+                partial_success: Some(ExportTracePartialSuccess {
+                    rejected_spans: 2,
+                    error_message: text,
+                }),
+            }
+            .encode_to_vec(),
+            _ => ExportLogsServiceResponse {
+                partial_success: Some(ExportLogsPartialSuccess {
+                    rejected_log_records: 3,
+                    error_message: text,
+                }),
+            }
+            .encode_to_vec(),
+        };
+        Reply::Answer {
+            status: 200,
+            headers: vec![(
+                "Content-Type",
+                "application/x-protobuf".to_owned(),
+            )],
+            body,
+        }
+    };
+    let server = Server::start(partial);
+    let sink = Sink::new(&server.url(), &[]);
+    // Of five log records three, of five spans two.
+    sink.append(&records(10));
+    let flushed = sink.flush();
+    assert_eq!((flushed.progress.sent, flushed.progress.rejected), (5, 5));
+    let why = "partial success: too old";
+    assert_eq!(flushed.rejection.as_deref(), Some(why));
+    assert_eq!(server.requests().len(), 2);
+    let stats = sink.stats();
+    assert_eq!((stats.sent, stats.rejected, stats.pending), (5, 5, 0));
+    // It is not known which they are.
+    assert_eq!((stats.rejected_dropped, rejected(&sink).len()), (5, 0));
+    // Where none is taken, it is.
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(3));
+    sink.flush();
+    assert_eq!(rejected(&sink).len(), 3);
+}
+
+#[test]
+fn json_is_understood_too() {
+    let body = r#"{"partialSuccess":{"rejectedLogRecords":"1"}}"#;
+    let server = Server::start(move |_| Reply::Answer {
+        status: 200,
+        headers: vec![("Content-Type", "application/json".to_owned())],
+        body: body.into(),
+    });
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(3));
+    let progress = sink.flush().progress;
+    assert_eq!((progress.sent, progress.rejected), (2, 1));
+}
+
+#[test]
+fn what_is_no_record_is_rejected_without_asking() {
+    let server = Server::start(|_| accepted());
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(2));
+    let spool = uilog_sinks::otlp::spool(&sink.definition, &sink.globals);
+    let mut writer = uilog_spool::Writer::new(&spool.unwrap());
+    let id = uilog_spool::RecordId::new(&[7; 16]).unwrap();
+    writer.append(&id, b"{").unwrap();
+    writer.close().unwrap();
+    let flushed = sink.flush();
+    assert_eq!((flushed.progress.sent, flushed.progress.rejected), (2, 1));
+    assert!(flushed.rejection.unwrap().starts_with("it is no record"));
+}
+
+#[test]
+fn an_answer_without_end_is_not_read_to_its_end() {
+    let mut bytes =
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n".to_vec();
+    bytes.resize(9_000_000, b'x');
+    let server = Server::start(move |_| Reply::Bytes(bytes.clone()));
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(1));
+    assert!(reason(&sink.flush().end).contains("body"));
+    let mut head = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
+    head.resize(9_000_000, b'x');
+    let server = Server::start(move |_| Reply::Bytes(head.clone()));
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(1));
+    reason(&sink.flush().end);
+    assert_eq!(sink.stats().pending, 1);
+}
+
+#[test]
+fn a_spool_that_cannot_be_used_loses_and_says_so() {
+    let server = Server::start(|_| accepted());
+    let sink = Sink::new(&server.url(), &[]);
+    let mut outlet = sink.open();
+    let dir = sink.dir.path().join("fleet");
+    fs::remove_dir(&dir).unwrap();
+    fs::write(&dir, "in the way").unwrap();
+    let lost = outlet.deliver(&logs(3), soon()).unwrap_err();
+    assert_eq!(lost.count, 3);
+    assert!(lost.reason.contains("fleet"), "{}", lost.reason);
+    outlet.finish(soon()).unwrap();
+    assert!(server.requests().is_empty());
+    let dir = sink.dir.path();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();
+    let opened = uilog_sinks::otlp::open(&sink.definition, &sink.globals);
+    assert!(opened.unwrap_err().contains("others can write there"));
+}
+
+#[test]
+fn progress_is_told_after_each_batch() {
+    let server = Server::start(|_| accepted());
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(2500));
+    let seen = Mutex::new(Vec::new());
+    let (definition, globals) = (&sink.definition, &sink.globals);
+    uilog_sinks::otlp::flush(definition, globals, &mut |progress| {
+        seen.lock().unwrap().push(progress.sent);
+    })
+    .unwrap();
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.len() >= 3 && seen.is_sorted(), "{seen:?}");
+    assert_eq!(seen.last(), Some(&2500));
+}

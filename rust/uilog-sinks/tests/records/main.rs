@@ -1,0 +1,8 @@
+//! Records: they are what the schema says, they hold no secrets, and nothing
+//! that hg logs keeps one from being made.
+
+mod events;
+mod policy;
+mod privacy;
+mod properties;
+mod schema;

@@ -1,0 +1,180 @@
+"""What a fleet gets from one line of hgrc: a hundred real commands, a real
+collector that is stopped half-way, and each command as one span in the end.
+
+Starts the collector and a receiver behind it on the loopback, in a directory of
+its own, and leaves nothing behind. The exit status tells whether each command
+has arrived exactly once.
+
+usage: demo_fleet.py  (`make demo-fleet` has what it needs on the PATH)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+
+import processes
+from collector import Rotel, why_not
+from otlp_receiver import Receiver
+
+COMMANDS = 100
+# Those before the collector is stopped, and those while it is.
+PART = 45
+# Seconds until what is left must have arrived.
+DEADLINE = 60
+
+KEPT = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+
+
+def say(text: str) -> None:
+    bold = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    print(f"\n{bold[0]}{text}{bold[1]}", flush=True)
+
+
+class Work:
+    """A user with a repository, who runs one command after the other."""
+
+    def __init__(self, home: Path, collector: str) -> None:
+        self.home = home
+        self.repository = home / "repository"
+        hgrc = home / "hgrc"
+        hgrc.write_text(
+            "[extensions]\nuilog =\n\n"
+            f"[uilog]\nsink.fleet = otlp:{collector}\n"
+            "sink.fleet:track = commandfinish\n"
+        )
+        say("The whole configuration:")
+        print(hgrc.read_text(), end="")
+        self.env = {k: v for k, v in os.environ.items() if k in KEPT}
+        self.env.update(HOME=str(home), HGRCPATH=str(hgrc), HGUSER="demo")
+        self.run = 0
+        self.slowest = 0.0
+
+    def hg(self, *args: str) -> None:
+        at = self.repository if self.repository.exists() else self.home
+        begin = time.perf_counter()
+        subprocess.run(
+            ["hg", *args],
+            cwd=at,
+            env=self.env,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        self.slowest = max(self.slowest, time.perf_counter() - begin)
+        self.run += 1
+
+    def work(self, until: int) -> None:
+        """What people do, until so many commands have run."""
+        self.slowest = 0.0
+        while self.run < until:
+            if not self.repository.exists():
+                self.hg("init", str(self.repository))
+                continue
+            turn = self.run % 5
+            if turn == 0:
+                (self.repository / "file").write_text(f"{self.run}\n")
+                self.hg("commit", "-Am", f"number {self.run}")
+            else:
+                self.hg(("status", "log", "id", "branches")[turn - 1])
+
+
+def wait_for(count: int, receiver: Receiver, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while receiver.store.count() < count:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def spool_bytes(home: Path) -> int:
+    state = home / ".local" / "state" / "uilog" / "spool"
+    files = [it for it in state.rglob("*") if it.is_file()]
+    return sum(it.stat().st_size for it in files)
+
+
+def demo(directory: Path) -> int:
+    home = directory / "home"
+    home.mkdir()
+    with contextlib.ExitStack() as stack:
+        receiver = stack.enter_context(Receiver())
+        rotel = stack.enter_context(Rotel(directory / "rotel", receiver.url))
+        store = receiver.store
+        work = Work(home, rotel.url)
+        say(f"{PART} commands, with a collector (rotel) at {rotel.url}")
+        work.work(PART)
+        wait_for(PART, receiver, DEADLINE)
+        print(f"  {store.count()} spans have come")
+
+        say(f"The collector is stopped, and {PART} more commands are run")
+        rotel.stop()
+        before = work.slowest
+        work.work(2 * PART)
+        left = processes.wait_until_gone(str(home))
+        print(f"  {store.count()} spans have come")
+        print(f"  {spool_bytes(home):,} bytes are in the spool")
+        print(f"  processes that wait for the collector: {len(left)}")
+        print(
+            f"  the slowest command took {work.slowest:.2f} s "
+            f"(before that {before:.2f} s)"
+        )
+
+        say("The collector is started again, and the last commands are run")
+        rotel.start()
+        begin = time.monotonic()
+        work.work(COMMANDS)
+        # The collector has been away for a while, so it is asked again after
+        # a while: by whichever command comes then.
+        while not wait_for(work.run, receiver, 1):
+            if time.monotonic() > begin + DEADLINE:
+                break
+            work.work(work.run + 1)
+        print(f"  {store.count()} spans have come")
+        left += processes.wait_until_gone(str(home))
+
+        say("Each command, as a span:")
+        kinds: dict[str, int] = {}
+        for span in store.spans():
+            kinds[span.name] = kinds.get(span.name, 0) + 1
+        for name, count in sorted(kinds.items(), key=lambda it: -it[1]):
+            print(f"  {name:20}{count:5}")
+        lost = work.run - store.count()
+        rows = {
+            "commands run": work.run,
+            "spans": store.count(),
+            "duplicates": store.repeated(),
+            "lost": lost,
+            "complaints of the receiver": len(store.complaints),
+        }
+        print()
+        for what, number in rows.items():
+            print(f"  {what:30}{number:5}")
+        for complaint in store.complaints[:5]:
+            print(f"  {complaint}")
+        fine = not (lost or left or store.repeated() or store.complaints)
+        say(
+            "Every command has arrived once."
+            if fine
+            else "FAILED: not every command has arrived once."
+        )
+        return 0 if fine else 1
+
+
+def main() -> int:
+    reason = why_not()
+    if reason is not None:
+        print(f"LEFT OUT: the demonstration because {reason}")
+        return 1
+    with tempfile.TemporaryDirectory(prefix="uilog-demo.") as directory:
+        return demo(Path(directory).resolve())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
