@@ -134,7 +134,7 @@ configitem = registrar.configitem(configtable)
 
 for _name, _default in _native.ITEMS:
     configitem(b'uilog', _name.encode(), default=_default.encode())
-configitem(b'uilog', b'sink\..*', default=None, generic=True)
+configitem(b'uilog', rb'sink\..*', default=None, generic=True)
 # An event may have any name, and sub-options beside it.
 configitem(b'logtoprocess', b'.*', default=None, generic=True)
 
