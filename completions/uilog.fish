@@ -29,12 +29,13 @@ complete -c uilog -n "__fish_uilog_needs_command" -s V -l version -d 'Print vers
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "check" -d 'Find what is wrong with the configuration'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "doctor" -d 'Find what is wrong with the configuration'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
-complete -c uilog -n "__fish_uilog_needs_command" -f -a "dispatch" -d 'Run the scripts of one hg process (started by hg itself)'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "dispatch" -d 'Run the scripts and feed the sinks of one hg process (started by hg itself)'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "emit" -d 'Log an event of your own'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "run" -d 'Run a program and log it as hg logs its commands'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "spool" -d 'Show what waits for collectors, send it now, or write it to files'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "status" -d 'Show the dispatchers that run, and what has been lost or has failed'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c uilog -n "__fish_uilog_using_subcommand check" -l run -d 'Run the script of this event, for a sample of it' -r -f -a "backupbundle\t''
+complete -c uilog -n "__fish_uilog_using_subcommand check" -l run -d 'Try the script and the sinks of this event, with a sample of it' -r -f -a "backupbundle\t''
 branchcache\t''
 chgserver\t''
 cmdserver\t''
@@ -71,7 +72,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand check" -l cwd -d 'Change the
 complete -c uilog -n "__fish_uilog_using_subcommand check" -l config -d 'Set a configuration item, over all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand check" -l config-file -d 'Read a configuration file, over all others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l run -d 'Run the script of this event, for a sample of it' -r -f -a "backupbundle\t''
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l run -d 'Try the script and the sinks of this event, with a sample of it' -r -f -a "backupbundle\t''
 branchcache\t''
 chgserver\t''
 cmdserver\t''
@@ -130,15 +131,51 @@ complete -c uilog -n "__fish_uilog_using_subcommand run" -l config -d 'Set a con
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l config-file -d 'Read a configuration file, over all others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l install-hint -d 'Print how to make `hg` be `uilog run -- rhg`'
 complete -c uilog -n "__fish_uilog_using_subcommand run" -s h -l help -d 'Print help'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
+always\t'In any case'
+never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -f -a "flush" -d 'Send what waits, now'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -f -a "export" -d 'Write what waits, or what was rejected'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
+always\t'In any case'
+never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l format -d 'What to write' -r -f -a "jsonl\t'Records, as `file:` writes them'
+otlp\t'OTLP\'s JSON, as the Collector\'s file exporter writes it'"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -s o -l output -d 'A file that is not there yet, or a directory for --format otlp; without it, standard output' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l rejected -d 'What collectors have rejected, instead of what waits'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "flush" -d 'Send what waits, now'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write what waits, or what was rejected'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand status" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand status" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
 always\t'In any case'
 never\t'Never'"
 complete -c uilog -n "__fish_uilog_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "check" -d 'Find what is wrong with the configuration'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "dispatch" -d 'Run the scripts of one hg process (started by hg itself)'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "emit" -d 'Log an event of your own'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "status" -d 'Show the dispatchers that run, and what has been lost or has failed'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run spool status help" -f -a "check" -d 'Find what is wrong with the configuration'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run spool status help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run spool status help" -f -a "dispatch" -d 'Run the scripts and feed the sinks of one hg process (started by hg itself)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run spool status help" -f -a "emit" -d 'Log an event of your own'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run spool status help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run spool status help" -f -a "spool" -d 'Show what waits for collectors, send it now, or write it to files'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run spool status help" -f -a "status" -d 'Show the dispatchers that run, and what has been lost or has failed'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run spool status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "flush" -d 'Send what waits, now'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "export" -d 'Write what waits, or what was rejected'

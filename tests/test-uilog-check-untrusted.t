@@ -53,7 +53,7 @@ cannot be written.
 Nor is it tried.
 
   $ findings --run command | grep -A1 '^  error'
-    error: the event 'command' has no script to run
+    error: the event 'command' has neither a script nor a sink
       [logtoprocess] command = SCRIPT
 
 What is trusted counts.

@@ -52,6 +52,7 @@ Nothing is wrong
     commandfinish = cat  *:* (glob)
       reads json
       program: */cat (glob)
+  Sinks: none
   Settings
     uilog.max-scripts = 3  *:* (glob)
     uilog.script-timeout = 600  default
@@ -458,6 +459,196 @@ The journal
   0 errors, 1 warning, 0 notes
   [1]
 
+Structured sinks
+================
+
+  $ sinks() {
+  >     sed -n '/^Sinks/,/^Settings/p' $TESTTMP/checked | tidy
+  > }
+  $ with << END
+  > [uilog]
+  > sink.audit = file:$TESTTMP/log/%Y.jsonl
+  > sink.fleet = otlp:https://collector.example:4318
+  > sink.fleet:track = commandfinish, exthook
+  > END
+  0 errors, 0 warnings, 0 notes
+  $ sinks
+  Sinks
+    sink.audit = file:$TESTTMP/log/%Y.jsonl  $TESTTMP/more.hgrc:2
+      tracks * without chgserver, cmdserver, extension
+    sink.fleet = otlp:https://collector.example:4318  $TESTTMP/more.hgrc:3
+      tracks commandfinish, exthook
+  Settings
+  $ ls $TESTTMP/log $TESTTMP/.local/state/uilog/spool
+  ls: cannot access '$TESTTMP/log': No such file or directory
+  ls: cannot access '$TESTTMP/.local/state/uilog/spool': No such file or directory
+  [2]
+
+URLs, names, options; no password is shown.
+
+  $ with << END
+  > [uilog]
+  > sink.a = otlps:https://me:geheim@collector.example
+  > sink.b = otlp:https://me:geheim@collector.example
+  > sink.c = syslog://collector.example
+  > sink.d/e = file:/x
+  > sink.f = file:$TESTTMP/%Q
+  > sink.g = file:$TESTTMP/g
+  > sink.g:trak = command
+  > sink.g:sample = often
+  > sink.g:facility = user
+  > sink.h:track = command
+  > END
+    error: $TESTTMP/more.hgrc:2: uilog.sink.a: 'otlps:https://...@collector.example' is no kind of sink: file:, syslog:, unix:, otlp:
+      until then every event for it is lost, and counted
+    error: $TESTTMP/more.hgrc:3: uilog.sink.b: 'otlp:collector.example': a password does not belong there: use 'headers' or 'token-file'
+      until then every event for it is lost, and counted
+    error: $TESTTMP/more.hgrc:4: uilog.sink.c: 'collector.example' is on another host, or lacks a '/'; on the network: syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT
+      until then every event for it is lost, and counted
+    error: $TESTTMP/more.hgrc:6: uilog.sink.f: '%Q' is no date directive ('%%' is a percent sign): %Y %C %y %G %g %m %b %B %d %j %a %A %u %w %U %W %V %H %I %M %S %p %P %s %F %z
+      until then every event for it is lost, and counted
+    warning: $TESTTMP/more.hgrc:5: uilog.sink.d/e: a sink's name has letters, digits, '-' and '_' only
+      such as sink.fleet
+    warning: $TESTTMP/more.hgrc:8: uilog.sink.g:trak: there is no such option
+      did you mean 'track'?
+    warning: $TESTTMP/more.hgrc:9: uilog.sink.g:sample: 'often' is not a number from 0 to 1, using 1
+      say a number from 0 to 1 here: which part of all traces is kept
+    warning: $TESTTMP/more.hgrc:11: uilog.sink.h:track: there is no sink of the name 'h'
+      name where it leads: sink.h = URL
+    warning: $TESTTMP/more.hgrc:10: uilog.sink.g:facility: a sink 'file:' has no such option
+      it is for syslog
+  4 errors, 5 warnings, 0 notes
+  [1]
+  $ grep -c geheim $TESTTMP/checked
+  0
+  [1]
+  $ sinks | head -4
+  Sinks
+    sink.a = otlps:https://...@collector.example  $TESTTMP/more.hgrc:2
+      tracks * without chgserver, cmdserver, extension
+      cannot be used: see below
+
+What a sink wants
+
+  $ with << END
+  > [uilog]
+  > sink.a = file:$TESTTMP/a
+  > sink.a:track = comand, uiblocked
+  > sink.b = file:$TESTTMP/b
+  > sink.b:track =
+  > sink.c = file:$TESTTMP/c
+  > sink.c:sample = 0
+  > sink.d = file:$TESTTMP/d
+  > sink.d:sample = 0
+  > sink.d:sample-failures = always
+  > END
+    warning: $TESTTMP/more.hgrc:3: nothing in Mercurial emits the event 'comand'
+      did you mean 'command'?
+    warning: $TESTTMP/more.hgrc:3: the event 'uiblocked' needs ui.logblockedtimes, which is off
+      switch it on: [ui] logblockedtimes = yes
+    warning: $TESTTMP/more.hgrc:5: uilog.sink.b:track: the sink wants no event
+      '*' is all of them
+    warning: $TESTTMP/more.hgrc:7: uilog.sink.c:sample: nothing is told
+      to switch the sink off, leave its URL empty
+    note: $TESTTMP/more.hgrc:9: uilog.sink.d:sample: only failures are told
+  0 errors, 4 warnings, 1 note
+  [1]
+
+Keys and tokens
+
+  $ echo geheimgeheimgeheim > $TESTTMP/key
+  $ chmod 644 $TESTTMP/key
+  $ with << END
+  > [uilog]
+  > sink.a = file:$TESTTMP/a
+  > sink.a:user = hash
+  > sink.b = file:$TESTTMP/b
+  > sink.b:user = hash
+  > sink.b:user-key-file = $TESTTMP/key
+  > sink.c = otlp:http://collector.example:4318
+  > sink.c:token-file = $TESTTMP/none
+  > sink.d = otlp:http://localhost:4318
+  > sink.d:token-file = $TESTTMP/key
+  > END
+    error: $TESTTMP/more.hgrc:2: uilog.sink.a:user: 'hash' needs a key: uilog.sink.a:user-key-file is not set
+      until then every event for it is lost, and counted
+    error: $TESTTMP/more.hgrc:8: uilog.sink.c:token-file: $TESTTMP/none: No such file or directory (os error 2)
+      name a file that you can read
+    warning: $TESTTMP/more.hgrc:6: uilog.sink.b:user-key-file: others can read $TESTTMP/key
+      chmod go-rwx $TESTTMP/key
+    warning: $TESTTMP/more.hgrc:7: uilog.sink.c: a token is sent to collector.example unencrypted
+      say https:// there
+    warning: $TESTTMP/more.hgrc:10: uilog.sink.d:token-file: others can read $TESTTMP/key
+      chmod go-rwx $TESTTMP/key
+  2 errors, 3 warnings, 0 notes
+  [1]
+
+Files, sockets, spools
+
+  $ touch $TESTTMP/file
+  $ mkdir $TESTTMP/spools
+  $ chmod 777 $TESTTMP/spools
+  $ with << END
+  > [uilog]
+  > spool = $TESTTMP/spools
+  > sink.a = file:$TESTTMP/file/a
+  > sink.b = unix:$TESTTMP/none
+  > sink.c = unix:$TESTTMP/file
+  > sink.d = otlp:
+  > END
+    error: $TESTTMP/more.hgrc:3: uilog.sink.a: $TESTTMP/file/a cannot be written: Not a directory (os error 20)
+      every event for it is lost, and counted
+    error: $TESTTMP/more.hgrc:6: uilog.sink.d: nothing can wait for the collector: cannot use $TESTTMP/spools: others can write there
+      make it a directory of yours that nobody else can write, or name another one: [uilog] spool = DIR
+    warning: $TESTTMP/more.hgrc:4: uilog.sink.b: nobody can be told at $TESTTMP/none: No such file or directory (os error 2)
+      start whoever is to listen there
+    warning: $TESTTMP/more.hgrc:5: uilog.sink.c: nobody can be told at $TESTTMP/file: it is no socket
+      start whoever is to listen there
+  2 errors, 2 warnings, 0 notes
+  [1]
+
+Without the extension nobody tells them.
+
+  $ with << END
+  > [extensions]
+  > uilog = !
+  > [logtoprocess]
+  > commandfinish =
+  > [uilog]
+  > sink.a = file:$TESTTMP/a
+  > END
+    warning: USER:6: logtoprocess.commandfinish:stdin: there is no script beside it
+      its only value is json, beside a script for its event
+    warning: $TESTTMP/more.hgrc:6: there are sinks, but the extension that tells them of events is not enabled
+      enable it: [extensions] uilog =
+    note: USER:2: extensions.uilog =  is overridden
+      what counts stands in $TESTTMP/more.hgrc:2
+    note: USER:5: logtoprocess.commandfinish = cat is overridden
+      what counts stands in $TESTTMP/more.hgrc:4
+  0 errors, 2 warnings, 2 notes
+  [1]
+
+A sample of an event goes to each sink that wants it.
+
+  $ with --run command << END
+  > [uilog]
+  > sink.a = file:$TESTTMP/a
+  > sink.a:sample = 0.001
+  > sink.b = file:$TESTTMP/file/b
+  > sink.c = file:$TESTTMP/c
+  > sink.c:track = commandfinish
+  > END
+    error: $TESTTMP/more.hgrc:4: uilog.sink.b: $TESTTMP/file/b cannot be written: Not a directory (os error 20)
+      every event for it is lost, and counted
+    error: $TESTTMP/more.hgrc:4: the sample of 'command' for sink.b: lost: $TESTTMP/file/b: Not a directory (os error 20)
+  2 errors, 0 warnings, 0 notes
+  [1]
+  $ "$PYTHON" "$helpers/records.py" $TESTTMP/a event options.uilog_check
+  command true
+  $ ls $TESTTMP/c
+  ls: cannot access '$TESTTMP/c': No such file or directory
+  [2]
+
 Trying a script
 ===============
 
@@ -531,7 +722,7 @@ Trying a script
   
     exit status 0 after T s
   $ findings --run no-such-event | grep -A1 '^  error'
-    error: the event 'no-such-event' has no script to run
+    error: the event 'no-such-event' has neither a script nor a sink
       [logtoprocess] no-such-event = SCRIPT
 
 Nothing of that has been logged.
@@ -614,6 +805,7 @@ For programs
       text "the script of 'exthook' has failed: exit status 3"
       place "$TESTTMP/try.hgrc:3"
       advice null
+  sinks []
   runs
       event "exthook"
       script "printf 'to \\033[31mstderr' >&2; exit 3"
@@ -624,6 +816,7 @@ For programs
       ending
         exited 3
       duration 0.* (glob)
+  tries []
 
 Colours
 =======

@@ -106,6 +106,9 @@ A dispatcher whose hg and whose script wait for the test
     failed 0
     lost 0
     timed_out 0
+    records_waiting 0
+    records_done 0
+    records_lost 0
     queue_bytes "int"
     last_failure null
   script dict
@@ -119,6 +122,7 @@ A dispatcher whose hg and whose script wait for the test
     foreign "int"
     unreadable "int"
     journal {"path": "$TESTTMP/.local/state/uilog/failures.jsonl", "problem": null, "lost": 0, "counts": {"config": 0, "failed": 0, "lost": 0, "not-started": 0, "peer": 0, "sink": 0, "timed-out": 0}, "failures": []}
+    spools []
 
 hg has ended, and its last event waits.
 
@@ -169,6 +173,22 @@ Two of them, whose scripts run one after the other
   $ echo go >&9
   $ wait_for sh -c "test \`'$PYTHON' $helpers/processes.py dispatchers | wc -l\` = 1"
   $ echo go >&9
+  $ settled
+
+Structured sinks: their records are counted as well.
+
+  $ hg root --config logtoprocess.command= --config logtoprocess.commandfinish= \
+  >     --config uilog.sink.a=file:$TESTTMP/a \
+  >     --config 'hooks.pre-root=read line < $got/hook' \
+  >     > $TESTTMP/out 8>&- 9>&- &
+  $ cat > $TESTTMP/records.sh << 'END'
+  > uilog status |
+  >     "$PYTHON" $TESTTMP/own.py `"$PYTHON" $helpers/processes.py dispatchers` |
+  >     grep 'records: 0 waiting, [1-9]'
+  > END
+  $ wait_for sh $TESTTMP/records.sh
+      records: 0 waiting, [1-9][0-9]* done (re)
+  $ echo go >&8
   $ settled
 
 The journal

@@ -75,13 +75,32 @@ rotate the file, and nothing that is in its place can hang hg. See
   [extensions]
   blackbox =
 
+Events go to log daemons and collectors as well, as structured records without
+passwords, tokens and commit messages. Each sink has a name and a URL, and says
+which events it wants::
+
+  [uilog]
+  # a collector of OpenTelemetry: each command is a span
+  sink.fleet = otlp:https://collector.example:4318
+  sink.fleet:track = commandfinish, commandexception, exthook
+  # lines of JSON
+  sink.audit = file:~/log/hg-%Y-%m-%d.jsonl
+  # the local syslog daemon
+  sink.desk = syslog:
+  # whoever listens there
+  sink.agent = unix:$XDG_RUNTIME_DIR/hg-events.sock
+
+What a collector does not take waits on disk (``uilog spool``). With such a
+sink, ``TRACEPARENT`` in the environment is continued, and hooks and scripts
+find the command's own.
+
 Whatever goes wrong with logging has no effect on the command. It is counted,
 shown by :hg:`debuguilog`, and at once with ``--debug``.
 
 The program ``uilog`` comes along: ``uilog check`` finds what is wrong with the
 configuration, ``uilog status`` shows what runs and what has failed, ``uilog
-run -- COMMAND`` logs rhg or any other program, ``uilog emit`` an event of your
-own.
+spool`` what waits for collectors, ``uilog run -- COMMAND`` logs rhg or any
+other program, ``uilog emit`` an event of your own.
 """
 
 from __future__ import annotations
@@ -115,7 +134,7 @@ configitem = registrar.configitem(configtable)
 
 for _name, _default in _native.ITEMS:
     configitem(b'uilog', _name.encode(), default=_default.encode())
-configitem(b'uilog', b'sink\..*', default=None, generic=True)
+configitem(b'uilog', rb'sink\..*', default=None, generic=True)
 # An event may have any name, and sub-options beside it.
 configitem(b'logtoprocess', b'.*', default=None, generic=True)
 

@@ -36,7 +36,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        status, _, text = (directory / "answer").read_text().partition(" ")
+        status, _, text = (
+            (directory / "answer").read_text().strip().partition(" ")
+        )
         if status == "200":
             with lock, (directory / "ids").open("ab") as ids:
                 ids.writelines(it + b"\n" for it in sorted({*ID.findall(body)}))

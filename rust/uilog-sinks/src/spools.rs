@@ -16,7 +16,7 @@ use uilog_spool::Spool;
 use crate::globals::Globals;
 use crate::otlp;
 use crate::otlp::backoff::Backoff;
-use crate::otlp::request;
+use crate::otlp::json;
 use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
 use crate::otlp::settings::Settings;
@@ -275,8 +275,78 @@ impl Translator {
         let record: Record = serde_json::from_slice(payload)
             .map_err(|error| format!("it is no record: {error}"))?;
         let mapped = Mapped::new(&record).map_err(|it| it.to_string())?;
-        let mut line = request::to_json(&mapped, &self.resource)?;
+        let mut line = json::line(&mapped, &self.resource)?;
         line.push(b'\n');
         Ok((mapped.kind(), line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use uilog_spool::Options;
+    use uilog_spool::RecordId;
+    use uilog_spool::Writer;
+
+    use super::*;
+
+    fn globals(dir: &Path) -> Globals {
+        let dir = dir.to_str().unwrap().as_bytes().to_vec();
+        Globals::new(&[(b"spool".to_vec(), dir)], b"")
+    }
+
+    fn sink(name: &str, url: &str) -> Definition {
+        Definition {
+            name: name.to_owned(),
+            url: url.as_bytes().to_vec(),
+            options: Vec::new(),
+        }
+    }
+
+    fn append(dir: &Path, payload: &[u8]) {
+        let spool = Spool::open(dir, Options::default()).unwrap();
+        let id = RecordId::new(&[7; 24]).unwrap();
+        Writer::new(&spool).append(&id, payload).unwrap();
+    }
+
+    #[test]
+    fn spools_are_found_and_none_is_made() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path().join("spools");
+        let globals = globals(&dir);
+        let sinks = [sink("b", "otlp:"), sink("c", "syslog:")];
+        let names = |found: &[Owned]| -> Vec<String> {
+            found.iter().map(|it| it.sink.clone()).collect()
+        };
+        let found = find(&sinks, &globals).unwrap();
+        assert_eq!(names(&found), ["b"]);
+        let facts = found[0].facts(&globals, SystemTime::now());
+        assert!(!facts.exists && !facts.is_troubled(), "{facts:?}");
+        assert!(!dir.exists());
+        append(&dir.join("a"), b"{}");
+        append(&dir.join("c"), b"{}");
+        let found = find(&sinks, &globals).unwrap();
+        // That of a sink which leads elsewhere now is nobody's, too.
+        assert_eq!(names(&found), ["a", "b", "c"]);
+        let facts = found[0].facts(&globals, SystemTime::now());
+        assert_eq!((facts.pending, facts.pending_bytes), (1, 2));
+        assert!(facts.is_troubled(), "nobody sends it");
+        let payloads = found[0].payloads(&globals, false).unwrap();
+        assert_eq!(payloads.collect::<Vec<_>>(), [Ok(b"{}".to_vec())]);
+        assert_eq!(found[0].payloads(&globals, true).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_record_is_not_translated() {
+        let temporary = tempfile::tempdir().unwrap();
+        let globals = globals(temporary.path());
+        let owned = Owned {
+            sink: "a".to_owned(),
+            definition: Some(sink("a", "otlp:")),
+        };
+        let translator = Translator::new(&owned, &globals).unwrap();
+        let why = translator.line(b"{}").unwrap_err();
+        assert!(why.starts_with("it is no record"), "{why}");
     }
 }

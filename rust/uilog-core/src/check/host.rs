@@ -66,7 +66,8 @@ pub(super) fn check(
     let stock = extension(config, "logtoprocess");
     match (uilog, stock) {
         (None, None) => {
-            if let Some(script) = first(config, b"logtoprocess", |_| true) {
+            let is_script = |name: &[u8]| !name.ends_with(b":stdin");
+            if let Some(script) = first(config, b"logtoprocess", is_script) {
                 let text = "there are scripts, but no extension is enabled \
                             that would run them";
                 found.push(not_enabled(text, script));

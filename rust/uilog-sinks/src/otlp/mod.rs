@@ -5,8 +5,8 @@
 //!
 //! - `settings` is what is configured.
 //! - `mapping` is a record in OpenTelemetry's terms, `request` what is sent of
-//!   it, `http` how, `connector` that in TLS, and `verdict` what the answer
-//!   means.
+//!   it, `json` the same for files, `http` how it is sent, `connector` that in
+//!   TLS, and `verdict` what the answer means.
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
 //!   and `backoff` when.
 //!
@@ -16,6 +16,7 @@
 pub mod backoff;
 mod connector;
 pub mod http;
+pub mod json;
 pub mod mapping;
 pub mod request;
 pub mod sender;

@@ -1,0 +1,36 @@
+//! Records in OTLP's JSON, for files.
+//!
+//! Made of what would be sent, so that both tell the same. Knows no file.
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
+use serde::Serialize;
+
+use crate::otlp::request;
+use crate::otlp::request::Kind;
+use crate::otlp::request::Mapped;
+
+/// A record as a whole request, with what is configured of the resource: one
+/// line, without its end.
+///
+/// # Errors
+///
+/// It cannot be told in JSON.
+pub fn line(
+    record: &Mapped,
+    configured: &[(String, String)],
+) -> Result<Vec<u8>, String> {
+    let body = request::encode(std::iter::once(record), configured);
+    match record.kind() {
+        Kind::Traces => told::<ExportTraceServiceRequest>(&body),
+        Kind::Logs => told::<ExportLogsServiceRequest>(&body),
+    }
+}
+
+fn told<T: Message + Default + Serialize>(
+    body: &[u8],
+) -> Result<Vec<u8>, String> {
+    let request = T::decode(body).map_err(|error| error.to_string())?;
+    serde_json::to_vec(&request).map_err(|error| error.to_string())
+}
