@@ -286,6 +286,29 @@ def test_nothing_is_lost_in_a_bad_network_for_long(
     bad_network(tmp_path, receiver, rotel, 10)
 
 
+def test_a_collector_that_never_answers_costs_no_memory(
+    home: Home, receiver: Receiver
+) -> None:
+    sink(home, "fleet", f"otlp:{receiver.url}", timeout="2")
+    repository = home.path / "repo"
+    home.hg("init", str(repository), "--config", "uilog.sink.fleet=")
+    receiver.hold()
+    with Source(home, repository, "source") as source:
+        for _ in range(4):
+            status = source.log(EVENTS // 4)
+            pid = status["dispatcher"]["pid"]
+        until("the spool", lambda: not source.log(0)["dispatcher"]["waiting"])
+        assert receiver.store.count() == 0
+        assert fleet.peak_bytes(pid) < fleet.MEMORY_BYTES
+        receiver.release()
+        until("every event", lambda: receiver.store.count() >= EVENTS)
+        assert fleet.peak_bytes(pid) < fleet.MEMORY_BYTES
+        status = source.log(0)
+        assert status["dispatcher"]["pid"] == pid
+        assert status["counters"]["lost"] == 0
+    assert receiver.store.count() == EVENTS
+
+
 def has_ended(pid: int) -> bool:
     return processes.look(pid) is None
 
