@@ -22,7 +22,6 @@ use uilog_core::sinks::Definition;
 use uilog_core::tracked::Tracked;
 use uilog_core::wire::Frame;
 
-use crate::compose::Composer;
 use crate::globals::Globals;
 use crate::outlet::Outlet;
 use crate::worker;
@@ -131,7 +130,11 @@ impl Fleet {
         }
     }
 
-    fn start(&mut self, definition: &Definition, globals: &Globals) -> Sink {
+    fn start(
+        &mut self,
+        definition: Definition,
+        globals: &Arc<Globals>,
+    ) -> Sink {
         let tracked = definition.tracked();
         let name = definition.name.clone();
         let state = match self.run(definition, globals) {
@@ -141,7 +144,10 @@ impl Fleet {
                 pending: VecDeque::new(),
                 full_since: None,
             }),
-            Err(reason) => SinkState::Broken { tracked, reason },
+            Err(error) => SinkState::Broken {
+                tracked,
+                reason: format!("cannot start a thread: {error}"),
+            },
         };
         Sink {
             name,
@@ -154,16 +160,16 @@ impl Fleet {
 
     fn run(
         &mut self,
-        definition: &Definition,
-        globals: &Globals,
-    ) -> Result<Arc<Mailbox>, String> {
-        let composer = Composer::new(definition, globals)?;
-        let outlet = (self.open)(definition, globals)?;
-        let no_thread = |error| format!("cannot start a thread: {error}");
-        let bell = self.bell().map_err(no_thread)?;
-        let mailbox = Arc::new(Mailbox::new(bell));
-        worker::start(&definition.name, Arc::clone(&mailbox), composer, outlet)
-            .map_err(no_thread)?;
+        definition: Definition,
+        globals: &Arc<Globals>,
+    ) -> io::Result<Arc<Mailbox>> {
+        let mailbox = Arc::new(Mailbox::new(self.bell()?));
+        worker::start(
+            definition,
+            Arc::clone(globals),
+            Arc::clone(&mailbox),
+            self.open,
+        )?;
         Ok(mailbox)
     }
 }
@@ -185,11 +191,11 @@ impl Records for Fleet {
                 running.mailbox.finish(deadline);
             }
         }
-        let globals = Globals::new(items, environment);
+        let globals = Arc::new(Globals::new(items, environment));
         let named = items.iter().map(|(name, value)| (&**name, &**value));
         let (definitions, _) = sinks::read(named);
         for definition in definitions {
-            let sink = self.start(&definition, &globals);
+            let sink = self.start(definition, &globals);
             self.sinks.push(sink);
         }
     }

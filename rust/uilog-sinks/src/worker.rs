@@ -18,9 +18,12 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_core::sinks::Definition;
 use uilog_core::wire::Frame;
 
 use crate::compose::Composer;
+use crate::fleet::Open;
+use crate::globals::Globals;
 use crate::outlet::Outlet;
 use crate::outlet::Undelivered;
 
@@ -33,6 +36,9 @@ const MAX_BATCH: usize = 256;
 /// Records that wait for a sink, and their bytes: more do not fit.
 const MAX_WAITING: usize = 1024;
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
+
+/// Why a sink has ended whose thread has.
+const PANICKED: &str = "it panicked";
 
 /// An event on its way: as the queue holds it, and hg's environment.
 #[derive(Clone, Debug)]
@@ -185,26 +191,39 @@ enum Work {
     Finish(Instant),
 }
 
-/// Starts a sink's thread.
+/// Starts a sink's thread. It opens the sink itself, for that may read files
+/// that are far away.
 ///
 /// # Errors
 ///
 /// The system has none to give.
 pub(crate) fn start(
-    name: &str,
+    definition: Definition,
+    globals: Arc<Globals>,
     mailbox: Arc<Mailbox>,
-    composer: Composer,
-    outlet: Box<dyn Outlet>,
+    open: Open,
 ) -> io::Result<()> {
-    let mut worker = Worker {
-        mailbox: Arc::clone(&mailbox),
-        composer,
-        outlet,
-        in_hand: 0,
-    };
+    let thread = std::thread::Builder::new().name(definition.name.clone());
     let body = move || {
+        let made = AssertUnwindSafe(|| {
+            Ok((
+                Composer::new(&definition, &globals)?,
+                open(&definition, &globals)?,
+            ))
+        });
+        let made = catch_unwind(made).unwrap_or_else(|_| Err(PANICKED.into()));
+        let (composer, outlet) = match made {
+            Ok(made) => made,
+            Err(reason) => return mailbox.end(Some(reason)),
+        };
+        let mut worker = Worker {
+            mailbox: Arc::clone(&mailbox),
+            composer,
+            outlet,
+            in_hand: 0,
+        };
         let run = AssertUnwindSafe(|| worker.run());
-        let reason = catch_unwind(run).err().map(|_| "it panicked".to_owned());
+        let reason = catch_unwind(run).err().map(|_| PANICKED.to_owned());
         // What it had in hand may have arrived, or not.
         if let Some(reason) = &reason {
             let count = worker.in_hand;
@@ -213,7 +232,6 @@ pub(crate) fn start(
         }
         mailbox.end(reason);
     };
-    let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(body).map(drop)
 }
 

@@ -1,5 +1,7 @@
 //! Sinks side by side: what one does is no other's concern.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -45,7 +45,7 @@ fn what_a_dead_dispatcher_had_in_hand_is_delivered_by_the_next() {
     let settings = [("sink.agent", &*url)];
     let mut hg = Hg::new(PROGRAM, &settings, "echo $MSG1 >> $DIR/ran");
     // More than a socket takes whose other end does not read.
-    let long = " long".repeat(8_000);
+    let long = " long".repeat(1_600);
     for number in 1..=40 {
         hg.log(&format!("{number}{long}"));
     }
@@ -112,16 +112,16 @@ fn dispatchers_that_die_again_and_again_lose_no_record() {
         let seen = ids(text.lines().map(str::to_owned));
         (seen == (1..=logged).collect()).then_some(())
     });
+    // One whose dispatcher died while starting it counts as not started, and
+    // may have run.
+    let progress = hg.status().progress;
     until("all scripts", || {
-        let progress = hg.status().progress;
-        eprintln!("{progress:?} {}", hg.read("ran").lines().count());
         let ran = hg.read("ran").lines().count() as u64;
-        (ran == progress.started).then_some(())
+        (ran >= progress.started).then_some(())
     });
     let ran: Vec<_> = hg.read("ran").lines().map(str::to_owned).collect();
     let once: HashSet<_> = ran.iter().collect();
     assert_eq!(once.len(), ran.len(), "a script ran twice");
-    let progress = hg.status().progress;
     assert_eq!(progress.started + progress.not_started, logged);
     assert_eq!(hg.host.counters().lost, 0);
 }

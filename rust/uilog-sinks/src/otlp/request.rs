@@ -6,24 +6,30 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
-use opentelemetry_proto::tonic::logs::v1::ScopeLogs;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
-use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
+use crate::otlp::mapping;
+use crate::otlp::mapping::Nonsense;
 use crate::otlp::mapping::SCHEMA_URL;
 use crate::otlp::mapping::Signal;
 use crate::record::Record;
+
+/// `ExportTraceServiceRequest.resource_spans` and
+/// `ExportLogsServiceRequest.resource_logs`: number 1, a message.
+const RESOURCES: u8 = 0x0a;
+/// `ResourceSpans.scope_spans`, `ResourceLogs.scope_logs`: number 2.
+const SCOPES: u8 = 0x12;
+/// `ScopeSpans.spans`, `ScopeLogs.log_records`: number 2.
+const RECORDS: u8 = 0x12;
+/// Bytes of a tag and a length at most.
+const MAX_HEAD_BYTES: usize = 11;
 
 /// What `service.name` is unless somebody says otherwise.
 const SERVICE: &str = "hg";
@@ -82,112 +88,110 @@ impl Origin {
     }
 }
 
-/// A record that has been mapped.
-#[derive(Clone, Debug, PartialEq)]
+/// A record as it is sent: in bytes already, since it may be sent more than
+/// once, and messages take several times the room.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapped {
-    /// Whom it is from.
-    pub origin: Origin,
-    /// What it has become.
-    pub signal: Signal,
+    origin: Origin,
+    kind: Kind,
+    parts: u64,
+    /// Fields of the scope's message, one for each span or log record.
+    fields: Vec<u8>,
 }
 
 impl Mapped {
+    /// Maps a record.
+    ///
+    /// # Errors
+    ///
+    /// As [`mapping::map`].
+    pub fn new(record: &Record) -> Result<Self, Nonsense> {
+        let mut fields = Vec::new();
+        let (kind, parts) = match mapping::map(record)? {
+            Signal::Spans(spans) => {
+                for span in &spans {
+                    put(RECORDS, span, &mut fields);
+                }
+                (Kind::Traces, spans.len() as u64)
+            }
+            Signal::Log(log) => {
+                put(RECORDS, &*log, &mut fields);
+                (Kind::Logs, 1)
+            }
+        };
+        Ok(Self {
+            origin: Origin::of(record),
+            kind,
+            parts,
+            fields,
+        })
+    }
+
     /// In which kind of request it goes.
     pub fn kind(&self) -> Kind {
-        match self.signal {
-            Signal::Spans(_) => Kind::Traces,
-            Signal::Log(_) => Kind::Logs,
-        }
+        self.kind
     }
 
     /// How many spans or log records it is.
     pub fn parts(&self) -> u64 {
-        match &self.signal {
-            Signal::Spans(spans) => spans.len() as u64,
-            Signal::Log(_) => 1,
-        }
+        self.parts
     }
 }
 
-/// A request's body: those of the records that are of its kind.
+/// A request's body. The records are of one kind: which one, does not matter
+/// here, since both kinds of requests have their fields at the same numbers.
 pub fn encode<'a>(
-    kind: Kind,
     records: impl Iterator<Item = &'a Mapped>,
     configured: &[(String, String)],
 ) -> Vec<u8> {
-    match kind {
-        Kind::Traces => traces(records, configured).encode_to_vec(),
-        Kind::Logs => logs(records, configured).encode_to_vec(),
-    }
-}
-
-fn traces<'a>(
-    records: impl Iterator<Item = &'a Mapped>,
-    configured: &[(String, String)],
-) -> ExportTraceServiceRequest {
-    let mut groups: Vec<(&Origin, Vec<Span>)> = Vec::new();
+    // There are few: a machine has one name and few Mercurials.
+    let mut groups: Vec<(&Origin, Vec<&[u8]>)> = Vec::new();
     for record in records {
-        if let Signal::Spans(spans) = &record.signal {
-            group(&mut groups, &record.origin).extend_from_slice(spans);
+        let known = groups.iter_mut().find(|it| *it.0 == record.origin);
+        match known {
+            Some((_, fields)) => fields.push(&record.fields),
+            None => groups.push((&record.origin, vec![&record.fields])),
         }
     }
-    let resource_spans = groups.into_iter().map(|(origin, spans)| {
-        let scope_spans = vec![ScopeSpans {
+    let mut body = Vec::new();
+    for (origin, fields) in groups {
+        // Without what is sent; fields may be in any order.
+        let scope = ScopeSpans {
             scope: Some(scope()),
-            spans,
+            spans: Vec::new(),
             schema_url: SCHEMA_URL.to_owned(),
-        }];
-        ResourceSpans {
+        };
+        let resource = ResourceSpans {
             resource: Some(origin.resource(configured)),
-            scope_spans,
+            scope_spans: Vec::new(),
             schema_url: SCHEMA_URL.to_owned(),
-        }
-    });
-    ExportTraceServiceRequest {
-        resource_spans: resource_spans.collect(),
+        };
+        let (mut scope, mut resource) =
+            (scope.encode_to_vec(), resource.encode_to_vec());
+        let of_fields: usize = fields.iter().map(|it| it.len()).sum();
+        put_head(SCOPES, scope.len() + of_fields, &mut resource);
+        let length = resource.len() + scope.len() + of_fields;
+        body.reserve(length + MAX_HEAD_BYTES);
+        put_head(RESOURCES, length, &mut body);
+        body.append(&mut resource);
+        body.append(&mut scope);
+        fields.iter().for_each(|it| body.extend_from_slice(it));
     }
+    body
 }
 
-fn logs<'a>(
-    records: impl Iterator<Item = &'a Mapped>,
-    configured: &[(String, String)],
-) -> ExportLogsServiceRequest {
-    let mut groups: Vec<(&Origin, Vec<LogRecord>)> = Vec::new();
-    for record in records {
-        if let Signal::Log(log) = &record.signal {
-            group(&mut groups, &record.origin).push((**log).clone());
-        }
-    }
-    let resource_logs = groups.into_iter().map(|(origin, log_records)| {
-        let scope_logs = vec![ScopeLogs {
-            scope: Some(scope()),
-            log_records,
-            schema_url: SCHEMA_URL.to_owned(),
-        }];
-        ResourceLogs {
-            resource: Some(origin.resource(configured)),
-            scope_logs,
-            schema_url: SCHEMA_URL.to_owned(),
-        }
-    });
-    ExportLogsServiceRequest {
-        resource_logs: resource_logs.collect(),
-    }
+/// Appends a message as a field.
+fn put(tag: u8, message: &impl Message, out: &mut Vec<u8>) {
+    out.reserve(message.encoded_len() + MAX_HEAD_BYTES);
+    out.push(tag);
+    let put = message.encode_length_delimited(out);
+    debug_assert!(put.is_ok(), "a Vec has room");
 }
 
-/// There are few of them: a machine has one name and few Mercurials.
-fn group<'a, 'g, T>(
-    groups: &'g mut Vec<(&'a Origin, Vec<T>)>,
-    origin: &'a Origin,
-) -> &'g mut Vec<T> {
-    let at = match groups.iter().position(|it| it.0 == origin) {
-        Some(at) => at,
-        None => {
-            groups.push((origin, Vec::new()));
-            groups.len() - 1
-        }
-    };
-    &mut groups[at].1
+fn put_head(tag: u8, length: usize, out: &mut Vec<u8>) {
+    out.push(tag);
+    let put = prost::encode_length_delimiter(length, out);
+    debug_assert!(put.is_ok(), "a Vec has room");
 }
 
 fn scope() -> InstrumentationScope {

@@ -30,9 +30,9 @@ use crate::otlp::ship::Shipper;
 
 /// Records of a request at most. Each batch is written down when it is done,
 /// which many small ones would pay for.
-const MAX_RECORDS: usize = 512;
-/// Bytes of their payloads. All of a batch is in memory, in three forms.
-const MAX_BYTES: usize = 256 * 1024;
+const MAX_RECORDS: usize = 1024;
+/// Bytes of their payloads. All of a batch is in memory, in four forms.
+const MAX_BYTES: usize = 512 * 1024;
 /// What comes within this time is sent together.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long another sender is left alone before it is made sure that it lives.

@@ -13,11 +13,9 @@ use uilog_spool::Batch;
 use uilog_spool::RecordId;
 
 use crate::otlp::http::Post;
-use crate::otlp::mapping;
 use crate::otlp::request;
 use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
-use crate::otlp::request::Origin;
 use crate::otlp::verdict::Verdict;
 use crate::record::Record;
 
@@ -138,7 +136,7 @@ impl<P: Post> Shipper<P> {
             return Ok(());
         }
         let mapped = records.iter().map(|it| &it.1);
-        let body = request::encode(kind, mapped, &self.resource);
+        let body = request::encode(mapped, &self.resource);
         let later = |after, reason, is_broken| Outcome::Later {
             after,
             reason,
@@ -224,7 +222,5 @@ impl<P: Post> Shipper<P> {
 fn read(payload: &[u8]) -> Result<Mapped, String> {
     let record: Record = serde_json::from_slice(payload)
         .map_err(|error| format!("it is no record: {error}"))?;
-    let signal = mapping::map(&record).map_err(|error| error.to_string())?;
-    let origin = Origin::of(&record);
-    Ok(Mapped { origin, signal })
+    Mapped::new(&record).map_err(|error| error.to_string())
 }

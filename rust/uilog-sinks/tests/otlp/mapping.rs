@@ -13,7 +13,6 @@ use serde_json::json;
 use uilog_sinks::otlp::mapping;
 use uilog_sinks::otlp::request::Kind;
 use uilog_sinks::otlp::request::Mapped;
-use uilog_sinks::otlp::request::Origin;
 use uilog_sinks::otlp::request::encode;
 use uilog_sinks::record::Record;
 
@@ -67,10 +66,7 @@ fn common(event: &'static str) -> Vec<(&'static str, &'static str)> {
 }
 
 fn mapped(record: &Record) -> Mapped {
-    Mapped {
-        origin: Origin::of(record),
-        signal: mapping::map(record).unwrap(),
-    }
+    Mapped::new(record).unwrap()
 }
 
 fn request(kind: Kind, record: &Record) -> Request {
@@ -84,7 +80,7 @@ fn request(kind: Kind, record: &Record) -> Request {
         method: "POST".to_owned(),
         target: target.to_owned(),
         headers: Default::default(),
-        body: encode(kind, std::iter::once(&mapped), &[]),
+        body: encode(std::iter::once(&mapped), &[]),
     }
 }
 
@@ -431,7 +427,7 @@ fn records_are_grouped_by_whom_they_are_from() {
         method: "POST".to_owned(),
         target: "/v1/logs".to_owned(),
         headers: Default::default(),
-        body: encode(Kind::Logs, all.iter(), &configured),
+        body: encode(all.iter(), &configured),
     };
     let groups = request.logs().resource_logs;
     let seen: Vec<_> = groups
