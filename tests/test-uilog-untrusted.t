@@ -61,3 +61,16 @@ A script of our own still runs.
   $ settled
   $ cat $got/log
   mine
+
+And a sink of our own is told, but none of the repository's.
+
+  $ cat >> .hg/hgrc << END
+  > [uilog]
+  > sink.theirs = file:$got/theirs
+  > END
+  $ hg root --config uilog.sink.ours=file:$got/ours 2>&1 | grep -v trusting
+  $TESTTMP/repo
+  $ settled
+  $ ls $got
+  log
+  ours

@@ -100,6 +100,17 @@ def _showsinks(ui, fm, logger):
         sinks.append(blackbox.STOCK)
     fm.plain(b'sinks: %s\n' % (b', '.join(sinks) or b'none'))
     fm.data(sinks=fm.formatlist(sinks, name=b'sink'))
+    nested = fm.nested(b'urls')
+    for name, url in logger.urls():
+        nested.startitem()
+        nested.write(
+            b'name url source',
+            b'  uilog.%s = %s (%s)\n',
+            _bytes(name),
+            _bytes(url),
+            ui.configsource(b'uilog', _bytes(name)),
+        )
+    nested.end()
 
 
 def _showsettings(ui, fm):

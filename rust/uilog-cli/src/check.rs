@@ -19,10 +19,16 @@ use uilog_core::check::Report;
 use uilog_core::check::Severity;
 use uilog_core::check::Subject;
 use uilog_core::logtoprocess::LogToProcess;
+use uilog_core::sinks;
 use uilog_core::trial;
 use uilog_core::trial::Ending;
 use uilog_core::trial::Outcome;
 use uilog_core::trial::Trial;
+use uilog_sinks::check as sinks_check;
+use uilog_sinks::check::SinkFacts;
+use uilog_sinks::record::Record;
+use uilog_sinks::trial as sinks_trial;
+use uilog_sinks::trial::Fate;
 
 use crate::native;
 use crate::output;
@@ -39,6 +45,9 @@ use crate::suggest;
 /// What a command ends with that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
 
+/// The code of a finding: there is no script to run.
+const WITHOUT_SCRIPT: &str = "run-without-script";
+
 /// Find what is wrong with the configuration
 ///
 /// Reads the configuration as hg would for this repository and user, tells
@@ -46,30 +55,37 @@ const INTERRUPTED: u8 = 130;
 /// where they should go: scripts that are missing, not executable, not trusted
 /// or no shell script, events that nothing emits, values that make no sense,
 /// settings that others override, extensions that hg cannot load, a blackbox
-/// or a journal that cannot be written, a dispatcher that does not start.
+/// or a journal that cannot be written, a dispatcher that does not start; sinks
+/// that lead nowhere, options that they do not have, keys and tokens that
+/// cannot be read or that others can read, a spool that is not safe.
 ///
 /// A script is looked at as far as it is certain what it runs: a program named
 /// plainly at its beginning. Pipes, lists, variables and the shell's own
 /// commands are left to the shell, which is asked for syntax errors only;
-/// nothing of a script is run, except with --run.
+/// nothing of a script is run, except with --run. No connection is opened
+/// either, and passwords in URLs are not shown.
 ///
 /// With --run EVENT, the event's script is run for a sample event, as the
 /// dispatcher would run it, and shown with what it found in its environment,
 /// what it printed (up to 64 KiB), how it ended and how long it took. Its time
-/// is limited by uilog.script-timeout; Ctrl-C ends it. Nothing is logged, and
-/// the script finds UILOG_CHECK=1 in its environment.
+/// is limited by uilog.script-timeout; Ctrl-C ends it. The script finds
+/// UILOG_CHECK=1 in its environment. Each structured sink that tracks the event
+/// is given a record of the sample, whatever :sample says, and what became of
+/// it is shown with the record; a collector is asked at once, and gets what
+/// has been waiting for it as well. Such a record has an option `uilog_check`.
+/// Nothing else is logged.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
   0    nothing is wrong (there may be notes)
   1    there are errors or warnings
-  130  Ctrl-C has ended the script of --run
+  130  Ctrl-C has ended the script of --run; no sink has been tried
   255  hg would not run with this configuration, for the reason given
 
 Examples:
   uilog check                      the repository here, or none
   uilog check -R /srv/hg/main      as hg would run there
-  uilog check --run commandfinish  try its script
+  uilog check --run commandfinish  try its script and its sinks
   uilog check -T json | jq '.findings[].code'
 
 Files:
@@ -77,7 +93,7 @@ Files:
   .hg/blackbox.log, .hg/.blackbox.log.kept
   $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state")]
 pub(crate) struct Arguments {
-    /// Run the script of this event, for a sample of it
+    /// Try the script and the sinks of this event, with a sample of it
     #[arg(
         long,
         value_name = "EVENT",
@@ -99,7 +115,9 @@ struct Shown<'a> {
     files: Vec<FileFacts>,
     #[serde(flatten)]
     report: &'a Report,
+    sinks: &'a [SinkFacts],
     runs: &'a [Run],
+    tries: &'a [Try],
 }
 
 #[derive(Serialize)]
@@ -118,6 +136,17 @@ struct Run {
     output: String,
     output_bytes: u64,
     ending: Ending,
+    duration: f64,
+}
+
+/// What became of a sample event that a sink was given.
+#[derive(Serialize)]
+struct Try {
+    sink: String,
+    url: String,
+    event: String,
+    record: Option<Box<Record>>,
+    fate: Fate,
     duration: f64,
 }
 
@@ -144,24 +173,55 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         cwd: &cwd,
     };
     let mut report = check::check(&subject);
-    let mut runs = Vec::new();
+    let checked = sinks_check::check(&subject);
+    for finding in checked.findings {
+        report.push(finding);
+    }
+    let sinks = checked.sinks;
+    let (mut runs, mut tries) = (Vec::new(), Vec::new());
     if let Some(event) = &arguments.run {
-        let tried = try_script(&subject, event.as_bytes())?;
+        let event = event.as_bytes();
+        let tried = try_script(&subject, event)?;
         runs.extend(tried.run);
+        let is_interrupted =
+            runs.iter().any(|run| run.ending == Ending::Interrupted);
+        if !is_interrupted {
+            tries = try_sinks(&subject, event);
+        }
         if let Some(finding) = tried.finding {
-            report.push(finding);
+            // One that only sinks want needs no script.
+            if finding.code != WITHOUT_SCRIPT || tries.is_empty() {
+                report.push(finding);
+            }
+        }
+        for it in &tries {
+            if let Some(finding) = finding_of(&subject, it) {
+                report.push(finding);
+            }
         }
     }
     let mut output = arguments.presentation.stdout();
     if arguments.presentation.is_json() {
-        let shown = shown(&loaded, &environment, &report, &runs);
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let shown = Shown {
+            root: loaded.root.as_deref().map(text),
+            hg: environment.hg().map(text),
+            files: loaded.files.iter().map(file_facts).collect(),
+            report: &report,
+            sinks: &sinks,
+            runs: &runs,
+            tries: &tries,
+        };
         output::write_json(&mut output, &shown)?;
     } else {
         if arguments.run.is_none() {
-            write_configuration(&mut output, &loaded, &report)?;
+            write_configuration(&mut output, &loaded, &report, &sinks)?;
         }
         for run in &runs {
             write_run(&mut output, run)?;
+        }
+        for it in &tries {
+            write_try(&mut output, it)?;
         }
         write_findings(&mut output, &report)?;
     }
@@ -191,8 +251,9 @@ fn try_script(subject: &Subject<'_>, event: &[u8]) -> anyhow::Result<Tried> {
     let items = items.map(|(name, entry)| (name, entry.value.as_slice()));
     let (sink, _faults) = LogToProcess::new(items, settings);
     let Some((_, script)) = sink.events().find(|(it, _)| *it == event) else {
-        let text = format!("the event '{name}' has no script to run");
-        let finding = Finding::error("run-without-script", text)
+        let text =
+            format!("the event '{name}' has neither a script nor a sink");
+        let finding = Finding::error(WITHOUT_SCRIPT, text)
             .advise(format!("[logtoprocess] {name} = SCRIPT"));
         return Ok(Tried {
             run: None,
@@ -237,20 +298,45 @@ fn run_of(event: String, script: &[u8], outcome: Outcome) -> Run {
     }
 }
 
-fn shown<'a>(
-    loaded: &Loaded,
-    environment: &Environment,
-    report: &'a Report,
-    runs: &'a [Run],
-) -> Shown<'a> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    Shown {
-        root: loaded.root.as_deref().map(text),
-        hg: environment.hg().map(text),
-        files: loaded.files.iter().map(file_facts).collect(),
-        report,
-        runs,
+/// Gives each sink that wants the event a sample of it.
+fn try_sinks(subject: &Subject<'_>, event: &[u8]) -> Vec<Try> {
+    let (definitions, globals) = sinks_check::configured(subject);
+    let hg = native::hg_program(subject.environment);
+    let trial = sinks_trial::Trial {
+        event,
+        block: subject.block,
+        hg: &hg,
+        cwd: subject.cwd,
+        root: subject.loaded.root.as_deref(),
+    };
+    let wanted = definitions.iter().filter(|it| it.tracked().contains(event));
+    let tries = wanted.map(|it| {
+        let outcome = sinks_trial::run(&trial, it, &globals);
+        Try {
+            sink: it.item(),
+            url: it.shown_url(),
+            event: String::from_utf8_lossy(event).into_owned(),
+            record: outcome.record,
+            fate: outcome.fate,
+            duration: outcome.duration.as_secs_f64(),
+        }
+    });
+    tries.collect()
+}
+
+fn finding_of(subject: &Subject<'_>, it: &Try) -> Option<Finding> {
+    if it.fate == Fate::Delivered {
+        return None;
     }
+    let how = it.fate.describe();
+    let text = format!("the sample of '{}' for {}: {how}", it.event, it.sink);
+    let finding = Finding::error("run-failed", text);
+    let config = &subject.loaded.trusted;
+    let entry = config.get(sinks::SECTION.as_bytes(), it.sink.as_bytes());
+    Some(match entry {
+        Some(entry) => finding.at(&entry.source),
+        None => finding,
+    })
 }
 
 fn file_facts(file: &FileReport) -> FileFacts {
@@ -276,6 +362,7 @@ fn write_configuration(
     output: &mut impl Write,
     loaded: &Loaded,
     report: &Report,
+    sinks: &[SinkFacts],
 ) -> io::Result<()> {
     let headline = |text: &str| styled(HEADLINE, text);
     writeln!(output, "{}", headline("Files"))?;
@@ -326,6 +413,11 @@ fn write_configuration(
         };
         writeln!(output, "    program: {program}")?;
     }
+    let none = if sinks.is_empty() { ": none" } else { "" };
+    writeln!(output, "{}{none}", headline("Sinks"))?;
+    for it in sinks {
+        write_sink(output, it)?;
+    }
     writeln!(output, "{}", headline("Settings"))?;
     for it in &report.settings {
         let place = styled(PLACE, it.source.as_deref().unwrap_or("default"));
@@ -334,6 +426,42 @@ fn write_configuration(
         writeln!(output, "  {section}.{name} = {value}  {place}")?;
     }
     Ok(())
+}
+
+fn write_sink(output: &mut impl Write, it: &SinkFacts) -> io::Result<()> {
+    let place = styled(PLACE, &it.source);
+    let (name, url) = (visible(&it.name), visible(&it.url));
+    writeln!(output, "  sink.{name} = {url}  {place}")?;
+    let mut tracked = it.track.join(", ");
+    if it.track.iter().any(|event| event == "*") && !it.ignore.is_empty() {
+        tracked.push_str(" without ");
+        tracked.push_str(&it.ignore.join(", "));
+    }
+    writeln!(output, "    tracks {}", visible(&tracked))?;
+    if !it.usable {
+        let text = "cannot be used: see below";
+        writeln!(output, "    {}", styled(output::ERROR, text))?;
+    }
+    Ok(())
+}
+
+fn write_try(output: &mut impl Write, it: &Try) -> io::Result<()> {
+    let headline = format!("{} = {}", it.sink, it.url);
+    writeln!(output, "{}", styled(HEADLINE, &headline))?;
+    if let Some(record) = &it.record {
+        writeln!(output, "  record:")?;
+        let text = serde_json::to_string_pretty(record)?;
+        for line in text.lines() {
+            writeln!(output, "    {}", visible(line))?;
+        }
+    }
+    let style = if it.fate == Fate::Delivered {
+        output::GOOD
+    } else {
+        output::ERROR
+    };
+    let fate = styled(style, &it.fate.describe());
+    writeln!(output, "  {fate} after {:.3} s", it.duration)
 }
 
 fn write_run(output: &mut impl Write, run: &Run) -> io::Result<()> {

@@ -13,6 +13,7 @@ mod output;
 mod place;
 #[cfg(target_os = "linux")]
 mod run;
+mod spool;
 mod status;
 mod suggest;
 
@@ -31,8 +32,9 @@ use uilog_sinks::open::open;
 /// Mercurial's event logging
 ///
 /// The hg extension `uilog` hands events to scripts as `[logtoprocess]` says,
-/// and writes the blackbox; this program runs the scripts, and shows what is
-/// configured, what runs and what has gone wrong. `hg help uilog` tells how to
+/// to structured sinks as `[uilog]` says, and writes the blackbox; this program
+/// runs the scripts, feeds the sinks, and shows what is configured, what runs
+/// and what has gone wrong. `hg help uilog` tells how to
 /// configure it.
 #[derive(Debug, Parser)]
 #[command(
@@ -44,13 +46,15 @@ Examples:
   uilog check                           what is wrong with the configuration
   uilog check --run commandfinish       try the script of an event
   uilog status                          what runs, and what has failed
+  uilog spool                           what waits for a collector
   uilog config --source logtoprocess    which scripts there are, and where
   uilog run -- rhg files                log a command that is not hg
 
 Files:
   the hgrc files of `hg help config`: what is read
   $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal
-  of what has been lost or has failed"
+  of what has been lost or has failed
+  $XDG_STATE_HOME/uilog/spool, likewise: what waits for collectors"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -62,12 +66,13 @@ enum Command {
     #[command(visible_alias = "doctor")]
     Check(check::Arguments),
     Config(config::Arguments),
-    /// Run the scripts of one hg process (started by hg itself)
+    /// Run the scripts and feed the sinks of one hg process (started by hg
+    /// itself)
     ///
-    /// hg starts this at the first event that has a script, with a private
+    /// hg starts this at the first event that has a script or a sink, with a private
     /// socket as standard input and a queue in memory as standard output. It
-    /// ends when its last script has ended and no hg process holds the other
-    /// end of that socket. There is no use for it by hand.
+    /// ends when its last script has ended, its sinks have got what they can
+    /// get, and no hg process holds the other end of that socket. There is no use for it by hand.
     #[command(after_help = "\
 Exit status:
   0  it has done its work, or SIGTERM has ended it
@@ -80,13 +85,15 @@ Files:
     /// Log an event of your own
     ///
     /// It goes through the sinks that the hgrc names: scripts of
-    /// `[logtoprocess]`, and the blackbox of a repository.
+    /// `[logtoprocess]`, structured sinks of `[uilog]`, and the blackbox of a
+    /// repository.
     Emit(emit::Arguments),
     /// Run a program and log it as hg logs its commands
     #[cfg(target_os = "linux")]
     Run(run::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
+    Spool(spool::Arguments),
     Status(status::Arguments),
 }
 
@@ -117,6 +124,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)
         }
+        Command::Spool(arguments) => spool::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Dispatch => {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();

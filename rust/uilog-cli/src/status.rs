@@ -5,12 +5,16 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use serde::Serialize;
+use uilog_config::Environment;
+use uilog_config::Request;
 use uilog_core::journal::Failure;
 use uilog_core::status;
 use uilog_core::status::Dispatcher;
 use uilog_core::status::JournalFacts;
 use uilog_core::status::Running;
 use uilog_core::status::Status;
+use uilog_sinks::spools::Facts;
 
 use crate::native;
 use crate::output;
@@ -21,16 +25,20 @@ use crate::output::counted;
 use crate::output::duration;
 use crate::output::styled;
 use crate::output::visible;
+use crate::spool;
+use crate::spool::Spools;
 
 /// How many failures are shown to people.
 const SHOWN_FAILURES: usize = 10;
 
 /// Show the dispatchers that run, and what has been lost or has failed
 ///
-/// A dispatcher is the process that runs scripts for one hg. Each is shown
-/// with its hg, the events that wait for it, its counts, and the scripts that
-/// it runs. The journal keeps what has been lost or has failed, across
-/// processes; the last ten failures are shown, with -T json all of them.
+/// A dispatcher is the process that runs scripts and feeds structured sinks
+/// for one hg. Each is shown with its hg, the events that wait for it, its
+/// counts, and the scripts that it runs. What waits for collectors is shown in
+/// short; `uilog spool` tells more. The journal keeps what has been lost or has
+/// failed, across processes; the last ten failures are shown, with -T json all
+/// of them.
 ///
 /// Only what belongs to you can be looked at; dispatchers of other users are
 /// counted. Nothing is changed, and nobody is waited for.
@@ -39,7 +47,8 @@ const SHOWN_FAILURES: usize = 10;
 Exit status:
   0  all is well
   1  something has been lost or has failed, as the journal says, or a
-     dispatcher is stopped or cannot be looked at, or nothing can be told
+     dispatcher is stopped or cannot be looked at, or `uilog spool` has
+     something to tell, or nothing can be told
 
 Examples:
   uilog status                      what goes on
@@ -58,17 +67,47 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let status = status::read(&native::environment_block())
         .context("cannot look for processes")?;
+    let spools = spools();
     let mut output = arguments.presentation.stdout();
     if arguments.presentation.is_json() {
-        output::write_json(&mut output, &status)?;
+        let shown = Shown {
+            status: &status,
+            spools: &spools,
+        };
+        output::write_json(&mut output, &shown)?;
     } else {
-        write_status(&mut output, &status)?;
+        write_status(&mut output, &status, &spools)?;
     }
     output.flush()?;
-    Ok(ExitCode::from(u8::from(status.is_troubled())))
+    let is_troubled =
+        status.is_troubled() || spools.iter().any(Facts::is_troubled);
+    Ok(ExitCode::from(u8::from(is_troubled)))
 }
 
-fn write_status(output: &mut impl Write, status: &Status) -> io::Result<()> {
+/// Everything, for programs.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    spools: &'a [Facts],
+}
+
+/// The spools, as far as they can be found: what is wrong with the
+/// configuration is for `uilog check` to tell.
+fn spools() -> Vec<Facts> {
+    let loaded = Environment::current().ok().and_then(|environment| {
+        uilog_config::load(&Request::default(), &environment).ok()
+    });
+    let config = loaded.map(|it| it.trusted).unwrap_or_default();
+    let spools = Spools::of(&config);
+    spools.map(|it| it.facts()).unwrap_or_default()
+}
+
+fn write_status(
+    output: &mut impl Write,
+    status: &Status,
+    spools: &[Facts],
+) -> io::Result<()> {
     let none = if status.dispatchers.is_empty() {
         ": none"
     } else {
@@ -88,6 +127,7 @@ fn write_status(output: &mut impl Write, status: &Status) -> io::Result<()> {
         let text = format!("{count} of yours cannot be looked at");
         writeln!(output, "  {}", styled(output::WARNING, &text))?;
     }
+    spool::write_brief(output, spools)?;
     write_journal(output, &status.journal)
 }
 
@@ -126,6 +166,17 @@ fn write_dispatcher(
         "    scripts: {} started, {} succeeded, {} failed, {} timed out",
         it.started, it.succeeded, it.failed, it.timed_out
     )?;
+    if it.records_waiting + it.records_done + it.records_lost > 0 {
+        writeln!(
+            output,
+            "    records: {} waiting, {} done",
+            it.records_waiting, it.records_done
+        )?;
+    }
+    if it.records_lost > 0 {
+        let text = format!("lost: {}", counted(it.records_lost, "record"));
+        writeln!(output, "    {}", styled(output::ERROR, &text))?;
+    }
     if it.lost > 0 {
         let text = format!("lost: {}", counted(it.lost, "event"));
         writeln!(output, "    {}", styled(output::ERROR, &text))?;

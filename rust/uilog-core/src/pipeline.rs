@@ -66,6 +66,21 @@ pub trait Sink: Send + Sync {
     /// Whether it wants events of this name.
     fn tracks(&self, event: &[u8]) -> bool;
 
+    /// What people know it by: several names, if it is several sinks. Of an
+    /// event, those that want it.
+    fn names(&self, event: Option<&[u8]>) -> Vec<String> {
+        let is_wanted = event.is_none_or(|event| self.tracks(event));
+        is_wanted
+            .then(|| self.name().to_owned())
+            .into_iter()
+            .collect()
+    }
+
+    /// Where they lead that have a URL, without secrets: names and URLs.
+    fn urls(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// Takes an event that it tracks.
     ///
     /// # Errors
@@ -222,9 +237,9 @@ impl Logger {
     }
 
     /// The names of the sinks that want events of this name.
-    pub fn sinks_of(&self, event: &[u8]) -> Vec<&'static str> {
-        let sinks = self.sinks.iter().filter(|sink| sink.tracks(event));
-        sinks.map(|sink| sink.name()).collect()
+    pub fn sinks_of(&self, event: &[u8]) -> Vec<String> {
+        let sinks = self.sinks.iter();
+        sinks.flat_map(|sink| sink.names(Some(event))).collect()
     }
 
     /// Whether any sink wants events of this name.
@@ -233,8 +248,16 @@ impl Logger {
     }
 
     /// The names of the sinks in use.
-    pub fn sinks(&self) -> Vec<&'static str> {
-        self.sinks.iter().map(|sink| sink.name()).collect()
+    pub fn sinks(&self) -> Vec<String> {
+        self.sinks
+            .iter()
+            .flat_map(|sink| sink.names(None))
+            .collect()
+    }
+
+    /// Where the sinks lead that have a URL, without secrets: names and URLs.
+    pub fn urls(&self) -> Vec<(String, String)> {
+        self.sinks.iter().flat_map(|sink| sink.urls()).collect()
     }
 
     /// What `[uilog]` says.

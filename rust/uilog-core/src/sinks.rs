@@ -14,7 +14,7 @@ use crate::tracked::Tracked;
 /// The section.
 pub const SECTION: &str = "uilog";
 /// What an item that names a sink begins with.
-const PREFIX: &[u8] = b"sink.";
+pub const PREFIX: &str = "sink.";
 
 /// A sink, as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Definition {
 /// who run them.
 pub fn is_item(name: &[u8]) -> bool {
     let is_for_binary = |item: &Item| !item.is_for_hg;
-    name.starts_with(PREFIX)
+    name.starts_with(PREFIX.as_bytes())
         || items::find(SECTION.as_bytes(), name).is_some_and(is_for_binary)
 }
 
@@ -44,7 +44,7 @@ pub fn read<'a>(
     let mut options = Vec::new();
     let mut faults = Vec::new();
     for (item, value) in items {
-        let Some(rest) = item.strip_prefix(PREFIX) else {
+        let Some(rest) = item.strip_prefix(PREFIX.as_bytes()) else {
             continue;
         };
         if let Some(at) = rest.iter().position(|byte| *byte == b':') {
@@ -112,7 +112,38 @@ fn fault(name: &[u8], problem: String) -> Fault {
     }
 }
 
+/// A sink's URL without what may be a secret in it: whoever is named before
+/// the host, and what stands behind a question mark.
+pub fn shown_url(url: &[u8]) -> String {
+    let url = String::from_utf8_lossy(url);
+    let (url, query) = match url.split_once('?') {
+        Some((url, _)) => (url, "?..."),
+        None => (&*url, ""),
+    };
+    let (scheme, rest) = match url.split_once("//") {
+        Some((scheme, rest)) => (scheme, rest),
+        None => return format!("{url}{query}"),
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("...@{host}"),
+        None => authority.to_owned(),
+    };
+    format!("{scheme}//{host}{path}{query}")
+}
+
 impl Definition {
+    /// The item that names it: `sink.NAME`.
+    pub fn item(&self) -> String {
+        format!("{PREFIX}{}", self.name)
+    }
+
+    /// Its URL without what may be a secret in it.
+    pub fn shown_url(&self) -> String {
+        shown_url(&self.url)
+    }
+
     /// An option's value: what stands beside the sink if that makes sense,
     /// else the default.
     ///
@@ -210,6 +241,21 @@ mod tests {
         );
         assert_eq!(sinks[0].option("sample"), Value::Fraction(1.0));
         assert_eq!(sinks[0].option("argv"), Value::Choice("redacted"));
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        let cases = [
+            ("otlp:https://a.b:4318/x", "otlp:https://a.b:4318/x"),
+            ("otlp:https://u:p@a.b/x?k=v", "otlp:https://...@a.b/x?..."),
+            ("otlp:https://u:p@q@a.b", "otlp:https://...@a.b"),
+            ("file:/a@b/%Y", "file:/a@b/%Y"),
+            ("file:///a@b", "file:///a@b"),
+            ("syslog:", "syslog:"),
+        ];
+        for (url, shown) in cases {
+            assert_eq!(shown_url(url.as_bytes()), shown);
+        }
     }
 
     #[test]

@@ -82,6 +82,12 @@ pub struct Dispatcher {
     pub lost: u64,
     /// Scripts ended by the time limit.
     pub timed_out: u64,
+    /// Records that structured sinks have not dealt with yet.
+    pub records_waiting: u64,
+    /// Records that all structured sinks are done with.
+    pub records_done: u64,
+    /// Records that did not arrive, once for each sink that they were for.
+    pub records_lost: u64,
     /// Memory that the queue takes.
     pub queue_bytes: u64,
     /// Its last failure.
@@ -131,7 +137,10 @@ impl Status {
     /// Whether there is anything that somebody ought to know.
     pub fn is_troubled(&self) -> bool {
         let is_troubled = |it: &Dispatcher| {
-            it.stopped || it.protocol.is_some() || it.lost > 0
+            it.stopped
+                || it.protocol.is_some()
+                || it.lost > 0
+                || it.records_lost > 0
         };
         self.dispatchers.iter().any(is_troubled)
             || self.unreadable > 0
@@ -250,6 +259,9 @@ fn look_at(
         failed: 0,
         lost: 0,
         timed_out: 0,
+        records_waiting: 0,
+        records_done: 0,
+        records_lost: 0,
         queue_bytes: 0,
         last_failure: None,
         hg: Vec::new(),
@@ -276,6 +288,10 @@ fn look_at(
     dispatcher.failed = progress.failed;
     dispatcher.lost = progress.not_started;
     dispatcher.timed_out = progress.timed_out;
+    let records = progress.taken.saturating_sub(progress.scripts);
+    dispatcher.records_waiting = records.saturating_sub(progress.records);
+    dispatcher.records_done = progress.records;
+    dispatcher.records_lost = progress.records_lost;
     dispatcher.last_failure = queue.last_failure()?;
     Ok(Some((dispatcher, id)))
 }

@@ -16,10 +16,19 @@ pub const NAME: &str = "uilog";
 /// All of a ui's structured sinks.
 #[derive(Debug)]
 pub struct Structured {
-    tracked: Vec<Tracked>,
+    sinks: Vec<Named>,
     /// What `[uilog]` says of them.
     items: Vec<(Vec<u8>, Vec<u8>)>,
     settings: Settings,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Named {
+    /// As people know it.
+    name: String,
+    url: String,
+    tracked: Tracked,
 }
 
 impl Structured {
@@ -36,7 +45,14 @@ impl Structured {
         }
         let items = items.iter().filter(|(name, _)| sinks::is_item(name));
         let sink = Self {
-            tracked: definitions.iter().map(|it| it.tracked()).collect(),
+            sinks: definitions
+                .iter()
+                .map(|it| Named {
+                    name: it.item(),
+                    url: it.shown_url(),
+                    tracked: it.tracked(),
+                })
+                .collect(),
             items: items.cloned().collect(),
             settings,
         };
@@ -50,7 +66,19 @@ impl Sink for Structured {
     }
 
     fn tracks(&self, event: &[u8]) -> bool {
-        self.tracked.iter().any(|tracked| tracked.contains(event))
+        self.sinks.iter().any(|it| it.tracked.contains(event))
+    }
+
+    fn names(&self, event: Option<&[u8]>) -> Vec<String> {
+        let is_wanted =
+            |it: &&Named| event.is_none_or(|event| it.tracked.contains(event));
+        let wanted = self.sinks.iter().filter(is_wanted);
+        wanted.map(|it| it.name.clone()).collect()
+    }
+
+    fn urls(&self) -> Vec<(String, String)> {
+        let named = self.sinks.iter();
+        named.map(|it| (it.name.clone(), it.url.clone())).collect()
     }
 
     fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {

@@ -141,7 +141,7 @@ pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
     block.extend_from_slice(b"=1\0");
     let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
     let job = Job {
-        event: sample(trial),
+        event: sample(trial.event, trial.block, trial.root),
         script: Cow::Borrowed(&trial.script.text),
         stdin: trial.script.stdin,
         environment_at: 0,
@@ -185,9 +185,13 @@ pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
     })
 }
 
-/// An event such as hg would log.
-fn sample<'a>(trial: &Trial<'a>) -> Event<'a> {
-    let name = trial.event;
+/// An event of this name such as hg would log, in this environment, of the
+/// repository at `root`.
+pub fn sample<'a>(
+    name: &'a [u8],
+    block: &'a [u8],
+    root: Option<&'a Path>,
+) -> Event<'a> {
     let known = events::find(name);
     let text = |text: &'static str| Text(Cow::Borrowed(text.as_bytes()));
     let mut duration = None;
@@ -214,8 +218,8 @@ fn sample<'a>(trial: &Trial<'a>) -> Event<'a> {
             Cow::Owned(format!("a sample of {name}\n").into_bytes())
         }
     };
-    let user = pipeline::login_name(trial.block);
-    let root = trial.root.map(|root| root.as_os_str().as_bytes());
+    let user = pipeline::login_name(block);
+    let root = root.map(|root| root.as_os_str().as_bytes());
     Event {
         schema: SCHEMA,
         session: pipeline::new_session(),

@@ -21,7 +21,7 @@ use crate::logtoprocess::SECTION as SCRIPTS;
 use crate::pipeline::Draft;
 use crate::pipeline::Host;
 use crate::pipeline::Logger;
-use crate::structured;
+use crate::sinks;
 
 /// How long the beginning may stay unlogged, for the sake of an hg that would
 /// do it.
@@ -85,7 +85,10 @@ impl Watch {
         };
         let is_dispatched = |event: &[u8]| {
             let sinks = self.logger.sinks_of(event);
-            sinks.contains(&SCRIPTS) || sinks.contains(&structured::NAME)
+            let is_run = |name: &String| {
+                name == SCRIPTS || name.starts_with(sinks::PREFIX)
+            };
+            sinks.iter().any(is_run)
         };
         if is_likely
             && (is_dispatched(b"command") || is_dispatched(b"commandfinish"))

@@ -277,6 +277,8 @@ pub(crate) fn status_dict<'py>(
         dispatcher.set_item("failed", progress.failed)?;
         dispatcher.set_item("not-started", progress.not_started)?;
         dispatcher.set_item("timed-out", progress.timed_out)?;
+        dispatcher.set_item("records", progress.records)?;
+        dispatcher.set_item("records-lost", progress.records_lost)?;
         dispatcher.set_item("queue-bytes", running.queue_bytes)?;
         dispatcher.set_item("last-failure", &running.last_failure)?;
     }

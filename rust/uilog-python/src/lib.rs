@@ -164,8 +164,13 @@ impl Logger {
     }
 
     /// The sinks that this configuration switches on.
-    fn sinks(&self) -> Vec<&'static str> {
+    fn sinks(&self) -> Vec<String> {
         self.inner.sinks()
+    }
+
+    /// Where the sinks lead that have a URL, without secrets: names and URLs.
+    fn urls(&self) -> Vec<(String, String)> {
+        self.inner.urls()
     }
 
     /// The state of this process, for `hg debuguilog`. With `probe` the

@@ -9,6 +9,7 @@
 
 #![deny(missing_docs)]
 
+pub mod check;
 pub mod compose;
 mod connection;
 mod datagram;
@@ -21,6 +22,7 @@ pub mod otlp;
 pub mod outlet;
 pub mod record;
 mod sample;
+pub mod spools;
 mod stream;
 pub mod syslog;
 mod syslog_message;
@@ -29,5 +31,6 @@ pub mod template;
 mod text;
 pub mod tls;
 mod told;
+pub mod trial;
 pub mod unix;
 mod worker;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use uilog_config::Environment;
 use uilog_config::expand::expand_user;
 use uilog_config::expand::expand_variables;
+use uilog_core::sinks;
 
 use crate::template::Template;
 
@@ -101,7 +102,7 @@ impl Target {
 }
 
 fn no_kind(url: &[u8]) -> String {
-    let url = String::from_utf8_lossy(url);
+    let url = sinks::shown_url(url);
     format!("'{url}' is no kind of sink: file:, syslog:, unix:, otlp:")
 }
 
@@ -202,6 +203,7 @@ mod tests {
         let cases = [
             ("fil:/x", format!("'fil:/x' {kinds}")),
             ("/x", format!("'/x' {kinds}")),
+            ("otlps://u:p@h", format!("'otlps://...@h' {kinds}")),
             ("", format!("'' {kinds}")),
             ("file:x", "'x' is no absolute path".into()),
             ("file:", "'' is no absolute path".into()),

@@ -44,6 +44,25 @@ const OTHERS_WRITE: u32 = 0o002;
 /// Creates `dir` if it is not there, and makes sure that it is safe. What is
 /// above `home` is not looked at, as with ssh.
 pub(crate) fn prepare(dir: &Path, home: Option<&Path>) -> Result<(), Error> {
+    walk(dir, home, look_or_create).map(drop)
+}
+
+/// Whether `dir` is there, and safe if it is. Creates nothing; what is not
+/// there is not looked behind.
+pub(crate) fn find(dir: &Path, home: Option<&Path>) -> Result<bool, Error> {
+    walk(dir, home, |_, path| match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some).context(Operation::Use, path),
+    })
+}
+
+/// Follows the way to `dir` with `look`, which is given each directory and the
+/// path of what is in it; returns whether it leads there.
+fn walk(
+    dir: &Path,
+    home: Option<&Path>,
+    look: impl Fn(&Path, &Path) -> Result<Option<Metadata>, Error>,
+) -> Result<bool, Error> {
     if !dir.is_absolute() {
         return Err(refused(dir, "its path is not absolute"));
     }
@@ -61,7 +80,9 @@ pub(crate) fn prepare(dir: &Path, home: Option<&Path>) -> Result<(), Error> {
             continue;
         }
         let path = here.join(&name);
-        let status = look_or_create(&here, &path)?;
+        let Some(status) = look(&here, &path)? else {
+            return Ok(false);
+        };
         if status.is_symlink() {
             links += 1;
             if links > MAX_LINKS {
@@ -86,7 +107,7 @@ pub(crate) fn prepare(dir: &Path, home: Option<&Path>) -> Result<(), Error> {
     }
     // Once more, and of where the last link has led: `..` may come last.
     let status = fs::symlink_metadata(&here).context(Operation::Use, &here)?;
-    check_itself(&here, &status)
+    check_itself(&here, &status).map(|()| true)
 }
 
 fn components(path: &Path) -> VecDeque<OsString> {
@@ -99,7 +120,10 @@ fn components(path: &Path) -> VecDeque<OsString> {
         .collect()
 }
 
-fn look_or_create(parent: &Path, path: &Path) -> Result<Metadata, Error> {
+fn look_or_create(
+    parent: &Path,
+    path: &Path,
+) -> Result<Option<Metadata>, Error> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
@@ -115,6 +139,7 @@ fn look_or_create(parent: &Path, path: &Path) -> Result<Metadata, Error> {
         }
         result => result,
     }
+    .map(Some)
     .context(Operation::Use, path)
 }
 

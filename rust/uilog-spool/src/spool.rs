@@ -23,6 +23,7 @@ use crate::frame::MAX_ID_BYTES;
 use crate::frame::MIN_ID_BYTES;
 use crate::name::Class;
 use crate::name::Name;
+use crate::place;
 use crate::segment::Head;
 use crate::segment::Reader;
 use crate::segment::Step;
@@ -234,6 +235,16 @@ impl Spool {
     /// place.
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         Self::open_with(System, dir, options)
+    }
+
+    /// The spool in the directory `dir`, if that is there. Creates nothing.
+    ///
+    /// # Errors
+    ///
+    /// The directory, or one on the way as far as that leads, is not safe.
+    pub fn find(dir: &Path, options: Options) -> Result<Option<Self>, Error> {
+        let is_there = place::find(dir, options.home.as_deref())?;
+        is_there.then(|| Self::open(dir, options)).transpose()
     }
 }
 

@@ -20,6 +20,7 @@ use super::lossy;
 use crate::dispatcher::Dispatcher;
 use crate::installation;
 use crate::settings::Settings;
+use crate::sinks;
 
 /// The extensions that matter.
 pub(super) const EXTENSIONS: [&str; 3] = ["uilog", "logtoprocess", "blackbox"];
@@ -57,7 +58,6 @@ pub(super) fn short_name(listed: &[u8]) -> &[u8] {
 
 pub(super) fn check(
     subject: &Subject<'_>,
-    has_scripts: bool,
     settings: &Settings,
     found: &mut Vec<Finding>,
 ) {
@@ -65,18 +65,12 @@ pub(super) fn check(
     let uilog = extension(config, "uilog");
     let stock = extension(config, "logtoprocess");
     match (uilog, stock) {
-        (None, None) if has_scripts => {
-            let first = config
-                .items(b"logtoprocess")
-                .find(|(_, entry)| !entry.value.is_empty());
-            let text = "there are scripts, but no extension is enabled that \
-                        would run them";
-            let finding = Finding::warning("not-enabled", text.to_owned())
-                .advise("enable it: [extensions] uilog =");
-            found.push(match first {
-                Some((_, entry)) => finding.at(&entry.source),
-                None => finding,
-            });
+        (None, None) => {
+            if let Some(script) = first(config, b"logtoprocess", |_| true) {
+                let text = "there are scripts, but no extension is enabled \
+                            that would run them";
+                found.push(not_enabled(text, script));
+            }
         }
         (Some(uilog), Some(stock)) => {
             let text = format!(
@@ -92,12 +86,38 @@ pub(super) fn check(
         }
         _ => {}
     }
+    let is_sink = |name: &[u8]| {
+        name.starts_with(sinks::PREFIX.as_bytes()) && !name.contains(&b':')
+    };
+    if let (None, Some(sink)) = (uilog, first(config, b"uilog", is_sink)) {
+        let text = "there are sinks, but the extension that tells them of \
+                    events is not enabled";
+        found.push(not_enabled(text, sink));
+    }
     if let Some(uilog) = uilog {
         if let Some(module) = check_import(subject, uilog, found) {
             check_dispatcher(&module, settings, found);
         }
     }
     check_rhg(subject, found);
+}
+
+/// The first item of a section that has a value.
+fn first<'a>(
+    config: &'a Config,
+    section: &[u8],
+    is_meant: impl Fn(&[u8]) -> bool,
+) -> Option<&'a Entry> {
+    let mut items = config.items(section);
+    items
+        .find(|(name, entry)| !entry.value.is_empty() && is_meant(name))
+        .map(|(_, entry)| entry)
+}
+
+fn not_enabled(text: &str, first: &Entry) -> Finding {
+    Finding::warning("not-enabled", text.to_owned())
+        .at(&first.source)
+        .advise("enable it: [extensions] uilog =")
 }
 
 /// Whether hg finds the extension; returns its native module.

@@ -19,6 +19,7 @@ use super::lossy;
 use super::meant;
 use super::shown;
 use crate::settings::Fault;
+use crate::sinks;
 
 /// The section whose items are scripts.
 const SCRIPTS: &[u8] = b"logtoprocess";
@@ -64,6 +65,23 @@ fn is_ours(section: &[u8], name: &[u8]) -> bool {
     }
 }
 
+/// Whether an item is a sink, or one of its options. What it says may be a
+/// secret.
+fn is_of_sink(section: &[u8], name: &[u8]) -> bool {
+    section == sinks::SECTION.as_bytes()
+        && name.starts_with(sinks::PREFIX.as_bytes())
+}
+
+/// An item and what it says, as far as that may be shown.
+fn assignment(section: &[u8], name: &[u8], value: &[u8]) -> String {
+    let item = format!("{}.{}", lossy(section), lossy(name));
+    if is_of_sink(section, name) {
+        item
+    } else {
+        format!("{item} = {}", shown(value))
+    }
+}
+
 /// Sections whose names are nearly ours.
 fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
@@ -87,6 +105,10 @@ fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     for section in ["uilog", "blackbox"] {
         for (name, entry) in config.items(section.as_bytes()) {
+            if is_of_sink(section.as_bytes(), name) {
+                // Looked at where it is known what they can do.
+                continue;
+            }
             let Some(item) = items::find(section.as_bytes(), name) else {
                 let known = ITEMS.iter().filter(|it| it.section == section);
                 let meant = meant(name, known.map(|item| item.name));
@@ -131,16 +153,15 @@ fn untrusted(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             {
                 continue;
             }
-            let item = format!("{}.{}", lossy(section), lossy(name));
             let (code, what) = if is_script {
                 ("script-untrusted", "the script will not run")
+            } else if is_of_sink(section, name) {
+                ("sink-untrusted", "nothing is told there")
             } else {
                 ("item-untrusted", "it does not count")
             };
-            let text = format!(
-                "{item} = {} stands in an untrusted file: {what}",
-                shown(&entry.value)
-            );
+            let said = assignment(section, name, &entry.value);
+            let text = format!("{said} stands in an untrusted file: {what}");
             found.push(
                 Finding::warning(code, text)
                     .at(&entry.source)
@@ -165,8 +186,7 @@ fn shadowed(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         if is_source || !is_ours(section, name) {
             continue;
         }
-        let item = format!("{}.{}", lossy(section), lossy(name));
-        let said = format!("{item} = {}", shown(value));
+        let said = assignment(section, name, value);
         let found_here = match counts {
             Some(entry) => overridden(setting, value, entry, &said),
             None => {

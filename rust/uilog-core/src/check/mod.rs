@@ -16,6 +16,7 @@ mod words;
 use std::path::Path;
 use std::path::PathBuf;
 
+pub use scripts::unemitted;
 use serde::Serialize;
 use uilog_config::Config;
 use uilog_config::Entry;
@@ -83,11 +84,13 @@ impl Finding {
         Self::new(Severity::Error, code, text)
     }
 
-    fn warning(code: &'static str, text: String) -> Self {
+    /// A warning.
+    pub fn warning(code: &'static str, text: String) -> Self {
         Self::new(Severity::Warning, code, text)
     }
 
-    fn note(code: &'static str, text: String) -> Self {
+    /// A note.
+    pub fn note(code: &'static str, text: String) -> Self {
         Self::new(Severity::Note, code, text)
     }
 
@@ -205,7 +208,7 @@ pub fn check(subject: &Subject<'_>) -> Report {
     files(subject, &mut found);
     let scripts = scripts::check(subject, &mut found);
     items::check(subject, &mut found);
-    host::check(subject, !scripts.is_empty(), &settings, &mut found);
+    host::check(subject, &settings, &mut found);
     storage::check(subject, &mut found);
     found.sort_by_key(|finding| finding.severity);
     let extensions = host::EXTENSIONS.map(|name| Extension {
@@ -268,7 +271,7 @@ fn is_same(a: Option<&Entry>, b: &Entry) -> bool {
 }
 
 /// The name that was probably meant.
-fn meant<'a>(
+pub fn meant<'a>(
     name: &[u8],
     candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
@@ -282,7 +285,8 @@ fn meant<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-fn did_you_mean(meant: &str) -> String {
+/// The same, as advice.
+pub fn did_you_mean(meant: &str) -> String {
     format!("did you mean '{meant}'?")
 }
 

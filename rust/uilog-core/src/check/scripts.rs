@@ -83,13 +83,8 @@ pub(super) fn check(
     facts
 }
 
-/// Whether an event of this name can come.
-fn check_event(
-    config: &Config,
-    event: &[u8],
-    place: &Source,
-    found: &mut Vec<Finding>,
-) {
+/// Why no event of this name comes, if that is so, without its place.
+pub fn unemitted(config: &Config, event: &[u8]) -> Option<Finding> {
     let name = lossy(event);
     if let Some(known) = events::find(event) {
         let (missing, advice) = match known.needs {
@@ -111,18 +106,37 @@ fn check_event(
                     format!("switch it on: [{section}] {item} = yes"),
                 )
             }
-            _ => return,
+            _ => return None,
         };
         let text = format!("the event '{name}' needs {missing}");
-        found.push(
-            Finding::warning("event-not-emitted", text)
-                .at(place)
-                .advise(advice),
+        return Some(
+            Finding::warning("event-not-emitted", text).advise(advice),
         );
-        return;
     }
+    let meant = meant(event, events::KNOWN.iter().map(|known| known.name));
+    let advice = meant.map_or_else(
+        || {
+            "if an extension of yours emits it, or `uilog emit`, all is well"
+                .to_owned()
+        },
+        did_you_mean,
+    );
+    let text = format!("nothing in Mercurial emits the event '{name}'");
+    Some(Finding::warning("event-unknown", text).advise(advice))
+}
+
+/// Whether an event of this name can come.
+fn check_event(
+    config: &Config,
+    event: &[u8],
+    place: &Source,
+    found: &mut Vec<Finding>,
+) {
+    let name = lossy(event);
     // A misspelled sub-option is an event with an odd name.
-    if let Some((before, sub)) = name.rsplit_once(':') {
+    if let (Some((before, sub)), None) =
+        (name.rsplit_once(':'), events::find(event))
+    {
         let text = format!(
             "there is no sub-option '{sub}': this is a script for an event \
              of the name '{name}'"
@@ -138,20 +152,7 @@ fn check_event(
         );
         return;
     }
-    let meant = meant(event, events::KNOWN.iter().map(|known| known.name));
-    let advice = meant.map_or_else(
-        || {
-            "if an extension of yours emits it, or `uilog emit`, all is well"
-                .to_owned()
-        },
-        did_you_mean,
-    );
-    let text = format!("nothing in Mercurial emits the event '{name}'");
-    found.push(
-        Finding::warning("event-unknown", text)
-            .at(place)
-            .advise(advice),
-    );
+    found.extend(unemitted(config, event).map(|finding| finding.at(place)));
 }
 
 /// Whether a script can run; returns the program that it begins with.

@@ -79,9 +79,39 @@ pub fn spool(
     definition: &Definition,
     globals: &Globals,
 ) -> Result<Spool, String> {
+    let dir = spool_dir(&definition.name, globals)?;
+    let spool = Spool::open(&dir, spool_options(globals));
+    spool.map_err(|error| error.to_string())
+}
+
+/// The spool of the sink of this name, if it is there. Creates nothing.
+///
+/// # Errors
+///
+/// As [`spool`].
+pub fn find_spool(
+    name: &str,
+    globals: &Globals,
+) -> Result<Option<Spool>, String> {
+    let dir = spool_dir(name, globals)?;
+    let spool = Spool::find(&dir, spool_options(globals));
+    spool.map_err(|error| error.to_string())
+}
+
+/// Where the spool of the sink of this name is, or will be.
+///
+/// # Errors
+///
+/// There is no place for it.
+pub fn spool_dir(name: &str, globals: &Globals) -> Result<PathBuf, String> {
     let spools = globals.spool.as_ref().map_err(Clone::clone)?;
+    // A name has letters, digits, `-` and `_` only.
+    Ok(spools.join(name))
+}
+
+fn spool_options(globals: &Globals) -> Options {
     let max_bytes = globals.spool_max_bytes;
-    let options = Options {
+    Options {
         limits: Limits {
             max_bytes,
             max_age: globals.spool_max_age,
@@ -89,10 +119,23 @@ pub fn spool(
         },
         home: globals.home.clone(),
         ..Options::default()
-    };
-    // A name has letters, digits, `-` and `_` only.
-    let dir = spools.join(&definition.name);
-    Spool::open(&dir, options).map_err(|error| error.to_string())
+    }
+}
+
+/// Appends a record to the spool of a sink, and sends nothing.
+///
+/// # Errors
+///
+/// As [`open`], or the spool cannot take it.
+pub fn append(
+    definition: &Definition,
+    globals: &Globals,
+    record: &Record,
+) -> Result<(), String> {
+    Settings::new(definition, globals)?;
+    let mut writer = Writer::new(&spool(definition, globals)?);
+    append_to(&mut writer, record)?;
+    writer.close().map_err(|error| error.to_string())
 }
 
 /// Sends what waits in the spool of a sink, now: without regard to what the
@@ -114,6 +157,14 @@ pub fn flush(
 fn sending(spool: &Spool, settings: &Settings) -> Sending<Collector> {
     let collector = Collector::new(settings.clone());
     Sending::new(spool, collector, settings.resource.clone())
+}
+
+fn append_to(writer: &mut Writer, record: &Record) -> Result<(), String> {
+    let id = id(record).ok_or("the record has no id")?;
+    let payload = serde_json::to_vec(record)
+        .map_err(|error| format!("the record as JSON: {error}"))?;
+    let appended = writer.append(&id, &payload);
+    appended.map(drop).map_err(|error| error.to_string())
 }
 
 impl Surroundings for Globals {
@@ -138,14 +189,6 @@ impl Otlp {
         }
     }
 
-    fn append(&mut self, record: &Record) -> Result<(), String> {
-        let id = id(record).ok_or("the record has no id")?;
-        let payload = serde_json::to_vec(record)
-            .map_err(|error| format!("the record as JSON: {error}"))?;
-        let appended = self.writer.append(&id, &payload);
-        appended.map(drop).map_err(|error| error.to_string())
-    }
-
     /// There is something to send. If there can be no thread, the next command
     /// sends it.
     fn wake(&mut self) {
@@ -168,7 +211,7 @@ impl Outlet for Otlp {
         let mut lost = Lost::default();
         let mut is_any = false;
         for record in records {
-            match self.append(record) {
+            match append_to(&mut self.writer, record) {
                 Ok(()) => is_any = true,
                 Err(reason) => lost.add(1, || reason),
             }

@@ -2,10 +2,13 @@
 //!
 //! Knows neither how they are sent nor what becomes of them.
 
+use std::error::Error;
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -14,6 +17,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
 use prost::Message;
+use serde::Serialize;
 
 use crate::otlp::mapping;
 use crate::otlp::mapping::Nonsense;
@@ -178,6 +182,28 @@ pub fn encode<'a>(
         fields.iter().for_each(|it| body.extend_from_slice(it));
     }
     body
+}
+
+/// A record as a whole request, in OTLP's JSON.
+///
+/// # Errors
+///
+/// It cannot be told in JSON.
+pub fn to_json(
+    record: &Mapped,
+    configured: &[(String, String)],
+) -> Result<Vec<u8>, String> {
+    fn converted<M: Message + Default + Serialize>(
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, Box<dyn Error>> {
+        Ok(serde_json::to_vec(&M::decode(bytes)?)?)
+    }
+    let bytes = encode(std::iter::once(record), configured);
+    match record.kind() {
+        Kind::Traces => converted::<ExportTraceServiceRequest>(&bytes),
+        Kind::Logs => converted::<ExportLogsServiceRequest>(&bytes),
+    }
+    .map_err(|error| format!("the record as JSON: {error}"))
 }
 
 /// Appends a message as a field.

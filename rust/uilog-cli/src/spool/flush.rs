@@ -1,0 +1,179 @@
+//! `uilog spool flush`: sends now what waits.
+
+use std::io::IsTerminal;
+use std::io::Write;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+use serde::Serialize;
+use uilog_sinks::globals::Globals;
+use uilog_sinks::otlp;
+use uilog_sinks::otlp::sender::Progress;
+use uilog_sinks::otlp::sender::Round;
+use uilog_sinks::spools::Owned;
+
+use super::Spools;
+use crate::output;
+use crate::output::Presentation;
+use crate::output::counted;
+use crate::output::styled;
+use crate::output::visible;
+use crate::place::Place;
+
+/// How long another process that is sending is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether it still is.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Send what waits, now
+///
+/// All of it, or that of the sinks that are named, whatever a collector has
+/// asked for before. If it takes nothing, that is told, and what waits stays.
+/// If another process is just sending, it is waited for, half a minute at
+/// most. To interrupt it loses nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit status:
+  0    all has been sent
+  1    something is left, or has been rejected
+  2    there is no such spool
+  255  the configuration cannot be read (or what hg has for that reason, with
+       ui.detailed-exit-code)
+
+Examples:
+  uilog spool flush                 everything
+  uilog spool flush fleet           what waits for the sink `fleet`
+  uilog spool flush && shutdown     nothing is left behind")]
+pub(super) struct Arguments {
+    /// The names of sinks; all if there are none
+    sinks: Vec<String>,
+    #[command(flatten)]
+    presentation: Presentation,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// How it went, for programs.
+#[derive(Serialize)]
+struct Flushed {
+    sink: String,
+    sent: u64,
+    rejected: u64,
+    /// Why, of the first.
+    rejection: Option<String>,
+    left: u64,
+    /// Why something is left.
+    reason: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let spools = match Spools::load(&arguments.place)? {
+        Ok(spools) => spools,
+        Err(status) => return Ok(status),
+    };
+    let chosen = match spools.named(&arguments.sinks)? {
+        Ok(chosen) => chosen,
+        Err(status) => return Ok(status),
+    };
+    let mut output = arguments.presentation.stdout();
+    let mut all = Vec::new();
+    for owned in chosen {
+        let flushed = flush(owned, &spools.globals);
+        if !arguments.presentation.is_json() {
+            write_one(&mut output, &flushed)?;
+        }
+        all.push(flushed);
+    }
+    if arguments.presentation.is_json() {
+        output::write_json(&mut output, &all)?;
+    } else if all.is_empty() {
+        writeln!(output, "no sink leads to a collector")?;
+    }
+    output.flush()?;
+    let is_done =
+        |it: &Flushed| it.left == 0 && it.rejected == 0 && it.reason.is_none();
+    Ok(ExitCode::from(u8::from(!all.iter().all(is_done))))
+}
+
+fn flush(owned: &Owned, globals: &Globals) -> Flushed {
+    let before = owned.facts(globals, SystemTime::now());
+    let mut flushed = Flushed {
+        sink: owned.sink.clone(),
+        sent: 0,
+        rejected: 0,
+        rejection: None,
+        left: before.pending,
+        reason: before.problem,
+    };
+    if flushed.reason.is_some() || before.pending == 0 {
+        return flushed;
+    }
+    let Some(definition) = &owned.definition else {
+        flushed.reason = Some("the sink is not configured here".to_owned());
+        return flushed;
+    };
+    let bar = bar(&owned.sink, before.pending);
+    let patience = Instant::now() + PATIENCE;
+    let end = loop {
+        let base = flushed.sent + flushed.rejected;
+        let mut told = |it: Progress| {
+            bar.set_position(base + it.sent + it.rejected);
+        };
+        let round = match otlp::flush(definition, globals, &mut told) {
+            Ok(round) => round,
+            Err(problem) => break Round::Failed(problem),
+        };
+        flushed.sent += round.progress.sent;
+        flushed.rejected += round.progress.rejected;
+        flushed.rejection = flushed.rejection.or(round.rejection);
+        if round.end != Round::Busy || Instant::now() > patience {
+            break round.end;
+        }
+        bar.set_message("another process is sending");
+        thread::sleep(LOOK_EVERY);
+    };
+    bar.finish_and_clear();
+    flushed.reason = match end {
+        Round::Drained => None,
+        Round::Busy => Some("another process is sending".to_owned()),
+        Round::Later { reason, .. } | Round::Failed(reason) => Some(reason),
+    };
+    flushed.left = owned.facts(globals, SystemTime::now()).pending;
+    flushed
+}
+
+/// A bar on a terminal; nothing in a pipe.
+fn bar(sink: &str, records: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = "{prefix} {wide_bar} {pos}/{len} {per_sec} {msg}";
+    let style = ProgressStyle::with_template(template);
+    let bar = ProgressBar::new(records).with_prefix(visible(sink));
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn write_one(output: &mut impl Write, it: &Flushed) -> std::io::Result<()> {
+    let sink = visible(&it.sink);
+    writeln!(output, "{sink}: {} sent", counted(it.sent, "record"))?;
+    if it.rejected > 0 {
+        let why = it.rejection.as_deref().unwrap_or_default();
+        let text =
+            format!("{} rejected: {why}", counted(it.rejected, "record"));
+        writeln!(output, "  {}", styled(output::ERROR, &text))?;
+    }
+    if it.left > 0 || it.reason.is_some() {
+        let why = it.reason.as_deref().unwrap_or("they came meanwhile");
+        let text = format!("{} left: {why}", counted(it.left, "record"));
+        writeln!(output, "  {}", styled(output::WARNING, &text))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,336 @@
+//! `uilog spool`: what waits for collectors, and what has become of it.
+
+mod export;
+mod flush;
+
+use std::io;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Subcommand;
+use serde::Serialize;
+use uilog_config::Config;
+use uilog_core::sinks;
+use uilog_sinks::globals::Globals;
+use uilog_sinks::spools;
+use uilog_sinks::spools::Facts;
+use uilog_sinks::spools::Owned;
+
+use crate::native;
+use crate::output;
+use crate::output::HEADLINE;
+use crate::output::PLACE;
+use crate::output::Presentation;
+use crate::output::counted;
+use crate::output::duration;
+use crate::output::styled;
+use crate::output::visible;
+use crate::place::Place;
+
+/// The status if the arguments make no sense, as clap's.
+const EXIT_USAGE: u8 = 2;
+
+/// Show what waits for collectors, send it now, or write it to files
+///
+/// A sink `otlp:` keeps each record in a spool, a directory of its own, until
+/// its collector has accepted it. Whoever runs the next command sends what an
+/// earlier one has left; a collector that takes nothing is asked again after a
+/// while, at first a second, at most five minutes.
+///
+/// Shown is, for each sink: what waits and since when, what has been sent, what
+/// was lost because of uilog.spool-max-size and uilog.spool-max-age (evicted)
+/// or because a file was damaged, what the collector has rejected, and why it
+/// takes nothing, if so. Spools whose sinks are not configured here are shown,
+/// too. Nothing is changed, and nobody is waited for.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Exit status:
+  0    all is well
+  1    something has been rejected, evicted or damaged, a collector takes
+       nothing, something waits that nobody will send, or a spool cannot be
+       used
+  255  the configuration cannot be read (or what hg has for that reason, with
+       ui.detailed-exit-code)
+
+Examples:
+  uilog spool                           what waits, and why
+  uilog spool -T json | jq '.spools | map(.pending) | add'
+  uilog spool flush                     send it now
+  uilog spool export --rejected | jq .  look at what a collector did not want
+
+Files:
+  $XDG_STATE_HOME/uilog/spool/SINK, or below ~/.local/state, or where
+  uilog.spool says: a spool. Its numbers count from its beginning; remove the
+  directory, and what waits there, to begin anew."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    presentation: Presentation,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Flush(flush::Arguments),
+    Export(export::Arguments),
+}
+
+/// Everything, for programs.
+#[derive(Serialize)]
+struct Shown<'a> {
+    dir: Option<String>,
+    spools: &'a [Facts],
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match &arguments.action {
+        None => list(arguments),
+        Some(Action::Flush(arguments)) => flush::run(arguments),
+        Some(Action::Export(arguments)) => export::run(arguments),
+    }
+}
+
+fn list(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let spools = match Spools::load(&arguments.place)? {
+        Ok(spools) => spools,
+        Err(status) => return Ok(status),
+    };
+    let facts = spools.facts();
+    let mut output = arguments.presentation.stdout();
+    if arguments.presentation.is_json() {
+        let dir = spools.globals.spool.as_ref().ok();
+        let shown = Shown {
+            dir: dir.map(|it| it.display().to_string()),
+            spools: &facts,
+        };
+        output::write_json(&mut output, &shown)?;
+    } else {
+        write_all(&mut output, &spools.globals, &facts)?;
+    }
+    output.flush()?;
+    let is_troubled = facts.iter().any(Facts::is_troubled);
+    Ok(ExitCode::from(u8::from(is_troubled)))
+}
+
+/// All spools of a configuration, and those that are left of others.
+pub(crate) struct Spools {
+    globals: Globals,
+    all: Vec<Owned>,
+}
+
+impl Spools {
+    /// Those of the configuration that counts at this place; the status to
+    /// end with, if hg would not go on.
+    fn load(place: &Place) -> anyhow::Result<Result<Self, ExitCode>> {
+        Ok(match place.load()? {
+            Ok(loaded) => Ok(Self::of(&loaded.trusted)?),
+            Err(error) => Err(ExitCode::from(error.exit_status())),
+        })
+    }
+
+    /// Those of a configuration.
+    pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
+        let items = config.items(sinks::SECTION.as_bytes());
+        let items: Vec<_> = items
+            .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
+            .collect();
+        let named = items.iter().map(|(name, value)| (&**name, &**value));
+        let (definitions, _) = sinks::read(named);
+        let globals = Globals::new(&items, &native::environment_block());
+        let all = spools::find(&definitions, &globals);
+        let all = all.map_err(anyhow::Error::msg)?;
+        Ok(Self { globals, all })
+    }
+
+    /// What there is to know of each.
+    pub(crate) fn facts(&self) -> Vec<Facts> {
+        let now = SystemTime::now();
+        let all = self.all.iter();
+        all.map(|it| it.facts(&self.globals, now)).collect()
+    }
+
+    /// Those of the sinks that are named, all if none is; the status to end
+    /// with, if there is no such.
+    fn named(
+        &self,
+        names: &[String],
+    ) -> io::Result<Result<Vec<&Owned>, ExitCode>> {
+        let has = |name: &String| self.all.iter().any(|it| it.sink == *name);
+        if let Some(name) = names.iter().find(|name| !has(name)) {
+            let all = self.all.iter().map(|it| it.sink.as_str());
+            let all = all.collect::<Vec<_>>().join(", ");
+            let all = if all.is_empty() { "none" } else { &all };
+            let name = visible(name);
+            writeln!(
+                io::stderr(),
+                "uilog: no sink '{name}' has a spool; those that do: {all}"
+            )?;
+            return Ok(Err(ExitCode::from(EXIT_USAGE)));
+        }
+        let is_meant =
+            |it: &&Owned| names.is_empty() || names.contains(&it.sink);
+        Ok(Ok(self.all.iter().filter(is_meant).collect()))
+    }
+}
+
+fn write_all(
+    output: &mut impl Write,
+    globals: &Globals,
+    facts: &[Facts],
+) -> io::Result<()> {
+    let headline = styled(HEADLINE, "Spools");
+    match &globals.spool {
+        Ok(dir) => {
+            let dir = styled(PLACE, &dir.display().to_string());
+            writeln!(output, "{headline}: {dir}")?;
+        }
+        Err(problem) => {
+            let problem = styled(output::WARNING, problem);
+            writeln!(output, "{headline}: {problem}")?;
+        }
+    }
+    if facts.is_empty() {
+        writeln!(output, "  none: no sink leads to a collector")?;
+    }
+    for it in facts {
+        write_one(output, it)?;
+    }
+    Ok(())
+}
+
+fn write_one(output: &mut impl Write, it: &Facts) -> io::Result<()> {
+    write_head(output, it)?;
+    if let Some(problem) = &it.problem {
+        let text = format!("cannot be used: {problem}");
+        writeln!(output, "    {}", styled(output::ERROR, &text))?;
+        return Ok(());
+    }
+    writeln!(output, "    waiting: {}", waiting(it))?;
+    writeln!(output, "    sent: {}", counted(it.sent, "record"))?;
+    if it.evicted > 0 {
+        let text = format!(
+            "evicted: {}, unsent, because of spool-max-size or spool-max-age",
+            counted(it.evicted, "record")
+        );
+        writeln!(output, "    {}", styled(output::ERROR, &text))?;
+    }
+    if it.damaged > 0 {
+        let text = format!("damaged: {}", counted(it.damaged, "record"));
+        writeln!(output, "    {}", styled(output::ERROR, &text))?;
+    }
+    if it.unreadable > 0 {
+        let text = format!("{} unreadable", counted(it.unreadable, "file"));
+        writeln!(output, "    {}", styled(output::ERROR, &text))?;
+    }
+    if it.counts_lost > 0 {
+        let text = "the counts were damaged and began anew";
+        writeln!(output, "    {}", styled(output::WARNING, text))?;
+    }
+    if it.rejected > 0 {
+        let text = format!(
+            "rejected: {}, {} kept",
+            counted(it.rejected, "record"),
+            it.rejected_kept
+        );
+        writeln!(output, "    {}", styled(output::ERROR, &text))?;
+        for reason in &it.reasons {
+            writeln!(output, "      {}", visible(reason))?;
+        }
+    }
+    if let Some(retry) = &it.retry {
+        let due = if retry.due_in > 0.0 {
+            format!("in {}", duration(retry.due_in))
+        } else {
+            "with the next record".to_owned()
+        };
+        let failures = counted(retry.failures.into(), "failure");
+        let text = format!("next attempt: {due}, after {failures}");
+        writeln!(output, "    {}", styled(output::WARNING, &text))?;
+        writeln!(output, "      {}", visible(&retry.reason))?;
+    }
+    Ok(())
+}
+
+fn write_head(output: &mut impl Write, it: &Facts) -> io::Result<()> {
+    match &it.url {
+        Some(url) => {
+            let url = styled(PLACE, url);
+            writeln!(output, "  {}  {url}", it.sink)
+        }
+        None => {
+            let text = "not configured here: nobody sends this";
+            let sink = visible(&it.sink);
+            if it.pending > 0 {
+                let text = styled(output::WARNING, text);
+                writeln!(output, "  {sink}  {text}")
+            } else {
+                writeln!(output, "  {sink}  not configured here")
+            }
+        }
+    }
+}
+
+/// What waits, and since when.
+fn waiting(it: &Facts) -> String {
+    let count = counted(it.pending, "record");
+    match it.oldest {
+        Some(oldest) if it.pending > 0 => format!(
+            "{count}, {} bytes, the oldest for {}",
+            it.pending_bytes,
+            duration(oldest)
+        ),
+        _ => count,
+    }
+}
+
+/// In short, for `uilog status`: nothing if there are no spools.
+pub(crate) fn write_brief(
+    output: &mut impl Write,
+    facts: &[Facts],
+) -> io::Result<()> {
+    if facts.is_empty() {
+        return Ok(());
+    }
+    writeln!(output, "{}", styled(HEADLINE, "Spools"))?;
+    for it in facts {
+        let sink = visible(&it.sink);
+        writeln!(output, "  {sink}: {} waiting", waiting(it))?;
+        let trouble = trouble(it);
+        if !trouble.is_empty() {
+            let text = format!("{trouble}: see `uilog spool`");
+            writeln!(output, "    {}", styled(output::WARNING, &text))?;
+        }
+    }
+    Ok(())
+}
+
+fn trouble(it: &Facts) -> String {
+    if it.problem.is_some() {
+        return "cannot be used".to_owned();
+    }
+    let counts = [
+        (it.evicted, "evicted"),
+        (it.damaged, "damaged"),
+        (it.rejected, "rejected"),
+    ];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let mut parts: Vec<_> = counts
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if it.retry.is_some() {
+        parts.push("the collector takes nothing".to_owned());
+    }
+    if it.url.is_none() && it.pending > 0 {
+        parts.push("not configured here".to_owned());
+    }
+    if it.unreadable + it.counts_lost > 0 {
+        parts.push("some cannot be read".to_owned());
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,217 @@
+//! The files, directories and sockets that a sink needs.
+
+use std::fs;
+use std::fs::Metadata;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use chrono::Utc;
+use nix::unistd::AccessFlags;
+use nix::unistd::access;
+use uilog_core::check::Finding;
+use uilog_core::sinks;
+use uilog_core::sinks::Definition;
+
+use super::Found;
+use crate::globals::Globals;
+use crate::otlp;
+use crate::template::Template;
+
+/// The options that name files, and whether what is in them is a secret.
+const FILES: [(&str, bool); 5] = [
+    ("ca-file", false),
+    ("cert-file", false),
+    ("key-file", true),
+    ("token-file", true),
+    ("user-key-file", true),
+];
+/// The permissions by which others could read.
+const OTHERS_READ: u32 = 0o044;
+
+impl Found<'_> {
+    /// The files that options name.
+    pub(super) fn files(&mut self, definition: &Definition, globals: &Globals) {
+        for (name, is_secret) in FILES {
+            let Some(text) = definition.text(name) else {
+                continue;
+            };
+            let option = format!("{}:{name}", definition.item());
+            let full = format!("{}.{option}", sinks::SECTION);
+            // A relative path is told by whoever opens the sink.
+            let Ok(path) = globals.path(&text) else {
+                continue;
+            };
+            let metadata = match readable(&path) {
+                Ok(metadata) => metadata,
+                // Of this one it has been said already.
+                Err(_) if name == "user-key-file" => continue,
+                Err(why) => {
+                    let text = format!("{full}: {}: {why}", path.display());
+                    let finding = Finding::error("sink-file", text)
+                        .advise("name a file that you can read");
+                    self.add(&option, finding);
+                    continue;
+                }
+            };
+            if is_secret && metadata.mode() & OTHERS_READ != 0 {
+                let text =
+                    format!("{full}: others can read {}", path.display());
+                let finding = Finding::warning("sink-file-open", text)
+                    .advise(format!("chmod go-rwx {}", path.display()));
+                self.add(&option, finding);
+            }
+        }
+    }
+
+    /// The file that would be written now.
+    pub(super) fn log_file(
+        &mut self,
+        definition: &Definition,
+        template: &Template,
+    ) {
+        let path = template.path(&Utc::now().fixed_offset());
+        if let Err(why) = writable(&path) {
+            let item = definition.item();
+            let text = format!(
+                "{}.{item}: {} cannot be written: {why}",
+                sinks::SECTION,
+                path.display()
+            );
+            let finding = Finding::error("sink-unwritable", text)
+                .advise("every event for it is lost, and counted");
+            self.add(&item, finding);
+        }
+    }
+
+    /// Whether there is a socket.
+    pub(super) fn socket(&mut self, definition: &Definition, path: &Path) {
+        let problem = match fs::metadata(path) {
+            Ok(metadata) if metadata.file_type().is_socket() => {
+                let access = access(path, AccessFlags::W_OK);
+                access.err().map(|errno| errno.desc().to_owned())
+            }
+            Ok(_) => Some("it is no socket".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(problem) = problem {
+            let item = definition.item();
+            let text = format!(
+                "{}.{item}: nobody can be told at {}: {problem}",
+                sinks::SECTION,
+                path.display()
+            );
+            let finding = Finding::warning("sink-no-receiver", text)
+                .advise("start whoever is to listen there");
+            self.add(&item, finding);
+        }
+    }
+
+    /// Whether there is, or could be, a spool.
+    pub(super) fn spool(&mut self, definition: &Definition, globals: &Globals) {
+        let found = otlp::find_spool(&definition.name, globals);
+        let problem = found.and_then(|spool| {
+            let dir = otlp::spool_dir(&definition.name, globals)?;
+            let is_there = spool.is_some();
+            let result = if is_there {
+                access(&dir, AccessFlags::W_OK | AccessFlags::X_OK)
+                    .map_err(|errno| errno.desc().to_owned())
+            } else {
+                creatable(&dir)
+            };
+            result.map_err(|why| format!("{}: {why}", dir.display()))
+        });
+        if let Err(problem) = problem {
+            let item = definition.item();
+            let text = format!(
+                "{}.{item}: nothing can wait for the collector: {problem}",
+                sinks::SECTION
+            );
+            let finding = Finding::error("spool-unusable", text).advise(
+                "make it a directory of yours that nobody else can write, or \
+                 name another one: [uilog] spool = DIR",
+            );
+            self.add(&item, finding);
+        }
+    }
+}
+
+/// Whether a file can be read.
+fn readable(path: &Path) -> Result<Metadata, String> {
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|error| error.to_string())?;
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if metadata.is_file() {
+        Ok(metadata)
+    } else {
+        Err("it is no file".to_owned())
+    }
+}
+
+/// Whether a file can be appended to, or made.
+fn writable(path: &Path) -> Result<(), String> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => access(path, AccessFlags::W_OK)
+            .map_err(|errno| errno.desc().to_owned()),
+        Ok(_) => Err("it is no file".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), creatable)
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether there is a directory in which something can be made, or one in
+/// which that can be made.
+fn creatable(dir: &Path) -> Result<(), String> {
+    for dir in dir.ancestors() {
+        match fs::metadata(dir) {
+            Ok(metadata) if metadata.is_dir() => {
+                return access(dir, AccessFlags::W_OK | AccessFlags::X_OK)
+                    .map_err(|errno| {
+                        format!("{}: {}", dir.display(), errno.desc())
+                    });
+            }
+            Ok(_) => return Err(format!("{} is no directory", dir.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("{}: {error}", dir.display())),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_can_be_made_where_there_is_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        assert_eq!(writable(&file), Ok(()));
+        assert_eq!(writable(&dir.path().join("a/b/c")), Ok(()));
+        fs::write(&file, "").unwrap();
+        assert_eq!(writable(&file), Ok(()));
+        assert_eq!(writable(dir.path()), Err("it is no file".to_owned()));
+        let below = writable(&file.join("a")).unwrap_err();
+        assert!(below.contains("Not a directory"), "{below}");
+        assert!(creatable(&file).unwrap_err().contains("is no directory"));
+    }
+
+    #[test]
+    fn only_files_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        assert!(readable(&file).is_err());
+        fs::write(&file, "").unwrap();
+        assert!(readable(&file).is_ok());
+        assert_eq!(readable(dir.path()).unwrap_err(), "it is no file");
+    }
+}

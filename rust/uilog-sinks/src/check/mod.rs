@@ -1,0 +1,373 @@
+//! What is wrong with the structured sinks of a configuration: this crate's
+//! part of `uilog check`.
+//!
+//! Changes nothing: opens no connection, makes no directory. How findings are
+//! shown is not known here.
+
+mod files;
+
+use serde::Serialize;
+use uilog_config::items;
+use uilog_config::items::Value;
+use uilog_core::check;
+use uilog_core::check::Finding;
+use uilog_core::check::Subject;
+use uilog_core::sinks;
+use uilog_core::sinks::Definition;
+use uilog_redact::Policy;
+use uilog_redact::Redactor;
+
+use crate::compose::Composer;
+use crate::globals::Globals;
+use crate::otlp::request::Kind;
+use crate::otlp::settings::Endpoint;
+use crate::otlp::settings::Settings;
+use crate::target::Target;
+
+/// A sink that is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SinkFacts {
+    /// Its name.
+    pub name: String,
+    /// Where it leads, without secrets.
+    pub url: String,
+    /// What kind of sink it is; none if its URL makes no sense.
+    pub kind: Option<&'static str>,
+    /// The events that it wants.
+    pub track: Vec<String>,
+    /// Those that `*` leaves out.
+    pub ignore: Vec<String>,
+    /// Where it is written.
+    pub source: String,
+    /// Whether it can be opened.
+    pub usable: bool,
+}
+
+/// What a check has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// The sinks, by their names.
+    pub sinks: Vec<SinkFacts>,
+    /// What is wrong with them.
+    pub findings: Vec<Finding>,
+}
+
+/// The structured sinks of a configuration, and what they have in common.
+pub fn configured(subject: &Subject<'_>) -> (Vec<Definition>, Globals) {
+    let items = subject.loaded.trusted.items(sinks::SECTION.as_bytes());
+    let items: Vec<_> = items
+        .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
+        .collect();
+    let named = items.iter().map(|(name, value)| (&**name, &**value));
+    let (definitions, _) = sinks::read(named);
+    (definitions, Globals::new(&items, subject.block))
+}
+
+/// Looks at all sinks.
+pub fn check(subject: &Subject<'_>) -> Checked {
+    let (definitions, globals) = configured(subject);
+    let mut found = Found {
+        subject,
+        redactor: Redactor::new(&Policy::default()),
+        findings: Vec::new(),
+    };
+    found.faults();
+    let sinks = definitions.iter().map(|it| {
+        let before = found.errors();
+        let target = found.sink(it, &globals);
+        let text =
+            |words: Vec<Vec<u8>>| words.iter().map(|it| lossy(it)).collect();
+        SinkFacts {
+            name: it.name.clone(),
+            url: found.shown(&it.shown_url()),
+            kind: target.as_ref().map(Target::kind),
+            track: text(it.list("track")),
+            ignore: text(it.list("ignore")),
+            source: found.place(&it.item()).unwrap_or_default(),
+            usable: target.is_some() && found.errors() == before,
+        }
+    });
+    let sinks = sinks.collect();
+    Checked {
+        sinks,
+        findings: found.findings,
+    }
+}
+
+struct Found<'a> {
+    subject: &'a Subject<'a>,
+    redactor: Redactor,
+    findings: Vec<Finding>,
+}
+
+impl Found<'_> {
+    fn errors(&self) -> usize {
+        let is_error = |it: &&Finding| it.severity == check::Severity::Error;
+        self.findings.iter().filter(is_error).count()
+    }
+
+    /// The text without its secrets.
+    fn shown(&self, text: &str) -> String {
+        lossy(&self.redactor.redact_text(text.as_bytes()).text)
+    }
+
+    /// Where an item of the section stands.
+    fn place(&self, item: &str) -> Option<String> {
+        let config = &self.subject.loaded.trusted;
+        let entry = config.get(sinks::SECTION.as_bytes(), item.as_bytes())?;
+        Some(entry.source.to_string())
+    }
+
+    /// Adds a finding about an item, or about what stands beside it.
+    fn add(&mut self, item: &str, finding: Finding) {
+        let sink = item.split(':').next().unwrap_or(item);
+        let place = self.place(item).or_else(|| self.place(sink));
+        let finding = Finding {
+            text: self.shown(&finding.text),
+            ..finding
+        };
+        self.findings.push(match place {
+            Some(place) => finding.at(place),
+            None => finding,
+        });
+    }
+
+    /// Names and values that make no sense whatever the sink, and options of
+    /// none.
+    fn faults(&mut self) {
+        let config = &self.subject.loaded.trusted;
+        let items = config.items(sinks::SECTION.as_bytes());
+        let items: Vec<_> = items
+            .map(|(name, entry)| (name, entry.value.as_slice()))
+            .collect();
+        let (definitions, faults) = sinks::read(items.iter().copied());
+        for fault in faults {
+            let option = fault.name.split_once(':').map(|it| it.1);
+            let known = items::SINK_OPTIONS.iter();
+            let names = known.map(|it| it.item.name);
+            let item =
+                option.and_then(|it| items::find_sink_option(it.as_bytes()));
+            let advice = match (item, option) {
+                (Some(it), _) => {
+                    format!("say {} here: {}", it.item.kind, it.item.help)
+                }
+                (None, Some(option)) => check::meant(option.as_bytes(), names)
+                    .map_or_else(
+                        || "docs/configuration.md tells which there are".into(),
+                        check::did_you_mean,
+                    ),
+                (None, None) => "such as sink.fleet".into(),
+            };
+            let text = fault.to_string();
+            let finding = Finding::warning("sink-option", text);
+            self.add(&fault.name, finding.advise(advice));
+        }
+        for (name, value) in items {
+            let name = lossy(name);
+            let Some(rest) = name.strip_prefix(sinks::PREFIX) else {
+                continue;
+            };
+            let Some((sink, _)) = rest.split_once(':') else {
+                continue;
+            };
+            let is_off = self.place(&format!("{}{sink}", sinks::PREFIX));
+            let is_known = definitions.iter().any(|it| it.name == sink);
+            if !is_known && is_off.is_none() && !value.is_empty() {
+                let text = format!(
+                    "{}.{name}: there is no sink of the name '{sink}'",
+                    sinks::SECTION
+                );
+                let finding = Finding::warning("sink-option", text)
+                    .advise(format!("name where it leads: sink.{sink} = URL"));
+                self.add(&name, finding);
+            }
+        }
+    }
+
+    /// Looks at a sink; returns where it leads.
+    fn sink(
+        &mut self,
+        definition: &Definition,
+        globals: &Globals,
+    ) -> Option<Target> {
+        let item = definition.item();
+        self.events(definition);
+        self.sample(definition);
+        let composer = Composer::new(definition, globals);
+        if let Err(problem) = composer {
+            let finding = Finding::error("sink-unusable", problem);
+            let advice = "until then every event for it is lost, and counted";
+            self.add(&item, finding.advise(advice));
+        }
+        let target = Target::parse(&definition.url, globals.environment());
+        let target = match target {
+            Ok(target) => target,
+            Err(problem) => {
+                let text = format!("{}.{item}: {problem}", sinks::SECTION);
+                let finding = Finding::error("sink-url", text);
+                self.add(
+                    &item,
+                    finding.advise(
+                        "until then every event for it is lost, and counted",
+                    ),
+                );
+                return None;
+            }
+        };
+        self.options(definition, &target);
+        self.files(definition, globals);
+        match &target {
+            Target::File(template) => self.log_file(definition, template),
+            Target::UnixStream(path)
+            | Target::UnixDatagram(path)
+            | Target::SyslogLocal(path) => self.socket(definition, path),
+            Target::Otlp(_) => self.otlp(definition, globals),
+            Target::SyslogTcp(_) | Target::SyslogTls(_) => {}
+        }
+        Some(target)
+    }
+
+    /// Whether its events ever come.
+    fn events(&mut self, definition: &Definition) {
+        let item = definition.item();
+        let option = format!("{item}:track");
+        let track = definition.list("track");
+        if track.is_empty() {
+            let text =
+                format!("{}.{option}: the sink wants no event", sinks::SECTION);
+            let finding = Finding::warning("sink-tracks-nothing", text);
+            self.add(&option, finding.advise("'*' is all of them"));
+        }
+        for event in track.iter().filter(|it| *it != b"*") {
+            let config = &self.subject.loaded.trusted;
+            if let Some(finding) = check::unemitted(config, event) {
+                self.add(&option, finding);
+            }
+        }
+    }
+
+    fn sample(&mut self, definition: &Definition) {
+        if definition.option("sample") != Value::Fraction(0.0) {
+            return;
+        }
+        let option = format!("{}:sample", definition.item());
+        let section = sinks::SECTION;
+        let keeps_failures =
+            definition.option("sample-failures") == Value::Choice("always");
+        let finding = if keeps_failures {
+            let text = format!("{section}.{option}: only failures are told");
+            Finding::note("sink-sample-0", text)
+        } else {
+            let text = format!("{section}.{option}: nothing is told");
+            Finding::warning("sink-sample-0", text)
+                .advise("to switch the sink off, leave its URL empty")
+        };
+        self.add(&option, finding);
+    }
+
+    /// Options that this kind of sink does not have.
+    fn options(&mut self, definition: &Definition, target: &Target) {
+        let kind = target.kind();
+        for (name, _) in &definition.options {
+            let Some(known) = items::find_sink_option(name) else {
+                continue;
+            };
+            if known.sinks.is_empty() || known.sinks.contains(&kind) {
+                continue;
+            }
+            let option = format!("{}:{}", definition.item(), lossy(name));
+            let text = format!(
+                "{}.{option}: a sink '{kind}:' has no such option",
+                sinks::SECTION
+            );
+            let advice = format!("it is for {}", known.sinks.join(", "));
+            let finding = Finding::warning("sink-option-unused", text);
+            self.add(&option, finding.advise(advice));
+        }
+    }
+
+    fn otlp(&mut self, definition: &Definition, globals: &Globals) {
+        let item = definition.item();
+        self.spool(definition, globals);
+        let settings = match Settings::new(definition, globals) {
+            Ok(settings) => settings,
+            Err(problem) => {
+                let text = format!("{}.{item}: {problem}", sinks::SECTION);
+                let finding = Finding::error("sink-unusable", text);
+                let advice =
+                    "until then every event for it is lost, and counted";
+                self.add(&item, finding.advise(advice));
+                return;
+            }
+        };
+        let in_clear = [Kind::Traces, Kind::Logs]
+            .map(|kind| settings.endpoint(kind))
+            .into_iter()
+            .filter_map(|endpoint| {
+                let tells =
+                    settings.token_file.is_some() || tells_secret(endpoint);
+                remote_in_clear(&endpoint.url).filter(|_| tells)
+            })
+            .next();
+        if let Some(host) = in_clear {
+            let text = format!(
+                "{}.{item}: a token is sent to {host} unencrypted",
+                sinks::SECTION
+            );
+            let finding = Finding::warning("sink-token-in-clear", text);
+            self.add(&item, finding.advise("say https:// there"));
+        }
+    }
+}
+
+/// Whether a header may be a secret.
+fn tells_secret(endpoint: &Endpoint) -> bool {
+    const PARTS: [&str; 6] =
+        ["auth", "token", "key", "secret", "cookie", "password"];
+    let mut headers = endpoint.headers.iter();
+    headers.any(|(name, _)| PARTS.iter().any(|it| name.as_str().contains(it)))
+}
+
+/// The host of a URL without TLS, unless it is this one.
+fn remote_in_clear(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("http://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next()?,
+        None => authority.split(':').next()?,
+    };
+    let address: Option<std::net::IpAddr> = host.parse().ok();
+    let is_local = host.eq_ignore_ascii_case("localhost")
+        || address.is_some_and(|it| it.is_loopback());
+    (!is_local).then(|| host.to_owned())
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_known_which_urls_leave_the_machine_in_clear() {
+        for url in [
+            "https://a.b/v1/traces",
+            "http://localhost:4318/v1/logs",
+            "http://LOCALHOST",
+            "http://127.0.0.9:1/",
+            "http://[::1]:4318/",
+        ] {
+            assert_eq!(remote_in_clear(url), None, "{url}");
+        }
+        for (url, host) in [
+            ("http://a.b:4318/v1/traces", "a.b"),
+            ("http://10.0.0.1", "10.0.0.1"),
+            ("http://[2001:db8::1]:4318/", "2001:db8::1"),
+            ("http://localhost.evil/", "localhost.evil"),
+        ] {
+            assert_eq!(remote_in_clear(url).as_deref(), Some(host));
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The spools that there are, as one looks at them from outside: whose they
+//! are, what is in them, what keeps it from being sent.
+//!
+//! Changes nothing: no directory is made, no lock is taken. How it is shown is
+//! not known here.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use uilog_core::sinks::Definition;
+use uilog_spool::Spool;
+
+use crate::globals::Globals;
+use crate::otlp;
+use crate::otlp::backoff::Backoff;
+use crate::otlp::request;
+use crate::otlp::request::Kind;
+use crate::otlp::request::Mapped;
+use crate::otlp::settings::Settings;
+use crate::record::Record;
+
+/// What the URL of a sink with a spool begins with.
+const SCHEME: &[u8] = b"otlp:";
+/// How many reasons of rejections are told.
+const MAX_REASONS: usize = 5;
+
+/// What a spool holds.
+pub type Payloads = Box<dyn Iterator<Item = Result<Vec<u8>, String>>>;
+
+/// A spool, or the place of one.
+#[derive(Debug)]
+pub struct Owned {
+    /// The name of its sink.
+    pub sink: String,
+    /// The sink, unless it is configured no longer, or not here.
+    pub definition: Option<Definition>,
+}
+
+/// What there is to know of a spool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Facts {
+    /// The name of its sink.
+    pub sink: String,
+    /// Where that leads; nowhere, if it is not configured here.
+    pub url: Option<String>,
+    /// Its directory.
+    pub dir: Option<String>,
+    /// Whether that is there.
+    pub exists: bool,
+    /// Why it cannot be used, if so.
+    pub problem: Option<String>,
+    /// Records that wait.
+    pub pending: u64,
+    /// Their bytes.
+    pub pending_bytes: u64,
+    /// For how many seconds the oldest of them has waited.
+    pub oldest: Option<f64>,
+    /// Bytes of the files.
+    pub file_bytes: u64,
+    /// Records that have been accepted.
+    pub sent: u64,
+    /// Records that have gone unsent because of the limits.
+    pub evicted: u64,
+    /// Records that have been rejected.
+    pub rejected: u64,
+    /// Those of them that are kept.
+    pub rejected_kept: u64,
+    /// Why the last ones were rejected, each reason once, the last one last.
+    pub reasons: Vec<String>,
+    /// Records that are lost because a file was damaged.
+    pub damaged: u64,
+    /// Files that cannot be read.
+    pub unreadable: u64,
+    /// How often the counts were damaged and began anew.
+    pub counts_lost: u64,
+    /// Set while the collector takes nothing.
+    pub retry: Option<Retry>,
+}
+
+/// What is known of a collector that takes nothing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Retry {
+    /// In how many seconds it is asked again, if there is something to send;
+    /// 0 if at once.
+    pub due_in: f64,
+    /// How often it has failed in a row.
+    pub failures: u32,
+    /// Why the last time.
+    pub reason: String,
+}
+
+impl Facts {
+    /// Whether there is anything that somebody ought to know.
+    pub fn is_troubled(&self) -> bool {
+        let is_left = self.url.is_none() && self.pending > 0;
+        self.problem.is_some()
+            || self.retry.is_some()
+            || is_left
+            || self.evicted + self.rejected + self.damaged > 0
+            || self.unreadable + self.counts_lost > 0
+    }
+}
+
+/// The spools of these sinks, and those whose sinks are not among them, by
+/// their names.
+///
+/// # Errors
+///
+/// The directory of spools cannot be listed.
+pub fn find(
+    definitions: &[Definition],
+    globals: &Globals,
+) -> Result<Vec<Owned>, String> {
+    let has_spool = |it: &&Definition| it.url.starts_with(SCHEME);
+    let mut spools: Vec<Owned> = definitions
+        .iter()
+        .filter(has_spool)
+        .map(|it| Owned {
+            sink: it.name.clone(),
+            definition: Some(it.clone()),
+        })
+        .collect();
+    let Ok(dir) = &globals.spool else {
+        return Ok(spools);
+    };
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(spools);
+        }
+        Err(error) => {
+            return Err(format!("cannot list {}: {error}", dir.display()));
+        }
+    };
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let entry = entry
+            .map_err(|error| format!("cannot list {}: {error}", dir.display()));
+        let entry = entry?;
+        let is_dir = entry.file_type().is_ok_and(|it| it.is_dir());
+        if let (true, Ok(name)) = (is_dir, entry.file_name().into_string()) {
+            names.insert(name);
+        }
+    }
+    for name in names {
+        if !spools.iter().any(|it| it.sink == name) {
+            spools.push(Owned {
+                sink: name,
+                definition: None,
+            });
+        }
+    }
+    spools.sort_by(|a, b| a.sink.cmp(&b.sink));
+    Ok(spools)
+}
+
+impl Owned {
+    /// Looks at it.
+    pub fn facts(&self, globals: &Globals, now: SystemTime) -> Facts {
+        let dir = otlp::spool_dir(&self.sink, globals);
+        let mut facts = Facts {
+            sink: self.sink.clone(),
+            url: self.definition.as_ref().map(Definition::shown_url),
+            dir: dir.ok().map(|it| it.display().to_string()),
+            ..Facts::default()
+        };
+        let result = otlp::find_spool(&self.sink, globals)
+            .and_then(|spool| spool.map_or(Ok(()), |it| facts.add(&it, now)));
+        facts.problem = result.err();
+        facts
+    }
+
+    /// What waits, or what has been rejected, the oldest first: each a line of
+    /// JSON without its end, or why it cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// The spool is not safe or cannot be read.
+    pub fn payloads(
+        &self,
+        globals: &Globals,
+        is_rejected: bool,
+    ) -> Result<Payloads, String> {
+        let Some(spool) = otlp::find_spool(&self.sink, globals)? else {
+            return Ok(Box::new(std::iter::empty()));
+        };
+        let text = |error: uilog_spool::Error| error.to_string();
+        Ok(if is_rejected {
+            let rejected = spool.rejected().map_err(text)?;
+            Box::new(rejected.map(move |it| match it {
+                Ok(it) => Ok(it.record.payload),
+                Err(error) => Err(text(error)),
+            }))
+        } else {
+            let records = spool.records().map_err(text)?;
+            Box::new(records.map(move |it| match it {
+                Ok(it) => Ok(it.payload),
+                Err(error) => Err(text(error)),
+            }))
+        })
+    }
+}
+
+impl Facts {
+    fn add(&mut self, spool: &Spool, now: SystemTime) -> Result<(), String> {
+        self.exists = true;
+        let stats = spool.stats().map_err(|error| error.to_string())?;
+        self.pending = stats.pending;
+        self.pending_bytes = stats.pending_bytes;
+        self.oldest = stats.oldest.map(|it| it.as_secs_f64());
+        self.file_bytes = stats.file_bytes;
+        self.sent = stats.sent;
+        self.evicted = stats.evicted;
+        self.rejected = stats.rejected;
+        self.damaged = stats.damaged;
+        self.unreadable = stats.unreadable;
+        self.counts_lost = stats.counts_lost;
+        let rejected = spool.rejected().map_err(|error| error.to_string())?;
+        for rejected in rejected.flatten() {
+            self.rejected_kept += 1;
+            let reason = String::from_utf8_lossy(&rejected.reason);
+            self.reasons.retain(|it| *it != reason);
+            self.reasons.push(reason.into_owned());
+            if self.reasons.len() > MAX_REASONS {
+                self.reasons.remove(0);
+            }
+        }
+        let backoff = Backoff::load(spool.dir(), now);
+        if backoff.failures > 0 {
+            let wait = backoff.wait(now).unwrap_or_default();
+            self.retry = Some(Retry {
+                due_in: wait.as_secs_f64(),
+                failures: backoff.failures,
+                reason: backoff.reason,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Translates records into what OpenTelemetry's file exporter writes: one JSON
+/// object a line.
+// OpenTelemetry: "OpenTelemetry Protocol File Exporter"
+#[derive(Debug)]
+pub struct Translator {
+    resource: Vec<(String, String)>,
+}
+
+impl Translator {
+    /// For the records of this sink, with what is configured of its resource.
+    ///
+    /// # Errors
+    ///
+    /// What is configured makes no sense.
+    pub fn new(owned: &Owned, globals: &Globals) -> Result<Self, String> {
+        let Some(definition) = &owned.definition else {
+            return Ok(Self {
+                resource: Vec::new(),
+            });
+        };
+        let settings = Settings::new(definition, globals);
+        let resource = settings?.resource;
+        Ok(Self { resource })
+    }
+
+    /// The line of a record, and to which file it belongs.
+    ///
+    /// # Errors
+    ///
+    /// It is no record.
+    pub fn line(&self, payload: &[u8]) -> Result<(Kind, Vec<u8>), String> {
+        let record: Record = serde_json::from_slice(payload)
+            .map_err(|error| format!("it is no record: {error}"))?;
+        let mapped = Mapped::new(&record).map_err(|it| it.to_string())?;
+        let mut line = request::to_json(&mapped, &self.resource)?;
+        line.push(b'\n');
+        Ok((mapped.kind(), line))
+    }
+}

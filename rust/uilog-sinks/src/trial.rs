@@ -1,0 +1,210 @@
+//! Trying a sink: what becomes of a sample event.
+//!
+//! It goes the way that all go, with two differences: it is never sampled
+//! away, and a collector is asked at once. The record has an option
+//! `uilog_check`, so that whoever finds it knows it for what it is.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use serde::Serialize;
+use uilog_core::event::EventOption;
+use uilog_core::event::Text;
+use uilog_core::event::Value;
+use uilog_core::sinks::Definition;
+use uilog_core::trial;
+use uilog_core::wire;
+
+use crate::compose::Composer;
+use crate::globals::Globals;
+use crate::open::open;
+use crate::otlp;
+use crate::otlp::sender::Flushed;
+use crate::otlp::sender::Round;
+use crate::outlet::Undelivered;
+use crate::record::Record;
+use crate::target::Target;
+
+/// The option that tells that nothing has happened.
+pub const OPTION: &[u8] = b"uilog_check";
+
+/// How long a sink may take.
+const BOUND: Duration = Duration::from_secs(10);
+
+/// What is tried, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial<'a> {
+    /// The event's name.
+    pub event: &'a [u8],
+    /// The environment, as a block.
+    pub block: &'a [u8],
+    /// hg's executable.
+    pub hg: &'a [u8],
+    /// The directory that hg would run in.
+    pub cwd: &'a Path,
+    /// The repository's root, if there is one.
+    pub root: Option<&'a Path>,
+}
+
+/// How a trial went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The record, as the sink was given it; none if it could not be made.
+    pub record: Option<Box<Record>>,
+    /// What became of it.
+    pub fate: Fate,
+    /// How long that took.
+    pub duration: Duration,
+}
+
+/// What became of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It has arrived.
+    Delivered,
+    /// It is in the spool, and still there, for this reason.
+    Waiting(String),
+    /// The collector does not want it, or something that waited before it.
+    Rejected(String),
+    /// It is lost.
+    Lost(String),
+}
+
+impl Fate {
+    /// In words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Delivered => "delivered".to_owned(),
+            Self::Waiting(why) => format!("waits in the spool: {why}"),
+            Self::Rejected(why) => format!("rejected: {why}"),
+            Self::Lost(why) => format!("lost: {why}"),
+        }
+    }
+}
+
+/// Sends the sink a sample of an event, and waits for what becomes of it.
+pub fn run(
+    trial: &Trial<'_>,
+    definition: &Definition,
+    globals: &Globals,
+) -> Outcome {
+    let begin = Instant::now();
+    let mut record = None;
+    let fate = try_one(trial, definition, globals, &mut record);
+    Outcome {
+        record: record.map(|it| Box::new((*it).clone())),
+        fate: fate.unwrap_or_else(Fate::Lost),
+        duration: begin.elapsed(),
+    }
+}
+
+fn try_one(
+    trial: &Trial<'_>,
+    definition: &Definition,
+    globals: &Globals,
+    composed: &mut Option<Arc<Record>>,
+) -> Result<Fate, String> {
+    let mut whole = definition.clone();
+    whole.options.retain(|(name, _)| name != b"sample");
+    let composer = Composer::new(&whole, globals)?;
+    let record = composer
+        .compose(&sample(trial), trial.block)
+        .map(Arc::new)
+        .ok_or("it does not track the event")?;
+    *composed = Some(Arc::clone(&record));
+    let target = Target::parse(&definition.url, globals.environment())?;
+    if matches!(target, Target::Otlp(_)) {
+        otlp::append(definition, globals, &record)?;
+        let flushed = otlp::flush(definition, globals, &mut |_| {});
+        return Ok(flushed.map_or_else(Fate::Waiting, fate_of));
+    }
+    let mut outlet = open(definition, globals)?;
+    let deadline = Instant::now() + BOUND;
+    let lost = |it: Undelivered| it.reason;
+    outlet.deliver(&[record], deadline).map_err(lost)?;
+    outlet.finish(deadline).map_err(lost)?;
+    Ok(Fate::Delivered)
+}
+
+fn fate_of(flushed: Flushed) -> Fate {
+    match (flushed.end, flushed.rejection) {
+        (Round::Drained, None) => Fate::Delivered,
+        (Round::Drained, Some(why)) => Fate::Rejected(why),
+        (Round::Busy, _) => {
+            Fate::Waiting("another process is sending".to_owned())
+        }
+        (Round::Later { reason, .. } | Round::Failed(reason), _) => {
+            Fate::Waiting(reason)
+        }
+    }
+}
+
+fn sample<'a>(trial: &Trial<'a>) -> wire::Record<'a> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut event = trial::sample(trial.event, trial.block, trial.root);
+    event.options.push(EventOption {
+        key: Cow::Borrowed(OPTION),
+        value: Value::Bool(true),
+    });
+    let cwd = trial.cwd.as_os_str().as_bytes();
+    wire::Record {
+        event,
+        environment_at: 0,
+        items_at: 0,
+        cwd: Some(Text(Cow::Borrowed(cwd))),
+        hg: Cow::Borrowed(trial.hg),
+        hg_version: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(url: &str, options: &[(&str, &str)]) -> Outcome {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let options = options.iter().map(|(n, v)| (bytes(n), bytes(v)));
+        let definition = Definition {
+            name: "a".to_owned(),
+            url: bytes(url),
+            options: options.collect(),
+        };
+        let trial = Trial {
+            event: b"commandfinish",
+            block: b"USER=me\0",
+            hg: b"/bin/hg",
+            cwd: Path::new("/"),
+            root: None,
+        };
+        run(&trial, &definition, &Globals::new(&[], b""))
+    }
+
+    #[test]
+    fn a_sample_is_known_for_one_and_never_sampled_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        let url = format!("file:{}", file.display());
+        let outcome = tried(&url, &[("sample", "0")]);
+        assert_eq!(outcome.fate, Fate::Delivered);
+        let record = outcome.record.unwrap();
+        assert_eq!(record.options["uilog_check"], true);
+        let line = std::fs::read(file).unwrap();
+        let read: Record = serde_json::from_slice(&line).unwrap();
+        assert_eq!(read, *record);
+    }
+
+    #[test]
+    fn what_keeps_it_from_arriving_is_told() {
+        let outcome = tried("file:/dev/null/x", &[]);
+        assert!(matches!(outcome.fate, Fate::Lost(_)), "{outcome:?}");
+        let outcome = tried("fil:/x", &[]);
+        assert!(outcome.fate.describe().contains("no kind of sink"));
+        let outcome = tried("file:/x", &[("track", "command")]);
+        assert!(outcome.record.is_none());
+    }
+}

@@ -1,0 +1,282 @@
+Structured sinks: what `[uilog] sink.NAME` names is told of events.
+
+  $ . "$TESTDIR/helpers/setup.sh"
+  $ cat >> $HGRCPATH << END
+  > [uilog]
+  > sink.audit = file:$TESTTMP/audit-%Y.jsonl
+  > END
+  $ hg init repo
+  $ cd repo
+  $ settled
+  $ rm -f $TESTTMP/audit-*.jsonl
+
+  $ records() {
+  >     "$PYTHON" "$helpers/records.py" $TESTTMP/audit-*.jsonl "$@"
+  > }
+  $ forget() {
+  >     settled
+  >     rm -f $TESTTMP/audit-*.jsonl
+  > }
+
+A file with a line for each event
+=================================
+
+  $ echo a > a
+  $ hg commit -qAm 'a secret'
+  $ settled
+  $ ls -l $TESTTMP/audit-20*.jsonl | cut -c 1-10
+  -rw-------
+  $ records event process.command process.exit_code | grep command
+  command commit -
+  commandfinish commit 0
+  $ records event process.command_line repository.name | grep commandfinish
+  commandfinish commit -qAm <redacted:message> repo
+  $ while read -r line; do
+  >     echo "$line" | "$PYTHON" -m json.tool > /dev/null || echo "$line"
+  > done < `echo $TESTTMP/audit-*.jsonl`
+
+Each record has an id of its own, and what the command has used is at its end.
+
+  $ records id | sort | uniq -d
+  $ records event usage.peak_memory_bytes | grep '^commandfinish'
+  commandfinish [1-9][0-9]* (re)
+  $ forget
+
+Which events
+============
+
+  $ hg root --config uilog.sink.audit:track=commandfinish
+  $TESTTMP/repo
+  $ settled
+  $ records event
+  commandfinish
+  $ forget
+  $ hg root --config 'uilog.sink.audit:track=*' \
+  >     --config 'uilog.sink.audit:ignore=command, uiblocked'
+  $TESTTMP/repo
+  $ settled
+  $ records event | grep -c -x -e command -e uiblocked
+  0
+  [1]
+  $ records event | grep commandfinish
+  commandfinish
+  $ forget
+
+From here on, only of commands' ends.
+
+  $ cat >> $HGRCPATH << END
+  > sink.audit:track = commandfinish
+  > END
+
+What is told of a command line
+==============================
+
+Secrets are not; the file holds none of this one.
+
+  $ hg root --config auth.x.password=geheim > $TESTTMP/out
+  $ settled
+  $ records process.command_line
+  root --config auth.x.password=<redacted:config>
+  $ cat $TESTTMP/audit-*.jsonl | grep -c geheim
+  0
+  [1]
+  $ forget
+  $ for argv in none canonical full; do
+  >     hg root --config auth.x.password=geheim > $TESTTMP/out \
+  >         --config uilog.sink.audit:argv=$argv
+  >     settled
+  >     records process.command_line
+  >     forget
+  > done
+  
+  root --config --config
+  root --config auth.x.password=geheim --config uilog.sink.audit:argv=full
+
+Users
+=====
+
+  $ hg root > $TESTTMP/out
+  $ settled
+  $ records process.user process.uid
+  * [0-9]* (glob)
+  $ forget
+  $ hg root --config uilog.sink.audit:user=hash > $TESTTMP/out
+  $ settled
+  $ records process.user
+  $ uilog status -T json > $TESTTMP/status
+  [1]
+  $ "$PYTHON" -c 'import json, sys
+  > for failure in json.load(sys.stdin)["journal"]["failures"]:
+  >     print(failure["detail"])' < $TESTTMP/status
+  *sink.audit*'hash' needs a key: uilog.sink.audit:user-key-file is not set* (glob)
+  $ rm $TESTTMP/.local/state/uilog/failures.jsonl
+  $ echo 0123456789abcdef > $TESTTMP/key
+  $ hg root --config uilog.sink.audit:user=hash > $TESTTMP/out \
+  >     --config uilog.sink.audit:user-key-file=$TESTTMP/key
+  $ settled
+  $ records process.user process.uid
+  <user:[0-9a-f]{16}> - (re)
+  $ forget
+
+A part of all traces
+====================
+
+  $ hg root --config uilog.sink.audit:sample=0 > $TESTTMP/out
+  $ hg cat none --config uilog.sink.audit:sample=0 2> $TESTTMP/out
+  [1]
+  $ hg update none --config uilog.sink.audit:sample=0 2> $TESTTMP/out \
+  >     --config uilog.sink.audit:sample-failures=always
+  [255]
+  $ hg root > $TESTTMP/out --config uilog.sink.audit:sample=0 \
+  >     --config uilog.sink.audit:sample-failures=always
+  $ settled
+  $ records process.command sample_rate
+  update 1.0
+  $ forget
+
+Traces
+======
+
+What is in the environment is continued, and told to hooks and scripts, whose
+own hg is a part of the command.
+
+  $ cat > $TESTTMP/trace.py << 'END'
+  > import json, sys
+  > names = {}
+  > def name(kind, value):
+  >     if value is None:
+  >         return '-'
+  >     known = names.setdefault(kind, {})
+  >     return known.setdefault(value, '%s%d' % (kind, len(known) + 1))
+  > for line in open(sys.argv[1]):
+  >     it = json.loads(line)
+  >     print(it['process'].get('command') or it['event'],
+  >           name('trace', it.get('trace_id')),
+  >           'in', name('span', it.get('parent_span_id')),
+  >           'is', name('span', it.get('span_id')))
+  > END
+  $ trace() {
+  >     "$PYTHON" $TESTTMP/trace.py $TESTTMP/audit-*.jsonl
+  > }
+  $ parent=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+  $ TRACEPARENT=$parent hg root > $TESTTMP/out \
+  >     --config 'hooks.pre-root=echo $TRACEPARENT > $got/hook; hg branch'
+  $ settled
+  $ records process.command trace_id parent_span_id
+  branch 0af7651916cd43dd8448eb211c80319c [0-9a-f]{16} (re)
+  root 0af7651916cd43dd8448eb211c80319c b7ad6b7169203331
+  $ trace
+  branch trace1 in span1 is span2
+  root trace1 in span3 is span1
+  $ cut -d- -f3 $got/hook > $TESTTMP/span
+  $ records span_id | grep -c -f $TESTTMP/span
+  1
+  $ forget
+
+A script, too; each command of its own is a trace of its own.
+
+  $ hg root > $TESTTMP/out \
+  >     --config 'logtoprocess.command=test $UILOG_DEPTH != 1 || hg branch'
+  $ hg root > $TESTTMP/out
+  $ settled
+  $ trace | sort
+  branch trace1 in span* is span* (glob)
+  root trace* in - is span* (glob)
+  root trace* in - is span* (glob)
+  $ trace | cut -d' ' -f2 | sort | uniq -c | sort -n | sed 's/ *\([0-9]\).*/\1/'
+  1
+  2
+  $ forget
+
+Without structured sinks the environment stays as it is.
+
+  $ TRACEPARENT=$parent hg root --config uilog.sink.audit= > $TESTTMP/out \
+  >     --config 'hooks.pre-root=echo $TRACEPARENT'
+  $ cat $TESTTMP/out
+  00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+  $TESTTMP/repo
+
+A server's commands are spans of one session.
+
+  $ "$PYTHON" - << 'END' > $TESTTMP/requests
+  > import struct, sys
+  > for args in (b'root', b'branch'):
+  >     sys.stdout.buffer.write(
+  >         b'runcommand\n' + struct.pack('>I', len(args)) + args)
+  > END
+  $ hg serve --cmdserver pipe < $TESTTMP/requests > $TESTTMP/out
+  $ settled
+  $ records process.command process.exit_code | grep -v serve
+  root 0
+  branch 0
+  $ trace | grep -v serve | cut -d' ' -f6 | sort -u | wc -l | tr -d ' '
+  2
+  $ records session | sort -u | wc -l | tr -d ' '
+  1
+  $ forget
+
+A command that does not exist is a span all the same.
+
+  $ hg nosuchcommand > $TESTTMP/out 2>&1
+  [255]
+  $ settled
+  $ records event process.exit_code
+  commandfinish 255
+  $ records trace_id span_id
+  [0-9a-f]{32} [0-9a-f]{16} (re)
+  $ forget
+
+Events from elsewhere
+=====================
+
+  $ uilog emit -v backup 'it is done' --opt return_code=0 \
+  >     --config 'uilog.sink.audit:track=*' --config 'uilog.sink.more=file:/dev/null/x' \
+  >     --config uilog.sink.more:track=other
+  backup: sink.audit
+  $ settled
+  $ records event message options.return_code
+  backup it is done 0
+  $ forget
+  $ uilog run -- sh -c 'exit 3'
+  [3]
+  $ settled
+  $ records event process.exit_code
+  commandfinish 3
+  $ forget
+
+What hg itself says
+===================
+
+  $ hg debuguilog | sed -n '/^sinks/,/^settings/p'
+  sinks: logtoprocess, sink.audit
+    uilog.sink.audit = file:$TESTTMP/audit-%Y.jsonl \($TESTTMP/.*:[0-9]+\) (re)
+  settings:
+  $ hg debuguilog -T json --config uilog.sink.c=otlp:http://u:geheim@localhost \
+  >     > $TESTTMP/state
+  $ "$PYTHON" -c 'import json, sys
+  > (state,) = json.load(sys.stdin)
+  > for it in state["urls"]:
+  >     print(it["name"], it["url"])
+  > print(sorted(it for it in state["dispatcher"][0] if "record" in it))
+  > ' < $TESTTMP/state
+  sink.audit file:$TESTTMP/audit-%Y.jsonl
+  sink.c otlp:http://...@localhost
+  ['records', 'recordslost']
+  $ settled
+
+A sink that fails stops neither hg nor its neighbours
+=====================================================
+
+  $ forget
+  $ hg root --config uilog.sink.bad=file:/dev/null/x \
+  >     --config uilog.sink.worse=nonsense:x
+  $TESTTMP/repo
+  $ settled
+  $ records event
+  commandfinish
+  $ uilog status -T json > $TESTTMP/status
+  [1]
+  $ "$PYTHON" -c 'import json, sys
+  > journal = json.load(sys.stdin)["journal"]
+  > print(journal["lost"] > 1, sorted({it["event"] or it["kind"]
+  >     for it in journal["failures"]}))' < $TESTTMP/status

@@ -1,0 +1,270 @@
+What waits for a collector: `uilog spool`.
+
+  $ . "$TESTDIR/helpers/setup.sh"
+  $ mkdir $TESTTMP/collector
+  $ answer() {
+  >     echo "$*" > $TESTTMP/collector/answer.new
+  >     mv $TESTTMP/collector/answer.new $TESTTMP/collector/answer
+  > }
+  $ answer 503 down for repair
+  $ "$PYTHON" "$helpers/receiver.py" $TESTTMP/collector > $TESTTMP/receiver.out 2>&1 &
+  $ wait_for test -e $TESTTMP/collector/port
+  $ port=`cat $TESTTMP/collector/port`
+  $ cat >> $HGRCPATH << END
+  > [uilog]
+  > sink.fleet = otlp:http://127.0.0.1:$port
+  > sink.fleet:track = commandfinish, backup
+  > END
+  $ shown() {
+  >     sed -e "s/:$port/:PORT/g" -e 's/[0-9]* bytes/N bytes/' \
+  >         -e 's/for [0-9.]* s/for T/' -e 's/[0-9]* failures*$/N failures/' \
+  >         -e 's/: in [0-9.]* s/: in T/' -e 's/: with the next record/: in T/'
+  > }
+
+Nothing yet; and nothing is made by looking.
+
+  $ uilog spool | shown
+  Spools: $TESTTMP/.local/state/uilog/spool
+    fleet  otlp:http://127.0.0.1:PORT
+      waiting: 0 records
+      sent: 0 records
+  $ ls $TESTTMP/.local/state/uilog
+  ls: cannot access '$TESTTMP/.local/state/uilog': $ENOENT$
+  [2]
+  $ uilog spool flush
+  fleet: 0 records sent
+
+A collector that takes nothing
+==============================
+
+No command waits for it, and what it is to get stays.
+
+  $ hg init repo
+  $ cd repo
+  $ hg root
+  $TESTTMP/repo
+  $ hg root
+  $TESTTMP/repo
+  $ settled
+  $ uilog spool > $TESTTMP/out
+  [1]
+  $ shown < $TESTTMP/out
+  Spools: $TESTTMP/.local/state/uilog/spool
+    fleet  otlp:http://127.0.0.1:PORT
+      waiting: 3 records, N bytes, the oldest for T
+      sent: 0 records
+      next attempt: in T, after N failures
+        status 503: down for repair
+  $ ls -ld $TESTTMP/.local/state/uilog/spool/fleet | cut -c 1-10
+  drwx------
+  $ uilog spool -T json > $TESTTMP/out
+  [1]
+  $ "$PYTHON" -c 'import json, sys
+  > (spool,) = json.load(sys.stdin)["spools"]
+  > retry = spool.pop("retry")
+  > print(retry["failures"] > 0, retry["due_in"] < 600, retry["reason"])
+  > print(spool.pop("oldest") > 0, spool.pop("pending_bytes") > 0,
+  >     spool.pop("file_bytes") > 0)
+  > for key in ("url", "dir"):
+  >     spool.pop(key)
+  > print(spool)' < $TESTTMP/out
+  True True status 503: down for repair
+  True True True
+  {'sink': 'fleet', 'exists': True, 'problem': None, 'pending': 3, 'sent': 0, 'evicted': 0, 'rejected': 0, 'rejected_kept': 0, 'reasons': [], 'damaged': 0, 'unreadable': 0, 'counts_lost': 0}
+  $ uilog status > $TESTTMP/out
+  [1]
+  $ sed -n '/^Spools/,/^Journal/p' $TESTTMP/out | shown
+  Spools
+    fleet: 3 records, N bytes, the oldest for T waiting
+      the collector takes nothing: see `uilog spool`
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+
+Somebody asks for it by hand: what it answers is told.
+
+  $ uilog spool flush
+  fleet: 0 records sent
+    3 records left: status 503: down for repair
+  [1]
+
+To look at what waits removes nothing.
+
+  $ uilog spool export > $TESTTMP/waiting.jsonl
+  $ "$PYTHON" "$helpers/records.py" $TESTTMP/waiting.jsonl event process.command
+  commandfinish init
+  commandfinish root
+  commandfinish root
+  $ uilog spool export fleet --output $TESTTMP/again.jsonl
+  $ cmp $TESTTMP/waiting.jsonl $TESTTMP/again.jsonl
+  $ ls -l $TESTTMP/again.jsonl | cut -c 1-10
+  -rw-------
+  $ uilog spool export --output $TESTTMP/again.jsonl
+  uilog: create $TESTTMP/again.jsonl: File exists (os error 17)
+  [1]
+
+As OTLP's files: traces and logs.
+
+  $ uilog emit backup 'it is done'
+  $ settled
+  $ uilog spool export --format otlp
+  uilog: --format otlp writes two files: name a directory for them with -o
+  [2]
+  $ uilog spool export --format otlp -o $TESTTMP/otlp
+  $ ls $TESTTMP/otlp
+  logs.jsonl
+  traces.jsonl
+  $ cat > $TESTTMP/otlp.py << 'END'
+  > import json, re, sys
+  > for line in open(sys.argv[1]):
+  >     data = json.loads(line)
+  >     for resource in data['resourceSpans']:
+  >         names = {it['key']: it['value']['stringValue']
+  >                  for it in resource['resource']['attributes']}
+  >         for scope in resource['scopeSpans']:
+  >             for span in scope['spans']:
+  >                 assert re.fullmatch('[0-9a-f]{32}', span['traceId'])
+  >                 assert re.fullmatch('[0-9a-f]{16}', span['spanId'])
+  >                 assert int(span['endTimeUnixNano']) > 10 ** 18
+  >                 print(names['service.name'], span['name'])
+  > for line in open(sys.argv[2]):
+  >     data = json.loads(line)
+  >     for resource in data['resourceLogs']:
+  >         for scope in resource['scopeLogs']:
+  >             for log in scope['logRecords']:
+  >                 print(log['eventName'], log['body']['stringValue'])
+  > END
+  $ "$PYTHON" $TESTTMP/otlp.py $TESTTMP/otlp/traces.jsonl $TESTTMP/otlp/logs.jsonl
+  hg hg init
+  hg hg root
+  hg hg root
+  hg.backup it is done
+
+It comes back
+=============
+
+  $ answer 200
+  $ uilog spool flush
+  fleet: 4 records sent
+  $ "$PYTHON" "$helpers/records.py" $TESTTMP/waiting.jsonl id | sort > $TESTTMP/ids
+  $ sort -u $TESTTMP/collector/ids | comm -23 $TESTTMP/ids -
+  $ sort $TESTTMP/collector/ids | uniq -d
+  $ sort -u $TESTTMP/collector/paths
+  /v1/logs
+  /v1/traces
+  $ uilog spool | shown
+  Spools: $TESTTMP/.local/state/uilog/spool
+    fleet  otlp:http://127.0.0.1:PORT
+      waiting: 0 records
+      sent: 4 records
+  $ uilog spool export
+
+Commands send by themselves.
+
+  $ hg root
+  $TESTTMP/repo
+  $ settled
+  $ uilog spool | grep -e waiting -e sent
+      waiting: 0 records
+      sent: 5 records
+
+It does not want what it gets
+=============================
+
+  $ answer 400 no such tenant
+  $ hg root
+  $TESTTMP/repo
+  $ hg branch
+  default
+  $ settled
+  $ uilog spool > $TESTTMP/out
+  [1]
+  $ shown < $TESTTMP/out
+  Spools: $TESTTMP/.local/state/uilog/spool
+    fleet  otlp:http://127.0.0.1:PORT
+      waiting: 0 records
+      sent: 5 records
+      rejected: 2 records, 2 kept
+        status 400: no such tenant
+  $ uilog spool export
+  $ uilog spool export --rejected > $TESTTMP/rejected.jsonl
+  $ "$PYTHON" "$helpers/records.py" $TESTTMP/rejected.jsonl process.command
+  root
+  branch
+  $ uilog status > $TESTTMP/out
+  [1]
+  $ grep -A 1 '^  fleet' $TESTTMP/out
+    fleet: 0 records waiting
+      2 rejected: see `uilog spool`
+
+A sample goes the same way
+==========================
+
+  $ answer 200
+  $ uilog check --run backup > $TESTTMP/out
+  $ sed -n -e '/^sink/p' -e '/uilog_check/p' -e '/after/p' $TESTTMP/out | shown
+  sink.fleet = otlp:http://127.0.0.1:PORT
+          "uilog_check": true
+    delivered after * s (glob)
+  $ answer 503 not today
+  $ uilog check --run backup > $TESTTMP/out
+  [1]
+  $ grep 'the sample of' $TESTTMP/out
+    error: *:*: the sample of 'backup' for sink.fleet: waits in the spool: status 503: not today (glob)
+  $ answer 400 never
+  $ uilog check --run backup -T json > $TESTTMP/out
+  [1]
+  $ "$PYTHON" -c 'import json, sys
+  > for it in json.load(sys.stdin)["tries"]:
+  >     print(it["sink"], it["event"], it["fate"])' < $TESTTMP/out
+  sink.fleet backup {'rejected': 'status 400: never'}
+
+Sinks that are not configured here
+==================================
+
+  $ answer 503 down
+  $ hg root --config uilog.sink.old=otlp:http://127.0.0.1:$port
+  $TESTTMP/repo
+  $ settled
+  $ uilog spool > $TESTTMP/out
+  [1]
+  $ sed -n '/^  old/,$p' $TESTTMP/out | shown
+    old  not configured here: nobody sends this
+      waiting: [0-9]+ records, N bytes, the oldest for T (re)
+      sent: 0 records
+      next attempt: in T, after N failures
+        status 503: down
+  $ uilog spool flush old > $TESTTMP/out
+  [1]
+  $ sed 's/[0-9]* records left/N records left/' $TESTTMP/out
+  old: 0 records sent
+    N records left: the sink is not configured here
+  $ uilog spool export old | "$PYTHON" "$helpers/records.py" /dev/stdin event |
+  >     grep finish
+  commandfinish
+  $ uilog spool flush nobody
+  uilog: no sink 'nobody' has a spool; those that do: fleet, old
+  [2]
+
+A directory that is not safe
+============================
+
+  $ mkdir $TESTTMP/open
+  $ chmod 777 $TESTTMP/open
+  $ cat >> $HGRCPATH << END
+  > [uilog]
+  > spool = $TESTTMP/open
+  > END
+  $ mkdir -m 700 $TESTTMP/open/fleet
+  $ uilog spool | shown
+  Spools: $TESTTMP/open
+    fleet  otlp:http://127.0.0.1:PORT
+      cannot be used: cannot use $TESTTMP/open: others can write there
+  $ uilog spool flush
+  fleet: 0 records sent
+    0 records left: cannot use $TESTTMP/open: others can write there
+  [1]
+  $ uilog check > $TESTTMP/out
+  [1]
+  $ grep -A 1 'nothing can wait' $TESTTMP/out
+    error: $TESTTMP/*: uilog.sink.fleet: nothing can wait for the collector: cannot use $TESTTMP/open: others can write there (glob)
+      make it a directory of yours that nobody else can write, or name another one: [uilog] spool = DIR
+  $ kill `cat $TESTTMP/collector/pid`
