@@ -223,6 +223,13 @@ class Machine:
             with contextlib.suppress(OSError, AssertionError):
                 self.peak = max(self.peak, fleet.peak_bytes(pid))
 
+    def spool(self) -> dict[str, Any]:
+        """What `uilog spool` says of it."""
+        said = self.home.run("uilog", "spool", "-T", "json")
+        (spool,) = json.loads(said)["spools"]
+        found: dict[str, Any] = spool
+        return found
+
     def close(self) -> None:
         self.source.close()
         self.proxy.close()
@@ -268,6 +275,11 @@ def bad_network(
         # Each once: what came twice had the same id.
         assert sorted(by_source[machine.source.name]) == expected
         assert 0 < machine.peak < fleet.MEMORY_BYTES
+        # Those are the spool's own counts, too.
+        spool = machine.spool()
+        assert spool["sent"] == len(expected)
+        counts = ("pending", "evicted", "rejected", "damaged", "counts_lost")
+        assert not any(spool[name] for name in counts), spool
     # An answer that was lost on its way costs a repetition.
     assert store.repeated() > 0
 
