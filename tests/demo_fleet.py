@@ -25,8 +25,8 @@ from collector import Rotel, why_not
 from otlp_receiver import Receiver
 
 COMMANDS = 100
-# Those before the collector is stopped, and those while it is.
-PART = 45
+# Those before the collector is stopped.
+HALF = COMMANDS // 2
 # Seconds until what is left must have arrived.
 DEADLINE = 60
 
@@ -70,6 +70,13 @@ class Work:
         self.slowest = max(self.slowest, time.perf_counter() - begin)
         self.run += 1
 
+    def uilog(self, *args: str) -> int:
+        """Runs uilog, whose output is shown; its status."""
+        done = subprocess.run(
+            ["uilog", *args], cwd=self.home, env=self.env, check=False
+        )
+        return done.returncode
+
     def work(self, until: int) -> None:
         """What people do, until so many commands have run."""
         self.slowest = 0.0
@@ -85,19 +92,11 @@ class Work:
                 self.hg(("status", "log", "id", "branches")[turn - 1])
 
 
-def wait_for(count: int, receiver: Receiver, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while receiver.store.count() < count:
-        if time.monotonic() > deadline:
-            return False
+def wait_for(count: int, receiver: Receiver) -> None:
+    """Until so many have come; the end of the demonstration tells if not."""
+    deadline = time.monotonic() + DEADLINE
+    while receiver.store.count() < count and time.monotonic() < deadline:
         time.sleep(0.02)
-    return True
-
-
-def spool_bytes(home: Path) -> int:
-    state = home / ".local" / "state" / "uilog" / "spool"
-    files = [it for it in state.rglob("*") if it.is_file()]
-    return sum(it.stat().st_size for it in files)
 
 
 def demo(directory: Path) -> int:
@@ -108,36 +107,31 @@ def demo(directory: Path) -> int:
         rotel = stack.enter_context(Rotel(directory / "rotel", receiver.url))
         store = receiver.store
         work = Work(home, rotel.url)
-        say(f"{PART} commands, with a collector (rotel) at {rotel.url}")
-        work.work(PART)
-        wait_for(PART, receiver, DEADLINE)
+        say(f"{HALF} commands, with a collector (rotel) at {rotel.url}")
+        work.work(HALF)
+        wait_for(HALF, receiver)
         print(f"  {store.count()} spans have come")
 
-        say(f"The collector is stopped, and {PART} more commands are run")
+        say(f"The collector is stopped, and {COMMANDS - HALF} more are run")
         rotel.stop()
         before = work.slowest
-        work.work(2 * PART)
+        work.work(COMMANDS)
         left = processes.wait_until_gone(str(home))
         print(f"  {store.count()} spans have come")
-        print(f"  {spool_bytes(home):,} bytes are in the spool")
         print(f"  processes that wait for the collector: {len(left)}")
         print(
             f"  the slowest command took {work.slowest:.2f} s "
             f"(before that {before:.2f} s)"
         )
+        print("$ uilog spool")
+        work.uilog("spool")
 
-        say("The collector is started again, and the last commands are run")
+        say("The collector is started again")
         rotel.start()
-        begin = time.monotonic()
-        work.work(COMMANDS)
-        # The collector has been away for a while, so it is asked again after
-        # a while: by whichever command comes then.
-        while not wait_for(work.run, receiver, 1):
-            if time.monotonic() > begin + DEADLINE:
-                break
-            work.work(work.run + 1)
+        print("$ uilog spool flush")
+        flushed = work.uilog("spool", "flush")
+        wait_for(COMMANDS, receiver)
         print(f"  {store.count()} spans have come")
-        left += processes.wait_until_gone(str(home))
 
         say("Each command, as a span:")
         kinds: dict[str, int] = {}
@@ -158,7 +152,8 @@ def demo(directory: Path) -> int:
             print(f"  {what:30}{number:5}")
         for complaint in store.complaints[:5]:
             print(f"  {complaint}")
-        fine = not (lost or left or store.repeated() or store.complaints)
+        failed = (lost, left, flushed, store.repeated(), store.complaints)
+        fine = not any(failed)
         say(
             "Every command has arrived once."
             if fine

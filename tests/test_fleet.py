@@ -223,6 +223,13 @@ class Machine:
             with contextlib.suppress(OSError, AssertionError):
                 self.peak = max(self.peak, fleet.peak_bytes(pid))
 
+    def spool(self) -> dict[str, Any]:
+        """What `uilog spool` says of it."""
+        said = self.home.run("uilog", "spool", "-T", "json")
+        (spool,) = json.loads(said)["spools"]
+        found: dict[str, Any] = spool
+        return found
+
     def close(self) -> None:
         self.source.close()
         self.proxy.close()
@@ -268,6 +275,11 @@ def bad_network(
         # Each once: what came twice had the same id.
         assert sorted(by_source[machine.source.name]) == expected
         assert 0 < machine.peak < fleet.MEMORY_BYTES
+        # Those are the spool's own counts, too.
+        spool = machine.spool()
+        assert spool["sent"] == len(expected)
+        counts = ("pending", "evicted", "rejected", "damaged", "counts_lost")
+        assert not any(spool[name] for name in counts), spool
     # An answer that was lost on its way costs a repetition.
     assert store.repeated() > 0
 
@@ -284,6 +296,29 @@ def test_nothing_is_lost_in_a_bad_network_for_long(
     tmp_path: Path, receiver: Receiver, rotel: Rotel
 ) -> None:
     bad_network(tmp_path, receiver, rotel, 10)
+
+
+def test_a_collector_that_never_answers_costs_no_memory(
+    home: Home, receiver: Receiver
+) -> None:
+    sink(home, "fleet", f"otlp:{receiver.url}", timeout="2")
+    repository = home.path / "repo"
+    home.hg("init", str(repository), "--config", "uilog.sink.fleet=")
+    receiver.hold()
+    with Source(home, repository, "source") as source:
+        for _ in range(4):
+            status = source.log(EVENTS // 4)
+            pid = status["dispatcher"]["pid"]
+        until("the spool", lambda: not source.log(0)["dispatcher"]["waiting"])
+        assert receiver.store.count() == 0
+        assert fleet.peak_bytes(pid) < fleet.MEMORY_BYTES
+        receiver.release()
+        until("every event", lambda: receiver.store.count() >= EVENTS)
+        assert fleet.peak_bytes(pid) < fleet.MEMORY_BYTES
+        status = source.log(0)
+        assert status["dispatcher"]["pid"] == pid
+        assert status["counters"]["lost"] == 0
+    assert receiver.store.count() == EVENTS
 
 
 def has_ended(pid: int) -> bool:

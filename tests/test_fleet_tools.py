@@ -85,9 +85,11 @@ def test_what_is_right_is_remembered_by_its_id() -> None:
         assert sorted(it.id for it in store.records()) == ["a", "b", "c"]
         assert store.repeated() == 2
         assert not store.different()
-        # The same id, and another span.
-        changed = traces("a").SerializeToString()
-        assert post(receiver.port, "/v1/traces", changed)[0] == 200
+        # The same id and span, and not the same.
+        changed = Traces.FromString(once)
+        first(changed).name = "hg status"
+        body = changed.SerializeToString()
+        assert post(receiver.port, "/v1/traces", body)[0] == 200
         assert [came[0].id for came in store.different()] == ["a"]
         assert not store.complaints
 
@@ -156,9 +158,9 @@ ARRIVES = {"slow", "drop", "half"}
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_what_it_says(fault: str) -> None:
     with Receiver() as receiver, FaultProxy(receiver.url) as proxy:
+        body = traces("a").SerializeToString()
 
         def ask() -> int | None:
-            body = traces("a").SerializeToString()
             try:
                 status, headers = post(proxy.port, "/v1/traces", body)
             except (OSError, http.client.HTTPException):

@@ -6,7 +6,9 @@
 //! or cannot be written, the collector is asked.
 
 use std::fs;
+use std::fs::File;
 use std::io;
+use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +20,7 @@ const FILE: &str = "retry";
 /// Its first line.
 const FORMAT: &str = "uilog-retry 1";
 /// Bytes of it that are read.
-const MAX_BYTES: usize = 4096;
+const MAX_BYTES: u64 = 4096;
 /// The wait after the first failure. It doubles with each.
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait of our own accord.
@@ -45,11 +47,10 @@ pub struct Backoff {
 impl Backoff {
     /// What is known of the collector of a spool.
     pub fn load(spool: &Path, now: SystemTime) -> Self {
-        let Ok(bytes) = fs::read(spool.join(FILE)) else {
-            return Self::default();
-        };
-        let text = String::from_utf8(bytes).unwrap_or_default();
-        if text.len() > MAX_BYTES {
+        let mut text = String::new();
+        let read = File::open(spool.join(FILE))
+            .and_then(|it| it.take(MAX_BYTES).read_to_string(&mut text));
+        if read.is_err() {
             return Self::default();
         }
         let mut lines = text.lines();

@@ -70,6 +70,22 @@ impl Collector {
         }
     }
 
+    /// Looks whether what is needed to ask is there: files, and the proxy's
+    /// URL. Asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// What is missing or makes no sense.
+    pub fn check(&mut self) -> Result<(), String> {
+        for kind in [Kind::Traces, Kind::Logs] {
+            self.agent(kind)?;
+        }
+        match &self.settings.token_file {
+            Some(path) => bearer(path).map(drop),
+            None => Ok(()),
+        }
+    }
+
     fn agent(&mut self, kind: Kind) -> Result<Agent, String> {
         let kept = match kind {
             Kind::Traces => &self.traces,

@@ -139,6 +139,18 @@ pub fn append(
     writer.close().map_err(|error| error.to_string())
 }
 
+/// Looks whether a sink can be what it is configured to be: as [`open`], and at
+/// the files, which may still be mended. Asks nobody, and creates nothing.
+///
+/// # Errors
+///
+/// What is wrong.
+pub fn check(definition: &Definition, globals: &Globals) -> Result<(), String> {
+    let settings = Settings::new(definition, globals)?;
+    globals.spool.as_ref().map_err(Clone::clone)?;
+    Collector::new(settings).check()
+}
+
 /// Sends what waits in the spool of a sink, now: without regard to what the
 /// collector has asked for. `progress` is told after each batch.
 ///

@@ -19,6 +19,8 @@ use crate::otlp::request::Kind;
 const SCHEME: &[u8] = b"otlp:";
 /// Where a collector is unless somebody says otherwise.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
+/// Nobody waits for longer, whatever is configured.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// What the variables begin with.
 const PREFIX: &str = "OTEL_EXPORTER_OTLP";
 
@@ -171,7 +173,8 @@ impl Reader<'_> {
             })
     }
 
-    /// Whether the hgrc says something that makes sense.
+    /// Whether the hgrc says something; if that makes no sense, which is said
+    /// elsewhere, the default counts and no variable.
     fn is_set(&self, option: &str) -> bool {
         let options = &self.definition.options;
         options.iter().any(|it| it.0 == option.as_bytes())
@@ -218,7 +221,14 @@ impl Reader<'_> {
         Ok(Endpoint {
             url,
             headers: self.headers(kind)?,
-            timeout: self.timeout(kind)?,
+            timeout: match self.timeout(kind)? {
+                Duration::ZERO => {
+                    return Err(
+                        "a timeout of 0 leaves no time to answer".to_owned()
+                    );
+                }
+                timeout => timeout.min(MAX_TIMEOUT),
+            },
             is_gzip: self.is_gzip(kind)?,
             tls,
         })
@@ -534,6 +544,9 @@ mod tests {
         }
         assert!(set.resource.contains(&pair("service.name", "h")));
 
+        let long = settings("otlp:", &[("timeout", "1e15")], &[]).unwrap();
+        assert_eq!(long.logs.timeout, MAX_TIMEOUT);
+
         let plain = settings("otlp:", &[], &[]).unwrap();
         assert_eq!(plain.traces.timeout, Duration::from_secs(10));
         assert!(plain.traces.is_gzip);
@@ -583,6 +596,8 @@ mod tests {
         assert!(grpc.starts_with("OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'"));
         let late = variable(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]);
         assert!(late.ends_with("'10s' is no number of milliseconds"));
+        let never = variable(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]);
+        assert_eq!(never, option("timeout", "0"));
         let packed = variable(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "br")]);
         assert!(packed.ends_with("'br' is not 'gzip'"));
     }

@@ -20,6 +20,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
+use uilog_sinks::otlp;
 use uilog_sinks::otlp::sender::Round;
 
 use crate::support::*;
@@ -145,8 +146,11 @@ fn a_certificate_that_is_mended_is_used() {
     let option = late.display().to_string();
     let sink = Sink::new(&https(&server), &[("ca-file", &*option)]);
     sink.append(&[numbered(0, 1)]);
+    let check = || otlp::check(&sink.definition, &sink.globals);
+    assert!(check().unwrap_err().contains("ca-file"));
     assert!(reason(sink.flush().end).contains("ca-file"));
     fs::copy(certificates.path("ca"), &late).unwrap();
+    assert_eq!(check(), Ok(()));
     assert_eq!(sink.flush().end, Round::Drained);
 }
 
@@ -165,6 +169,8 @@ fn headers_and_a_token_go_with_each_request() {
     sink.append(&[numbered(0, 1)]);
     let why = reason(sink.flush().end);
     assert!(why.starts_with("cannot read token-file"), "{why}");
+    let check = || otlp::check(&sink.definition, &sink.globals);
+    assert!(check().unwrap_err().starts_with("cannot read token-file"));
     for (seq, secret) in [(1, "s3cret"), (2, "other")] {
         fs::write(&token, format!("{secret}\n")).unwrap();
         sink.append(&[numbered(1, seq)]);
