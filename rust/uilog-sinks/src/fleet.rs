@@ -357,6 +357,13 @@ impl Sink {
         }
         if has_ended {
             let before = std::mem::replace(&mut self.state, SinkState::Ended);
+            // What it was given after it had looked for the last time.
+            if let SinkState::Running(it) = &before
+                && !it.pending.is_empty()
+            {
+                let why = reason.as_deref().unwrap_or("its thread has ended");
+                self.lose(it.pending.len() as u64, why);
+            }
             // Before its time: what comes now is lost for the same reason.
             if let (SinkState::Running(it), Some(reason), false) =
                 (before, reason, self.is_retired)
