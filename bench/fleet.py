@@ -134,7 +134,9 @@ def _event(lab: Lab, report: Report) -> None:
         stack.enter_context(_listening(syslog, socket.SOCK_DGRAM))
         hgrcs = {
             NONE: lab.hgrc(NONE),
-            STOCK: lab.hgrc(STOCK, foo="true", commandfinish="true"),
+            STOCK: lab.hgrc(
+                STOCK, foo="true", command="true", commandfinish="true"
+            ),
             ALL: lab.configuration(
                 "uilog =",
                 ALL,
@@ -154,16 +156,19 @@ def _event(lab: Lab, report: Report) -> None:
                 result = lab.run_probe(
                     environment, "to_sinks", groups=groups, size=GROUP
                 )
-                for what in ("event", "end"):
+                for what in ("event", "begin", "end"):
                     for kind in ("row", "alone"):
                         samples = found.setdefault((name, what, kind), [])
                         samples += map(float, result[what][kind])
                 if "memory" in result:
                     peaks.append(result["memory"]["VmHWM"])
+    names = {"event": "an event", "begin": "a beginning", "end": "an end"}
     titles = {
         "event": "What an event costs hg",
-        "end": "What the end of a command costs hg, which tells what the "
-        "command has used",
+        "begin": "What the beginning of a command costs hg, which makes a new "
+        "trace and an environment for the command's children",
+        "end": "What the end of a command costs hg, which tells what it has "
+        "used",
     }
     for what, title in titles.items():
         table = report.table(
@@ -191,8 +196,7 @@ def _event(lab: Lab, report: Report) -> None:
             )
         ours = median(found[ALL, what, "row"])
         report.target(
-            f"{'an event' if what == 'event' else 'an end'} in a row, all "
-            "sinks on, median",
+            f"{names[what]} in a row, all sinks on, median",
             f"<= {MEDIAN_US} µs",
             f"{us(ours)} µs",
             ours <= MEDIAN_US * NS_PER_US,
