@@ -52,6 +52,7 @@ MEDIAN_US = 15
 SHIPPED_PER_SECOND = 50_000
 MEMORY_MB = 16
 SPOOL = Path(".local") / "state" / "uilog" / "spool"
+ELSEWHERE = ("HTTP", "ALL_PROXY", "OTEL_", "TRACE", "XDG_STATE_HOME")
 # prctl(2)
 PR_SET_CHILD_SUBREAPER = 36
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -115,10 +116,16 @@ def _listening(path: Path, kind: socket.SocketKind) -> Iterator[None]:
 
 
 def _environment(lab: Lab, hgrc: Path, home: Path) -> dict[str, str]:
-    """a home of its own: a spool belongs to a home"""
+    """a home of its own: a spool belongs to a home
+
+    What would lead sinks elsewhere, or make all of it one trace, is not in it.
+    """
     home.mkdir(exist_ok=True)
-    kept = lab.hg_environment(hgrc)
-    del kept["XDG_STATE_HOME"]
+    kept = {
+        name: value
+        for name, value in lab.hg_environment(hgrc).items()
+        if not name.upper().startswith(ELSEWHERE)
+    }
     return {**kept, "HOME": str(home)}
 
 
