@@ -58,6 +58,7 @@ ENDS_ONLY = frozenset(
         "test-uilog-check-untrusted.t",
         "test-uilog-config.t",
         "test-uilog-emit.t",
+        "test-uilog-spool.t",
         "test-uilog-status.t",
     }
 )
