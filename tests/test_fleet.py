@@ -520,8 +520,8 @@ def test_an_untrusted_hgrc_sends_nothing_anywhere(home: Home) -> None:
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv")
 def test_two_users_share_no_sink_and_no_spool(receiver: Receiver) -> None:
     nobody = 65534
-    user = ("setpriv", "--reuid", str(nobody), "--regid", str(nobody))
-    user += ("--clear-groups",)
+    user = ["setpriv", "--clear-groups"]
+    user += ["--reuid", str(nobody), "--regid", str(nobody)]
     if subprocess.call([*user, "hg", "version", "-q"], cwd="/"):
         pytest.skip("another user may not run this hg")
     # Where both have access, which pytest's directories are not.
