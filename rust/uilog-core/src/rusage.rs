@@ -1,5 +1,8 @@
 //! What this process and its children have used.
 
+use std::fs::File;
+use std::io::Read;
+
 use nix::sys::resource::Usage as Rusage;
 use nix::sys::resource::UsageWho;
 use nix::sys::resource::getrusage;
@@ -35,8 +38,9 @@ pub(crate) fn used() -> Usage {
 pub(crate) fn since(before: Usage) -> Usage {
     let now = used();
     let spent = |now: u64, before: u64| now.saturating_sub(before);
+    let peak = peak_since_exec();
     Usage {
-        peak_memory_bytes: now.peak_memory_bytes,
+        peak_memory_bytes: peak.unwrap_or(now.peak_memory_bytes),
         user_cpu_micros: spent(now.user_cpu_micros, before.user_cpu_micros),
         system_cpu_micros: spent(
             now.system_cpu_micros,
@@ -45,9 +49,46 @@ pub(crate) fn since(before: Usage) -> Usage {
     }
 }
 
+/// The most memory that this process has had since its program began, where
+/// the system tells. What `getrusage` says has the memory in it that was there
+/// before the exec, which was that of a large editor, perhaps.
+// Linux: exec_mmap calls setmax_mm_hiwater_rss with the old memory
+fn peak_since_exec() -> Option<u64> {
+    let mut status = [0; 4096];
+    let mut file = File::open("/proc/self/status").ok()?;
+    let length = file.read(&mut status).ok()?;
+    let status = std::str::from_utf8(&status[..length]).ok()?;
+    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
+    let kilobytes = line.trim().strip_suffix(" kB")?;
+    kilobytes.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    #[test]
+    fn what_was_there_before_the_exec_does_not_count() {
+        let name =
+            "rusage::tests::what_was_there_before_the_exec_does_not_count";
+        if std::env::var_os("UILOG_TEST_CHILD").is_some() {
+            let peak = since(used()).peak_memory_bytes;
+            assert!((1 << 20..200 << 20).contains(&peak), "{peak}");
+            return;
+        }
+        let mut large = vec![0_u8; 300 << 20];
+        large.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+        let done = Command::new(std::env::current_exe().unwrap())
+            .args([name, "--exact"])
+            .env("UILOG_TEST_CHILD", "1")
+            .output()
+            .unwrap();
+        assert!(large.iter().any(|byte| *byte == 1));
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(said.contains("1 passed"), "{said}");
+    }
 
     #[test]
     fn what_is_used_grows() {
