@@ -36,15 +36,15 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Losses are told no more often than this.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// Variables of hg's environment on which what a sink does may depend.
-const VARIABLES: [&[u8]; 5] = [b"HOME", b"XDG_", b"OTEL_", b"HTTP", b"http"];
-const MORE_VARIABLES: [&[u8]; 6] = [
-    b"ALL_PROXY=",
-    b"all_proxy=",
-    b"NO_PROXY=",
-    b"no_proxy=",
-    b"SSL_CERT_",
-    b"USER",
+/// Variables of hg's environment that differ from command to command, and that
+/// no sink depends on. Any other may stand in a path, or name a proxy.
+const PASSING: [&[u8]; 6] = [
+    b"TRACEPARENT=",
+    b"UILOG_",
+    b"PWD=",
+    b"OLDPWD=",
+    b"SHLVL=",
+    b"_=",
 ];
 
 /// Opens the outlet of a sink.
@@ -409,9 +409,9 @@ impl Sink {
 
 /// What of an environment sinks may depend on.
 fn relevant(environment: &[u8]) -> Vec<Vec<u8>> {
-    let names = || VARIABLES.iter().chain(&MORE_VARIABLES);
-    let is_relevant =
-        |entry: &&[u8]| names().any(|name| entry.starts_with(name));
+    let is_relevant = |entry: &&[u8]| {
+        !PASSING.iter().any(|passing| entry.starts_with(passing))
+    };
     let entries = environment.split(|byte| *byte == 0).filter(is_relevant);
     entries.map(<[u8]>::to_vec).collect()
 }
