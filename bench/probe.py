@@ -195,13 +195,31 @@ def log_command(ui: Any, number: int) -> None:
 
 
 def to_sinks(groups: int, size: int) -> Any:
-    """groups of events for whoever takes them, and of commands' ends"""
+    """groups of events for whoever takes them, and of whole commands"""
     ui = load_ui()
     return {
         'event': in_groups(lambda: log(ui), groups, size, False),
-        'end': in_groups(lambda: log_command(ui, 0), groups, size, False),
+        **commands_in_groups(ui, groups, size),
         **dispatcher(ui),
     }
+
+
+def commands_in_groups(ui: Any, groups: int, size: int) -> Any:
+    """the beginnings and the ends of commands, one after the other"""
+    kinds = ('alone', 'row')
+    found: dict[str, dict[str, list[int]]] = {
+        what: {kind: [] for kind in kinds} for what in ('begin', 'end')
+    }
+    for group in range(groups + 1):
+        for at in range(size):
+            begin = timed(lambda: ui.log(b'command', b'commit\n'))
+            end = timed(lambda: log_command(ui, 0))
+            if group > 0:
+                kind = 'row' if at else 'alone'
+                found['begin'][kind].append(begin)
+                found['end'][kind].append(end)
+        time.sleep(SETTLE)
+    return found
 
 
 def feed(where: str, count: int) -> Any:

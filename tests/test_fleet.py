@@ -514,3 +514,52 @@ def test_an_untrusted_hgrc_sends_nothing_anywhere(home: Home) -> None:
     assert not processes.wait_until_gone(str(home.path))
     # As with scripts, the end of a command is logged by the user's own hgrc.
     assert '"command"' in theirs.read_text()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be two users")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv")
+def test_two_users_share_no_sink_and_no_spool(receiver: Receiver) -> None:
+    nobody = 65534
+    user = ["setpriv", "--clear-groups"]
+    user += ["--reuid", str(nobody), "--regid", str(nobody)]
+    if subprocess.call([*user, "hg", "version", "-q"], cwd="/"):
+        pytest.skip("another user may not run this hg")
+    # Where both have access, which pytest's directories are not.
+    with tempfile.TemporaryDirectory(prefix="uilog.") as directory:
+        shared = Path(directory).resolve()
+        shared.chmod(0o755)
+        path = shared / "other"
+        for it in (path, shared / "mine", shared / "open"):
+            it.mkdir()
+        repository = Home(shared / "mine").repository()
+        team = shared / "open" / "team.jsonl"
+        (repository / ".hg" / "hgrc").write_text(
+            f"[uilog]\nsink.team = file:{team}\n"
+        )
+        other = Home(path)
+        sink(other, "fleet", f"otlp:{receiver.url}", track="commandfinish")
+        for it in (path, *path.rglob("*")):
+            os.chown(it, nobody, nobody)
+        team.parent.chmod(0o777)
+
+        def log(*options: str) -> None:
+            said = other.run(*user, "hg", "log", *options, cwd=repository)
+            assert "changeset" in said
+            assert not processes.wait_until_gone(str(path))
+
+        log()
+        until("its span", lambda: receiver.store.count() == 1)
+        (span,) = ends(receiver)
+        assert span.attributes["process.real_user.id"] == nobody
+        assert not team.exists()
+        state = path / ".local" / "state" / "uilog"
+        spool = (state / "spool" / "fleet").stat()
+        assert (spool.st_uid, spool.st_mode & 0o777) == (nobody, 0o700)
+        assert not (state / "failures.jsonl").exists()
+        # Where others could write nothing is kept, and that is told.
+        log("--config", f"uilog.spool={team.parent}")
+        (failure,) = fleet.records(state / "failures.jsonl")
+        assert failure["lost"] == 1
+        assert str(team.parent) in failure["detail"]
+        assert receiver.store.count() == 1
+        assert not list(team.parent.iterdir())
