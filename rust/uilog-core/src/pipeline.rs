@@ -318,6 +318,7 @@ pub struct Host {
 impl Host {
     /// `program` is the `uilog` binary.
     pub fn new(program: PathBuf) -> Self {
+        rusage::begin();
         Self {
             owner: std::process::id(),
             session: new_session(),
