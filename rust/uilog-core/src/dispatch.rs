@@ -6,17 +6,11 @@
 //! the last script has ended, the sinks are done and no hg holds the socket.
 //! It knows nothing of how hg decides what to run.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::ffi::CString;
 use std::io;
-use std::io::Seek;
-use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -27,8 +21,6 @@ use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
-use nix::sys::resource::Resource;
-use nix::sys::resource::getrlimit;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
 use nix::sys::wait::Id;
@@ -39,32 +31,22 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use signal_hook::consts::SIGXFSZ;
 use uilog_sys::sched;
-use uilog_sys::spawn;
-use uilog_sys::spawn::Stage;
-use uilog_sys::spawn::Start;
-use uilog_sys::spawn::Stdio;
 
 use crate::event::Event;
 use crate::event::Text;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
-use crate::json;
 use crate::queue::Reader;
-use crate::queue::anonymous_file;
 use crate::records::Records;
 use crate::records::Settled;
-use crate::script_env;
+use crate::script::StartError;
+use crate::script::explain_exit;
+use crate::script::start_script;
 use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::PROTOCOL;
-use crate::wire::StdinFormat;
 
-/// The shell that runs scripts, as in stock hg.
-const SHELL: &str = "/bin/sh";
-
-/// How long an exec may take before the next script is looked at.
-const EXEC_BOUND: Duration = Duration::from_secs(1);
 /// How long a script has between SIGTERM and SIGKILL.
 pub(crate) const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How long to wait before trying again when the system is exhausted.
@@ -737,139 +719,4 @@ fn drain(mut socket: &UnixStream) -> bool {
             Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
         }
     }
-}
-
-/// What a shell's exit status says.
-pub(crate) fn explain_exit(code: i32) -> String {
-    let hint = match code {
-        126 => ": the script is not executable",
-        127 => ": the script was not found",
-        _ => "",
-    };
-    format!("exit status {code}{hint}")
-}
-
-/// Why a script did not start.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    #[error("the script holds a NUL byte")]
-    Nul,
-    #[error("the script is longer than the 128 KiB that the system takes")]
-    TooLong,
-    #[error("cannot prepare its standard input: {0}")]
-    Stdin(io::Error),
-    #[error(transparent)]
-    Spawn(spawn::Error),
-}
-
-impl StartError {
-    /// The system had no process, descriptor or memory to give.
-    fn is_exhausted(&self) -> bool {
-        match self {
-            Self::Nul | Self::TooLong => false,
-            Self::Stdin(error) => matches!(
-                error.raw_os_error().map(Errno::from_raw),
-                Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)
-            ),
-            Self::Spawn(error) => error.is_exhausted(),
-        }
-    }
-}
-
-/// What a job's script is told, in this environment of hg's.
-pub(crate) fn script_input<'a>(
-    job: &'a Job<'_>,
-    environment: &'a [u8],
-) -> script_env::Input<'a> {
-    script_env::Input {
-        event: &job.event,
-        hg: &job.hg,
-        depth: job.depth,
-        base: environment,
-        argument_bytes: job.script.len() + ARGUMENT_OVERHEAD,
-    }
-}
-
-/// The limits of what it can be told.
-pub(crate) fn script_limits() -> script_env::Limits {
-    let stack = getrlimit(Resource::RLIMIT_STACK).map_or(0, |(soft, _)| soft);
-    script_env::Limits::for_stack(stack)
-}
-
-/// Starts a job's script, as a child; what it prints goes to `output`, or to
-/// nobody.
-pub(crate) fn start_script(
-    job: &Job<'_>,
-    environment: &[u8],
-    leave_batch: bool,
-    output: Option<BorrowedFd<'_>>,
-) -> Result<Pid, StartError> {
-    let script = CString::new(&*job.script).map_err(|_| StartError::Nul)?;
-    if script.as_bytes_with_nul().len() > script_env::MAX_STRING_BYTES {
-        return Err(StartError::TooLong);
-    }
-    let stdin = match job.stdin {
-        StdinFormat::Null => None,
-        StdinFormat::Json => {
-            let user = user_name(&job.event);
-            let line = json::line(&job.event, user.as_deref());
-            Some(readable(&line).map_err(StartError::Stdin)?)
-        }
-    };
-    let input = script_input(job, environment);
-    let cwd = job.cwd.as_ref().and_then(|cwd| CString::new(&*cwd.0).ok());
-    let mut limits = script_limits();
-    let mut cwd = cwd;
-    loop {
-        let mut command = spawn::Command::new(Path::new(SHELL))
-            .map_err(|_| StartError::Nul)?;
-        command.arg(c"-c".to_owned()).arg(script.clone());
-        command.env(script_env::build(&input, limits));
-        command.cwd(cwd.clone()).umask(job.umask);
-        command.leave_batch(leave_batch);
-        // As the background job of a shell that stock hg's scripts are.
-        command.ignore_signal(Signal::SIGINT as i32);
-        command.ignore_signal(Signal::SIGQUIT as i32);
-        if let Some(stdin) = &stdin {
-            command.stdin(Stdio::Fd(stdin.as_fd()));
-        }
-        if let Some(output) = output {
-            command.stdout(Stdio::Fd(output)).stderr(Stdio::Fd(output));
-        }
-        match command.spawn_child(Start::Wait(EXEC_BOUND)) {
-            Ok(process) => return Ok(Pid::from_raw(process.pid)),
-            // The limits are the kernel's own, but for what it may add.
-            Err(error) if error.is_too_big() && limits.total > 4096 => {
-                limits = limits.halved();
-            }
-            // hg's directory has gone, or its user may not enter it: the
-            // script still runs, in our own.
-            Err(error) if error.stage() == Stage::Chdir && cwd.is_some() => {
-                cwd = None;
-            }
-            Err(error) => return Err(StartError::Spawn(error)),
-        }
-    }
-}
-
-/// What `/bin/sh -c` takes besides the script, with all pointers.
-const ARGUMENT_OVERHEAD: usize = 64;
-
-/// A descriptor that reads these bytes; nobody has to write them while the
-/// script reads, and nothing waits for one that does not.
-fn readable(bytes: &[u8]) -> io::Result<std::fs::File> {
-    let mut file = anonymous_file()?;
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file)
-}
-
-/// The event's user: from the environment, else from the user database.
-fn user_name<'a>(event: &'a Event<'_>) -> Option<Cow<'a, [u8]>> {
-    if let Some(Text(name)) = &event.user {
-        return Some(Cow::Borrowed(name));
-    }
-    let uid = nix::unistd::Uid::from_raw(event.uid);
-    let user = nix::unistd::User::from_uid(uid).ok().flatten()?;
-    Some(Cow::Owned(user.name.into_bytes()))
 }

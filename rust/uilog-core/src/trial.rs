@@ -47,8 +47,9 @@ use crate::event::Timestamp;
 use crate::event::Value;
 use crate::events;
 use crate::events::Sample;
+use crate::facts;
 use crate::logtoprocess::Script;
-use crate::pipeline;
+use crate::script;
 use crate::script_env;
 use crate::settings::Settings;
 use crate::wire::Job;
@@ -119,7 +120,7 @@ impl Ending {
     /// In words.
     pub fn describe(&self) -> String {
         match self {
-            Self::Exited(code) => dispatch::explain_exit(*code),
+            Self::Exited(code) => script::explain_exit(*code),
             Self::Killed(signal) => format!("killed by {signal}"),
             Self::TimedOut => {
                 "its time was over (uilog.script-timeout)".to_owned()
@@ -165,7 +166,7 @@ pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
         bytes: 0,
     };
     let started =
-        dispatch::start_script(&job, &block, false, Some(input.as_fd()));
+        script::start_script(&job, &block, false, Some(input.as_fd()));
     drop(input);
     let ending = match started {
         Ok(pid) => {
@@ -218,11 +219,11 @@ pub fn sample<'a>(
             Cow::Owned(format!("a sample of {name}\n").into_bytes())
         }
     };
-    let user = pipeline::login_name(block);
+    let user = facts::login_name(block);
     let root = root.map(|root| root.as_os_str().as_bytes());
     Event {
         schema: SCHEMA,
-        session: pipeline::new_session(),
+        session: facts::new_session(),
         parent: None,
         seq: 1,
         name: Cow::Borrowed(name),
@@ -242,8 +243,8 @@ pub fn sample<'a>(
 
 /// What the script finds that the user's environment does not have.
 fn additions(job: &Job<'_>, block: &[u8], base: &[u8]) -> Vec<Vec<u8>> {
-    let input = dispatch::script_input(job, block);
-    let limits = dispatch::script_limits();
+    let input = script::script_input(job, block);
+    let limits = script::script_limits();
     let base: HashSet<&[u8]> = base.split(|byte| *byte == 0).collect();
     script_env::build(&input, limits)
         .into_iter()
