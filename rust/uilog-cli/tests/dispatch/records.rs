@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
 use nix::sys::signal::Signal;
@@ -147,4 +148,30 @@ fn sigterm_gives_what_is_in_hand_a_moment() {
     assert_eq!(progress.records, seen);
     assert_eq!(progress.records + progress.not_started, 200);
     assert_eq!(progress.records_lost, 0);
+}
+
+#[test]
+fn a_limit_on_files_costs_records_and_no_dispatcher() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = dir.path().join("full");
+    fs::write(&full, [b'\n'; 100_000]).unwrap();
+    let other = dir.path().join("other");
+    // In units of 512 bytes.
+    let limited = dir.path().join("limited");
+    let text = format!("#!/bin/sh\nulimit -f 100\nexec {PROGRAM} \"$@\"\n");
+    fs::write(&limited, text).unwrap();
+    fs::set_permissions(&limited, fs::Permissions::from_mode(0o700)).unwrap();
+    let urls = [&full, &other].map(|it| format!("file:{}", it.display()));
+    let settings = [("sink.full", &*urls[0]), ("sink.other", &*urls[1])];
+    let mut hg = Hg::new(limited.to_str().unwrap(), &settings, "");
+    hg.log("1");
+    until("the record to be done", || {
+        (hg.status().progress.records == 1).then_some(())
+    });
+    assert_eq!(hg.status().progress.records_lost, 1);
+    let journal = hg.read(".local/state/uilog/failures.jsonl");
+    assert!(journal.contains("File too large"), "{journal}");
+    let text = fs::read_to_string(&other).unwrap();
+    assert_eq!(ids(text.lines().map(str::to_owned)), HashSet::from([1]));
+    assert_eq!(hg.host.dispatcher().starts(), 1);
 }

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
 mod file;
-mod limit;
 mod rsyslog;
 mod syslog;
 mod unix;

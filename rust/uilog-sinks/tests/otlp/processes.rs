@@ -127,5 +127,5 @@ fn memory_is_bounded_whatever_waits() {
     assert!(peak < MAX_KB, "{peak} kB");
     let stats = sink.stats();
     assert_eq!(stats.pending, 0);
-    assert_eq!(stats.sent + stats.evicted, RECORDS);
+    assert_eq!(stats.sent + stats.evicted, RECORDS, "{stats:?}");
 }
