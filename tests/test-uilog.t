@@ -412,6 +412,8 @@ Every item is documented and registered.
     failed: 0
     not-started: 0
     timed-out: 0
+    records: 0
+    records-lost: 0
     queue-bytes: 4096
     last-failure: 
   counters:
@@ -443,7 +445,7 @@ Every item is documented and registered.
    {
     "configfaults": [],
     "counters": [{"delivered": 0, "events": 0, "faultforeignlogger": 0, "faultformat": 0, "faultinternal": 0, "faultlogfile": 0, "faultpeer": 0, "faultrecursion": 0, "faultunprintable": 0, "lost": 0}],
-    "dispatcher": [{"failed": 0, "jobs": 0, "lastfailure": "", "notstarted": 0, "pid": *, "program": "*/bin/uilog", "queuebytes": 4096, "started": 0, "starts": 1, "state": "running", "succeeded": 0, "timedout": 0, "waiting": 0}], (glob)
+    "dispatcher": [{"failed": 0, "jobs": 0, "lastfailure": "", "notstarted": 0, "pid": *, "program": "*/bin/uilog", "queuebytes": 4096, "records": 0, "recordslost": 0, "started": 0, "starts": 1, "state": "running", "succeeded": 0, "timedout": 0, "waiting": 0}], (glob)
     "failures": [],
     "journal": "$TESTTMP/.local/state/uilog/failures.jsonl",
     "peers": [{"closed": 0, "foreignfork": 0, "interrupted": 0, "killed": 0, "leaked": 0, "open": 0, "opened": 0, "timeout": 0}],
@@ -452,6 +454,7 @@ Every item is documented and registered.
     "session": "[0-9a-f]{32}", (re)
     "settings": [{"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}, {"name": "spool", "source": "default", "value": ""}, {"name": "spool-max-size", "source": "default", "value": "64 MB"}, {"name": "spool-max-age", "source": "default", "value": "7 days"}, {"name": "redact-config", "source": "default", "value": ""}], (glob)
     "sinks": ["logtoprocess"],
+    "urls": [],
     "version": "*" (glob)
    }
   ]
