@@ -260,17 +260,11 @@ impl<F: Files> Reader<F> {
             if is_fresh {
                 self.window.clear();
             }
-            self.fill(spool, start, HEADER_BYTES)?;
+            if let Some(header) = self.whole_at(spool, start)? {
+                return Ok(self.frame_after_gap(start, header));
+            }
             if self.from(start).is_empty() {
                 return Ok(Found::End);
-            }
-            let header = Header::parse(self.from(start), self.name.salt());
-            if let Some(header) = header {
-                self.fill(spool, start, header.frame_bytes())?;
-                let bytes = self.from(start);
-                if header.is_whole(bytes, self.name.salt()) {
-                    return Ok(self.frame_after_gap(start, header));
-                }
             }
         }
         let mut at = start;
@@ -286,6 +280,13 @@ impl<F: Files> Reader<F> {
                     if header.is_whole(bytes, self.name.salt())
                         || (is_torn && !is_ended)
                     {
+                        // What is before it may have been half written when it
+                        // was read, and is not any more: its writer has gone
+                        // on since.
+                        self.window.clear();
+                        if let Some(first) = self.whole_at(spool, start)? {
+                            return Ok(self.frame_after_gap(start, first));
+                        }
                         return Ok(self.frame_after_gap(at, header));
                     }
                     at += 1;
@@ -299,6 +300,23 @@ impl<F: Files> Reader<F> {
                 Err(_) => return Ok(Found::End),
             }
         }
+    }
+
+    /// The header of the frame at `at`, if that is whole.
+    fn whole_at(
+        &mut self,
+        spool: &Spool<F>,
+        at: u64,
+    ) -> Result<Option<Header>, Error> {
+        self.fill(spool, at, HEADER_BYTES)?;
+        let header = Header::parse(self.from(at), self.name.salt());
+        let Some(header) = header else {
+            return Ok(None);
+        };
+        self.fill(spool, at, header.frame_bytes())?;
+        let bytes = self.from(at);
+        let is_whole = header.is_whole(bytes, self.name.salt());
+        Ok(is_whole.then_some(header))
     }
 
     /// The frame at `at`, or first what is missing before it.

@@ -80,6 +80,16 @@ struct State {
     now: Now,
     random: Random,
     processes: usize,
+    unseen: Option<Unseen>,
+}
+
+/// The end of a file that is just being written: whoever reads does not see it
+/// for a while.
+#[derive(Clone, Copy, Debug)]
+struct Unseen {
+    inode: usize,
+    length: usize,
+    reads: usize,
 }
 
 /// The disk.
@@ -103,6 +113,7 @@ impl Disk {
             now,
             random: Random::new(42),
             processes: 0,
+            unseen: None,
         })))
     }
 
@@ -210,6 +221,17 @@ impl Disk {
                 (path.clone(), state.inodes[*inode].data.clone())
             })
             .collect()
+    }
+
+    /// Lets the next so many reads of a file see only its first bytes.
+    pub(crate) fn hide(&self, path: &Path, length: usize, reads: usize) {
+        let mut state = self.0.borrow_mut();
+        let inode = state.names[path];
+        state.unseen = Some(Unseen {
+            inode,
+            length,
+            reads,
+        });
     }
 
     /// Changes what a file holds behind everybody's back.
@@ -458,7 +480,16 @@ impl Files for Process {
             return Err(error);
         }
         self.state(|state| {
+            let mut seen = usize::MAX;
+            if let Some(unseen) = &mut state.unseen
+                && unseen.inode == *file
+                && unseen.reads > 0
+            {
+                unseen.reads -= 1;
+                seen = unseen.length;
+            }
             let data = &state.inodes[*file].data;
+            let data = &data[..data.len().min(seen)];
             let data = data.get(position as usize..).unwrap_or_default();
             let count = count.min(data.len()).min(buffer.len());
             buffer[..count].copy_from_slice(&data[..count]);
