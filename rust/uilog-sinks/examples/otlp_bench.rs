@@ -135,7 +135,7 @@ fn record(seq: u64) -> Result<Record, Box<dyn Error>> {
             "pid": 1000 + seq % 30_000,
             "executable": "/usr/bin/hg",
             "hg_version": "7.2.4",
-            "cwd": "/home/somebody/work/repository",
+            "cwd": "/home/somebody/src/repository",
             "user": "somebody",
             "uid": 1000,
             "command": "status",
@@ -143,7 +143,7 @@ fn record(seq: u64) -> Result<Record, Box<dyn Error>> {
         },
         "host": {"name": "desk-1234.example.com"},
         "repository": {
-            "root": "/home/somebody/work/repository",
+            "root": "/home/somebody/src/repository",
             "name": "repository",
         },
     });

@@ -89,7 +89,7 @@ pub(crate) fn event<'e>(name: &'e str, message: &'e [u8]) -> wire::Record<'e> {
         },
         environment_at: 0,
         items_at: 0,
-        cwd: Some(text(b"/home/joe/work/dir")),
+        cwd: Some(text(b"/home/joe/src/dir")),
         hg: Cow::Borrowed(b"/usr/bin/hg"),
         hg_version: Some(text(b"7.2.4")),
     }

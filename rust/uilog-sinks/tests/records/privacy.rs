@@ -107,7 +107,7 @@ fn texts(json: &Json, is_raw: bool, found: &mut Vec<Vec<u8>>) {
 }
 
 /// What of the sample event, and of options' names, may look like a secret.
-const ELSEWHERE: &[u8] = b" /home/joe/work/dir /usr/bin/hg --quiet";
+const ELSEWHERE: &[u8] = b" /home/joe/src/dir /usr/bin/hg --quiet";
 
 /// The secrets that can be told from what may stay.
 fn telling_secrets(line: &Line) -> Vec<&[u8]> {
