@@ -135,8 +135,6 @@ struct Server {
     /// Frames that have been taken, from the oldest record on that is not done
     /// with.
     pending: VecDeque<Taken>,
-    /// The sinks have been told that nothing will come any more.
-    is_finishing: bool,
     /// Becomes readable when a child ends or SIGTERM arrives.
     wakeup: UnixStream,
     terminated: Arc<AtomicBool>,
@@ -219,7 +217,6 @@ impl Server {
             looked_at: progress.passed,
             taken_before: progress.taken,
             pending: VecDeque::new(),
-            is_finishing: false,
             wakeup,
             is_batch,
             terminated,
@@ -263,10 +260,7 @@ impl Server {
                 if self.records.is_finished() && self.pending.is_empty() {
                     return Ok(());
                 }
-                if !self.is_finishing {
-                    self.is_finishing = true;
-                    self.records.finish(Instant::now() + SINKS_BOUND);
-                }
+                self.records.finish(Instant::now() + SINKS_BOUND);
             }
             if is_empty || !has_room {
                 self.wait()?;
@@ -352,9 +346,7 @@ impl Server {
     fn run_job(&mut self, job: &Job<'_>, length: usize) -> Result<bool, Error> {
         if self.looked_at < self.taken_before {
             // A predecessor has; what is behind it may be a record again.
-            self.looked_at += 1;
-            let end = self.queue.advance(length);
-            self.passed_frame(end, false);
+            self.take(length, false);
             return Ok(true);
         }
         self.load_environment(job.environment_at)?;
@@ -397,14 +389,19 @@ impl Server {
     /// Notes that a script has been taken, before anything is done about it:
     /// whoever comes after us must not run it a second time.
     fn take_script(&mut self, length: usize) -> Result<(), Error> {
+        self.queue.progress_mut().scripts += 1;
+        self.take(length, false);
+        self.publish()
+    }
+
+    /// Moves past a job.
+    fn take(&mut self, length: usize, is_record: bool) {
         self.looked_at += 1;
         let taken = self.looked_at;
         let progress = self.queue.progress_mut();
         progress.taken = progress.taken.max(taken);
-        progress.scripts += 1;
         let end = self.queue.advance(length);
-        self.passed_frame(end, false);
-        self.publish()
+        self.passed_frame(end, is_record);
     }
 
     /// Undoes that, at once.
@@ -414,8 +411,7 @@ impl Server {
         let looked_at = self.looked_at;
         let cursor = self.queue.cursor();
         if self.pending.pop_back().is_none() {
-            self.queue.pass(cursor);
-            self.queue.progress_mut().passed = looked_at;
+            self.queue.pass(cursor, looked_at);
         }
         let progress = self.queue.progress_mut();
         progress.taken = looked_at;
@@ -431,12 +427,7 @@ impl Server {
             return Ok(false);
         }
         self.report_predecessor();
-        self.looked_at += 1;
-        let taken = self.looked_at;
-        let progress = self.queue.progress_mut();
-        progress.taken = progress.taken.max(taken);
-        let end = self.queue.advance(length);
-        self.passed_frame(end, true);
+        self.take(length, true);
         Ok(true)
     }
 
@@ -451,8 +442,7 @@ impl Server {
                 is_record,
             });
         } else {
-            self.queue.pass(end);
-            self.queue.progress_mut().passed = jobs;
+            self.queue.pass(end, jobs);
         }
     }
 
@@ -470,17 +460,12 @@ impl Server {
             left -= u64::from(taken.is_record);
             let Taken { end, jobs, .. } = *taken;
             self.pending.pop_front();
-            self.queue.pass(end);
-            self.queue.progress_mut().passed = jobs;
+            self.queue.pass(end, jobs);
         }
         self.queue.progress_mut().records += done;
         for loss in losses {
             self.queue.progress_mut().records_lost += loss.count;
-            let detail = if loss.sink.is_empty() {
-                loss.reason
-            } else {
-                format!("uilog.sink.{}: {}", loss.sink, loss.reason)
-            };
+            let detail = format!("uilog.sink.{}: {}", loss.sink, loss.reason);
             let kind = if loss.count > 0 {
                 FailureKind::Lost
             } else {
@@ -667,11 +652,10 @@ impl Server {
         let committed =
             self.queue.committed().map_err(system("read the queue"))?;
         self.pending.clear();
-        self.queue.pass(committed.end);
+        self.queue.pass(committed.end, committed.jobs);
         let progress = self.queue.progress_mut();
         let left = committed.jobs.saturating_sub(progress.taken);
         progress.taken += left;
-        progress.passed = committed.jobs;
         progress.not_started += left;
         self.publish()?;
         if left > 0 {

@@ -379,9 +379,11 @@ impl Reader {
         self.cursor -= LENGTH_BYTES + length as u64;
     }
 
-    /// Everything before `position` is done with: a later reader begins there.
-    pub fn pass(&mut self, position: u64) {
+    /// Everything before `position` is done with, `jobs` jobs in all: a later
+    /// reader begins there.
+    pub fn pass(&mut self, position: u64, jobs: u64) {
         self.progress.position = position;
+        self.progress.passed = jobs;
     }
 
     /// The position of the frame that is looked at next.
@@ -642,7 +644,7 @@ mod tests {
         let (_, first) = reader.peek().unwrap().unwrap();
         assert_eq!(first, b"one");
         let next = reader.advance(first.len());
-        reader.pass(next);
+        reader.pass(next, 1);
         reader.publish().unwrap();
         drop(reader);
         let fd = writer.as_fd().try_clone_to_owned().unwrap();
@@ -683,7 +685,7 @@ mod tests {
         for _ in 0..20 * appended {
             while let Some((_, frame)) = reader.peek().unwrap() {
                 let next = reader.advance(frame.len());
-                reader.pass(next);
+                reader.pass(next, 0);
                 reader.release();
             }
             writer.append(&payload, 1).unwrap();

@@ -31,7 +31,8 @@ pub trait Records {
     /// When to look after it at the latest, if nothing wakes up before.
     fn deadline(&self) -> Option<Instant>;
 
-    /// Nothing will come any more: what is left is to be done until then.
+    /// Nothing will come any more: what is left is to be done until then. It may
+    /// be said again; the earliest deadline counts.
     fn finish(&mut self, deadline: Instant);
 
     /// Whether nothing is left to be done.
