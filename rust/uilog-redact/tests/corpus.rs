@@ -4,12 +4,17 @@
 //! figures; `cargo test -p uilog-redact --test corpus -- --nocapture` prints
 //! them.
 
+#[path = "corpus/escapes.rs"]
+mod escapes;
+
 use std::fs;
 use std::path::Path;
 
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
 use uilog_redact::rules;
+
+use crate::escapes::unescaped;
 
 const MIN_SECRETS: usize = 300;
 const MIN_HARMLESS: usize = 300;
@@ -39,33 +44,6 @@ fn lines(name: &str) -> Vec<Line> {
             }
         })
         .collect()
-}
-
-fn unescaped(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if *first != b'\\' {
-            bytes.push(*first);
-            continue;
-        }
-        let (byte, len) = match after {
-            [b'n', ..] => (b'\n', 1),
-            [b'r', ..] => (b'\r', 1),
-            [b't', ..] => (b'\t', 1),
-            [b'0', ..] => (0, 1),
-            [b'\\', ..] => (b'\\', 1),
-            [b'x', ..] => {
-                let digits = std::str::from_utf8(&after[1..3]).expect("digits");
-                (u8::from_str_radix(digits, 16).expect("digits"), 3)
-            }
-            _ => unreachable!("no such escape: {text}"),
-        };
-        bytes.push(byte);
-        rest = &rest[len..];
-    }
-    bytes
 }
 
 /// A text with marks: as it is, as it should become, and its secrets.

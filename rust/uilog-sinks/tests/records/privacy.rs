@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use uilog_core::event::Value;
 use uilog_sinks::compose::Composer;
 
+use crate::escapes::unescaped;
 use crate::events;
 
 /// A text, what is secret in it, and what may stay of it.
@@ -55,34 +56,6 @@ fn marked(event: &str, text: &str) -> Line {
     line.text.extend_from_slice(&rest);
     line.harmless.extend_from_slice(&rest);
     line
-}
-
-fn unescaped(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if *first != b'\\' {
-            bytes.push(*first);
-            continue;
-        }
-        let (byte, len) = match after {
-            [b'n', ..] => (b'\n', 1),
-            [b'r', ..] => (b'\r', 1),
-            [b't', ..] => (b'\t', 1),
-            [b'0', ..] => (0, 1),
-            [b'\\', ..] => (b'\\', 1),
-            [b'x', high, low, ..] => {
-                let digits = [*high, *low];
-                let digits = std::str::from_utf8(&digits).expect("digits");
-                (u8::from_str_radix(digits, 16).expect("digits"), 3)
-            }
-            _ => unreachable!("no such escape: {text}"),
-        };
-        bytes.push(byte);
-        rest = &rest[len..];
-    }
-    bytes
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
