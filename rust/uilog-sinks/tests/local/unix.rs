@@ -31,6 +31,14 @@ fn very_soon() -> Instant {
     Instant::now() + Duration::from_millis(100)
 }
 
+/// All that comes over the next connection.
+fn received(listener: &UnixListener) -> String {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
 #[test]
 fn a_reader_gets_whole_lines() {
     let directory = tempfile::tempdir().unwrap();
@@ -71,13 +79,7 @@ fn where_nobody_is_everything_is_lost_and_counted() {
     let listener = UnixListener::bind(&path).unwrap();
     unix.deliver(&records("c", 1), soon()).unwrap();
     unix.finish(soon()).unwrap();
-    let mut text = String::new();
-    listener
-        .accept()
-        .unwrap()
-        .0
-        .read_to_string(&mut text)
-        .unwrap();
+    let text = received(&listener);
     assert_eq!(ids(&text), ["c-0"]);
 }
 
@@ -131,13 +133,7 @@ fn what_a_reader_leaves_unread_goes_to_the_next_one() {
     drop(stream);
     unix.deliver(&records("b", 5), soon()).unwrap();
     unix.finish(soon()).unwrap();
-    let mut text = String::new();
-    listener
-        .accept()
-        .unwrap()
-        .0
-        .read_to_string(&mut text)
-        .unwrap();
+    let text = received(&listener);
     let found: HashSet<_> = ids(&text).into_iter().collect();
     let expected = records("a", 100).into_iter().chain(records("b", 5));
     let expected = expected.map(|it| it.id.clone()).collect();
@@ -178,13 +174,7 @@ fn at_the_end_what_nobody_will_read_is_counted() {
     let (count, _) = lost(unix.deliver(&records("a", 5000), very_soon()));
     let (more, reason) = lost(unix.finish(very_soon()));
     assert!(reason.ends_with(": nobody reads"), "{reason}");
-    let mut text = String::new();
-    listener
-        .accept()
-        .unwrap()
-        .0
-        .read_to_string(&mut text)
-        .unwrap();
+    let text = received(&listener);
     // Of the line that it ends with there is a part.
     let (whole, _torn) = text.rsplit_once('\n').unwrap();
     assert_eq!(ids(whole).len() as u64 + count + more, 5000);
