@@ -362,7 +362,7 @@ impl Host {
         }
         if self.environment != *environment {
             std::mem::swap(&mut self.environment, environment);
-            self.facts = Facts::read(&self.environment);
+            self.facts.update(&self.environment);
         }
         let around = self.facts.parent.filter(|it| *it != self.session);
         self.parent = self.parent.or(around);
@@ -512,12 +512,13 @@ impl Host {
             script,
             depth,
             umask: self.umask,
+            traceparent: self.facts.traceparent.as_deref(),
         };
         self.dispatcher.send(&JobParts {
             event,
             task,
             settings,
-            environment: &self.environment,
+            environment: &self.facts.lasting,
         })
     }
 
@@ -538,7 +539,7 @@ impl Host {
             event,
             task: Task::Record { items, hg_version },
             settings,
-            environment: &self.environment,
+            environment: &self.facts.lasting,
         })
     }
 

@@ -75,6 +75,18 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
     is_whole.then(|| u128::from_str_radix(text, 16).ok())?
 }
 
+/// The environment without [`VARIABLE`], and the value of that, if it is there.
+pub(crate) fn split(environment: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
+    let mut rest = Vec::with_capacity(environment.len());
+    for entry in environment.split_inclusive(|byte| *byte == 0) {
+        let value = entry.strip_prefix(VARIABLE);
+        if !value.is_some_and(|it| it.starts_with(b"=")) {
+            rest.extend_from_slice(entry);
+        }
+    }
+    (rest, lookup(environment, VARIABLE))
+}
+
 /// What a process with this environment is a part of.
 pub fn around(environment: &[u8]) -> Option<Context> {
     match given(environment) {
@@ -198,6 +210,15 @@ mod tests {
         let alone = Trace::begin(None, 1, 2);
         assert_eq!((alone.id, alone.span, alone.parent), (1, 2, 0));
         assert_eq!(alone.flags, SAMPLED);
+    }
+
+    #[test]
+    fn the_variable_is_split_off() {
+        let block = b"A=1\0TRACEPARENT=x\0TRACEPARENT2=y\0TRACEPARENT=z\0";
+        let (rest, value) = split(block);
+        assert_eq!(rest, b"A=1\0TRACEPARENT2=y\0");
+        assert_eq!(value, Some(&b"x"[..]));
+        assert_eq!(split(&rest), (rest.clone(), None));
     }
 
     #[test]
