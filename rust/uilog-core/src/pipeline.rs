@@ -35,7 +35,6 @@ use crate::rusage;
 use crate::settings::Fault;
 use crate::settings::Settings;
 use crate::structured::Structured;
-use crate::trace;
 
 /// The environment variable by which a script's hg knows its parent session.
 pub const SESSION_VARIABLE: &[u8] = b"UILOG_SESSION";
@@ -396,7 +395,7 @@ impl Host {
         let is_first = self.begun == 0;
         self.begun += 1;
         let adopted = (is_first && self.is_adopted)
-            .then(|| trace::adopted(&self.environment))
+            .then(|| self.facts.said().adopted())
             .flatten();
         let trace = adopted.unwrap_or_else(|| {
             // The first trace is called as its session is.
