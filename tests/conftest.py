@@ -19,6 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 import processes
+from growing import whole_lines
 
 if TYPE_CHECKING:
     from connections import Client
@@ -148,9 +149,8 @@ class Home:
             os.environ.update(before)
 
     def read(self, name: str) -> str:
-        """What a script has written, if it has."""
-        path = self.out / name
-        return path.read_text() if path.exists() else ""
+        """What scripts have written so far, in whole lines."""
+        return whole_lines(self.out / name).decode()
 
 
 def until(what: str, condition: Callable[[], object]) -> None:
