@@ -97,7 +97,7 @@ class Home:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=processes.DEADLINE,
         )
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
@@ -200,7 +200,9 @@ def chg(home: Home) -> Iterator[Chg]:
             yield run
         finally:
             for server in chg_servers(home):
-                os.kill(server.pid, signal.SIGTERM)
+                # A worker may have ended meanwhile.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(server.pid, signal.SIGTERM)
             # One that ends removes its socket.
             until("chg's servers to be gone", lambda: not chg_servers(home))
 
