@@ -10,4 +10,5 @@ mod ledger;
 mod model;
 mod place;
 mod processes;
+mod progress;
 mod real;
