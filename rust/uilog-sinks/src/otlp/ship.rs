@@ -3,10 +3,20 @@
 //!
 //! A record that a collector will never take must not keep the others from
 //! it. Which one that is, it does not say, so the batch is divided until the
-//! record stands alone. Knows neither the spool's files nor any network.
+//! record stands alone.
+//!
+//! Of a batch that is more than one request the next one is made while the
+//! collector looks at the one before: a collector that is as fast as we are
+//! would else leave each of us waiting for half the time.
+//!
+//! Knows neither the spool's files nor any network.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::slice;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use uilog_spool::Batch;
@@ -19,6 +29,10 @@ use crate::otlp::request::Mapped;
 use crate::otlp::verdict::Verdict;
 use crate::record::Record;
 
+/// Records of a request at most.
+const MAX_RECORDS: usize = 512;
+/// Bytes of their payloads.
+const MAX_BYTES: usize = 256 * 1024;
 /// Requests in a row that a collector may fail over, and take none, before it
 /// is taken for the collector's own failure.
 const MAX_PROBES: u32 = 64;
@@ -52,16 +66,127 @@ pub enum Outcome {
 pub struct Shipper<P> {
     collector: P,
     resource: Vec<(String, String)>,
-    /// What has become of records of the batch that comes again: why they are
-    /// rejected, or nothing if they are not.
-    settled: HashMap<RecordId, Option<String>>,
-    unknown: u64,
-    /// Why, of these.
-    unknown_reason: Option<String>,
+    fates: Fates,
     /// Requests that the collector failed over since the batch began.
     probes: u32,
     /// What it failed over although it was alone, and why.
     suspects: Vec<(RecordId, String)>,
+}
+
+/// What has become of records of a batch, which may come again.
+#[derive(Debug, Default)]
+struct Fates {
+    /// Why they are rejected, or nothing if they are not.
+    settled: HashMap<RecordId, Option<String>>,
+    /// How many others are, without it being told which.
+    unknown: u64,
+    /// Why, of these.
+    unknown_reason: Option<String>,
+}
+
+impl Fates {
+    fn settle(&mut self, request: &Request, rejection: Option<String>) {
+        for (id, _) in &request.records {
+            self.settled.insert(*id, rejection.clone());
+        }
+    }
+
+    /// Notes an answer that settles a request; returns any other.
+    fn note(&mut self, request: &Request, verdict: Verdict) -> Option<Verdict> {
+        match verdict {
+            Verdict::Accepted => self.settle(request, None),
+            Verdict::Partly { rejected, reason } => {
+                // Of one record, or of all, it is known which.
+                let count = request.records.len();
+                let parts = request.records.iter().map(|it| it.1.parts()).sum();
+                if rejected >= parts || count == 1 {
+                    self.settle(request, Some(reason));
+                } else {
+                    self.settle(request, None);
+                    self.unknown += rejected.min(count as u64);
+                    self.unknown_reason.get_or_insert(reason);
+                }
+            }
+            verdict => return Some(verdict),
+        }
+        None
+    }
+
+    fn has_taken_any(&self) -> bool {
+        self.settled.values().any(Option::is_none)
+    }
+}
+
+/// Records that are sent together.
+#[derive(Debug)]
+struct Request {
+    kind: Kind,
+    records: Vec<(RecordId, Mapped)>,
+    /// Of their payloads.
+    bytes: usize,
+}
+
+impl Request {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            records: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    fn body(&self, resource: &[(String, String)]) -> Vec<u8> {
+        request::encode(self.records.iter().map(|it| &it.1), resource)
+    }
+}
+
+/// Makes requests of what is not settled of a batch, one by one.
+struct Requests<'a> {
+    records: slice::Iter<'a, uilog_spool::Record>,
+    begun: VecDeque<Request>,
+}
+
+impl<'a> Requests<'a> {
+    fn new(batch: &'a Batch) -> Self {
+        Self {
+            records: batch.records().iter(),
+            begun: VecDeque::from([Kind::Traces, Kind::Logs].map(Request::new)),
+        }
+    }
+
+    fn next(&mut self, fates: &mut Fates) -> Option<Request> {
+        for record in self.records.by_ref() {
+            if fates.settled.contains_key(&record.id) {
+                continue;
+            }
+            let mapped = match read(&record.payload) {
+                Ok(mapped) => mapped,
+                Err(why) => {
+                    fates.settled.insert(record.id, Some(why));
+                    continue;
+                }
+            };
+            let kind = mapped.kind();
+            let begun = self.begun.iter_mut().find(|it| it.kind == kind);
+            let Some(request) = begun else {
+                continue;
+            };
+            let bytes = request.bytes + record.payload.len();
+            let is_full = request.records.len() >= MAX_RECORDS
+                || bytes > MAX_BYTES && !request.records.is_empty();
+            let full =
+                is_full.then(|| std::mem::replace(request, Request::new(kind)));
+            request.bytes += record.payload.len();
+            request.records.push((record.id, mapped));
+            if full.is_some() {
+                return full;
+            }
+        }
+        let mut rest = std::mem::take(&mut self.begun).into_iter();
+        let next = rest.find(|it| !it.records.is_empty());
+        self.begun = rest.collect();
+        next
+    }
 }
 
 impl<P: Post> Shipper<P> {
@@ -70,9 +195,7 @@ impl<P: Post> Shipper<P> {
         Self {
             collector,
             resource,
-            settled: HashMap::new(),
-            unknown: 0,
-            unknown_reason: None,
+            fates: Fates::default(),
             probes: 0,
             suspects: Vec::new(),
         }
@@ -86,23 +209,22 @@ impl<P: Post> Shipper<P> {
         self.suspects.clear();
         let ids: HashSet<RecordId> =
             batch.records().iter().map(|it| it.id).collect();
-        self.settled.retain(|id, _| ids.contains(id));
-        let mut pending = Vec::new();
-        for record in batch.records() {
-            if self.settled.contains_key(&record.id) {
-                continue;
-            }
-            match read(&record.payload) {
-                Ok(mapped) => pending.push((record.id, mapped)),
-                Err(why) => {
-                    self.settled.insert(record.id, Some(why));
+        self.fates.settled.retain(|id, _| ids.contains(id));
+        let mut requests = Requests::new(batch);
+        let mut left = VecDeque::new();
+        if batch.bytes() > MAX_BYTES || batch.records().len() > MAX_RECORDS {
+            let failed = self.send_ahead(&mut requests, &mut left);
+            if let Some((request, verdict)) = failed {
+                let judged = self.judge(request, verdict, is_to_divide);
+                if let Err(later) = judged {
+                    return later;
                 }
             }
         }
-        for kind in [Kind::Traces, Kind::Logs] {
-            let of_kind: Vec<&(RecordId, Mapped)> =
-                pending.iter().filter(|it| it.1.kind() == kind).collect();
-            let sent = self.send(kind, &of_kind, is_to_divide);
+        while let Some(request) =
+            left.pop_front().or_else(|| requests.next(&mut self.fates))
+        {
+            let sent = self.send(request, is_to_divide);
             if let Err(later) = sent {
                 return later;
             }
@@ -110,9 +232,12 @@ impl<P: Post> Shipper<P> {
         if let Some(outcome) = self.try_suspects() {
             return outcome;
         }
-        let settled = std::mem::take(&mut self.settled);
+        let Fates {
+            settled,
+            unknown,
+            unknown_reason: mut reason,
+        } = std::mem::take(&mut self.fates);
         let mut rejected = Vec::new();
-        let mut reason = self.unknown_reason.take();
         for (index, record) in batch.records().iter().enumerate() {
             if let Some(Some(why)) = settled.get(&record.id) {
                 rejected.push(index);
@@ -121,80 +246,117 @@ impl<P: Post> Shipper<P> {
         }
         Outcome::Done {
             rejected,
-            unknown: std::mem::take(&mut self.unknown),
+            unknown,
             reason,
         }
     }
 
+    /// Sends requests, each of them made while the one before is looked at,
+    /// until one is not settled by its answer: that is returned. What has been
+    /// made and not been sent is left.
+    fn send_ahead(
+        &mut self,
+        requests: &mut Requests<'_>,
+        left: &mut VecDeque<Request>,
+    ) -> Option<(Request, Verdict)> {
+        let Self {
+            collector,
+            resource,
+            fates,
+            ..
+        } = self;
+        thread::scope(|scope| {
+            let (bodies, to_send) = mpsc::sync_channel(0);
+            let (answer, answers) = mpsc::sync_channel(0);
+            let posting = move || {
+                for (kind, body) in to_send {
+                    if answer.send(collector.post(kind, body)).is_err() {
+                        return;
+                    }
+                }
+            };
+            let thread = thread::Builder::new().name("uilog-post".to_owned());
+            // Without a thread each is sent after the other.
+            thread.spawn_scoped(scope, posting).ok()?;
+            let mut asked: Option<Request> = None;
+            loop {
+                let next = requests.next(fates);
+                let body = next.as_ref().map(|it| it.body(resource));
+                if let Some(request) = asked.take() {
+                    let verdict = answers.recv().ok()?;
+                    if let Some(verdict) = fates.note(&request, verdict) {
+                        left.extend(next);
+                        return Some((request, verdict));
+                    }
+                }
+                let next = next?;
+                bodies.send((next.kind, body?)).ok()?;
+                asked = Some(next);
+            }
+        })
+    }
+
     fn send(
         &mut self,
-        kind: Kind,
-        records: &[&(RecordId, Mapped)],
+        request: Request,
         is_to_divide: bool,
     ) -> Result<(), Outcome> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        let mapped = records.iter().map(|it| &it.1);
-        let body = request::encode(mapped, &self.resource);
+        let body = request.body(&self.resource);
+        let verdict = self.collector.post(request.kind, body);
+        self.judge(request, verdict, is_to_divide)
+    }
+
+    fn judge(
+        &mut self,
+        mut request: Request,
+        verdict: Verdict,
+        is_to_divide: bool,
+    ) -> Result<(), Outcome> {
         let later = |after, reason, is_broken| Outcome::Later {
             after,
             reason,
             is_broken,
         };
-        let reason = match self.collector.post(kind, body) {
-            Verdict::Accepted => {
-                self.settle(records, None);
+        let reason = match self.fates.note(&request, verdict) {
+            None | Some(Verdict::Accepted | Verdict::Partly { .. }) => {
                 return Ok(());
             }
-            Verdict::Partly { rejected, reason } => {
-                // Of one record, or of all, it is known which.
-                let parts = records.iter().map(|it| it.1.parts()).sum();
-                if rejected >= parts || records.len() == 1 {
-                    self.settle(records, Some(reason));
-                } else {
-                    self.settle(records, None);
-                    self.unknown += rejected.min(records.len() as u64);
-                    self.unknown_reason.get_or_insert(reason);
-                }
-                return Ok(());
-            }
-            Verdict::Later { after, reason } => {
+            Some(Verdict::Later { after, reason }) => {
                 return Err(later(after, reason, false));
             }
-            Verdict::Broken { reason } if !is_to_divide => {
+            Some(Verdict::Broken { reason }) if !is_to_divide => {
                 return Err(later(None, reason, true));
             }
-            Verdict::Broken { reason } => {
+            Some(Verdict::Broken { reason }) => {
                 self.probes += 1;
-                if self.probes >= MAX_PROBES && !self.has_taken_any() {
+                if self.probes >= MAX_PROBES && !self.fates.has_taken_any() {
                     return Err(later(None, reason, true));
                 }
-                if let [(id, _)] = records {
-                    self.suspects.push((*id, reason));
+                if let [(id, _)] = request.records[..] {
+                    self.suspects.push((id, reason));
                     return Ok(());
                 }
                 reason
             }
-            Verdict::Refused { reason } => reason,
+            Some(Verdict::Refused { reason }) => reason,
         };
-        if records.len() == 1 {
-            self.settle(records, Some(reason));
+        if request.records.len() == 1 {
+            self.fates.settle(&request, Some(reason));
             return Ok(());
         }
-        let (first, second) = records.split_at(records.len() / 2);
-        self.send(kind, first, is_to_divide)?;
-        self.send(kind, second, is_to_divide)
-    }
-
-    fn has_taken_any(&self) -> bool {
-        self.settled.values().any(Option::is_none)
+        let half = request.records.len() / 2;
+        let second = Request {
+            records: request.records.split_off(half),
+            ..Request::new(request.kind)
+        };
+        self.send(request, is_to_divide)?;
+        self.send(second, is_to_divide)
     }
 
     /// Rejects what the collector has failed over, unless it has failed over
     /// everything.
     fn try_suspects(&mut self) -> Option<Outcome> {
-        if !self.has_taken_any() {
+        if !self.fates.has_taken_any() {
             let (_, reason) = self.suspects.drain(..).next()?;
             return Some(Outcome::Later {
                 after: None,
@@ -203,19 +365,9 @@ impl<P: Post> Shipper<P> {
             });
         }
         for (id, reason) in self.suspects.drain(..) {
-            self.settled.insert(id, Some(reason));
+            self.fates.settled.insert(id, Some(reason));
         }
         None
-    }
-
-    fn settle(
-        &mut self,
-        records: &[&(RecordId, Mapped)],
-        rejection: Option<String>,
-    ) {
-        for (id, _) in records {
-            self.settled.insert(*id, rejection.clone());
-        }
     }
 }
 

@@ -462,7 +462,7 @@ fn a_spool_that_cannot_be_used_loses_and_says_so() {
 fn progress_is_told_after_each_batch() {
     let server = Server::start(|_| accepted());
     let sink = Sink::new(&server.url(), &[]);
-    sink.append(&logs(2500));
+    sink.append(&logs(5000));
     let seen = Mutex::new(Vec::new());
     let (definition, globals) = (&sink.definition, &sink.globals);
     uilog_sinks::otlp::flush(definition, globals, &mut |progress| {
@@ -471,5 +471,5 @@ fn progress_is_told_after_each_batch() {
     .unwrap();
     let seen = seen.into_inner().unwrap();
     assert!(seen.len() >= 3 && seen.is_sorted(), "{seen:?}");
-    assert_eq!(seen.last(), Some(&2500));
+    assert_eq!(seen.last(), Some(&5000));
 }
