@@ -376,3 +376,167 @@ fn read(payload: &[u8]) -> Result<Mapped, String> {
         .map_err(|error| format!("it is no record: {error}"))?;
     Mapped::new(&record).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use prost::Message;
+    use serde_json::json;
+    use uilog_spool::Options;
+    use uilog_spool::Sender;
+    use uilog_spool::Spool;
+    use uilog_spool::Writer;
+
+    use super::*;
+
+    const RECORDS: usize = 3 * MAX_RECORDS;
+
+    /// Answers by the messages of the records that it is asked to take.
+    struct Asked<F>(Vec<Vec<usize>>, F);
+
+    impl<F: FnMut(&[usize]) -> Verdict + Send> Post for &mut Asked<F> {
+        fn post(&mut self, _: Kind, body: Vec<u8>) -> Verdict {
+            let request = ExportLogsServiceRequest::decode(&body[..]).unwrap();
+            let scopes = request.resource_logs.into_iter();
+            let scopes = scopes.flat_map(|it| it.scope_logs);
+            let numbers: Vec<usize> = scopes
+                .flat_map(|it| it.log_records)
+                .map(|it| it.event_name[4..].parse().unwrap())
+                .collect();
+            let verdict = self.1(&numbers);
+            self.0.push(numbers);
+            verdict
+        }
+    }
+
+    fn append(writer: &mut Writer, number: usize) {
+        let session = format!("{:032x}", number + 1);
+        let record = json!({
+            "schema": 1,
+            "id": format!("{session}-1"),
+            "event": format!("x{number}"),
+            "time": "2026-01-02T03:04:05.000006+01:00",
+            "session": session,
+            "seq": 1,
+            "message": "",
+            "process": {"pid": 1, "executable": "/usr/bin/hg"},
+            "host": {"name": "here"},
+        });
+        let id = RecordId::new(&(number as u128).to_le_bytes()).unwrap();
+        let payload = serde_json::to_vec(&record).unwrap();
+        writer.append(&id, &payload).unwrap();
+    }
+
+    /// All records, as one batch.
+    fn batch(work: impl FnOnce(&Batch)) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path(), Options::default()).unwrap();
+        let mut writer = Writer::new(&spool);
+        (0..RECORDS).for_each(|number| append(&mut writer, number));
+        let mut sender = Sender::try_lock(&spool).unwrap().unwrap();
+        let batch = sender.next_batch(RECORDS, usize::MAX).unwrap();
+        assert_eq!(batch.records().len(), RECORDS);
+        work(&batch);
+    }
+
+    fn all_of(asked: &[Vec<usize>]) -> Vec<usize> {
+        let mut all = asked.concat();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn a_batch_is_sent_in_parts_and_in_order() {
+        let mut asked = Asked(Vec::new(), |_: &[usize]| Verdict::Accepted);
+        batch(|batch| {
+            let mut shipper = Shipper::new(&mut asked, Vec::new());
+            let outcome = shipper.ship(batch, false);
+            let is_done = matches!(
+                outcome,
+                Outcome::Done { ref rejected, unknown: 0, .. }
+                    if rejected.is_empty()
+            );
+            assert!(is_done, "{outcome:?}");
+        });
+        assert!(asked.0.len() >= 3);
+        assert_eq!(asked.0.concat(), (0..RECORDS).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_taken_before_a_failure_is_not_sent_again() {
+        let mut answers = 0;
+        let mut asked = Asked(Vec::new(), |_: &[usize]| {
+            answers += 1;
+            match answers {
+                2 => Verdict::Later {
+                    after: Some(Duration::from_secs(7)),
+                    reason: "busy".to_owned(),
+                },
+                _ => Verdict::Accepted,
+            }
+        });
+        batch(|batch| {
+            let mut shipper = Shipper::new(&mut asked, Vec::new());
+            let later = Outcome::Later {
+                after: Some(Duration::from_secs(7)),
+                reason: "busy".to_owned(),
+                is_broken: false,
+            };
+            assert_eq!(shipper.ship(batch, false), later);
+            // Nothing is sent after it.
+            assert_eq!(shipper.collector.0.len(), 2);
+            let done = shipper.ship(batch, false);
+            assert!(matches!(done, Outcome::Done { .. }), "{done:?}");
+        });
+        let refused = asked.0.remove(1);
+        assert!(!refused.is_empty());
+        assert_eq!(all_of(&asked.0), (0..RECORDS).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_refused_in_the_middle_is_found() {
+        const BAD: usize = MAX_RECORDS + 7;
+        let mut taken = Vec::new();
+        let mut asked = Asked(Vec::new(), |numbers: &[usize]| {
+            if numbers.contains(&BAD) {
+                return Verdict::Refused {
+                    reason: "no".to_owned(),
+                };
+            }
+            taken.extend_from_slice(numbers);
+            Verdict::Accepted
+        });
+        batch(|batch| {
+            let mut shipper = Shipper::new(&mut asked, Vec::new());
+            let outcome = Outcome::Done {
+                rejected: vec![BAD],
+                unknown: 0,
+                reason: Some("no".to_owned()),
+            };
+            assert_eq!(shipper.ship(batch, false), outcome);
+        });
+        let others = (0..RECORDS).filter(|it| *it != BAD);
+        taken.sort_unstable();
+        assert_eq!(taken, others.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_counted_only_is_added_up() {
+        let mut asked = Asked(Vec::new(), |_: &[usize]| Verdict::Partly {
+            rejected: 2,
+            reason: "two".to_owned(),
+        });
+        batch(|batch| {
+            let mut shipper = Shipper::new(&mut asked, Vec::new());
+            let outcome = shipper.ship(batch, false);
+            let requests = shipper.collector.0.len() as u64;
+            let expected = Outcome::Done {
+                rejected: Vec::new(),
+                unknown: 2 * requests,
+                reason: Some("two".to_owned()),
+            };
+            assert_eq!(outcome, expected);
+            assert!(requests >= 3);
+        });
+    }
+}
