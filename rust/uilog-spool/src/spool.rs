@@ -90,7 +90,8 @@ pub enum SyncPolicy {
     OnRequest,
     /// With the first record that is appended this much later than the last
     /// sync, and when the writer is dropped. A power cut costs what has been
-    /// appended since.
+    /// appended since, and what has been sent since the sender's last sync may
+    /// be sent again.
     Every(Duration),
     /// With each record. A power cut costs nothing.
     Each,
