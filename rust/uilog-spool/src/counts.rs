@@ -14,6 +14,9 @@
 //! is a `sender.counts` of its own, and has a number, as that has: the latest
 //! that is whole is what counts, of whichever file. So nothing depends on the
 //! second one but how much is sent again after a power cut.
+//!
+//! `forgotten.counts` has how many of the losses somebody has seen and does not
+//! want to be told of again.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -34,6 +37,7 @@ const FORMAT: &str = "uilog-spool 1";
 const SENDER: &str = "sender.counts";
 const PROGRESS: &str = "sender.progress";
 const EVICTED: &str = "evicted.counts";
+const FORGOTTEN: &str = "forgotten.counts";
 /// What the names of a file end with that is not complete.
 const NEW_SUFFIX: &str = ".new";
 /// The longest file that is one of ours: a line for each of a great many
@@ -264,6 +268,45 @@ impl Evicted {
             text.place("leaving", *name, *place);
         }
         save(spool, EVICTED, text)
+    }
+}
+
+/// What somebody has been told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forgotten {
+    pub(crate) evicted: u64,
+    pub(crate) rejected: u64,
+    pub(crate) damaged: u64,
+    pub(crate) counts_lost: u64,
+}
+
+impl Forgotten {
+    /// Nothing, if it is damaged: it is better told twice.
+    pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
+        let mut forgotten = Self::default();
+        let Loaded::Text(text) = load(spool, FORGOTTEN)? else {
+            return Ok(forgotten);
+        };
+        for (key, value) in items(&text) {
+            match key {
+                "evicted" => forgotten.evicted = number(value),
+                "rejected" => forgotten.rejected = number(value),
+                "damaged" => forgotten.damaged = number(value),
+                "lost" => forgotten.counts_lost = number(value),
+                _ => {}
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// For the sender only.
+    pub(crate) fn save<F: Files>(self, spool: &Spool<F>) -> Result<(), Error> {
+        let mut text = Text::default();
+        text.item("evicted", self.evicted);
+        text.item("rejected", self.rejected);
+        text.item("damaged", self.damaged);
+        text.item("lost", self.counts_lost);
+        save(spool, FORGOTTEN, text)
     }
 }
 

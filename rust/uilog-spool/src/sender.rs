@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::Spool;
+use crate::counts::Evicted;
+use crate::counts::Forgotten;
 use crate::counts::Losses;
 use crate::counts::Progress;
 use crate::counts::Sent;
@@ -436,6 +438,32 @@ impl<F: Files> Sender<F> {
             let _ = writer.sync();
         }
         kept
+    }
+
+    /// Notes that somebody has been told of all that is lost:
+    /// [`Spool::new_stats`] does not tell of it again. With `is_rejected` the
+    /// rejected records that are kept are removed; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// The counts cannot be read or written, or the records not be removed.
+    pub fn forget(&mut self, is_rejected: bool) -> Result<u64, Error> {
+        let mut removed = 0;
+        if is_rejected {
+            removed = evict::remove_rejected(&self.spool)?;
+            self.sent.rejected_dropped += removed;
+        }
+        // What the others remember must not be newer than the counts.
+        self.save()?;
+        let evicted = Evicted::load(&self.spool)?;
+        let forgotten = Forgotten {
+            evicted: evicted.records,
+            rejected: self.sent.rejected,
+            damaged: self.sent.damage.records + evicted.damage.records,
+            counts_lost: self.sent.lost + evicted.lost,
+        };
+        forgotten.save(&self.spool)?;
+        Ok(removed)
     }
 
     fn take_over(&mut self, parts: Vec<Part>) {

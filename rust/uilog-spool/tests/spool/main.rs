@@ -6,6 +6,7 @@
 mod concurrent;
 mod crash;
 mod disk;
+mod forget;
 mod ledger;
 mod model;
 mod place;
