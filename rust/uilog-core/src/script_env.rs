@@ -424,10 +424,8 @@ mod tests {
 
     use super::*;
     use crate::event::EventOption;
-    use crate::event::SCHEMA;
     use crate::event::SessionId;
     use crate::event::Text;
-    use crate::event::Timestamp;
     use crate::event::Value;
 
     const LIMITS: Limits = Limits {
@@ -444,25 +442,12 @@ mod tests {
             value: Value::Bytes(Text(Cow::Borrowed(value))),
         });
         Event {
-            schema: SCHEMA,
             session: SessionId(1),
-            parent: None,
             seq: 2,
-            name: Cow::Borrowed(b"foo"),
-            time: Timestamp {
-                micros: 0,
-                offset: 0,
-            },
-            duration: None,
             pid: 3,
-            user: None,
-            uid: 0,
-            root: None,
             message: Cow::Borrowed(message),
             options: options.collect(),
-            lost: 0,
-            trace: None,
-            usage: None,
+            ..Event::bare(b"foo")
         }
     }
 

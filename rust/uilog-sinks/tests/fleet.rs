@@ -12,7 +12,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 use uilog_core::event::Event;
-use uilog_core::event::SCHEMA;
 use uilog_core::event::SessionId;
 use uilog_core::event::Timestamp;
 use uilog_core::records::RecordLoss;
@@ -128,22 +127,11 @@ impl Dispatcher {
         let seq = self.sent + 1;
         let frame = Frame::Record(WireRecord {
             event: Event {
-                schema: SCHEMA,
                 session,
-                parent: None,
                 seq,
-                name: Cow::Borrowed(event.as_bytes()),
                 time: Timestamp::now(),
-                duration: None,
-                pid: 1,
-                user: None,
-                uid: 0,
-                root: None,
                 message: Cow::Borrowed(b"m\n"),
-                options: Vec::new(),
-                lost: 0,
-                trace: None,
-                usage: None,
+                ..Event::bare(event.as_bytes())
             },
             environment_at: 1,
             items_at: 2,
