@@ -467,7 +467,7 @@ fn a_spool_that_cannot_be_used_loses_and_says_so() {
 fn progress_is_told_after_each_batch() {
     let server = Server::start(|_| accepted());
     let sink = Sink::new(&server.url(), &[]);
-    sink.append(&logs(2500));
+    sink.append(&logs(5000));
     let seen = Mutex::new(Vec::new());
     let (definition, globals) = (&sink.definition, &sink.globals);
     uilog_sinks::otlp::flush(definition, globals, &mut |progress| {
@@ -476,5 +476,5 @@ fn progress_is_told_after_each_batch() {
     .unwrap();
     let seen = seen.into_inner().unwrap();
     assert!(seen.len() >= 3 && seen.is_sorted(), "{seen:?}");
-    assert_eq!(seen.last(), Some(&2500));
+    assert_eq!(seen.last(), Some(&5000));
 }
