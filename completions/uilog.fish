@@ -131,18 +131,19 @@ complete -c uilog -n "__fish_uilog_using_subcommand run" -l config -d 'Set a con
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l config-file -d 'Read a configuration file, over all others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l install-hint -d 'Print how to make `hg` be `uilog run -- rhg`'
 complete -c uilog -n "__fish_uilog_using_subcommand run" -s h -l help -d 'Print help'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
 always\t'In any case'
 never\t'Never'"
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -l config -d 'Set a configuration item, over all files' -r
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -l config-file -d 'Read a configuration file, over all others' -r -F
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -f -a "flush" -d 'Send what waits, now'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -f -a "export" -d 'Write what waits, or what was rejected'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -f -a "flush" -d 'Send what waits, now'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -f -a "export" -d 'Write what waits, or what was rejected'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -f -a "forget" -d 'Tell no more of what has been rejected, evicted or damaged so far'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
 always\t'In any case'
@@ -161,8 +162,15 @@ complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subco
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l config-file -d 'Read a configuration file, over all others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l rejected -d 'What collectors have rejected, instead of what waits'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -l rejected -d 'Remove the records that collectors have rejected'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "flush" -d 'Send what waits, now'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write what waits, or what was rejected'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Tell no more of what has been rejected, evicted or damaged so far'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand status" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand status" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
@@ -179,3 +187,4 @@ complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_su
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run spool status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "flush" -d 'Send what waits, now'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "export" -d 'Write what waits, or what was rejected'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "forget" -d 'Tell no more of what has been rejected, evicted or damaged so far'
