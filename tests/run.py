@@ -45,7 +45,7 @@ from tools.t_files import run_t_files
 from tools.upstream import run_upstream
 
 # Seconds.
-PYTEST_TIMEOUT = 1200
+PYTEST_TIMEOUT = 1800
 # With the compilation of everything.
 CARGO_TIMEOUT = 1800
 

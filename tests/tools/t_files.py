@@ -24,8 +24,8 @@ from tools.common import (
 
 # Seconds. run-tests.py ends a .t file that takes longer than T_TIMEOUT, but
 # goes on waiting for what that has started; the limit of the suite ends both.
-T_TIMEOUT = 180
-T_SUITE_TIMEOUT = 900
+T_TIMEOUT = 600
+T_SUITE_TIMEOUT = 1500
 
 
 def run_tests(

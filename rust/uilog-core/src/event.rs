@@ -59,7 +59,33 @@ pub struct Event<'a> {
     pub usage: Option<Usage>,
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
+    /// One of which nothing is known but its name: the first of session 0, at
+    /// the epoch, by process 0 of user 0.
+    pub fn bare(name: &'a [u8]) -> Self {
+        Self {
+            schema: SCHEMA,
+            session: SessionId(0),
+            parent: None,
+            seq: 1,
+            name: Cow::Borrowed(name),
+            time: Timestamp {
+                micros: 0,
+                offset: 0,
+            },
+            duration: None,
+            pid: 0,
+            user: None,
+            uid: 0,
+            root: None,
+            message: Cow::Borrowed(b""),
+            options: Vec::new(),
+            lost: 0,
+            trace: None,
+            usage: None,
+        }
+    }
+
     /// The event's id: unique, and the same wherever the event turns up.
     pub fn id(&self) -> String {
         format!("{}-{}", self.session, self.seq)

@@ -109,10 +109,8 @@ mod tests {
 
     use super::*;
     use crate::event::EventOption;
-    use crate::event::SCHEMA;
     use crate::event::SessionId;
     use crate::event::Text;
-    use crate::event::Timestamp;
 
     fn option<'a>(key: &'a [u8], value: Value<'a>) -> EventOption<'a> {
         EventOption {
@@ -125,19 +123,10 @@ mod tests {
     fn nothing_is_lost_on_the_way_to_json() {
         let bytes = |bytes: &'static [u8]| Text(Cow::Borrowed(bytes));
         let event = Event {
-            schema: SCHEMA,
             session: SessionId(1),
-            parent: None,
             seq: 7,
-            name: Cow::Borrowed(b"commandfinish"),
-            time: Timestamp {
-                micros: 0,
-                offset: 0,
-            },
             duration: Some(1.5),
             pid: 42,
-            user: None,
-            uid: 0,
             root: Some(bytes(b"/r")),
             message: Cow::Borrowed(b"a\xffb\0\n"),
             options: vec![
@@ -150,8 +139,7 @@ mod tests {
                 option(b"text", Value::Str(bytes("é".as_bytes()))),
             ],
             lost: 3,
-            trace: None,
-            usage: None,
+            ..Event::bare(b"commandfinish")
         };
         let line = line(&event, Some(b"joe"));
         assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);

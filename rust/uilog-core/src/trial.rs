@@ -41,7 +41,6 @@ use signal_hook::low_level;
 use crate::dispatch;
 use crate::event::Event;
 use crate::event::EventOption;
-use crate::event::SCHEMA;
 use crate::event::Text;
 use crate::event::Timestamp;
 use crate::event::Value;
@@ -146,6 +145,7 @@ pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
         script: Cow::Borrowed(&trial.script.text),
         stdin: trial.script.stdin,
         environment_at: 0,
+        traceparent: None,
         cwd: Some(Text(Cow::Owned(bytes(trial.cwd)))),
         umask: None,
         hg: Cow::Borrowed(trial.hg),
@@ -222,11 +222,7 @@ pub fn sample<'a>(
     let user = facts::login_name(block);
     let root = root.map(|root| root.as_os_str().as_bytes());
     Event {
-        schema: SCHEMA,
         session: facts::new_session(),
-        parent: None,
-        seq: 1,
-        name: Cow::Borrowed(name),
         time: Timestamp::now(),
         duration,
         pid: std::process::id(),
@@ -235,9 +231,7 @@ pub fn sample<'a>(
         root: root.map(|root| Text(Cow::Borrowed(root))),
         message,
         options,
-        lost: 0,
-        trace: None,
-        usage: None,
+        ..Event::bare(name)
     }
 }
 

@@ -118,41 +118,22 @@ fn given_number(event: &Event<'_>, environment: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
 
-    use uilog_core::event::SCHEMA;
     use uilog_core::event::SessionId;
-    use uilog_core::event::Timestamp;
     use uilog_core::event::Trace;
 
     use super::*;
 
     fn event(session: u128, trace: Option<u128>) -> Event<'static> {
         Event {
-            schema: SCHEMA,
             session: SessionId(session),
-            parent: None,
-            seq: 1,
-            name: Cow::Borrowed(b"command"),
-            time: Timestamp {
-                micros: 0,
-                offset: 0,
-            },
-            duration: None,
-            pid: 1,
-            user: None,
-            uid: 1,
-            root: None,
-            message: Cow::Borrowed(b""),
-            options: Vec::new(),
-            lost: 0,
             trace: trace.map(|id| Trace {
                 id,
                 span: 1,
                 parent: 0,
                 flags: 0,
             }),
-            usage: None,
+            ..Event::bare(b"command")
         }
     }
 

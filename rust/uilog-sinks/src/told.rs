@@ -177,10 +177,7 @@ mod tests {
     use std::borrow::Cow;
 
     use uilog_core::event::EventOption;
-    use uilog_core::event::SCHEMA;
-    use uilog_core::event::SessionId;
     use uilog_core::event::Text;
-    use uilog_core::event::Timestamp;
 
     use super::*;
 
@@ -194,25 +191,9 @@ mod tests {
             value: Value::Float(Text(Cow::Borrowed(value.as_bytes()))),
         });
         Event {
-            schema: SCHEMA,
-            session: SessionId(1),
-            parent: None,
-            seq: 1,
-            name: Cow::Borrowed(name.as_bytes()),
-            time: Timestamp {
-                micros: 0,
-                offset: 0,
-            },
-            duration: None,
-            pid: 1,
-            user: None,
-            uid: 1,
-            root: None,
             message: Cow::Borrowed(message.as_bytes()),
             options: options.collect(),
-            lost: 0,
-            trace: None,
-            usage: None,
+            ..Event::bare(name.as_bytes())
         }
     }
 
