@@ -265,14 +265,16 @@ What is known is not told of again
   $ uilog spool > $TESTTMP/out
   [1]
   $ grep rejected $TESTTMP/out
-      rejected: 3 records, 3 kept
+      rejected: 4 records, 4 kept
   $ uilog spool forget
   $ uilog spool > $TESTTMP/out
   $ grep -e sent -e kept -e rejected $TESTTMP/out
       sent: [0-9]+ records (re)
-      kept: 3 rejected records
-  $ uilog status | grep -A 1 '^  fleet'
+      kept: 4 rejected records
+  $ uilog status | sed -n '/^Spools/,/^Journal/p'
+  Spools
     fleet: 0 records waiting
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
 
 What comes after that is told of.
 
@@ -283,11 +285,11 @@ What comes after that is told of.
   $ uilog spool > $TESTTMP/out
   [1]
   $ grep -A 2 rejected $TESTTMP/out
-      rejected: 1 record, 4 kept
+      rejected: 1 record, 5 kept
         status 400: no such tenant
         status 400: never
   $ uilog spool forget fleet --rejected
-  fleet: 4 rejected records removed
+  fleet: 5 rejected records removed
   $ uilog spool | grep -e kept -e rejected
   [1]
   $ uilog spool export --rejected

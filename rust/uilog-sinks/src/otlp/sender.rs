@@ -31,9 +31,10 @@ use crate::otlp::ship::Shipper;
 /// Records of a batch at most: some requests, so that one can be made while
 /// another is looked at. A batch is written down when it is done.
 const MAX_RECORDS: usize = 2048;
-/// Bytes of their payloads. All of a batch is in memory, and of two requests
-/// what is made of them.
-const MAX_BYTES: usize = 1024 * 1024;
+/// Bytes of their payloads: less than four whole requests, which are never
+/// quite full, so that no fifth one has a few records. All of a batch is in
+/// memory, and of two requests what is made of them.
+const MAX_BYTES: usize = 960 * 1024;
 /// What comes within this time is sent together.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long another sender is left alone before it is made sure that it lives.

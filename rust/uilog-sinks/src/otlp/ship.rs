@@ -291,6 +291,9 @@ impl<P: Post> Shipper<P> {
                 }
                 let next = next?;
                 bodies.send((next.kind, body?)).ok()?;
+                // On one processor it would else be sent only when the next
+                // one has been made, and nothing would be gained.
+                thread::yield_now();
                 asked = Some(next);
             }
         })
