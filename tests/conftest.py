@@ -19,6 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 import processes
+from growing import whole_lines
 
 if TYPE_CHECKING:
     from connections import Client
@@ -96,7 +97,7 @@ class Home:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=processes.DEADLINE,
         )
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
@@ -148,9 +149,8 @@ class Home:
             os.environ.update(before)
 
     def read(self, name: str) -> str:
-        """What a script has written, if it has."""
-        path = self.out / name
-        return path.read_text() if path.exists() else ""
+        """What scripts have written so far, in whole lines."""
+        return whole_lines(self.out / name).decode()
 
 
 def until(what: str, condition: Callable[[], object]) -> None:
@@ -200,7 +200,9 @@ def chg(home: Home) -> Iterator[Chg]:
             yield run
         finally:
             for server in chg_servers(home):
-                os.kill(server.pid, signal.SIGTERM)
+                # A worker may have ended meanwhile.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(server.pid, signal.SIGTERM)
             # One that ends removes its socket.
             until("chg's servers to be gone", lambda: not chg_servers(home))
 

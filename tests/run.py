@@ -53,7 +53,7 @@ from tools.t_files import run_t_file, weight_of
 from tools.upstream import upstream_parts
 
 # Seconds.
-PYTEST_TIMEOUT = 1200
+PYTEST_TIMEOUT = 1800
 # With the compilation of everything.
 CARGO_TIMEOUT = 1800
 

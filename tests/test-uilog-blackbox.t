@@ -566,6 +566,7 @@ A file that nobody may write to, even root: one that is a program which runs
 
   $ cp `which sleep` $TESTTMP/busy
   $ $TESTTMP/busy 1000 &
+  $ wait_for test /proc/$!/exe -ef $TESTTMP/busy
   $ same << 'END'
   > init repo --config blackbox.track=
   > cd repo

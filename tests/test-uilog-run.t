@@ -12,7 +12,7 @@ test_run.py and test_run_events.py.
   > commandfinish = echo "\$EVENT \$OPT_CANONICAL_COMMAND \$OPT_RETURN_CODE:" \
   >     "\$MSG1" | sed 's/[0-9.]* seconds/N seconds/' >> $got/log
   > END
-  $ shown() { settled; grep . $got/log; rm -f $got/log; }
+  $ shown() { settled; grep . $got/log | sort; rm -f $got/log; }
   $ hg init repo
   $ cd repo
   $ echo a > a
@@ -144,6 +144,6 @@ What --install-hint prints is what the documentation says, and it works.
   0
   $ shown
   command: files
-  commandfinish files 1: files exited 1 after N seconds
   command: id -n
+  commandfinish files 1: files exited 1 after N seconds
   commandfinish identify 0: id -n exited 0 after N seconds

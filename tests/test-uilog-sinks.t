@@ -148,9 +148,11 @@ own hg is a part of the command.
   >         return '-'
   >     known = names.setdefault(kind, {})
   >     return known.setdefault(value, '%s%d' % (kind, len(known) + 1))
-  > for line in open(sys.argv[1]):
-  >     it = json.loads(line)
-  >     print(it['process'].get('command') or it['event'],
+  > def command(record):
+  >     return record['process'].get('command') or record['event']
+  > # Each command has a dispatcher of its own, so there is no order.
+  > for it in sorted(map(json.loads, open(sys.argv[1])), key=command):
+  >     print(command(it),
   >           name('trace', it.get('trace_id')),
   >           'in', name('span', it.get('parent_span_id')),
   >           'is', name('span', it.get('span_id')))
@@ -162,7 +164,7 @@ own hg is a part of the command.
   $ TRACEPARENT=$parent hg root > $TESTTMP/out \
   >     --config 'hooks.pre-root=echo $TRACEPARENT > $got/hook; hg branch'
   $ settled
-  $ records process.command trace_id parent_span_id
+  $ records process.command trace_id parent_span_id | sort
   branch 0af7651916cd43dd8448eb211c80319c [0-9a-f]{16} (re)
   root 0af7651916cd43dd8448eb211c80319c b7ad6b7169203331
   $ trace
@@ -179,7 +181,7 @@ A script, too; each command of its own is a trace of its own.
   >     --config 'logtoprocess.command=test $UILOG_DEPTH != 1 || hg branch'
   $ hg root > $TESTTMP/out
   $ settled
-  $ trace | sort
+  $ trace
   branch trace1 in span* is span* (glob)
   root trace* in - is span* (glob)
   root trace* in - is span* (glob)

@@ -45,6 +45,7 @@ No command waits for it, and what it is to get stays.
 
   $ hg init repo
   $ cd repo
+  $ settled
   $ hg root
   $TESTTMP/repo
   $ hg root
@@ -176,6 +177,7 @@ It does not want what it gets
   $ answer 400 no such tenant
   $ hg root
   $TESTTMP/repo
+  $ settled
   $ hg branch
   default
   $ settled

@@ -150,7 +150,7 @@ class Racer:
 
     def failure(self) -> str:
         """Waits for its end; what it has to say, if it has failed."""
-        out, err = self.process.communicate(timeout=100)
+        out, err = self.process.communicate(timeout=processes.DEADLINE)
         text = (out + err).decode("utf-8", "replace")
         if self.process.returncode == 0 and not text:
             return ""
@@ -403,7 +403,7 @@ def outcome(
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=100,
+        timeout=processes.DEADLINE,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
 

@@ -15,9 +15,7 @@ def test_each_command_has_its_own_surroundings(home: Home, chg: Chg) -> None:
         " >> $OUT/finish\n"
     )
     repository = home.repository()
-    until(
-        "the scripts of plain hg", lambda: home.read("finish").count("commit")
-    )
+    assert not processes.wait_until_gone(str(home.path))
     (home.out / "finish").unlink()
     expected = []
     for number in range(5):
@@ -60,6 +58,7 @@ def test_a_server_keeps_nothing_of_its_workers(home: Home, chg: Chg) -> None:
     (server,) = (
         s for s in chg_servers(home) if s.parent not in pids(chg_servers(home))
     )
+    until("the first worker to be gone", lambda: not children(server.pid))
     before = len(os.listdir(f"/proc/{server.pid}/fd"))
     for _ in range(30):
         chg("root", cwd=repository)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 
 import processes
@@ -217,23 +217,19 @@ def test_hgweb_logs_each_request(home: Home) -> None:
         "    return orig(self, req, res, repo)\n",
     )
     home.configure(WHO)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     server = subprocess.Popen(
-        ["hg", "serve", "-a", "127.0.0.1", "-p", str(port)],
+        ["hg", "serve", "-a", "127.0.0.1", "-p", "0"],
         env=home.env,
         cwd=repository,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-
-    def listens() -> bool:
-        assert server.poll() is None, "hg serve has ended"
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
     try:
-        until("the server", listens)
+        # It says where it listens.
+        assert server.stdout is not None
+        found = re.search(r":(\d+)", server.stdout.readline())
+        assert found is not None, "hg serve has ended"
+        port = int(found[1])
         for _ in range(10):
             connection = http.client.HTTPConnection("127.0.0.1", port)
             connection.request("GET", "/?style=raw")
@@ -244,7 +240,7 @@ def test_hgweb_logs_each_request(home: Home) -> None:
         assert zombies == []
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait()
+        server.communicate()
 
 
 def test_no_child_is_left_to_a_shell(home: Home) -> None:
@@ -252,7 +248,7 @@ def test_no_child_is_left_to_a_shell(home: Home) -> None:
     repository = home.repository()
     home.configure(
         "[logtoprocess]\ncommandfinish =\n"
-        " echo $$ > $OUT/pid.new; mv $OUT/pid.new $OUT/pid; exec sleep 50\n"
+        " echo $$ > $OUT/pid.new; mv $OUT/pid.new $OUT/pid; exec sleep 1000\n"
     )
     done = subprocess.run(
         ["sh", "-c", "hg id & wait; echo waited"],
@@ -260,7 +256,7 @@ def test_no_child_is_left_to_a_shell(home: Home) -> None:
         cwd=repository,
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=processes.DEADLINE,
     )
     assert done.stdout.endswith("waited\n")
     until("the script", lambda: home.read("pid"))

@@ -138,7 +138,7 @@ def test_who_holds_standard_error_over_there_is_not_waited_for(
     remote.behave(HOLDING, ENDING)
     stock = remote.start("id", remote.url, *STOCK)
     until("its server to end", lambda: remote.marks("ends"))
-    timeout = ("--config", "uilog.peer-timeout=2")
+    timeout = ("--config", "uilog.peer-timeout=5")
     ours = remote.run("id", remote.url, *timeout)
     (closed,) = remote.closed()
     assert (closed["outcome"], closed["leaked"]) == ("timeout", False)
@@ -169,9 +169,13 @@ def test_connections_share_one_of_ssh(remote: Remote) -> None:
         ours = twice(remote, Path(sockets))
     assert ours == stock
     assert [done.status for done in ours] == [0, 0]
-    events = [e for e in remote.logged() if e["event"] == "peerclose"]
-    outcomes = [event["options"]["outcome"] for event in events]
-    assert outcomes == ["closed", "closed"]
+
+    def outcomes() -> list[str]:
+        events = [e for e in remote.logged() if e["event"] == "peerclose"]
+        return [event["options"]["outcome"] for event in events]
+
+    until("what is logged", lambda: len(outcomes()) >= 2)
+    assert outcomes() == ["closed", "closed"]
 
 
 def twice(remote: Remote, sockets: Path, *options: str) -> list[Finished]:

@@ -15,8 +15,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import ports
+
 # Seconds, and far more than a start or an end takes.
-DEADLINE = 60
+DEADLINE = 120
 
 PROGRAM = "rotel-agent"
 
@@ -42,18 +44,6 @@ def why_not() -> str | None:
     return None if done.returncode == 0 else f"rotel: {done.stderr.strip()}"
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for it in sockets:
-            it.bind(("127.0.0.1", 0))
-        return [it.getsockname()[1] for it in sockets]
-    finally:
-        for it in sockets:
-            it.close()
-
-
 class Rotel:
     """The collector: it may be stopped and started again, on one port."""
 
@@ -65,7 +55,8 @@ class Rotel:
         directory.mkdir(parents=True, exist_ok=True)
         self._exporter = exporter
         self._core = core
-        self.port, self._grpc = free_ports(2)
+        self._keepers = [ports.keep() for _ in range(2)]
+        self.port, self._grpc = map(ports.port_of, self._keepers)
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -149,3 +140,5 @@ class Rotel:
 
     def __exit__(self, *_exc: object) -> None:
         self.stop()
+        for keeper in self._keepers:
+            keeper.close()

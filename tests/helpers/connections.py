@@ -176,8 +176,7 @@ class Client:
 
     def logged(self) -> list[Event]:
         """What has been logged so far."""
-        lines = self.home.read("events").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return [json.loads(it) for it in self.home.read("events").splitlines()]
 
     def events(self) -> list[Event]:
         """What the command that has ended has logged, up to its end."""
@@ -199,8 +198,7 @@ class Client:
 
     def marks(self, name: str) -> list[int]:
         """The processes that have come to a point, in this order."""
-        text = self.home.read(name)
-        return [int(pid) for pid in text[: text.rfind("\n") + 1].split()]
+        return [int(pid) for pid in self.home.read(name).split()]
 
     def release(self) -> None:
         """Lets the holders go."""

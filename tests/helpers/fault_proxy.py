@@ -32,6 +32,8 @@ import threading
 import time
 from collections.abc import Iterable
 
+import ports
+
 # Answered here, not passed on.
 ANSWERS = {
     "retry": "429 Too Many Requests\r\nRetry-After: 1",
@@ -127,18 +129,20 @@ class FaultProxy:
         self.done: list[str] = []
         self.passed = 0
         self._ending = threading.Event()
-        self._listener = self._listen(0)
-        self.port: int = self._listener.getsockname()[1]
+        # While nobody listens, nobody else is to.
+        self._keeper = ports.keep()
+        self.port = ports.port_of(self._keeper)
+        self._listener = self._listen()
         self.url = f"http://127.0.0.1:{self.port}"
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._accepting = threading.Thread(target=self._accept)
         self._accepting.start()
 
-    def _listen(self, port: int) -> socket.socket:
+    def _listen(self) -> socket.socket:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
+        listener.bind(("127.0.0.1", self.port))
         listener.listen(1024)
         listener.settimeout(LOOK)
         return listener
@@ -183,7 +187,7 @@ class FaultProxy:
                 # It has been shut down: nobody listens for a while.
                 self._listener.close()
                 self._ending.wait(REFUSED)
-                self._listener = self._listen(self.port)
+                self._listener = self._listen()
                 continue
             connection.settimeout(None)
             thread = threading.Thread(target=self._serve, args=(connection,))
@@ -271,6 +275,7 @@ class FaultProxy:
         self._ending.set()
         self._accepting.join()
         self._listener.close()
+        self._keeper.close()
         with self._lock:
             waiting = list(self._open)
         for connection in waiting:

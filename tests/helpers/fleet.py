@@ -14,6 +14,7 @@ from typing import Any
 
 import processes
 from conftest import Home
+from growing import whole_lines
 
 HELPERS = Path(__file__).parent
 
@@ -87,10 +88,16 @@ def peak_bytes(pid: int) -> int:
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file, each of them JSON."""
-    for line in path.read_bytes().splitlines(keepends=True):
-        assert line.endswith(b"\n"), line
-        yield json.loads(line)
+    """The lines of a file that nobody writes any more, each of them JSON."""
+    assert path.read_bytes() == whole_lines(path), path
+    yield from records_so_far(path)
+
+
+def records_so_far(path: Path) -> Iterator[dict[str, Any]]:
+    """Those of a file that somebody may still be writing."""
+    # Beside a writer that has been stopped within its line somebody may have
+    # ended that line with an empty one.
+    yield from map(json.loads, filter(None, whole_lines(path).splitlines()))
 
 
 class Listener:

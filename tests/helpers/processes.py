@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Seconds, and far more than anything here takes: only a hang gets there.
-DEADLINE = 60
+DEADLINE = 120
 
 # Where a queue's frames begin (queue.rs); before that, where they end.
 FIRST_FRAME = 4096

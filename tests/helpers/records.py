@@ -25,7 +25,8 @@ def field(record: Any, name: str) -> str:
 def main(argv: list[str]) -> int:
     path, *fields = argv
     text = Path(path).read_text() if Path(path).exists() else ""
-    for line in text.splitlines():
+    # As in fleet.py: an empty line is none.
+    for line in filter(None, text.splitlines()):
         record = json.loads(line)
         print(" ".join(field(record, name) for name in fields))
     return 0

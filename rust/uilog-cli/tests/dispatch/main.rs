@@ -88,6 +88,11 @@ impl Hg {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
+    /// What stands in a file so far, in whole lines.
+    fn lines(&self, name: &str) -> Vec<String> {
+        whole_lines(&self.path(name))
+    }
+
     fn status(&mut self) -> Status {
         self.host.dispatcher().status().unwrap()
     }
@@ -105,13 +110,35 @@ impl Hg {
     }
 }
 
+/// The lines of a file that have come to their end. Of a `write` of several
+/// pages a reader sees one page after the other, so that behind them may be
+/// the half of a line.
+fn whole_lines(path: &Path) -> Vec<String> {
+    let text = fs::read(path).unwrap_or_default();
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    lines
+        .filter_map(|line| line.strip_suffix(b"\n"))
+        .map(|line| String::from_utf8(line.to_vec()).unwrap())
+        .collect()
+}
+
+/// What `/proc` says of each thread of a process.
+fn threads(pid: i32) -> impl Iterator<Item = String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    tasks
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("stat")).ok())
+}
+
 /// Whether any thread of the process still runs, and holds its descriptors.
 fn is_running(pid: i32) -> bool {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
-    tasks.into_iter().flatten().flatten().any(|task| {
-        let stat = fs::read_to_string(task.path().join("stat"));
-        stat.is_ok_and(|stat| !stat.contains(") Z "))
-    })
+    threads(pid).any(|stat| !stat.contains(") Z "))
+}
+
+fn is_stopped(pid: i32) -> bool {
+    threads(pid).all(|stat| stat.contains(") T "))
 }
 
 #[test]
@@ -163,27 +190,37 @@ fn the_dispatcher_ends_with_the_last_script_and_sender() {
     until("the dispatcher to end", || (!is_running(pid)).then_some(()));
 }
 
+/// Seconds that a script gets: more where it has not come far enough in them.
+const LIMITS: [&str; 4] = ["0.2", "2", "10", "50"];
+
+/// Runs a script until its time is over; what is known then, and the process
+/// of which it has written the number to `$DIR/pid`.
+fn timed_out(script: &str) -> (Status, i32) {
+    for limit in LIMITS {
+        let limit = [("script-timeout", limit)];
+        let mut hg = Hg::new(PROGRAM, &limit, script);
+        hg.log("");
+        let status = hg.wait_for_all();
+        assert_eq!(status.progress.timed_out, 1);
+        if let Ok(pid) = hg.read("pid").trim().parse() {
+            return (status, pid);
+        }
+    }
+    panic!("no time is enough for {script}");
+}
+
 #[test]
 fn a_script_whose_time_is_over_is_ended() {
-    let limit = [("script-timeout", "0.2")];
-    let mut hg = Hg::new(PROGRAM, &limit, "echo $$ > $DIR/pid; exec sleep 99");
-    hg.log("");
-    let status = hg.wait_for_all();
-    assert_eq!(status.progress.timed_out, 1);
+    let (status, pid) = timed_out("echo $$ > $DIR/pid; exec sleep 99");
     let failure = status.last_failure.unwrap();
     assert!(failure.contains("uilog.script-timeout"), "{failure}");
-    let pid: i32 = hg.read("pid").trim().parse().unwrap();
     assert!(!is_running(pid));
 }
 
 #[test]
 fn a_script_that_ignores_sigterm_is_killed_with_all_it_started() {
-    let limit = [("script-timeout", "0.2")];
     let script = "trap '' TERM; sleep 98 & echo $! > $DIR/pid; wait; sleep 97";
-    let mut hg = Hg::new(PROGRAM, &limit, script);
-    hg.log("");
-    hg.wait_for_all();
-    let pid: i32 = hg.read("pid").trim().parse().unwrap();
+    let (_, pid) = timed_out(script);
     until("the group to be gone", || (!is_running(pid)).then_some(()));
 }
 
@@ -213,11 +250,7 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, TERM)
 
 #[test]
 fn a_process_that_has_missed_sigterm_gets_another() {
-    let limit = [("script-timeout", "3")];
-    let mut hg = Hg::new(PROGRAM, &limit, FORKS_MEANWHILE);
-    hg.log("");
-    hg.wait_for_all();
-    let pid: i32 = hg.read("pid").trim().parse().unwrap();
+    let (_, pid) = timed_out(FORKS_MEANWHILE);
     until("the process to be gone", || {
         (!is_running(pid)).then_some(())
     });
@@ -245,11 +278,9 @@ fn a_killed_dispatcher_is_replaced_and_nothing_is_lost() {
     assert_ne!(hg.status().pid, pid);
     fs::write(hg.path("go"), "").unwrap();
     let mut seen = until("all scripts", || {
-        let lines: Vec<u32> = hg
-            .read("out")
-            .lines()
-            .map(|line| line.parse().unwrap())
-            .collect();
+        let lines = hg.lines("out");
+        let lines: Vec<u32> =
+            lines.iter().map(|line| line.parse().unwrap()).collect();
         (lines.len() == 11).then_some(lines)
     });
     seen.sort_unstable();
@@ -267,6 +298,9 @@ fn a_stopped_dispatcher_holds_nobody() {
     });
     let pid = Pid::from_raw(hg.status().pid);
     kill(pid, Signal::SIGSTOP).unwrap();
+    until("it to be stopped", || {
+        is_stopped(pid.as_raw()).then_some(())
+    });
     // Many times what its socket could take.
     for number in 0..20_000 {
         hg.log(if number == 0 { "second" } else { "more" });
