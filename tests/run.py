@@ -57,6 +57,8 @@ PYTEST_TIMEOUT = 1800
 # With the compilation of everything.
 CARGO_TIMEOUT = 1800
 
+SIGNALS_TO_END = (signal.SIGTERM, signal.SIGHUP)
+
 # .t files of ours that Mercurial's version makes little difference to: they
 # run under the oldest and the newest, and under the others by `make soak`.
 ENDS_ONLY = frozenset(
@@ -377,11 +379,18 @@ def parse_args(argv: Sequence[str]) -> Options:
     )
 
 
+def end(got: int, _frame: object) -> None:
+    """Told to end, we end what we have started (see `run`), and are not told
+    twice: `timeout` does that."""
+    for signum in SIGNALS_TO_END:
+        signal.signal(signum, signal.SIG_IGN)
+    sys.exit(128 + got)
+
+
 def main(argv: Sequence[str]) -> int:
     options = parse_args(argv)
-    # Told to end, we end what we have started: see run().
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, lambda got, _frame: sys.exit(128 + got))
+    for signum in SIGNALS_TO_END:
+        signal.signal(signum, end)
     suites = plan(options)
     run_suites(options, suites)
     return report([suite.result for suite in suites])
