@@ -4,6 +4,9 @@ A process belongs to the test if its environment has the test's HOME, which
 run-tests.py makes a directory of the test's own (and conftest.py too). A
 dispatcher has no environment; the environments in its queue tell.
 
+The .t files start it often, so it imports little: dataclasses and pathlib would
+take longer than all that it does.
+
 usage: processes.py wait | dispatchers
 """
 
@@ -13,8 +16,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 # Seconds, and far more than anything here takes: only a hang gets there.
 DEADLINE = 120
@@ -23,18 +24,25 @@ DEADLINE = 120
 FIRST_FRAME = 4096
 
 
-@dataclass(frozen=True)
 class Process:
     """One process, as it was when it was looked at."""
 
-    pid: int
-    parent: int
-    state: str
-    start: int
-    # Both are empty while it is between two programs, for zombies and for the
-    # kernel.
-    argv: tuple[str, ...]
-    environ: tuple[bytes, ...]
+    def __init__(
+        self,
+        pid: int,
+        stat: list[bytes],
+        argv: tuple[str, ...],
+        environ: tuple[bytes, ...],
+    ) -> None:
+        """Of its stat file, what follows the name."""
+        self.pid = pid
+        self.parent = int(stat[1])
+        self.state = stat[0].decode()
+        self.start = int(stat[19])
+        # Both are empty while it is between two programs, for zombies and for
+        # the kernel.
+        self.argv = argv
+        self.environ = environ
 
     def is_dispatcher(self) -> bool:
         name = os.path.basename(self.argv[0]) if self.argv else ""
@@ -52,18 +60,13 @@ def look(pid: int) -> Process | None:
         stat = read(f"{proc}/stat").rpartition(b")")[2]
     except OSError:
         return None
-    fields = stat.split()
+    argv = contents(f"{proc}/cmdline").decode("utf-8", "replace")
+    environ = contents(f"{proc}/environ")
     return Process(
-        pid=pid,
-        parent=int(fields[1]),
-        state=fields[0].decode(),
-        start=int(fields[19]),
-        argv=tuple(
-            contents(f"{proc}/cmdline")
-            .decode("utf-8", "replace")
-            .split("\0")[:-1]
-        ),
-        environ=tuple(contents(f"{proc}/environ").split(b"\0")[:-1]),
+        pid,
+        stat.split(),
+        tuple(argv.split("\0")[:-1]),
+        tuple(environ.split(b"\0")[:-1]),
     )
 
 
@@ -149,11 +152,11 @@ def belonging(home: str) -> Callable[[Process], bool]:
 def serves(dispatcher: int, needle: bytes) -> bool | None:
     """Whether a dispatcher's queue holds an environment with this entry; None
     if it holds nothing yet."""
-    fds = Path(f"/proc/{dispatcher}/fd")
+    fds = f"/proc/{dispatcher}/fd"
     try:
-        for fd in fds.iterdir():
-            if os.readlink(fd).startswith("/memfd:uilog"):
-                queue = fd.read_bytes()
+        for fd in os.listdir(fds):
+            if os.readlink(f"{fds}/{fd}").startswith("/memfd:uilog"):
+                queue = read(f"{fds}/{fd}")
                 end = int.from_bytes(queue[:8], "little")
                 return needle + b"\0" in queue if end > FIRST_FRAME else None
     except OSError:
