@@ -68,6 +68,7 @@ ENDS_ONLY = frozenset(
         "test-uilog-check-untrusted.t",
         "test-uilog-config.t",
         "test-uilog-emit.t",
+        "test-uilog-sinks.t",
         "test-uilog-spool.t",
         "test-uilog-status.t",
     }

@@ -63,14 +63,16 @@ UPSTREAM = (
     ),
     UpstreamTest("test-push-race.t", soak=OLDER_HGS),
     UpstreamTest("test-ssh.t", soak=MIDDLE_HGS),
-    UpstreamTest("test-ssh-bundle1.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-ssh-bundle1.t", soak=OLDER_HGS),
     UpstreamTest("test-ssh-proto.t", soak=MIDDLE_HGS),
-    UpstreamTest("test-ssh-clone-r.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-ssh-clone-r.t", soak=OLDER_HGS),
     UpstreamTest("test-ssh-batch.t", soak=MIDDLE_HGS),
     UpstreamTest("test-ssh-repoerror.t", as_user=True, soak=MIDDLE_HGS),
     UpstreamTest("test-devel-warnings.t", soak=MIDDLE_HGS),
     UpstreamTest("test-blackbox.t", compared=True, soak=OLDER_HGS),
-    UpstreamTest("test-blackbox.t", compared=True, as_user=True),
+    UpstreamTest(
+        "test-blackbox.t", compared=True, as_user=True, soak=MIDDLE_HGS
+    ),
     UpstreamTest(
         "test-blackbox.t", versions=(MAIN_HG,), compared=True, chg=True
     ),
