@@ -199,7 +199,7 @@ It does not want what it gets
   [1]
   $ grep -A 1 '^  fleet' $TESTTMP/out
     fleet: 0 records waiting
-      2 rejected: see `uilog spool`
+      2 rejected: see `uilog spool`, then `uilog spool forget`
 
 A sample goes the same way
 ==========================
@@ -256,6 +256,45 @@ Sinks that are not configured here
   uilog: no sink 'nobody' has a spool; those that do: fleet, old
   [2]
 
+What is known is not told of again
+==================================
+
+  $ answer 200
+  $ uilog spool flush fleet > $TESTTMP/out
+  $ rm -r $TESTTMP/.local/state/uilog/spool/old
+  $ uilog spool > $TESTTMP/out
+  [1]
+  $ grep rejected $TESTTMP/out
+      rejected: 3 records, 3 kept
+  $ uilog spool forget
+  $ uilog spool > $TESTTMP/out
+  $ grep -e sent -e kept -e rejected $TESTTMP/out
+      sent: [0-9]+ records (re)
+      kept: 3 rejected records
+  $ uilog status | grep -A 1 '^  fleet'
+    fleet: 0 records waiting
+
+What comes after that is told of.
+
+  $ answer 400 once more
+  $ hg root
+  $TESTTMP/repo
+  $ settled
+  $ uilog spool > $TESTTMP/out
+  [1]
+  $ grep -A 2 rejected $TESTTMP/out
+      rejected: 1 record, 4 kept
+        status 400: no such tenant
+        status 400: never
+  $ uilog spool forget fleet --rejected
+  fleet: 4 rejected records removed
+  $ uilog spool | grep -e kept -e rejected
+  [1]
+  $ uilog spool export --rejected
+  $ uilog spool forget nobody
+  uilog: no sink 'nobody' has a spool; those that do: fleet
+  [2]
+
 A directory that is not safe
 ============================
 
@@ -273,6 +312,9 @@ A directory that is not safe
   $ uilog spool flush
   fleet: 0 records sent
     0 records left: cannot use $TESTTMP/open: others can write there
+  [1]
+  $ uilog spool forget
+  uilog: fleet: cannot use $TESTTMP/open: others can write there
   [1]
   $ uilog check > $TESTTMP/out
   [1]

@@ -25,8 +25,8 @@ from tools.common import (
 # Seconds. run-tests.py ends a .t file that takes longer than T_TIMEOUT, but
 # goes on waiting for what that has started; the second limit ends both. A file
 # can be several tests.
-T_TIMEOUT = 400
-T_FILE_TIMEOUT = 1200
+T_TIMEOUT = 600
+T_FILE_TIMEOUT = 2000
 
 
 def weight_of(path: Path) -> float:

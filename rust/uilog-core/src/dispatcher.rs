@@ -63,7 +63,8 @@ pub struct JobParts<'a> {
     pub task: Task<'a>,
     /// What `[uilog]` says.
     pub settings: &'a Settings,
-    /// hg's environment, as a block.
+    /// hg's environment, as a block, without `TRACEPARENT`: that changes with
+    /// each command, and all of it would have to be handed over again.
     pub environment: &'a [u8],
 }
 
@@ -78,6 +79,8 @@ pub enum Task<'a> {
         depth: u32,
         /// hg's umask, if it has been changed.
         umask: Option<u32>,
+        /// What the environment says in `TRACEPARENT`.
+        traceparent: Option<&'a [u8]>,
     },
     /// Structured sinks are to have it.
     Record {
@@ -459,11 +462,13 @@ impl Link {
                 script,
                 depth,
                 umask,
+                traceparent,
             } => Frame::Job(Job {
                 event,
                 script: Cow::Borrowed(&script.text),
                 stdin: script.stdin,
                 environment_at,
+                traceparent: traceparent.map(|it| Text(Cow::Borrowed(it))),
                 cwd,
                 umask,
                 hg,

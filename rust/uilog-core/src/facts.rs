@@ -7,11 +7,18 @@ use crate::pipeline::SESSION_VARIABLE;
 use crate::script_env::lookup;
 use crate::trace;
 use crate::trace::Context;
+use crate::trace::Said;
 use crate::user;
 
 /// What the environment says, looked up once for as long as it stays the same.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
+    /// The environment but for `TRACEPARENT`, which changes with each command.
+    pub(crate) lasting: Vec<u8>,
+    /// The value of `TRACEPARENT`, if it is there.
+    pub(crate) traceparent: Option<Vec<u8>>,
+    /// What `uilog run` says.
+    run: Option<Vec<u8>>,
     /// The session in whose script this process runs.
     pub(crate) parent: Option<SessionId>,
     /// How many scripts are around this process.
@@ -23,15 +30,33 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(crate) fn read(environment: &[u8]) -> Self {
-        let depth = lookup(environment, DEPTH_VARIABLE)
+    /// Looks up what a changed environment says.
+    pub(crate) fn update(&mut self, environment: &[u8]) {
+        let (lasting, traceparent) = trace::split(environment);
+        self.traceparent = traceparent.map(<[u8]>::to_vec);
+        if lasting != self.lasting {
+            self.read(&lasting);
+            self.lasting = lasting;
+        }
+        self.around = self.said().around();
+    }
+
+    fn read(&mut self, lasting: &[u8]) {
+        let depth = lookup(lasting, DEPTH_VARIABLE)
             .and_then(|depth| std::str::from_utf8(depth).ok()?.parse().ok());
-        Self {
-            parent: lookup(environment, SESSION_VARIABLE)
-                .and_then(SessionId::parse),
-            depth: depth.unwrap_or(0),
-            user: login_name(environment).map(<[u8]>::to_vec),
-            around: trace::around(environment),
+        self.depth = depth.unwrap_or(0);
+        self.parent =
+            lookup(lasting, SESSION_VARIABLE).and_then(SessionId::parse);
+        self.user = login_name(lasting).map(<[u8]>::to_vec);
+        let run = lookup(lasting, trace::RUN_VARIABLE.as_bytes());
+        self.run = run.map(<[u8]>::to_vec);
+    }
+
+    /// What it says of traces.
+    pub(crate) fn said(&self) -> Said<'_> {
+        Said {
+            traceparent: self.traceparent.as_deref(),
+            run: self.run.as_deref(),
         }
     }
 }

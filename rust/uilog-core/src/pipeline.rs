@@ -35,7 +35,6 @@ use crate::rusage;
 use crate::settings::Fault;
 use crate::settings::Settings;
 use crate::structured::Structured;
-use crate::trace;
 
 /// The environment variable by which a script's hg knows its parent session.
 pub const SESSION_VARIABLE: &[u8] = b"UILOG_SESSION";
@@ -362,7 +361,7 @@ impl Host {
         }
         if self.environment != *environment {
             std::mem::swap(&mut self.environment, environment);
-            self.facts = Facts::read(&self.environment);
+            self.facts.update(&self.environment);
         }
         let around = self.facts.parent.filter(|it| *it != self.session);
         self.parent = self.parent.or(around);
@@ -396,7 +395,7 @@ impl Host {
         let is_first = self.begun == 0;
         self.begun += 1;
         let adopted = (is_first && self.is_adopted)
-            .then(|| trace::adopted(&self.environment))
+            .then(|| self.facts.said().adopted())
             .flatten();
         let trace = adopted.unwrap_or_else(|| {
             // The first trace is called as its session is.
@@ -512,12 +511,13 @@ impl Host {
             script,
             depth,
             umask: self.umask,
+            traceparent: self.facts.traceparent.as_deref(),
         };
         self.dispatcher.send(&JobParts {
             event,
             task,
             settings,
-            environment: &self.environment,
+            environment: &self.facts.lasting,
         })
     }
 
@@ -538,7 +538,7 @@ impl Host {
             event,
             task: Task::Record { items, hg_version },
             settings,
-            environment: &self.environment,
+            environment: &self.facts.lasting,
         })
     }
 

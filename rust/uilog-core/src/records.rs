@@ -18,10 +18,12 @@ pub trait Records {
     fn configure(&mut self, items: &Items, environment: &Arc<[u8]>);
 
     /// Takes a record, as the queue holds it, unless there is no room just
-    /// now; then false, and it is to be offered again later.
+    /// now; then false, and it is to be offered again later. It is on its way
+    /// with the next call of [`Self::settle`].
     fn offer(&mut self, frame: &Arc<[u8]>, environment: &Arc<[u8]>) -> bool;
 
-    /// What has become of what was taken, since the last call.
+    /// Sends on what was taken, and tells what has become of it since the last
+    /// call.
     fn settle(&mut self) -> Settled;
 
     /// Becomes readable when there may be something to settle, or room again.

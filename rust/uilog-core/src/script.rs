@@ -82,6 +82,7 @@ pub(crate) fn script_input<'a>(
         hg: &job.hg,
         depth: job.depth,
         base: environment,
+        traceparent: job.traceparent.as_ref().map(|it| &*it.0),
         argument_bytes: job.script.len() + ARGUMENT_OVERHEAD,
     }
 }

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::ffi::CString;
 
 use crate::event::Event;
+use crate::trace;
 
 /// Bytes of the message that a script gets at most.
 // hg: logtoprocess.processlogger.log
@@ -75,6 +76,8 @@ pub struct Input<'a> {
     pub depth: u32,
     /// hg's environment: `NAME=value`, each followed by NUL.
     pub base: &'a [u8],
+    /// What hg's environment says in `TRACEPARENT`, unless `base` does.
+    pub traceparent: Option<&'a [u8]>,
     /// Bytes that the arguments take, with their pointers.
     pub argument_bytes: usize,
 }
@@ -162,7 +165,7 @@ pub fn build(input: &Input<'_>, limits: Limits) -> Vec<CString> {
     );
     add_options(event, &mut variables);
     let mut cut: Vec<Vec<u8>> = Vec::new();
-    add_user_environment(input.base, &mut variables);
+    add_user_environment(input, &mut variables);
     variables.retain(|variable| {
         let fits = variable.name.len() + 2 + TRUNCATED.len() <= limits.string;
         if !fits {
@@ -336,14 +339,19 @@ fn usable_name(name: &[u8]) -> Vec<u8> {
 
 /// Adds the user's variables that the event does not set. Of two with one
 /// name the first counts, as for getenv(3).
-fn add_user_environment<'a>(base: &'a [u8], variables: &mut Vec<Variable<'a>>) {
+fn add_user_environment<'a>(
+    input: &Input<'a>,
+    variables: &mut Vec<Variable<'a>>,
+) {
     let mut taken: HashSet<Vec<u8>> = variables
         .iter()
         .map(|variable| variable.name.to_vec())
         .collect();
     // A script's own hg must not inherit what was cut for the script.
     taken.insert(b"UILOG_TRUNCATED".to_vec());
-    for (name, value) in split_environment(base) {
+    let traceparent = input.traceparent.map(|it| (trace::VARIABLE, it));
+    let rest = split_environment(input.base);
+    for (name, value) in traceparent.into_iter().chain(rest) {
         if taken.insert(name.to_vec()) {
             variables.push(Variable {
                 name: Cow::Borrowed(name),
@@ -472,6 +480,7 @@ mod tests {
                 hg,
                 depth: 0,
                 base,
+                traceparent: None,
                 argument_bytes: 100,
             },
             limits,

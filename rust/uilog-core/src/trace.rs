@@ -75,23 +75,64 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
     is_whole.then(|| u128::from_str_radix(text, 16).ok())?
 }
 
-/// What a process with this environment is a part of.
-pub fn around(environment: &[u8]) -> Option<Context> {
-    match given(environment) {
-        Some((own, _)) => Some(own),
-        None => Context::parse(lookup(environment, VARIABLE)?),
+/// The environment without [`VARIABLE`], and the value of that, if it is there.
+pub(crate) fn split(environment: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
+    let mut rest = Vec::with_capacity(environment.len());
+    let mut found = None;
+    for entry in environment.split_inclusive(|byte| *byte == 0) {
+        let value = entry.strip_prefix(VARIABLE);
+        match value.and_then(|it| it.strip_prefix(b"=")) {
+            Some(value) => {
+                let value = value.strip_suffix(b"\0").unwrap_or(value);
+                found = found.or(Some(value));
+            }
+            None => rest.extend_from_slice(entry),
+        }
     }
+    (rest, found)
 }
 
-/// What `uilog run` has given to a process with this environment: its own
-/// span, and what that is a part of. None if somebody nearer has said more.
-fn given(environment: &[u8]) -> Option<(Context, Option<Context>)> {
-    let value = lookup(environment, RUN_VARIABLE.as_bytes())?;
-    let at = value.iter().position(|byte| *byte == SEPARATOR)?;
-    let (own, seen) = (&value[..at], &value[at + 1..]);
-    let now = lookup(environment, VARIABLE).unwrap_or_default();
-    let own = Context::parse(own).filter(|_| now == seen)?;
-    Some((own, Context::parse(seen)))
+/// What an environment says of traces.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Said<'a> {
+    /// The value of [`VARIABLE`].
+    pub(crate) traceparent: Option<&'a [u8]>,
+    /// The value of [`RUN_VARIABLE`].
+    pub(crate) run: Option<&'a [u8]>,
+}
+
+impl Said<'_> {
+    /// What a process with this environment is a part of.
+    pub(crate) fn around(self) -> Option<Context> {
+        match self.given() {
+            Some((own, _)) => Some(own),
+            None => Context::parse(self.traceparent?),
+        }
+    }
+
+    /// What `uilog run` has given to a process with this environment: its own
+    /// span, and what that is a part of. None if somebody nearer has said
+    /// more.
+    fn given(self) -> Option<(Context, Option<Context>)> {
+        let value = self.run?;
+        let at = value.iter().position(|byte| *byte == SEPARATOR)?;
+        let (own, seen) = (&value[..at], &value[at + 1..]);
+        let now = self.traceparent.unwrap_or_default();
+        let own = Context::parse(own).filter(|_| now == seen)?;
+        Some((own, Context::parse(seen)))
+    }
+
+    /// The span of the command that `uilog run` has started in this
+    /// environment, which is also its own.
+    pub(crate) fn adopted(self) -> Option<Trace> {
+        let (own, outer) = self.given()?;
+        Some(Trace {
+            id: own.id,
+            span: own.span,
+            parent: outer.map_or(0, |outer| outer.span),
+            flags: own.flags,
+        })
+    }
 }
 
 /// What `uilog run` tells its command in [`RUN_VARIABLE`].
@@ -101,18 +142,6 @@ pub fn run_value(trace: Trace, environment: &[u8]) -> Vec<u8> {
     let seen = lookup(environment, VARIABLE).unwrap_or_default();
     value.extend_from_slice(seen);
     value
-}
-
-/// The span of the command that `uilog run` has started in this environment,
-/// which is also its own.
-pub fn adopted(environment: &[u8]) -> Option<Trace> {
-    let (own, outer) = given(environment)?;
-    Some(Trace {
-        id: own.id,
-        span: own.span,
-        parent: outer.map_or(0, |outer| outer.span),
-        flags: own.flags,
-    })
 }
 
 impl Trace {
@@ -162,6 +191,13 @@ mod tests {
     const PARENT: &str =
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
+    fn said(environment: &[u8]) -> Said<'_> {
+        Said {
+            traceparent: lookup(environment, VARIABLE),
+            run: lookup(environment, RUN_VARIABLE.as_bytes()),
+        }
+    }
+
     #[test]
     fn a_traceparent_is_read_as_the_standard_says() {
         let context = Context::parse(PARENT.as_bytes()).unwrap();
@@ -201,26 +237,35 @@ mod tests {
     }
 
     #[test]
+    fn the_variable_is_split_off() {
+        let block = b"A=1\0TRACEPARENT=x\0TRACEPARENT2=y\0TRACEPARENT=z\0";
+        let (rest, value) = split(block);
+        assert_eq!(rest, b"A=1\0TRACEPARENT2=y\0");
+        assert_eq!(value, Some(&b"x"[..]));
+        assert_eq!(split(&rest), (rest.clone(), None));
+    }
+
+    #[test]
     fn what_run_gives_counts_until_somebody_nearer_says_more() {
         let block = |entries: &[&str]| -> Vec<u8> {
             let entries = entries.iter().map(|entry| format!("{entry}\0"));
             entries.collect::<String>().into_bytes()
         };
         let outer = block(&[&format!("TRACEPARENT={PARENT}")]);
-        let ci = around(&outer).unwrap();
+        let ci = said(&outer).around().unwrap();
         let trace = Trace::begin(Some(ci), 1, 0xabc);
         let value = String::from_utf8(run_value(trace, &outer)).unwrap();
         let given = format!("{RUN_VARIABLE}={value}");
         let inner = block(&[&format!("TRACEPARENT={PARENT}"), &given]);
-        assert_eq!(around(&inner), Some(trace.context()));
-        assert_eq!(adopted(&inner), Some(trace));
+        assert_eq!(said(&inner).around(), Some(trace.context()));
+        assert_eq!(said(&inner).adopted(), Some(trace));
         let nearer = PARENT.replace("b7-01", "b8-01");
         let inner = block(&[&given, &format!("TRACEPARENT={nearer}")]);
-        assert_eq!(around(&inner), Context::parse(nearer.as_bytes()));
-        assert_eq!(adopted(&inner), None);
+        assert_eq!(said(&inner).around(), Context::parse(nearer.as_bytes()));
+        assert_eq!(said(&inner).adopted(), None);
         let value = run_value(trace, b"");
         let given = [RUN_VARIABLE.as_bytes(), b"=", &value, b"\0"].concat();
-        assert_eq!(around(&given), Some(trace.context()));
-        assert_eq!(adopted(&given).unwrap().parent, 0);
+        assert_eq!(said(&given).around(), Some(trace.context()));
+        assert_eq!(said(&given).adopted().unwrap().parent, 0);
     }
 }

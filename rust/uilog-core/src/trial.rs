@@ -146,6 +146,7 @@ pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
         script: Cow::Borrowed(&trial.script.text),
         stdin: trial.script.stdin,
         environment_at: 0,
+        traceparent: None,
         cwd: Some(Text(Cow::Owned(bytes(trial.cwd)))),
         umask: None,
         hg: Cow::Borrowed(trial.hg),

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::event::Text;
 
 /// The version of everything in this file and of the queue's layout.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// The byte that means: look into the queue.
 pub const DOORBELL: [u8; 1] = [b'!'];
@@ -72,6 +72,9 @@ pub struct Job<'a> {
     pub stdin: StdinFormat,
     /// Where in the queue its environment stands.
     pub environment_at: u64,
+    /// The value of `TRACEPARENT`, which that environment does not have.
+    #[serde(borrow)]
+    pub traceparent: Option<Text<'a>>,
     /// hg's working directory; `None` if that has been removed.
     #[serde(borrow)]
     pub cwd: Option<Text<'a>>,
@@ -176,6 +179,7 @@ mod tests {
             script: Cow::Borrowed(b"s"),
             stdin: StdinFormat::Json,
             environment_at: 10,
+            traceparent: Some(text(b"t")),
             cwd: Some(text(b"/")),
             umask: Some(11),
             hg: Cow::Borrowed(b"h"),
@@ -194,8 +198,8 @@ mod tests {
             "0162010101630201310164030132016504013301660501340901",
             "0f10110101121314",
         );
-        let expected = format!("02{event}0173010a01012f010b01680c0d0e");
-        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (2, expected));
+        let expected = format!("02{event}0173010a01017401012f010b01680c0d0e");
+        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (3, expected));
         let expected = format!("03{event}1516000168010137");
         assert_eq!(hex(Frame::Record(record)), expected);
         let environment = Frame::Environment(text(b"A=b\0"));

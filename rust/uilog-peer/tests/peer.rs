@@ -28,9 +28,10 @@ const PATIENT: Limits = Limits {
     idle: Some(Duration::from_secs(60)),
 };
 
-/// For what does not end by itself.
+/// For what does not end by itself; far more than it takes a shell to end that
+/// is about to.
 const IMPATIENT: Limits = Limits {
-    idle: Some(Duration::from_millis(200)),
+    idle: Some(Duration::from_secs(2)),
 };
 
 /// A peer that is this shell script, and its process id.
@@ -112,11 +113,8 @@ fn a_flood_on_standard_error_is_shown_whole() {
 fn whoever_goes_on_talking_is_listened_to() {
     // Longer than the limit, but never silent for that long.
     let (mut peer, _) =
-        open("cat; for i in 1 2 3 4 5 6 7 8; do echo $i >&2; sleep 0.1; done");
-    let limits = Limits {
-        idle: Some(Duration::from_millis(700)),
-    };
-    let (closed, lines) = close(&mut peer, limits);
+        open("cat; for i in 1 2 3 4 5 6 7 8; do echo $i >&2; sleep 0.3; done");
+    let (closed, lines) = close(&mut peer, IMPATIENT);
     assert_eq!(lines.concat(), "1\n2\n3\n4\n5\n6\n7\n8\n");
     assert_eq!(closed.outcome, Outcome::Closed);
 }

@@ -50,7 +50,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long a server is listened to after a handshake by TLS 1.3, which ends,
 /// for us, before the server has looked at our certificate. Nearly all send a
 /// ticket at once.
-const AFTER_HANDSHAKE: Duration = Duration::from_millis(500);
+const AFTER_HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// Whom to connect to, and how.
 #[derive(Clone, Debug)]

@@ -99,6 +99,8 @@ struct Running {
     tracked: Tracked,
     /// The numbers of the records that it has and is not done with.
     pending: VecDeque<u64>,
+    /// It has got some that its thread has not been told of.
+    has_news: bool,
     /// Since when it has had no room and done nothing.
     full_since: Option<Instant>,
 }
@@ -142,6 +144,7 @@ impl Fleet {
                 mailbox,
                 tracked,
                 pending: VecDeque::new(),
+                has_news: false,
                 full_since: None,
             }),
             Err(error) => SinkState::Broken {
@@ -234,6 +237,7 @@ impl Records for Fleet {
         let is_over = self.deadline.is_some_and(|it| now > it + GRACE);
         let mut losses = Vec::new();
         for sink in &mut self.sinks {
+            sink.announce();
             sink.hear();
             if is_over {
                 sink.give_up();
@@ -311,6 +315,7 @@ impl Sink {
             SinkState::Running(it) if it.full_since.is_none() => {
                 it.pending.push_back(number);
                 it.mailbox.put(parcel.clone());
+                it.has_news = true;
             }
             SinkState::Running(_) => {
                 let seconds = STUCK_AFTER.as_secs();
@@ -332,6 +337,15 @@ impl Sink {
                 count,
                 reason: reason.to_owned(),
             }),
+        }
+    }
+
+    /// Tells its thread what it has got.
+    fn announce(&mut self) {
+        if let SinkState::Running(running) = &mut self.state {
+            if std::mem::take(&mut running.has_news) {
+                running.mailbox.announce();
+            }
         }
     }
 

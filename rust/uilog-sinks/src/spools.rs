@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use uilog_core::sinks::Definition;
+use uilog_spool::Sender;
 use uilog_spool::Spool;
 
 use crate::globals::Globals;
@@ -62,7 +63,8 @@ pub struct Facts {
     pub file_bytes: u64,
     /// Records that have been accepted.
     pub sent: u64,
-    /// Records that have gone unsent because of the limits.
+    /// Records that have gone unsent because of the limits. These and the
+    /// other losses count from when they were forgotten.
     pub evicted: u64,
     /// Records that have been rejected.
     pub rejected: u64,
@@ -173,6 +175,28 @@ impl Owned {
         facts
     }
 
+    /// Notes that somebody knows of what is lost, and removes the rejected
+    /// records, if that is asked for; returns how many, or nothing if somebody
+    /// is just sending.
+    ///
+    /// # Errors
+    ///
+    /// The spool is not safe, or cannot be read or written.
+    pub fn forget(
+        &self,
+        globals: &Globals,
+        is_rejected: bool,
+    ) -> Result<Option<u64>, String> {
+        let Some(spool) = otlp::find_spool(&self.sink, globals)? else {
+            return Ok(Some(0));
+        };
+        let sender = Sender::try_lock(&spool);
+        let forgotten = sender.and_then(|sender| {
+            sender.map(|mut it| it.forget(is_rejected)).transpose()
+        });
+        forgotten.map_err(|error| error.to_string())
+    }
+
     /// What waits, or what has been rejected, the oldest first: each a line of
     /// JSON without its end, or why it cannot be read.
     ///
@@ -207,7 +231,7 @@ impl Owned {
 impl Facts {
     fn add(&mut self, spool: &Spool, now: SystemTime) -> Result<(), String> {
         self.exists = true;
-        let stats = spool.stats().map_err(|error| error.to_string())?;
+        let stats = spool.new_stats().map_err(|error| error.to_string())?;
         self.pending = stats.pending;
         self.pending_bytes = stats.pending_bytes;
         self.oldest = stats.oldest.map(|it| it.as_secs_f64());

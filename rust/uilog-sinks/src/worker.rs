@@ -98,10 +98,14 @@ impl Mailbox {
                 && state.waiting_bytes < MAX_WAITING_BYTES
     }
 
+    /// Puts one in; [`Self::announce`] wakes the thread, once for many.
     pub(crate) fn put(&self, parcel: Parcel) {
         let mut state = self.lock();
         state.waiting_bytes += parcel.frame.len();
         state.waiting.push_back(parcel);
+    }
+
+    pub(crate) fn announce(&self) {
         self.changed.notify_one();
     }
 

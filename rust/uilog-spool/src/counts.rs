@@ -8,6 +8,15 @@
 //!
 //! A file that is damaged counts as absent, and that is counted. Then what has
 //! been sent of the segments that are still there is sent again.
+//!
+//! Beside the first there is `sender.progress` while the sender sends: to that
+//! it appends what it would have to sync for each batch otherwise. Each line
+//! is a `sender.counts` of its own, and has a number, as that has: the latest
+//! that is whole is what counts, of whichever file. So nothing depends on the
+//! second one but how much is sent again after a power cut.
+//!
+//! `forgotten.counts` has how many of the losses somebody has seen and does not
+//! want to be told of again.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -26,16 +35,24 @@ use crate::segment::Place;
 
 const FORMAT: &str = "uilog-spool 1";
 const SENDER: &str = "sender.counts";
+const PROGRESS: &str = "sender.progress";
 const EVICTED: &str = "evicted.counts";
+const FORGOTTEN: &str = "forgotten.counts";
 /// What the names of a file end with that is not complete.
 const NEW_SUFFIX: &str = ".new";
 /// The longest file that is one of ours: a line for each of a great many
 /// segments.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// The bytes from which on no more progress is appended.
+const MAX_PROGRESS_BYTES: usize = 256 * 1024;
+/// What stands for the ends of lines where all is on one line.
+const LINE_END: u8 = b';';
 
 /// What the sender remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
+    /// How often this has been written down.
+    number: u64,
     /// Records that have been accepted.
     pub(crate) records: u64,
     /// Records that have been rejected.
@@ -48,21 +65,57 @@ pub(crate) struct Sent {
     pub(crate) lost: u64,
     /// How far each segment has been sent.
     pub(crate) places: BTreeMap<Name, Place>,
+    /// Whether there is a file of progress; that is not written down.
+    pub(crate) has_progress: bool,
+}
+
+/// What has not been accepted: no record tells of it any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Losses {
+    rejected: u64,
+    rejected_dropped: u64,
+    damage: Damage,
 }
 
 impl Sent {
     pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
-        let mut sent = Self::default();
-        let text = match load(spool, SENDER)? {
-            Loaded::Absent => return Ok(sent),
-            Loaded::Damaged => {
-                sent.lost = 1;
-                return Ok(sent);
-            }
-            Loaded::Text(text) => text,
+        // First what is removed once the other is newer.
+        let progress = load_file(spool, PROGRESS)?;
+        let has_progress = progress.is_some();
+        let progress = progress.and_then(|it| Self::latest(&it));
+        let (saved, is_lost) = match load(spool, SENDER)? {
+            Loaded::Absent => (None, false),
+            Loaded::Damaged => (None, true),
+            Loaded::Text(text) => (Some(Self::parse(&text)), false),
         };
-        for (key, value) in items(&text) {
+        let newest = progress.into_iter().chain(saved);
+        let mut sent = newest.max_by_key(|it| it.number).unwrap_or_default();
+        sent.lost += u64::from(is_lost);
+        sent.has_progress = has_progress;
+        Ok(sent)
+    }
+
+    pub(crate) fn losses(&self) -> Losses {
+        Losses {
+            rejected: self.rejected,
+            rejected_dropped: self.rejected_dropped,
+            damage: self.damage,
+        }
+    }
+
+    /// The latest of what has been appended. A line that is not whole has
+    /// not been written to its end, or a power cut has taken that.
+    fn latest(progress: &[u8]) -> Option<Self> {
+        let mut lines = progress.rsplit(|byte| *byte == b'\n');
+        let text = lines.find_map(|line| checked(from_line(line)))?;
+        Some(Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut sent = Self::default();
+        for (key, value) in items(text) {
             match key {
+                "number" => sent.number = number(value),
                 "records" => sent.records = number(value),
                 "rejected" => sent.rejected = number(value),
                 "rejected-dropped" => sent.rejected_dropped = number(value),
@@ -73,11 +126,12 @@ impl Sent {
                 _ => {}
             }
         }
-        Ok(sent)
+        sent
     }
 
-    pub(crate) fn save<F: Files>(&self, spool: &Spool<F>) -> Result<(), Error> {
+    fn to_text(&self) -> Text {
         let mut text = Text::default();
+        text.item("number", self.number);
         text.item("records", self.records);
         text.item("rejected", self.rejected);
         text.item("rejected-dropped", self.rejected_dropped);
@@ -87,8 +141,79 @@ impl Sent {
         for (name, place) in &self.places {
             text.place("segment", *name, *place);
         }
-        save(spool, SENDER, text)
+        text
     }
+
+    /// Writes it down to stay, as far as anything is made to.
+    pub(crate) fn save<F: Files>(
+        &mut self,
+        spool: &Spool<F>,
+    ) -> Result<(), Error> {
+        self.number += 1;
+        save(spool, SENDER, self.to_text())
+    }
+}
+
+/// Where the sender writes down, without a sync, how far it is. For the sender
+/// only.
+#[derive(Debug)]
+pub(crate) struct Progress<F: Files> {
+    file: F::File,
+    bytes: usize,
+}
+
+impl<F: Files> Progress<F> {
+    /// Begins anew. What has been written down so far must have been saved.
+    pub(crate) fn begin(spool: &Spool<F>) -> Result<Self, Error> {
+        Self::remove(spool)?;
+        let path = spool.dir().join(PROGRESS);
+        let file = retry(|| spool.files().create(&path))
+            .context(Operation::Create, &path)?;
+        Ok(Self { file, bytes: 0 })
+    }
+
+    /// Whether it is long enough.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= MAX_PROGRESS_BYTES
+    }
+
+    /// Appends it. After an error nothing more must be: it would be taken for
+    /// a part of what is not whole.
+    pub(crate) fn append(
+        &mut self,
+        spool: &Spool<F>,
+        sent: &mut Sent,
+    ) -> Result<(), Error> {
+        sent.number += 1;
+        let line = to_line(sent.to_text());
+        self.bytes += line.len();
+        append_all(spool.files(), &self.file, &line)
+            .context(Operation::Append, spool.dir().join(PROGRESS))
+    }
+
+    /// Removes it, if it is there.
+    pub(crate) fn remove(spool: &Spool<F>) -> Result<(), Error> {
+        let path = spool.dir().join(PROGRESS);
+        match retry(|| spool.files().remove(&path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.context(Operation::Remove, path),
+        }
+    }
+}
+
+fn to_line(text: Text) -> Vec<u8> {
+    let mut line = text.finish().into_bytes();
+    let ends = line.iter_mut().filter(|byte| **byte == b'\n');
+    ends.for_each(|byte| *byte = LINE_END);
+    line.push(b'\n');
+    line
+}
+
+fn from_line(line: &[u8]) -> Vec<u8> {
+    let mut text = line.to_vec();
+    let ends = text.iter_mut().filter(|byte| **byte == LINE_END);
+    ends.for_each(|byte| *byte = b'\n');
+    text
 }
 
 /// What those who evict remember.
@@ -146,6 +271,45 @@ impl Evicted {
     }
 }
 
+/// What somebody has been told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forgotten {
+    pub(crate) evicted: u64,
+    pub(crate) rejected: u64,
+    pub(crate) damaged: u64,
+    pub(crate) counts_lost: u64,
+}
+
+impl Forgotten {
+    /// Nothing, if it is damaged: it is better told twice.
+    pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
+        let mut forgotten = Self::default();
+        let Loaded::Text(text) = load(spool, FORGOTTEN)? else {
+            return Ok(forgotten);
+        };
+        for (key, value) in items(&text) {
+            match key {
+                "evicted" => forgotten.evicted = number(value),
+                "rejected" => forgotten.rejected = number(value),
+                "damaged" => forgotten.damaged = number(value),
+                "lost" => forgotten.counts_lost = number(value),
+                _ => {}
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// For the sender only.
+    pub(crate) fn save<F: Files>(self, spool: &Spool<F>) -> Result<(), Error> {
+        let mut text = Text::default();
+        text.item("evicted", self.evicted);
+        text.item("rejected", self.rejected);
+        text.item("damaged", self.damaged);
+        text.item("lost", self.counts_lost);
+        save(spool, FORGOTTEN, text)
+    }
+}
+
 struct Text(String);
 
 impl Default for Text {
@@ -178,14 +342,21 @@ enum Loaded {
 }
 
 fn load<F: Files>(spool: &Spool<F>, name: &str) -> Result<Loaded, Error> {
+    Ok(match load_file(spool, name)? {
+        None => Loaded::Absent,
+        Some(bytes) => checked(bytes).map_or(Loaded::Damaged, Loaded::Text),
+    })
+}
+
+fn load_file<F: Files>(
+    spool: &Spool<F>,
+    name: &str,
+) -> Result<Option<Vec<u8>>, Error> {
     let path = spool.dir().join(name);
-    let bytes = match read(spool, &path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Loaded::Absent);
-        }
-        result => result.context(Operation::Read, &path)?,
-    };
-    Ok(checked(bytes).map_or(Loaded::Damaged, Loaded::Text))
+    match read(spool, &path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some).context(Operation::Read, path),
+    }
 }
 
 fn read<F: Files>(spool: &Spool<F>, path: &Path) -> io::Result<Vec<u8>> {

@@ -194,6 +194,33 @@ fn count<F: Files>(
     evicted.damage += damage;
 }
 
+/// Removes all rejected records; returns how many. For the sender, while it
+/// writes none.
+pub(crate) fn remove_rejected<F: Files>(
+    spool: &Spool<F>,
+) -> Result<u64, Error> {
+    let mut removed = 0;
+    for segment in spool.segments(Class::Rejected)? {
+        removed += remove_rejected_segment(spool, segment)?.unwrap_or(0);
+    }
+    Ok(removed)
+}
+
+/// Returns how many records are lost by that; none of one that cannot be read.
+fn remove_rejected_segment<F: Files>(
+    spool: &Spool<F>,
+    segment: Segment,
+) -> Result<Option<u64>, Error> {
+    let mut evicted = Evicted::default();
+    let reader = Reader::open(spool, segment.name, Place::default());
+    let Ok(Some(mut reader)) = reader else {
+        return Ok(None);
+    };
+    count(spool, &mut reader, &mut evicted);
+    spool.remove(segment.name)?;
+    Ok(Some(evicted.records + evicted.damage.records))
+}
+
 /// Removes the oldest segments of rejected records until `reserve` more bytes
 /// fit; returns how many records are lost by that. For
 /// the sender, who alone writes them, and while it writes none.
@@ -213,15 +240,10 @@ pub(crate) fn drop_rejected<F: Files>(
                 None => continue,
             }
         }
-        let mut evicted = Evicted::default();
-        let reader = Reader::open(spool, segment.name, Place::default());
-        let Ok(Some(mut reader)) = reader else {
-            continue;
-        };
-        count(spool, &mut reader, &mut evicted);
-        spool.remove(segment.name)?;
-        dropped += evicted.records + evicted.damage.records;
-        total -= segment.length;
+        if let Some(records) = remove_rejected_segment(spool, segment)? {
+            dropped += records;
+            total -= segment.length;
+        }
     }
     Ok(dropped)
 }

@@ -2,10 +2,20 @@
 //!
 //! There is one sender at a time. The lock that says so ends with its process,
 //! and nobody waits for it.
+//!
+//! How far it is, it writes down after each batch, but waits for the disk only
+//! as often as writers do. What has been sent is removed after that: a power
+//! cut must not take a count, and leave the removal of what was counted.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::Spool;
+use crate::counts::Evicted;
+use crate::counts::Forgotten;
+use crate::counts::Losses;
+use crate::counts::Progress;
 use crate::counts::Sent;
 use crate::error::Context;
 use crate::error::Error;
@@ -25,9 +35,12 @@ use crate::segment::Step;
 use crate::spool;
 use crate::spool::Record;
 use crate::spool::RecordId;
+use crate::spool::SyncPolicy;
 use crate::writer::Writer;
 
 const LOCK: &str = "sender.lock";
+/// Segments that have been sent and may wait for being removed.
+const MAX_FINISHED: usize = 16;
 
 /// Records to be sent together, in order. What is to become of them, is told
 /// to the sender it comes from; if nothing is, they come again.
@@ -88,6 +101,18 @@ pub enum Verdict {
 pub struct Sender<F: Files = System> {
     spool: Spool<F>,
     sent: Sent,
+    /// Where that is written down since it has been saved.
+    progress: Option<Progress<F>>,
+    /// When it was saved, by the clock that does not jump.
+    saved_ms: Option<u64>,
+    /// What had been lost when it was saved.
+    saved_losses: Losses,
+    /// It has changed since it was saved.
+    is_unsaved: bool,
+    /// Segments in which nothing is left, and which are to be removed.
+    finished: BTreeMap<Name, Place>,
+    /// Those that have been removed, and would be back after a power cut.
+    removed: BTreeSet<Name>,
     number: u64,
     /// The segment in whose middle the last batch ended.
     reader: Option<Reader<F>>,
@@ -111,7 +136,13 @@ impl<F: Files> Sender<F> {
         let sent = Sent::load(spool)?;
         Ok(Some(Self {
             spool: spool.clone(),
+            saved_losses: sent.losses(),
             sent,
+            progress: None,
+            saved_ms: None,
+            is_unsaved: false,
+            finished: BTreeMap::new(),
+            removed: BTreeSet::new(),
             number: 0,
             reader: None,
             _file: file,
@@ -147,7 +178,9 @@ impl<F: Files> Sender<F> {
             segments = self.spool.segments(Class::Pending)?;
         }
         let names: BTreeSet<Name> = segments.iter().map(|it| it.name).collect();
-        self.sent.places.retain(|name, _| names.contains(name));
+        let is_known =
+            |name: &Name| names.contains(name) || self.removed.contains(name);
+        self.sent.places.retain(|name, _| is_known(name));
         let limits = (max_records, max_bytes);
         // Those of writers who live and have nothing to say would have to be
         // opened each time; that can wait until nothing else is to be done.
@@ -167,16 +200,22 @@ impl<F: Files> Sender<F> {
         if !batch.is_empty() {
             return Ok(batch);
         }
-        for segment in idle {
-            match self.take_from(segment.name, limits, &mut batch) {
+        // About those that are to be removed all is known.
+        let idle = idle.into_iter().map(|it| it.name);
+        let idle: Vec<Name> =
+            idle.filter(|it| !self.finished.contains_key(it)).collect();
+        for name in idle {
+            match self.take_from(name, limits, &mut batch) {
                 Ok(true) => return Ok(batch),
                 Ok(false) => {}
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        if batch.is_empty() && !batch.parts.is_empty() {
-            let parts = std::mem::take(&mut batch.parts);
-            self.settle(parts)?;
+        if batch.is_empty() {
+            self.take_over(std::mem::take(&mut batch.parts));
+            if self.is_unsaved {
+                self.save()?;
+            }
         }
         match failure {
             Some(error) if batch.is_empty() => Err(error),
@@ -401,44 +440,149 @@ impl<F: Files> Sender<F> {
         kept
     }
 
-    /// Writes down how far everything is, and removes what is done.
-    fn settle(&mut self, parts: Vec<Part>) -> Result<(), Error> {
-        let before = self.sent.damage;
-        for part in &parts {
+    /// Notes that somebody has been told of all that is lost:
+    /// [`Spool::new_stats`] does not tell of it again. With `is_rejected` the
+    /// rejected records that are kept are removed; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// The counts cannot be read or written, or the records not be removed.
+    pub fn forget(&mut self, is_rejected: bool) -> Result<u64, Error> {
+        let mut removed = 0;
+        if is_rejected {
+            removed = evict::remove_rejected(&self.spool)?;
+            self.sent.rejected_dropped += removed;
+        }
+        // What the others remember must not be newer than the counts.
+        self.save()?;
+        let evicted = Evicted::load(&self.spool)?;
+        let forgotten = Forgotten {
+            evicted: evicted.records,
+            rejected: self.sent.rejected,
+            damaged: self.sent.damage.records + evicted.damage.records,
+            counts_lost: self.sent.lost + evicted.lost,
+        };
+        forgotten.save(&self.spool)?;
+        Ok(removed)
+    }
+
+    fn take_over(&mut self, parts: Vec<Part>) {
+        self.is_unsaved |= !parts.is_empty();
+        for part in parts {
             self.sent.places.insert(part.name, part.place);
             self.sent.damage += part.damage;
+            if part.is_finished {
+                self.finished.insert(part.name, part.place);
+            }
         }
-        let mut saved = self.sent.save(&self.spool);
-        // A power cut must not take the count of what was damaged, and leave
-        // the removal of where it was.
-        if self.sent.damage != before && self.spool.is_synced() {
-            saved = saved.and_then(|()| self.spool.sync_directory());
+    }
+
+    /// Writes down how far everything is.
+    fn settle(&mut self, parts: Vec<Part>) -> Result<(), Error> {
+        self.take_over(parts);
+        if self.is_save_due() || self.append_progress().is_err() {
+            return self.save();
         }
+        Ok(())
+    }
+
+    fn is_save_due(&self) -> bool {
+        let Some(saved_ms) = self.saved_ms else {
+            return true;
+        };
+        let is_late = match self.spool.sync_policy() {
+            SyncPolicy::Each => true,
+            SyncPolicy::Every(interval) => {
+                let now = self.spool.files().now();
+                let since = now.boot_ms.saturating_sub(saved_ms);
+                Duration::from_millis(since) >= interval
+            }
+            SyncPolicy::OnRequest => false,
+        };
+        is_late
+            || self.finished.len() >= MAX_FINISHED
+            || self.progress.as_ref().is_some_and(Progress::is_full)
+            || self.sent.losses() != self.saved_losses
+    }
+
+    fn append_progress(&mut self) -> Result<(), Error> {
+        let mut progress = match self.progress.take() {
+            Some(progress) => progress,
+            None => Progress::begin(&self.spool)?,
+        };
+        self.sent.has_progress = true;
+        progress.append(&self.spool, &mut self.sent)?;
+        self.progress = Some(progress);
+        Ok(())
+    }
+
+    /// Saves how far everything is, and removes what is done.
+    fn save(&mut self) -> Result<(), Error> {
+        let saved = self.save_counts();
         let mut removed = Ok(());
-        for part in parts.iter().filter(|part| part.is_finished) {
-            let result = self.remove(part);
+        for (name, place) in std::mem::take(&mut self.finished) {
+            let result = self.remove(name, place);
+            if self.spool.is_synced() {
+                self.removed.insert(name);
+            }
             removed = removed.and(result);
         }
         match saved {
             // There may be room now.
-            Err(_) => self.sent.save(&self.spool),
+            Err(_) => self.save_counts(),
             Ok(()) => removed,
         }
     }
 
+    fn save_counts(&mut self) -> Result<(), Error> {
+        // Until that has worked nothing is appended, and so not removed either.
+        self.saved_ms = None;
+        self.sent.save(&self.spool)?;
+        // A power cut must not take the count of what is lost, and leave the
+        // removal of where it was; nor take both files.
+        let losses = self.sent.losses();
+        let is_needed = self.spool.sync_policy() == SyncPolicy::Each
+            || self.sent.has_progress
+            || losses != self.saved_losses;
+        if is_needed && self.spool.is_synced() {
+            self.spool.sync_directory()?;
+            self.removed.clear();
+        }
+        self.progress = None;
+        if self.sent.has_progress {
+            // If it stays, it is the older one.
+            let removed = Progress::remove(&self.spool);
+            self.sent.has_progress = removed.is_err();
+        }
+        self.saved_ms = Some(self.spool.files().now().boot_ms);
+        self.saved_losses = losses;
+        self.is_unsaved = false;
+        Ok(())
+    }
+
     /// Removes a segment, unless somebody has gone on with it.
-    fn remove(&self, part: &Part) -> Result<(), Error> {
+    fn remove(&self, name: Name, place: Place) -> Result<(), Error> {
         let spool = &self.spool;
-        let reader = Reader::open(spool, part.name, part.place)?;
+        let reader = Reader::open(spool, name, place)?;
         let Some(reader) = reader else {
             return Ok(());
         };
         let Some(_lock) = reader.lock(spool)? else {
             return Ok(());
         };
-        if reader.length(spool)? <= part.place.position {
-            spool.remove(part.name)?;
+        if reader.length(spool)? <= place.position {
+            spool.remove(name)?;
         }
         Ok(())
+    }
+}
+
+impl<F: Files> Drop for Sender<F> {
+    fn drop(&mut self) {
+        // What has been accepted is written down already; this is for the
+        // power, and for those who need room.
+        if self.is_unsaved {
+            let _ = self.save();
+        }
     }
 }

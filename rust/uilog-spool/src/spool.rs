@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use crate::counts::Evicted;
+use crate::counts::Forgotten;
 use crate::counts::Sent;
 use crate::error::Context;
 use crate::error::Error;
@@ -90,7 +91,8 @@ pub enum SyncPolicy {
     OnRequest,
     /// With the first record that is appended this much later than the last
     /// sync, and when the writer is dropped. A power cut costs what has been
-    /// appended since.
+    /// appended since, and what has been sent since the sender's last sync may
+    /// be sent again.
     Every(Duration),
     /// With each record. A power cut costs nothing.
     Each,
@@ -206,6 +208,20 @@ pub struct Stats {
     pub damaged_bytes: u64,
     /// How often the counts themselves were damaged and began anew.
     pub counts_lost: u64,
+}
+
+impl Stats {
+    /// Without the losses that somebody has been told of. Where the counts
+    /// have begun anew since, it cannot be said which those are, and none is
+    /// left out.
+    fn without(&mut self, forgotten: Forgotten) {
+        if self.counts_lost == forgotten.counts_lost {
+            self.counts_lost = 0;
+            self.evicted = self.evicted.saturating_sub(forgotten.evicted);
+            self.rejected = self.rejected.saturating_sub(forgotten.rejected);
+            self.damaged = self.damaged.saturating_sub(forgotten.damaged);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -333,6 +349,20 @@ impl<F: Files> Spool<F> {
                 Step::End => return Ok(()),
             }
         }
+    }
+
+    /// As [`Spool::stats`], without the losses that were there when
+    /// [`Sender::forget`](crate::Sender::forget) was called.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spool::stats`].
+    pub fn new_stats(&self) -> Result<Stats, Error> {
+        // What is forgotten after this is told once more.
+        let forgotten = Forgotten::load(self)?;
+        let mut stats = self.stats()?;
+        stats.without(forgotten);
+        Ok(stats)
     }
 
     /// What waits, the oldest first, to look at or to export. Nothing changes

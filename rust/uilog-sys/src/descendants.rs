@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(status.code(), Some(1));
         assert!(below.iter().all(|process| {
             let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
-            let ready = poll(&mut fds, PollTimeout::from(10_000_u16));
+            let ready = poll(&mut fds, PollTimeout::from(60_000_u16));
             ready == Ok(1) && process.has_ended()
         }));
     }

@@ -52,7 +52,7 @@ static ALLOCATOR: Watched = Watched;
 #[test]
 fn a_child_never_allocates() {
     OWNER.store(std::process::id(), Ordering::Relaxed);
-    let wait = Start::Wait(Duration::from_secs(10));
+    let wait = Start::Wait(Duration::from_secs(60));
     let null = std::fs::File::open("/dev/null").unwrap();
     for program in ["/bin/true", "/no/such"] {
         for detached in [true, false] {

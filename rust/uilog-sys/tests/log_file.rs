@@ -174,14 +174,17 @@ fn a_stranger_that_rotates_too_costs_nothing() {
         let stranger = Stranger {
             path: &path,
             max_bytes: 2048,
-            maxfiles: 500,
+            maxfiles: 1000,
             removes,
         };
         let is_over = AtomicBool::new(false);
         let written = std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 let mut written = 0;
-                while !is_over.load(Ordering::Relaxed) || written < 50 {
+                // More would be more files than it keeps.
+                while written < 50
+                    || !is_over.load(Ordering::Relaxed) && written < 10_000
+                {
                     stranger.write(&format!("stranger {written} xxx\n"));
                     written += 1;
                 }

@@ -28,7 +28,7 @@ use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Started;
 use uilog_sys::spawn::Stdio;
 
-const WAIT: Start = Start::Wait(Duration::from_secs(10));
+const WAIT: Start = Start::Wait(Duration::from_secs(60));
 const SCHEMES: [Scheme; 2] = [Scheme::Auto, Scheme::PosixSpawn];
 
 /// The tests share one process, its children and its signal dispositions.
@@ -39,7 +39,7 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// Waits for a condition; fails after a time that no condition needs.
 fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(value) = condition() {
             return value;

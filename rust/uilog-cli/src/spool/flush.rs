@@ -26,9 +26,9 @@ use crate::output::visible;
 use crate::place::Place;
 
 /// How long another process that is sending is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether it still is.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Send what waits, now
 ///

@@ -2,6 +2,7 @@
 
 mod export;
 mod flush;
+mod forget;
 
 use std::io;
 use std::io::Write;
@@ -60,11 +61,13 @@ Examples:
   uilog spool -T json | jq '.spools | map(.pending) | add'
   uilog spool flush                     send it now
   uilog spool export --rejected | jq .  look at what a collector did not want
+  uilog spool forget                    that is known now: tell of it no more
 
 Files:
   $XDG_STATE_HOME/uilog/spool/SINK, or below ~/.local/state, or where
-  uilog.spool says: a spool. Its numbers count from its beginning; remove the
-  directory, and what waits there, to begin anew."
+  uilog.spool says: a spool. Its numbers count from its beginning, those of
+  losses from the last `uilog spool forget`; remove the directory, and what
+  waits there, to begin anew."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -79,6 +82,7 @@ pub(crate) struct Arguments {
 enum Action {
     Flush(flush::Arguments),
     Export(export::Arguments),
+    Forget(forget::Arguments),
 }
 
 /// Everything, for programs.
@@ -93,6 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => list(arguments),
         Some(Action::Flush(arguments)) => flush::run(arguments),
         Some(Action::Export(arguments)) => export::run(arguments),
+        Some(Action::Forget(arguments)) => forget::run(arguments),
     }
 }
 
@@ -232,6 +237,10 @@ fn write_one(output: &mut impl Write, it: &Facts) -> io::Result<()> {
         let text = "the counts were damaged and began anew";
         writeln!(output, "    {}", styled(output::WARNING, text))?;
     }
+    if it.rejected == 0 && it.rejected_kept > 0 {
+        let kept = counted(it.rejected_kept, "rejected record");
+        writeln!(output, "    kept: {kept}")?;
+    }
     if it.rejected > 0 {
         let text = format!(
             "rejected: {}, {} kept",
@@ -303,7 +312,13 @@ pub(crate) fn write_brief(
         writeln!(output, "  {sink}: {} waiting", waiting(it))?;
         let trouble = trouble(it);
         if !trouble.is_empty() {
-            let text = format!("{trouble}: see `uilog spool`");
+            let is_loss = it.evicted + it.damaged + it.rejected > 0;
+            let remedy = if is_loss && it.problem.is_none() {
+                "see `uilog spool`, then `uilog spool forget`"
+            } else {
+                "see `uilog spool`"
+            };
+            let text = format!("{trouble}: {remedy}");
             writeln!(output, "    {}", styled(output::WARNING, &text))?;
         }
     }

@@ -63,9 +63,14 @@ impl Hg {
     }
 
     fn log(&mut self, message: &str) {
+        self.log_with(message, "");
+    }
+
+    /// Logs with more variables in the environment.
+    fn log_with(&mut self, message: &str, more: &str) {
         let home = self.home.path().display();
         let mut environment =
-            format!("PATH=/usr/bin:/bin\0HOME={home}\0DIR={home}\0")
+            format!("PATH=/usr/bin:/bin\0HOME={home}\0DIR={home}\0{more}")
                 .into_bytes();
         self.host.enter(&mut environment);
         let draft = Draft {
@@ -108,6 +113,32 @@ impl Hg {
             (ended == status.jobs).then_some(status)
         })
     }
+}
+
+#[test]
+fn a_new_trace_needs_no_new_environment() {
+    const LONG: usize = 100_000;
+    let one = [("max-scripts", "1")];
+    let script = "printf '%s %s,' \"$MSG1\" \"$TRACEPARENT\" >> $DIR/out";
+    let mut hg = Hg::new(PROGRAM, &one, script);
+    let rest = format!("REST={}\0", "x".repeat(LONG));
+    hg.log_with("before", &rest);
+    let Status {
+        pid, queue_bytes, ..
+    } = hg.wait_for_all();
+    // While it stands still, nothing of the queue is given back.
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+    for number in 1..=20 {
+        let traceparent = format!("TRACEPARENT=trace {number}\0");
+        hg.log_with("within", &format!("{rest}{traceparent}"));
+    }
+    let grown = hg.status().queue_bytes - queue_bytes;
+    assert!(grown < LONG as u64, "{grown} bytes for 20 events");
+    kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
+    hg.wait_for_all();
+    let each = (1..=20).map(|number| format!("within trace {number},"));
+    let expected = format!("before ,{}", each.collect::<String>());
+    assert_eq!(hg.read("out"), expected);
 }
 
 /// The lines of a file that have come to their end. Of a `write` of several

@@ -28,11 +28,12 @@ use crate::otlp::http::Post;
 use crate::otlp::ship::Outcome;
 use crate::otlp::ship::Shipper;
 
-/// Records of a request at most. Each batch is written down when it is done,
-/// which many small ones would pay for.
-const MAX_RECORDS: usize = 1024;
-/// Bytes of their payloads. All of a batch is in memory, in four forms.
-const MAX_BYTES: usize = 512 * 1024;
+/// Records of a batch at most: some requests, so that one can be made while
+/// another is looked at. A batch is written down when it is done.
+const MAX_RECORDS: usize = 2048;
+/// Bytes of their payloads. All of a batch is in memory, and of two requests
+/// what is made of them.
+const MAX_BYTES: usize = 1024 * 1024;
 /// What comes within this time is sent together.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long another sender is left alone before it is made sure that it lives.

@@ -3,10 +3,20 @@
 //!
 //! A record that a collector will never take must not keep the others from
 //! it. Which one that is, it does not say, so the batch is divided until the
-//! record stands alone. Knows neither the spool's files nor any network.
+//! record stands alone.
+//!
+//! Of a batch that is more than one request the next one is made while the
+//! collector looks at the one before: a collector that is as fast as we are
+//! would else leave each of us waiting for half the time.
+//!
+//! Knows neither the spool's files nor any network.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::slice;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use uilog_spool::Batch;
@@ -19,6 +29,10 @@ use crate::otlp::request::Mapped;
 use crate::otlp::verdict::Verdict;
 use crate::record::Record;
 
+/// Records of a request at most.
+const MAX_RECORDS: usize = 512;
+/// Bytes of their payloads.
+const MAX_BYTES: usize = 256 * 1024;
 /// Requests in a row that a collector may fail over, and take none, before it
 /// is taken for the collector's own failure.
 const MAX_PROBES: u32 = 64;
@@ -52,16 +66,127 @@ pub enum Outcome {
 pub struct Shipper<P> {
     collector: P,
     resource: Vec<(String, String)>,
-    /// What has become of records of the batch that comes again: why they are
-    /// rejected, or nothing if they are not.
-    settled: HashMap<RecordId, Option<String>>,
-    unknown: u64,
-    /// Why, of these.
-    unknown_reason: Option<String>,
+    fates: Fates,
     /// Requests that the collector failed over since the batch began.
     probes: u32,
     /// What it failed over although it was alone, and why.
     suspects: Vec<(RecordId, String)>,
+}
+
+/// What has become of records of a batch, which may come again.
+#[derive(Debug, Default)]
+struct Fates {
+    /// Why they are rejected, or nothing if they are not.
+    settled: HashMap<RecordId, Option<String>>,
+    /// How many others are, without it being told which.
+    unknown: u64,
+    /// Why, of these.
+    unknown_reason: Option<String>,
+}
+
+impl Fates {
+    fn settle(&mut self, request: &Request, rejection: Option<String>) {
+        for (id, _) in &request.records {
+            self.settled.insert(*id, rejection.clone());
+        }
+    }
+
+    /// Notes an answer that settles a request; returns any other.
+    fn note(&mut self, request: &Request, verdict: Verdict) -> Option<Verdict> {
+        match verdict {
+            Verdict::Accepted => self.settle(request, None),
+            Verdict::Partly { rejected, reason } => {
+                // Of one record, or of all, it is known which.
+                let count = request.records.len();
+                let parts = request.records.iter().map(|it| it.1.parts()).sum();
+                if rejected >= parts || count == 1 {
+                    self.settle(request, Some(reason));
+                } else {
+                    self.settle(request, None);
+                    self.unknown += rejected.min(count as u64);
+                    self.unknown_reason.get_or_insert(reason);
+                }
+            }
+            verdict => return Some(verdict),
+        }
+        None
+    }
+
+    fn has_taken_any(&self) -> bool {
+        self.settled.values().any(Option::is_none)
+    }
+}
+
+/// Records that are sent together.
+#[derive(Debug)]
+struct Request {
+    kind: Kind,
+    records: Vec<(RecordId, Mapped)>,
+    /// Of their payloads.
+    bytes: usize,
+}
+
+impl Request {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            records: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    fn body(&self, resource: &[(String, String)]) -> Vec<u8> {
+        request::encode(self.records.iter().map(|it| &it.1), resource)
+    }
+}
+
+/// Makes requests of what is not settled of a batch, one by one.
+struct Requests<'a> {
+    records: slice::Iter<'a, uilog_spool::Record>,
+    begun: VecDeque<Request>,
+}
+
+impl<'a> Requests<'a> {
+    fn new(batch: &'a Batch) -> Self {
+        Self {
+            records: batch.records().iter(),
+            begun: VecDeque::from([Kind::Traces, Kind::Logs].map(Request::new)),
+        }
+    }
+
+    fn next(&mut self, fates: &mut Fates) -> Option<Request> {
+        for record in self.records.by_ref() {
+            if fates.settled.contains_key(&record.id) {
+                continue;
+            }
+            let mapped = match read(&record.payload) {
+                Ok(mapped) => mapped,
+                Err(why) => {
+                    fates.settled.insert(record.id, Some(why));
+                    continue;
+                }
+            };
+            let kind = mapped.kind();
+            let begun = self.begun.iter_mut().find(|it| it.kind == kind);
+            let Some(request) = begun else {
+                continue;
+            };
+            let bytes = request.bytes + record.payload.len();
+            let is_full = request.records.len() >= MAX_RECORDS
+                || bytes > MAX_BYTES && !request.records.is_empty();
+            let full =
+                is_full.then(|| std::mem::replace(request, Request::new(kind)));
+            request.bytes += record.payload.len();
+            request.records.push((record.id, mapped));
+            if full.is_some() {
+                return full;
+            }
+        }
+        let mut rest = std::mem::take(&mut self.begun).into_iter();
+        let next = rest.find(|it| !it.records.is_empty());
+        self.begun = rest.collect();
+        next
+    }
 }
 
 impl<P: Post> Shipper<P> {
@@ -70,9 +195,7 @@ impl<P: Post> Shipper<P> {
         Self {
             collector,
             resource,
-            settled: HashMap::new(),
-            unknown: 0,
-            unknown_reason: None,
+            fates: Fates::default(),
             probes: 0,
             suspects: Vec::new(),
         }
@@ -86,23 +209,22 @@ impl<P: Post> Shipper<P> {
         self.suspects.clear();
         let ids: HashSet<RecordId> =
             batch.records().iter().map(|it| it.id).collect();
-        self.settled.retain(|id, _| ids.contains(id));
-        let mut pending = Vec::new();
-        for record in batch.records() {
-            if self.settled.contains_key(&record.id) {
-                continue;
-            }
-            match read(&record.payload) {
-                Ok(mapped) => pending.push((record.id, mapped)),
-                Err(why) => {
-                    self.settled.insert(record.id, Some(why));
+        self.fates.settled.retain(|id, _| ids.contains(id));
+        let mut requests = Requests::new(batch);
+        let mut left = VecDeque::new();
+        if batch.bytes() > MAX_BYTES || batch.records().len() > MAX_RECORDS {
+            let failed = self.send_ahead(&mut requests, &mut left);
+            if let Some((request, verdict)) = failed {
+                let judged = self.judge(request, verdict, is_to_divide);
+                if let Err(later) = judged {
+                    return later;
                 }
             }
         }
-        for kind in [Kind::Traces, Kind::Logs] {
-            let of_kind: Vec<&(RecordId, Mapped)> =
-                pending.iter().filter(|it| it.1.kind() == kind).collect();
-            let sent = self.send(kind, &of_kind, is_to_divide);
+        while let Some(request) =
+            left.pop_front().or_else(|| requests.next(&mut self.fates))
+        {
+            let sent = self.send(request, is_to_divide);
             if let Err(later) = sent {
                 return later;
             }
@@ -110,9 +232,12 @@ impl<P: Post> Shipper<P> {
         if let Some(outcome) = self.try_suspects() {
             return outcome;
         }
-        let settled = std::mem::take(&mut self.settled);
+        let Fates {
+            settled,
+            unknown,
+            unknown_reason: mut reason,
+        } = std::mem::take(&mut self.fates);
         let mut rejected = Vec::new();
-        let mut reason = self.unknown_reason.take();
         for (index, record) in batch.records().iter().enumerate() {
             if let Some(Some(why)) = settled.get(&record.id) {
                 rejected.push(index);
@@ -121,80 +246,117 @@ impl<P: Post> Shipper<P> {
         }
         Outcome::Done {
             rejected,
-            unknown: std::mem::take(&mut self.unknown),
+            unknown,
             reason,
         }
     }
 
+    /// Sends requests, each of them made while the one before is looked at,
+    /// until one is not settled by its answer: that is returned. What has been
+    /// made and not been sent is left.
+    fn send_ahead(
+        &mut self,
+        requests: &mut Requests<'_>,
+        left: &mut VecDeque<Request>,
+    ) -> Option<(Request, Verdict)> {
+        let Self {
+            collector,
+            resource,
+            fates,
+            ..
+        } = self;
+        thread::scope(|scope| {
+            let (bodies, to_send) = mpsc::sync_channel(0);
+            let (answer, answers) = mpsc::sync_channel(0);
+            let posting = move || {
+                for (kind, body) in to_send {
+                    if answer.send(collector.post(kind, body)).is_err() {
+                        return;
+                    }
+                }
+            };
+            let thread = thread::Builder::new().name("uilog-post".to_owned());
+            // Without a thread each is sent after the other.
+            thread.spawn_scoped(scope, posting).ok()?;
+            let mut asked: Option<Request> = None;
+            loop {
+                let next = requests.next(fates);
+                let body = next.as_ref().map(|it| it.body(resource));
+                if let Some(request) = asked.take() {
+                    let verdict = answers.recv().ok()?;
+                    if let Some(verdict) = fates.note(&request, verdict) {
+                        left.extend(next);
+                        return Some((request, verdict));
+                    }
+                }
+                let next = next?;
+                bodies.send((next.kind, body?)).ok()?;
+                asked = Some(next);
+            }
+        })
+    }
+
     fn send(
         &mut self,
-        kind: Kind,
-        records: &[&(RecordId, Mapped)],
+        request: Request,
         is_to_divide: bool,
     ) -> Result<(), Outcome> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        let mapped = records.iter().map(|it| &it.1);
-        let body = request::encode(mapped, &self.resource);
+        let body = request.body(&self.resource);
+        let verdict = self.collector.post(request.kind, body);
+        self.judge(request, verdict, is_to_divide)
+    }
+
+    fn judge(
+        &mut self,
+        mut request: Request,
+        verdict: Verdict,
+        is_to_divide: bool,
+    ) -> Result<(), Outcome> {
         let later = |after, reason, is_broken| Outcome::Later {
             after,
             reason,
             is_broken,
         };
-        let reason = match self.collector.post(kind, body) {
-            Verdict::Accepted => {
-                self.settle(records, None);
+        let reason = match self.fates.note(&request, verdict) {
+            None | Some(Verdict::Accepted | Verdict::Partly { .. }) => {
                 return Ok(());
             }
-            Verdict::Partly { rejected, reason } => {
-                // Of one record, or of all, it is known which.
-                let parts = records.iter().map(|it| it.1.parts()).sum();
-                if rejected >= parts || records.len() == 1 {
-                    self.settle(records, Some(reason));
-                } else {
-                    self.settle(records, None);
-                    self.unknown += rejected.min(records.len() as u64);
-                    self.unknown_reason.get_or_insert(reason);
-                }
-                return Ok(());
-            }
-            Verdict::Later { after, reason } => {
+            Some(Verdict::Later { after, reason }) => {
                 return Err(later(after, reason, false));
             }
-            Verdict::Broken { reason } if !is_to_divide => {
+            Some(Verdict::Broken { reason }) if !is_to_divide => {
                 return Err(later(None, reason, true));
             }
-            Verdict::Broken { reason } => {
+            Some(Verdict::Broken { reason }) => {
                 self.probes += 1;
-                if self.probes >= MAX_PROBES && !self.has_taken_any() {
+                if self.probes >= MAX_PROBES && !self.fates.has_taken_any() {
                     return Err(later(None, reason, true));
                 }
-                if let [(id, _)] = records {
-                    self.suspects.push((*id, reason));
+                if let [(id, _)] = request.records[..] {
+                    self.suspects.push((id, reason));
                     return Ok(());
                 }
                 reason
             }
-            Verdict::Refused { reason } => reason,
+            Some(Verdict::Refused { reason }) => reason,
         };
-        if records.len() == 1 {
-            self.settle(records, Some(reason));
+        if request.records.len() == 1 {
+            self.fates.settle(&request, Some(reason));
             return Ok(());
         }
-        let (first, second) = records.split_at(records.len() / 2);
-        self.send(kind, first, is_to_divide)?;
-        self.send(kind, second, is_to_divide)
-    }
-
-    fn has_taken_any(&self) -> bool {
-        self.settled.values().any(Option::is_none)
+        let half = request.records.len() / 2;
+        let second = Request {
+            records: request.records.split_off(half),
+            ..Request::new(request.kind)
+        };
+        self.send(request, is_to_divide)?;
+        self.send(second, is_to_divide)
     }
 
     /// Rejects what the collector has failed over, unless it has failed over
     /// everything.
     fn try_suspects(&mut self) -> Option<Outcome> {
-        if !self.has_taken_any() {
+        if !self.fates.has_taken_any() {
             let (_, reason) = self.suspects.drain(..).next()?;
             return Some(Outcome::Later {
                 after: None,
@@ -203,19 +365,9 @@ impl<P: Post> Shipper<P> {
             });
         }
         for (id, reason) in self.suspects.drain(..) {
-            self.settled.insert(id, Some(reason));
+            self.fates.settled.insert(id, Some(reason));
         }
         None
-    }
-
-    fn settle(
-        &mut self,
-        records: &[&(RecordId, Mapped)],
-        rejection: Option<String>,
-    ) {
-        for (id, _) in records {
-            self.settled.insert(*id, rejection.clone());
-        }
     }
 }
 
@@ -223,4 +375,168 @@ fn read(payload: &[u8]) -> Result<Mapped, String> {
     let record: Record = serde_json::from_slice(payload)
         .map_err(|error| format!("it is no record: {error}"))?;
     Mapped::new(&record).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use prost::Message;
+    use serde_json::json;
+    use uilog_spool::Options;
+    use uilog_spool::Sender;
+    use uilog_spool::Spool;
+    use uilog_spool::Writer;
+
+    use super::*;
+
+    const RECORDS: usize = 3 * MAX_RECORDS;
+
+    /// Answers by the messages of the records that it is asked to take.
+    struct Asked<F>(Vec<Vec<usize>>, F);
+
+    impl<F: FnMut(&[usize]) -> Verdict + Send> Post for &mut Asked<F> {
+        fn post(&mut self, _: Kind, body: Vec<u8>) -> Verdict {
+            let request = ExportLogsServiceRequest::decode(&body[..]).unwrap();
+            let scopes = request.resource_logs.into_iter();
+            let scopes = scopes.flat_map(|it| it.scope_logs);
+            let numbers: Vec<usize> = scopes
+                .flat_map(|it| it.log_records)
+                .map(|it| it.event_name[4..].parse().unwrap())
+                .collect();
+            let verdict = self.1(&numbers);
+            self.0.push(numbers);
+            verdict
+        }
+    }
+
+    fn append(writer: &mut Writer, number: usize) {
+        let session = format!("{:032x}", number + 1);
+        let record = json!({
+            "schema": 1,
+            "id": format!("{session}-1"),
+            "event": format!("x{number}"),
+            "time": "2026-01-02T03:04:05.000006+01:00",
+            "session": session,
+            "seq": 1,
+            "message": "",
+            "process": {"pid": 1, "executable": "/usr/bin/hg"},
+            "host": {"name": "here"},
+        });
+        let id = RecordId::new(&(number as u128).to_le_bytes()).unwrap();
+        let payload = serde_json::to_vec(&record).unwrap();
+        writer.append(&id, &payload).unwrap();
+    }
+
+    /// All records, as one batch.
+    fn batch(work: impl FnOnce(&Batch)) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path(), Options::default()).unwrap();
+        let mut writer = Writer::new(&spool);
+        (0..RECORDS).for_each(|number| append(&mut writer, number));
+        let mut sender = Sender::try_lock(&spool).unwrap().unwrap();
+        let batch = sender.next_batch(RECORDS, usize::MAX).unwrap();
+        assert_eq!(batch.records().len(), RECORDS);
+        work(&batch);
+    }
+
+    fn all_of(asked: &[Vec<usize>]) -> Vec<usize> {
+        let mut all = asked.concat();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn a_batch_is_sent_in_parts_and_in_order() {
+        let mut asked = Asked(Vec::new(), |_: &[usize]| Verdict::Accepted);
+        batch(|batch| {
+            let mut shipper = Shipper::new(&mut asked, Vec::new());
+            let outcome = shipper.ship(batch, false);
+            let is_done = matches!(
+                outcome,
+                Outcome::Done { ref rejected, unknown: 0, .. }
+                    if rejected.is_empty()
+            );
+            assert!(is_done, "{outcome:?}");
+        });
+        assert!(asked.0.len() >= 3);
+        assert_eq!(asked.0.concat(), (0..RECORDS).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_taken_before_a_failure_is_not_sent_again() {
+        let mut answers = 0;
+        let mut asked = Asked(Vec::new(), |_: &[usize]| {
+            answers += 1;
+            match answers {
+                2 => Verdict::Later {
+                    after: Some(Duration::from_secs(7)),
+                    reason: "busy".to_owned(),
+                },
+                _ => Verdict::Accepted,
+            }
+        });
+        batch(|batch| {
+            let mut shipper = Shipper::new(&mut asked, Vec::new());
+            let later = Outcome::Later {
+                after: Some(Duration::from_secs(7)),
+                reason: "busy".to_owned(),
+                is_broken: false,
+            };
+            assert_eq!(shipper.ship(batch, false), later);
+            // Nothing is sent after it.
+            assert_eq!(shipper.collector.0.len(), 2);
+            let done = shipper.ship(batch, false);
+            assert!(matches!(done, Outcome::Done { .. }), "{done:?}");
+        });
+        let refused = asked.0.remove(1);
+        assert!(!refused.is_empty());
+        assert_eq!(all_of(&asked.0), (0..RECORDS).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_refused_in_the_middle_is_found() {
+        const BAD: usize = MAX_RECORDS + 7;
+        let mut taken = Vec::new();
+        let mut asked = Asked(Vec::new(), |numbers: &[usize]| {
+            if numbers.contains(&BAD) {
+                return Verdict::Refused {
+                    reason: "no".to_owned(),
+                };
+            }
+            taken.extend_from_slice(numbers);
+            Verdict::Accepted
+        });
+        batch(|batch| {
+            let mut shipper = Shipper::new(&mut asked, Vec::new());
+            let outcome = Outcome::Done {
+                rejected: vec![BAD],
+                unknown: 0,
+                reason: Some("no".to_owned()),
+            };
+            assert_eq!(shipper.ship(batch, false), outcome);
+        });
+        let others = (0..RECORDS).filter(|it| *it != BAD);
+        taken.sort_unstable();
+        assert_eq!(taken, others.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_counted_only_is_added_up() {
+        let mut asked = Asked(Vec::new(), |_: &[usize]| Verdict::Partly {
+            rejected: 2,
+            reason: "two".to_owned(),
+        });
+        batch(|batch| {
+            let mut shipper = Shipper::new(&mut asked, Vec::new());
+            let outcome = shipper.ship(batch, false);
+            let requests = shipper.collector.0.len() as u64;
+            let expected = Outcome::Done {
+                rejected: Vec::new(),
+                unknown: 2 * requests,
+                reason: Some("two".to_owned()),
+            };
+            assert_eq!(outcome, expected);
+            assert!(requests >= 3);
+        });
+    }
 }

@@ -7,6 +7,8 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -15,6 +17,15 @@ use std::sync::Arc;
 use std::thread;
 use std::thread::JoinHandle;
 
+use nix::sys::socket::AddressFamily;
+use nix::sys::socket::SockFlag;
+use nix::sys::socket::SockType;
+use nix::sys::socket::SockaddrIn;
+use nix::sys::socket::bind;
+use nix::sys::socket::getsockname;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::socket;
+use nix::sys::socket::sockopt::ReuseAddr;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::CertifiedIssuer;
@@ -164,6 +175,18 @@ fn tcp() -> (TcpListener, String) {
     (listener, format!("syslog+tcp://127.0.0.1:{port}"))
 }
 
+/// A listener, and what keeps its port from others when it is gone.
+fn kept_tcp() -> (TcpListener, OwnedFd) {
+    let (family, kind) = (AddressFamily::Inet, SockType::Stream);
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let keeper = socket(family, kind, flags, None).unwrap();
+    setsockopt(&keeper, ReuseAddr, &true).unwrap();
+    let any = SockaddrIn::new(127, 0, 0, 1, 0);
+    bind(keeper.as_raw_fd(), &any).unwrap();
+    let address: SockaddrIn = getsockname(keeper.as_raw_fd()).unwrap();
+    (TcpListener::bind(address.to_string()).unwrap(), keeper)
+}
+
 fn all_of(mut stream: impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
@@ -234,14 +257,15 @@ fn a_server_that_has_closed_between_two_gets_the_second() {
 
 #[test]
 fn a_server_that_is_not_there_or_does_not_read_is_counted() {
-    let (listener, url) = tcp();
+    let (listener, keeper) = kept_tcp();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("syslog+tcp://127.0.0.1:{port}");
     let mut syslog = sink(&url, &[("timeout", "0.2")]);
     let (count, reason) =
         lost(syslog.deliver(&long_records("a", 2000), soon()));
     // Nobody can know how much of it would have been read.
     assert_eq!(count, 2000);
     assert!(reason.ends_with(": timed out"), "{reason}");
-    let port = listener.local_addr().unwrap().port();
     drop(listener);
     let (count, reason) = lost(syslog.deliver(&records("b", 5), soon()));
     assert_eq!(count, 5);
@@ -249,6 +273,7 @@ fn a_server_that_is_not_there_or_does_not_read_is_counted() {
         reason,
         format!("127.0.0.1 port {port}: Connection refused (os error 111)")
     );
+    drop(keeper);
     let options = [("timeout", "0.5")];
     let mut syslog = sink("syslog+tcp://nonexistent.invalid", &options);
     let (count, reason) = lost(syslog.deliver(&records("c", 5), soon()));

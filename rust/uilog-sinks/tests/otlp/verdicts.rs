@@ -1,8 +1,8 @@
 //! What becomes of records, whatever the collector answers.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -10,8 +10,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use nix::sys::socket::AddressFamily;
 use nix::sys::socket::Backlog;
+use nix::sys::socket::SockFlag;
+use nix::sys::socket::SockType;
 use nix::sys::socket::SockaddrIn;
+use nix::sys::socket::bind;
+use nix::sys::socket::connect;
+use nix::sys::socket::getsockname;
+use nix::sys::socket::listen;
+use nix::sys::socket::socket;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsPartialSuccess;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
@@ -94,9 +102,7 @@ fn what_may_be_taken_later_is_sent_again() {
 #[test]
 fn a_collector_that_is_not_there_or_does_not_answer_costs_the_timeout() {
     // Nobody listens.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let (_bound, address) = bound();
     let sink = Sink::new(&format!("otlp:http://{address}"), &[]);
     sink.append(&records(2));
     assert!(reason(&sink.flush().end).contains("refused"));
@@ -113,29 +119,28 @@ fn a_collector_that_is_not_there_or_does_not_answer_costs_the_timeout() {
     assert_eq!(sink.stats().pending, 2);
 }
 
+fn open_socket() -> OwnedFd {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let (family, kind) = (AddressFamily::Inet, SockType::Stream);
+    socket(family, kind, flags, None).unwrap()
+}
+
+/// A socket that has a port, which nobody else gets, and does not listen.
+fn bound() -> (OwnedFd, SockaddrIn) {
+    let socket = open_socket();
+    let any = SockaddrIn::new(127, 0, 0, 1, 0);
+    bind(socket.as_raw_fd(), &any).unwrap();
+    let address = getsockname(socket.as_raw_fd()).unwrap();
+    (socket, address)
+}
+
 /// A socket whose queue of connections is full.
 fn full_queue() -> (impl Sized, String) {
-    use nix::sys::socket::AddressFamily;
-    use nix::sys::socket::SockFlag;
-    use nix::sys::socket::SockType;
-    use nix::sys::socket::bind;
-    use nix::sys::socket::connect;
-    use nix::sys::socket::getsockname;
-    use nix::sys::socket::listen;
-    use nix::sys::socket::socket;
-    let open = || {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let (family, kind) = (AddressFamily::Inet, SockType::Stream);
-        socket(family, kind, flags, None).unwrap()
-    };
-    let listener = open();
-    let any = SockaddrIn::new(127, 0, 0, 1, 0);
-    bind(listener.as_raw_fd(), &any).unwrap();
+    let (listener, address) = bound();
     listen(&listener, Backlog::new(1).unwrap()).unwrap();
-    let address: SockaddrIn = getsockname(listener.as_raw_fd()).unwrap();
     let waiting: Vec<_> = (0..8)
         .map(|_| {
-            let socket = open();
+            let socket = open_socket();
             let _ = connect(socket.as_raw_fd(), &address);
             socket
         })
@@ -462,7 +467,7 @@ fn a_spool_that_cannot_be_used_loses_and_says_so() {
 fn progress_is_told_after_each_batch() {
     let server = Server::start(|_| accepted());
     let sink = Sink::new(&server.url(), &[]);
-    sink.append(&logs(2500));
+    sink.append(&logs(5000));
     let seen = Mutex::new(Vec::new());
     let (definition, globals) = (&sink.definition, &sink.globals);
     uilog_sinks::otlp::flush(definition, globals, &mut |progress| {
@@ -471,5 +476,5 @@ fn progress_is_told_after_each_batch() {
     .unwrap();
     let seen = seen.into_inner().unwrap();
     assert!(seen.len() >= 3 && seen.is_sorted(), "{seen:?}");
-    assert_eq!(seen.last(), Some(&2500));
+    assert_eq!(seen.last(), Some(&5000));
 }

@@ -6,8 +6,10 @@
 mod concurrent;
 mod crash;
 mod disk;
+mod forget;
 mod ledger;
 mod model;
 mod place;
 mod processes;
+mod progress;
 mod real;

@@ -55,6 +55,7 @@ enum Step {
         seed: u64,
         is_zeros: bool,
     },
+    DamageProgress(u64),
     Fault {
         writer: Option<usize>,
         plan: u64,
@@ -95,6 +96,7 @@ fn step(is_rough: bool) -> BoxedStrategy<Step> {
         1 => any::<u64>().prop_map(Step::PowerCut),
         1 => (any::<u64>(), any::<bool>())
             .prop_map(|(seed, is_zeros)| Step::Damage { seed, is_zeros }),
+        1 => any::<u64>().prop_map(Step::DamageProgress),
         4 => (prop::option::of(0..WRITERS), any::<u64>())
             .prop_map(|(writer, plan)| Step::Fault { writer, plan }),
     ]
@@ -281,6 +283,7 @@ impl World {
             }
             Step::Advance(ms) => self.disk.advance(ms),
             Step::Damage { seed, is_zeros } => self.damage(seed, is_zeros),
+            Step::DamageProgress(seed) => self.damage_progress(seed),
             Step::Fault { writer, plan } => self.fault(writer, plan),
         }
     }
@@ -321,6 +324,21 @@ impl World {
         });
         self.ledger.is_damaged = true;
         // A writer may be called off from what it was writing to.
+        self.ledger.may_repeat = true;
+        self.ledger.may_reorder = true;
+    }
+
+    /// No record is lost by that, and nothing that tells of one.
+    fn damage_progress(&mut self, seed: u64) {
+        let mut random = Random::new(seed);
+        for (path, data) in self.disk.files(".progress") {
+            let start = random.below(data.len());
+            self.disk.damage(&path, |data| {
+                for byte in &mut data[start..] {
+                    *byte = random.next() as u8;
+                }
+            });
+        }
         self.ledger.may_repeat = true;
         self.ledger.may_reorder = true;
     }
