@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,9 @@ from tools.common import FIRST_PYTHON_WITHOUT, HG_VERSIONS, venv_of
 
 # `make test` builds it, where there is a C compiler.
 CHGS = sorted((Path(__file__).parent.parent / ".cache").glob("chg-*/chg"))
+
+# What a home begins with.
+HGRC = "[extensions]\nuilog =\n"
 
 Chg = Callable[..., str]
 
@@ -58,8 +62,10 @@ def pytest_collection_modifyitems(
 class Home:
     """A home directory, its hgrc, and what its processes leave behind."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, templates: Path | None = None) -> None:
+        """The other directory has repositories to copy, one for each hg."""
         self.path = path
+        self._templates = templates or path / "templates"
         self.out = path / "out"
         self.out.mkdir()
         self.hgrc = path / "hgrc"
@@ -71,7 +77,8 @@ class Home:
             HGRCPATH=str(self.hgrc),
             HGUSER="test",
         )
-        self.hgrc.write_text("[extensions]\nuilog =\n")
+        self.hgrc.write_text(HGRC)
+        self._first_env = self.env.copy()
 
     def configure(self, text: str) -> None:
         """Adds lines to the hgrc."""
@@ -125,11 +132,36 @@ class Home:
 
     def repository(self) -> Path:
         """A repository with one commit."""
+        if self._is_untouched():
+            return self.unseen_repository()
+        return self._new_repository()
+
+    def unseen_repository(self) -> Path:
+        """A repository with one commit, of which nothing is logged: a copy,
+        because each start of hg takes its time."""
+        hg = shutil.which("hg", path=self.env["PATH"])
+        assert hg is not None
+        template = self._templates / hg.replace(os.sep, "_")
+        if not template.exists():
+            template.mkdir(parents=True)
+            maker = Home(template)
+            maker.env["PATH"] = self.env["PATH"]
+            maker._new_repository()
+        path = self.path / "repo"
+        shutil.copytree(template / path.name, path, symlinks=True)
+        return path
+
+    def _new_repository(self) -> Path:
         path = self.path / "repo"
         self.hg("init", str(path))
         (path / "a").write_text("a\n")
         self.hg("commit", "-Am", "a", cwd=path)
         return path
+
+    def _is_untouched(self) -> bool:
+        """Whether hg here logs nothing yet."""
+        env = {**self.env, "PATH": self._first_env["PATH"]}
+        return self.hgrc.read_text() == HGRC and env == self._first_env
 
     @contextlib.contextmanager
     def serving(self, repository: Path) -> Iterator[hglib.client.hgclient]:
@@ -161,10 +193,15 @@ def until(what: str, condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("templates").resolve()
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
+def home(tmp_path: Path, templates: Path) -> Iterator[Home]:
     """A home whose processes are gone when the test ends."""
-    home = Home(tmp_path.resolve())
+    home = Home(tmp_path.resolve(), templates)
     yield home
     left = processes.wait_until_gone(str(home.path))
     assert not left, [str(process) for process in left]

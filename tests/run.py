@@ -1,9 +1,11 @@
 """Runs every test suite of uilog and adds them up.
 
-Responsible for starting each suite in its own way, reading its result and
-telling the truth about the sum: a suite that does not start, that ends badly
-without a failed test, or that runs no test counts as one failure, and what was
-left out is said with its reason. The last line is `N passed, N failed`.
+Responsible for starting the parts of each suite in their own way, many at a
+time, reading their results and telling the truth about the sum: a suite that
+does not start, that ends badly without a failed test, or that runs no test
+counts as one failure, and what was left out is said with its reason. What a
+suite has to say comes together, when its last part has ended. The last line is
+`N passed, N failed`.
 
 Must not know what any test checks. Environments, wheels and Mercurial's
 sources are made by the Makefile; `make test` starts this file with the Python
@@ -13,6 +15,7 @@ of .venv, and it needs nothing but the standard library.
 from __future__ import annotations
 
 import argparse
+import math
 import platform
 import re
 import shutil
@@ -21,6 +24,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Callable
@@ -28,6 +33,7 @@ from xml.etree import ElementTree
 
 from tools.common import (
     CACHE,
+    ENDING,
     FIRST_PYTHON_WITHOUT,
     HG_VERSIONS,
     JOBS,
@@ -35,19 +41,23 @@ from tools.common import (
     TESTS,
     Finished,
     Options,
+    Part,
     Result,
+    When,
     clean_environ,
     conclude,
     run,
     venv_of,
 )
-from tools.t_files import run_t_files
-from tools.upstream import run_upstream
+from tools.t_files import run_t_file, weight_of
+from tools.upstream import upstream_parts
 
-# Seconds.
-PYTEST_TIMEOUT = 1800
+# Seconds, and far more than it takes beside all others: only a hang gets there.
+PYTEST_TIMEOUT = 3600
 # With the compilation of everything.
-CARGO_TIMEOUT = 1800
+CARGO_TIMEOUT = 3600
+
+SIGNALS_TO_END = (signal.SIGTERM, signal.SIGHUP)
 
 # .t files of ours that Mercurial's version makes little difference to: they
 # run under the oldest and the newest, and under the others by `make soak`.
@@ -58,27 +68,44 @@ ENDS_ONLY = frozenset(
         "test-uilog-check-untrusted.t",
         "test-uilog-config.t",
         "test-uilog-emit.t",
+        "test-uilog-sinks.t",
         "test-uilog-spool.t",
         "test-uilog-status.t",
     }
 )
 
 
-def run_cargo(options: Options, result: Result) -> None:
-    """Unit, integration and documentation tests of the workspace."""
-    if shutil.which("cargo") is None:
-        result.fail("there is no cargo")
-        return
-    argv = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]
-    if options.pattern is not None:
-        argv.append(options.pattern)
-    done = run(
-        argv,
+def cargo_parts(options: Options, _result: Result) -> Iterator[Part]:
+    """Unit, integration and documentation tests of the workspace.
+
+    What compiles has all processors, and is not waited for by tests that have
+    a time limit. What fails there fails again.
+    """
+    if shutil.which("cargo") is not None:
+        compile_only = partial(run_cargo_test, options, ["--no-run"])
+        yield Part(compile_only, 0, When.FIRST)
+    yield Part(partial(run_cargo, options), math.inf)
+
+
+def run_cargo_test(
+    options: Options, args: Sequence[str], result: Result
+) -> Finished:
+    return run(
+        ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", *args],
         cwd=ROOT,
         env=clean_environ(None),
         timeout=CARGO_TIMEOUT,
         verbose=options.verbose,
+        result=result,
     )
+
+
+def run_cargo(options: Options, result: Result) -> None:
+    if shutil.which("cargo") is None:
+        result.fail("there is no cargo")
+        return
+    args = [] if options.pattern is None else [options.pattern]
+    done = run_cargo_test(options, args, result)
     summary = re.compile(
         r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;",
         re.MULTILINE,
@@ -100,8 +127,12 @@ def run_cargo(options: Options, result: Result) -> None:
     conclude(result, done, options)
 
 
-def run_pytest(options: Options, result: Result) -> None:
+def pytest_parts(options: Options, _result: Result) -> Iterator[Part]:
     """tests/test_*.py"""
+    yield Part(partial(run_pytest, options), math.inf)
+
+
+def run_pytest(options: Options, result: Result) -> None:
     venv = ROOT / ".venv"
     with tempfile.TemporaryDirectory(prefix="uilog-pytest.") as tmp:
         report = Path(tmp) / "report.xml"
@@ -111,7 +142,7 @@ def run_pytest(options: Options, result: Result) -> None:
             "pytest",
             f"--junit-xml={report}",
             f"--basetemp={Path(tmp) / 'tests'}",
-            f"--numprocesses={JOBS}",
+            f"--numprocesses={JOBS // 2}",
             "-v" if options.verbose else "-q",
         ]
         if options.pattern is not None:
@@ -124,6 +155,7 @@ def run_pytest(options: Options, result: Result) -> None:
             env=clean_environ(venv),
             timeout=PYTEST_TIMEOUT,
             verbose=options.verbose,
+            result=result,
         )
         try:
             cases = list(ElementTree.parse(report).iter("testcase"))
@@ -147,78 +179,122 @@ def run_pytest(options: Options, result: Result) -> None:
     conclude(result, done, options)
 
 
-def run_ours(options: Options, result: Result, version: str) -> None:
+def our_parts(options: Options, result: Result, version: str) -> Iterator[Part]:
     """tests/test-*.t under one Mercurial."""
-    names = sorted(
-        path.name
-        for path in TESTS.glob("test-*.t")
-        if options.pattern is None or options.pattern in path.name
-    )
-    is_end = version in (HG_VERSIONS[0], HG_VERSIONS[-1])
-    if not is_end and not options.soak:
-        left_out = [name for name in names if name in ENDS_ONLY]
-        why = "it is slow: use `make soak`"
-        result.left_out += [(name, why) for name in left_out]
-        names = [name for name in names if name not in ENDS_ONLY]
-    if not names:
-        return
     # Their own default is $TESTDIR/dummyssh, and $TESTDIR is our directory.
     upstream_tests = CACHE / f"mercurial-{version}" / "tests"
     python = venv_of(version) / "bin" / "python"
     ssh = f'ui.ssh="{python}" "{upstream_tests / "dummyssh"}"'
     args = ["--extra-config-opt", ssh]
-    run_t_files(options, result, version, TESTS, names, args, JOBS)
+    is_end = version in (HG_VERSIONS[0], HG_VERSIONS[-1])
+    for path in sorted(TESTS.glob("test-*.t")):
+        if options.pattern is not None and options.pattern not in path.name:
+            continue
+        if path.name in ENDS_ONLY and not is_end and not options.soak:
+            why = "it is slow: use `make soak`"
+            result.left_out.append((path.name, why))
+            continue
+        run = partial(run_t_file, options, version, path, args, ())
+        yield Part(run, weight_of(path))
 
 
-Run = Callable[[Options, Result], None]
-RunWithHg = Callable[[Options, Result, str], None]
+Parts = Callable[[Options, Result], Iterator[Part]]
+PartsWithHg = Callable[[Options, Result, str], Iterator[Part]]
 
-WITHOUT_HG: dict[str, Run] = {"cargo": run_cargo, "pytest": run_pytest}
-WITH_HG: dict[str, RunWithHg] = {"t": run_ours, "upstream": run_upstream}
+WITHOUT_HG: dict[str, Parts] = {"cargo": cargo_parts, "pytest": pytest_parts}
+WITH_HG: dict[str, PartsWithHg] = {"t": our_parts, "upstream": upstream_parts}
 SUITES = (*WITHOUT_HG, *WITH_HG)
 
 
-def run_suites(options: Options) -> Iterator[Result]:
-    """Runs what was asked for, one suite after the other."""
-    for suite, body in WITHOUT_HG.items():
-        if suite in options.only:
-            yield run_suite(options, Result(suite), body)
-    for suite, with_hg in WITH_HG.items():
-        if suite not in options.only:
+@dataclass
+class Suite:
+    """A suite, and what is left to be run of it."""
+
+    result: Result
+    parts: list[Part]
+
+
+def plan(options: Options) -> list[Suite]:
+    """What was asked for."""
+    suites = []
+    for name, parts in WITHOUT_HG.items():
+        if name in options.only:
+            result = Result(name)
+            suites.append(Suite(result, list(parts(options, result))))
+    for name, with_hg in WITH_HG.items():
+        if name not in options.only:
             continue
         for version in options.versions:
-            yield run_suite(
-                options,
-                Result(f"{suite} hg-{version}"),
-                partial(run_with_hg, with_hg, version),
-            )
+            result = Result(f"{name} hg-{version}")
+            suites.append(Suite(result, []))
+            limit = FIRST_PYTHON_WITHOUT.get(version)
+            if limit is not None and sys.version_info >= limit:
+                python = platform.python_version()
+                why = f"Mercurial {version} does not build for Python {python}"
+                result.left_out.append(("all of it", why))
+            else:
+                suites[-1].parts += with_hg(options, result, version)
+    return suites
 
 
-def run_with_hg(
-    with_hg: RunWithHg, version: str, options: Options, result: Result
-) -> None:
-    """Runs a suite under one Mercurial, if that one can be had at all."""
-    limit = FIRST_PYTHON_WITHOUT.get(version)
-    if limit is not None and sys.version_info >= limit:
-        python = platform.python_version()
-        why = f"Mercurial {version} does not build for Python {python}"
-        result.left_out.append(("all of it", why))
-    else:
-        with_hg(options, result, version)
+def run_suites(options: Options, suites: Sequence[Suite]) -> None:
+    """Runs all parts of all suites, as many at a time as there may be."""
+    waiting = {id(suite): len(suite.parts) for suite in suites}
+
+    def conclude_part(suite: Suite, part: Result) -> None:
+        suite.result.add(part)
+        waiting[id(suite)] -= 1
+        if not waiting[id(suite)]:
+            show(options, suite.result)
+
+    parts = [(suite, part) for suite in suites for part in suite.parts]
+    parts.sort(key=lambda it: it[1].weight, reverse=True)
+    for suite in suites:
+        if not suite.parts:
+            show(options, suite.result)
+    for suite, part in parts:
+        if part.when is When.FIRST:
+            conclude_part(suite, run_part(suite.result.suite, part))
+    # What is shown as it comes would be mixed up.
+    jobs = 1 if options.verbose else JOBS
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            running = {
+                pool.submit(run_part, suite.result.suite, part): suite
+                for suite, part in parts
+                if part.when is When.BESIDE_OTHERS
+            }
+            for done in as_completed(running):
+                conclude_part(running[done], done.result())
+        except BaseException:
+            ENDING.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    for suite, part in parts:
+        if part.when is When.LAST:
+            conclude_part(suite, run_part(suite.result.suite, part))
 
 
-def run_suite(options: Options, result: Result, body: Run) -> Result:
-    """Runs one suite between its headline and its own count."""
-    print(f"\n=== {result.suite}", flush=True)
+def run_part(suite: str, part: Part) -> Result:
+    """Runs a part of a suite."""
+    result = Result(suite)
     start = time.monotonic()
     try:
-        body(options, result)
+        part.run(result)
     except OSError as exc:
         result.fail(f"cannot be started: {exc}")
     result.seconds = time.monotonic() - start
+    return result
+
+
+def show(options: Options, result: Result) -> None:
+    """Prints what a suite has come to, between its headline and its count."""
     nothing = not (result.passed or result.failed or result.left_out)
     if nothing and options.pattern is None:
         result.fail("it has no test")
+    print(f"\n=== {result.suite}")
+    for text in result.said:
+        print(text)
     for name, why in result.left_out:
         print(f"LEFT OUT: {name} because {why}")
     print(
@@ -226,7 +302,6 @@ def run_suite(options: Options, result: Result, body: Run) -> Result:
         f"in {result.seconds:.1f} s",
         flush=True,
     )
-    return result
 
 
 def report(results: Sequence[Result]) -> int:
@@ -305,12 +380,21 @@ def parse_args(argv: Sequence[str]) -> Options:
     )
 
 
+def end(got: int, _frame: object) -> None:
+    """Told to end, we end what we have started (see `run`), and are not told
+    twice: `timeout` does that."""
+    for signum in SIGNALS_TO_END:
+        signal.signal(signum, signal.SIG_IGN)
+    sys.exit(128 + got)
+
+
 def main(argv: Sequence[str]) -> int:
     options = parse_args(argv)
-    # Told to end, we end what we have started: see run().
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, lambda got, _frame: sys.exit(128 + got))
-    return report(list(run_suites(options)))
+    for signum in SIGNALS_TO_END:
+        signal.signal(signum, end)
+    suites = plan(options)
+    run_suites(options, suites)
+    return report([suite.result for suite in suites])
 
 
 if __name__ == "__main__":

@@ -146,12 +146,7 @@ class Client:
 
     def repository(self) -> Path:
         """A repository with one commit, of which nothing is logged."""
-        env = self.home.env
-        self.home.env = {**env, "HGRCPATH": os.devnull}
-        try:
-            return self.home.repository()
-        finally:
-            self.home.env = env
+        return self.home.unseen_repository()
 
     def commands(self, text: str) -> None:
         """Adds commands."""

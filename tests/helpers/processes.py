@@ -4,6 +4,9 @@ A process belongs to the test if its environment has the test's HOME, which
 run-tests.py makes a directory of the test's own (and conftest.py too). A
 dispatcher has no environment; the environments in its queue tell.
 
+The .t files start it often, so it imports little: dataclasses and pathlib would
+take longer than all that it does.
+
 usage: processes.py wait | dispatchers
 """
 
@@ -12,8 +15,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 
 # Seconds, and far more than anything here takes: only a hang gets there.
 DEADLINE = 120
@@ -22,18 +24,25 @@ DEADLINE = 120
 FIRST_FRAME = 4096
 
 
-@dataclass(frozen=True)
 class Process:
     """One process, as it was when it was looked at."""
 
-    pid: int
-    parent: int
-    state: str
-    start: int
-    # Both are empty while it is between two programs, for zombies and for the
-    # kernel.
-    argv: tuple[str, ...]
-    environ: tuple[bytes, ...]
+    def __init__(
+        self,
+        pid: int,
+        stat: list[bytes],
+        argv: tuple[str, ...],
+        environ: tuple[bytes, ...],
+    ) -> None:
+        """Of its stat file, what follows the name."""
+        self.pid = pid
+        self.parent = int(stat[1])
+        self.state = stat[0].decode()
+        self.start = int(stat[19])
+        # Both are empty while it is between two programs, for zombies and for
+        # the kernel.
+        self.argv = argv
+        self.environ = environ
 
     def is_dispatcher(self) -> bool:
         name = os.path.basename(self.argv[0]) if self.argv else ""
@@ -45,36 +54,40 @@ class Process:
 
 def look(pid: int) -> Process | None:
     """A process, or None if there is none of this number."""
-    proc = Path("/proc") / str(pid)
+    proc = f"/proc/{pid}"
     try:
         # The name in parentheses may hold anything.
-        stat = (proc / "stat").read_text(errors="replace").rpartition(")")[2]
+        stat = read(f"{proc}/stat").rpartition(b")")[2]
     except OSError:
         return None
-    argv = contents(proc / "cmdline").decode("utf-8", "replace")
-    environ = contents(proc / "environ")
-    fields = stat.split()
+    argv = contents(f"{proc}/cmdline").decode("utf-8", "replace")
+    environ = contents(f"{proc}/environ")
     return Process(
-        pid=pid,
-        parent=int(fields[1]),
-        state=fields[0],
-        start=int(fields[19]),
-        argv=tuple(argv.split("\0")[:-1]),
-        environ=tuple(environ.split(b"\0")[:-1]),
+        pid,
+        stat.split(),
+        tuple(argv.split("\0")[:-1]),
+        tuple(environ.split(b"\0")[:-1]),
     )
 
 
-def contents(path: Path) -> bytes:
+def read(path: str) -> bytes:
+    # Without a buffer it is a third of the work, and this is what tests wait
+    # by: while they do, others need the processors.
+    with open(path, "rb", buffering=0) as fp:
+        return fp.readall()
+
+
+def contents(path: str) -> bytes:
     """What is in a file, or nothing: one that ends has no memory already."""
     try:
-        return path.read_bytes()
+        return read(path)
     except OSError:
         return b""
 
 
 def everyone() -> list[Process]:
     """Every process that can be looked at."""
-    pids = [int(e.name) for e in Path("/proc").iterdir() if e.name.isdigit()]
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     if not pids:
         raise SystemExit("these tests need /proc")
     found = (look(pid) for pid in sorted(pids))
@@ -110,6 +123,11 @@ def of_home(home: str) -> list[Process]:
     Among them any of which it cannot be told yet, if it is younger than the
     oldest one that waits for us.
     """
+    return list(filter(belonging(home), everyone()))
+
+
+def belonging(home: str) -> Callable[[Process], bool]:
+    """What tells whether a process has this HOME; see `of_home`."""
     needle = os.fsencode(f"HOME={home}")
     line = ancestors()
     waiting = {process.pid for process in line}
@@ -117,6 +135,8 @@ def of_home(home: str) -> list[Process]:
     since = min(starts, default=line[0].start)
 
     def belongs(process: Process) -> bool:
+        if process.pid in waiting:
+            return False
         if process.environ:
             return needle in process.environ
         if process.start < since or process.state in "ZX":
@@ -126,17 +146,17 @@ def of_home(home: str) -> list[Process]:
         # In the middle of an exec it has neither.
         return not process.argv and has_program(process.pid)
 
-    return [p for p in everyone() if p.pid not in waiting and belongs(p)]
+    return belongs
 
 
 def serves(dispatcher: int, needle: bytes) -> bool | None:
     """Whether a dispatcher's queue holds an environment with this entry; None
     if it holds nothing yet."""
-    fds = Path(f"/proc/{dispatcher}/fd")
+    fds = f"/proc/{dispatcher}/fd"
     try:
-        for fd in fds.iterdir():
-            if os.readlink(fd).startswith("/memfd:uilog"):
-                queue = fd.read_bytes()
+        for fd in os.listdir(fds):
+            if os.readlink(f"{fds}/{fd}").startswith("/memfd:uilog"):
+                queue = read(f"{fds}/{fd}")
                 end = int.from_bytes(queue[:8], "little")
                 return needle + b"\0" in queue if end > FIRST_FRAME else None
     except OSError:
@@ -157,11 +177,15 @@ def has_program(pid: int) -> bool:
 def wait_until_gone(home: str, deadline: float = DEADLINE) -> list[Process]:
     """Waits for the processes of this HOME to end; returns who has not."""
     until = time.monotonic() + deadline
-    while True:
-        left = of_home(home)
-        if not left or time.monotonic() > until:
-            return left
-        time.sleep(0.02)
+    left = of_home(home)
+    while left and time.monotonic() <= until:
+        time.sleep(0.01)
+        # As long as one is there it is enough to look at those.
+        belongs = belonging(home)
+        found = (look(process.pid) for process in left)
+        left = [p for p in found if p is not None and belongs(p)]
+        left = left or of_home(home)
+    return left
 
 
 def main(argv: list[str]) -> int:

@@ -20,7 +20,7 @@ END
 
 # wait_for COMMAND...: until it succeeds
 wait_for() {
-    "$PYTHON" "$helpers/wait_for.py" "$@"
+    "$PYTHON" -IS "$helpers/wait_for.py" "$@"
 }
 
 # wait_lines N FILE: until the file has that many lines
@@ -31,18 +31,18 @@ wait_lines() {
 # settled: until no process of this test is left. All scripts have then run:
 # their dispatcher ends last.
 settled() {
-    "$PYTHON" "$helpers/processes.py" wait
+    "$PYTHON" -IS "$helpers/processes.py" wait
 }
 
 # dispatchers: the process ids of this test's dispatchers
 dispatchers() {
-    "$PYTHON" "$helpers/processes.py" dispatchers
+    "$PYTHON" -IS "$helpers/processes.py" dispatchers
 }
 
 # environ FILE NAME...: the named variables of an environment that a script
 # has saved by `save_environ`
 environ() {
-    "$PYTHON" "$helpers/environ.py" "$@"
+    "$PYTHON" -IS "$helpers/environ.py" "$@"
 }
 
 # What a script does to save the environment that it was started with, also

@@ -1,4 +1,5 @@
-"""What every suite needs: a way to run processes, and a count of what came out.
+"""What every suite is made of: parts, the processes that these run, and a count
+of what came out.
 
 Must not know any suite.
 """
@@ -6,6 +7,7 @@ Must not know any suite.
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import shutil
 import signal
@@ -17,6 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Callable
 
 # Resolved, because run-tests.py compares the Python on the PATH with its own
 # by name: through a symlink it would miss, and $PYTHON would lose its venv.
@@ -32,8 +35,8 @@ HG_VERSIONS = ("6.3.3", "6.9.5", "7.0.3", MAIN_HG)
 # Mercurial 6.3.3 reaches into C structures that Python 3.12 has hidden.
 FIRST_PYTHON_WITHOUT: dict[str, tuple[int, int]] = {"6.3.3": (3, 12)}
 
-# How many tests run at a time.
-JOBS = 2
+# How many parts run at a time. Two for each processor: tests wait as well.
+JOBS = 2 * max(2, os.cpu_count() or 1)
 # Seconds, for what tests leave behind to end by itself.
 SETTLE_TIMEOUT = 10
 # What a suite gets between SIGTERM and SIGKILL to clean up.
@@ -45,19 +48,53 @@ ENDING = threading.Event()
 
 @dataclass
 class Result:
-    """What one suite came to."""
+    """What a suite, or a part of one, came to."""
 
     suite: str
     passed: int = 0
     failed: int = 0
     # (test, reason)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    # What there is to be read of it.
+    said: list[str] = field(default_factory=list)
+    # Of the processes, added up.
     seconds: float = 0.0
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
     def fail(self, why: str) -> None:
         """Counts a failure that no test of the suite accounts for."""
-        print(f"FAILED: {self.suite}: {why}", flush=True)
+        self.say(f"FAILED: {self.suite}: {why}")
         self.failed += 1
+
+    def add(self, part: Result) -> None:
+        """Counts what a part of this suite came to."""
+        self.passed += part.passed
+        self.failed += part.failed
+        self.left_out += part.left_out
+        self.said += part.said
+        self.seconds += part.seconds
+
+
+class When(enum.Enum):
+    """When a part is run."""
+
+    # Before all others, one after the other.
+    FIRST = enum.auto()
+    BESIDE_OTHERS = enum.auto()
+    # After all others, one after the other.
+    LAST = enum.auto()
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a suite has run as one: it writes down what it comes to."""
+
+    run: Callable[[Result], object]
+    # How long it takes, compared with others: the longest begin first.
+    weight: float
+    when: When = When.BESIDE_OTHERS
 
 
 @dataclass(frozen=True)
@@ -113,6 +150,7 @@ def run(
     env: dict[str, str],
     timeout: float,
     verbose: bool,
+    result: Result,
 ) -> Finished:
     """Runs a process and reads what it wrote.
 
@@ -145,7 +183,7 @@ def run(
                 if proc.returncode is not None or timed_out or ENDING.is_set():
                     break
             if timed_out:
-                show_session(proc.pid)
+                result.say(processes_of_session(proc.pid))
         finally:
             if proc.returncode is None:
                 stop_group(proc)
@@ -168,12 +206,13 @@ def show_from(fd: int, offset: int) -> int:
     return offset
 
 
-def show_session(session: int) -> None:
-    """Prints what still runs in a session: somewhere in there it hangs."""
-    if shutil.which("ps") is not None:
-        argv = ["ps", "-o", "pid,ppid,stat,etime,args", "-s", str(session)]
-        sys.stdout.flush()
-        subprocess.run(argv, check=False)
+def processes_of_session(session: int) -> str:
+    """What still runs in a session: somewhere in there it hangs."""
+    if shutil.which("ps") is None:
+        return ""
+    argv = ["ps", "-o", "pid,ppid,stat,etime,args", "-s", str(session)]
+    done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, text=True)
+    return done.stdout
 
 
 def users_of(directory: Path) -> list[str]:
@@ -192,7 +231,7 @@ def users_of(directory: Path) -> list[str]:
     return users
 
 
-def settle(directory: Path) -> None:
+def settle(directory: Path, result: Result) -> None:
     """Waits for what outlives the tests that have run in a directory.
 
     A chg server ends a second after its socket is gone, and logs that; it
@@ -202,7 +241,7 @@ def settle(directory: Path) -> None:
     while users := users_of(directory):
         if time.monotonic() > deadline:
             for user in users:
-                print(f"STILL RUNNING after the tests: {user}")
+                result.say(f"STILL RUNNING after the tests: {user}")
             break
         time.sleep(0.1)
 
@@ -221,7 +260,7 @@ def stop_group(proc: subprocess.Popen[bytes]) -> None:
 def conclude(result: Result, done: Finished, options: Options) -> None:
     """Holds a suite's count against how its process ended."""
     if not options.verbose and (result.failed or not done.ended_well()):
-        print(done.output, flush=True)
+        result.say(done.output)
     if (not done.ended_well() and not result.failed) or done.timed_out:
         result.fail(done.describe())
 

@@ -11,23 +11,24 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
+from typing import Callable
 
 from tools.common import (
     CACHE,
-    ENDING,
     HG_VERSIONS,
-    JOBS,
     MAIN_HG,
     TESTS,
     Options,
+    Part,
     Result,
+    When,
     missing_for,
 )
-from tools.t_files import Ran, run_t_files, run_tests
+from tools.t_files import Ran, run_t_file, run_tests, weight_of
 
 ENABLE = ("--extra-config-opt", "extensions.uilog=")
 
@@ -62,14 +63,16 @@ UPSTREAM = (
     ),
     UpstreamTest("test-push-race.t", soak=OLDER_HGS),
     UpstreamTest("test-ssh.t", soak=MIDDLE_HGS),
-    UpstreamTest("test-ssh-bundle1.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-ssh-bundle1.t", soak=OLDER_HGS),
     UpstreamTest("test-ssh-proto.t", soak=MIDDLE_HGS),
-    UpstreamTest("test-ssh-clone-r.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-ssh-clone-r.t", soak=OLDER_HGS),
     UpstreamTest("test-ssh-batch.t", soak=MIDDLE_HGS),
     UpstreamTest("test-ssh-repoerror.t", as_user=True, soak=MIDDLE_HGS),
     UpstreamTest("test-devel-warnings.t", soak=MIDDLE_HGS),
     UpstreamTest("test-blackbox.t", compared=True, soak=OLDER_HGS),
-    UpstreamTest("test-blackbox.t", compared=True, as_user=True),
+    UpstreamTest(
+        "test-blackbox.t", compared=True, as_user=True, soak=MIDDLE_HGS
+    ),
     UpstreamTest(
         "test-blackbox.t", versions=(MAIN_HG,), compared=True, chg=True
     ),
@@ -85,11 +88,13 @@ UPSTREAM = (
 AS_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
 
-def run_upstream(options: Options, result: Result, version: str) -> None:
+def upstream_parts(
+    options: Options, result: Result, version: str
+) -> Iterator[Part]:
     """Mercurial's own tests, with the extension on, under one Mercurial."""
     directory = CACHE / f"mercurial-{version}" / "tests"
-    together = []
-    compared = []
+    # For an ordinary user some of the compared ones are the same.
+    compared = set()
     for test in UPSTREAM:
         if version not in test.versions:
             continue
@@ -116,26 +121,19 @@ def run_upstream(options: Options, result: Result, version: str) -> None:
                 result.left_out.append((test.name, why))
                 continue
             wrapper = AS_USER
+        path = directory / test.name
+        run: Callable[[Result], None]
         if test.compared:
-            compared.append(Compared(test.name, args, wrapper))
-        elif test.alone or wrapper:
-            run_t_files(
-                options,
-                result,
-                version,
-                directory,
-                [test.name],
-                (*args, *ENABLE),
-                1,
-                wrapper,
-            )
+            pair = Compared(path, args, wrapper)
+            if pair in compared:
+                continue
+            compared.add(pair)
+            run = partial(compare, options, version, pair)
         else:
-            together.append(test.name)
-    if together:
-        run_t_files(options, result, version, directory, together, ENABLE, JOBS)
-    if compared:
-        # For an ordinary user some of them are the same.
-        compare(options, result, version, list(dict.fromkeys(compared)))
+            args = (*args, *ENABLE)
+            run = partial(run_t_file, options, version, path, args, wrapper)
+        when = When.LAST if test.alone else When.BESIDE_OTHERS
+        yield Part(run, weight_of(path), when)
 
 
 def can_run(argv: Sequence[str]) -> bool:
@@ -153,7 +151,7 @@ def can_run(argv: Sequence[str]) -> bool:
 class Compared:
     """A test of Mercurial's own, in one of the ways to run it."""
 
-    name: str
+    path: Path
     args: tuple[str, ...] = ()
     wrapper: tuple[str, ...] = ()
 
@@ -170,64 +168,56 @@ class Printed:
 
 
 def compare(
-    options: Options,
-    result: Result,
-    version: str,
-    tests: Sequence[Compared],
+    options: Options, version: str, test: Compared, result: Result
 ) -> None:
-    """Runs tests of Mercurial's with and without the extension, which must
-    make no difference to what they print."""
+    """Runs a test of Mercurial's with and without the extension, which must
+    make no difference to what it prints."""
     missing = missing_for(version)
     if missing is not None:
         result.fail(missing)
         return
-    with ThreadPoolExecutor(JOBS) as pool:
-        try:
-            run_pair = partial(printed_by_both, options, version)
-            pairs = list(pool.map(run_pair, tests))
-        except BaseException:
-            ENDING.set()
-            raise
-    for test, (stock, ours) in zip(tests, pairs):
-        problem = stock.problem or ours.problem
-        if problem is not None:
-            result.fail(f"{test.name}: {problem}")
-        elif stock != ours:
-            result.fail(f"{test.name} prints something else")
-            show_difference(stock, ours)
-        elif ours.skipped:
-            result.left_out += ours.skipped.items()
-        else:
-            result.passed += 1
+    stock, ours = printed_by_both(options, result, version, test)
+    problem = stock.problem or ours.problem
+    if problem is not None:
+        result.fail(f"{test.path.name}: {problem}")
+    elif stock != ours:
+        result.fail(f"{test.path.name} prints something else")
+        result.say("\n".join(difference(stock, ours)))
+    elif ours.skipped:
+        result.left_out += ours.skipped.items()
+    else:
+        result.passed += 1
 
 
 def printed_by_both(
-    options: Options, version: str, test: Compared
+    options: Options, result: Result, version: str, test: Compared
 ) -> tuple[Printed, Printed]:
     """What it prints without the extension, and with it."""
-    stock = printed_by_stock(options, version, test)
-    ours = printed_by(options, version, test, ENABLE)
+    stock = printed_by_stock(options, result, version, test)
+    ours = printed_by(options, result, version, test, ENABLE)
     if stock != ours:
         # Mercurial's own output is not the same each time, such as where two
         # streams of a server meet.
-        stock = printed_by(options, version, test)
-        ours = printed_by(options, version, test, ENABLE)
+        stock = printed_by(options, result, version, test)
+        ours = printed_by(options, result, version, test, ENABLE)
     return stock, ours
 
 
-def printed_by_stock(options: Options, version: str, test: Compared) -> Printed:
+def printed_by_stock(
+    options: Options, result: Result, version: str, test: Compared
+) -> Printed:
     """What it prints without the extension: run once, and remembered."""
     # Who runs what with what, and Mercurial itself, by its hash.
     pin = TESTS / "requirements" / f"hg-{version}.txt"
-    source = CACHE / f"mercurial-{version}" / "tests" / test.name
     how = repr((sys.version, os.geteuid(), test.wrapper, test.args))
     key = hashlib.sha256(
-        how.encode() + pin.read_bytes() + source.read_bytes()
+        how.encode() + pin.read_bytes() + test.path.read_bytes()
     ).hexdigest()
-    path = CACHE / f"upstream-{version}" / f"{test.name}-{key[:16]}.json"
+    name = f"{test.path.name}-{key[:16]}.json"
+    path = CACHE / f"upstream-{version}" / name
     if path.exists():
         return Printed(**json.loads(path.read_text()))
-    printed = printed_by(options, version, test)
+    printed = printed_by(options, result, version, test)
     if printed.problem is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(".new")
@@ -237,13 +227,16 @@ def printed_by_stock(options: Options, version: str, test: Compared) -> Printed:
 
 
 def printed_by(
-    options: Options, version: str, test: Compared, args: Sequence[str] = ()
+    options: Options,
+    result: Result,
+    version: str,
+    test: Compared,
+    args: Sequence[str] = (),
 ) -> Printed:
     """What it prints with these additional options of run-tests.py."""
-    directory = CACHE / f"mercurial-{version}" / "tests"
     args = [*test.args, *args]
     done, printed = run_tests(
-        options, version, directory, [test.name], args, 1, test.wrapper
+        options, result, version, test.path, args, test.wrapper
     )
     ran = Ran.said_in(done.output)
     problem = None
@@ -254,20 +247,18 @@ def printed_by(
     elif ran.failed != len(printed) or not (ran.run or ran.skipped_count):
         problem = "it is not known what it has printed"
     if problem is not None and not options.verbose:
-        print(done.output, flush=True)
+        result.say(done.output)
     return Printed(printed, ran.skipped if ran is not None else {}, problem)
 
 
-def show_difference(stock: Printed, ours: Printed) -> None:
-    """Prints where two outputs differ."""
+def difference(stock: Printed, ours: Printed) -> Iterator[str]:
+    """Where two outputs differ."""
     for test in sorted(stock.unexpected.keys() | ours.unexpected.keys()):
         before, after = (
             printed.unexpected.get(test, "(as expected)").splitlines()
             for printed in (stock, ours)
         )
         names = (f"{test} without uilog", f"{test} with it")
-        for line in difflib.unified_diff(before, after, *names, lineterm=""):
-            print(line)
+        yield from difflib.unified_diff(before, after, *names, lineterm="")
     if stock.skipped != ours.skipped:
-        print(f"skipped: {stock.skipped} without uilog, {ours.skipped} with it")
-    sys.stdout.flush()
+        yield f"skipped: {stock.skipped} without uilog, {ours.skipped} with it"
