@@ -59,10 +59,10 @@ const SINKS_BOUND: Duration = Duration::from_secs(60);
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
 /// Records that are taken and not done with; what is behind them waits.
 const MAX_PENDING: usize = 4096;
-/// After records have been taken, more are waited for so long, in milliseconds:
-/// hg need not wake anybody for them meanwhile, and sinks get many at a time.
-/// Nobody waits for a record, as people may for a script.
-const GATHER_MS: u8 = 2;
+/// When a record has come, more are waited for so long before sinks get them.
+/// Nobody waits for a record, as people may for a script; and hg, which may be
+/// about to log more, has both processors for itself, and wakes nobody by that.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// Why a dispatcher could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -139,8 +139,8 @@ struct Server {
     /// Frames that have been taken, from the oldest record on that is not done
     /// with.
     pending: VecDeque<Taken>,
-    /// Records have been taken since the last wait.
-    is_gathering: bool,
+    /// Until when records are gathered, since the queue was empty.
+    gather_until: Option<Instant>,
     /// Becomes readable when a child ends or SIGTERM arrives.
     wakeup: UnixStream,
     terminated: Arc<AtomicBool>,
@@ -223,7 +223,7 @@ impl Server {
             looked_at: progress.passed,
             taken_before: progress.taken,
             pending: VecDeque::new(),
-            is_gathering: false,
+            gather_until: None,
             wakeup,
             is_batch,
             terminated,
@@ -297,6 +297,7 @@ impl Server {
             }
             let next = self.queue.peek().map_err(system("read the queue"))?;
             let Some((position, bytes)) = next else {
+                self.gather_until = None;
                 return Ok(true);
             };
             let is_taken = match postcard::from_bytes::<Frame<'_>>(&bytes) {
@@ -308,6 +309,7 @@ impl Server {
                     self.running.len() < self.max_scripts
                         && self.run_job(&job, bytes.len())?
                 }
+                Ok(Frame::Record(_)) if self.begin_gathering() => false,
                 Ok(Frame::Record(record)) => {
                     self.load_environment(record.environment_at)?;
                     self.load_items(record.items_at)?;
@@ -426,6 +428,19 @@ impl Server {
         self.publish()
     }
 
+    /// Whether a record that has come is to wait for others.
+    fn begin_gathering(&mut self) -> bool {
+        let until = Instant::now() + GATHER;
+        self.gather_until.get_or_insert(until);
+        self.gathering().is_some()
+    }
+
+    /// Until when records are gathered, if that is still to come.
+    fn gathering(&self) -> Option<Instant> {
+        let until = self.gather_until.filter(|_| self.socket.is_some());
+        until.filter(|it| Instant::now() < *it)
+    }
+
     /// Hands a record to the sinks; false if they have no room.
     fn offer_record(&mut self, bytes: Vec<u8>) -> Result<bool, Error> {
         let length = bytes.len();
@@ -435,7 +450,6 @@ impl Server {
         }
         self.report_predecessor();
         self.take(length, true);
-        self.is_gathering = true;
         Ok(true)
     }
 
@@ -620,23 +634,23 @@ impl Server {
         }
     }
 
-    fn wait(&mut self) -> Result<(), Error> {
+    fn wait(&self) -> Result<(), Error> {
         let mut wanted =
             vec![PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)];
-        let is_gathering = std::mem::take(&mut self.is_gathering);
-        if is_gathering && self.socket.is_some() {
-            return poll(&mut wanted, PollTimeout::from(GATHER_MS));
-        }
-        if let Some(socket) = &self.socket {
-            wanted.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
-        }
-        if let Some(records) = self.records.wakeup() {
-            wanted.push(PollFd::new(records, PollFlags::POLLIN));
+        let gathering = self.gathering();
+        if gathering.is_none() {
+            if let Some(socket) = &self.socket {
+                wanted.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+            }
+            if let Some(records) = self.records.wakeup() {
+                wanted.push(PollFd::new(records, PollFlags::POLLIN));
+            }
         }
         let deadlines = self.running.iter().filter_map(|it| it.deadline);
         let retry = self.exhausted.map(|it| it.until);
         let records = self.records.deadline();
-        let timeout = match deadlines.chain(retry).chain(records).min() {
+        let all = deadlines.chain(retry).chain(records).chain(gathering);
+        let timeout = match all.min() {
             None => PollTimeout::NONE,
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -645,7 +659,10 @@ impl Server {
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
             }
         };
-        poll(&mut wanted, timeout)
+        match nix::poll::poll(&mut wanted, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(Error::System("wait", errno.into())),
+        }
     }
 
     /// On SIGTERM: what has been handed over gets a moment to arrive; moves
@@ -698,13 +715,6 @@ impl Server {
             let failure = Failure::now(session, event, kind, lost, detail);
             let _ = journal.append(&failure);
         }
-    }
-}
-
-fn poll(wanted: &mut [PollFd<'_>], timeout: PollTimeout) -> Result<(), Error> {
-    match nix::poll::poll(wanted, timeout) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(errno) => Err(Error::System("wait", errno.into())),
     }
 }
 
