@@ -21,14 +21,7 @@ use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
-use nix::sys::signal::Signal;
-use nix::sys::signal::killpg;
-use nix::sys::wait::Id;
-use nix::sys::wait::WaitPidFlag;
 use nix::sys::wait::WaitStatus;
-use nix::sys::wait::waitid;
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
 use signal_hook::consts::SIGXFSZ;
 use uilog_sys::sched;
 
@@ -40,6 +33,8 @@ use crate::journal::Journal;
 use crate::queue::Reader;
 use crate::records::Records;
 use crate::records::Settled;
+use crate::running::Running;
+use crate::running::Script;
 use crate::script::StartError;
 use crate::script::explain_exit;
 use crate::script::start_script;
@@ -47,8 +42,6 @@ use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::PROTOCOL;
 
-/// How long a script has between SIGTERM and SIGKILL.
-pub(crate) const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How long to wait before trying again when the system is exhausted.
 const EXHAUSTED_DELAY: Duration = Duration::from_millis(50);
 /// How long to go on trying then.
@@ -123,7 +116,7 @@ struct Server {
     /// `None` once no hg holds the other end.
     socket: Option<UnixStream>,
     queue: Reader,
-    running: Vec<Running>,
+    running: Running,
     /// Jobs of a predecessor of which nobody knows whether they ran.
     uncertain: u64,
     /// As the last job says that has been looked at.
@@ -172,17 +165,6 @@ struct Exhausted {
     until: Instant,
 }
 
-/// A script that runs.
-struct Running {
-    pid: Pid,
-    event: Vec<u8>,
-    session: String,
-    /// When it gets the next signal.
-    deadline: Option<Instant>,
-    /// Its time is over: it has been sent SIGTERM.
-    is_ending: bool,
-}
-
 impl Server {
     fn new(
         socket: UnixStream,
@@ -214,7 +196,7 @@ impl Server {
         Ok(Self {
             socket: Some(socket),
             queue,
-            running: Vec::new(),
+            running: Running::default(),
             uncertain: 0,
             max_scripts: 1,
             environment: Environment::default(),
@@ -254,7 +236,7 @@ impl Server {
         loop {
             self.drain_wakeups();
             self.reap();
-            self.enforce_deadlines();
+            self.running.enforce_deadlines();
             self.settle()?;
             let is_empty = self.take_frames()?;
             // What has had no room may have it now, and nobody tells twice.
@@ -364,17 +346,7 @@ impl Server {
         match start_script(job, &self.environment.block, self.is_batch, None) {
             Ok(pid) => {
                 self.queue.progress_mut().started += 1;
-                let timeout = job.limits.timeout_ms;
-                let deadline = (timeout > 0).then(|| {
-                    Instant::now().checked_add(Duration::from_millis(timeout))
-                });
-                self.running.push(Running {
-                    pid,
-                    event: job.event.name.to_vec(),
-                    session: job.event.session.to_string(),
-                    deadline: deadline.flatten(),
-                    is_ending: false,
-                });
+                self.running.add(pid, job);
             }
             Err(error) if self.may_retry(&error) => {
                 self.untake_script(length)?;
@@ -557,34 +529,12 @@ impl Server {
 
     /// Reaps every script that has ended.
     fn reap(&mut self) {
-        let peek =
-            WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        loop {
-            let pid = match waitid(Id::All, peek).map(|it| it.pid()) {
-                Ok(Some(pid)) => pid,
-                Err(Errno::EINTR) => continue,
-                Ok(None) | Err(_) => return,
-            };
-            let index = self.running.iter().position(|it| it.pid == pid);
-            if index.is_some_and(|index| self.running[index].is_ending) {
-                // Once more: a shell that was just forking has kept the first
-                // signal from its child. Not reaped yet, so the number is
-                // still its group's.
-                let _ = killpg(pid, Signal::SIGTERM);
-            }
-            let status = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-                Ok(status) => status,
-                Err(Errno::EINTR) => continue,
-                Err(_) => return,
-            };
-            if let Some(index) = index {
-                let script = self.running.swap_remove(index);
-                self.account(&script, status);
-            }
+        while let Some((script, status)) = self.running.reap() {
+            self.account(&script, status);
         }
     }
 
-    fn account(&mut self, script: &Running, status: WaitStatus) {
+    fn account(&mut self, script: &Script, status: WaitStatus) {
         let progress = self.queue.progress_mut();
         let (kind, detail) = match status {
             WaitStatus::Exited(_, 0) if !script.is_ending => {
@@ -613,27 +563,6 @@ impl Server {
         let _ = self.queue.publish();
     }
 
-    /// Signals the scripts whose time is over.
-    fn enforce_deadlines(&mut self) {
-        let now = Instant::now();
-        for script in &mut self.running {
-            if script.deadline.is_none_or(|deadline| now < deadline) {
-                continue;
-            }
-            let signal = if script.is_ending {
-                script.deadline = None;
-                Signal::SIGKILL
-            } else {
-                script.deadline = Some(now + KILL_GRACE);
-                Signal::SIGTERM
-            };
-            script.is_ending = true;
-            // Each script leads a process group; it is our child and not
-            // reaped yet, so that the number is its own.
-            let _ = killpg(script.pid, signal);
-        }
-    }
-
     fn wait(&self) -> Result<(), Error> {
         let mut wanted =
             vec![PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)];
@@ -646,11 +575,11 @@ impl Server {
                 wanted.push(PollFd::new(records, PollFlags::POLLIN));
             }
         }
-        let deadlines = self.running.iter().filter_map(|it| it.deadline);
+        let deadline = self.running.next_deadline();
         let retry = self.exhausted.map(|it| it.until);
         let records = self.records.deadline();
-        let all = deadlines.chain(retry).chain(records).chain(gathering);
-        let timeout = match all.min() {
+        let all = [deadline, retry, records, gathering];
+        let timeout = match all.into_iter().flatten().min() {
             None => PollTimeout::NONE,
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());

@@ -35,6 +35,7 @@ pub mod native;
 pub mod pipeline;
 pub mod queue;
 pub mod records;
+mod running;
 mod rusage;
 mod script;
 pub mod script_env;

@@ -38,7 +38,6 @@ use signal_hook::consts::SIGCHLD;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level;
 
-use crate::dispatch;
 use crate::event::Event;
 use crate::event::EventOption;
 use crate::event::Text;
@@ -48,6 +47,7 @@ use crate::events;
 use crate::events::Sample;
 use crate::facts;
 use crate::logtoprocess::Script;
+use crate::running;
 use crate::script;
 use crate::script_env;
 use crate::settings::Settings;
@@ -321,7 +321,7 @@ fn watch(
                 deadline = None;
                 Signal::SIGKILL
             } else {
-                deadline = Some(now + dispatch::KILL_GRACE);
+                deadline = Some(now + running::KILL_GRACE);
                 Signal::SIGTERM
             };
             let _ = killpg(pid, signal);

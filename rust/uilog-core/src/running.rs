@@ -1,0 +1,120 @@
+//! The scripts that run: reaps those that have ended, and ends those whose time
+//! is over.
+//!
+//! Knows nothing of the queue, nor of what becomes of a script's fate.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::signal::killpg;
+use nix::sys::wait::Id;
+use nix::sys::wait::WaitPidFlag;
+use nix::sys::wait::WaitStatus;
+use nix::sys::wait::waitid;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use crate::wire::Job;
+
+/// How long a script has between SIGTERM and SIGKILL.
+pub(crate) const KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// A script that runs, or has just ended.
+pub(crate) struct Script {
+    pid: Pid,
+    /// The event that it runs for.
+    pub(crate) event: Vec<u8>,
+    /// The session of that.
+    pub(crate) session: String,
+    /// When it gets the next signal.
+    deadline: Option<Instant>,
+    /// Its time is over: it has been sent SIGTERM.
+    pub(crate) is_ending: bool,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(crate) struct Running(Vec<Script>);
+
+impl Running {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds a job's script that has been started as our child, and leads a
+    /// process group.
+    pub(crate) fn add(&mut self, pid: Pid, job: &Job<'_>) {
+        let timeout = job.limits.timeout_ms;
+        let deadline = (timeout > 0).then(|| {
+            Instant::now().checked_add(Duration::from_millis(timeout))
+        });
+        self.0.push(Script {
+            pid,
+            event: job.event.name.to_vec(),
+            session: job.event.session.to_string(),
+            deadline: deadline.flatten(),
+            is_ending: false,
+        });
+    }
+
+    /// Reaps one that has ended, if any has.
+    pub(crate) fn reap(&mut self) -> Option<(Script, WaitStatus)> {
+        let peek =
+            WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        loop {
+            let pid = match waitid(Id::All, peek).map(|it| it.pid()) {
+                Ok(Some(pid)) => pid,
+                Err(Errno::EINTR) => continue,
+                Ok(None) | Err(_) => return None,
+            };
+            let index = self.0.iter().position(|it| it.pid == pid);
+            if index.is_some_and(|index| self.0[index].is_ending) {
+                // Once more: a shell that was just forking has kept the first
+                // signal from its child. Not reaped yet, so the number is
+                // still its group's.
+                let _ = killpg(pid, Signal::SIGTERM);
+            }
+            let status = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+                Ok(status) => status,
+                Err(Errno::EINTR) => continue,
+                Err(_) => return None,
+            };
+            if let Some(index) = index {
+                return Some((self.0.swap_remove(index), status));
+            }
+        }
+    }
+
+    /// Signals those whose time is over.
+    pub(crate) fn enforce_deadlines(&mut self) {
+        let now = Instant::now();
+        for script in &mut self.0 {
+            if script.deadline.is_none_or(|deadline| now < deadline) {
+                continue;
+            }
+            let signal = if script.is_ending {
+                script.deadline = None;
+                Signal::SIGKILL
+            } else {
+                script.deadline = Some(now + KILL_GRACE);
+                Signal::SIGTERM
+            };
+            script.is_ending = true;
+            // Each script leads a process group; it is our child and not
+            // reaped yet, so that the number is its own.
+            let _ = killpg(script.pid, signal);
+        }
+    }
+
+    /// When the next one is to be signalled.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|it| it.deadline).min()
+    }
+}
