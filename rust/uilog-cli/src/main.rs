@@ -28,6 +28,7 @@ use clap::Subcommand;
 use uilog_core::dispatch;
 use uilog_sinks::fleet::Fleet;
 use uilog_sinks::open::open;
+use uilog_sys::malloc;
 
 /// Mercurial's event logging
 ///
@@ -130,6 +131,8 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;
             let queue = own(io::stdout().as_fd()).context("standard output")?;
+            // There is a thread for each sink, and a dispatcher for each hg.
+            malloc::share_arena();
             dispatch::run(socket, queue, Box::new(Fleet::new(open)))
                 .context("dispatch")?;
             Ok(ExitCode::SUCCESS)

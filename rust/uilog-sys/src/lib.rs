@@ -35,6 +35,7 @@ pub mod fd;
 pub mod foreground;
 pub mod fork;
 pub mod log_file;
+pub mod malloc;
 mod pidfd;
 pub mod sched;
 #[cfg(target_os = "linux")]
