@@ -132,7 +132,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let socket = own(io::stdin().as_fd()).context("standard input")?;
             let queue = own(io::stdout().as_fd()).context("standard output")?;
             // There is a thread for each sink, and a dispatcher for each hg.
-            malloc::share_arena();
+            malloc::share_arenas();
             dispatch::run(socket, queue, Box::new(Fleet::new(open)))
                 .context("dispatch")?;
             Ok(ExitCode::SUCCESS)
