@@ -32,7 +32,7 @@ const DELIVERY_BOUND: Duration = Duration::from_secs(10);
 /// How long a sink is idle before it lets go of what others may want.
 const REST_AFTER: Duration = Duration::from_secs(1);
 /// Records that are delivered at a time.
-const MAX_BATCH: usize = 64;
+const MAX_BATCH: usize = 32;
 /// Records that wait for a sink, and their bytes: more do not fit.
 const MAX_WAITING: usize = 1024;
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
