@@ -78,12 +78,8 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let spools = match Spools::load(&arguments.place)? {
+    let spools = match Spools::named(&arguments.place, &arguments.sinks)? {
         Ok(spools) => spools,
-        Err(status) => return Ok(status),
-    };
-    let chosen = match spools.named(&arguments.sinks)? {
-        Ok(chosen) => chosen,
         Err(status) => return Ok(status),
     };
     let mut export = Export {
@@ -93,12 +89,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     match (arguments.format, &arguments.output) {
         (Format::Jsonl, None) => {
-            export.records(&chosen, BufWriter::new(io::stdout().lock()))?;
+            export.records(BufWriter::new(io::stdout().lock()))?;
         }
         (Format::Jsonl, Some(path)) => {
             let file = create(path)?;
             export
-                .records(&chosen, BufWriter::new(file))
+                .records(BufWriter::new(file))
                 .with_context(|| format!("write {}", path.display()))?;
         }
         (Format::Otlp, None) => {
@@ -107,7 +103,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             tell(&[text.into()])?;
             return Ok(ExitCode::from(EXIT_USAGE));
         }
-        (Format::Otlp, Some(dir)) => export.otlp(&chosen, dir)?,
+        (Format::Otlp, Some(dir)) => export.otlp(dir)?,
     }
     if export.unreadable > 0 {
         let text = format!(
@@ -126,12 +122,8 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    fn records(
-        &mut self,
-        chosen: &[&Owned],
-        mut output: impl Write,
-    ) -> anyhow::Result<()> {
-        for owned in chosen {
+    fn records(&mut self, mut output: impl Write) -> anyhow::Result<()> {
+        for owned in &self.spools.all {
             self.each(owned, &mut |payload| {
                 output.write_all(payload)?;
                 output.write_all(b"\n")?;
@@ -142,7 +134,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn otlp(&mut self, chosen: &[&Owned], dir: &Path) -> anyhow::Result<()> {
+    fn otlp(&mut self, dir: &Path) -> anyhow::Result<()> {
         let mut builder = DirBuilder::new();
         builder
             .recursive(true)
@@ -151,7 +143,7 @@ impl Export<'_> {
             .with_context(|| format!("create {}", dir.display()))?;
         let mut traces = BufWriter::new(create(&dir.join("traces.jsonl"))?);
         let mut logs = BufWriter::new(create(&dir.join("logs.jsonl"))?);
-        for owned in chosen {
+        for owned in &self.spools.all {
             let translator = Translator::new(owned, &self.spools.globals)
                 .map_err(anyhow::Error::msg)
                 .with_context(|| format!("sink '{}'", owned.sink))?;

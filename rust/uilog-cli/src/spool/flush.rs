@@ -72,17 +72,13 @@ struct Flushed {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let spools = match Spools::load(&arguments.place)? {
+    let spools = match Spools::named(&arguments.place, &arguments.sinks)? {
         Ok(spools) => spools,
-        Err(status) => return Ok(status),
-    };
-    let chosen = match spools.named(&arguments.sinks)? {
-        Ok(chosen) => chosen,
         Err(status) => return Ok(status),
     };
     let mut output = arguments.presentation.stdout();
     let mut all = Vec::new();
-    for owned in chosen {
+    for owned in &spools.all {
         let flushed = flush(owned, &spools.globals);
         if !arguments.presentation.is_json() {
             write_one(&mut output, &flushed)?;

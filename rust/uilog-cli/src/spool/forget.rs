@@ -47,16 +47,12 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let spools = match Spools::load(&arguments.place)? {
+    let spools = match Spools::named(&arguments.place, &arguments.sinks)? {
         Ok(spools) => spools,
         Err(status) => return Ok(status),
     };
-    let chosen = match spools.named(&arguments.sinks)? {
-        Ok(chosen) => chosen,
-        Err(status) => return Ok(status),
-    };
     let mut status = ExitCode::SUCCESS;
-    for owned in chosen {
+    for owned in &spools.all {
         match forget(owned, &spools.globals, arguments.rejected) {
             Ok(0) => {}
             Ok(removed) => {

@@ -160,15 +160,20 @@ impl Spools {
         all.map(|it| it.facts(&self.globals, now)).collect()
     }
 
-    /// Those of the sinks that are named, all if none is; the status to end
-    /// with, if there is no such.
+    /// Of those, the ones of the sinks that are named, all if none is; the
+    /// status to end with, also if there is no such.
     fn named(
-        &self,
+        place: &Place,
         names: &[String],
-    ) -> io::Result<Result<Vec<&Owned>, ExitCode>> {
-        let has = |name: &String| self.all.iter().any(|it| it.sink == *name);
+    ) -> anyhow::Result<Result<Self, ExitCode>> {
+        let mut spools = match Self::load(place)? {
+            Ok(spools) => spools,
+            Err(status) => return Ok(Err(status)),
+        };
+        let all = &spools.all;
+        let has = |name: &String| all.iter().any(|it| it.sink == *name);
         if let Some(name) = names.iter().find(|name| !has(name)) {
-            let all = self.all.iter().map(|it| it.sink.as_str());
+            let all = all.iter().map(|it| it.sink.as_str());
             let all = all.collect::<Vec<_>>().join(", ");
             let all = if all.is_empty() { "none" } else { &all };
             let name = visible(name);
@@ -179,8 +184,9 @@ impl Spools {
             return Ok(Err(ExitCode::from(EXIT_USAGE)));
         }
         let is_meant =
-            |it: &&Owned| names.is_empty() || names.contains(&it.sink);
-        Ok(Ok(self.all.iter().filter(is_meant).collect()))
+            |it: &Owned| names.is_empty() || names.contains(&it.sink);
+        spools.all.retain(is_meant);
+        Ok(Ok(spools))
     }
 }
 
