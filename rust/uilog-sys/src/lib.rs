@@ -10,9 +10,11 @@
 //! - [`fd`] makes descriptors of numbers.
 //! - [`log_file`] appends to log files and rotates them.
 //! - `foreground` runs a program in this process's place (on Linux).
+//! - [`foreign_file`] reads files that others wrote, within bounds.
 //! - [`fork`] keeps the descriptors of a process out of its forked children.
 //! - [`clock`] knows the local time's offset and strftime.
 //! - [`environ`] reads the environment as the C library sees it.
+//! - [`own_dir`] creates, renames and removes files, and follows no link.
 //! - [`sched`] tells the kernel who is in a hurry.
 //! - `shared_word` is what processes agree by (on Linux).
 //!
@@ -33,9 +35,11 @@ pub mod environ;
 pub mod fd;
 #[cfg(target_os = "linux")]
 pub mod foreground;
+pub mod foreign_file;
 pub mod fork;
 pub mod log_file;
 pub mod malloc;
+pub mod own_dir;
 mod pidfd;
 pub mod sched;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,438 @@
+//! Directories in which uilog creates, renames and removes files.
+//!
+//! Responsible for one rule: a path beside a user's file may be somebody
+//! else's. A directory is opened once; from then on every file in it is named
+//! relative to that descriptor, so that nobody can put another directory in
+//! its place. A link is never followed inside of it. Only regular files of
+//! this user or of root are opened or removed. Modes are those that are asked
+//! for, whatever the umask. Must not know what the files say.
+//!
+//! Files that somebody else wrote are read through [`crate::foreign_file`].
+
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fs;
+use std::fs::File;
+use std::fs::Permissions;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+use nix::fcntl::AtFlags;
+use nix::fcntl::OFlag;
+use nix::fcntl::RenameFlags;
+use nix::fcntl::openat;
+use nix::fcntl::renameat2;
+use nix::sys::stat::FileStat;
+use nix::sys::stat::Mode;
+use nix::sys::stat::SFlag;
+use nix::sys::stat::fstat;
+use nix::sys::stat::fstatat;
+use nix::sys::stat::mkdirat;
+use nix::unistd::LinkatFlags;
+use nix::unistd::UnlinkatFlags;
+use nix::unistd::geteuid;
+use nix::unistd::linkat;
+use nix::unistd::unlinkat;
+
+/// Who else may write into a directory or a file.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// What every open of ours has: no link is followed, nobody is waited for, a
+/// terminal does not become ours, and no program inherits the descriptor.
+const SAFE: OFlag = OFlag::O_NOFOLLOW
+    .union(OFlag::O_NONBLOCK)
+    .union(OFlag::O_NOCTTY)
+    .union(OFlag::O_CLOEXEC);
+
+/// A directory that is held open.
+#[derive(Debug)]
+pub struct OwnDir {
+    fd: OwnedFd,
+    /// For messages only.
+    path: PathBuf,
+}
+
+impl OwnDir {
+    /// Opens the directory that a user's file lies in, whoever may write
+    /// there. A link to it is followed: that was the user's choice.
+    ///
+    /// # Errors
+    ///
+    /// There is no such directory, or it may not be read.
+    pub fn beside_users_file(path: &Path) -> io::Result<Self> {
+        let flags = (SAFE | OFlag::O_DIRECTORY) - OFlag::O_NOFOLLOW;
+        let fd = openat(AT_FDCWD, path, flags, Mode::empty())?;
+        let path = path.to_owned();
+        Ok(Self { fd, path })
+    }
+
+    /// Opens a directory in this one that must be ours alone: no link, of this
+    /// user, and writable by nobody else.
+    ///
+    /// # Errors
+    ///
+    /// There is no such directory, or it is not ours alone.
+    pub fn open_private(&self, name: &OsStr) -> io::Result<Self> {
+        let path = self.path.join(name);
+        let flags = SAFE | OFlag::O_DIRECTORY;
+        let fd = openat(&self.fd, name, flags, Mode::empty()).map_err(
+            |errno| match errno {
+                // What a link in its place makes of O_DIRECTORY.
+                Errno::ELOOP | Errno::ENOTDIR => {
+                    io::Error::other("not a directory of ours")
+                }
+                errno => errno.into(),
+            },
+        )?;
+        let status = fstat(&fd)?;
+        if status.st_uid != geteuid().as_raw() {
+            return Err(io::Error::other("it belongs to another user"));
+        }
+        if status.st_mode & OTHERS_WRITE != 0 {
+            return Err(io::Error::other("others may write there"));
+        }
+        Ok(Self { fd, path })
+    }
+
+    /// Creates a directory in this one for this user alone, unless there is
+    /// one, and opens it like [`Self::open_private`].
+    ///
+    /// # Errors
+    ///
+    /// It cannot be created, or what is there is not ours alone.
+    pub fn create_private(&self, name: &OsStr) -> io::Result<Self> {
+        match mkdirat(&self.fd, name, Mode::S_IRWXU) {
+            Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(()) => self.set_own_mode(name, 0o700)?,
+        }
+        self.open_private(name)
+    }
+
+    /// Undoes a umask that takes the owner's rights away.
+    fn set_own_mode(&self, name: &OsStr, mode: u32) -> io::Result<()> {
+        // A directory without any rights can be opened as a place only, and
+        // its mode can be changed by way of /proc only.
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let place = openat(&self.fd, name, flags, Mode::empty())?;
+        let status = fstat(&place)?;
+        if status.st_uid != geteuid().as_raw() || !is_kind(&status, DIRECTORY) {
+            return Err(io::Error::other("it has been replaced"));
+        }
+        if status.st_mode & 0o777 == mode {
+            return Ok(());
+        }
+        let path = format!("/proc/self/fd/{}", place.as_raw_fd());
+        fs::set_permissions(path, Permissions::from_mode(mode))
+    }
+
+    /// Where it is, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is like now.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn status(&self) -> io::Result<FileStat> {
+        Ok(fstat(&self.fd)?)
+    }
+
+    /// Opens a file that exists: a regular one, of this user or of root.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it is not such a file.
+    pub fn open(&self, name: &OsStr, flags: OFlag) -> io::Result<File> {
+        let flags = flags - (OFlag::O_CREAT | OFlag::O_TRUNC);
+        let fd = openat(&self.fd, name, flags | SAFE, Mode::empty())
+            .map_err(explain)?;
+        check_own(&fstat(&fd)?)?;
+        Ok(File::from(fd))
+    }
+
+    /// Creates a file that must not exist, with exactly this mode.
+    ///
+    /// # Errors
+    ///
+    /// There is something of that name, or the system refuses.
+    pub fn create_new(
+        &self,
+        name: &OsStr,
+        flags: OFlag,
+        mode: u32,
+    ) -> io::Result<File> {
+        let flags = flags | SAFE | OFlag::O_CREAT | OFlag::O_EXCL;
+        let bits = Mode::from_bits_truncate(mode);
+        let file = File::from(openat(&self.fd, name, flags, bits)?);
+        file.set_permissions(Permissions::from_mode(mode))?;
+        Ok(file)
+    }
+
+    /// Opens a file like [`Self::open`], or creates it.
+    ///
+    /// # Errors
+    ///
+    /// As of these two.
+    pub fn open_or_create(
+        &self,
+        name: &OsStr,
+        flags: OFlag,
+        mode: u32,
+    ) -> io::Result<File> {
+        match self.open(name, flags) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => return result,
+        }
+        match self.create_new(name, flags, mode) {
+            // Another process has been faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.open(name, flags)
+            }
+            result => result,
+        }
+    }
+
+    /// Replaces what a file of ours says by one rename, or creates it.
+    ///
+    /// # Errors
+    ///
+    /// What has the name is not a file of ours, or the system refuses.
+    pub fn replace(
+        &self,
+        name: &OsStr,
+        temporary: &OsStr,
+        mode: u32,
+        text: &[u8],
+    ) -> io::Result<()> {
+        self.remove(temporary)?;
+        let mut file = self.create_new(temporary, OFlag::O_WRONLY, mode)?;
+        io::Write::write_all(&mut file, text)?;
+        drop(file);
+        if let Some(status) = self.entry(name)? {
+            check_own(&status)?;
+        }
+        self.rename(temporary, name)
+    }
+
+    /// What has this name, if anything; a link stands for itself.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn entry(&self, name: &OsStr) -> io::Result<Option<FileStat>> {
+        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::ENOENT) => Ok(None),
+            status => Ok(Some(status?)),
+        }
+    }
+
+    /// Gives a file another name in this directory, in place of whatever file
+    /// has that.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        self.rename_to(from, self, to, RenameFlags::empty())
+    }
+
+    /// The same, to a directory that may be another one, by `renameat2`.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn rename_to(
+        &self,
+        from: &OsStr,
+        directory: &Self,
+        to: &OsStr,
+        flags: RenameFlags,
+    ) -> io::Result<()> {
+        Ok(renameat2(&self.fd, from, &directory.fd, to, flags)?)
+    }
+
+    /// Gives a file a second name, perhaps in another directory.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn link_to(
+        &self,
+        from: &OsStr,
+        directory: &Self,
+        to: &OsStr,
+    ) -> io::Result<()> {
+        let flags = LinkatFlags::empty();
+        Ok(linkat(&self.fd, from, &directory.fd, to, flags)?)
+    }
+
+    /// Removes a file; it is no error if there is none.
+    ///
+    /// # Errors
+    ///
+    /// It is not a regular file of this user or of root, or the system
+    /// refuses.
+    pub fn remove(&self, name: &OsStr) -> io::Result<()> {
+        let Some(status) = self.entry(name)? else {
+            return Ok(());
+        };
+        check_own(&status)?;
+        match unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::ENOENT) => Ok(()),
+            removed => Ok(removed?),
+        }
+    }
+
+    /// The names in it, at most `max_names`: `None` if there are more, which
+    /// somebody may have planted.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn names(&self, max_names: usize) -> io::Result<Option<Vec<OsString>>> {
+        let flags = SAFE | OFlag::O_DIRECTORY;
+        let mut dir = Dir::openat(&self.fd, ".", flags, Mode::empty())?;
+        let mut names = Vec::new();
+        for entry in dir.iter() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            if names.len() == max_names {
+                return Ok(None);
+            }
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+        Ok(Some(names))
+    }
+}
+
+impl AsFd for OwnDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+const DIRECTORY: SFlag = SFlag::S_IFDIR;
+
+fn is_kind(status: &FileStat, kind: SFlag) -> bool {
+    SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == kind
+}
+
+/// Whether something is a regular file.
+pub fn is_regular(status: &FileStat) -> bool {
+    is_kind(status, SFlag::S_IFREG)
+}
+
+/// Whether something belongs to this user or to root.
+pub fn is_trusted_owner(status: &FileStat) -> bool {
+    [geteuid().as_raw(), 0].contains(&status.st_uid)
+}
+
+/// Fails if something is not a regular file of this user or of root.
+///
+/// # Errors
+///
+/// It says what is wrong.
+pub fn check_own(status: &FileStat) -> io::Result<()> {
+    if !is_regular(status) {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if !is_trusted_owner(status) {
+        return Err(io::Error::other("it belongs to another user"));
+    }
+    Ok(())
+}
+
+fn explain(errno: Errno) -> io::Error {
+    match errno {
+        Errno::ELOOP => io::Error::other("it is a symbolic link"),
+        errno => errno.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn name(name: &str) -> &OsStr {
+        OsStr::new(name)
+    }
+
+    fn directory() -> (tempfile::TempDir, OwnDir) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let own = OwnDir::beside_users_file(dir.path()).expect("it opens");
+        (dir, own)
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_directory_is_not_followed() {
+        let (dir, own) = directory();
+        fs::create_dir(dir.path().join("victim")).expect("created");
+        symlink("victim", dir.path().join("kept")).expect("a link");
+        own.create_private(name("kept")).expect_err("a link");
+        symlink("nowhere", dir.path().join("dangling")).expect("a link");
+        own.create_private(name("dangling")).expect_err("a link");
+        let mode = Permissions::from_mode(0o770);
+        fs::set_permissions(dir.path().join("victim"), mode).expect("ours");
+        own.create_private(name("victim")).expect_err("the group writes");
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_file_is_neither_opened_nor_removed() {
+        let (dir, own) = directory();
+        fs::write(dir.path().join("victim"), b"x").expect("written");
+        symlink("victim", dir.path().join("log")).expect("a link");
+        own.open_or_create(name("log"), OFlag::O_RDWR, 0o600)
+            .expect_err("a link");
+        own.remove(name("log")).expect_err("a link");
+        own.replace(name("log"), name("log.new"), 0o600, b"y")
+            .expect_err("a link");
+        own.replace(name("victim"), name("log"), 0o600, b"y")
+            .expect_err("a link");
+        let text = fs::read(dir.path().join("victim")).expect("still there");
+        assert_eq!(text, b"x");
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let (dir, own) = directory();
+        for count in 0..3 {
+            fs::write(dir.path().join(count.to_string()), b"").expect("made");
+        }
+        assert_eq!(own.names(2).expect("readable"), None);
+        let names = own.names(3).expect("readable").expect("three");
+        assert_eq!(names.len(), 3);
+    }
+
+    #[test]
+    fn replacing_leaves_one_file_with_the_mode_asked_for() {
+        let (dir, own) = directory();
+        for text in [b"old", b"new"] {
+            own.replace(name("retry"), name("retry.new"), 0o600, text)
+                .expect("replaced");
+        }
+        let path = dir.path().join("retry");
+        assert_eq!(fs::read(&path).expect("there"), b"new");
+        let mode = fs::metadata(&path).expect("there").mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(own.names(9).expect("readable").expect("few").len(), 1);
+    }
+}
