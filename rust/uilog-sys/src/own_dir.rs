@@ -85,15 +85,16 @@ impl OwnDir {
     pub fn open_private(&self, name: &OsStr) -> io::Result<Self> {
         let path = self.path.join(name);
         let flags = SAFE | OFlag::O_DIRECTORY;
-        let fd = openat(&self.fd, name, flags, Mode::empty()).map_err(
-            |errno| match errno {
-                // What a link in its place makes of O_DIRECTORY.
-                Errno::ELOOP | Errno::ENOTDIR => {
-                    io::Error::other("not a directory of ours")
+        let fd =
+            openat(&self.fd, name, flags, Mode::empty()).map_err(|errno| {
+                match errno {
+                    // What a link in its place makes of O_DIRECTORY.
+                    Errno::ELOOP | Errno::ENOTDIR => {
+                        io::Error::other("not a directory of ours")
+                    }
+                    errno => errno.into(),
                 }
-                errno => errno.into(),
-            },
-        )?;
+            })?;
         let status = fstat(&fd)?;
         if status.st_uid != geteuid().as_raw() {
             return Err(io::Error::other("it belongs to another user"));
@@ -392,7 +393,8 @@ mod tests {
         own.create_private(name("dangling")).expect_err("a link");
         let mode = Permissions::from_mode(0o770);
         fs::set_permissions(dir.path().join("victim"), mode).expect("ours");
-        own.create_private(name("victim")).expect_err("the group writes");
+        own.create_private(name("victim"))
+            .expect_err("the group writes");
     }
 
     #[test]
