@@ -916,6 +916,39 @@ Ctrl-C ends the script, and then the command.
   $ "$PYTHON" $TESTTMP/interrupt.py $got/mark
   130 True True
 
+Text of others
+==============
+
+A path may hold what a terminal would obey. It is shown, and not printed.
+
+  $ evil=$TESTTMP/`printf 'red\033[31m\302\2331m'`
+  $ hg init "$evil"
+  $ mkdir -p "$evil/state/uilog/spool/x"
+  $ seen() {
+  >     "$PYTHON" -c 'import re, sys
+  > text = sys.stdin.buffer.read()
+  > print(re.search(rb"red\\(u\{1b|x1b)", text) is not None,
+  >     re.findall(rb"\x1b|\xc2\x9b", text))'
+  > }
+  $ cd "$evil"
+  $ hg debuguilog --config extensions.blackbox= | seen
+  True []
+  $ hg debuguilog -T json --config extensions.blackbox= | grep -c 'red.u001b'
+  1
+  $ HGRCPATH=$user uilog check 2>&1 | seen
+  True []
+  $ XDG_STATE_HOME=$evil/state uilog status | seen
+  True []
+  $ XDG_STATE_HOME=$evil/state uilog spool | seen
+  True []
+  $ uilog check -R "$evil/none" 2>&1 | seen
+  True []
+  $ uilog spool export -o "$evil/none/x" 2>&1 | seen
+  True []
+  $ uilog run -- "$evil/none" 2>&1 | seen
+  True []
+  $ cd $TESTTMP/repo
+
 For programs
 ============
 

@@ -15,6 +15,8 @@ use uilog_config::Error;
 use uilog_config::Loaded;
 use uilog_config::Request;
 
+use crate::output::visible_bytes;
+
 /// Whose configuration counts. As with hg, an option's value may begin as an
 /// option does.
 #[derive(Clone, Debug, Default, Args)]
@@ -78,11 +80,12 @@ impl Place {
     }
 }
 
-/// Prints lines on standard error, as hg would.
+/// Prints lines on standard error, as hg would, but for what a terminal would
+/// obey: a path may be anybody's.
 pub(crate) fn tell(lines: &[Vec<u8>]) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     for line in lines {
-        stderr.write_all(line)?;
+        stderr.write_all(&visible_bytes(line))?;
         stderr.write_all(b"\n")?;
     }
     Ok(())

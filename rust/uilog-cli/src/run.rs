@@ -39,6 +39,7 @@ use uilog_sys::foreground::End;
 use uilog_sys::foreground::How;
 
 use crate::native as own;
+use crate::output;
 use crate::place::Place;
 
 /// What `uilog run --install-hint` prints.
@@ -173,9 +174,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn say_not_run(name: &OsStr, errno: i32) {
     let name = name.to_string_lossy();
     let why = Errno::from_raw(errno).desc();
-    let text = format!("uilog: cannot run '{name}': {why}\n");
-    // Whoever has closed standard error hears nothing.
-    let _ = io::stderr().write_all(text.as_bytes());
+    output::say(&format!("uilog: cannot run '{name}': {why}"));
 }
 
 /// What concerns logging alone: if it panics, the command does not end with
