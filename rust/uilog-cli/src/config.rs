@@ -71,7 +71,7 @@ struct Shown<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let loaded = match arguments.place.load()? {
+    let loaded = match arguments.place.load_as_hg()? {
         Ok(loaded) => loaded,
         Err(error) => return Ok(ExitCode::from(error.exit_status())),
     };
