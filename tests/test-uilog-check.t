@@ -46,7 +46,7 @@ Nothing is wrong
     missing     not-shared    $TESTTMP/repo/.hg/hgrc-not-shared
   Mercurial
     HG  *  beside this uilog, first on PATH (glob)
-      loads */hgext3rd/uilog/__init__.py (glob)
+      uilog: */hgext3rd/uilog/__init__.py (glob)
   Extensions
     on   uilog         *:* (glob)
     off  logtoprocess  not listed
@@ -352,7 +352,7 @@ Extensions
 
 An extension is looked for as hg does it, whichever of ours it is.
 
-  $ package=`sed -n 's/.*loads //p' $TESTTMP/checked`
+  $ package=`sed -n 's/^ *uilog: //p' $TESTTMP/checked`
   $ extensions() {
   >     HGRCPATH=$HGRCPATH:$TESTTMP/more.hgrc uilog check |
   >         sed -n '/^Extensions/,/^Scripts/p' | tidy | grep more
@@ -440,9 +440,16 @@ The hg on PATH may be another one than the one beside this uilog.
   $ PYTHONPATH= PATH=$TESTTMP/other/bin:$PATH findings | sed "s#${beside%/*}#BIN#g"
     error: USER:2: HG (first on PATH) cannot load uilog: there is no hgext3rd/uilog in $TESTTMP/other/lib/python3.99/site-packages
       install uilog with the Python that runs hg
-    note: there are two hg; beside this uilog: BIN/hg, version *, loads uilog; first on PATH: HG, version 6.9, does not load uilog (glob)
+    note: there are two hg; beside this uilog: BIN/hg, version *, has uilog; first on PATH: HG, version 6.9, does not have uilog (glob)
       the one on PATH is what `hg` runs; `$HG` names another one
   1 error, 0 warnings, 1 note
+  $ sed -n '/^Mercurial/,/^Ext/p' $TESTTMP/checked | sed "s#${beside%/*}#BIN#g"
+  Mercurial
+    BIN/hg  *  beside this uilog (glob)
+      uilog: * (glob)
+    $TESTTMP/other/bin/hg  6.9  first on PATH
+      uilog: not found
+  Extensions
   $ fake=$TESTTMP/fake/lib/python3.99/site-packages
   $ mkdir -p $TESTTMP/fake/bin $fake/mercurial
   $ printf '#!/bin/sh\n' > $TESTTMP/fake/bin/hg

@@ -450,7 +450,9 @@ fn write_hg(output: &mut impl Write, hg: &Hg) -> io::Result<()> {
     let found = hg.found.join(", ");
     writeln!(output, "  {path}  {}  {found}", visible(version))?;
     if let Some(uilog) = &hg.uilog {
-        writeln!(output, "    loads {}", styled(PLACE, uilog))?;
+        writeln!(output, "    uilog: {}", styled(PLACE, uilog))?;
+    } else {
+        writeln!(output, "    uilog: not found")?;
     }
     Ok(())
 }

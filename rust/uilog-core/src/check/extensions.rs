@@ -43,7 +43,7 @@ pub struct Hg {
     pub found: Vec<&'static str>,
     /// Its version, if that can be told.
     pub version: Option<String>,
-    /// The file of uilog that it loads, if it does.
+    /// The file of uilog that it loads, or would if that were enabled.
     pub uilog: Option<String>,
     /// Its Python package, if that can be found.
     #[serde(skip)]
@@ -115,7 +115,7 @@ pub(super) struct Extensions<'a> {
     broken: Vec<(&'static str, &'a Entry)>,
     /// Every hg.
     pub(super) hgs: Vec<Hg>,
-    /// The directories of uilog that are loaded, with the hg that does.
+    /// The directories of uilog that are loaded.
     pub(super) packages: Vec<PathBuf>,
 }
 
@@ -141,8 +141,22 @@ impl<'a> Extensions<'a> {
                 all.look_for(subject, name, (listed, entry), found);
             }
         }
+        all.find_installed(subject);
         all.compare(found);
         all
+    }
+
+    /// For which hg uilog is installed, though none may load it.
+    fn find_installed(&mut self, subject: &Subject<'_>) {
+        let name = NAMES[0];
+        for hg in &mut self.hgs {
+            if let (None, Some(mercurial)) = (&hg.uilog, &hg.package)
+                && let Search::Found(file) =
+                    by_name(subject, mercurial, name.as_bytes(), name)
+            {
+                hg.uilog = Some(file.display().to_string());
+            }
+        }
     }
 
     /// The entry by which hg loads an extension.
@@ -255,10 +269,10 @@ impl<'a> Extensions<'a> {
         for other in others {
             let told = [first, other].map(|hg| {
                 let version = hg.version.as_deref().unwrap_or("unknown");
-                let uilog = match (&hg.uilog, self.loaded(NAMES[0])) {
-                    (Some(_), _) => "loads uilog",
-                    (None, Some(_)) => "does not load uilog",
-                    (None, None) => "uilog is not enabled",
+                let uilog = match hg.uilog {
+                    Some(_) => "has uilog",
+                    None if hg.package.is_none() => "uilog unknown",
+                    None => "does not have uilog",
                 };
                 let found = hg.found.join(", ");
                 format!("{found}: {}, version {version}, {uilog}", hg.path)
