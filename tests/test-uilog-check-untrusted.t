@@ -158,4 +158,22 @@ A file that others can exchange, a socket that is somebody else's
     warning: $TESTTMP/public.hgrc:8: uilog.sink.e:owner: a sink on the network has no such option
       it is for local sockets: unix:, unix-dgram:, syslog:
   1 error, 2 warnings, 0 notes
+
+What is not sent there is counted, and found in the journal.
+
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/public.hgrc hg root --cwd $TESTTMP/repo \
+  >     --config uilog.sink.b:track=commandfinish \
+  >     --config uilog.sink.a= --config uilog.sink.c= --config uilog.sink.d= \
+  >     --config uilog.sink.e= > $TESTTMP/out 2>&1
+  $ settled
+  $ uilog status > $TESTTMP/out
+  [1]
+  $ grep lost $TESTTMP/out | sed "s#$public#PUBLIC#g"
+    1 event lost, 1 failure
+    *  lost  (1 event)  uilog.sink.b: PUBLIC/theirs: the socket belongs to user 12345, neither to root nor to you; to allow that user: [uilog] sink.b:owner = 12345 (glob)
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/public.hgrc findings --cwd / > $TESTTMP/out
+  [1]
+  $ grep -c '^  warning: .*:3: uilog.sink.b: .* 1 lost, once in the last 24 hours' \
+  >     $TESTTMP/out
+  1
   $ rm -r $public
