@@ -252,10 +252,10 @@ class _Text:
 
     def write(self, fields, deftext, *values):
         if self._isplain:
-            values = [
+            values = tuple(
                 _visible(value) if isinstance(value, bytes) else value
                 for value in values
-            ]
+            )
         self._fm.write(fields, deftext, *values)
 
 
