@@ -32,15 +32,16 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo demo-fleet test soak bench fuzz generated clean distclean FORCE
+.PHONY: help venv venvs demo demo-fleet test test-all soak bench fuzz generated clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
 	@echo 'make venvs      the other Mercurials: .venvs/VERSION/bin/hg'
 	@echo 'make demo       see it work'
 	@echo 'make demo-fleet see it feed a collector'
-	@echo 'make test       every test; ARGS="--help" tells how to pick'
-	@echo 'make soak       every test, and what takes too long for every day'
+	@echo 'make test       each point once; ARGS="--help" tells how to pick'
+	@echo 'make test-all   each point under each Mercurial; before a release'
+	@echo 'make soak       the same, and what takes minutes by itself'
 	@echo 'make bench      ours and stock hg side by side'
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
@@ -150,7 +151,10 @@ test: venv venvs .venv/.stamp-collector .cache/chg-$(HG)/chg
 test: $(ALL_HGS:%=.cache/mercurial-%/.stamp)
 	.venv/bin/python tests/run.py $(ARGS)
 
-soak: ARGS += --soak
+test-all: ARGS += --tier all
+test-all: test
+
+soak: ARGS += --tier soak
 soak: test
 
 bench: venv .venv/.stamp-collector

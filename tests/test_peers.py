@@ -128,6 +128,7 @@ def hangs_in_child(client: Client, *args: str) -> Finished:
     return done
 
 
+@pytest.mark.contract
 def test_a_leaked_peer_is_closed_before_the_end_is_logged(
     client: Client, every_hg: str
 ) -> None:
@@ -144,6 +145,7 @@ def test_a_leaked_peer_is_closed_before_the_end_is_logged(
     assert (closed["outcome"], closed["leaked"]) == ("closed", True)
 
 
+@pytest.mark.contract
 def test_a_peer_that_is_garbage_in_a_child_is_none_of_the_childs(
     client: Client, every_hg: str
 ) -> None:
@@ -165,6 +167,7 @@ def test_a_peer_that_is_garbage_in_a_child_is_none_of_the_childs(
     assert closed["foreign-fork"]["pid"] == child
 
 
+@pytest.mark.contract
 def test_who_holds_standard_error_is_not_waited_for(
     client: Client, every_hg: str
 ) -> None:

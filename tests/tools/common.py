@@ -59,6 +59,8 @@ class Result:
     said: list[str] = field(default_factory=list)
     # Of the processes, added up.
     seconds: float = 0.0
+    # (seconds, test): of each test that is timed by itself.
+    timed: list[tuple[float, str]] = field(default_factory=list)
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -75,6 +77,7 @@ class Result:
         self.left_out += part.left_out
         self.said += part.said
         self.seconds += part.seconds
+        self.timed += part.timed
 
 
 class When(enum.Enum):
@@ -95,6 +98,27 @@ class Part:
     # How long it takes, compared with others: the longest begin first.
     weight: float
     when: When = When.BESIDE_OTHERS
+    # What it is shown as among the slowest tests; a part that is many tests
+    # times them itself.
+    name: str | None = None
+
+
+class Tier(enum.IntEnum):
+    """How much is run; each tier includes the one before (tests/README.md)."""
+
+    # `make test`: each point once, with each change.
+    TEST = enum.auto()
+    # `make test-all`: each point under each Mercurial, before a release.
+    ALL = enum.auto()
+    # `make soak`: what takes minutes by itself.
+    SOAK = enum.auto()
+
+    @property
+    def command(self) -> str:
+        """What runs it."""
+        return {self.TEST: "make test", self.ALL: "make test-all"}.get(
+            self, "make soak"
+        )
 
 
 @dataclass(frozen=True)
@@ -104,8 +128,14 @@ class Options:
     only: frozenset[str]
     versions: tuple[str, ...]
     pattern: str | None
-    soak: bool
+    tier: Tier
     verbose: bool
+
+    def leaves_out(self, tier: Tier) -> str | None:
+        """Why a test of this tier is not run, if so."""
+        if tier <= self.tier:
+            return None
+        return f"it belongs to `{tier.command}`"
 
 
 @dataclass(frozen=True)
