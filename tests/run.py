@@ -37,6 +37,7 @@ from tools.common import (
     FIRST_PYTHON_WITHOUT,
     HG_VERSIONS,
     JOBS,
+    MAIN_HG,
     ROOT,
     TESTS,
     Finished,
@@ -110,7 +111,7 @@ def run_cargo_test(
     return run(
         ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", *args],
         cwd=ROOT,
-        env=clean_environ(None),
+        env=clean_environ(),
         timeout=CARGO_TIMEOUT,
         verbose=options.verbose,
         result=result,
@@ -180,7 +181,7 @@ def run_pytest(options: Options, result: Result) -> None:
         done = run(
             argv,
             cwd=ROOT,
-            env=clean_environ(venv),
+            env=clean_environ(venv_of(MAIN_HG), venv),
             timeout=PYTEST_TIMEOUT,
             verbose=options.verbose,
             result=result,

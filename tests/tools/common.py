@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = ROOT / "tests"
 CACHE = ROOT / ".cache"
 
-# The Mercurial in .venv comes last: if one of the older ones breaks, its
-# report is not the one at the end of the screen.
+# The newest comes last: if one of the older ones breaks, its report is not the
+# one at the end of the screen.
 MAIN_HG = "7.2.4"
 HG_VERSIONS = ("6.3.3", "6.9.5", "7.0.3", MAIN_HG)
 
@@ -157,8 +157,9 @@ class Finished:
         return f"exit status {self.status}"
 
 
-def clean_environ(venv: Path | None) -> dict[str, str]:
-    """Our environment without what would change how hg or uilog behave."""
+def clean_environ(*venvs: Path) -> dict[str, str]:
+    """Our environment without what would change how hg or uilog behave; the
+    programs of these virtual environments come first, in this order."""
     env = {
         name: value
         for name, value in os.environ.items()
@@ -168,7 +169,7 @@ def clean_environ(venv: Path | None) -> dict[str, str]:
             and name not in ("MFLAGS", "RUST_LOG", "VIRTUAL_ENV")
         )
     }
-    if venv is not None:
+    for venv in reversed(venvs):
         env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', '')}"
     return env
 
@@ -296,7 +297,8 @@ def conclude(result: Result, done: Finished, options: Options) -> None:
 
 
 def venv_of(version: str) -> Path:
-    return ROOT / ".venv" if version == MAIN_HG else ROOT / ".venvs" / version
+    """Where a Mercurial is installed, with uilog as it is built for tests."""
+    return ROOT / ".venvs" / version
 
 
 def missing_for(version: str) -> str | None:
