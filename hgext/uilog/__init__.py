@@ -61,10 +61,13 @@ Scripts start in the order of their events. These settings bound them::
   # for how long an ssh connection that is being closed may say nothing (in
   # seconds) before it is ended (0: for ever)
   peer-timeout = 5
+  # how long the end of an ssh connection may take, whatever its server still
+  # says (in seconds; 0: without end)
+  peer-close-max = 30
 
 Connections to ssh peers that a command has left open are closed before its
 end is logged. For each connection there is an event, ``peerclose``, with the
-options ``url``, ``duration``, ``outcome`` (``closed``, ``timeout``,
+options ``url``, ``duration``, ``outcome`` (``closed``, ``timeout``, ``cut``,
 ``killed``, ``interrupted``, ``foreign-fork``), ``leaked`` and ``exit_code``.
 
 With the ``blackbox`` extension, uilog writes ``.hg/blackbox.log``: the same

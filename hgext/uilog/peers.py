@@ -305,7 +305,7 @@ def _close(peers, leaked):
         ui = connections[0].ui
         try:
             logger = ui.getlogger(report.LOGGER)
-            _native.close_peers(logger, connections, Connection.show)
+            _native.close_peers(logger, connections, Connection.show, leaked)
         finally:
             for connection in connections:
                 connection.finish(leaked)

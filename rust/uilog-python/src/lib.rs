@@ -376,14 +376,16 @@ mod _native {
 
     /// Closes connections, within the limit of this logger's configuration.
     /// `show` is called with a connection and a line of its standard error.
+    /// All that a command has `leaked` shares one limit.
     #[pyfunction]
     fn close_peers(
         py: Python<'_>,
         logger: Option<&Bound<'_, Logger>>,
         peers: Vec<Py<Peer>>,
         show: &Bound<'_, PyAny>,
+        leaked: bool,
     ) -> PyResult<()> {
-        peer::close(py, logger.map(Bound::get), &peers, show)
+        peer::close(py, logger.map(Bound::get), &peers, show, leaked)
     }
 
     /// Puts a peer that has just been opened into the registry.
