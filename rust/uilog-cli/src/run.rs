@@ -123,7 +123,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Outer::new(host.session(), host.parent(), has_blackbox).ok()
     });
     // The command is a span, in whatever words it comes to be logged.
-    let trace = host.as_mut().map(|host| host.begin_span(1));
+    let trace = host.as_mut().and_then(|host| host.begin_span(true, true));
     let env =
         environment_for(&block, kind, host.as_ref().zip(trace), outer.as_ref());
     let words = args.iter().cloned();

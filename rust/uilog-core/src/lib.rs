@@ -41,6 +41,7 @@ mod script;
 pub mod script_env;
 pub mod settings;
 pub mod sinks;
+pub mod spans;
 pub mod status;
 pub mod structured;
 pub mod trace;

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::event::Text;
 
 /// The version of everything in this file and of the queue's layout.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 
 /// The byte that means: look into the queue.
 pub const DOORBELL: [u8; 1] = [b'!'];
@@ -160,6 +160,7 @@ mod tests {
                 parent: 17,
                 flags: 1,
             }),
+            ends_span: true,
             usage: Some(Usage {
                 peak_memory_bytes: 18,
                 user_cpu_micros: 19,
