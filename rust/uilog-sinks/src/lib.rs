@@ -20,6 +20,7 @@ pub mod lines;
 pub mod open;
 pub mod otlp;
 pub mod outlet;
+mod owner;
 pub mod record;
 mod sample;
 pub mod spools;
