@@ -170,14 +170,25 @@ def uipopulate(ui):
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
     logger = _native.Logger(
-        ui.configitems(b'uilog'),
-        ui.configitems(b'logtoprocess'),
+        _items(ui, b'uilog'),
+        _items(ui, b'logtoprocess'),
         before.root if before is not None else None,
     )
     ui.setlogger(LOGGER, logger)
     ui._loggers.pop(STOCK, None)
     if ui.debugflag:
         report.configfaults(ui, logger)
+
+
+def _items(ui, section):
+    """a section's names and values, as far as they are this process's"""
+    items = ui.configitems(section)
+    if _native.is_chg_server():
+        # chg gives the server that it starts the options of the command that
+        # it was called for: they are for that command alone.
+        source = functools.partial(ui.configsource, section)
+        items = [item for item in items if source(item[0]) != b'--config']
+    return items
 
 
 def reposetup(ui, repo):

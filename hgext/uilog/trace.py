@@ -10,6 +10,8 @@ the command's children stay a part of whatever hg is a part of.
 
 from __future__ import annotations
 
+import os
+
 from mercurial import encoding, util
 
 from . import _native, peers
@@ -17,13 +19,16 @@ from . import _native, peers
 # W3C Trace Context, as programs hand it on.
 VARIABLE = b'TRACEPARENT'
 
-# What the variable said before, by the depth of the command that changed it.
+# What the variable said before, by the depth of the command that changed it:
+# in this process, for a child has another environment's if it is chg's.
 _before = {}
+_owner = os.getpid()
 
 
 def begin(logger):
     """tell that a command begins: its hooks are a part of it"""
     depth = _depth()
+    _disown()
     _restore(depth)
     traceparent = logger.begin_command(depth, util.version)
     if traceparent is not None:
@@ -36,6 +41,7 @@ def finishing(logger):
 
     One that was aborted before it could say what it is has not.
     """
+    _disown()
     if logger.tells_traces and _depth() not in _before:
         begin(logger)
 
@@ -46,6 +52,14 @@ def end():
         depth = _depth()
         _native.end_command(depth)
         _restore(depth)
+
+
+def _disown():
+    """forget what commands of another process have changed"""
+    global _owner
+    if _owner != os.getpid():
+        _owner = os.getpid()
+        _before.clear()
 
 
 def _depth():
