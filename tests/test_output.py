@@ -1,0 +1,189 @@
+"""What hg and uilog write, and who holds what they write to: whoever reads it
+to its end waits for nobody of ours, and finds nothing of ours in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import fleet
+import ports
+import processes
+import pytest
+from conftest import Home, until
+
+# What makes Rust programs talkative that listen to these.
+TALKATIVE = {
+    "RUST_LOG": "trace",
+    "RUST_LOG_STYLE": "always",
+    "RUST_BACKTRACE": "full",
+}
+
+
+def finish(
+    home: Home, *args: str, cwd: Path, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end, whatever its status."""
+    return subprocess.run(
+        args,
+        env={**home.env, **env},
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=processes.DEADLINE,
+    )
+
+
+@contextlib.contextmanager
+def hanging_collector() -> Iterator[int]:
+    """The port of somebody who takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_standard_output_is_for_programs(home: Home) -> None:
+    repository = home.repository()
+    keeper = ports.keep()
+    # As much as possible is wrong.
+    home.configure(
+        "[extensions]\nblackbox =\n[blackbox]\nmaxsize = much\n"
+        f"[uilog]\nsink.away = otlp:http://127.0.0.1:{ports.port_of(keeper)}\n"
+        "sink.bad = gopher:x\nmax-scripts = lots\nunknown = 1\n"
+        "[logtoprocess]\ncommandfinish = exit 1\nnothing:stdin = xml\n"
+    )
+    stock = finish(
+        home,
+        *("hg", "--debug", "log", "-T", "json"),
+        *("--config", "extensions.uilog=!", "--config", "blackbox.maxsize=1"),
+        cwd=repository,
+    )
+    ours = finish(
+        home,
+        *("hg", "--debug", "log", "-T", "json"),
+        cwd=repository,
+        **TALKATIVE,
+    )
+    assert (ours.returncode, ours.stdout) == (0, stock.stdout)
+    assert json.loads(ours.stdout)
+    # It is said, but not there.
+    assert "uilog: " in ours.stderr
+    assert "uilog.max-scripts: 'lots' is not" in ours.stderr
+    for command in (
+        ("hg", "log", "-T", "json"),
+        ("hg", "blackbox", "-T", "json"),
+        ("hg", "debuguilog", "-T", "json"),
+        ("uilog", "status", "-T", "json"),
+        ("uilog", "check", "-T", "json"),
+        ("uilog", "config", "-T", "json"),
+        ("uilog", "spool", "-T", "json"),
+        ("uilog", "spool", "flush", "-T", "json"),
+        ("uilog", "run", "--", "hg", "log", "-T", "json"),
+    ):
+        done = finish(home, *command, cwd=repository, **TALKATIVE)
+        assert json.loads(done.stdout), command
+        assert "TRACE" not in done.stderr, command
+        assert "DEBUG" not in done.stderr, command
+    keeper.close()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("hg", "id"),
+        ("uilog", "run", "--", "hg", "id"),
+        ("uilog", "emit", "commandfinish", "text"),
+    ],
+    ids=lambda it: "-".join(word for word in it if word.isalpha()),
+)
+def test_nobody_of_ours_holds_what_hg_inherited(
+    home: Home, command: tuple[str, ...]
+) -> None:
+    repository = home.repository()
+    pipes = [os.pipe() for _ in range(4)]
+    with hanging_collector() as port, contextlib.ExitStack() as stack:
+        # Whatever happens, who waits is let go: for the collector, too.
+        stack.callback(end_dispatchers, home)
+        stack.callback((home.out / "go").touch)
+        home.configure(
+            f"[uilog]\nsink.hung = otlp:http://127.0.0.1:{port}\n"
+            "[logtoprocess]\ncommandfinish = cat > $OUT/got;"
+            " while ! test -e $OUT/go; do sleep 0.05; done\n"
+            "commandfinish:stdin = json\n"
+        )
+        (_, out), (_, err), (_, other), (inp, _) = pipes
+        program = subprocess.Popen(
+            command,
+            env=home.env,
+            cwd=repository,
+            stdin=inp,
+            stdout=out,
+            stderr=err,
+            pass_fds=[other],
+        )
+        assert program.wait(processes.DEADLINE) == 0
+        until("the script", lambda: home.read("got"))
+        ours = processes.of_home(str(home.path))
+        assert any(it.is_dispatcher() for it in ours)
+        held = {os.readlink(f"/proc/self/fd/{ends[0]}") for ends in pipes}
+        for process in ours:
+            assert not links(process.pid) & held, str(process)
+        for read, write in pipes:
+            os.close(write)
+            # The last one is not for hg to write to.
+            if read != inp:
+                os.set_blocking(read, False)
+                while os.read(read, 4096):
+                    pass
+            os.close(read)
+
+
+def end_dispatchers(home: Home) -> None:
+    for pid in fleet.dispatchers(home):
+        os.kill(pid, signal.SIGTERM)
+
+
+def links(pid: int) -> set[str]:
+    """What a process has open."""
+    found = set()
+    # It may end, or close something, meanwhile.
+    with contextlib.suppress(FileNotFoundError):
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found.add(os.readlink(fd))
+    return found
+
+
+def test_a_script_may_leave_its_input_unread(home: Home) -> None:
+    # More than a pipe holds, for scripts that read nothing, a part, or all.
+    size = 1 << 20
+    home.extension(
+        "large",
+        "from mercurial import registrar\n"
+        "cmdtable = {}\n"
+        "command = registrar.command(cmdtable)\n"
+        "@command(b'large', [], norepo=True)\n"
+        "def large(ui):\n"
+        "    for number in range(4):\n"
+        "        for name in (b'none', b'closed', b'part', b'all'):\n"
+        f"            ui.log(name, b'%s\\n', b'x' * {size})\n",
+    )
+    home.configure(
+        "[uilog]\nmax-scripts = 2\n[logtoprocess]\n"
+        "none = true\nnone:stdin = json\n"
+        "closed = exec <&-; exit 0\nclosed:stdin = json\n"
+        "part = head -c 10 > /dev/null\npart:stdin = json\n"
+        "all = wc -c >> $OUT/all\nall:stdin = json\n"
+    )
+    assert home.hg("large") == ""
+    until("those that read", lambda: len(home.read("all").split()) == 4)
+    assert all(int(it) > size for it in home.read("all").split())
+    assert not processes.wait_until_gone(str(home.path))
+    # Nobody has been killed for it, not by SIGPIPE either.
+    assert not (home.path / ".local").exists()
