@@ -6,9 +6,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,8 @@ import ports
 import processes
 import pytest
 from conftest import Home, until
+
+HELPERS = Path(__file__).parent / "helpers"
 
 # What makes Rust programs talkative that listen to these.
 TALKATIVE = {
@@ -187,3 +191,61 @@ def test_a_script_may_leave_its_input_unread(home: Home) -> None:
     assert not processes.wait_until_gone(str(home.path))
     # Nobody has been killed for it, not by SIGPIPE either.
     assert not (home.path / ".local").exists()
+
+
+def test_no_command_waits_for_a_name(home: Home) -> None:
+    for program in ("unshare", "strace", "mount"):
+        if shutil.which(program) is None:
+            pytest.skip(f"there is no {program}")
+    black_hole = [
+        *("unshare", "--user", "--map-root-user", "--mount", "--net"),
+        *(sys.executable, "-IS", str(HELPERS / "black_hole.py")),
+        str(home.path),
+    ]
+    probe = subprocess.run([*black_hole, "true"], capture_output=True)
+    if probe.returncode != 0:
+        pytest.skip(f"there are no namespaces: {probe.stderr.decode()}")
+    repository = home.repository()
+    home.configure(
+        "[uilog]\nsink.fleet = otlp:http://collector.example:4318\n"
+        "sink.logs = syslog+tcp://logs.example:514\n"
+        "[logtoprocess]\ncommandfinish = echo x >> $OUT/finish\n"
+    )
+    trace = "strace -fqq -Y -e trace=openat,connect,sendto,sendmmsg -o $OUT"
+    script = f"""
+        uilog emit note text || exit 1
+        uilog run -- true || exit 1
+        touch $OUT/programs
+        while ! test -e $OUT/go; do sleep 0.05; done
+        {trace}/reading sh -c 'uilog status; uilog check; uilog spool;
+            uilog config' > $OUT/said
+        {trace}/hg sh -c 'hg id && hg debuguilog > $OUT/said && touch $OUT/hg.done'
+    """
+    shell = subprocess.Popen(
+        [*black_hole, "sh", "-c", script], env=home.env, cwd=repository
+    )
+    with contextlib.ExitStack() as stack:
+        stack.callback(shell.wait, processes.DEADLINE)
+        stack.callback(end_dispatchers, home)
+        stack.callback((home.out / "go").touch)
+        until("the programs", (home.out / "programs").exists)
+        # Those that wait for a name are theirs.
+        assert len(fleet.dispatchers(home)) == 2
+        end_dispatchers(home)
+        (home.out / "go").touch()
+        until("hg", (home.out / "hg.done").exists)
+        asked = lambda: questions(home.out / "hg")  # noqa: E731
+        until("somebody to ask for a name", asked)
+        # Not hg: threads of its dispatcher, by their names.
+        names = {it.partition("<")[2].partition(">")[0] for it in asked()}
+        assert names <= {"uilog", "uilog-otlp", "resolve", "fleet", "logs"}
+        assert "fleet" in home.read("said")
+        assert not questions(home.out / "reading")
+    assert shell.returncode == 0
+
+
+def questions(trace: Path) -> list[str]:
+    """The lines of a trace where somebody asks a resolver, or looks for one."""
+    signs = ("resolv.conf", "/etc/hosts", "htons(53)")
+    lines = trace.read_text(errors="replace").splitlines()
+    return [line for line in lines if any(sign in line for sign in signs)]
