@@ -147,8 +147,9 @@ STOCK = b'logtoprocess'
 
 _stocklog = uimod.ui.log
 # Loaded now and not, as Mercurial's imports are, when it is first needed: then
-# there may be no descriptor left to load it.
+# there may be no descriptor left to load it, and a signal may leave the half.
 _tellproblems = report.problems
+_endtrace = trace.end
 
 
 def uisetup(ui):
@@ -231,7 +232,10 @@ def _wraplog(orig):
         except Exception as err:
             _native.internal_fault(err)
         if event == b'commandfinish':
-            trace.end()
+            try:
+                _endtrace()
+            except Exception as err:
+                _native.internal_fault(err)
 
     return log
 
