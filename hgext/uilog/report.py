@@ -61,7 +61,8 @@ def problems(ui):
 
 def _debug(ui, text):
     try:
-        ui.debug(b'uilog: %s\n' % text)
+        # Not ui.debug: a command's standard output may be read by a program.
+        ui.warn(b'uilog: %s\n' % text)
     except Exception:
         # hg's output is broken; hg itself will find out.
         pass
