@@ -375,6 +375,12 @@ impl Host {
         }
     }
 
+    /// Tells that this process has been forked by the one that all this
+    /// belonged to, and does its work from now on: the same session goes on.
+    pub fn take_over(&mut self) {
+        self.owner = std::process::id();
+    }
+
     /// Goes on with a session that somebody else has begun, within `parent`;
     /// the events up to the number `used` may be somebody else's.
     pub fn adopt(
