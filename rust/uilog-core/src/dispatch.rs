@@ -21,8 +21,8 @@ use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
-use nix::sys::wait::WaitStatus;
 use signal_hook::consts::SIGXFSZ;
+use uilog_sys::ended::Ended;
 use uilog_sys::sched;
 
 use crate::event::Event;
@@ -36,7 +36,7 @@ use crate::records::Settled;
 use crate::running::Running;
 use crate::running::Script;
 use crate::script::StartError;
-use crate::script::explain_exit;
+use crate::script::explain_end;
 use crate::script::start_script;
 use crate::wire::Frame;
 use crate::wire::Job;
@@ -529,15 +529,15 @@ impl Server {
 
     /// Reaps every script that has ended.
     fn reap(&mut self) {
-        while let Some((script, status)) = self.running.reap() {
-            self.account(&script, status);
+        while let Some((script, ended)) = self.running.reap() {
+            self.account(&script, ended);
         }
     }
 
-    fn account(&mut self, script: &Script, status: WaitStatus) {
+    fn account(&mut self, script: &Script, ended: Ended) {
         let progress = self.queue.progress_mut();
-        let (kind, detail) = match status {
-            WaitStatus::Exited(_, 0) if !script.is_ending => {
+        let (kind, detail) = match ended {
+            Ended::Exited(0) if !script.is_ending => {
                 progress.succeeded += 1;
                 (None, String::new())
             }
@@ -546,15 +546,10 @@ impl Server {
                 let detail = "its time was over (uilog.script-timeout)";
                 (Some(FailureKind::TimedOut), detail.to_owned())
             }
-            WaitStatus::Exited(_, code) => {
+            ended => {
                 progress.failed += 1;
-                (Some(FailureKind::Failed), explain_exit(code))
+                (Some(FailureKind::Failed), explain_end(ended))
             }
-            WaitStatus::Signaled(_, signal, _) => {
-                progress.failed += 1;
-                (Some(FailureKind::Failed), format!("killed by {signal}"))
-            }
-            _ => return,
         };
         if let Some(kind) = kind {
             self.report(&script.event, &script.session, kind, 0, &detail);

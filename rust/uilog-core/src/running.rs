@@ -6,15 +6,12 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
-use nix::sys::wait::Id;
-use nix::sys::wait::WaitPidFlag;
-use nix::sys::wait::WaitStatus;
-use nix::sys::wait::waitid;
-use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use uilog_sys::ended;
+use uilog_sys::ended::Ended;
+use uilog_sys::ended::Which;
 
 use crate::wire::Job;
 
@@ -65,15 +62,9 @@ impl Running {
     }
 
     /// Reaps one that has ended, if any has.
-    pub(crate) fn reap(&mut self) -> Option<(Script, WaitStatus)> {
-        let peek =
-            WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    pub(crate) fn reap(&mut self) -> Option<(Script, Ended)> {
         loop {
-            let pid = match waitid(Id::All, peek).map(|it| it.pid()) {
-                Ok(Some(pid)) => pid,
-                Err(Errno::EINTR) => continue,
-                Ok(None) | Err(_) => return None,
-            };
+            let (pid, _) = ended::peek(Which::Any).ok().flatten()?;
             let index = self.0.iter().position(|it| it.pid == pid);
             if index.is_some_and(|index| self.0[index].is_ending) {
                 // Once more: a shell that was just forking has kept the first
@@ -81,13 +72,9 @@ impl Running {
                 // still its group's.
                 let _ = killpg(pid, Signal::SIGTERM);
             }
-            let status = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-                Ok(status) => status,
-                Err(Errno::EINTR) => continue,
-                Err(_) => return None,
-            };
+            let (_, ended) = ended::reap(Which::Pid(pid)).ok().flatten()?;
             if let Some(index) = index {
-                return Some((self.0.swap_remove(index), status));
+                return Some((self.0.swap_remove(index), ended));
             }
         }
     }

@@ -292,6 +292,31 @@ fn a_process_that_has_missed_sigterm_gets_another() {
 }
 
 #[test]
+fn a_script_may_end_by_any_signal() {
+    // 34 is the first that nix has no name for; 64 is the last.
+    for (number, name) in
+        [(34, "SIGRTMIN"), (64, "SIGRTMIN+30"), (9, "SIGKILL")]
+    {
+        let script = format!("case $MSG1 in kill) kill -{number} $$;; esac");
+        let mut hg = Hg::new(PROGRAM, &[], &script);
+        hg.log("kill");
+        let status = hg.wait_for_all();
+        assert_eq!(status.progress.failed, 1);
+        let failure = status.last_failure.unwrap();
+        assert!(failure.contains(&format!("killed by {name}")), "{failure}");
+        // Those that come later are reaped as well, and it ends as ever.
+        for _ in 0..5 {
+            hg.log("fine");
+        }
+        assert_eq!(hg.wait_for_all().progress.succeeded, 5);
+        drop(hg);
+        until("the dispatcher to end", || {
+            (!is_running(status.pid)).then_some(())
+        });
+    }
+}
+
+#[test]
 fn a_killed_dispatcher_is_replaced_and_nothing_is_lost() {
     let one = [("max-scripts", "1")];
     let script = "until test -e $DIR/go || ! test -d $DIR; do sleep 0.01; done; \
