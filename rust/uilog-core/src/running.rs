@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of the queue, nor of what becomes of a script's fate.
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -25,6 +26,8 @@ pub(crate) struct Script {
     pub(crate) event: Vec<u8>,
     /// The session of that.
     pub(crate) session: String,
+    /// hg's environment at that event.
+    pub(crate) environment: Arc<[u8]>,
     /// When it gets the next signal.
     deadline: Option<Instant>,
     /// Its time is over: it has been sent SIGTERM.
@@ -47,7 +50,12 @@ impl Running {
 
     /// Adds a job's script that has been started as our child, and leads a
     /// process group.
-    pub(crate) fn add(&mut self, pid: Pid, job: &Job<'_>) {
+    pub(crate) fn add(
+        &mut self,
+        pid: Pid,
+        job: &Job<'_>,
+        environment: Arc<[u8]>,
+    ) {
         let timeout = job.limits.timeout_ms;
         let deadline = (timeout > 0).then(|| {
             Instant::now().checked_add(Duration::from_millis(timeout))
@@ -56,6 +64,7 @@ impl Running {
             pid,
             event: job.event.name.to_vec(),
             session: job.event.session.to_string(),
+            environment,
             deadline: deadline.flatten(),
             is_ending: false,
         });

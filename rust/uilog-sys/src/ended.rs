@@ -79,10 +79,12 @@ fn wait(
         }
         // SAFETY: waitid has filled in what it fills in for a child, or
         // nothing.
-        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        let pid = unsafe { info.si_pid() };
         if pid == 0 {
             return Ok(None);
         }
+        // SAFETY: the same.
+        let status = unsafe { info.si_status() };
         let ended = match info.si_code {
             libc::CLD_EXITED => Ended::Exited(status),
             code => Ended::Killed {
@@ -127,6 +129,10 @@ mod tests {
     use super::*;
 
     /// A shell that runs this, as it ends.
+    #[expect(
+        clippy::zombie_processes,
+        reason = "it is reaped by what is tested"
+    )]
     fn ended(script: &str) -> Ended {
         let mut command = Command::new("/bin/sh");
         let child = command.args(["-c", script]).spawn().expect("a shell");
