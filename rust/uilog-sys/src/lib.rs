@@ -7,6 +7,7 @@
 //!   but listed system calls between `clone` and `execve`.
 //! - [`child`] waits for and signals children that others have started.
 //! - [`descendants`] finds and signals the processes below a process.
+//! - [`ended`] tells how a child has ended, whatever the signal.
 //! - [`fd`] makes descriptors of numbers.
 //! - [`log_file`] appends to log files and rotates them.
 //! - `foreground` runs a program in this process's place (on Linux).
@@ -31,6 +32,7 @@
 pub mod child;
 pub mod clock;
 pub mod descendants;
+pub mod ended;
 pub mod environ;
 pub mod fd;
 #[cfg(target_os = "linux")]
