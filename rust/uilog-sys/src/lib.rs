@@ -5,6 +5,7 @@
 //!
 //! - [`spawn`] starts programs, detached or owned, without running anything
 //!   but listed system calls between `clone` and `execve`.
+//! - `append` appends a line to a file of ours, by a child (on Linux).
 //! - [`child`] waits for and signals children that others have started.
 //! - [`descendants`] finds and signals the processes below a process.
 //! - [`ended`] tells how a child has ended, whatever the signal.
@@ -29,6 +30,8 @@
 
 #![deny(missing_docs)]
 
+#[cfg(target_os = "linux")]
+pub mod append;
 pub mod child;
 pub mod clock;
 pub mod descendants;
