@@ -9,11 +9,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fs;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -21,6 +19,7 @@ use nix::unistd::SysconfVar;
 use nix::unistd::geteuid;
 use nix::unistd::sysconf;
 use serde::Serialize;
+use uilog_sys::foreign_file;
 
 use crate::journal::Failure;
 use crate::journal::FailureKind;
@@ -256,15 +255,11 @@ fn look_at(
     let program = program.strip_suffix(DELETED).unwrap_or(program);
     let path = proc.join("fd/1");
     // Not opened before it is known what it is.
-    let metadata = fs::metadata(&path)?;
-    if !metadata.is_file() {
-        return Ok(None);
-    }
-    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(&path)?;
+    let (file, metadata) = match foreign_file::open(&path) {
+        Ok(opened) => opened,
+        Err(foreign_file::Error::NotRegular(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     let id = (metadata.dev(), metadata.ino());
     let stat = Stat::read(pid)?;
     let mut dispatcher = Dispatcher {
