@@ -30,6 +30,13 @@ PATIENT = ("--config", "uilog.peer-timeout=600")
 # Far more than it takes an ssh to end that is about to.
 IMPATIENT = ("--config", "uilog.peer-timeout=3")
 
+UNLIMITED = (
+    *("--config", "uilog.peer-timeout=0"),
+    *("--config", "uilog.peer-close-max=0"),
+)
+# Far less than a server goes on that never ends.
+BRIEF = (*PATIENT, "--config", "uilog.peer-close-max=2")
+
 # Speaks at every time, the last line having no end, and leaves a process
 # behind.
 HOLDING = """\
@@ -129,6 +136,7 @@ def hangs_in_child(client: Client, *args: str) -> Finished:
     return done
 
 
+@pytest.mark.contract
 def test_a_leaked_peer_is_closed_before_the_end_is_logged(
     client: Client, every_hg: str
 ) -> None:
@@ -145,6 +153,7 @@ def test_a_leaked_peer_is_closed_before_the_end_is_logged(
     assert (closed["outcome"], closed["leaked"]) == ("closed", True)
 
 
+@pytest.mark.contract
 def test_a_peer_that_is_garbage_in_a_child_is_none_of_the_childs(
     client: Client, every_hg: str
 ) -> None:
@@ -166,6 +175,7 @@ def test_a_peer_that_is_garbage_in_a_child_is_none_of_the_childs(
     assert closed["foreign-fork"]["pid"] == child
 
 
+@pytest.mark.contract
 def test_who_holds_standard_error_is_not_waited_for(
     client: Client, every_hg: str
 ) -> None:
@@ -195,7 +205,7 @@ def test_who_holds_standard_error_is_not_waited_for(
 
 def test_without_a_limit_it_is_waited_for(client: Client) -> None:
     client.ssh(HOLDING)
-    ours = client.start("id", URL, "--config", "uilog.peer-timeout=0")
+    ours = client.start("id", URL, *UNLIMITED)
     until("its ssh to end", lambda: have_ended(client, 1))
     limited = client.run("id", URL, *IMPATIENT)
     assert ours.poll() is None
@@ -380,13 +390,13 @@ def test_a_slow_hook_is_listened_to(client: Client) -> None:
     shutil.copytree(repository, clone)
     (repository / ".hg" / "hgrc").write_text(
         "[hooks]\n"
-        "changegroup = for i in $(seq 20); do echo line $i; sleep 0.5; done\n"
+        "changegroup = for i in $(seq 20); do echo line $i; sleep 0.2; done\n"
     )
     (clone / "b").write_text("b\n")
     client.run("commit", "-Am", "b", *STOCK, cwd=clone)
     url = f"ssh://server/{repository}"
-    options = ("--config", "uilog.peer-timeout=8")
-    done = client.run("push", url, *options, cwd=clone)
+    # It takes longer, but hg still waits for an answer.
+    done = client.run("push", url, *BRIEF, cwd=clone)
     assert done.status == 0, done
     said = done.out.splitlines()
     lines = [line for line in said if line.startswith(b"remote: line ")]
@@ -470,6 +480,52 @@ def test_whoever_goes_on_talking_is_listened_to(client: Client) -> None:
     said = "".join(f"remote: line {n}\n" for n in range(1, 31))
     assert done == Finished(0, f"{TIP}\n{said}".encode(), b"")
     assert client.closed()[0]["outcome"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "shown"),
+    [
+        ("while :; do echo x >&2; sleep 0.2; done\n", b"remote: x\n"),
+        ("while :; do printf x >&2; sleep 0.2; done\n", b"remote: xx"),
+    ],
+    ids=["lines", "bytes"],
+)
+def test_a_server_that_never_stops_talking_is_cut(
+    client: Client, goes_on: str, shown: bytes
+) -> None:
+    client.ssh("serve\n" + goes_on)
+    done = client.run("id", URL, "--debug", *BRIEF)
+    (ssh,) = client.marks("starts")
+    assert not lives(ssh)
+    assert done.status == 0
+    assert shown in done.out
+    assert b"waited no longer (uilog.peer-close-max)\n" in done.out
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["leaked"]) == ("cut", False)
+
+
+def test_what_a_command_leaves_open_shares_one_limit(client: Client) -> None:
+    client.ssh("serve\nwhile :; do echo x >&2; sleep 0.2; done\n")
+    # Two are closed as the next one is opened, the others at the end.
+    client.commands(
+        OPENING
+        + """
+@command(b'leak', [], norepo=True)
+def leak(ui):
+    connect(ui)
+    connect(ui)
+    kept.extend([connect(ui), connect(ui), connect(ui)])
+    counts(ui)
+"""
+    )
+    done = client.run("leak", "--debug", *BRIEF)
+    assert b"cut 2\n" in done.out
+    # The first one has used all but the least that each gets.
+    reports = re.findall(rb"went on talking for (\d) s", done.out)
+    assert reports == [b"2", b"1", b"1", b"1", b"1"]
+    closed = client.closed()
+    assert [it["outcome"] for it in closed] == ["cut"] * 5
+    assert all(it["leaked"] for it in closed)
 
 
 def test_an_http_peer_has_its_event(client: Client, every_hg: str) -> None:

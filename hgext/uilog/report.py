@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from mercurial import encoding, pycompat
 
-from . import _native, blackbox
+from . import _native, blackbox, wraps
 
 # What our logger is called, by which a ui knows its configuration.
 LOGGER = b'uilog'
@@ -82,6 +82,7 @@ def show(ui, opts):
     _showscripts(ui, fm)
     _showlog(ui, fm)
     _showfaults(ui, fm, logger)
+    _showoff(fm)
     _showdispatcher(fm, dispatcher)
     _showdict(fm, b'counters', status['counters'])
     _showdict(fm, b'peers', status['peers'])
@@ -170,6 +171,21 @@ def _showfaults(ui, fm, logger):
             name,
             _bytes(problem),
             ui.configsource(section, name),
+        )
+    nested.end()
+
+
+def _showoff(fm):
+    """parts of uilog that this version of Mercurial has no place for"""
+    wraps.loadall()
+    nested = fm.nested(b'off')
+    for part, problem in wraps.whatisoff():
+        nested.startitem()
+        nested.write(
+            b'part problem',
+            b'off: %s (%s)\n',
+            _bytes(part),
+            _bytes(problem),
         )
     nested.end()
 

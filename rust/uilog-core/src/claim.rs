@@ -80,6 +80,11 @@ impl Outer {
         format!("{served}/proc/{pid}/fd/{}", self.word.raw_fd())
     }
 
+    /// The descriptor that the word is open under.
+    pub fn raw_fd(&self) -> i32 {
+        self.word.raw_fd()
+    }
+
     /// While the command runs: whether the outer one is to log the beginning
     /// now. Once the inner one is there, that is its affair.
     pub fn begin(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::event::Text;
 
 /// The version of everything in this file and of the queue's layout.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 
 /// The byte that means: look into the queue.
 pub const DOORBELL: [u8; 1] = [b'!'];
@@ -160,6 +160,7 @@ mod tests {
                 parent: 17,
                 flags: 1,
             }),
+            ends_span: true,
             usage: Some(Usage {
                 peak_memory_bytes: 18,
                 user_cpu_micros: 19,
@@ -199,7 +200,7 @@ mod tests {
             "0f10110101121314",
         );
         let expected = format!("02{event}0173010a01017401012f010b01680c0d0e");
-        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (3, expected));
+        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (4, expected));
         let expected = format!("03{event}1516000168010137");
         assert_eq!(hex(Frame::Record(record)), expected);
         let environment = Frame::Environment(text(b"A=b\0"));

@@ -2,11 +2,9 @@
 
 use std::fs;
 use std::fs::Metadata;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use chrono::Utc;
@@ -15,6 +13,7 @@ use nix::unistd::access;
 use uilog_core::check::Finding;
 use uilog_core::sinks;
 use uilog_core::sinks::Definition;
+use uilog_sys::foreign_file;
 
 use super::Found;
 use crate::globals::Globals;
@@ -141,18 +140,9 @@ impl Found<'_> {
 
 /// Whether a file can be read.
 fn readable(path: &Path) -> Result<Metadata, String> {
-    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .map_err(|error| error.to_string())?;
-    let metadata = file.metadata().map_err(|error| error.to_string())?;
-    if metadata.is_file() {
-        Ok(metadata)
-    } else {
-        Err("it is no file".to_owned())
-    }
+    foreign_file::open(path)
+        .map(|(_, metadata)| metadata)
+        .map_err(|error| error.to_string())
 }
 
 /// Whether a file can be appended to, or made.
@@ -212,6 +202,9 @@ mod tests {
         assert!(readable(&file).is_err());
         fs::write(&file, "").unwrap();
         assert!(readable(&file).is_ok());
-        assert_eq!(readable(dir.path()).unwrap_err(), "it is no file");
+        assert_eq!(
+            readable(dir.path()).unwrap_err(),
+            "it is a directory, not a regular file"
+        );
     }
 }

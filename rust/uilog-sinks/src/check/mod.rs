@@ -4,6 +4,7 @@
 //! Changes nothing: opens no connection, makes no directory. How findings are
 //! shown is not known here.
 
+mod delivery;
 mod files;
 
 use serde::Serialize;
@@ -88,6 +89,7 @@ pub fn check(subject: &Subject<'_>) -> Checked {
         }
     });
     let sinks = sinks.collect();
+    found.deliveries(&definitions, &globals);
     Checked {
         sinks,
         findings: found.findings,

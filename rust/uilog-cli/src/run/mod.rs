@@ -1,7 +1,11 @@
 //! `uilog run`: arguments, and the order in which things happen.
 //!
-//! The command is started before anything else is done: what we need to know
-//! for logging it, we find out while it runs.
+//! The command is started before anything else is done. From then on this
+//! process waits for it and does nothing else: whatever touches a file, a
+//! second process does (`logging`), and what that has not done a bounded time
+//! after the command's end is counted as lost.
+
+mod logging;
 
 use std::ffi::CString;
 use std::ffi::OsStr;
@@ -10,42 +14,31 @@ use std::io;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::panic;
-use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
 use nix::errno::Errno;
-use uilog_config::Environment;
-use uilog_config::Request;
 use uilog_core::claim::Outer;
 use uilog_core::claim::RUN_VARIABLE;
 use uilog_core::command::CommandLine;
 use uilog_core::command::Kind;
-use uilog_core::command::options;
-use uilog_core::command::options::Early;
 use uilog_core::event::Timestamp;
 use uilog_core::event::Trace;
 use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Loss;
 use uilog_core::pipeline::SESSION_VARIABLE;
 use uilog_core::trace;
-use uilog_core::watch;
-use uilog_core::watch::Ended;
-use uilog_core::watch::Watch;
 use uilog_sys::foreground;
 use uilog_sys::foreground::End;
 use uilog_sys::foreground::How;
 
+use self::logging::Logging;
+use self::logging::Subject;
 use crate::native as own;
 use crate::place::Place;
 
 /// What `uilog run --install-hint` prints.
-const INSTALL_HINT: &str = include_str!("install_hint.txt");
-
-/// The status if there is no process to be had, as for what cannot be run.
-const EXIT_NO_PROCESS: u8 = 126;
+const INSTALL_HINT: &str = include_str!("../install_hint.txt");
 
 /// What `uilog run` is told.
 #[derive(Debug, Args)]
@@ -123,75 +116,62 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Outer::new(host.session(), host.parent(), has_blackbox).ok()
     });
     // The command is a span, in whatever words it comes to be logged.
-    let trace = host.as_mut().map(|host| host.begin_span(1));
+    let trace = host.as_mut().and_then(|host| host.begin_span(true, true));
     let env =
         environment_for(&block, kind, host.as_ref().zip(trace), outer.as_ref());
-    let words = args.iter().cloned();
-    let words = words.filter_map(|word| CString::new(word).ok()).collect();
     let started = Timestamp::now();
     let began = Instant::now();
-    let mut running = match foreground::Command::new(words, env).start() {
+    let command = program(&args, env);
+    let mut running = match command.start() {
         Ok(running) => running,
+        // Without us the program needs no process but this one.
         Err(error) => {
-            let errno = error.raw_os_error().unwrap_or_default();
-            say_not_run(&arguments.command[0], errno);
-            return Ok(ExitCode::from(EXIT_NO_PROCESS));
+            let reason = format!("cannot start a process: {error}");
+            logging::lose_both(host.as_mut(), reason);
+            let inherited = entries(&block).map(<[u8]>::to_vec);
+            let inherited = inherited.filter_map(|it| CString::new(it).ok());
+            let end = program(&args, inherited.collect()).replace_us();
+            say_not_run(&arguments.command[0], &end);
+            end.mirror()
         }
     };
-    let line = CommandLine::new(kind, args);
-    let pid = running.pid().unsigned_abs();
-    let watch = guarded(&mut host, |host| {
-        let watch = prepare(host, arguments, line, pid, started, outer)?;
-        watch.prepare(host);
-        Some(watch)
-    });
-    let watch = watch.flatten();
-    let mut has_begun = false;
-    let mut end = running.wait(Some(began + watch::BEGIN_DELAY));
-    if let (None, Some(watch)) = (&end, &watch) {
-        has_begun = true;
-        guarded(&mut host, |host| watch.begin(host));
-    }
+    let subject = Subject {
+        place: &arguments.place,
+        line: CommandLine::new(kind, args),
+        pid: running.pid().unsigned_abs(),
+        started,
+        began,
+        outer,
+    };
+    let logging = host.map(|host| Logging::start(host, subject));
     let end = loop {
-        match end {
-            Some(end) => break end,
-            None => end = running.wait(None),
+        if let Some(end) = running.wait(None) {
+            break end;
         }
     };
-    if let How::NotStarted(errno) = end.how {
-        say_not_run(&arguments.command[0], errno);
+    say_not_run(&arguments.command[0], &end);
+    if let Some(logging) = logging {
+        logging.finish(&end);
     }
-    guarded(&mut host, |host| {
-        if let Some(watch) = &watch {
-            watch.end(host, &ended(&end), has_begun);
-        }
-        host.finish();
-    });
     end.mirror()
 }
 
-fn say_not_run(name: &OsStr, errno: i32) {
+fn program(args: &[Vec<u8>], env: Vec<CString>) -> foreground::Command {
+    let words = args.iter().cloned();
+    let words = words.filter_map(|word| CString::new(word).ok()).collect();
+    foreground::Command::new(words, env)
+}
+
+/// Says that the command could not be executed, if so.
+fn say_not_run(name: &OsStr, end: &End) {
+    let How::NotStarted(errno) = end.how else {
+        return;
+    };
     let name = name.to_string_lossy();
     let why = Errno::from_raw(errno).desc();
     let text = format!("uilog: cannot run '{name}': {why}\n");
     // Whoever has closed standard error hears nothing.
     let _ = io::stderr().write_all(text.as_bytes());
-}
-
-/// What concerns logging alone: if it panics, the command does not end with
-/// us, and the journal is told.
-fn guarded<T>(
-    host: &mut Option<Host>,
-    body: impl FnOnce(&mut Host) -> T,
-) -> Option<T> {
-    let host = host.as_mut()?;
-    let result = panic::catch_unwind(AssertUnwindSafe(|| body(host)));
-    if result.is_err() {
-        let reason = "uilog panicked".to_owned();
-        let loss = Loss { events: 1, reason };
-        host.account(b"commandfinish", Err(loss));
-    }
-    result.ok()
 }
 
 fn variable<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
@@ -225,10 +205,7 @@ fn environment_for(
         });
         names || entry.starts_with(format!("{RUN_VARIABLE}=").as_bytes())
     };
-    let inherited = block
-        .split(|byte| *byte == 0)
-        .filter(|entry| !entry.is_empty() && !is_own(entry))
-        .map(<[u8]>::to_vec);
+    let inherited = entries(block).filter(|it| !is_own(it)).map(<[u8]>::to_vec);
     let added = own
         .iter()
         .map(|(name, value)| [name.as_bytes(), b"=", value].concat());
@@ -236,90 +213,9 @@ fn environment_for(
     all.filter_map(|entry| CString::new(entry).ok()).collect()
 }
 
-/// Reads the configuration; `None` if that cannot be done, which the command
-/// has to say, and the journal notes.
-fn prepare(
-    host: &mut Host,
-    arguments: &Arguments,
-    line: CommandLine,
-    pid: u32,
-    started: Timestamp,
-    outer: Option<Outer>,
-) -> Option<Watch> {
-    let environment = match Environment::current() {
-        Ok(environment) => environment,
-        Err(error) => {
-            let detail = format!("there is no working directory: {error}");
-            host.config_unreadable(b"command", detail);
-            return None;
-        }
-    };
-    let request = request(arguments, &line, &environment);
-    let loaded = match uilog_config::load(&request, &environment) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            let detail = error.to_bytes();
-            let detail = String::from_utf8_lossy(&detail).into_owned();
-            host.config_unreadable(b"command", detail);
-            return None;
-        }
-    };
-    let config = &loaded.trusted;
-    let root = loaded.root.as_deref();
-    Some(Watch {
-        logger: Watch::logger(config, root, line.kind),
-        canonical: line.canonical(config),
-        hg: own::hg_program(&environment),
-        root: root.map(|root| root.as_os_str().as_bytes().to_vec()),
-        line,
-        outer,
-        started,
-        pid,
-    })
-}
-
-/// What the command line says about configuration.
-fn request(
-    arguments: &Arguments,
-    line: &CommandLine,
-    environment: &Environment,
-) -> Request {
-    let early = if line.kind.is_mercurial() {
-        let is_strict = options::is_strict(
-            environment.var(b"HGPLAIN"),
-            environment.var(b"HGPLAINEXCEPT"),
-        );
-        Early::parse(line.arguments(), is_strict)
-    } else {
-        Early::default()
-    };
-    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
-    let mut own = arguments.place.request();
-    let cwd = early.cwd.as_deref().filter(|cwd| !cwd.is_empty());
-    let files = early.config_files.iter().map(|it| path(it));
-    Request {
-        cwd: own.cwd.or(cwd.map(path)),
-        repository: own.repository.or(early.repository),
-        config: chained(early.config, &mut own.config),
-        config_files: chained(files.collect(), &mut own.config_files),
-    }
-}
-
-fn chained<T>(mut first: Vec<T>, second: &mut Vec<T>) -> Vec<T> {
-    first.append(second);
-    first
-}
-
-fn ended(end: &End) -> Ended {
-    Ended {
-        code: end.shell_status(),
-        signal: match end.how {
-            How::Killed(signal) => Some(signal),
-            How::Exited(_) | How::NotStarted(_) => None,
-        },
-        duration: end.duration,
-        peak_memory_bytes: end.usage.max_rss_bytes,
-        user_cpu: end.usage.user,
-        system_cpu: end.usage.system,
-    }
+/// The entries of an environment.
+fn entries(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    block
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty())
 }
