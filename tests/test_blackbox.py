@@ -568,8 +568,8 @@ def test_dates_are_read_in_any_language(home: Home) -> None:
     for language in languages.values():
         home.run("hg", "root", cwd=repository, **language)
     assert home.read("months").split() == ["Mär", "Mar"]
-    day = ("blackbox", "-l", "0", "--event", "commandfinish")
-    day = (*day, "--since", "2020-03-03", "--until", "2020-03-03")
+    day = ["blackbox", "-l", "0", "--event", "commandfinish"]
+    day += ["--since", "2020-03-03", "--until", "2020-03-03"]
     for number, language in enumerate(languages.values()):
         lines = home.run("hg", *day, cwd=repository, **language).splitlines()
         ends = [it for it in lines if " exited 0 " in it]

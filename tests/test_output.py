@@ -235,7 +235,10 @@ def test_no_command_waits_for_a_name(home: Home) -> None:
         end_dispatchers(home)
         (home.out / "go").touch()
         until("hg", (home.out / "hg.done").exists)
-        asked = lambda: questions(home.out / "hg")  # noqa: E731
+
+        def asked() -> list[str]:
+            return questions(home.out / "hg")
+
         until("somebody to ask for a name", asked)
         # Not hg: threads of its dispatcher, by their names.
         names = {it.partition("<")[2].partition(">")[0] for it in asked()}
