@@ -10,7 +10,6 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
-use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -22,6 +21,7 @@ use nix::sys::wait::waitid;
 use nix::unistd::Pid;
 
 use crate::pidfd;
+use crate::pidfd::Pidfd;
 
 /// How a process has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub enum Exit {
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
-    pidfd: Option<OwnedFd>,
+    pidfd: Option<Pidfd>,
     exit: Option<Exit>,
 }
 
@@ -98,10 +98,14 @@ impl Child {
         if is_gone {
             return Ok(());
         }
+        // Without a pidfd that is ours, the number will do: see above.
+        let is_in_vain = |error: &io::Error| {
+            [libc::ENOSYS, libc::EBADF]
+                .map(Some)
+                .contains(&error.raw_os_error())
+        };
         match self.pidfd.as_ref().map(|pidfd| pidfd::send(pidfd, signal)) {
-            Some(Err(error)) if error.raw_os_error() != Some(libc::ENOSYS) => {
-                Err(error)
-            }
+            Some(Err(error)) if !is_in_vain(&error) => Err(error),
             Some(Ok(())) => Ok(()),
             _ => Ok(kill(self.pid, signal)?),
         }
@@ -112,7 +116,8 @@ impl Child {
         let by_pidfd = self
             .pidfd
             .as_ref()
-            .map(|pidfd| retry(|| waitid(Id::PIDFd(pidfd.as_fd()), flags)));
+            .and_then(Pidfd::get)
+            .map(|pidfd| retry(|| waitid(Id::PIDFd(pidfd), flags)));
         let status = match by_pidfd {
             // Linux 5.3 can open a pidfd, but not wait for it.
             None | Some(Err(Errno::EINVAL)) => {

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -32,7 +33,9 @@ const FILE_BYTES: usize = BYTES_OFFSET + BYTES;
 /// The word, mapped into this process.
 #[derive(Debug)]
 pub struct SharedWord {
-    file: File,
+    /// Only of whoever has created it. The other one is in a process that
+    /// others' code shares, and needs no descriptor.
+    file: Option<File>,
     base: NonNull<u8>,
 }
 
@@ -59,7 +62,11 @@ impl SharedWord {
         contents[..WORD_OFFSET].copy_from_slice(&MAGIC);
         contents[BYTES_OFFSET..].copy_from_slice(&bytes);
         file.write_all_at(&contents, 0)?;
-        Self::map(file)
+        let base = Self::map(&file)?;
+        Ok(Self {
+            file: Some(file),
+            base,
+        })
     }
 
     /// The word that another process has created; `path` names one of its
@@ -89,10 +96,11 @@ impl SharedWord {
         if magic != MAGIC {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Self::map(file)
+        let base = Self::map(&file)?;
+        Ok(Self { file: None, base })
     }
 
-    fn map(file: File) -> io::Result<Self> {
+    fn map(file: &File) -> io::Result<NonNull<u8>> {
         // SAFETY: a new mapping at an address of the kernel's choice.
         let base = unsafe {
             libc::mmap(
@@ -105,27 +113,24 @@ impl SharedWord {
             )
         };
         match NonNull::new(base.cast::<u8>()) {
-            Some(mapped) if base != libc::MAP_FAILED => {
-                Ok(Self { file, base: mapped })
-            }
+            Some(mapped) if base != libc::MAP_FAILED => Ok(mapped),
             _ => Err(io::Error::last_os_error()),
         }
     }
 
-    /// The number of the descriptor by which others can open it.
-    pub fn raw_fd(&self) -> i32 {
-        self.file.as_raw_fd()
+    /// The number of the descriptor by which others can open it: that of
+    /// whoever has created it.
+    pub fn raw_fd(&self) -> Option<RawFd> {
+        self.file.as_ref().map(AsRawFd::as_raw_fd)
     }
 
     /// The bytes beside the word.
-    ///
-    /// # Errors
-    ///
-    /// The system refuses to read them.
-    pub fn bytes(&self) -> io::Result<[u8; BYTES]> {
-        let mut bytes = [0; BYTES];
-        self.file.read_exact_at(&mut bytes, BYTES_OFFSET as u64)?;
-        Ok(bytes)
+    pub fn bytes(&self) -> [u8; BYTES] {
+        // SAFETY: within the mapping.
+        let bytes = unsafe { self.base.add(BYTES_OFFSET) };
+        // SAFETY: mapped for as long as `self` lives, and written only before
+        // anybody else could know of the file.
+        unsafe { bytes.cast::<[u8; BYTES]>().read_unaligned() }
     }
 
     fn word(&self) -> &AtomicU32 {
@@ -168,14 +173,15 @@ mod tests {
 
     fn path_of(word: &SharedWord) -> std::path::PathBuf {
         let pid = std::process::id();
-        format!("/proc/{pid}/fd/{}", word.raw_fd()).into()
+        format!("/proc/{pid}/fd/{}", word.raw_fd().unwrap()).into()
     }
 
     #[test]
     fn two_that_have_it_see_the_same() {
         let first = SharedWord::create([7; BYTES]).unwrap();
         let second = SharedWord::open(&path_of(&first)).unwrap();
-        assert_eq!(second.bytes().unwrap(), [7; BYTES]);
+        assert_eq!(second.bytes(), [7; BYTES]);
+        assert_eq!(second.raw_fd(), None, "nobody can take it away");
         assert!(first.set_if_zero(1));
         assert!(!second.set_if_zero(2));
         assert_eq!(second.set(2), 1);
