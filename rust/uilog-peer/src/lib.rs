@@ -40,6 +40,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 use std::time::Instant;
 
+use nix::errno::Errno;
 use nix::fcntl::FcntlArg;
 use nix::fcntl::OFlag;
 use nix::fcntl::fcntl;
@@ -47,6 +48,7 @@ use nix::sys::signal::Signal;
 use uilog_sys::child::Child;
 pub use uilog_sys::child::Exit;
 use uilog_sys::descendants::Descendant;
+use uilog_sys::fd::Held;
 
 use crate::lines::Lines;
 pub use crate::registry::Counters;
@@ -209,9 +211,9 @@ pub struct Peer {
     process: Child,
     /// The processes below it, once they have been told to end.
     below: Vec<Descendant>,
-    stdin: Option<OwnedFd>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
+    stdin: Option<Held>,
+    stdout: Option<Held>,
+    stderr: Option<Held>,
     lines: Lines,
     /// Nothing is read any more.
     is_deaf: bool,
@@ -231,9 +233,9 @@ impl Peer {
             creator: std::process::id(),
             process: Child::adopt(pid),
             below: Vec::new(),
-            stdin: Some(stdin),
-            stdout: Some(stdout),
-            stderr: Some(stderr),
+            stdin: Some(Held::new(stdin)),
+            stdout: Some(Held::new(stdout)),
+            stderr: Some(Held::new(stderr)),
             lines: Lines::default(),
             is_deaf: false,
             state: State::Open,
@@ -252,7 +254,8 @@ impl Peer {
             .map(|pipe| pipe.as_ref().map(AsRawFd::as_raw_fd))
     }
 
-    /// Closes the one of our descriptors that has this number.
+    /// Closes the one of our descriptors that has this number, unless that is
+    /// somebody else's by now.
     pub fn close_descriptor(&mut self, raw: RawFd) {
         let pipes = [&mut self.stdin, &mut self.stdout, &mut self.stderr];
         for pipe in pipes {
@@ -573,7 +576,11 @@ fn is_nothing_yet(error: &io::Error) -> bool {
 }
 
 /// What can be read at once; empty at the end.
-fn read_available(pipe: &OwnedFd) -> io::Result<Vec<u8>> {
+fn read_available(pipe: &Held) -> io::Result<Vec<u8>> {
+    if !pipe.is_intact() {
+        // Somebody has closed it, and may have opened something else.
+        return Err(Errno::EBADF.into());
+    }
     // Each time, because hg changes it back after each of its own reads. The
     // flag is that of our end alone.
     let flags = fcntl(pipe, FcntlArg::F_GETFL)?;

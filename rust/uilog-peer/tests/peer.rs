@@ -7,6 +7,8 @@ use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::process::Stdio;
@@ -22,6 +24,7 @@ use uilog_peer::Outcome;
 use uilog_peer::Peer;
 use uilog_peer::Shutdown;
 use uilog_peer::Step;
+use uilog_sys::fd::Identity;
 
 /// Far more than anything takes that ends by itself.
 const PATIENT: Limits = Limits {
@@ -307,6 +310,30 @@ fn one_descriptor_may_be_closed_before_the_others() {
     assert_eq!(answer(&peer), "done", "it has seen the end of its input");
     let (closed, _) = close(&mut peer, PATIENT);
     assert_eq!(closed.outcome, Outcome::Closed);
+}
+
+#[test]
+fn what_has_the_number_of_a_descriptor_by_now_is_left_alone() {
+    for end in 0..3 {
+        let (mut peer, pid) = open("cat");
+        let raw = peer.descriptors()[end].unwrap();
+        // As whoever closes what he finds, and opens something.
+        let mut theirs = tempfile::tempfile().unwrap();
+        writeln!(theirs, "theirs").unwrap();
+        // SAFETY: the peer is to find out that it is not its own any more.
+        let copied = unsafe { libc::dup2(theirs.as_raw_fd(), raw) };
+        assert_eq!(copied, raw);
+        let identity = Identity::of(raw);
+        let (closed, lines) = close(&mut peer, PATIENT);
+        assert_eq!(lines, [""; 0], "nobody has read it");
+        assert_eq!(closed.outcome, Outcome::Closed);
+        assert_eq!(state(pid), None);
+        peer.close_descriptor(raw);
+        drop(peer);
+        assert_eq!(Identity::of(raw), identity);
+        // SAFETY: it is ours again.
+        drop(unsafe { OwnedFd::from_raw_fd(raw) });
+    }
 }
 
 #[test]

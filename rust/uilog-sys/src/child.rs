@@ -10,7 +10,6 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
-use std::os::fd::OwnedFd;
 
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
@@ -20,6 +19,7 @@ use crate::ended;
 use crate::ended::Ended;
 use crate::ended::Which;
 use crate::pidfd;
+use crate::pidfd::Pidfd;
 
 /// How a process has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub enum Exit {
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
-    pidfd: Option<OwnedFd>,
+    pidfd: Option<Pidfd>,
     exit: Option<Exit>,
 }
 
@@ -95,10 +95,14 @@ impl Child {
         if is_gone {
             return Ok(());
         }
+        // Without a pidfd that is ours, the number will do: see above.
+        let is_in_vain = |error: &io::Error| {
+            [libc::ENOSYS, libc::EBADF]
+                .map(Some)
+                .contains(&error.raw_os_error())
+        };
         match self.pidfd.as_ref().map(|pidfd| pidfd::send(pidfd, signal)) {
-            Some(Err(error)) if error.raw_os_error() != Some(libc::ENOSYS) => {
-                Err(error)
-            }
+            Some(Err(error)) if !is_in_vain(&error) => Err(error),
             Some(Ok(())) => Ok(()),
             _ => Ok(kill(self.pid, signal)?),
         }
@@ -111,7 +115,8 @@ impl Child {
         let by_pidfd = self
             .pidfd
             .as_ref()
-            .map(|pidfd| call(Which::Pidfd(pidfd.as_fd())));
+            .and_then(Pidfd::get)
+            .map(|pidfd| call(Which::Pidfd(pidfd)));
         let is_refused = |error: &io::Error| {
             // Linux 5.3 can open a pidfd, but not wait for it.
             error.raw_os_error() == Some(libc::EINVAL)

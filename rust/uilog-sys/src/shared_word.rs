@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,7 +35,9 @@ const FILE_BYTES: usize = BYTES_OFFSET + BYTES;
 /// The word, mapped into this process.
 #[derive(Debug)]
 pub struct SharedWord {
-    file: File,
+    /// Only of whoever has created it. The other one is in a process that
+    /// others' code shares, and needs no descriptor.
+    file: Option<File>,
     base: NonNull<u8>,
 }
 
@@ -70,7 +73,11 @@ impl SharedWord {
         if sealed < 0 {
             return Err(io::Error::last_os_error());
         }
-        Self::map(file)
+        let base = Self::map(&file)?;
+        Ok(Self {
+            file: Some(file),
+            base,
+        })
     }
 
     /// The word that another process has created; `path` names one of its
@@ -105,10 +112,11 @@ impl SharedWord {
         if magic != MAGIC {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Self::map(file)
+        let base = Self::map(&file)?;
+        Ok(Self { file: None, base })
     }
 
-    fn map(file: File) -> io::Result<Self> {
+    fn map(file: &File) -> io::Result<NonNull<u8>> {
         // SAFETY: a new mapping at an address of the kernel's choice.
         let base = unsafe {
             libc::mmap(
@@ -121,27 +129,24 @@ impl SharedWord {
             )
         };
         match NonNull::new(base.cast::<u8>()) {
-            Some(mapped) if base != libc::MAP_FAILED => {
-                Ok(Self { file, base: mapped })
-            }
+            Some(mapped) if base != libc::MAP_FAILED => Ok(mapped),
             _ => Err(io::Error::last_os_error()),
         }
     }
 
-    /// The number of the descriptor by which others can open it.
-    pub fn raw_fd(&self) -> i32 {
-        self.file.as_raw_fd()
+    /// The number of the descriptor by which others can open it: that of
+    /// whoever has created it.
+    pub fn raw_fd(&self) -> Option<RawFd> {
+        self.file.as_ref().map(AsRawFd::as_raw_fd)
     }
 
     /// The bytes beside the word.
-    ///
-    /// # Errors
-    ///
-    /// The system refuses to read them.
-    pub fn bytes(&self) -> io::Result<[u8; BYTES]> {
-        let mut bytes = [0; BYTES];
-        self.file.read_exact_at(&mut bytes, BYTES_OFFSET as u64)?;
-        Ok(bytes)
+    pub fn bytes(&self) -> [u8; BYTES] {
+        // SAFETY: within the mapping.
+        let bytes = unsafe { self.base.add(BYTES_OFFSET) };
+        // SAFETY: mapped for as long as `self` lives, and written only before
+        // anybody else could know of the file.
+        unsafe { bytes.cast::<[u8; BYTES]>().read_unaligned() }
     }
 
     fn word(&self) -> &AtomicU32 {
@@ -183,14 +188,15 @@ mod tests {
 
     fn path_of(word: &SharedWord) -> std::path::PathBuf {
         let pid = std::process::id();
-        format!("/proc/{pid}/fd/{}", word.raw_fd()).into()
+        format!("/proc/{pid}/fd/{}", word.raw_fd().unwrap()).into()
     }
 
     #[test]
     fn two_that_have_it_see_the_same() {
         let first = SharedWord::create([7; BYTES]).unwrap();
         let second = SharedWord::open(&path_of(&first)).unwrap();
-        assert_eq!(second.bytes().unwrap(), [7; BYTES]);
+        assert_eq!(second.bytes(), [7; BYTES]);
+        assert_eq!(second.raw_fd(), None, "nobody can take it away");
         assert!(first.set_if_zero(1));
         assert!(!second.set_if_zero(2));
         assert_eq!(second.set(2), 1);
@@ -204,7 +210,7 @@ mod tests {
         let truncate =
             OpenOptions::new().write(true).truncate(true).open(&path);
         assert!(truncate.is_err());
-        assert!(word.file.set_len(0).is_err());
+        assert!(word.file.as_ref().unwrap().set_len(0).is_err());
         assert_eq!(word.load(), 0);
     }
 
@@ -214,7 +220,11 @@ mod tests {
         let path = dir.path().join("file");
         let word = SharedWord::create([7; BYTES]).unwrap();
         let mut contents = [0; FILE_BYTES];
-        word.file.read_exact_at(&mut contents, 0).unwrap();
+        word.file
+            .as_ref()
+            .unwrap()
+            .read_exact_at(&mut contents, 0)
+            .unwrap();
         std::fs::write(&path, contents).unwrap();
         assert!(SharedWord::open(&path).is_err());
     }
