@@ -419,13 +419,20 @@ Where things are kept
   $ rm $log
   $ touch .hg/.blackbox.log.kept
   $ findings
-    error: $TESTTMP/repo/.hg/.blackbox.log.kept: the blackbox cannot be rotated: this is no directory
-      remove it: it is made again when it is needed; meanwhile the log grows without bound
-  1 error, 0 warnings, 0 notes
+    warning: $TESTTMP/repo/.hg/.blackbox.log.kept: this directory is not used for old files: not a directory of ours
+      remove it: its user's uilog makes it again; meanwhile a stock hg that rotates at the same time may destroy old files
+  0 errors, 1 warning, 0 notes
   [1]
   $ findings --config blackbox.maxsize=0
   0 errors, 0 warnings, 0 notes
   $ rm .hg/.blackbox.log.kept
+  $ mkdir $log.1
+  $ findings
+    error: $TESTTMP/repo/.hg/blackbox.log: the blackbox cannot be rotated: blackbox.log.1 is in the way: it is not a regular file
+      mend that: meanwhile the log grows without bound
+  1 error, 0 warnings, 0 notes
+  [1]
+  $ rmdir $log.1
 
 The journal
 

@@ -13,10 +13,12 @@ use std::path::PathBuf;
 use uilog_config::Config;
 use uilog_config::items;
 use uilog_config::items::Value;
+use uilog_sys::log_file::Problems;
 
 use super::parents;
 use super::writer::Line;
 use super::writer::Log;
+use super::writer::NotRotated;
 use super::writer::Style;
 use crate::event::Event;
 use crate::event::Timestamp;
@@ -75,6 +77,11 @@ impl Blackbox {
         };
         (blackbox, settings.faults)
     }
+
+    /// Looks for what would keep its log from being rotated. Changes nothing.
+    pub fn rotation_problems(&self) -> Problems {
+        self.log.rotation_problems()
+    }
 }
 
 impl Sink for Blackbox {
@@ -112,8 +119,8 @@ impl Sink for Blackbox {
         line.write(&self.style, &mut record);
         match self.log.append(&record) {
             Ok(written) => {
-                if !written.warnings.is_empty() {
-                    let detail = format!("{path} cannot be rotated");
+                if let Some(NotRotated { why, .. }) = written.not_rotated {
+                    let detail = format!("{path} cannot be rotated: {why}");
                     host.fault(FaultKind::LogFile, detail);
                 }
                 if self.is_shown {
