@@ -267,13 +267,13 @@ impl OwnDir {
         mode: u32,
         text: &[u8],
     ) -> io::Result<()> {
+        if let Some(status) = self.entry(name)? {
+            check_own(&status)?;
+        }
         self.remove(temporary)?;
         let mut file = self.create_new(temporary, OFlag::O_WRONLY, mode)?;
         io::Write::write_all(&mut file, text)?;
         drop(file);
-        if let Some(status) = self.entry(name)? {
-            check_own(&status)?;
-        }
         self.rename(temporary, name)
     }
 
