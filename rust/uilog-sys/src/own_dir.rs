@@ -512,6 +512,28 @@ mod tests {
     }
 
     #[test]
+    fn missing_directories_are_created_and_links_among_them_refused() {
+        let (dir, own) = directory();
+        let deep = dir.path().join("a/b/c");
+        OwnDir::create_path(&deep).expect("created");
+        OwnDir::create_path(&deep).expect("there");
+        for dir in deep.ancestors().take(3) {
+            let mode = fs::metadata(dir).expect("there").mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", dir.display());
+        }
+        OwnDir::create_path(&dir.path().join("a/../d")).expect("created");
+        assert!(dir.path().join("d").is_dir());
+        symlink("elsewhere", dir.path().join("e")).expect("a link");
+        OwnDir::create_path(&dir.path().join("e/f")).expect_err("a link");
+        // What a process with a strange umask is just creating.
+        let none = Permissions::from_mode(0o000);
+        fs::set_permissions(dir.path().join("d"), none).expect("ours");
+        own.create_private(name("d")).expect("ours");
+        let mode = fs::metadata(dir.path().join("d")).expect("there").mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
     fn names_are_bounded() {
         let (dir, own) = directory();
         for count in 0..3 {

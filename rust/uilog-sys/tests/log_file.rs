@@ -419,6 +419,44 @@ fn whoever_is_rotating_is_not_waited_for() {
 }
 
 #[test]
+fn a_lock_that_is_held_for_ever_is_reported() {
+    for kind in [Kind::Shared, Kind::Private] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let full = kind.log(&path, 1, ALL);
+        let _ = full.append(b"a 0 x\n").unwrap();
+        let file = fs::File::open(&path).unwrap();
+        let lock_kind = nix::fcntl::FlockArg::LockExclusive;
+        let held = nix::fcntl::Flock::lock(file, lock_kind).unwrap();
+        // So soon it may be somebody who is rotating.
+        assert!(full.append(b"a 1 x\n").unwrap().not_rotated.is_none());
+        let _ = full.append(&[b'\n'; 1 << 20]).unwrap();
+        let why = full.append(b"a 2 x\n").unwrap().not_rotated.unwrap();
+        assert_eq!(why.to_string(), "another process holds its lock");
+        drop(held);
+        assert!(full.append(b"a 3 x\n").unwrap().not_rotated.is_none());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a 3 x\n");
+        let found: Vec<_> = lines(&path)
+            .into_iter()
+            .filter(|it| !it.is_empty())
+            .collect();
+        assert_eq!(found, ["a 0 x", "a 1 x", "a 2 x", "a 3 x"]);
+    }
+}
+
+#[test]
+fn where_there_are_no_locks_a_private_log_grows() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let fault = "inject=flock:error=ENOLCK";
+    for tag in ["r0", "r1"] {
+        let output = under_strace(Kind::Private, &path, &["-e", fault], 1, tag);
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "r0 0 \nr1 0 \n");
+}
+
+#[test]
 fn only_regular_files_are_written_to() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");

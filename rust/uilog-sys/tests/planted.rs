@@ -461,6 +461,22 @@ fn a_directory_that_cannot_be_written_costs_no_line() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_listed_is_good_enough() {
+    if !geteuid().is_root() {
+        eprintln!("LEFT OUT: other users because we are not root");
+        return;
+    }
+    for kind in ["shared", "private"] {
+        let directory = open_directory(0o733);
+        let path = directory.path().join("log");
+        let done = as_stranger(directory.path(), &path, kind);
+        assert!(done.status.success(), "{done:?}");
+        assert_eq!(done.stderr, b"", "{done:?}");
+        assert_eq!(files(&path).len(), 4);
+    }
+}
+
+#[test]
 fn root_leaves_nothing_in_anothers_directory() {
     if !geteuid().is_root() {
         eprintln!("LEFT OUT: other users because we are not root");
