@@ -595,6 +595,7 @@ Files, sockets, spools
   $ touch $TESTTMP/file
   $ mkdir $TESTTMP/spools
   $ chmod 777 $TESTTMP/spools
+  $ mkfifo $TESTTMP/e.1
   $ with << END
   > [uilog]
   > spool = $TESTTMP/spools
@@ -602,6 +603,11 @@ Files, sockets, spools
   > sink.b = unix:$TESTTMP/none
   > sink.c = unix:$TESTTMP/file
   > sink.d = otlp:
+  > sink.e = file:$TESTTMP/e
+  > sink.e:maxsize = 1 MB
+  > sink.e:maxfiles = 0
+  > sink.f = file:$TESTTMP/e
+  > sink.f:maxsize = 1 MB
   > END
     error: $TESTTMP/more.hgrc:3: uilog.sink.a: $TESTTMP/file/a cannot be written: Not a directory (os error 20)
       every event for it is lost, and counted
@@ -611,7 +617,9 @@ Files, sockets, spools
       start whoever is to listen there
     warning: $TESTTMP/more.hgrc:5: uilog.sink.c: nobody can be told at $TESTTMP/file: it is no socket
       start whoever is to listen there
-  2 errors, 2 warnings, 0 notes
+    warning: $TESTTMP/more.hgrc:10: uilog.sink.f: $TESTTMP/e cannot be rotated: e.1 is in the way: it is not a regular file
+      mend that: meanwhile the file grows without bound
+  2 errors, 3 warnings, 0 notes
   [1]
 
 Without the extension nobody tells them.
