@@ -138,6 +138,7 @@ impl Dispatcher {
             cwd: None,
             hg: Cow::Borrowed(b"hg"),
             hg_version: None,
+            program: None,
         });
         let frame = Arc::from(postcard::to_stdvec(&frame).unwrap());
         if !self.fleet.offer(&frame, &environment()) {
