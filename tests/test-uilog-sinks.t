@@ -138,7 +138,7 @@ Traces
 ======
 
 What is in the environment is continued, and told to hooks and scripts, whose
-own hg is a part of the command.
+own hg is a part of the hook or the command.
 
   $ cat > $TESTTMP/trace.py << 'END'
   > import json, sys
@@ -162,14 +162,17 @@ own hg is a part of the command.
   > }
   $ parent=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
   $ TRACEPARENT=$parent hg root > $TESTTMP/out \
-  >     --config 'hooks.pre-root=echo $TRACEPARENT > $got/hook; hg branch'
+  >     --config 'hooks.pre-root=echo $TRACEPARENT > $got/hook; hg branch' \
+  >     --config 'uilog.sink.audit:track=commandfinish, exthook'
   $ settled
   $ records process.command trace_id parent_span_id | sort
+  - 0af7651916cd43dd8448eb211c80319c [0-9a-f]{16} (re)
   branch 0af7651916cd43dd8448eb211c80319c [0-9a-f]{16} (re)
   root 0af7651916cd43dd8448eb211c80319c b7ad6b7169203331
   $ trace
   branch trace1 in span1 is span2
-  root trace1 in span3 is span1
+  exthook trace1 in span3 is span1
+  root trace1 in span4 is span3
   $ cut -d- -f3 $got/hook > $TESTTMP/span
   $ records span_id | grep -c -f $TESTTMP/span
   1

@@ -46,6 +46,7 @@ are without the extension.
     uilog.script-timeout = 600 (default)
     uilog.queue-size = 64 MB (default)
     uilog.peer-timeout = 5 (default)
+    uilog.peer-close-max = 30 (default)
     uilog.spool =  (default)
     uilog.spool-max-size = 64 MB (default)
     uilog.spool-max-age = 7 days (default)

@@ -392,6 +392,7 @@ Every item is documented and registered.
     uilog.script-timeout = 600 (default)
     uilog.queue-size = 64 MB (default)
     uilog.peer-timeout = 5 (default)
+    uilog.peer-close-max = 30 (default)
     uilog.spool =  (default)
     uilog.spool-max-size = 64 MB (default)
     uilog.spool-max-age = 7 days (default)
@@ -432,6 +433,7 @@ Every item is documented and registered.
     open: 0
     closed: 0
     timeout: 0
+    cut: 0
     killed: 0
     interrupted: 0
     foreign-fork: 0
@@ -448,18 +450,19 @@ Every item is documented and registered.
     "dispatcher": [{"failed": 0, "jobs": 0, "lastfailure": "", "notstarted": 0, "pid": *, "program": "*/bin/uilog", "queuebytes": 4096, "records": 0, "recordslost": 0, "started": 0, "starts": 1, "state": "running", "succeeded": 0, "timedout": 0, "waiting": 0}], (glob)
     "failures": [],
     "journal": "$TESTTMP/.local/state/uilog/failures.jsonl",
-    "peers": [{"closed": 0, "foreignfork": 0, "interrupted": 0, "killed": 0, "leaked": 0, "open": 0, "opened": 0, "timeout": 0}],
+    "off": [],
+    "peers": [{"closed": 0, "cut": 0, "foreignfork": 0, "interrupted": 0, "killed": 0, "leaked": 0, "open": 0, "opened": 0, "timeout": 0}],
     "problems": [],
     "scripts": [{"name": "command", "source": "*:*", "value": ""}, {"name": "commandfinish", "source": "*:*", "value": ""}, {"name": "said", "source": "*:*", "value": "printf 'said %s' \"$MSG1\" >> $got/log"}], (glob)
     "session": "[0-9a-f]{32}", (re)
-    "settings": [{"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}, {"name": "spool", "source": "default", "value": ""}, {"name": "spool-max-size", "source": "default", "value": "64 MB"}, {"name": "spool-max-age", "source": "default", "value": "7 days"}, {"name": "redact-config", "source": "default", "value": ""}], (glob)
+    "settings": [{"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}, {"name": "peer-close-max", "source": "default", "value": "30"}, {"name": "spool", "source": "default", "value": ""}, {"name": "spool-max-size", "source": "default", "value": "64 MB"}, {"name": "spool-max-age", "source": "default", "value": "7 days"}, {"name": "redact-config", "source": "default", "value": ""}], (glob)
     "sinks": ["logtoprocess"],
     "urls": [],
     "version": "*" (glob)
    }
   ]
   $ hg debuguilog -T '{version}: {settings % "{name}={value} "}\n'
-  *: max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5 spool= spool-max-size=64 MB spool-max-age=7 days redact-config=  (glob)
+  *: max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5 peer-close-max=30 spool= spool-max-size=64 MB spool-max-age=7 days redact-config=  (glob)
   $ settled
 
 The program

@@ -6,6 +6,7 @@ Stock hg is what ours is compared with: where it hangs, it is seen to.
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -28,6 +29,13 @@ from connections import (
 PATIENT = ("--config", "uilog.peer-timeout=600")
 # Far more than it takes an ssh to end that is about to.
 IMPATIENT = ("--config", "uilog.peer-timeout=3")
+
+UNLIMITED = (
+    *("--config", "uilog.peer-timeout=0"),
+    *("--config", "uilog.peer-close-max=0"),
+)
+# Far less than a server goes on that never ends.
+BRIEF = (*PATIENT, "--config", "uilog.peer-close-max=2")
 
 # Speaks at every time, the last line having no end, and leaves a process
 # behind.
@@ -128,6 +136,7 @@ def hangs_in_child(client: Client, *args: str) -> Finished:
     return done
 
 
+@pytest.mark.contract
 def test_a_leaked_peer_is_closed_before_the_end_is_logged(
     client: Client, every_hg: str
 ) -> None:
@@ -144,6 +153,7 @@ def test_a_leaked_peer_is_closed_before_the_end_is_logged(
     assert (closed["outcome"], closed["leaked"]) == ("closed", True)
 
 
+@pytest.mark.contract
 def test_a_peer_that_is_garbage_in_a_child_is_none_of_the_childs(
     client: Client, every_hg: str
 ) -> None:
@@ -165,6 +175,7 @@ def test_a_peer_that_is_garbage_in_a_child_is_none_of_the_childs(
     assert closed["foreign-fork"]["pid"] == child
 
 
+@pytest.mark.contract
 def test_who_holds_standard_error_is_not_waited_for(
     client: Client, every_hg: str
 ) -> None:
@@ -194,7 +205,7 @@ def test_who_holds_standard_error_is_not_waited_for(
 
 def test_without_a_limit_it_is_waited_for(client: Client) -> None:
     client.ssh(HOLDING)
-    ours = client.start("id", URL, "--config", "uilog.peer-timeout=0")
+    ours = client.start("id", URL, *UNLIMITED)
     until("its ssh to end", lambda: have_ended(client, 1))
     limited = client.run("id", URL, *IMPATIENT)
     assert ours.poll() is None
@@ -379,13 +390,13 @@ def test_a_slow_hook_is_listened_to(client: Client) -> None:
     shutil.copytree(repository, clone)
     (repository / ".hg" / "hgrc").write_text(
         "[hooks]\n"
-        "changegroup = for i in $(seq 20); do echo line $i; sleep 0.5; done\n"
+        "changegroup = for i in $(seq 20); do echo line $i; sleep 0.2; done\n"
     )
     (clone / "b").write_text("b\n")
     client.run("commit", "-Am", "b", *STOCK, cwd=clone)
     url = f"ssh://server/{repository}"
-    options = ("--config", "uilog.peer-timeout=8")
-    done = client.run("push", url, *options, cwd=clone)
+    # It takes longer, but hg still waits for an answer.
+    done = client.run("push", url, *BRIEF, cwd=clone)
     assert done.status == 0, done
     said = done.out.splitlines()
     lines = [line for line in said if line.startswith(b"remote: line ")]
@@ -401,6 +412,43 @@ yes 'a line of some length' | head -c 200000 >&2
 head -c 1000000 /dev/zero >&2
 printf 'one\\ntwo' >&2
 """
+
+
+# Says more than its pipe holds, and then for a while nothing.
+SLOW_HOOK = "[hooks]\npretxnchangegroup = seq 2000 >&2; sleep 2; seq 9 >&2\n"
+
+
+def test_a_large_push_passes_narrow_pipes_and_a_slow_server(
+    client: Client,
+) -> None:
+    client.ssh('exec "$PYTHON" -IS "$HELPERS/narrow.py" sh -c "$command"\n')
+    empty = client.repository()
+    home = client.home
+    work, again = home.path / "work", home.path / "again"
+    shutil.copytree(empty, work, symlinks=True)
+    with (empty / ".hg" / "hgrc").open("a") as hgrc:
+        hgrc.write(SLOW_HOOK)
+    shutil.copytree(empty, again, symlinks=True)
+    # What cannot be compressed.
+    (work / "large").write_bytes(random.Random(1).randbytes(1 << 20))
+    home.hg("commit", "-qAm", "large", "-R", str(work), *STOCK)
+    hasty = ("--config", "uilog.peer-timeout=1")
+    ours = client.run("push", "-R", "work", URL, *hasty)
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["exit_code"]) == ("closed", 0)
+    shutil.rmtree(empty)
+    again.rename(empty)
+    home.hg("phase", "-fd", "tip", "-R", str(work), *STOCK)
+    stock = client.run("push", "-R", "work", URL, *STOCK)
+    assert (ours.status, ours.err) == (stock.status, stock.err) == (0, b"")
+    # hg shows a line in two where it has found half of it in the pipe.
+    said = [it.out.replace(b"remote: ", b"") for it in (ours, stock)]
+    first, second = (it.replace(b"\n", b"") for it in said)
+    assert first == second
+    assert b"199920001234" in first
+    assert home.hg("id", "-r", "tip", "work") == home.hg(
+        "id", "-r", "tip", "repo"
+    )
 
 
 def test_what_is_said_at_the_end_is_shown_as_it_is(
@@ -432,6 +480,52 @@ def test_whoever_goes_on_talking_is_listened_to(client: Client) -> None:
     said = "".join(f"remote: line {n}\n" for n in range(1, 31))
     assert done == Finished(0, f"{TIP}\n{said}".encode(), b"")
     assert client.closed()[0]["outcome"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "shown"),
+    [
+        ("while :; do echo x >&2; sleep 0.2; done\n", b"remote: x\n"),
+        ("while :; do printf x >&2; sleep 0.2; done\n", b"remote: xx"),
+    ],
+    ids=["lines", "bytes"],
+)
+def test_a_server_that_never_stops_talking_is_cut(
+    client: Client, goes_on: str, shown: bytes
+) -> None:
+    client.ssh("serve\n" + goes_on)
+    done = client.run("id", URL, "--debug", *BRIEF)
+    (ssh,) = client.marks("starts")
+    assert not lives(ssh)
+    assert done.status == 0
+    assert shown in done.out
+    assert b"waited no longer (uilog.peer-close-max)\n" in done.out
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["leaked"]) == ("cut", False)
+
+
+def test_what_a_command_leaves_open_shares_one_limit(client: Client) -> None:
+    client.ssh("serve\nwhile :; do echo x >&2; sleep 0.2; done\n")
+    # Two are closed as the next one is opened, the others at the end.
+    client.commands(
+        OPENING
+        + """
+@command(b'leak', [], norepo=True)
+def leak(ui):
+    connect(ui)
+    connect(ui)
+    kept.extend([connect(ui), connect(ui), connect(ui)])
+    counts(ui)
+"""
+    )
+    done = client.run("leak", "--debug", *BRIEF)
+    assert b"cut 2\n" in done.out
+    # The first one has used all but the least that each gets.
+    reports = re.findall(rb"went on talking for (\d) s", done.out)
+    assert reports == [b"2", b"1", b"1", b"1", b"1"]
+    closed = client.closed()
+    assert [it["outcome"] for it in closed] == ["cut"] * 5
+    assert all(it["leaked"] for it in closed)
 
 
 def test_an_http_peer_has_its_event(client: Client, every_hg: str) -> None:

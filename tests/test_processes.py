@@ -16,6 +16,7 @@ from conftest import Home, until
 LOGGING = """\
 import os
 import resource
+import tempfile
 import threading
 import time
 
@@ -84,6 +85,34 @@ def named(ui):
     )
 
 
+@command(b'closes', [], norepo=True)
+def closes(ui):
+    def identities():
+        stats = [os.fstat(fd) for fd in range(3, 20)]
+        return [(stat.st_dev, stat.st_ino) for stat in stats]
+
+    ui.log(b'who', b'parent\\n')
+    first = status(ui)['dispatcher']['pid']
+    # All that it finds, and then it has files of its own there.
+    os.closerange(3, 100)
+    files = [tempfile.TemporaryFile() for number in range(17)]
+    assert [file.fileno() for file in files] == list(range(3, 20))
+    before = identities()
+    pid = os.fork()
+    if pid == 0:
+        same = identities() == before
+        ui.log(b'who', b'child\\n')
+        same = same and identities() == before
+        os._exit(not same)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert identities() == before
+    # It gets another dispatcher, and nothing of ours is in those files.
+    ui.log(b'who', b'parent again\\n')
+    assert status(ui)['dispatcher']['pid'] != first
+    assert identities() == before
+    assert all(os.fstat(file.fileno()).st_size == 0 for file in files)
+
+
 @command(b'limited', [], norepo=True)
 def limited(ui):
     # Python ignores SIGXFSZ; the queue is a file, too.
@@ -116,6 +145,15 @@ who = echo "$UILOG_SESSION $HGPID $MSG1" | head -n 1 >> $OUT/who
 
 def lines(home: Home, name: str = "who") -> list[list[str]]:
     return [line.split(" ", 2) for line in home.read(name).splitlines()]
+
+
+def test_what_others_have_opened_is_left_alone(home: Home) -> None:
+    home.configure(WHO)
+    home.extension("logging", LOGGING)
+    home.hg("closes")
+    until("all of it", lambda: len(lines(home)) == 3)
+    said = sorted(line[2] for line in lines(home))
+    assert said == ["child", "parent", "parent again"]
 
 
 def test_forked_children_have_a_dispatcher_of_their_own(home: Home) -> None:

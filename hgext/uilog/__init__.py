@@ -61,10 +61,13 @@ Scripts start in the order of their events. These settings bound them::
   # for how long an ssh connection that is being closed may say nothing (in
   # seconds) before it is ended (0: for ever)
   peer-timeout = 5
+  # how long the end of an ssh connection may take, whatever its server still
+  # says (in seconds; 0: without end)
+  peer-close-max = 30
 
 Connections to ssh peers that a command has left open are closed before its
 end is logged. For each connection there is an event, ``peerclose``, with the
-options ``url``, ``duration``, ``outcome`` (``closed``, ``timeout``,
+options ``url``, ``duration``, ``outcome`` (``closed``, ``timeout``, ``cut``,
 ``killed``, ``interrupted``, ``foreign-fork``), ``leaked`` and ``exit_code``.
 
 With the ``blackbox`` extension, uilog writes ``.hg/blackbox.log``: the same
@@ -121,7 +124,7 @@ from mercurial import (
 from mercurial.i18n import _
 from mercurial.utils import procutil
 
-from . import _native, blackbox, history, peers, report, trace
+from . import _native, blackbox, history, peers, report, trace, wraps
 
 testedwith = b'6.3 6.9 7.0 7.2'
 minimumhgversion = b'6.3'
@@ -145,10 +148,12 @@ LOGGER = report.LOGGER
 # The stock extension, and what it calls its logger.
 STOCK = b'logtoprocess'
 
-_stocklog = uimod.ui.log
+_stocklog = getattr(uimod.ui, 'log', None)
 # Loaded now and not, as Mercurial's imports are, when it is first needed: then
-# there may be no descriptor left to load it.
+# there may be no descriptor left to load it, and a signal may leave the half.
 _tellproblems = report.problems
+_endtrace = trace.end
+_tryto = wraps.tryto
 
 
 def uisetup(ui):
@@ -156,12 +161,22 @@ def uisetup(ui):
     # A net below the net: children that leave through os._exit do without.
     atexit.register(_native.finish)
     atexit.register(peers.closecommand)
-    uimod.ui.log = _wraplog(uimod.ui.log)
-    extensions.wrapfunction(util, 'setumask', _setumask)
-    peers.uisetup(ui)
-    blackbox.uisetup(ui)
-    history.uisetup(ui)
+    _wrapui()
+    wraps.wrap('umask', (util, 'setumask', _setumask))
+    for part in (trace, peers, blackbox, history):
+        wraps.tryto(_setup, part, ui)
     extensions.afterloaded(STOCK, _replacestock)
+
+
+def _setup(part, ui):
+    # A module of Mercurial's that is missing is noticed here.
+    part.uisetup(ui)
+
+
+def _wrapui():
+    log = wraps.function('events', uimod.ui, 'log')
+    if log is not None:
+        uimod.ui.log = _wraplog(log)
 
 
 def uipopulate(ui):
@@ -170,14 +185,26 @@ def uipopulate(ui):
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
     logger = _native.Logger(
-        ui.configitems(b'uilog'),
-        ui.configitems(b'logtoprocess'),
+        _items(ui, b'uilog'),
+        _items(ui, b'logtoprocess'),
         before.root if before is not None else None,
     )
     ui.setlogger(LOGGER, logger)
     ui._loggers.pop(STOCK, None)
     if ui.debugflag:
         report.configfaults(ui, logger)
+        report.problems(ui)
+
+
+def _items(ui, section):
+    """a section's names and values, as far as they are this process's"""
+    items = ui.configitems(section)
+    if _native.is_chg_server():
+        # chg gives the server that it starts the options of the command that
+        # it was called for: they are for that command alone.
+        source = functools.partial(ui.configsource, section)
+        items = [item for item in items if source(item[0]) != b'--config']
+    return items
 
 
 def reposetup(ui, repo):
@@ -190,17 +217,19 @@ def _replacestock(loaded):
     """keep the stock extension from running each script a second time"""
     if loaded:
         stock = extensions.find(STOCK)
-        extensions.wrapfunction(stock, 'uipopulate', _populatestock)
+        wraps.wrap(STOCK.decode(), (stock, 'uipopulate', _populatestock))
 
 
-def _populatestock(orig, ui):
+def _populatestock(orig, ui, *args, **kwargs):
     if ui.getlogger(LOGGER) is None:
-        orig(ui)
+        orig(ui, *args, **kwargs)
 
 
-def _setumask(orig, mask):
-    orig(mask)
-    _native.set_umask(mask)
+def _setumask(orig, *args, **kwargs):
+    orig(*args, **kwargs)
+    # hg: the umask is its only argument
+    for mask in (*args, *kwargs.values())[:1]:
+        wraps.tryto(_native.set_umask, mask)
 
 
 def _wraplog(orig):
@@ -220,7 +249,7 @@ def _wraplog(orig):
         except Exception as err:
             _native.internal_fault(err)
         if event == b'commandfinish':
-            trace.end()
+            _tryto(_endtrace)
 
     return log
 
@@ -238,7 +267,8 @@ def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
         istaken = isinblackbox = False
     others = []
     for name, logger in loggers.items():
-        if logger is native:
+        # The stock extension's would run each script again.
+        if logger is native or name == STOCK:
             continue
         if type(logger) is loggingutil.proxylogger:
             logger = logger.logger

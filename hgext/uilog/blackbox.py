@@ -22,7 +22,7 @@ from mercurial import (
 )
 from mercurial.utils import dateutil, procutil, stringutil
 
-from . import _native
+from . import _native, wraps
 
 # The stock extension, and what it calls its logger and its file.
 STOCK = b'blackbox'
@@ -32,7 +32,7 @@ FILE = b'blackbox.log'
 _STYLE = '_uilogstyle'
 
 # hg's own, which the native module can do without: tests replace them.
-_getuser = posix.getuser
+_getuser = getattr(posix, 'getuser', None)
 _getpid = os.getpid
 
 # The settings that may make no sense, and how hg reads them.
@@ -52,16 +52,26 @@ _DEFAULTS = {name.encode(): value for name, value in _native.BLACKBOX}
 
 def uisetup(ui):
     extensions.afterloaded(STOCK, _replacestock)
-    extensions.wrapfunction(loggingutil.filelogger, 'log', _filelog)
+    filelogger = wraps.function('log files', loggingutil, 'filelogger')
+    if filelogger is not None:
+        wraps.wrap('log files', (filelogger, 'log', _filelog))
 
 
 def _replacestock(loaded):
-    if loaded:
-        stock = extensions.find(STOCK)
-        Logger.last = stock._lastlogger
+    if not loaded:
+        return
+    part = STOCK.decode()
+    stock = extensions.find(STOCK)
+    last = getattr(stock, '_lastlogger', None)
+    if last is None:
+        wraps.off(part, 'blackbox._lastlogger is missing')
+    elif wraps.function(part, stock, 'blackboxlogger') and wraps.wrap(
+        part,
+        (uimod.ui, 'fixconfig', _changed),
+        (uimod.ui, 'restoreconfig', _changed),
+    ):
+        Logger.last = last
         stock.blackboxlogger = Logger
-        extensions.wrapfunction(uimod.ui, 'fixconfig', _changed)
-        extensions.wrapfunction(uimod.ui, 'restoreconfig', _changed)
 
 
 def _changed(orig, self, *args, **kwargs):
@@ -226,7 +236,7 @@ def faults(ui):
     return found
 
 
-def _filelog(orig, self, ui, event, msg, opts):
+def _filelog(orig, self, ui, event, msg, *args, **kwargs):
     """loggingutil.filelogger.log"""
     file = self.__dict__.get('_uilogfile')
     if file is None:

@@ -21,18 +21,20 @@ from mercurial import (
     encoding,
     error,
     extensions,
-    logcmdutil,
     pycompat,
 )
 from mercurial.i18n import _
 from mercurial.node import hex
 from mercurial.utils import dateutil
 
-from . import _native, report
+from . import _native, report, wraps
 
 # The stock extension, its command and its file.
 STOCK = b'blackbox'
 FILE = b'blackbox.log'
+
+# What this module is called, if it is off.
+PART = 'hg blackbox'
 
 # Seconds between two looks for new events. A look costs less than 0.1 ms.
 FOLLOW_PAUSE = 0.1
@@ -162,8 +164,12 @@ def uisetup(ui):
 def _replacestock(loaded):
     if not loaded:
         return
-    table = extensions.find(STOCK).cmdtable
-    extensions.wrapcommand(table, STOCK, _blackbox, docstring=DOC)
+    table = getattr(extensions.find(STOCK), 'cmdtable', {})
+    try:
+        extensions.wrapcommand(table, STOCK, _blackbox, docstring=DOC)
+    except error.UnknownCommand:
+        wraps.off(PART, 'the command is missing')
+        return
     options = table[STOCK][1]
     known = {option[1] for option in options}
     options.extend(option for option in OPTIONS if option[1] not in known)
@@ -369,6 +375,8 @@ def _seconds(seconds):
 
 def _nodes(repo, specs):
     """the full hashes of revisions, or of changesets that are gone"""
+    from mercurial import logcmdutil
+
     hashes = {s.lower() for s in specs if re.match(rb'[0-9a-fA-F]{40}$', s)}
     others = [s for s in specs if s.lower() not in hashes]
     node = repo.unfiltered().changelog.node

@@ -18,26 +18,21 @@ from __future__ import annotations
 
 import io
 import os
-import types
 import weakref
 
 from mercurial import (
     dispatch,
-    extensions,
     localrepo,
-    sshpeer,
     util,
 )
 from mercurial.i18n import _
-from mercurial.utils import urlutil
 
-from . import _native, report
+from . import _native, report, trace, wraps
 
-try:
-    # hg 7.2 has moved the function that opens a peer.
-    from mercurial.repo import factory
-except ImportError:
-    from mercurial import hg as factory
+# What the parts of this module are called, if they are off.
+SSH = 'ssh peers'
+OTHERS = 'other peers'
+NESTED = 'nested commands'
 
 # Where connections that are being opened lead, the innermost last.
 _opening: list = []
@@ -53,54 +48,43 @@ _served: list = []
 
 
 def uisetup(ui):
-    extensions.wrapfunction(dispatch, 'dispatch', _dispatch)
+    wraps.wrap(NESTED, (dispatch, 'dispatch', _dispatch))
     # Most commands open no peer, and need not load what does.
-    _whenloaded(factory, _wrapfactory)
-    _whenloaded(sshpeer, _wrapssh)
+    factory = _factory()
+    if factory is not None:
+        wraps.whenloaded(OTHERS, factory, _wrapfactory)
+    sshpeer = wraps.module(SSH, 'sshpeer')
+    if sshpeer is not None:
+        wraps.whenloaded(SSH, sshpeer, _wrapssh)
+
+
+def _factory():
+    """the module with the function that opens a peer"""
+    try:
+        # hg 7.2 has moved it.
+        from mercurial.repo import factory
+    except ImportError:
+        return wraps.module(OTHERS, 'hg')
+    return factory
 
 
 def _wrapfactory(module):
-    extensions.wrapfunction(module, 'peer', _openpeer)
+    wraps.wrap(OTHERS, (module, 'peer', _openpeer))
 
 
 def _wrapssh(module):
-    wrap = extensions.wrapfunction
     # hg 6.4 has renamed it.
     opener = 'make_peer' if hasattr(module, 'make_peer') else 'instance'
-    wrap(module, opener, _openssh)
-    wrap(module, '_makeconnection', _makeconnection)
-    wrap(module, '_cleanuppipes', _cleanuppipes)
-    wrap(module.sshv1peer, '__init__', _initssh)
-    wrap(module.sshv1peer, '__del__', _finalizessh)
-
-
-def _whenloaded(module, func):
-    """call func with a module as soon as it is more than a promise"""
-    if type(module) is types.ModuleType:
-        _tryto(func, module)
-    else:
-        # hg: demandimport makes lazy modules with importlib's LazyLoader
-        spec = object.__getattribute__(module, '__spec__')
-        spec.loader = _Loader(spec.loader, func)
-
-
-class _Loader:
-    def __init__(self, loader, func):
-        self.loader = loader
-        self.func = func
-
-    def exec_module(self, module):
-        module.__spec__.loader = self.loader
-        self.loader.exec_module(module)
-        _tryto(self.func, module)
-
-
-def _tryto(func, *args):
-    """call what must not make a command fail"""
-    try:
-        func(*args)
-    except Exception as err:
-        _native.internal_fault(err)
+    peer = wraps.function(SSH, module, 'sshv1peer')
+    if peer is not None:
+        wraps.wrap(
+            SSH,
+            (module, opener, _openssh),
+            (module, '_makeconnection', _makeconnection),
+            (module, '_cleanuppipes', _cleanuppipes),
+            (peer, '__init__', _initssh),
+            (peer, '__del__', _finalizessh),
+        )
 
 
 def closecommand():
@@ -109,7 +93,7 @@ def closecommand():
     A signal ends the wait, not the command, which is over already.
     """
     try:
-        _tryto(_closecommand)
+        wraps.tryto(_closecommand)
     except KeyboardInterrupt:
         pass
 
@@ -121,18 +105,18 @@ def _closecommand():
         _close([peer for peer in left if peer not in kept], leaked=True)
 
 
-def _dispatch(orig, req):
+def _dispatch(orig, req, *args, **kwargs):
     """a command that runs inside of another, or of a server"""
-    repo = req.repo
-    _native.enter_command()
+    repo = getattr(req, 'repo', None)
+    trace.enter()
     _served.append(repo)
     try:
-        return orig(req)
+        return orig(req, *args, **kwargs)
     finally:
         # What has been opened since the command's end was logged.
         closecommand()
         _served.remove(repo)
-        _native.leave_command()
+        trace.leave()
 
 
 def depth():
@@ -257,10 +241,10 @@ class Other:
         _logclose(self, 'closed', duration, self.isleaked, None)
 
 
-def _openssh(orig, ui, path, *args, **kwargs):
-    _opening.append(path)
+def _openssh(orig, *args, **kwargs):
+    _opening.append(args[1] if len(args) > 1 else kwargs.get('path'))
     try:
-        return orig(ui, path, *args, **kwargs)
+        return orig(*args, **kwargs)
     finally:
         _opening.pop()
 
@@ -275,7 +259,8 @@ def _makeconnection(orig, ui, *args, **kwargs):
     # Another extension may have wrapped them.
     if all(type(pipe) is io.FileIO for pipe in pipes):
         try:
-            url = _url(_opening[-1]) if _opening else b'ssh:'
+            path = _opening[-1] if _opening else None
+            url = b'ssh:' if path is None else _url(path)
             pipes = Connection(ui, url, proc, pipes, _stack(ui)).pipes
         except Exception as err:
             _native.internal_fault(err)
@@ -289,17 +274,17 @@ def _initssh(orig, self, *args, **kwargs):
     orig(self, *args, **kwargs)
 
 
-def _cleanuppipes(orig, ui, pipei, pipeo, pipee, warn):
-    connection = getattr(pipee, 'connection', None)
-    if connection is None:
-        return orig(ui, pipei, pipeo, pipee, warn)
-    _close([connection], leaked=False)
+def _cleanuppipes(orig, *args, **kwargs):
+    for pipe in (*args, *kwargs.values()):
+        if isinstance(pipe, Pipe):
+            return _close([pipe.connection], leaked=False)
+    return orig(*args, **kwargs)
 
 
 def _finalizessh(orig, self):
     """sshv1peer.__del__, which may run anywhere and at any time"""
     if hasattr(self, '_pipee'):
-        _tryto(_finalizeopen, orig, self)
+        wraps.tryto(_finalizeopen, orig, self)
 
 
 def _finalizeopen(orig, self):
@@ -320,19 +305,19 @@ def _close(peers, leaked):
         ui = connections[0].ui
         try:
             logger = ui.getlogger(report.LOGGER)
-            _native.close_peers(logger, connections, Connection.show)
+            _native.close_peers(logger, connections, Connection.show, leaked)
         finally:
             for connection in connections:
                 connection.finish(leaked)
             report.problems(ui)
     for peer in peers:
         if isinstance(peer, Other):
-            _tryto(peer.close)
+            wraps.tryto(peer.close)
 
 
 def _openpeer(orig, *args, **kwargs):
     peer = orig(*args, **kwargs)
-    _tryto(_watch, peer)
+    wraps.tryto(_watch, peer)
     return peer
 
 
@@ -349,7 +334,7 @@ def _watch(peer):
     cls = type(peer)
     if cls not in _watched:
         _watched.add(cls)
-        extensions.wrapfunction(cls, 'close', _closeother)
+        wraps.wrap(OTHERS, (cls, 'close', _closeother))
     _others[peer] = Other(peer.ui, _url(peer.url()), peer)
 
 
@@ -398,6 +383,8 @@ def _logclose(peer, outcome, duration, leaked, code):
 
 def _url(path):
     """where a peer leads, without a password"""
+    from mercurial.utils import urlutil
+
     # hg 6.4 has paths; 6.3 has URLs, as debugwireproto still does.
     return urlutil.hidepassword(getattr(path, 'loc', path))
 

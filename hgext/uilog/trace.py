@@ -2,62 +2,194 @@
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
-"""the environment variable TRACEPARENT while a command runs
+"""the spans of commands and hooks, and the environment variable TRACEPARENT
 
 Only where there are structured sinks, which tell of the command: otherwise
 the command's children stay a part of whatever hg is a part of.
+
+What runs within what is the native module's affair, for each thread. Here the
+environment is told, which is the main thread's: the programs that another
+thread starts through hg are told by an environment of their own.
 """
 
 from __future__ import annotations
 
-from mercurial import encoding, util
+import os
+import sys
+import threading
 
-from . import _native, peers
+from mercurial import dispatch, encoding, ui as uimod, util
+
+from . import _native, report, wraps
 
 # W3C Trace Context, as programs hand it on.
 VARIABLE = b'TRACEPARENT'
 
-# What the variable said before, by the depth of the command that changed it.
-_before = {}
+# What the variable said before each change, the outermost first.
+_before: list = []
+
+# How many of these there were when a command was entered, for each command of
+# the main thread.
+_entered: list = [0]
+
+# Whose environment that was: a forked child of chg's server has another one.
+_owner = os.getpid()
 
 
-def begin(logger):
+def uisetup(ui):
+    if _isincommand():
+        _native.enter_outermost()
+    wraps.wrap('shell aliases', (uimod.ui, 'system', _system))
+    hook = wraps.module('hooks', 'hook')
+    if hook is not None:
+        wraps.whenloaded('hooks', hook, _wraphooks)
+
+
+def _wraphooks(module):
+    wraps.wrap('shell hooks', (module, '_exthook', _exthook))
+    wraps.wrap('Python hooks', (module, 'pythonhook', _pythonhook))
+
+
+def _isincommand():
+    """whether a command has loaded us"""
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get('__name__') == dispatch.__name__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def begin(native):
     """tell that a command begins: its hooks are a part of it"""
-    depth = _depth()
-    _restore(depth)
-    traceparent = logger.begin_command(depth, util.version)
-    if traceparent is not None:
-        _before[depth] = encoding.environ.get(VARIABLE)
-        encoding.environ[VARIABLE] = traceparent
+    _disown()
+    native.begin_command()
+    if native.tells_traces:
+        _beginspan(native, True)
 
 
-def finishing(logger):
+def finishing(native):
     """make sure that a command that ends has begun
 
     One that was aborted before it could say what it is has not.
     """
-    if logger.tells_traces and _depth() not in _before:
-        begin(logger)
+    _disown()
+    if native.tells_traces:
+        _beginspan(native, True)
 
 
 def end():
     """tell that a command has ended"""
-    if _before:
-        depth = _depth()
-        _native.end_command(depth)
-        _restore(depth)
+    _native.end_command()
+    if _before and _ownsenviron():
+        _restore(_entered[-1])
 
 
-def _depth():
-    return max(1, peers.depth())
+def enter():
+    """tell that a command is to run inside of another, or of a server"""
+    _disown()
+    _native.enter_command()
+    if _ownsenviron():
+        _entered.append(len(_before))
 
 
-def _restore(depth):
-    """undo what commands at this depth, and deeper ones, have changed"""
-    for changed in sorted(_before, reverse=True):
-        if changed >= depth:
-            value = _before.pop(changed)
-            if value is None:
-                encoding.environ.pop(VARIABLE, None)
-            else:
-                encoding.environ[VARIABLE] = value
+def leave():
+    """tell that the command that was entered last is over"""
+    _native.leave_command()
+    if _ownsenviron() and len(_entered) > 1:
+        _restore(_entered.pop())
+
+
+def _disown():
+    """forget what commands of another process have changed"""
+    global _owner
+    if _owner != os.getpid():
+        _owner = os.getpid()
+        _before.clear()
+        _entered[:] = [0]
+
+
+def _ownsenviron():
+    return threading.current_thread() is threading.main_thread()
+
+
+def _beginspan(native, isnew):
+    isowner = _ownsenviron()
+    _tell(native.begin_span(util.version, isowner, isnew), isowner)
+
+
+def _tell(traceparent, isowner):
+    if traceparent is not None and isowner:
+        _before.append(encoding.environ.get(VARIABLE))
+        encoding.environ[VARIABLE] = traceparent
+
+
+def _restore(count):
+    """undo all changes of the environment but the first ones"""
+    while len(_before) > count:
+        value = _before.pop()
+        if value is None:
+            encoding.environ.pop(VARIABLE, None)
+        else:
+            encoding.environ[VARIABLE] = value
+
+
+def _tracing(ui):
+    """the logger of a ui that tells of traces, if it has one"""
+    native = ui._loggers.get(report.LOGGER)
+    return native if native is not None and native.tells_traces else None
+
+
+def _exthook(orig, ui, *args, **kwargs):
+    return _runhook(orig, ui, False, args, kwargs)
+
+
+def _pythonhook(orig, ui, *args, **kwargs):
+    return _runhook(orig, ui, True, args, kwargs)
+
+
+def _runhook(orig, ui, ispython, args, kwargs):
+    count = None
+    try:
+        native = _tracing(ui)
+        if native is not None:
+            # An alias for a shell command has not begun yet.
+            _beginspan(native, False)
+            count = len(_before)
+            isowner = _ownsenviron()
+            _tell(native.begin_hook(ispython, isowner), isowner)
+    except Exception as err:
+        _native.internal_fault(err)
+    if count is None:
+        return orig(ui, *args, **kwargs)
+    try:
+        return orig(ui, *args, **kwargs)
+    finally:
+        _native.end_hook()
+        if _ownsenviron():
+            _restore(count)
+
+
+def _system(orig, ui, cmd, *args, **kwargs):
+    try:
+        native = _tracing(ui)
+        if native is not None:
+            # As with hooks.
+            _beginspan(native, False)
+            if not _ownsenviron():
+                args, kwargs = _withcontext(args, kwargs)
+    except Exception as err:
+        _native.internal_fault(err)
+    return orig(ui, cmd, *args, **kwargs)
+
+
+def _withcontext(args, kwargs):
+    """arguments of ui.system by which a program is told what it is part of"""
+    context = _native.current_traceparent()
+    if context is None:
+        return args, kwargs
+    environ = dict((args[0] if args else kwargs.get('environ')) or {})
+    environ.setdefault(VARIABLE, context)
+    if args:
+        return (environ, *args[1:]), kwargs
+    return args, {**kwargs, 'environ': environ}

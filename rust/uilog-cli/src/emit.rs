@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
-use std::io;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,6 +22,7 @@ use uilog_core::pipeline::Draft;
 use uilog_core::pipeline::Verdict;
 
 use crate::native as own;
+use crate::output;
 use crate::output::visible;
 use crate::place::Place;
 
@@ -82,7 +81,7 @@ pub(crate) struct Arguments {
 /// The system refuses what it takes.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.event.as_bytes().trim_ascii().is_empty() {
-        say(b"uilog: the event's name is empty");
+        output::say("uilog: the event's name is empty");
         return Ok(ExitCode::from(EXIT_USAGE));
     }
     let mut options = Vec::new();
@@ -91,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
             let text =
                 format!("uilog: --opt {}: no '='", option.to_string_lossy());
-            say(text.as_bytes());
+            output::say(&text);
             return Ok(ExitCode::from(EXIT_USAGE));
         };
         options.push(EventOption {
@@ -131,13 +130,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let verdict = host.await_verdict(VERDICT_BOUND);
     host.finish();
     for problem in host.take_unseen() {
-        say(format!("uilog: {problem}").as_bytes());
+        output::say(&format!("uilog: {problem}"));
     }
     if arguments.verbose {
         let sinks = logger.sinks_of(name).join(", ");
         let sinks = if sinks.is_empty() { "no sink" } else { &sinks };
-        let event = arguments.event.to_string_lossy();
-        println!("{event}: {sinks}");
+        let event = visible(&arguments.event.to_string_lossy());
+        println!("{event}: {}", visible(sinks));
     }
     let is_wanted = logger.tracks(name);
     if !is_wanted {
@@ -146,13 +145,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let is_taken = match verdict {
         Verdict::Taken => host.counters().lost == 0,
         Verdict::Lost(reason) => {
-            say(format!("uilog: lost: {reason}").as_bytes());
+            output::say(&format!("uilog: lost: {reason}"));
             false
         }
         Verdict::Open => {
             let seconds = VERDICT_BOUND.as_secs();
-            let text = format!("uilog: not taken within {seconds} seconds");
-            say(text.as_bytes());
+            output::say(&format!("uilog: not taken within {seconds} seconds"));
             false
         }
     };
@@ -175,17 +173,11 @@ fn say_unwanted(name: &[u8], config: &Config, is_error: bool) {
     if meant.is_none() && !is_error {
         return;
     }
-    let name = visible(&String::from_utf8_lossy(name));
+    let name = String::from_utf8_lossy(name);
     let mut text = format!("uilog: no sink wants the event '{name}'");
     if let Some(meant) = meant {
         text.push_str("; ");
         text.push_str(&check::did_you_mean(meant));
     }
-    say(text.as_bytes());
-}
-
-/// Writes a line to standard error; whoever has closed it hears nothing.
-fn say(text: &[u8]) {
-    let line = [text, b"\n"].concat();
-    let _ = io::stderr().write_all(&line);
+    output::say(&text);
 }

@@ -115,7 +115,7 @@ fn finished(result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
         // A reader that has gone away has seen enough.
         if !is_broken_pipe(&error) {
-            eprintln!("uilog: {error:#}");
+            output::say(&format!("uilog: {error:#}"));
         }
         ExitCode::FAILURE
     })

@@ -77,11 +77,12 @@ impl Outer {
     pub fn variable(&self, is_served: bool) -> String {
         let served = if is_served { SERVED } else { "" };
         let pid = std::process::id();
-        format!("{served}/proc/{pid}/fd/{}", self.word.raw_fd())
+        let raw = self.word.raw_fd().unwrap_or(-1);
+        format!("{served}/proc/{pid}/fd/{raw}")
     }
 
     /// The descriptor that the word is open under.
-    pub fn raw_fd(&self) -> i32 {
+    pub fn raw_fd(&self) -> Option<i32> {
         self.word.raw_fd()
     }
 
@@ -134,7 +135,7 @@ impl Inner {
         }
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
         let word = SharedWord::open(&path).ok()?;
-        let bytes = word.bytes().ok()?;
+        let bytes = word.bytes();
         let session = |half: &[u8]| {
             let half = half.try_into().unwrap_or_default();
             u128::from_le_bytes(half)

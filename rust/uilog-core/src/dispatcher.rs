@@ -19,6 +19,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::sys::socket;
 use nix::sys::socket::MsgFlags;
+use uilog_sys::fd::Identity;
 use uilog_sys::fork::CloseInChild;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Start;
@@ -212,7 +213,8 @@ impl Dispatcher {
     pub fn send(&mut self, parts: &JobParts<'_>) -> Result<(), Loss> {
         let lost = |reason: String| Loss { events: 1, reason };
         if self.link.as_ref().is_some_and(|link| !link.is_intact()) {
-            self.abandon();
+            // The dispatcher ends by itself.
+            self.link = None;
         }
         if self.link.is_none() {
             if let Some(reason) = self.backoff.reason() {
@@ -241,15 +243,6 @@ impl Dispatcher {
             self.buffer = Vec::new();
         }
         if link.ring() { Ok(()) } else { self.replace() }
-    }
-
-    /// Somebody has closed our descriptors, whose numbers may be others' by
-    /// now: leaves them alone. The dispatcher ends by itself.
-    fn abandon(&mut self) {
-        if let Some(mut link) = self.link.take() {
-            link.socket.forget();
-            link.queue.forget();
-        }
     }
 
     fn open(
@@ -338,6 +331,19 @@ impl Dispatcher {
         // accounts for that.
         let undone =
             link.queue.committed().jobs.saturating_sub(progress.done());
+        let untold = progress.untold();
+        if undone == 0 && untold > 0 {
+            // All have been dealt with, but of some nobody has told.
+            let failure = link.queue.last_failure().ok().flatten();
+            let failure = failure.unwrap_or_default();
+            return Err(Loss {
+                events: untold,
+                reason: format!(
+                    "sinks had lost them or had them in hand when the \
+                     dispatcher was killed: {failure}"
+                ),
+            });
+        }
         if undone == 0 {
             return Ok(());
         }
@@ -408,8 +414,6 @@ struct Link {
     _guards: [CloseInChild; 2],
     socket: Bound<UnixStream>,
     queue: Bound<Writer>,
-    /// Inode numbers of the two.
-    inodes: [u64; 2],
     pid: i32,
     sent: Sent,
     taken_at_start: u64,
@@ -445,10 +449,7 @@ impl Link {
         let process = command
             .spawn_detached(start)
             .map_err(|error| error.to_string())?;
-        let inodes = inodes(&ours, &queue)
-            .map_err(|errno| format!("cannot look at the queue: {errno}"))?;
         Ok(Self {
-            inodes,
             _guards: [
                 CloseInChild::new(ours.as_raw_fd()),
                 CloseInChild::new(queue.as_fd().as_raw_fd()),
@@ -464,7 +465,7 @@ impl Link {
     /// Whether the descriptors are still what they were. Code that closes all
     /// it finds is rare, but bytes in another file would be unforgivable.
     fn is_intact(&self) -> bool {
-        inodes(&*self.socket, &*self.queue) == Ok(self.inodes)
+        self.socket.is_intact() && self.queue.is_intact()
     }
 
     fn append(
@@ -571,31 +572,29 @@ impl Link {
     }
 }
 
-fn inodes(socket: &impl AsFd, queue: &impl AsFd) -> nix::Result<[u64; 2]> {
-    let inode = |fd| nix::sys::stat::fstat(fd).map(|stat| stat.st_ino);
-    Ok([inode(socket.as_fd())?, inode(queue.as_fd())?])
-}
-
-/// Something that must not be dropped in a forked child: there its
-/// descriptors are closed already, and their numbers may be others' by now.
+/// Something whose descriptor's number may be another's by now: in a forked
+/// child, where ours is closed already, and wherever somebody has closed what
+/// he has found. It is then not dropped.
 #[derive(Debug)]
-struct Bound<T> {
+struct Bound<T: AsFd> {
     owner: u32,
+    identity: Option<Identity>,
     value: Option<ManuallyDrop<T>>,
 }
 
-impl<T> Bound<T> {
+impl<T: AsFd> Bound<T> {
     fn new(value: T) -> Self {
-        let value = Some(ManuallyDrop::new(value));
         Self {
             owner: std::process::id(),
-            value,
+            identity: Identity::of(value.as_fd().as_raw_fd()),
+            value: Some(ManuallyDrop::new(value)),
         }
     }
 
-    /// Gives up the value without dropping it.
-    fn forget(&mut self) {
-        self.owner = 0;
+    /// Whether the descriptor is still what it was.
+    fn is_intact(&self) -> bool {
+        let now = Identity::of(self.as_fd().as_raw_fd());
+        now.is_some() && now == self.identity
     }
 
     fn into_inner(mut self) -> Option<T> {
@@ -603,7 +602,7 @@ impl<T> Bound<T> {
     }
 }
 
-impl<T> std::ops::Deref for Bound<T> {
+impl<T: AsFd> std::ops::Deref for Bound<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -613,7 +612,7 @@ impl<T> std::ops::Deref for Bound<T> {
     }
 }
 
-impl<T> std::ops::DerefMut for Bound<T> {
+impl<T: AsFd> std::ops::DerefMut for Bound<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.value
             .as_mut()
@@ -621,9 +620,10 @@ impl<T> std::ops::DerefMut for Bound<T> {
     }
 }
 
-impl<T> Drop for Bound<T> {
+impl<T: AsFd> Drop for Bound<T> {
     fn drop(&mut self) {
-        if self.owner == std::process::id() {
+        let is_own = self.owner == std::process::id();
+        if self.value.is_some() && is_own && self.is_intact() {
             drop(self.value.take().map(ManuallyDrop::into_inner));
         }
     }

@@ -53,8 +53,12 @@ pub struct Event<'a> {
     pub options: Vec<EventOption<'a>>,
     /// How many events of this session had been lost when this was logged.
     pub lost: u64,
-    /// Where in a trace the command stands within which this happened.
+    /// Where in a trace the command or the hook stands within which this
+    /// happened.
     pub trace: Option<Trace>,
+    /// Whether this is the end of the span that `trace` names: a command's or
+    /// a hook's.
+    pub ends_span: bool,
     /// What the command has used; with its end only.
     pub usage: Option<Usage>,
 }
@@ -82,6 +86,7 @@ impl<'a> Event<'a> {
             options: Vec::new(),
             lost: 0,
             trace: None,
+            ends_span: false,
             usage: None,
         }
     }
@@ -92,15 +97,15 @@ impl<'a> Event<'a> {
     }
 }
 
-/// A command's place in a trace, in the terms of W3C Trace Context.
+/// The place of a command or a hook in a trace, in the terms of W3C Trace Context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     /// The trace: what a command, the hooks it fires and what started it have
     /// in common.
     pub id: u128,
-    /// The command's span; 0 outside of commands.
+    /// Its span; 0 outside of commands.
     pub span: u64,
-    /// The span that the command is a part of; 0 if there is none.
+    /// The span that it is a part of; 0 if there is none.
     pub parent: u64,
     /// The flags that came with the parent.
     pub flags: u8,

@@ -34,7 +34,11 @@ use crate::logtoprocess::Script;
 use crate::rusage;
 use crate::settings::Fault;
 use crate::settings::Settings;
+use crate::spans::Kind;
+use crate::spans::Spans;
+use crate::spans::Surroundings;
 use crate::structured::Structured;
+use crate::trace::Context;
 use crate::wire::Program;
 
 /// The environment variable by which a script's hg knows its parent session.
@@ -306,11 +310,8 @@ pub struct Host {
     facts: Facts,
     dispatcher: Dispatcher,
     umask: Option<u32>,
-    /// The repository of the command that runs, for events that are logged
-    /// through a ui without one.
-    command_root: Option<Vec<u8>>,
-    /// The commands that run, each within the one before.
-    commands: Vec<Command>,
+    /// The commands and hooks that run.
+    spans: Spans,
     /// How many commands of this session there have been.
     begun: u64,
     /// The first command is the one that `uilog run` has started.
@@ -342,8 +343,7 @@ impl Host {
             facts: Facts::default(),
             dispatcher: Dispatcher::new(program),
             umask: None,
-            command_root: None,
-            commands: Vec::new(),
+            spans: Spans::default(),
             begun: 0,
             is_adopted: false,
             hg_version: None,
@@ -366,15 +366,13 @@ impl Host {
             let parent = (self.seq > 0).then_some(self.session);
             let program = self.dispatcher.program().to_owned();
             let umask = self.umask;
-            let root = self.command_root.take();
-            let commands = std::mem::take(&mut self.commands);
+            let spans = std::mem::take(&mut self.spans);
             let hg_version = self.hg_version.take();
             let about = self.program.take();
             *self = Self::new(program);
             self.parent = parent;
             self.umask = umask;
-            self.command_root = root;
-            self.commands = commands;
+            self.spans = spans;
             self.hg_version = hg_version;
             self.program = about;
         }
@@ -384,6 +382,16 @@ impl Host {
         }
         let around = self.facts.parent.filter(|it| *it != self.session);
         self.parent = self.parent.or(around);
+    }
+
+    /// Tells that this process was forked to run a command for somebody whose
+    /// environment it has got, as chg's are: the session around it is that
+    /// somebody's, and not the one of the process that has forked it.
+    pub fn belong_to_client(&mut self) {
+        if !self.is_adopted {
+            let around = self.facts.parent;
+            self.parent = around.filter(|it| *it != self.session);
+        }
     }
 
     /// Tells that this process has been forked by the one that all this
@@ -406,45 +414,91 @@ impl Host {
         self.is_adopted = true;
     }
 
+    /// Tells that a command is to run inside of what runs in this thread, up
+    /// to [`Self::leave_command`].
+    pub fn enter_command(&mut self) {
+        self.spans.enter();
+    }
+
+    /// Tells that the command that was entered last is over, however it has
+    /// ended.
+    pub fn leave_command(&mut self) {
+        self.spans.leave();
+    }
+
     /// Tells that a command begins, and in which repository: what is logged
     /// through a ui without one, such as the command's end, belongs there.
     pub fn begin_command(&mut self, root: Option<&[u8]>) {
-        self.command_root = root.map(<[u8]>::to_vec);
+        self.spans.begin_command(root);
     }
 
-    /// Begins the span of a command that is the `depth`th of those that run
-    /// within each other, the outermost being 1. It lasts until
-    /// [`Self::end_span`]; deeper ones that have not ended do so now.
-    pub fn begin_span(&mut self, depth: usize) -> Trace {
-        self.commands.truncate(depth.saturating_sub(1));
+    /// Begins the span of this thread's innermost command, which lasts until
+    /// [`Self::end_command`]; `None` if it has one. One that has ended gets
+    /// another only if it `is_new`.
+    ///
+    /// `owns_environment` tells that the caller puts the span into
+    /// `TRACEPARENT`, which other threads leave alone.
+    pub fn begin_span(
+        &mut self,
+        owns_environment: bool,
+        is_new: bool,
+    ) -> Option<Trace> {
+        if !self.spans.needs_span(is_new) {
+            return None;
+        }
         let is_first = self.begun == 0;
         self.begun += 1;
         let adopted = (is_first && self.is_adopted)
             .then(|| self.facts.said().adopted())
             .flatten();
-        let trace = adopted.unwrap_or_else(|| {
-            // The first trace is called as its session is.
-            let id = if is_first {
-                self.session
-            } else {
-                new_session()
-            };
-            let span = new_session().0 as u64;
-            Trace::begin(self.facts.around, id.0, span.max(1))
-        });
         // What hg has used before its first command, it has used for that.
         let usage = if is_first { NOTHING } else { rusage::used() };
-        self.commands.push(Command {
-            depth,
-            trace,
-            usage,
-        });
+        let around = self.surroundings(owns_environment);
+        let trace = adopted.unwrap_or_else(|| self.new_trace(around, is_first));
+        self.spans.begin(Kind::Command, trace, usage, around);
+        Some(trace)
+    }
+
+    /// Begins the span of a hook, which lasts until [`Self::end_hook`].
+    pub fn begin_hook(&mut self, kind: Kind, owns_environment: bool) -> Trace {
+        let around = self.surroundings(owns_environment);
+        let trace = self.new_trace(around, false);
+        self.spans.begin(kind, trace, NOTHING, around);
         trace
     }
 
-    /// Ends the span of the command at that depth, and of deeper ones.
-    pub fn end_span(&mut self, depth: usize) {
-        self.commands.retain(|command| command.depth < depth);
+    /// Ends the span of this thread's innermost hook, and what is open in it.
+    pub fn end_hook(&mut self) {
+        self.spans.leave_hook();
+    }
+
+    /// Ends the span of this thread's innermost command.
+    pub fn end_command(&mut self) {
+        self.spans.end_command();
+    }
+
+    /// What programs that this thread starts now are a part of, where there
+    /// is a span.
+    pub fn context(&self) -> Option<Context> {
+        self.spans.current().map(|span| span.trace.context())
+    }
+
+    fn surroundings(&self, owns_environment: bool) -> Surroundings {
+        Surroundings {
+            environment: self.facts.around,
+            owns_environment,
+        }
+    }
+
+    fn new_trace(&self, around: Surroundings, is_first: bool) -> Trace {
+        // The first trace is called as its session is.
+        let id = if is_first {
+            self.session
+        } else {
+            new_session()
+        };
+        let span = new_session().0 as u64;
+        Trace::begin(self.spans.parent(around), id.0, span.max(1))
     }
 
     /// Tells Mercurial's version.
@@ -487,8 +541,9 @@ impl Host {
 
     fn event<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
         self.seq += 1;
-        let root = draft.root.or(self.command_root.as_deref());
-        let command = self.commands.last();
+        let root = draft.root.or(self.spans.root());
+        let span = self.spans.current();
+        let ends = span.filter(|span| span.ends_with(draft.name));
         // What runs under `uilog run` says itself what it has used.
         let is_end = draft.name == b"commandfinish" && draft.pid.is_none();
         let owned = |bytes: &[u8]| Text(Cow::Owned(bytes.to_vec()));
@@ -499,7 +554,8 @@ impl Host {
             seq: self.seq,
             name: Cow::Borrowed(draft.name),
             time: draft.time.unwrap_or_else(Timestamp::now),
-            duration: duration(&draft.options),
+            duration: duration(&draft.options)
+                .or_else(|| ends.map(|span| span.elapsed().as_secs_f64())),
             pid: draft.pid.unwrap_or(self.owner),
             user: self.facts.user.as_deref().map(owned),
             uid: nix::unistd::getuid().as_raw(),
@@ -507,16 +563,14 @@ impl Host {
             message: draft.message,
             options: draft.options,
             lost: self.counters.lost,
-            trace: command
-                .map(|command| command.trace)
+            trace: span
+                .map(|span| span.trace)
                 .or_else(|| self.facts.around.map(Trace::outside)),
-            usage: command
+            ends_span: ends.is_some(),
+            usage: ends
                 .filter(|_| is_end)
-                .map(|command| rusage::since(command.usage)),
+                .map(|span| rusage::since(span.usage)),
         };
-        if draft.name == b"commandfinish" {
-            self.command_root = None;
-        }
         self.dispatcher.set_hg(draft.hg);
         event
     }
@@ -541,11 +595,17 @@ impl Host {
                 ),
             });
         }
+        // A thread that does not own the environment is not told by it.
+        let span = self.spans.current().filter(|it| !it.owns_environment);
+        let context = span.map(|span| span.trace.context().to_string());
         let task = Task::Script {
             script,
             depth,
             umask: self.umask,
-            traceparent: self.facts.traceparent.as_deref(),
+            traceparent: context
+                .as_ref()
+                .map(String::as_bytes)
+                .or(self.facts.traceparent.as_deref()),
         };
         self.dispatcher.send(&JobParts {
             event,
@@ -790,13 +850,3 @@ const NOTHING: Usage = Usage {
     user_cpu_micros: 0,
     system_cpu_micros: 0,
 };
-
-/// A command that runs.
-#[derive(Clone, Copy, Debug)]
-struct Command {
-    /// How many commands run around it, itself included.
-    depth: usize,
-    trace: Trace,
-    /// What had been used when it began.
-    usage: Usage,
-}

@@ -28,6 +28,8 @@ pub struct Settings {
     /// For how long nothing may come from a peer that is being closed before
     /// it is ended; zero is for ever.
     pub peer_timeout: Duration,
+    /// How long a peer's end may take at all; zero is without end.
+    pub peer_close_max: Duration,
 }
 
 /// A configuration value that was not understood.
@@ -67,6 +69,7 @@ impl Default for Settings {
             script_timeout: Duration::ZERO,
             queue_bytes: 0,
             peer_timeout: Duration::ZERO,
+            peer_close_max: Duration::ZERO,
         };
         for item in items::ITEMS {
             if let Some(value) = item.parse(item.default.as_bytes()) {
@@ -114,6 +117,9 @@ impl Settings {
             ("peer-timeout", Value::Seconds(timeout)) => {
                 self.peer_timeout = *timeout;
             }
+            ("peer-close-max", Value::Seconds(max)) => {
+                self.peer_close_max = *max;
+            }
             // What there is besides is for the binary alone.
             _ => {}
         }
@@ -152,6 +158,7 @@ mod tests {
             ("script-timeout", "0.25"),
             ("queue-size", "1.5 GB"),
             ("peer-timeout", "2.5"),
+            ("peer-close-max", "90"),
             ("unknown", "x"),
         ]);
         assert_eq!(faults, [""; 0]);
@@ -159,6 +166,7 @@ mod tests {
         assert_eq!(settings.run_limits().timeout_ms, 250);
         assert_eq!(settings.queue_bytes, 3 << 29);
         assert_eq!(settings.peer_timeout, Duration::from_millis(2500));
+        assert_eq!(settings.peer_close_max, Duration::from_secs(90));
         assert_eq!(read(&[("queue-size", "1048576")]).0.queue_bytes, 1 << 20);
     }
 
@@ -169,6 +177,7 @@ mod tests {
             script_timeout: Duration::ZERO,
             queue_bytes: 0,
             peer_timeout: Duration::ZERO,
+            peer_close_max: Duration::ZERO,
         };
         let own = items::ITEMS.iter().filter(|item| item.section == SECTION);
         for item in own.filter(|item| item.is_for_hg) {

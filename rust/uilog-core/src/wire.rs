@@ -173,6 +173,7 @@ mod tests {
                 parent: 17,
                 flags: 1,
             }),
+            ends_span: true,
             usage: Some(Usage {
                 peak_memory_bytes: 18,
                 user_cpu_micros: 19,

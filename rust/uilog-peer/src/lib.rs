@@ -7,10 +7,11 @@
 //!
 //! The end of a connection, as hg does it: its standard input is closed, so
 //! that the server ends, and what its standard error still says is shown
-//! until that ends. The bound is idle time: if nothing comes for
-//! [`Limits::idle`], the process and those below it in its session get
-//! SIGTERM, [`TERM_GRACE`] later SIGKILL, and the process is reaped. Those below,
-//! because hg starts ssh through a shell, and not every shell becomes ssh.
+//! until that ends. There are two bounds: if nothing comes for
+//! [`Limits::idle`], or if it goes on for [`Limits::total`], whatever comes,
+//! the process and those below it in its session get SIGTERM, [`TERM_GRACE`]
+//! later SIGKILL, and the process is reaped. Those below, because hg starts
+//! ssh through a shell, and not every shell becomes ssh.
 //!
 //! In a process that has not opened the connection (a forked child), closing
 //! it and dropping it close that process's own copies of the descriptors. It
@@ -39,6 +40,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 use std::time::Instant;
 
+use nix::errno::Errno;
 use nix::fcntl::FcntlArg;
 use nix::fcntl::OFlag;
 use nix::fcntl::fcntl;
@@ -46,6 +48,7 @@ use nix::sys::signal::Signal;
 use uilog_sys::child::Child;
 pub use uilog_sys::child::Exit;
 use uilog_sys::descendants::Descendant;
+use uilog_sys::fd::Held;
 
 use crate::lines::Lines;
 pub use crate::registry::Counters;
@@ -73,12 +76,16 @@ pub struct Limits {
     /// For how long nothing may come from standard error before the process
     /// is ended; `None` is without end.
     pub idle: Option<Duration>,
+    /// For how long it may take at all, before what still comes is cut and
+    /// the process is ended; `None` is without end.
+    pub total: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             idle: Some(Duration::from_secs(5)),
+            total: Some(Duration::from_secs(30)),
         }
     }
 }
@@ -90,7 +97,9 @@ pub enum Outcome {
     Closed,
     /// Something held its standard error, or it went on, beyond the limit.
     Timeout,
-    /// As before, and SIGTERM was not enough.
+    /// It was still talking at the end of all the time that it had.
+    Cut,
+    /// As one of the two before, and SIGTERM was not enough.
     Killed,
     /// Whoever closed it did not want to wait.
     Interrupted,
@@ -100,9 +109,10 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of [`Counters::outcomes`].
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Closed,
         Self::Timeout,
+        Self::Cut,
         Self::Killed,
         Self::Interrupted,
         Self::ForeignFork,
@@ -118,6 +128,7 @@ impl Outcome {
         match self {
             Self::Closed => "closed",
             Self::Timeout => "timeout",
+            Self::Cut => "cut",
             Self::Killed => "killed",
             Self::Interrupted => "interrupted",
             Self::ForeignFork => "foreign-fork",
@@ -137,6 +148,8 @@ pub struct Closed {
     pub duration: Duration,
     /// Whether somebody still held its standard error when the wait ended.
     pub is_stderr_held: bool,
+    /// Whether the wait ended because it had taken [`Limits::total`].
+    pub is_cut: bool,
 }
 
 /// A connection's process that cannot be ended.
@@ -183,6 +196,7 @@ struct Ending {
     since: Instant,
     outcome: Outcome,
     is_stderr_held: bool,
+    is_cut: bool,
     is_killed: bool,
     deadline: Instant,
 }
@@ -197,10 +211,12 @@ pub struct Peer {
     process: Child,
     /// The processes below it, once they have been told to end.
     below: Vec<Descendant>,
-    stdin: Option<OwnedFd>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
+    stdin: Option<Held>,
+    stdout: Option<Held>,
+    stderr: Option<Held>,
     lines: Lines,
+    /// Nothing is read any more.
+    is_deaf: bool,
     state: State,
 }
 
@@ -217,10 +233,11 @@ impl Peer {
             creator: std::process::id(),
             process: Child::adopt(pid),
             below: Vec::new(),
-            stdin: Some(stdin),
-            stdout: Some(stdout),
-            stderr: Some(stderr),
+            stdin: Some(Held::new(stdin)),
+            stdout: Some(Held::new(stdout)),
+            stderr: Some(Held::new(stderr)),
             lines: Lines::default(),
+            is_deaf: false,
             state: State::Open,
         }
     }
@@ -237,7 +254,8 @@ impl Peer {
             .map(|pipe| pipe.as_ref().map(AsRawFd::as_raw_fd))
     }
 
-    /// Closes the one of our descriptors that has this number.
+    /// Closes the one of our descriptors that has this number, unless that is
+    /// somebody else's by now.
     pub fn close_descriptor(&mut self, raw: RawFd) {
         let pipes = [&mut self.stdin, &mut self.stdout, &mut self.stderr];
         for pipe in pipes {
@@ -304,6 +322,7 @@ impl Peer {
             exit: None,
             duration: Duration::ZERO,
             is_stderr_held: false,
+            is_cut: false,
         };
         self.process.close_pidfd();
         self.below.clear();
@@ -351,14 +370,19 @@ impl Peer {
         let is_overdue = Instant::now() >= ending.deadline;
         let has_ended = exit.is_some() && self.below.is_empty();
         if has_ended || (is_overdue && ending.is_killed) {
-            let Ending { since, outcome, .. } = ending;
-            return self.finish(since, outcome, exit, ending.is_stderr_held);
+            return self.finish(Closed {
+                outcome: ending.outcome,
+                exit,
+                duration: ending.since.elapsed(),
+                is_stderr_held: ending.is_stderr_held,
+                is_cut: ending.is_cut,
+            });
         }
         if is_overdue {
             self.signal(Signal::SIGKILL);
             ending.is_killed = true;
             ending.deadline = Instant::now() + KILL_GRACE;
-            if ending.outcome == Outcome::Timeout {
+            if matches!(ending.outcome, Outcome::Timeout | Outcome::Cut) {
                 ending.outcome = Outcome::Killed;
             }
             self.state = State::Ending(ending);
@@ -372,13 +396,27 @@ impl Peer {
         since: Instant,
         mut idle: Option<Instant>,
     ) -> Advance {
+        let last = limits.total.and_then(|total| since.checked_add(total));
+        if last.is_some_and(|last| Instant::now() >= last) {
+            self.read_the_last();
+        }
         if let Some(line) = self.next_line(&mut idle) {
             self.state = State::Draining { since, idle };
             return Advance::Line(line);
         }
         let exit = self.process.try_wait();
         if let (None, Some(_)) = (&self.stderr, exit) {
-            return self.finish(since, Outcome::Closed, exit, false);
+            return self.finish(Closed {
+                outcome: Outcome::Closed,
+                exit,
+                duration: since.elapsed(),
+                is_stderr_held: false,
+                is_cut: false,
+            });
+        }
+        if self.is_deaf {
+            self.end(since, Outcome::Cut);
+            return self.advance(limits);
         }
         let now = Instant::now();
         let idle_since = *idle.get_or_insert(now);
@@ -386,11 +424,11 @@ impl Peer {
         let bound = match (&self.stderr, limits.idle) {
             (_, Some(bound)) => bound,
             (None, None) => EXIT_GRACE,
-            (Some(_), None) => return Advance::Wait(None),
+            (Some(_), None) => return Advance::Wait(last),
         };
         let deadline = idle_since.checked_add(bound);
         if deadline.is_none_or(|deadline| now < deadline) {
-            return Advance::Wait(deadline);
+            return Advance::Wait(deadline.into_iter().chain(last).min());
         }
         if let Some(rest) = self.lines.rest() {
             return Advance::Line(rest);
@@ -405,6 +443,9 @@ impl Peer {
         loop {
             if let Some(line) = self.lines.next_line() {
                 return Some(line);
+            }
+            if self.is_deaf {
+                return self.lines.rest();
             }
             let stderr = self.stderr.as_ref()?;
             match read_available(stderr) {
@@ -424,6 +465,28 @@ impl Peer {
         }
     }
 
+    /// Reads once more, as much as a pipe has at a time, and then no more:
+    /// this process may have been stopped while the other one ended.
+    fn read_the_last(&mut self) {
+        if std::mem::replace(&mut self.is_deaf, true) {
+            return;
+        }
+        let Some(stderr) = &self.stderr else {
+            return;
+        };
+        match read_available(stderr) {
+            Ok(bytes) => self.lines.push(&bytes),
+            Err(error) if is_nothing_yet(&error) => return,
+            Err(error) => log::warn!("standard error: {error}"),
+        }
+        match read_available(stderr) {
+            // Nobody holds it any more.
+            Ok(bytes) if bytes.is_empty() => self.stderr = None,
+            Ok(bytes) => self.lines.push(&bytes),
+            Err(_) => {}
+        }
+    }
+
     /// Tells the process to end.
     fn end(&mut self, since: Instant, outcome: Outcome) {
         let is_stderr_held = self.stderr.is_some();
@@ -438,6 +501,7 @@ impl Peer {
             since,
             outcome,
             is_stderr_held,
+            is_cut: outcome == Outcome::Cut,
             is_killed: false,
             deadline: Instant::now() + TERM_GRACE,
         });
@@ -459,19 +523,7 @@ impl Peer {
         }
     }
 
-    fn finish(
-        &mut self,
-        since: Instant,
-        outcome: Outcome,
-        exit: Option<Exit>,
-        is_stderr_held: bool,
-    ) -> Advance {
-        let closed = Closed {
-            outcome,
-            exit,
-            duration: since.elapsed(),
-            is_stderr_held,
-        };
+    fn finish(&mut self, closed: Closed) -> Advance {
         self.process.close_pidfd();
         self.below.clear();
         self.state = State::Closed(closed);
@@ -524,7 +576,11 @@ fn is_nothing_yet(error: &io::Error) -> bool {
 }
 
 /// What can be read at once; empty at the end.
-fn read_available(pipe: &OwnedFd) -> io::Result<Vec<u8>> {
+fn read_available(pipe: &Held) -> io::Result<Vec<u8>> {
+    if !pipe.is_intact() {
+        // Somebody has closed it, and may have opened something else.
+        return Err(Errno::EBADF.into());
+    }
     // Each time, because hg changes it back after each of its own reads. The
     // flag is that of our end alone.
     let flags = fcntl(pipe, FcntlArg::F_GETFL)?;

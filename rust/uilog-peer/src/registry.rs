@@ -232,6 +232,6 @@ mod tests {
         assert_eq!(registry.orphans().count(), 0);
         let counters = registry.counters();
         assert_eq!((counters.opened, counters.leaked), (2, 1));
-        assert_eq!(counters.outcomes, [1, 0, 0, 0, 0]);
+        assert_eq!(counters.outcomes, [1, 0, 0, 0, 0, 0]);
     }
 }

@@ -7,6 +7,8 @@ use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::process::Stdio;
@@ -22,16 +24,25 @@ use uilog_peer::Outcome;
 use uilog_peer::Peer;
 use uilog_peer::Shutdown;
 use uilog_peer::Step;
+use uilog_sys::fd::Identity;
 
 /// Far more than anything takes that ends by itself.
 const PATIENT: Limits = Limits {
     idle: Some(Duration::from_secs(60)),
+    total: Some(Duration::from_secs(60)),
 };
 
 /// For what does not end by itself; far more than it takes a shell to end that
 /// is about to.
 const IMPATIENT: Limits = Limits {
     idle: Some(Duration::from_secs(2)),
+    total: Some(Duration::from_secs(60)),
+};
+
+/// For who never ends by himself, though he is never silent.
+const BRIEF: Limits = Limits {
+    idle: Some(Duration::from_secs(60)),
+    total: Some(Duration::from_secs(1)),
 };
 
 /// A peer that is this shell script, and its process id.
@@ -116,6 +127,72 @@ fn whoever_goes_on_talking_is_listened_to() {
         open("cat; for i in 1 2 3 4 5 6 7 8; do echo $i >&2; sleep 0.3; done");
     let (closed, lines) = close(&mut peer, IMPATIENT);
     assert_eq!(lines.concat(), "1\n2\n3\n4\n5\n6\n7\n8\n");
+    assert_eq!(closed.outcome, Outcome::Closed);
+}
+
+#[test]
+fn whoever_talks_for_ever_is_cut() {
+    let scripts = [
+        "cat; while :; do echo x >&2; sleep 0.1; done",
+        // Without the end of a line.
+        "cat; while :; do printf x >&2; sleep 0.1; done",
+        // As fast as it can.
+        "cat; exec yes x >&2",
+        // Not the process itself.
+        "yes x >&2 & cat",
+    ];
+    for script in scripts {
+        let (mut peer, pid) = open(script);
+        let (closed, lines) = close(&mut peer, BRIEF);
+        assert_eq!(closed.outcome, Outcome::Cut, "{script}");
+        assert!(closed.is_cut && closed.is_stderr_held, "{script}");
+        let said = lines.concat();
+        assert!(said.starts_with('x'), "{script}: {said}");
+        assert!(said.bytes().all(|it| b"x\n".contains(&it)), "{script}");
+        assert_eq!(state(pid), None, "{script}");
+    }
+}
+
+#[test]
+fn a_talker_who_ignores_sigterm_is_killed() {
+    let (mut peer, pid) = open(
+        "trap '' TERM PIPE; echo ready; cat
+        while :; do echo x >&2; sleep 0.1; done 2>&1 >&2",
+    );
+    assert_eq!(answer(&peer), "ready");
+    let (closed, _) = close(&mut peer, BRIEF);
+    assert_eq!(closed.outcome, Outcome::Killed);
+    assert!(closed.is_cut);
+    assert_eq!(closed.exit, Some(Exit::Signal(libc::SIGKILL)));
+    assert_eq!(state(pid), None);
+}
+
+#[test]
+fn several_talkers_are_cut_at_the_same_time() {
+    let peers = (0..10).map(|_| open("cat; exec yes x >&2").0);
+    let mut shutdown = Shutdown::new(peers.collect(), BRIEF);
+    while !matches!(shutdown.step(), Step::Done) {
+        shutdown.wait(Duration::from_secs(60));
+    }
+    for peer in shutdown.into_peers() {
+        assert_eq!(peer.closed().unwrap().outcome, Outcome::Cut);
+    }
+}
+
+#[test]
+fn what_has_ended_while_nobody_looked_is_shown_whole() {
+    let (mut peer, pid) = open("cat; printf 'one\ntwo' >&2");
+    let limits = Limits {
+        total: Some(Duration::ZERO),
+        ..PATIENT
+    };
+    let [stdin, ..] = peer.descriptors();
+    peer.close_descriptor(stdin.unwrap());
+    while state(pid) != Some('Z') {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let (closed, lines) = close(&mut peer, limits);
+    assert_eq!(lines, ["one\n", "two"]);
     assert_eq!(closed.outcome, Outcome::Closed);
 }
 
@@ -236,6 +313,30 @@ fn one_descriptor_may_be_closed_before_the_others() {
 }
 
 #[test]
+fn what_has_the_number_of_a_descriptor_by_now_is_left_alone() {
+    for end in 0..3 {
+        let (mut peer, pid) = open("cat");
+        let raw = peer.descriptors()[end].unwrap();
+        // As whoever closes what he finds, and opens something.
+        let mut theirs = tempfile::tempfile().unwrap();
+        writeln!(theirs, "theirs").unwrap();
+        // SAFETY: the peer is to find out that it is not its own any more.
+        let copied = unsafe { libc::dup2(theirs.as_raw_fd(), raw) };
+        assert_eq!(copied, raw);
+        let identity = Identity::of(raw);
+        let (closed, lines) = close(&mut peer, PATIENT);
+        assert_eq!(lines, [""; 0], "nobody has read it");
+        assert_eq!(closed.outcome, Outcome::Closed);
+        assert_eq!(state(pid), None);
+        peer.close_descriptor(raw);
+        drop(peer);
+        assert_eq!(Identity::of(raw), identity);
+        // SAFETY: it is ours again.
+        drop(unsafe { OwnedFd::from_raw_fd(raw) });
+    }
+}
+
+#[test]
 fn several_peers_end_at_the_same_time() {
     // Each ends only when all have been told to.
     const COUNT: usize = 20;
@@ -273,7 +374,10 @@ fn an_interrupted_shutdown_waits_only_for_the_processes() {
     let (stubborn, _) =
         open("trap '' TERM; echo ready; while :; do sleep 0.05; done");
     assert_eq!(answer(&stubborn), "ready");
-    let unlimited = Limits { idle: None };
+    let unlimited = Limits {
+        idle: None,
+        total: None,
+    };
     let mut shutdown = Shutdown::new(vec![gentle, stubborn], unlimited);
     assert!(matches!(shutdown.step(), Step::Wait));
     shutdown.interrupt();

@@ -25,6 +25,8 @@ use uilog_core::pipeline::Depth;
 use uilog_core::pipeline::Draft;
 use uilog_core::pipeline::FaultKind;
 use uilog_core::settings::Settings;
+use uilog_core::spans::Kind;
+use uilog_core::trace::Context;
 
 /// What `ui.configitems` returns: bytes, unless an extension has set
 /// something else.
@@ -73,33 +75,57 @@ impl Logger {
     }
 
     /// Tells that a command begins in this ui's repository, whether or not
-    /// any sink wants to know: the `depth`th of those that run within each
-    /// other. `version` tells Mercurial's.
+    /// any sink wants to know.
+    fn begin_command(&self) {
+        host::with(|host| host.begin_command(self.root.as_deref()));
+    }
+
+    /// Begins the span of this thread's innermost command. `version` tells
+    /// Mercurial's; for the others see `Host::begin_span`.
     ///
-    /// Returns what the command's children are to find in `TRACEPARENT`, if
-    /// there are sinks that tell of traces.
-    fn begin_command(
+    /// Returns what the command's children are to find in `TRACEPARENT`;
+    /// `None` if the command has its span already.
+    fn begin_span(
         &self,
         py: Python<'_>,
-        depth: usize,
         version: &Bound<'_, PyAny>,
+        owns_environment: bool,
+        is_new: bool,
     ) -> Option<Py<PyBytes>> {
-        host::with(|host| host.begin_command(self.root.as_deref()));
-        if !self.inner.has_structured() {
-            return None;
-        }
         let version = version.call0().ok();
         let version = version.map(|version| convert::text(&version));
-        let mut context = None;
+        let mut trace = None;
         host::guarded(|| {
-            context = Some(host::with_environment(|host| {
+            trace = host::with_environment(|host| {
                 if let Some(version) = version {
                     host.set_hg_version(version);
                 }
-                host.begin_span(depth).context().to_string()
+                host.begin_span(owns_environment, is_new)
+            });
+        });
+        trace.map(|it| traceparent(py, it.context()))
+    }
+
+    /// Begins the span of a hook: of a Python function, or of a program.
+    /// Returns what its children are to find in `TRACEPARENT`.
+    fn begin_hook(
+        &self,
+        py: Python<'_>,
+        is_python: bool,
+        owns_environment: bool,
+    ) -> Option<Py<PyBytes>> {
+        let kind = if is_python {
+            Kind::PythonHook
+        } else {
+            Kind::ShellHook
+        };
+        let mut trace = None;
+        host::guarded(|| {
+            trace = Some(host::with_environment(|host| {
+                host.begin_hook(kind, owns_environment)
             }));
         });
-        context.map(|it| PyBytes::new(py, it.as_bytes()).unbind())
+        trace.map(|it| traceparent(py, it.context()))
     }
 
     /// Whether there are sinks that tell of traces.
@@ -188,6 +214,10 @@ impl Logger {
     }
 }
 
+fn traceparent(py: Python<'_>, context: Context) -> Py<PyBytes> {
+    PyBytes::new(py, context.to_string().as_bytes()).unbind()
+}
+
 /// What the extension's Python half needs.
 #[pymodule]
 mod _native {
@@ -242,11 +272,30 @@ mod _native {
         is_there
     }
 
-    /// Tells that the command at that depth has ended, as far as traces are
-    /// concerned.
+    /// Tells that the outermost command runs already in this thread.
     #[pyfunction]
-    fn end_command(depth: usize) {
-        host::with(|host| host.end_span(depth));
+    fn enter_outermost() {
+        host::with(pipeline::Host::enter_command);
+    }
+
+    /// Tells that this thread's innermost command has ended.
+    #[pyfunction]
+    fn end_command() {
+        host::with(pipeline::Host::end_command);
+    }
+
+    /// Tells that this thread's innermost hook has ended.
+    #[pyfunction]
+    fn end_hook() {
+        host::with(pipeline::Host::end_hook);
+    }
+
+    /// What programs that this thread starts are to find in `TRACEPARENT`, if
+    /// a command or a hook has a span.
+    #[pyfunction]
+    fn current_traceparent(py: Python<'_>) -> Option<Py<PyBytes>> {
+        let context = host::with(|host| host.context());
+        context.map(|context| traceparent(py, context))
     }
 
     /// Whether `uilog run` has logged a command's beginning or end already:
@@ -265,6 +314,12 @@ mod _native {
             (false, false)
         };
         taken
+    }
+
+    /// Whether this process is chg's server, and not one of its workers.
+    #[pyfunction]
+    fn is_chg_server() -> bool {
+        host::is_chg_server()
     }
 
     /// Tells that hg has changed its umask.
@@ -319,16 +374,24 @@ mod _native {
         host::fault(FaultKind::Internal, convert::describe(error));
     }
 
+    /// Counts a part of the extension that is off.
+    #[pyfunction]
+    fn part_off(detail: String) {
+        host::fault(FaultKind::Internal, detail);
+    }
+
     /// Closes connections, within the limit of this logger's configuration.
     /// `show` is called with a connection and a line of its standard error.
+    /// All that a command has `leaked` shares one limit.
     #[pyfunction]
     fn close_peers(
         py: Python<'_>,
         logger: Option<&Bound<'_, Logger>>,
         peers: Vec<Py<Peer>>,
         show: &Bound<'_, PyAny>,
+        leaked: bool,
     ) -> PyResult<()> {
-        peer::close(py, logger.map(Bound::get), &peers, show)
+        peer::close(py, logger.map(Bound::get), &peers, show, leaked)
     }
 
     /// Puts a peer that has just been opened into the registry.
@@ -366,12 +429,14 @@ mod _native {
     #[pyfunction]
     fn enter_command() {
         peer::enter_command();
+        host::with(pipeline::Host::enter_command);
     }
 
     /// Tells that the innermost command has ended.
     #[pyfunction]
     fn leave_command() {
         peer::leave_command();
+        host::with(pipeline::Host::leave_command);
     }
 
     /// When hg ends: looks after what nobody else would notice any more.

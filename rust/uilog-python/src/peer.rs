@@ -7,6 +7,7 @@
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
+use std::time::Instant;
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -26,6 +27,13 @@ use crate::host;
 
 /// Locked only while no Python code can run, as the host is.
 static REGISTRY: Mutex<Registry<Py<PyAny>>> = Mutex::new(Registry::new());
+
+/// How long leaked connections have taken to end since a command began: a
+/// command that leaks one after the other does not wait for each as long.
+static SPENT: Mutex<Duration> = Mutex::new(Duration::ZERO);
+
+/// How long each may take nevertheless: who ends by himself does so in less.
+const LEAST_TOTAL: Duration = Duration::from_secs(1);
 
 /// How long a signal may go unnoticed that comes just before a wait begins.
 /// One that comes later ends the wait.
@@ -138,9 +146,15 @@ pub(crate) fn close(
     logger: Option<&Logger>,
     peers: &[Py<Peer>],
     show: &Bound<'_, PyAny>,
+    leaked: bool,
 ) -> PyResult<()> {
     let mut result = Ok(());
-    host::guarded(|| result = try_close(py, logger, peers, show));
+    let began = Instant::now();
+    host::guarded(|| result = try_close(py, logger, peers, show, leaked));
+    if leaked {
+        let mut spent = SPENT.lock().unwrap_or_else(PoisonError::into_inner);
+        *spent = spent.saturating_add(began.elapsed());
+    }
     result
 }
 
@@ -149,12 +163,22 @@ fn try_close(
     logger: Option<&Logger>,
     peers: &[Py<Peer>],
     show: &Bound<'_, PyAny>,
+    leaked: bool,
 ) -> PyResult<()> {
     let settings = logger.map_or_else(Settings::default, |l| *l.settings());
-    let idle = settings.peer_timeout;
-    let limits = Limits {
-        idle: (!idle.is_zero()).then_some(idle),
+    let limit = |time: Duration| (!time.is_zero()).then_some(time);
+    let mut limits = Limits {
+        idle: limit(settings.peer_timeout),
+        total: limit(settings.peer_close_max),
     };
+    if leaked {
+        let spent = *SPENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = |total: Duration| {
+            let left = total.saturating_sub(spent);
+            left.max(LEAST_TOTAL.min(total))
+        };
+        limits.total = limits.total.map(left);
+    }
     let (handles, inner): (Vec<_>, Vec<_>) = peers
         .iter()
         .filter_map(|peer| Some((peer, peer.get().take()?)))
@@ -183,20 +207,22 @@ fn try_close(
         }
     }
     for (handle, inner) in handles.into_iter().zip(shutdown.into_peers()) {
-        count_overdue(&handle.get().url, &inner, idle);
+        count_overdue(&handle.get().url, &inner, limits);
         handle.get().with(|slot| *slot = Some(inner));
     }
     result
 }
 
 /// Counts a connection that did not end by itself.
-fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, idle: Duration) {
+fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, limits: Limits) {
     let Some(closed) = peer.closed() else {
         return;
     };
     let how = match (closed.outcome, closed.exit) {
-        (Outcome::Timeout | Outcome::Killed, None) => "could not end it",
-        (Outcome::Timeout, _) => "waited no longer",
+        (Outcome::Timeout | Outcome::Cut | Outcome::Killed, None) => {
+            "could not end it"
+        }
+        (Outcome::Timeout | Outcome::Cut, _) => "waited no longer",
         (Outcome::Killed, _) => "killed it, as it ignored SIGTERM",
         _ => return,
     };
@@ -206,11 +232,21 @@ fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, idle: Duration) {
         "its process still runs"
     };
     let url = String::from_utf8_lossy(url);
-    let idle = idle.as_secs_f64();
-    let detail = format!(
-        "{url}: {what}, {idle} s after it was closed or last said something: \
-         {how} (uilog.peer-timeout)"
-    );
+    let seconds =
+        |limit: Option<Duration>| limit.unwrap_or_default().as_secs_f64();
+    let detail = if closed.is_cut {
+        let total = seconds(limits.total);
+        format!(
+            "{url}: it went on talking for {total} s after it was closed: \
+             {how} (uilog.peer-close-max)"
+        )
+    } else {
+        let idle = seconds(limits.idle);
+        format!(
+            "{url}: {what}, {idle} s after it was closed or last said \
+             something: {how} (uilog.peer-timeout)"
+        )
+    };
     host::with_environment(|host| host.peer_overdue(detail));
 }
 
@@ -245,6 +281,7 @@ pub(crate) fn orphans(py: Python<'_>) -> Vec<Py<PyAny>> {
 /// A command begins.
 pub(crate) fn enter_command() {
     with_registry(Registry::enter_command);
+    *SPENT.lock().unwrap_or_else(PoisonError::into_inner) = Duration::ZERO;
 }
 
 /// The innermost command has ended.

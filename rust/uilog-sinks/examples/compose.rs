@@ -67,6 +67,7 @@ fn finished<'e>(message: &'e str, command: &'e str) -> wire::Record<'e> {
                 parent: 3,
                 flags: 1,
             }),
+            ends_span: true,
             usage: Some(Usage {
                 peak_memory_bytes: 61_865_984,
                 user_cpu_micros: 820_000,

@@ -575,5 +575,6 @@ fn hook(event: &Event<'_>, message: &str, texts: &mut Texts) -> Option<Hook> {
             MAX_NAME_BYTES,
         ),
         command: texts.put(&place, command, MAX_HOOK_JSON),
+        has_span: event.ends_span,
     })
 }

@@ -149,6 +149,10 @@ pub struct Hook {
     /// What it runs, redacted: a shell's command, or Python's name of a
     /// function.
     pub command: String,
+    /// Whether the record's `span_id` is the hook's own, which the hook's
+    /// children name; else it is that of the command.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_span: bool,
 }
 
 /// What messages count that have no options for it.
@@ -236,6 +240,11 @@ pub struct Usage {
     pub user_cpu_seconds: f64,
     /// Seconds of processor time in the kernel, children included.
     pub system_cpu_seconds: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]

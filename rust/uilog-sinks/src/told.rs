@@ -123,6 +123,7 @@ pub(crate) fn hook(name: &[u8], message: &str) -> Option<Hook> {
     Some(Hook {
         name: name.to_owned(),
         command: command.to_owned(),
+        has_span: false,
     })
 }
 

@@ -15,7 +15,6 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
-use std::os::fd::OwnedFd;
 
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
@@ -25,11 +24,12 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::pidfd;
+use crate::pidfd::Pidfd;
 
 /// A process that is not necessarily a child of ours.
 #[derive(Debug)]
 pub struct Descendant {
-    pidfd: OwnedFd,
+    pidfd: Pidfd,
 }
 
 /// What /proc tells of a process.
@@ -84,6 +84,10 @@ impl Descendant {
 
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
+        if self.pidfd.get().is_none() {
+            // Nobody can tell any more.
+            return true;
+        }
         let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }

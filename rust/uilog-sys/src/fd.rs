@@ -1,7 +1,14 @@
-//! Descriptors that another part of the process knows by number only, and what
-//! the kernel tells of sockets.
+//! Descriptors in a process that others' code shares: what a number refers to,
+//! and whether it still does. And what the kernel tells of sockets.
+//!
+//! hg's extensions may close any number, such as all those that they find, and
+//! what is opened next gets it. So a number is compared with what it stood for
+//! before anything is done by it that cannot be undone.
 
 use std::io;
+use std::mem::ManuallyDrop;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::FromRawFd;
@@ -22,6 +29,88 @@ pub fn duplicate(raw: RawFd) -> io::Result<OwnedFd> {
     }
     // SAFETY: the kernel has just created it for us.
     Ok(unsafe { OwnedFd::from_raw_fd(new) })
+}
+
+/// What an open descriptor refers to, as the kernel tells files, pipes and
+/// sockets apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The device.
+    pub device: u64,
+    /// The file's number on it.
+    pub inode: u64,
+}
+
+impl Identity {
+    /// What `raw` refers to now; `None` if that is no open descriptor.
+    ///
+    /// # Async-signal-safety
+    ///
+    /// Calls `fstat` and nothing else.
+    pub fn of(raw: RawFd) -> Option<Self> {
+        let mut stat = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: fstat(2) accepts any number, and writes to memory of ours
+        // that is large enough.
+        let result = unsafe { libc::fstat(raw, stat.as_mut_ptr()) };
+        if result != 0 {
+            return None;
+        }
+        // SAFETY: it has succeeded, so it has filled the structure in.
+        let stat = unsafe { stat.assume_init() };
+        #[allow(
+            clippy::unnecessary_cast,
+            reason = "the types differ between systems"
+        )]
+        Some(Self {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+        })
+    }
+}
+
+/// A descriptor that is ours for as long as its number refers to what it did
+/// in the beginning. Dropping it closes it only then.
+#[derive(Debug)]
+pub struct Held {
+    fd: ManuallyDrop<OwnedFd>,
+    identity: Option<Identity>,
+}
+
+impl Held {
+    /// Takes over a descriptor, which is what it should be now.
+    pub fn new(fd: OwnedFd) -> Self {
+        Self {
+            identity: Identity::of(fd.as_raw_fd()),
+            fd: ManuallyDrop::new(fd),
+        }
+    }
+
+    /// Whether the number still refers to the same.
+    pub fn is_intact(&self) -> bool {
+        let now = Identity::of(self.fd.as_raw_fd());
+        now.is_some() && now == self.identity
+    }
+}
+
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Held {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.is_intact() {
+            // SAFETY: nobody uses the field any more.
+            drop(unsafe { ManuallyDrop::take(&mut self.fd) });
+        }
+    }
 }
 
 /// How much of what was written to a stream socket is still on its way: for
@@ -63,6 +152,42 @@ mod tests {
         assert_eq!(flags(&reader), Ok(0));
         let copy = duplicate(reader.as_raw_fd()).expect("a descriptor");
         assert_eq!(flags(&copy), Ok(libc::FD_CLOEXEC));
+    }
+
+    #[test]
+    fn what_somebody_else_has_opened_is_not_closed() {
+        let (reader, _writer) = nix::unistd::pipe().expect("a pipe");
+        let (other, _others) = nix::unistd::pipe().expect("a pipe");
+        let raw = reader.as_raw_fd();
+        let held = Held::new(reader);
+        assert!(held.is_intact());
+        let before = Identity::of(raw);
+        // As whoever closes our number, and opens something.
+        // SAFETY: what is replaced is only used through `held`.
+        assert_eq!(unsafe { libc::dup2(other.as_raw_fd(), raw) }, raw);
+        assert!(!held.is_intact());
+        drop(held);
+        let theirs = Identity::of(other.as_raw_fd());
+        assert!(theirs.is_some() && Identity::of(raw) == theirs);
+        assert_ne!(theirs, before);
+        // SAFETY: nobody else's any more.
+        let held = Held::new(unsafe { OwnedFd::from_raw_fd(raw) });
+        drop(held);
+        assert_ne!(Identity::of(raw), theirs, "its owner may close it");
+    }
+
+    #[test]
+    fn sockets_and_pipes_and_files_in_memory_are_told_apart() {
+        let sockets = UnixStream::pair().expect("sockets");
+        let pipes = nix::unistd::pipe().expect("a pipe");
+        let raws = [
+            sockets.0.as_raw_fd(),
+            sockets.1.as_raw_fd(),
+            pipes.0.as_raw_fd(),
+        ];
+        let all = raws.map(|raw| Identity::of(raw).expect("it is open"));
+        assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+        assert_eq!(Identity::of(-1), None);
     }
 
     #[test]

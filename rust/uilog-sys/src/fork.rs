@@ -5,6 +5,10 @@
 //! uses for its workers and its command server. A forked child that kept the
 //! parent's end of a socket would keep its reader waiting for an end of file.
 //!
+//! A number is closed only if it still refers to what it did when it was
+//! guarded: another part of the process may have closed it, and opened
+//! something else that has got the number.
+//!
 //! Only `fork(3)` runs the handler; a child made by a raw `clone` is noticed
 //! by its process id wherever a descriptor is used.
 
@@ -12,14 +16,43 @@ use std::os::fd::RawFd;
 use std::sync::Once;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+
+use crate::fd::Identity;
 
 /// The most descriptors that can be guarded at a time.
 const SLOTS: usize = 8;
 
 const EMPTY: i32 = -1;
+/// Somebody is about to put a descriptor there.
+const TAKEN: i32 = -2;
 
-static GUARDED: [AtomicI32; SLOTS] = [const { AtomicI32::new(EMPTY) }; SLOTS];
+static GUARDED: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
+
+struct Slot {
+    /// A descriptor, [`EMPTY`] or [`TAKEN`]; it is set last.
+    raw: AtomicI32,
+    device: AtomicU64,
+    inode: AtomicU64,
+}
+
+impl Slot {
+    const fn new() -> Self {
+        Self {
+            raw: AtomicI32::new(EMPTY),
+            device: AtomicU64::new(0),
+            inode: AtomicU64::new(0),
+        }
+    }
+
+    /// Changes what is in it, if that is `from`.
+    fn change(&self, from: i32, to: i32) -> bool {
+        self.raw
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+}
 
 /// 0 until somebody asks, in each process.
 static PROCESS_ID: AtomicU32 = AtomicU32::new(0);
@@ -27,6 +60,7 @@ static PROCESS_ID: AtomicU32 = AtomicU32::new(0);
 /// A descriptor that is closed in every forked child, until this is dropped.
 ///
 /// It does not own the descriptor: the owner drops this before it closes it.
+/// Should somebody else have closed it, whatever has its number is left alone.
 #[derive(Debug)]
 pub struct CloseInChild {
     slot: Option<usize>,
@@ -50,8 +84,8 @@ pub fn process_id() -> u32 {
 fn install_handler() {
     static HANDLER: Once = Once::new();
     HANDLER.call_once(|| {
-        // SAFETY: the handler only uses atomics and calls close(2), both of
-        // which are async-signal-safe.
+        // SAFETY: the handler only uses atomics and calls fstat(2) and
+        // close(2), all of which are async-signal-safe.
         unsafe { libc::pthread_atfork(None, None, Some(after_fork)) };
     });
 }
@@ -62,14 +96,14 @@ impl CloseInChild {
     /// harmless.
     pub fn new(raw: RawFd) -> Self {
         install_handler();
-        let slot = GUARDED.iter().position(|slot| {
-            slot.compare_exchange(
-                EMPTY,
-                raw,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
-            .is_ok()
+        let slot = Identity::of(raw).and_then(|identity| {
+            let index =
+                GUARDED.iter().position(|slot| slot.change(EMPTY, TAKEN))?;
+            let slot = &GUARDED[index];
+            slot.device.store(identity.device, Ordering::Relaxed);
+            slot.inode.store(identity.inode, Ordering::Relaxed);
+            slot.raw.store(raw, Ordering::Release);
+            Some(index)
         });
         Self { slot, raw }
     }
@@ -80,28 +114,69 @@ impl Drop for CloseInChild {
         if let Some(slot) = self.slot.and_then(|index| GUARDED.get(index)) {
             // In a forked child the handler has emptied the slot already, and
             // it may hold another descriptor by now: hence no plain store.
-            let _ = slot.compare_exchange(
-                self.raw,
-                EMPTY,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
+            slot.change(self.raw, EMPTY);
         }
     }
 }
 
 /// # Async-signal-safety
 ///
-/// Calls `close` and nothing else.
+/// Calls `fstat` and `close` and nothing else.
 unsafe extern "C" fn after_fork() {
     PROCESS_ID.store(0, Ordering::Relaxed);
     for slot in &GUARDED {
-        let raw = slot.swap(EMPTY, Ordering::AcqRel);
-        if raw != EMPTY {
-            // SAFETY: the owner of the descriptor keeps it open while it is
-            // guarded, and in the child it learns from its process id that
-            // the descriptor is gone.
+        let raw = slot.raw.swap(EMPTY, Ordering::AcqRel);
+        if raw < 0 {
+            continue;
+        }
+        let guarded = Identity {
+            device: slot.device.load(Ordering::Relaxed),
+            inode: slot.inode.load(Ordering::Relaxed),
+        };
+        if Identity::of(raw) == Some(guarded) {
+            // SAFETY: it is still what its owner has guarded, who learns in
+            // the child from its process id that the descriptor is gone.
             unsafe { libc::close(raw) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// What the numbers refer to in a forked child, if it is what is expected.
+    fn in_a_child(raws: [RawFd; 2], expected: [Option<Identity>; 2]) -> bool {
+        // SAFETY: the child calls nothing but fstat and _exit.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let is_expected = raws.map(Identity::of) == expected;
+            // SAFETY: ends the process and returns nowhere.
+            unsafe { libc::_exit(i32::from(!is_expected)) };
+        }
+        let mut status = 0;
+        // SAFETY: our child, and memory of ours.
+        let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        waited == child && status == 0
+    }
+
+    #[test]
+    fn a_number_that_has_been_given_away_is_left_alone() {
+        let (ours, _far) = UnixStream::pair().expect("sockets");
+        let (lost, theirs) = UnixStream::pair().expect("sockets");
+        let raws = [ours.as_raw_fd(), lost.as_raw_fd()];
+        let _guards = raws.map(CloseInChild::new);
+        let both = raws.map(Identity::of);
+        assert!(both.iter().all(Option::is_some));
+        assert!(in_a_child(raws, [None, None]));
+        // As an extension that closes what it finds, and opens something.
+        // SAFETY: nobody uses the descriptor but this test.
+        let copied = unsafe { libc::dup2(theirs.as_raw_fd(), raws[1]) };
+        assert_eq!(copied, raws[1]);
+        let theirs = Identity::of(theirs.as_raw_fd());
+        assert!(in_a_child(raws, [None, theirs]));
     }
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,6 +22,8 @@ use std::sync::atomic::Ordering;
 
 /// What a file of ours begins with: nothing else is taken for one.
 const MAGIC: [u8; 4] = *b"uil1";
+/// The file stays as long as it is, and its seals stay, too.
+const SEALS: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
 /// Where the word is.
 const WORD_OFFSET: usize = 4;
 /// Where the bytes are.
@@ -32,7 +35,9 @@ const FILE_BYTES: usize = BYTES_OFFSET + BYTES;
 /// The word, mapped into this process.
 #[derive(Debug)]
 pub struct SharedWord {
-    file: File,
+    /// Only of whoever has created it. The other one is in a process that
+    /// others' code shares, and needs no descriptor.
+    file: Option<File>,
     base: NonNull<u8>,
 }
 
@@ -48,7 +53,10 @@ impl SharedWord {
     pub fn create(bytes: [u8; BYTES]) -> io::Result<Self> {
         // SAFETY: a NUL-terminated constant.
         let fd = unsafe {
-            libc::memfd_create(c"uilog-run".as_ptr(), libc::MFD_CLOEXEC)
+            libc::memfd_create(
+                c"uilog-run".as_ptr(),
+                libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
+            )
         };
         if fd < 0 {
             return Err(io::Error::last_os_error());
@@ -59,7 +67,17 @@ impl SharedWord {
         contents[..WORD_OFFSET].copy_from_slice(&MAGIC);
         contents[BYTES_OFFSET..].copy_from_slice(&bytes);
         file.write_all_at(&contents, 0)?;
-        Self::map(file)
+        // SAFETY: touches no memory.
+        let sealed =
+            unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, SEALS) };
+        if sealed < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let base = Self::map(&file)?;
+        Ok(Self {
+            file: Some(file),
+            base,
+        })
     }
 
     /// The word that another process has created; `path` names one of its
@@ -81,7 +99,12 @@ impl SharedWord {
         let metadata = file.metadata()?;
         // SAFETY: touches no memory.
         let is_own = metadata.uid() == unsafe { libc::geteuid() };
-        if !is_own || metadata.len() != FILE_BYTES as u64 {
+        // SAFETY: touches no memory.
+        let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
+        // Of a file that somebody could make shorter, the next look at the
+        // word might be SIGBUS. An ordinary file has no seals.
+        let is_sealed = seals >= 0 && seals & SEALS == SEALS;
+        if !is_own || !is_sealed || metadata.len() != FILE_BYTES as u64 {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let mut magic = [0; WORD_OFFSET];
@@ -89,10 +112,11 @@ impl SharedWord {
         if magic != MAGIC {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Self::map(file)
+        let base = Self::map(&file)?;
+        Ok(Self { file: None, base })
     }
 
-    fn map(file: File) -> io::Result<Self> {
+    fn map(file: &File) -> io::Result<NonNull<u8>> {
         // SAFETY: a new mapping at an address of the kernel's choice.
         let base = unsafe {
             libc::mmap(
@@ -105,35 +129,31 @@ impl SharedWord {
             )
         };
         match NonNull::new(base.cast::<u8>()) {
-            Some(mapped) if base != libc::MAP_FAILED => {
-                Ok(Self { file, base: mapped })
-            }
+            Some(mapped) if base != libc::MAP_FAILED => Ok(mapped),
             _ => Err(io::Error::last_os_error()),
         }
     }
 
-    /// The number of the descriptor by which others can open it.
-    pub fn raw_fd(&self) -> i32 {
-        self.file.as_raw_fd()
+    /// The number of the descriptor by which others can open it: that of
+    /// whoever has created it.
+    pub fn raw_fd(&self) -> Option<RawFd> {
+        self.file.as_ref().map(AsRawFd::as_raw_fd)
     }
 
     /// The bytes beside the word.
-    ///
-    /// # Errors
-    ///
-    /// The system refuses to read them.
-    pub fn bytes(&self) -> io::Result<[u8; BYTES]> {
-        let mut bytes = [0; BYTES];
-        self.file.read_exact_at(&mut bytes, BYTES_OFFSET as u64)?;
-        Ok(bytes)
+    pub fn bytes(&self) -> [u8; BYTES] {
+        // SAFETY: within the mapping.
+        let bytes = unsafe { self.base.add(BYTES_OFFSET) };
+        // SAFETY: mapped for as long as `self` lives, and written only before
+        // anybody else could know of the file.
+        unsafe { bytes.cast::<[u8; BYTES]>().read_unaligned() }
     }
 
     fn word(&self) -> &AtomicU32 {
         // SAFETY: within the mapping.
         let word = unsafe { self.base.add(WORD_OFFSET) };
         // SAFETY: mapped for as long as `self` lives, aligned, and never
-        // anything but an atomic. Nobody makes the file shorter: only
-        // processes of this user can open it, and ours do not.
+        // anything but an atomic. Nobody makes the file shorter: it is sealed.
         unsafe { word.cast::<AtomicU32>().as_ref() }
     }
 
@@ -168,18 +188,45 @@ mod tests {
 
     fn path_of(word: &SharedWord) -> std::path::PathBuf {
         let pid = std::process::id();
-        format!("/proc/{pid}/fd/{}", word.raw_fd()).into()
+        format!("/proc/{pid}/fd/{}", word.raw_fd().unwrap()).into()
     }
 
     #[test]
     fn two_that_have_it_see_the_same() {
         let first = SharedWord::create([7; BYTES]).unwrap();
         let second = SharedWord::open(&path_of(&first)).unwrap();
-        assert_eq!(second.bytes().unwrap(), [7; BYTES]);
+        assert_eq!(second.bytes(), [7; BYTES]);
+        assert_eq!(second.raw_fd(), None, "nobody can take it away");
         assert!(first.set_if_zero(1));
         assert!(!second.set_if_zero(2));
         assert_eq!(second.set(2), 1);
         assert_eq!(first.load(), 3);
+    }
+
+    #[test]
+    fn nobody_makes_it_shorter() {
+        let word = SharedWord::create([7; BYTES]).unwrap();
+        let path = path_of(&word);
+        let truncate =
+            OpenOptions::new().write(true).truncate(true).open(&path);
+        assert!(truncate.is_err());
+        assert!(word.file.as_ref().unwrap().set_len(0).is_err());
+        assert_eq!(word.load(), 0);
+    }
+
+    #[test]
+    fn what_could_be_made_shorter_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let word = SharedWord::create([7; BYTES]).unwrap();
+        let mut contents = [0; FILE_BYTES];
+        word.file
+            .as_ref()
+            .unwrap()
+            .read_exact_at(&mut contents, 0)
+            .unwrap();
+        std::fs::write(&path, contents).unwrap();
+        assert!(SharedWord::open(&path).is_err());
     }
 
     #[test]

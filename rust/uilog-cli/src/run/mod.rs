@@ -36,6 +36,7 @@ use uilog_sys::foreground::How;
 use self::logging::Logging;
 use self::logging::Subject;
 use crate::native as own;
+use crate::output;
 use crate::place::Place;
 
 /// What `uilog run --install-hint` prints.
@@ -118,7 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Outer::new(host.session(), host.parent(), has_blackbox).ok()
     });
     // The command is a span, in whatever words it comes to be logged.
-    let trace = host.as_mut().map(|host| host.begin_span(1));
+    let trace = host.as_mut().and_then(|host| host.begin_span(true, true));
     let env =
         environment_for(&block, kind, host.as_ref().zip(trace), outer.as_ref());
     let started = Timestamp::now();
@@ -171,9 +172,7 @@ fn say_not_run(name: &OsStr, end: &End) {
     };
     let name = name.to_string_lossy();
     let why = Errno::from_raw(errno).desc();
-    let text = format!("uilog: cannot run '{name}': {why}\n");
-    // Whoever has closed standard error hears nothing.
-    let _ = io::stderr().write_all(text.as_bytes());
+    output::say(&format!("uilog: cannot run '{name}': {why}"));
 }
 
 fn variable<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {

@@ -21,7 +21,7 @@ use super::ScriptFacts;
 use super::Subject;
 use super::did_you_mean;
 use super::expanded;
-use super::host;
+use super::extensions;
 use super::lossy;
 use super::meant;
 use super::shown;
@@ -88,7 +88,7 @@ pub fn unemitted(config: &Config, event: &[u8]) -> Option<Finding> {
     if let Some(known) = events::find(event) {
         let (missing, advice) = match known.needs {
             Needs::Extension(needed)
-                if host::extension(config, needed).is_none() =>
+                if extensions::listed_on(config, needed).is_none() =>
             {
                 (
                     format!("the extension {needed}, which is not enabled"),

@@ -79,9 +79,9 @@ pub fn map(record: &Record) -> Result<Signal, Nonsense> {
 /// Where in a trace a record stands.
 struct Place {
     trace: Vec<u8>,
-    /// The command's; empty if there is none.
+    /// The command's or the hook's; empty if there is none.
     span: Vec<u8>,
-    /// What the command is a part of.
+    /// What that is a part of.
     parent: Vec<u8>,
     /// W3C Trace Context's.
     flags: u32,
@@ -201,8 +201,15 @@ fn part(record: &Record, place: &Place, end: u64, duration: u64) -> Span {
     if event == "peerclose" {
         attributes.peer(record);
     }
+    let has_span = record.hook.as_ref().is_some_and(|hook| hook.has_span);
+    let (span_id, parent_span_id) = if has_span && !place.span.is_empty() {
+        (place.span.clone(), place.parent.clone())
+    } else {
+        (span_id(record, ""), place.span.clone())
+    };
     Span {
-        span_id: span_id(record, ""),
+        span_id,
+        parent_span_id,
         name,
         kind: kind.into(),
         start_time_unix_nano: end.saturating_sub(duration),

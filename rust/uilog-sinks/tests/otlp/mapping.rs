@@ -287,6 +287,13 @@ fn parts_of_a_command_are_its_children() {
     assert_eq!(first.start_time_unix_nano, TIME - 500_000_000);
     // Sent again it is the same span; another one's is another.
     assert_eq!(span(&hook), first);
+    // Where the hook has a span, its children name that.
+    let mut spanned = hook.clone();
+    spanned.hook.as_mut().expect("a hook").has_span = true;
+    spanned.parent_span_id = Some(format!("{:016x}", 0x300));
+    let spanned = span(&spanned);
+    assert_eq!(spanned.span_id, 0x200_u64.to_be_bytes());
+    assert_eq!(spanned.parent_span_id, 0x300_u64.to_be_bytes());
     let mut other = hook.clone();
     other.id = "00000000000000000000000000000001-8".to_owned();
     assert_ne!(span(&other).span_id, first.span_id);

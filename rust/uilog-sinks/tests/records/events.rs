@@ -81,6 +81,7 @@ pub(crate) fn event<'e>(name: &'e str, message: &'e [u8]) -> wire::Record<'e> {
                 parent: 0x33,
                 flags: 1,
             }),
+            ends_span: true,
             usage: Some(Usage {
                 peak_memory_bytes: 50_000_000,
                 user_cpu_micros: 1_000_001,

@@ -153,6 +153,7 @@ fn event() -> impl Strategy<Value = wire::Record<'static>> {
                     parent,
                     flags,
                 }),
+                ends_span: usage.is_some(),
                 usage: usage.map(|[peak, user, system]| Usage {
                     peak_memory_bytes: peak,
                     user_cpu_micros: user,
