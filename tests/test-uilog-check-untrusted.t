@@ -107,21 +107,21 @@ Somebody else comes, to a directory that he may enter.
   > END
   $ as_nobody() {
   >     "$PYTHON" $TESTTMP/as_nobody.py $open "$@" | sed "s#$open#OPEN#g" |
-  >         grep -A1 -E 'blackbox cannot|not remembered'
+  >         grep -A1 -E 'blackbox cannot|not used|not remembered'
   > }
   $ as_nobody check -R repo
     error: OPEN/repo/.hg/blackbox.log: the blackbox cannot be written: Permission denied (os error 13) (it belongs to user 0)
       make it writable: chmod u+w, or chown
-    error: OPEN/repo/.hg/.blackbox.log.kept: the blackbox cannot be rotated: Permission denied
-      remove it: it is made again when it is needed; meanwhile the log grows without bound
+    warning: OPEN/repo/.hg/.blackbox.log.kept: this directory is not used for old files: it belongs to another user
+      remove it: its user's uilog makes it again; meanwhile a stock hg that rotates at the same time may destroy old files
     warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are not remembered: permission denied
       make it a file of yours that you can write
   $ rm $open/repo/.hg/blackbox.log
   $ as_nobody check -R repo
     error: OPEN/repo/.hg/blackbox.log: the blackbox cannot be created: Permission denied
       make the directory .hg writable
-    error: OPEN/repo/.hg/.blackbox.log.kept: the blackbox cannot be rotated: Permission denied
-      remove it: it is made again when it is needed; meanwhile the log grows without bound
+    warning: OPEN/repo/.hg/.blackbox.log.kept: this directory is not used for old files: it belongs to another user
+      remove it: its user's uilog makes it again; meanwhile a stock hg that rotates at the same time may destroy old files
     warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are not remembered: permission denied
       make it a file of yours that you can write
   $ rm -r $open

@@ -77,7 +77,7 @@ pub(super) struct Logging {
 
 impl Logging {
     pub(super) fn start(host: Host, mut subject: Subject<'_>) -> Self {
-        let fd = subject.outer.as_ref().and_then(Outer::raw_fd);
+        let fd = subject.outer.as_ref().map(Outer::raw_fd);
         let keep: Vec<_> = fd.into_iter().collect();
         // Both processes have each of these; what is taken here the other one
         // still has.
