@@ -124,6 +124,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand emit" -l cwd -d 'Change the 
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l config -d 'Set a configuration item, over all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l config-file -d 'Read a configuration file, over all others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -s v -l verbose -d 'Tell which sinks have taken the event'
+complete -c uilog -n "__fish_uilog_using_subcommand emit" -l require-sink -d 'Fail if no sink wants the event'
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand run" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"

@@ -37,6 +37,7 @@ use crate::wire::DOORBELL;
 use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::PROTOCOL;
+use crate::wire::Program;
 use crate::wire::Record;
 
 /// After a failed start the next attempt waits this long, then twice that.
@@ -48,6 +49,10 @@ const PROBE_BOUND: Duration = Duration::from_secs(5);
 /// When hg ends, a dispatcher that replaces one that did nothing is given
 /// this long to take its first job.
 const BARREN_GRACE: Duration = Duration::from_millis(20);
+/// How often whoever waits for a verdict looks for it.
+const VERDICT_STEP: Duration = Duration::from_millis(1);
+/// ... and how often it looks whether the dispatcher still runs.
+const LOOK_STEP: Duration = Duration::from_millis(50);
 /// How many dispatchers in a row may die without taking a single job.
 const MAX_BARREN: u32 = 3;
 
@@ -89,6 +94,8 @@ pub enum Task<'a> {
         items: &'a [(Vec<u8>, Vec<u8>)],
         /// Mercurial's version.
         hg_version: Option<&'a [u8]>,
+        /// The program that it is about, if that is not hg's executable.
+        program: Option<&'a Program<'static>>,
     },
 }
 
@@ -254,6 +261,34 @@ impl Dispatcher {
         self.link = Some(link);
         self.starts += 1;
         Ok(())
+    }
+
+    /// Waits until it is known what has become of every job, but not longer
+    /// than `bound`; whether it is. For whoever has the time: hg never has.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost because no dispatcher could be kept running.
+    pub fn await_verdict(&mut self, bound: Duration) -> Result<bool, Loss> {
+        let deadline = Instant::now() + bound;
+        let mut look_at = Instant::now() + LOOK_STEP;
+        while let Some(status) = self.status() {
+            if status.progress.done() >= status.jobs {
+                return Ok(true);
+            }
+            let now = Instant::now();
+            if now > deadline {
+                return Ok(false);
+            }
+            if now > look_at {
+                look_at = now + LOOK_STEP;
+                if self.link.as_ref().is_some_and(|link| !link.ring()) {
+                    self.replace()?;
+                }
+            }
+            std::thread::sleep(VERDICT_STEP);
+        }
+        Ok(true)
     }
 
     /// The last look at the dispatcher, when hg ends in the ordinary way: if
@@ -476,7 +511,11 @@ impl Link {
                 depth,
                 limits: parts.settings.run_limits(),
             }),
-            Task::Record { items, hg_version } => {
+            Task::Record {
+                items,
+                hg_version,
+                program,
+            } => {
                 let mut items_at = sent.items_at;
                 if items_at == 0 || sent.items != items {
                     items_at = end + buffer.len() as u64;
@@ -494,6 +533,7 @@ impl Link {
                     cwd,
                     hg,
                     hg_version: hg_version.map(|it| Text(Cow::Borrowed(it))),
+                    program: program.cloned(),
                 })
             }
         };

@@ -39,6 +39,7 @@ use crate::spans::Spans;
 use crate::spans::Surroundings;
 use crate::structured::Structured;
 use crate::trace::Context;
+use crate::wire::Program;
 
 /// The environment variable by which a script's hg knows its parent session.
 pub const SESSION_VARIABLE: &[u8] = b"UILOG_SESSION";
@@ -156,6 +157,19 @@ pub struct Counters {
     pub lost: u64,
     /// Faults, by [`FaultKind::ALL`].
     pub faults: [u64; FaultKind::ALL.len()],
+}
+
+/// What has become of the events that the dispatcher was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every script has been started, and every sink has taken its record or
+    /// keeps it in a spool.
+    Taken,
+    /// Some have been lost, the last one for this reason. The journal has been
+    /// told.
+    Lost(String),
+    /// It is not known yet.
+    Open,
 }
 
 /// An event as the caller gives it.
@@ -304,6 +318,8 @@ pub struct Host {
     is_adopted: bool,
     /// Mercurial's version.
     hg_version: Option<Vec<u8>>,
+    /// The program that events are about, if that is not hg's executable.
+    program: Option<Program<'static>>,
     counters: Counters,
     recent: VecDeque<String>,
     unseen: usize,
@@ -331,6 +347,7 @@ impl Host {
             begun: 0,
             is_adopted: false,
             hg_version: None,
+            program: None,
             counters: Counters::default(),
             recent: VecDeque::new(),
             unseen: 0,
@@ -351,11 +368,13 @@ impl Host {
             let umask = self.umask;
             let spans = std::mem::take(&mut self.spans);
             let hg_version = self.hg_version.take();
+            let about = self.program.take();
             *self = Self::new(program);
             self.parent = parent;
             self.umask = umask;
             self.spans = spans;
             self.hg_version = hg_version;
+            self.program = about;
         }
         if self.environment != *environment {
             std::mem::swap(&mut self.environment, environment);
@@ -487,6 +506,15 @@ impl Host {
         self.hg_version = Some(version);
     }
 
+    /// Tells that events are about another program than hg's executable;
+    /// `is_mercurial` says whether it is one of Mercurial's, such as rhg.
+    pub fn set_program(&mut self, path: &[u8], is_mercurial: bool) {
+        self.program = Some(Program {
+            path: Text(Cow::Owned(path.to_vec())),
+            is_mercurial,
+        });
+    }
+
     /// Tells that hg has changed its umask.
     pub fn set_umask(&mut self, umask: u32) {
         self.umask = Some(umask);
@@ -602,7 +630,11 @@ impl Host {
         let hg_version = self.hg_version.as_deref();
         self.dispatcher.send(&JobParts {
             event,
-            task: Task::Record { items, hg_version },
+            task: Task::Record {
+                items,
+                hg_version,
+                program: self.program.as_ref(),
+            },
             settings,
             environment: &self.facts.lasting,
         })
@@ -649,6 +681,26 @@ impl Host {
             // Perhaps later: the system may have had no descriptor to give.
             _ => self.unreported_reason = reason,
         }
+    }
+
+    /// Waits until it is known what has become of all events that have been
+    /// logged, but not longer than `bound`. For whoever has the time: hg never
+    /// has.
+    pub fn await_verdict(&mut self, bound: Duration) -> Verdict {
+        match self.dispatcher.await_verdict(bound) {
+            Err(loss) => self.lose(b"", loss.events, loss),
+            Ok(false) => return Verdict::Open,
+            Ok(true) => {}
+        }
+        let status = self.dispatcher.status();
+        let lost = status
+            .as_ref()
+            .map_or(0, |it| it.progress.not_started + it.progress.records_lost);
+        if lost == 0 {
+            return Verdict::Taken;
+        }
+        let reason = status.and_then(|it| it.last_failure);
+        Verdict::Lost(reason.unwrap_or_else(|| "no reason given".to_owned()))
     }
 
     /// When hg ends in the ordinary way: looks after what nobody else would

@@ -57,6 +57,19 @@ pub struct Record<'a> {
     /// Mercurial's version, where one is known.
     #[serde(borrow)]
     pub hg_version: Option<Text<'a>>,
+    /// The program that it is about, if that is not hg's executable.
+    #[serde(borrow)]
+    pub program: Option<Program<'a>>,
+}
+
+/// A program that an event is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Program<'a> {
+    /// Where it is.
+    #[serde(borrow)]
+    pub path: Text<'a>,
+    /// Whether it is one of Mercurial's, such as rhg.
+    pub is_mercurial: bool,
 }
 
 /// A script to run for an event.
@@ -174,6 +187,7 @@ mod tests {
             cwd: None,
             hg: Cow::Borrowed(b"h"),
             hg_version: Some(text(b"7")),
+            program: None,
         };
         let job = Job {
             event,
@@ -201,7 +215,7 @@ mod tests {
         );
         let expected = format!("02{event}0173010a01017401012f010b01680c0d0e");
         assert_eq!((PROTOCOL, hex(Frame::Job(job))), (4, expected));
-        let expected = format!("03{event}1516000168010137");
+        let expected = format!("03{event}151600016801013700");
         assert_eq!(hex(Frame::Record(record)), expected);
         let environment = Frame::Environment(text(b"A=b\0"));
         assert_eq!(hex(environment), "0004413d6200");

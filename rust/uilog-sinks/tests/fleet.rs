@@ -183,6 +183,7 @@ impl Dispatcher {
             cwd: None,
             hg: Cow::Borrowed(b"hg"),
             hg_version: None,
+            program: None,
         });
         let queued = Queued {
             position: self.queue.records.len() as u64,
