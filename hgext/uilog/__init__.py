@@ -172,12 +172,17 @@ def _setup(part, ui):
 
 
 def _wrapui():
-    log = wraps.function('events', uimod.ui, 'log')
+    # Without, hg itself calls our logger.
+    log = wraps.function('traces', uimod.ui, 'log')
     if log is not None:
         uimod.ui.log = _wraplog(log)
 
 
 def uipopulate(ui):
+    wraps.tryto(_populate, ui)
+
+
+def _populate(ui):
     if _native.claim_command():
         # It is about this command, not about those that this one runs.
         os.environ.pop(RUN_VARIABLE, None)
@@ -195,6 +200,10 @@ def uipopulate(ui):
 
 
 def reposetup(ui, repo):
+    wraps.tryto(_setuprepo, ui, repo)
+
+
+def _setuprepo(ui, repo):
     logger = ui.getlogger(LOGGER)
     if logger is not None and repo.local():
         ui.setlogger(LOGGER, logger.with_root(repo.root))
@@ -228,7 +237,10 @@ def _wraplog(orig):
     def log(ui, event, msgfmt, /, *msgargs, **opts):
         if event == b'commandfinish':
             peers.closecommand()
-        native = ui._loggers.get(LOGGER)
+        try:
+            native = ui._loggers.get(LOGGER)
+        except AttributeError:
+            native = None
         if native is None:
             return orig(ui, event, msgfmt, *msgargs, **opts)
         try:
