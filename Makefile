@@ -8,8 +8,9 @@
 
 PYTHON ?= python3
 
-# The Mercurial of .venv, and the others that we are tested against. Each has
-# its pin in tests/requirements/hg-VERSION.txt.
+# The newest Mercurial, and the others that we are tested against. Each has its
+# pin in tests/requirements/hg-VERSION.txt. .venv has the tools and, of the
+# newest, what a user would install; .venvs/VERSION has what is tested.
 HG := 7.2.4
 OTHER_HGS := 6.3.3 6.9.5 7.0.3
 
@@ -32,15 +33,16 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo demo-fleet test soak bench fuzz generated clean distclean FORCE
+.PHONY: help venv venvs demo demo-fleet test test-all soak bench fuzz generated clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
-	@echo 'make venvs      the other Mercurials: .venvs/VERSION/bin/hg'
+	@echo 'make venvs      what is tested: .venvs/VERSION/bin/hg'
 	@echo 'make demo       see it work'
 	@echo 'make demo-fleet see it feed a collector'
-	@echo 'make test       every test; ARGS="--help" tells how to pick'
-	@echo 'make soak       every test, and what takes too long for every day'
+	@echo 'make test       each point once; ARGS="--help" tells how to pick'
+	@echo 'make test-all   each point under each Mercurial; before a release'
+	@echo 'make soak       the same, and what takes minutes by itself'
 	@echo 'make bench      ours and stock hg side by side'
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
@@ -52,7 +54,7 @@ help:
 
 venv: .venv/.stamp-uilog
 
-venvs: $(OTHER_HGS:%=.venvs/%/.stamp-uilog)
+venvs: $(ALL_HGS:%=.venvs/%/.stamp-uilog)
 
 # Tools: they build the wheels and run the tests. A new pin is installed in
 # place. The test is for pip, which venv installs last.
@@ -89,7 +91,8 @@ venvs: $(OTHER_HGS:%=.venvs/%/.stamp-uilog)
 	  --no-deps --no-index $(<D)/*.whl
 	touch $@
 
-## Our wheel: built once, installed everywhere
+## Our wheel: one for users, and one for tests, which is built faster and of what
+## cargo builds for its tests anyway
 
 # Compares contents, not times: a branch switched there and back builds
 # nothing, and a file that is gone counts.
@@ -101,19 +104,30 @@ venvs: $(OTHER_HGS:%=.venvs/%/.stamp-uilog)
 	  -exec cksum {} + | LC_ALL=C sort >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
+.cache/wheel/.stamp: PROFILE := release
+.cache/wheel-test/.stamp: PROFILE := dev
+
 # setuptools packs whatever an earlier build left in build/, so that goes
-# first. It runs here and not in a copy, so cargo finds target/.
-.cache/wheel/.stamp: .cache/wheel-inputs .venv/.stamp-tools
-	@echo 'uilog: building the wheel'
+# first. It runs here and not in a copy, so cargo finds target/; two at a time
+# would meet in build/.
+.cache/wheel/.stamp .cache/wheel-test/.stamp: .cache/wheel-inputs .venv/.stamp-tools
+	@echo 'uilog: building the wheel ($(PROFILE))'
 	rm -rf build $(@D)
-	$(PIP) wheel --no-deps --no-build-isolation --no-index \
-	  --wheel-dir $(@D) .
+	SETUPTOOLS_RUST_CARGO_PROFILE=$(PROFILE) $(PIP) wheel --no-deps \
+	  --no-build-isolation --no-index --wheel-dir $(@D) .
 	touch $@
 
-%/.stamp-uilog: .cache/wheel/.stamp %/.stamp-hg
+INSTALL_WHEEL = $(PIP) --python $(@D)/bin/python install \
+  --force-reinstall --no-deps --no-index $(<D)/*.whl
+
+.venv/.stamp-uilog: .cache/wheel/.stamp .venv/.stamp-hg
 	rm -f $@
-	$(PIP) --python $(@D)/bin/python install \
-	  --force-reinstall --no-deps --no-index .cache/wheel/*.whl
+	$(INSTALL_WHEEL)
+	touch $@
+
+.venvs/%/.stamp-uilog: .cache/wheel-test/.stamp .venvs/%/.stamp-hg
+	rm -f $@
+	$(INSTALL_WHEEL)
 	touch $@
 
 ## Mercurial's sources: their test runner, their tests, chg
@@ -146,11 +160,14 @@ demo: venv
 demo-fleet: venv .venv/.stamp-collector
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python tests/demo_fleet.py
 
-test: venv venvs .venv/.stamp-collector .cache/chg-$(HG)/chg
+test: venvs .venv/.stamp-collector .cache/chg-$(HG)/chg
 test: $(ALL_HGS:%=.cache/mercurial-%/.stamp)
 	.venv/bin/python tests/run.py $(ARGS)
 
-soak: ARGS += --soak
+test-all: ARGS += --tier all
+test-all: test
+
+soak: ARGS += --tier soak
 soak: test
 
 bench: venv .venv/.stamp-collector

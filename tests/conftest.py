@@ -25,7 +25,13 @@ from growing import whole_lines
 if TYPE_CHECKING:
     from connections import Client
 
-from tools.common import FIRST_PYTHON_WITHOUT, HG_VERSIONS, venv_of
+from tools.common import (
+    FIRST_PYTHON_WITHOUT,
+    HG_VERSIONS,
+    MAIN_HG,
+    Tier,
+    venv_of,
+)
 
 # `make test` builds it, where there is a C compiler.
 CHGS = sorted((Path(__file__).parent.parent / ".cache").glob("chg-*/chg"))
@@ -38,7 +44,10 @@ Chg = Callable[..., str]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--soak", action="store_true", help="run what takes minutes, too"
+        "--tier",
+        choices=[tier.name.lower() for tier in Tier],
+        default=Tier.TEST.name.lower(),
+        help="how much to run (tests/README.md)",
     )
 
 
@@ -46,16 +55,33 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell's background jobs ignore it, and so would the hg of a test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "soak: takes minutes")
+    config.addinivalue_line("markers", "test_all: only before a release")
+    config.addinivalue_line(
+        "markers", "contract: under each Mercurial with each change"
+    )
+
+
+def tier_of(item: pytest.Item) -> Tier:
+    """What runs a test."""
+    if item.get_closest_marker("soak"):
+        return Tier.SOAK
+    if item.get_closest_marker("test_all"):
+        return Tier.ALL
+    params = getattr(item, "callspec", None)
+    version = params.params.get("every_hg", MAIN_HG) if params else MAIN_HG
+    if version == MAIN_HG or item.get_closest_marker("contract"):
+        return Tier.TEST
+    return Tier.ALL
 
 
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    if config.getoption("--soak"):
-        return
+    wanted = Tier[config.getoption("--tier").upper()]
     for item in items:
-        if item.get_closest_marker("soak"):
-            why = "it is slow: use `make soak`"
+        tier = tier_of(item)
+        if tier > wanted:
+            why = f"it belongs to `{tier.command}`"
             item.add_marker(pytest.mark.skip(reason=why))
 
 
@@ -218,6 +244,14 @@ def every_hg(request: pytest.FixtureRequest, home: Home) -> str:
     assert (programs / "hg").exists(), f"no {programs}/hg: use `make venvs`"
     home.env["PATH"] = f"{programs}{os.pathsep}{home.env['PATH']}"
     return version
+
+
+@pytest.fixture
+def versions(pytestconfig: pytest.Config) -> tuple[str, ...]:
+    """The Mercurials that one test is to go through by itself."""
+    if Tier[pytestconfig.getoption("--tier").upper()] >= Tier.ALL:
+        return HG_VERSIONS
+    return (MAIN_HG,)
 
 
 @pytest.fixture

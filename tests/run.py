@@ -37,12 +37,14 @@ from tools.common import (
     FIRST_PYTHON_WITHOUT,
     HG_VERSIONS,
     JOBS,
+    MAIN_HG,
     ROOT,
     TESTS,
     Finished,
     Options,
     Part,
     Result,
+    Tier,
     When,
     clean_environ,
     conclude,
@@ -59,8 +61,12 @@ CARGO_TIMEOUT = 3600
 
 SIGNALS_TO_END = (signal.SIGTERM, signal.SIGHUP)
 
-# .t files of ours that Mercurial's version makes little difference to: they
-# run under the oldest and the newest, and under the others by `make soak`.
+# .t files of ours that run under each Mercurial with each change: they touch
+# every function of Mercurial's that the extension wraps.
+CONTRACT = frozenset({"test-uilog-hooks.t"})
+
+# Those that Mercurial's version makes little difference to: `make test-all`
+# runs them under the oldest and the newest, and `make soak` under the others.
 ENDS_ONLY = frozenset(
     {
         "test-uilog-blackbox-read.t",
@@ -74,6 +80,18 @@ ENDS_ONLY = frozenset(
     }
 )
 
+# How many of the slowest tests are shown at the end.
+SHOWN_SLOWEST = 15
+
+
+def tier_of(path: Path, version: str) -> Tier:
+    """What runs a .t file of ours under a Mercurial."""
+    if path.name in CONTRACT or version == HG_VERSIONS[-1]:
+        return Tier.TEST
+    if path.name in ENDS_ONLY and version != HG_VERSIONS[0]:
+        return Tier.SOAK
+    return Tier.ALL
+
 
 def cargo_parts(options: Options, _result: Result) -> Iterator[Part]:
     """Unit, integration and documentation tests of the workspace.
@@ -83,7 +101,7 @@ def cargo_parts(options: Options, _result: Result) -> Iterator[Part]:
     """
     if shutil.which("cargo") is not None:
         compile_only = partial(run_cargo_test, options, ["--no-run"])
-        yield Part(compile_only, 0, When.FIRST)
+        yield Part(compile_only, 0, When.FIRST, "compilation")
     yield Part(partial(run_cargo, options), math.inf)
 
 
@@ -93,7 +111,7 @@ def run_cargo_test(
     return run(
         ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", *args],
         cwd=ROOT,
-        env=clean_environ(None),
+        env=clean_environ(),
         timeout=CARGO_TIMEOUT,
         verbose=options.verbose,
         result=result,
@@ -115,6 +133,18 @@ def run_cargo(options: Options, result: Result) -> None:
         result.passed += int(match[1])
         result.failed += int(match[2])
         ignored += int(match[3])
+    # Before the tests of each program stands which one it is.
+    ran = re.compile(
+        r"^ +Running (\S+).*? \(\S+?/deps/(\w+)-\w+\)$|"
+        r"^test result: .* finished in ([0-9.]+)s$",
+        re.MULTILINE,
+    )
+    program = ""
+    for match in ran.finditer(done.output):
+        if match[3] is None:
+            program = f"{match[2]} {match[1]}"
+        else:
+            result.timed.append((float(match[3]), program))
     named = re.findall(
         r"^test (.+) \.\.\. ignored(?:, (.*))?$", done.output, re.MULTILINE
     )
@@ -147,12 +177,11 @@ def run_pytest(options: Options, result: Result) -> None:
         ]
         if options.pattern is not None:
             argv += ["-k", options.pattern]
-        if options.soak:
-            argv.append("--soak")
+        argv.append(f"--tier={options.tier.name.lower()}")
         done = run(
             argv,
             cwd=ROOT,
-            env=clean_environ(venv),
+            env=clean_environ(venv_of(MAIN_HG), venv),
             timeout=PYTEST_TIMEOUT,
             verbose=options.verbose,
             result=result,
@@ -163,6 +192,7 @@ def run_pytest(options: Options, result: Result) -> None:
             cases = []
     for case in cases:
         name = f"{case.get('classname')}::{case.get('name')}"
+        result.timed.append((float(case.get("time") or 0), name))
         skipped = case.find("skipped")
         if case.find("failure") is not None or case.find("error") is not None:
             result.failed += 1
@@ -186,16 +216,15 @@ def our_parts(options: Options, result: Result, version: str) -> Iterator[Part]:
     python = venv_of(version) / "bin" / "python"
     ssh = f'ui.ssh="{python}" "{upstream_tests / "dummyssh"}"'
     args = ["--extra-config-opt", ssh]
-    is_end = version in (HG_VERSIONS[0], HG_VERSIONS[-1])
     for path in sorted(TESTS.glob("test-*.t")):
         if options.pattern is not None and options.pattern not in path.name:
             continue
-        if path.name in ENDS_ONLY and not is_end and not options.soak:
-            why = "it is slow: use `make soak`"
-            result.left_out.append((path.name, why))
+        later = options.leaves_out(tier_of(path, version))
+        if later is not None:
+            result.left_out.append((path.name, later))
             continue
         run = partial(run_t_file, options, version, path, args, ())
-        yield Part(run, weight_of(path))
+        yield Part(run, weight_of(path), name=path.name)
 
 
 Parts = Callable[[Options, Result], Iterator[Part]]
@@ -284,6 +313,8 @@ def run_part(suite: str, part: Part) -> Result:
     except OSError as exc:
         result.fail(f"cannot be started: {exc}")
     result.seconds = time.monotonic() - start
+    if part.name is not None:
+        result.timed.append((result.seconds, part.name))
     return result
 
 
@@ -313,10 +344,19 @@ def report(results: Sequence[Result]) -> int:
             f"{result.suite:{width}}  {result.passed:6}  {result.failed:6}"
             f"  {len(result.left_out):8}  {result.seconds:7.1f}"
         )
+    timed = [
+        (seconds, f"{result.suite}: {name}")
+        for result in results
+        for seconds, name in result.timed
+    ]
+    print(f"\nthe slowest of {len(timed)}, in seconds beside all others:")
+    for seconds, name in sorted(timed, reverse=True)[:SHOWN_SLOWEST]:
+        print(f"{seconds:7.1f}  {name}")
     print()
     for result in results:
-        for name, why in result.left_out:
-            print(f"LEFT OUT: {result.suite}: {name} because {why}")
+        for why in dict.fromkeys(why for _name, why in result.left_out):
+            names = [name for name, other in result.left_out if other == why]
+            print(f"LEFT OUT: {result.suite}: {', '.join(names)} because {why}")
     passed = sum(result.passed for result in results)
     failed = sum(result.failed for result in results)
     if not passed and not failed:
@@ -358,9 +398,11 @@ def parse_args(argv: Sequence[str]) -> Options:
         "expression for pytest -k, a part of a .t file's name",
     )
     parser.add_argument(
-        "--soak",
-        action="store_true",
-        help="run what is too slow for every day as well",
+        "--tier",
+        choices=[tier.name.lower() for tier in Tier],
+        default=Tier.TEST.name.lower(),
+        help="how much to run: test, all (under each Mercurial) or soak (what "
+        "takes minutes by itself as well)",
     )
     parser.add_argument(
         "-v",
@@ -375,7 +417,7 @@ def parse_args(argv: Sequence[str]) -> Options:
             v for v in HG_VERSIONS if args.hg is None or v in args.hg
         ),
         pattern=args.pattern,
-        soak=args.soak,
+        tier=Tier[args.tier.upper()],
         verbose=args.verbose,
     )
 
@@ -392,8 +434,11 @@ def main(argv: Sequence[str]) -> int:
     options = parse_args(argv)
     for signum in SIGNALS_TO_END:
         signal.signal(signum, end)
+    start = time.monotonic()
     suites = plan(options)
     run_suites(options, suites)
+    minutes = (time.monotonic() - start) / 60
+    print(f"\n`{options.tier.command}` has taken {minutes:.1f} minutes", end="")
     return report([suite.result for suite in suites])
 
 

@@ -125,3 +125,55 @@ Somebody else comes, to a directory that he may enter.
     warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are not remembered: permission denied
       make it a file of yours that you can write
   $ rm -r $open
+
+Where somebody else comes in between
+====================================
+
+A file that others can exchange, a socket that is somebody else's
+
+  $ public=`mktemp -d`
+  $ chmod 777 $public
+  $ "$PYTHON" -c 'import socket, sys
+  > for path in sys.argv[1:]:
+  >     socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).bind(path)' \
+  >     $public/theirs $public/ours
+  $ chown 12345:12345 $public/theirs
+  $ cat > $TESTTMP/public.hgrc << END
+  > [uilog]
+  > sink.a = file:$public/log
+  > sink.b = unix-dgram:$public/theirs
+  > sink.c = unix-dgram:$public/ours
+  > sink.d = syslog:$public/theirs
+  > sink.d:owner = 12345
+  > sink.e = syslog+tcp://localhost:5140
+  > sink.e:owner = 12345
+  > END
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/public.hgrc findings --cwd / > $TESTTMP/out
+  [1]
+  $ sed "s#$public#PUBLIC#g" $TESTTMP/out
+    error: $TESTTMP/public.hgrc:3: uilog.sink.b: PUBLIC/theirs: the socket belongs to user 12345, neither to root nor to you; to allow that user: [uilog] sink.b:owner = 12345
+      until then every event for it is lost, and counted
+    warning: $TESTTMP/public.hgrc:2: uilog.sink.a: PUBLIC can be written by others: somebody else can put another file in the place of PUBLIC/log
+      name a file in a directory that only you can write
+    warning: $TESTTMP/public.hgrc:8: uilog.sink.e:owner: a sink on the network has no such option
+      it is for local sockets: unix:, unix-dgram:, syslog:
+  1 error, 2 warnings, 0 notes
+
+What is not sent there is counted, and found in the journal.
+
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/public.hgrc hg root --cwd $TESTTMP/repo \
+  >     --config uilog.sink.b:track=commandfinish \
+  >     --config uilog.sink.a= --config uilog.sink.c= --config uilog.sink.d= \
+  >     --config uilog.sink.e= > $TESTTMP/out 2>&1
+  $ settled
+  $ uilog status > $TESTTMP/out
+  [1]
+  $ grep lost $TESTTMP/out | sed "s#$public#PUBLIC#g"
+    1 event lost, 1 failure
+    *  lost  (1 event)  uilog.sink.b: PUBLIC/theirs: the socket belongs to user 12345, neither to root nor to you; to allow that user: [uilog] sink.b:owner = 12345 (glob)
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/public.hgrc findings --cwd / > $TESTTMP/out
+  [1]
+  $ grep -c '^  warning: .*:3: uilog.sink.b: .* 1 lost, once in the last 24 hours' \
+  >     $TESTTMP/out
+  1
+  $ rm -r $public

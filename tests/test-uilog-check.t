@@ -44,6 +44,9 @@ Nothing is wrong
     read        user          USER
     missing     repository    $TESTTMP/repo/.hg/hgrc
     missing     not-shared    $TESTTMP/repo/.hg/hgrc-not-shared
+  Mercurial
+    HG  *  beside this uilog, first on PATH (glob)
+      uilog: */hgext3rd/uilog/__init__.py (glob)
   Extensions
     on   uilog         *:* (glob)
     off  logtoprocess  not listed
@@ -235,6 +238,17 @@ Settings
       what counts stands in $TESTTMP/more.hgrc:2
   0 errors, 9 warnings, 1 note
   [1]
+
+A number without a unit may be meant as days, and is taken for nothing.
+
+  $ with << 'END'
+  > [uilog]
+  > spool-max-age = 7
+  > END
+    warning: $TESTTMP/more.hgrc:2: uilog.spool-max-age: '7' is not a time with a unit, such as '7 days', using 7 days
+      say a time with a unit, such as '7 days' here: for how long something may wait for a collector
+  0 errors, 1 warning, 0 notes
+  [1]
   $ with --config uilog.queue-size=1 << 'END'
   > END
     warning: --config: uilog.queue-size: '1' is not a size of 1 MB or more, using 64 MB
@@ -291,7 +305,7 @@ Files
 
   $ mkdir .hg/hgrc
   $ HGRCPATH=$HGRCPATH:$TESTTMP/no-such-file.rc uilog check | tidy |
-  >     sed '/^Ext/,/^Find/d'
+  >     sed '/^Merc/,/^Find/d'
   Files
     read        user          USER
     missing     user          $TESTTMP/no-such-file.rc
@@ -336,6 +350,107 @@ Extensions
       what counts stands in --config
   1 error, 0 warnings, 1 note
   [1]
+
+An extension is looked for as hg does it, whichever of ours it is.
+
+  $ package=`sed -n 's/^ *uilog: //p' $TESTTMP/checked`
+  $ extensions() {
+  >     HGRCPATH=$HGRCPATH:$TESTTMP/more.hgrc uilog check |
+  >         sed -n '/^Extensions/,/^Scripts/p' | tidy | grep more
+  > }
+  $ for uilog in "uilog = ${package%/*}" "uilog = $package" 'hgext3rd.uilog ='
+  > do
+  >     printf '[extensions]\nuilog = !\n%s\n' "$uilog" > $TESTTMP/more.hgrc
+  >     HGRCPATH=$HGRCPATH:$TESTTMP/more.hgrc hg --cwd / debuguilog > /dev/null || echo bad
+  >     extensions
+  > done
+    on   uilog         $TESTTMP/more.hgrc:3
+    on   uilog         $TESTTMP/more.hgrc:3
+    on   uilog         $TESTTMP/more.hgrc:3
+  $ mkdir $TESTTMP/empty
+  $ with << END
+  > [extensions]
+  > uilog = !
+  > hgext/uilog =
+  > hgext3rd/uilog =
+  > blackbox = /nonexistent/blackbox.py
+  > logtoprocess = $TESTTMP/empty
+  > END
+    error: $TESTTMP/more.hgrc:3: hg cannot load hgext/uilog: that is no name of a Python module
+      write it so: uilog =
+    error: $TESTTMP/more.hgrc:4: hg cannot load hgext3rd/uilog: that is no name of a Python module
+      write it so: uilog =
+    error: $TESTTMP/more.hgrc:6: hg cannot load logtoprocess: there is no __init__.py in $TESTTMP/empty
+      correct the path, or leave it out: logtoprocess =
+    error: $TESTTMP/more.hgrc:5: hg cannot load blackbox: /nonexistent/blackbox.py does not exist
+      correct the path, or leave it out: blackbox =
+    note: USER:2: extensions.uilog =  is overridden
+      what counts stands in $TESTTMP/more.hgrc:2
+    note: USER:3: extensions.blackbox =  is overridden
+      what counts stands in $TESTTMP/more.hgrc:5
+    note: $TESTTMP/more.hgrc:6: uilog is enabled as well, in $TESTTMP/more.hgrc:3, and takes the place of logtoprocess
+      this line is not needed
+  4 errors, 0 warnings, 3 notes
+  [1]
+  $ sed -n '/^Extensions/,/^Scripts/p' $TESTTMP/checked | tidy
+  Extensions
+    off  uilog         $TESTTMP/more.hgrc:3  cannot be loaded: see below
+    off  logtoprocess  $TESTTMP/more.hgrc:6  cannot be loaded: see below
+    off  blackbox      $TESTTMP/more.hgrc:5  cannot be loaded: see below
+  Scripts
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/more.hgrc hg root 2>&1 | sed 's/:.*//'
+  \*\*\* failed to import extension "?hgext/uilog"? (re)
+  \*\*\* failed to import extension "?hgext3rd/uilog"? (re)
+  \*\*\* failed to import extension "?blackbox"? from /nonexistent/blackbox.py (re)
+  \*\*\* failed to import extension "?logtoprocess"? from \$TESTTMP/empty (re)
+  $TESTTMP/repo
+
+Of several lines for one name hg tries the first, and no other if that fails.
+
+  $ printf '[extensions]\nuilog = !\n%s\n' 'hgext.uilog =' \
+  >     "hgext/uilog = $package" > $TESTTMP/more.hgrc
+  $ extensions
+    off  uilog         $TESTTMP/more.hgrc:3  cannot be loaded: see below
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/more.hgrc hg debuguilog 2>&1 |
+  >     sed -n '1s/:.*//;1,2p'
+  \*\*\* failed to import extension "?hgext.uilog"? (re)
+  hg: unknown command 'debuguilog'
+
+Nothing is enabled, or nothing is there to do.
+
+  $ HGRCPATH= findings
+    warning: no hgrc enables uilog: nothing is logged
+      enable it: [extensions] uilog =
+  0 errors, 1 warning, 0 notes
+  [1]
+  $ printf '[extensions]\nuilog =\n' > $TESTTMP/alone.hgrc
+  $ HGRCPATH=$TESTTMP/alone.hgrc findings
+    note: $TESTTMP/alone.hgrc:2: uilog is enabled, but there is neither a script nor a sink nor a blackbox: nothing is logged
+      see `hg help uilog`
+  0 errors, 0 warnings, 1 note
+
+The hg on PATH may be another one than the one beside this uilog.
+
+  $ other=$TESTTMP/other/lib/python3.99/site-packages
+  $ mkdir -p $TESTTMP/other/bin $other/mercurial $other/hgext
+  $ printf 'version = b"6.9"\n' > $other/mercurial/__version__.py
+  $ printf '#!/bin/sh\n' > $TESTTMP/other/bin/hg
+  $ chmod +x $TESTTMP/other/bin/hg
+  $ touch $other/hgext/blackbox.py
+  $ beside=`command -v uilog`
+  $ PYTHONPATH= PATH=$TESTTMP/other/bin:$PATH findings | sed "s#${beside%/*}#BIN#g"
+    error: USER:2: HG (first on PATH) cannot load uilog: there is no hgext3rd/uilog in $TESTTMP/other/lib/python3.99/site-packages
+      install uilog with the Python that runs hg
+    note: there are two hg; beside this uilog: BIN/hg, version *, has uilog; first on PATH: HG, version 6.9, does not have uilog (glob)
+      the one on PATH is what `hg` runs; `$HG` names another one
+  1 error, 0 warnings, 1 note
+  $ sed -n '/^Mercurial/,/^Ext/p' $TESTTMP/checked | sed "s#${beside%/*}#BIN#g"
+  Mercurial
+    BIN/hg  *  beside this uilog (glob)
+      uilog: * (glob)
+    $TESTTMP/other/bin/hg  6.9  first on PATH
+      uilog: not found
+  Extensions
   $ fake=$TESTTMP/fake/lib/python3.99/site-packages
   $ mkdir -p $TESTTMP/fake/bin $fake/mercurial
   $ printf '#!/bin/sh\n' > $TESTTMP/fake/bin/hg
@@ -448,6 +563,60 @@ The journal
       chmod go-rwx
   0 errors, 2 warnings, 0 notes
   [1]
+  $ rm -r ~/.local/state/uilog
+
+What has failed of late is found there.
+
+  $ cat > $TESTTMP/failing.hgrc << END
+  > [logtoprocess]
+  > commandfinish = exit 3
+  > exthook = sleep 600
+  > [uilog]
+  > script-timeout = 0.1
+  > sink.a = file:$TESTTMP/empty/no/log
+  > sink.a:track = commandfinish
+  > END
+  $ touch $TESTTMP/empty/no
+  $ for root in 1 2; do
+  >     HGRCPATH=$HGRCPATH:$TESTTMP/failing.hgrc hg root \
+  >         --config hooks.pre-root=true --config 'extensions.blackbox=!' \
+  >         > /dev/null
+  >     settled
+  > done
+  $ rm $TESTTMP/empty/no
+  $ more_of() {
+  >     HGRCPATH=$HGRCPATH:$TESTTMP/$1.hgrc findings |
+  >         sed '/is overridden/,/what counts/d'
+  > }
+  $ more_of failing
+    warning: $TESTTMP/failing.hgrc:2: the script of 'commandfinish' has failed 2 times in the last 24 hours, the last time at TIME: exit status 3
+      try it: uilog check --run commandfinish
+    warning: $TESTTMP/failing.hgrc:3: the script of 'exthook' has failed 2 times in the last 24 hours, the last time at TIME: its time was over (uilog.script-timeout)
+      try it: uilog check --run exthook
+    warning: $TESTTMP/failing.hgrc:6: uilog.sink.a: $TESTTMP/empty/no/log: Not a directory (os error 20): 2 lost, 2 times in the last 24 hours, the last time at TIME
+      see `uilog status`
+  0 errors, 4 warnings, 0 notes
+
+Where a script is another one's, it is good to know; what is older than a day is
+told in one line.
+
+  $ cat > $TESTTMP/age.py << 'END'
+  > import json, sys
+  > path, = sys.argv[1:]
+  > failures = [json.loads(line) for line in open(path)]
+  > with open(path, 'w') as file:
+  >     for failure in failures:
+  >         if failure['event'] != 'exthook':
+  >             failure['time'] = '2026-01-01T00:00:00.000000+00:00'
+  >         print(json.dumps(failure), file=file)
+  > END
+  $ "$PYTHON" $TESTTMP/age.py ~/.local/state/uilog/failures.jsonl
+  $ findings
+    note: the script of 'exthook' has failed 2 times in the last 24 hours, the last time at TIME: its time was over (uilog.script-timeout)
+      no script of this event is configured here: it is that of another repository, or has been removed
+    note: the journal has 4 older failures, from TIME to 2026-01-01T00:00:00.000000+00:00
+      see `uilog status`
+  0 errors, 0 warnings, 2 notes
   $ rm -r ~/.local/state/uilog
   $ HOME= findings
     warning: neither HOME nor XDG_STATE_HOME names a directory: failures are not remembered
@@ -755,6 +924,39 @@ Ctrl-C ends the script, and then the command.
   $ "$PYTHON" $TESTTMP/interrupt.py $got/mark
   130 True True
 
+Text of others
+==============
+
+A path may hold what a terminal would obey. It is shown, and not printed.
+
+  $ evil=$TESTTMP/`printf 'red\033[31m\302\2331m'`
+  $ hg init "$evil"
+  $ mkdir -p "$evil/state/uilog/spool/x"
+  $ seen() {
+  >     "$PYTHON" -c 'import re, sys
+  > text = sys.stdin.buffer.read()
+  > print(re.search(rb"red\\(u\{1b|x1b)", text) is not None,
+  >     re.findall(rb"\x1b|\xc2\x9b", text))'
+  > }
+  $ cd "$evil"
+  $ hg debuguilog --config extensions.blackbox= | seen
+  True []
+  $ hg debuguilog -T json --config extensions.blackbox= | grep -c 'red.u001b'
+  1
+  $ HGRCPATH=$user uilog check 2>&1 | seen
+  True []
+  $ XDG_STATE_HOME=$evil/state uilog status | seen
+  True []
+  $ XDG_STATE_HOME=$evil/state uilog spool | seen
+  True []
+  $ uilog check -R "$evil/none" 2>&1 | seen
+  True []
+  $ uilog spool export -o "$evil/none/x" 2>&1 | seen
+  True []
+  $ uilog run -- "$evil/none" 2>&1 | seen
+  True []
+  $ cd $TESTTMP/repo
+
 For programs
 ============
 
@@ -784,9 +986,16 @@ For programs
       layer "user"
       state "read"
       detail null
+  hgs
+      path "HG"
+      found
+        "beside this uilog"
+      version "*" (glob)
+      uilog "*/hgext3rd/uilog/__init__.py" (glob)
   extensions
       name "uilog"
       enabled true
+      broken false
       source "USER:2"
   scripts
       event "commandfinish"

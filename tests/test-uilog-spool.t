@@ -84,6 +84,17 @@ No command waits for it, and what it is to get stays.
       the collector takes nothing: see `uilog spool`
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
 
+  $ uilog check > $TESTTMP/out
+  [1]
+  $ sed -n '/^Findings/,$p' $TESTTMP/out | \
+  >     sed -E 's/once|[0-9]+ times in a row/N times/'
+  Findings
+    error: $HGRCPATH:*: uilog.sink.fleet: the collector takes nothing, N times: status 503: down for repair; 3 waiting (glob)
+      ask it again: uilog spool flush
+    warning: $HGRCPATH:*: nothing in Mercurial emits the event 'backup' (glob)
+      if an extension of yours emits it, or `uilog emit`, all is well
+  1 error, 1 warning, 0 notes
+
 Somebody asks for it by hand: what it answers is told.
 
   $ uilog spool flush
@@ -200,6 +211,11 @@ It does not want what it gets
   $ grep -A 1 '^  fleet' $TESTTMP/out
     fleet: 0 records waiting
       2 rejected: see `uilog spool`, then `uilog spool forget`
+  $ uilog check > $TESTTMP/out
+  [1]
+  $ grep -A 1 rejected $TESTTMP/out
+    warning: $HGRCPATH:*: uilog.sink.fleet: 2 rejected by the collector: status 400: no such tenant (glob)
+      see `uilog spool`; once you know: uilog spool forget fleet
 
 A sample goes the same way
 ==========================
@@ -244,6 +260,11 @@ Sinks that are not configured here
       sent: 0 records
       next attempt: in T, after N failures
         status 503: down
+  $ uilog check > $TESTTMP/out
+  [1]
+  $ grep -A 1 "spool of 'old'" $TESTTMP/out
+    note: $TESTTMP/.local/state/uilog/spool/old: a spool of 'old', a sink that is not configured here: * waiting (glob)
+      see `uilog spool`
   $ uilog spool flush old > $TESTTMP/out
   [1]
   $ sed 's/[0-9]* records left/N records left/' $TESTTMP/out

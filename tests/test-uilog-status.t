@@ -40,6 +40,13 @@ Nothing
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
     0 events lost, 0 failures
 
+The dispatcher that `uilog check` starts to see whether that works is no news.
+
+  $ uilog check > $TESTTMP/out
+  $ uilog status | "$PYTHON" $TESTTMP/own.py `dispatchers` | head -2
+  Dispatchers.* (re)
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+
 A dispatcher whose hg and whose script wait for the test
 ========================================================
 

@@ -529,6 +529,55 @@ def test_dates_are_those_of_hg_in_other_surroundings(home: Home) -> None:
     )
 
 
+# Somebody who has Python's whole process speak the user's language, as hg does
+# before it shows a menu.
+SPEAKS = """\
+import locale
+import os
+import time
+
+locale.setlocale(locale.LC_ALL, '')
+march = (2020, 3, 3, 0, 0, 0, 1, 63, 0)
+with open(os.path.join(os.environ['OUT'], 'months'), 'a') as fp:
+    fp.write(time.strftime('%b\\n', march))
+"""
+
+
+def test_dates_are_read_in_any_language(home: Home) -> None:
+    if shutil.which("localedef") is None:
+        pytest.skip("there is no localedef to make another language with")
+    locales = home.path / "locales"
+    locales.mkdir()
+    german = "de_DE.UTF-8"
+    made = subprocess.run(
+        ["localedef", "-i", "de_DE", "-f", "UTF-8", str(locales / german)],
+        capture_output=True,
+    )
+    if not (locales / german).exists():
+        pytest.skip(f"there is no German: {made.stderr.decode()}")
+    repository = home.repository()
+    home.extension("speaks", SPEAKS)
+    home.configure(
+        "[extensions]\nblackbox =\n[devel]\ndefault-date = 1583193600 0\n"
+        "[blackbox]\ndate-format = %a %d %b %Y %H:%M:%S\n"
+    )
+    languages = {
+        "German": {"LC_ALL": german, "LOCPATH": str(locales)},
+        "none": {"LC_ALL": "POSIX"},
+    }
+    for language in languages.values():
+        home.run("hg", "root", cwd=repository, **language)
+    assert home.read("months").split() == ["Mär", "Mar"]
+    day = ["blackbox", "-l", "0", "--event", "commandfinish"]
+    day += ["--since", "2020-03-03", "--until", "2020-03-03"]
+    for number, language in enumerate(languages.values()):
+        lines = home.run("hg", *day, cwd=repository, **language).splitlines()
+        ends = [it for it in lines if " exited 0 " in it]
+        # Each command is one more, itself not included.
+        assert len(ends) == len(languages) + number, lines
+        assert all(it.startswith("Tue 03 Mar 2020 00:00:00 ") for it in ends)
+
+
 def as_user() -> tuple[str, ...]:
     """What makes us an ordinary user, who owns what we have made."""
     if os.geteuid() != 0:

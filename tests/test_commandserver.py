@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import hglib
+import processes
 import pytest
 from conftest import Home, until
+from growing import whole_lines
 from processes import children, descriptors
 
 SCRIPTS = """\
@@ -72,6 +78,57 @@ def test_configuration_changes_between_commands(
     # The file's own script is back.
     run()
     until("the first script", lambda: home.read("finish") == "identify 0\n")
+
+
+def test_each_command_has_its_own_directory_and_repository(
+    home: Home,
+) -> None:
+    first = home.repository()
+    second = home.path / "second"
+    shutil.copytree(first, second, symlinks=True)
+    every = home.path / "every.jsonl"
+    home.configure(
+        "[extensions]\nblackbox =\n"
+        f"[uilog]\nmax-scripts = 1\nsink.every = file:{every}\n"
+        "[logtoprocess]\ncommand = pwd >> $OUT/command\n"
+        "commandfinish = pwd >> $OUT/finish\n"
+    )
+    once = home.path / "once.jsonl"
+    here = Path.cwd()
+    commands = [
+        (second, second, ["--cwd", str(second), "root"]),
+        (here, first, ["root", "--config", f"uilog.sink.once=file:{once}"]),
+        (home.path, second, ["--cwd", str(home.path), "-R", "second", "root"]),
+        (here, None, ["--cwd", str(home.path / "nowhere"), "root"]),
+        (here, None, ["-R", "nowhere", "root"]),
+        (here, None, ["init", str(home.path / "third")]),
+        (here, first, ["root"]),
+    ]
+    with home.serving(first) as client:
+        for _cwd, _root, command in commands:
+            with contextlib.suppress(hglib.error.CommandError):
+                client.rawcommand([it.encode() for it in command])
+    assert not processes.wait_until_gone(str(home.path))
+    found = [json.loads(it) for it in whole_lines(every).splitlines()]
+    found = [it for it in found if not it["message"].startswith("serve ")]
+    ends = [it for it in found if it["event"] == "commandfinish"]
+    assert [it.get("repository", {}).get("root") for it in ends] == [
+        root and str(root) for _cwd, root, _command in commands
+    ]
+    # hg goes back from where `--cwd` has led before it logs the end.
+    assert {it["process"]["cwd"] for it in ends} == {str(here)}
+    begun = [str(cwd) for cwd, _, it in commands if "nowhere" not in str(it)]
+    begins = [it for it in found if it["event"] == "command"]
+    assert [it["process"]["cwd"] for it in begins] == begun
+    # The same for scripts, of which the server's own command has some, too.
+    assert home.read("command").split() == [str(here), *begun]
+    assert home.read("finish").split() == [str(here)] * (len(commands) + 1)
+    # And the option of one command is nobody else's.
+    messages = [
+        json.loads(it)["message"] for it in whole_lines(once).splitlines()
+    ]
+    assert len(messages) == 2, messages
+    assert all("once.jsonl" in it for it in messages)
 
 
 def test_a_failing_command_is_logged_with_its_status(

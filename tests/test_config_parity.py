@@ -19,6 +19,8 @@ from tools.common import FIRST_PYTHON_WITHOUT, MAIN_HG, ROOT, venv_of
 TREES = 2000
 CHUNK = 200
 CHUNKS = [range(at, at + CHUNK) for at in range(0, TREES, CHUNK)]
+# So many of them with each change, the others before a release.
+USUAL_CHUNKS = 2
 # Those that were once read in another way.
 REGRESSIONS = (13027, 46136, 103336, 207347)
 # Each takes two processes that start Python.
@@ -52,7 +54,17 @@ def test_files_of_others_take_part() -> None:
     assert len(set(owners)) > len(config_trees.OWNERS)
 
 
-@pytest.mark.parametrize("seeds", CHUNKS, ids=lambda seeds: f"{seeds.start}")
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        *CHUNKS[:USUAL_CHUNKS],
+        *(
+            pytest.param(seeds, marks=pytest.mark.test_all)
+            for seeds in CHUNKS[USUAL_CHUNKS:]
+        ),
+    ],
+    ids=lambda seeds: f"{seeds.start}",
+)
 def test_made_up_trees_are_read_as_by_hg(seeds: range) -> None:
     found = config_parity.compare_seeds(seeds, UILOG)
     assert found.trees == CHUNK

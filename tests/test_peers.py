@@ -6,6 +6,7 @@ Stock hg is what ours is compared with: where it hangs, it is seen to.
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -135,6 +136,7 @@ def hangs_in_child(client: Client, *args: str) -> Finished:
     return done
 
 
+@pytest.mark.contract
 def test_a_leaked_peer_is_closed_before_the_end_is_logged(
     client: Client, every_hg: str
 ) -> None:
@@ -151,6 +153,7 @@ def test_a_leaked_peer_is_closed_before_the_end_is_logged(
     assert (closed["outcome"], closed["leaked"]) == ("closed", True)
 
 
+@pytest.mark.contract
 def test_a_peer_that_is_garbage_in_a_child_is_none_of_the_childs(
     client: Client, every_hg: str
 ) -> None:
@@ -172,6 +175,7 @@ def test_a_peer_that_is_garbage_in_a_child_is_none_of_the_childs(
     assert closed["foreign-fork"]["pid"] == child
 
 
+@pytest.mark.contract
 def test_who_holds_standard_error_is_not_waited_for(
     client: Client, every_hg: str
 ) -> None:
@@ -408,6 +412,43 @@ yes 'a line of some length' | head -c 200000 >&2
 head -c 1000000 /dev/zero >&2
 printf 'one\\ntwo' >&2
 """
+
+
+# Says more than its pipe holds, and then for a while nothing.
+SLOW_HOOK = "[hooks]\npretxnchangegroup = seq 2000 >&2; sleep 2; seq 9 >&2\n"
+
+
+def test_a_large_push_passes_narrow_pipes_and_a_slow_server(
+    client: Client,
+) -> None:
+    client.ssh('exec "$PYTHON" -IS "$HELPERS/narrow.py" sh -c "$command"\n')
+    empty = client.repository()
+    home = client.home
+    work, again = home.path / "work", home.path / "again"
+    shutil.copytree(empty, work, symlinks=True)
+    with (empty / ".hg" / "hgrc").open("a") as hgrc:
+        hgrc.write(SLOW_HOOK)
+    shutil.copytree(empty, again, symlinks=True)
+    # What cannot be compressed.
+    (work / "large").write_bytes(random.Random(1).randbytes(1 << 20))
+    home.hg("commit", "-qAm", "large", "-R", str(work), *STOCK)
+    hasty = ("--config", "uilog.peer-timeout=1")
+    ours = client.run("push", "-R", "work", URL, *hasty)
+    (closed,) = client.closed()
+    assert (closed["outcome"], closed["exit_code"]) == ("closed", 0)
+    shutil.rmtree(empty)
+    again.rename(empty)
+    home.hg("phase", "-fd", "tip", "-R", str(work), *STOCK)
+    stock = client.run("push", "-R", "work", URL, *STOCK)
+    assert (ours.status, ours.err) == (stock.status, stock.err) == (0, b"")
+    # hg shows a line in two where it has found half of it in the pipe.
+    said = [it.out.replace(b"remote: ", b"") for it in (ours, stock)]
+    first, second = (it.replace(b"\n", b"") for it in said)
+    assert first == second
+    assert b"199920001234" in first
+    assert home.hg("id", "-r", "tip", "work") == home.hg(
+        "id", "-r", "tip", "repo"
+    )
 
 
 def test_what_is_said_at_the_end_is_shown_as_it_is(

@@ -6,12 +6,16 @@ The command must not notice, and whoever has started it must not either.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
+import resource
 import shutil
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -536,7 +540,8 @@ SITUATIONS = {
     "all closed": "exec 0<&- 1>&- 2>&-",
     "more descriptors": "exec 7</dev/null 63>>$OUT/x",
     "ignored signals": "trap '' INT HUP QUIT PIPE TERM USR1 CHLD",
-    "limits": "ulimit -n 99; ulimit -c 0; ulimit -s 4096",
+    "limits": "ulimit -n 99; ulimit -c 0; ulimit -s 4096; ulimit -f 9999",
+    "the limit of file sizes ignored": "trap '' XFSZ",
     "umask": "umask 027",
     "nice": "renice -n 5 -p $$ >/dev/null",
     "odd variables": "export 'A=b=c' B=; set -- '' ' ' $'\\xff' --",
@@ -594,6 +599,225 @@ def test_a_command_runs_though_there_is_no_descriptor(home: Home) -> None:
     # The loader needs one, and gives it back.
     done = shell(home, "ulimit -n 4; uilog run -- sh -c 'echo here; exit 3'")
     assert (done.returncode, done.stdout) == (3, "here\n")
+
+
+def test_a_limit_of_file_sizes_is_an_error_of_our_writes(home: Home) -> None:
+    home.configure("[uilog]\n[logtoprocess]\ncommandfinish = true\n")
+    for limit in 0, 1, 4, 100:
+        script = f"ulimit -f {limit}; uilog run -- sh -c 'echo here; exit 3'"
+        done = shell(home, script)
+        assert (done.returncode, done.stdout) == (3, "here\n"), limit
+    # The beginning is logged while the command runs.
+    home.configure("[logtoprocess]\ncommand = true\ncommandfinish = true\n")
+    done = shell(home, "ulimit -f 4; uilog run -- sleep 1.5; echo $?")
+    assert (done.stdout, done.stderr) == ("0\n", "")
+    lost = failures(home)
+    assert {failure["kind"] for failure in lost} == {"lost"}
+    assert "File too large" in lost[0]["detail"]
+    # The command's own is the command's.
+    done = shell(
+        home,
+        "ulimit -f 1; uilog run -- sh -c 'yes >$OUT/long'; echo $?",
+    )
+    assert done.stdout == f"{128 + signal.SIGXFSZ}\n"
+
+
+@pytest.mark.parametrize(
+    "limit", ["-t 5", "-n 5", "-n 6", "-n 8", "-v 200000", "-c 0 -s 256"]
+)
+def test_limits_are_the_commands(home: Home, limit: str) -> None:
+    home.configure("[logtoprocess]\ncommandfinish = true\n")
+    for command in "exit 3", "kill -USR1 $$":
+        script = f"ulimit {limit}; %s sh -c 'echo here; {command}'; echo $?"
+        bare = shell(home, script % "")
+        ours = shell(home, script % "uilog run --")
+        assert ours.stdout == bare.stdout, (limit, ours.stderr)
+        assert "here" in bare.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_a_command_runs_though_there_is_no_process(home: Home) -> None:
+    """Without us it needs none but the shell's."""
+    script = (
+        "import os, resource as r, sys; os.setgroups([]); os.setgid(64999);"
+        " os.setuid(64999); r.setrlimit(r.RLIMIT_NPROC, (1, 1));"
+        " os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    uilog = shutil.which("uilog", path=home.env["PATH"])
+    assert uilog is not None
+    # What belongs to the test is closed to others.
+    with tempfile.TemporaryDirectory() as state:
+        os.chown(state, 64999, 64999)
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", script, uilog, "run", "--"),
+                *("/bin/sh", "-c", "echo here; exit 3"),
+            ],
+            env={**home.env, "XDG_STATE_HOME": state},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=processes.DEADLINE,
+        )
+        journal = Path(state, "uilog/failures.jsonl").read_text()
+    assert (done.returncode, done.stdout, done.stderr) == (3, "here\n", "")
+    assert "cannot start a process" in json.loads(journal)["detail"]
+
+
+## What hangs
+
+
+def failures(home: Home) -> list[dict[str, Any]]:
+    """What the journal says."""
+    journal = home.path / ".local/state/uilog/failures.jsonl"
+    if not journal.exists():
+        return []
+    return [json.loads(line) for line in journal.read_text().splitlines()]
+
+
+def logger_of(wrapper: int, command: int) -> int:
+    """The process that logs a command that runs."""
+
+    def others() -> list[int]:
+        children = processes.children(wrapper)
+        return [it.pid for it in children if it.pid != command]
+
+    until("the logger", others)
+    logger = others()[0]
+    # It has given back what it has inherited.
+    until("the logger to be set up", lambda: os.readlink(out(logger)) == "/")
+    return logger
+
+
+def out(pid: int) -> str:
+    return f"/proc/{pid}/fd/1"
+
+
+@contextlib.contextmanager
+def stopped_logger(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """A `uilog run` whose command ends when its input does; the logger does
+    nothing any more, as if a file system did not answer."""
+    process = subprocess.Popen(
+        ["uilog", "run", "--", "sh", "-c", "echo $$; read end; exit 3"],
+        env=home.env,
+        cwd=home.path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    logger = 0
+    try:
+        logger = logger_of(process.pid, int(line_of(process)))
+        os.kill(logger, signal.SIGSTOP)
+        in_state(logger, "T")
+        yield process
+    finally:
+        if logger:
+            os.kill(logger, signal.SIGCONT)
+        process.kill()
+        process.communicate()
+
+
+def test_a_logger_that_hangs_holds_nobody_up(home: Home) -> None:
+    home.configure("[logtoprocess]\ncommandfinish = touch $OUT/late\n")
+    with stopped_logger(home) as process:
+        # Whoever reads what the command writes waits for nobody else.
+        said, _ = process.communicate("", timeout=processes.DEADLINE)
+        assert (process.returncode, said) == (3, "")
+        until("the journal", lambda: failures(home))
+        (failure,) = failures(home)
+        assert failure["kind"] == "lost"
+        assert 1 <= failure["lost"] <= 2
+        assert "after the command's end" in failure["detail"]
+    # What has been counted as lost does not turn up later.
+    assert processes.wait_until_gone(str(home.path)) == []
+    assert not (home.out / "late").exists()
+
+
+def test_a_signal_ends_the_wait_for_a_logger(home: Home) -> None:
+    home.configure("[logtoprocess]\ncommandfinish = true\n")
+    with stopped_logger(home) as process:
+        process.terminate()
+        # The command has got it, and nobody waits for the logger after that.
+        until("the end of the command", lambda: has_ended(process.pid))
+        process.terminate()
+        assert process.wait(timeout=processes.DEADLINE) == -signal.SIGTERM
+        until("the journal", lambda: failures(home))
+
+
+def has_ended(wrapper: int) -> bool:
+    """Whether a `uilog run` has no child but its logger."""
+    return len(processes.children(wrapper)) <= 1
+
+
+def test_a_killed_wrapper_is_counted(home: Home) -> None:
+    home.configure("[logtoprocess]\ncommandfinish = true\n")
+    with listener(home) as process:
+        pid = int(line_of(process).split()[1])
+        process.kill()
+        gone(pid)
+    until("the journal", lambda: failures(home))
+    (failure,) = failures(home)
+    assert (failure["kind"], failure["lost"]) == ("lost", 1)
+    assert "uilog run has been killed" in failure["detail"]
+
+
+HOSTILE_FILES = (
+    *("requires", "sharedpath", "hgrc", "hgrc-not-shared", "dirstate"),
+    "store/requires",
+)
+
+
+def put(kind: str, path: Path) -> None:
+    """Puts something there that must not be read to its end."""
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "sparse":
+        with path.open("wb") as fp:
+            fp.truncate(1 << 40)
+    else:
+        path.symlink_to(kind)
+
+
+@pytest.mark.parametrize(
+    "kind", ["fifo", "/dev/zero", "socket", "directory", "sparse"]
+)
+def test_no_file_of_a_repository_holds_us_up(home: Home, kind: str) -> None:
+    home.configure("[extensions]\nblackbox =\n")
+    for name in HOSTILE_FILES:
+        repository = home.path / f"of-{name.replace('/', '-')}"
+        hg_dir = repository / ".hg"
+        (hg_dir / "store").mkdir(parents=True)
+        if name != "requires":
+            (hg_dir / "requires").write_text("share-safe\nshared\n")
+        if name not in ("requires", "sharedpath"):
+            (hg_dir / "sharedpath").write_text(str(hg_dir))
+        put(kind, hg_dir / name)
+        for arguments, statuses in (
+            (["run", "--", "sh", "-c", "exit 3"], [3]),
+            (["emit", "note", "x"], [0, 1, 255]),
+            (["config", "ui.username"], [0, 1, 255]),
+            (["check"], [0, 1, 255]),
+        ):
+            if kind != "fifo" and arguments[0] in ("config", "check"):
+                continue
+            done = subprocess.run(
+                ["uilog", *arguments],
+                env=home.env,
+                cwd=repository,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=processes.DEADLINE,
+                preexec_fn=lambda: resource.setrlimit(
+                    resource.RLIMIT_AS, (1 << 30, 1 << 30)
+                ),
+            )
+            assert done.returncode in statuses, (name, arguments, done)
+            assert b"memory" not in done.stderr
 
 
 def test_no_process_is_left(home: Home) -> None:

@@ -534,7 +534,9 @@ log = log -q
 
 
 @pytest.mark.parametrize("vector", VECTORS)
-def test_words_are_those_of_every_hg(home: Home, vector: str) -> None:
+def test_words_are_those_of_every_hg(
+    home: Home, versions: tuple[str, ...], vector: str
+) -> None:
     logged = Logged(home)
     home.configure(ALIASES)
     repository = home.repository()
@@ -542,7 +544,7 @@ def test_words_are_those_of_every_hg(home: Home, vector: str) -> None:
     stand_in.parent.mkdir()
     stand_in.write_text("#!/bin/sh\nexit $STATUS\n")
     stand_in.chmod(0o755)
-    for version in HG_VERSIONS:
+    for version in versions:
         hg = venv_of(version) / "bin/hg"
         if not hg.exists():
             continue

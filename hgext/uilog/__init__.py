@@ -150,8 +150,10 @@ STOCK = b'logtoprocess'
 
 _stocklog = getattr(uimod.ui, 'log', None)
 # Loaded now and not, as Mercurial's imports are, when it is first needed: then
-# there may be no descriptor left to load it.
+# there may be no descriptor left to load it, and a signal may leave the half.
 _tellproblems = report.problems
+_endtrace = trace.end
+_tryto = wraps.tryto
 
 
 def uisetup(ui):
@@ -188,8 +190,8 @@ def _populate(ui):
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
     logger = _native.Logger(
-        ui.configitems(b'uilog'),
-        ui.configitems(b'logtoprocess'),
+        _items(ui, b'uilog'),
+        _items(ui, b'logtoprocess'),
         before.root if before is not None else None,
     )
     ui.setlogger(LOGGER, logger)
@@ -197,6 +199,17 @@ def _populate(ui):
     if ui.debugflag:
         report.configfaults(ui, logger)
         report.problems(ui)
+
+
+def _items(ui, section):
+    """a section's names and values, as far as they are this process's"""
+    items = ui.configitems(section)
+    if _native.is_chg_server():
+        # chg gives the server that it starts the options of the command that
+        # it was called for: they are for that command alone.
+        source = functools.partial(ui.configsource, section)
+        items = [item for item in items if source(item[0]) != b'--config']
+    return items
 
 
 def reposetup(ui, repo):
@@ -248,7 +261,7 @@ def _wraplog(orig):
         except Exception as err:
             _native.internal_fault(err)
         if event == b'commandfinish':
-            wraps.tryto(trace.end)
+            _tryto(_endtrace)
 
     return log
 

@@ -9,6 +9,8 @@ Nothing here decides anything: the state is the native module's.
 
 from __future__ import annotations
 
+import re
+
 from mercurial import encoding, pycompat
 
 from . import _native, blackbox, wraps
@@ -21,6 +23,9 @@ SHOWN_FAILURES = 10
 
 # Configuration faults that have been told: uis are populated again and again.
 _told = set()
+
+# What a terminal would obey, in UTF-8 and elsewhere.
+_CONTROLS = re.compile(rb'[\x00-\x1f\x7f]|\xc2[\x80-\x9f]')
 
 # Set while problems are being told: telling them is an event, too.
 _telling = False
@@ -61,7 +66,8 @@ def problems(ui):
 
 def _debug(ui, text):
     try:
-        ui.debug(b'uilog: %s\n' % text)
+        # Not ui.debug: a command's standard output may be read by a program.
+        ui.warn(b'uilog: %s\n' % _visible(text))
     except Exception:
         # hg's output is broken; hg itself will find out.
         pass
@@ -72,7 +78,7 @@ def show(ui, opts):
     logger = ui.getlogger(LOGGER)
     status = logger.status(probe=True)
     dispatcher = status['dispatcher']
-    fm = ui.formatter(b'debuguilog', pycompat.byteskwargs(opts))
+    fm = _Text(ui.formatter(b'debuguilog', pycompat.byteskwargs(opts)))
     fm.startitem()
     fm.write(b'version', b'version: %s\n', _bytes(_native.VERSION))
     fm.write(b'session', b'session: %s\n', _bytes(status['session']))
@@ -88,7 +94,7 @@ def show(ui, opts):
     recent = [_bytes(problem) for problem in status['recent']]
     fm.plain(b'problems: %d\n' % len(recent))
     for problem in recent:
-        fm.plain(b'  %s\n' % problem)
+        fm.plain(b'  %s\n' % _visible(problem))
     fm.data(problems=fm.formatlist(recent, name=b'problem'))
     _showjournal(fm, status)
     fm.end()
@@ -99,7 +105,7 @@ def _showsinks(ui, fm, logger):
     sinks = [_bytes(name) for name in logger.sinks()]
     if blackbox.current(ui) is not None:
         sinks.append(blackbox.STOCK)
-    fm.plain(b'sinks: %s\n' % (b', '.join(sinks) or b'none'))
+    fm.plain(b'sinks: %s\n' % (_visible(b', '.join(sinks)) or b'none'))
     fm.data(sinks=fm.formatlist(sinks, name=b'sink'))
     nested = fm.nested(b'urls')
     for name, url in logger.urls():
@@ -154,7 +160,8 @@ def _showlog(ui, fm):
         return
     off = log.file.off
     state = b'off: %s' % off if off is not None else b'on'
-    fm.plain(b'blackbox: %s\n  %s\n' % (state, log.file.path))
+    shown = (_visible(state), _visible(log.file.path))
+    fm.plain(b'blackbox: %s\n  %s\n' % shown)
     fm.data(blackbox=log.file.path, blackboxstate=state)
 
 
@@ -218,7 +225,7 @@ def _showjournal(fm, status):
     lost = sum(failure['lost'] for failure in failures)
     fm.plain(
         b'journal: %s\n  failures: %d\n  events lost: %d\n'
-        % (status['journal'] or b'none', len(failures), lost)
+        % (_visible(status['journal'] or b'none'), len(failures), lost)
     )
     fm.data(journal=status['journal'] or b'')
     nested = fm.nested(b'failures')
@@ -234,6 +241,39 @@ def _showjournal(fm, status):
             lost=failure['lost'],
         )
     nested.end()
+
+
+def _visible(text):
+    """the bytes in one line, with nothing in them that a terminal would obey:
+    paths and names may be anybody's"""
+    return _CONTROLS.sub(_escaped, text)
+
+
+def _escaped(match):
+    return b'\\x%02x' % match[0][-1]
+
+
+class _Text:
+    """a formatter that shows values as text for people; other formats get them
+    as they are"""
+
+    def __init__(self, fm):
+        self._fm = fm
+        self._isplain = fm.isplain()
+
+    def __getattr__(self, name):
+        return getattr(self._fm, name)
+
+    def nested(self, field):
+        return _Text(self._fm.nested(field))
+
+    def write(self, fields, deftext, *values):
+        if self._isplain:
+            values = tuple(
+                _visible(value) if isinstance(value, bytes) else value
+                for value in values
+            )
+        self._fm.write(fields, deftext, *values)
 
 
 def _bytes(text):

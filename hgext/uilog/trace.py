@@ -14,6 +14,7 @@ thread starts through hg are told by an environment of their own.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 
@@ -30,6 +31,9 @@ _before: list = []
 # How many of these there were when a command was entered, for each command of
 # the main thread.
 _entered: list = [0]
+
+# Whose environment that was: a forked child of chg's server has another one.
+_owner = os.getpid()
 
 
 def uisetup(ui):
@@ -58,6 +62,7 @@ def _isincommand():
 
 def begin(native):
     """tell that a command begins: its hooks are a part of it"""
+    _disown()
     native.begin_command()
     if native.tells_traces:
         _beginspan(native, True)
@@ -68,6 +73,7 @@ def finishing(native):
 
     One that was aborted before it could say what it is has not.
     """
+    _disown()
     if native.tells_traces:
         _beginspan(native, True)
 
@@ -81,6 +87,7 @@ def end():
 
 def enter():
     """tell that a command is to run inside of another, or of a server"""
+    _disown()
     _native.enter_command()
     if _ownsenviron():
         _entered.append(len(_before))
@@ -91,6 +98,15 @@ def leave():
     _native.leave_command()
     if _ownsenviron() and len(_entered) > 1:
         _restore(_entered.pop())
+
+
+def _disown():
+    """forget what commands of another process have changed"""
+    global _owner
+    if _owner != os.getpid():
+        _owner = os.getpid()
+        _before.clear()
+        _entered[:] = [0]
 
 
 def _ownsenviron():

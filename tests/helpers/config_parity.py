@@ -53,7 +53,7 @@ Result = tuple[int, bytes, bytes]
 
 
 def venv_of(version: str) -> Path:
-    return ROOT / ".venv" if version == MAIN_HG else ROOT / ".venvs" / version
+    return ROOT / ".venvs" / version
 
 
 def versions() -> list[str]:
@@ -497,7 +497,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--uilog",
         type=Path,
-        default=ROOT / ".venv" / "bin" / "uilog",
+        default=venv_of(MAIN_HG) / "bin" / "uilog",
         help="the program to compare",
     )
     parser.add_argument(

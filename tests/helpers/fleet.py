@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import processes
 from conftest import Home
 from growing import whole_lines
+from tools.common import MAIN_HG, venv_of
 
 HELPERS = Path(__file__).parent
 
@@ -29,7 +29,7 @@ class Source:
         self.name = name
         self.logged = 0
         argv = [
-            sys.executable,
+            str(venv_of(MAIN_HG) / "bin" / "python"),
             *(str(HELPERS / "fleet_source.py"), str(repository), name),
         ]
         self._process = subprocess.Popen(

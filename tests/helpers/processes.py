@@ -20,8 +20,9 @@ from collections.abc import Callable
 # Seconds, and far more than anything here takes: only a hang gets there.
 DEADLINE = 120
 
-# Where a queue's frames begin (queue.rs); before that, where they end.
+# Where a queue's frames begin, and where it stands where they end (queue.rs).
 FIRST_FRAME = 4096
+WRITER_AT = 64
 
 
 class Process:
@@ -157,7 +158,7 @@ def serves(dispatcher: int, needle: bytes) -> bool | None:
         for fd in os.listdir(fds):
             if os.readlink(f"{fds}/{fd}").startswith("/memfd:uilog"):
                 queue = read(f"{fds}/{fd}")
-                end = int.from_bytes(queue[:8], "little")
+                end = int.from_bytes(queue[WRITER_AT:][:8], "little")
                 return needle + b"\0" in queue if end > FIRST_FRAME else None
     except OSError:
         # It ends, or has closed what we have just seen.

@@ -25,7 +25,7 @@ wait_for() {
 
 # wait_lines N FILE: until the file has that many lines
 wait_lines() {
-    wait_for sh -c "test \"\$(wc -l < '$2' 2> /dev/null || echo 0)\" -ge $1"
+    wait_for --lines "$1" "$2"
 }
 
 # settled: until no process of this test is left. All scripts have then run:

@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = ROOT / "tests"
 CACHE = ROOT / ".cache"
 
-# The Mercurial in .venv comes last: if one of the older ones breaks, its
-# report is not the one at the end of the screen.
+# The newest comes last: if one of the older ones breaks, its report is not the
+# one at the end of the screen.
 MAIN_HG = "7.2.4"
 HG_VERSIONS = ("6.3.3", "6.9.5", "7.0.3", MAIN_HG)
 
@@ -59,6 +59,8 @@ class Result:
     said: list[str] = field(default_factory=list)
     # Of the processes, added up.
     seconds: float = 0.0
+    # (seconds, test): of each test that is timed by itself.
+    timed: list[tuple[float, str]] = field(default_factory=list)
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -75,6 +77,7 @@ class Result:
         self.left_out += part.left_out
         self.said += part.said
         self.seconds += part.seconds
+        self.timed += part.timed
 
 
 class When(enum.Enum):
@@ -95,6 +98,27 @@ class Part:
     # How long it takes, compared with others: the longest begin first.
     weight: float
     when: When = When.BESIDE_OTHERS
+    # What it is shown as among the slowest tests; a part that is many tests
+    # times them itself.
+    name: str | None = None
+
+
+class Tier(enum.IntEnum):
+    """How much is run; each tier includes the one before (tests/README.md)."""
+
+    # `make test`: each point once, with each change.
+    TEST = enum.auto()
+    # `make test-all`: each point under each Mercurial, before a release.
+    ALL = enum.auto()
+    # `make soak`: what takes minutes by itself.
+    SOAK = enum.auto()
+
+    @property
+    def command(self) -> str:
+        """What runs it."""
+        return {self.TEST: "make test", self.ALL: "make test-all"}.get(
+            self, "make soak"
+        )
 
 
 @dataclass(frozen=True)
@@ -104,8 +128,14 @@ class Options:
     only: frozenset[str]
     versions: tuple[str, ...]
     pattern: str | None
-    soak: bool
+    tier: Tier
     verbose: bool
+
+    def leaves_out(self, tier: Tier) -> str | None:
+        """Why a test of this tier is not run, if so."""
+        if tier <= self.tier:
+            return None
+        return f"it belongs to `{tier.command}`"
 
 
 @dataclass(frozen=True)
@@ -127,8 +157,9 @@ class Finished:
         return f"exit status {self.status}"
 
 
-def clean_environ(venv: Path | None) -> dict[str, str]:
-    """Our environment without what would change how hg or uilog behave."""
+def clean_environ(*venvs: Path) -> dict[str, str]:
+    """Our environment without what would change how hg or uilog behave; the
+    programs of these virtual environments come first, in this order."""
     env = {
         name: value
         for name, value in os.environ.items()
@@ -138,7 +169,7 @@ def clean_environ(venv: Path | None) -> dict[str, str]:
             and name not in ("MFLAGS", "RUST_LOG", "VIRTUAL_ENV")
         )
     }
-    if venv is not None:
+    for venv in reversed(venvs):
         env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', '')}"
     return env
 
@@ -266,7 +297,8 @@ def conclude(result: Result, done: Finished, options: Options) -> None:
 
 
 def venv_of(version: str) -> Path:
-    return ROOT / ".venv" if version == MAIN_HG else ROOT / ".venvs" / version
+    """Where a Mercurial is installed, with uilog as it is built for tests."""
+    return ROOT / ".venvs" / version
 
 
 def missing_for(version: str) -> str | None:

@@ -70,7 +70,7 @@ def run_tests(
         done = run(
             argv,
             cwd=path.parent,
-            env=clean_environ(None),
+            env=clean_environ(),
             timeout=T_FILE_TIMEOUT,
             verbose=options.verbose,
             result=result,

@@ -25,6 +25,7 @@ from tools.common import (
     Options,
     Part,
     Result,
+    Tier,
     When,
     missing_for,
 )
@@ -39,7 +40,9 @@ class UpstreamTest:
 
     name: str
     versions: tuple[str, ...] = HG_VERSIONS
-    # Versions of which only `make soak` has the time.
+    # Versions of which `make test` has the time, and of which only `make soak`
+    # has; the others are for `make test-all`.
+    test: tuple[str, ...] = (MAIN_HG,)
     soak: tuple[str, ...] = ()
     chg: bool = False
     # Whether it sleeps for a second and expects the work to be done.
@@ -50,38 +53,53 @@ class UpstreamTest:
     # for those that do not pass everywhere without it, or not as root.
     compared: bool = False
 
+    def tier(self, version: str) -> Tier:
+        """What runs it under a Mercurial."""
+        if version in self.soak:
+            return Tier.SOAK
+        return Tier.TEST if version in self.test else Tier.ALL
+
 
 OLDER_HGS = tuple(v for v in HG_VERSIONS if v != MAIN_HG)
 # Those between the oldest and the newest.
 MIDDLE_HGS = HG_VERSIONS[1:-1]
 
-# One line for each.
+# By default only those that test what we replace: the logtoprocess extension,
+# the end of an ssh connection, the blackbox.
 UPSTREAM = (
     UpstreamTest("test-logtoprocess.t", alone=True),
     UpstreamTest(
         "test-logtoprocess.t", versions=(MAIN_HG,), chg=True, alone=True
     ),
-    UpstreamTest("test-push-race.t", soak=OLDER_HGS),
+    UpstreamTest("test-push-race.t", test=(), soak=OLDER_HGS),
     UpstreamTest("test-ssh.t", soak=MIDDLE_HGS),
-    UpstreamTest("test-ssh-bundle1.t", soak=OLDER_HGS),
+    UpstreamTest("test-ssh-bundle1.t", test=(), soak=OLDER_HGS),
     UpstreamTest("test-ssh-proto.t", soak=MIDDLE_HGS),
-    UpstreamTest("test-ssh-clone-r.t", soak=OLDER_HGS),
+    UpstreamTest("test-ssh-clone-r.t", test=(), soak=OLDER_HGS),
     UpstreamTest("test-ssh-batch.t", soak=MIDDLE_HGS),
     UpstreamTest("test-ssh-repoerror.t", as_user=True, soak=MIDDLE_HGS),
-    UpstreamTest("test-devel-warnings.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-devel-warnings.t", test=(), soak=MIDDLE_HGS),
     UpstreamTest("test-blackbox.t", compared=True, soak=OLDER_HGS),
     UpstreamTest(
         "test-blackbox.t", compared=True, as_user=True, soak=MIDDLE_HGS
     ),
     UpstreamTest(
-        "test-blackbox.t", versions=(MAIN_HG,), compared=True, chg=True
+        "test-blackbox.t",
+        versions=(MAIN_HG,),
+        test=(),
+        compared=True,
+        chg=True,
     ),
-    UpstreamTest("test-hook.t", compared=True, soak=OLDER_HGS),
+    UpstreamTest("test-hook.t", test=(), compared=True, soak=OLDER_HGS),
     UpstreamTest("test-tags.t", compared=True, soak=HG_VERSIONS),
     UpstreamTest("test-setdiscovery.t", compared=True, soak=HG_VERSIONS),
-    UpstreamTest("test-obsolete-tag-cache.t", compared=True, soak=OLDER_HGS),
-    UpstreamTest("test-commandserver.t", compared=True, soak=OLDER_HGS),
-    UpstreamTest("test-profile.t", compared=True, soak=OLDER_HGS),
+    UpstreamTest(
+        "test-obsolete-tag-cache.t", test=(), compared=True, soak=OLDER_HGS
+    ),
+    UpstreamTest(
+        "test-commandserver.t", test=(), compared=True, soak=OLDER_HGS
+    ),
+    UpstreamTest("test-profile.t", test=(), compared=True, soak=OLDER_HGS),
 )
 
 # What makes root an ordinary user, who still owns what root does.
@@ -100,8 +118,9 @@ def upstream_parts(
             continue
         if options.pattern is not None and options.pattern not in test.name:
             continue
-        if version in test.soak and not options.soak:
-            result.left_out.append((test.name, "it is slow: use `make soak`"))
+        later = options.leaves_out(test.tier(version))
+        if later is not None:
+            result.left_out.append((test.name, later))
             continue
         args: tuple[str, ...] = ()
         if test.chg:
@@ -133,7 +152,8 @@ def upstream_parts(
             args = (*args, *ENABLE)
             run = partial(run_t_file, options, version, path, args, wrapper)
         when = When.LAST if test.alone else When.BESIDE_OTHERS
-        yield Part(run, weight_of(path), when)
+        how = " with chg" if test.chg else " as a user" if wrapper else ""
+        yield Part(run, weight_of(path), when, test.name + how)
 
 
 def can_run(argv: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ use uilog_config::FileState;
 use uilog_config::Loaded;
 use uilog_core::check;
 use uilog_core::check::Finding;
+use uilog_core::check::Hg;
 use uilog_core::check::Program;
 use uilog_core::check::Report;
 use uilog_core::check::Severity;
@@ -57,7 +58,12 @@ const WITHOUT_SCRIPT: &str = "run-without-script";
 /// settings that others override, extensions that hg cannot load, a blackbox
 /// or a journal that cannot be written, a dispatcher that does not start; sinks
 /// that lead nowhere, options that they do not have, keys and tokens that
-/// cannot be read or that others can read, a spool that is not safe.
+/// cannot be read or that others can read, a spool that is not safe. It tells
+/// what has failed in the last 24 hours, as the journal says, and what keeps
+/// collectors from taking what waits for them.
+///
+/// Extensions are looked for as hg would, for the hg beside this program and
+/// for the first on PATH, if that is another one.
 ///
 /// A script is looked at as far as it is certain what it runs: a program named
 /// plainly at its beginning. Pipes, lists, variables and the shell's own
@@ -381,6 +387,11 @@ fn write_configuration(
             None => writeln!(output)?,
         }
     }
+    let none = if report.hgs.is_empty() { ": none" } else { "" };
+    writeln!(output, "{}{none}", headline("Mercurial"))?;
+    for hg in &report.hgs {
+        write_hg(output, hg)?;
+    }
     writeln!(output, "{}", headline("Extensions"))?;
     for it in &report.extensions {
         let state = if it.enabled {
@@ -390,7 +401,12 @@ fn write_configuration(
         };
         let place = it.source.as_deref().unwrap_or("not listed");
         let place = styled(PLACE, place);
-        writeln!(output, "  {state}  {:<12}  {place}", it.name)?;
+        write!(output, "  {state}  {:<12}  {place}", it.name)?;
+        if it.broken {
+            let text = "  cannot be loaded: see below";
+            write!(output, "{}", styled(output::ERROR, text))?;
+        }
+        writeln!(output)?;
     }
     let none = if report.scripts.is_empty() {
         ": none"
@@ -424,6 +440,19 @@ fn write_configuration(
         let value = visible(&it.value);
         let (section, name) = (it.section, it.name);
         writeln!(output, "  {section}.{name} = {value}  {place}")?;
+    }
+    Ok(())
+}
+
+fn write_hg(output: &mut impl Write, hg: &Hg) -> io::Result<()> {
+    let path = styled(PLACE, &hg.path);
+    let version = hg.version.as_deref().unwrap_or("version unknown");
+    let found = hg.found.join(", ");
+    writeln!(output, "  {path}  {}  {found}", visible(version))?;
+    if let Some(uilog) = &hg.uilog {
+        writeln!(output, "    uilog: {}", styled(PLACE, uilog))?;
+    } else {
+        writeln!(output, "    uilog: not found")?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::io::BufWriter;
+use std::io::IsTerminal;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use uilog_config::installation;
 use crate::known::DefaultValue;
 use crate::known::KnownItems;
 use crate::output::Template;
+use crate::output::visible_bytes;
 use crate::place::Place;
 use crate::suggest;
 
@@ -69,7 +71,7 @@ struct Shown<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let loaded = match arguments.place.load()? {
+    let loaded = match arguments.place.load_as_hg()? {
         Ok(loaded) => loaded,
         Err(error) => return Ok(ExitCode::from(error.exit_status())),
     };
@@ -155,22 +157,25 @@ fn print_text(
     names: &Names<'_>,
     output: &mut impl Write,
 ) -> io::Result<bool> {
+    // In a pipe it is what hg would print, to the byte.
+    let is_terminal = io::stdout().is_terminal();
     for_each(config, names, |_, _, shown| {
+        let mut line = Vec::new();
         if arguments.source {
-            output.write_all(&shown.source)?;
-            output.write_all(b": ")?;
+            line.extend_from_slice(&shown.source);
+            line.extend_from_slice(b": ");
         }
         if !names.is_one_item {
-            output.write_all(&shown.name)?;
-            output.write_all(b"=")?;
+            line.extend_from_slice(&shown.name);
+            line.extend_from_slice(b"=");
         }
-        let mut lines = shown.value.split(|byte| *byte == b'\n');
-        output.write_all(lines.next().unwrap_or_default())?;
-        for line in lines {
-            output.write_all(b"\\n")?;
-            output.write_all(line)?;
+        let parts: Vec<_> = shown.value.split(|it| *it == b'\n').collect();
+        line.extend_from_slice(&parts.join(&b"\\n"[..]));
+        if is_terminal {
+            line = visible_bytes(&line);
         }
-        output.write_all(b"\n")
+        line.push(b'\n');
+        output.write_all(&line)
     })
 }
 

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
-use std::io;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
@@ -18,6 +16,8 @@ use uilog_core::native;
 use uilog_core::pipeline::Draft;
 
 use crate::native as own;
+use crate::output;
+use crate::output::visible;
 use crate::place::Place;
 
 /// The status if an event was lost.
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
             let text =
                 format!("uilog: --opt {}: no '='", option.to_string_lossy());
-            say(text.as_bytes());
+            output::say(&text);
             return Ok(ExitCode::from(EXIT_USAGE));
         };
         options.push(EventOption {
@@ -110,22 +110,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     logger.log(&mut host, draft);
     host.finish();
     for problem in host.take_unseen() {
-        say(format!("uilog: {problem}").as_bytes());
+        output::say(&format!("uilog: {problem}"));
     }
     if arguments.verbose {
         let sinks = logger.sinks_of(name).join(", ");
         let sinks = if sinks.is_empty() { "no sink" } else { &sinks };
-        let event = arguments.event.to_string_lossy();
-        println!("{event}: {sinks}");
+        let event = visible(&arguments.event.to_string_lossy());
+        println!("{event}: {}", visible(sinks));
     }
     if host.counters().lost > 0 {
         return Ok(ExitCode::from(EXIT_LOST));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes a line to standard error; whoever has closed it hears nothing.
-fn say(text: &[u8]) {
-    let line = [text, b"\n"].concat();
-    let _ = io::stderr().write_all(&line);
 }

@@ -5,8 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use anyhow::Context;
@@ -14,9 +12,13 @@ use regex_lite::Regex;
 use serde::Deserialize;
 use uilog_config::Config;
 use uilog_config::items;
+use uilog_sys::foreign_file;
 
 /// Its file.
 const FILE: &str = "configitems.toml";
+
+/// How many bytes it may have; it has 70,000.
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// An item's default.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,11 +90,11 @@ impl KnownItems {
         let mut known = Self::default();
         if let Some(package) = package {
             let path = package.join(FILE);
-            match fs::read_to_string(&path) {
+            match foreign_file::read_text(&path, MAX_FILE_BYTES) {
                 Ok(text) => known
                     .add(&text)
                     .with_context(|| path.display().to_string())?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.is_not_found() => {}
                 Err(error) => {
                     return Err(error).context(path.display().to_string());
                 }

@@ -28,6 +28,8 @@ use clap::Subcommand;
 use uilog_core::dispatch;
 use uilog_sinks::fleet::Fleet;
 use uilog_sinks::open::open;
+#[cfg(target_os = "linux")]
+use uilog_sys::foreground;
 use uilog_sys::malloc;
 
 /// Mercurial's event logging
@@ -99,6 +101,9 @@ Files:
 }
 
 fn main() -> ExitCode {
+    // `ulimit -f` is an error of a write, and counted like any other.
+    #[cfg(target_os = "linux")]
+    foreground::survive_file_size_limit();
     #[cfg(target_os = "linux")]
     if let Some(arguments) = run::Arguments::plain(std::env::args_os()) {
         return finished(run::run(&arguments));
@@ -110,7 +115,7 @@ fn finished(result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
         // A reader that has gone away has seen enough.
         if !is_broken_pipe(&error) {
-            eprintln!("uilog: {error:#}");
+            output::say(&format!("uilog: {error:#}"));
         }
         ExitCode::FAILURE
     })

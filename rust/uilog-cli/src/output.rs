@@ -83,17 +83,44 @@ pub(crate) fn styled(style: Style, text: &str) -> String {
     format!("{style}{}{style:#}", visible(text))
 }
 
-/// The text in one line, with nothing in it that a terminal would obey.
+/// The text in one line, with nothing in it that a terminal would obey, and
+/// nothing that would show it in another order.
 pub(crate) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() || is_direction(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
         }
     }
     shown
+}
+
+/// The same of bytes; those that are no UTF-8 stay.
+pub(crate) fn visible_bytes(text: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        shown.extend_from_slice(visible(chunk.valid()).as_bytes());
+        shown.extend_from_slice(chunk.invalid());
+    }
+    shown
+}
+
+/// Writes a line to standard error; whoever has closed it hears nothing.
+pub(crate) fn say(text: &str) {
+    let line = format!("{}\n", visible(text));
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Whether a character changes the direction of the text behind it.
+// Unicode: Bidi_Control
+fn is_direction(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// `1 error`, `2 errors`.
@@ -125,6 +152,8 @@ mod tests {
     #[test]
     fn nothing_reaches_the_terminal_but_text() {
         assert_eq!(visible("a\x1b[31mb\nc\u{e9}"), "a\\u{1b}[31mb\\nc\u{e9}");
+        assert_eq!(visible("a\u{9b}1m\u{202e}b"), "a\\u{9b}1m\\u{202e}b");
+        assert_eq!(visible_bytes(b"\x1bc\xffd\t"), b"\\u{1b}c\xffd\\t");
         assert_eq!(styled(PLAIN, "a"), "a");
     }
 

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::io::IsTerminal;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use uilog_config::Environment;
 use uilog_config::Error;
 use uilog_config::Loaded;
 use uilog_config::Request;
+
+use crate::output::visible_bytes;
 
 /// Whose configuration counts. As with hg, an option's value may begin as an
 /// option does.
@@ -53,6 +56,22 @@ impl Place {
     /// Reads the configuration, and says on standard error what hg would.
     /// The error, which has been told, if hg would refuse to go on.
     pub(crate) fn load(&self) -> anyhow::Result<Result<Loaded, Error>> {
+        self.load_with(tell)
+    }
+
+    /// The same, and to a pipe it says that to the byte.
+    pub(crate) fn load_as_hg(&self) -> anyhow::Result<Result<Loaded, Error>> {
+        if io::stderr().is_terminal() {
+            self.load_with(tell)
+        } else {
+            self.load_with(tell_as_hg)
+        }
+    }
+
+    fn load_with(
+        &self,
+        tell: fn(&[Vec<u8>]) -> io::Result<()>,
+    ) -> anyhow::Result<Result<Loaded, Error>> {
         let environment = Environment::current()
             .context("cannot tell the current directory")?;
         let loaded = uilog_config::load(&self.request(), &environment);
@@ -78,8 +97,27 @@ impl Place {
     }
 }
 
-/// Prints lines on standard error, as hg would.
+/// Prints lines on standard error, as hg would, but for what a terminal would
+/// obey: a path may be anybody's.
 pub(crate) fn tell(lines: &[Vec<u8>]) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    for line in lines {
+        // hg's own messages may have several lines.
+        for part in line.split_inclusive(|it| matches!(it, b'\n' | b'\t')) {
+            let (text, end) = match part.split_last() {
+                Some((b'\n' | b'\t', text)) => (text, &part[text.len()..]),
+                _ => (part, &[][..]),
+            };
+            stderr.write_all(&visible_bytes(text))?;
+            stderr.write_all(end)?;
+        }
+        stderr.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// The same, to the byte.
+fn tell_as_hg(lines: &[Vec<u8>]) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     for line in lines {
         stderr.write_all(line)?;

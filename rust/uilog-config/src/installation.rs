@@ -1,7 +1,9 @@
 //! Where Mercurial is installed, as far as its configuration depends on that.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -12,21 +14,62 @@ use crate::expand;
 /// The program's name.
 const HG: &[u8] = b"hg";
 
-/// The program `hg`: what `$HG` names (as hg's hooks and scripts have it);
-/// else what is installed beside this program; else the first on `PATH`.
-pub fn find_hg(environment: &Environment) -> Option<PathBuf> {
-    if let Some(hg) = environment.var(b"HG") {
-        let hg = expand::to_path(hg.to_vec());
-        if hg.is_absolute() && is_program(&hg) {
-            return Some(hg);
+/// Bytes of a script that may name its interpreter.
+const MAX_HASHBANG_BYTES: u64 = 256;
+
+/// How a program `hg` comes into question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// `$HG` names it, as hg's hooks and scripts have it.
+    Named,
+    /// It is installed beside this program.
+    Beside,
+    /// It is the first on `PATH`.
+    OnPath,
+}
+
+impl Role {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Named => "named by $HG",
+            Self::Beside => "beside this uilog",
+            Self::OnPath => "first on PATH",
         }
     }
-    let beside = std::env::current_exe()
-        .ok()
-        .and_then(|exe| Some(exe.parent()?.join("hg")));
-    if let Some(hg) = beside.filter(|hg| is_program(hg)) {
-        return Some(hg);
+}
+
+/// The program `hg`: what `$HG` names; else what is installed beside this
+/// program; else the first on `PATH`.
+pub fn find_hg(environment: &Environment) -> Option<PathBuf> {
+    named(environment)
+        .or_else(beside)
+        .or_else(|| on_path(environment))
+}
+
+/// Every `hg` that may read this configuration, the one of [`find_hg`] first.
+/// If `$HG` names one, it is the only one: it is running.
+pub fn find_all(environment: &Environment) -> Vec<(Role, PathBuf)> {
+    if let Some(hg) = named(environment) {
+        return vec![(Role::Named, hg)];
     }
+    let beside = beside().map(|hg| (Role::Beside, hg));
+    let on_path = on_path(environment).map(|hg| (Role::OnPath, hg));
+    beside.into_iter().chain(on_path).collect()
+}
+
+fn named(environment: &Environment) -> Option<PathBuf> {
+    let hg = expand::to_path(environment.var(b"HG")?.to_vec());
+    (hg.is_absolute() && is_program(&hg)).then_some(hg)
+}
+
+fn beside() -> Option<PathBuf> {
+    let exe = std::env::current_exe().ok()?;
+    let hg = exe.parent()?.join("hg");
+    is_program(&hg).then_some(hg)
+}
+
+fn on_path(environment: &Environment) -> Option<PathBuf> {
     let dirs = environment.var(b"PATH")?.split(|byte| *byte == b':');
     let mut programs = dirs.map(|dir| expand::join(dir, HG));
     programs.find(|hg| hg.is_absolute() && is_program(hg))
@@ -50,11 +93,35 @@ pub(crate) fn prefix(hg: &Path) -> Option<PathBuf> {
 /// The directory of Mercurial's Python package that `hg` runs.
 pub fn package(hg: &Path) -> Option<PathBuf> {
     let linked = fs::canonicalize(hg).ok();
-    let programs = [Some(hg), linked.as_deref()];
-    programs.into_iter().flatten().find_map(|hg| {
-        let prefix = hg.parent()?.parent()?;
+    // A script may be far from the Python that it names.
+    let python = interpreter(hg);
+    let programs = [Some(hg), linked.as_deref(), python.as_deref()];
+    programs.into_iter().flatten().find_map(|program| {
+        let prefix = program.parent()?.parent()?;
         package_below(&prefix.join("lib"))
     })
+}
+
+/// The Python that a script names in its first line.
+fn interpreter(script: &Path) -> Option<PathBuf> {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+        .open(script)
+        .ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut text = Vec::new();
+    file.take(MAX_HASHBANG_BYTES).read_to_end(&mut text).ok()?;
+    let line = text.split(|byte| *byte == b'\n').next()?;
+    let mut words = line
+        .strip_prefix(b"#!")?
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    let program = expand::to_path(words.next()?.to_vec());
+    let name = program.file_name()?.as_bytes();
+    (program.is_absolute() && name.starts_with(b"python")).then_some(program)
 }
 
 /// The package below a directory such as `/usr/lib`.

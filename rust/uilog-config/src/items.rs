@@ -24,7 +24,7 @@ pub enum Kind {
     },
     /// A number of seconds, zero or more, perhaps with a fraction.
     Seconds,
-    /// A number of seconds, or with a unit up to days.
+    /// A time with a unit, from seconds to days.
     Age,
     /// A number from 0 to 1.
     Fraction,
@@ -149,7 +149,7 @@ impl fmt::Display for Kind {
                 write!(f, "a size of {} MB or more", min >> 20)
             }
             Self::Seconds => f.write_str("a number of seconds"),
-            Self::Age => f.write_str("a time such as '7 days'"),
+            Self::Age => f.write_str("a time with a unit, such as '7 days'"),
             Self::Fraction => f.write_str("a number from 0 to 1"),
             Self::Boolean => f.write_str("a boolean"),
             Self::Choice(choices) => {

@@ -589,8 +589,7 @@ impl Ui {
     // hg: localrepo.makelocalrepository
     fn open_repository(&mut self, root: &Path) -> Result<(), Error> {
         let mut requirements = Requirements::read(root).map_err(|error| {
-            let text = format!("{error}: {}", root.display());
-            Error::abort(text.into_bytes())
+            cannot_use(&root.join(repository::REQUIRES), &error)
         })?;
         let is_shared = requirements.is_shared();
         let source = self.source(root, &requirements, is_shared)?;

@@ -1,20 +1,19 @@
 //! One file with all that it includes.
 
+use std::fs;
 use std::fs::File;
 use std::fs::Metadata;
-use std::fs::OpenOptions;
 use std::io;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use uilog_sys::foreign_file;
 
 use crate::config::Config;
 use crate::config::Entry;
@@ -32,8 +31,9 @@ pub const MAX_INCLUDE_DEPTH: usize = 100;
 /// How many files one file may include, those that they include counted, too.
 pub const MAX_INCLUDES: usize = 10_000;
 
-/// How many bytes one file and all that it includes may have together.
-pub const MAX_BYTES: u64 = 256 << 20;
+/// How many bytes one file and all that it includes may have together. The
+/// longest that was ever seen has some ten thousand.
+pub const MAX_BYTES: u64 = 16 << 20;
 
 /// The device and inode of `/dev/null`'s kind.
 const NULL_DEVICE: u64 = nix::sys::stat::makedev(1, 3);
@@ -41,26 +41,33 @@ const NULL_DEVICE: u64 = nix::sys::stat::makedev(1, 3);
 /// A file that has been opened.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    file: File,
+    /// None of `/dev/null`, which stands for an empty file.
+    file: Option<File>,
     pub(crate) metadata: Metadata,
 }
 
 /// Opens a file to read it, without waiting for anybody.
 pub(crate) fn open(path: &Path) -> io::Result<Opened> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-        .open(path)?;
-    let metadata = file.metadata()?;
-    let kind = metadata.file_type();
-    let is_null = kind.is_char_device() && metadata.rdev() == NULL_DEVICE;
-    if kind.is_dir() {
-        return Err(Errno::EISDIR.into());
+    match foreign_file::open(path) {
+        Ok((file, metadata)) => Ok(Opened {
+            file: Some(file),
+            metadata,
+        }),
+        Err(foreign_file::Error::NotRegular(kind)) => {
+            let metadata = fs::metadata(path)?;
+            let is_null = metadata.file_type().is_char_device()
+                && metadata.rdev() == NULL_DEVICE;
+            if is_null {
+                let file = None;
+                return Ok(Opened { file, metadata });
+            }
+            if metadata.is_dir() {
+                return Err(Errno::EISDIR.into());
+            }
+            Err(foreign_file::Error::NotRegular(kind).into())
+        }
+        Err(error) => Err(error.into()),
     }
-    if !kind.is_file() && !is_null {
-        return Err(io::Error::other("not a regular file"));
-    }
-    Ok(Opened { file, metadata })
 }
 
 /// Reads files that include one another.
@@ -102,13 +109,19 @@ impl<'a> Reader<'a> {
 
     fn contents(&mut self, opened: Opened) -> io::Result<Vec<u8>> {
         let left = MAX_BYTES - self.bytes;
+        let expected = opened.metadata.len();
+        let too_large = || io::Error::other("too large");
+        if expected > left {
+            return Err(too_large());
+        }
         // One more byte tells that there are none.
-        let expected = opened.metadata.len().min(left) + 1;
-        let mut data =
-            Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
-        let read = opened.file.take(left + 1).read_to_end(&mut data)?;
+        let mut data = Vec::with_capacity(expected as usize + 1);
+        let read = match opened.file {
+            Some(file) => file.take(left + 1).read_to_end(&mut data)?,
+            None => 0,
+        };
         if read as u64 > left {
-            return Err(io::Error::other("too large"));
+            return Err(too_large());
         }
         self.bytes += read as u64;
         let metadata = opened.metadata;

@@ -8,11 +8,23 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_sys::foreign_file;
+
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::error::cannot_use;
 use crate::expand;
 use crate::layers::Layer;
+
+/// Where a working copy says what reading it requires.
+pub(crate) const REQUIRES: &str = ".hg/requires";
+
+/// How many bytes a list of requirements may have: Mercurial knows some thirty
+/// of them.
+const MAX_REQUIRES_BYTES: u64 = 64 << 10;
+
+/// How many bytes `.hg/sharedpath` may have: a path has 4096 at most.
+pub const MAX_SHAREDPATH_BYTES: u64 = 64 << 10;
 
 /// The repository that a directory belongs to.
 // hg: repo.find_repo, cmdutil.findrepo
@@ -27,20 +39,18 @@ pub(crate) struct Requirements(BTreeSet<Vec<u8>>);
 impl Requirements {
     /// Those of a working copy; none if there is no such file.
     pub(crate) fn read(root: &Path) -> io::Result<Self> {
-        Self::read_file(&root.join(".hg/requires"))
+        Self::read_file(&root.join(REQUIRES))
     }
 
     fn read_file(path: &Path) -> io::Result<Self> {
-        match fs::read(path) {
+        match foreign_file::read(path, MAX_REQUIRES_BYTES) {
             Ok(text) => {
                 let lines = text.split(|byte| matches!(byte, b'\n' | b'\r'));
                 let names = lines.filter(|name| !name.is_empty());
                 Ok(Self(names.map(<[u8]>::to_vec).collect()))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(Self::default())
-            }
-            Err(error) => Err(error),
+            Err(error) if error.is_not_found() => Ok(Self::default()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -75,7 +85,8 @@ pub(crate) fn shared_source(
 ) -> Result<PathBuf, Error> {
     let hg_dir = root.join(".hg");
     let file = hg_dir.join("sharedpath");
-    let path = fs::read(&file).map_err(|error| cannot_use(&file, &error))?;
+    let path = foreign_file::read(&file, MAX_SHAREDPATH_BYTES)
+        .map_err(|error| cannot_use(&file, &error.into()))?;
     let end = path.iter().rposition(|byte| *byte != b'\n');
     let path = &path[..end.map_or(0, |end| end + 1)];
     let path = if requirements.has(b"relshared") {

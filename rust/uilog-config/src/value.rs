@@ -114,7 +114,8 @@ pub fn parse_size(text: &[u8]) -> Option<i128> {
     parse_int(&text)
 }
 
-/// A time such as `90`, in seconds, or with a unit, `12 hours`, `7d`.
+/// A time with its unit, such as `90 seconds`, `12 hours`, `7d`. A number alone
+/// is none: who writes `7` where the default is `7 days` does not mean seconds.
 pub fn parse_age(text: &[u8]) -> Option<Duration> {
     const UNITS: [(&str, &str, f64); 4] = [
         ("s", "second", 1.0),
@@ -129,11 +130,7 @@ pub fn parse_age(text: &[u8]) -> Option<Duration> {
     let is_unit = |(short, long, _): &&(&str, &str, f64)| {
         unit == *short || unit.strip_suffix('s').unwrap_or(unit) == *long
     };
-    let seconds = match UNITS.iter().find(is_unit) {
-        Some((_, _, seconds)) => *seconds,
-        None if unit.is_empty() => 1.0,
-        None => return None,
-    };
+    let (_, _, seconds) = UNITS.iter().find(is_unit)?;
     Duration::try_from_secs_f64(parse_float(number)? * seconds).ok()
 }
 
@@ -314,12 +311,15 @@ mod tests {
     #[test]
     fn ages() {
         let seconds = |text: &[u8]| parse_age(text).map(|it| it.as_secs_f64());
-        assert_eq!(seconds(b"90"), Some(90.0));
+        assert_eq!(seconds(b"90s"), Some(90.0));
         assert_eq!(seconds(b" 7 Days "), Some(604_800.0));
         assert_eq!(seconds(b"1.5h"), Some(5400.0));
         assert_eq!(seconds(b"2 minutes"), Some(120.0));
         assert_eq!(seconds(b"1 second"), Some(1.0));
-        for text in ["", "days", "-1 d", "3 weeks", "1 ss", "inf", "nan"] {
+        for text in [
+            "", "7", "0", "90.5", "days", "-1 d", "3 weeks", "1 ss", "inf",
+            "nan",
+        ] {
             assert_eq!(seconds(text.as_bytes()), None, "{text}");
         }
     }

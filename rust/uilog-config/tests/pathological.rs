@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
 use uilog_config::Environment;
@@ -163,4 +164,37 @@ fn a_named_pipe_is_not_waited_for() {
     let device = load_in(&dir, b"%include /dev/zero").expect_err("no file");
     assert!(device.message().starts_with(b"cannot include /dev/zero ("));
     assert!(load_in(&dir, b"%include /dev/null").is_ok());
+}
+
+#[test]
+fn what_a_repository_says_of_itself_is_read_within_bounds() {
+    let dir = TempDir::new().expect("a directory");
+    let hg_dir = dir.path().join(".hg");
+    fs::create_dir(&hg_dir).expect("a directory");
+    let load = || {
+        let environment =
+            Environment::new(HashMap::new(), dir.path().to_owned());
+        let error = uilog_config::load(&Request::default(), &environment);
+        error.expect_err("hostile").to_string()
+    };
+    for (file, requires) in [("requires", None), ("sharedpath", Some("shared"))]
+    {
+        if let Some(requires) = requires {
+            fs::write(hg_dir.join("requires"), requires).expect("a file");
+        }
+        let path = hg_dir.join(file);
+        let is = |reason: &str| {
+            let place = path.display();
+            assert_eq!(load(), format!("abort: {reason}: '{place}'"));
+            fs::remove_file(&path).expect("it was there");
+        };
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::unistd::mkfifo(&path, mode).expect("a FIFO");
+        is("it is a named pipe, not a regular file");
+        symlink("/dev/zero", &path).expect("a link");
+        is("it is a device, not a regular file");
+        let file = fs::File::create(&path).expect("a file");
+        file.set_len(1 << 40).expect("a hole");
+        is("it is longer than 65536 bytes");
+    }
 }

@@ -77,8 +77,12 @@ impl Outer {
     pub fn variable(&self, is_served: bool) -> String {
         let served = if is_served { SERVED } else { "" };
         let pid = std::process::id();
-        let raw = self.word.raw_fd().unwrap_or(-1);
-        format!("{served}/proc/{pid}/fd/{raw}")
+        format!("{served}/proc/{pid}/fd/{}", self.raw_fd())
+    }
+
+    /// The descriptor that the word is open under.
+    pub fn raw_fd(&self) -> i32 {
+        self.word.raw_fd().unwrap_or(-1)
     }
 
     /// While the command runs: whether the outer one is to log the beginning

@@ -6,7 +6,6 @@
 //! the last script has ended, the sinks are done and no hg holds the socket.
 //! It knows nothing of how hg decides what to run.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
@@ -21,22 +20,24 @@ use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
-use nix::sys::wait::WaitStatus;
 use signal_hook::consts::SIGXFSZ;
+use uilog_sys::ended::Ended;
 use uilog_sys::sched;
 
 use crate::event::Event;
-use crate::event::Text;
+use crate::feed::Feed;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
+use crate::queue::Progress;
 use crate::queue::Reader;
+use crate::queue::Reference;
+use crate::records::RecordLoss;
 use crate::records::Records;
-use crate::records::Settled;
 use crate::running::Running;
 use crate::running::Script;
 use crate::script::StartError;
-use crate::script::explain_exit;
+use crate::script::explain_end;
 use crate::script::start_script;
 use crate::wire::Frame;
 use crate::wire::Job;
@@ -50,8 +51,16 @@ const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// How long they may after SIGTERM: whoever shuts down a system waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
-/// Records that are taken and not done with; what is behind them waits.
-const MAX_PENDING: usize = 4096;
+/// Frames that are looked at before other things are looked after.
+const MAX_LOOKED_AT: usize = 256;
+/// The journal is told of losses no more often than this, unless there are as
+/// many as before.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// The same when no hg is left: if this process is killed, nobody tells what it
+/// has not told.
+const TELL_ALONE: Duration = Duration::from_millis(100);
+/// Reasons of losses that are kept apart until they are told.
+const MAX_UNTOLD: usize = 64;
 /// When a record has come, more are waited for so long before sinks get them.
 /// Nobody waits for a record, as people may for a script; and hg, which may be
 /// about to log more, has both processors for itself, and wakes nobody by that.
@@ -105,35 +114,41 @@ pub fn run(
     // hg wakes us with each event, and must not lose its processor to us.
     let is_batch = sched::enter_batch();
     let mut server = Server::new(socket, queue, records, is_batch)?;
-    server.account_for_predecessor();
-    server.queue.progress_mut().readers += 1;
+    server.progress().readers += 1;
     server.publish()?;
+    server.report_predecessor()?;
     server.serve()
 }
 
 /// The dispatcher's state.
+///
+/// Frames are looked at once, in their order, and nothing holds that up: a
+/// script that may not start yet stays where it is, and scripts go on from
+/// there when they can, as sinks do that have no room.
 struct Server {
     /// `None` once no hg holds the other end.
     socket: Option<UnixStream>,
-    queue: Reader,
+    feed: Feed,
+    /// The frame that is looked at next.
+    position: u64,
+    /// Records that have been looked at.
+    seen: u64,
+    /// Jobs that predecessors have looked at.
+    taken_before: u64,
+    /// There are scripts before `position` that have not been taken.
+    is_behind: bool,
     running: Running,
-    /// Jobs of a predecessor of which nobody knows whether they ran.
-    uncertain: u64,
     /// As the last job says that has been looked at.
     max_scripts: usize,
-    environment: Environment,
+    predecessor: Predecessor,
+    /// The newest environment: whose journal to write to.
+    environment: Arc<[u8]>,
     records: Box<dyn Records>,
-    /// Where in the queue it stands which sinks there are; 0 for nowhere yet.
-    items_at: u64,
-    /// Jobs among the frames before the one that is looked at next.
-    looked_at: u64,
-    /// Jobs that a predecessor has taken: their scripts may have run.
-    taken_before: u64,
-    /// Frames that have been taken, from the oldest record on that is not done
-    /// with.
-    pending: VecDeque<Taken>,
+    losses: Losses,
     /// Until when records are gathered, since the queue was empty.
     gather_until: Option<Instant>,
+    /// What has been published.
+    published: Progress,
     /// Becomes readable when a child ends or SIGTERM arrives.
     wakeup: UnixStream,
     terminated: Arc<AtomicBool>,
@@ -143,26 +158,32 @@ struct Server {
     exhausted: Option<Exhausted>,
 }
 
-/// hg's environment, as the queue holds it.
-#[derive(Default)]
-struct Environment {
-    at: u64,
-    block: Arc<[u8]>,
-}
-
-/// A frame that has been taken.
-struct Taken {
-    /// The position after it.
-    end: u64,
-    /// Jobs up to here.
-    jobs: u64,
-    is_record: bool,
+/// What a dispatcher before this one has left behind.
+struct Predecessor {
+    /// Scripts that it had taken, and may have started or not.
+    uncertain: u64,
+    /// Records that sinks had lost, and that the journal has not been told of.
+    untold: u64,
+    /// Records that sinks had in hand and the queue has no more.
+    in_hand: u64,
+    failure: Option<String>,
 }
 
 #[derive(Clone, Copy)]
 struct Exhausted {
     since: Instant,
     until: Instant,
+}
+
+/// What there is to be looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    /// Nothing more.
+    Nothing,
+    /// A record that waits for others.
+    Gathering,
+    /// Other things have to be done meanwhile.
+    More,
 }
 
 impl Server {
@@ -193,19 +214,33 @@ impl Server {
                 .map_err(system("handle signals"))?;
         }
         let progress = queue.progress();
+        let known = progress.started + progress.not_started;
+        let predecessor = Predecessor {
+            uncertain: progress.scripts.saturating_sub(known),
+            untold: progress.untold() - progress.at_risk,
+            in_hand: progress.at_risk,
+            failure: queue.last_failure().ok().flatten(),
+        };
+        let mut feed = Feed::new(queue);
+        let environment = match progress.environment_at {
+            0 => Arc::default(),
+            at => feed.environment(at).map_err(system("read the queue"))?,
+        };
         Ok(Self {
             socket: Some(socket),
-            queue,
-            running: Running::default(),
-            uncertain: 0,
-            max_scripts: 1,
-            environment: Environment::default(),
-            records,
-            items_at: 0,
-            looked_at: progress.passed,
+            position: feed.queue.low(),
+            seen: progress.records,
             taken_before: progress.taken,
-            pending: VecDeque::new(),
+            is_behind: false,
+            feed,
+            running: Running::default(),
+            max_scripts: 1,
+            predecessor,
+            environment,
+            records,
+            losses: Losses::default(),
             gather_until: None,
+            published: progress,
             wakeup,
             is_batch,
             terminated,
@@ -213,23 +248,51 @@ impl Server {
         })
     }
 
-    /// A dispatcher before this one may have died between taking a job and
-    /// starting its script: whether the script ran, nobody knows.
-    fn account_for_predecessor(&mut self) {
-        let progress = self.queue.progress_mut();
-        let known = progress.started + progress.not_started;
-        self.uncertain = progress.scripts.saturating_sub(known);
-        progress.not_started += self.uncertain;
+    /// Reports and counts what the predecessor left behind, as soon as it is
+    /// known whose journal to write to. Counted last, so that nothing is
+    /// forgotten if this one dies, too.
+    fn report_predecessor(&mut self) -> Result<(), Error> {
+        let Predecessor {
+            uncertain,
+            untold,
+            in_hand,
+            ..
+        } = self.predecessor;
+        let records = untold + in_hand;
+        if self.environment.is_empty() || uncertain + records == 0 {
+            return Ok(());
+        }
+        if uncertain > 0 {
+            // Whether they ran, nobody knows.
+            let detail = "the dispatcher died while starting its script";
+            self.report(FailureKind::Lost, uncertain, detail);
+        }
+        let mut is_told = false;
+        if records > 0 {
+            let failure = self.predecessor.failure.take();
+            let last = failure.map_or(String::new(), |it| {
+                format!("; its last failure: {it}")
+            });
+            let detail = format!(
+                "records that sinks had lost or had in hand when the \
+                 dispatcher was killed{last}"
+            );
+            is_told = self.report(FailureKind::Lost, records, &detail);
+        }
+        self.predecessor.uncertain = 0;
+        self.predecessor.untold = 0;
+        self.predecessor.in_hand = 0;
+        let progress = self.progress();
+        progress.not_started += uncertain;
+        progress.records_lost += in_hand;
+        if is_told {
+            progress.records_told += records;
+        }
+        self.publish()
     }
 
-    /// Reports what the predecessor left behind, as soon as a job has told
-    /// whose journal to write to.
-    fn report_predecessor(&mut self) {
-        let uncertain = std::mem::take(&mut self.uncertain);
-        if uncertain > 0 {
-            let detail = "the dispatcher died while starting its script";
-            self.report(b"", "", FailureKind::Lost, uncertain, detail);
-        }
+    fn progress(&mut self) -> &mut Progress {
+        self.feed.queue.progress_mut()
     }
 
     fn serve(&mut self) -> Result<(), Error> {
@@ -237,21 +300,22 @@ impl Server {
             self.drain_wakeups();
             self.reap();
             self.running.enforce_deadlines();
+            let ahead = self.look_ahead()?;
+            self.run_waiting()?;
             self.settle()?;
-            let is_empty = self.take_frames()?;
-            // What has had no room may have it now, and nobody tells twice.
-            let has_room = self.settle()?;
             if self.terminated.load(Ordering::Relaxed) {
                 return self.give_up();
             }
-            let is_idle = is_empty && self.socket.is_none();
-            if is_idle && self.running.is_empty() {
-                if self.records.is_finished() && self.pending.is_empty() {
-                    return Ok(());
-                }
+            if ahead == Ahead::Nothing && self.socket.is_none() {
+                // Whatever scripts do, there will be no more records.
                 self.records.finish(Instant::now() + SINKS_BOUND);
+                let is_idle = self.running.is_empty() && !self.is_behind;
+                if is_idle && self.records.is_finished() {
+                    self.settle()?;
+                    return self.tell(true);
+                }
             }
-            if is_empty || !has_room {
+            if ahead != Ahead::More {
                 self.wait()?;
             }
         }
@@ -265,139 +329,173 @@ impl Server {
         }
     }
 
-    /// Starts scripts and hands over records until the queue is empty (true)
-    /// or no more can be taken.
-    fn take_frames(&mut self) -> Result<bool, Error> {
-        loop {
-            let is_waiting =
-                self.exhausted.is_some_and(|it| Instant::now() < it.until);
-            let is_full = self.running.len() >= self.max_scripts
-                || self.pending.len() >= MAX_PENDING;
-            let is_terminated = self.terminated.load(Ordering::Relaxed);
-            if is_waiting || is_full || is_terminated {
-                return Ok(false);
-            }
-            let next = self.queue.peek().map_err(system("read the queue"))?;
-            let Some((position, bytes)) = next else {
+    /// Looks at the frames that have come: starts scripts as far as they may,
+    /// and offers records.
+    fn look_ahead(&mut self) -> Result<Ahead, Error> {
+        for _ in 0..MAX_LOOKED_AT {
+            let position = self.position;
+            let Some((bytes, next)) =
+                self.feed.queue.frame(position).map_err(reading)?
+            else {
                 self.gather_until = None;
-                return Ok(true);
+                return Ok(Ahead::Nothing);
             };
-            let is_taken = match postcard::from_bytes::<Frame<'_>>(&bytes) {
-                Ok(Frame::Environment(_) | Frame::Items(_)) => {
-                    self.take_reference(position, bytes.len())?
+            let is_new = position >= self.progress().scripts_at;
+            match postcard::from_bytes::<Frame<'_>>(&bytes) {
+                Ok(Frame::Environment(_)) => {
+                    let kind = Reference::Environment;
+                    self.feed.queue.refer(kind, position, next);
+                }
+                Ok(Frame::Items(_)) => {
+                    self.feed.queue.refer(Reference::Items, position, next);
+                }
+                Ok(Frame::Record(_)) => {
+                    if position >= self.progress().records_at {
+                        if self.begin_gathering() {
+                            return Ok(Ahead::Gathering);
+                        }
+                        self.offer(position, bytes)?;
+                    }
                 }
                 Ok(Frame::Job(job)) => {
-                    self.max_scripts = job.limits.max_scripts.max(1) as usize;
-                    self.running.len() < self.max_scripts
-                        && self.run_job(&job, bytes.len())?
-                }
-                Ok(Frame::Record(_)) if self.begin_gathering() => false,
-                Ok(Frame::Record(record)) => {
-                    self.load_environment(record.environment_at)?;
-                    self.load_items(record.items_at)?;
-                    drop(record);
-                    self.offer_record(bytes)?
+                    if is_new && !self.is_behind {
+                        self.progress().scripts_at = position;
+                        self.is_behind = !self.run_job(&job, position, next)?;
+                    }
                 }
                 Err(_) => {
-                    // Only a damaged queue gets here; its frames are still
-                    // delimited, so the next one may be readable.
-                    self.take_script(bytes.len())?;
-                    self.queue.progress_mut().not_started += 1;
-                    let detail = "unreadable record in the queue";
-                    self.report(b"", "", FailureKind::Lost, 1, detail);
-                    self.publish()?;
-                    true
+                    if is_new && !self.is_behind {
+                        self.pass_unreadable(next)?;
+                    }
                 }
-            };
-            if !is_taken {
-                return Ok(false);
+            }
+            self.position = next;
+            if !self.is_behind {
+                let scripts_at = &mut self.progress().scripts_at;
+                *scripts_at = next.max(*scripts_at);
             }
         }
+        Ok(Ahead::More)
     }
 
-    /// Takes a frame that later ones refer to: that is loaded when one does.
-    /// False if it must wait: records that are not done with may refer to the
-    /// one before, which would have to stay until they are.
-    fn take_reference(
+    /// Offers a record to the sinks.
+    fn offer(&mut self, position: u64, bytes: Vec<u8>) -> Result<(), Error> {
+        let queued = self.feed.queued(position, bytes).map_err(reading)?;
+        let Some(queued) = queued else {
+            return Ok(());
+        };
+        self.environment = Arc::clone(&queued.environment);
+        self.report_predecessor()?;
+        self.records.offer(&queued);
+        self.seen += 1;
+        self.count_taken();
+        Ok(())
+    }
+
+    /// Starts those of the scripts that may start now and could not before.
+    fn run_waiting(&mut self) -> Result<(), Error> {
+        while self.is_behind && self.may_start() {
+            let position = self.progress().scripts_at;
+            if position >= self.position {
+                self.is_behind = false;
+                return Ok(());
+            }
+            let Some((bytes, next)) =
+                self.feed.queue.frame(position).map_err(reading)?
+            else {
+                return Ok(());
+            };
+            match postcard::from_bytes::<Frame<'_>>(&bytes) {
+                Ok(Frame::Job(job)) => {
+                    if !self.run_job(&job, position, next)? {
+                        return Ok(());
+                    }
+                }
+                Ok(_) => self.progress().scripts_at = next,
+                Err(_) => self.pass_unreadable(next)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a script may start, as far as is known before it is looked at.
+    fn may_start(&self) -> bool {
+        let is_waiting =
+            self.exhausted.is_some_and(|it| Instant::now() < it.until);
+        let is_terminated = self.terminated.load(Ordering::Relaxed);
+        self.running.len() < self.max_scripts && !is_waiting && !is_terminated
+    }
+
+    /// Runs a job; false if it has to wait.
+    fn run_job(
         &mut self,
+        job: &Job<'_>,
         position: u64,
-        length: usize,
+        next: u64,
     ) -> Result<bool, Error> {
-        if !self.pending.is_empty() {
+        self.max_scripts = job.limits.max_scripts.max(1) as usize;
+        if !self.may_start() {
             return Ok(false);
         }
-        self.queue.pin(position, length);
-        let end = self.queue.advance(length);
-        self.passed_frame(end, false);
-        self.publish()?;
-        Ok(true)
-    }
-
-    /// Runs a job; false if the system is exhausted and it stays queued.
-    fn run_job(&mut self, job: &Job<'_>, length: usize) -> Result<bool, Error> {
-        if self.looked_at < self.taken_before {
-            // A predecessor has; what is behind it may be a record again.
-            self.take(length, false);
-            return Ok(true);
-        }
-        self.load_environment(job.environment_at)?;
-        self.report_predecessor();
-        self.take_script(length)?;
-        match start_script(job, &self.environment.block, self.is_batch, None) {
+        let environment =
+            self.feed.environment(job.environment_at).map_err(reading)?;
+        self.environment = Arc::clone(&environment);
+        self.report_predecessor()?;
+        self.take_script(next)?;
+        match start_script(job, &environment, self.is_batch, None) {
             Ok(pid) => {
-                self.queue.progress_mut().started += 1;
-                self.running.add(pid, job);
+                self.progress().started += 1;
+                self.running.add(pid, job, environment);
             }
             Err(error) if self.may_retry(&error) => {
-                self.untake_script(length)?;
+                let progress = self.progress();
+                progress.scripts -= 1;
+                progress.scripts_at = position;
+                self.count_taken();
+                self.publish()?;
                 return Ok(false);
             }
             Err(error) => {
-                self.queue.progress_mut().not_started += 1;
+                self.progress().not_started += 1;
                 let Event { name, session, .. } = &job.event;
-                let session = session.to_string();
-                let kind = FailureKind::NotStarted;
-                let detail = error.to_string();
-                self.report(name, &session, kind, 1, &detail);
+                let failure = Failure::now(
+                    session.to_string(),
+                    name,
+                    FailureKind::NotStarted,
+                    1,
+                    error.to_string(),
+                );
+                self.append(&failure, &environment);
             }
         }
         self.exhausted = None;
-        self.queue.release();
         self.publish()?;
         Ok(true)
+    }
+
+    /// Only in a damaged queue there is such a frame; those behind it are still
+    /// delimited, so that they may be readable.
+    fn pass_unreadable(&mut self, next: u64) -> Result<(), Error> {
+        self.take_script(next)?;
+        self.progress().not_started += 1;
+        let detail = "unreadable record in the queue";
+        self.report(FailureKind::Lost, 1, detail);
+        self.publish()
     }
 
     /// Notes that a script has been taken, before anything is done about it:
     /// whoever comes after us must not run it a second time.
-    fn take_script(&mut self, length: usize) -> Result<(), Error> {
-        self.queue.progress_mut().scripts += 1;
-        self.take(length, false);
+    fn take_script(&mut self, next: u64) -> Result<(), Error> {
+        let progress = self.progress();
+        progress.scripts += 1;
+        progress.scripts_at = next;
+        self.count_taken();
         self.publish()
     }
 
-    /// Moves past a job.
-    fn take(&mut self, length: usize, is_record: bool) {
-        self.looked_at += 1;
-        let taken = self.looked_at;
-        let progress = self.queue.progress_mut();
-        progress.taken = progress.taken.max(taken);
-        let end = self.queue.advance(length);
-        self.passed_frame(end, is_record);
-    }
-
-    /// Undoes that, at once.
-    fn untake_script(&mut self, length: usize) -> Result<(), Error> {
-        self.queue.step_back(length);
-        self.looked_at -= 1;
-        let looked_at = self.looked_at;
-        let cursor = self.queue.cursor();
-        if self.pending.pop_back().is_none() {
-            self.queue.pass(cursor, looked_at);
-        }
-        let progress = self.queue.progress_mut();
-        progress.taken = looked_at;
-        progress.scripts -= 1;
-        self.publish()
+    fn count_taken(&mut self) {
+        let taken = self.progress().scripts + self.seen;
+        self.progress().taken = taken.max(self.taken_before);
     }
 
     /// Whether a record that has come is to wait for others.
@@ -409,67 +507,53 @@ impl Server {
 
     /// Until when records are gathered, if that is still to come.
     fn gathering(&self) -> Option<Instant> {
-        let until = self.gather_until.filter(|_| self.socket.is_some());
+        let is_pointless =
+            self.socket.is_none() || self.terminated.load(Ordering::Relaxed);
+        let until = self.gather_until.filter(|_| !is_pointless);
         until.filter(|it| Instant::now() < *it)
     }
 
-    /// Hands a record to the sinks; false if they have no room.
-    fn offer_record(&mut self, bytes: Vec<u8>) -> Result<bool, Error> {
-        let length = bytes.len();
-        let frame = Arc::from(bytes);
-        if !self.records.offer(&frame, &self.environment.block) {
-            return Ok(false);
+    /// Notes what has become of records, and gives back the memory of what
+    /// everybody is done with.
+    fn settle(&mut self) -> Result<(), Error> {
+        let settled = self.records.settle(&mut self.feed).map_err(reading)?;
+        let position = self.position;
+        let progress = self.feed.queue.progress_mut();
+        progress.records += settled.done;
+        let oldest = settled.oldest.unwrap_or(position);
+        progress.records_at = progress.records_at.max(oldest);
+        progress.at_risk = settled.at_risk;
+        for loss in settled.losses {
+            progress.records_lost += loss.count;
+            self.losses.add(loss);
         }
-        self.report_predecessor();
-        self.take(length, true);
-        Ok(true)
+        self.feed.queue.pass();
+        self.publish()?;
+        self.feed.queue.release();
+        self.tell(false)
     }
 
-    /// Notes that a frame has been taken that ends at `end`. It is done with,
-    /// unless it is a record or stands behind one that is not.
-    fn passed_frame(&mut self, end: u64, is_record: bool) {
-        let jobs = self.looked_at;
-        if is_record || !self.pending.is_empty() {
-            self.pending.push_back(Taken {
-                end,
-                jobs,
-                is_record,
-            });
-        } else {
-            self.queue.pass(end, jobs);
-        }
-    }
-
-    /// Notes what has become of records; whether anything has.
-    fn settle(&mut self) -> Result<bool, Error> {
-        let Settled { done, losses } = self.records.settle();
-        if done == 0 && losses.is_empty() {
-            return Ok(false);
-        }
-        let mut left = done;
-        while let Some(taken) = self.pending.front() {
-            if taken.is_record && left == 0 {
-                break;
-            }
-            left -= u64::from(taken.is_record);
-            let Taken { end, jobs, .. } = *taken;
-            self.pending.pop_front();
-            self.queue.pass(end, jobs);
-        }
-        self.queue.progress_mut().records += done;
+    /// Tells the journal what sinks have lost: the first at once, then at most
+    /// once in a while. It has been counted already.
+    fn tell(&mut self, is_last: bool) -> Result<(), Error> {
+        let is_alone = self.socket.is_none();
+        let losses = self.losses.due(Instant::now(), is_alone, is_last);
         for loss in losses {
-            self.queue.progress_mut().records_lost += loss.count;
             let detail = format!("uilog.sink.{}: {}", loss.sink, loss.reason);
             let kind = if loss.count > 0 {
                 FailureKind::Lost
             } else {
                 FailureKind::Sink
             };
-            self.report(b"", "", kind, loss.count, &detail);
+            if self.report(kind, loss.count, &detail) {
+                self.progress().records_told += loss.count;
+                self.publish()?;
+            } else if !is_last {
+                // Perhaps later.
+                self.losses.add(loss);
+            }
         }
-        self.queue.release();
-        self.publish()?;
-        Ok(true)
+        Ok(())
     }
 
     /// Whether an error will pass; then nothing is started for a while.
@@ -484,60 +568,28 @@ impl Server {
         is_passing
     }
 
-    /// Reads the environment that a job names, if it is not the last one.
-    fn load_environment(&mut self, at: u64) -> Result<(), Error> {
-        if self.environment.at == at {
-            return Ok(());
-        }
-        let bytes =
-            self.queue.frame_at(at).map_err(system("read the queue"))?;
-        if let Ok(Frame::Environment(block)) = postcard::from_bytes(&bytes) {
-            let block = Arc::from(&*block.0);
-            let before = std::mem::replace(
-                &mut self.environment,
-                Environment { at, block },
-            );
-            self.queue.unpin(before.at);
-            self.queue.pin(at, bytes.len());
+    /// Shows what has been done, if it is not shown yet.
+    fn publish(&mut self) -> Result<(), Error> {
+        let progress = self.feed.queue.progress();
+        if progress != self.published {
+            let publish = self.feed.queue.publish();
+            publish.map_err(system("write to the queue"))?;
+            self.published = progress;
         }
         Ok(())
-    }
-
-    /// Reads which sinks there are, if that is not what the last record said.
-    fn load_items(&mut self, at: u64) -> Result<(), Error> {
-        if self.items_at == at {
-            return Ok(());
-        }
-        let bytes =
-            self.queue.frame_at(at).map_err(system("read the queue"))?;
-        if let Ok(Frame::Items(items)) = postcard::from_bytes(&bytes) {
-            let owned = |text: Text<'_>| text.0.into_owned();
-            let items: Vec<_> = items
-                .into_iter()
-                .map(|(name, value)| (owned(name), owned(value)))
-                .collect();
-            self.records.configure(&items, &self.environment.block);
-            self.queue.unpin(std::mem::replace(&mut self.items_at, at));
-            self.queue.pin(at, bytes.len());
-        }
-        Ok(())
-    }
-
-    fn publish(&self) -> Result<(), Error> {
-        self.queue.publish().map_err(system("write to the queue"))
     }
 
     /// Reaps every script that has ended.
     fn reap(&mut self) {
-        while let Some((script, status)) = self.running.reap() {
-            self.account(&script, status);
+        while let Some((script, ended)) = self.running.reap() {
+            self.account(&script, ended);
         }
     }
 
-    fn account(&mut self, script: &Script, status: WaitStatus) {
-        let progress = self.queue.progress_mut();
-        let (kind, detail) = match status {
-            WaitStatus::Exited(_, 0) if !script.is_ending => {
+    fn account(&mut self, script: &Script, ended: Ended) {
+        let progress = self.progress();
+        let (kind, detail) = match ended {
+            Ended::Exited(0) if !script.is_ending => {
                 progress.succeeded += 1;
                 (None, String::new())
             }
@@ -546,21 +598,18 @@ impl Server {
                 let detail = "its time was over (uilog.script-timeout)";
                 (Some(FailureKind::TimedOut), detail.to_owned())
             }
-            WaitStatus::Exited(_, code) => {
+            ended => {
                 progress.failed += 1;
-                (Some(FailureKind::Failed), explain_exit(code))
+                (Some(FailureKind::Failed), explain_end(ended))
             }
-            WaitStatus::Signaled(_, signal, _) => {
-                progress.failed += 1;
-                (Some(FailureKind::Failed), format!("killed by {signal}"))
-            }
-            _ => return,
         };
         if let Some(kind) = kind {
-            self.report(&script.event, &script.session, kind, 0, &detail);
+            let session = script.session.clone();
+            let failure = Failure::now(session, &script.event, kind, 0, detail);
+            self.append(&failure, &script.environment);
         }
         // Only counters: if they cannot be shown, the scripts still run.
-        let _ = self.queue.publish();
+        let _ = self.publish();
     }
 
     fn wait(&self) -> Result<(), Error> {
@@ -576,9 +625,11 @@ impl Server {
             }
         }
         let deadline = self.running.next_deadline();
-        let retry = self.exhausted.map(|it| it.until);
+        let may_run = self.is_behind && self.running.len() < self.max_scripts;
+        let retry = self.exhausted.filter(|_| may_run).map(|it| it.until);
         let records = self.records.deadline();
-        let all = [deadline, retry, records, gathering];
+        let losses = self.losses.deadline(self.socket.is_none());
+        let all = [deadline, retry, records, losses, gathering];
         let timeout = match all.into_iter().flatten().min() {
             None => PollTimeout::NONE,
             Some(deadline) => {
@@ -594,56 +645,114 @@ impl Server {
         }
     }
 
-    /// On SIGTERM: what has been handed over gets a moment to arrive; moves
+    /// On SIGTERM: the records that have come get a moment to arrive; moves
     /// past what will not be run any more, and says so.
     fn give_up(&mut self) -> Result<(), Error> {
-        self.records.finish(Instant::now() + TERMINATED_BOUND);
+        let deadline = Instant::now() + TERMINATED_BOUND;
+        let end = self.feed.queue.committed().map_err(reading)?.end;
+        while self.position < end && Instant::now() < deadline {
+            self.look_ahead()?;
+            self.settle()?;
+        }
+        self.records.finish(deadline);
+        self.settle()?;
         while !self.records.is_finished() {
             self.wait()?;
             self.drain_wakeups();
+            self.reap();
+            self.running.enforce_deadlines();
             self.settle()?;
         }
-        self.settle()?;
-        let committed =
-            self.queue.committed().map_err(system("read the queue"))?;
-        self.pending.clear();
-        self.queue.pass(committed.end, committed.jobs);
-        let progress = self.queue.progress_mut();
-        let left = committed.jobs.saturating_sub(progress.taken);
-        progress.taken += left;
-        progress.not_started += left;
-        self.publish()?;
+        self.tell(true)?;
+        let committed = self.feed.queue.committed().map_err(reading)?;
+        let seen = self.seen;
+        let progress = self.progress();
+        let left = committed.jobs.saturating_sub(seen + progress.scripts);
         if left > 0 {
             let detail = "the dispatcher was ended by SIGTERM";
-            self.report(b"", "", FailureKind::Lost, left, detail);
+            self.report(FailureKind::Lost, left, detail);
         }
-        Ok(())
+        let progress = self.progress();
+        progress.scripts_at = committed.end;
+        progress.records_at = committed.end;
+        progress.taken += left;
+        progress.not_started += left;
+        self.publish()
     }
 
-    /// Tells hg, and whoever asks later.
-    fn report(
-        &self,
-        event: &[u8],
-        session: &str,
-        kind: FailureKind,
-        lost: u64,
-        detail: &str,
-    ) {
-        let name = String::from_utf8_lossy(event);
-        let subject = if name.is_empty() {
+    /// Tells hg, and whoever asks later, of what is no single event's; whether
+    /// it stands in the journal.
+    fn report(&self, kind: FailureKind, lost: u64, detail: &str) -> bool {
+        let detail = detail.to_owned();
+        let failure = Failure::now(String::new(), b"", kind, lost, detail);
+        self.append(&failure, &self.environment)
+    }
+
+    /// The same of any failure, for the journal of this environment.
+    fn append(&self, failure: &Failure, environment: &[u8]) -> bool {
+        let subject = if failure.event.is_empty() {
             String::new()
         } else {
-            format!("{name}: ")
+            format!("{}: ", failure.event)
         };
         // Where neither place can be written there is nobody left to tell.
-        let _ = self.queue.publish_failure(&format!("{subject}{detail}"));
-        let journal = Journal::for_environment(&self.environment.block);
-        if let Some(journal) = journal {
-            let session = session.to_owned();
-            let detail = detail.to_owned();
-            let failure = Failure::now(session, event, kind, lost, detail);
-            let _ = journal.append(&failure);
+        let text = format!("{subject}{}", failure.detail);
+        let _ = self.feed.queue.publish_failure(&text);
+        let journal = Journal::for_environment(environment);
+        journal.is_none_or(|journal| journal.append(failure).is_ok())
+    }
+}
+
+fn reading(error: io::Error) -> Error {
+    Error::System("read the queue", error)
+}
+
+/// What sinks have lost and the journal has not been told of.
+#[derive(Default)]
+struct Losses {
+    untold: Vec<RecordLoss>,
+    told_at: Option<Instant>,
+    /// How many have been told.
+    told: u64,
+}
+
+impl Losses {
+    fn add(&mut self, loss: RecordLoss) {
+        let is_full = self.untold.len() >= MAX_UNTOLD;
+        let mut known = self.untold.iter_mut().rev();
+        let same = known.find(|it| {
+            it.sink == loss.sink && (is_full || it.reason == loss.reason)
+        });
+        match same {
+            Some(known) => known.count += loss.count,
+            None => self.untold.push(loss),
         }
+    }
+
+    /// When something is to be told.
+    fn deadline(&self, is_alone: bool) -> Option<Instant> {
+        let every = if is_alone { TELL_ALONE } else { TELL_EVERY };
+        let told_at = self.told_at.filter(|_| !self.untold.is_empty());
+        told_at.map(|at| at + every)
+    }
+
+    /// What is to be told now: all if it is as much as before, or some time has
+    /// passed.
+    fn due(
+        &mut self,
+        now: Instant,
+        is_alone: bool,
+        is_last: bool,
+    ) -> Vec<RecordLoss> {
+        let untold: u64 = self.untold.iter().map(|it| it.count).sum();
+        let is_early = self.deadline(is_alone).is_some_and(|at| now < at);
+        let has_doubled = untold > 0 && untold >= self.told;
+        if self.untold.is_empty() || is_early && !has_doubled && !is_last {
+            return Vec::new();
+        }
+        self.told += untold;
+        self.told_at = Some(now);
+        std::mem::take(&mut self.untold)
     }
 }
 

@@ -296,6 +296,19 @@ impl Dispatcher {
         // accounts for that.
         let undone =
             link.queue.committed().jobs.saturating_sub(progress.done());
+        let untold = progress.untold();
+        if undone == 0 && untold > 0 {
+            // All have been dealt with, but of some nobody has told.
+            let failure = link.queue.last_failure().ok().flatten();
+            let failure = failure.unwrap_or_default();
+            return Err(Loss {
+                events: untold,
+                reason: format!(
+                    "sinks had lost them or had them in hand when the \
+                     dispatcher was killed: {failure}"
+                ),
+            });
+        }
         if undone == 0 {
             return Ok(());
         }

@@ -365,6 +365,22 @@ impl Host {
         self.parent = self.parent.or(around);
     }
 
+    /// Tells that this process was forked to run a command for somebody whose
+    /// environment it has got, as chg's are: the session around it is that
+    /// somebody's, and not the one of the process that has forked it.
+    pub fn belong_to_client(&mut self) {
+        if !self.is_adopted {
+            let around = self.facts.parent;
+            self.parent = around.filter(|it| *it != self.session);
+        }
+    }
+
+    /// Tells that this process has been forked by the one that all this
+    /// belonged to, and does its work from now on: the same session goes on.
+    pub fn take_over(&mut self) {
+        self.owner = std::process::id();
+    }
+
     /// Goes on with a session that somebody else has begun, within `parent`;
     /// the events up to the number `used` may be somebody else's.
     pub fn adopt(

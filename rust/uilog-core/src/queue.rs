@@ -8,6 +8,7 @@
 //!
 //! Knows nothing of what a frame holds.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -53,103 +54,89 @@ pub struct Committed {
     pub jobs: u64,
 }
 
-/// What the reader has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// The position of the first frame that has not been dealt with.
-    pub position: u64,
-    /// Jobs taken from the queue, scripts and records.
-    pub taken: u64,
+macro_rules! words {
+    ($($(#[$meta:meta])* $name:ident,)*) => {
+        /// What the reader has done so far.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Progress {
+            $($(#[$meta])* pub $name: u64,)*
+        }
+
+        impl Progress {
+            const WORDS: usize = [$(stringify!($name)),*].len();
+
+            fn to_words(self) -> [u64; Self::WORDS] {
+                [$(self.$name),*]
+            }
+
+            fn from_words(words: [u64; Self::WORDS]) -> Self {
+                let [$($name),*] = words;
+                Self { $($name),* }
+            }
+        }
+    };
+}
+
+words! {
+    /// The first frame that scripts have not been taken from. Those before it
+    /// are never run again.
+    scripts_at,
+    /// The first frame whose record some sink may not be done with. The next
+    /// reader hands on what stands from there on.
+    records_at,
+    /// The last environment before both, 0 if there is none: the frames from
+    /// there on may refer to it.
+    environment_at,
+    /// The last items before both, 0 if there are none.
+    items_at,
+    /// Jobs that have been looked at, scripts and records.
+    taken,
     /// Scripts started.
-    pub started: u64,
+    started,
     /// Scripts that ended with status 0.
-    pub succeeded: u64,
+    succeeded,
     /// Scripts that ended otherwise of their own accord.
-    pub failed: u64,
+    failed,
     /// Scripts that could not be started.
-    pub not_started: u64,
+    not_started,
     /// Scripts ended by the time limit.
-    pub timed_out: u64,
+    timed_out,
     /// The reader has refused the writer's protocol: its own version.
-    pub refused_by: u64,
+    refused_by,
     /// How many readers have begun to serve the queue.
-    pub readers: u64,
+    readers,
     /// Scripts taken from the queue.
-    pub scripts: u64,
-    /// Jobs among the frames before `position`.
-    pub passed: u64,
-    /// Records that every sink is done with.
-    pub records: u64,
+    scripts,
+    /// Records before `records_at`: every sink is done with them, or has been
+    /// given up.
+    records,
     /// Records that did not arrive, once for each sink that they were for.
-    pub records_lost: u64,
+    records_lost,
+    /// As many of these as the journal has been told of.
+    records_told,
+    /// Records before `records_at` that a sink which does not move has in
+    /// hand: they are lost if the reader dies.
+    at_risk,
 }
 
 impl Progress {
+    const BYTES: usize = Self::WORDS * size_of::<u64>();
+
     /// Jobs of which it is known what has become of them.
     pub fn done(&self) -> u64 {
         self.started + self.not_started + self.records
+    }
+
+    /// What nobody will ever tell of, should the reader have died: lost
+    /// records that the journal has not been told of.
+    pub fn untold(&self) -> u64 {
+        self.records_lost.saturating_sub(self.records_told) + self.at_risk
     }
 }
 
 impl Committed {
     fn to_words(self) -> [u64; 2] {
         [self.end, self.jobs]
-    }
-}
-
-impl Progress {
-    const WORDS: usize = 13;
-    const BYTES: usize = Self::WORDS * size_of::<u64>();
-
-    fn to_words(self) -> [u64; Self::WORDS] {
-        [
-            self.position,
-            self.taken,
-            self.started,
-            self.succeeded,
-            self.failed,
-            self.not_started,
-            self.timed_out,
-            self.refused_by,
-            self.readers,
-            self.scripts,
-            self.passed,
-            self.records,
-            self.records_lost,
-        ]
-    }
-
-    fn from_words(words: [u64; Self::WORDS]) -> Self {
-        let [
-            position,
-            taken,
-            started,
-            succeeded,
-            failed,
-            not_started,
-            timed_out,
-            refused_by,
-            readers,
-            scripts,
-            passed,
-            records,
-            records_lost,
-        ] = words;
-        Self {
-            position,
-            taken,
-            started,
-            succeeded,
-            failed,
-            not_started,
-            timed_out,
-            refused_by,
-            readers,
-            scripts,
-            passed,
-            records,
-            records_lost,
-        }
     }
 }
 
@@ -177,7 +164,8 @@ impl Writer {
             jobs: 0,
         };
         let progress = Progress {
-            position: FIRST_FRAME,
+            scripts_at: FIRST_FRAME,
+            records_at: FIRST_FRAME,
             ..Progress::default()
         };
         // All at once: this is on the way of a command's first event.
@@ -282,20 +270,34 @@ impl From<Writer> for OwnedFd {
     }
 }
 
+/// What later frames refer to by its position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// An environment.
+    Environment,
+    /// Which sinks there are.
+    Items,
+}
+
 /// The dispatcher's end.
+///
+/// Whoever reads has a position of its own, and none waits for another:
+/// [`Progress::scripts_at`] and [`Progress::records_at`] tell how far each is
+/// done. Memory is given back up to the slower one.
 #[derive(Debug)]
 pub struct Reader {
     file: File,
     protocol: u16,
     progress: Progress,
-    /// The position of the frame that is looked at next. What lies between
-    /// `progress.position` and here has been taken, and may not be done yet.
-    cursor: u64,
+    /// It is known that the frames up to here are committed.
+    end: u64,
     /// Everything before this position has been given back, but for `pinned`.
     released: u64,
-    /// The frames that later frames refer to, each from its beginning to its
-    /// end, in the order in which they were pinned.
-    pinned: Vec<(u64, u64)>,
+    /// The environments and items from `low` on that have been seen, in order,
+    /// each with its beginning and its end.
+    references: VecDeque<(Reference, u64, u64)>,
+    /// The last ones before `low`, which what stands behind it may refer to.
+    pinned: Vec<(Reference, u64, u64)>,
 }
 
 impl Reader {
@@ -316,17 +318,47 @@ impl Reader {
         let protocol = u16::from_le_bytes([low, high]);
         let progress =
             read_words(&file, READER_AT).map(Progress::from_words)?;
-        if progress.position < FIRST_FRAME {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        Ok(Self {
+        let mut reader = Self {
             file,
             protocol,
             progress,
-            cursor: progress.position,
+            end: 0,
             released: FIRST_FRAME,
+            references: VecDeque::new(),
             pinned: Vec::new(),
-        })
+        };
+        // Another protocol's words mean something else.
+        if protocol == PROTOCOL {
+            if reader.low() < FIRST_FRAME {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            reader.pin_predecessors()?;
+        }
+        Ok(reader)
+    }
+
+    /// Keeps what the reader before has kept.
+    fn pin_predecessors(&mut self) -> io::Result<()> {
+        let Progress {
+            environment_at,
+            items_at,
+            ..
+        } = self.progress;
+        for (kind, at) in [
+            (Reference::Environment, environment_at),
+            (Reference::Items, items_at),
+        ] {
+            if at > 0 {
+                let length = self.frame_at(at)?.len() as u64;
+                self.pinned.push((kind, at, at + LENGTH_BYTES + length));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first position that anybody may still read from.
+    pub fn low(&self) -> u64 {
+        self.progress.scripts_at.min(self.progress.records_at)
     }
 
     /// The protocol of whoever writes. Nothing else in the queue means
@@ -335,26 +367,37 @@ impl Reader {
         self.protocol
     }
 
-    /// The next whole frame, if there is one, and its position.
+    /// The frame at `position`, where a frame begins, and where the next one
+    /// does; none if it has not been committed.
     ///
     /// # Errors
     ///
     /// The queue cannot be read, or is damaged.
-    pub fn peek(&self) -> io::Result<Option<(u64, Vec<u8>)>> {
-        if self.cursor >= self.committed()?.end {
+    pub fn frame(
+        &mut self,
+        position: u64,
+    ) -> io::Result<Option<(Vec<u8>, u64)>> {
+        if position >= self.end {
+            self.end = self.committed()?.end;
+        }
+        if position >= self.end {
             return Ok(None);
         }
-        let frame = self.frame_at(self.cursor)?;
-        Ok(Some((self.cursor, frame)))
+        let frame = self.read(position, self.end)?;
+        let next = position + LENGTH_BYTES + frame.len() as u64;
+        Ok(Some((frame, next)))
     }
 
     /// The frame at a position that an earlier frame was appended at.
     ///
     /// # Errors
     ///
-    /// As [`Reader::peek`].
+    /// As [`Reader::frame`].
     pub fn frame_at(&self, position: u64) -> io::Result<Vec<u8>> {
-        let end = self.committed()?.end;
+        self.read(position, self.committed()?.end)
+    }
+
+    fn read(&self, position: u64, end: u64) -> io::Result<Vec<u8>> {
         let mut length = [0; LENGTH_BYTES as usize];
         self.file.read_exact_at(&mut length, position)?;
         let length = u64::from(u32::from_le_bytes(length));
@@ -367,49 +410,39 @@ impl Reader {
         Ok(frame)
     }
 
-    /// Looks on behind the frame of `length` bytes that [`Reader::peek`] gave;
-    /// the position after it.
-    pub fn advance(&mut self, length: usize) -> u64 {
-        self.cursor += LENGTH_BYTES + length as u64;
-        self.cursor
+    /// The frame from `begin` to `end` is one that later ones refer to. To be
+    /// told of each, in their order, before anybody has read past it.
+    pub fn refer(&mut self, kind: Reference, begin: u64, end: u64) {
+        self.references.push_back((kind, begin, end));
     }
 
-    /// Undoes [`Reader::advance`].
-    pub fn step_back(&mut self, length: usize) {
-        self.cursor -= LENGTH_BYTES + length as u64;
-    }
-
-    /// Everything before `position` is done with, `jobs` jobs in all: a later
-    /// reader begins there.
-    pub fn pass(&mut self, position: u64, jobs: u64) {
-        self.progress.position = position;
-        self.progress.passed = jobs;
-    }
-
-    /// The position of the frame that is looked at next.
-    pub fn cursor(&self) -> u64 {
-        self.cursor
-    }
-
-    /// Keeps the frame at `position` of `length` bytes readable, whatever is
-    /// released, until it is unpinned.
-    pub fn pin(&mut self, position: u64, length: usize) {
-        let frame = (position, position + LENGTH_BYTES + length as u64);
-        if !self.pinned.contains(&frame) {
-            self.pinned.push(frame);
+    /// Notes that whoever was slowest may have moved: of what stands before
+    /// all, only the last environment and items can still be referred to.
+    pub fn pass(&mut self) {
+        let low = self.low();
+        while self.references.front().is_some_and(|it| it.2 <= low) {
+            let Some(passed) = self.references.pop_front() else {
+                return;
+            };
+            let (kind, begin, _) = passed;
+            match kind {
+                Reference::Environment => self.progress.environment_at = begin,
+                Reference::Items => self.progress.items_at = begin,
+            }
+            let before = self.pinned.iter().position(|it| it.0 == kind);
+            let before = before.map(|index| self.pinned.remove(index));
+            self.pinned.push(passed);
+            if let Some((_, begin, end)) = before {
+                self.unpin(begin, end);
+            }
         }
     }
 
-    /// What was pinned at `position` is needed no longer.
-    pub fn unpin(&mut self, position: u64) {
-        let at = self.pinned.iter().position(|frame| frame.0 == position);
-        let Some((begin, end)) = at.map(|at| self.pinned.remove(at)) else {
-            return;
-        };
-        // What has been released around it; pages that it shares with what
-        // has not, or with what is pinned, stay.
+    /// Gives back what has been kept of what was released around it; pages
+    /// that it shares with what has not, or with what is pinned, stay.
+    fn unpin(&self, begin: u64, end: u64) {
         let (mut begin, mut end) = (page_of(begin), page_after(end));
-        for (other_begin, other_end) in &self.pinned {
+        for (_, other_begin, other_end) in &self.pinned {
             if *other_end > begin && *other_begin < end {
                 if *other_begin <= begin {
                     begin = page_after(*other_end);
@@ -484,14 +517,14 @@ impl Reader {
     /// Gives back the memory of what is done with, but for pinned frames, if it
     /// is worth a system call.
     pub fn release(&mut self) {
-        let until = page_of(self.progress.position);
+        let until = page_of(self.low());
         if until < self.released + RELEASE_STEP {
             return;
         }
         let mut pinned = self.pinned.clone();
-        pinned.sort_unstable();
+        pinned.sort_unstable_by_key(|it| it.1);
         let mut begin = self.released;
-        for (pin_begin, pin_end) in pinned {
+        for (_, pin_begin, pin_end) in pinned {
             self.punch(begin, until.min(page_of(pin_begin)));
             begin = begin.max(page_after(pin_end));
         }
@@ -635,21 +668,29 @@ mod tests {
         (writer, Reader::open(fd).unwrap())
     }
 
+    /// Moves both readers' positions.
+    fn move_to(reader: &mut Reader, position: u64) {
+        reader.progress_mut().scripts_at = position;
+        reader.progress_mut().records_at = position;
+        reader.pass();
+        reader.release();
+    }
+
     #[test]
     fn a_second_reader_goes_on_where_the_first_stopped() {
         let (mut writer, mut reader) = pair(1 << 20);
         for payload in [&b"one"[..], b"two", b"three"] {
             writer.append(&framed(payload), 1).unwrap();
         }
-        let (_, first) = reader.peek().unwrap().unwrap();
+        let (first, next) = reader.frame(reader.low()).unwrap().unwrap();
         assert_eq!(first, b"one");
-        let next = reader.advance(first.len());
-        reader.pass(next, 1);
+        move_to(&mut reader, next);
         reader.publish().unwrap();
         drop(reader);
         let fd = writer.as_fd().try_clone_to_owned().unwrap();
-        let second = Reader::open(fd).unwrap();
-        assert_eq!(second.peek().unwrap().unwrap().1, b"two");
+        let mut second = Reader::open(fd).unwrap();
+        let (frame, _) = second.frame(second.low()).unwrap().unwrap();
+        assert_eq!(frame, b"two");
         assert_eq!(second.committed().unwrap().jobs, 3);
     }
 
@@ -659,9 +700,8 @@ mod tests {
         let position = writer.append(&framed(b"whole"), 1).unwrap();
         let torn = framed(b"torn");
         writer.file.write_all_at(&torn, position + 9).unwrap();
-        let (_, frame) = reader.peek().unwrap().unwrap();
-        reader.advance(frame.len());
-        assert_eq!(reader.peek().unwrap(), None);
+        let (_, next) = reader.frame(position).unwrap().unwrap();
+        assert_eq!(reader.frame(next).unwrap(), None);
     }
 
     #[test]
@@ -669,9 +709,8 @@ mod tests {
         let limit = 1 << 20;
         let (mut writer, mut reader) = pair(limit);
         let pinned = writer.append(&framed(b"pinned"), 0).unwrap();
-        let (_, frame) = reader.peek().unwrap().unwrap();
-        reader.pin(pinned, frame.len());
-        reader.advance(frame.len());
+        let (_, mut at) = reader.frame(pinned).unwrap().unwrap();
+        reader.refer(Reference::Environment, pinned, at);
         let payload = framed(&[7; 10_000]);
         let mut appended = 0;
         let error = loop {
@@ -683,15 +722,65 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert!(appended >= 90, "{appended}");
         for _ in 0..20 * appended {
-            while let Some((_, frame)) = reader.peek().unwrap() {
-                let next = reader.advance(frame.len());
-                reader.pass(next, 0);
-                reader.release();
+            while let Some((_, next)) = reader.frame(at).unwrap() {
+                at = next;
+                move_to(&mut reader, at);
             }
             writer.append(&payload, 1).unwrap();
             assert!(writer.bytes().unwrap() <= limit + 4096);
         }
         assert_eq!(reader.frame_at(pinned).unwrap(), b"pinned");
+        // A later reader keeps it as well.
+        reader.publish().unwrap();
+        let fd = writer.as_fd().try_clone_to_owned().unwrap();
+        let mut second = Reader::open(fd).unwrap();
+        while let Some((_, next)) = second.frame(at).unwrap() {
+            at = next;
+        }
+        move_to(&mut second, at);
+        assert_eq!(second.frame_at(pinned).unwrap(), b"pinned");
+        // Until there is a newer one.
+        let newer = writer.append(&framed(&[8; 10_000]), 0).unwrap();
+        let (_, next) = second.frame(newer).unwrap().unwrap();
+        second.refer(Reference::Environment, newer, next);
+        move_to(&mut second, next);
+        assert!(second.frame_at(pinned).is_err());
+        assert_eq!(second.frame_at(newer).unwrap().len(), 10_000);
+    }
+
+    #[test]
+    fn what_the_slower_one_refers_to_stays() {
+        let (mut writer, mut reader) = pair(100 << 20);
+        let environments = [[1; 5000], [2; 5000], [3; 5000]];
+        let filler = framed(&[0; 400_000]);
+        let mut at = Vec::new();
+        for environment in &environments {
+            let begin = writer.append(&framed(environment), 0).unwrap();
+            let (_, end) = reader.frame(begin).unwrap().unwrap();
+            reader.refer(Reference::Environment, begin, end);
+            writer.append(&filler, 1).unwrap();
+            at.push((begin, end));
+        }
+        let committed = writer.committed().end;
+        let bytes = writer.bytes().unwrap();
+        // Scripts stand still behind the first, records run to the end.
+        reader.progress_mut().scripts_at = at[0].1;
+        reader.progress_mut().records_at = committed;
+        reader.pass();
+        reader.release();
+        for ((begin, _), environment) in at.iter().zip(&environments) {
+            assert_eq!(reader.frame_at(*begin).unwrap(), environment);
+        }
+        assert_eq!(writer.bytes().unwrap(), bytes);
+        // And now the other way round, two of them further on.
+        reader.progress_mut().scripts_at = committed;
+        reader.progress_mut().records_at = at[2].1;
+        reader.pass();
+        reader.release();
+        assert_eq!(reader.frame_at(at[2].0).unwrap(), environments[2]);
+        assert!(reader.frame_at(at[0].0).is_err());
+        assert!(writer.bytes().unwrap() < bytes - 700_000);
+        assert_eq!(reader.progress().environment_at, at[2].0);
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! What the dispatcher asks of those who run structured sinks.
 //!
 //! The dispatcher has one loop that must not block; how records get to where
-//! they should, by which threads, is not its affair.
+//! they should, by which threads, is not its affair. A sink that does not keep
+//! up reads what it has missed from the queue, by [`Source`], when it can, so
+//! that none waits for another.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,31 +13,58 @@ use std::time::Instant;
 /// Names and values of `[uilog]`.
 pub type Items = [(Vec<u8>, Vec<u8>)];
 
+/// A record in the queue, with what it refers to.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// Where it stands.
+    pub position: u64,
+    /// Its event's name.
+    pub event: Vec<u8>,
+    /// As the queue holds it.
+    pub frame: Arc<[u8]>,
+    /// hg's environment.
+    pub environment: Arc<[u8]>,
+    /// Which sinks there are.
+    pub items: Arc<Items>,
+}
+
+/// The queue, for whoever reads it again.
+pub trait Source {
+    /// The first record at or after a position where a frame begins, and where
+    /// the next frame does.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    fn record_from(
+        &mut self,
+        position: u64,
+    ) -> io::Result<Option<(Queued, u64)>>;
+}
+
 /// Whoever runs structured sinks. Nothing here blocks.
 pub trait Records {
-    /// From now on there are the sinks of these items, for a user whose
-    /// environment is `environment`. What was taken before goes where it was
-    /// to go.
-    fn configure(&mut self, items: &Items, environment: &Arc<[u8]>);
+    /// There is a record, behind those before. Sinks that have no room just now
+    /// will read it from the queue.
+    fn offer(&mut self, record: &Queued);
 
-    /// Takes a record, as the queue holds it, unless there is no room just
-    /// now; then false, and it is to be offered again later. It is on its way
-    /// with the next call of [`Self::settle`].
-    fn offer(&mut self, frame: &Arc<[u8]>, environment: &Arc<[u8]>) -> bool;
+    /// Sends on what was offered, lets those that are behind read on, and tells
+    /// what has become of records since the last call.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    fn settle(&mut self, queue: &mut dyn Source) -> io::Result<Settled>;
 
-    /// Sends on what was taken, and tells what has become of it since the last
-    /// call.
-    fn settle(&mut self) -> Settled;
-
-    /// Becomes readable when there may be something to settle, or room again.
-    /// None if there never is.
+    /// Becomes readable when there may be something to settle. None if there
+    /// never is.
     fn wakeup(&self) -> Option<BorrowedFd<'_>>;
 
     /// When to look after it at the latest, if nothing wakes up before.
     fn deadline(&self) -> Option<Instant>;
 
-    /// Nothing will come any more: what is left is to be done until then. It may
-    /// be said again; the earliest deadline counts.
+    /// Nothing will be offered any more: what is left is to be done until then.
+    /// It may be said again; the earliest deadline counts.
     fn finish(&mut self, deadline: Instant);
 
     /// Whether nothing is left to be done.
@@ -44,8 +74,13 @@ pub trait Records {
 /// What has become of records.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// Every sink is done with so many more, the oldest ones.
+    /// So many more, the oldest ones, need not stay in the queue.
     pub done: u64,
+    /// Where the first one stands that must; none if none must.
+    pub oldest: Option<u64>,
+    /// How many of those that need not are still in the hands of sinks that do
+    /// not move: once for each such sink.
+    pub at_risk: u64,
     /// What was lost, by sink and reason.
     pub losses: Vec<RecordLoss>,
 }

@@ -3,18 +3,16 @@
 //!
 //! Knows nothing of the queue, nor of what becomes of a script's fate.
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
-use nix::sys::wait::Id;
-use nix::sys::wait::WaitPidFlag;
-use nix::sys::wait::WaitStatus;
-use nix::sys::wait::waitid;
-use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use uilog_sys::ended;
+use uilog_sys::ended::Ended;
+use uilog_sys::ended::Which;
 
 use crate::wire::Job;
 
@@ -28,6 +26,8 @@ pub(crate) struct Script {
     pub(crate) event: Vec<u8>,
     /// The session of that.
     pub(crate) session: String,
+    /// hg's environment at that event.
+    pub(crate) environment: Arc<[u8]>,
     /// When it gets the next signal.
     deadline: Option<Instant>,
     /// Its time is over: it has been sent SIGTERM.
@@ -50,7 +50,12 @@ impl Running {
 
     /// Adds a job's script that has been started as our child, and leads a
     /// process group.
-    pub(crate) fn add(&mut self, pid: Pid, job: &Job<'_>) {
+    pub(crate) fn add(
+        &mut self,
+        pid: Pid,
+        job: &Job<'_>,
+        environment: Arc<[u8]>,
+    ) {
         let timeout = job.limits.timeout_ms;
         let deadline = (timeout > 0).then(|| {
             Instant::now().checked_add(Duration::from_millis(timeout))
@@ -59,21 +64,16 @@ impl Running {
             pid,
             event: job.event.name.to_vec(),
             session: job.event.session.to_string(),
+            environment,
             deadline: deadline.flatten(),
             is_ending: false,
         });
     }
 
     /// Reaps one that has ended, if any has.
-    pub(crate) fn reap(&mut self) -> Option<(Script, WaitStatus)> {
-        let peek =
-            WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    pub(crate) fn reap(&mut self) -> Option<(Script, Ended)> {
         loop {
-            let pid = match waitid(Id::All, peek).map(|it| it.pid()) {
-                Ok(Some(pid)) => pid,
-                Err(Errno::EINTR) => continue,
-                Ok(None) | Err(_) => return None,
-            };
+            let (pid, _) = ended::peek(Which::Any).ok().flatten()?;
             let index = self.0.iter().position(|it| it.pid == pid);
             if index.is_some_and(|index| self.0[index].is_ending) {
                 // Once more: a shell that was just forking has kept the first
@@ -81,13 +81,9 @@ impl Running {
                 // still its group's.
                 let _ = killpg(pid, Signal::SIGTERM);
             }
-            let status = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-                Ok(status) => status,
-                Err(Errno::EINTR) => continue,
-                Err(_) => return None,
-            };
+            let (_, ended) = ended::reap(Which::Pid(pid)).ok().flatten()?;
             if let Some(index) = index {
-                return Some((self.0.swap_remove(index), status));
+                return Some((self.0.swap_remove(index), ended));
             }
         }
     }

@@ -17,6 +17,8 @@ use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use uilog_sys::ended;
+use uilog_sys::ended::Ended;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Stage;
 use uilog_sys::spawn::Start;
@@ -34,6 +36,17 @@ use crate::wire::StdinFormat;
 const SHELL: &str = "/bin/sh";
 /// How long an exec may take before the next script is looked at.
 const EXEC_BOUND: Duration = Duration::from_secs(1);
+
+/// How a script has ended, in words.
+pub(crate) fn explain_end(ended: Ended) -> String {
+    match ended {
+        Ended::Exited(code) => explain_exit(code),
+        Ended::Killed { signal, has_core } => {
+            let core = if has_core { ", with a core dump" } else { "" };
+            format!("killed by {}{core}", ended::signal_name(signal))
+        }
+    }
+}
 
 /// What a shell's exit status says.
 pub(crate) fn explain_exit(code: i32) -> String {

@@ -9,11 +9,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fs;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -21,6 +19,7 @@ use nix::unistd::SysconfVar;
 use nix::unistd::geteuid;
 use nix::unistd::sysconf;
 use serde::Serialize;
+use uilog_sys::foreign_file;
 
 use crate::journal::Failure;
 use crate::journal::FailureKind;
@@ -32,6 +31,9 @@ use crate::wire::PROTOCOL;
 /// The binary's name, and the argument that makes a dispatcher of it.
 const PROGRAM: &[u8] = b"uilog";
 const ARGUMENT: &[u8] = b"dispatch";
+
+/// The names of the subcommand that starts a dispatcher to see it start.
+const CHECKS: [&str; 2] = ["check", "doctor"];
 
 /// What the kernel appends to the name of a program that has been replaced.
 const DELETED: &[u8] = b" (deleted)";
@@ -53,7 +55,7 @@ pub struct Status {
 }
 
 /// A dispatcher.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Dispatcher {
     /// Its process id.
     pub pid: i32,
@@ -149,6 +151,24 @@ impl Status {
     }
 }
 
+impl Dispatcher {
+    /// Whether it is one that `uilog check` has started, only to see whether
+    /// it starts: nothing has been handed to it, and nobody else will.
+    fn is_probe(&self) -> bool {
+        let is_check = |hg: &Process| {
+            let mut words = hg.command.split(' ');
+            let program = words.next().unwrap_or_default();
+            let name = program.rsplit('/').next().unwrap_or_default();
+            name.as_bytes() == PROGRAM
+                && words.next().is_some_and(|it| CHECKS.contains(&it))
+        };
+        !self.stopped
+            && self.protocol.is_none()
+            && self.events == 0
+            && self.hg.iter().all(is_check)
+    }
+}
+
 /// Looks at everything, for the user with this environment.
 ///
 /// # Errors
@@ -190,6 +210,7 @@ pub fn read(environment: &[u8]) -> io::Result<Status> {
             add_relation(*pid, &clock, &queues, &mut status.dispatchers);
         }
     }
+    status.dispatchers.retain(|it| !it.is_probe());
     status
         .dispatchers
         .sort_by(|a, b| b.age.partial_cmp(&a.age).unwrap_or(Ordering::Equal));
@@ -234,15 +255,11 @@ fn look_at(
     let program = program.strip_suffix(DELETED).unwrap_or(program);
     let path = proc.join("fd/1");
     // Not opened before it is known what it is.
-    let metadata = fs::metadata(&path)?;
-    if !metadata.is_file() {
-        return Ok(None);
-    }
-    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(&path)?;
+    let (file, metadata) = match foreign_file::open(&path) {
+        Ok(opened) => opened,
+        Err(foreign_file::Error::NotRegular(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     let id = (metadata.dev(), metadata.ino());
     let stat = Stat::read(pid)?;
     let mut dispatcher = Dispatcher {
@@ -250,22 +267,7 @@ fn look_at(
         program: lossy(program),
         age: clock.age(&stat),
         stopped: matches!(stat.state, b'T' | b't'),
-        protocol: None,
-        events: 0,
-        waiting: 0,
-        taken: 0,
-        started: 0,
-        succeeded: 0,
-        failed: 0,
-        lost: 0,
-        timed_out: 0,
-        records_waiting: 0,
-        records_done: 0,
-        records_lost: 0,
-        queue_bytes: 0,
-        last_failure: None,
-        hg: Vec::new(),
-        scripts: Vec::new(),
+        ..Dispatcher::default()
     };
     let queue = match Reader::open(file.into()) {
         Ok(queue) => queue,
@@ -439,6 +441,67 @@ mod tests {
         assert_eq!((stat.state, stat.parent, stat.start), (b'S', 3, 4711));
         assert!(Stat::parse(b"7 (a) S").is_none());
         assert!(Stat::parse(b"").is_none());
+    }
+
+    #[test]
+    fn what_check_starts_is_not_shown() {
+        let process = |command: &str| Process {
+            pid: 7,
+            command: command.to_owned(),
+        };
+        let probe = Dispatcher {
+            hg: vec![process("/usr/bin/uilog check -T json")],
+            ..Dispatcher::default()
+        };
+        assert!(probe.is_probe());
+        let of_doctor = vec![process("uilog doctor")];
+        assert!(
+            Dispatcher {
+                hg: of_doctor,
+                ..probe.clone()
+            }
+            .is_probe()
+        );
+        // It has let go of it, and the dispatcher is about to end.
+        assert!(
+            Dispatcher {
+                hg: Vec::new(),
+                ..probe.clone()
+            }
+            .is_probe()
+        );
+        for command in ["/usr/bin/hg check", "uilog run -- hg", "uilog"] {
+            let hg = vec![process(command)];
+            assert!(
+                !Dispatcher {
+                    hg,
+                    ..probe.clone()
+                }
+                .is_probe(),
+                "{command}"
+            );
+        }
+        assert!(
+            !Dispatcher {
+                events: 1,
+                ..probe.clone()
+            }
+            .is_probe()
+        );
+        assert!(
+            !Dispatcher {
+                stopped: true,
+                ..probe.clone()
+            }
+            .is_probe()
+        );
+        assert!(
+            !Dispatcher {
+                protocol: Some(1),
+                ..probe
+            }
+            .is_probe()
+        );
     }
 
     #[test]

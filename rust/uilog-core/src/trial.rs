@@ -26,17 +26,15 @@ use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
-use nix::sys::wait::Id;
-use nix::sys::wait::WaitPidFlag;
-use nix::sys::wait::WaitStatus;
-use nix::sys::wait::waitid;
-use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::Serialize;
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level;
+use uilog_sys::ended;
+use uilog_sys::ended::Ended;
+use uilog_sys::ended::Which;
 
 use crate::event::Event;
 use crate::event::EventOption;
@@ -101,7 +99,7 @@ pub enum Ending {
     /// With this status.
     Exited(i32),
     /// By this signal.
-    Killed(&'static str),
+    Killed(String),
     /// Its time was over.
     TimedOut,
     /// Somebody pressed Ctrl-C.
@@ -294,18 +292,13 @@ fn watch(
         if ended_by_us.is_some() {
             end_group(pid);
         }
-        let status = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-            Ok(status) => status,
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno.into()),
-        };
-        let ending = match status {
-            WaitStatus::Exited(_, code) => Some(Ending::Exited(code)),
-            WaitStatus::Signaled(_, signal, _) => {
-                Some(Ending::Killed(signal.as_str()))
+        let reaped = ended::reap(Which::Pid(pid))?;
+        let ending = reaped.map(|(_, ended)| match ended {
+            Ended::Exited(code) => Ending::Exited(code),
+            Ended::Killed { signal, .. } => {
+                Ending::Killed(ended::signal_name(signal))
             }
-            _ => None,
-        };
+        });
         if let Some(ending) = ending {
             // What it has left in the pipe; those that it has left behind may
             // hold that for as long as they like.
@@ -338,13 +331,7 @@ fn watch(
 /// If the script has ended, ends what is left of its process group: a shell
 /// that was just forking may have kept the signal from its child.
 fn end_group(pid: Pid) {
-    let flags =
-        WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    let status = waitid(Id::Pid(pid), flags);
-    let has_ended = matches!(
-        status,
-        Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..))
-    );
+    let has_ended = matches!(ended::peek(Which::Pid(pid)), Ok(Some(_)));
     // It has not been reaped, so the number is still its group's.
     if has_ended {
         let _ = killpg(pid, Signal::SIGKILL);
@@ -468,7 +455,16 @@ mod tests {
         let outcome = tried(script, StdinFormat::Json, 60.0);
         assert_eq!(outcome.output.len(), MAX_OUTPUT_BYTES);
         assert!(outcome.output_bytes > 300_000);
-        assert_eq!(outcome.ending, Ending::Killed("SIGKILL"));
+        assert_eq!(outcome.ending, Ending::Killed("SIGKILL".into()));
+    }
+
+    #[test]
+    fn a_script_may_end_by_a_signal_without_a_name() {
+        for (number, name) in [(34, "SIGRTMIN"), (64, "SIGRTMIN+30")] {
+            let script = format!("kill -{number} $$");
+            let outcome = tried(&script, StdinFormat::Null, 60.0);
+            assert_eq!(outcome.ending, Ending::Killed(name.into()));
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What is logged of a command that runs under `uilog run`, and when.
 //!
 //! Whoever runs it says when it began and how it has ended; nothing here knows
-//! how it is run.
+//! how it is run. Two processes look after it: one logs, the other one must
+//! not be held up by that, and counts what has been lost ([`Ledger`]).
 
 use std::borrow::Cow;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use uilog_config::Config;
@@ -21,11 +24,95 @@ use crate::logtoprocess::SECTION as SCRIPTS;
 use crate::pipeline::Draft;
 use crate::pipeline::Host;
 use crate::pipeline::Logger;
+use crate::pipeline::Loss;
 use crate::sinks;
 
 /// How long the beginning may stay unlogged, for the sake of an hg that would
 /// do it.
 pub const BEGIN_DELAY: Duration = Duration::from_secs(1);
+
+/// What a [`Ledger`] says.
+mod bits {
+    /// It is known what is wanted.
+    pub(super) const CONFIGURED: u32 = 1;
+    pub(super) const WANTS_BEGIN: u32 = 1 << 1;
+    pub(super) const WANTS_END: u32 = 1 << 2;
+    /// Whoever logs is about to log the beginning.
+    pub(super) const BEGINS: u32 = 1 << 3;
+    pub(super) const BEGUN: u32 = 1 << 4;
+    /// It is known what an hg inside has left to be logged.
+    pub(super) const CLAIMED: u32 = 1 << 5;
+    pub(super) const LEFT_BEGIN: u32 = 1 << 6;
+    pub(super) const LEFT_END: u32 = 1 << 7;
+    pub(super) const ENDED: u32 = 1 << 8;
+    /// Nothing is left to be done.
+    pub(super) const FINISHED: u32 = 1 << 9;
+    /// Nobody waits for it any more, and what is missing has been counted.
+    pub(super) const ABANDONED: u32 = 1 << 10;
+}
+
+/// How far the process has come that logs a command, in a word that it shares
+/// with the one that waits for the command: should the former hang, the latter
+/// knows what has been lost.
+#[derive(Clone, Copy, Debug)]
+pub struct Ledger<'a>(pub &'a AtomicU32);
+
+/// What has been lost when logging was abandoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abandoned {
+    /// How many events, at most.
+    pub events: u64,
+    /// Whether the configuration had been read.
+    pub is_configured: bool,
+}
+
+impl Ledger<'_> {
+    fn note(self, bits: u32) {
+        self.0.fetch_or(bits, Ordering::AcqRel);
+    }
+
+    fn has(self, bits: u32) -> bool {
+        self.0.load(Ordering::Acquire) & bits != 0
+    }
+
+    /// Notes that nothing is left to be done.
+    pub fn finish(self) {
+        self.note(bits::FINISHED);
+    }
+
+    /// Whether nothing is left to be done.
+    pub fn is_finished(self) -> bool {
+        self.has(bits::FINISHED)
+    }
+
+    /// Gives up waiting for whoever logs, who from now on leaves alone what it
+    /// has not begun. `None` if it has finished.
+    pub fn abandon(self, outer: Option<&Outer>) -> Option<Abandoned> {
+        let before = self.0.fetch_or(bits::ABANDONED, Ordering::AcqRel);
+        let has = |bits: u32| before & bits != 0;
+        if has(bits::FINISHED | bits::ABANDONED) {
+            return None;
+        }
+        let is_configured = has(bits::CONFIGURED);
+        let left = match outer {
+            Some(outer) if !has(bits::CLAIMED) => outer.end(),
+            _ => Left {
+                begin: !has(bits::CLAIMED) || has(bits::LEFT_BEGIN),
+                end: !has(bits::CLAIMED) || has(bits::LEFT_END),
+            },
+        };
+        let begin = (left.begin || has(bits::BEGINS))
+            && !has(bits::BEGUN)
+            && (!is_configured || has(bits::WANTS_BEGIN));
+        let end = left.end
+            && !has(bits::ENDED)
+            && (!is_configured || has(bits::WANTS_END));
+        Some(Abandoned {
+            events: u64::from(begin) + u64::from(end),
+            is_configured,
+        })
+    }
+}
 
 /// A command to log.
 #[derive(Debug)]
@@ -97,29 +184,76 @@ impl Watch {
         }
     }
 
+    /// Notes which events are wanted.
+    pub fn note_wanted(&self, ledger: Ledger<'_>) {
+        let mut wanted = bits::CONFIGURED;
+        if self.logger.tracks(b"command") {
+            wanted |= bits::WANTS_BEGIN;
+        }
+        if self.logger.tracks(b"commandfinish") {
+            wanted |= bits::WANTS_END;
+        }
+        ledger.note(wanted);
+    }
+
     /// When [`BEGIN_DELAY`] is over and the command still runs.
-    pub fn begin(&self, host: &mut Host) {
+    pub fn begin(&self, host: &mut Host, ledger: Ledger<'_>) {
         if self.outer.as_ref().is_none_or(Outer::begin) {
-            self.log_begin(host);
+            self.log_begin(host, ledger);
         }
     }
 
-    /// When it has ended. `has_begun` says whether [`Self::begin`] was called.
-    pub fn end(&self, host: &mut Host, ended: &Ended, has_begun: bool) {
+    /// When it has ended. `has_begun` says whether [`Self::begin`] was called;
+    /// `ended` is `None` if nobody can tell how it has ended.
+    pub fn end(
+        &self,
+        host: &mut Host,
+        ledger: Ledger<'_>,
+        ended: Option<&Ended>,
+        has_begun: bool,
+    ) {
+        if ledger.has(bits::ABANDONED) {
+            return;
+        }
         let alone = Left {
             begin: !has_begun,
             end: true,
         };
         let left = self.outer.as_ref().map_or(alone, Outer::end);
+        let mut claimed = bits::CLAIMED;
         if left.begin {
-            self.log_begin(host);
+            claimed |= bits::LEFT_BEGIN;
         }
         if left.end {
-            self.log_end(host, ended);
+            claimed |= bits::LEFT_END;
+        }
+        ledger.note(claimed);
+        if left.begin {
+            self.log_begin(host, ledger);
+        }
+        if !left.end || ledger.has(bits::ABANDONED) {
+            return;
+        }
+        match ended {
+            Some(ended) => self.log_end(host, ended),
+            None => self.lose_end(host),
+        }
+        ledger.note(bits::ENDED);
+    }
+
+    /// Counts the end, which somebody must have waited for who was killed.
+    fn lose_end(&self, host: &mut Host) {
+        let name = b"commandfinish";
+        if self.logger.tracks(name) {
+            let reason = "uilog run has been killed, and nobody knows how its \
+                          command has ended";
+            let reason = reason.to_owned();
+            host.account(name, Err(Loss { events: 1, reason }));
         }
     }
 
-    fn log_begin(&self, host: &mut Host) {
+    fn log_begin(&self, host: &mut Host, ledger: Ledger<'_>) {
+        ledger.note(bits::BEGINS);
         let name = b"command";
         if self.logger.tracks(name) {
             let message = command::begun(&self.line.formatted());
@@ -127,6 +261,7 @@ impl Watch {
                 self.draft(name, message, Vec::new(), Some(self.started));
             self.logger.log(host, draft);
         }
+        ledger.note(bits::BEGUN);
     }
 
     fn log_end(&self, host: &mut Host, ended: &Ended) {
@@ -203,6 +338,37 @@ fn seconds(duration: Duration) -> Value<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::SessionId;
+
+    #[test]
+    fn what_is_missing_is_counted_once() {
+        let lost = |noted: u32, outer: Option<&Outer>| {
+            let word = AtomicU32::new(noted);
+            let abandoned = Ledger(&word).abandon(outer);
+            assert_eq!(Ledger(&word).abandon(None), None);
+            abandoned.map(|it| it.events)
+        };
+        let new = || Outer::new(SessionId(7), None, false).unwrap();
+        assert_eq!(lost(bits::FINISHED, None), None);
+        // Before the configuration is known, either may be wanted.
+        assert_eq!(lost(0, None), Some(2));
+        assert_eq!(lost(0, Some(&new())), Some(2));
+        assert_eq!(lost(bits::CONFIGURED, None), Some(0));
+        let wanted = bits::CONFIGURED | bits::WANTS_BEGIN | bits::WANTS_END;
+        assert_eq!(lost(wanted, None), Some(2));
+        assert_eq!(lost(wanted | bits::BEGINS | bits::BEGUN, None), Some(1));
+        // It hangs while it logs the beginning.
+        let outer = new();
+        assert!(outer.begin());
+        assert_eq!(lost(wanted | bits::BEGINS, Some(&outer)), Some(2));
+        // An hg inside has logged what it has come to.
+        let all = wanted | bits::CLAIMED;
+        assert_eq!(lost(all, None), Some(0));
+        assert_eq!(lost(all | bits::LEFT_END, None), Some(1));
+        let outer = new();
+        outer.end();
+        assert_eq!(lost(wanted, Some(&outer)), Some(0));
+    }
 
     #[test]
     fn times_are_printed_as_by_python() {

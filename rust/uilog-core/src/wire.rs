@@ -200,7 +200,7 @@ mod tests {
             "0f10110101121314",
         );
         let expected = format!("02{event}0173010a01017401012f010b01680c0d0e");
-        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (3, expected));
+        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (4, expected));
         let expected = format!("03{event}1516000168010137");
         assert_eq!(hex(Frame::Record(record)), expected);
         let environment = Frame::Environment(text(b"A=b\0"));

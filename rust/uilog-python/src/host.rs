@@ -31,6 +31,13 @@ static UNSEEN: AtomicBool = AtomicBool::new(false);
 /// The process that has loaded this module; workers are forked from it.
 static LOADED_BY: AtomicU32 = AtomicU32::new(0);
 
+/// Whether chg has started the process that has loaded this module.
+static IS_OF_CHG: AtomicBool = AtomicBool::new(false);
+
+/// By which chg tells the server that it starts; hg removes it.
+// hg: contrib/chg/chg.c, chgserver.chgunixservice
+const CHG_VARIABLE: &str = "CHGINTERNALMARK";
+
 static HG_EXECUTABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 thread_local! {
@@ -42,6 +49,8 @@ pub(crate) fn setup(module_path: &[u8], hgexecutable: Py<PyAny>) {
     // A panic is caught and counted (see `guarded`); hg's stderr is not ours.
     std::panic::set_hook(Box::new(|_| {}));
     LOADED_BY.store(uilog_sys::fork::process_id(), Ordering::Relaxed);
+    let is_of_chg = std::env::var_os(CHG_VARIABLE).is_some();
+    IS_OF_CHG.store(is_of_chg, Ordering::Relaxed);
     let module = Path::new(OsStr::from_bytes(module_path));
     let program = installation::program_for(module);
     Python::attach(|py| {
@@ -59,6 +68,11 @@ pub(crate) fn is_worker() -> bool {
     loaded_by != 0 && loaded_by != uilog_sys::fork::process_id()
 }
 
+/// Whether this process is chg's server, and not one of its workers.
+pub(crate) fn is_chg_server() -> bool {
+    IS_OF_CHG.load(Ordering::Relaxed) && !is_worker()
+}
+
 /// Uses the process's host.
 pub(crate) fn with<T>(body: impl FnOnce(&mut Host) -> T) -> T {
     let mut host = HOST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,6 +88,9 @@ pub(crate) fn with_environment<T>(body: impl FnOnce(&mut Host) -> T) -> T {
         uilog_sys::environ::append_to(&mut block);
         let result = with(|host| {
             host.enter(&mut block);
+            if IS_OF_CHG.load(Ordering::Relaxed) && is_worker() {
+                host.belong_to_client();
+            }
             let result = body(host);
             if host.has_unseen() {
                 UNSEEN.store(true, Ordering::Relaxed);

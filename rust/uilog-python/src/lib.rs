@@ -316,6 +316,12 @@ mod _native {
         taken
     }
 
+    /// Whether this process is chg's server, and not one of its workers.
+    #[pyfunction]
+    fn is_chg_server() -> bool {
+        host::is_chg_server()
+    }
+
     /// Tells that hg has changed its umask.
     #[pyfunction]
     fn set_umask(umask: u32) {

@@ -8,11 +8,6 @@
 //! Knows no sink. docs/schema.md tells what the fields mean.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::fs::OpenOptions;
-use std::io;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -36,6 +31,7 @@ use uilog_redact::Policy;
 use uilog_redact::Redacted;
 use uilog_redact::Redactor;
 use uilog_redact::UserPolicy;
+use uilog_sys::foreign_file;
 
 use crate::globals::Globals;
 use crate::record::Hook;
@@ -428,20 +424,8 @@ fn user_key(definition: &Definition, globals: &Globals) -> Result<Key, String> {
 }
 
 /// The file, as `$(cat FILE)` has it.
-fn read_key(path: &Path) -> io::Result<Vec<u8>> {
-    // A FIFO would wait for a writer.
-    let file: File = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut key = Vec::new();
-    file.take(MAX_KEY_BYTES + 1).read_to_end(&mut key)?;
-    if key.len() as u64 > MAX_KEY_BYTES {
-        return Err(io::Error::other("it is too long for a key"));
-    }
+fn read_key(path: &Path) -> Result<Vec<u8>, foreign_file::Error> {
+    let mut key = foreign_file::read(path, MAX_KEY_BYTES)?;
     while key.ends_with(b"\n") {
         key.pop();
     }

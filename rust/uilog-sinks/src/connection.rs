@@ -24,6 +24,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+use nix::fcntl::OFlag;
+use nix::fcntl::openat;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
@@ -35,13 +38,17 @@ use nix::sys::socket::UnixAddr;
 use nix::sys::socket::connect;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::socket;
+use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::sockopt::SndBuf;
+use nix::sys::stat::Mode;
+use nix::sys::stat::fstat;
 use rustls::ClientConfig;
 use rustls::ClientConnection;
 use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
 use uilog_sys::fd;
 
+use crate::owner::Owner;
 use crate::target::Address;
 
 /// How soon what cannot be waited for is looked at again.
@@ -55,8 +62,8 @@ const AFTER_HANDSHAKE: Duration = Duration::from_secs(2);
 /// Whom to connect to, and how.
 #[derive(Clone, Debug)]
 pub(crate) enum Peer {
-    /// A local socket.
-    Local(PathBuf),
+    /// A local socket, which must belong to one of these.
+    Local(PathBuf, Owner),
     /// TCP, perhaps with TLS.
     Remote(Address, Option<Arc<ClientConfig>>),
 }
@@ -127,8 +134,13 @@ impl Peer {
     /// Nobody is there, or the deadline has passed.
     pub(crate) fn connect(&self, deadline: Instant) -> io::Result<Connection> {
         match self {
-            Self::Local(path) => {
-                let socket = connect_local(path, SockType::Stream, deadline)?;
+            Self::Local(path, owner) => {
+                let kind = SockType::Stream;
+                let socket = connect_local(path, owner, kind, deadline)?;
+                // The socket's file may have had another owner once.
+                let listener = getsockopt(&socket, PeerCredentials)?;
+                let what = "the process that listens there";
+                owner.check(what, listener.uid(), deadline)?;
                 Ok(Connection {
                     socket: Socket::Local(UnixStream::from(socket)),
                     tls: None,
@@ -152,17 +164,28 @@ impl Peer {
 /// A datagram socket that is connected and does not block.
 pub(crate) fn connect_datagram(
     path: &Path,
+    owner: &Owner,
     deadline: Instant,
 ) -> io::Result<UnixDatagram> {
-    connect_local(path, SockType::Datagram, deadline).map(UnixDatagram::from)
+    connect_local(path, owner, SockType::Datagram, deadline)
+        .map(UnixDatagram::from)
 }
 
+/// Connects to a socket whose file belongs to one of the owners. A link to it
+/// is followed: where it leads to is looked at.
 fn connect_local(
     path: &Path,
+    owner: &Owner,
     kind: SockType,
     deadline: Instant,
 ) -> io::Result<OwnedFd> {
-    let address = UnixAddr::new(path)?;
+    let place_flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let place = openat(AT_FDCWD, path, place_flags, Mode::empty())?;
+    owner.check("the socket", fstat(&place)?.st_uid, deadline)?;
+    // By way of the descriptor, so that it is the very socket that has been
+    // looked at, whatever has that path by now.
+    let link = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let address = UnixAddr::new(link.as_str())?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, kind, flags, None)?;
     loop {
@@ -172,6 +195,11 @@ fn connect_local(
             // Too many are waiting to be accepted. There is no way to be told
             // when that changes.
             Err(Errno::EAGAIN) => pause(deadline)?,
+            Err(Errno::ENOENT) => {
+                return Err(io::Error::other(
+                    "/proc is not mounted: nobody can tell whose socket it is",
+                ));
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -14,6 +14,7 @@ use crate::connection;
 use crate::outlet::Lost;
 use crate::outlet::Outlet;
 use crate::outlet::Undelivered;
+use crate::owner::Owner;
 use crate::record::Record;
 use crate::stream::Frame;
 use crate::stream::Patience;
@@ -22,6 +23,7 @@ use crate::stream::is_absence;
 /// An outlet that sends datagrams.
 pub(crate) struct Datagrams {
     path: PathBuf,
+    owner: Owner,
     frame: Frame,
     /// What is sent of a record that is too long.
     short: Option<Frame>,
@@ -35,12 +37,14 @@ impl Datagrams {
     /// One that connects when the first record comes.
     pub(crate) fn new(
         path: PathBuf,
+        owner: Owner,
         frame: Frame,
         short: Option<Frame>,
         patience: Patience,
     ) -> Self {
         Self {
             path,
+            owner,
             frame,
             short,
             patience,
@@ -50,11 +54,12 @@ impl Datagrams {
     }
 
     /// Whether there is a socket for streams instead.
-    pub(crate) fn leads_to_streams(&mut self) -> bool {
+    pub(crate) fn leads_to_streams(&mut self, deadline: Instant) -> bool {
         if self.socket.is_some() {
             return false;
         }
-        match connection::connect_datagram(&self.path, Instant::now()) {
+        let (path, owner) = (&self.path, &self.owner);
+        match connection::connect_datagram(path, owner, deadline) {
             Ok(socket) => {
                 self.socket = Some(socket);
                 false
@@ -71,9 +76,9 @@ impl Datagrams {
                 Some(socket) => socket,
                 none => {
                     is_new = true;
-                    let path = &self.path;
+                    let (path, owner) = (&self.path, &self.owner);
                     let made = self.patience.connect(deadline, |until| {
-                        connection::connect_datagram(path, until)
+                        connection::connect_datagram(path, owner, until)
                     })?;
                     none.insert(made)
                 }

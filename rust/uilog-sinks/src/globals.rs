@@ -213,5 +213,8 @@ mod tests {
         assert_eq!(default.spool_max_bytes, 64 << 20);
         assert_eq!(default.spool_max_age, Duration::from_secs(7 * 86_400));
         assert_eq!(default.home, None);
+        // A number without a unit is not taken for seconds.
+        let default = globals(&[("spool-max-age", "7")], "");
+        assert_eq!(default.spool_max_age, Duration::from_secs(7 * 86_400));
     }
 }

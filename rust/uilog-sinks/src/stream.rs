@@ -176,7 +176,7 @@ impl Stream {
     }
 
     fn is_local(&self) -> bool {
-        matches!(self.peer, Peer::Local(_))
+        matches!(self.peer, Peer::Local(..))
     }
 
     fn chunks(&self, records: &[Arc<Record>]) -> Vec<Chunk> {
@@ -265,7 +265,7 @@ impl Stream {
                 return Ok(());
             }
             let until = match self.peer {
-                Peer::Local(_) => Instant::now(),
+                Peer::Local(..) => Instant::now(),
                 Peer::Remote(..) => deadline,
             };
             let state = connection.settle(until);
@@ -426,7 +426,7 @@ impl Outlet for Stream {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Local(path) => write!(f, "{}", path.display()),
+            Self::Local(path, _) => write!(f, "{}", path.display()),
             Self::Remote(address, _) => {
                 write!(f, "{} port {}", address.host, address.port)
             }

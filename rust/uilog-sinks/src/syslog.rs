@@ -18,6 +18,7 @@ use crate::connection::Peer;
 use crate::datagram::Datagrams;
 use crate::outlet::Outlet;
 use crate::outlet::Undelivered;
+use crate::owner::Owner;
 use crate::record::Record;
 use crate::stream::Frame;
 use crate::stream::Patience;
@@ -48,10 +49,12 @@ pub fn open_local(
         syslog_message::write(it, style, out);
         out.push(0);
     });
-    let peer = Peer::Local(path.clone());
+    let owner = Owner::new(definition);
+    let peer = Peer::Local(path.clone(), owner.clone());
     let patience = Patience::new(definition, true);
+    let waiting = patience.clone();
     Ok(Local {
-        datagrams: Datagrams::new(path, whole, Some(short), patience.clone()),
+        datagrams: Datagrams::new(path, owner, whole, Some(short), waiting),
         stream: Stream::new(peer, with_nul, patience),
         is_stream: false,
     })
@@ -115,7 +118,7 @@ impl Outlet for Local {
         records: &[Arc<Record>],
         deadline: Instant,
     ) -> Result<(), Undelivered> {
-        self.is_stream |= self.datagrams.leads_to_streams();
+        self.is_stream |= self.datagrams.leads_to_streams(deadline);
         if self.is_stream {
             self.stream.deliver(records, deadline)
         } else {

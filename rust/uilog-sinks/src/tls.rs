@@ -12,6 +12,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem;
 use rustls::pki_types::pem::PemObject;
+use uilog_sys::foreign_file;
+
+/// How many bytes a file of certificates or keys may have. All that a system
+/// trusts take a quarter of a million.
+const MAX_PEM_BYTES: u64 = 4 << 20;
 
 /// The settings of a client that trusts those whose certificates are in the
 /// file `ca`, or those that the system trusts if there is none. With `cert`
@@ -39,8 +44,9 @@ pub fn client_config(
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
             let chain = certificates(cert, "cert-file")?;
-            let private = PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| unreadable("key-file", key, &error))?;
+            let private =
+                PrivateKeyDer::from_pem_slice(&read(key, "key-file")?)
+                    .map_err(|error| unreadable("key-file", key, &error))?;
             builder
                 .with_client_auth_cert(chain, private)
                 .map_err(|error| {
@@ -67,6 +73,10 @@ fn own_roots(path: &Path) -> Result<RootCertStore, String> {
 /// Those that the system trusts. Some of what is installed may be unreadable
 /// or too old to be understood; all of it may not.
 fn system_roots() -> Result<RootCertStore, String> {
+    // The library opens whatever these name, and waits for a FIFO's writer.
+    if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
+        read(Path::new(&path), "SSL_CERT_FILE")?;
+    }
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _ignored) = roots.add_parsable_certificates(found.certs);
@@ -85,8 +95,9 @@ fn certificates(
     option: &str,
 ) -> Result<Vec<CertificateDer<'static>>, String> {
     let unreadable = |error| unreadable(option, path, &error);
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let text = read(path, option)?;
+    let certificates = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(unreadable)?;
     if certificates.is_empty() {
         return Err(unreadable(pem::Error::NoItemsFound));
@@ -94,10 +105,14 @@ fn certificates(
     Ok(certificates)
 }
 
+fn read(path: &Path, option: &str) -> Result<Vec<u8>, String> {
+    foreign_file::read(path, MAX_PEM_BYTES)
+        .map_err(|error| format!("{option} {}: {error}", path.display()))
+}
+
 fn unreadable(option: &str, path: &Path, error: &pem::Error) -> String {
     let path = path.display();
     match error {
-        pem::Error::Io(error) => format!("{option} {path}: {error}"),
         pem::Error::NoItemsFound => {
             format!("{option} {path}: there is none in it")
         }
@@ -153,6 +168,18 @@ mod tests {
         is(
             error(Some(&missing), None, None),
             "/missing: No such file or directory (os error 2)",
+        );
+        let fifo = directory.path().join("fifo");
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::unistd::mkfifo(&fifo, mode).unwrap();
+        let what = "/fifo: it is a named pipe, not a regular file";
+        is(error(Some(&fifo), None, None), what);
+        is(error(ca, ca, Some(&fifo)), what);
+        is(error(ca, Some(&fifo), Some(&key)), what);
+        let zero = Path::new("/dev/zero");
+        is(
+            error(Some(zero), None, None),
+            "it is a device, not a regular file",
         );
         assert!(error(Some(&bad), None, None).contains("/bad: "));
         is(error(ca, ca, None), "cert-file needs key-file");

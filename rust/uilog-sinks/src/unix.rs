@@ -9,6 +9,7 @@ use crate::connection::Peer;
 use crate::datagram::Datagrams;
 use crate::lines;
 use crate::outlet::Outlet;
+use crate::owner::Owner;
 use crate::stream::Patience;
 use crate::stream::Stream;
 
@@ -18,7 +19,8 @@ pub fn open_stream(
     path: PathBuf,
 ) -> impl Outlet + use<> {
     let patience = Patience::new(definition, false);
-    Stream::new(Peer::Local(path), Box::new(lines::write), patience)
+    let peer = Peer::Local(path, Owner::new(definition));
+    Stream::new(peer, Box::new(lines::write), patience)
 }
 
 /// The sink that sends datagrams to the socket at `path`.
@@ -27,5 +29,6 @@ pub fn open_datagram(
     path: PathBuf,
 ) -> impl Outlet + use<> {
     let patience = Patience::new(definition, false);
-    Datagrams::new(path, Box::new(lines::write), None, patience)
+    let owner = Owner::new(definition);
+    Datagrams::new(path, owner, Box::new(lines::write), None, patience)
 }

@@ -184,9 +184,14 @@ impl Mailbox {
     }
 
     fn ring(&self) {
-        // A full socket means that there is enough to wake up from.
-        let _ = (&*self.bell).write(b"!");
+        ring(&self.bell);
     }
+}
+
+/// Wakes the dispatcher's loop.
+pub(crate) fn ring(mut bell: &UnixStream) {
+    // A full socket means that there is enough to wake up from.
+    let _ = bell.write(b"!");
 }
 
 enum Work {

@@ -4,9 +4,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
@@ -14,8 +16,11 @@ use std::time::Instant;
 use uilog_core::event::Event;
 use uilog_core::event::SessionId;
 use uilog_core::event::Timestamp;
+use uilog_core::records::Items;
+use uilog_core::records::Queued;
 use uilog_core::records::RecordLoss;
 use uilog_core::records::Records;
+use uilog_core::records::Source;
 use uilog_core::sinks::Definition;
 use uilog_core::wire::Frame;
 use uilog_core::wire::Record as WireRecord;
@@ -30,6 +35,8 @@ const BOUND: Duration = Duration::from_secs(60);
 
 /// The ids that each sink has delivered, by the sink's name.
 static ARRIVED: Mutex<Option<HashMap<String, Vec<String>>>> = Mutex::new(None);
+/// How many threads are parked.
+static PARKED: AtomicUsize = AtomicUsize::new(0);
 /// Lets go those that hang.
 static RELEASED: AtomicBool = AtomicBool::new(false);
 
@@ -51,6 +58,13 @@ impl Outlet for Acting {
                     std::thread::sleep(Duration::from_millis(5));
                 }
             }
+            "park" => {
+                PARKED.fetch_add(1, Ordering::Relaxed);
+                loop {
+                    std::thread::park();
+                }
+            }
+            "slow" => std::thread::sleep(Duration::from_millis(5)),
             "panic" => panic!("as a test of it"),
             "fail" => {
                 return Err(Undelivered {
@@ -90,10 +104,31 @@ fn arrived(sink: &str) -> Vec<String> {
     all.cloned().unwrap_or_default()
 }
 
+/// The records of a queue; a position is an index.
+#[derive(Default)]
+struct Queue {
+    records: Vec<Queued>,
+    /// What stands before this has been given back.
+    released: usize,
+}
+
+impl Source for Queue {
+    fn record_from(&mut self, at: u64) -> io::Result<Option<(Queued, u64)>> {
+        let index = usize::try_from(at).unwrap();
+        assert!(index >= self.released, "{at} has been given back");
+        let found = self.records.get(index);
+        Ok(found.map(|queued| (queued.clone(), at + 1)))
+    }
+}
+
 /// A fleet, and what has been heard from it.
 struct Dispatcher {
     fleet: Fleet,
+    queue: Queue,
+    items: Arc<Items>,
+    environment: Arc<[u8]>,
     done: u64,
+    at_risk: u64,
     losses: HashMap<(String, String), u64>,
     sent: u64,
 }
@@ -102,7 +137,11 @@ impl Dispatcher {
     fn new(sinks: &[(&str, &str)]) -> Self {
         let mut it = Self {
             fleet: Fleet::new(open),
+            queue: Queue::default(),
+            items: Arc::default(),
+            environment: Arc::from(&b"HOME=/nonexistent\0"[..]),
             done: 0,
+            at_risk: 0,
             losses: HashMap::new(),
             sent: 0,
         };
@@ -117,14 +156,20 @@ impl Dispatcher {
                 value.as_bytes().to_vec(),
             )
         });
-        let items: Vec<_> = items.collect();
-        self.fleet.configure(&items, &environment());
+        self.items = items.collect();
     }
 
-    /// Offers an event once; its id, if it was taken.
-    fn offer(&mut self, event: &str) -> Option<String> {
+    /// From now on hg's environment has this as well.
+    fn set(&mut self, variable: &str) {
+        let block = format!("HOME=/nonexistent\0{variable}\0");
+        self.environment = Arc::from(block.as_bytes());
+    }
+
+    /// Offers an event; its id.
+    fn send(&mut self, event: &str) -> String {
         let session = SessionId(7);
-        let seq = self.sent + 1;
+        self.sent += 1;
+        let seq = self.sent;
         let frame = Frame::Record(WireRecord {
             event: Event {
                 session,
@@ -139,22 +184,26 @@ impl Dispatcher {
             hg: Cow::Borrowed(b"hg"),
             hg_version: None,
         });
-        let frame = Arc::from(postcard::to_stdvec(&frame).unwrap());
-        if !self.fleet.offer(&frame, &environment()) {
-            return None;
-        }
-        self.sent += 1;
-        Some(format!("{session}-{seq}"))
-    }
-
-    /// Offers an event until it is taken.
-    fn send(&mut self, event: &str) -> String {
-        self.until("room", |it| it.offer(event))
+        let queued = Queued {
+            position: self.queue.records.len() as u64,
+            event: event.as_bytes().to_vec(),
+            frame: Arc::from(postcard::to_stdvec(&frame).unwrap()),
+            environment: Arc::clone(&self.environment),
+            items: Arc::clone(&self.items),
+        };
+        self.queue.records.push(queued.clone());
+        self.fleet.offer(&queued);
+        self.settle();
+        format!("{session}-{seq}")
     }
 
     fn settle(&mut self) {
-        let settled = self.fleet.settle();
+        let settled = self.fleet.settle(&mut self.queue).unwrap();
         self.done += settled.done;
+        self.at_risk = settled.at_risk;
+        let oldest = settled.oldest.map(|it| usize::try_from(it).unwrap());
+        self.queue.released = oldest.unwrap_or(self.queue.records.len());
+        assert_eq!(self.done, self.queue.released as u64);
         for RecordLoss {
             sink,
             count,
@@ -191,16 +240,13 @@ impl Dispatcher {
         self.until("the end", |it| it.fleet.is_finished().then_some(()));
         self.settle();
         assert_eq!(self.done, self.sent, "some are neither done nor lost");
+        assert_eq!(self.at_risk, 0);
     }
 
     fn lost(&self, sink: &str) -> u64 {
         let of = self.losses.iter().filter(|((name, _), _)| name == sink);
         of.map(|(_, count)| count).sum()
     }
-}
-
-fn environment() -> Arc<[u8]> {
-    Arc::from(&b"HOME=/nonexistent\0"[..])
 }
 
 #[test]
@@ -250,65 +296,96 @@ fn one_that_fails_panics_or_makes_no_sense_costs_the_others_nothing() {
     }
 }
 
-#[test]
-fn one_that_hangs_holds_up_the_others_once_and_is_then_done_without() {
-    let mut it = Dispatcher::new(&[("runs", "take"), ("hangs", "hang")]);
-    // More than it has room for: the rest waits until it is given up.
-    let ids: Vec<_> = (0..3000).map(|_| it.send("event")).collect();
+/// More than a sink has room for.
+const MANY: usize = 3000;
+
+/// Sends that many, of which the sink `runs` gets each at once.
+fn send_many(it: &mut Dispatcher) -> Vec<String> {
+    let before = arrived("runs").len();
+    let ids: Vec<_> = (0..MANY).map(|_| it.send("event")).collect();
     it.until("the one that runs", |_| {
-        (arrived("runs").len() == ids.len()).then_some(())
+        (arrived("runs").len() == before + ids.len()).then_some(())
     });
+    assert_eq!(arrived("runs")[before..], ids);
+    ids
+}
+
+#[test]
+fn one_that_hangs_holds_up_nobody_and_loses_what_is_too_much() {
+    let mut it = Dispatcher::new(&[("runs", "take"), ("hangs", "hang")]);
+    let mut sent = send_many(&mut it).len() as u64;
+    // The other one gets its own long before this one is given up: nothing has
+    // been lost yet, and what it will read stays in the queue.
+    assert_eq!(it.lost("hangs"), 0);
+    assert_eq!(it.queue.released, 0);
+    // Neither an environment nor items that change in between hold anybody up.
+    it.set("PATH=/elsewhere");
+    sent += send_many(&mut it).len() as u64;
+    it.configure(&[("runs", "take"), ("hangs", "hang"), ("more", "take")]);
+    sent += send_many(&mut it).len() as u64;
+    it.until("the one that is new", |_| {
+        (arrived("more").len() == MANY).then_some(())
+    });
+    assert_eq!(it.lost("hangs"), 0);
+    // Then it is given up, what it has missed is lost, and nothing is kept for
+    // it; what it has in hand is known to be at risk.
     it.until_done();
     assert!(it.lost("hangs") > 0, "nothing was counted");
     assert_eq!(arrived("hangs").len(), 0);
+    assert_eq!(it.lost("hangs") + it.at_risk, sent);
     // It comes back, and what it had is not lost.
     RELEASED.store(true, Ordering::Relaxed);
-    // Losses are told once a second, so some may come only now.
     it.until("the one that hung", |it| {
         let lost = it.lost("hangs");
-        (arrived("hangs").len() as u64 + lost >= 3000).then_some(())
+        (arrived("hangs").len() as u64 + lost >= sent).then_some(())
     });
     let last = it.send("event");
     it.finish(BOUND);
     assert_eq!(arrived("runs").last(), Some(&last));
     assert_eq!(arrived("hangs").last(), Some(&last));
-    assert_eq!(arrived("hangs").len() as u64 + it.lost("hangs"), 3001);
+    assert_eq!(arrived("hangs").len() as u64 + it.lost("hangs"), sent + 1);
+}
+
+#[test]
+fn one_that_is_slow_reads_from_the_queue_what_it_has_no_room_for() {
+    let mut it = Dispatcher::new(&[("slow", "slow"), ("quick", "take")]);
+    let mut ids = Vec::new();
+    for round in 0..3 {
+        it.set(&format!("ROUND={round}"));
+        ids.extend((0..MANY).map(|_| it.send("event")));
+    }
+    it.until("the quick one", |_| {
+        (arrived("quick").len() == ids.len()).then_some(())
+    });
+    assert!(arrived("slow").len() < ids.len(), "it is not slow");
+    it.until_done();
+    assert_eq!(arrived("slow").len(), ids.len());
+    assert!(arrived("slow") == ids, "not in order");
+    assert_eq!(it.losses, HashMap::new());
+    it.finish(BOUND);
+}
+
+#[test]
+fn one_that_hangs_gets_no_more_threads_than_a_few() {
+    let mut it = Dispatcher::new(&[("parks", "park"), ("walks", "take")]);
+    let mut ids = Vec::new();
+    for round in 0..200 {
+        it.set(&format!("ROUND={round}"));
+        ids.push(it.send("event"));
+    }
+    it.until("the one that does not hang", |_| {
+        (arrived("walks").len() == ids.len()).then_some(())
+    });
+    let parked = PARKED.load(Ordering::Relaxed);
+    assert!(parked < 10, "{parked} threads");
+    it.finish(Duration::from_millis(100));
+    assert_eq!(it.lost("parks"), 200);
+    assert_eq!(it.lost("walks"), 0);
 }
 
 #[test]
 fn the_end_does_not_wait_for_one_that_hangs() {
-    // A role of its own: others may have let those go that hang.
-    fn open_blocked(
-        definition: &Definition,
-        globals: &Globals,
-    ) -> Result<Box<dyn Outlet>, String> {
-        struct Blocked;
-        impl Outlet for Blocked {
-            fn deliver(
-                &mut self,
-                _records: &[Arc<Record>],
-                _deadline: Instant,
-            ) -> Result<(), Undelivered> {
-                loop {
-                    std::thread::park();
-                }
-            }
-            fn finish(&mut self, _at: Instant) -> Result<(), Undelivered> {
-                Ok(())
-            }
-        }
-        match &*definition.url {
-            b"blocked" => Ok(Box::new(Blocked)),
-            _ => open(definition, globals),
-        }
-    }
-    let mut it = Dispatcher {
-        fleet: Fleet::new(open_blocked),
-        done: 0,
-        losses: HashMap::new(),
-        sent: 0,
-    };
-    it.configure(&[("blocked", "blocked"), ("free", "take")]);
+    let mut it = Dispatcher::new(&[("blocked", "park"), ("free", "take")]);
     let ids: Vec<_> = (0..10).map(|_| it.send("event")).collect();
     it.until("the free one", |_| (arrived("free") == ids).then_some(()));
     it.finish(Duration::from_millis(100));

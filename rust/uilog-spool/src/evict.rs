@@ -190,7 +190,9 @@ fn count<F: Files>(
             }
         }
     }
-    evicted.bytes += reader.place().position - start - damage.bytes;
+    // The place goes back where the file has been cut off.
+    let passed = reader.place().position.saturating_sub(start);
+    evicted.bytes += passed.saturating_sub(damage.bytes);
     evicted.damage += damage;
 }
 

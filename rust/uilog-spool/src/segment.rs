@@ -232,7 +232,9 @@ impl<F: Files> Reader<F> {
                 Found::Frame(header) => {
                     let bytes = header.frame_bytes() as u64;
                     self.place.position += bytes;
-                    self.place.sequence = header.sequence().wrapping_add(1);
+                    // Lower ones have been read before a file was cut off.
+                    let next = header.sequence().wrapping_add(1);
+                    self.place.sequence = self.place.sequence.max(next);
                     if header.is_head() {
                         continue;
                     }
@@ -264,7 +266,7 @@ impl<F: Files> Reader<F> {
                 return Ok(self.frame_after_gap(start, header));
             }
             if self.from(start).is_empty() {
-                return Ok(Found::End);
+                return self.end_or_cut(spool);
             }
         }
         let mut at = start;
@@ -300,6 +302,21 @@ impl<F: Files> Reader<F> {
                 Err(_) => return Ok(Found::End),
             }
         }
+    }
+
+    /// Nothing is behind the place. If the file is shorter even, somebody has
+    /// cut it off: what is in it now is read, perhaps once more, for a writer
+    /// may have gone on in it.
+    fn end_or_cut(&mut self, spool: &Spool<F>) -> Result<Found, Error> {
+        let length = self.length(spool)?;
+        let bytes = self.place.position.saturating_sub(length);
+        if bytes == 0 {
+            return Ok(Found::End);
+        }
+        self.place.position = 0;
+        self.window.clear();
+        let records = 1;
+        Ok(Found::Damaged(Damage { records, bytes }))
     }
 
     /// The header of the frame at `at`, if that is whole.

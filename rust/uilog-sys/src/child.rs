@@ -11,15 +11,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
-use nix::sys::wait::Id;
-use nix::sys::wait::WaitPidFlag;
-use nix::sys::wait::WaitStatus;
-use nix::sys::wait::waitid;
 use nix::unistd::Pid;
 
+use crate::ended;
+use crate::ended::Ended;
+use crate::ended::Which;
 use crate::pidfd;
 use crate::pidfd::Pidfd;
 
@@ -75,7 +73,7 @@ impl Child {
     /// Reaps the process if it has ended, and tells how.
     pub fn try_wait(&mut self) -> Option<Exit> {
         if self.exit.is_none() {
-            self.exit = self.wait_with(WaitPidFlag::empty());
+            self.exit = self.ask(ended::reap);
         }
         self.exit
     }
@@ -93,8 +91,7 @@ impl Child {
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         // An ended child that is not reaped keeps its number; one that
         // somebody has reaped is no child any more, and is not asked for.
-        let is_gone = self.exit.is_some()
-            || self.wait_with(WaitPidFlag::WNOWAIT).is_some();
+        let is_gone = self.exit.is_some() || self.ask(ended::peek).is_some();
         if is_gone {
             return Ok(());
         }
@@ -111,38 +108,33 @@ impl Child {
         }
     }
 
-    fn wait_with(&self, more: WaitPidFlag) -> Option<Exit> {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | more;
+    fn ask(
+        &self,
+        call: impl Fn(Which<'_>) -> io::Result<Option<(Pid, Ended)>>,
+    ) -> Option<Exit> {
         let by_pidfd = self
             .pidfd
             .as_ref()
             .and_then(Pidfd::get)
-            .map(|pidfd| retry(|| waitid(Id::PIDFd(pidfd), flags)));
-        let status = match by_pidfd {
+            .map(|pidfd| call(Which::Pidfd(pidfd)));
+        let is_refused = |error: &io::Error| {
             // Linux 5.3 can open a pidfd, but not wait for it.
-            None | Some(Err(Errno::EINVAL)) => {
-                retry(|| waitid(Id::Pid(self.pid), flags))
-            }
-            Some(status) => status,
+            error.raw_os_error() == Some(libc::EINVAL)
         };
-        match status {
-            Ok(WaitStatus::Exited(_, code)) => Some(Exit::Code(code)),
-            Ok(WaitStatus::Signaled(_, signal, _)) => {
-                Some(Exit::Signal(signal as i32))
+        let ended = match by_pidfd {
+            Some(Err(error)) if is_refused(&error) => {
+                call(Which::Pid(self.pid))
             }
-            Ok(_) => None,
-            // ECHILD, or EINVAL for a real-time signal that nix has no name
-            // for: it has ended either way.
+            Some(ended) => ended,
+            None => call(Which::Pid(self.pid)),
+        };
+        match ended {
+            Ok(ended) => ended.map(|(_, ended)| match ended {
+                Ended::Exited(code) => Exit::Code(code),
+                Ended::Killed { signal, .. } => Exit::Signal(signal),
+            }),
+            // ECHILD: it is no child of ours any more.
             Err(_) => Some(Exit::Unknown),
-        }
-    }
-}
-
-fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            result => return result,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::ffi::CString;
 use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::LazyLock;
 
 /// Seconds that local time is ahead of UTC at this moment, in seconds since
 /// 1970; 0 if the C library does not know.
@@ -47,8 +49,28 @@ pub struct Civil {
     pub day_of_year: u32,
 }
 
+/// The locale in which dates are written, whatever the process has set for
+/// itself; null if the system has no memory for it.
+struct PosixLocale(libc::locale_t);
+
+// SAFETY: nobody changes or frees it, and the C library reads it only.
+unsafe impl Send for PosixLocale {}
+// SAFETY: the same.
+unsafe impl Sync for PosixLocale {}
+
+static POSIX_LOCALE: LazyLock<PosixLocale> = LazyLock::new(|| {
+    // SAFETY: a NUL-terminated constant, and no locale to be changed.
+    let locale = unsafe {
+        libc::newlocale(libc::LC_ALL_MASK, c"C".as_ptr(), ptr::null_mut())
+    };
+    PosixLocale(locale)
+});
+
 /// Appends what strftime(3) makes of a time, of which it is not known whether
 /// daylight saving applies. A NUL byte ends the format.
+///
+/// Names of days and months are English: a log is read by others than those
+/// who write it.
 ///
 /// Any format will do: what it does not know, the C library copies or leaves
 /// out, and a text without end comes out empty.
@@ -71,21 +93,24 @@ pub fn strftime(format: &[u8], time: &Civil, out: &mut Vec<u8>) {
     fields.tm_wday = field(time.weekday);
     fields.tm_yday = field(time.day_of_year);
     fields.tm_isdst = -1;
+    let locale = POSIX_LOCALE.0;
     let start = out.len();
     let longest = MAX_EXPANSION * format.as_bytes().len();
     let mut room = 1024;
     loop {
         out.resize(start + room, 0);
         let target = &mut out[start..];
-        // SAFETY: writes at most as many bytes as the slice has, and reads a
-        // NUL-terminated string and a live local.
-        let length = unsafe {
-            libc::strftime(
-                target.as_mut_ptr().cast(),
-                target.len(),
-                format.as_ptr(),
-                &raw const fields,
-            )
+        let (begin, size) = (target.as_mut_ptr().cast(), target.len());
+        let format = format.as_ptr();
+        let length = if locale.is_null() {
+            // SAFETY: writes at most as many bytes as the slice has, and reads
+            // a NUL-terminated string and a live local.
+            unsafe { libc::strftime(begin, size, format, &raw const fields) }
+        } else {
+            // SAFETY: the same, and the locale lives for ever.
+            unsafe {
+                libc::strftime_l(begin, size, format, &raw const fields, locale)
+            }
         };
         if length > 0 || room > longest {
             out.truncate(start + length);

@@ -3,7 +3,8 @@
 //!
 //! Responsible for three bounds. Opening never waits: a FIFO would wait for a
 //! writer, a lease for its holder. Only a regular file is read: a device may
-//! have no end. And no more is read than the purpose of the file allows. Must
+//! have no end, and some do something when they are opened. And no more is
+//! read than the purpose of the file allows. Must
 //! not know what a file says or what it is for; each caller names its own
 //! bound.
 //!
@@ -60,6 +61,11 @@ impl From<Error> for io::Error {
 ///
 /// There is none, it may not be read, or it is no regular file.
 pub fn open(path: &Path) -> Result<(File, Metadata), Error> {
+    // Of what is no regular file, opening it may be what does the harm.
+    let metadata = path.metadata()?;
+    if !metadata.is_file() {
+        return Err(Error::NotRegular(kind_of(&metadata)));
+    }
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = OpenOptions::new()
         .read(true)
@@ -80,14 +86,28 @@ pub fn open(path: &Path) -> Result<(File, Metadata), Error> {
 /// As for [`open`], and if it has more bytes: then none are returned, for half
 /// a file may mean something else.
 pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
-    let (file, _) = open(path)?;
+    let (file, metadata) = open(path)?;
+    if metadata.len() > max_bytes {
+        return Err(Error::TooLong { max_bytes });
+    }
     let mut bytes = Vec::new();
+    // It may grow meanwhile, and files in /proc have no length.
     file.take(max_bytes.saturating_add(1))
         .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {
         return Err(Error::TooLong { max_bytes });
     }
     Ok(bytes)
+}
+
+/// Reads a regular file of at most `max_bytes` as text.
+///
+/// # Errors
+///
+/// As for [`read`], and if it is not UTF-8.
+pub fn read_text(path: &Path, max_bytes: u64) -> Result<String, Error> {
+    let text = String::from_utf8(read(path, max_bytes)?);
+    text.map_err(|error| Error::System(io::Error::other(error.utf8_error())))
 }
 
 /// Reads the first bytes of a regular file, at most `max_bytes` of them.
@@ -136,6 +156,9 @@ mod tests {
         assert_eq!(say(dir.path()), "it is a directory, not a regular file");
         let zero = Path::new("/dev/zero");
         assert_eq!(say(zero), "it is a device, not a regular file");
+        let socket = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket);
+        assert_eq!(say(&socket), "it is a socket, not a regular file");
         let missing = read(&dir.path().join("x"), 10).expect_err("missing");
         assert!(missing.is_not_found());
     }

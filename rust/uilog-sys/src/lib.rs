@@ -5,8 +5,10 @@
 //!
 //! - [`spawn`] starts programs, detached or owned, without running anything
 //!   but listed system calls between `clone` and `execve`.
+//! - `append` appends a line to a file of ours, by a child (on Linux).
 //! - [`child`] waits for and signals children that others have started.
 //! - [`descendants`] finds and signals the processes below a process.
+//! - [`ended`] tells how a child has ended, whatever the signal.
 //! - [`fd`] makes descriptors of numbers.
 //! - [`log_file`] appends to log files and rotates them.
 //! - `foreground` runs a program in this process's place (on Linux).
@@ -28,9 +30,12 @@
 
 #![deny(missing_docs)]
 
+#[cfg(target_os = "linux")]
+pub mod append;
 pub mod child;
 pub mod clock;
 pub mod descendants;
+pub mod ended;
 pub mod environ;
 pub mod fd;
 #[cfg(target_os = "linux")]

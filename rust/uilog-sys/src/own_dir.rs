@@ -76,6 +76,11 @@ impl OwnDir {
         Ok(Self { fd, path })
     }
 
+    /// A directory that [`crate::append`] has reached.
+    pub(crate) fn from_place(fd: OwnedFd, path: PathBuf) -> Self {
+        Self { fd, path }
+    }
+
     /// Opens a directory in this one that must be ours alone: no link, of this
     /// user, and writable by nobody else.
     ///

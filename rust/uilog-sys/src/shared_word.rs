@@ -22,6 +22,8 @@ use std::sync::atomic::Ordering;
 
 /// What a file of ours begins with: nothing else is taken for one.
 const MAGIC: [u8; 4] = *b"uil1";
+/// The file stays as long as it is, and its seals stay, too.
+const SEALS: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
 /// Where the word is.
 const WORD_OFFSET: usize = 4;
 /// Where the bytes are.
@@ -51,7 +53,10 @@ impl SharedWord {
     pub fn create(bytes: [u8; BYTES]) -> io::Result<Self> {
         // SAFETY: a NUL-terminated constant.
         let fd = unsafe {
-            libc::memfd_create(c"uilog-run".as_ptr(), libc::MFD_CLOEXEC)
+            libc::memfd_create(
+                c"uilog-run".as_ptr(),
+                libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
+            )
         };
         if fd < 0 {
             return Err(io::Error::last_os_error());
@@ -62,6 +67,12 @@ impl SharedWord {
         contents[..WORD_OFFSET].copy_from_slice(&MAGIC);
         contents[BYTES_OFFSET..].copy_from_slice(&bytes);
         file.write_all_at(&contents, 0)?;
+        // SAFETY: touches no memory.
+        let sealed =
+            unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, SEALS) };
+        if sealed < 0 {
+            return Err(io::Error::last_os_error());
+        }
         let base = Self::map(&file)?;
         Ok(Self {
             file: Some(file),
@@ -88,7 +99,12 @@ impl SharedWord {
         let metadata = file.metadata()?;
         // SAFETY: touches no memory.
         let is_own = metadata.uid() == unsafe { libc::geteuid() };
-        if !is_own || metadata.len() != FILE_BYTES as u64 {
+        // SAFETY: touches no memory.
+        let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
+        // Of a file that somebody could make shorter, the next look at the
+        // word might be SIGBUS. An ordinary file has no seals.
+        let is_sealed = seals >= 0 && seals & SEALS == SEALS;
+        if !is_own || !is_sealed || metadata.len() != FILE_BYTES as u64 {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let mut magic = [0; WORD_OFFSET];
@@ -137,8 +153,7 @@ impl SharedWord {
         // SAFETY: within the mapping.
         let word = unsafe { self.base.add(WORD_OFFSET) };
         // SAFETY: mapped for as long as `self` lives, aligned, and never
-        // anything but an atomic. Nobody makes the file shorter: only
-        // processes of this user can open it, and ours do not.
+        // anything but an atomic. Nobody makes the file shorter: it is sealed.
         unsafe { word.cast::<AtomicU32>().as_ref() }
     }
 
@@ -186,6 +201,30 @@ mod tests {
         assert!(!second.set_if_zero(2));
         assert_eq!(second.set(2), 1);
         assert_eq!(first.load(), 3);
+    }
+
+    #[test]
+    fn nobody_makes_it_shorter() {
+        let word = SharedWord::create([7; BYTES]).unwrap();
+        let path = path_of(&word);
+        let truncate =
+            OpenOptions::new().write(true).truncate(true).open(&path);
+        assert!(truncate.is_err());
+        let file = word.file.as_ref().unwrap();
+        assert!(file.set_len(0).is_err());
+        assert_eq!(word.load(), 0);
+    }
+
+    #[test]
+    fn what_could_be_made_shorter_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let word = SharedWord::create([7; BYTES]).unwrap();
+        let mut contents = [0; FILE_BYTES];
+        let file = word.file.as_ref().unwrap();
+        file.read_exact_at(&mut contents, 0).unwrap();
+        std::fs::write(&path, contents).unwrap();
+        assert!(SharedWord::open(&path).is_err());
     }
 
     #[test]

@@ -91,5 +91,33 @@ fn a_child_never_allocates() {
         };
         assert_eq!(running.wait(None).map(|end| end.how), Some(expected));
     }
+    #[cfg(target_os = "linux")]
+    append_lines(Path::new("/no/such"), Path::new("/tmp"));
     assert_eq!(STRANGERS.load(Ordering::Relaxed), 0);
+}
+
+/// Lets children append lines that no place takes, or that one does.
+#[cfg(target_os = "linux")]
+fn append_lines(missing: &Path, temporary: &Path) {
+    use std::ffi::OsStr;
+
+    use uilog_sys::append::Place;
+    use uilog_sys::append::Plan;
+    use uilog_sys::append::Root;
+
+    let name = format!("uilog-sys-test-{}", std::process::id());
+    let steps = [OsStr::new(&name), OsStr::new("inner")];
+    let no_place = Place::new(missing, Root::Chosen, &steps, "lines");
+    let a_place = Place::new(temporary, Root::Everybodys, &steps, "lines");
+    for places in [vec![no_place.clone()], vec![no_place, a_place]] {
+        let places: Vec<_> = places.into_iter().map(Option::unwrap).collect();
+        let takes_it = places.len() == 2;
+        let plan = Plan::new(places, b"line".to_vec(), 4);
+        let plan = plan.slots(["slot".to_owned()].into_iter());
+        plan.start().map_err(|(_, error)| error).expect("a child");
+        assert!(uilog_sys::append::wait(Duration::from_secs(60)));
+        let failure = uilog_sys::append::take_failure();
+        assert_eq!(failure.is_none(), takes_it);
+    }
+    std::fs::remove_dir_all(temporary.join(name)).expect("removed");
 }

@@ -12,6 +12,7 @@ use uilog_sinks::spools::Owned;
 use super::Spools;
 use super::flush::LOOK_EVERY;
 use super::flush::PATIENCE;
+use crate::output;
 use crate::output::counted;
 use crate::output::visible;
 use crate::place::Place;
@@ -61,8 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 writeln!(io::stdout(), "{sink}: {removed} removed")?;
             }
             Err(problem) => {
-                let sink = visible(&owned.sink);
-                writeln!(io::stderr(), "uilog: {sink}: {problem}")?;
+                output::say(&format!("uilog: {}: {problem}", owned.sink));
                 status = ExitCode::FAILURE;
             }
         }

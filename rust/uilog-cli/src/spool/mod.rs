@@ -176,11 +176,9 @@ impl Spools {
             let all = all.iter().map(|it| it.sink.as_str());
             let all = all.collect::<Vec<_>>().join(", ");
             let all = if all.is_empty() { "none" } else { &all };
-            let name = visible(name);
-            writeln!(
-                io::stderr(),
+            output::say(&format!(
                 "uilog: no sink '{name}' has a spool; those that do: {all}"
-            )?;
+            ));
             return Ok(Err(ExitCode::from(EXIT_USAGE)));
         }
         let is_meant =
@@ -276,7 +274,7 @@ fn write_head(output: &mut impl Write, it: &Facts) -> io::Result<()> {
     match &it.url {
         Some(url) => {
             let url = styled(PLACE, url);
-            writeln!(output, "  {}  {url}", it.sink)
+            writeln!(output, "  {}  {url}", visible(&it.sink))
         }
         None => {
             let text = "not configured here: nobody sends this";

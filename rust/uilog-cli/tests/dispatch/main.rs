@@ -48,6 +48,15 @@ struct Hg {
 }
 
 impl Hg {
+    /// From now on these are the items of `[uilog]`.
+    fn configure(&mut self, settings: &[(&str, &str)], script: &str) {
+        let pair = |(name, value): &(&str, &str)| {
+            (name.as_bytes().to_vec(), value.as_bytes().to_vec())
+        };
+        let settings: Vec<_> = settings.iter().map(pair).collect();
+        self.logger = Logger::new(&settings, &[pair(&("foo", script))]);
+    }
+
     /// `settings` are items of `[uilog]`; the event `foo` runs `script` with
     /// the test's own directory in `$DIR`.
     fn new(program: &str, settings: &[(&str, &str)], script: &str) -> Self {
@@ -289,6 +298,31 @@ fn a_process_that_has_missed_sigterm_gets_another() {
     until("the process to be gone", || {
         (!is_running(pid)).then_some(())
     });
+}
+
+#[test]
+fn a_script_may_end_by_any_signal() {
+    // 34 is the first that nix has no name for; 64 is the last.
+    for (number, name) in
+        [(34, "SIGRTMIN"), (64, "SIGRTMIN+30"), (9, "SIGKILL")]
+    {
+        let script = format!("case $MSG1 in kill) kill -{number} $$;; esac");
+        let mut hg = Hg::new(PROGRAM, &[], &script);
+        hg.log("kill");
+        let status = hg.wait_for_all();
+        assert_eq!(status.progress.failed, 1);
+        let failure = status.last_failure.unwrap();
+        assert!(failure.contains(&format!("killed by {name}")), "{failure}");
+        // Those that come later are reaped as well, and it ends as ever.
+        for _ in 0..5 {
+            hg.log("fine");
+        }
+        assert_eq!(hg.wait_for_all().progress.succeeded, 5);
+        drop(hg);
+        until("the dispatcher to end", || {
+            (!is_running(status.pid)).then_some(())
+        });
+    }
 }
 
 #[test]
@@ -584,7 +618,7 @@ fn a_job_that_a_dead_dispatcher_had_taken_is_counted_not_run() {
     until("the dispatcher to be gone", || {
         (!is_running(pid.as_raw())).then_some(())
     });
-    const SCRIPTS_AT: u64 = 512 + 9 * 8;
+    const SCRIPTS_AT: u64 = 512 + 12 * 8;
     FileExt::write_all_at(&writer, &2_u64.to_le_bytes(), SCRIPTS_AT).unwrap();
     hg.log("");
     until("the next script", || hg.path("ran").exists().then_some(()));

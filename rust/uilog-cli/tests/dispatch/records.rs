@@ -6,6 +6,7 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
@@ -103,7 +104,9 @@ fn dispatchers_that_die_again_and_again_lose_no_record() {
     let mut logged = 0;
     let mut log = |hg: &mut Hg| {
         logged += 1;
-        hg.log(&logged.to_string());
+        // Now and then what frames refer to changes.
+        let variable = format!("ROUND={}\0", logged / 7);
+        hg.log_with(&logged.to_string(), &variable);
     };
     for _ in 0..KILLED {
         let before = hg.host.dispatcher().status().map(|it| it.progress.taken);
@@ -201,4 +204,180 @@ fn a_limit_on_files_costs_records_and_no_dispatcher() {
     assert!(journal.contains("File too large"), "{journal}");
     assert_eq!(ids(&whole_lines(&other)), HashSet::from([1]));
     assert_eq!(hg.host.dispatcher().starts(), 1);
+}
+
+/// Runs until there is a file `go`, or the test has ended.
+const WAITS: &str =
+    "until test -e $DIR/go || ! test -d $DIR; do sleep 0.01; done";
+
+/// The whole lines of a file, as soon as there are so many.
+fn until_lines(path: &Path, count: usize) {
+    until("the records", || {
+        (whole_lines(path).len() == count).then_some(())
+    });
+}
+
+#[test]
+fn scripts_at_their_limit_hold_up_no_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events.jsonl");
+    let other = dir.path().join("other.jsonl");
+    let urls = [&file, &other].map(|it| format!("file:{}", it.display()));
+    let one = ("max-scripts", "1");
+    let mut hg = Hg::new(PROGRAM, &[("sink.a", &urls[0]), one], WAITS);
+    hg.log("first");
+    hg.log("second");
+    until_lines(&file, 2);
+    hg.log_with("another environment", "MORE=1\0");
+    until_lines(&file, 3);
+    hg.configure(&[("sink.a", &urls[0]), ("sink.b", &urls[1]), one], WAITS);
+    hg.log_with("other sinks", "MORE=1\0");
+    until_lines(&file, 4);
+    until_lines(&other, 1);
+    // Many more than were ever taken at a time.
+    for _ in 0..10_000 {
+        hg.log("");
+    }
+    until_lines(&file, 10_004);
+    // All that while the second script has waited for the first.
+    let progress = hg.status().progress;
+    assert_eq!((progress.started, progress.succeeded), (1, 0));
+    hg.log_with("the last one", "MORE=2\0");
+    end(&mut hg, Signal::SIGTERM);
+    assert_eq!(whole_lines(&file).len(), 10_005);
+    let progress = hg.status().progress;
+    assert_eq!((progress.records, progress.records_lost), (10_005, 0));
+    assert_eq!((progress.started, progress.not_started), (1, 10_004));
+    let journal = hg.host.journal().unwrap().read();
+    let lost: u64 = journal.iter().map(|failure| failure.lost).sum();
+    assert_eq!(lost, 10_004, "{journal:?}");
+}
+
+#[test]
+fn scripts_that_wait_find_their_own_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events.jsonl");
+    let url = format!("file:{}", file.display());
+    let script = format!("{WAITS}; echo $MSG1 $MORE >> $DIR/ran");
+    let one = ("max-scripts", "1");
+    let mut hg = Hg::new(PROGRAM, &[("sink.a", &url), one], &script);
+    let filler = "x".repeat(100_000);
+    let mut expected = Vec::new();
+    for number in 0..20 {
+        let more = format!("MORE={number}\0FILLER={filler}{number}\0");
+        hg.log_with(&number.to_string(), &more);
+        expected.push(format!("{number} {number}"));
+    }
+    // Sinks are done with all of it, and a dispatcher dies.
+    until_lines(&file, 20);
+    until("the records to be done", || {
+        (hg.status().progress.records == 20).then_some(())
+    });
+    end(&mut hg, Signal::SIGKILL);
+    hg.log_with("20", "MORE=20\0");
+    expected.push("20 20".to_owned());
+    fs::write(hg.path("go"), "").unwrap();
+    let mut ran = until("all scripts", || {
+        let lines = hg.lines("ran");
+        (lines.len() == expected.len()).then_some(lines)
+    });
+    // The first one was the dead dispatcher's, and ran beside the others.
+    ran.sort_by_key(|line| {
+        let number = line.split(' ').next().unwrap();
+        number.parse::<u64>().unwrap()
+    });
+    assert_eq!(ran, expected);
+    until_lines(&file, 21);
+    assert_eq!(hg.host.counters().lost, 0);
+}
+
+#[test]
+fn a_sink_that_takes_nothing_holds_up_neither_scripts_nor_others() {
+    const EVENTS: usize = 240;
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("socket");
+    // Nobody accepts.
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let file = dir.path().join("events.jsonl");
+    let stalled = format!("unix:{}", socket.display());
+    let url = format!("file:{}", file.display());
+    let sinks = [("sink.agent", &*stalled), ("sink.audit", &*url)];
+    let script = "echo $MORE >> $DIR/ran";
+    let mut hg = Hg::new(PROGRAM, &sinks, script);
+    // More than a mailbox takes, before the environment changes and after that.
+    let long = "x".repeat(20_000);
+    for number in 0..EVENTS {
+        let more = format!("MORE={}\0", number / (EVENTS / 2));
+        hg.log_with(&long, &more);
+    }
+    until_lines(&file, EVENTS);
+    until("all scripts", || {
+        (hg.lines("ran").len() == EVENTS).then_some(())
+    });
+    // While the one has lost nothing and has not been given up.
+    let progress = hg.status().progress;
+    assert_eq!(progress.records_lost, 0);
+    assert!(progress.records < EVENTS as u64, "{progress:?}");
+    // It gets 2 seconds at the end, and what it has not done is counted.
+    end(&mut hg, Signal::SIGTERM);
+    let progress = hg.status().progress;
+    assert_eq!(progress.records, EVENTS as u64);
+    assert!(progress.records_lost > 0);
+    let journal = hg.host.journal().unwrap().read();
+    let lost: u64 = journal.iter().map(|failure| failure.lost).sum();
+    assert_eq!(lost, progress.records_lost, "{journal:?}");
+}
+
+#[test]
+fn losses_of_a_sink_are_not_forgotten_with_the_dispatcher() {
+    const EVENTS: u64 = 1000;
+    const KILLS: u64 = 25;
+    let sink = [("sink.lost", "file:/proc/no/such/file")];
+    let mut hg = Hg::new(PROGRAM, &sink, "");
+    for number in 1..=EVENTS {
+        hg.log(&number.to_string());
+        if number % (EVENTS / KILLS) == 0 {
+            let pid = hg.status().pid;
+            // Each at another moment of its work.
+            until("something to be lost", || {
+                let lost = hg.status().progress.records_lost;
+                (lost + number % 13 >= number - 20).then_some(())
+            });
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+            until("the dispatcher to be gone", || {
+                (!is_running(pid)).then_some(())
+            });
+        }
+    }
+    // The last one has died as well: what it has not told, hg tells.
+    hg.host.finish();
+    let journal = || hg.host.journal().unwrap().read();
+    until("all to be told", || {
+        let lost: u64 = journal().iter().map(|failure| failure.lost).sum();
+        (lost >= EVENTS).then_some(())
+    });
+    if let Some(status) = hg.host.dispatcher().status() {
+        assert_eq!(status.progress.records_lost, EVENTS);
+    }
+}
+
+#[test]
+fn losses_that_a_dead_dispatcher_has_not_told_are_told_by_hg() {
+    let sink = [("sink.lost", "file:/proc/no/such/file")];
+    let mut hg = Hg::new(PROGRAM, &sink, "");
+    let lost = |hg: &Hg| -> u64 {
+        let journal = hg.host.journal().unwrap().read();
+        journal.iter().map(|failure| failure.lost).sum()
+    };
+    hg.log("told at once");
+    until("the first", || (lost(&hg) == 1).then_some(()));
+    for _ in 0..200 {
+        hg.log("not told at once");
+    }
+    until("all to be lost", || {
+        (hg.status().progress.records_lost == 201).then_some(())
+    });
+    end(&mut hg, Signal::SIGKILL);
+    hg.host.finish();
+    assert_eq!(lost(&hg), 201);
 }

@@ -3,15 +3,14 @@
 //! Responsible for finding and opening them, without ever blocking, while
 //! other processes rotate them. Must not know what is in them.
 
-use std::fs;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use uilog_sys::foreign_file;
 use uilog_sys::log_file;
 
 /// How often the files are listed if they are rotated again and again.
@@ -119,18 +118,17 @@ fn newest_first(path: &Path) -> Vec<PathBuf> {
 }
 
 fn open_one(path: &Path) -> io::Result<LogFile> {
-    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(io::Error::from_raw_os_error(nix::libc::EISDIR));
-    }
-    if !metadata.is_file() {
-        return Err(io::Error::from_raw_os_error(nix::libc::EINVAL));
-    }
+    let (file, metadata) = match foreign_file::open(path) {
+        // What is said of it is to be hg's, which wants an error number.
+        Err(foreign_file::Error::NotRegular(_)) => {
+            let errno = match path.is_dir() {
+                true => nix::libc::EISDIR,
+                false => nix::libc::EINVAL,
+            };
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        opened => opened?,
+    };
     Ok(LogFile {
         file,
         path: path.to_owned(),
@@ -141,6 +139,8 @@ fn open_one(path: &Path) -> io::Result<LogFile> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn names(opened: &Opened) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! The parents of a working directory, as its dirstate says.
 
-use std::fs::File;
 use std::io;
-use std::io::Read;
 use std::path::Path;
+
+use uilog_sys::foreign_file;
 
 /// Bytes of a node.
 const NODE_BYTES: usize = 20;
@@ -22,19 +22,14 @@ const V2_NODE_BYTES: usize = 32;
 /// The dirstate cannot be read, or it is too short.
 // hg: dirstatemap.parents
 pub fn read(root: &Path) -> io::Result<Vec<[u8; NODE_BYTES]>> {
-    let mut head = Vec::new();
     let longest = V2_MARKER.len() + 2 * V2_NODE_BYTES;
-    match File::open(root.join(".hg/dirstate")) {
-        Ok(file) => {
-            if !file.metadata()?.is_file() {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-            file.take(longest as u64).read_to_end(&mut head)?;
-        }
+    let dirstate = root.join(".hg/dirstate");
+    let head = match foreign_file::read_beginning(&dirstate, longest as u64) {
+        Ok(head) => head,
         // Of a new repository there is none.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
+        Err(error) if error.is_not_found() => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
     if head.is_empty() {
         return Ok(vec![NULL_NODE]);
     }

@@ -487,6 +487,8 @@ impl Reader {
         let known: Vec<FileId> =
             self.sources.iter().map(|s| s.log.id).collect();
         let opened = files::open(&self.path, &known)?;
+        // Somebody may have cut a file off and begun it anew.
+        self.ahead.forget();
         self.sources
             .extend(opened.files.into_iter().map(|log| Source {
                 read_to: 0,

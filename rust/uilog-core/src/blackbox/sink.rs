@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use uilog_config::Config;
 use uilog_config::items;
 use uilog_config::items::Value;
+use uilog_config::repository::MAX_SHAREDPATH_BYTES;
+use uilog_sys::foreign_file;
 
 use super::parents;
 use super::writer::Line;
@@ -134,7 +136,8 @@ impl Sink for Blackbox {
 /// Who may read and write new files, if a repository says so.
 // hg: store._calcmode
 fn mode_of(hg_dir: &Path) -> Option<u32> {
-    let store = match fs::read(hg_dir.join("sharedpath")) {
+    let shared = hg_dir.join("sharedpath");
+    let store = match foreign_file::read(&shared, MAX_SHAREDPATH_BYTES) {
         Ok(path) => {
             use std::os::unix::ffi::OsStrExt;
             let path = path.trim_ascii_end();

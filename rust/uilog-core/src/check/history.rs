@@ -4,16 +4,17 @@
 //! which order files count, is not known here.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
 use uilog_config::FileReport;
 use uilog_config::FileState;
 use uilog_config::Layer;
+use uilog_config::MAX_BYTES;
 use uilog_config::Source;
 use uilog_config::syntax;
 use uilog_config::syntax::Statement;
+use uilog_sys::foreign_file;
 
 /// An item that a file sets or unsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +58,7 @@ pub(super) fn read(files: &[FileReport], cwd: &Path) -> Vec<Setting> {
         let path = cwd.join(&file.path);
         // It was one when it was read; if it is gone by now, nothing of it
         // can be shown.
-        let is_file = fs::metadata(&path).is_ok_and(|it| it.is_file());
-        if let (true, Ok(data)) = (is_file, fs::read(&path)) {
+        if let Ok(data) = foreign_file::read(&path, MAX_BYTES) {
             settings.extend(parse(&data, &file.path));
         }
     }

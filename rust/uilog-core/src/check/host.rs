@@ -1,5 +1,5 @@
-//! What is around the configuration: the extensions, the Mercurial that loads
-//! them, the dispatcher, and an rhg that does not.
+//! What is around the configuration: whether what hg loads does what somebody
+//! wants, the dispatcher, and an rhg that loads nothing.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,96 +11,135 @@ use nix::unistd::AccessFlags;
 use nix::unistd::access;
 use uilog_config::Config;
 use uilog_config::Entry;
-use uilog_config::installation as hg_installation;
+use uilog_config::FileReport;
+use uilog_config::FileState;
 
 use super::Finding;
 use super::Subject;
-use super::expanded;
+use super::extensions;
+use super::extensions::Extensions;
 use super::lossy;
 use crate::dispatcher::Dispatcher;
 use crate::installation;
 use crate::settings::Settings;
 use crate::sinks;
 
-/// The extensions that matter.
-pub(super) const EXTENSIONS: [&str; 3] = ["uilog", "logtoprocess", "blackbox"];
-
-/// Where hg looks for extensions of others, below a directory of Python's.
-const PACKAGE: &str = "hgext3rd/uilog";
-
 // rhg: SUPPORTED_EXTENSIONS of rust/rhg/src/main.rs
 const SUPPORTED_BY_RHG: [&str; 7] = [
     "blackbox", "share", "sparse", "narrow", "strip", "rebase", "purge",
 ];
 
-/// The entry that switches an extension on.
-pub(super) fn extension<'a>(
-    config: &'a Config,
-    name: &str,
-) -> Option<&'a Entry> {
-    let mut listed = config.items(b"extensions");
-    let is_on = |name: &[u8], entry: &Entry| {
-        !name.contains(&b':') && !entry.value.starts_with(b"!")
-    };
-    listed
-        .find(|(listed, entry)| {
-            short_name(listed) == name.as_bytes() && is_on(listed, entry)
-        })
-        .map(|(_, entry)| entry)
-}
-
-/// An extension's name without the package that it may be listed with.
-pub(super) fn short_name(listed: &[u8]) -> &[u8] {
-    let prefixes: [&[u8]; 3] = [b"hgext.", b"hgext/", b"hgext3rd."];
-    let mut short = prefixes.iter().filter_map(|it| listed.strip_prefix(*it));
-    short.next().unwrap_or(listed)
-}
-
 pub(super) fn check(
     subject: &Subject<'_>,
+    extensions: &Extensions<'_>,
     settings: &Settings,
     found: &mut Vec<Finding>,
 ) {
     let config = &subject.loaded.trusted;
-    let uilog = extension(config, "uilog");
-    let stock = extension(config, "logtoprocess");
-    match (uilog, stock) {
-        (None, None) => {
-            let is_script = |name: &[u8]| !name.ends_with(b":stdin");
-            if let Some(script) = first(config, b"logtoprocess", is_script) {
-                let text = "there are scripts, but no extension is enabled \
-                            that would run them";
-                found.push(not_enabled(text, script));
-            }
-        }
-        (Some(uilog), Some(stock)) => {
-            let text = format!(
-                "uilog is enabled as well, in {}, and takes the place of \
-                 logtoprocess",
-                uilog.source
-            );
-            found.push(
-                Finding::note("both-enabled", text)
-                    .at(&stock.source)
-                    .advise("this line is not needed"),
-            );
-        }
-        _ => {}
-    }
+    // What hg cannot load is told already; somebody has meant to enable it.
+    let meant = |name| extensions.loaded(name).or(extensions.broken(name));
+    let (uilog, stock) = (meant("uilog"), meant("logtoprocess"));
+    let is_script = |name: &[u8]| !name.ends_with(b":stdin");
+    let script = first(config, b"logtoprocess", is_script);
     let is_sink = |name: &[u8]| {
         name.starts_with(sinks::PREFIX.as_bytes()) && !name.contains(&b':')
     };
-    if let (None, Some(sink)) = (uilog, first(config, b"uilog", is_sink)) {
+    let sink = first(config, b"uilog", is_sink);
+    if let (Some(uilog), Some(stock)) = (uilog, stock) {
+        let text = format!(
+            "uilog is enabled as well, in {}, and takes the place of \
+             logtoprocess",
+            uilog.source
+        );
+        found.push(
+            Finding::note("both-enabled", text)
+                .at(&stock.source)
+                .advise("this line is not needed"),
+        );
+    }
+    let before = found.len();
+    if let (None, None, Some(script)) = (uilog, stock, script) {
+        let text = "there are scripts, but no extension is enabled that would \
+                    run them";
+        found.push(not_enabled(text, script));
+    }
+    if let (None, Some(sink)) = (uilog, sink) {
         let text = "there are sinks, but the extension that tells them of \
                     events is not enabled";
         found.push(not_enabled(text, sink));
     }
-    if let Some(uilog) = uilog {
-        if let Some(module) = check_import(subject, uilog, found) {
-            check_dispatcher(&module, settings, found);
+    let blackbox = meant("blackbox");
+    let is_told = found.len() > before;
+    match uilog {
+        None if !is_told => {
+            let is_stock = stock.or(blackbox).is_some();
+            found.push(not_listed(config, is_stock));
+        }
+        Some(uilog) if script.is_none() && sink.is_none() => {
+            // There may be some in a file that does not count.
+            let is_untrusted = |it: &FileReport| {
+                matches!(it.state, FileState::Untrusted { .. })
+            };
+            let is_all = !subject.loaded.files.iter().any(is_untrusted);
+            if blackbox.is_none() && is_all {
+                let text = "uilog is enabled, but there is neither a script \
+                            nor a sink nor a blackbox: nothing is logged";
+                found.push(
+                    Finding::note("nothing-to-log", text.to_owned())
+                        .at(&uilog.source)
+                        .advise("see `hg help uilog`"),
+                );
+            }
+        }
+        _ => {}
+    }
+    for package in &extensions.packages {
+        match native_module(package) {
+            Some(module) => check_dispatcher(&module, settings, found),
+            None => {
+                let text = format!(
+                    "hg cannot load uilog: its native module is missing in {}",
+                    package.display()
+                );
+                let finding = Finding::error("extension-incomplete", text)
+                    .advise("install uilog again");
+                found.push(match uilog {
+                    Some(uilog) => finding.at(&uilog.source),
+                    None => finding,
+                });
+            }
         }
     }
     check_rhg(subject, found);
+}
+
+/// That no hgrc enables uilog.
+fn not_listed(config: &Config, is_stock: bool) -> Finding {
+    let mut listed = config
+        .items(b"extensions")
+        .filter(|(name, _)| extensions::short_name(name) == b"uilog");
+    if let Some((_, entry)) = listed.next() {
+        let text = "uilog is switched off here".to_owned();
+        return Finding::note("uilog-off", text).at(&entry.source);
+    }
+    let advice = "enable it: [extensions] uilog =";
+    if is_stock {
+        let text = "no hgrc enables uilog: only stock hg's extensions log";
+        Finding::note("uilog-off", text.to_owned()).advise(advice)
+    } else {
+        let text = "no hgrc enables uilog: nothing is logged";
+        Finding::warning("uilog-off", text.to_owned()).advise(advice)
+    }
+}
+
+fn native_module(package: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(package).ok()?;
+    let mut names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+    let is_module = |name: &std::ffi::OsString| {
+        let name = name.as_bytes();
+        name.starts_with(b"_native.") && name.ends_with(b".so")
+    };
+    names.find(is_module).map(|name| package.join(name))
 }
 
 /// The first item of a section that has a value.
@@ -119,141 +158,6 @@ fn not_enabled(text: &str, first: &Entry) -> Finding {
     Finding::warning("not-enabled", text.to_owned())
         .at(&first.source)
         .advise("enable it: [extensions] uilog =")
-}
-
-/// Whether hg finds the extension; returns its native module.
-fn check_import(
-    subject: &Subject<'_>,
-    entry: &Entry,
-    found: &mut Vec<Finding>,
-) -> Option<PathBuf> {
-    let mut push = |finding: Finding| found.push(finding.at(&entry.source));
-    let listed: &[u8] = &entry.value;
-    let package = if listed.is_empty() {
-        let Some(hg) = subject.environment.hg() else {
-            push(Finding::warning(
-                "hg-missing",
-                "there is no hg on PATH: whether it can load uilog is not \
-                 known"
-                    .to_owned(),
-            ));
-            return None;
-        };
-        let Some(mercurial) = hg_installation::package(hg) else {
-            push(Finding::note(
-                "hg-unknown",
-                format!(
-                    "where {} has its Python package is not known: whether \
-                     it can load uilog neither",
-                    hg.display()
-                ),
-            ));
-            return None;
-        };
-        let dirs = python_dirs(subject, &mercurial);
-        let packages = dirs.iter().map(|dir| dir.join(PACKAGE));
-        let exists = |package: &PathBuf| package.join("__init__.py").exists();
-        let Some(package) = packages.into_iter().find(exists) else {
-            let dir = dirs.first().map(|dir| dir.display().to_string());
-            push(
-                Finding::error(
-                    "extension-missing",
-                    format!(
-                        "hg cannot load uilog: there is no {PACKAGE} in {}",
-                        dir.unwrap_or_default()
-                    ),
-                )
-                .advise("install uilog with the Python that runs hg"),
-            );
-            return None;
-        };
-        package
-    } else {
-        // hg: util.expandpath, which knows variables, too
-        let path = expanded(listed, subject.environment);
-        if listed.contains(&b'$') {
-            return None;
-        }
-        if !subject.cwd.join(&path).exists() {
-            push(
-                Finding::error(
-                    "extension-missing",
-                    format!(
-                        "hg cannot load uilog: {} does not exist",
-                        path.display()
-                    ),
-                )
-                .advise("correct the path, or leave it out: uilog ="),
-            );
-            return None;
-        }
-        subject.cwd.join(path)
-    };
-    let module = native_module(&package);
-    if module.is_none() {
-        push(
-            Finding::error(
-                "extension-incomplete",
-                format!(
-                    "hg cannot load uilog: its native module is missing in {}",
-                    package.display()
-                ),
-            )
-            .advise("install uilog again"),
-        );
-    }
-    module
-}
-
-/// Where this hg's Python looks for packages, as far as that can be told from
-/// outside; the most likely place first.
-fn python_dirs(subject: &Subject<'_>, mercurial: &Path) -> Vec<PathBuf> {
-    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
-    let site = mercurial.parent().unwrap_or(mercurial);
-    let mut dirs = vec![site.to_owned()];
-    // What links lead to is where the module has come from.
-    dirs.extend(
-        mercurial
-            .canonicalize()
-            .ok()
-            .and_then(|real| Some(real.parent()?.to_owned())),
-    );
-    let listed = subject.environment.var(b"PYTHONPATH").unwrap_or_default();
-    let listed = listed.split(|byte| *byte == b':');
-    dirs.extend(listed.filter(|dir| !dir.is_empty()).map(path));
-    // lib/python3.11/site-packages and its like for the user and the system;
-    // Debian's lib/python3 serves every version.
-    let python = site.parent().and_then(Path::file_name);
-    let is_its = |name: &OsStr| match python {
-        Some(python) if python != "python3" => {
-            name == python || name == "python3"
-        }
-        _ => name.as_bytes().starts_with(b"python3"),
-    };
-    let home = subject.environment.var(b"HOME").map(path);
-    let home = home.map(|home| home.join(".local"));
-    let prefixes = [home, Some("/usr/local".into()), Some("/usr".into())];
-    for prefix in prefixes.into_iter().flatten() {
-        let entries = fs::read_dir(prefix.join("lib"));
-        for entry in entries.into_iter().flatten().flatten() {
-            if is_its(&entry.file_name()) {
-                let python = entry.path();
-                dirs.push(python.join("site-packages"));
-                dirs.push(python.join("dist-packages"));
-            }
-        }
-    }
-    dirs
-}
-
-fn native_module(package: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(package).ok()?;
-    let mut names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
-    let is_module = |name: &std::ffi::OsString| {
-        let name = name.as_bytes();
-        name.starts_with(b"_native.") && name.ends_with(b".so")
-    };
-    names.find(is_module).map(|name| package.join(name))
 }
 
 /// Starts the dispatcher as hg would.

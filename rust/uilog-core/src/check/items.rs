@@ -11,9 +11,9 @@ use super::Finding;
 use super::SettingFacts;
 use super::Subject;
 use super::did_you_mean;
+use super::extensions;
 use super::history;
 use super::history::Setting;
-use super::host;
 use super::is_same;
 use super::lossy;
 use super::meant;
@@ -58,9 +58,9 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
 fn is_ours(section: &[u8], name: &[u8]) -> bool {
     match section {
         b"uilog" | b"blackbox" | SCRIPTS => true,
-        b"extensions" => host::EXTENSIONS
+        b"extensions" => extensions::NAMES
             .iter()
-            .any(|it| it.as_bytes() == host::short_name(name)),
+            .any(|it| it.as_bytes() == extensions::short_name(name)),
         _ => false,
     }
 }

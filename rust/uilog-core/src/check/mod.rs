@@ -6,6 +6,8 @@
 //! it starts are a dispatcher, to see whether that works, and the shell, to
 //! parse scripts. How findings are shown is not known here.
 
+mod extensions;
+pub mod failures;
 mod history;
 mod host;
 mod items;
@@ -16,6 +18,7 @@ mod words;
 use std::path::Path;
 use std::path::PathBuf;
 
+pub use extensions::Hg;
 pub use scripts::unemitted;
 use serde::Serialize;
 use uilog_config::Config;
@@ -24,6 +27,7 @@ use uilog_config::Environment;
 use uilog_config::FileState;
 use uilog_config::Loaded;
 
+use self::extensions::Extensions;
 use crate::settings::Settings;
 
 /// What is looked at.
@@ -126,6 +130,8 @@ pub struct Extension {
     pub name: &'static str,
     /// Whether hg loads it.
     pub enabled: bool,
+    /// Whether it would, but cannot.
+    pub broken: bool,
     /// Where that is said; nowhere, if it is not listed.
     pub source: Option<String>,
 }
@@ -175,6 +181,8 @@ pub struct SettingFacts {
 /// What a check has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// Every hg that may read the configuration.
+    pub hgs: Vec<Hg>,
     /// The extensions that matter.
     pub extensions: Vec<Extension>,
     /// The scripts that run.
@@ -208,15 +216,19 @@ pub fn check(subject: &Subject<'_>) -> Report {
     files(subject, &mut found);
     let scripts = scripts::check(subject, &mut found);
     items::check(subject, &mut found);
-    host::check(subject, &settings, &mut found);
-    storage::check(subject, &mut found);
+    let loaded = Extensions::find(subject, &mut found);
+    host::check(subject, &loaded, &settings, &mut found);
+    storage::check(subject, &loaded, &mut found);
+    failures::check(subject, &mut found);
     found.sort_by_key(|finding| finding.severity);
-    let extensions = host::EXTENSIONS.map(|name| Extension {
+    let extensions = extensions::NAMES.map(|name| Extension {
         name,
-        enabled: host::extension(trusted, name).is_some(),
+        enabled: loaded.loaded(name).is_some(),
+        broken: loaded.broken(name).is_some(),
         source: listed(trusted, name),
     });
     Report {
+        hgs: loaded.hgs,
         extensions: extensions.into(),
         scripts,
         settings: items::facts(trusted),
@@ -239,11 +251,11 @@ fn values<'a>(
 
 /// Where an extension is listed, be it to disable it.
 fn listed(config: &Config, name: &str) -> Option<String> {
-    let enabled = host::extension(config, name);
+    let enabled = extensions::listed_on(config, name);
     let entry = enabled.or_else(|| {
         let mut all = config.items(b"extensions");
         let name = name.as_bytes();
-        all.find(|(listed, _)| host::short_name(listed) == name)
+        all.find(|(listed, _)| extensions::short_name(listed) == name)
             .map(|(_, entry)| entry)
     });
     entry.map(|entry| entry.source.to_string())

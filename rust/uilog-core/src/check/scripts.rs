@@ -3,9 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,6 +13,7 @@ use nix::unistd::AccessFlags;
 use nix::unistd::access;
 use uilog_config::Config;
 use uilog_config::Source;
+use uilog_sys::foreign_file;
 
 use super::Finding;
 use super::Program;
@@ -22,7 +21,7 @@ use super::ScriptFacts;
 use super::Subject;
 use super::did_you_mean;
 use super::expanded;
-use super::host;
+use super::extensions;
 use super::lossy;
 use super::meant;
 use super::shown;
@@ -89,7 +88,7 @@ pub fn unemitted(config: &Config, event: &[u8]) -> Option<Finding> {
     if let Some(known) = events::find(event) {
         let (missing, advice) = match known.needs {
             Needs::Extension(needed)
-                if host::extension(config, needed).is_none() =>
+                if extensions::listed_on(config, needed).is_none() =>
             {
                 (
                     format!("the extension {needed}, which is not enabled"),
@@ -307,13 +306,8 @@ fn usable(path: &Path) -> Result<(), Problem> {
 
 /// Whether what a program's first line names exists.
 fn check_interpreter(program: &Path) -> Option<Finding> {
-    let mut begin = Vec::new();
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(program)
-        .ok()?;
-    file.take(MAX_HASHBANG_BYTES).read_to_end(&mut begin).ok()?;
+    let begin =
+        foreign_file::read_beginning(program, MAX_HASHBANG_BYTES).ok()?;
     let line = begin.strip_prefix(b"#!")?;
     let line = line.split(|byte| *byte == b'\n').next()?;
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t'));

@@ -16,7 +16,7 @@ use nix::unistd::geteuid;
 
 use super::Finding;
 use super::Subject;
-use super::host;
+use super::extensions::Extensions;
 use crate::journal::Journal;
 use crate::queue;
 use crate::queue::Memory;
@@ -26,11 +26,15 @@ const OTHERS: u32 = 0o077;
 /// The permissions by which others could write.
 const OTHERS_WRITE: u32 = 0o022;
 
-pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let config = &subject.loaded.trusted;
-    if let Some(entry) = host::extension(config, "blackbox") {
+pub(super) fn check(
+    subject: &Subject<'_>,
+    extensions: &Extensions<'_>,
+    found: &mut Vec<Finding>,
+) {
+    let has_uilog = extensions.loaded("uilog").is_some();
+    if let Some(entry) = extensions.loaded("blackbox") {
         match &subject.loaded.root {
-            Some(root) => check_blackbox(subject, root, found),
+            Some(root) => check_blackbox(subject, root, has_uilog, found),
             None => found.push(
                 Finding::note(
                     "no-repository",
@@ -43,7 +47,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             ),
         }
     }
-    if host::extension(config, "uilog").is_some() {
+    if has_uilog {
         check_queue(found);
         check_journal(subject, found);
     }
@@ -52,6 +56,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
 fn check_blackbox(
     subject: &Subject<'_>,
     root: &Path,
+    has_uilog: bool,
     found: &mut Vec<Finding>,
 ) {
     let config = &subject.loaded.trusted;
@@ -74,7 +79,7 @@ fn check_blackbox(
     let is_rotated = config
         .bytes(b"blackbox", b"maxsize")
         .is_ok_and(|bytes| bytes != Some(0));
-    if is_rotated && host::extension(config, "uilog").is_some() {
+    if is_rotated && has_uilog {
         let kept = dir.join(".blackbox.log.kept");
         if let Some(text) = unusable_directory(&kept) {
             found.push(

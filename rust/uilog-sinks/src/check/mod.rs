@@ -4,6 +4,7 @@
 //! Changes nothing: opens no connection, makes no directory. How findings are
 //! shown is not known here.
 
+mod delivery;
 mod files;
 
 use serde::Serialize;
@@ -88,6 +89,7 @@ pub fn check(subject: &Subject<'_>) -> Checked {
         }
     });
     let sinks = sinks.collect();
+    found.deliveries(&definitions, &globals);
     Checked {
         sinks,
         findings: found.findings,
@@ -222,7 +224,9 @@ impl Found<'_> {
             | Target::UnixDatagram(path)
             | Target::SyslogLocal(path) => self.socket(definition, path),
             Target::Otlp(_) => self.otlp(definition, globals),
-            Target::SyslogTcp(_) | Target::SyslogTls(_) => {}
+            Target::SyslogTcp(_) | Target::SyslogTls(_) => {
+                self.no_owner(definition);
+            }
         }
         Some(target)
     }
@@ -284,6 +288,21 @@ impl Found<'_> {
             let finding = Finding::warning("sink-option-unused", text);
             self.add(&option, finding.advise(advice));
         }
+    }
+
+    /// A daemon on the network has no socket here.
+    fn no_owner(&mut self, definition: &Definition) {
+        if definition.text("owner").is_none() {
+            return;
+        }
+        let option = format!("{}:owner", definition.item());
+        let text = format!(
+            "{}.{option}: a sink on the network has no such option",
+            sinks::SECTION
+        );
+        let finding = Finding::warning("sink-option-unused", text);
+        let advice = "it is for local sockets: unix:, unix-dgram:, syslog:";
+        self.add(&option, finding.advise(advice));
     }
 
     fn otlp(&mut self, definition: &Definition, globals: &Globals) {

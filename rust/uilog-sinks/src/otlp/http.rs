@@ -4,13 +4,12 @@
 //! nothing that it answers with but a verdict: whatever goes wrong on the way
 //! is a reason to try again later.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::ClientConfig;
+use uilog_sys::foreign_file;
 use ureq::Agent;
 use ureq::Proxy;
 use ureq::ProxyProtocol;
@@ -274,11 +273,9 @@ fn bearer(path: &Path) -> Result<HeaderValue, String> {
     let failed = |why: &dyn std::fmt::Display| {
         format!("cannot read token-file {}: {why}", path.display())
     };
-    let file = File::open(path).map_err(|error| failed(&error))?;
-    let mut token = String::from("Bearer ");
-    file.take(MAX_TOKEN_BYTES)
-        .read_to_string(&mut token)
+    let text = foreign_file::read_text(path, MAX_TOKEN_BYTES)
         .map_err(|error| failed(&error))?;
+    let token = format!("Bearer {text}");
     let mut header = HeaderValue::from_str(token.trim())
         .map_err(|_| failed(&"there is no token in it"))?;
     if token.trim() == "Bearer" {

@@ -5,9 +5,15 @@ use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::chown;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -230,4 +236,186 @@ fn each_datagram_is_a_line() {
     unix.deliver(&records("g", 1), soon()).unwrap();
     assert_eq!(receive(&socket), "g-0");
     unix.finish(soon()).unwrap();
+}
+
+/// Some user who is neither root nor the one that runs this.
+const OTHER: u32 = 12345;
+
+/// Whether this process can be another user for a while.
+fn is_root() -> bool {
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root {
+        eprintln!("only root can make a socket of another user");
+    }
+    is_root
+}
+
+/// A directory in which everybody may make sockets.
+fn public_directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let mode = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(directory.path(), mode).unwrap();
+    directory
+}
+
+/// A process of another user that listens at `path`, until it is dropped.
+struct Listener(Child);
+
+impl Listener {
+    fn at(path: &Path) -> Self {
+        const PROGRAM: &str = "import socket, sys\n\
+            listener = socket.socket(socket.AF_UNIX)\n\
+            listener.bind(sys.argv[1])\n\
+            listener.listen()\n\
+            print('ready', flush=True)\n\
+            sys.stdin.read()\n";
+        let mut child = Command::new("python3")
+            .args(["-I", "-c", PROGRAM])
+            .arg(path)
+            .uid(OTHER)
+            .gid(OTHER)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Self(child)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What is said of a socket of this user.
+fn refusal(path: &Path, what: &str, user: &str) -> (u64, String) {
+    let path = path.display();
+    let reason = format!(
+        "{path}: {what} user {user}, neither to root nor to you; to allow \
+         that user: [uilog] sink.x:owner = {user}"
+    );
+    (1, reason)
+}
+
+#[test]
+fn a_stream_socket_of_another_user_gets_nothing() {
+    if !is_root() {
+        return;
+    }
+    let directory = public_directory();
+    let path = directory.path().join("s");
+    let _listener = Listener::at(&path);
+    let number = OTHER.to_string();
+    for url in [url(&path), format!("syslog:{}", path.display())] {
+        let refused = lost(sink(&url, &[]).deliver(&records("a", 1), soon()));
+        let what = "the socket belongs to";
+        assert_eq!(refused, refusal(&path, what, &number), "{url}");
+        // It is not enough that somebody is named.
+        let mut named = sink(&url, &[("owner", "12346")]);
+        assert_eq!(lost(named.deliver(&records("b", 1), soon())), refused);
+        let mut allowed = sink(&url, &[("owner", &number)]);
+        assert_eq!(lost(allowed.deliver(&records("c", 1), soon())).0, 0);
+    }
+    // Whoever listens counts, even where the file has been given away, and by
+    // whatever way it is found.
+    chown(&path, Some(0), Some(0)).unwrap();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let (count, reason) =
+        lost(sink(&url(&link), &[]).deliver(&records("d", 1), soon()));
+    let what = "the process that listens there belongs to";
+    assert_eq!((count, reason), refusal(&link, what, &number));
+}
+
+#[test]
+fn a_socket_file_of_another_user_gets_nothing() {
+    if !is_root() {
+        return;
+    }
+    let directory = public_directory();
+    let stream = directory.path().join("stream");
+    let listener = UnixListener::bind(&stream).unwrap();
+    let datagram = directory.path().join("datagram");
+    let socket = UnixDatagram::bind(&datagram).unwrap();
+    for path in [&stream, &datagram] {
+        chown(path, Some(65534), None).unwrap();
+    }
+    socket.set_nonblocking(true).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let urls = [
+        (&stream, url(&stream)),
+        (&datagram, format!("unix-dgram:{}", datagram.display())),
+        (&datagram, format!("syslog:{}", datagram.display())),
+    ];
+    for (path, url) in &urls {
+        let mut refused = sink(url, &[]);
+        let (count, reason) = lost(refused.deliver(&records("a", 1), soon()));
+        assert_eq!(count, 1, "{url}");
+        let path = path.display().to_string();
+        // Nobody is also who stands for users of other containers.
+        let said = "the socket belongs to user 65534 (nobody, or a user of \
+                    another container), neither to root nor to you; to allow \
+                    that user: [uilog] sink.x:owner = 65534";
+        assert_eq!(reason, format!("{path}: {said}"));
+    }
+    let mut bytes = [0; 16];
+    let kind = |error: std::io::Error| error.kind();
+    let nothing = std::io::ErrorKind::WouldBlock;
+    assert_eq!(socket.recv(&mut bytes).map_err(kind), Err(nothing));
+    assert_eq!(listener.accept().map(|_| ()).map_err(kind), Err(nothing));
+    for (_, url) in &urls {
+        let mut allowed = sink(url, &[("owner", "nobody")]);
+        assert_eq!(lost(allowed.deliver(&records("b", 1), soon())).0, 0);
+    }
+    assert!(socket.recv(&mut bytes).is_ok());
+    assert!(listener.accept().is_ok());
+    // Who has been replaced is looked at again.
+    let mut allowed = sink(&urls[1].1, &[("owner", "65534")]);
+    assert_eq!(lost(allowed.deliver(&records("c", 1), soon())).0, 0);
+    drop(socket);
+    fs::remove_file(&datagram).unwrap();
+    let socket = UnixDatagram::bind(&datagram).unwrap();
+    chown(&datagram, Some(OTHER), None).unwrap();
+    let refused = lost(allowed.deliver(&records("d", 1), soon()));
+    let what = "the socket belongs to";
+    assert_eq!(refused, refusal(&datagram, what, &OTHER.to_string()));
+    drop(socket);
+}
+
+#[test]
+fn a_user_that_does_not_exist_owns_nothing() {
+    if !is_root() {
+        return;
+    }
+    let directory = public_directory();
+    let path = directory.path().join("s");
+    let _listener = UnixListener::bind(&path).unwrap();
+    let options = [("owner", "no-such-user")];
+    // Nobody is looked up for a socket of one's own.
+    let result = sink(&url(&path), &options).deliver(&records("a", 1), soon());
+    assert_eq!(lost(result).0, 0);
+    chown(&path, Some(OTHER), None).unwrap();
+    let result = sink(&url(&path), &options).deliver(&records("b", 1), soon());
+    let said = "uilog.sink.x:owner: there is no user 'no-such-user'";
+    let path = path.display();
+    assert_eq!(lost(result), (1, format!("{path}: {said}")));
+}
+
+#[test]
+fn only_a_path_names_a_socket() {
+    // Anybody may have an abstract name, and nobody owns it.
+    for name in ["@name", "\0name", "name"] {
+        for kind in ["unix", "unix-dgram", "syslog"] {
+            let result = super::try_sink(&format!("{kind}:{name}"), &[]);
+            let reason = result.map(|_| ()).unwrap_err();
+            assert!(reason.contains("is no absolute path"), "{reason}");
+        }
+    }
 }

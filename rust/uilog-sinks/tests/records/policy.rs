@@ -162,7 +162,10 @@ fn without_a_key_nothing_is_told() {
     let here = dir.path().display().to_string();
     assert_eq!(
         with(&here),
-        format!("{NAME}: cannot read '{here}': it is no file")
+        format!(
+            "{NAME}: cannot read '{here}': it is a directory, not a regular \
+             file"
+        )
     );
     let path = dir.path().join("key");
     let key = path.display().to_string();
@@ -176,14 +179,17 @@ fn without_a_key_nothing_is_told() {
     fs::write(&path, vec![b'x'; 1 << 20]).expect("a file");
     assert_eq!(
         with(&key),
-        format!("{NAME}: cannot read '{key}': it is too long for a key")
+        format!("{NAME}: cannot read '{key}': it is longer than 65536 bytes")
     );
     let fifo = dir.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
     let fifo = fifo.display().to_string();
     assert_eq!(
         with(&fifo),
-        format!("{NAME}: cannot read '{fifo}': it is no file")
+        format!(
+            "{NAME}: cannot read '{fifo}': it is a named pipe, not a \
+             regular file"
+        )
     );
 }
 

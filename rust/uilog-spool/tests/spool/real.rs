@@ -326,3 +326,58 @@ fn a_flush_ends_with_the_records_or_the_receiver() {
     assert!(is_empty.unwrap());
     assert_eq!(place.spool.stats().unwrap().pending, 0);
 }
+
+/// Somebody cuts off a segment that a writer, a sender and a reader have open;
+/// each goes on, and what has gone is counted.
+#[test]
+fn a_segment_may_be_cut_off_under_everybody() {
+    const RECORDS: usize = 300;
+    for (kept, is_written_on) in [0, 100, 5_000, 150_000]
+        .into_iter()
+        .flat_map(|it| [(it, true), (it, false)])
+    {
+        let place = place(Limits::default());
+        let mut writer = Writer::new(&place.spool);
+        for number in 0..RECORDS {
+            writer.append(&id(number), &[0; 1000]).unwrap();
+        }
+        let mut sender = Sender::try_lock(&place.spool).unwrap().unwrap();
+        let batch = sender.next_batch(10, 1 << 20).unwrap();
+        let mut reader = place.spool.records().unwrap();
+        assert_eq!(reader.next().unwrap().unwrap().id, id(0));
+        let path = &place.segments()[0];
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_len(kept).unwrap();
+        let read = reader.filter(Result::is_ok).count();
+        assert!(read < RECORDS);
+        sender.accept(batch).unwrap();
+        let mut written = RECORDS;
+        if is_written_on {
+            writer.append(&id(written), &[0; 1000]).unwrap();
+            written += 1;
+        }
+        drop(writer);
+        let mut delivered = 10;
+        let mut last = None;
+        loop {
+            let batch = sender.next_batch(50, 1 << 20).unwrap();
+            let Some(record) = batch.records().last() else {
+                break;
+            };
+            last = Some(record.id);
+            delivered += batch.records().len();
+            sender.accept(batch).unwrap();
+        }
+        drop(sender);
+        let rest = place.drain().len();
+        let stats = place.spool.stats().unwrap();
+        assert_eq!(stats.pending, 0);
+        assert_eq!(stats.sent as usize, delivered + rest);
+        assert!(delivered + rest < written);
+        if is_written_on {
+            // What is written afterwards is not lost.
+            assert_eq!(last, Some(id(RECORDS)));
+        }
+        assert!(stats.damaged > 0, "{stats:?}");
+    }
+}

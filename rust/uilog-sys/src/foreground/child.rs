@@ -37,6 +37,7 @@ pub(super) struct Plan {
     /// The signal mask to have.
     pub(super) mask: u64,
     pub(super) is_pipe_ignored: bool,
+    pub(super) is_file_size_ignored: bool,
     pub(super) is_chld_ignored: bool,
     /// Bit `n`: standard descriptor `n` is to be closed.
     pub(super) closed: u8,
@@ -56,8 +57,7 @@ pub(super) struct Outcome {
 ///
 /// # Async-signal-safety
 ///
-/// `prctl`, `getppid`, `rt_sigaction`, `close`, `rt_sigprocmask`, `execve`,
-/// and `exit` if that fails.
+/// `prctl`, `getppid`, what [`become_program`] lists, and `exit` if that fails.
 pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
     // SAFETY: the caller keeps the plan until this process has ended.
     let plan = unsafe { &*plan.cast::<Plan>() };
@@ -71,8 +71,24 @@ pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
     if parent != Ok(plan.parent as usize) {
         return EXIT_NOT_EXECUTED;
     }
+    let errno = become_program(plan);
+    // SAFETY: the caller keeps it, like the plan.
+    let outcome = unsafe { &*plan.outcome };
+    outcome.errno.store(errno.into_raw(), Ordering::Release);
+    EXIT_NOT_EXECUTED
+}
+
+/// Becomes the program, with everything as this process had it when it began.
+///
+/// # Async-signal-safety
+///
+/// `rt_sigaction`, `close`, `rt_sigprocmask`, `execve`.
+pub(super) fn become_program(plan: &Plan) -> Errno {
     if !plan.is_pipe_ignored {
         set_disposition(libc::SIGPIPE, libc::SIG_DFL);
+    }
+    if !plan.is_file_size_ignored {
+        set_disposition(libc::SIGXFSZ, libc::SIG_DFL);
     }
     if plan.is_chld_ignored {
         set_disposition(libc::SIGCHLD, libc::SIG_IGN);
@@ -93,11 +109,7 @@ pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
             SIGSET_BYTES
         )
     };
-    let errno = execute(plan);
-    // SAFETY: the caller keeps it, like the plan.
-    let outcome = unsafe { &*plan.outcome };
-    outcome.errno.store(errno.into_raw(), Ordering::Release);
-    EXIT_NOT_EXECUTED
+    execute(plan)
 }
 
 /// Executes the first of the paths that can be.

@@ -1,9 +1,9 @@
 //! What this process was started with and has changed before `main`.
 //!
 //! Rust's runtime ignores SIGPIPE and opens `/dev/null` in the place of a
-//! closed standard descriptor. A program that we start in our place is to find
-//! both as they were, so they are looked at before that: the C library calls
-//! the functions in `.init_array` first.
+//! closed standard descriptor, and we ignore SIGXFSZ. A program that we start
+//! in our place is to find all that as it was, so it is looked at before: the
+//! C library calls the functions in `.init_array` first.
 
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -13,6 +13,8 @@ use std::sync::atomic::Ordering;
 
 /// Whether SIGPIPE was ignored.
 static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+/// Whether SIGXFSZ was ignored.
+static FILE_SIZE_IGNORED: AtomicBool = AtomicBool::new(false);
 /// Bit `n`: standard descriptor `n` was closed.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
@@ -30,6 +32,8 @@ extern "C" fn look() {
         }
     }
     PIPE_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+    let is_file_size_ignored = is_ignored(libc::SIGXFSZ);
+    FILE_SIZE_IGNORED.store(is_file_size_ignored, Ordering::Relaxed);
 }
 
 /// Whether this process ignores a signal now.
@@ -47,6 +51,11 @@ pub(super) fn is_ignored(signal: i32) -> bool {
 /// Whether SIGPIPE was ignored when this process began.
 pub(super) fn is_pipe_ignored() -> bool {
     PIPE_IGNORED.load(Ordering::Relaxed)
+}
+
+/// Whether SIGXFSZ was ignored when this process began.
+pub(super) fn is_file_size_ignored() -> bool {
+    FILE_SIZE_IGNORED.load(Ordering::Relaxed)
 }
 
 /// Bit `n` tells whether standard descriptor `n` was closed then.

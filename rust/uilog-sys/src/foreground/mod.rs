@@ -4,7 +4,9 @@
 //! we got it: arguments, environment, working directory, umask, descriptors,
 //! limits, the signal mask and what is ignored. We wait for it, pass signals
 //! on, stop when it stops, and end as it ends. [`Command::start`] starts it,
-//! [`Running::wait`] looks after it, [`End::mirror`] ends as it has ended.
+//! [`Running::wait`] looks after it, [`End::mirror`] ends as it has ended. What
+//! may take long meanwhile a [`Companion`] does. Where there is no second
+//! process to be had, [`Command::replace_us`] makes this one the program.
 //!
 //! It knows nothing of why somebody wants to know how a program ends.
 //!
@@ -30,6 +32,7 @@
 //! includes us.
 
 mod child;
+mod companion;
 mod inherited;
 mod signals;
 
@@ -48,6 +51,11 @@ use std::time::Instant;
 
 use child::Outcome;
 use child::Plan;
+pub use companion::Companion;
+pub use companion::Inbox;
+pub use companion::Message;
+pub use companion::Received;
+pub use companion::Waited;
 
 use crate::spawn::Region;
 use crate::spawn::SignalsBlocked;
@@ -88,7 +96,7 @@ impl Command {
     /// # Errors
     ///
     /// There is no process or no memory to be had.
-    pub fn start(self) -> io::Result<Running> {
+    pub fn start(&self) -> io::Result<Running> {
         let started = Instant::now();
         let mut blocked = SignalsBlocked::new();
         let is_chld_ignored = inherited::is_ignored(libc::SIGCHLD);
@@ -96,8 +104,17 @@ impl Command {
             // Else nobody could tell how it has ended.
             signals::set_default(libc::SIGCHLD)?;
         }
-        let launch = Launch::new(self, blocked.before(), is_chld_ignored)?;
-        let pid = launch.start()?;
+        let program = Program::new(self, blocked.before(), is_chld_ignored);
+        let launch = program.and_then(Launch::new);
+        let started_as = launch.and_then(|launch| {
+            let pid = launch.start()?;
+            Ok((launch, pid))
+        });
+        let (launch, pid) = started_as.inspect_err(|_| {
+            if is_chld_ignored {
+                signals::ignore(libc::SIGCHLD);
+            }
+        })?;
         blocked.keep();
         Ok(Running {
             pid,
@@ -107,6 +124,30 @@ impl Command {
             is_resumed: false,
         })
     }
+
+    /// Makes this process the program. It returns only if that cannot be
+    /// executed, and says how a program ends that cannot.
+    pub fn replace_us(&self) -> End {
+        let started = Instant::now();
+        let blocked = SignalsBlocked::new();
+        let is_chld_ignored = inherited::is_ignored(libc::SIGCHLD);
+        let program = Program::new(self, blocked.before(), is_chld_ignored);
+        let errno = match program {
+            Ok(program) => child::become_program(&program.plan).into_raw(),
+            Err(error) => error.raw_os_error().unwrap_or(libc::ENOMEM),
+        };
+        End {
+            how: How::NotStarted(errno),
+            duration: started.elapsed(),
+            usage: Usage::default(),
+        }
+    }
+}
+
+/// Makes the system answer a write beyond `ulimit -f` by an error, not by the
+/// end of this process. A program that is started in our place does not notice.
+pub fn survive_file_size_limit() {
+    signals::ignore(libc::SIGXFSZ);
 }
 
 /// The paths at which a program may be, in the order to try them.
@@ -127,9 +168,8 @@ fn candidates(name: &CString, env: &[CString]) -> Vec<CString> {
     dirs.filter_map(in_dir).collect()
 }
 
-/// What the child uses of our memory. It is kept until the child has ended.
-struct Launch {
-    region: Region,
+/// A program to execute, as the child finds it in our memory.
+struct Program {
     plan: Box<Plan>,
     outcome: Shared,
     _strings: Strings,
@@ -143,13 +183,13 @@ struct Strings {
     _pointers: [Vec<*const c_char>; 4],
 }
 
-impl Launch {
+impl Program {
     fn new(
-        command: Command,
+        command: &Command,
         mask: u64,
         is_chld_ignored: bool,
     ) -> io::Result<Self> {
-        let Command { args, env } = command;
+        let Command { args, env } = command.clone();
         let Some(name) = args.first() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -171,12 +211,12 @@ impl Launch {
             parent: std::process::id() as i32,
             mask,
             is_pipe_ignored: inherited::is_pipe_ignored(),
+            is_file_size_ignored: inherited::is_file_size_ignored(),
             is_chld_ignored,
             closed: inherited::closed(),
             outcome: outcome.0.as_ptr(),
         });
         Ok(Self {
-            region: Region::new()?,
             plan,
             outcome,
             _strings: Strings {
@@ -187,10 +227,24 @@ impl Launch {
             },
         })
     }
+}
+
+/// What the child uses of our memory. It is kept until the child has ended.
+struct Launch {
+    region: Region,
+    program: Program,
+}
+
+impl Launch {
+    fn new(program: Program) -> io::Result<Self> {
+        let region = Region::new()?;
+        Ok(Self { region, program })
+    }
 
     /// Makes the child; its process id.
     fn start(&self) -> io::Result<i32> {
-        let plan = (&raw const *self.plan).cast_mut().cast::<c_void>();
+        let plan = (&raw const *self.program.plan).cast_mut();
+        let plan = plan.cast::<c_void>();
         // Memory is shared and we go on at once: who waited for the exec, as
         // CLONE_VFORK does, could not be stopped with the child if Ctrl-Z
         // came first.
@@ -226,7 +280,7 @@ impl Launch {
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {
-                let plan = (&raw const *self.plan).cast_mut();
+                let plan = (&raw const *self.program.plan).cast_mut();
                 let status = child::run(plan.cast());
                 // SAFETY: ends this process.
                 unsafe { libc::_exit(status) }
@@ -393,7 +447,7 @@ impl Running {
     }
 
     fn end(&self, status: i32, usage: &libc::rusage) -> End {
-        let how = match self.launch.outcome.errno() {
+        let how = match self.launch.program.outcome.errno() {
             0 if libc::WIFSIGNALED(status) => {
                 How::Killed(libc::WTERMSIG(status))
             }

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 /// How many processes are looked at on the way from a sender upwards.
 const MAX_ANCESTORS: usize = 64;
+/// The first of the signals that have no meaning of their own.
+const FIRST_REALTIME: i32 = 32;
+/// How much memory the kernel's `sigaction` takes at most.
+const SIGACTION_WORDS: usize = 8;
 
 /// A signal that was sent to this process.
 pub(super) struct Info(libc::siginfo_t);
@@ -13,9 +17,8 @@ pub(super) struct Info(libc::siginfo_t);
 /// Fetches the next signal that waits, all of which are blocked; waits for one
 /// if there is none, but not longer than `bound`.
 pub(super) fn fetch(bound: Option<Duration>) -> Option<Info> {
-    let mut all = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: writes a whole signal set.
-    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // The C library's own functions leave two signals out.
+    let all = u64::MAX;
     let timeout = bound.map(|bound| libc::timespec {
         tv_sec: bound.as_secs() as libc::time_t,
         tv_nsec: bound.subsec_nanos().into(),
@@ -24,8 +27,15 @@ pub(super) fn fetch(bound: Option<Duration>) -> Option<Info> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: reads two live locals, of which one may be null, and writes to
     // another one.
-    let signal =
-        unsafe { libc::sigtimedwait(all.as_ptr(), info.as_mut_ptr(), timeout) };
+    let signal = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigtimedwait,
+            &raw const all,
+            info.as_mut_ptr(),
+            timeout,
+            size_of::<u64>(),
+        )
+    };
     // SAFETY: all zeros are a valid siginfo, and the call has filled it.
     let info = unsafe { info.assume_init() };
     (signal > 0).then_some(Info(info))
@@ -45,23 +55,36 @@ impl Info {
         if is_sent {
             // SAFETY: these three come with a sender.
             let sender = unsafe { self.0.si_pid() };
-            return !is_at_or_below(sender, pid);
+            // A system call of ours that fails sends these in our name.
+            let is_own = sender == own_pid()
+                && matches!(self.signal(), libc::SIGXFSZ | libc::SIGPIPE);
+            return !is_own && !is_at_or_below(sender, pid);
         }
         match self.signal() {
-            // The kernel tells of children.
-            libc::SIGCHLD => false,
             // Of a terminal that has gone, it tells the session's leader, and
             // nobody else before that has ended.
             libc::SIGHUP | libc::SIGCONT => is_session_leader(),
-            libc::SIGINT
-            | libc::SIGQUIT
-            | libc::SIGTSTP
-            | libc::SIGTTIN
-            | libc::SIGTTOU
-            | libc::SIGWINCH => false,
-            // Such as SIGALRM: a timer that was set before we were executed.
-            _ => true,
+            // Timers that were set, and descriptors that were asked to tell
+            // of themselves, before we were executed.
+            libc::SIGALRM
+            | libc::SIGVTALRM
+            | libc::SIGPROF
+            | libc::SIGIO
+            | libc::SIGURG => true,
+            signal if signal >= FIRST_REALTIME => true,
+            // What is left is about this process alone: its children, its
+            // use of the processor, the file that it has written too much
+            // to. Or the terminal has told the whole group.
+            _ => false,
         }
+    }
+
+    /// Whether it asks a process to end.
+    pub(super) fn ends_process(&self) -> bool {
+        matches!(
+            self.signal(),
+            libc::SIGTERM | libc::SIGINT | libc::SIGQUIT | libc::SIGHUP
+        )
     }
 
     /// Sends it to the process `pid`, a child that has not been reaped. If it
@@ -108,21 +131,49 @@ fn is_at_or_below(process: i32, pid: i32) -> bool {
 
 fn parent_of(pid: i32) -> Option<i32> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything: after it come the state and
-    // the parent.
+    stat_fields(&stat)?.nth(1)?.parse().ok()
+}
+
+/// The state of a process, as a letter.
+pub(super) fn state_of(pid: i32) -> Option<u8> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    stat_fields(&stat)?.next()?.bytes().next()
+}
+
+/// The fields of a process's `stat` from the third one on: the state, the
+/// parent, and so on.
+fn stat_fields(stat: &[u8]) -> Option<std::str::SplitAsciiWhitespace<'_>> {
+    // The name in parentheses may hold anything.
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
+    Some(rest.split_ascii_whitespace())
 }
 
 /// Sets a signal to its default.
 pub(super) fn set_default(signal: i32) -> std::io::Result<()> {
-    // SAFETY: touches no memory but the table of dispositions.
-    let before = unsafe { libc::signal(signal, libc::SIG_DFL) };
-    if before == libc::SIG_ERR {
+    // The kernel's struct begins with the handler, and zeros are the default.
+    // The C library's function refuses two signals.
+    let action = [0_usize; SIGACTION_WORDS];
+    // SAFETY: reads a live local that is large enough for any layout.
+    let set = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            action.as_ptr(),
+            ptr::null_mut::<usize>(),
+            size_of::<u64>(),
+        )
+    };
+    if set < 0 {
         return Err(std::io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Lets a signal be ignored.
+pub(super) fn ignore(signal: i32) {
+    // SAFETY: touches no memory but the table of dispositions.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
 /// Lets a signal that has been sent to this process, and does what it does by
@@ -132,16 +183,19 @@ fn suffer(signal: i32) {
     let _ = set_default(signal);
     // SAFETY: touches no memory.
     unsafe { libc::kill(own_pid(), signal) };
-    let mut only = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: writes a whole signal set.
-    unsafe { libc::sigemptyset(only.as_mut_ptr()) };
-    // SAFETY: adds to an initialised set.
-    unsafe { libc::sigaddset(only.as_mut_ptr(), signal) };
-    let change = |how| {
-        // SAFETY: reads an initialised set; a null pointer is allowed.
+    let only = 1_u64 << (signal - 1);
+    let change = |how: i32| {
+        // SAFETY: reads a live local of the kernel's size of a signal set; a
+        // null pointer is allowed.
         unsafe {
-            libc::pthread_sigmask(how, only.as_ptr(), ptr::null_mut());
-        }
+            libc::syscall(
+                libc::SYS_rt_sigprocmask,
+                how,
+                &raw const only,
+                ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            )
+        };
     };
     change(libc::SIG_UNBLOCK);
     change(libc::SIG_BLOCK);

@@ -1,5 +1,6 @@
 //! All code that runs between `clone` and `execve` of a program of its own
-//! session (`foreground/child.rs` has that of one in ours).
+//! session (`foreground/child.rs` has that of one in ours), and of a child
+//! that appends a line (`append/steps.rs` has how) and executes nothing.
 //!
 //! It runs in a process that shares the caller's memory, beside the caller's
 //! running threads, on a stack of its own, and with the caller's thread-local
@@ -22,6 +23,7 @@ use syscalls::Sysno;
 use syscalls::syscall;
 
 use super::Stage;
+use crate::append;
 
 /// A [`Plan::stdio`] entry: open `/dev/null`.
 pub(super) const STDIO_NULL: i32 = -1;
@@ -52,6 +54,10 @@ const FIRST_OTHER_FD: usize = 3;
 /// it before it clones; afterwards only the atomics change.
 #[repr(C)]
 pub(super) struct Plan {
+    /// What the child does: [`run`] or [`append`].
+    pub(super) entry: extern "C" fn(*mut c_void) -> i32,
+    /// What is to be appended; null if a program is to be run.
+    pub(super) line: *const append::Plan,
     pub(super) program: *const c_char,
     pub(super) argv: *const *const c_char,
     pub(super) envp: *const *const c_char,
@@ -114,7 +120,7 @@ pub(super) extern "C" fn middle(plan: *mut c_void) -> i32 {
     // kept until `alive` is cleared; so is the plan.
     let pid = unsafe {
         libc::clone(
-            run,
+            shared.entry,
             shared.child_stack,
             CHILD_FLAGS,
             plan.cast::<c_void>(),
@@ -139,7 +145,7 @@ pub(super) extern "C" fn middle(plan: *mut c_void) -> i32 {
 ///
 /// What [`let_caller_go_first`] and [`set_policy`] list; `setsid`,
 /// `rt_sigaction`, `umask`, what [`arrange_stdio`] and
-/// [`close_others`] list, `chdir`, `rt_sigprocmask`, `execve`, and `exit`
+/// [`close_from`] list, `chdir`, `rt_sigprocmask`, `execve`, and `exit`
 /// if that fails.
 pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
     // SAFETY: the caller keeps the plan until `alive` is cleared, which
@@ -158,13 +164,61 @@ pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
     if let Err(errno) = arrange_stdio(plan.stdio) {
         return leave(plan, Stage::Stdio, errno);
     }
-    close_others();
+    close_from(FIRST_OTHER_FD);
     if !plan.cwd.is_null() {
         // SAFETY: `cwd` is a NUL-terminated string of the plan.
         if let Err(errno) = unsafe { syscall!(Sysno::chdir, plan.cwd) } {
             return leave(plan, Stage::Chdir, errno);
         }
     }
+    unblock_signals();
+    // SAFETY: a NUL-terminated path and two null-terminated arrays of such
+    // strings, all of the plan.
+    let outcome =
+        unsafe { syscall!(Sysno::execve, plan.program, plan.argv, plan.envp) };
+    match outcome {
+        Ok(_) => 0,
+        Err(errno) => leave(plan, Stage::Exec, errno),
+    }
+}
+
+/// The child that appends a line, and then ends.
+///
+/// It keeps nothing of the caller's busy: no descriptor, no directory.
+///
+/// # Async-signal-safety
+///
+/// What [`let_caller_go_first`], [`set_policy`], [`close_from`] and
+/// [`append::perform`] list; `setsid`, `rt_sigaction`, `chdir`, `umask`,
+/// `rt_sigprocmask`, and `exit`.
+pub(super) extern "C" fn append(plan: *mut c_void) -> i32 {
+    // SAFETY: the caller keeps the plan until `alive` is cleared, which
+    // happens when this process exits.
+    let plan = unsafe { &*plan.cast::<Plan>() };
+    let_caller_go_first(plan);
+    set_policy(plan.policy);
+    // SAFETY: touches no memory.
+    let _ = unsafe { syscall!(Sysno::setsid) };
+    reset_signals(plan.ignored);
+    close_from(0);
+    // SAFETY: a NUL-terminated constant.
+    let _ = unsafe { syscall!(Sysno::chdir, c"/".as_ptr()) };
+    // The modes of what is made are ours; this process's umask is its own.
+    // SAFETY: touches no memory.
+    let _ = unsafe { syscall!(Sysno::umask, 0) };
+    unblock_signals();
+    // SAFETY: the caller keeps it as long as the plan.
+    let appended = append::perform(unsafe { &*plan.line });
+    match appended {
+        Ok(()) => 0,
+        Err(errno) => leave(plan, Stage::Append, errno),
+    }
+}
+
+/// # Async-signal-safety
+///
+/// `rt_sigprocmask`.
+fn unblock_signals() {
     let nothing_blocked = 0_u64;
     // SAFETY: reads SIGSET_BYTES bytes from a live local.
     let _ = unsafe {
@@ -176,14 +230,6 @@ pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
             SIGSET_BYTES
         )
     };
-    // SAFETY: a NUL-terminated path and two null-terminated arrays of such
-    // strings, all of the plan.
-    let outcome =
-        unsafe { syscall!(Sysno::execve, plan.program, plan.argv, plan.envp) };
-    match outcome {
-        Ok(_) => 0,
-        Err(errno) => leave(plan, Stage::Exec, errno),
-    }
 }
 
 /// Waits until the caller has gone on, but not for long.
@@ -376,17 +422,16 @@ fn duplicate(source: i32, target: i32) -> Result<(), Errno> {
     unsafe { syscall!(Sysno::dup3, source, target, 0) }.map(drop)
 }
 
-/// Closes every descriptor but the standard three.
+/// Closes every descriptor from this number on.
 ///
 /// # Async-signal-safety
 ///
 /// `close_range`; before Linux 5.9, or where it is refused, `prlimit64` and
 /// `close`.
-fn close_others() {
+fn close_from(first: usize) {
     // SAFETY: touches no memory.
-    let closed = unsafe {
-        syscall!(Sysno::close_range, FIRST_OTHER_FD, u32::MAX as usize, 0)
-    };
+    let closed =
+        unsafe { syscall!(Sysno::close_range, first, u32::MAX as usize, 0) };
     if closed.is_ok() {
         return;
     }
@@ -403,7 +448,7 @@ fn close_others() {
     };
     let [soft, _] = limits;
     let limit = soft.min(MAX_CLOSED_BY_HAND) as usize;
-    let mut fd = FIRST_OTHER_FD;
+    let mut fd = first;
     while fd < limit {
         // SAFETY: touches no memory.
         let _ = unsafe { syscall!(Sysno::close, fd) };

@@ -23,6 +23,8 @@ use super::Started;
 use super::Stdio;
 use super::child;
 use super::child::Plan;
+use crate::append;
+use crate::append::StartError;
 use crate::sched;
 
 /// Bytes of one child's stack. The deepest use seen is under 1 KiB; a debug
@@ -62,7 +64,7 @@ pub(super) fn spawn<'fd>(
             return Err(Failure::Error(error));
         }
     };
-    let launch = Launch::new(&command, region, detached);
+    let launch = Launch::of_program(&command, region, detached);
     let made = if detached {
         launch.clone_through_middle()
     } else {
@@ -70,9 +72,7 @@ pub(super) fn spawn<'fd>(
     };
     match made {
         Ok(()) => {}
-        // Refused: by a seccomp filter (EPERM, ENOSYS) or by an emulator
-        // that knows no general clone (EINVAL).
-        Err(libc::EPERM | libc::ENOSYS | libc::EINVAL) => {
+        Err(errno) if is_refusal(errno) => {
             REFUSED.store(true, Ordering::Relaxed);
             return Err(Failure::Refused(Box::new(command)));
         }
@@ -109,6 +109,93 @@ pub(super) fn spawn<'fd>(
     Ok(Process { pid, started })
 }
 
+/// Leaves it to a detached child to append a line, unless so many do already.
+pub(crate) fn start_appending(
+    line: Box<append::Plan>,
+    max_children: usize,
+) -> Result<(), (Box<append::Plan>, StartError)> {
+    let refused =
+        |errno| StartError::System(io::Error::from_raw_os_error(errno));
+    if sweep() >= max_children {
+        return Err((line, StartError::TooMany));
+    }
+    if !is_available() {
+        return Err((line, refused(libc::ENOSYS)));
+    }
+    let region = match Region::new() {
+        Ok(region) => region,
+        Err(error) => return Err((line, StartError::System(error))),
+    };
+    let mut launch = Launch::of_line(line, region);
+    match launch.clone_through_middle() {
+        Ok(()) => {
+            adopt_if_reaper(launch.plan.pid.load(Ordering::Acquire));
+            launch.keep();
+            Ok(())
+        }
+        Err(errno) => {
+            if is_refusal(errno) {
+                REFUSED.store(true, Ordering::Relaxed);
+            }
+            match std::mem::replace(&mut launch.kept, Kept::Nothing) {
+                Kept::Line(line) => Err((line, refused(errno))),
+                // A launch of a line keeps one.
+                Kept::Program(_) | Kept::Nothing => Ok(()),
+            }
+        }
+    }
+}
+
+/// Waits until no child of this process appends any more, but not longer than
+/// this; whether that is so.
+pub(crate) fn wait_for_appending(bound: Duration) -> bool {
+    let deadline = Instant::now() + bound;
+    loop {
+        let mut launch = KEPT.swap(ptr::null_mut(), Ordering::AcqRel);
+        let mut waits_for: *mut Launch = ptr::null_mut();
+        while !launch.is_null() {
+            // SAFETY: the swap made this thread the only owner of the list.
+            let kept = unsafe { &*launch };
+            let next = kept.next;
+            if kept.is_appending() && waits_for.is_null() {
+                waits_for = launch;
+            } else {
+                push(launch);
+            }
+            launch = next;
+        }
+        if waits_for.is_null() {
+            sweep();
+            return true;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        // SAFETY: it has been taken out of the list, so it is this thread's.
+        let has_left = unsafe { &*waits_for }.wait_until_left(left);
+        push(waits_for);
+        if !has_left {
+            return false;
+        }
+    }
+}
+
+/// The error of the last child that could not append its line, if one could
+/// not since the last call.
+pub(crate) fn take_appending_failure() -> Option<i32> {
+    sweep();
+    let errno = NOT_APPENDED.swap(0, Ordering::Relaxed);
+    (errno != 0).then_some(errno)
+}
+
+/// What a child has failed with that was to append a line; 0 for nothing.
+static NOT_APPENDED: AtomicI32 = AtomicI32::new(0);
+
+/// Whether an error of `clone` means that the scheme cannot be used: a seccomp
+/// filter refuses it (EPERM, ENOSYS), or an emulator that knows no general
+/// clone (EINVAL).
+fn is_refusal(errno: i32) -> bool {
+    matches!(errno, libc::EPERM | libc::ENOSYS | libc::EINVAL)
+}
+
 /// Everything that a child uses of the caller's memory.
 ///
 /// At a fixed address for as long as the child shares the memory.
@@ -118,10 +205,17 @@ struct Launch {
     owner: i32,
     next: *mut Launch,
     _region: Region,
-    _strings: Strings,
+    kept: Kept,
 }
 
 /// What the pointers in the plan point at.
+enum Kept {
+    Program(#[expect(dead_code, reason = "kept, not read")] Strings),
+    Line(Box<append::Plan>),
+    Nothing,
+}
+
+/// What a program is started with.
 struct Strings {
     _program: CString,
     _cwd: Option<CString>,
@@ -132,7 +226,11 @@ struct Strings {
 }
 
 impl Launch {
-    fn new(command: &Command<'_>, region: Region, detached: bool) -> Box<Self> {
+    fn of_program(
+        command: &Command<'_>,
+        region: Region,
+        detached: bool,
+    ) -> Box<Self> {
         let terminated = |strings: &[CString]| {
             let pointers = strings.iter().map(|string| string.as_ptr());
             pointers.chain([ptr::null()]).collect::<Vec<_>>()
@@ -155,6 +253,8 @@ impl Launch {
             Stdio::Fd(fd) => fd.as_raw_fd(),
         });
         let plan = Plan {
+            entry: child::run,
+            line: ptr::null(),
             program: strings._program.as_ptr(),
             argv: strings.argv.as_ptr(),
             envp: strings.envp.as_ptr(),
@@ -177,8 +277,49 @@ impl Launch {
             owner: own_pid(),
             next: ptr::null_mut(),
             _region: region,
-            _strings: strings,
+            kept: Kept::Program(strings),
         })
+    }
+
+    fn of_line(line: Box<append::Plan>, region: Region) -> Box<Self> {
+        let is_normal = sched::policy() == Some(libc::SCHED_OTHER);
+        let plan = Plan {
+            entry: child::append,
+            line: &raw const *line,
+            program: ptr::null(),
+            argv: ptr::null(),
+            envp: ptr::null(),
+            cwd: ptr::null(),
+            umask: child::UMASK_INHERIT,
+            stdio: [child::STDIO_NULL; 3],
+            // A limit on files is an error of the write.
+            ignored: 1 << (libc::SIGXFSZ - 1),
+            child_stack: region.child_stack(),
+            policy: if is_normal {
+                libc::SCHED_OTHER
+            } else {
+                child::POLICY_INHERIT
+            },
+            gate: AtomicI32::new(0),
+            alive: AtomicI32::new(1),
+            pid: AtomicI32::new(0),
+            failed_stage: AtomicI32::new(0),
+            failed_errno: AtomicI32::new(0),
+        };
+        Box::new(Self {
+            plan,
+            owner: own_pid(),
+            next: ptr::null_mut(),
+            _region: region,
+            kept: Kept::Line(line),
+        })
+    }
+
+    /// Whether a child of this process is to append a line, and has not ended.
+    fn is_appending(&self) -> bool {
+        matches!(self.kept, Kept::Line(_))
+            && self.owner == own_pid()
+            && self.is_shared()
     }
 
     fn plan_ptr(&self) -> *mut c_void {
@@ -192,7 +333,7 @@ impl Launch {
         // plan, until `alive` is cleared.
         let pid = unsafe {
             libc::clone(
-                child::run,
+                self.plan.entry,
                 self.plan.child_stack,
                 child::CHILD_FLAGS,
                 self.plan_ptr(),
@@ -329,8 +470,10 @@ fn push(launch: *mut Launch) {
     }
 }
 
-/// Frees the launches whose children have left, and reaps adopted orphans.
-fn sweep() {
+/// Frees the launches whose children have left, and reaps adopted orphans;
+/// how many children still have a line to append.
+fn sweep() -> usize {
+    let mut appending = 0;
     let mut launch = KEPT.swap(ptr::null_mut(), Ordering::AcqRel);
     let own_pid = own_pid();
     while !launch.is_null() {
@@ -338,10 +481,16 @@ fn sweep() {
         let kept = unsafe { &*launch };
         let next = kept.next;
         if !kept.is_shared() {
+            let stage = kept.plan.failed_stage.load(Ordering::Acquire);
+            if stage == Stage::Append as i32 {
+                let errno = kept.plan.failed_errno.load(Ordering::Relaxed);
+                NOT_APPENDED.store(errno, Ordering::Relaxed);
+            }
             // SAFETY: it came from `Box::into_raw`, and nobody uses it: its
             // child has left this memory.
             drop(unsafe { Box::from_raw(launch) });
         } else if kept.owner == own_pid {
+            appending += usize::from(kept.is_appending());
             push(launch);
         }
         // Else: copied by a fork, its word will never be cleared. Its memory
@@ -349,6 +498,7 @@ fn sweep() {
         launch = next;
     }
     reap_adopted();
+    appending
 }
 
 /// Orphans that the kernel gave back to us, because we are process 1 or a

@@ -45,6 +45,12 @@ use std::time::Duration;
 pub(crate) use clone::Region;
 #[cfg(target_os = "linux")]
 pub(crate) use clone::SignalsBlocked;
+#[cfg(target_os = "linux")]
+pub(crate) use clone::start_appending;
+#[cfg(target_os = "linux")]
+pub(crate) use clone::take_appending_failure;
+#[cfg(target_os = "linux")]
+pub(crate) use clone::wait_for_appending;
 
 /// Where a standard descriptor of the started program comes from.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +115,8 @@ pub enum Stage {
     Chdir = 4,
     /// Executing the program.
     Exec = 5,
+    /// Appending a line, without any program.
+    Append = 6,
 }
 
 impl Stage {
@@ -118,6 +126,7 @@ impl Stage {
             3 => Stage::Stdio,
             4 => Stage::Chdir,
             5 => Stage::Exec,
+            6 => Stage::Append,
             _ => Stage::Prepare,
         }
     }
@@ -131,6 +140,7 @@ impl fmt::Display for Stage {
             Stage::Stdio => "opening standard input or output",
             Stage::Chdir => "changing directory",
             Stage::Exec => "executing",
+            Stage::Append => "appending a line",
         })
     }
 }

@@ -22,6 +22,11 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
+    /// Forgets what was read: the file may have another text there by now.
+    pub(super) fn forget(&mut self) {
+        self.id = None;
+    }
+
     /// Appends what is in a file at `start`; how much that is, less than
     /// `count` only if the file ends there.
     pub(super) fn read(

@@ -1,5 +1,6 @@
 //! What the reader gives, from files that the tests write.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 
@@ -88,6 +89,71 @@ fn the_last_events_are_read_through_rotated_files() {
     assert_eq!(all.len(), lines.concat().len() - 31);
     assert_eq!(text_of(&path, last(4)), &all[lines[0].len()..]);
     assert_eq!(entries_of(&path, last(2))[0].message, b"x\nmore");
+}
+
+fn every_way() -> Vec<Options> {
+    let by_user = |limit| Options {
+        filters: Filters {
+            users: vec![b"bob".to_vec()],
+            ..Filters::default()
+        },
+        ..last(limit)
+    };
+    vec![last(0), last(10_000), by_user(0), by_user(10_000)]
+}
+
+#[test]
+fn a_file_that_is_cut_off_while_it_is_followed_begins_anew() {
+    for options in every_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = log_in(&dir);
+        let lines: Vec<String> =
+            (0..9).map(|n| line_of(n, "bob", n, "x")).collect();
+        append(&path, lines[..3].concat());
+        let follow = true;
+        let options = Options { follow, ..options };
+        let mut reader = Reader::open(&path, options).unwrap();
+        assert_eq!(rest_of(&mut reader), lines[..3].concat().as_bytes());
+        // To nothing, then to a part, each time with less behind it than was
+        // there, and what is there was read before.
+        for (kept, more) in [(0, 3..5), (1, 5..6), (0, 6..7)] {
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_len(kept).unwrap();
+            reader.poll().unwrap();
+            assert_eq!(rest_of(&mut reader), b"");
+            file.set_len(0).unwrap();
+            append(&path, lines[more.clone()].concat());
+            reader.poll().unwrap();
+            assert_eq!(rest_of(&mut reader), lines[more].concat().as_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_file_may_be_cut_off_while_it_is_read() {
+    let lines: String =
+        (0..5_000).map(|n| line_of(n % 60, "bob", n, "x")).collect();
+    let known: HashSet<&[u8]> =
+        lines.split_inclusive('\n').map(str::as_bytes).collect();
+    for kept in [0, 1, lines.len() as u64 / 2] {
+        for options in every_way() {
+            let dir = tempfile::tempdir().unwrap();
+            let path = log_in(&dir);
+            append(&path, &lines);
+            let mut reader = Reader::open(&path, options).unwrap();
+            let mut text = Vec::new();
+            while text.is_empty() {
+                text = reader.next_text().unwrap().expect("some are there");
+            }
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_len(kept).unwrap();
+            text.extend_from_slice(&rest_of(&mut reader));
+            // What is shown is whole lines, but for the one that was cut.
+            let whole = text.split_inclusive(|byte| *byte == b'\n');
+            let cut = whole.filter(|line| !known.contains(line));
+            assert!(cut.count() <= 1);
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,220 @@
+//! `uilog run`: arguments, and the order in which things happen.
+//!
+//! The command is started before anything else is done. From then on this
+//! process waits for it and does nothing else: whatever touches a file, a
+//! second process does (`logging`), and what that has not done a bounded time
+//! after the command's end is counted as lost.
+
+mod logging;
+
+use std::ffi::CString;
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::io;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::panic;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use nix::errno::Errno;
+use uilog_core::claim::Outer;
+use uilog_core::claim::RUN_VARIABLE;
+use uilog_core::command::CommandLine;
+use uilog_core::command::Kind;
+use uilog_core::event::Timestamp;
+use uilog_core::event::Trace;
+use uilog_core::pipeline::Host;
+use uilog_core::pipeline::SESSION_VARIABLE;
+use uilog_core::trace;
+use uilog_sys::foreground;
+use uilog_sys::foreground::End;
+use uilog_sys::foreground::How;
+
+use self::logging::Logging;
+use self::logging::Subject;
+use crate::native as own;
+use crate::output;
+use crate::place::Place;
+
+/// What `uilog run --install-hint` prints.
+const INSTALL_HINT: &str = include_str!("../install_hint.txt");
+
+/// What `uilog run` is told.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The command runs as if it were alone: same terminal, same process group, same
+standard input, output and error. Signals reach it, Ctrl-Z stops it, and uilog
+ends as it ends. `command` and `commandfinish` go wherever the hgrc says, the
+one that the command itself would read if it is hg, rhg or chg. An hg with uilog
+enabled logs itself, and is not logged twice.
+
+Exit status: the command's; 127 if it cannot be found, 126 if it cannot be
+executed. If a signal ends it, the same signal ends uilog.
+
+Examples:
+  uilog run -- rhg files
+  uilog run -- make -j4
+  uilog run --install-hint")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    /// Print how to make `hg` be `uilog run -- rhg`
+    #[arg(long, exclusive = true)]
+    install_hint: bool,
+    /// The program and its arguments
+    #[arg(
+        required_unless_present = "install_hint",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    command: Vec<OsString>,
+}
+
+impl Arguments {
+    /// Those of `uilog run -- COMMAND...`, the whole command line given. To
+    /// prepare for every other one takes a tenth of a millisecond, which the
+    /// command would wait for.
+    pub(crate) fn plain(
+        mut words: impl Iterator<Item = OsString>,
+    ) -> Option<Self> {
+        let _program = words.next()?;
+        if words.next()? != "run" || words.next()? != "--" {
+            return None;
+        }
+        let command: Vec<_> = words.collect();
+        (!command.is_empty()).then(|| Self {
+            place: Place::default(),
+            install_hint: false,
+            command,
+        })
+    }
+}
+
+/// Runs the command, and ends as it ends.
+///
+/// # Errors
+///
+/// Nothing can be written, where that is all there is to do.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.install_hint {
+        io::stdout().write_all(INSTALL_HINT.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // A panic is caught (see `guarded`); standard error is the command's.
+    panic::set_hook(Box::new(|_| {}));
+    let block = own::environment_block();
+    let args = arguments.command.iter().map(|arg| arg.as_bytes().to_vec());
+    let args: Vec<_> = args.collect();
+    let path = variable(&block, b"PATH").unwrap_or_default();
+    let kind = Kind::of(&args[0], path);
+    // Without a session the command is run, but not logged.
+    let mut host = own::host(&block).ok();
+    let outer = host.as_ref().and_then(|host| {
+        let has_blackbox = !kind.is_mercurial();
+        Outer::new(host.session(), host.parent(), has_blackbox).ok()
+    });
+    // The command is a span, in whatever words it comes to be logged.
+    let trace = host.as_mut().and_then(|host| host.begin_span(true, true));
+    let env =
+        environment_for(&block, kind, host.as_ref().zip(trace), outer.as_ref());
+    let started = Timestamp::now();
+    let began = Instant::now();
+    let command = program(&args, env);
+    let mut running = match command.start() {
+        Ok(running) => running,
+        // Without us the program needs no process but this one.
+        Err(error) => {
+            let reason = format!("cannot start a process: {error}");
+            logging::lose_both(host.as_mut(), reason);
+            let inherited = entries(&block).map(<[u8]>::to_vec);
+            let inherited = inherited.filter_map(|it| CString::new(it).ok());
+            let end = program(&args, inherited.collect()).replace_us();
+            say_not_run(&arguments.command[0], &end);
+            end.mirror()
+        }
+    };
+    let subject = Subject {
+        place: &arguments.place,
+        line: CommandLine::new(kind, args),
+        pid: running.pid().unsigned_abs(),
+        started,
+        began,
+        outer,
+    };
+    let logging = host.map(|host| Logging::start(host, subject));
+    let end = loop {
+        if let Some(end) = running.wait(None) {
+            break end;
+        }
+    };
+    say_not_run(&arguments.command[0], &end);
+    if let Some(logging) = logging {
+        logging.finish(&end);
+    }
+    end.mirror()
+}
+
+fn program(args: &[Vec<u8>], env: Vec<CString>) -> foreground::Command {
+    let words = args.iter().cloned();
+    let words = words.filter_map(|word| CString::new(word).ok()).collect();
+    foreground::Command::new(words, env)
+}
+
+/// Says that the command could not be executed, if so.
+fn say_not_run(name: &OsStr, end: &End) {
+    let How::NotStarted(errno) = end.how else {
+        return;
+    };
+    let name = name.to_string_lossy();
+    let why = Errno::from_raw(errno).desc();
+    output::say(&format!("uilog: cannot run '{name}': {why}"));
+}
+
+fn variable<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    uilog_core::script_env::lookup(block, name)
+}
+
+/// The environment of the command: ours, and by what others know of us.
+fn environment_for(
+    block: &[u8],
+    kind: Kind,
+    host: Option<(&Host, Trace)>,
+    outer: Option<&Outer>,
+) -> Vec<CString> {
+    let session = String::from_utf8_lossy(SESSION_VARIABLE);
+    let mut own = Vec::new();
+    if let Some((host, trace)) = host {
+        let id = host.session().to_string();
+        own.push((session.into_owned(), id.into_bytes()));
+        let value = trace::run_value(trace, block);
+        own.push((trace::RUN_VARIABLE.to_owned(), value));
+    }
+    if let Some(outer) = outer {
+        let variable = outer.variable(kind == Kind::Chg);
+        own.push((RUN_VARIABLE.to_owned(), variable.into_bytes()));
+    }
+    let is_own = |entry: &&[u8]| {
+        let names = own.iter().map(|(name, _)| name).any(|name| {
+            entry
+                .strip_prefix(name.as_bytes())
+                .is_some_and(|rest| rest.starts_with(b"="))
+        });
+        names || entry.starts_with(format!("{RUN_VARIABLE}=").as_bytes())
+    };
+    let inherited = entries(block).filter(|it| !is_own(it)).map(<[u8]>::to_vec);
+    let added = own
+        .iter()
+        .map(|(name, value)| [name.as_bytes(), b"=", value].concat());
+    let all = inherited.chain(added);
+    all.filter_map(|entry| CString::new(entry).ok()).collect()
+}
+
+/// The entries of an environment.
+fn entries(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    block
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty())
+}

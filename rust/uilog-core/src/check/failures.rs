@@ -1,0 +1,296 @@
+//! What has failed of late, as the journal tells.
+//!
+//! A configuration may be right in every word, and still a script fails at
+//! every command. Responsible for which failures are findings: those of the
+//! last day, for older ones may have been mended long ago. They are warnings:
+//! whether it would fail again is not known. Must not know how
+//! the journal is kept. What is said of sinks is for whoever knows sinks: they
+//! are told of by [`of_sinks`].
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use chrono::DateTime;
+use chrono::Utc;
+use uilog_config::Config;
+
+use super::Finding;
+use super::Severity;
+use super::Subject;
+use crate::journal::Failure;
+use crate::journal::FailureKind;
+use crate::journal::Journal;
+use crate::sinks;
+
+/// For how long a failure is a finding.
+const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Failures that are told of together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What has failed.
+    pub subject: Failed,
+    /// How many there are.
+    pub count: u64,
+    /// How many events they cost.
+    pub lost: u64,
+    /// When the last one was, as the journal has it.
+    pub last: String,
+    /// What was said of the last one.
+    pub detail: String,
+}
+
+/// What has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// The script of this event.
+    Script(String),
+    /// The sink of this name.
+    Sink(String),
+    /// Something else.
+    Other(FailureKind),
+}
+
+impl Group {
+    /// How often, and when the last time.
+    pub fn when(&self) -> String {
+        let times = match self.count {
+            1 => "once".to_owned(),
+            count => format!("{count} times"),
+        };
+        format!(
+            "{times} in the last 24 hours, the last time at {}",
+            self.last
+        )
+    }
+}
+
+/// What there is of older failures.
+struct Older {
+    count: u64,
+    first: String,
+    last: String,
+}
+
+/// The failures of sinks.
+pub fn of_sinks(subject: &Subject<'_>) -> Vec<Group> {
+    let (mut groups, _) = read(subject, SystemTime::now());
+    groups.retain(|it| matches!(it.subject, Failed::Sink(_)));
+    groups
+}
+
+/// Tells of all others.
+pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let (groups, older) = read(subject, SystemTime::now());
+    let config = &subject.loaded.trusted;
+    found.extend(groups.iter().filter_map(|it| finding(config, it)));
+    if let Some(Older { count, first, last }) = older {
+        let text = match count {
+            1 => format!("the journal has an older failure, of {first}"),
+            _ => format!(
+                "the journal has {count} older failures, from {first} to {last}"
+            ),
+        };
+        let finding = Finding::note("failures-old", text);
+        found.push(finding.advise("see `uilog status`"));
+    }
+}
+
+fn read(subject: &Subject<'_>, now: SystemTime) -> (Vec<Group>, Option<Older>) {
+    let journal = Journal::for_environment(subject.block);
+    let failures = journal.map(|it| it.read()).unwrap_or_default();
+    group(failures, now.into())
+}
+
+/// The recent ones, by what has failed, and the others.
+fn group(
+    failures: Vec<Failure>,
+    now: DateTime<Utc>,
+) -> (Vec<Group>, Option<Older>) {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut older: Option<Older> = None;
+    for failure in failures {
+        // One of the future is one, too: the clock may have been set.
+        let is_recent =
+            DateTime::parse_from_rfc3339(&failure.time).is_ok_and(|time| {
+                (now - time.to_utc()).to_std().unwrap_or_default() < RECENT
+            });
+        if !is_recent {
+            let older = older.get_or_insert_with(|| Older {
+                count: 0,
+                first: failure.time.clone(),
+                last: String::new(),
+            });
+            older.count += 1;
+            older.last = failure.time;
+            continue;
+        }
+        let subject = what_failed(&failure);
+        let at = groups.iter().position(|it| it.subject == subject);
+        let at = at.unwrap_or_else(|| {
+            groups.push(Group {
+                subject,
+                count: 0,
+                lost: 0,
+                last: String::new(),
+                detail: String::new(),
+            });
+            groups.len() - 1
+        });
+        let group = &mut groups[at];
+        group.count += 1;
+        group.lost = group.lost.saturating_add(failure.lost);
+        group.last = failure.time;
+        group.detail = failure.detail;
+    }
+    (groups, older)
+}
+
+fn what_failed(failure: &Failure) -> Failed {
+    let is_of_script = matches!(
+        failure.kind,
+        FailureKind::NotStarted | FailureKind::Failed | FailureKind::TimedOut
+    );
+    if is_of_script {
+        return Failed::Script(failure.event.clone());
+    }
+    // As the dispatcher says it: `uilog.sink.NAME: REASON`.
+    let prefix = format!("{}.{}", sinks::SECTION, sinks::PREFIX);
+    let sink = failure.detail.strip_prefix(&prefix);
+    match sink.and_then(|rest| rest.split_once(": ")) {
+        Some((name, _)) => Failed::Sink(name.to_owned()),
+        None => Failed::Other(failure.kind),
+    }
+}
+
+fn finding(config: &Config, group: &Group) -> Option<Finding> {
+    let Group { lost, detail, .. } = group;
+    let when = group.when();
+    match &group.subject {
+        Failed::Sink(_) => None,
+        Failed::Script(event) => {
+            let text =
+                format!("the script of '{event}' has failed {when}: {detail}");
+            let entry = config.get(b"logtoprocess", event.as_bytes());
+            let entry = entry.filter(|entry| !entry.value.is_empty());
+            Some(match entry {
+                Some(entry) => Finding::warning("script-failing", text)
+                    .at(&entry.source)
+                    .advise(format!("try it: uilog check --run {event}")),
+                None => Finding::note("script-failing", text).advise(
+                    "no script of this event is configured here: it is that \
+                     of another repository, or has been removed",
+                ),
+            })
+        }
+        Failed::Other(kind) => {
+            let (severity, code, text) = match kind {
+                FailureKind::Peer => (
+                    Severity::Note,
+                    "peer-overdue",
+                    format!("a connection has been ended {when}: {detail}"),
+                ),
+                FailureKind::Config => (
+                    Severity::Warning,
+                    "config-unreadable",
+                    format!("nothing has been logged {when}: {detail}"),
+                ),
+                _ if *lost == 0 => (
+                    Severity::Warning,
+                    "trouble",
+                    format!("something has failed {when}: {detail}"),
+                ),
+                _ => (
+                    Severity::Warning,
+                    "events-lost",
+                    format!(
+                        "events have been lost, {lost} of them, {when}: {detail}"
+                    ),
+                ),
+            };
+            let finding = Finding::new(severity, code, text);
+            Some(finding.advise("see `uilog status`"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(time: &str, kind: FailureKind, detail: &str) -> Failure {
+        Failure {
+            time: time.to_owned(),
+            ..Failure::now(
+                String::new(),
+                b"commandfinish",
+                kind,
+                u64::from(kind == FailureKind::Lost),
+                detail.to_owned(),
+            )
+        }
+    }
+
+    fn now() -> DateTime<Utc> {
+        "2026-01-10T12:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn failures_of_one_thing_are_one_group() {
+        let (groups, older) = group(
+            vec![
+                failure("2026-01-10T10:00:00+00:00", FailureKind::Failed, "a"),
+                failure(
+                    "2026-01-10T10:30:00+00:00",
+                    FailureKind::Lost,
+                    "uilog.sink.x: gone",
+                ),
+                failure(
+                    "2026-01-10T11:00:00+00:00",
+                    FailureKind::TimedOut,
+                    "b",
+                ),
+                failure(
+                    "2026-01-10T11:30:00+00:00",
+                    FailureKind::Sink,
+                    "uilog.sink.x: 401",
+                ),
+                failure("2026-01-10T11:40:00+00:00", FailureKind::Lost, "full"),
+            ],
+            now(),
+        );
+        let told: Vec<_> = groups
+            .iter()
+            .map(|it| (it.count, it.lost, it.detail.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [(2, 0, "b"), (2, 1, "uilog.sink.x: 401"), (1, 1, "full")]
+        );
+        assert_eq!(groups[0].subject, Failed::Script("commandfinish".into()));
+        assert_eq!(groups[1].subject, Failed::Sink("x".into()));
+        assert_eq!(groups[2].subject, Failed::Other(FailureKind::Lost));
+        assert!(older.is_none());
+    }
+
+    #[test]
+    fn what_is_older_than_a_day_is_no_group() {
+        let (groups, older) = group(
+            vec![
+                failure("2026-01-01T10:00:00+00:00", FailureKind::Failed, "a"),
+                failure("no time", FailureKind::Failed, "b"),
+                failure("2026-01-09T13:59:59+02:00", FailureKind::Failed, "c"),
+                failure("2026-01-09T14:00:01+02:00", FailureKind::Failed, "d"),
+                // The clock has been set back since.
+                failure("2026-01-11T12:00:00+00:00", FailureKind::Failed, "e"),
+            ],
+            now(),
+        );
+        assert_eq!(groups.len(), 1);
+        assert_eq!((groups[0].count, groups[0].detail.as_str()), (2, "e"));
+        let older = older.unwrap();
+        assert_eq!(older.count, 3);
+        assert_eq!(older.first, "2026-01-01T10:00:00+00:00");
+        assert_eq!(older.last, "2026-01-09T13:59:59+02:00");
+    }
+}

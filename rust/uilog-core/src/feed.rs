@@ -1,0 +1,123 @@
+//! The queue's frames together with what they refer to.
+//!
+//! Whoever reads has a position of its own; so what a frame refers to is looked
+//! up for that frame, and the last few are remembered.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use crate::event::Text;
+use crate::queue::Reader;
+use crate::records::Items;
+use crate::records::Queued;
+use crate::records::Source;
+use crate::wire::Frame;
+
+/// How many environments and items are remembered.
+const REMEMBERED: usize = 4;
+
+/// The queue, and what has been looked up in it.
+pub(crate) struct Feed {
+    pub(crate) queue: Reader,
+    environments: Recent<Arc<[u8]>>,
+    items: Recent<Arc<Items>>,
+}
+
+impl Feed {
+    pub(crate) fn new(queue: Reader) -> Self {
+        Self {
+            queue,
+            environments: Recent::default(),
+            items: Recent::default(),
+        }
+    }
+
+    /// The environment that stands at this position.
+    pub(crate) fn environment(&mut self, at: u64) -> io::Result<Arc<[u8]>> {
+        if let Some(known) = self.environments.get(at) {
+            return Ok(known);
+        }
+        let bytes = self.queue.frame_at(at)?;
+        let Ok(Frame::Environment(block)) = postcard::from_bytes(&bytes) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        Ok(self.environments.put(at, Arc::from(&*block.0)))
+    }
+
+    /// Which sinks there are, as that stands at this position.
+    fn items(&mut self, at: u64) -> io::Result<Arc<Items>> {
+        if let Some(known) = self.items.get(at) {
+            return Ok(known);
+        }
+        let bytes = self.queue.frame_at(at)?;
+        let Ok(Frame::Items(items)) = postcard::from_bytes(&bytes) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let owned = |text: Text<'_>| text.0.into_owned();
+        let items: Arc<Items> = items
+            .into_iter()
+            .map(|(name, value)| (owned(name), owned(value)))
+            .collect();
+        Ok(self.items.put(at, items))
+    }
+
+    /// The record that a frame holds, with what it refers to; none if it holds
+    /// something else.
+    pub(crate) fn queued(
+        &mut self,
+        position: u64,
+        frame: Vec<u8>,
+    ) -> io::Result<Option<Queued>> {
+        let Ok(Frame::Record(record)) = postcard::from_bytes(&frame) else {
+            return Ok(None);
+        };
+        let (environment_at, items_at) =
+            (record.environment_at, record.items_at);
+        let event = record.event.name.into_owned();
+        Ok(Some(Queued {
+            position,
+            event,
+            environment: self.environment(environment_at)?,
+            items: self.items(items_at)?,
+            frame: Arc::from(frame),
+        }))
+    }
+}
+
+impl Source for Feed {
+    fn record_from(
+        &mut self,
+        mut position: u64,
+    ) -> io::Result<Option<(Queued, u64)>> {
+        while let Some((frame, next)) = self.queue.frame(position)? {
+            if let Some(queued) = self.queued(position, frame)? {
+                return Ok(Some((queued, next)));
+            }
+            position = next;
+        }
+        Ok(None)
+    }
+}
+
+/// The last few that were looked up, by their positions.
+struct Recent<T>(VecDeque<(u64, T)>);
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T: Clone> Recent<T> {
+    fn get(&self, at: u64) -> Option<T> {
+        let found = self.0.iter().find(|known| known.0 == at);
+        found.map(|known| known.1.clone())
+    }
+
+    fn put(&mut self, at: u64, value: T) -> T {
+        self.0.truncate(REMEMBERED - 1);
+        self.0.push_front((at, value.clone()));
+        value
+    }
+}

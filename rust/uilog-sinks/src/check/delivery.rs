@@ -1,0 +1,169 @@
+//! What keeps records from arriving, as the journal and the spools tell.
+//!
+//! A sink may be configured well, and its collector answers 401 to all.
+//! Responsible for which of that are findings. No connection is opened and no
+//! lock is taken: the files are only read.
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use uilog_core::check::Finding;
+use uilog_core::check::failures;
+use uilog_core::check::failures::Failed;
+use uilog_core::check::failures::Group;
+use uilog_core::sinks;
+use uilog_core::sinks::Definition;
+
+use super::Found;
+use crate::globals::Globals;
+use crate::spools;
+use crate::spools::Facts;
+
+/// For how long something may wait in a spool without a word: a command that
+/// comes sends it.
+const MAX_QUIET: Duration = Duration::from_secs(60 * 60);
+
+impl Found<'_> {
+    /// Tells of what did not arrive of late, and of what is in the spools.
+    pub(super) fn deliveries(
+        &mut self,
+        definitions: &[Definition],
+        globals: &Globals,
+    ) {
+        // That the directory cannot be listed is told of each sink.
+        let spools = spools::find(definitions, globals).unwrap_or_default();
+        let now = SystemTime::now();
+        let spools: Vec<_> =
+            spools.iter().map(|it| it.facts(globals, now)).collect();
+        for facts in &spools {
+            if facts.url.is_some() {
+                self.spooled(facts);
+            } else {
+                self.left(facts);
+            }
+        }
+        for group in failures::of_sinks(self.subject) {
+            let Failed::Sink(name) = &group.subject else {
+                continue;
+            };
+            // The spool knows better how things stand.
+            let is_spooled =
+                spools.iter().any(|it| it.sink == *name && it.exists);
+            if group.lost == 0 && is_spooled {
+                continue;
+            }
+            let is_here = definitions.iter().any(|it| it.name == *name);
+            self.failed(name, &group, is_here);
+        }
+    }
+
+    fn failed(&mut self, name: &str, group: &Group, is_here: bool) {
+        let item = format!("{}{name}", sinks::PREFIX);
+        let Group { lost, detail, .. } = group;
+        let when = group.when();
+        // It begins with the item's name.
+        let text = if *lost > 0 {
+            format!("{detail}: {lost} lost, {when}")
+        } else {
+            format!("{detail}: {when}")
+        };
+        let finding = if !is_here {
+            Finding::note("sink-failing", text)
+                .advise("this sink is not configured here")
+        } else {
+            Finding::warning("sink-failing", text).advise("see `uilog status`")
+        };
+        self.add(&item, finding);
+    }
+
+    /// The spool of a sink that is configured.
+    fn spooled(&mut self, facts: &Facts) {
+        let item = format!("{}{}", sinks::PREFIX, facts.sink);
+        let full = format!("{}.{item}", sinks::SECTION);
+        let waiting = format!("{} waiting", facts.pending);
+        if let Some(retry) = &facts.retry {
+            let times = match retry.failures {
+                1 => "once".to_owned(),
+                count => format!("{count} times in a row"),
+            };
+            let text = format!(
+                "{full}: the collector takes nothing, {times}: {}; {waiting}",
+                retry.reason
+            );
+            let finding = Finding::error("sink-failing", text)
+                .advise("ask it again: uilog spool flush");
+            self.add(&item, finding);
+        } else if facts.pending > 0
+            && facts.oldest.is_some_and(|it| it > MAX_QUIET.as_secs_f64())
+        {
+            let text = format!(
+                "{full}: {waiting}, for more than an hour, and no reason is \
+                 known"
+            );
+            let finding = Finding::warning("sink-idle", text).advise(
+                "no command has come that would send it, or its dispatcher \
+                 hangs (uilog status); send it: uilog spool flush",
+            );
+            self.add(&item, finding);
+        }
+        let lost = losses(facts);
+        if !lost.is_empty() {
+            let text = format!("{full}: {}", lost.join("; "));
+            let name = &facts.sink;
+            let finding = Finding::warning("sink-lost", text).advise(format!(
+                "see `uilog spool`; once you know: uilog spool forget {name}"
+            ));
+            self.add(&item, finding);
+        }
+    }
+
+    /// A spool whose sink is not configured here: perhaps in another
+    /// repository.
+    fn left(&mut self, facts: &Facts) {
+        let mut told = losses(facts);
+        if facts.pending > 0 {
+            told.insert(0, format!("{} waiting", facts.pending));
+        }
+        if told.is_empty() {
+            return;
+        }
+        let text = format!(
+            "a spool of '{}', a sink that is not configured here: {}",
+            facts.sink,
+            told.join("; ")
+        );
+        let finding = Finding::note("spool-left", text);
+        let finding = match &facts.dir {
+            Some(dir) => finding.at(dir),
+            None => finding,
+        };
+        self.add("", finding.advise("see `uilog spool`"));
+    }
+}
+
+/// What has been lost, in words.
+fn losses(facts: &Facts) -> Vec<String> {
+    let reason = match facts.reasons.last() {
+        Some(reason) => format!(": {reason}"),
+        None => String::new(),
+    };
+    let counted = [
+        (facts.rejected, format!("rejected by the collector{reason}")),
+        (
+            facts.evicted,
+            "evicted unsent (spool-max-size, spool-max-age)".to_owned(),
+        ),
+        (facts.damaged, "lost to damaged files".to_owned()),
+    ];
+    let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+    let mut told: Vec<_> = counted
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if facts.unreadable > 0 {
+        told.push(format!("files that cannot be read: {}", facts.unreadable));
+    }
+    if facts.counts_lost > 0 {
+        told.push("the counts were damaged and began anew".to_owned());
+    }
+    told
+}

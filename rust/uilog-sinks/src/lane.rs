@@ -1,0 +1,519 @@
+//! One sink's way through the queue, whatever `[uilog]` says of it on the way.
+//!
+//! A record goes into the mailbox of the sink's thread (`worker`) as it comes.
+//! Once the mailbox is full the lane is behind: it notes where it stands and
+//! reads on from the queue when there is room, so that nobody waits for it. A
+//! sink that has had no room for too long loses what it has missed, and that is
+//! counted. Where the sink is defined anew a new thread takes over, and the old
+//! one does what it has.
+//!
+//! Knows nothing of other sinks. Nothing here blocks.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use uilog_core::records::Queued;
+use uilog_core::records::RecordLoss;
+use uilog_core::records::Source;
+
+use crate::fleet::Open;
+use crate::setup::Setup;
+use crate::setup::Setups;
+use crate::worker;
+use crate::worker::Mailbox;
+use crate::worker::News;
+use crate::worker::Parcel;
+
+/// How long a sink may have no room before it loses what it has missed.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+/// How long a sink that does not move keeps what it has in hand in the queue as
+/// well: longer than a delivery may take.
+const HELD_FOR: Duration = Duration::from_secs(15);
+/// How long a thread may not move before a newer one of the same sink goes on
+/// beside it.
+const OVERTAKEN_AFTER: Duration = Duration::from_secs(1);
+/// Threads that a sink may have besides its newest, because the configuration
+/// has changed and they are not done yet.
+const MAX_OLD: usize = 4;
+/// Records that are read at a time by one that is behind.
+const MAX_READ: usize = 256;
+
+/// Why what a sink did not do until the end is lost.
+const NOT_IN_TIME: &str = "it did not end in time";
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// How many there have been, itself included.
+    pub(crate) number: u64,
+    /// Where in the queue.
+    pub(crate) position: u64,
+}
+
+/// What it takes to start a sink's thread.
+#[derive(Debug)]
+pub(crate) struct Starter {
+    pub(crate) open: Open,
+    /// What a thread rings when it has news; why there is none.
+    pub(crate) bell: Result<Arc<UnixStream>, String>,
+}
+
+/// One sink's way.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    name: String,
+    /// As it was opened last.
+    setup: Option<Arc<Setup>>,
+    current: Current,
+    /// Those that get nothing more, since the sink has been defined anew.
+    old: Vec<Running>,
+    behind: Option<Behind>,
+    /// Since when it has had no room and done nothing.
+    full_since: Option<Instant>,
+    losses: Vec<RecordLoss>,
+}
+
+#[derive(Debug)]
+enum Current {
+    /// It is not there, or has got nothing yet.
+    None,
+    Running(Running),
+    /// It could not be opened, or its thread has ended before its time.
+    Broken(String),
+}
+
+/// A thread.
+#[derive(Debug)]
+struct Running {
+    mailbox: Arc<Mailbox>,
+    /// The records that it has and is not done with.
+    pending: VecDeque<Place>,
+    /// It has got some that it has not been told of.
+    has_news: bool,
+    /// When it last reported something, or got something after it had nothing.
+    moved_at: Instant,
+    /// When it has been told to end.
+    ends_by: Option<Instant>,
+}
+
+/// How far it has come, of one that has not come as far as others.
+#[derive(Debug)]
+struct Behind {
+    /// The next record.
+    next: Place,
+    /// How many it wants, from there on.
+    wanted: u64,
+}
+
+impl Lane {
+    /// One that nothing has come to yet.
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            setup: None,
+            current: Current::None,
+            old: Vec::new(),
+            behind: None,
+            full_since: None,
+            losses: Vec::new(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A record has come. If there is no room for it, it stays in the queue, or
+    /// is lost if there has been none for long.
+    pub(crate) fn offer(
+        &mut self,
+        place: Place,
+        record: &Queued,
+        setup: &Arc<Setup>,
+        starter: &Starter,
+        now: Instant,
+    ) {
+        if let Some(behind) = &mut self.behind {
+            behind.wanted += u64::from(setup.wants(&self.name, &record.event));
+        } else if !self.take(place, record, setup, starter, now) {
+            if self.is_stuck(now) {
+                self.lose(1, &stuck());
+            } else {
+                let next = place;
+                self.behind = Some(Behind { next, wanted: 1 });
+            }
+        }
+    }
+
+    /// Reads on from the queue, as far as there is room, up to the record of
+    /// the number `last`.
+    pub(crate) fn catch_up(
+        &mut self,
+        queue: &mut dyn Source,
+        last: u64,
+        setups: &mut Setups,
+        starter: &Starter,
+        now: Instant,
+    ) -> io::Result<()> {
+        for _ in 0..MAX_READ {
+            let Some(behind) = &self.behind else {
+                return Ok(());
+            };
+            let (next, wanted) = (behind.next, behind.wanted);
+            if wanted > 0 && self.is_stuck(now) {
+                self.lose(wanted, &stuck());
+            }
+            if wanted == 0 || self.is_stuck(now) || next.number > last {
+                self.behind = None;
+                return Ok(());
+            }
+            let Some((record, end)) = queue.record_from(next.position)? else {
+                self.behind = None;
+                return Ok(());
+            };
+            let setup = setups.of(&record);
+            let place = Place {
+                position: record.position,
+                ..next
+            };
+            if !self.take(place, &record, &setup, starter, now) {
+                return Ok(());
+            }
+            let is_wanted = setup.wants(&self.name, &record.event);
+            self.behind = Some(Behind {
+                next: Place {
+                    number: next.number + 1,
+                    position: end,
+                },
+                wanted: wanted - u64::from(is_wanted),
+            });
+        }
+        // There is more, and room for it: not to be slept over.
+        self.ring(starter);
+        Ok(())
+    }
+
+    fn ring(&self, starter: &Starter) {
+        if let Ok(bell) = &starter.bell {
+            worker::ring(bell);
+        }
+    }
+
+    /// Deals with a record; false if there is no room for it now.
+    fn take(
+        &mut self,
+        place: Place,
+        record: &Queued,
+        setup: &Arc<Setup>,
+        starter: &Starter,
+        now: Instant,
+    ) -> bool {
+        let Some(wanted) = setup.sink(&self.name) else {
+            if self.old.len() < MAX_OLD {
+                self.retire(now);
+            }
+            return true;
+        };
+        if !wanted.tracked.contains(&record.event) {
+            return true;
+        }
+        if !self.is_opened_as(setup) {
+            let is_running = matches!(self.current, Current::Running(_));
+            if is_running && self.old.len() >= MAX_OLD {
+                self.full_since.get_or_insert(now);
+                return false;
+            }
+            self.retire(now);
+            self.full_since = None;
+            // In order, unless the one before does not move.
+            if self.old.iter().any(|it| it.is_moving(now)) {
+                return false;
+            }
+            self.current = start(wanted, setup, starter, now);
+        }
+        self.setup = Some(Arc::clone(setup));
+        match &mut self.current {
+            Current::Running(running) if running.mailbox.has_room() => {
+                if running.pending.is_empty() {
+                    running.moved_at = now;
+                }
+                running.pending.push_back(place);
+                running.mailbox.put(Parcel {
+                    frame: Arc::clone(&record.frame),
+                    environment: Arc::clone(&record.environment),
+                });
+                running.has_news = true;
+                self.full_since = None;
+                true
+            }
+            Current::Running(_) => {
+                self.full_since.get_or_insert(now);
+                false
+            }
+            Current::Broken(reason) => {
+                let reason = reason.clone();
+                self.lose(1, &reason);
+                true
+            }
+            Current::None => true,
+        }
+    }
+
+    fn is_opened_as(&self, setup: &Setup) -> bool {
+        let opened = self.setup.as_ref();
+        !matches!(self.current, Current::None)
+            && opened.is_some_and(|it| it.is_same_for(&self.name, setup))
+    }
+
+    /// What it was is no more.
+    fn retire(&mut self, now: Instant) {
+        let before = std::mem::replace(&mut self.current, Current::None);
+        if let Current::Running(mut running) = before {
+            running.announce();
+            running.finish(now + STUCK_AFTER);
+            self.old.push(running);
+        }
+    }
+
+    fn is_stuck(&self, now: Instant) -> bool {
+        self.full_since.is_some_and(|at| now >= at + STUCK_AFTER)
+    }
+
+    fn lose(&mut self, count: u64, reason: &str) {
+        match self.losses.iter_mut().find(|it| it.reason == reason) {
+            Some(loss) => loss.count += count,
+            None => self.losses.push(RecordLoss {
+                sink: self.name.clone(),
+                count,
+                reason: reason.to_owned(),
+            }),
+        }
+    }
+
+    /// What has been lost since it was asked last.
+    pub(crate) fn take_losses(&mut self) -> Vec<RecordLoss> {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// Tells its thread what it has got.
+    pub(crate) fn announce(&mut self) {
+        if let Current::Running(running) = &mut self.current {
+            running.announce();
+        }
+    }
+
+    /// Nothing will be offered any more.
+    pub(crate) fn finish(&mut self, deadline: Instant) {
+        for running in &mut self.old {
+            running.finish(deadline);
+        }
+        if let (Current::Running(running), None) =
+            (&mut self.current, &self.behind)
+        {
+            running.announce();
+            running.finish(deadline);
+        }
+    }
+
+    /// Hears what its threads have done.
+    pub(crate) fn hear(&mut self, now: Instant) {
+        let mut has_moved = false;
+        for mut running in std::mem::take(&mut self.old) {
+            let heard = running.hear(now);
+            if self.account(&mut running, heard).is_none() {
+                self.old.push(running);
+            } else {
+                has_moved = true;
+            }
+        }
+        if let Current::Running(mut running) =
+            std::mem::replace(&mut self.current, Current::None)
+        {
+            let heard = running.hear(now);
+            has_moved |= heard.done > 0;
+            self.current = match self.account(&mut running, heard) {
+                None => Current::Running(running),
+                // Before its time: what comes now is lost for that reason.
+                Some(Some(reason)) => Current::Broken(reason),
+                Some(None) => Current::None,
+            };
+        }
+        if has_moved || !matches!(self.current, Current::Running(_)) {
+            self.full_since = None;
+        }
+    }
+
+    /// Counts what a thread has lost; if it has ended, why, if it has said so.
+    fn account(
+        &mut self,
+        running: &mut Running,
+        heard: News,
+    ) -> Option<Option<String>> {
+        let reason = heard.losses.last().map(|loss| loss.reason.clone());
+        for loss in heard.losses {
+            self.lose(loss.count, &loss.reason);
+        }
+        if !heard.has_ended {
+            return None;
+        }
+        // What it was given after it had looked for the last time.
+        if !running.pending.is_empty() {
+            let why = reason.as_deref().unwrap_or("its thread has ended");
+            self.lose(running.pending.len() as u64, why);
+        }
+        Some(reason.filter(|_| running.ends_by.is_none()))
+    }
+
+    /// Its time is over: what it has not done is lost.
+    pub(crate) fn give_up(&mut self) {
+        let current = std::mem::replace(&mut self.current, Current::None);
+        let current = match current {
+            Current::Running(running) => Some(running),
+            _ => None,
+        };
+        let old = std::mem::take(&mut self.old);
+        for running in old.into_iter().chain(current) {
+            self.lose(running.pending.len() as u64, NOT_IN_TIME);
+        }
+        if let Some(behind) = self.behind.take() {
+            self.lose(behind.wanted, NOT_IN_TIME);
+        }
+    }
+
+    /// The oldest record behind the number `settled` that must stay in the
+    /// queue for it.
+    pub(crate) fn oldest(&self, settled: u64, now: Instant) -> Option<Place> {
+        let is_stuck = self.is_stuck(now);
+        let current = match &self.current {
+            Current::Running(running) if !is_stuck => Some(running),
+            _ => None,
+        };
+        let in_hand = self
+            .old
+            .iter()
+            .chain(current)
+            .filter(|running| now < running.moved_at + HELD_FOR);
+        let in_hand = in_hand.filter_map(|it| it.after(settled));
+        let behind = self.behind.as_ref().map(|behind| behind.next);
+        in_hand.chain(behind).min_by_key(|place| place.number)
+    }
+
+    /// How many records up to the number `settled` it has in hand.
+    pub(crate) fn at_risk(&self, settled: u64) -> u64 {
+        let current = match &self.current {
+            Current::Running(running) => Some(running),
+            _ => None,
+        };
+        let all = self.old.iter().chain(current);
+        all.map(|it| it.up_to(settled) as u64).sum()
+    }
+
+    /// When something is to be decided without anybody having moved.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let stuck = self.full_since.map(|at| at + STUCK_AFTER);
+        let current = match &self.current {
+            Current::Running(running) => Some(running),
+            _ => None,
+        };
+        let held = self.old.iter().chain(current);
+        let held = held.filter(|it| !it.pending.is_empty());
+        let held = held.map(|it| it.moved_at + HELD_FOR);
+        let overtaken = self.old.iter().filter(|_| self.behind.is_some());
+        let overtaken = overtaken.map(|it| it.moved_at + OVERTAKEN_AFTER);
+        let all = held.chain(overtaken).chain(stuck);
+        all.filter(|at| *at > now).min()
+    }
+
+    /// Whether anything is left to be done.
+    pub(crate) fn is_busy(&self) -> bool {
+        let is_running = matches!(self.current, Current::Running(_));
+        is_running || !self.old.is_empty() || self.behind.is_some()
+    }
+
+    /// Whether nothing is known of it that would not be known anew.
+    pub(crate) fn is_gone(&self) -> bool {
+        let is_none = matches!(self.current, Current::None);
+        is_none && !self.is_busy() && self.losses.is_empty()
+    }
+}
+
+fn stuck() -> String {
+    format!("it has been stuck for {} s", STUCK_AFTER.as_secs())
+}
+
+fn start(
+    wanted: &crate::setup::Wanted,
+    setup: &Setup,
+    starter: &Starter,
+    now: Instant,
+) -> Current {
+    let started = match &starter.bell {
+        Ok(bell) => {
+            let mailbox = Arc::new(Mailbox::new(Arc::clone(bell)));
+            let definition = wanted.definition.clone();
+            let globals = Arc::clone(setup.globals());
+            let for_thread = Arc::clone(&mailbox);
+            worker::start(definition, globals, for_thread, starter.open)
+                .map(|()| mailbox)
+                .map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.clone()),
+    };
+    match started {
+        Ok(mailbox) => Current::Running(Running {
+            mailbox,
+            pending: VecDeque::new(),
+            has_news: false,
+            moved_at: now,
+            ends_by: None,
+        }),
+        Err(error) => {
+            Current::Broken(format!("cannot start a thread: {error}"))
+        }
+    }
+}
+
+impl Running {
+    fn announce(&mut self) {
+        if std::mem::take(&mut self.has_news) {
+            self.mailbox.announce();
+        }
+    }
+
+    /// It gets nothing more. A deadline only comes nearer.
+    fn finish(&mut self, deadline: Instant) {
+        if self.ends_by.is_none_or(|before| deadline < before) {
+            self.ends_by = Some(deadline);
+            self.mailbox.finish(deadline);
+        }
+    }
+
+    fn hear(&mut self, now: Instant) -> News {
+        let news = self.mailbox.news();
+        if news.done > 0 {
+            let count = usize::try_from(news.done).unwrap_or(usize::MAX);
+            self.pending.drain(..count.min(self.pending.len()));
+            self.moved_at = now;
+        }
+        news
+    }
+
+    /// Whether it has something in hand, and does it.
+    fn is_moving(&self, now: Instant) -> bool {
+        !self.pending.is_empty() && now < self.moved_at + OVERTAKEN_AFTER
+    }
+
+    /// How many of the records that it has in hand have numbers up to this.
+    fn up_to(&self, number: u64) -> usize {
+        self.pending.partition_point(|place| place.number <= number)
+    }
+
+    /// The first one in hand behind that number.
+    fn after(&self, number: u64) -> Option<Place> {
+        self.pending.get(self.up_to(number)).copied()
+    }
+}

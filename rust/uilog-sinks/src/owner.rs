@@ -1,0 +1,126 @@
+//! Whose local socket a sink may write to.
+//!
+//! Responsible for one rule: what a socket's records go to belongs to root, to
+//! this user, or to the user that the option `owner` names. Anybody may make a
+//! socket in a directory for everybody, before the one does whom the
+//! configuration means. Must not know what is sent, or how one connects.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use nix::unistd::User;
+use nix::unistd::geteuid;
+use uilog_core::sinks::Definition;
+use uilog_core::sinks::SECTION;
+
+/// Who stands for the users of other containers, whom the kernel cannot name.
+// Linux: DEFAULT_OVERFLOWUID
+const OVERFLOW: u32 = 65534;
+
+/// The users that a sink's socket may belong to.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    /// The option's full name.
+    option: String,
+    /// What the option says.
+    named: Option<String>,
+    /// The number of the user whom that names, once it has been looked up.
+    found: Arc<OnceLock<u32>>,
+}
+
+impl Owner {
+    /// Those of this sink.
+    pub(crate) fn new(definition: &Definition) -> Self {
+        let named = definition.text("owner");
+        Self {
+            option: format!("{SECTION}.{}:owner", definition.item()),
+            named: named.map(|it| String::from_utf8_lossy(&it).into_owned()),
+            found: Arc::default(),
+        }
+    }
+
+    /// Fails if something, as `what` says, belongs to another user.
+    ///
+    /// # Errors
+    ///
+    /// It does, or that cannot be told until the deadline.
+    pub(crate) fn check(
+        &self,
+        what: &str,
+        uid: u32,
+        deadline: Instant,
+    ) -> io::Result<()> {
+        if uid == 0 || uid == geteuid().as_raw() {
+            return Ok(());
+        }
+        if let Some(named) = &self.named
+            && self.number(named, deadline)? == uid
+        {
+            return Ok(());
+        }
+        let option = self.option.replacen('.', "] ", 1);
+        let user = Shown(uid);
+        Err(denied(format!(
+            "{what} belongs to user {user}, neither to root nor to you; to \
+             allow that user: [{option} = {uid}"
+        )))
+    }
+
+    /// The number of the user whom the option names.
+    fn number(&self, named: &str, deadline: Instant) -> io::Result<u32> {
+        if let Some(found) = self.found.get() {
+            return Ok(*found);
+        }
+        let found = match named.parse() {
+            Ok(number) => number,
+            Err(_) => look_up(named, deadline)
+                .map_err(|why| denied(format!("{}: {why}", self.option)))?,
+        };
+        Ok(*self.found.get_or_init(|| found))
+    }
+}
+
+/// The number of a user. A directory service may take its time, and cannot be
+/// stopped: so it is asked by a thread that may be left behind.
+fn look_up(name: &str, deadline: Instant) -> Result<u32, String> {
+    let (sender, receiver) = mpsc::channel();
+    let owned = name.to_owned();
+    thread::Builder::new()
+        .name("user".to_owned())
+        .spawn(move || {
+            // Nobody may be waiting any more.
+            let _ = sender.send(User::from_name(&owned));
+        })
+        .map_err(|error| error.to_string())?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    match receiver.recv_timeout(left) {
+        Ok(Ok(Some(user))) => Ok(user.uid.as_raw()),
+        Ok(Ok(None)) => Err(format!("there is no user '{name}'")),
+        Ok(Err(errno)) => Err(format!("user '{name}': {}", errno.desc())),
+        Err(_) => Err(format!("user '{name}' cannot be looked up in time")),
+    }
+}
+
+/// A refusal, which is tried again with the next records, but not at once.
+fn denied(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
+}
+
+/// A user as messages name one.
+struct Shown(u32);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            OVERFLOW => {
+                write!(f, "{OVERFLOW} (nobody, or a user of another container)")
+            }
+            uid => write!(f, "{uid}"),
+        }
+    }
+}

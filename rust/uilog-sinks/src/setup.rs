@@ -1,0 +1,135 @@
+//! What `[uilog]` and hg's environment say at a record: which sinks there are,
+//! and when one must be opened anew.
+//!
+//! Knows no threads and no queue.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use uilog_core::records::Items;
+use uilog_core::records::Queued;
+use uilog_core::sinks;
+use uilog_core::sinks::Definition;
+use uilog_core::tracked::Tracked;
+
+use crate::globals::Globals;
+
+/// How many are remembered: sinks that are behind may need older ones.
+const REMEMBERED: usize = 4;
+
+/// Variables of hg's environment that differ from command to command, and that
+/// no sink depends on. Any other may stand in a path, or name a proxy.
+const PASSING: [&[u8]; 6] = [
+    b"TRACEPARENT=",
+    b"UILOG_",
+    b"PWD=",
+    b"OLDPWD=",
+    b"SHLVL=",
+    b"_=",
+];
+
+/// What is said at a record.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    items: Arc<Items>,
+    environment: Arc<[u8]>,
+    /// What all sinks may depend on.
+    common: Vec<(Vec<u8>, Vec<u8>)>,
+    variables: Vec<Vec<u8>>,
+    sinks: Vec<Wanted>,
+    globals: OnceLock<Arc<Globals>>,
+}
+
+/// A sink, and the events that it wants.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) definition: Definition,
+    pub(crate) tracked: Tracked,
+}
+
+impl Setup {
+    fn new(record: &Queued) -> Self {
+        let items = &record.items;
+        let named = items.iter().map(|(name, value)| (&**name, &**value));
+        let (definitions, _) = sinks::read(named);
+        let is_common = |it: &&(Vec<u8>, Vec<u8>)| {
+            !it.0.starts_with(sinks::PREFIX.as_bytes())
+        };
+        let wanted = definitions.into_iter().map(|definition| Wanted {
+            tracked: definition.tracked(),
+            definition,
+        });
+        Self {
+            common: items.iter().filter(is_common).cloned().collect(),
+            variables: relevant(&record.environment),
+            sinks: wanted.collect(),
+            items: Arc::clone(items),
+            environment: Arc::clone(&record.environment),
+            globals: OnceLock::new(),
+        }
+    }
+
+    /// The names of the sinks.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.sinks.iter().map(|it| it.definition.name.as_str())
+    }
+
+    /// The sink of that name.
+    pub(crate) fn sink(&self, name: &str) -> Option<&Wanted> {
+        self.sinks.iter().find(|it| it.definition.name == name)
+    }
+
+    /// Whether there is a sink of that name, and it wants such events.
+    pub(crate) fn wants(&self, name: &str, event: &[u8]) -> bool {
+        self.sink(name).is_some_and(|it| it.tracked.contains(event))
+    }
+
+    /// What all sinks have in common.
+    pub(crate) fn globals(&self) -> &Arc<Globals> {
+        self.globals.get_or_init(|| {
+            Arc::new(Globals::new(&self.items, &self.environment))
+        })
+    }
+
+    /// Whether the sink of that name is the same in both.
+    pub(crate) fn is_same_for(&self, name: &str, other: &Self) -> bool {
+        let (own, others) = (self.sink(name), other.sink(name));
+        std::ptr::eq(self, other)
+            || self.variables == other.variables
+                && self.common == other.common
+                && own.map(|it| &it.definition)
+                    == others.map(|it| &it.definition)
+    }
+
+    fn is_of(&self, record: &Queued) -> bool {
+        Arc::ptr_eq(&self.items, &record.items)
+            && Arc::ptr_eq(&self.environment, &record.environment)
+    }
+}
+
+/// The last few.
+#[derive(Debug, Default)]
+pub(crate) struct Setups(VecDeque<Arc<Setup>>);
+
+impl Setups {
+    /// The one of this record.
+    pub(crate) fn of(&mut self, record: &Queued) -> Arc<Setup> {
+        if let Some(known) = self.0.iter().find(|it| it.is_of(record)) {
+            return Arc::clone(known);
+        }
+        let setup = Arc::new(Setup::new(record));
+        self.0.truncate(REMEMBERED - 1);
+        self.0.push_front(Arc::clone(&setup));
+        setup
+    }
+}
+
+/// What of an environment sinks may depend on.
+fn relevant(environment: &[u8]) -> Vec<Vec<u8>> {
+    let is_relevant = |entry: &&[u8]| {
+        !PASSING.iter().any(|passing| entry.starts_with(passing))
+    };
+    let entries = environment.split(|byte| *byte == 0).filter(is_relevant);
+    entries.map(<[u8]>::to_vec).collect()
+}

@@ -1,0 +1,123 @@
+Every function of Mercurial that the extension wraps, touched once: this file
+runs under each Mercurial, the others under the newest only (tests/README.md).
+
+  $ . "$TESTDIR/helpers/setup.sh"
+  $ cat > $TESTTMP/touching.py << 'END'
+  > from mercurial import dispatch, registrar, util
+  > try:
+  >     # hg 7.2 has moved it
+  >     from mercurial.main_script import request
+  > except ImportError:
+  >     request = dispatch.request
+  > cmdtable = {}
+  > command = registrar.command(cmdtable)
+  > @command(b'masked', [], norepo=True)
+  > def masked(ui):
+  >     util.setumask(0o27)
+  >     ui.log(b'masked', b'a new umask\n')
+  > @command(b'nested', [], norepo=True)
+  > def nested(ui):
+  >     ui.flush()
+  >     dispatch.dispatch(request([b'root'], ui=ui.copy()))
+  > END
+  $ cat >> $HGRCPATH << END
+  > blackbox =
+  > touching = $TESTTMP/touching.py
+  > [logtoprocess]
+  > command = echo "begins: \$(printf %s "\$MSG1" | head -n 1)" >> $got/order
+  > commandfinish = echo "ends: \$OPT_CANONICAL_COMMAND \$OPT_RETURN_CODE" >> $got/order
+  > masked = umask >> $got/order
+  > peerclose = echo "peer: \$OPT_OUTCOME \$OPT_LEAKED" >> $got/order
+  > [uilog]
+  > max-scripts = 1
+  > END
+  $ order() {
+  >     settled
+  >     cat $got/order
+  >     rm $got/order
+  > }
+
+ui.log, and what surrounds a command
+
+  $ hg init repo
+  $ order
+  begins: init repo
+  ends: init 0
+  $ cd repo
+  $ echo a > a
+  $ hg commit -qAm a
+  $ hg root -R nowhere
+  abort: repository nowhere not found
+  [255]
+  $ order
+  begins: commit -qAm a
+  ends: commit 0
+  ends: root 255
+
+util.setumask, and dispatch.dispatch within a command
+
+  $ hg masked
+  $ hg nested
+  $TESTTMP/repo
+  $ order
+  begins: masked
+  0027
+  ends: masked 0
+  begins: nested
+  begins: root
+  ends: root 0
+  ends: nested 0
+
+The functions that open, close and finalize a connection
+
+  $ hg id ssh://user@dummy/$TESTTMP/repo
+  cb9a9f314b8b
+  $ hg summary --remote -q --config paths.default=ssh://user@dummy/$TESTTMP/repo
+  parent: 0:cb9a9f314b8b tip
+  $ hg serve -d -p 0 --pid-file=$TESTTMP/hg.pid --config logtoprocess.command= \
+  >     --config logtoprocess.commandfinish= > $TESTTMP/serving
+  $ cat $TESTTMP/hg.pid >> $DAEMON_PIDS
+  $ port=$(sed 's|.*bound to .*:\([0-9]*\)).*|\1|' $TESTTMP/serving)
+  $ hg id http://localhost:$port/
+  cb9a9f314b8b
+  $ kill $(cat $TESTTMP/hg.pid)
+  $ order
+  begins: id 'ssh://user@dummy/$TESTTMP/repo'
+  begins: -R $TESTTMP/repo serve --stdio
+  ends: serve 0
+  peer: closed 0
+  ends: identify 0
+  begins: summary --remote -q --config 'paths.default=ssh://user@dummy/$TESTTMP/repo'
+  begins: -R $TESTTMP/repo serve --stdio
+  ends: serve 0
+  peer: closed 1
+  ends: summary 0
+  begins: id 'http://localhost:*/' (glob)
+  peer: closed 0
+  ends: identify 0
+
+The blackbox, the configuration that changes under it, and Mercurial's other
+log files
+
+  $ hg status --config blackbox.track=commandfinish
+  $ hg log -r nothing
+  abort: unknown revision 'nothing'
+  [10]
+  $ hg blackbox -l 4 | sed 's/.*)> //'
+  status --config 'blackbox.track=commandfinish' exited 0 after * seconds (glob)
+  log -r nothing
+  log -r nothing exited 10 after * seconds (glob)
+  blackbox -l 4
+  $ hg blackbox --failed -l 1 | sed 's/.*)> //'
+  log -r nothing exited 10 after * seconds (glob)
+  $ printf 'runcommand\n\0\0\0\4root' |
+  >     hg serve --cmdserver pipe --config cmdserver.log=$TESTTMP/server.log \
+  >         --config cmdserver.track-log=command > /dev/null
+  $ sed 's/.*)> //' $TESTTMP/server.log
+  root
+  $ order > /dev/null
+
+Nothing was lost
+
+  $ hg debuguilog | grep -E '^  (lost|fault)' | grep -v ': 0$'
+  [1]

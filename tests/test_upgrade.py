@@ -1,0 +1,183 @@
+"""uilog is upgraded or removed while servers run that have loaded it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import fleet
+import hglib
+import processes
+from conftest import Chg, Home, chg_servers, until
+from growing import whole_lines
+
+# Which program has started it: a dispatcher is its scripts' parent.
+WHO = (
+    "[uilog]\nmax-scripts = 1\n[logtoprocess]\n"
+    'command = echo "$(readlink /proc/$PPID/exe)" >> $OUT/who\n'
+    'commandfinish = echo "$(readlink /proc/$PPID/exe)" >> $OUT/who\n'
+)
+
+
+class Site:
+    """An installation of the test's own, as by `pip install --target`."""
+
+    def __init__(self, home: Home) -> None:
+        hg = shutil.which("hg", path=home.env["PATH"])
+        assert hg is not None
+        (self._from,) = Path(hg).parent.parent.glob("lib/python*/site-packages")
+        self._program = Path(hg).parent / "uilog"
+        self.path = home.path / "site"
+        self.package = self.path / "hgext3rd" / "uilog"
+        self.program = self.path / "bin" / "uilog"
+        self._put(self.path)
+        home.env["PYTHONPATH"] = str(self.path)
+
+    def _put(self, path: Path) -> None:
+        shutil.copytree(self._from / "hgext3rd", path / "hgext3rd")
+        (path / "bin").mkdir()
+        shutil.copy(self._program, path / "bin" / "uilog")
+
+    def upgrade(self) -> None:
+        """Puts other files in the place of these, as pip does."""
+        new = self.path.with_name("new")
+        self._put(new)
+        for path in (self.package, self.program):
+            here = new / path.relative_to(self.path)
+            if path.exists():
+                path.rename(new / f"old-{path.name}-{path.parent.name}")
+            here.rename(path)
+        shutil.rmtree(new)
+
+    def remove(self) -> None:
+        """Takes them away."""
+        shutil.rmtree(self.package)
+        self.program.unlink()
+
+
+def run(client: hglib.client.hgclient, *command: str) -> bytes:
+    out: bytes = client.rawcommand([it.encode() for it in command])
+    return out
+
+
+def lost(home: Home) -> int:
+    return sum(it["lost"] for it in failures(home))
+
+
+def failures(home: Home) -> list[dict[str, Any]]:
+    journal = home.path / ".local" / "state" / "uilog" / "failures.jsonl"
+    return [json.loads(line) for line in whole_lines(journal).splitlines()]
+
+
+def kill_dispatcher(home: Home) -> None:
+    (pid,) = fleet.dispatchers(home)
+    os.kill(pid, signal.SIGKILL)
+    until("its end", lambda: not fleet.dispatchers(home))
+
+
+def test_a_server_outlives_an_upgrade(home: Home) -> None:
+    repository = home.repository()
+    site = Site(home)
+    home.configure("[extensions]\nblackbox =\n" + WHO)
+
+    def who() -> list[str]:
+        return home.read("who").splitlines()
+
+    with home.serving(repository) as client:
+        until("the server's own", lambda: who() == [str(site.program)])
+        site.upgrade()
+        run(client, "root")
+        until("the old program", lambda: len(who()) == 3)
+        assert all(it.endswith(" (deleted)") for it in who()[1:])
+        # Whoever is started now is of the new version.
+        kill_dispatcher(home)
+        run(client, "root")
+        until("the new one", lambda: who()[3:] == [str(site.program)] * 2)
+        site.remove()
+        # What it does needs nothing that is not loaded.
+        assert b"sinks: logtoprocess" in run(client, "debuguilog")
+        assert b"root exited 0" in run(client, "blackbox", "--since", "-1")
+        assert not failures(home)
+        kill_dispatcher(home)
+        run(client, "root")
+        until("the loss to be told", lambda: lost(home) == 2)
+        site.upgrade()
+        until("it to be tried again", lambda: serves(client, home))
+
+
+# A program of another version: it refuses the queue, where each version reads
+# that (queue.rs), and ends.
+OTHER_PROTOCOL = 99
+REFUSED_BY_AT = 512 + 7 * 8
+REFUSES = f"""\
+#!{sys.executable} -IS
+import os
+os.pwrite(1, ({OTHER_PROTOCOL}).to_bytes(8, 'little'), {REFUSED_BY_AT})
+"""
+
+
+def test_what_another_protocol_refuses_is_counted(home: Home) -> None:
+    repository = home.repository()
+    site = Site(home)
+    home.configure(WHO)
+    with home.serving(repository) as client:
+        until("the server's own", lambda: home.read("who"))
+        kill_dispatcher(home)
+        site.program.unlink()
+        site.program.write_text(REFUSES)
+        site.program.chmod(0o755)
+        commands = 0
+
+        def is_counted() -> bool:
+            nonlocal commands
+            assert run(client, "root") == f"{repository}\n".encode()
+            commands += 1
+            return commands > 2 and lost(home) >= 2 * commands - 2
+
+        until("the losses", is_counted)
+        assert any(
+            f"speaks protocol {OTHER_PROTOCOL}, this hg" in it["detail"]
+            for it in failures(home)
+        )
+        site.program.unlink()
+        site.upgrade()
+        until("the right one", lambda: serves(client, home))
+    assert not processes.wait_until_gone(str(home.path))
+
+
+def serves(client: hglib.client.hgclient, home: Home) -> bool:
+    """Whether a script runs for what is logged now."""
+    before = home.read("who")
+    run(client, "root")
+    return home.read("who") != before
+
+
+def test_chg_serves_the_new_version(home: Home, chg: Chg) -> None:
+    repository = home.repository()
+    site = Site(home)
+    home.configure(WHO)
+    chg("root", cwd=repository)
+    (old,) = (it.pid for it in chg_servers(home))
+
+    def scripts() -> int:
+        return home.read("who").count("\n")
+
+    # The server's own, and of each command two.
+    until("the first", lambda: scripts() == 3)
+    # chg looks at the time and size of one file: it does not notice, and the
+    # old server's workers go on with what it has loaded.
+    site.upgrade()
+    chg("root", cwd=repository)
+    until("the second", lambda: scripts() == 5)
+    assert processes.look(old) is not None
+    os.utime(site.package / "__init__.py")
+    chg("root", cwd=repository)
+    until("the old server to end", lambda: processes.look(old) is None)
+    # The old one has an end, the new one a beginning.
+    until("the third", lambda: scripts() == 9)
+    assert not failures(home)
