@@ -98,7 +98,9 @@ sink, ``TRACEPARENT`` in the environment is continued, and hooks and scripts
 find the command's own.
 
 Whatever goes wrong with logging has no effect on the command. It is counted,
-shown by :hg:`debuguilog`, and at once with ``--debug``.
+shown by :hg:`debuguilog`, and at once with ``--debug``: sinks that lead
+nowhere, settings and options that do not exist, events of which only a similar
+name is known, and scripts that have failed while the command ran.
 
 The program ``uilog`` comes along: ``uilog check`` finds what is wrong with the
 configuration, ``uilog status`` shows what runs and what has failed, ``uilog
@@ -261,6 +263,9 @@ def _wraplog(orig):
         except Exception as err:
             _native.internal_fault(err)
         if event == b'commandfinish':
+            if ui.debugflag:
+                # Scripts may have failed since the last event.
+                _tryto(_tellproblems, ui)
             _tryto(_endtrace)
 
     return log
