@@ -98,7 +98,9 @@ sink, ``TRACEPARENT`` in the environment is continued, and hooks and scripts
 find the command's own.
 
 Whatever goes wrong with logging has no effect on the command. It is counted,
-shown by :hg:`debuguilog`, and at once with ``--debug``.
+shown by :hg:`debuguilog`, and at once with ``--debug``: sinks that lead
+nowhere, settings and options that do not exist, events of which only a similar
+name is known, and scripts that have failed while the command ran.
 
 The program ``uilog`` comes along: ``uilog check`` finds what is wrong with the
 configuration, ``uilog status`` shows what runs and what has failed, ``uilog
@@ -174,12 +176,17 @@ def _setup(part, ui):
 
 
 def _wrapui():
-    log = wraps.function('events', uimod.ui, 'log')
+    # Without, hg itself calls our logger.
+    log = wraps.function('traces', uimod.ui, 'log')
     if log is not None:
         uimod.ui.log = _wraplog(log)
 
 
 def uipopulate(ui):
+    wraps.tryto(_populate, ui)
+
+
+def _populate(ui):
     if _native.claim_command():
         # It is about this command, not about those that this one runs.
         os.environ.pop(RUN_VARIABLE, None)
@@ -208,6 +215,10 @@ def _items(ui, section):
 
 
 def reposetup(ui, repo):
+    wraps.tryto(_setuprepo, ui, repo)
+
+
+def _setuprepo(ui, repo):
     logger = ui.getlogger(LOGGER)
     if logger is not None and repo.local():
         ui.setlogger(LOGGER, logger.with_root(repo.root))
@@ -241,7 +252,10 @@ def _wraplog(orig):
     def log(ui, event, msgfmt, /, *msgargs, **opts):
         if event == b'commandfinish':
             peers.closecommand()
-        native = ui._loggers.get(LOGGER)
+        try:
+            native = ui._loggers.get(LOGGER)
+        except AttributeError:
+            native = None
         if native is None:
             return orig(ui, event, msgfmt, *msgargs, **opts)
         try:
@@ -249,6 +263,9 @@ def _wraplog(orig):
         except Exception as err:
             _native.internal_fault(err)
         if event == b'commandfinish':
+            if ui.debugflag:
+                # Scripts may have failed since the last event.
+                _tryto(_tellproblems, ui)
             _tryto(_endtrace)
 
     return log

@@ -323,6 +323,8 @@ pub struct Host {
     counters: Counters,
     recent: VecDeque<String>,
     unseen: usize,
+    /// How many failures of the dispatcher have been shown.
+    seen_failures: u64,
     /// Losses that the journal has been told of, and when.
     journaled: u64,
     journaled_at: Option<Instant>,
@@ -351,6 +353,7 @@ impl Host {
             counters: Counters::default(),
             recent: VecDeque::new(),
             unseen: 0,
+            seen_failures: 0,
             journaled: 0,
             journaled_at: None,
             unreported_reason: String::new(),
@@ -751,6 +754,29 @@ impl Host {
         if let Some(Err(error)) = self.journal().map(|j| j.append(&failure)) {
             self.remember(format!("the journal cannot be written: {error}"));
         }
+    }
+
+    /// Looks whether scripts and records have failed since the last time, as
+    /// far as that is known by now; for debug output.
+    pub fn look_for_failures(&mut self) {
+        let Some(status) = self.dispatcher.status() else {
+            return;
+        };
+        let progress = status.progress;
+        let scripts =
+            progress.failed + progress.not_started + progress.timed_out;
+        let failures = scripts + progress.records_lost;
+        if failures <= self.seen_failures {
+            return;
+        }
+        self.seen_failures = failures;
+        let lost = progress.records_lost;
+        let mut text =
+            format!("so far: scripts failed: {scripts}, records lost: {lost}");
+        if let Some(last) = status.last_failure {
+            text = format!("{text}; the last failure: {last}");
+        }
+        self.remember(text);
     }
 
     fn remember(&mut self, problem: String) {
