@@ -169,10 +169,15 @@ def uipopulate(ui):
         # It is about this command, not about those that this one runs.
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
+    scripts = ui.configitems(b'logtoprocess')
     logger = _native.Logger(
         ui.configitems(b'uilog'),
-        ui.configitems(b'logtoprocess'),
+        scripts,
         before.root if before is not None else None,
+        [
+            (event, ui.configsource(b'logtoprocess', event))
+            for event, _script in scripts
+        ],
     )
     ui.setlogger(LOGGER, logger)
     ui._loggers.pop(STOCK, None)

@@ -20,7 +20,9 @@ use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
+use nix::unistd::Pid;
 use signal_hook::consts::SIGXFSZ;
+use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::sched;
 
@@ -34,11 +36,15 @@ use crate::queue::Reader;
 use crate::queue::Reference;
 use crate::records::RecordLoss;
 use crate::records::Records;
+use crate::running;
 use crate::running::Running;
 use crate::running::Script;
+use crate::script::Outputs;
 use crate::script::StartError;
 use crate::script::explain_end;
 use crate::script::start_script;
+use crate::stderr::Capture;
+use crate::stderr::Collector;
 use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::PROTOCOL;
@@ -66,6 +72,17 @@ const MAX_UNTOLD: usize = 64;
 /// about to log more, has both processors for itself, and wakes nobody by that.
 const GATHER: Duration = Duration::from_millis(2);
 
+/// How long to wait for the last of what a failed script has written, which
+/// processes that it has left behind may write, too.
+const STDERR_BOUND: Duration = Duration::from_secs(1);
+/// How often to look whether it is there.
+const STDERR_PAUSE: Duration = Duration::from_millis(5);
+/// Bytes of it that the journal gets.
+const STDERR_BYTES: usize = 4096;
+
+/// Takes secrets out of a text.
+pub type Redact = fn(&[u8]) -> Vec<u8>;
+
 /// Why a dispatcher could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -88,7 +105,8 @@ fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
 }
 
 /// Runs until there is nothing left to do; `socket` is hg's, `queue` what it
-/// writes to, and `records` gets what is for structured sinks.
+/// writes to, and `records` gets what is for structured sinks. What failed
+/// scripts have said goes through `redact` before it is kept.
 ///
 /// # Errors
 ///
@@ -97,6 +115,7 @@ pub fn run(
     socket: OwnedFd,
     queue: OwnedFd,
     records: Box<dyn Records>,
+    redact: Redact,
 ) -> Result<(), Error> {
     // Keep no directory busy: each script gets its own.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
@@ -113,7 +132,7 @@ pub fn run(
         .map_err(system("set up the socket"))?;
     // hg wakes us with each event, and must not lose its processor to us.
     let is_batch = sched::enter_batch();
-    let mut server = Server::new(socket, queue, records, is_batch)?;
+    let mut server = Server::new(socket, queue, records, redact, is_batch)?;
     server.progress().readers += 1;
     server.publish()?;
     server.report_predecessor()?;
@@ -145,6 +164,10 @@ struct Server {
     environment: Arc<[u8]>,
     records: Box<dyn Records>,
     losses: Losses,
+    collector: Collector,
+    /// Scripts that have failed and that the journal is not told of yet.
+    failed: Vec<Failed>,
+    redact: Redact,
     /// Until when records are gathered, since the queue was empty.
     gather_until: Option<Instant>,
     /// What has been published.
@@ -175,6 +198,15 @@ struct Exhausted {
     until: Instant,
 }
 
+/// A script that has failed.
+struct Failed {
+    failure: Failure,
+    environment: Arc<[u8]>,
+    capture: Option<Capture>,
+    /// When the journal is told whether all is there or not.
+    until: Instant,
+}
+
 /// What there is to be looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ahead {
@@ -191,6 +223,7 @@ impl Server {
         socket: UnixStream,
         queue: Reader,
         records: Box<dyn Records>,
+        redact: Redact,
         is_batch: bool,
     ) -> Result<Self, Error> {
         let (wakeup, signalled) =
@@ -239,6 +272,9 @@ impl Server {
             environment,
             records,
             losses: Losses::default(),
+            collector: Collector::default(),
+            failed: Vec::new(),
+            redact,
             gather_until: None,
             published: progress,
             wakeup,
@@ -299,6 +335,7 @@ impl Server {
         loop {
             self.drain_wakeups();
             self.reap();
+            self.journal_failed(false);
             self.running.enforce_deadlines();
             let ahead = self.look_ahead()?;
             self.run_waiting()?;
@@ -309,7 +346,9 @@ impl Server {
             if ahead == Ahead::Nothing && self.socket.is_none() {
                 // Whatever scripts do, there will be no more records.
                 self.records.finish(Instant::now() + SINKS_BOUND);
-                let is_idle = self.running.is_empty() && !self.is_behind;
+                let is_idle = self.running.is_empty()
+                    && self.failed.is_empty()
+                    && !self.is_behind;
                 if is_idle && self.records.is_finished() {
                     self.settle()?;
                     return self.tell(true);
@@ -442,10 +481,11 @@ impl Server {
         self.environment = Arc::clone(&environment);
         self.report_predecessor()?;
         self.take_script(next)?;
-        match start_script(job, &environment, self.is_batch, None) {
+        let (started, capture) = self.start(job, &environment);
+        match started {
             Ok(pid) => {
                 self.progress().started += 1;
-                self.running.add(pid, job, environment);
+                self.running.add(pid, job, environment, capture);
             }
             Err(error) if self.may_retry(&error) => {
                 let progress = self.progress();
@@ -458,19 +498,47 @@ impl Server {
             Err(error) => {
                 self.progress().not_started += 1;
                 let Event { name, session, .. } = &job.event;
-                let failure = Failure::now(
+                let mut failure = Failure::now(
                     session.to_string(),
                     name,
                     FailureKind::NotStarted,
                     1,
                     error.to_string(),
                 );
+                failure.script = Some(Box::new(running::facts(job)));
                 self.append(&failure, &environment);
             }
         }
         self.exhausted = None;
         self.publish()?;
         Ok(true)
+    }
+
+    /// Starts a job's script, and what keeps the last of its standard error.
+    fn start(
+        &mut self,
+        job: &Job<'_>,
+        environment: &[u8],
+    ) -> (Result<Pid, StartError>, Option<Capture>) {
+        let is_batch = self.is_batch;
+        let others = self.running.captures();
+        let capture = self.collector.capture(others, is_batch);
+        if let Some(mut capture) = capture {
+            let outputs = Outputs {
+                stdout: None,
+                stderr: capture.input(),
+            };
+            match start_script(job, environment, is_batch, outputs) {
+                // It must not be for want of what this has taken.
+                Err(error) if error.is_exhausted() => {}
+                started => {
+                    capture.close_input();
+                    return (started, Some(capture));
+                }
+            }
+        }
+        let nowhere = Outputs::default();
+        (start_script(job, environment, is_batch, nowhere), None)
     }
 
     /// Only in a damaged queue there is such a frame; those behind it are still
@@ -582,11 +650,11 @@ impl Server {
     /// Reaps every script that has ended.
     fn reap(&mut self) {
         while let Some((script, ended)) = self.running.reap() {
-            self.account(&script, ended);
+            self.account(script, ended);
         }
     }
 
-    fn account(&mut self, script: &Script, ended: Ended) {
+    fn account(&mut self, script: Script, ended: Ended) {
         let progress = self.progress();
         let (kind, detail) = match ended {
             Ended::Exited(0) if !script.is_ending => {
@@ -604,12 +672,48 @@ impl Server {
             }
         };
         if let Some(kind) = kind {
-            let session = script.session.clone();
-            let failure = Failure::now(session, &script.event, kind, 0, detail);
-            self.append(&failure, &script.environment);
+            let Script { session, event, .. } = &script;
+            let mut failure =
+                Failure::now(session.clone(), event, kind, 0, detail);
+            let mut facts = script.facts;
+            facts.duration = Some(script.started_at.elapsed().as_secs_f64());
+            match ended {
+                Ended::Exited(status) => facts.status = Some(status),
+                Ended::Killed { signal, .. } => {
+                    facts.signal = Some(ended::signal_name(signal));
+                }
+            }
+            failure.script = Some(Box::new(facts));
+            self.show(&failure);
+            self.failed.push(Failed {
+                failure,
+                environment: script.environment,
+                capture: script.capture,
+                until: Instant::now() + STDERR_BOUND,
+            });
+            self.journal_failed(false);
         }
         // Only counters: if they cannot be shown, the scripts still run.
         let _ = self.publish();
+    }
+
+    /// Tells the journal of scripts that have failed, each as soon as all that
+    /// it has written to standard error is there.
+    fn journal_failed(&mut self, is_last: bool) {
+        let now = Instant::now();
+        for mut it in std::mem::take(&mut self.failed) {
+            let is_late = is_last || now >= it.until;
+            if let (Some(capture), Some(script)) =
+                (&it.capture, &mut it.failure.script)
+            {
+                if !is_late && !capture.is_complete() {
+                    self.failed.push(it);
+                    continue;
+                }
+                script.stderr = shown(capture, self.redact);
+            }
+            self.journal(&it.failure, &it.environment);
+        }
     }
 
     fn wait(&self) -> Result<(), Error> {
@@ -629,7 +733,9 @@ impl Server {
         let retry = self.exhausted.filter(|_| may_run).map(|it| it.until);
         let records = self.records.deadline();
         let losses = self.losses.deadline(self.socket.is_none());
-        let all = [deadline, retry, records, losses, gathering];
+        let failed =
+            (!self.failed.is_empty()).then(|| Instant::now() + STDERR_PAUSE);
+        let all = [deadline, retry, records, losses, failed, gathering];
         let timeout = match all.into_iter().flatten().min() {
             None => PollTimeout::NONE,
             Some(deadline) => {
@@ -663,6 +769,7 @@ impl Server {
             self.running.enforce_deadlines();
             self.settle()?;
         }
+        self.journal_failed(true);
         self.tell(true)?;
         let committed = self.feed.queue.committed().map_err(reading)?;
         let seen = self.seen;
@@ -690,17 +797,46 @@ impl Server {
 
     /// The same of any failure, for the journal of this environment.
     fn append(&self, failure: &Failure, environment: &[u8]) -> bool {
+        self.show(failure);
+        self.journal(failure, environment)
+    }
+
+    /// Tells hg.
+    fn show(&self, failure: &Failure) {
         let subject = if failure.event.is_empty() {
             String::new()
         } else {
             format!("{}: ", failure.event)
         };
-        // Where neither place can be written there is nobody left to tell.
+        // Where neither this nor the journal can be written there is nobody
+        // left to tell.
         let text = format!("{subject}{}", failure.detail);
         let _ = self.feed.queue.publish_failure(&text);
+    }
+
+    fn journal(&self, failure: &Failure, environment: &[u8]) -> bool {
         let journal = Journal::for_environment(environment);
         journal.is_none_or(|journal| journal.append(failure).is_ok())
     }
+}
+
+/// The last of what a script has written, without secrets.
+fn shown(capture: &Capture, redact: Redact) -> String {
+    let (text, is_cut) = capture.text();
+    let mut text = &*text;
+    // What is cut in two may be half a secret, which nobody would recognise.
+    let spare = text.len().saturating_sub(STDERR_BYTES);
+    let line_end = text[..spare].iter().position(|byte| *byte == b'\n');
+    if let (true, Some(line_end)) = (is_cut, line_end) {
+        text = &text[line_end + 1..];
+    }
+    let redacted = redact(text);
+    let text = String::from_utf8_lossy(&redacted);
+    let mut begin = text.len().saturating_sub(STDERR_BYTES);
+    while !text.is_char_boundary(begin) {
+        begin += 1;
+    }
+    text[begin..].to_owned()
 }
 
 fn reading(error: io::Error) -> Error {

@@ -479,6 +479,9 @@ impl Link {
             } => Frame::Job(Job {
                 event,
                 script: Cow::Borrowed(&script.text),
+                source: Some(&script.source)
+                    .filter(|source| !source.is_empty())
+                    .map(|source| Text(Cow::Borrowed(source))),
                 stdin: script.stdin,
                 environment_at,
                 traceparent: traceparent.map(|it| Text(Cow::Borrowed(it))),

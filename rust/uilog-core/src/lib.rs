@@ -43,6 +43,7 @@ pub mod script_env;
 pub mod settings;
 pub mod sinks;
 pub mod status;
+pub mod stderr;
 pub mod structured;
 pub mod trace;
 pub mod tracked;

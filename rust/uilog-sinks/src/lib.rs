@@ -22,6 +22,7 @@ pub mod open;
 pub mod otlp;
 pub mod outlet;
 pub mod record;
+pub mod redact;
 mod sample;
 mod setup;
 pub mod spools;
