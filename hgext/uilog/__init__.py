@@ -20,8 +20,9 @@ There is no need to enable ``logtoprocess`` as well. If it is, uilog takes its
 place: each event runs its script once.
 
 A script is text for ``/bin/sh -c``. It runs in hg's working directory,
-detached from hg and its terminal, with standard input, output and error at
-``/dev/null``, and finds in its environment:
+detached from hg and its terminal, with standard input and output at
+``/dev/null``. What it writes to standard error is shown by :hg:`debuguilog` if
+it fails (the last 4 KB, without secrets). It finds in its environment:
 
 ``EVENT``
   The event's name.

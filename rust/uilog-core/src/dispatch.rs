@@ -30,12 +30,13 @@ use crate::event::Event;
 use crate::feed::Feed;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
-use crate::journal::Journal;
+use crate::losses::Losses;
 use crate::queue::Progress;
 use crate::queue::Reader;
 use crate::queue::Reference;
-use crate::records::RecordLoss;
 use crate::records::Records;
+use crate::reporter;
+use crate::reporter::Reporter;
 use crate::running;
 use crate::running::Running;
 use crate::running::Script;
@@ -59,19 +60,13 @@ const SINKS_BOUND: Duration = Duration::from_secs(60);
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
 /// Frames that are looked at before other things are looked after.
 const MAX_LOOKED_AT: usize = 256;
-/// The journal is told of losses no more often than this, unless there are as
-/// many as before.
-const TELL_EVERY: Duration = Duration::from_secs(1);
-/// The same when no hg is left: if this process is killed, nobody tells what it
-/// has not told.
-const TELL_ALONE: Duration = Duration::from_millis(100);
-/// Reasons of losses that are kept apart until they are told.
-const MAX_UNTOLD: usize = 64;
 /// When a record has come, more are waited for so long before sinks get them.
 /// Nobody waits for a record, as people may for a script; and hg, which may be
 /// about to log more, has both processors for itself, and wakes nobody by that.
 const GATHER: Duration = Duration::from_millis(2);
 
+/// How long to wait at the end for a journal that cannot be written yet.
+const JOURNAL_BOUND: Duration = Duration::from_secs(5);
 /// How long to wait for the last of what a failed script has written, which
 /// processes that it has left behind may write, too.
 const STDERR_BOUND: Duration = Duration::from_secs(1);
@@ -164,6 +159,7 @@ struct Server {
     environment: Arc<[u8]>,
     records: Box<dyn Records>,
     losses: Losses,
+    reporter: Reporter,
     collector: Collector,
     /// Scripts that have failed and that the journal is not told of yet.
     failed: Vec<Failed>,
@@ -240,6 +236,9 @@ impl Server {
         let too_large = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGXFSZ, too_large)
             .map_err(system("handle SIGXFSZ"))?;
+        signalled
+            .set_nonblocking(true)
+            .map_err(system("set up the socket"))?;
         for signal in [term, child] {
             let signalled =
                 signalled.try_clone().map_err(system("create a socket"))?;
@@ -272,6 +271,7 @@ impl Server {
             environment,
             records,
             losses: Losses::default(),
+            reporter: Reporter::new(reporter::append, signalled),
             collector: Collector::default(),
             failed: Vec::new(),
             redact,
@@ -301,9 +301,8 @@ impl Server {
         if uncertain > 0 {
             // Whether they ran, nobody knows.
             let detail = "the dispatcher died while starting its script";
-            self.report(FailureKind::Lost, uncertain, detail);
+            self.report(FailureKind::Lost, uncertain, detail, 0);
         }
-        let mut is_told = false;
         if records > 0 {
             let failure = self.predecessor.failure.take();
             let last = failure.map_or(String::new(), |it| {
@@ -313,7 +312,7 @@ impl Server {
                 "records that sinks had lost or had in hand when the \
                  dispatcher was killed{last}"
             );
-            is_told = self.report(FailureKind::Lost, records, &detail);
+            self.report(FailureKind::Lost, records, &detail, records);
         }
         self.predecessor.uncertain = 0;
         self.predecessor.untold = 0;
@@ -321,9 +320,6 @@ impl Server {
         let progress = self.progress();
         progress.not_started += uncertain;
         progress.records_lost += in_hand;
-        if is_told {
-            progress.records_told += records;
-        }
         self.publish()
     }
 
@@ -334,6 +330,7 @@ impl Server {
     fn serve(&mut self) -> Result<(), Error> {
         loop {
             self.drain_wakeups();
+            self.count_told()?;
             self.reap();
             self.journal_failed(false);
             self.running.enforce_deadlines();
@@ -351,7 +348,7 @@ impl Server {
                     && !self.is_behind;
                 if is_idle && self.records.is_finished() {
                     self.settle()?;
-                    return self.tell(true);
+                    return self.finish_journal(JOURNAL_BOUND);
                 }
             }
             if ahead != Ahead::More {
@@ -506,7 +503,8 @@ impl Server {
                     error.to_string(),
                 );
                 failure.script = Some(Box::new(running::facts(job)));
-                self.append(&failure, &environment);
+                self.show(&failure);
+                self.reporter.report(failure, &environment, 0);
             }
         }
         self.exhausted = None;
@@ -547,7 +545,7 @@ impl Server {
         self.take_script(next)?;
         self.progress().not_started += 1;
         let detail = "unreadable record in the queue";
-        self.report(FailureKind::Lost, 1, detail);
+        self.report(FailureKind::Lost, 1, detail, 0);
         self.publish()
     }
 
@@ -598,12 +596,13 @@ impl Server {
         self.feed.queue.pass();
         self.publish()?;
         self.feed.queue.release();
-        self.tell(false)
+        self.tell(false);
+        Ok(())
     }
 
     /// Tells the journal what sinks have lost: the first at once, then at most
     /// once in a while. It has been counted already.
-    fn tell(&mut self, is_last: bool) -> Result<(), Error> {
+    fn tell(&mut self, is_last: bool) {
         let is_alone = self.socket.is_none();
         let losses = self.losses.due(Instant::now(), is_alone, is_last);
         for loss in losses {
@@ -613,15 +612,8 @@ impl Server {
             } else {
                 FailureKind::Sink
             };
-            if self.report(kind, loss.count, &detail) {
-                self.progress().records_told += loss.count;
-                self.publish()?;
-            } else if !is_last {
-                // Perhaps later.
-                self.losses.add(loss);
-            }
+            self.report(kind, loss.count, &detail, loss.count);
         }
-        Ok(())
     }
 
     /// Whether an error will pass; then nothing is started for a while.
@@ -712,7 +704,7 @@ impl Server {
                 }
                 script.stderr = shown(capture, self.redact);
             }
-            self.journal(&it.failure, &it.environment);
+            self.reporter.report(it.failure, &it.environment, 0);
         }
     }
 
@@ -769,54 +761,63 @@ impl Server {
             self.running.enforce_deadlines();
             self.settle()?;
         }
-        self.journal_failed(true);
-        self.tell(true)?;
         let committed = self.feed.queue.committed().map_err(reading)?;
         let seen = self.seen;
         let progress = self.progress();
         let left = committed.jobs.saturating_sub(seen + progress.scripts);
         if left > 0 {
             let detail = "the dispatcher was ended by SIGTERM";
-            self.report(FailureKind::Lost, left, detail);
+            self.report(FailureKind::Lost, left, detail, 0);
         }
         let progress = self.progress();
         progress.scripts_at = committed.end;
         progress.records_at = committed.end;
         progress.taken += left;
         progress.not_started += left;
-        self.publish()
+        self.publish()?;
+        self.finish_journal(TERMINATED_BOUND)
     }
 
-    /// Tells hg, and whoever asks later, of what is no single event's; whether
-    /// it stands in the journal.
-    fn report(&self, kind: FailureKind, lost: u64, detail: &str) -> bool {
+    /// Tells hg, and whoever asks later, of what is no single event's, and is
+    /// about so many lost records.
+    fn report(
+        &mut self,
+        kind: FailureKind,
+        lost: u64,
+        detail: &str,
+        records: u64,
+    ) {
         let detail = detail.to_owned();
         let failure = Failure::now(String::new(), b"", kind, lost, detail);
-        self.append(&failure, &self.environment)
+        self.show(&failure);
+        self.reporter.report(failure, &self.environment, records);
     }
 
-    /// The same of any failure, for the journal of this environment.
-    fn append(&self, failure: &Failure, environment: &[u8]) -> bool {
-        self.show(failure);
-        self.journal(failure, environment)
-    }
-
-    /// Tells hg.
+    /// Tells hg. Where neither this nor the journal can be written there is
+    /// nobody left to tell.
     fn show(&self, failure: &Failure) {
         let subject = if failure.event.is_empty() {
             String::new()
         } else {
             format!("{}: ", failure.event)
         };
-        // Where neither this nor the journal can be written there is nobody
-        // left to tell.
         let text = format!("{subject}{}", failure.detail);
         let _ = self.feed.queue.publish_failure(&text);
     }
 
-    fn journal(&self, failure: &Failure, environment: &[u8]) -> bool {
-        let journal = Journal::for_environment(environment);
-        journal.is_none_or(|journal| journal.append(failure).is_ok())
+    /// Notes what the journal has been told of.
+    fn count_told(&mut self) -> Result<(), Error> {
+        let told = self.reporter.take_told();
+        self.progress().records_told += told;
+        self.publish()
+    }
+
+    /// The end: the journal gets what it does not have yet.
+    fn finish_journal(&mut self, bound: Duration) -> Result<(), Error> {
+        self.journal_failed(true);
+        self.tell(true);
+        self.reporter.finish(Instant::now() + bound);
+        self.count_told()
     }
 }
 
@@ -841,55 +842,6 @@ fn shown(capture: &Capture, redact: Redact) -> String {
 
 fn reading(error: io::Error) -> Error {
     Error::System("read the queue", error)
-}
-
-/// What sinks have lost and the journal has not been told of.
-#[derive(Default)]
-struct Losses {
-    untold: Vec<RecordLoss>,
-    told_at: Option<Instant>,
-    /// How many have been told.
-    told: u64,
-}
-
-impl Losses {
-    fn add(&mut self, loss: RecordLoss) {
-        let is_full = self.untold.len() >= MAX_UNTOLD;
-        let mut known = self.untold.iter_mut().rev();
-        let same = known.find(|it| {
-            it.sink == loss.sink && (is_full || it.reason == loss.reason)
-        });
-        match same {
-            Some(known) => known.count += loss.count,
-            None => self.untold.push(loss),
-        }
-    }
-
-    /// When something is to be told.
-    fn deadline(&self, is_alone: bool) -> Option<Instant> {
-        let every = if is_alone { TELL_ALONE } else { TELL_EVERY };
-        let told_at = self.told_at.filter(|_| !self.untold.is_empty());
-        told_at.map(|at| at + every)
-    }
-
-    /// What is to be told now: all if it is as much as before, or some time has
-    /// passed.
-    fn due(
-        &mut self,
-        now: Instant,
-        is_alone: bool,
-        is_last: bool,
-    ) -> Vec<RecordLoss> {
-        let untold: u64 = self.untold.iter().map(|it| it.count).sum();
-        let is_early = self.deadline(is_alone).is_some_and(|at| now < at);
-        let has_doubled = untold > 0 && untold >= self.told;
-        if self.untold.is_empty() || is_early && !has_doubled && !is_last {
-            return Vec::new();
-        }
-        self.told += untold;
-        self.told_at = Some(now);
-        std::mem::take(&mut self.untold)
-    }
 }
 
 /// Empties a non-blocking socket; false if its other end is closed.
