@@ -22,11 +22,12 @@ use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
 use nix::unistd::Pid;
 use signal_hook::consts::SIGXFSZ;
-use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::sched;
 
 use crate::event::Event;
+use crate::failed::FailedScripts;
+pub use crate::failed::Redact;
 use crate::feed::Feed;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
@@ -67,17 +68,6 @@ const GATHER: Duration = Duration::from_millis(2);
 
 /// How long to wait at the end for a journal that cannot be written yet.
 const JOURNAL_BOUND: Duration = Duration::from_secs(5);
-/// How long to wait for the last of what a failed script has written, which
-/// processes that it has left behind may write, too.
-const STDERR_BOUND: Duration = Duration::from_secs(1);
-/// How often to look whether it is there.
-const STDERR_PAUSE: Duration = Duration::from_millis(5);
-/// Bytes of it that the journal gets.
-const STDERR_BYTES: usize = 4096;
-
-/// Takes secrets out of a text.
-pub type Redact = fn(&[u8]) -> Vec<u8>;
-
 /// Why a dispatcher could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -162,8 +152,7 @@ struct Server {
     reporter: Reporter,
     collector: Collector,
     /// Scripts that have failed and that the journal is not told of yet.
-    failed: Vec<Failed>,
-    redact: Redact,
+    failed: FailedScripts,
     /// Until when records are gathered, since the queue was empty.
     gather_until: Option<Instant>,
     /// What has been published.
@@ -191,15 +180,6 @@ struct Predecessor {
 #[derive(Clone, Copy)]
 struct Exhausted {
     since: Instant,
-    until: Instant,
-}
-
-/// A script that has failed.
-struct Failed {
-    failure: Failure,
-    environment: Arc<[u8]>,
-    capture: Option<Capture>,
-    /// When the journal is told whether all is there or not.
     until: Instant,
 }
 
@@ -273,8 +253,7 @@ impl Server {
             losses: Losses::default(),
             reporter: Reporter::new(reporter::append, signalled),
             collector: Collector::default(),
-            failed: Vec::new(),
-            redact,
+            failed: FailedScripts::new(redact),
             gather_until: None,
             published: progress,
             wakeup,
@@ -664,25 +643,8 @@ impl Server {
             }
         };
         if let Some(kind) = kind {
-            let Script { session, event, .. } = &script;
-            let mut failure =
-                Failure::now(session.clone(), event, kind, 0, detail);
-            let mut facts = script.facts;
-            facts.duration = Some(script.started_at.elapsed().as_secs_f64());
-            match ended {
-                Ended::Exited(status) => facts.status = Some(status),
-                Ended::Killed { signal, .. } => {
-                    facts.signal = Some(ended::signal_name(signal));
-                }
-            }
-            failure.script = Some(Box::new(facts));
+            let failure = self.failed.add(script, ended, kind, detail);
             self.show(&failure);
-            self.failed.push(Failed {
-                failure,
-                environment: script.environment,
-                capture: script.capture,
-                until: Instant::now() + STDERR_BOUND,
-            });
             self.journal_failed(false);
         }
         // Only counters: if they cannot be shown, the scripts still run.
@@ -692,19 +654,8 @@ impl Server {
     /// Tells the journal of scripts that have failed, each as soon as all that
     /// it has written to standard error is there.
     fn journal_failed(&mut self, is_last: bool) {
-        let now = Instant::now();
-        for mut it in std::mem::take(&mut self.failed) {
-            let is_late = is_last || now >= it.until;
-            if let (Some(capture), Some(script)) =
-                (&it.capture, &mut it.failure.script)
-            {
-                if !is_late && !capture.is_complete() {
-                    self.failed.push(it);
-                    continue;
-                }
-                script.stderr = shown(capture, self.redact);
-            }
-            self.reporter.report(it.failure, &it.environment, 0);
+        for (failure, environment) in self.failed.take_ready(is_last) {
+            self.reporter.report(failure, &environment, 0);
         }
     }
 
@@ -725,8 +676,7 @@ impl Server {
         let retry = self.exhausted.filter(|_| may_run).map(|it| it.until);
         let records = self.records.deadline();
         let losses = self.losses.deadline(self.socket.is_none());
-        let failed =
-            (!self.failed.is_empty()).then(|| Instant::now() + STDERR_PAUSE);
+        let failed = self.failed.deadline();
         let all = [deadline, retry, records, losses, failed, gathering];
         let timeout = match all.into_iter().flatten().min() {
             None => PollTimeout::NONE,
@@ -819,25 +769,6 @@ impl Server {
         self.reporter.finish(Instant::now() + bound);
         self.count_told()
     }
-}
-
-/// The last of what a script has written, without secrets.
-fn shown(capture: &Capture, redact: Redact) -> String {
-    let (text, is_cut) = capture.text();
-    let mut text = &*text;
-    // What is cut in two may be half a secret, which nobody would recognise.
-    let spare = text.len().saturating_sub(STDERR_BYTES);
-    let line_end = text[..spare].iter().position(|byte| *byte == b'\n');
-    if let (true, Some(line_end)) = (is_cut, line_end) {
-        text = &text[line_end + 1..];
-    }
-    let redacted = redact(text);
-    let text = String::from_utf8_lossy(&redacted);
-    let mut begin = text.len().saturating_sub(STDERR_BYTES);
-    while !text.is_char_boundary(begin) {
-        begin += 1;
-    }
-    text[begin..].to_owned()
 }
 
 fn reading(error: io::Error) -> Error {

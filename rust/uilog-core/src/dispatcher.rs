@@ -320,7 +320,7 @@ impl Dispatcher {
             return Ok(());
         }
         let lost = |reason: String| Loss {
-            events: undone,
+            events: undone + untold,
             reason,
         };
         if progress.refused_by != 0 {

@@ -26,6 +26,7 @@ pub mod dispatcher;
 pub mod event;
 pub mod events;
 mod facts;
+mod failed;
 mod feed;
 pub mod hgdate;
 pub mod installation;

@@ -83,14 +83,6 @@ words! {
     /// The first frame that scripts have not been taken from. Those before it
     /// are never run again.
     scripts_at,
-    /// The first frame whose record some sink may not be done with. The next
-    /// reader hands on what stands from there on.
-    records_at,
-    /// The last environment before both, 0 if there is none: the frames from
-    /// there on may refer to it.
-    environment_at,
-    /// The last items before both, 0 if there are none.
-    items_at,
     /// Jobs that have been looked at, scripts and records.
     taken,
     /// Scripts started.
@@ -103,12 +95,16 @@ words! {
     not_started,
     /// Scripts ended by the time limit.
     timed_out,
-    /// The reader has refused the writer's protocol: its own version.
+    /// The reader has refused the writer's protocol: its own version. This
+    /// stays in its place in every version, for the writer to find it.
     refused_by,
     /// How many readers have begun to serve the queue.
     readers,
     /// Scripts taken from the queue.
     scripts,
+    /// The first frame whose record some sink may not be done with. The next
+    /// reader hands on what stands from there on.
+    records_at,
     /// Records before `records_at`: every sink is done with them, or has been
     /// given up.
     records,
@@ -119,6 +115,11 @@ words! {
     /// Records before `records_at` that a sink which does not move has in
     /// hand: they are lost if the reader dies.
     at_risk,
+    /// The last environment before `scripts_at` and `records_at`, 0 if there is
+    /// none: the frames from there on may refer to it.
+    environment_at,
+    /// The last items before both, 0 if there are none.
+    items_at,
 }
 
 impl Progress {
@@ -794,6 +795,15 @@ mod tests {
         assert!(reader.frame_at(at[0].0).is_err());
         assert!(writer.bytes().unwrap() < bytes - 700_000);
         assert_eq!(reader.progress().environment_at, at[2].0);
+    }
+
+    #[test]
+    fn a_writer_of_another_protocol_finds_that_it_was_refused() {
+        let refused = Progress {
+            refused_by: 5,
+            ..Progress::default()
+        };
+        assert_eq!(refused.to_words()[7], 5);
     }
 
     #[test]

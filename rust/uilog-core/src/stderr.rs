@@ -61,7 +61,9 @@ pub const ARGUMENT: &str = "stderr";
 /// may not be recognised as a secret.
 const KEPT_BYTES: u64 = 8192;
 /// Scripts whose text is kept at a time: each takes descriptors.
-const MAX_CAPTURED: usize = 64;
+const MAX_CAPTURED: u64 = 64;
+/// The part of all descriptors that as many scripts may be: others need them.
+const CAPTURED_PART: u64 = 16;
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -97,7 +99,9 @@ impl Collector {
         captured: impl Iterator<Item = &'a Capture> + Clone,
         leave_batch: bool,
     ) -> Option<Capture> {
-        if captured.clone().count() >= MAX_CAPTURED {
+        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |it| it.0);
+        let limit = MAX_CAPTURED.min(limit / CAPTURED_PART);
+        if captured.clone().count() as u64 >= limit {
             return None;
         }
         let capture = Capture::new().ok()?;
