@@ -317,9 +317,17 @@ def _showjournal(fm, status):
             b'  %s %s %s %s\n',
             *(_bytes(failure[k]) for k in ('time', 'kind', 'event', 'detail')),
         )
+        for line in failure['lines']:
+            nested.plain(b'    %s\n' % _bytes(line))
         nested.data(
             session=_bytes(failure['session']),
             lost=failure['lost'],
+            status=failure['status'],
+            duration=failure['duration'],
+            **{
+                name: _bytes(failure[name] or '')
+                for name in ('source', 'repository', 'cwd', 'signal', 'stderr')
+            },
         )
     nested.end()
 

@@ -215,13 +215,25 @@ impl Logger {
         uilog: &[(Vec<u8>, Vec<u8>)],
         logtoprocess: &[(Vec<u8>, Vec<u8>)],
     ) -> Self {
+        Self::with_sources(uilog, logtoprocess, &[])
+    }
+
+    /// The same, and where the items of `[logtoprocess]` stand: names, and
+    /// files with lines.
+    pub fn with_sources(
+        uilog: &[(Vec<u8>, Vec<u8>)],
+        logtoprocess: &[(Vec<u8>, Vec<u8>)],
+        sources: &[(Vec<u8>, Vec<u8>)],
+    ) -> Self {
         fn slices(
             items: &[(Vec<u8>, Vec<u8>)],
         ) -> impl Iterator<Item = (&[u8], &[u8])> {
             items.iter().map(|(name, value)| (&name[..], &value[..]))
         }
         let (settings, mut faults) = Settings::read(slices(uilog));
-        let (sink, more) = LogToProcess::new(slices(logtoprocess), settings);
+        let (mut sink, more) =
+            LogToProcess::new(slices(logtoprocess), settings);
+        sink.set_sources(slices(sources));
         faults.extend(more);
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if sink.events().next().is_some() {
