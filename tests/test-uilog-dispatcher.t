@@ -599,7 +599,7 @@ A copy of the extension without it
     state: does not work: cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory
     program: $TESTTMP/private/hgext3rd/uilog/bin/uilog
   $ hg debuguilog | sed -n '/^journal/,$p' | sed -n '$p'
-    ????-??-??T??:??:??.??????+00:00 lost logged cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory (glob)
+    ????-??-??T??:??:??.??????+00:00 lost logged cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory (* times) (glob)
   $ rm -r ~/.local/state/uilog
 
 Not executable

@@ -640,3 +640,31 @@ A script whose hg runs the script again comes to an end.
     failures: 1
     events lost: 1
     ????-??-??T??:??:??.??????+00:00 lost logged 5 scripts run hg within each other already (glob)
+  $ rm -r ~/.local/state/uilog
+
+A home directory that does not answer
+=====================================
+
+hg ends although whoever opens the directory of the journal waits ten minutes.
+
+  $ cat > $TESTTMP/end.py << 'END'
+  > import os, signal, sys
+  > sys.path.insert(0, os.environ['helpers'])
+  > import processes
+  > # Those that the tracer has stopped.
+  > found = [p for p in processes.of_home(os.environ['HOME']) if p.state == 't']
+  > for process in found:
+  >     os.kill(process.pid, signal.SIGKILL)
+  > print('waiting: %d' % len(found))
+  > END
+  $ mkdir -m 700 $TESTTMP/away
+  $ XDG_STATE_HOME=$TESTTMP/away/state UILOG_DEPTH=5 \
+  >     strace -D -f -o $TESTTMP/trace -e trace=openat -P $TESTTMP/away \
+  >     -e inject=openat:delay_enter=600000000 \
+  >     hg version -q --config logtoprocess.commandfinish=true \
+  >     > $TESTTMP/out 2>&1
+  $ cat $TESTTMP/out
+  Mercurial Distributed SCM * (glob)
+  $ "$PYTHON" $TESTTMP/end.py
+  waiting: 1
+  $ settled

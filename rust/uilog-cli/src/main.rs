@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod emit;
 mod generate;
+mod journal;
 mod known;
 mod native;
 mod output;
@@ -47,6 +48,7 @@ Examples:
   uilog check                           what is wrong with the configuration
   uilog check --run commandfinish       try the script of an event
   uilog status                          what runs, and what has failed
+  uilog journal forget                  acknowledge what has failed
   uilog spool                           what waits for a collector
   uilog config --source logtoprocess    which scripts there are, and where
   uilog run -- rhg files                log a command that is not hg
@@ -94,6 +96,7 @@ Files:
     Run(run::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
+    Journal(journal::Arguments),
     Spool(spool::Arguments),
     Status(status::Arguments),
 }
@@ -125,6 +128,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)
         }
+        Command::Journal(arguments) => journal::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Dispatch => {

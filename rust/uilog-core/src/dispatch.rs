@@ -27,6 +27,7 @@ use uilog_sys::sched;
 
 use crate::event::Event;
 use crate::event::Text;
+use crate::journal;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
@@ -50,6 +51,9 @@ const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// How long they may after SIGTERM: whoever shuts down a system waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
+/// How long those may take, at the end, who append to the journal: a home
+/// directory may not answer.
+const APPEND_BOUND: Duration = Duration::from_secs(2);
 /// Records that are taken and not done with; what is behind them waits.
 const MAX_PENDING: usize = 4096;
 /// When a record has come, more are waited for so long before sinks get them.
@@ -108,7 +112,9 @@ pub fn run(
     server.account_for_predecessor();
     server.queue.progress_mut().readers += 1;
     server.publish()?;
-    server.serve()
+    let served = server.serve();
+    journal::wait_for_appending(APPEND_BOUND);
+    served
 }
 
 /// The dispatcher's state.
@@ -642,7 +648,7 @@ impl Server {
             let session = session.to_owned();
             let detail = detail.to_owned();
             let failure = Failure::now(session, event, kind, lost, detail);
-            let _ = journal.append(&failure);
+            let _ = journal.append_apart(&failure);
         }
     }
 }

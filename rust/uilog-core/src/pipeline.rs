@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -26,6 +27,7 @@ use crate::event::Usage;
 use crate::event::Value;
 use crate::facts::Facts;
 use crate::facts::new_session;
+use crate::journal;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
@@ -52,6 +54,13 @@ const MAX_RECENT: usize = 16;
 /// The journal gets no more than a line in this time, unless the number of
 /// lost events doubles.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// When hg ends, those who append to the journal get this long. They need a
+/// hundredth of it, unless the home directory does not answer; then they go on
+/// alone.
+const APPEND_GRACE: Duration = Duration::from_millis(50);
+/// The same where hg is the first process of its namespace: with it all end.
+const FIRST_PROCESS_GRACE: Duration = Duration::from_secs(1);
 
 /// How deep events may be logged while one is being logged.
 const MAX_DEPTH: u32 = 4;
@@ -577,11 +586,34 @@ impl Host {
             unreported,
             reason.clone(),
         );
-        let journal = self.journal();
-        match journal.map(|journal| journal.append(&failure)) {
-            Some(Ok(())) => self.journaled = self.counters.lost,
+        match self.append(&failure) {
+            Ok(()) => self.journaled = self.counters.lost,
             // Perhaps later: the system may have had no descriptor to give.
-            _ => self.unreported_reason = reason,
+            Err(_) => self.unreported_reason = reason,
+        }
+    }
+
+    /// Appends to the journal, by a process of its own: a home directory that
+    /// does not answer must not hold up hg.
+    fn append(&mut self, failure: &Failure) -> io::Result<()> {
+        self.note_append_trouble();
+        match self.journal() {
+            Some(journal) => journal.append_apart(failure),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Appends to the journal what costs no event, and remembers if it cannot.
+    fn append_fault(&mut self, failure: &Failure) {
+        if let Err(error) = self.append(failure) {
+            self.remember(format!("the journal cannot be written: {error}"));
+        }
+    }
+
+    /// Remembers what has become known since of what was to be appended.
+    fn note_append_trouble(&mut self) {
+        if let Some(error) = journal::append_trouble() {
+            self.remember(format!("the journal cannot be written: {error}"));
         }
     }
 
@@ -599,6 +631,15 @@ impl Host {
             let reason = std::mem::take(&mut self.unreported_reason);
             self.journal_losses(b"", reason);
         }
+        // If the place ends with its first process, so do those that append.
+        let is_first = self.owner == 1;
+        let bound = if is_first {
+            FIRST_PROCESS_GRACE
+        } else {
+            APPEND_GRACE
+        };
+        journal::wait_for_appending(bound);
+        self.note_append_trouble();
     }
 
     /// Counts a fault that cost no event.
@@ -618,9 +659,7 @@ impl Host {
             detail.clone(),
         );
         self.fault(FaultKind::Peer, detail);
-        if let Some(Err(error)) = self.journal().map(|j| j.append(&failure)) {
-            self.remember(format!("the journal cannot be written: {error}"));
-        }
+        self.append_fault(&failure);
     }
 
     /// Counts a configuration that could not be read, and tells the journal:
@@ -630,9 +669,7 @@ impl Host {
         let kind = FailureKind::Config;
         let failure = Failure::now(session, event, kind, 0, detail.clone());
         self.fault(FaultKind::Internal, detail);
-        if let Some(Err(error)) = self.journal().map(|j| j.append(&failure)) {
-            self.remember(format!("the journal cannot be written: {error}"));
-        }
+        self.append_fault(&failure);
     }
 
     fn remember(&mut self, problem: String) {
