@@ -7,10 +7,13 @@
 //! It knows nothing of how hg decides what to run.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -31,6 +34,7 @@ use crate::journal;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
+use crate::journal::unserved;
 use crate::queue::Reader;
 use crate::records::Records;
 use crate::records::Settled;
@@ -112,7 +116,9 @@ pub fn run(
     server.account_for_predecessor();
     server.queue.progress_mut().readers += 1;
     server.publish()?;
+    server.remove_note();
     let served = server.serve();
+    server.claim_unserved();
     journal::wait_for_appending(APPEND_BOUND);
     served
 }
@@ -235,6 +241,22 @@ impl Server {
         if uncertain > 0 {
             let detail = "the dispatcher died while starting its script";
             self.report(b"", "", FailureKind::Lost, uncertain, detail);
+        }
+    }
+
+    /// Removes the note that hg may have left in case that nobody begins.
+    fn remove_note(&self) {
+        if let Ok(Some(path)) = self.queue.note() {
+            unserved::remove(Path::new(OsStr::from_bytes(&path)));
+        }
+    }
+
+    /// Tells the journal of events whose dispatchers have never begun.
+    fn claim_unserved(&self) {
+        let block = &self.environment.block;
+        let journal = Journal::for_environment(block);
+        if let Some(journal) = journal.filter(|_| !block.is_empty()) {
+            journal.claim_unserved();
         }
     }
 

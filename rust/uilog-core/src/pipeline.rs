@@ -293,6 +293,8 @@ impl Logger {
 pub struct Host {
     /// The process that all this belongs to.
     owner: u32,
+    /// It was made by a fork of another one that had all this.
+    is_forked: bool,
     session: SessionId,
     parent: Option<SessionId>,
     seq: u64,
@@ -328,6 +330,7 @@ impl Host {
         rusage::begin();
         Self {
             owner: std::process::id(),
+            is_forked: false,
             session: new_session(),
             parent: None,
             seq: 0,
@@ -362,6 +365,7 @@ impl Host {
             let commands = std::mem::take(&mut self.commands);
             let hg_version = self.hg_version.take();
             *self = Self::new(program);
+            self.is_forked = true;
             self.parent = parent;
             self.umask = umask;
             self.command_root = root;
@@ -451,6 +455,10 @@ impl Host {
                 let others = loss.events.saturating_sub(1);
                 self.lose(event, others, loss);
             }
+        }
+        // A worker leaves through `os._exit`, and never comes to its end.
+        if self.is_forked {
+            self.leave_note();
         }
     }
 
@@ -627,6 +635,7 @@ impl Host {
         if let Err(loss) = self.dispatcher.finish() {
             self.lose(b"", loss.events, loss);
         }
+        self.leave_note();
         if self.counters.lost > self.journaled {
             let reason = std::mem::take(&mut self.unreported_reason);
             self.journal_losses(b"", reason);
@@ -640,6 +649,23 @@ impl Host {
         };
         journal::wait_for_appending(bound);
         self.note_append_trouble();
+    }
+
+    /// Leaves a note of the events whose dispatcher has not begun.
+    fn leave_note(&mut self) {
+        let session = self.session.to_string();
+        match self.dispatcher.leave_note(&self.environment, &session) {
+            Ok(()) => {}
+            Err(loss) if loss.events > 0 => self.lose(b"", loss.events, loss),
+            // Perhaps nothing has been lost, but nobody will know.
+            Err(loss) => {
+                let kind = FailureKind::NotStarted;
+                let reason = loss.reason.clone();
+                let failure = Failure::now(session, b"", kind, 0, reason);
+                self.fault(FaultKind::Internal, loss.reason);
+                self.append_fault(&failure);
+            }
+        }
     }
 
     /// Counts a fault that cost no event.

@@ -36,6 +36,11 @@ const MAGIC_AT: u64 = 0;
 const MAGIC: [u8; 6] = *b"uilog\0";
 /// Where in the first page the writer's words stand.
 const WRITER_AT: u64 = 64;
+/// Where in the first page the writer names its note, as the length and the
+/// path: the reader that begins removes it.
+const NOTE_AT: u64 = 128;
+/// Bytes of that path at most.
+const MAX_NOTE_BYTES: usize = 256;
 /// Where in the first page the reader's words stand.
 const READER_AT: u64 = 512;
 /// Where in the first page the reader's last failure stands, as its length
@@ -247,6 +252,20 @@ impl Writer {
 
     fn commit(&self) -> io::Result<()> {
         write_words(&self.file, WRITER_AT, self.committed.to_words())
+    }
+
+    /// Names the note that says what is lost if no reader begins.
+    ///
+    /// # Errors
+    ///
+    /// The path is too long, or the queue cannot be written.
+    pub fn publish_note(&self, path: &[u8]) -> io::Result<()> {
+        if path.len() > MAX_NOTE_BYTES {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut bytes = (path.len() as u32).to_le_bytes().to_vec();
+        bytes.extend_from_slice(path);
+        self.file.write_all_at(&bytes, NOTE_AT)
     }
 
     /// What has been committed.
@@ -461,6 +480,20 @@ impl Reader {
         let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
         bytes.extend_from_slice(text);
         self.file.write_all_at(&bytes, FAILURE_AT)
+    }
+
+    /// The path of the note that the writer has left, if any.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    pub fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut length = [0; LENGTH_BYTES as usize];
+        self.file.read_exact_at(&mut length, NOTE_AT)?;
+        let length = u32::from_le_bytes(length) as usize;
+        let mut path = vec![0; length.min(MAX_NOTE_BYTES)];
+        self.file.read_exact_at(&mut path, NOTE_AT + LENGTH_BYTES)?;
+        Ok((!path.is_empty()).then_some(path))
     }
 
     /// The last failure that a reader has shown, if any.
@@ -692,6 +725,18 @@ mod tests {
             assert!(writer.bytes().unwrap() <= limit + 4096);
         }
         assert_eq!(reader.frame_at(pinned).unwrap(), b"pinned");
+    }
+
+    #[test]
+    fn the_reader_finds_the_writers_note() {
+        let (mut writer, reader) = pair(1 << 20);
+        assert_eq!(reader.note().unwrap(), None);
+        writer.append(&framed(b"one"), 1).unwrap();
+        writer.publish_note(b"/run/note").unwrap();
+        assert_eq!(reader.note().unwrap().as_deref(), Some(&b"/run/note"[..]));
+        assert_eq!(reader.committed().unwrap().jobs, 1);
+        assert_eq!(reader.progress(), writer.progress().unwrap());
+        writer.publish_note(&[b'x'; 400]).unwrap_err();
     }
 
     #[test]

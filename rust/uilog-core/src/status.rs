@@ -355,15 +355,15 @@ fn add_relation(
 }
 
 /// What /proc/PID/stat says.
-struct Stat {
-    state: u8,
+pub(crate) struct Stat {
+    pub(crate) state: u8,
     parent: i32,
     /// In clock ticks since the system has started.
-    start: u64,
+    pub(crate) start: u64,
 }
 
 impl Stat {
-    fn read(pid: i32) -> io::Result<Self> {
+    pub(crate) fn read(pid: i32) -> io::Result<Self> {
         let text = fs::read(proc(pid).join("stat"))?;
         Self::parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }

@@ -8,6 +8,7 @@
 //! what makes a directory safe, [`uilog_sys::append`] knows.
 
 pub(crate) mod places;
+pub(crate) mod unserved;
 
 use std::io;
 use std::io::Read;
@@ -194,6 +195,11 @@ impl Journal {
         }
     }
 
+    /// Takes over what has been lost because no dispatcher has begun.
+    pub fn claim_unserved(&self) {
+        unserved::claim(&self.choice, |failure| self.append_apart(failure));
+    }
+
     fn plan(&self, failure: &Failure) -> io::Result<Plan> {
         let mut line = serde_json::to_vec(failure)?;
         line.push(b'\n');
@@ -204,10 +210,12 @@ impl Journal {
         Ok(plan.slots(slots))
     }
 
-    /// The failures that are still kept, the oldest first. Lines that cannot
-    /// be read are passed over.
+    /// The failures that are still kept, the oldest first, and the events that
+    /// have been lost because no dispatcher has begun. Lines that cannot be
+    /// read are passed over.
     pub fn read(&self) -> Vec<Failure> {
         let mut read: Vec<_> = self.places.iter().map(read_place).collect();
+        read.push(unserved::failures(&self.choice));
         read.retain(|failures| !failures.is_empty());
         let is_mixed = read.len() > 1;
         let mut failures = read.concat();
@@ -227,7 +235,8 @@ impl Journal {
         let time = Timestamp::now().to_rfc3339();
         let line = serde_json::json!({ "forgotten": time });
         let line = format!("{line}\n").into_bytes();
-        let mut forgotten = 0;
+        // Those whose dispatchers hang are shown as long as they do.
+        let mut forgotten = unserved::claim(&self.choice, |_| Ok(()));
         for place in &self.places {
             let known = read_place(place).len() as u64;
             if known > 0 {
