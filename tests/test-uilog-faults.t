@@ -648,14 +648,18 @@ A home directory that does not answer
 hg ends although whoever opens the directory of the journal waits ten minutes.
 
   $ cat > $TESTTMP/end.py << 'END'
-  > import os, signal, sys
+  > import os, signal, sys, time
   > sys.path.insert(0, os.environ['helpers'])
   > import processes
-  > # Those that the tracer has stopped.
-  > found = [p for p in processes.of_home(os.environ['HOME']) if p.state == 't']
-  > for process in found:
+  > until = time.monotonic() + processes.DEADLINE
+  > stopped = []
+  > while not stopped and time.monotonic() < until:
+  >     # Those that the tracer has stopped.
+  >     everyone = processes.of_home(os.environ['HOME'])
+  >     stopped = [p for p in everyone if p.state == 't']
+  > for process in stopped:
   >     os.kill(process.pid, signal.SIGKILL)
-  > print('waiting: %d' % len(found))
+  > print('waiting: %d' % len(stopped))
   > END
   $ mkdir -m 700 $TESTTMP/away
   $ XDG_STATE_HOME=$TESTTMP/away/state UILOG_DEPTH=5 \

@@ -7,13 +7,10 @@
 //! It knows nothing of how hg decides what to run.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -246,8 +243,8 @@ impl Server {
 
     /// Removes the note that hg may have left in case that nobody begins.
     fn remove_note(&self) {
-        if let Ok(Some(path)) = self.queue.note() {
-            unserved::remove(Path::new(OsStr::from_bytes(&path)));
+        if let Ok(Some(named)) = self.queue.note() {
+            unserved::remove_named(&named);
         }
     }
 

@@ -349,8 +349,7 @@ impl Dispatcher {
                 return Err(Loss { events: 0, reason });
             }
         };
-        let path = left.path().as_os_str().as_bytes();
-        let named = link.queue.publish_note(path);
+        let named = link.queue.publish_note(&left.named());
         // It may have looked for the note just before there was one.
         link.has_begun = link.progress().readers != link.readers_at_start;
         if link.has_begun || named.is_err() {

@@ -40,7 +40,7 @@ const WRITER_AT: u64 = 64;
 /// path: the reader that begins removes it.
 const NOTE_AT: u64 = 128;
 /// Bytes of that path at most.
-const MAX_NOTE_BYTES: usize = 256;
+const MAX_NOTE_BYTES: usize = 380;
 /// Where in the first page the reader's words stand.
 const READER_AT: u64 = 512;
 /// Where in the first page the reader's last failure stands, as its length
@@ -254,11 +254,12 @@ impl Writer {
         write_words(&self.file, WRITER_AT, self.committed.to_words())
     }
 
-    /// Names the note that says what is lost if no reader begins.
+    /// Names the note that says what is lost if no reader begins, by its path
+    /// or by several.
     ///
     /// # Errors
     ///
-    /// The path is too long, or the queue cannot be written.
+    /// That is too long, or the queue cannot be written.
     pub fn publish_note(&self, path: &[u8]) -> io::Result<()> {
         if path.len() > MAX_NOTE_BYTES {
             return Err(io::ErrorKind::InvalidInput.into());

@@ -27,6 +27,10 @@ const DIRECTORY: &str = "uilog";
 /// those that no home is in, which could hang. Elsewhere it is passed over.
 const RUNTIME_ROOTS: [&str; 4] = ["/run", "/var/run", "/dev/shm", "/tmp"];
 
+/// Directories for everybody. The second is for systems whose root is not on a
+/// local file system.
+const EVERYBODYS: [&str; 2] = ["/tmp", "/dev/shm"];
+
 /// What an environment chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -108,9 +112,14 @@ impl Choice {
             .map(|root| Place::new(root, Root::Private, &own, name));
         let shared = format!("{DIRECTORY}-{uid}");
         let shared = [OsStr::new(&shared)];
-        let temporary = Path::new("/tmp");
-        let last = Place::new(temporary, Root::Everybodys, &shared, name);
-        private.chain([last]).flatten().map(Place::near).collect()
+        let everybodys = EVERYBODYS.iter().map(|root| {
+            Place::new(Path::new(root), Root::Everybodys, &shared, name)
+        });
+        private
+            .chain(everybodys)
+            .flatten()
+            .map(Place::near)
+            .collect()
     }
 }
 
@@ -144,6 +153,7 @@ mod tests {
         let last = [
             "/run/user/UID/uilog/failures-KEY.jsonl",
             "/tmp/uilog-UID/failures-KEY.jsonl",
+            "/dev/shm/uilog-UID/failures-KEY.jsonl",
         ];
         let home = "/home/joe/.local/state/uilog/failures.jsonl";
         let own = "/home/joe/.local/state/uilog/failures-KEY.jsonl";

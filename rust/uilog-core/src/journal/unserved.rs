@@ -9,7 +9,9 @@
 //!
 //! hg writes the note, names it in the queue, and looks once more whether the
 //! dispatcher has begun. The dispatcher says so in the queue first, and looks
-//! for a note then. So one of the two removes it.
+//! for a note then. So one of the two removes it. An hg that has no descriptor
+//! left lets a process of its own write it, and names all places where that may
+//! be.
 
 use std::ffi::OsStr;
 use std::io;
@@ -27,6 +29,7 @@ use nix::fcntl::OFlag;
 use serde::Deserialize;
 use serde::Serialize;
 use uilog_sys::append::Place;
+use uilog_sys::append::Plan;
 use uilog_sys::append::Root;
 use uilog_sys::own_dir::OwnDir;
 
@@ -42,6 +45,13 @@ const PREFIX: &str = "unserved-";
 const CLAIMED: &str = "claimed-";
 const MODE: u32 = 0o600;
 const MAX_NOTE_BYTES: u64 = 4096;
+
+/// What stands between the paths where a note may be.
+const SEPARATOR: u8 = 0;
+/// Bytes of these paths at most: a queue has so much room for them.
+const MAX_NAMED_BYTES: usize = 380;
+/// How long a process of its own may take to write a note.
+const CHILD_GRACE: Duration = Duration::from_millis(50);
 
 /// So many notes there may be: if nobody moves them to the journal, no program
 /// works, and hg counts the events as lost itself.
@@ -75,7 +85,8 @@ struct Note {
 /// A note that this process has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
-    path: PathBuf,
+    /// Where it is: in one of these places.
+    paths: Vec<PathBuf>,
 }
 
 /// Why there is no note.
@@ -88,14 +99,21 @@ pub(crate) enum NotLeft {
 }
 
 impl Left {
-    /// Where it is, as the queue says.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Where it may be, as the queue says.
+    pub(crate) fn named(&self) -> Vec<u8> {
+        let paths = self.paths.iter().map(|path| path.as_os_str().as_bytes());
+        paths.collect::<Vec<_>>().join(&SEPARATOR)
     }
 
     /// Removes it; it is no error if the dispatcher has done so.
     pub(crate) fn remove(&self) {
-        remove(&self.path);
+        for path in &self.paths {
+            // By its name alone where there is no descriptor to be had: that
+            // nobody else has made.
+            if remove(path).is_err() {
+                let _ = std::fs::remove_file(path);
+            }
+        }
     }
 }
 
@@ -122,7 +140,11 @@ pub(crate) fn leave(
     let no_place = |error: io::Error| NotLeft::NoPlace(error.to_string());
     let text = serde_json::to_vec(&note).map_err(|e| no_place(e.into()))?;
     if let Some(left) = before {
-        let rewritten = open_beside(&left.path).and_then(|(dir, name)| {
+        // One that a process of its own has written stays as it is.
+        let [path] = &left.paths[..] else {
+            return Ok(left.clone());
+        };
+        let rewritten = open_beside(path).and_then(|(dir, name)| {
             // Never without a note in between, unless the dispatcher begins.
             let new = format!("{}.new", name.to_string_lossy());
             dir.replace(name, OsStr::new(&new), MODE, &text)
@@ -141,7 +163,24 @@ pub(crate) fn leave(
             Err(error) => problem = no_place(error),
         }
     }
-    Err(problem)
+    leave_by_child(&choice, &name, text).ok_or(problem)
+}
+
+/// Lets a process of its own write a note, which has descriptors; it gets a
+/// moment for that.
+fn leave_by_child(choice: &Choice, name: &str, text: Vec<u8>) -> Option<Left> {
+    let mut room = MAX_NAMED_BYTES;
+    let mut places = choice.near(name);
+    places.retain(|place| {
+        let bytes = place.path().as_os_str().len() + 1;
+        let fits = bytes <= room;
+        room -= if fits { bytes } else { 0 };
+        fits
+    });
+    let paths = places.iter().map(Place::path).collect();
+    Plan::new(places, text, u64::MAX).start().ok()?;
+    super::wait_for_appending(CHILD_GRACE);
+    Some(Left { paths })
 }
 
 fn create(place: &Place, text: &[u8]) -> io::Result<Option<Left>> {
@@ -154,18 +193,26 @@ fn create(place: &Place, text: &[u8]) -> io::Result<Option<Left>> {
     if written.is_err() {
         let _ = dir.remove(place.name());
     }
-    written.map(|()| Some(Left { path: place.path() }))
+    written.map(|()| {
+        let paths = vec![place.path()];
+        Some(Left { paths })
+    })
 }
 
 /// Removes the note that a queue names, for the dispatcher that has begun.
-pub(crate) fn remove(path: &Path) {
-    let is_note = |name: &OsStr| name.as_bytes().starts_with(PREFIX.as_bytes());
-    if let Ok((dir, name)) = open_beside(path) {
-        if is_note(name) {
-            // Where it cannot be removed, it is counted for nothing.
-            let _ = dir.remove(name);
-        }
+pub(crate) fn remove_named(named: &[u8]) {
+    for path in named.split(|byte| *byte == SEPARATOR) {
+        // Where it cannot be removed, it is counted for nothing.
+        let _ = remove(Path::new(OsStr::from_bytes(path)));
     }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    let (dir, name) = open_beside(path)?;
+    if !name.as_bytes().starts_with(PREFIX.as_bytes()) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    dir.remove(name)
 }
 
 /// The directory of a note, if that is ours alone, and the note's name.
@@ -355,7 +402,7 @@ mod tests {
         let pid = child.id() as i32;
         child.wait().unwrap();
         let left = leave_for(&block, 3, pid);
-        assert!(left.path().starts_with(dir.path().join("uilog")));
+        assert!(left.paths[0].starts_with(dir.path().join("uilog")));
         let choice = Choice::of(&block);
         let shown = failures(&choice);
         assert_eq!((shown.len(), shown[0].lost), (1, 3));
@@ -377,10 +424,10 @@ mod tests {
         let choice = Choice::of(&block);
         let left = leave_for(&block, 1, std::process::id() as i32);
         assert_eq!(failures(&choice), []);
-        let text = std::fs::read(left.path()).unwrap();
+        let text = std::fs::read(&left.paths[0]).unwrap();
         let mut note: Note = serde_json::from_slice(&text).unwrap();
         note.seconds -= 60;
-        std::fs::write(left.path(), serde_json::to_vec(&note).unwrap())
+        std::fs::write(&left.paths[0], serde_json::to_vec(&note).unwrap())
             .unwrap();
         let shown = failures(&choice);
         assert_eq!(shown[0].kind, FailureKind::NotStarted);
@@ -400,6 +447,22 @@ mod tests {
     }
 
     #[test]
+    fn another_process_leaves_it_where_there_is_no_descriptor() {
+        let (_dir, block) = environment();
+        let choice = Choice::of(&block);
+        let text = |left: &Left| std::fs::read(&left.paths[0]).unwrap();
+        let direct = leave_for(&block, 1, 0);
+        let name = format!("{PREFIX}{}-x", choice.key());
+        let left = leave_by_child(&choice, &name, text(&direct)).unwrap();
+        direct.remove();
+        super::super::wait_for_appending(Duration::from_secs(60));
+        assert_eq!(failures(&choice).len(), 1);
+        assert!(left.named().len() < MAX_NAMED_BYTES);
+        remove_named(&left.named());
+        assert_eq!(failures(&choice), []);
+    }
+
+    #[test]
     fn only_notes_are_removed() {
         let (dir, _) = environment();
         let inner = dir.path().join("uilog");
@@ -412,7 +475,7 @@ mod tests {
         for (name, stays) in [("precious", true), ("unserved-1", false)] {
             let path = inner.join(name);
             std::fs::write(&path, b"").unwrap();
-            remove(&path);
+            remove_named(path.as_os_str().as_bytes());
             assert_eq!(path.exists(), stays);
         }
     }
