@@ -225,9 +225,9 @@ The journal
   Dispatchers
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
     70 events lost, 12 failures
+    TIME  lost  (70 events)  made\u{1b}[31m up  (10 times)
     TIME  failed  command  exit status 3
     TIME  failed  commandfinish  exit status 127: the script was not found
-    TIME  lost  (70 events)  made\u{1b}[31m up  (10 times)
   [1]
   $ for number in 0 1 2 3 4 5 6 7 8 9; do
   >     sed "s/up/up $number/" $TESTTMP/line \
@@ -243,8 +243,7 @@ Who has seen them may say so.
 
   $ uilog journal forget
   22 failures forgotten
-  $ status
-  Dispatchers
+  $ uilog journal
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
     0 events lost, 0 failures
   $ cat $TESTTMP/line >> ~/.local/state/uilog/failures.jsonl
@@ -260,7 +259,8 @@ A directory that others may write to is not used: what stands there may be
 anybody's. Another one is.
 
   $ chmod 777 ~/.local/state
-  $ hg root --config 'logtoprocess.command=exit 3' > $TESTTMP/out
+  $ hg root --config 'logtoprocess.command=exit 3' \
+  >     --config logtoprocess.commandfinish= > $TESTTMP/out
   $ settled
   $ status
   Dispatchers

@@ -667,7 +667,7 @@ impl Server {
             let session = session.to_owned();
             let detail = detail.to_owned();
             let failure = Failure::now(session, event, kind, lost, detail);
-            let _ = journal.append_apart(&failure);
+            let _ = journal.append_patiently(&failure);
         }
     }
 }

@@ -397,6 +397,9 @@ impl Host {
     /// Tells that a command begins, and in which repository: what is logged
     /// through a ui without one, such as the command's end, belongs there.
     pub fn begin_command(&mut self, root: Option<&[u8]>) {
+        // A command server may not end in the ordinary way: the events of the
+        // command before are looked after now.
+        self.leave_note();
         self.command_root = root.map(<[u8]>::to_vec);
     }
 
@@ -576,7 +579,8 @@ impl Host {
         let is_recent = self
             .journaled_at
             .is_some_and(|at| at.elapsed() < JOURNAL_PAUSE);
-        if is_recent && unreported < self.journaled.max(1) {
+        let is_soon = is_recent && unreported < self.journaled.max(1);
+        if is_soon || journal::is_busy() {
             self.unreported_reason = loss.reason;
         } else {
             self.journal_losses(event, loss.reason);
@@ -636,10 +640,6 @@ impl Host {
             self.lose(b"", loss.events, loss);
         }
         self.leave_note();
-        if self.counters.lost > self.journaled {
-            let reason = std::mem::take(&mut self.unreported_reason);
-            self.journal_losses(b"", reason);
-        }
         // If the place ends with its first process, so do those that append.
         let is_first = self.owner == 1;
         let bound = if is_first {
@@ -647,6 +647,13 @@ impl Host {
         } else {
             APPEND_GRACE
         };
+        if journal::is_busy() {
+            journal::wait_for_appending(bound);
+        }
+        if self.counters.lost > self.journaled {
+            let reason = std::mem::take(&mut self.unreported_reason);
+            self.journal_losses(b"", reason);
+        }
         journal::wait_for_appending(bound);
         self.note_append_trouble();
     }

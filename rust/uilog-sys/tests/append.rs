@@ -287,6 +287,7 @@ fn only_the_listed_system_calls_happen_in_a_child() {
         "setsid",
         "rt_sigaction",
         "close_range",
+        "prlimit64",
         "chdir",
         "umask",
         "rt_sigprocmask",

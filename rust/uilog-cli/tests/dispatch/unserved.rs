@@ -95,3 +95,19 @@ fn a_program_that_begins_late_removes_the_note() {
     assert_eq!(notes(), 0);
     assert!(hg.journal().read().is_empty());
 }
+
+#[test]
+fn a_command_server_leaves_its_note_with_the_next_command() {
+    let mut hg = Hg::new("/no/such/uilog", &[], "true");
+    let program = hg.path("uilog");
+    fs::write(&program, b"#!/bin/sh\nexec sleep 1000\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    hg.use_program(&program);
+    hg.log("");
+    assert!(!hg.path("run/uilog").exists());
+    hg.host.begin_command(None);
+    let notes = fs::read_dir(hg.path("run/uilog")).unwrap().count();
+    assert_eq!(notes, 1);
+    let pid = nix::unistd::Pid::from_raw(hg.status().pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}

@@ -14,6 +14,8 @@ use std::io;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
@@ -195,6 +197,24 @@ impl Journal {
         }
     }
 
+    /// The same for a process that nobody waits for: while many others append,
+    /// it waits a moment, unless waiting has been in vain before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::append_apart`].
+    pub fn append_patiently(&self, failure: &Failure) -> io::Result<()> {
+        if is_busy() {
+            if !IS_HOPELESS.load(Ordering::Relaxed) {
+                let have_ended = append::wait(PATIENCE);
+                IS_HOPELESS.store(!have_ended, Ordering::Relaxed);
+            }
+        } else {
+            IS_HOPELESS.store(false, Ordering::Relaxed);
+        }
+        self.append_apart(failure)
+    }
+
     /// Takes over what has been lost because no dispatcher has begun.
     pub fn claim_unserved(&self) {
         unserved::claim(&self.choice, |failure| self.append_apart(failure));
@@ -214,14 +234,11 @@ impl Journal {
     /// have been lost because no dispatcher has begun. Lines that cannot be
     /// read are passed over.
     pub fn read(&self) -> Vec<Failure> {
-        let mut read: Vec<_> = self.places.iter().map(read_place).collect();
-        read.push(unserved::failures(&self.choice));
-        read.retain(|failures| !failures.is_empty());
-        let is_mixed = read.len() > 1;
-        let mut failures = read.concat();
-        if is_mixed {
-            failures.sort_by(|a, b| a.time.cmp(&b.time));
-        }
+        let places = self.places.iter();
+        let mut failures: Vec<_> = places.flat_map(read_place).collect();
+        failures.extend(unserved::failures(&self.choice));
+        // Those who append are not in the order of what they append.
+        failures.sort_by(|a, b| a.time.cmp(&b.time));
         failures
     }
 
@@ -247,6 +264,17 @@ impl Journal {
         }
         Ok(forgotten)
     }
+}
+
+/// How long [`Journal::append_patiently`] waits.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Waiting has been in vain: the directory does not answer.
+static IS_HOPELESS: AtomicBool = AtomicBool::new(false);
+
+/// Whether so many processes of this one append that what comes next goes to
+/// another place.
+pub fn is_busy() -> bool {
+    append::is_busy()
 }
 
 /// Waits until processes of this one have appended to journals what they are

@@ -332,6 +332,11 @@ impl Plan {
     }
 }
 
+/// Whether so many children of this process append that there can be no more.
+pub fn is_busy() -> bool {
+    spawn::count_appending() >= MAX_CHILDREN
+}
+
 /// Waits until all children of this process have appended their lines, but not
 /// longer than this; whether they have.
 pub fn wait(bound: Duration) -> bool {
