@@ -489,6 +489,8 @@ Every item is documented and registered.
     "dispatcher": [{"failed": 0, "jobs": 0, "lastfailure": "", "notstarted": 0, "pid": *, "program": "*/bin/uilog", "queuebytes": 4096, "records": 0, "recordslost": 0, "started": 0, "starts": 1, "state": "running", "succeeded": 0, "timedout": 0, "waiting": 0}], (glob)
     "failures": [],
     "journal": "$TESTTMP/.local/state/uilog/failures.jsonl",
+    "journalfallback": "",
+    "journalproblem": "",
     "off": [],
     "peers": [{"closed": 0, "cut": 0, "foreignfork": 0, "interrupted": 0, "killed": 0, "leaked": 0, "open": 0, "opened": 0, "timeout": 0}],
     "problems": [],

@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod emit;
 mod generate;
+mod journal;
 mod known;
 mod native;
 mod output;
@@ -51,6 +52,7 @@ Examples:
   uilog check                           what is wrong with the configuration
   uilog check --run commandfinish       try the script of an event
   uilog status                          what runs, and what has failed
+  uilog journal forget                  acknowledge what has failed
   uilog spool                           what waits for a collector
   uilog config --source logtoprocess    which scripts there are, and where
   uilog run -- rhg files                log a command that is not hg
@@ -98,6 +100,7 @@ Files:
     Run(run::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
+    Journal(journal::Arguments),
     Spool(spool::Arguments),
     Status(status::Arguments),
     /// Keep the last of what scripts write to standard error (started by
@@ -136,6 +139,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)
         }
+        Command::Journal(arguments) => journal::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Dispatch => {

@@ -29,8 +29,11 @@ use crate::event::Event;
 use crate::failed::FailedScripts;
 pub use crate::failed::Redact;
 use crate::feed::Feed;
+use crate::journal;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
+use crate::journal::Journal;
+use crate::journal::unserved;
 use crate::losses::Losses;
 use crate::queue::Progress;
 use crate::queue::Reader;
@@ -59,6 +62,9 @@ const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// How long they may after SIGTERM: whoever shuts down a system waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
+/// How long those may take, at the end, who append to the journal: a home
+/// directory may not answer.
+const APPEND_BOUND: Duration = Duration::from_secs(2);
 /// Frames that are looked at before other things are looked after.
 const MAX_LOOKED_AT: usize = 256;
 /// When a record has come, more are waited for so long before sinks get them.
@@ -120,8 +126,12 @@ pub fn run(
     let mut server = Server::new(socket, queue, records, redact, is_batch)?;
     server.progress().readers += 1;
     server.publish()?;
+    server.remove_note();
     server.report_predecessor()?;
-    server.serve()
+    let served = server.serve();
+    server.claim_unserved();
+    journal::wait_for_appending(APPEND_BOUND);
+    served
 }
 
 /// The dispatcher's state.
@@ -304,6 +314,22 @@ impl Server {
 
     fn progress(&mut self) -> &mut Progress {
         self.feed.queue.progress_mut()
+    }
+
+    /// Removes the note that hg may have left in case that nobody begins.
+    fn remove_note(&self) {
+        if let Ok(Some(named)) = self.feed.queue.note() {
+            unserved::remove_named(&named);
+        }
+    }
+
+    /// Tells the journal of events whose dispatchers have never begun.
+    fn claim_unserved(&self) {
+        let block = &self.environment;
+        let journal = Journal::for_environment(block);
+        if let Some(journal) = journal.filter(|_| !block.is_empty()) {
+            journal.claim_unserved();
+        }
     }
 
     fn serve(&mut self) -> Result<(), Error> {

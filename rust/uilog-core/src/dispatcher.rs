@@ -27,6 +27,9 @@ use uilog_sys::spawn::Stdio;
 
 use crate::event::Event;
 use crate::event::Text;
+use crate::journal::unserved;
+use crate::journal::unserved::Left;
+use crate::journal::unserved::NotLeft;
 use crate::logtoprocess::Script;
 use crate::pipeline::Loss;
 use crate::queue;
@@ -321,8 +324,82 @@ impl Dispatcher {
         self.replace()
     }
 
+    /// If events wait for a dispatcher that has not begun, leaves a note of
+    /// them: hg does not wait, and nobody else would miss them.
+    ///
+    /// # Errors
+    ///
+    /// No note could be left, and why.
+    pub fn leave_note(
+        &mut self,
+        environment: &[u8],
+        session: &str,
+    ) -> Result<(), Loss> {
+        let Some(link) = self.link.as_mut() else {
+            return Ok(());
+        };
+        if link.has_begun || !link.is_intact() {
+            return Ok(());
+        }
+        let progress = link.progress();
+        link.has_begun = progress.readers != link.readers_at_start;
+        let jobs = link.queue.committed().jobs;
+        let events = jobs.saturating_sub(progress.done());
+        if link.has_begun || events == 0 {
+            return Ok(());
+        }
+        let program = &self.program;
+        let left = unserved::leave(
+            environment,
+            link.note.as_ref(),
+            session,
+            events,
+            program,
+            link.pid,
+        );
+        // Without a note there will be none for later events either.
+        link.has_begun = left.is_err();
+        let left = match left {
+            Ok(left) => left,
+            Err(NotLeft::TooMany) => {
+                let reason = format!(
+                    "{} dispatch has not begun, nor have those before it",
+                    program.display()
+                );
+                return Err(Loss { events, reason });
+            }
+            Err(NotLeft::NoPlace(problem)) => {
+                let reason = format!(
+                    "{} dispatch has not begun, and no note of {events} \
+                     event(s) can be left: {problem}",
+                    program.display()
+                );
+                return Err(Loss { events: 0, reason });
+            }
+        };
+        let named = link.queue.publish_note(&left.named());
+        // It may have looked for the note just before there was one.
+        link.has_begun = link.progress().readers != link.readers_at_start;
+        if link.has_begun || named.is_err() {
+            left.remove();
+        } else {
+            link.note = Some(left);
+        }
+        Ok(())
+    }
+
     /// The dispatcher has died: starts another one on the same queue.
     fn replace(&mut self) -> Result<(), Loss> {
+        let note = self.link.as_mut().and_then(|link| link.note.take());
+        let replaced = self.replace_by(note.clone());
+        if let (Err(_), Some(note)) = (&replaced, note) {
+            // Its events are counted as lost now.
+            note.remove();
+        }
+        replaced
+    }
+
+    fn replace_by(&mut self, note: Option<Left>) -> Result<(), Loss> {
         let Some(link) = self.link.take() else {
             return Ok(());
         };
@@ -375,6 +452,8 @@ impl Dispatcher {
         if let Some(link) = &mut self.link {
             link.sent = sent;
             link.taken_at_start = progress.taken;
+            link.readers_at_start = progress.readers;
+            link.note = note;
             link.ring();
         }
         Ok(())
@@ -417,6 +496,12 @@ struct Link {
     pid: i32,
     sent: Sent,
     taken_at_start: u64,
+    /// How many dispatchers had begun to serve the queue before.
+    readers_at_start: u64,
+    /// This one has begun, or there is to be no note of it.
+    has_begun: bool,
+    /// What was left for it to remove.
+    note: Option<Left>,
 }
 
 /// What the queue holds last of what jobs refer to, and where; 0 for nowhere.
@@ -459,6 +544,9 @@ impl Link {
             pid: process.pid,
             sent: Sent::default(),
             taken_at_start: 0,
+            readers_at_start: 0,
+            has_begun: false,
+            note: None,
         })
     }
 

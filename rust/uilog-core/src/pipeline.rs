@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -26,6 +27,7 @@ use crate::event::Usage;
 use crate::event::Value;
 use crate::facts::Facts;
 use crate::facts::new_session;
+use crate::journal;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
@@ -57,6 +59,13 @@ const MAX_RECENT: usize = 16;
 /// The journal gets no more than a line in this time, unless the number of
 /// lost events doubles.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// When hg ends, those who append to the journal get this long. They need a
+/// hundredth of it, unless the home directory does not answer; then they go on
+/// alone.
+const APPEND_GRACE: Duration = Duration::from_millis(50);
+/// The same where hg is the first process of its namespace: with it all end.
+const FIRST_PROCESS_GRACE: Duration = Duration::from_secs(1);
 
 /// How deep events may be logged while one is being logged.
 const MAX_DEPTH: u32 = 4;
@@ -314,6 +323,8 @@ impl Logger {
 pub struct Host {
     /// The process that all this belongs to.
     owner: u32,
+    /// It was made by a fork of another one that had all this.
+    is_forked: bool,
     session: SessionId,
     parent: Option<SessionId>,
     seq: u64,
@@ -350,6 +361,7 @@ impl Host {
         rusage::begin();
         Self {
             owner: std::process::id(),
+            is_forked: false,
             session: new_session(),
             parent: None,
             seq: 0,
@@ -385,6 +397,7 @@ impl Host {
             let hg_version = self.hg_version.take();
             let about = self.program.take();
             *self = Self::new(program);
+            self.is_forked = true;
             self.parent = parent;
             self.umask = umask;
             self.spans = spans;
@@ -444,6 +457,9 @@ impl Host {
     /// Tells that a command begins, and in which repository: what is logged
     /// through a ui without one, such as the command's end, belongs there.
     pub fn begin_command(&mut self, root: Option<&[u8]>) {
+        // A command server may not end in the ordinary way: the events of the
+        // command before are looked after now.
+        self.leave_note();
         self.spans.begin_command(root);
     }
 
@@ -545,6 +561,10 @@ impl Host {
                 let others = loss.events.saturating_sub(1);
                 self.lose(event, others, loss);
             }
+        }
+        // A worker leaves through `os._exit`, and never comes to its end.
+        if self.is_forked {
+            self.leave_note();
         }
     }
 
@@ -672,7 +692,8 @@ impl Host {
         let is_recent = self
             .journaled_at
             .is_some_and(|at| at.elapsed() < JOURNAL_PAUSE);
-        if is_recent && unreported < self.journaled.max(1) {
+        let is_soon = is_recent && unreported < self.journaled.max(1);
+        if is_soon || journal::is_busy() {
             self.unreported_reason = loss.reason;
         } else {
             self.journal_losses(event, loss.reason);
@@ -690,11 +711,34 @@ impl Host {
             unreported,
             reason.clone(),
         );
-        let journal = self.journal();
-        match journal.map(|journal| journal.append(&failure)) {
-            Some(Ok(())) => self.journaled = self.counters.lost,
+        match self.append(&failure) {
+            Ok(()) => self.journaled = self.counters.lost,
             // Perhaps later: the system may have had no descriptor to give.
-            _ => self.unreported_reason = reason,
+            Err(_) => self.unreported_reason = reason,
+        }
+    }
+
+    /// Appends to the journal, by a process of its own: a home directory that
+    /// does not answer must not hold up hg.
+    fn append(&mut self, failure: &Failure) -> io::Result<()> {
+        self.note_append_trouble();
+        match self.journal() {
+            Some(journal) => journal.append_apart(failure),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Appends to the journal what costs no event, and remembers if it cannot.
+    fn append_fault(&mut self, failure: &Failure) {
+        if let Err(error) = self.append(failure) {
+            self.remember(format!("the journal cannot be written: {error}"));
+        }
+    }
+
+    /// Remembers what has become known since of what was to be appended.
+    fn note_append_trouble(&mut self) {
+        if let Some(error) = journal::append_trouble() {
+            self.remember(format!("the journal cannot be written: {error}"));
         }
     }
 
@@ -728,9 +772,39 @@ impl Host {
         if let Err(loss) = self.dispatcher.finish() {
             self.lose(b"", loss.events, loss);
         }
+        self.leave_note();
+        // If the place ends with its first process, so do those that append.
+        let is_first = self.owner == 1;
+        let bound = if is_first {
+            FIRST_PROCESS_GRACE
+        } else {
+            APPEND_GRACE
+        };
+        if journal::is_busy() {
+            journal::wait_for_appending(bound);
+        }
         if self.counters.lost > self.journaled {
             let reason = std::mem::take(&mut self.unreported_reason);
             self.journal_losses(b"", reason);
+        }
+        journal::wait_for_appending(bound);
+        self.note_append_trouble();
+    }
+
+    /// Leaves a note of the events whose dispatcher has not begun.
+    fn leave_note(&mut self) {
+        let session = self.session.to_string();
+        match self.dispatcher.leave_note(&self.environment, &session) {
+            Ok(()) => {}
+            Err(loss) if loss.events > 0 => self.lose(b"", loss.events, loss),
+            // Perhaps nothing has been lost, but nobody will know.
+            Err(loss) => {
+                let kind = FailureKind::NotStarted;
+                let reason = loss.reason.clone();
+                let failure = Failure::now(session, b"", kind, 0, reason);
+                self.fault(FaultKind::Internal, loss.reason);
+                self.append_fault(&failure);
+            }
         }
     }
 
@@ -751,9 +825,7 @@ impl Host {
             detail.clone(),
         );
         self.fault(FaultKind::Peer, detail);
-        if let Some(Err(error)) = self.journal().map(|j| j.append(&failure)) {
-            self.remember(format!("the journal cannot be written: {error}"));
-        }
+        self.append_fault(&failure);
     }
 
     /// Counts a configuration that could not be read, and tells the journal:
@@ -763,9 +835,7 @@ impl Host {
         let kind = FailureKind::Config;
         let failure = Failure::now(session, event, kind, 0, detail.clone());
         self.fault(FaultKind::Internal, detail);
-        if let Some(Err(error)) = self.journal().map(|j| j.append(&failure)) {
-            self.remember(format!("the journal cannot be written: {error}"));
-        }
+        self.append_fault(&failure);
     }
 
     /// Looks whether scripts and records have failed since the last time, as

@@ -39,6 +39,11 @@ const MAGIC: [u8; 6] = *b"uilog\0";
 const WRITER_AT: u64 = 64;
 /// Where it stands behind them how much memory the queue may take.
 const MAX_BYTES_AT: u64 = WRITER_AT + 16;
+/// Where in the first page the writer names its note, as the length and the
+/// path: the reader that begins removes it.
+const NOTE_AT: u64 = 128;
+/// Bytes of that path at most.
+const MAX_NOTE_BYTES: usize = 380;
 /// Where in the first page the reader's words stand.
 const READER_AT: u64 = 512;
 /// Where in the first page the reader's last failure stands, as its length
@@ -240,6 +245,21 @@ impl Writer {
     fn commit(&self) -> io::Result<()> {
         let [end, jobs] = self.committed.to_words();
         write_words(&self.file, WRITER_AT, [end, jobs, self.max_bytes])
+    }
+
+    /// Names the note that says what is lost if no reader begins, by its path
+    /// or by several.
+    ///
+    /// # Errors
+    ///
+    /// That is too long, or the queue cannot be written.
+    pub fn publish_note(&self, path: &[u8]) -> io::Result<()> {
+        if path.len() > MAX_NOTE_BYTES {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut bytes = (path.len() as u32).to_le_bytes().to_vec();
+        bytes.extend_from_slice(path);
+        self.file.write_all_at(&bytes, NOTE_AT)
     }
 
     /// What has been committed.
@@ -508,6 +528,20 @@ impl Reader {
         let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
         bytes.extend_from_slice(text);
         self.file.write_all_at(&bytes, FAILURE_AT)
+    }
+
+    /// The path of the note that the writer has left, if any.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    pub fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut length = [0; LENGTH_BYTES as usize];
+        self.file.read_exact_at(&mut length, NOTE_AT)?;
+        let length = u32::from_le_bytes(length) as usize;
+        let mut path = vec![0; length.min(MAX_NOTE_BYTES)];
+        self.file.read_exact_at(&mut path, NOTE_AT + LENGTH_BYTES)?;
+        Ok((!path.is_empty()).then_some(path))
     }
 
     /// The last failure that a reader has shown, if any.
@@ -823,6 +857,18 @@ mod tests {
         writer.set_max_bytes(2 << 20);
         writer.append(&framed(b"more"), 1).unwrap();
         assert!(!reader.is_nearly_full_from(begin));
+    }
+
+    #[test]
+    fn the_reader_finds_the_writers_note() {
+        let (mut writer, reader) = pair(1 << 20);
+        assert_eq!(reader.note().unwrap(), None);
+        writer.append(&framed(b"one"), 1).unwrap();
+        writer.publish_note(b"/run/note").unwrap();
+        assert_eq!(reader.note().unwrap().as_deref(), Some(&b"/run/note"[..]));
+        assert_eq!(reader.committed().unwrap().jobs, 1);
+        assert_eq!(reader.progress(), writer.progress().unwrap());
+        writer.publish_note(&[b'x'; 400]).unwrap_err();
     }
 
     #[test]
