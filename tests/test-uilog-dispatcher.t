@@ -206,6 +206,9 @@ It gets more time where it has not come to its trap.
     failures: 1
     events lost: 0
     ????-??-??T??:??:??.??????+00:00 timed-out logged its time was over (uilog.script-timeout) (glob)
+      defined at: --config
+      directory: $TESTTMP
+      duration: *.??? s (glob)
   $ timed_out 'trap "echo ignored SIGTERM >> $got/log" TERM
   >     while true; do sleep 1000; done'
   events: 1
@@ -215,6 +218,10 @@ It gets more time where it has not come to its trap.
     failures: 1
     events lost: 0
     ????-??-??T??:??:??.??????+00:00 timed-out logged its time was over (uilog.script-timeout) (glob)
+      defined at: --config
+      directory: $TESTTMP
+      duration: *.??? s (glob)
+      stderr: Terminated
   $ rm -r ~/.local/state/uilog
 
 Without a limit

@@ -209,7 +209,16 @@ The journal
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
     0 events lost, 2 failures
     TIME  failed  command  exit status 3
+      defined at: --config
+      repository: $TESTTMP/repo
+      directory: $TESTTMP/repo
+      duration: *.??? s (glob)
     TIME  failed  commandfinish  exit status 127: the script was not found
+      defined at: --config
+      repository: $TESTTMP/repo
+      directory: $TESTTMP/repo
+      duration: *.??? s (glob)
+      stderr: *no-such-program*not found* (glob)
   [1]
   $ uilog status -T json | grep -A8 counts
       "counts": {

@@ -26,8 +26,10 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use uilog_core::dispatch;
+use uilog_core::stderr;
 use uilog_sinks::fleet::Fleet;
 use uilog_sinks::open::open;
+use uilog_sinks::redact;
 #[cfg(target_os = "linux")]
 use uilog_sys::foreground;
 use uilog_sys::malloc;
@@ -98,6 +100,10 @@ Files:
     Generate(generate::Arguments),
     Spool(spool::Arguments),
     Status(status::Arguments),
+    /// Keep the last of what scripts write to standard error (started by
+    /// `uilog dispatch`)
+    #[command(hide = true)]
+    Stderr,
 }
 
 fn main() -> ExitCode {
@@ -138,8 +144,15 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let queue = own(io::stdout().as_fd()).context("standard output")?;
             // There is a thread for each sink, and a dispatcher for each hg.
             malloc::share_arenas();
-            dispatch::run(socket, queue, Box::new(Fleet::new(open)))
+            let records = Box::new(Fleet::new(open));
+            dispatch::run(socket, queue, records, redact::text)
                 .context("dispatch")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Stderr => {
+            let socket = io::stdin().as_fd().try_clone_to_owned();
+            stderr::run(socket.context("standard input")?)
+                .context("stderr: this is started by uilog dispatch")?;
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(target_os = "linux")]

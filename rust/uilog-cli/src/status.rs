@@ -236,5 +236,9 @@ fn write_failure(output: &mut impl Write, it: &Failure) -> io::Result<()> {
     if it.lost > 0 {
         write!(output, "  ({})", counted(it.lost, "event"))?;
     }
-    writeln!(output, "  {}", visible(&it.detail))
+    writeln!(output, "  {}", visible(&it.detail))?;
+    for line in it.script.iter().flat_map(|script| script.lines()) {
+        writeln!(output, "    {line}")?;
+    }
+    Ok(())
 }

@@ -348,7 +348,7 @@ impl Dispatcher {
             return Ok(());
         }
         let lost = |reason: String| Loss {
-            events: undone,
+            events: undone + untold,
             reason,
         };
         if progress.refused_by != 0 {
@@ -502,6 +502,9 @@ impl Link {
             } => Frame::Job(Job {
                 event,
                 script: Cow::Borrowed(&script.text),
+                source: Some(&script.source)
+                    .filter(|source| !source.is_empty())
+                    .map(|source| Text(Cow::Borrowed(source))),
                 stdin: script.stdin,
                 environment_at,
                 traceparent: traceparent.map(|it| Text(Cow::Borrowed(it))),

@@ -41,6 +41,58 @@ pub struct Failure {
     pub lost: u64,
     /// What happened, for people.
     pub detail: String,
+    /// The script, if it concerns one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Box<ScriptFailure>>,
+}
+
+/// What is known of a script that failed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScriptFailure {
+    /// The file and line that define it, or what else does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// The root of hg's repository, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// hg's working directory, where it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// The status that it ended with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// How long it ran, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    /// The last of what it wrote to standard error, without secrets.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr: String,
+}
+
+impl ScriptFailure {
+    /// In a few lines, for people and terminals; what is not known is left
+    /// out.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut line = |name: &str, value: &str| {
+            if !value.is_empty() {
+                lines.push(format!("{name}: {}", visible(value)));
+            }
+        };
+        line("defined at", &self.source);
+        line("repository", self.repository.as_deref().unwrap_or_default());
+        line("directory", self.cwd.as_deref().unwrap_or_default());
+        if let Some(duration) = self.duration {
+            line("duration", &format!("{duration:.3} s"));
+        }
+        for text in self.stderr.lines() {
+            line("stderr", text);
+        }
+        lines
+    }
 }
 
 /// What kind of failure.
@@ -199,8 +251,22 @@ impl Failure {
             kind,
             lost,
             detail,
+            script: None,
         }
     }
+}
+
+/// Without what a terminal would obey.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() && char != '\t' {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
 }
 
 fn read_regular(path: &Path) -> Vec<u8> {
@@ -279,6 +345,36 @@ mod tests {
         );
         let mode = fs::metadata(journal.path()).unwrap().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_known_of_a_script_is_read_back_and_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(dir.path());
+        let mut failed = failure("exit status 1");
+        failed.script = Some(Box::new(ScriptFailure {
+            source: "/home/joe/.hgrc:3".to_owned(),
+            repository: None,
+            cwd: Some("/tmp".to_owned()),
+            status: Some(1),
+            signal: None,
+            duration: Some(0.25),
+            stderr: "\x1b[31mone\u{9b}\n\ttwo\n".to_owned(),
+        }));
+        journal.append(&failure("of no script")).unwrap();
+        journal.append(&failed).unwrap();
+        let read = journal.read();
+        assert_eq!(read[0].script, None);
+        assert_eq!(read[1], failed);
+        let lines = read[1].script.as_ref().unwrap().lines();
+        let expected = [
+            "defined at: /home/joe/.hgrc:3",
+            "directory: /tmp",
+            "duration: 0.250 s",
+            "stderr: \\u{1b}[31mone\\u{9b}",
+            "stderr: \ttwo",
+        ];
+        assert_eq!(lines, expected);
     }
 
     #[test]

@@ -215,13 +215,25 @@ impl Logger {
         uilog: &[(Vec<u8>, Vec<u8>)],
         logtoprocess: &[(Vec<u8>, Vec<u8>)],
     ) -> Self {
+        Self::with_sources(uilog, logtoprocess, &[])
+    }
+
+    /// The same, and where the items of `[logtoprocess]` stand: names, and
+    /// files with lines.
+    pub fn with_sources(
+        uilog: &[(Vec<u8>, Vec<u8>)],
+        logtoprocess: &[(Vec<u8>, Vec<u8>)],
+        sources: &[(Vec<u8>, Vec<u8>)],
+    ) -> Self {
         fn slices(
             items: &[(Vec<u8>, Vec<u8>)],
         ) -> impl Iterator<Item = (&[u8], &[u8])> {
             items.iter().map(|(name, value)| (&name[..], &value[..]))
         }
         let (settings, mut faults) = Settings::read(slices(uilog));
-        let (sink, more) = LogToProcess::new(slices(logtoprocess), settings);
+        let (mut sink, more) =
+            LogToProcess::new(slices(logtoprocess), settings);
+        sink.set_sources(slices(sources));
         faults.extend(more);
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if sink.events().next().is_some() {
@@ -323,6 +335,8 @@ pub struct Host {
     counters: Counters,
     recent: VecDeque<String>,
     unseen: usize,
+    /// How many failures of the dispatcher have been shown.
+    seen_failures: u64,
     /// Losses that the journal has been told of, and when.
     journaled: u64,
     journaled_at: Option<Instant>,
@@ -351,6 +365,7 @@ impl Host {
             counters: Counters::default(),
             recent: VecDeque::new(),
             unseen: 0,
+            seen_failures: 0,
             journaled: 0,
             journaled_at: None,
             unreported_reason: String::new(),
@@ -751,6 +766,29 @@ impl Host {
         if let Some(Err(error)) = self.journal().map(|j| j.append(&failure)) {
             self.remember(format!("the journal cannot be written: {error}"));
         }
+    }
+
+    /// Looks whether scripts and records have failed since the last time, as
+    /// far as that is known by now; for debug output.
+    pub fn look_for_failures(&mut self) {
+        let Some(status) = self.dispatcher.status() else {
+            return;
+        };
+        let progress = status.progress;
+        let scripts =
+            progress.failed + progress.not_started + progress.timed_out;
+        let failures = scripts + progress.records_lost;
+        if failures <= self.seen_failures {
+            return;
+        }
+        self.seen_failures = failures;
+        let lost = progress.records_lost;
+        let mut text =
+            format!("so far: scripts failed: {scripts}, records lost: {lost}");
+        if let Some(last) = status.last_failure {
+            text = format!("{text}; the last failure: {last}");
+        }
+        self.remember(text);
     }
 
     fn remember(&mut self, problem: String) {

@@ -81,6 +81,9 @@ pub struct Job<'a> {
     /// The script: text for `/bin/sh -c`.
     #[serde(borrow, with = "serde_bytes")]
     pub script: Cow<'a, [u8]>,
+    /// The file and line that define it, or what else does; for the journal.
+    #[serde(borrow)]
+    pub source: Option<Text<'a>>,
     /// What the script reads.
     pub stdin: StdinFormat,
     /// Where in the queue its environment stands.
@@ -192,6 +195,7 @@ mod tests {
         let job = Job {
             event,
             script: Cow::Borrowed(b"s"),
+            source: Some(text(b"f:1")),
             stdin: StdinFormat::Json,
             environment_at: 10,
             traceparent: Some(text(b"t")),
@@ -211,9 +215,10 @@ mod tests {
         let event = concat!(
             "0102010304016e0a0c01000000000000e03f070101750800016d06016100",
             "0162010101630201310164030132016504013301660501340901",
-            "0f10110101121314",
+            "0f1011010101121314",
         );
-        let expected = format!("02{event}0173010a01017401012f010b01680c0d0e");
+        let expected =
+            format!("02{event}01730103663a31010a01017401012f010b01680c0d0e");
         assert_eq!((PROTOCOL, hex(Frame::Job(job))), (4, expected));
         let expected = format!("03{event}151600016801013700");
         assert_eq!(hex(Frame::Record(record)), expected);

@@ -23,6 +23,7 @@ use uilog_core::dispatcher;
 use uilog_core::event::EventOption;
 use uilog_core::event::Text;
 use uilog_core::event::Value;
+use uilog_core::journal::ScriptFailure;
 use uilog_core::pipeline::Counters;
 use uilog_core::pipeline::FaultKind;
 use uilog_core::pipeline::Host;
@@ -294,6 +295,17 @@ pub(crate) fn status_dict<'py>(
             entry.set_item("kind", failure.kind.name())?;
             entry.set_item("lost", failure.lost)?;
             entry.set_item("detail", &failure.detail)?;
+            let script = failure.script.as_deref();
+            let lines = script.map(ScriptFailure::lines).unwrap_or_default();
+            entry.set_item("lines", lines)?;
+            let script = script.cloned().unwrap_or_default();
+            entry.set_item("source", script.source)?;
+            entry.set_item("repository", script.repository)?;
+            entry.set_item("cwd", script.cwd)?;
+            entry.set_item("status", script.status)?;
+            entry.set_item("signal", script.signal)?;
+            entry.set_item("duration", script.duration)?;
+            entry.set_item("stderr", script.stderr)?;
             failures.append(entry)?;
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
 mod records;
+mod stderr;
 
 use std::borrow::Cow;
 use std::fs;
@@ -618,7 +619,7 @@ fn a_job_that_a_dead_dispatcher_had_taken_is_counted_not_run() {
     until("the dispatcher to be gone", || {
         (!is_running(pid.as_raw())).then_some(())
     });
-    const SCRIPTS_AT: u64 = 512 + 12 * 8;
+    const SCRIPTS_AT: u64 = 512 + 9 * 8;
     FileExt::write_all_at(&writer, &2_u64.to_le_bytes(), SCRIPTS_AT).unwrap();
     hg.log("");
     until("the next script", || hg.path("ran").exists().then_some(()));

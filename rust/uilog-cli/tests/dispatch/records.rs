@@ -370,7 +370,10 @@ fn losses_that_a_dead_dispatcher_has_not_told_are_told_by_hg() {
         journal.iter().map(|failure| failure.lost).sum()
     };
     hg.log("told at once");
-    until("the first", || (lost(&hg) == 1).then_some(()));
+    until("the first", || {
+        (hg.status().progress.records_told == 1).then_some(())
+    });
+    assert_eq!(lost(&hg), 1);
     for _ in 0..200 {
         hg.log("not told at once");
     }
