@@ -688,6 +688,7 @@ def test_what_cannot_be_rotated_grows_and_that_is_reported_once(
     warning %= (os.fsencode(traced.log), why)
     done = outcome(home, traced.repository, "hg", "id", "--debug")
     assert (done.out + done.err).count(warning) == 1
+    assert (done.out + done.err).count(why) == 1
     done = outcome(home, traced.repository, "hg", "id")
     assert why not in done.out + done.err
     report = outcome(home, traced.repository, "hg", "debuguilog").out

@@ -876,6 +876,20 @@ impl Host {
         self.recent.range(from..).cloned().collect()
     }
 
+    /// Runs `body`, whose problems the user is told of in another way: debug
+    /// output does not repeat them.
+    pub fn with_own_report<T>(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let is_seen = self.unseen == 0;
+        let result = body(self);
+        if is_seen {
+            self.unseen = 0;
+        }
+        result
+    }
+
     /// Whether there are problems that nobody has taken yet.
     pub fn has_unseen(&self) -> bool {
         self.unseen > 0

@@ -114,7 +114,9 @@ pub(crate) fn account(event: &[u8], delivered: Result<(), Loss>) {
     });
     if let Some(delivered) = rest {
         // The journal is where the environment says.
-        with_environment(|host| host.account(event, delivered));
+        with_environment(|host| {
+            host.with_own_report(|host| host.account(event, delivered));
+        });
     }
 }
 
@@ -134,6 +136,11 @@ pub(crate) fn guarded(body: impl FnOnce()) {
 pub(crate) fn fault(kind: FaultKind, detail: String) {
     with(|host| host.fault(kind, detail));
     UNSEEN.store(true, Ordering::Relaxed);
+}
+
+/// Counts a fault that the user is told of in another way.
+pub(crate) fn reported_fault(kind: FaultKind, detail: String) {
+    with(|host| host.with_own_report(|host| host.fault(kind, detail)));
 }
 
 /// Whether there are problems that nobody has taken since the last call.

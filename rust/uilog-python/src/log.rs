@@ -215,7 +215,7 @@ impl LogFile {
                 host::account(event, Ok(()));
                 let NotRotated { why, warnings } = written.not_rotated?;
                 let detail = format!("{path} cannot be rotated: {why}");
-                host::fault(FaultKind::LogFile, detail);
+                host::reported_fault(FaultKind::LogFile, detail);
                 Some((None, told(warnings), None))
             }
             Some(Err(refused)) => {
