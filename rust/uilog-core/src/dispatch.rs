@@ -331,7 +331,7 @@ impl Server {
                 }
             }
             if ahead != Ahead::More {
-                self.wait()?;
+                self.wait(ahead == Ahead::Gathering)?;
             }
         }
     }
@@ -659,10 +659,15 @@ impl Server {
         }
     }
 
-    fn wait(&self) -> Result<(), Error> {
+    /// Waits until there may be something to do. `is_gathering`: there is, when
+    /// the time to gather records is over.
+    fn wait(&self, is_gathering: bool) -> Result<(), Error> {
         let mut wanted =
             vec![PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)];
         let gathering = self.gathering();
+        if is_gathering && gathering.is_none() {
+            return Ok(());
+        }
         if gathering.is_none() {
             if let Some(socket) = &self.socket {
                 wanted.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
@@ -705,7 +710,7 @@ impl Server {
         self.records.finish(deadline);
         self.settle()?;
         while !self.records.is_finished() {
-            self.wait()?;
+            self.wait(false)?;
             self.drain_wakeups();
             self.reap();
             self.running.enforce_deadlines();
