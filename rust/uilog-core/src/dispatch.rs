@@ -226,15 +226,13 @@ impl Server {
         let too_large = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGXFSZ, too_large)
             .map_err(system("handle SIGXFSZ"))?;
-        signalled
-            .set_nonblocking(true)
-            .map_err(system("set up the socket"))?;
         for signal in [term, child] {
             let signalled =
                 signalled.try_clone().map_err(system("create a socket"))?;
             signal_hook::low_level::pipe::register(signal, signalled)
                 .map_err(system("handle signals"))?;
         }
+        let mut told = queue.told().map_err(system("share the queue"))?;
         let progress = queue.progress();
         let known = progress.started + progress.not_started;
         let predecessor = Predecessor {
@@ -261,7 +259,10 @@ impl Server {
             environment,
             records,
             losses: Losses::default(),
-            reporter: Reporter::new(reporter::append, signalled),
+            reporter: Reporter::new(
+                reporter::append,
+                Box::new(move |records| told.add(records)),
+            ),
             collector: Collector::default(),
             failed: FailedScripts::new(redact),
             gather_until: None,
@@ -335,7 +336,6 @@ impl Server {
     fn serve(&mut self) -> Result<(), Error> {
         loop {
             self.drain_wakeups();
-            self.count_told()?;
             self.reap();
             self.journal_failed(false);
             self.running.enforce_deadlines();
@@ -353,11 +353,12 @@ impl Server {
                     && !self.is_behind;
                 if is_idle && self.records.is_finished() {
                     self.settle()?;
-                    return self.finish_journal(JOURNAL_BOUND);
+                    self.finish_journal(JOURNAL_BOUND);
+                    return Ok(());
                 }
             }
             if ahead != Ahead::More {
-                self.wait()?;
+                self.wait(ahead == Ahead::Gathering)?;
             }
         }
     }
@@ -685,10 +686,15 @@ impl Server {
         }
     }
 
-    fn wait(&self) -> Result<(), Error> {
+    /// Waits until there may be something to do. `is_gathering`: there is, when
+    /// the time to gather records is over.
+    fn wait(&self, is_gathering: bool) -> Result<(), Error> {
         let mut wanted =
             vec![PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)];
         let gathering = self.gathering();
+        if is_gathering && gathering.is_none() {
+            return Ok(());
+        }
         if gathering.is_none() {
             if let Some(socket) = &self.socket {
                 wanted.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
@@ -731,7 +737,7 @@ impl Server {
         self.records.finish(deadline);
         self.settle()?;
         while !self.records.is_finished() {
-            self.wait()?;
+            self.wait(false)?;
             self.drain_wakeups();
             self.reap();
             self.running.enforce_deadlines();
@@ -751,7 +757,8 @@ impl Server {
         progress.taken += left;
         progress.not_started += left;
         self.publish()?;
-        self.finish_journal(TERMINATED_BOUND)
+        self.finish_journal(TERMINATED_BOUND);
+        Ok(())
     }
 
     /// Tells hg, and whoever asks later, of what is no single event's, and is
@@ -781,19 +788,11 @@ impl Server {
         let _ = self.feed.queue.publish_failure(&text);
     }
 
-    /// Notes what the journal has been told of.
-    fn count_told(&mut self) -> Result<(), Error> {
-        let told = self.reporter.take_told();
-        self.progress().records_told += told;
-        self.publish()
-    }
-
     /// The end: the journal gets what it does not have yet.
-    fn finish_journal(&mut self, bound: Duration) -> Result<(), Error> {
+    fn finish_journal(&mut self, bound: Duration) {
         self.journal_failed(true);
         self.tell(true);
         self.reporter.finish(Instant::now() + bound);
-        self.count_told()
     }
 }
 

@@ -115,8 +115,6 @@ words! {
     records,
     /// Records that did not arrive, once for each sink that they were for.
     records_lost,
-    /// As many of these as the journal has been told of.
-    records_told,
     /// Records before `records_at` that a sink which does not move has in
     /// hand: they are lost if the reader dies.
     at_risk,
@@ -125,6 +123,9 @@ words! {
     environment_at,
     /// The last items before both, 0 if there are none.
     items_at,
+    /// As many lost records as the journal has been told of. This word is
+    /// written by [`Told`] alone.
+    records_told,
 }
 
 impl Progress {
@@ -514,7 +515,22 @@ impl Reader {
     ///
     /// The queue cannot be written.
     pub fn publish(&self) -> io::Result<()> {
-        write_words(&self.file, READER_AT, self.progress.to_words())
+        let words = self.progress.to_words().map(u64::to_le_bytes);
+        // All but the last, which somebody else writes.
+        let (_, words) = words.split_last().unwrap_or((&[0; 8], &[]));
+        self.file.write_all_at(words.as_flattened(), READER_AT)
+    }
+
+    /// Counts what the journal is told of.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptor to give.
+    pub fn told(&self) -> io::Result<Told> {
+        Ok(Told {
+            file: self.file.try_clone()?,
+            count: self.progress.records_told,
+        })
     }
 
     /// Shows a failure to the writer, in place of the one before.
@@ -592,6 +608,23 @@ impl Reader {
         }
         #[cfg(not(target_os = "linux"))]
         let _ = (begin, end);
+    }
+}
+
+/// How many lost records the journal has been told of, for whoever tells it.
+#[derive(Debug)]
+pub struct Told {
+    file: File,
+    count: u64,
+}
+
+impl Told {
+    /// So many more.
+    pub fn add(&mut self, records: u64) {
+        self.count += records;
+        let at = READER_AT + (Progress::BYTES - size_of::<u64>()) as u64;
+        // If that fails they are told a second time, should it come to that.
+        let _ = write_words(&self.file, at, [self.count]);
     }
 }
 
@@ -876,7 +909,9 @@ mod tests {
         let (writer, mut reader) = pair(1 << 20);
         assert_eq!(writer.last_failure().unwrap(), None);
         reader.progress_mut().failed = 3;
+        reader.told().unwrap().add(5);
         reader.publish().unwrap();
+        assert_eq!(writer.progress().unwrap().records_told, 5);
         reader.publish_failure("exit status 127").unwrap();
         reader.publish_failure("gone").unwrap();
         assert_eq!(writer.progress().unwrap().failed, 3);

@@ -4,8 +4,6 @@
 //! Knows nothing of the queue.
 
 use std::collections::VecDeque;
-use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -32,19 +30,21 @@ pub(crate) fn append(failure: &Failure, environment: &[u8]) -> bool {
 }
 
 /// The thread, as the dispatcher's loop sees it.
-#[derive(Debug)]
 pub(crate) struct Reporter {
     append: Append,
     shared: Arc<Shared>,
+    /// Who counts what has been told, until the thread has it.
+    told: Arc<Mutex<Count>>,
     is_started: bool,
 }
+
+/// Is called with the number of lost records that have been told of.
+pub(crate) type Count = Box<dyn FnMut(u64) + Send>;
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// Wakes the dispatcher's loop.
-    bell: UnixStream,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +52,6 @@ struct State {
     waiting: VecDeque<Entry>,
     /// One is being written.
     is_busy: bool,
-    /// Lost records that have been told of, and not taken yet.
-    told: u64,
     /// There is no time to try again.
     is_last: bool,
 }
@@ -67,16 +65,16 @@ struct Entry {
 }
 
 impl Reporter {
-    /// `bell` is rung when something has been told.
-    pub(crate) fn new(append: Append, bell: UnixStream) -> Self {
+    /// `told` counts, in the thread, as soon as a line has been written.
+    pub(crate) fn new(append: Append, told: Count) -> Self {
         let shared = Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
-            bell,
         };
         Self {
             append,
             shared: Arc::new(shared),
+            told: Arc::new(Mutex::new(told)),
             is_started: false,
         }
     }
@@ -111,15 +109,11 @@ impl Reporter {
     fn start(&mut self) {
         let shared = Arc::clone(&self.shared);
         let append = self.append;
+        let told = Arc::clone(&self.told);
         let thread = std::thread::Builder::new().name("journal".to_owned());
         // Without a thread it is tried again with the next failure.
-        let started = thread.spawn(move || shared.run(append));
+        let started = thread.spawn(move || shared.run(append, &told));
         self.is_started = started.is_ok();
-    }
-
-    /// How many lost records have been told of since it was asked last.
-    pub(crate) fn take_told(&self) -> u64 {
-        std::mem::take(&mut self.shared.lock().told)
     }
 
     /// Waits until all has been written, but no longer than until `deadline`.
@@ -143,7 +137,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, append: Append) {
+    fn run(&self, append: Append, told: &Mutex<Count>) {
         let mut state = self.lock();
         loop {
             let Some(entry) = state.waiting.pop_front() else {
@@ -154,13 +148,14 @@ impl Shared {
             state.is_busy = true;
             drop(state);
             let is_told = append(&entry.failure, &entry.environment);
+            if is_told && entry.records > 0 {
+                let mut told =
+                    told.lock().unwrap_or_else(PoisonError::into_inner);
+                told(entry.records);
+            }
             state = self.lock();
             state.is_busy = false;
-            if is_told {
-                state.told += entry.records;
-                // A full socket means that there is enough to wake up from.
-                let _ = (&self.bell).write(b"!");
-            } else if !state.is_last {
+            if !is_told && !state.is_last {
                 // The system may have had no descriptor to give.
                 state.waiting.push_front(entry);
                 let until = |state: &mut State| !state.is_last;
@@ -187,10 +182,14 @@ mod tests {
         Failure::now(String::new(), b"", kind, 1, "lost".to_owned())
     }
 
-    fn reporter(append: Append) -> Reporter {
-        let (bell, _) = UnixStream::pair().unwrap();
-        bell.set_nonblocking(true).unwrap();
-        Reporter::new(append, bell)
+    /// And how many lost records it has told of.
+    fn reporter(append: Append) -> (Reporter, Arc<AtomicU64>) {
+        let told = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&told);
+        let count = move |records| {
+            count.fetch_add(records, Ordering::Relaxed);
+        };
+        (Reporter::new(append, Box::new(count)), told)
     }
 
     fn soon() -> Instant {
@@ -201,7 +200,7 @@ mod tests {
     fn a_journal_that_hangs_holds_up_nobody_and_nothing_is_forgotten() {
         static RELEASED: AtomicBool = AtomicBool::new(false);
         static LOST: AtomicU64 = AtomicU64::new(0);
-        let mut reporter = reporter(|failure, _| {
+        let (mut reporter, told) = reporter(|failure, _| {
             while !RELEASED.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -211,13 +210,13 @@ mod tests {
         for _ in 0..10_000 {
             reporter.report(failure(), &Arc::default(), 1);
         }
-        assert_eq!(reporter.take_told(), 0);
+        assert_eq!(told.load(Ordering::Relaxed), 0);
         assert!(reporter.shared.lock().waiting.len() <= MAX_WAITING);
         reporter.finish(Instant::now() + Duration::from_millis(10));
-        assert_eq!(reporter.take_told(), 0);
+        assert_eq!(told.load(Ordering::Relaxed), 0);
         RELEASED.store(true, Ordering::Relaxed);
         reporter.finish(soon());
-        assert_eq!(reporter.take_told(), 10_000);
+        assert_eq!(told.load(Ordering::Relaxed), 10_000);
         assert_eq!(LOST.load(Ordering::Relaxed), 10_000);
     }
 
@@ -225,16 +224,16 @@ mod tests {
     fn what_could_not_be_written_is_tried_again_but_not_at_the_end() {
         static TRIED: AtomicU64 = AtomicU64::new(0);
         let append: Append = |_, _| TRIED.fetch_add(1, Ordering::Relaxed) > 0;
-        let mut first = reporter(append);
+        let (mut first, told) = reporter(append);
         first.report(failure(), &Arc::default(), 1);
         let deadline = soon();
-        while first.take_told() == 0 {
+        while told.load(Ordering::Relaxed) == 0 {
             assert!(Instant::now() < deadline, "it is not tried again");
             std::thread::sleep(Duration::from_millis(5));
         }
-        let mut second = reporter(|_, _| false);
+        let (mut second, told) = reporter(|_, _| false);
         second.report(failure(), &Arc::default(), 1);
         second.finish(soon());
-        assert_eq!(second.take_told(), 0);
+        assert_eq!(told.load(Ordering::Relaxed), 0);
     }
 }

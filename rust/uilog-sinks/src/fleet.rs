@@ -43,6 +43,7 @@ pub struct Fleet {
     /// Records offered and settled so far.
     offered: u64,
     settled: u64,
+    settled_at: Option<Instant>,
     /// When what is left must be done.
     deadline: Option<Instant>,
 }
@@ -57,6 +58,7 @@ impl Fleet {
             lanes: Vec::new(),
             offered: 0,
             settled: 0,
+            settled_at: None,
             deadline: None,
         }
     }
@@ -116,6 +118,7 @@ impl Records for Fleet {
             });
         }
         let now = Instant::now();
+        self.settled_at = Some(now);
         let is_over = self.deadline.is_some_and(|it| now > it + GRACE);
         let starter = self.starter();
         let mut losses = Vec::new();
@@ -156,8 +159,9 @@ impl Records for Fleet {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let lanes = self.lanes.iter().filter_map(|lane| lane.deadline(now));
+        // What was due then has been done; what is due since has not.
+        let since = self.settled_at?;
+        let lanes = self.lanes.iter().filter_map(|lane| lane.deadline(since));
         let over = self.deadline.map(|it| it + GRACE);
         lanes.chain(over).min()
     }

@@ -420,8 +420,9 @@ impl Lane {
         all.map(|it| it.up_to(settled) as u64).sum()
     }
 
-    /// When something is to be decided without anybody having moved.
-    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+    /// When something is to be decided without anybody having moved, that has
+    /// not been by then.
+    pub(crate) fn deadline(&self, since: Instant) -> Option<Instant> {
         let stuck = self.full_since.map(|at| at + STUCK_AFTER);
         let current = match &self.current {
             Current::Running(running) => Some(running),
@@ -433,7 +434,7 @@ impl Lane {
         let overtaken = self.old.iter().filter(|_| self.behind.is_some());
         let overtaken = overtaken.map(|it| it.moved_at + OVERTAKEN_AFTER);
         let all = held.chain(overtaken).chain(stuck);
-        all.filter(|at| *at > now).min()
+        all.filter(|at| *at > since).min()
     }
 
     /// Whether anything is left to be done.
