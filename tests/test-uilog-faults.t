@@ -699,5 +699,5 @@ A script that fails while the command runs is told at the command's end.
   >         time.sleep(0.01)
   > END
   $ hg waits --debug --config extensions.waits=$TESTTMP/waits.py \
-  >     --config 'logtoprocess.command=exit 3' | grep '^uilog: so far'
-  uilog: so far: scripts failed: 1, records lost: 0* (glob)
+  >     --config 'logtoprocess.command=exit 3' 2>&1 | grep '^uilog: so far'
+  uilog: so far: scripts failed: 1, records lost: 0; the last failure: command: exit status 3
