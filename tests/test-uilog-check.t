@@ -535,33 +535,44 @@ Where things are kept
   $ rm $log
   $ touch .hg/.blackbox.log.kept
   $ findings
-    error: $TESTTMP/repo/.hg/.blackbox.log.kept: the blackbox cannot be rotated: this is no directory
-      remove it: it is made again when it is needed; meanwhile the log grows without bound
-  1 error, 0 warnings, 0 notes
+    warning: $TESTTMP/repo/.hg/.blackbox.log.kept: this directory is not used for old files: not a directory of ours
+      remove it: its user's uilog makes it again; meanwhile a stock hg that rotates at the same time may destroy old files
+  0 errors, 1 warning, 0 notes
   [1]
   $ findings --config blackbox.maxsize=0
   0 errors, 0 warnings, 0 notes
   $ rm .hg/.blackbox.log.kept
+  $ mkdir $log.1
+  $ findings
+    error: $TESTTMP/repo/.hg/blackbox.log: the blackbox cannot be rotated: blackbox.log.1 is in the way: it is not a regular file
+      mend that: meanwhile the log grows without bound
+  1 error, 0 warnings, 0 notes
+  [1]
+  $ rmdir $log.1
 
 The journal
 
   $ mkdir -p ~/.local/state/uilog
   $ mkdir ~/.local/state/uilog/failures.jsonl
   $ findings
-    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are not remembered: Is a directory (os error 21)
-      make it a file of yours that you can write
+    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: $TESTTMP/.local/state/uilog/failures.jsonl: it is not a regular file (glob)
+      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
   0 errors, 1 warning, 0 notes
   [1]
   $ rmdir ~/.local/state/uilog/failures.jsonl
   $ touch ~/.local/state/uilog/failures.jsonl
-  $ chmod 666 ~/.local/state/uilog/failures.jsonl
   $ chmod 777 ~/.local/state/uilog
   $ findings
-    warning: $TESTTMP/.local/state/uilog: the journal of failures is open: others may write to this directory
-      chmod go-rwx
+    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: $TESTTMP/.local/state/uilog: others may write there (glob)
+      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
+  0 errors, 1 warning, 0 notes
+  [1]
+  $ chmod 700 ~/.local/state/uilog
+  $ chmod 666 ~/.local/state/uilog/failures.jsonl
+  $ findings
     warning: $TESTTMP/.local/state/uilog/failures.jsonl: the journal of failures is open: others may read or write this file
       chmod go-rwx
-  0 errors, 2 warnings, 0 notes
+  0 errors, 1 warning, 0 notes
   [1]
   $ rm -r ~/.local/state/uilog
 
@@ -619,13 +630,13 @@ told in one line.
   0 errors, 0 warnings, 2 notes
   $ rm -r ~/.local/state/uilog
   $ HOME= findings
-    warning: neither HOME nor XDG_STATE_HOME names a directory: failures are not remembered
-      set HOME
+    warning: */failures-*.jsonl: failures are remembered in */failures-*.jsonl meanwhile: neither HOME nor XDG_STATE_HOME names a directory (glob)
+      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
   0 errors, 1 warning, 0 notes
   [1]
   $ HOME=/no/such/home findings
-    warning: /no/such/home/.local/state/uilog/failures.jsonl: failures are not remembered: No such file or directory (os error 2)
-      make it a file of yours that you can write
+    warning: /no/such/home/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: /no/such/home: No such file or directory (os error 2) (glob)
+      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
   0 errors, 1 warning, 0 notes
   [1]
 
@@ -758,6 +769,7 @@ Files, sockets, spools
   $ touch $TESTTMP/file
   $ mkdir $TESTTMP/spools
   $ chmod 777 $TESTTMP/spools
+  $ mkfifo $TESTTMP/e.1
   $ with << END
   > [uilog]
   > spool = $TESTTMP/spools
@@ -765,6 +777,11 @@ Files, sockets, spools
   > sink.b = unix:$TESTTMP/none
   > sink.c = unix:$TESTTMP/file
   > sink.d = otlp:
+  > sink.e = file:$TESTTMP/e
+  > sink.e:maxsize = 1 MB
+  > sink.e:maxfiles = 0
+  > sink.f = file:$TESTTMP/e
+  > sink.f:maxsize = 1 MB
   > END
     error: $TESTTMP/more.hgrc:3: uilog.sink.a: $TESTTMP/file/a cannot be written: Not a directory (os error 20)
       every event for it is lost, and counted
@@ -774,7 +791,9 @@ Files, sockets, spools
       start whoever is to listen there
     warning: $TESTTMP/more.hgrc:5: uilog.sink.c: nobody can be told at $TESTTMP/file: it is no socket
       start whoever is to listen there
-  2 errors, 2 warnings, 0 notes
+    warning: $TESTTMP/more.hgrc:10: uilog.sink.f: $TESTTMP/e cannot be rotated: e.1 is in the way: it is not a regular file
+      mend that: meanwhile the file grows without bound
+  2 errors, 3 warnings, 0 notes
   [1]
 
 Without the extension nobody tells them.

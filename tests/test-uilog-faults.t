@@ -640,6 +640,7 @@ A script whose hg runs the script again comes to an end.
     failures: 1
     events lost: 1
     ????-??-??T??:??:??.??????+00:00 lost logged 5 scripts run hg within each other already (glob)
+  $ rm -r ~/.local/state/uilog
 
 Mistakes in the configuration are named with --debug, each once.
 
@@ -700,4 +701,35 @@ A script that fails while the command runs is told at the command's end.
   > END
   $ hg waits --debug --config extensions.waits=$TESTTMP/waits.py \
   >     --config 'logtoprocess.command=exit 3' 2>&1 | grep '^uilog: so far'
-  uilog: so far: scripts failed: 1, records lost: 0; the last failure: command: exit status 3
+  uilog: so far: scripts failed: 1, records lost: 0* (glob)
+
+A home directory that does not answer
+=====================================
+
+hg ends although whoever opens the directory of the journal waits ten minutes.
+
+  $ cat > $TESTTMP/end.py << 'END'
+  > import os, signal, sys, time
+  > sys.path.insert(0, os.environ['helpers'])
+  > import processes
+  > until = time.monotonic() + processes.DEADLINE
+  > stopped = []
+  > while not stopped and time.monotonic() < until:
+  >     # Those that the tracer has stopped.
+  >     everyone = processes.of_home(os.environ['HOME'])
+  >     stopped = [p for p in everyone if p.state == 't']
+  > for process in stopped:
+  >     os.kill(process.pid, signal.SIGKILL)
+  > print('waiting: %d' % len(stopped))
+  > END
+  $ mkdir -m 700 $TESTTMP/away
+  $ XDG_STATE_HOME=$TESTTMP/away/state UILOG_DEPTH=5 \
+  >     strace -D -f -o $TESTTMP/trace -e trace=openat -P $TESTTMP/away \
+  >     -e inject=openat:delay_enter=600000000 \
+  >     hg version -q --config logtoprocess.commandfinish=true \
+  >     > $TESTTMP/out 2>&1
+  $ cat $TESTTMP/out
+  Mercurial Distributed SCM * (glob)
+  $ "$PYTHON" $TESTTMP/end.py
+  waiting: 1
+  $ settled

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -494,7 +494,8 @@ def test_files_are_rotated_where_there_are_no_locks(
     home.run(
         *strace(trace, "--trace=flock", f"--inject=flock:error={error}"), *argv
     )
-    assert trace.read_text().count("INJECTED") == 4
+    # The log's and that of the directory of second names.
+    assert trace.read_text().count("INJECTED") == 2 * 4
     assert blackbox.messages() == writer.messages()
     assert len(blackbox.files()) == 5
     assert blackbox.unnumbered() == []
@@ -615,24 +616,87 @@ def test_a_read_only_repository_is_told_as_by_stock_hg(
         command = ("hg", "identify", *options)
         return outcome(home, traced.repository, *command, wrapper=user)
 
+    # What cannot be rotated grows.
+    is_written = case == "appended" or case.startswith("due")
+    refusal = b"warning: cannot write to blackbox.log: Permission denied\n"
     try:
         ours = run("--debug")
-        refused = 0 if case == "appended" else 1
-        assert ours.out.count(b"cannot write to blackbox.log") == refused
-        assert lost(home) == refused
+        assert ours.out.count(refusal) == (0 if is_written else 1)
+        assert lost(home) == (0 if is_written else 1)
         stock = run("--debug", *NO_UILOG)
-        if case == "appended":
-            # It makes sure that it may trust the number of links, for which it
-            # needs another file, and gives up.
-            assert b"cannot write to blackbox.log" in stock.out
-        else:
-            assert ours == stock
+        # Stock hg makes sure that it may trust the number of links, for which
+        # it needs another file, and gives up.
+        assert stock.out.count(refusal) == 1
+        if is_written:
+            stock.out = stock.out.replace(refusal, b"")
+        assert ours == stock
         assert run() == run(*NO_BLACKBOX)
     finally:
         dot_hg.chmod(0o755)
     assert sorted(os.listdir(dot_hg)) == before
-    if case == "appended":
+    if is_written:
         assert traced.log.read_bytes().count(b"> identify") == 2
+
+
+def plant_link(kept: Path, victim: Path) -> None:
+    kept.symlink_to(victim)
+
+
+def plant_anothers(kept: Path, victim: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    kept.mkdir(0o700)
+    os.chown(kept, 12345, 12345)
+
+
+@pytest.mark.parametrize("plant", [plant_link, plant_anothers])
+def test_what_others_put_beside_the_log_stays_and_costs_no_line(
+    home: Home, traced: Blackbox, plant: Callable[[Path, Path], None]
+) -> None:
+    user = as_user() if plant is plant_anothers else ()
+    home.configure("[blackbox]\nmaxsize = 1\n")
+    victim = home.path / "victim"
+    victim.mkdir(0o700)
+    for number in range(20):
+        (victim / f"1-1-1-{number}").write_text(str(number))
+    (victim / f"lock-{victim.stat().st_ino}").write_text("")
+    plant(traced.kept, victim)
+
+    def state(path: Path) -> list[tuple[str, int, int, int]]:
+        status = [(p.name, p.lstat()) for p in (path, *sorted(path.iterdir()))]
+        return [(n, s.st_ino, s.st_nlink, s.st_mode) for n, s in status]
+
+    before = state(victim), state(traced.kept)
+    for name in ("identify", "root", "branch"):
+        done = outcome(home, traced.repository, "hg", name, wrapper=user)
+        assert (done.status, done.err) == (0, b"")
+    assert (state(victim), state(traced.kept)) == before
+    assert traced.messages() == [b"identify", b"root", b"branch"]
+    assert len(traced.files()) == 3
+    assert lost(home) == 0
+
+
+def test_what_cannot_be_rotated_grows_and_that_is_reported_once(
+    home: Home, traced: Blackbox
+) -> None:
+    home.configure("[blackbox]\nmaxsize = 1\ntrack = command, commandfinish\n")
+    traced.log.write_bytes(b"full\n")
+    obstacle = traced.log.with_suffix(".log.1")
+    os.mkfifo(obstacle)
+    why = b"blackbox.log.1 is in the way: it is not a regular file"
+    warning = b"warning: cannot rotate '%s': %s\n"
+    warning %= (os.fsencode(traced.log), why)
+    done = outcome(home, traced.repository, "hg", "id", "--debug")
+    assert (done.out + done.err).count(warning) == 1
+    done = outcome(home, traced.repository, "hg", "id")
+    assert why not in done.out + done.err
+    report = outcome(home, traced.repository, "hg", "debuguilog").out
+    assert b"fault-log-file: 1" in report, report
+    assert lost(home) == 0
+    assert obstacle.is_fifo()
+    text = traced.log.read_bytes()
+    assert text.count(b"> id") == 4
+    assert text.startswith(b"full\n")
 
 
 def test_a_disk_that_is_full_is_told_as_by_stock_hg(

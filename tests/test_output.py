@@ -231,7 +231,7 @@ def test_no_command_waits_for_a_name(home: Home) -> None:
         stack.callback((home.out / "go").touch)
         until("the programs", (home.out / "programs").exists)
         # Those that wait for a name are theirs.
-        assert len(fleet.dispatchers(home)) == 2
+        assert len(fleet.dispatchers(home)) >= 2
         end_dispatchers(home)
         (home.out / "go").touch()
         until("hg", (home.out / "hg.done").exists)

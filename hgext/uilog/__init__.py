@@ -20,8 +20,9 @@ There is no need to enable ``logtoprocess`` as well. If it is, uilog takes its
 place: each event runs its script once.
 
 A script is text for ``/bin/sh -c``. It runs in hg's working directory,
-detached from hg and its terminal, with standard input, output and error at
-``/dev/null``, and finds in its environment:
+detached from hg and its terminal, with standard input and output at
+``/dev/null``. What it writes to standard error is shown by :hg:`debuguilog` if
+it fails (the last 4 KB, without secrets). It finds in its environment:
 
 ``EVENT``
   The event's name.
@@ -191,10 +192,15 @@ def _populate(ui):
         # It is about this command, not about those that this one runs.
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
+    scripts = _items(ui, b'logtoprocess')
     logger = _native.Logger(
         _items(ui, b'uilog'),
-        _items(ui, b'logtoprocess'),
+        scripts,
         before.root if before is not None else None,
+        [
+            (event, ui.configsource(b'logtoprocess', event))
+            for event, _script in scripts
+        ],
     )
     ui.setlogger(LOGGER, logger)
     ui._loggers.pop(STOCK, None)

@@ -60,6 +60,7 @@ class Logger:
         uilog: list[tuple[bytes, bytes]],
         logtoprocess: list[tuple[bytes, bytes]],
         root: bytes | None = None,
+        sources: list[tuple[bytes, bytes]] | None = None,
     ) -> Logger: ...
     def with_root(self, root: bytes) -> Logger: ...
     @property

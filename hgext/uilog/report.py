@@ -302,24 +302,44 @@ def _showdict(fm, name, values):
 
 
 def _showjournal(fm, status):
-    failures = status['failures']
-    lost = sum(failure['lost'] for failure in failures)
-    fm.plain(
-        b'journal: %s\n  failures: %d\n  events lost: %d\n'
-        % (_visible(status['journal'] or b'none'), len(failures), lost)
+    groups = status['failures']
+    count = sum(group['count'] for group in groups)
+    lost = sum(group['lost'] for group in groups)
+    problem = _bytes(status['journal-problem'] or '')
+    fallback = status['journal-fallback'] or b''
+    fm.plain(b'journal: %s\n' % _visible(status['journal'] or b'none'))
+    if problem:
+        fm.plain(b'  cannot be used: %s\n' % problem)
+        fm.plain(b'  meanwhile: %s\n' % _visible(fallback or b'none'))
+    fm.plain(b'  failures: %d\n  events lost: %d\n' % (count, lost))
+    fm.data(
+        journal=status['journal'] or b'',
+        journalproblem=problem,
+        journalfallback=fallback,
     )
-    fm.data(journal=status['journal'] or b'')
     nested = fm.nested(b'failures')
-    for failure in failures[-SHOWN_FAILURES:]:
+    for group in groups[-SHOWN_FAILURES:]:
         nested.startitem()
         nested.write(
             b'time kind event detail',
-            b'  %s %s %s %s\n',
-            *(_bytes(failure[k]) for k in ('time', 'kind', 'event', 'detail')),
+            b'  %s %s %s %s',
+            *(_bytes(group[k]) for k in ('time', 'kind', 'event', 'detail')),
         )
+        count = group['count']
+        nested.condwrite(count > 1, b'count', b' (%d times)', count)
+        nested.plain(b'\n')
+        for line in group['lines']:
+            nested.plain(b'    %s\n' % _bytes(line))
         nested.data(
-            session=_bytes(failure['session']),
-            lost=failure['lost'],
+            first=_bytes(group['first']),
+            session=_bytes(group['session']),
+            lost=group['lost'],
+            status=group['status'],
+            duration=group['duration'],
+            **{
+                name: _bytes(group[name] or '')
+                for name in ('source', 'repository', 'cwd', 'signal', 'stderr')
+            },
         )
     nested.end()
 

@@ -49,15 +49,22 @@ impl Logger {
 #[pymethods]
 impl Logger {
     #[new]
-    #[pyo3(signature = (uilog, logtoprocess, root=None))]
+    #[pyo3(signature = (uilog, logtoprocess, root=None, sources=None))]
     fn new(
         uilog: Items<'_>,
         logtoprocess: Items<'_>,
         root: Option<Vec<u8>>,
+        sources: Option<Items<'_>>,
     ) -> Self {
+        let sources = sources.map(|it| convert::items(&it));
         let uilog = convert::items(&uilog);
         let logtoprocess = convert::items(&logtoprocess);
-        let inner = Arc::new(pipeline::Logger::new(&uilog, &logtoprocess));
+        let inner = pipeline::Logger::with_sources(
+            &uilog,
+            &logtoprocess,
+            &sources.unwrap_or_default(),
+        );
+        let inner = Arc::new(inner);
         Self { inner, root }
     }
 

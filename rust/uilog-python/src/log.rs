@@ -15,6 +15,7 @@ use pyo3::types::PyBytes;
 use uilog_core::blackbox::writer;
 use uilog_core::blackbox::writer::Line;
 use uilog_core::blackbox::writer::Log;
+use uilog_core::blackbox::writer::NotRotated;
 use uilog_core::blackbox::writer::Refused;
 use uilog_core::blackbox::writer::Style;
 use uilog_core::blackbox::writer::Written;
@@ -212,12 +213,10 @@ impl LogFile {
             None => Some((Some((None, None)), Vec::new(), None)),
             Some(Ok(written)) => {
                 host::account(event, Ok(()));
-                if written.warnings.is_empty() {
-                    return None;
-                }
-                let detail = format!("{path} cannot be rotated");
+                let NotRotated { why, warnings } = written.not_rotated?;
+                let detail = format!("{path} cannot be rotated: {why}");
                 host::fault(FaultKind::LogFile, detail);
-                Some((None, told(written.warnings), None))
+                Some((None, told(warnings), None))
             }
             Some(Err(refused)) => {
                 let why = String::from_utf8_lossy(&refused.why);
@@ -226,7 +225,7 @@ impl LogFile {
                 let why = PyBytes::new(py, &refused.why).unbind();
                 let why = refused.is_first.then_some(why);
                 let refusal = Some((refused.code, why));
-                Some((refusal, told(refused.warnings), None))
+                Some((refusal, Vec::new(), None))
             }
         }
     }

@@ -3,11 +3,9 @@
 //! Responsible for which file a record goes to, and for whole lines in it.
 //! Appending and rotating are uilog-sys's affair.
 
-use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -22,9 +20,11 @@ use nix::libc;
 use uilog_config::items::Value;
 use uilog_core::sinks::Definition;
 use uilog_sys::log_file;
+use uilog_sys::log_file::Appended;
 use uilog_sys::log_file::LogFile;
 use uilog_sys::log_file::Operation;
 use uilog_sys::log_file::Rotation;
+use uilog_sys::own_dir::OwnDir;
 
 use crate::lines;
 use crate::outlet::Lost;
@@ -33,9 +33,8 @@ use crate::outlet::Undelivered;
 use crate::record::Record;
 use crate::template::Template;
 
-/// Of directories, and without the execute bits of files. What is logged is
-/// the user's own, whatever the umask.
-const MODE: u32 = 0o700;
+/// What is logged is the user's own, whatever the umask. Directories are, too.
+const FILE_MODE: u32 = 0o600;
 
 /// How much is written at a time, if there is more than one line. A file
 /// exceeds its `maxsize` by no more than that, or by one line.
@@ -53,6 +52,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 pub struct Files {
     template: Template,
     rotation: Rotation,
+    /// The file that could not be rotated, as has been reported.
+    growing: Option<PathBuf>,
 }
 
 /// The sink whose URL names these files.
@@ -61,6 +62,7 @@ pub fn open(definition: &Definition, template: Template) -> Files {
         Value::Number(number) => number,
         _ => 0,
     };
+    // 0 stands for 1: there is no less than the current one.
     let old_files = number("maxfiles") - 1;
     Files {
         template,
@@ -68,6 +70,7 @@ pub fn open(definition: &Definition, template: Template) -> Files {
             max_bytes: u64::try_from(number("maxsize")).unwrap_or(0),
             old_files: u32::try_from(old_files).unwrap_or(0),
         },
+        growing: None,
     }
 }
 
@@ -114,14 +117,23 @@ struct Chunk {
 }
 
 impl Files {
-    fn write(&self, chunk: &Chunk, lost: &mut Lost) {
+    /// What would keep a file from being rotated. Changes nothing.
+    pub(crate) fn rotation_problem(&self, path: &Path) -> Option<io::Error> {
+        self.file(path).rotation_problems().growing
+    }
+
+    fn file(&self, path: &Path) -> LogFile {
+        LogFile::new(path.to_owned())
+            .rotated(self.rotation)
+            .with_mode(FILE_MODE)
+            .private()
+    }
+
+    fn write(&mut self, chunk: &Chunk, lost: &mut Lost) {
         if chunk.ends.is_empty() {
             return;
         }
-        let file = LogFile::new(chunk.path.clone())
-            .rotated(self.rotation)
-            .with_mode(MODE)
-            .private();
+        let file = self.file(&chunk.path);
         // Else our first line would become a part of that one.
         let is_torn = ends_within_line(&chunk.path);
         let result = if is_torn {
@@ -130,26 +142,44 @@ impl Files {
         } else {
             append(&file, &chunk.text)
         };
-        let Err(error) = result else { return };
+        let error = match result {
+            Ok(appended) => {
+                let not_rotated = appended.not_rotated;
+                return self.note(&chunk.path, not_rotated, lost);
+            }
+            Err(error) => error,
+        };
         let written = error.written().saturating_sub(is_torn.into());
         let arrived = chunk.ends.partition_point(|end| *end <= written);
         lost.add(chunk.ends.len() - arrived, || error.to_string());
     }
+
+    /// Reports once that a file goes on growing.
+    fn note(&mut self, path: &Path, why: Option<io::Error>, lost: &mut Lost) {
+        let is_known = self.growing.as_deref() == Some(path);
+        match why {
+            None if is_known => self.growing = None,
+            Some(why) if !is_known => {
+                self.growing = Some(path.to_owned());
+                let path = path.display();
+                lost.note(format!("{path} cannot be rotated: {why}"));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Appends to a file whose directory may have to be made.
-fn append(file: &LogFile, text: &[u8]) -> Result<(), log_file::Error> {
-    // That a due rotation has not been made costs no record: the file grows.
-    let Err(error) = file.append(text) else {
-        return Ok(());
+fn append(file: &LogFile, text: &[u8]) -> Result<Appended, log_file::Error> {
+    let error = match file.append(text) {
+        Err(error) => error,
+        appended => return appended,
     };
     let is_missing = error.operation() == Operation::Open
         && error.io_error().kind() == io::ErrorKind::NotFound;
     let parent = file.path().parent().filter(|_| is_missing);
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(MODE);
-    match parent.map(|parent| builder.create(parent)) {
-        Some(Ok(())) => file.append(text).map(|_| ()),
+    match parent.map(OwnDir::create_path) {
+        Some(Ok(())) => file.append(text),
         _ => Err(error),
     }
 }

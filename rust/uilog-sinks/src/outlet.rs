@@ -14,7 +14,8 @@ pub trait Outlet: Send {
     ///
     /// # Errors
     ///
-    /// How many of the records are lost, and why. The others have arrived.
+    /// How many of the records are lost, and why. The others have arrived. If
+    /// none is lost, something else is to be reported.
     fn deliver(
         &mut self,
         records: &[Arc<Record>],
@@ -32,11 +33,11 @@ pub trait Outlet: Send {
     fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered>;
 }
 
-/// Records that did not arrive.
+/// Records that did not arrive, or trouble that has cost none yet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{count} record(s) lost: {reason}")]
 pub struct Undelivered {
-    /// How many.
+    /// How many; 0 if there is something to report all the same.
     pub count: u64,
     /// Why.
     pub reason: String,
@@ -46,6 +47,7 @@ pub struct Undelivered {
 #[derive(Debug, Default)]
 pub(crate) struct Lost {
     first: Option<Undelivered>,
+    trouble: Option<String>,
 }
 
 impl Lost {
@@ -66,8 +68,16 @@ impl Lost {
         }
     }
 
+    /// Something is to be reported although nothing is lost. A loss is more
+    /// important.
+    pub(crate) fn note(&mut self, trouble: String) {
+        self.trouble.get_or_insert(trouble);
+    }
+
     /// What has come of the batch.
     pub(crate) fn result(self) -> Result<(), Undelivered> {
-        self.first.map_or(Ok(()), Err)
+        let trouble =
+            self.trouble.map(|reason| Undelivered { count: 0, reason });
+        self.first.or(trouble).map_or(Ok(()), Err)
     }
 }

@@ -124,9 +124,12 @@ fn try_one(
     }
     let mut outlet = open(definition, globals)?;
     let deadline = Instant::now() + BOUND;
-    let lost = |it: Undelivered| it.reason;
-    outlet.deliver(&[record], deadline).map_err(lost)?;
-    outlet.finish(deadline).map_err(lost)?;
+    let lost = |it: Undelivered| match it.count {
+        0 => Ok(()),
+        _ => Err(it.reason),
+    };
+    outlet.deliver(&[record], deadline).or_else(lost)?;
+    outlet.finish(deadline).or_else(lost)?;
     Ok(Fate::Delivered)
 }
 
@@ -159,6 +162,7 @@ fn sample<'a>(trial: &Trial<'a>) -> wire::Record<'a> {
         cwd: Some(Text(Cow::Borrowed(cwd))),
         hg: Cow::Borrowed(trial.hg),
         hg_version: None,
+        program: None,
     }
 }
 

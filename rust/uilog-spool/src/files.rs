@@ -9,11 +9,13 @@ use std::fmt::Debug;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
+use std::fs::Permissions;
 use std::io;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -23,14 +25,18 @@ use nix::errno::Errno;
 use nix::fcntl::Flock;
 use nix::fcntl::FlockArg;
 use nix::libc;
+use nix::sys::stat::fstat;
+use nix::sys::stat::lstat;
 use nix::time::ClockId;
 use nix::time::clock_gettime;
+use uilog_sys::own_dir;
 
 use crate::error::Error;
 use crate::place;
 
 /// Files are readable and writable by their owner only.
 const FILE_MODE: u32 = 0o600;
+const OTHERS_WRITE: u32 = 0o022;
 /// Where Linux tells one boot from the other.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -134,18 +140,18 @@ pub trait Files {
     /// The system's.
     fn sync_directory(&self, dir: &Path) -> io::Result<()>;
 
-    /// Gives a file another name, in place of whatever has that.
+    /// Gives a file another name, in place of whatever file has that.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The system's, or what has it is no file of ours.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a name.
+    /// Removes a file.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The system's, or it is no file of ours.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// The time.
@@ -198,11 +204,15 @@ impl Files for System {
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {
-        regular(options().create_new(true).open(path)?)
+        let file = options().create_new(true).open(path)?;
+        set_own_mode(&file)?;
+        Ok(file)
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
-        regular(options().open(path)?)
+        let file = options().open(path)?;
+        own_dir::check_own(&fstat(&file)?)?;
+        Ok(file)
     }
 
     // The guard has a descriptor of its own of the same open file, so that
@@ -231,7 +241,7 @@ impl Files for System {
     }
 
     fn status(&self, file: &File) -> io::Result<Status> {
-        let status = nix::sys::stat::fstat(file)?;
+        let status = fstat(file)?;
         Ok(Status {
             length: u64::try_from(status.st_size).unwrap_or(0),
             is_linked: status.st_nlink > 0,
@@ -255,10 +265,15 @@ impl Files for System {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match check_own(to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            checked => checked?,
+        }
         fs::rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        check_own(path)?;
         fs::remove_file(path)
     }
 
@@ -287,12 +302,26 @@ fn options() -> OpenOptions {
     options
 }
 
-fn regular(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("not a regular file"))
+/// Undoes what the umask has made of the mode of a new file.
+fn set_own_mode(file: &File) -> io::Result<()> {
+    let mode = fstat(file)?.st_mode & 0o777;
+    if mode == FILE_MODE {
+        return Ok(());
     }
+    match file.set_permissions(Permissions::from_mode(FILE_MODE)) {
+        // A file system that has one mode for all of its files.
+        Err(_) if mode & OTHERS_WRITE == 0 && mode & FILE_MODE == FILE_MODE => {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// Fails unless a name is of a file that may be ours. Nothing else is replaced
+/// or removed; nobody else can change that in between, since nobody else can
+/// write to the directory.
+fn check_own(path: &Path) -> io::Result<()> {
+    own_dir::check_own(&lstat(path)?)
 }
 
 fn milliseconds(milliseconds: u128) -> u64 {

@@ -14,11 +14,9 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs;
-use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Component;
 use std::path::Path;
@@ -26,14 +24,13 @@ use std::path::PathBuf;
 
 use nix::unistd::getegid;
 use nix::unistd::geteuid;
+use uilog_sys::own_dir::OwnDir;
 
 use crate::error::Cause;
 use crate::error::Context;
 use crate::error::Error;
 use crate::error::Operation;
 
-/// What is created is its owner's alone.
-const DIRECTORY_MODE: u32 = 0o700;
 /// Links that are followed, as many as the kernel would.
 const MAX_LINKS: usize = 40;
 
@@ -126,21 +123,31 @@ fn look_or_create(
 ) -> Result<Option<Metadata>, Error> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
-                // Somebody else has been faster.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                result => {
-                    result.context(Operation::Create, path)?;
-                    // Where that is refused, it takes its time.
-                    let _ = File::open(parent).and_then(|it| it.sync_all());
-                }
-            }
+            create(parent, path).context(Operation::Create, path)?;
             fs::symlink_metadata(path)
         }
         result => result,
     }
     .map(Some)
     .context(Operation::Use, path)
+}
+
+/// Creates a directory, unless somebody else is faster: then what there is, is
+/// looked at as any other.
+fn create(parent: &Path, path: &Path) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default();
+    let above = OwnDir::beside_users_file(parent)?;
+    match above.create_private(name) {
+        Err(error) => match above.entry(name)? {
+            Some(_) => Ok(()),
+            None => Err(error),
+        },
+        Ok(_) => {
+            // Where that is refused, it takes its time.
+            let _ = File::open(parent).and_then(|it| it.sync_all());
+            Ok(())
+        }
+    }
 }
 
 fn check_owner(path: &Path, status: &Metadata) -> Result<(), Error> {

@@ -31,6 +31,7 @@ use nix::fcntl::AtFlags;
 use nix::fcntl::OFlag;
 use nix::fcntl::RenameFlags;
 use nix::fcntl::openat;
+use nix::fcntl::renameat;
 use nix::fcntl::renameat2;
 use nix::sys::stat::FileStat;
 use nix::sys::stat::Mode;
@@ -71,7 +72,12 @@ impl OwnDir {
     /// There is no such directory, or it may not be read.
     pub fn beside_users_file(path: &Path) -> io::Result<Self> {
         let flags = (SAFE | OFlag::O_DIRECTORY) - OFlag::O_NOFOLLOW;
-        let fd = openat(AT_FDCWD, path, flags, Mode::empty())?;
+        let open = |flags| openat(AT_FDCWD, path, flags, Mode::empty());
+        let fd = match open(flags) {
+            // Names in it can be used although they cannot be listed.
+            Err(Errno::EACCES) => open(flags | OFlag::O_PATH)?,
+            fd => fd?,
+        };
         let path = path.to_owned();
         Ok(Self { fd, path })
     }
@@ -79,6 +85,35 @@ impl OwnDir {
     /// A directory that [`crate::append`] has reached.
     pub(crate) fn from_place(fd: OwnedFd, path: PathBuf) -> Self {
         Self { fd, path }
+    }
+
+    /// Creates a directory, and those above it that are missing, for this
+    /// user alone. It is no error if there is one; whose that is, is for the
+    /// caller to say.
+    ///
+    /// # Errors
+    ///
+    /// What is there is no directory, or the system refuses.
+    pub fn create_path(path: &Path) -> io::Result<()> {
+        let is_there = |dir: &&Path| {
+            dir.as_os_str().is_empty() || fs::metadata(dir).is_ok()
+        };
+        let Some(last) = path.ancestors().find(is_there) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let missing = path.strip_prefix(last).map_err(io::Error::other)?;
+        let last = match last.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => last,
+        };
+        let mut dir = Self::beside_users_file(last)?;
+        for name in missing {
+            dir = match name.as_bytes() {
+                b".." => Self::beside_users_file(&dir.path.join(name))?,
+                _ => dir.create_private(name)?,
+            };
+        }
+        Ok(())
     }
 
     /// Opens a directory in this one that must be ours alone: no link, of this
@@ -101,7 +136,7 @@ impl OwnDir {
                 }
             })?;
         let status = fstat(&fd)?;
-        if status.st_uid != geteuid().as_raw() {
+        if !is_own(&status) {
             return Err(io::Error::other("it belongs to another user"));
         }
         if status.st_mode & OTHERS_WRITE != 0 {
@@ -118,11 +153,25 @@ impl OwnDir {
     /// It cannot be created, or what is there is not ours alone.
     pub fn create_private(&self, name: &OsStr) -> io::Result<Self> {
         match mkdirat(&self.fd, name, Mode::S_IRWXU) {
+            // A process that is just creating it may not have come to this.
+            Err(Errno::EEXIST) if self.has_no_mode(name) => {
+                self.set_own_mode(name, 0o700)?;
+            }
             Err(Errno::EEXIST) => {}
             Err(errno) => return Err(errno.into()),
             Ok(()) => self.set_own_mode(name, 0o700)?,
         }
         self.open_private(name)
+    }
+
+    /// Whether it is a directory of ours without any permission, which a umask
+    /// has made of it.
+    fn has_no_mode(&self, name: &OsStr) -> bool {
+        self.entry(name).ok().flatten().is_some_and(|status| {
+            is_kind(&status, DIRECTORY)
+                && is_own(&status)
+                && status.st_mode & 0o777 == 0
+        })
     }
 
     /// Undoes a umask that takes the owner's rights away.
@@ -132,7 +181,7 @@ impl OwnDir {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let place = openat(&self.fd, name, flags, Mode::empty())?;
         let status = fstat(&place)?;
-        if status.st_uid != geteuid().as_raw() || !is_kind(&status, DIRECTORY) {
+        if !is_own(&status) || !is_kind(&status, DIRECTORY) {
             return Err(io::Error::other("it has been replaced"));
         }
         if status.st_mode & 0o777 == mode {
@@ -223,13 +272,13 @@ impl OwnDir {
         mode: u32,
         text: &[u8],
     ) -> io::Result<()> {
+        if let Some(status) = self.entry(name)? {
+            check_own(&status)?;
+        }
         self.remove(temporary)?;
         let mut file = self.create_new(temporary, OFlag::O_WRONLY, mode)?;
         io::Write::write_all(&mut file, text)?;
         drop(file);
-        if let Some(status) = self.entry(name)? {
-            check_own(&status)?;
-        }
         self.rename(temporary, name)
     }
 
@@ -245,6 +294,21 @@ impl OwnDir {
         }
     }
 
+    /// The same, but a link stands for what it leads to.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn entry_behind_links(
+        &self,
+        name: &OsStr,
+    ) -> io::Result<Option<FileStat>> {
+        match fstatat(&self.fd, name, AtFlags::empty()) {
+            Err(Errno::ENOENT) => Ok(None),
+            status => Ok(Some(status?)),
+        }
+    }
+
     /// Gives a file another name in this directory, in place of whatever file
     /// has that.
     ///
@@ -255,7 +319,8 @@ impl OwnDir {
         self.rename_to(from, self, to, RenameFlags::empty())
     }
 
-    /// The same, to a directory that may be another one, by `renameat2`.
+    /// The same, to a directory that may be another one; by `renameat2`, if
+    /// there are flags.
     ///
     /// # Errors
     ///
@@ -267,6 +332,10 @@ impl OwnDir {
         to: &OsStr,
         flags: RenameFlags,
     ) -> io::Result<()> {
+        if flags.is_empty() {
+            // Some file systems, and sandboxes, know this one only.
+            return Ok(renameat(&self.fd, from, &directory.fd, to)?);
+        }
         Ok(renameat2(&self.fd, from, &directory.fd, to, flags)?)
     }
 
@@ -296,10 +365,29 @@ impl OwnDir {
             return Ok(());
         };
         check_own(&status)?;
+        self.unlink(name)
+    }
+
+    /// Removes a name, whatever it is of but a directory; it is no error if
+    /// there is none. That it may go is for the caller to say.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn unlink(&self, name: &OsStr) -> io::Result<()> {
         match unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir) {
             Err(Errno::ENOENT) => Ok(()),
             removed => Ok(removed?),
         }
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn remove_dir(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir)?)
     }
 
     /// The names in it, at most `max_names`: `None` if there are more, which
@@ -339,9 +427,19 @@ fn is_kind(status: &FileStat, kind: SFlag) -> bool {
     SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == kind
 }
 
+/// Whether something is a symbolic link.
+pub fn is_link(status: &FileStat) -> bool {
+    is_kind(status, SFlag::S_IFLNK)
+}
+
 /// Whether something is a regular file.
 pub fn is_regular(status: &FileStat) -> bool {
     is_kind(status, SFlag::S_IFREG)
+}
+
+/// Whether something belongs to this user.
+pub fn is_own(status: &FileStat) -> bool {
+    status.st_uid == geteuid().as_raw()
 }
 
 /// Whether something belongs to this user or to root.
@@ -416,6 +514,28 @@ mod tests {
             .expect_err("a link");
         let text = fs::read(dir.path().join("victim")).expect("still there");
         assert_eq!(text, b"x");
+    }
+
+    #[test]
+    fn missing_directories_are_created_and_links_among_them_refused() {
+        let (dir, own) = directory();
+        let deep = dir.path().join("a/b/c");
+        OwnDir::create_path(&deep).expect("created");
+        OwnDir::create_path(&deep).expect("there");
+        for dir in deep.ancestors().take(3) {
+            let mode = fs::metadata(dir).expect("there").mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", dir.display());
+        }
+        OwnDir::create_path(&dir.path().join("a/../d")).expect("created");
+        assert!(dir.path().join("d").is_dir());
+        symlink("elsewhere", dir.path().join("e")).expect("a link");
+        OwnDir::create_path(&dir.path().join("e/f")).expect_err("a link");
+        // What a process with a strange umask is just creating.
+        let none = Permissions::from_mode(0o000);
+        fs::set_permissions(dir.path().join("d"), none).expect("ours");
+        own.create_private(name("d")).expect("ours");
+        let mode = fs::metadata(dir.path().join("d")).expect("there").mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]

@@ -26,15 +26,51 @@ use uilog_sys::log_file::old_files;
 /// More old files than any test makes.
 const ALL: u32 = 10_000;
 
+/// Who rotates a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Strangers, too.
+    Shared,
+    /// Only we do.
+    Private,
+}
+
+impl Kind {
+    fn log(self, path: &Path, max_bytes: u64, old_files: u32) -> LogFile {
+        let log = LogFile::new(path.to_owned()).rotated(Rotation {
+            max_bytes,
+            old_files,
+        });
+        match self {
+            Self::Shared => log.beside_strangers(),
+            Self::Private => log.with_mode(0o600).private(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Private => "private",
+        }
+    }
+}
+
 fn log(path: &Path, max_bytes: u64, old_files: u32) -> LogFile {
-    LogFile::new(path.to_owned()).rotated(Rotation {
-        max_bytes,
-        old_files,
-    })
+    Kind::Shared.log(path, max_bytes, old_files)
+}
+
+fn probe(path: &Path, max_bytes: u64, count: usize, tag: &str) -> Vec<String> {
+    probe_of(Kind::Shared, path, max_bytes, count, tag)
 }
 
 /// Another process that appends.
-fn probe(path: &Path, max_bytes: u64, count: usize, tag: &str) -> Vec<String> {
+fn probe_of(
+    kind: Kind,
+    path: &Path,
+    max_bytes: u64,
+    count: usize,
+    tag: &str,
+) -> Vec<String> {
     let mut program = std::env::current_exe().unwrap();
     program.pop();
     program.set_file_name("examples");
@@ -46,6 +82,7 @@ fn probe(path: &Path, max_bytes: u64, count: usize, tag: &str) -> Vec<String> {
         ALL.to_string(),
         count.to_string(),
         tag.to_owned(),
+        kind.name().to_owned(),
     ]
 }
 
@@ -115,11 +152,18 @@ fn tags(count: usize) -> Vec<String> {
 
 #[test]
 fn nothing_is_lost_however_many_rotate() {
-    for (writers, count) in [(8, 500), (32, 125)] {
+    for (kind, writers, count) in [
+        (Kind::Shared, 8, 500),
+        (Kind::Shared, 32, 125),
+        (Kind::Private, 8, 500),
+        (Kind::Private, 32, 125),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         let tags = tags(writers);
-        let probes = tags.iter().map(|tag| probe(&path, 2048, count, tag));
+        let probes = tags
+            .iter()
+            .map(|tag| probe_of(kind, &path, 2048, count, tag));
         finish(probes.map(|probe| start(&probe)).collect());
         assert_complete(&path, &tags, count, true);
         assert!(old_files(&path).unwrap().len() > 3);
@@ -204,6 +248,7 @@ fn a_stranger_that_rotates_too_costs_nothing() {
 /// Runs a probe that appends one record under strace, whose `faults` tell
 /// which system calls fail or kill it; its status, and its standard error.
 fn under_strace(
+    kind: Kind,
     path: &Path,
     faults: &[&str],
     max_bytes: u64,
@@ -212,66 +257,73 @@ fn under_strace(
     process::Command::new("strace")
         .args(["-f", "-o", "/dev/null"])
         .args(faults)
-        .args(probe(path, max_bytes, 1, tag))
+        .args(probe_of(kind, path, max_bytes, 1, tag))
         .stdin(Stdio::null())
         .output()
         .expect("strace is needed for this test")
 }
 
 /// What a rotation asks of the system.
-const STEPS: [&str; 10] = [
-    "mkdir",
+const STEPS: [&str; 11] = [
+    "mkdirat",
     "openat",
     "flock",
-    "statx",
-    "rename",
+    "fstat",
+    "newfstatat",
+    "renameat",
     "linkat",
     "renameat2",
-    "unlink",
+    "unlinkat",
     "getdents64",
     "write",
 ];
 
 #[test]
 fn a_writer_may_be_killed_at_any_step_of_a_rotation() {
-    let mut kills = 0;
-    for step in STEPS {
-        for when in 1.. {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("log");
-            let full = log(&path, 1, ALL);
-            let before: Vec<_> =
-                (0..4).map(|it| format!("before {it} x")).collect();
-            for record in &before {
-                let _ = full.append(format!("{record}\n").as_bytes()).unwrap();
-            }
-            let fault = format!("inject={step}:signal=KILL:when={when}");
-            let output = under_strace(&path, &["-e", &fault], 1, "killed");
-            let was_killed = output.status.signal() == Some(9);
-            let found = lines(&path);
-            assert_eq!(found[..4], before, "{fault}");
-            // The next one goes on where it has stopped.
-            let _ = full.append(b"after 0 x\n").unwrap();
-            let _ = full.append(b"after 1 x\n").unwrap();
-            let mut expected = before.clone();
-            if found.len() > 4 {
-                expected.push("killed 0 ".to_owned());
-            }
-            expected.extend(["after 0 x".to_owned(), "after 1 x".to_owned()]);
-            assert_eq!(lines(&path), expected, "{fault}");
-            for number in 1..expected.len() {
-                let old = format!("{}.{number}", path.display());
-                let text = fs::read_to_string(&old).unwrap();
-                let at = expected.len() - 1 - number;
-                assert_eq!(text, format!("{}\n", expected[at]), "{fault}");
-            }
-            if !was_killed {
-                break;
-            }
-            kills += 1;
-        }
+    for (kind, kills) in [(Kind::Shared, 20), (Kind::Private, 10)] {
+        let made = STEPS.iter().map(|step| kill_at(kind, step)).sum::<u32>();
+        assert!(made > kills, "{kind:?}: {made}");
     }
-    assert!(kills > 20, "{kills}");
+}
+
+/// Kills a writer at each call of this name; how often that was possible.
+fn kill_at(kind: Kind, step: &str) -> u32 {
+    let mut kills = 0;
+    for when in 1.. {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let full = kind.log(&path, 1, ALL);
+        let before: Vec<_> =
+            (0..4).map(|it| format!("before {it} x")).collect();
+        for record in &before {
+            let _ = full.append(format!("{record}\n").as_bytes()).unwrap();
+        }
+        let fault = format!("inject={step}:signal=KILL:when={when}");
+        let output = under_strace(kind, &path, &["-e", &fault], 1, "killed");
+        let was_killed = output.status.signal() == Some(9);
+        let found = lines(&path);
+        assert_eq!(found[..4], before, "{fault}");
+        // The next one goes on where it has stopped.
+        let _ = full.append(b"after 0 x\n").unwrap();
+        let _ = full.append(b"after 1 x\n").unwrap();
+        let mut expected = before.clone();
+        if found.len() > 4 {
+            expected.push("killed 0 ".to_owned());
+        }
+        expected.extend(["after 0 x".to_owned(), "after 1 x".to_owned()]);
+        assert_eq!(lines(&path), expected, "{fault}");
+        for number in 1..expected.len() {
+            let old = format!("{}.{number}", path.display());
+            let text = fs::read_to_string(&old).unwrap();
+            let at = expected.len() - 1 - number;
+            assert_eq!(text, format!("{}\n", expected[at]), "{fault}");
+        }
+        if !was_killed {
+            break;
+        }
+        kills += 1;
+    }
+    kills
 }
 
 #[test]
@@ -285,16 +337,18 @@ fn system_calls_that_fail_cost_no_record() {
         // An old file of somebody else's.
         "inject=linkat:error=EPERM:when=2",
         "inject=openat:error=EACCES:when=5+",
-        "inject=mkdir:error=ENOSPC",
-        "inject=rename:error=EPERM",
-        "inject=unlink:error=EIO",
+        "inject=mkdirat:error=ENOSPC",
+        "inject=renameat:error=EPERM",
+        "inject=renameat,renameat2:error=EACCES",
+        "inject=unlinkat:error=EIO",
     ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         let mut expected = Vec::new();
         for round in 0..4 {
             let tag = format!("r{round}");
-            let output = under_strace(&path, &["-e", fault], 1, &tag);
+            let output =
+                under_strace(Kind::Shared, &path, &["-e", fault], 1, &tag);
             if output.status.success() {
                 expected.push(format!("{tag} 0 "));
             } else {
@@ -319,7 +373,7 @@ fn a_stale_handle_is_opened_once_more() {
     for call in ["openat", "write"] {
         let fault = format!("inject={call}:error=ESTALE:when=1");
         let faults = ["-P", name, "-e", &fault];
-        let output = under_strace(&path, &faults, 100, call);
+        let output = under_strace(Kind::Shared, &path, &faults, 100, call);
         assert!(output.status.success(), "{output:?}");
     }
     assert_eq!(lines(&path), ["before 0 x", "openat 0 ", "write 0 "]);
@@ -332,7 +386,7 @@ fn a_full_disk_is_an_error_of_the_write() {
     let _ = log(&path, 100, ALL).append(b"before 0 x\n").unwrap();
     let name = path.to_str().unwrap();
     let faults = ["-P", name, "-e", "inject=write:error=ENOSPC"];
-    let output = under_strace(&path, &faults, 100, "full");
+    let output = under_strace(Kind::Shared, &path, &faults, 100, "full");
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("StorageFull"), "{said}");
@@ -362,6 +416,44 @@ fn whoever_is_rotating_is_not_waited_for() {
     let _ = full.append(b"a 3 x\n").unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "a 3 x\n");
     assert_eq!(lines(&path), ["a 0 x", "a 1 x", "a 2 x", "a 3 x"]);
+}
+
+#[test]
+fn a_lock_that_is_held_for_ever_is_reported() {
+    for kind in [Kind::Shared, Kind::Private] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let full = kind.log(&path, 1, ALL);
+        let _ = full.append(b"a 0 x\n").unwrap();
+        let file = fs::File::open(&path).unwrap();
+        let lock_kind = nix::fcntl::FlockArg::LockExclusive;
+        let held = nix::fcntl::Flock::lock(file, lock_kind).unwrap();
+        // So soon it may be somebody who is rotating.
+        assert!(full.append(b"a 1 x\n").unwrap().not_rotated.is_none());
+        let _ = full.append(&[b'\n'; 1 << 20]).unwrap();
+        let why = full.append(b"a 2 x\n").unwrap().not_rotated.unwrap();
+        assert_eq!(why.to_string(), "another process holds its lock");
+        drop(held);
+        assert!(full.append(b"a 3 x\n").unwrap().not_rotated.is_none());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a 3 x\n");
+        let found: Vec<_> = lines(&path)
+            .into_iter()
+            .filter(|it| !it.is_empty())
+            .collect();
+        assert_eq!(found, ["a 0 x", "a 1 x", "a 2 x", "a 3 x"]);
+    }
+}
+
+#[test]
+fn where_there_are_no_locks_a_private_log_grows() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let fault = "inject=flock:error=ENOLCK";
+    for tag in ["r0", "r1"] {
+        let output = under_strace(Kind::Private, &path, &["-e", fault], 1, tag);
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "r0 0 \nr1 0 \n");
 }
 
 #[test]
@@ -472,10 +564,7 @@ fn a_copy_of_a_repository_has_each_record_once() {
         let _ = log(&path, 1, ALL).append(record.as_bytes()).unwrap();
     }
     // Somebody was killed in a rotation; that file has no other name.
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    let waiting = format!(".log.kept/new-{}-1", now.as_nanos());
+    let waiting = format!(".log.kept/new-{}-1-1-1", now_nanos());
     fs::rename(original.join("log"), original.join(waiting)).unwrap();
     // It makes files of names.
     let copied = process::Command::new("cp")
@@ -491,6 +580,14 @@ fn a_copy_of_a_repository_has_each_record_once() {
     assert_eq!(lines(&path), all);
     let kept = fs::read_dir(copy.join(".log.kept")).unwrap();
     assert_eq!(kept.count(), 5 + 1, "five old files and the lock");
+}
+
+/// The time in the names of second names.
+fn now_nanos() -> u128 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos()
 }
 
 /// What may happen to a log.
@@ -551,7 +648,7 @@ proptest! {
                 Step::Interrupted => {
                     let kept = directory.path().join(".log.kept");
                     if kept.exists() && path.exists() {
-                        let name = format!("interrupted-{number:03}");
+                        let name = format!("new-{}-1-1-1", now_nanos());
                         fs::rename(&path, kept.join(name)).unwrap();
                     }
                 }

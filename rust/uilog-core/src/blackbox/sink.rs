@@ -15,10 +15,12 @@ use uilog_config::items;
 use uilog_config::items::Value;
 use uilog_config::repository::MAX_SHAREDPATH_BYTES;
 use uilog_sys::foreign_file;
+use uilog_sys::log_file::Problems;
 
 use super::parents;
 use super::writer::Line;
 use super::writer::Log;
+use super::writer::NotRotated;
 use super::writer::Style;
 use crate::event::Event;
 use crate::event::Timestamp;
@@ -77,6 +79,11 @@ impl Blackbox {
         };
         (blackbox, settings.faults)
     }
+
+    /// Looks for what would keep its log from being rotated. Changes nothing.
+    pub fn rotation_problems(&self) -> Problems {
+        self.log.rotation_problems()
+    }
 }
 
 impl Sink for Blackbox {
@@ -114,8 +121,8 @@ impl Sink for Blackbox {
         line.write(&self.style, &mut record);
         match self.log.append(&record) {
             Ok(written) => {
-                if !written.warnings.is_empty() {
-                    let detail = format!("{path} cannot be rotated");
+                if let Some(NotRotated { why, .. }) = written.not_rotated {
+                    let detail = format!("{path} cannot be rotated: {why}");
                     host.fault(FaultKind::LogFile, detail);
                 }
                 if self.is_shown {

@@ -6,7 +6,6 @@
 //! is the caller's.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::io;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -15,10 +14,11 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
-use uilog_sys::log_file;
 use uilog_sys::log_file::LogFile;
-use uilog_sys::log_file::Operation;
+use uilog_sys::log_file::Problems;
 use uilog_sys::log_file::Rotation;
 
 use crate::event::Timestamp;
@@ -138,7 +138,8 @@ fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
 #[derive(Debug)]
 pub struct Log {
     file: LogFile,
-    maxfiles: i64,
+    /// Whether it could not be rotated, and that has been reported.
+    is_growing: AtomicBool,
     /// Why nothing is written any more. A log that cannot be written is not
     /// tried again by this process.
     off: Mutex<Option<Refused>>,
@@ -148,7 +149,17 @@ pub struct Log {
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Written {
-    /// What has gone wrong with a rotation, in hg's words.
+    /// A rotation was due and could not be made, for the first time since the
+    /// last one that was: the log goes on growing.
+    pub not_rotated: Option<NotRotated>,
+}
+
+/// A rotation that could not be made.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotRotated {
+    /// Why.
+    pub why: String,
+    /// The same in hg's words, where hg has some.
     pub warnings: Vec<Vec<u8>>,
 }
 
@@ -161,8 +172,6 @@ pub struct Refused {
     pub code: Option<i32>,
     /// The reason, as the C library words it.
     pub why: Vec<u8>,
-    /// What has gone wrong with a rotation, in hg's words.
-    pub warnings: Vec<Vec<u8>>,
 }
 
 impl Log {
@@ -174,16 +183,17 @@ impl Log {
         maxfiles: i64,
         mode: Option<u32>,
     ) -> Self {
-        let mut file = LogFile::new(path).rotated(Rotation {
+        let rotation = Rotation {
             max_bytes,
             old_files: old_files(maxfiles),
-        });
+        };
+        let mut file = LogFile::new(path).rotated(rotation).beside_strangers();
         if let Some(mode) = mode {
             file = file.with_mode(mode);
         }
         Self {
             file,
-            maxfiles,
+            is_growing: AtomicBool::new(false),
             off: Mutex::new(None),
         }
     }
@@ -191,6 +201,11 @@ impl Log {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// Looks for what would keep it from being rotated. Changes nothing.
+    pub fn rotation_problems(&self) -> Problems {
+        self.file.rotation_problems()
     }
 
     /// Why it is off, if it is.
@@ -216,7 +231,6 @@ impl Log {
         self.try_append(record).inspect_err(|refused| {
             *off = Some(Refused {
                 is_first: false,
-                warnings: Vec::new(),
                 ..refused.clone()
             });
         })
@@ -231,74 +245,66 @@ impl Log {
         match self.file.append(record) {
             Ok(appended) => {
                 let error = appended.not_rotated;
-                let warnings = error.map(|it| self.rotation_warnings(&it));
-                let warnings = warnings.unwrap_or_default();
-                Ok(Written { warnings })
+                let is_growing = error.is_some();
+                let was_growing =
+                    self.is_growing.swap(is_growing, Ordering::Relaxed);
+                let error = error.filter(|_| !was_growing);
+                let not_rotated = error.map(|error| NotRotated {
+                    why: error.to_string(),
+                    warnings: self.rotation_warnings(&error),
+                });
+                Ok(Written { not_rotated })
             }
             Err(error) => {
-                let is_rotation = error.operation() == Operation::Rotate;
                 let error = error.io_error();
-                let warnings = if is_rotation {
-                    self.rotation_warnings(error)
-                } else {
-                    Vec::new()
-                };
                 Err(Refused {
                     is_first: true,
                     code: error.raw_os_error(),
                     why: strerror(error),
-                    warnings,
                 })
             }
         }
     }
 
-    /// What hg says of the steps of a rotation that nobody may make: of each
-    /// file that is there, that it cannot be replaced, and not be renamed.
+    /// What hg says of the steps of a rotation that the system refuses: of
+    /// each file that is there, that it cannot be replaced, and not be
+    /// renamed. Of what hg does not know of, in our own words.
     // hg: loggingutil.openlogfile, which names the new name before the old
     fn rotation_warnings(&self, error: &io::Error) -> Vec<Vec<u8>> {
         let why = strerror(error);
-        let name = |number: i64| {
-            let path = self.path().as_os_str().as_bytes();
-            match number {
-                0 => path.to_vec(),
-                _ => [path, format!(".{number}").as_bytes()].concat(),
-            }
+        let path = self.path().as_os_str().as_bytes();
+        if error.raw_os_error().is_none() {
+            let text = [b"warning: cannot rotate '", path, b"': ", &why, b"\n"];
+            return vec![text.concat()];
+        }
+        let name = |number: u32| match number {
+            0 => path.to_vec(),
+            _ => [path, format!(".{number}").as_bytes()].concat(),
         };
-        let there = self.numbers_there();
+        let cannot_remove = |number: u32| {
+            let name = name(number);
+            [b"warning: cannot remove '", &name[..], b"': ", &why, b"\n"]
+                .concat()
+        };
+        let cannot_rename = |number: u32| {
+            let (old, new) = (name(number), name(number + 1));
+            let start = &b"warning: cannot rename '"[..];
+            [start, &new, b"' to '", &old, b"': ", &why, b"\n"].concat()
+        };
+        // It may be there although nobody may list it.
+        let there = self.file.old_numbers().unwrap_or_default();
+        let last = self.file.rotation().map_or(0, |it| it.old_files);
         let mut warnings = Vec::new();
-        for number in (1..=i64::from(old_files(self.maxfiles))).rev() {
-            let (new, old) = (name(number), name(number - 1));
-            if there.contains(&number) {
-                let of = [&b"warning: cannot remove '"[..], &new, b"': ", &why];
-                warnings.push([&of.concat()[..], b"\n"].concat());
+        for number in there.into_iter().rev() {
+            if number < last {
+                warnings.push(cannot_rename(number));
             }
-            if number == 1 || there.contains(&(number - 1)) {
-                let of = [
-                    &b"warning: cannot rename '"[..],
-                    &new,
-                    b"' to '",
-                    &old,
-                    b"': ",
-                    &why,
-                ];
-                warnings.push([&of.concat()[..], b"\n"].concat());
-            }
+            warnings.push(cannot_remove(number));
+        }
+        if last > 0 {
+            warnings.push(cannot_rename(0));
         }
         warnings
-    }
-
-    /// The numbers of the old files.
-    fn numbers_there(&self) -> HashSet<i64> {
-        let path = self.path();
-        let prefix = [path.as_os_str().as_bytes(), b"."].concat();
-        let number = |old: PathBuf| {
-            let number =
-                old.as_os_str().as_bytes().strip_prefix(&prefix[..])?;
-            std::str::from_utf8(number).ok()?.parse().ok()
-        };
-        let there = log_file::old_files(path).unwrap_or_default();
-        there.into_iter().filter_map(number).collect()
     }
 }
 
@@ -391,12 +397,55 @@ mod tests {
             fs::metadata(path).unwrap().permissions().mode() & 0o7777
         };
         assert_eq!(mode(&path), 0o660);
+        // Nobody else has any business there.
         let kept = dir.path().join(".blackbox.log.kept");
-        assert_eq!(mode(&kept), 0o2770);
+        assert_eq!(mode(&kept) & 0o777, 0o700);
         let files = fs::read_dir(&kept).unwrap();
         let lock = files
             .map(|file| file.unwrap().path())
             .find(|path| path.to_string_lossy().contains("/lock-"));
-        assert_eq!(mode(&lock.unwrap()), 0o660);
+        assert_eq!(mode(&lock.unwrap()), 0o600);
+    }
+
+    #[test]
+    fn what_cannot_be_rotated_grows_and_that_is_reported_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("blackbox.log");
+        let obstacle = dir.path().join("blackbox.log.1");
+        fs::create_dir(&obstacle).unwrap();
+        let log = Log::new(path.clone(), 1, 7, None);
+        let mut reports = Vec::new();
+        for _ in 0..3 {
+            reports.push(log.append(b"a\n").unwrap().not_rotated);
+        }
+        assert_eq!(reports.remove(0), None);
+        let NotRotated { why, warnings } = reports.remove(0).unwrap();
+        let expected = "blackbox.log.1 is in the way: it is not a regular file";
+        assert_eq!(why, expected);
+        let path_text = path.display();
+        let warning =
+            format!("warning: cannot rotate '{path_text}': {expected}\n");
+        assert_eq!(warnings, [warning.into_bytes()]);
+        assert_eq!(reports, [None]);
+        assert_eq!(fs::read(&path).unwrap(), b"a\na\na\n");
+        // It has been mended, and happens once more.
+        fs::remove_dir(&obstacle).unwrap();
+        assert_eq!(log.append(b"b\n"), Ok(Written::default()));
+        assert_eq!(fs::read(&path).unwrap(), b"b\n");
+        fs::rename(&obstacle, dir.path().join("c")).unwrap();
+        fs::create_dir(&obstacle).unwrap();
+        assert!(log.append(b"b\n").unwrap().not_rotated.is_some());
+    }
+
+    #[test]
+    fn a_great_number_of_old_files_takes_no_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("blackbox.log");
+        fs::create_dir(dir.path().join("blackbox.log.1")).unwrap();
+        let log = Log::new(path, 1, i64::MAX, None);
+        let _ = log.append(b"a\n").unwrap();
+        assert!(log.append(b"b\n").unwrap().not_rotated.is_some());
+        let refused = io::Error::from_raw_os_error(nix::libc::EACCES);
+        assert_eq!(log.rotation_warnings(&refused).len(), 3);
     }
 }

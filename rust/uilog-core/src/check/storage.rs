@@ -17,14 +17,13 @@ use nix::unistd::geteuid;
 use super::Finding;
 use super::Subject;
 use super::extensions::Extensions;
+use crate::blackbox::sink::Blackbox;
 use crate::journal::Journal;
 use crate::queue;
 use crate::queue::Memory;
 
 /// The permissions by which others could read or write.
 const OTHERS: u32 = 0o077;
-/// The permissions by which others could write.
-const OTHERS_WRITE: u32 = 0o022;
 
 pub(super) fn check(
     subject: &Subject<'_>,
@@ -62,7 +61,9 @@ fn check_blackbox(
     let config = &subject.loaded.trusted;
     let dir = root.join(".hg");
     let log = dir.join("blackbox.log");
-    if let Some((text, advice)) = unwritable(&log, &dir) {
+    let unwritable = unwritable(&log, &dir);
+    let is_writable = unwritable.is_none();
+    if let Some((text, advice)) = unwritable {
         found.push(
             Finding::error("blackbox-unwritable", text)
                 .at(log.display())
@@ -76,21 +77,30 @@ fn check_blackbox(
                 .advise("make room: nothing can be logged there"),
         );
     }
-    let is_rotated = config
-        .bytes(b"blackbox", b"maxsize")
-        .is_ok_and(|bytes| bytes != Some(0));
-    if is_rotated && has_uilog {
-        let kept = dir.join(".blackbox.log.kept");
-        if let Some(text) = unusable_directory(&kept) {
-            found.push(
-                Finding::error("rotation-impossible", text)
-                    .at(kept.display())
-                    .advise(
-                        "remove it: it is made again when it is needed; \
-                         meanwhile the log grows without bound",
-                    ),
-            );
-        }
+    if !has_uilog {
+        return;
+    }
+    let (blackbox, _) = Blackbox::new(config, root);
+    let problems = blackbox.rotation_problems();
+    if let Some(why) = problems.growing.filter(|_| is_writable) {
+        let text = format!("the blackbox cannot be rotated: {why}");
+        found.push(
+            Finding::error("rotation-impossible", text)
+                .at(log.display())
+                .advise("mend that: meanwhile the log grows without bound"),
+        );
+    }
+    if let Some(why) = problems.unprotected {
+        let text = format!("this directory is not used for old files: {why}");
+        found.push(
+            Finding::warning("rotation-unprotected", text)
+                .at(dir.join(".blackbox.log.kept").display())
+                .advise(
+                    "remove it: its user's uilog makes it again; meanwhile \
+                     a stock hg that rotates at the same time may destroy \
+                     old files",
+                ),
+        );
     }
 }
 
@@ -162,23 +172,6 @@ fn full(dir: &Path) -> Option<String> {
     }
 }
 
-/// Why no file can be kept in a directory that may not exist yet.
-fn unusable_directory(dir: &Path) -> Option<String> {
-    let metadata = match fs::symlink_metadata(dir) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => {
-            return Some(format!("the blackbox cannot be rotated: {error}"));
-        }
-    };
-    if !metadata.is_dir() {
-        let text = "the blackbox cannot be rotated: this is no directory";
-        return Some(text.to_owned());
-    }
-    let errno = access(dir, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
-    Some(format!("the blackbox cannot be rotated: {}", errno.desc()))
-}
-
 /// Whether there is memory for events that wait.
 fn check_queue(found: &mut Vec<Finding>) {
     match queue::probe() {
@@ -208,43 +201,39 @@ fn check_queue(found: &mut Vec<Finding>) {
 /// Whether failures can be remembered, and by whom they can be read.
 fn check_journal(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let Some(journal) = Journal::for_environment(subject.block) else {
-        found.push(
-            Finding::warning(
-                "journal-unwritable",
-                "neither HOME nor XDG_STATE_HOME names a directory: failures \
-                 are not remembered"
-                    .to_owned(),
-            )
-            .advise("set HOME"),
-        );
         return;
     };
     if let Some(problem) = journal.problem() {
-        let text = format!("failures are not remembered: {problem}");
+        let text = match journal.fallback() {
+            Some(fallback) => format!(
+                "failures are remembered in {} meanwhile: {problem}",
+                fallback.display()
+            ),
+            None => format!("failures are not remembered: {problem}"),
+        };
         found.push(
             Finding::warning("journal-unwritable", text)
                 .at(journal.path().display())
-                .advise("make it a file of yours that you can write"),
+                .advise(
+                    "let HOME or XDG_STATE_HOME name a directory of yours \
+                     that nobody else can write to",
+                ),
         );
         return;
     }
     let file = journal.path();
-    let dir = file.parent().unwrap_or(file);
-    for (path, others, what) in [
-        (dir, OTHERS_WRITE, "others may write to this directory"),
-        (file, OTHERS, "others may read or write this file"),
-    ] {
-        let Ok(metadata) = fs::metadata(path) else {
-            continue;
-        };
-        if metadata.mode() & others != 0 {
-            let text = format!("the journal of failures is open: {what}");
-            found.push(
-                Finding::warning("journal-open", text)
-                    .at(path.display())
-                    .advise("chmod go-rwx"),
-            );
-        }
+    // One that others may write to has not been used.
+    let Ok(metadata) = fs::metadata(file) else {
+        return;
+    };
+    if metadata.mode() & OTHERS != 0 {
+        let text = "the journal of failures is open: others may read or write \
+                    this file";
+        found.push(
+            Finding::warning("journal-open", text.to_owned())
+                .at(file.display())
+                .advise("chmod go-rwx"),
+        );
     }
 }
 
@@ -274,17 +263,5 @@ mod tests {
             std::os::unix::fs::symlink("/dev/null", log).unwrap();
         };
         assert_eq!(problem(device).unwrap(), "the blackbox is a device");
-    }
-
-    #[test]
-    fn old_files_need_a_directory() {
-        let dir = tempfile::tempdir().unwrap();
-        let kept = dir.path().join("kept");
-        assert_eq!(unusable_directory(&kept), None);
-        fs::create_dir(&kept).unwrap();
-        assert_eq!(unusable_directory(&kept), None);
-        fs::remove_dir(&kept).unwrap();
-        fs::write(&kept, "").unwrap();
-        assert!(unusable_directory(&kept).is_some());
     }
 }

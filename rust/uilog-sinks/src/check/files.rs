@@ -21,6 +21,7 @@ use uilog_core::sinks::Definition;
 use uilog_sys::foreign_file;
 
 use super::Found;
+use crate::file;
 use crate::globals::Globals;
 use crate::otlp;
 use crate::owner::Owner;
@@ -95,6 +96,19 @@ impl Found<'_> {
             );
             let finding = Finding::error("sink-unwritable", text)
                 .advise("every event for it is lost, and counted");
+            self.add(&item, finding);
+            return;
+        }
+        let files = file::open(definition, template.clone());
+        if let Some(why) = files.rotation_problem(&path) {
+            let item = definition.item();
+            let text = format!(
+                "{}.{item}: {} cannot be rotated: {why}",
+                sinks::SECTION,
+                path.display()
+            );
+            let finding = Finding::warning("sink-growing", text)
+                .advise("mend that: meanwhile the file grows without bound");
             self.add(&item, finding);
         }
         if let Some((place, why)) = exchangeable(&path) {

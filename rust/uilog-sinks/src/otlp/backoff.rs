@@ -2,21 +2,25 @@
 //!
 //! That survives processes: a thousand commands do not ask a dead collector a
 //! thousand times. A small file in the spool's directory tells it, which only
-//! the one sender writes. It is no more than advice: if it is damaged, absent
-//! or cannot be written, the collector is asked.
+//! the one sender writes. It is no more than advice: if it is damaged, absent,
+//! no file of ours or cannot be written, the collector is asked.
 
-use std::fs;
-use std::fs::File;
+use std::ffi::OsStr;
 use std::io;
 use std::io::Read;
 use std::path::Path;
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use nix::fcntl::OFlag;
+use uilog_sys::own_dir::OwnDir;
+
 /// The file's name.
 const FILE: &str = "retry";
+/// What it is called while it is written.
+const NEW: &str = "retry.new";
+const FILE_MODE: u32 = 0o600;
 /// Its first line.
 const FORMAT: &str = "uilog-retry 1";
 /// Bytes of it that are read.
@@ -47,12 +51,9 @@ pub struct Backoff {
 impl Backoff {
     /// What is known of the collector of a spool.
     pub fn load(spool: &Path, now: SystemTime) -> Self {
-        let mut text = String::new();
-        let read = File::open(spool.join(FILE))
-            .and_then(|it| it.take(MAX_BYTES).read_to_string(&mut text));
-        if read.is_err() {
+        let Ok(text) = read(spool) else {
             return Self::default();
-        }
+        };
         let mut lines = text.lines();
         if lines.next() != Some(FORMAT) {
             return Self::default();
@@ -121,24 +122,41 @@ impl Backoff {
              reason {}\n",
             self.failures, self.broken, self.reason,
         );
-        let (path, new) = paths(spool);
-        fs::write(&new, text).and_then(|()| fs::rename(&new, &path))
+        OwnDir::beside_users_file(spool)?.replace(
+            OsStr::new(FILE),
+            OsStr::new(NEW),
+            FILE_MODE,
+            text.as_bytes(),
+        )
     }
 
     /// All is well.
     pub fn clear(&mut self, spool: &Path) {
         *self = Self::default();
         // If it stays, it is asked a little later than it could.
-        let _ = fs::remove_file(paths(spool).0);
+        let _ = OwnDir::beside_users_file(spool)
+            .and_then(|dir| dir.remove(OsStr::new(FILE)));
     }
 }
 
-fn paths(spool: &Path) -> (PathBuf, PathBuf) {
-    (spool.join(FILE), spool.join(format!("{FILE}.new")))
+/// What the file says. A link is not followed, a FIFO not waited for.
+fn read(spool: &Path) -> io::Result<String> {
+    let dir = OwnDir::beside_users_file(spool)?;
+    let file = dir.open(OsStr::new(FILE), OFlag::O_RDONLY)?;
+    let mut text = String::new();
+    file.take(MAX_BYTES).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::symlink;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
     use super::*;
 
     const NOW: SystemTime = UNIX_EPOCH;
@@ -195,5 +213,45 @@ mod tests {
             let loaded = Backoff::load(dir.path(), now());
             assert_eq!(loaded, Backoff::default(), "{damaged}");
         }
+    }
+    #[test]
+    fn what_is_no_file_of_ours_is_neither_followed_nor_waited_for() {
+        let mut backoff = Backoff::default();
+        backoff.fail(now(), None, "x", 1.0);
+        for name in [FILE, NEW] {
+            for is_link in [true, false] {
+                let dir = tempfile::tempdir().unwrap();
+                let spool = dir.path().join("spool");
+                fs::create_dir(&spool).unwrap();
+                let victim = dir.path().join("victim");
+                let text = "uilog-retry 1\nfailures 7\n";
+                fs::write(&victim, text).unwrap();
+                let path = spool.join(name);
+                if is_link {
+                    symlink(&victim, &path).unwrap();
+                } else {
+                    mkfifo(&path, Mode::S_IRWXU).unwrap();
+                }
+                let loaded = Backoff::load(&spool, now());
+                assert_eq!(loaded, Backoff::default(), "{name}");
+                backoff.save(&spool).unwrap_err();
+                backoff.clone().clear(&spool);
+                assert_eq!(fs::read_to_string(&victim).unwrap(), text);
+                let names: Vec<_> = fs::read_dir(&spool).unwrap().collect();
+                assert!(fs::symlink_metadata(&path).is_ok(), "{names:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_the_users_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        Backoff::default().save(dir.path()).unwrap();
+        // What an earlier version has written with the umask's mode.
+        let path = dir.path().join(FILE);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        Backoff::default().save(dir.path()).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
     }
 }

@@ -209,8 +209,16 @@ impl<P: Post> Sending<P> {
                     }
                     let now = SystemTime::now();
                     backoff.fail(now, after, &reason, random());
-                    // Who cannot write it down remembers it all the same.
-                    let _ = backoff.save(&dir);
+                    // Who cannot write it down remembers it all the same; but
+                    // the next process does not.
+                    let reason = match backoff.save(&dir) {
+                        Ok(()) => reason,
+                        Err(error) => format!(
+                            "{reason}; when to ask again cannot be written \
+                             to {}: {error}",
+                            dir.display()
+                        ),
+                    };
                     let wait = backoff.wait(now).unwrap_or_default();
                     return Ok(Some(Round::Later { wait, reason }));
                 }

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::chown;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
@@ -306,4 +308,113 @@ fn as_many_files_are_kept_as_asked_for() {
             .unwrap_or_default()
     };
     assert_eq!(["x", "x.1", "x.2", "x.3"].map(read), ["5", "4", "3", ""]);
+}
+
+#[test]
+fn with_one_file_or_none_a_full_one_is_removed() {
+    for maxfiles in ["0", "1"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        let options = [("maxsize", "1"), ("maxfiles", maxfiles)];
+        let mut file = sink(&url(&path), &options);
+        for number in 0..3 {
+            let batch = [record(&number.to_string())];
+            file.deliver(&batch, soon()).unwrap();
+        }
+        assert_eq!(ids(&fs::read_to_string(&path).unwrap()), ["2"]);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}
+
+/// The names in a directory, in order.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let mut names: Vec<_> = entries.map(|it| name(it.unwrap())).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn no_directory_beside_the_file_is_looked_into() {
+    let directory = tempfile::tempdir().unwrap();
+    let victim = directory.path().join("victim");
+    let shared = directory.path().join("shared");
+    fs::create_dir(&victim).unwrap();
+    fs::create_dir(&shared).unwrap();
+    for number in 0..20 {
+        fs::write(victim.join(number.to_string()), "").unwrap();
+    }
+    let before = names(&victim);
+    symlink(&victim, shared.join(".hg.jsonl.kept")).unwrap();
+    let path = shared.join("hg.jsonl");
+    let mut file = sink(&url(&path), &[("maxsize", "100")]);
+    for number in 0..3 {
+        file.deliver(&[record(&number.to_string())], soon())
+            .unwrap();
+    }
+    assert_eq!(names(&victim), before);
+    let expected = [".hg.jsonl.kept", "hg.jsonl", "hg.jsonl.1", "hg.jsonl.2"];
+    assert_eq!(names(&shared), expected);
+}
+
+#[test]
+fn a_file_that_cannot_be_rotated_grows_and_that_is_reported_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x");
+    let obstacle = directory.path().join("x.1");
+    symlink("nothing", &obstacle).unwrap();
+    let mut file = sink(&url(&path), &[("maxsize", "1")]);
+    let mut deliver = |id: &str| file.deliver(&[record(id)], soon());
+    deliver("0").unwrap();
+    let why = "x.1 is in the way: it is not a regular file";
+    let report = format!("{} cannot be rotated: {why}", path.display());
+    assert_eq!(lost(deliver("1")), (0, report.clone()));
+    deliver("2").unwrap();
+    assert_eq!(ids(&fs::read_to_string(&path).unwrap()), ["0", "1", "2"]);
+    fs::remove_file(&obstacle).unwrap();
+    deliver("3").unwrap();
+    assert_eq!(ids(&fs::read_to_string(&path).unwrap()), ["3"]);
+    fs::remove_file(&obstacle).unwrap();
+    symlink("nothing", &obstacle).unwrap();
+    assert_eq!(lost(deliver("4")), (0, report));
+}
+
+#[test]
+fn modes_are_ours_whatever_the_umask() {
+    const UMASK: &str = "UILOG_TEST_UMASK";
+    const DIRECTORY: &str = "UILOG_TEST_UMASK_DIRECTORY";
+    const STRANGER: u32 = 54_321;
+    let test = "modes_are_ours_whatever_the_umask";
+    if let Ok(mask) = std::env::var(UMASK) {
+        let mask = u32::from_str_radix(&mask, 8).unwrap();
+        nix::sys::stat::umask(Mode::from_bits_retain(mask));
+        let directory = std::env::var_os(DIRECTORY).unwrap();
+        let path = Path::new(&directory).join("a/b/x");
+        let mut file = sink(&url(&path), &[("maxsize", "1")]);
+        for number in 0..3 {
+            file.deliver(&[record(&number.to_string())], soon())
+                .unwrap();
+        }
+        return;
+    }
+    for mask in ["0", "777"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = rerun(test, UMASK, mask);
+        command.env(DIRECTORY, directory.path());
+        // Root may do anything, whatever the modes.
+        if nix::unistd::geteuid().is_root() {
+            let owner = Some(STRANGER);
+            chown(directory.path(), owner, owner).unwrap();
+            command.uid(STRANGER).gid(STRANGER);
+        }
+        must_pass(&mut command);
+        let mode = |name: &str| {
+            let path = directory.path().join(name);
+            fs::metadata(path).unwrap().mode() & 0o7777
+        };
+        assert_eq!(["a", "a/b"].map(mode), [0o700; 2], "{mask}");
+        let files = ["a/b/x", "a/b/x.1", "a/b/x.2"].map(mode);
+        assert_eq!(files, [0o600; 3], "{mask}");
+    }
 }

@@ -5,7 +5,11 @@
 //! and no rotation loses what has been written. Knows nothing of what a record
 //! says. How files are rotated is in `rotation`.
 
+mod kept_dir;
+mod names;
+mod numbered;
 mod rotation;
+mod second_names;
 
 use std::fs;
 use std::fs::File;
@@ -23,9 +27,12 @@ use nix::libc;
 use nix::sys::stat::FileStat;
 use nix::sys::stat::SFlag;
 use nix::sys::stat::fstat;
-use nix::unistd::geteuid;
 
+use self::rotation::Outcome;
+pub use self::rotation::Problems;
+use self::rotation::Strangers;
 pub use self::rotation::old_files;
+use crate::own_dir;
 
 /// How often a file may be removed under a writer before it gives up. Each
 /// time somebody else has made progress.
@@ -40,6 +47,10 @@ const MAX_ROTATIONS: u32 = 3;
 /// it. Asking for the number of names costs a tenth of what the record costs.
 const SAME_TIME: Duration = Duration::from_micros(20);
 
+/// By how much more than its size, and than this, a log may grow while others
+/// hold its lock, before that is reported: nobody rotates for so long.
+const MIN_BUSY_GROWTH: u64 = 1 << 20;
+
 /// What NFS says of a file that the server has replaced meanwhile: to open it
 /// once more finds the new one.
 const STALE: i32 = libc::ESTALE;
@@ -51,6 +62,14 @@ pub struct LogFile {
     rotation: Option<Rotation>,
     mode: Option<u32>,
     is_private: bool,
+    strangers: Strangers,
+}
+
+/// What identifies a file, whatever its names: device and inode.
+type Id = (u64, u64);
+
+fn id_of(status: &FileStat) -> Id {
+    (status.st_dev, status.st_ino)
 }
 
 /// When a log file is rotated, and what is kept.
@@ -60,6 +79,16 @@ pub struct Rotation {
     pub max_bytes: u64,
     /// How many old files are kept, as `.1` (the newest), `.2` and so on.
     pub old_files: u32,
+}
+
+/// Whether a file that is missing is created.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Creation {
+    No,
+    /// It must be missing.
+    Only,
+    /// Unless somebody else does it first.
+    IfMissing,
 }
 
 /// A record that has been appended.
@@ -76,8 +105,6 @@ pub struct Appended {
 pub enum Operation {
     /// Opening the file.
     Open,
-    /// Rotating it: nobody may write into its directory.
-    Rotate,
     /// Appending to it. A part of the record may have been written.
     Write,
 }
@@ -118,6 +145,7 @@ impl LogFile {
             rotation: None,
             mode: None,
             is_private: false,
+            strangers: Strangers::No,
         }
     }
 
@@ -136,8 +164,16 @@ impl LogFile {
         self
     }
 
-    /// Writes to no file that another user may have put there: to none behind
-    /// a link, and to none that is neither ours nor root's.
+    /// Expects that Mercurial rotates the file, too: its old files have second
+    /// names in a directory beside it, where that can be had.
+    #[must_use]
+    pub fn beside_strangers(mut self) -> Self {
+        self.strangers = Strangers::Yes;
+        self
+    }
+
+    /// Writes to no file that another user may have put there, and rotates
+    /// none: none behind a link, and none that is neither ours nor root's.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.is_private = true;
@@ -149,7 +185,32 @@ impl LogFile {
         &self.path
     }
 
-    /// Appends a record by one `write`, after a rotation if one is due.
+    /// When it is rotated, if it is.
+    pub fn rotation(&self) -> Option<Rotation> {
+        self.rotation
+    }
+
+    /// Looks for what would keep the file from being rotated, if it is.
+    /// Changes nothing.
+    pub fn rotation_problems(&self) -> Problems {
+        self.rotation.map_or_else(Problems::default, |rotation| {
+            rotation::problems(self, rotation)
+        })
+    }
+
+    /// The numbers of the old files that a rotation would move, in order.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be read, or has too many entries.
+    pub fn old_numbers(&self) -> io::Result<Vec<u32>> {
+        self.rotation.map_or(Ok(Vec::new()), |rotation| {
+            rotation::old_numbers(self, rotation)
+        })
+    }
+
+    /// Appends a record by one `write`, after a rotation if one is due. A
+    /// rotation that cannot be made costs no record.
     ///
     /// Waits for nobody: where another process is just rotating the file, the
     /// record goes into the file that it finds. Only a regular file is written
@@ -168,15 +229,14 @@ impl LogFile {
                 .open()
                 .map_err(|source| self.error(Operation::Open, source))?;
             if let Some(rotation) = self.due(&status).filter(|_| may_rotate) {
-                let id = (status.st_dev, status.st_ino);
-                match rotation::rotate(self, rotation, id) {
-                    Ok(rotation::Outcome::NoLongerCurrent) => continue,
-                    Ok(rotation::Outcome::Busy) => {}
-                    Err(source) if is_unwritable(&source) => {
-                        return Err(self.error(Operation::Rotate, source));
+                match rotation::rotate(self, rotation, &file, id_of(&status)) {
+                    Ok(Outcome::NoLongerCurrent) => continue,
+                    Ok(Outcome::Busy) => {
+                        not_rotated = busy_for_long(rotation, &status);
                     }
                     Err(source) => {
                         not_rotated = Some(source);
+                        // It may have been moved before that.
                         continue;
                     }
                 }
@@ -208,12 +268,12 @@ impl LogFile {
 
     // Not File::metadata: statx takes twice the time of fstat.
     fn open(&self) -> io::Result<(File, FileStat)> {
-        let (file, is_new) = match self.open_as(false) {
+        let (file, is_new) = match self.open_as(Creation::No) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                (self.open_as(true)?, true)
+                self.open_missing()?
             }
             Err(error) if error.raw_os_error() == Some(STALE) => {
-                (self.open_as(false)?, false)
+                (self.open_as(Creation::No)?, false)
             }
             result => (result?, false),
         };
@@ -222,8 +282,7 @@ impl LogFile {
         if kind != SFlag::S_IFREG {
             return Err(io::Error::other(no_file(kind)));
         }
-        let owners = [geteuid().as_raw(), 0];
-        if self.is_private && !owners.contains(&status.st_uid) {
+        if self.is_private && !own_dir::is_trusted_owner(&status) {
             return Err(io::Error::other("Belongs to another user"));
         }
         if let Some(mode) = self.mode.filter(|_| is_new) {
@@ -235,13 +294,27 @@ impl LogFile {
         Ok((file, status))
     }
 
+    /// Creates the file; whether it was us who did. Only then its mode is ours
+    /// to set.
+    fn open_missing(&self) -> io::Result<(File, bool)> {
+        match self.open_as(Creation::Only) {
+            // Another process has been faster, or it is a link to a file that
+            // is missing.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Ok((self.open_as(Creation::IfMissing)?, false))
+            }
+            file => Ok((file?, true)),
+        }
+    }
+
     /// A FIFO without a reader, a busy device or a lease is an error at once
     /// (`O_NONBLOCK`), and a terminal does not become ours (`O_NOCTTY`).
-    fn open_as(&self, create: bool) -> io::Result<File> {
+    fn open_as(&self, creation: Creation) -> io::Result<File> {
         let follow = if self.is_private { libc::O_NOFOLLOW } else { 0 };
         OpenOptions::new()
             .append(true)
-            .create(create)
+            .create(creation == Creation::IfMissing)
+            .create_new(creation == Creation::Only)
             .mode(self.mode.unwrap_or(0o666) & 0o666)
             .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | follow)
             .open(&self.path)
@@ -286,10 +359,13 @@ fn write(file: &mut File, record: &[u8]) -> Result<(), (usize, io::Error)> {
     Ok(())
 }
 
-/// Whether nobody may write into the directory: then a file that is due
-/// stays as it is, since nobody could keep it from growing.
-fn is_unwritable(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EROFS))
+/// What to report if a file's lock is held for so long that nobody can be just
+/// rotating it.
+fn busy_for_long(rotation: Rotation, status: &FileStat) -> Option<io::Error> {
+    let bytes = u64::try_from(status.st_size).unwrap_or(0);
+    let growth = rotation.max_bytes.max(MIN_BUSY_GROWTH);
+    let is_long = bytes >= rotation.max_bytes.saturating_add(growth);
+    is_long.then(|| io::Error::other("another process holds its lock"))
 }
 
 /// What is in the place of a log file.
