@@ -499,7 +499,7 @@ def test_a_server_that_never_stops_talking_is_cut(
     assert not lives(ssh)
     assert done.status == 0
     assert shown in done.out
-    assert b"waited no longer (uilog.peer-close-max)\n" in done.out
+    assert b"waited no longer (uilog.peer-close-max)\n" in done.err
     (closed,) = client.closed()
     assert (closed["outcome"], closed["leaked"]) == ("cut", False)
 
@@ -521,7 +521,7 @@ def leak(ui):
     done = client.run("leak", "--debug", *BRIEF)
     assert b"cut 2\n" in done.out
     # The first one has used all but the least that each gets.
-    reports = re.findall(rb"went on talking for (\d) s", done.out)
+    reports = re.findall(rb"went on talking for (\d) s", done.err)
     assert reports == [b"2", b"1", b"1", b"1", b"1"]
     closed = client.closed()
     assert [it["outcome"] for it in closed] == ["cut"] * 5

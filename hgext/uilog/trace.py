@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import types
 
 from mercurial import dispatch, encoding, ui as uimod, util
 
@@ -52,7 +53,7 @@ def _wraphooks(module):
 
 def _isincommand():
     """whether a command has loaded us"""
-    frame = sys._getframe()
+    frame: types.FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_globals.get('__name__') == dispatch.__name__:
             return True
