@@ -3,6 +3,7 @@
 //! Knows bytes only. Who wants to know whether they have arrived asks
 //! [`Connection::state`].
 
+use std::fs;
 use std::io;
 use std::io::Read;
 use std::io::Write;
@@ -48,6 +49,7 @@ use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
 use uilog_sys::fd;
 
+use crate::exchange::exchangeable;
 use crate::owner::Owner;
 use crate::target::Address;
 
@@ -185,7 +187,41 @@ fn connect_local(
     // By way of the descriptor, so that it is the very socket that has been
     // looked at, whatever has that path by now.
     let link = format!("/proc/self/fd/{}", place.as_raw_fd());
-    let address = UnixAddr::new(link.as_str())?;
+    match connect_to(Path::new(&link), kind, deadline) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            connect_without_proc(path, kind, deadline)
+        }
+        result => result,
+    }
+}
+
+/// Connects by the path, as where /proc is not mounted, if nobody else can
+/// have put another socket there meanwhile. Of a stream the caller looks at the
+/// process that listens.
+fn connect_without_proc(
+    path: &Path,
+    kind: SockType,
+    deadline: Instant,
+) -> io::Result<OwnedFd> {
+    let path = fs::canonicalize(path)?;
+    if kind != SockType::Stream
+        && let Some((place, why)) = exchangeable(&path)
+    {
+        let place = place.display();
+        return Err(io::Error::other(format!(
+            "{place} {why}, and without /proc nobody can tell whose socket it \
+             is"
+        )));
+    }
+    connect_to(&path, kind, deadline)
+}
+
+fn connect_to(
+    path: &Path,
+    kind: SockType,
+    deadline: Instant,
+) -> io::Result<OwnedFd> {
+    let address = UnixAddr::new(path)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, kind, flags, None)?;
     loop {
@@ -195,11 +231,6 @@ fn connect_local(
             // Too many are waiting to be accepted. There is no way to be told
             // when that changes.
             Err(Errno::EAGAIN) => pause(deadline)?,
-            Err(Errno::ENOENT) => {
-                return Err(io::Error::other(
-                    "/proc is not mounted: nobody can tell whose socket it is",
-                ));
-            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -471,4 +502,32 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 
 fn timed_out() -> io::Error {
     io::ErrorKind::TimedOut.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn without_proc_only_a_place_of_ones_own_is_trusted() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = fs::canonicalize(directory.path()).expect("it exists");
+        let (datagram, stream) = (root.join("d"), root.join("s"));
+        let _socket = UnixDatagram::bind(&datagram).expect("a socket");
+        let _listener = UnixListener::bind(&stream).expect("a socket");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let connect = |path: &Path, kind| {
+            let result = connect_without_proc(path, kind, deadline);
+            result.map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(connect(&datagram, SockType::Datagram), Ok(()));
+        let mode = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(&root, mode).expect("ours");
+        let why = connect(&datagram, SockType::Datagram).expect_err("open");
+        assert!(why.contains("without /proc"), "{why}");
+        assert_eq!(connect(&stream, SockType::Stream), Ok(()));
+    }
 }

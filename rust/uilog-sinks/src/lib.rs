@@ -13,6 +13,7 @@ pub mod check;
 pub mod compose;
 mod connection;
 mod datagram;
+mod exchange;
 pub mod file;
 pub mod fleet;
 pub mod globals;
