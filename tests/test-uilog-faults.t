@@ -719,12 +719,17 @@ hg ends although whoever opens the directory of the journal waits ten minutes.
   >     everyone = processes.of_home(os.environ['HOME'])
   >     stopped = [p for p in everyone if p.state == 't']
   > for process in stopped:
+  >     with open('/proc/%d/status' % process.pid) as fp:
+  >         facts = dict(line.split(':', 1) for line in fp)
   >     os.kill(process.pid, signal.SIGKILL)
+  >     # The tracer would keep it until its delay is over.
+  >     os.kill(int(facts['TracerPid']), signal.SIGKILL)
   > print('waiting: %d' % len(stopped))
   > END
   $ mkdir -m 700 $TESTTMP/away
   $ XDG_STATE_HOME=$TESTTMP/away/state UILOG_DEPTH=5 \
   >     strace -D -f -o $TESTTMP/trace -e trace=openat -P $TESTTMP/away \
+  >     -P $TESTTMP/away/state/uilog/failures.jsonl \
   >     -e inject=openat:delay_enter=600000000 \
   >     hg version -q --config logtoprocess.commandfinish=true \
   >     > $TESTTMP/out 2>&1

@@ -286,7 +286,8 @@ anybody's. Another one is.
     0 events lost, 1 failure
     TIME  failed  command  exit status 3
   [1]
-  $ hg debuguilog | sed -n '/^journal/,$p'
+  $ hg debuguilog --config logtoprocess.command= \
+  >     --config logtoprocess.commandfinish= | sed -n '/^journal/,$p'
   journal: $TESTTMP/.local/state/uilog/failures.jsonl
     cannot be used: $TESTTMP/.local/state: others may write there
     meanwhile: */failures-*.jsonl (glob)

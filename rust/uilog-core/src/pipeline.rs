@@ -63,7 +63,7 @@ const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 /// When hg ends, those who append to the journal get this long. They need a
 /// hundredth of it, unless the home directory does not answer; then they go on
 /// alone.
-const APPEND_GRACE: Duration = Duration::from_millis(50);
+const APPEND_GRACE: Duration = Duration::from_millis(200);
 /// The same where hg is the first process of its namespace: with it all end.
 const FIRST_PROCESS_GRACE: Duration = Duration::from_secs(1);
 
