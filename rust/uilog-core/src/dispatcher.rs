@@ -316,11 +316,11 @@ impl Dispatcher {
             events: undone,
             reason,
         };
-        if progress.refused_by != 0 {
+        let refused_by = link.queue.refused_by().unwrap_or(0);
+        if refused_by != 0 {
             return Err(lost(self.backoff.failed(format!(
-                "{} speaks protocol {}, this hg {PROTOCOL}",
-                self.program.display(),
-                progress.refused_by
+                "{} speaks protocol {refused_by}, this hg {PROTOCOL}",
+                self.program.display()
             ))));
         }
         self.barren = if link.is_barren() { self.barren + 1 } else { 0 };

@@ -35,6 +35,14 @@ const BLOCK_BYTES: u64 = 512;
 const MAGIC_AT: u64 = 0;
 /// What it says, with the protocol in the last two bytes.
 const MAGIC: [u8; 6] = *b"uilog\0";
+/// Where in the first page a reader says that it refuses the writer's protocol:
+/// its own. This stays the same in every version, too: who refuses knows no
+/// more of the page than this.
+const REFUSED_AT: u64 = 16;
+/// Up to this protocol that stood among the reader's words.
+const LAST_REFUSED_IN_WORDS: u16 = 3;
+/// There.
+const REFUSED_IN_WORDS_AT: u64 = 568;
 /// Where in the first page the writer's words stand.
 const WRITER_AT: u64 = 64;
 /// Where in the first page the reader's words stand.
@@ -101,8 +109,6 @@ words! {
     not_started,
     /// Scripts ended by the time limit.
     timed_out,
-    /// The reader has refused the writer's protocol: its own version.
-    refused_by,
     /// How many readers have begun to serve the queue.
     readers,
     /// Scripts taken from the queue.
@@ -247,6 +253,11 @@ impl Writer {
         read_words(&self.file, READER_AT).map(Progress::from_words)
     }
 
+    /// The protocol of a reader that has refused this one's; 0 if none has.
+    pub fn refused_by(&self) -> io::Result<u64> {
+        read_words(&self.file, REFUSED_AT).map(|[protocol]| protocol)
+    }
+
     /// The reader's last failure, if it had one.
     pub fn last_failure(&self) -> io::Result<Option<String>> {
         read_failure(&self.file)
@@ -316,8 +327,13 @@ impl Reader {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let protocol = u16::from_le_bytes([low, high]);
-        let progress =
-            read_words(&file, READER_AT).map(Progress::from_words)?;
+        // Another protocol's words mean something else.
+        let is_known = protocol == PROTOCOL;
+        let progress = if is_known {
+            read_words(&file, READER_AT).map(Progress::from_words)?
+        } else {
+            Progress::default()
+        };
         let mut reader = Self {
             file,
             protocol,
@@ -327,8 +343,7 @@ impl Reader {
             references: VecDeque::new(),
             pinned: Vec::new(),
         };
-        // Another protocol's words mean something else.
-        if protocol == PROTOCOL {
+        if is_known {
             if reader.low() < FIRST_FRAME {
                 return Err(io::ErrorKind::InvalidData.into());
             }
@@ -481,6 +496,20 @@ impl Reader {
     /// The queue cannot be written.
     pub fn publish(&self) -> io::Result<()> {
         write_words(&self.file, READER_AT, self.progress.to_words())
+    }
+
+    /// Tells the writer that its protocol is not ours, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be written.
+    pub fn refuse(&self) -> io::Result<()> {
+        let at = if self.protocol <= LAST_REFUSED_IN_WORDS {
+            REFUSED_IN_WORDS_AT
+        } else {
+            REFUSED_AT
+        };
+        write_words(&self.file, at, [PROTOCOL.into()])
     }
 
     /// Shows a failure to the writer, in place of the one before.
