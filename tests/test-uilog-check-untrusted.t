@@ -107,23 +107,23 @@ Somebody else comes, to a directory that he may enter.
   > END
   $ as_nobody() {
   >     "$PYTHON" $TESTTMP/as_nobody.py $open "$@" | sed "s#$open#OPEN#g" |
-  >         grep -A1 -E 'blackbox cannot|not used|not remembered'
+  >         grep -A1 -E 'blackbox cannot|not used for|failures are'
   > }
   $ as_nobody check -R repo
     error: OPEN/repo/.hg/blackbox.log: the blackbox cannot be written: Permission denied (os error 13) (it belongs to user 0)
       make it writable: chmod u+w, or chown
     warning: OPEN/repo/.hg/.blackbox.log.kept: this directory is not used for old files: it belongs to another user
       remove it: its user's uilog makes it again; meanwhile a stock hg that rotates at the same time may destroy old files
-    warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are not remembered: permission denied
-      make it a file of yours that you can write
+    warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: OPEN/home/.local: it is missing, and the directory above it is not yours alone (glob)
+      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
   $ rm $open/repo/.hg/blackbox.log
   $ as_nobody check -R repo
     error: OPEN/repo/.hg/blackbox.log: the blackbox cannot be created: Permission denied
       make the directory .hg writable
     warning: OPEN/repo/.hg/.blackbox.log.kept: this directory is not used for old files: it belongs to another user
       remove it: its user's uilog makes it again; meanwhile a stock hg that rotates at the same time may destroy old files
-    warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are not remembered: permission denied
-      make it a file of yours that you can write
+    warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: OPEN/home/.local: it is missing, and the directory above it is not yours alone (glob)
+      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
   $ rm -r $open
 
 Where somebody else comes in between

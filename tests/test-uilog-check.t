@@ -555,20 +555,24 @@ The journal
   $ mkdir -p ~/.local/state/uilog
   $ mkdir ~/.local/state/uilog/failures.jsonl
   $ findings
-    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are not remembered: Is a directory (os error 21)
-      make it a file of yours that you can write
+    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: $TESTTMP/.local/state/uilog/failures.jsonl: it is not a regular file (glob)
+      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
   0 errors, 1 warning, 0 notes
   [1]
   $ rmdir ~/.local/state/uilog/failures.jsonl
   $ touch ~/.local/state/uilog/failures.jsonl
-  $ chmod 666 ~/.local/state/uilog/failures.jsonl
   $ chmod 777 ~/.local/state/uilog
   $ findings
-    warning: $TESTTMP/.local/state/uilog: the journal of failures is open: others may write to this directory
-      chmod go-rwx
+    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: $TESTTMP/.local/state/uilog: others may write there (glob)
+      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
+  0 errors, 1 warning, 0 notes
+  [1]
+  $ chmod 700 ~/.local/state/uilog
+  $ chmod 666 ~/.local/state/uilog/failures.jsonl
+  $ findings
     warning: $TESTTMP/.local/state/uilog/failures.jsonl: the journal of failures is open: others may read or write this file
       chmod go-rwx
-  0 errors, 2 warnings, 0 notes
+  0 errors, 1 warning, 0 notes
   [1]
   $ rm -r ~/.local/state/uilog
 
@@ -626,13 +630,13 @@ told in one line.
   0 errors, 0 warnings, 2 notes
   $ rm -r ~/.local/state/uilog
   $ HOME= findings
-    warning: neither HOME nor XDG_STATE_HOME names a directory: failures are not remembered
-      set HOME
+    warning: */failures-*.jsonl: failures are remembered in */failures-*.jsonl meanwhile: neither HOME nor XDG_STATE_HOME names a directory (glob)
+      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
   0 errors, 1 warning, 0 notes
   [1]
   $ HOME=/no/such/home findings
-    warning: /no/such/home/.local/state/uilog/failures.jsonl: failures are not remembered: No such file or directory (os error 2)
-      make it a file of yours that you can write
+    warning: /no/such/home/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: /no/such/home: No such file or directory (os error 2) (glob)
+      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
   0 errors, 1 warning, 0 notes
   [1]
 

@@ -206,6 +206,9 @@ It gets more time where it has not come to its trap.
     failures: 1
     events lost: 0
     ????-??-??T??:??:??.??????+00:00 timed-out logged its time was over (uilog.script-timeout) (glob)
+      defined at: --config
+      directory: $TESTTMP
+      duration: *.??? s (glob)
   $ timed_out 'trap "echo ignored SIGTERM >> $got/log" TERM
   >     while true; do sleep 1000; done'
   events: 1
@@ -215,6 +218,10 @@ It gets more time where it has not come to its trap.
     failures: 1
     events lost: 0
     ????-??-??T??:??:??.??????+00:00 timed-out logged its time was over (uilog.script-timeout) (glob)
+      defined at: --config
+      directory: $TESTTMP
+      duration: *.??? s (glob)
+      stderr: Terminated
   $ rm -r ~/.local/state/uilog
 
 Without a limit
@@ -465,6 +472,21 @@ No descriptor for the dispatcher. It may take more than one attempt later.
   $ ran
   2-10
 
+Too few descriptors for it, though not for hg: it may not even come so far as to
+say so. Who comes next does.
+
+  $ rm -r ~/.local/state/uilog
+  $ for number in 6 7 8; do
+  >     (ulimit -n $number
+  >     hg version -q --config logtoprocess.commandfinish=true) > $TESTTMP/out
+  > done
+  $ settled
+  $ uilog status | grep 'events lost'
+    3 events lost, [1-3] failures? (re)
+  $ hg debuguilog | grep 'events lost'
+    events lost: 3
+  $ uilog journal forget > $TESTTMP/out
+
 Once the dispatcher runs it takes no further descriptor.
 
   $ cat >> $TESTTMP/log.py << 'END'
@@ -599,7 +621,7 @@ A copy of the extension without it
     state: does not work: cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory
     program: $TESTTMP/private/hgext3rd/uilog/bin/uilog
   $ hg debuguilog | sed -n '/^journal/,$p' | sed -n '$p'
-    ????-??-??T??:??:??.??????+00:00 lost logged cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory (glob)
+    ????-??-??T??:??:??.??????+00:00 lost logged cannot run $TESTTMP/private/hgext3rd/uilog/bin/uilog: ENOENT: No such file or directory (* times) (glob)
   $ rm -r ~/.local/state/uilog
 
 Not executable

@@ -125,6 +125,40 @@ A lost event is told of, and counted where hg's are.
   $ hg debuguilog | grep 'Is a directory'
   *Is a directory* (glob)
 
+That a sink has lost it is known a moment later, and waited for.
+
+  $ uilog emit note x --config uilog.sink.f=file:$TESTTMP/no/$TESTTMP/log
+  $ uilog emit note x --config uilog.sink.f=file:/proc/none/log
+  uilog: lost: uilog.sink.f: /proc/none/log: No such file or directory (os error 2)
+  [1]
+  $ uilog emit note x --config uilog.sink.f=none:/x
+  uilog: lost: uilog.sink.f: 'none:/x' is no kind of sink: file:, syslog:, unix:, otlp:
+  [1]
+  $ (ulimit -f 0; uilog emit backup x) 2>&1 | sed 's/:.*:/: ...:/'
+  uilog: ...: File too large (os error 27)
+
+What a spool keeps is not lost. Nothing has the name of the program but itself.
+
+  $ uilog emit note x --config uilog.sink.f=otlp:http://127.0.0.1:9/
+  $ uilog emit note x --config uilog.sink.f=file:$TESTTMP/log
+  $ grep -o '"program":"[^"]*"' $TESTTMP/log
+  "program":"uilog"
+
+A name that nobody waits for may be mistyped.
+
+  $ uilog emit bakcup x
+  uilog: no sink wants the event 'bakcup'; did you mean 'backup'?
+  $ uilog emit --require-sink bakcup x
+  uilog: no sink wants the event 'bakcup'; did you mean 'backup'?
+  [1]
+  $ uilog emit --require-sink unheard x
+  uilog: no sink wants the event 'unheard'
+  [1]
+  $ uilog emit --require-sink backup x
+  $ uilog emit '' x
+  uilog: the event's name is empty
+  [2]
+
 A script that fails is its own affair, as hg's are.
 
   $ uilog emit failing x

@@ -640,3 +640,96 @@ A script whose hg runs the script again comes to an end.
     failures: 1
     events lost: 1
     ????-??-??T??:??:??.??????+00:00 lost logged 5 scripts run hg within each other already (glob)
+  $ rm -r ~/.local/state/uilog
+
+Mistakes in the configuration are named with --debug, each once.
+
+  $ cat > $TESTTMP/mistakes.rc << END
+  > [logtoprocess]
+  > comandfinish = true
+  > command:sdtin = json
+  > somebodyelses = true
+  > [uilog]
+  > max-script = 3
+  > sink.f = file:$TESTTMP/f.jsonl
+  > sink.f:trak = x
+  > sink.f:track = comand
+  > sink.g:track = command
+  > sink.noscheme = nonsense:y
+  > sink.nohost = otlp:https://
+  > sink.nofile = file:/dev/null/x
+  > END
+  $ hg root --debug --config-file $TESTTMP/mistakes.rc 2>&1 \
+  >     | grep '^uilog: .*mistakes' | sed 's/^.*mistakes.rc:[0-9]*: //' | sort
+  logtoprocess.comandfinish: no event of this name is known; did you mean 'commandfinish'?
+  logtoprocess.command:sdtin: no event has a ':' in its name, and the only option of a script is ':stdin'
+  uilog.max-script: there is no such setting; did you mean 'max-scripts'?
+  uilog.sink.f:track: no event 'comand' is known; did you mean 'command'?
+  uilog.sink.f:trak: there is no such option; did you mean 'track'?
+  uilog.sink.g:track: there is no uilog.sink.g
+  uilog.sink.nohost: 'otlp:https://' names no host
+  uilog.sink.noscheme: 'nonsense:y' is no kind of sink: file:, syslog:, unix:, otlp:
+
+A sink that cannot be used is marked, also if only the binary can tell.
+
+  $ hg debuguilog --config-file $TESTTMP/mistakes.rc \
+  >     | sed -n '/^sinks/,/^settings/p'
+  sinks: logtoprocess, sink.f, sink.nofile, sink.nohost, sink.noscheme* (glob)
+    uilog.sink.f = file:$TESTTMP/f.jsonl (*) (glob)
+    uilog.sink.nofile = file:/dev/null/x (*) (glob)
+      broken: /dev/null/x cannot be written: Not a directory (os error 20)
+    uilog.sink.nohost = otlp:https:// (*) (glob)
+      broken: 'otlp:https://' names no host
+    uilog.sink.noscheme = nonsense:y (*) (glob)
+      broken: 'nonsense:y' is no kind of sink: file:, syslog:, unix:, otlp:
+  settings:
+
+A script that fails while the command runs is told at the command's end.
+
+  $ cat > $TESTTMP/waits.py << 'END'
+  > import time
+  > from mercurial import registrar
+  > cmdtable = {}
+  > command = registrar.command(cmdtable)
+  > @command(b'waits', [], norepo=True)
+  > def waits(ui):
+  >     def failed():
+  >         return ui.getlogger(b'uilog').status()['dispatcher']['failed']
+  >     deadline = time.monotonic() + 100
+  >     while not failed() and time.monotonic() < deadline:
+  >         time.sleep(0.01)
+  > END
+  $ hg waits --debug --config extensions.waits=$TESTTMP/waits.py \
+  >     --config 'logtoprocess.command=exit 3' 2>&1 | grep '^uilog: so far'
+  uilog: so far: scripts failed: 1, records lost: 0* (glob)
+
+A home directory that does not answer
+=====================================
+
+hg ends although whoever opens the directory of the journal waits ten minutes.
+
+  $ cat > $TESTTMP/end.py << 'END'
+  > import os, signal, sys, time
+  > sys.path.insert(0, os.environ['helpers'])
+  > import processes
+  > until = time.monotonic() + processes.DEADLINE
+  > stopped = []
+  > while not stopped and time.monotonic() < until:
+  >     # Those that the tracer has stopped.
+  >     everyone = processes.of_home(os.environ['HOME'])
+  >     stopped = [p for p in everyone if p.state == 't']
+  > for process in stopped:
+  >     os.kill(process.pid, signal.SIGKILL)
+  > print('waiting: %d' % len(stopped))
+  > END
+  $ mkdir -m 700 $TESTTMP/away
+  $ XDG_STATE_HOME=$TESTTMP/away/state UILOG_DEPTH=5 \
+  >     strace -D -f -o $TESTTMP/trace -e trace=openat -P $TESTTMP/away \
+  >     -e inject=openat:delay_enter=600000000 \
+  >     hg version -q --config logtoprocess.commandfinish=true \
+  >     > $TESTTMP/out 2>&1
+  $ cat $TESTTMP/out
+  Mercurial Distributed SCM * (glob)
+  $ "$PYTHON" $TESTTMP/end.py
+  waiting: 1
+  $ settled

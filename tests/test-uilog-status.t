@@ -128,7 +128,7 @@ A dispatcher whose hg and whose script wait for the test
   status dict
     foreign "int"
     unreadable "int"
-    journal {"path": "$TESTTMP/.local/state/uilog/failures.jsonl", "problem": null, "lost": 0, "counts": {"config": 0, "failed": 0, "lost": 0, "not-started": 0, "peer": 0, "sink": 0, "timed-out": 0}, "failures": []}
+    journal {"path": "$TESTTMP/.local/state/uilog/failures.jsonl", "problem": null, "fallback": null, "lost": 0, "counts": {"config": 0, "failed": 0, "lost": 0, "not-started": 0, "peer": 0, "sink": 0, "timed-out": 0}, "failures": []}
     spools []
 
 hg has ended, and its last event waits.
@@ -209,7 +209,16 @@ The journal
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
     0 events lost, 2 failures
     TIME  failed  command  exit status 3
+      defined at: --config
+      repository: $TESTTMP/repo
+      directory: $TESTTMP/repo
+      duration: *.??? s (glob)
     TIME  failed  commandfinish  exit status 127: the script was not found
+      defined at: --config
+      repository: $TESTTMP/repo
+      directory: $TESTTMP/repo
+      duration: *.??? s (glob)
+      stderr: *no-such-program*not found* (glob)
   [1]
   $ uilog status -T json | grep -A8 counts
       "counts": {
@@ -228,22 +237,80 @@ The journal
   $ for number in 0 1 2 3 4 5 6 7 8 9; do
   >     cat $TESTTMP/line >> ~/.local/state/uilog/failures.jsonl
   > done
-  $ status | sed '6,13d'
+  $ status
   Dispatchers
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
     70 events lost, 12 failures
-    the last 10:
-    TIME  lost  (7 events)  made\u{1b}[31m up
-    TIME  lost  (7 events)  made\u{1b}[31m up
+    TIME  lost  (70 events)  made\u{1b}[31m up  (10 times)
+    TIME  failed  command  exit status 3
+    TIME  failed  commandfinish  exit status 127: the script was not found
+  [1]
+  $ for number in 0 1 2 3 4 5 6 7 8 9; do
+  >     sed "s/up/up $number/" $TESTTMP/line \
+  >         >> ~/.local/state/uilog/failures.jsonl
+  > done
+  $ status | sed 5,14d
+  Dispatchers
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    140 events lost, 22 failures
+    the last 10 kinds:
+
+Who has seen them may say so.
+
+  $ uilog journal forget
+  22 failures forgotten
+  $ uilog journal
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    0 events lost, 0 failures
+  $ cat $TESTTMP/line >> ~/.local/state/uilog/failures.jsonl
+  $ uilog journal
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    7 events lost, 1 failure
+    2026-01-01T00:00:00.000000+00:00  lost  (7 events)  made\u{1b}[31m up
+  [1]
+  $ uilog journal forget
+  1 failure forgotten
+
+A directory that others may write to is not used: what stands there may be
+anybody's. Another one is.
+
+  $ chmod 777 ~/.local/state
+  $ hg root --config 'logtoprocess.command=exit 3' \
+  >     --config logtoprocess.commandfinish= > $TESTTMP/out
+  $ settled
+  $ status
+  Dispatchers
+  Journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    cannot be used: $TESTTMP/.local/state: others may write there
+    meanwhile: */failures-*.jsonl (glob)
+    0 events lost, 1 failure
+    TIME  failed  command  exit status 3
+  [1]
+  $ hg debuguilog | sed -n '/^journal/,$p'
+  journal: $TESTTMP/.local/state/uilog/failures.jsonl
+    cannot be used: $TESTTMP/.local/state: others may write there
+    meanwhile: */failures-*.jsonl (glob)
+    failures: 1
+    events lost: 0
+    ????-??-??T??:??:??.??????+00:00 failed command exit status 3 (glob)
+  $ settled
+  $ uilog journal forget
+  1 failure forgotten
+  $ rm `uilog status -T json | sed -n 's/.*"fallback": "\(.*\)".*/\1/p'`
+  $ chmod 755 ~/.local/state
   $ rm -r ~/.local/state/uilog
   $ mkdir -p ~/.local/state/uilog/failures.jsonl
   $ status
   Dispatchers
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
-    cannot be used: Is a directory (os error 21)
+    cannot be used: $TESTTMP/.local/state/uilog/failures.jsonl: it is not a regular file
+    meanwhile: */failures-*.jsonl (glob)
     0 events lost, 0 failures
   [1]
   $ rm -r ~/.local/state/uilog
   $ HOME= status || :
   Dispatchers
-  Journal: none, for want of a HOME
+  Journal: */failures-*.jsonl (glob)
+    cannot be used: neither HOME nor XDG_STATE_HOME names a directory
+    meanwhile: */failures-*.jsonl (glob)
+    0 events lost, 0 failures

@@ -26,7 +26,8 @@ The surroundings of a script
 
 The same script describes itself under stock logtoprocess and under uilog:
 cwd, umask, user, signals, session, descriptors, environment. hg itself has
-more of these than it may pass on.
+more of these than it may pass on. Two things differ: there are more variables,
+and standard error is kept to tell why a script has failed.
 
   $ cat > $TESTTMP/surroundings.hgrc << END
   > [logtoprocess]
@@ -49,6 +50,9 @@ more of these than it may pass on.
   $ sed -e 's/HGPID=[0-9]*$/HGPID=N/' -e 's/LOGGED_BY=.*/LOGGED_BY=/' \
   >     -i $got/stock $got/uilog
   $ diff -U0 $got/stock $got/uilog | sed '1,3d'
+  -fd 2 /dev/null
+  +fd 2 pipe:* (glob)
+  @@ * @@ (glob)
   \+env UILOG_DEPTH=1 (re)
   \+env UILOG_EVENT_ID=[0-9a-f]{32}-1 (re)
   \+env UILOG_SESSION=[0-9a-f]{32} (re)
@@ -62,7 +66,7 @@ more of these than it may pass on.
   session: its own, no terminal
   fd 0 /dev/null
   fd 1 /dev/null
-  fd 2 /dev/null
+  fd 2 pipe:* (glob)
   
   $ grep -E '^env (EVENT|MSG1|OPT_.*|HG)=' $got/uilog
   env EVENT=said
@@ -178,8 +182,43 @@ journal keeps it for later.
     failures: 3
     events lost: 0
     ????-??-??T??:??:??.??????+00:00 failed said exit status 127: the script was not found (glob)
+      defined at: --config
+      repository: $TESTTMP/repo
+      directory: $TESTTMP/repo
+      duration: *.??? s (glob)
+      stderr: *no-such-script*not found* (glob)
     ????-??-??T??:??:??.??????+00:00 failed said exit status 3 (glob)
+      defined at: --config
+      repository: $TESTTMP/repo
+      directory: $TESTTMP/repo
+      duration: *.??? s (glob)
     ????-??-??T??:??:??.??????+00:00 failed said killed by SIGKILL (glob)
+      defined at: --config
+      repository: $TESTTMP/repo
+      directory: $TESTTMP/repo
+      duration: *.??? s (glob)
+
+The same for programs; a script of an hgrc has its line.
+
+  $ hg debuguilog -T '{failures % "{event} {status} {signal} {source}\n"}'
+  said 127  --config
+  said 3  --config
+  said  SIGKILL --config
+  $ rm -r ~/.local/state/uilog
+  $ cat > $TESTTMP/failing.hgrc << 'END'
+  > [logtoprocess]
+  > # a comment
+  > said = echo why >&2; exit 2
+  > END
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/failing.hgrc hg say hello -q
+  $ settled
+  $ hg debuguilog -T json | "$PYTHON" -c '
+  > import json, sys
+  > for it in json.load(sys.stdin)[0]["failures"]:
+  >     print(it["source"], it["status"], repr(it["stderr"]))
+  >     print(it["duration"] > 0, it["cwd"] == it["repository"])'
+  $TESTTMP/failing.hgrc:3 2 'why\n'
+  True True
   $ rm -r ~/.local/state/uilog
 
 Where the configuration comes from
@@ -450,6 +489,8 @@ Every item is documented and registered.
     "dispatcher": [{"failed": 0, "jobs": 0, "lastfailure": "", "notstarted": 0, "pid": *, "program": "*/bin/uilog", "queuebytes": 4096, "records": 0, "recordslost": 0, "started": 0, "starts": 1, "state": "running", "succeeded": 0, "timedout": 0, "waiting": 0}], (glob)
     "failures": [],
     "journal": "$TESTTMP/.local/state/uilog/failures.jsonl",
+    "journalfallback": "",
+    "journalproblem": "",
     "off": [],
     "peers": [{"closed": 0, "cut": 0, "foreignfork": 0, "interrupted": 0, "killed": 0, "leaked": 0, "open": 0, "opened": 0, "timeout": 0}],
     "problems": [],

@@ -387,6 +387,51 @@ def test_signals(logged: Logged, name: str, mercurial: int, other: int) -> None:
     assert (options["return_code"], options["signal"]) == (other, number)
 
 
+def test_a_signal_without_a_name(logged: Logged) -> None:
+    number = signal.SIGRTMIN
+    done = logged.run("sh", "-c", f"kill -{int(number)} $$")
+    assert done.returncode == -number
+    options = logged.events()[1]["options"]
+    assert (options["return_code"], options["signal"]) == (128 + number, number)
+
+
+def test_a_record_names_the_program_that_ran(logged: Logged) -> None:
+    logged.home.configure(f"[uilog]\nsink.f = file:{logged.home.out}/records\n")
+
+    def ran(*args: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        logged.run(*args)
+        logged.events()
+        lines = logged.home.read("records").splitlines()
+        records = [json.loads(line) for line in lines]
+        begun, ended = (it for it in records if it["event"] in BOTH)
+        (logged.home.out / "records").unlink()
+        assert begun["process"]["executable"] == ended["process"]["executable"]
+        return ended, ended["process"]
+
+    record, process = ran("sh", "-c", "exit 3")
+    assert process["executable"] == shutil.which("sh")
+    assert process["program"] == process["command"] == "sh"
+    assert process["command_line"] == "sh -c 'exit 3'"
+    # What it has used is there once.
+    assert record["usage"]["peak_memory_bytes"] > 100_000
+    assert set(record["options"]) == {
+        *("return_code", "duration", "canonical_command"),
+    }
+    # By what is executed, not by what it is called.
+    link = logged.home.path / "tool"
+    link.symlink_to(logged.rhg)
+    for program in logged.rhg, link:
+        _, process = ran(str(program), "files")
+        assert process["executable"] == str(program)
+        assert (process["command"], process["command_line"]) == ("files",) * 2
+        assert "program" not in process
+    # An hg that logs itself names itself.
+    _, process = ran("hg", "version", "-q")
+    assert process["executable"] == logged.home.env["FALLBACK"]
+    assert process["command"] == "version"
+    assert "program" not in process
+
+
 def test_a_broken_hgrc_keeps_nothing_from_running(logged: Logged) -> None:
     logged.home.configure("what is this\n")
     done = logged.run("echo", "hello")

@@ -65,7 +65,7 @@ def halfway(ui, repo, **kwargs):
 
 def threaded(ui, repo, **kwargs):
     before = traceparent()
-    args = (ui, repo, b"paths")
+    args = (ui, repo, b"calling")
     threads = [threading.Thread(target=run, args=args) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -131,8 +131,10 @@ status
   hook pre-status.3
     root
   hook pre-status
-    paths
-    paths
+    calling
+      version
+    calling
+      version
   hook post-status
   hook post-status.6
     calling

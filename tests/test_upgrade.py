@@ -116,7 +116,7 @@ def test_a_server_outlives_an_upgrade(home: Home) -> None:
 # A program of another version: it refuses the queue, where each version reads
 # that (queue.rs), and ends.
 OTHER_PROTOCOL = 99
-REFUSED_BY_AT = 16
+REFUSED_BY_AT = 512 + 7 * 8
 REFUSES = f"""\
 #!{sys.executable} -IS
 import os

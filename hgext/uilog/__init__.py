@@ -20,8 +20,9 @@ There is no need to enable ``logtoprocess`` as well. If it is, uilog takes its
 place: each event runs its script once.
 
 A script is text for ``/bin/sh -c``. It runs in hg's working directory,
-detached from hg and its terminal, with standard input, output and error at
-``/dev/null``, and finds in its environment:
+detached from hg and its terminal, with standard input and output at
+``/dev/null``. What it writes to standard error is shown by :hg:`debuguilog` if
+it fails (the last 4 KB, without secrets). It finds in its environment:
 
 ``EVENT``
   The event's name.
@@ -98,7 +99,9 @@ sink, ``TRACEPARENT`` in the environment is continued, and hooks and scripts
 find the command's own.
 
 Whatever goes wrong with logging has no effect on the command. It is counted,
-shown by :hg:`debuguilog`, and at once with ``--debug``.
+shown by :hg:`debuguilog`, and at once with ``--debug``: sinks that lead
+nowhere, settings and options that do not exist, events of which only a similar
+name is known, and scripts that have failed while the command ran.
 
 The program ``uilog`` comes along: ``uilog check`` finds what is wrong with the
 configuration, ``uilog status`` shows what runs and what has failed, ``uilog
@@ -174,20 +177,30 @@ def _setup(part, ui):
 
 
 def _wrapui():
-    log = wraps.function('events', uimod.ui, 'log')
+    # Without, hg itself calls our logger.
+    log = wraps.function('traces', uimod.ui, 'log')
     if log is not None:
         uimod.ui.log = _wraplog(log)
 
 
 def uipopulate(ui):
+    wraps.tryto(_populate, ui)
+
+
+def _populate(ui):
     if _native.claim_command():
         # It is about this command, not about those that this one runs.
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
+    scripts = _items(ui, b'logtoprocess')
     logger = _native.Logger(
         _items(ui, b'uilog'),
-        _items(ui, b'logtoprocess'),
+        scripts,
         before.root if before is not None else None,
+        [
+            (event, ui.configsource(b'logtoprocess', event))
+            for event, _script in scripts
+        ],
     )
     ui.setlogger(LOGGER, logger)
     ui._loggers.pop(STOCK, None)
@@ -208,6 +221,10 @@ def _items(ui, section):
 
 
 def reposetup(ui, repo):
+    wraps.tryto(_setuprepo, ui, repo)
+
+
+def _setuprepo(ui, repo):
     logger = ui.getlogger(LOGGER)
     if logger is not None and repo.local():
         ui.setlogger(LOGGER, logger.with_root(repo.root))
@@ -241,7 +258,10 @@ def _wraplog(orig):
     def log(ui, event, msgfmt, /, *msgargs, **opts):
         if event == b'commandfinish':
             peers.closecommand()
-        native = ui._loggers.get(LOGGER)
+        try:
+            native = ui._loggers.get(LOGGER)
+        except AttributeError:
+            native = None
         if native is None:
             return orig(ui, event, msgfmt, *msgargs, **opts)
         try:
@@ -249,6 +269,9 @@ def _wraplog(orig):
         except Exception as err:
             _native.internal_fault(err)
         if event == b'commandfinish':
+            if ui.debugflag:
+                # Scripts may have failed since the last event.
+                _tryto(_tellproblems, ui)
             _tryto(_endtrace)
 
     return log

@@ -17,6 +17,7 @@ __all__ = [
     "claim_command",
     "close_peers",
     "command_peers",
+    "config_hints",
     "current_traceparent",
     "end_command",
     "end_hook",
@@ -59,6 +60,7 @@ class Logger:
         uilog: list[tuple[bytes, bytes]],
         logtoprocess: list[tuple[bytes, bytes]],
         root: bytes | None = None,
+        sources: list[tuple[bytes, bytes]] | None = None,
     ) -> Logger: ...
     def with_root(self, root: bytes) -> Logger: ...
     @property
@@ -209,3 +211,7 @@ def is_chg_server() -> bool: ...
 def leave_command() -> None: ...
 def finish() -> None: ...
 def take_unseen() -> list[str]: ...
+def config_hints(
+    uilog: list[tuple[bytes, bytes]],
+    logtoprocess: list[tuple[bytes, bytes]],
+) -> list[tuple[str, str, str]]: ...

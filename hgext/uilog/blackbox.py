@@ -236,8 +236,11 @@ def faults(ui):
     return found
 
 
-def _filelog(orig, self, ui, event, msg, *args, **kwargs):
+def _filelog(orig, self, *args, **kwargs):
     """loggingutil.filelogger.log"""
+    if len(args) < 3:
+        return orig(self, *args, **kwargs)
+    ui, event, msg = args[:3]
     file = self.__dict__.get('_uilogfile')
     if file is None:
         vfs = self._vfs

@@ -168,7 +168,7 @@ def _replacestock(loaded):
     try:
         extensions.wrapcommand(table, STOCK, _blackbox, docstring=DOC)
     except error.UnknownCommand:
-        wraps.off(PART, 'the command is missing')
+        wraps.off(PART, 'blackbox.cmdtable lacks the command')
         return
     options = table[STOCK][1]
     known = {option[1] for option in options}

@@ -74,7 +74,8 @@ def _wrapfactory(module):
 
 def _wrapssh(module):
     # hg 6.4 has renamed it.
-    opener = 'make_peer' if hasattr(module, 'make_peer') else 'instance'
+    isold = not hasattr(module, 'make_peer') and hasattr(module, 'instance')
+    opener = 'instance' if isold else 'make_peer'
     peer = wraps.function(SSH, module, 'sshv1peer')
     if peer is not None:
         wraps.wrap(
@@ -249,22 +250,24 @@ def _openssh(orig, *args, **kwargs):
         _opening.pop()
 
 
-def _makeconnection(orig, ui, *args, **kwargs):
+def _makeconnection(orig, *args, **kwargs):
     # In stock hg a connection ends as soon as nobody uses it, so there are
     # never more of them than the command needs.
     orphans = _native.orphaned_peers()
     if orphans:
         _close(orphans, leaked=True)
-    proc, *pipes = orig(ui, *args, **kwargs)
-    # Another extension may have wrapped them.
-    if all(type(pipe) is io.FileIO for pipe in pipes):
-        try:
+    made = orig(*args, **kwargs)
+    try:
+        ui = args[0] if args else kwargs['ui']
+        proc, *pipes = made
+        # Another extension may have wrapped them.
+        if all(type(pipe) is io.FileIO for pipe in pipes):
             path = _opening[-1] if _opening else None
             url = b'ssh:' if path is None else _url(path)
-            pipes = Connection(ui, url, proc, pipes, _stack(ui)).pipes
-        except Exception as err:
-            _native.internal_fault(err)
-    return (proc, *pipes)
+            made = (proc, *Connection(ui, url, proc, pipes, _stack(ui)).pipes)
+    except Exception as err:
+        _native.internal_fault(err)
+    return made
 
 
 def _initssh(orig, self, *args, **kwargs):

@@ -21,6 +21,9 @@ LOGGER = b'uilog'
 # The most failures of earlier processes that are shown.
 SHOWN_FAILURES = 10
 
+# How long `uilog check` may take that is asked about sinks.
+CHECK_SECONDS = 5
+
 # Configuration faults that have been told: uis are populated again and again.
 _told = set()
 
@@ -48,7 +51,19 @@ def configfaults(ui, logger):
 
 def _faults(ui, logger):
     """what is not understood: section, name, and what is wrong"""
-    return [*logger.faults(), *blackbox.faults(ui)]
+    hints = _native.config_hints(
+        ui.configitems(b'uilog'),
+        ui.configitems(b'logtoprocess'),
+    )
+    # What is a hint as well says more.
+    found = {
+        (section, name): problem
+        for section, name, problem in [*logger.faults(), *hints]
+    }
+    return [
+        *((*item, problem) for item, problem in found.items()),
+        *blackbox.faults(ui),
+    ]
 
 
 def problems(ui):
@@ -82,7 +97,7 @@ def show(ui, opts):
     fm.startitem()
     fm.write(b'version', b'version: %s\n', _bytes(_native.VERSION))
     fm.write(b'session', b'session: %s\n', _bytes(status['session']))
-    _showsinks(ui, fm, logger)
+    _showsinks(ui, fm, logger, dispatcher['program'])
     _showsettings(ui, fm)
     _showscripts(ui, fm)
     _showlog(ui, fm)
@@ -101,14 +116,16 @@ def show(ui, opts):
     return 1 if dispatcher['problem'] else 0
 
 
-def _showsinks(ui, fm, logger):
+def _showsinks(ui, fm, logger, program):
     sinks = [_bytes(name) for name in logger.sinks()]
     if blackbox.current(ui) is not None:
         sinks.append(blackbox.STOCK)
     fm.plain(b'sinks: %s\n' % (_visible(b', '.join(sinks)) or b'none'))
     fm.data(sinks=fm.formatlist(sinks, name=b'sink'))
+    urls = logger.urls()
+    broken = _broken(ui, logger, program) if urls else {}
     nested = fm.nested(b'urls')
-    for name, url in logger.urls():
+    for name, url in urls:
         nested.startitem()
         nested.write(
             b'name url source',
@@ -117,7 +134,71 @@ def _showsinks(ui, fm, logger):
             _bytes(url),
             ui.configsource(b'uilog', _bytes(name)),
         )
+        problem = _bytes(broken.get(name, ''))
+        if problem:
+            nested.plain(b'    broken: %s\n' % problem)
+        nested.data(problem=problem)
     nested.end()
+
+
+def _broken(ui, logger, program):
+    """why sinks cannot be used, by their names
+
+    What needs no look at the system is known here; for the rest the binary is
+    asked, which has the code of the sinks.
+    """
+    try:
+        broken = _check(ui, program)
+    except Exception as err:
+        why = 'not known: %s check: %s' % (_text(program), err)
+        broken = {name: why for name, _url in logger.urls()}
+    for section, name, problem in _faults(ui, logger):
+        if section == 'uilog' and ':' not in name and name.startswith('sink.'):
+            broken[name] = problem
+    return broken
+
+
+def _check(ui, program):
+    import json
+    import os
+    import subprocess
+    import tempfile
+
+    lines = [b'[uilog]']
+    for name, value in ui.configitems(b'uilog'):
+        # hg: what is indented goes on with the value before it
+        lines.append(name + b' = ' + value.replace(b'\n', b'\n  '))
+    # Only we can look into it. A pipe would last as long as whoever has it.
+    with tempfile.TemporaryDirectory(prefix='uilog.') as directory:
+        hgrc = os.path.join(directory, 'hgrc')
+        with open(hgrc, 'wb') as file:
+            file.write(b'\n'.join(lines) + b'\n')
+        with open(os.path.join(directory, 'out'), 'w+b') as out:
+            subprocess.run(
+                [program, 'check', '-T', 'json'],
+                check=False,
+                cwd=directory,
+                env={**os.environ, 'HGRCPATH': hgrc},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.DEVNULL,
+                timeout=CHECK_SECONDS,
+            )
+            out.seek(0)
+            found = json.load(out)
+    broken = {}
+    for sink in found['sinks']:
+        if not sink['usable']:
+            name = 'sink.' + sink['name']
+            prefix = 'uilog.%s: ' % name
+            texts = [
+                finding['text'].removeprefix(prefix)
+                for finding in found['findings']
+                if finding['severity'] == 'error'
+                and finding['text'].startswith(prefix)
+            ]
+            broken[name] = texts[0] if texts else 'it cannot be opened'
+    return broken
 
 
 def _showsettings(ui, fm):
@@ -221,24 +302,44 @@ def _showdict(fm, name, values):
 
 
 def _showjournal(fm, status):
-    failures = status['failures']
-    lost = sum(failure['lost'] for failure in failures)
-    fm.plain(
-        b'journal: %s\n  failures: %d\n  events lost: %d\n'
-        % (_visible(status['journal'] or b'none'), len(failures), lost)
+    groups = status['failures']
+    count = sum(group['count'] for group in groups)
+    lost = sum(group['lost'] for group in groups)
+    problem = _bytes(status['journal-problem'] or '')
+    fallback = status['journal-fallback'] or b''
+    fm.plain(b'journal: %s\n' % _visible(status['journal'] or b'none'))
+    if problem:
+        fm.plain(b'  cannot be used: %s\n' % problem)
+        fm.plain(b'  meanwhile: %s\n' % _visible(fallback or b'none'))
+    fm.plain(b'  failures: %d\n  events lost: %d\n' % (count, lost))
+    fm.data(
+        journal=status['journal'] or b'',
+        journalproblem=problem,
+        journalfallback=fallback,
     )
-    fm.data(journal=status['journal'] or b'')
     nested = fm.nested(b'failures')
-    for failure in failures[-SHOWN_FAILURES:]:
+    for group in groups[-SHOWN_FAILURES:]:
         nested.startitem()
         nested.write(
             b'time kind event detail',
-            b'  %s %s %s %s\n',
-            *(_bytes(failure[k]) for k in ('time', 'kind', 'event', 'detail')),
+            b'  %s %s %s %s',
+            *(_bytes(group[k]) for k in ('time', 'kind', 'event', 'detail')),
         )
+        count = group['count']
+        nested.condwrite(count > 1, b'count', b' (%d times)', count)
+        nested.plain(b'\n')
+        for line in group['lines']:
+            nested.plain(b'    %s\n' % _bytes(line))
         nested.data(
-            session=_bytes(failure['session']),
-            lost=failure['lost'],
+            first=_bytes(group['first']),
+            session=_bytes(group['session']),
+            lost=group['lost'],
+            status=group['status'],
+            duration=group['duration'],
+            **{
+                name: _bytes(group[name] or '')
+                for name in ('source', 'repository', 'cwd', 'signal', 'stderr')
+            },
         )
     nested.end()
 
@@ -274,6 +375,10 @@ class _Text:
                 for value in values
             )
         self._fm.write(fields, deftext, *values)
+
+
+def _text(path):
+    return path if isinstance(path, str) else encoding.strfromlocal(path)
 
 
 def _bytes(text):

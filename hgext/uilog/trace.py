@@ -170,7 +170,7 @@ def _runhook(orig, ui, ispython, args, kwargs):
             _restore(count)
 
 
-def _system(orig, ui, cmd, *args, **kwargs):
+def _system(orig, ui, *args, **kwargs):
     try:
         native = _tracing(ui)
         if native is not None:
@@ -180,7 +180,7 @@ def _system(orig, ui, cmd, *args, **kwargs):
                 args, kwargs = _withcontext(args, kwargs)
     except Exception as err:
         _native.internal_fault(err)
-    return orig(ui, cmd, *args, **kwargs)
+    return orig(ui, *args, **kwargs)
 
 
 def _withcontext(args, kwargs):
@@ -188,8 +188,10 @@ def _withcontext(args, kwargs):
     context = _native.current_traceparent()
     if context is None:
         return args, kwargs
-    environ = dict((args[0] if args else kwargs.get('environ')) or {})
+    # hg: the command, environ, and others
+    given = args[1] if len(args) > 1 else kwargs.get('environ')
+    environ = dict(given or {})
     environ.setdefault(VARIABLE, context)
-    if args:
-        return (environ, *args[1:]), kwargs
+    if len(args) > 1:
+        return (args[0], environ, *args[2:]), kwargs
     return args, {**kwargs, 'environ': environ}

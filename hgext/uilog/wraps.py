@@ -14,11 +14,13 @@ Knows nothing of what the wrappers do.
 from __future__ import annotations
 
 import importlib
-import types
 
 from mercurial import extensions
 
 from . import _native
+
+# hg: demandimport makes lazy modules with importlib's LazyLoader
+LAZY = '_LazyModule'
 
 # What is off: its part, and what it lacks.
 _off: list = []
@@ -94,11 +96,10 @@ def _label(container):
 
 def whenloaded(part, lazy, func):
     """call func with a module as soon as it is more than a promise"""
-    if type(lazy) is types.ModuleType:
+    if type(lazy).__name__ != LAZY:
         tryto(func, lazy)
         return
     try:
-        # hg: demandimport makes lazy modules with importlib's LazyLoader
         spec = object.__getattribute__(lazy, '__spec__')
         loader = spec.loader
         spec.loader = _Loader(loader, func)

@@ -5,15 +5,21 @@ use std::env;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use uilog_config::Config;
 use uilog_config::Environment;
+use uilog_core::check;
 use uilog_core::event::EventOption;
 use uilog_core::event::Text;
 use uilog_core::event::Value;
+use uilog_core::events;
+use uilog_core::logtoprocess;
 use uilog_core::native;
 use uilog_core::pipeline::Draft;
+use uilog_core::pipeline::Verdict;
 
 use crate::native as own;
 use crate::output;
@@ -23,6 +29,9 @@ use crate::place::Place;
 /// The status if an event was lost.
 const EXIT_LOST: u8 = 1;
 
+/// How long a sink may take: what a delivery may.
+const VERDICT_BOUND: Duration = Duration::from_secs(10);
+
 /// The status if the arguments make no sense, as clap's.
 const EXIT_USAGE: u8 = 2;
 
@@ -31,7 +40,8 @@ const EXIT_USAGE: u8 = 2;
 #[command(after_help = "\
 Exit status:
   0    every sink that wants the event has taken it, or none wants it
-  1    a sink has lost it; standard error tells why
+  1    a sink has lost it, or has not taken it within 10 seconds, or, with
+       --require-sink, none wants it; standard error tells
   2    the arguments make no sense
   255  the configuration cannot be read (or what hg has for that reason, with
        ui.detailed-exit-code)
@@ -57,6 +67,9 @@ pub(crate) struct Arguments {
     /// Tell which sinks have taken the event
     #[arg(short, long)]
     verbose: bool,
+    /// Fail if no sink wants the event
+    #[arg(long)]
+    require_sink: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -67,6 +80,10 @@ pub(crate) struct Arguments {
 ///
 /// The system refuses what it takes.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.event.as_bytes().trim_ascii().is_empty() {
+        output::say("uilog: the event's name is empty");
+        return Ok(ExitCode::from(EXIT_USAGE));
+    }
     let mut options = Vec::new();
     for option in &arguments.options {
         let bytes = option.as_bytes();
@@ -98,6 +115,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let name = arguments.event.as_bytes();
     let hg = own::hg_program(&environment);
+    let program = env::current_exe().context("find this program")?;
+    host.set_program(program.as_os_str().as_bytes(), false);
     let draft = Draft {
         name,
         message: Cow::Owned(message),
@@ -108,6 +127,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         pid: None,
     };
     logger.log(&mut host, draft);
+    let verdict = host.await_verdict(VERDICT_BOUND);
     host.finish();
     for problem in host.take_unseen() {
         output::say(&format!("uilog: {problem}"));
@@ -118,8 +138,46 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let event = visible(&arguments.event.to_string_lossy());
         println!("{event}: {}", visible(sinks));
     }
-    if host.counters().lost > 0 {
-        return Ok(ExitCode::from(EXIT_LOST));
+    let is_wanted = logger.tracks(name);
+    if !is_wanted {
+        say_unwanted(name, &loaded.trusted, arguments.require_sink);
     }
-    Ok(ExitCode::SUCCESS)
+    let is_taken = match verdict {
+        Verdict::Taken => host.counters().lost == 0,
+        Verdict::Lost(reason) => {
+            output::say(&format!("uilog: lost: {reason}"));
+            false
+        }
+        Verdict::Open => {
+            let seconds = VERDICT_BOUND.as_secs();
+            output::say(&format!("uilog: not taken within {seconds} seconds"));
+            false
+        }
+    };
+    if is_taken && (is_wanted || !arguments.require_sink) {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Ok(ExitCode::from(EXIT_LOST))
+    }
+}
+
+/// Says that no sink wants the event, if that is an error or looks like one:
+/// the name is nearly one that a script or Mercurial has.
+fn say_unwanted(name: &[u8], config: &Config, is_error: bool) {
+    let scripts = config.items(logtoprocess::SECTION.as_bytes());
+    let scripts = scripts.map(|(name, _)| name);
+    let scripts = scripts.filter(|name| !name.contains(&b':'));
+    let scripts = scripts.filter_map(|name| std::str::from_utf8(name).ok());
+    let known = events::KNOWN.iter().map(|known| known.name);
+    let meant = check::meant(name, scripts.chain(known));
+    if meant.is_none() && !is_error {
+        return;
+    }
+    let name = String::from_utf8_lossy(name);
+    let mut text = format!("uilog: no sink wants the event '{name}'");
+    if let Some(meant) = meant {
+        text.push_str("; ");
+        text.push_str(&check::did_you_mean(meant));
+    }
+    output::say(&text);
 }

@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod emit;
 mod generate;
+mod journal;
 mod known;
 mod native;
 mod output;
@@ -26,8 +27,10 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use uilog_core::dispatch;
+use uilog_core::stderr;
 use uilog_sinks::fleet::Fleet;
 use uilog_sinks::open::open;
+use uilog_sinks::redact;
 #[cfg(target_os = "linux")]
 use uilog_sys::foreground;
 use uilog_sys::malloc;
@@ -49,6 +52,7 @@ Examples:
   uilog check                           what is wrong with the configuration
   uilog check --run commandfinish       try the script of an event
   uilog status                          what runs, and what has failed
+  uilog journal forget                  acknowledge what has failed
   uilog spool                           what waits for a collector
   uilog config --source logtoprocess    which scripts there are, and where
   uilog run -- rhg files                log a command that is not hg
@@ -96,8 +100,13 @@ Files:
     Run(run::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
+    Journal(journal::Arguments),
     Spool(spool::Arguments),
     Status(status::Arguments),
+    /// Keep the last of what scripts write to standard error (started by
+    /// `uilog dispatch`)
+    #[command(hide = true)]
+    Stderr,
 }
 
 fn main() -> ExitCode {
@@ -130,6 +139,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)
         }
+        Command::Journal(arguments) => journal::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Dispatch => {
@@ -138,8 +148,15 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let queue = own(io::stdout().as_fd()).context("standard output")?;
             // There is a thread for each sink, and a dispatcher for each hg.
             malloc::share_arenas();
-            dispatch::run(socket, queue, Box::new(Fleet::new(open)))
+            let records = Box::new(Fleet::new(open));
+            dispatch::run(socket, queue, records, redact::text)
                 .context("dispatch")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Stderr => {
+            let socket = io::stdin().as_fd().try_clone_to_owned();
+            stderr::run(socket.context("standard input")?)
+                .context("stderr: this is started by uilog dispatch")?;
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(target_os = "linux")]

@@ -8,7 +8,8 @@ use anyhow::Context;
 use serde::Serialize;
 use uilog_config::Environment;
 use uilog_config::Request;
-use uilog_core::journal::Failure;
+use uilog_core::journal::Group;
+use uilog_core::journal::grouped;
 use uilog_core::status;
 use uilog_core::status::Dispatcher;
 use uilog_core::status::JournalFacts;
@@ -28,7 +29,7 @@ use crate::output::visible;
 use crate::spool;
 use crate::spool::Spools;
 
-/// How many failures are shown to people.
+/// How many kinds of failures are shown to people.
 const SHOWN_FAILURES: usize = 10;
 
 /// Show the dispatchers that run, and what has been lost or has failed
@@ -37,8 +38,8 @@ const SHOWN_FAILURES: usize = 10;
 /// for one hg. Each is shown with its hg, the events that wait for it, its
 /// counts, and the scripts that it runs. What waits for collectors is shown in
 /// short; `uilog spool` tells more. The journal keeps what has been lost or has
-/// failed, across processes; the last ten failures are shown, with -T json all
-/// of them.
+/// failed, across processes, until `uilog journal forget`; the last ten kinds
+/// of failures are shown, with -T json all failures.
 ///
 /// Only what belongs to you can be looked at; dispatchers of other users are
 /// counted. Nothing is changed, and nobody is waited for.
@@ -56,8 +57,7 @@ Examples:
 
 Files:
   $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal,
-  one failure a line, and failures.jsonl.1, the one before. Remove them to
-  begin anew.
+  one failure a line, and failures.jsonl.1, the one before
   /proc: see docs/platform.md")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -128,7 +128,7 @@ fn write_status(
         writeln!(output, "  {}", styled(output::WARNING, &text))?;
     }
     spool::write_brief(output, spools)?;
-    write_journal(output, &status.journal)
+    write_journal(output, &status.journal, SHOWN_FAILURES)
 }
 
 fn write_dispatcher(
@@ -194,18 +194,27 @@ fn write_dispatcher(
     Ok(())
 }
 
-fn write_journal(
+/// The journal, with so many kinds of failures at most.
+pub(crate) fn write_journal(
     output: &mut impl Write,
     journal: &JournalFacts,
+    shown: usize,
 ) -> io::Result<()> {
     let headline = styled(HEADLINE, "Journal");
     let Some(path) = &journal.path else {
-        return writeln!(output, "{headline}: none, for want of a HOME");
+        return writeln!(output, "{headline}: none");
     };
     writeln!(output, "{headline}: {}", styled(PLACE, path))?;
     if let Some(problem) = &journal.problem {
-        let text = format!("cannot be used: {problem}");
+        let text = format!("cannot be used: {}", visible(problem));
         writeln!(output, "  {}", styled(output::WARNING, &text))?;
+        match &journal.fallback {
+            Some(path) => {
+                let path = visible(path);
+                writeln!(output, "  meanwhile: {}", styled(PLACE, &path))?;
+            }
+            None => writeln!(output, "  failures are not remembered")?,
+        }
     }
     let lost = counted(journal.lost, "event");
     let style = if journal.lost > 0 {
@@ -216,25 +225,39 @@ fn write_journal(
     let lost = styled(style, &format!("{lost} lost"));
     let failures = counted(journal.failures.len() as u64, "failure");
     writeln!(output, "  {lost}, {failures}")?;
-    let first = journal.failures.len().saturating_sub(SHOWN_FAILURES);
+    let groups = grouped(&journal.failures);
+    let first = groups.len().saturating_sub(shown);
     if first > 0 {
-        writeln!(output, "  the last {SHOWN_FAILURES}:")?;
+        writeln!(output, "  the last {shown} kinds:")?;
     }
-    for failure in &journal.failures[first..] {
-        write_failure(output, failure)?;
+    for group in &groups[first..] {
+        write_failures(output, group)?;
     }
     Ok(())
 }
 
-fn write_failure(output: &mut impl Write, it: &Failure) -> io::Result<()> {
+/// Failures of the same kind: the last one's time, and how many there are.
+fn write_failures(
+    output: &mut impl Write,
+    group: &Group<'_>,
+) -> io::Result<()> {
+    let it = group.last;
     let kind = styled(output::WARNING, it.kind.name());
     let (time, event) = (visible(&it.time), visible(&it.event));
     write!(output, "  {time}  {kind}")?;
     if !event.is_empty() {
         write!(output, "  {event}")?;
     }
-    if it.lost > 0 {
-        write!(output, "  ({})", counted(it.lost, "event"))?;
+    if group.lost > 0 {
+        write!(output, "  ({})", counted(group.lost, "event"))?;
     }
-    writeln!(output, "  {}", visible(&it.detail))
+    write!(output, "  {}", visible(&it.detail))?;
+    if group.count > 1 {
+        write!(output, "  ({} times)", group.count)?;
+    }
+    writeln!(output)?;
+    for line in it.script.iter().flat_map(|script| script.lines()) {
+        writeln!(output, "    {line}")?;
+    }
+    Ok(())
 }

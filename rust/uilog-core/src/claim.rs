@@ -82,7 +82,6 @@ impl Outer {
 
     /// The descriptor that the word is open under.
     pub fn raw_fd(&self) -> i32 {
-        // Whoever has created the word has it open; no number else.
         self.word.raw_fd().unwrap_or(-1)
     }
 

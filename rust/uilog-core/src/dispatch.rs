@@ -20,25 +20,36 @@ use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
+use nix::unistd::Pid;
 use signal_hook::consts::SIGXFSZ;
 use uilog_sys::ended::Ended;
 use uilog_sys::sched;
 
 use crate::event::Event;
+use crate::failed::FailedScripts;
+pub use crate::failed::Redact;
 use crate::feed::Feed;
+use crate::journal;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
+use crate::journal::unserved;
+use crate::losses::Losses;
 use crate::queue::Progress;
 use crate::queue::Reader;
 use crate::queue::Reference;
-use crate::records::RecordLoss;
 use crate::records::Records;
+use crate::reporter;
+use crate::reporter::Reporter;
+use crate::running;
 use crate::running::Running;
 use crate::running::Script;
+use crate::script::Outputs;
 use crate::script::StartError;
 use crate::script::explain_end;
 use crate::script::start_script;
+use crate::stderr::Capture;
+use crate::stderr::Collector;
 use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::PROTOCOL;
@@ -51,21 +62,18 @@ const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// How long they may after SIGTERM: whoever shuts down a system waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
+/// How long those may take, at the end, who append to the journal: a home
+/// directory may not answer.
+const APPEND_BOUND: Duration = Duration::from_secs(2);
 /// Frames that are looked at before other things are looked after.
 const MAX_LOOKED_AT: usize = 256;
-/// The journal is told of losses no more often than this, unless there are as
-/// many as before.
-const TELL_EVERY: Duration = Duration::from_secs(1);
-/// The same when no hg is left: if this process is killed, nobody tells what it
-/// has not told.
-const TELL_ALONE: Duration = Duration::from_millis(100);
-/// Reasons of losses that are kept apart until they are told.
-const MAX_UNTOLD: usize = 64;
 /// When a record has come, more are waited for so long before sinks get them.
 /// Nobody waits for a record, as people may for a script; and hg, which may be
 /// about to log more, has both processors for itself, and wakes nobody by that.
 const GATHER: Duration = Duration::from_millis(2);
 
+/// How long to wait at the end for a journal that cannot be written yet.
+const JOURNAL_BOUND: Duration = Duration::from_secs(5);
 /// Why a dispatcher could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -88,7 +96,8 @@ fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
 }
 
 /// Runs until there is nothing left to do; `socket` is hg's, `queue` what it
-/// writes to, and `records` gets what is for structured sinks.
+/// writes to, and `records` gets what is for structured sinks. What failed
+/// scripts have said goes through `redact` before it is kept.
 ///
 /// # Errors
 ///
@@ -97,6 +106,7 @@ pub fn run(
     socket: OwnedFd,
     queue: OwnedFd,
     records: Box<dyn Records>,
+    redact: Redact,
 ) -> Result<(), Error> {
     // Keep no directory busy: each script gets its own.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
@@ -112,11 +122,15 @@ pub fn run(
         .map_err(system("set up the socket"))?;
     // hg wakes us with each event, and must not lose its processor to us.
     let is_batch = sched::enter_batch();
-    let mut server = Server::new(socket, queue, records, is_batch)?;
+    let mut server = Server::new(socket, queue, records, redact, is_batch)?;
     server.progress().readers += 1;
     server.publish()?;
+    server.remove_note();
     server.report_predecessor()?;
-    server.serve()
+    let served = server.serve();
+    server.claim_unserved();
+    journal::wait_for_appending(APPEND_BOUND);
+    served
 }
 
 /// The dispatcher's state.
@@ -144,6 +158,10 @@ struct Server {
     environment: Arc<[u8]>,
     records: Box<dyn Records>,
     losses: Losses,
+    reporter: Reporter,
+    collector: Collector,
+    /// Scripts that have failed and that the journal is not told of yet.
+    failed: FailedScripts,
     /// Until when records are gathered, since the queue was empty.
     gather_until: Option<Instant>,
     /// What has been published.
@@ -190,6 +208,7 @@ impl Server {
         socket: UnixStream,
         queue: Reader,
         records: Box<dyn Records>,
+        redact: Redact,
         is_batch: bool,
     ) -> Result<Self, Error> {
         let (wakeup, signalled) =
@@ -206,6 +225,9 @@ impl Server {
         let too_large = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGXFSZ, too_large)
             .map_err(system("handle SIGXFSZ"))?;
+        signalled
+            .set_nonblocking(true)
+            .map_err(system("set up the socket"))?;
         for signal in [term, child] {
             let signalled =
                 signalled.try_clone().map_err(system("create a socket"))?;
@@ -238,6 +260,9 @@ impl Server {
             environment,
             records,
             losses: Losses::default(),
+            reporter: Reporter::new(reporter::append, signalled),
+            collector: Collector::default(),
+            failed: FailedScripts::new(redact),
             gather_until: None,
             published: progress,
             wakeup,
@@ -264,9 +289,8 @@ impl Server {
         if uncertain > 0 {
             // Whether they ran, nobody knows.
             let detail = "the dispatcher died while starting its script";
-            self.report(FailureKind::Lost, uncertain, detail);
+            self.report(FailureKind::Lost, uncertain, detail, 0);
         }
-        let mut is_told = false;
         if records > 0 {
             let failure = self.predecessor.failure.take();
             let last = failure.map_or(String::new(), |it| {
@@ -276,7 +300,7 @@ impl Server {
                 "records that sinks had lost or had in hand when the \
                  dispatcher was killed{last}"
             );
-            is_told = self.report(FailureKind::Lost, records, &detail);
+            self.report(FailureKind::Lost, records, &detail, records);
         }
         self.predecessor.uncertain = 0;
         self.predecessor.untold = 0;
@@ -284,9 +308,6 @@ impl Server {
         let progress = self.progress();
         progress.not_started += uncertain;
         progress.records_lost += in_hand;
-        if is_told {
-            progress.records_told += records;
-        }
         self.publish()
     }
 
@@ -294,10 +315,28 @@ impl Server {
         self.feed.queue.progress_mut()
     }
 
+    /// Removes the note that hg may have left in case that nobody begins.
+    fn remove_note(&self) {
+        if let Ok(Some(named)) = self.feed.queue.note() {
+            unserved::remove_named(&named);
+        }
+    }
+
+    /// Tells the journal of events whose dispatchers have never begun.
+    fn claim_unserved(&self) {
+        let block = &self.environment;
+        let journal = Journal::for_environment(block);
+        if let Some(journal) = journal.filter(|_| !block.is_empty()) {
+            journal.claim_unserved();
+        }
+    }
+
     fn serve(&mut self) -> Result<(), Error> {
         loop {
             self.drain_wakeups();
+            self.count_told()?;
             self.reap();
+            self.journal_failed(false);
             self.running.enforce_deadlines();
             let ahead = self.look_ahead()?;
             self.run_waiting()?;
@@ -308,10 +347,12 @@ impl Server {
             if ahead == Ahead::Nothing && self.socket.is_none() {
                 // Whatever scripts do, there will be no more records.
                 self.records.finish(Instant::now() + SINKS_BOUND);
-                let is_idle = self.running.is_empty() && !self.is_behind;
+                let is_idle = self.running.is_empty()
+                    && self.failed.is_empty()
+                    && !self.is_behind;
                 if is_idle && self.records.is_finished() {
                     self.settle()?;
-                    return self.tell(true);
+                    return self.finish_journal(JOURNAL_BOUND);
                 }
             }
             if ahead != Ahead::More {
@@ -441,10 +482,11 @@ impl Server {
         self.environment = Arc::clone(&environment);
         self.report_predecessor()?;
         self.take_script(next)?;
-        match start_script(job, &environment, self.is_batch, None) {
+        let (started, capture) = self.start(job, &environment);
+        match started {
             Ok(pid) => {
                 self.progress().started += 1;
-                self.running.add(pid, job, environment);
+                self.running.add(pid, job, environment, capture);
             }
             Err(error) if self.may_retry(&error) => {
                 let progress = self.progress();
@@ -457,19 +499,48 @@ impl Server {
             Err(error) => {
                 self.progress().not_started += 1;
                 let Event { name, session, .. } = &job.event;
-                let failure = Failure::now(
+                let mut failure = Failure::now(
                     session.to_string(),
                     name,
                     FailureKind::NotStarted,
                     1,
                     error.to_string(),
                 );
-                self.append(&failure, &environment);
+                failure.script = Some(Box::new(running::facts(job)));
+                self.show(&failure);
+                self.reporter.report(failure, &environment, 0);
             }
         }
         self.exhausted = None;
         self.publish()?;
         Ok(true)
+    }
+
+    /// Starts a job's script, and what keeps the last of its standard error.
+    fn start(
+        &mut self,
+        job: &Job<'_>,
+        environment: &[u8],
+    ) -> (Result<Pid, StartError>, Option<Capture>) {
+        let is_batch = self.is_batch;
+        let others = self.running.captures();
+        let capture = self.collector.capture(others, is_batch);
+        if let Some(mut capture) = capture {
+            let outputs = Outputs {
+                stdout: None,
+                stderr: capture.input(),
+            };
+            match start_script(job, environment, is_batch, outputs) {
+                // It must not be for want of what this has taken.
+                Err(error) if error.is_exhausted() => {}
+                started => {
+                    capture.close_input();
+                    return (started, Some(capture));
+                }
+            }
+        }
+        let nowhere = Outputs::default();
+        (start_script(job, environment, is_batch, nowhere), None)
     }
 
     /// Only in a damaged queue there is such a frame; those behind it are still
@@ -478,7 +549,7 @@ impl Server {
         self.take_script(next)?;
         self.progress().not_started += 1;
         let detail = "unreadable record in the queue";
-        self.report(FailureKind::Lost, 1, detail);
+        self.report(FailureKind::Lost, 1, detail, 0);
         self.publish()
     }
 
@@ -529,12 +600,13 @@ impl Server {
         self.feed.queue.pass();
         self.publish()?;
         self.feed.queue.release();
-        self.tell(false)
+        self.tell(false);
+        Ok(())
     }
 
     /// Tells the journal what sinks have lost: the first at once, then at most
     /// once in a while. It has been counted already.
-    fn tell(&mut self, is_last: bool) -> Result<(), Error> {
+    fn tell(&mut self, is_last: bool) {
         let is_alone = self.socket.is_none();
         let losses = self.losses.due(Instant::now(), is_alone, is_last);
         for loss in losses {
@@ -544,15 +616,8 @@ impl Server {
             } else {
                 FailureKind::Sink
             };
-            if self.report(kind, loss.count, &detail) {
-                self.progress().records_told += loss.count;
-                self.publish()?;
-            } else if !is_last {
-                // Perhaps later.
-                self.losses.add(loss);
-            }
+            self.report(kind, loss.count, &detail, loss.count);
         }
-        Ok(())
     }
 
     /// Whether an error will pass; then nothing is started for a while.
@@ -581,11 +646,11 @@ impl Server {
     /// Reaps every script that has ended.
     fn reap(&mut self) {
         while let Some((script, ended)) = self.running.reap() {
-            self.account(&script, ended);
+            self.account(script, ended);
         }
     }
 
-    fn account(&mut self, script: &Script, ended: Ended) {
+    fn account(&mut self, script: Script, ended: Ended) {
         let progress = self.progress();
         let (kind, detail) = match ended {
             Ended::Exited(0) if !script.is_ending => {
@@ -603,12 +668,20 @@ impl Server {
             }
         };
         if let Some(kind) = kind {
-            let session = script.session.clone();
-            let failure = Failure::now(session, &script.event, kind, 0, detail);
-            self.append(&failure, &script.environment);
+            let failure = self.failed.add(script, ended, kind, detail);
+            self.show(&failure);
+            self.journal_failed(false);
         }
         // Only counters: if they cannot be shown, the scripts still run.
         let _ = self.publish();
+    }
+
+    /// Tells the journal of scripts that have failed, each as soon as all that
+    /// it has written to standard error is there.
+    fn journal_failed(&mut self, is_last: bool) {
+        for (failure, environment) in self.failed.take_ready(is_last) {
+            self.reporter.report(failure, &environment, 0);
+        }
     }
 
     fn wait(&self) -> Result<(), Error> {
@@ -628,7 +701,8 @@ impl Server {
         let retry = self.exhausted.filter(|_| may_run).map(|it| it.until);
         let records = self.records.deadline();
         let losses = self.losses.deadline(self.socket.is_none());
-        let all = [deadline, retry, records, losses, gathering];
+        let failed = self.failed.deadline();
+        let all = [deadline, retry, records, losses, failed, gathering];
         let timeout = match all.into_iter().flatten().min() {
             None => PollTimeout::NONE,
             Some(deadline) => {
@@ -662,97 +736,68 @@ impl Server {
             self.running.enforce_deadlines();
             self.settle()?;
         }
-        self.tell(true)?;
         let committed = self.feed.queue.committed().map_err(reading)?;
         let seen = self.seen;
         let progress = self.progress();
         let left = committed.jobs.saturating_sub(seen + progress.scripts);
         if left > 0 {
             let detail = "the dispatcher was ended by SIGTERM";
-            self.report(FailureKind::Lost, left, detail);
+            self.report(FailureKind::Lost, left, detail, 0);
         }
         let progress = self.progress();
         progress.scripts_at = committed.end;
         progress.records_at = committed.end;
         progress.taken += left;
         progress.not_started += left;
-        self.publish()
+        self.publish()?;
+        self.finish_journal(TERMINATED_BOUND)
     }
 
-    /// Tells hg, and whoever asks later, of what is no single event's; whether
-    /// it stands in the journal.
-    fn report(&self, kind: FailureKind, lost: u64, detail: &str) -> bool {
+    /// Tells hg, and whoever asks later, of what is no single event's, and is
+    /// about so many lost records.
+    fn report(
+        &mut self,
+        kind: FailureKind,
+        lost: u64,
+        detail: &str,
+        records: u64,
+    ) {
         let detail = detail.to_owned();
         let failure = Failure::now(String::new(), b"", kind, lost, detail);
-        self.append(&failure, &self.environment)
+        self.show(&failure);
+        self.reporter.report(failure, &self.environment, records);
     }
 
-    /// The same of any failure, for the journal of this environment.
-    fn append(&self, failure: &Failure, environment: &[u8]) -> bool {
+    /// Tells hg. Where neither this nor the journal can be written there is
+    /// nobody left to tell.
+    fn show(&self, failure: &Failure) {
         let subject = if failure.event.is_empty() {
             String::new()
         } else {
             format!("{}: ", failure.event)
         };
-        // Where neither place can be written there is nobody left to tell.
         let text = format!("{subject}{}", failure.detail);
         let _ = self.feed.queue.publish_failure(&text);
-        let journal = Journal::for_environment(environment);
-        journal.is_none_or(|journal| journal.append(failure).is_ok())
+    }
+
+    /// Notes what the journal has been told of.
+    fn count_told(&mut self) -> Result<(), Error> {
+        let told = self.reporter.take_told();
+        self.progress().records_told += told;
+        self.publish()
+    }
+
+    /// The end: the journal gets what it does not have yet.
+    fn finish_journal(&mut self, bound: Duration) -> Result<(), Error> {
+        self.journal_failed(true);
+        self.tell(true);
+        self.reporter.finish(Instant::now() + bound);
+        self.count_told()
     }
 }
 
 fn reading(error: io::Error) -> Error {
     Error::System("read the queue", error)
-}
-
-/// What sinks have lost and the journal has not been told of.
-#[derive(Default)]
-struct Losses {
-    untold: Vec<RecordLoss>,
-    told_at: Option<Instant>,
-    /// How many have been told.
-    told: u64,
-}
-
-impl Losses {
-    fn add(&mut self, loss: RecordLoss) {
-        let is_full = self.untold.len() >= MAX_UNTOLD;
-        let mut known = self.untold.iter_mut().rev();
-        let same = known.find(|it| {
-            it.sink == loss.sink && (is_full || it.reason == loss.reason)
-        });
-        match same {
-            Some(known) => known.count += loss.count,
-            None => self.untold.push(loss),
-        }
-    }
-
-    /// When something is to be told.
-    fn deadline(&self, is_alone: bool) -> Option<Instant> {
-        let every = if is_alone { TELL_ALONE } else { TELL_EVERY };
-        let told_at = self.told_at.filter(|_| !self.untold.is_empty());
-        told_at.map(|at| at + every)
-    }
-
-    /// What is to be told now: all if it is as much as before, or some time has
-    /// passed.
-    fn due(
-        &mut self,
-        now: Instant,
-        is_alone: bool,
-        is_last: bool,
-    ) -> Vec<RecordLoss> {
-        let untold: u64 = self.untold.iter().map(|it| it.count).sum();
-        let is_early = self.deadline(is_alone).is_some_and(|at| now < at);
-        let has_doubled = untold > 0 && untold >= self.told;
-        if self.untold.is_empty() || is_early && !has_doubled && !is_last {
-            return Vec::new();
-        }
-        self.told += untold;
-        self.told_at = Some(now);
-        std::mem::take(&mut self.untold)
-    }
 }
 
 /// Empties a non-blocking socket; false if its other end is closed.

@@ -30,6 +30,9 @@ use uilog_sys::spawn::Stdio;
 
 use crate::event::Event;
 use crate::event::Text;
+use crate::journal::unserved;
+use crate::journal::unserved::Left;
+use crate::journal::unserved::NotLeft;
 use crate::logtoprocess::Script;
 use crate::pipeline::Loss;
 use crate::queue;
@@ -40,6 +43,7 @@ use crate::wire::DOORBELL;
 use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::PROTOCOL;
+use crate::wire::Program;
 use crate::wire::Record;
 
 /// After a failed start the next attempt waits this long, then twice that.
@@ -51,6 +55,10 @@ const PROBE_BOUND: Duration = Duration::from_secs(5);
 /// When hg ends, a dispatcher that replaces one that did nothing is given
 /// this long to take its first job.
 const BARREN_GRACE: Duration = Duration::from_millis(20);
+/// How often whoever waits for a verdict looks for it.
+const VERDICT_STEP: Duration = Duration::from_millis(1);
+/// ... and how often it looks whether the dispatcher still runs.
+const LOOK_STEP: Duration = Duration::from_millis(50);
 /// How many dispatchers in a row may die without taking a single job.
 const MAX_BARREN: u32 = 3;
 
@@ -95,6 +103,8 @@ pub enum Task<'a> {
         items: &'a [(Vec<u8>, Vec<u8>)],
         /// Mercurial's version.
         hg_version: Option<&'a [u8]>,
+        /// The program that it is about, if that is not hg's executable.
+        program: Option<&'a Program<'static>>,
     },
 }
 
@@ -262,6 +272,34 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Waits until it is known what has become of every job, but not longer
+    /// than `bound`; whether it is. For whoever has the time: hg never has.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost because no dispatcher could be kept running.
+    pub fn await_verdict(&mut self, bound: Duration) -> Result<bool, Loss> {
+        let deadline = Instant::now() + bound;
+        let mut look_at = Instant::now() + LOOK_STEP;
+        while let Some(status) = self.status() {
+            if status.progress.done() >= status.jobs {
+                return Ok(true);
+            }
+            let now = Instant::now();
+            if now > deadline {
+                return Ok(false);
+            }
+            if now > look_at {
+                look_at = now + LOOK_STEP;
+                if self.link.as_ref().is_some_and(|link| !link.ring()) {
+                    self.replace()?;
+                }
+            }
+            std::thread::sleep(VERDICT_STEP);
+        }
+        Ok(true)
+    }
+
     /// The last look at the dispatcher, when hg ends in the ordinary way: if
     /// it has died with jobs waiting, nobody else will notice.
     ///
@@ -292,8 +330,82 @@ impl Dispatcher {
         self.replace()
     }
 
+    /// If events wait for a dispatcher that has not begun, leaves a note of
+    /// them: hg does not wait, and nobody else would miss them.
+    ///
+    /// # Errors
+    ///
+    /// No note could be left, and why.
+    pub fn leave_note(
+        &mut self,
+        environment: &[u8],
+        session: &str,
+    ) -> Result<(), Loss> {
+        let Some(link) = self.link.as_mut() else {
+            return Ok(());
+        };
+        if link.has_begun || !link.is_intact() {
+            return Ok(());
+        }
+        let progress = link.progress();
+        link.has_begun = progress.readers != link.readers_at_start;
+        let jobs = link.queue.committed().jobs;
+        let events = jobs.saturating_sub(progress.done());
+        if link.has_begun || events == 0 {
+            return Ok(());
+        }
+        let program = &self.program;
+        let left = unserved::leave(
+            environment,
+            link.note.as_ref(),
+            session,
+            events,
+            program,
+            link.pid,
+        );
+        // Without a note there will be none for later events either.
+        link.has_begun = left.is_err();
+        let left = match left {
+            Ok(left) => left,
+            Err(NotLeft::TooMany) => {
+                let reason = format!(
+                    "{} dispatch has not begun, nor have those before it",
+                    program.display()
+                );
+                return Err(Loss { events, reason });
+            }
+            Err(NotLeft::NoPlace(problem)) => {
+                let reason = format!(
+                    "{} dispatch has not begun, and no note of {events} \
+                     event(s) can be left: {problem}",
+                    program.display()
+                );
+                return Err(Loss { events: 0, reason });
+            }
+        };
+        let named = link.queue.publish_note(&left.named());
+        // It may have looked for the note just before there was one.
+        link.has_begun = link.progress().readers != link.readers_at_start;
+        if link.has_begun || named.is_err() {
+            left.remove();
+        } else {
+            link.note = Some(left);
+        }
+        Ok(())
+    }
+
     /// The dispatcher has died: starts another one on the same queue.
     fn replace(&mut self) -> Result<(), Loss> {
+        let note = self.link.as_mut().and_then(|link| link.note.take());
+        let replaced = self.replace_by(note.clone());
+        if let (Err(_), Some(note)) = (&replaced, note) {
+            // Its events are counted as lost now.
+            note.remove();
+        }
+        replaced
+    }
+
+    fn replace_by(&mut self, note: Option<Left>) -> Result<(), Loss> {
         let Some(link) = self.link.take() else {
             return Ok(());
         };
@@ -319,10 +431,10 @@ impl Dispatcher {
             return Ok(());
         }
         let lost = |reason: String| Loss {
-            events: undone,
+            events: undone + untold,
             reason,
         };
-        let refused_by = link.queue.refused_by().unwrap_or(0);
+        let refused_by = progress.refused_by;
         if refused_by != 0 {
             return Err(lost(self.backoff.failed(format!(
                 "{} speaks protocol {refused_by}, this hg {PROTOCOL}",
@@ -346,6 +458,8 @@ impl Dispatcher {
         if let Some(link) = &mut self.link {
             link.sent = sent;
             link.taken_at_start = progress.taken;
+            link.readers_at_start = progress.readers;
+            link.note = note;
             link.ring();
         }
         Ok(())
@@ -388,6 +502,12 @@ struct Link {
     pid: i32,
     sent: Sent,
     taken_at_start: u64,
+    /// How many dispatchers had begun to serve the queue before.
+    readers_at_start: u64,
+    /// This one has begun, or there is to be no note of it.
+    has_begun: bool,
+    /// What was left for it to remove.
+    note: Option<Left>,
 }
 
 /// What the queue holds last of what jobs refer to, and where; 0 for nowhere.
@@ -435,6 +555,9 @@ impl Link {
             pid: process.pid,
             sent: Sent::default(),
             taken_at_start: 0,
+            readers_at_start: 0,
+            has_begun: false,
+            note: None,
         })
     }
 
@@ -478,6 +601,9 @@ impl Link {
             } => Frame::Job(Job {
                 event,
                 script: Cow::Borrowed(&script.text),
+                source: Some(&script.source)
+                    .filter(|source| !source.is_empty())
+                    .map(|source| Text(Cow::Borrowed(source))),
                 stdin: script.stdin,
                 environment_at,
                 traceparent: traceparent.map(|it| Text(Cow::Borrowed(it))),
@@ -487,7 +613,11 @@ impl Link {
                 depth,
                 limits: parts.settings.run_limits(),
             }),
-            Task::Record { items, hg_version } => {
+            Task::Record {
+                items,
+                hg_version,
+                program,
+            } => {
                 let mut items_at = sent.items_at;
                 if items_at == 0 || sent.items != items {
                     items_at = end + buffer.len() as u64;
@@ -505,6 +635,7 @@ impl Link {
                     cwd,
                     hg,
                     hg_version: hg_version.map(|it| Text(Cow::Borrowed(it))),
+                    program: program.cloned(),
                 })
             }
         };

@@ -98,6 +98,11 @@ impl Source for Feed {
         }
         Ok(None)
     }
+
+    fn is_too_far_behind(&self, position: u64) -> bool {
+        let scripts_at = self.queue.progress().scripts_at;
+        position < scripts_at && self.queue.is_nearly_full_from(position)
+    }
 }
 
 /// The last few that were looked up, by their positions.

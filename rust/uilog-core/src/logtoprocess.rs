@@ -23,6 +23,8 @@ const STDIN_SUFFIX: &[u8] = b":stdin";
 pub struct Script {
     /// Text for `/bin/sh -c`.
     pub text: Vec<u8>,
+    /// The file and line that define it, or what else does, as far as known.
+    pub source: Vec<u8>,
     /// What it reads.
     pub stdin: StdinFormat,
 }
@@ -52,6 +54,7 @@ impl LogToProcess {
                     let text = value.to_vec();
                     let script = Script {
                         text,
+                        source: Vec::new(),
                         stdin: StdinFormat::Null,
                     };
                     scripts.insert(name.to_vec(), script);
@@ -82,6 +85,18 @@ impl LogToProcess {
             }
         }
         (Self { scripts, settings }, faults)
+    }
+
+    /// Tells where scripts are defined: events, and files with lines.
+    pub fn set_sources<'a>(
+        &mut self,
+        sources: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) {
+        for (event, source) in sources {
+            if let Some(script) = self.scripts.get_mut(event) {
+                source.clone_into(&mut script.source);
+            }
+        }
     }
 
     /// The events that have a script.

@@ -27,7 +27,11 @@ pub fn logger(config: &Config, root: Option<&Path>) -> Logger {
     } else {
         Vec::new()
     };
-    let mut logger = Logger::new(&items(b"uilog"), &scripts);
+    let sources = config.items(b"logtoprocess");
+    let sources: Vec<_> = sources
+        .map(|(name, entry)| (name.to_vec(), entry.source.to_bytes()))
+        .collect();
+    let mut logger = Logger::with_sources(&items(b"uilog"), &scripts, &sources);
     let has_blackbox = config.extension(sink::SECTION.as_bytes()).is_some();
     if let (true, Some(root)) = (has_blackbox, root) {
         let (blackbox, faults) = Blackbox::new(config, root);

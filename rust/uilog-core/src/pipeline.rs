@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -26,6 +27,7 @@ use crate::event::Usage;
 use crate::event::Value;
 use crate::facts::Facts;
 use crate::facts::new_session;
+use crate::journal;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
@@ -39,6 +41,7 @@ use crate::spans::Spans;
 use crate::spans::Surroundings;
 use crate::structured::Structured;
 use crate::trace::Context;
+use crate::wire::Program;
 
 /// The environment variable by which a script's hg knows its parent session.
 pub const SESSION_VARIABLE: &[u8] = b"UILOG_SESSION";
@@ -56,6 +59,13 @@ const MAX_RECENT: usize = 16;
 /// The journal gets no more than a line in this time, unless the number of
 /// lost events doubles.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// When hg ends, those who append to the journal get this long. They need a
+/// hundredth of it, unless the home directory does not answer; then they go on
+/// alone.
+const APPEND_GRACE: Duration = Duration::from_millis(50);
+/// The same where hg is the first process of its namespace: with it all end.
+const FIRST_PROCESS_GRACE: Duration = Duration::from_secs(1);
 
 /// How deep events may be logged while one is being logged.
 const MAX_DEPTH: u32 = 4;
@@ -158,6 +168,19 @@ pub struct Counters {
     pub faults: [u64; FaultKind::ALL.len()],
 }
 
+/// What has become of the events that the dispatcher was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every script has been started, and every sink has taken its record or
+    /// keeps it in a spool.
+    Taken,
+    /// Some have been lost, the last one for this reason. The journal has been
+    /// told.
+    Lost(String),
+    /// It is not known yet.
+    Open,
+}
+
 /// An event as the caller gives it.
 #[derive(Debug)]
 pub struct Draft<'a> {
@@ -201,13 +224,25 @@ impl Logger {
         uilog: &[(Vec<u8>, Vec<u8>)],
         logtoprocess: &[(Vec<u8>, Vec<u8>)],
     ) -> Self {
+        Self::with_sources(uilog, logtoprocess, &[])
+    }
+
+    /// The same, and where the items of `[logtoprocess]` stand: names, and
+    /// files with lines.
+    pub fn with_sources(
+        uilog: &[(Vec<u8>, Vec<u8>)],
+        logtoprocess: &[(Vec<u8>, Vec<u8>)],
+        sources: &[(Vec<u8>, Vec<u8>)],
+    ) -> Self {
         fn slices(
             items: &[(Vec<u8>, Vec<u8>)],
         ) -> impl Iterator<Item = (&[u8], &[u8])> {
             items.iter().map(|(name, value)| (&name[..], &value[..]))
         }
         let (settings, mut faults) = Settings::read(slices(uilog));
-        let (sink, more) = LogToProcess::new(slices(logtoprocess), settings);
+        let (mut sink, more) =
+            LogToProcess::new(slices(logtoprocess), settings);
+        sink.set_sources(slices(sources));
         faults.extend(more);
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if sink.events().next().is_some() {
@@ -288,6 +323,8 @@ impl Logger {
 pub struct Host {
     /// The process that all this belongs to.
     owner: u32,
+    /// It was made by a fork of another one that had all this.
+    is_forked: bool,
     session: SessionId,
     parent: Option<SessionId>,
     seq: u64,
@@ -304,9 +341,13 @@ pub struct Host {
     is_adopted: bool,
     /// Mercurial's version.
     hg_version: Option<Vec<u8>>,
+    /// The program that events are about, if that is not hg's executable.
+    program: Option<Program<'static>>,
     counters: Counters,
     recent: VecDeque<String>,
     unseen: usize,
+    /// How many failures of the dispatcher have been shown.
+    seen_failures: u64,
     /// Losses that the journal has been told of, and when.
     journaled: u64,
     journaled_at: Option<Instant>,
@@ -320,6 +361,7 @@ impl Host {
         rusage::begin();
         Self {
             owner: std::process::id(),
+            is_forked: false,
             session: new_session(),
             parent: None,
             seq: 0,
@@ -331,9 +373,11 @@ impl Host {
             begun: 0,
             is_adopted: false,
             hg_version: None,
+            program: None,
             counters: Counters::default(),
             recent: VecDeque::new(),
             unseen: 0,
+            seen_failures: 0,
             journaled: 0,
             journaled_at: None,
             unreported_reason: String::new(),
@@ -351,11 +395,14 @@ impl Host {
             let umask = self.umask;
             let spans = std::mem::take(&mut self.spans);
             let hg_version = self.hg_version.take();
+            let about = self.program.take();
             *self = Self::new(program);
+            self.is_forked = true;
             self.parent = parent;
             self.umask = umask;
             self.spans = spans;
             self.hg_version = hg_version;
+            self.program = about;
         }
         if self.environment != *environment {
             std::mem::swap(&mut self.environment, environment);
@@ -410,6 +457,9 @@ impl Host {
     /// Tells that a command begins, and in which repository: what is logged
     /// through a ui without one, such as the command's end, belongs there.
     pub fn begin_command(&mut self, root: Option<&[u8]>) {
+        // A command server may not end in the ordinary way: the events of the
+        // command before are looked after now.
+        self.leave_note();
         self.spans.begin_command(root);
     }
 
@@ -487,6 +537,15 @@ impl Host {
         self.hg_version = Some(version);
     }
 
+    /// Tells that events are about another program than hg's executable;
+    /// `is_mercurial` says whether it is one of Mercurial's, such as rhg.
+    pub fn set_program(&mut self, path: &[u8], is_mercurial: bool) {
+        self.program = Some(Program {
+            path: Text(Cow::Owned(path.to_vec())),
+            is_mercurial,
+        });
+    }
+
     /// Tells that hg has changed its umask.
     pub fn set_umask(&mut self, umask: u32) {
         self.umask = Some(umask);
@@ -502,6 +561,10 @@ impl Host {
                 let others = loss.events.saturating_sub(1);
                 self.lose(event, others, loss);
             }
+        }
+        // A worker leaves through `os._exit`, and never comes to its end.
+        if self.is_forked {
+            self.leave_note();
         }
     }
 
@@ -602,7 +665,11 @@ impl Host {
         let hg_version = self.hg_version.as_deref();
         self.dispatcher.send(&JobParts {
             event,
-            task: Task::Record { items, hg_version },
+            task: Task::Record {
+                items,
+                hg_version,
+                program: self.program.as_ref(),
+            },
             settings,
             environment: &self.facts.lasting,
         })
@@ -625,7 +692,8 @@ impl Host {
         let is_recent = self
             .journaled_at
             .is_some_and(|at| at.elapsed() < JOURNAL_PAUSE);
-        if is_recent && unreported < self.journaled.max(1) {
+        let is_soon = is_recent && unreported < self.journaled.max(1);
+        if is_soon || journal::is_busy() {
             self.unreported_reason = loss.reason;
         } else {
             self.journal_losses(event, loss.reason);
@@ -643,12 +711,55 @@ impl Host {
             unreported,
             reason.clone(),
         );
-        let journal = self.journal();
-        match journal.map(|journal| journal.append(&failure)) {
-            Some(Ok(())) => self.journaled = self.counters.lost,
+        match self.append(&failure) {
+            Ok(()) => self.journaled = self.counters.lost,
             // Perhaps later: the system may have had no descriptor to give.
-            _ => self.unreported_reason = reason,
+            Err(_) => self.unreported_reason = reason,
         }
+    }
+
+    /// Appends to the journal, by a process of its own: a home directory that
+    /// does not answer must not hold up hg.
+    fn append(&mut self, failure: &Failure) -> io::Result<()> {
+        self.note_append_trouble();
+        match self.journal() {
+            Some(journal) => journal.append_apart(failure),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Appends to the journal what costs no event, and remembers if it cannot.
+    fn append_fault(&mut self, failure: &Failure) {
+        if let Err(error) = self.append(failure) {
+            self.remember(format!("the journal cannot be written: {error}"));
+        }
+    }
+
+    /// Remembers what has become known since of what was to be appended.
+    fn note_append_trouble(&mut self) {
+        if let Some(error) = journal::append_trouble() {
+            self.remember(format!("the journal cannot be written: {error}"));
+        }
+    }
+
+    /// Waits until it is known what has become of all events that have been
+    /// logged, but not longer than `bound`. For whoever has the time: hg never
+    /// has.
+    pub fn await_verdict(&mut self, bound: Duration) -> Verdict {
+        match self.dispatcher.await_verdict(bound) {
+            Err(loss) => self.lose(b"", loss.events, loss),
+            Ok(false) => return Verdict::Open,
+            Ok(true) => {}
+        }
+        let status = self.dispatcher.status();
+        let lost = status
+            .as_ref()
+            .map_or(0, |it| it.progress.not_started + it.progress.records_lost);
+        if lost == 0 {
+            return Verdict::Taken;
+        }
+        let reason = status.and_then(|it| it.last_failure);
+        Verdict::Lost(reason.unwrap_or_else(|| "no reason given".to_owned()))
     }
 
     /// When hg ends in the ordinary way: looks after what nobody else would
@@ -661,9 +772,39 @@ impl Host {
         if let Err(loss) = self.dispatcher.finish() {
             self.lose(b"", loss.events, loss);
         }
+        self.leave_note();
+        // If the place ends with its first process, so do those that append.
+        let is_first = self.owner == 1;
+        let bound = if is_first {
+            FIRST_PROCESS_GRACE
+        } else {
+            APPEND_GRACE
+        };
+        if journal::is_busy() {
+            journal::wait_for_appending(bound);
+        }
         if self.counters.lost > self.journaled {
             let reason = std::mem::take(&mut self.unreported_reason);
             self.journal_losses(b"", reason);
+        }
+        journal::wait_for_appending(bound);
+        self.note_append_trouble();
+    }
+
+    /// Leaves a note of the events whose dispatcher has not begun.
+    fn leave_note(&mut self) {
+        let session = self.session.to_string();
+        match self.dispatcher.leave_note(&self.environment, &session) {
+            Ok(()) => {}
+            Err(loss) if loss.events > 0 => self.lose(b"", loss.events, loss),
+            // Perhaps nothing has been lost, but nobody will know.
+            Err(loss) => {
+                let kind = FailureKind::NotStarted;
+                let reason = loss.reason.clone();
+                let failure = Failure::now(session, b"", kind, 0, reason);
+                self.fault(FaultKind::Internal, loss.reason);
+                self.append_fault(&failure);
+            }
         }
     }
 
@@ -684,9 +825,7 @@ impl Host {
             detail.clone(),
         );
         self.fault(FaultKind::Peer, detail);
-        if let Some(Err(error)) = self.journal().map(|j| j.append(&failure)) {
-            self.remember(format!("the journal cannot be written: {error}"));
-        }
+        self.append_fault(&failure);
     }
 
     /// Counts a configuration that could not be read, and tells the journal:
@@ -696,9 +835,30 @@ impl Host {
         let kind = FailureKind::Config;
         let failure = Failure::now(session, event, kind, 0, detail.clone());
         self.fault(FaultKind::Internal, detail);
-        if let Some(Err(error)) = self.journal().map(|j| j.append(&failure)) {
-            self.remember(format!("the journal cannot be written: {error}"));
+        self.append_fault(&failure);
+    }
+
+    /// Looks whether scripts and records have failed since the last time, as
+    /// far as that is known by now; for debug output.
+    pub fn look_for_failures(&mut self) {
+        let Some(status) = self.dispatcher.status() else {
+            return;
+        };
+        let progress = status.progress;
+        let scripts =
+            progress.failed + progress.not_started + progress.timed_out;
+        let failures = scripts + progress.records_lost;
+        if failures <= self.seen_failures {
+            return;
         }
+        self.seen_failures = failures;
+        let lost = progress.records_lost;
+        let mut text =
+            format!("so far: scripts failed: {scripts}, records lost: {lost}");
+        if let Some(last) = status.last_failure {
+            text = format!("{text}; the last failure: {last}");
+        }
+        self.remember(text);
     }
 
     fn remember(&mut self, problem: String) {

@@ -35,18 +35,19 @@ const BLOCK_BYTES: u64 = 512;
 const MAGIC_AT: u64 = 0;
 /// What it says, with the protocol in the last two bytes.
 const MAGIC: [u8; 6] = *b"uilog\0";
-/// Where in the first page a reader says that it refuses the writer's protocol:
-/// its own. This stays the same in every version, too: who refuses knows no
-/// more of the page than this.
-const REFUSED_AT: u64 = 16;
-/// Up to this protocol that stood among the reader's words.
-const LAST_REFUSED_IN_WORDS: u16 = 3;
-/// There.
-const REFUSED_IN_WORDS_AT: u64 = 568;
 /// Where in the first page the writer's words stand.
 const WRITER_AT: u64 = 64;
+/// Where it stands behind them how much memory the queue may take.
+const MAX_BYTES_AT: u64 = WRITER_AT + 16;
+/// Where in the first page the writer names its note, as the length and the
+/// path: the reader that begins removes it.
+const NOTE_AT: u64 = 128;
+/// Bytes of that path at most.
+const MAX_NOTE_BYTES: usize = 380;
 /// Where in the first page the reader's words stand.
 const READER_AT: u64 = 512;
+/// Where `refused_by` stands among them, in every version.
+const REFUSED_BY_AT: u64 = READER_AT + 7 * 8;
 /// Where in the first page the reader's last failure stands, as its length
 /// and its text.
 const FAILURE_AT: u64 = 1024;
@@ -89,14 +90,6 @@ words! {
     /// The first frame that scripts have not been taken from. Those before it
     /// are never run again.
     scripts_at,
-    /// The first frame whose record some sink may not be done with. The next
-    /// reader hands on what stands from there on.
-    records_at,
-    /// The last environment before both, 0 if there is none: the frames from
-    /// there on may refer to it.
-    environment_at,
-    /// The last items before both, 0 if there are none.
-    items_at,
     /// Jobs that have been looked at, scripts and records.
     taken,
     /// Scripts started.
@@ -109,10 +102,16 @@ words! {
     not_started,
     /// Scripts ended by the time limit.
     timed_out,
+    /// The reader has refused the writer's protocol: its own version. This
+    /// stays in its place in every version, for the writer to find it.
+    refused_by,
     /// How many readers have begun to serve the queue.
     readers,
     /// Scripts taken from the queue.
     scripts,
+    /// The first frame whose record some sink may not be done with. The next
+    /// reader hands on what stands from there on.
+    records_at,
     /// Records before `records_at`: every sink is done with them, or has been
     /// given up.
     records,
@@ -123,6 +122,11 @@ words! {
     /// Records before `records_at` that a sink which does not move has in
     /// hand: they are lost if the reader dies.
     at_risk,
+    /// The last environment before `scripts_at` and `records_at`, 0 if there is
+    /// none: the frames from there on may refer to it.
+    environment_at,
+    /// The last items before both, 0 if there are none.
+    items_at,
 }
 
 impl Progress {
@@ -180,7 +184,8 @@ impl Writer {
         let [low, high] = PROTOCOL.to_le_bytes();
         let magic = [&MAGIC[..], &[low, high]].concat();
         writers[..magic.len()].copy_from_slice(&magic);
-        let words = committed.to_words().map(u64::to_le_bytes);
+        let [end, jobs] = committed.to_words();
+        let words = [end, jobs, max_bytes].map(u64::to_le_bytes);
         let words = words.as_flattened();
         writers[WRITER_AT as usize..][..words.len()].copy_from_slice(words);
         let words = progress.to_words().map(u64::to_le_bytes);
@@ -240,7 +245,23 @@ impl Writer {
     }
 
     fn commit(&self) -> io::Result<()> {
-        write_words(&self.file, WRITER_AT, self.committed.to_words())
+        let [end, jobs] = self.committed.to_words();
+        write_words(&self.file, WRITER_AT, [end, jobs, self.max_bytes])
+    }
+
+    /// Names the note that says what is lost if no reader begins, by its path
+    /// or by several.
+    ///
+    /// # Errors
+    ///
+    /// That is too long, or the queue cannot be written.
+    pub fn publish_note(&self, path: &[u8]) -> io::Result<()> {
+        if path.len() > MAX_NOTE_BYTES {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut bytes = (path.len() as u32).to_le_bytes().to_vec();
+        bytes.extend_from_slice(path);
+        self.file.write_all_at(&bytes, NOTE_AT)
     }
 
     /// What has been committed.
@@ -251,11 +272,6 @@ impl Writer {
     /// What the reader has done.
     pub fn progress(&self) -> io::Result<Progress> {
         read_words(&self.file, READER_AT).map(Progress::from_words)
-    }
-
-    /// The protocol of a reader that has refused this one's; 0 if none has.
-    pub fn refused_by(&self) -> io::Result<u64> {
-        read_words(&self.file, REFUSED_AT).map(|[protocol]| protocol)
     }
 
     /// The reader's last failure, if it had one.
@@ -327,9 +343,8 @@ impl Reader {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let protocol = u16::from_le_bytes([low, high]);
-        // Another protocol's words mean something else.
-        let is_known = protocol == PROTOCOL;
-        let progress = if is_known {
+        // Another protocol's words mean something else, and may be fewer.
+        let progress = if protocol == PROTOCOL {
             read_words(&file, READER_AT).map(Progress::from_words)?
         } else {
             Progress::default()
@@ -343,7 +358,8 @@ impl Reader {
             references: VecDeque::new(),
             pinned: Vec::new(),
         };
-        if is_known {
+        // Another protocol's words mean something else.
+        if protocol == PROTOCOL {
             if reader.low() < FIRST_FRAME {
                 return Err(io::ErrorKind::InvalidData.into());
             }
@@ -401,6 +417,15 @@ impl Reader {
         let frame = self.read(position, self.end)?;
         let next = position + LENGTH_BYTES + frame.len() as u64;
         Ok(Some((frame, next)))
+    }
+
+    /// Whether what has been appended since this position takes nearly as much
+    /// memory as the queue may.
+    pub fn is_nearly_full_from(&self, position: u64) -> bool {
+        let used = self.end.saturating_sub(position);
+        // Where that cannot be read, nobody is to lose anything for it.
+        let limit = read_words(&self.file, MAX_BYTES_AT);
+        limit.is_ok_and(|[limit]| limit > 0 && used > limit / 8 * 7)
     }
 
     /// The frame at a position that an earlier frame was appended at.
@@ -504,12 +529,7 @@ impl Reader {
     ///
     /// The queue cannot be written.
     pub fn refuse(&self) -> io::Result<()> {
-        let at = if self.protocol <= LAST_REFUSED_IN_WORDS {
-            REFUSED_IN_WORDS_AT
-        } else {
-            REFUSED_AT
-        };
-        write_words(&self.file, at, [PROTOCOL.into()])
+        write_words(&self.file, REFUSED_BY_AT, [PROTOCOL.into()])
     }
 
     /// Shows a failure to the writer, in place of the one before.
@@ -523,6 +543,20 @@ impl Reader {
         let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
         bytes.extend_from_slice(text);
         self.file.write_all_at(&bytes, FAILURE_AT)
+    }
+
+    /// The path of the note that the writer has left, if any.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    pub fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut length = [0; LENGTH_BYTES as usize];
+        self.file.read_exact_at(&mut length, NOTE_AT)?;
+        let length = u32::from_le_bytes(length) as usize;
+        let mut path = vec![0; length.min(MAX_NOTE_BYTES)];
+        self.file.read_exact_at(&mut path, NOTE_AT + LENGTH_BYTES)?;
+        Ok((!path.is_empty()).then_some(path))
     }
 
     /// The last failure that a reader has shown, if any.
@@ -810,6 +844,46 @@ mod tests {
         assert!(reader.frame_at(at[0].0).is_err());
         assert!(writer.bytes().unwrap() < bytes - 700_000);
         assert_eq!(reader.progress().environment_at, at[2].0);
+    }
+
+    #[test]
+    fn a_writer_of_another_protocol_finds_that_it_was_refused() {
+        let refused = Progress {
+            refused_by: 5,
+            ..Progress::default()
+        };
+        assert_eq!(refused.to_words()[7], 5);
+    }
+
+    #[test]
+    fn a_reader_knows_when_there_is_hardly_any_room() {
+        let (mut writer, mut reader) = pair(1 << 20);
+        let begin = writer.committed().end;
+        let mut second = 0;
+        for number in 0..95 {
+            let at = writer.append(&framed(&[7; 10_000]), 1).unwrap();
+            if number == 40 {
+                second = at;
+            }
+        }
+        reader.frame(begin).unwrap();
+        assert!(reader.is_nearly_full_from(begin));
+        assert!(!reader.is_nearly_full_from(second));
+        writer.set_max_bytes(2 << 20);
+        writer.append(&framed(b"more"), 1).unwrap();
+        assert!(!reader.is_nearly_full_from(begin));
+    }
+
+    #[test]
+    fn the_reader_finds_the_writers_note() {
+        let (mut writer, reader) = pair(1 << 20);
+        assert_eq!(reader.note().unwrap(), None);
+        writer.append(&framed(b"one"), 1).unwrap();
+        writer.publish_note(b"/run/note").unwrap();
+        assert_eq!(reader.note().unwrap().as_deref(), Some(&b"/run/note"[..]));
+        assert_eq!(reader.committed().unwrap().jobs, 1);
+        assert_eq!(reader.progress(), writer.progress().unwrap());
+        writer.publish_note(&[b'x'; 400]).unwrap_err();
     }
 
     #[test]

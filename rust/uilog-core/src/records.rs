@@ -40,6 +40,10 @@ pub trait Source {
         &mut self,
         position: u64,
     ) -> io::Result<Option<(Queued, u64)>>;
+
+    /// Whether who has come no further than this keeps so much in the queue
+    /// that there is hardly any room for others, and is alone in that.
+    fn is_too_far_behind(&self, position: u64) -> bool;
 }
 
 /// Whoever runs structured sinks. Nothing here blocks.

@@ -14,6 +14,9 @@ use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::ended::Which;
 
+use crate::event::Text;
+use crate::journal::ScriptFailure;
+use crate::stderr::Capture;
 use crate::wire::Job;
 
 /// How long a script has between SIGTERM and SIGKILL.
@@ -28,6 +31,11 @@ pub(crate) struct Script {
     pub(crate) session: String,
     /// hg's environment at that event.
     pub(crate) environment: Arc<[u8]>,
+    /// What is told of it should it fail.
+    pub(crate) facts: ScriptFailure,
+    /// What it writes to standard error.
+    pub(crate) capture: Option<Capture>,
+    pub(crate) started_at: Instant,
     /// When it gets the next signal.
     deadline: Option<Instant>,
     /// Its time is over: it has been sent SIGTERM.
@@ -55,6 +63,7 @@ impl Running {
         pid: Pid,
         job: &Job<'_>,
         environment: Arc<[u8]>,
+        capture: Option<Capture>,
     ) {
         let timeout = job.limits.timeout_ms;
         let deadline = (timeout > 0).then(|| {
@@ -65,9 +74,17 @@ impl Running {
             event: job.event.name.to_vec(),
             session: job.event.session.to_string(),
             environment,
+            facts: facts(job),
+            capture,
+            started_at: Instant::now(),
             deadline: deadline.flatten(),
             is_ending: false,
         });
+    }
+
+    /// What those that run write to standard error.
+    pub(crate) fn captures(&self) -> impl Iterator<Item = &Capture> + Clone {
+        self.0.iter().filter_map(|it| it.capture.as_ref())
     }
 
     /// Reaps one that has ended, if any has.
@@ -112,5 +129,16 @@ impl Running {
     /// When the next one is to be signalled.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.0.iter().filter_map(|it| it.deadline).min()
+    }
+}
+
+/// What is known of a job's script before it has begun.
+pub(crate) fn facts(job: &Job<'_>) -> ScriptFailure {
+    let text = |text: &Text<'_>| String::from_utf8_lossy(&text.0).into_owned();
+    ScriptFailure {
+        source: job.source.as_ref().map(text).unwrap_or_default(),
+        repository: job.event.root.as_ref().map(text),
+        cwd: job.cwd.as_ref().map(text),
+        ..ScriptFailure::default()
     }
 }

@@ -106,13 +106,19 @@ pub(crate) fn script_limits() -> script_env::Limits {
     script_env::Limits::for_stack(stack)
 }
 
-/// Starts a job's script, as a child; what it prints goes to `output`, or to
-/// nobody.
+/// Where what a script prints goes; to nobody if that is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outputs<'fd> {
+    pub(crate) stdout: Option<BorrowedFd<'fd>>,
+    pub(crate) stderr: Option<BorrowedFd<'fd>>,
+}
+
+/// Starts a job's script, as a child.
 pub(crate) fn start_script(
     job: &Job<'_>,
     environment: &[u8],
     leave_batch: bool,
-    output: Option<BorrowedFd<'_>>,
+    outputs: Outputs<'_>,
 ) -> Result<Pid, StartError> {
     let script = CString::new(&*job.script).map_err(|_| StartError::Nul)?;
     if script.as_bytes_with_nul().len() > script_env::MAX_STRING_BYTES {
@@ -143,8 +149,11 @@ pub(crate) fn start_script(
         if let Some(stdin) = &stdin {
             command.stdin(Stdio::Fd(stdin.as_fd()));
         }
-        if let Some(output) = output {
-            command.stdout(Stdio::Fd(output)).stderr(Stdio::Fd(output));
+        if let Some(stdout) = outputs.stdout {
+            command.stdout(Stdio::Fd(stdout));
+        }
+        if let Some(stderr) = outputs.stderr {
+            command.stderr(Stdio::Fd(stderr));
         }
         match command.spawn_child(Start::Wait(EXEC_BOUND)) {
             Ok(process) => return Ok(Pid::from_raw(process.pid)),

@@ -133,6 +133,55 @@ pub fn shown_url(url: &[u8]) -> String {
     format!("{scheme}//{host}{path}{query}")
 }
 
+/// What kinds of sinks there are.
+pub const KINDS: &str = "file:, syslog:, unix:, otlp:";
+
+/// That a URL is of none of these kinds.
+pub fn no_kind(url: &[u8]) -> String {
+    format!("'{}' is no kind of sink: {KINDS}", shown_url(url))
+}
+
+/// What is wrong with a URL, as far as that can be told without the
+/// environment and without opening anything.
+pub fn url_problem(url: &[u8]) -> Option<String> {
+    let Some(colon) = url.iter().position(|byte| *byte == b':') else {
+        return Some(no_kind(url));
+    };
+    let (scheme, rest) = (&url[..colon], &url[colon + 1..]);
+    let shown = || shown_url(url);
+    match scheme {
+        b"syslog" if rest.is_empty() => None,
+        b"file" | b"unix" | b"unix-dgram" | b"syslog" => {
+            let begins = rest.first().is_some_and(|it| b"/~$".contains(it));
+            let is_of_host =
+                rest.starts_with(b"//") && !rest.starts_with(b"///");
+            (!begins || is_of_host)
+                .then(|| format!("'{}' has no absolute path", shown()))
+        }
+        b"syslog+tcp" | b"syslog+tls" => {
+            let host = rest.strip_prefix(b"//").unwrap_or_default();
+            let is_host = host.first().is_some_and(|it| !b":/".contains(it));
+            (!is_host).then(|| format!("'{}' names no host", shown()))
+        }
+        b"otlp" if rest.trim_ascii().is_empty() => None,
+        b"otlp" => {
+            let https = rest.strip_prefix(b"https://");
+            match https.or_else(|| rest.strip_prefix(b"http://")) {
+                None => Some(format!(
+                    "'{}': it must begin with http:// or https://",
+                    shown()
+                )),
+                Some(host) => {
+                    let is_host =
+                        host.first().is_some_and(|it| !b":/".contains(it));
+                    (!is_host).then(|| format!("'{}' names no host", shown()))
+                }
+            }
+        }
+        _ => Some(no_kind(url)),
+    }
+}
+
 impl Definition {
     /// The item that names it: `sink.NAME`.
     pub fn item(&self) -> String {
@@ -255,6 +304,39 @@ mod tests {
         ];
         for (url, shown) in cases {
             assert_eq!(shown_url(url.as_bytes()), shown);
+        }
+    }
+
+    #[test]
+    fn urls_that_lead_nowhere_are_named() {
+        for url in [
+            "file:/x",
+            "file:~/x",
+            "file:$X/y",
+            "file:///x",
+            "unix:/x",
+            "unix-dgram:/x",
+            "syslog:",
+            "syslog:/x",
+            "syslog+tcp://a",
+            "syslog+tls://[::1]:1",
+            "otlp:",
+            "otlp:http://a:1/x",
+        ] {
+            assert_eq!(url_problem(url.as_bytes()), None, "{url}");
+        }
+        for (url, problem) in [
+            ("", "'' is no kind of sink: file:, syslog:, unix:, otlp:"),
+            ("x", "'x' is no kind of sink: file:, syslog:, unix:, otlp:"),
+            ("file:x", "'file:x' has no absolute path"),
+            ("file://host/x", "'file://host/x' has no absolute path"),
+            ("unix:", "'unix:' has no absolute path"),
+            ("syslog+tcp:a", "'syslog+tcp:a' names no host"),
+            ("syslog+tls://:1", "'syslog+tls://:1' names no host"),
+            ("otlp:a", "'otlp:a': it must begin with http:// or https://"),
+            ("otlp:http://", "'otlp:http://' names no host"),
+        ] {
+            assert_eq!(url_problem(url.as_bytes()).as_deref(), Some(problem));
         }
     }
 

@@ -123,10 +123,12 @@ pub struct Running {
 /// What the journal says.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct JournalFacts {
-    /// Where it is; nowhere without a home.
+    /// Where it is, or ought to be.
     pub path: Option<String>,
-    /// Why it cannot be read, if so.
+    /// Why it is not used there, if so.
     pub problem: Option<String>,
+    /// Where it is meanwhile; none if it is nowhere.
+    pub fallback: Option<String>,
     /// How many events have been lost.
     pub lost: u64,
     /// How many failures there are of each kind.
@@ -146,8 +148,14 @@ impl Status {
         };
         self.dispatchers.iter().any(is_troubled)
             || self.unreadable > 0
-            || self.journal.problem.is_some()
-            || !self.journal.failures.is_empty()
+            || self.journal.is_troubled()
+    }
+}
+
+impl JournalFacts {
+    /// Whether there is anything that somebody ought to know.
+    pub fn is_troubled(&self) -> bool {
+        self.problem.is_some() || !self.failures.is_empty()
     }
 }
 
@@ -349,15 +357,15 @@ fn add_relation(
 }
 
 /// What /proc/PID/stat says.
-struct Stat {
-    state: u8,
+pub(crate) struct Stat {
+    pub(crate) state: u8,
     parent: i32,
     /// In clock ticks since the system has started.
-    start: u64,
+    pub(crate) start: u64,
 }
 
 impl Stat {
-    fn read(pid: i32) -> io::Result<Self> {
+    pub(crate) fn read(pid: i32) -> io::Result<Self> {
         let text = fs::read(proc(pid).join("stat"))?;
         Self::parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
@@ -407,7 +415,8 @@ fn has_vanished(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(nix::libc::ESRCH)
 }
 
-fn read_journal(environment: &[u8]) -> JournalFacts {
+/// What the journal of the user with this environment says.
+pub fn read_journal(environment: &[u8]) -> JournalFacts {
     let Some(journal) = Journal::for_environment(environment) else {
         return JournalFacts::default();
     };
@@ -419,6 +428,9 @@ fn read_journal(environment: &[u8]) -> JournalFacts {
     JournalFacts {
         path: Some(lossy(journal.path().as_os_str().as_bytes())),
         problem: journal.problem(),
+        fallback: journal
+            .fallback()
+            .map(|path| lossy(path.as_os_str().as_bytes())),
         lost: failures.iter().map(|failure| failure.lost).sum(),
         counts: counts.into(),
         failures,

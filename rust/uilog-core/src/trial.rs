@@ -47,6 +47,7 @@ use crate::facts;
 use crate::logtoprocess::Script;
 use crate::running;
 use crate::script;
+use crate::script::Outputs;
 use crate::script_env;
 use crate::settings::Settings;
 use crate::wire::Job;
@@ -141,6 +142,7 @@ pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
     let job = Job {
         event: sample(trial.event, trial.block, trial.root),
         script: Cow::Borrowed(&trial.script.text),
+        source: None,
         stdin: trial.script.stdin,
         environment_at: 0,
         traceparent: None,
@@ -163,8 +165,15 @@ pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
         kept: Vec::new(),
         bytes: 0,
     };
-    let started =
-        script::start_script(&job, &block, false, Some(input.as_fd()));
+    let started = script::start_script(
+        &job,
+        &block,
+        false,
+        Outputs {
+            stdout: Some(input.as_fd()),
+            stderr: Some(input.as_fd()),
+        },
+    );
     drop(input);
     let ending = match started {
         Ok(pid) => {
@@ -411,6 +420,7 @@ mod tests {
     fn tried(text: &str, stdin: StdinFormat, seconds: f64) -> Outcome {
         let script = Script {
             text: text.as_bytes().to_vec(),
+            source: Vec::new(),
             stdin,
         };
         let settings = Settings {

@@ -57,6 +57,19 @@ pub struct Record<'a> {
     /// Mercurial's version, where one is known.
     #[serde(borrow)]
     pub hg_version: Option<Text<'a>>,
+    /// The program that it is about, if that is not hg's executable.
+    #[serde(borrow)]
+    pub program: Option<Program<'a>>,
+}
+
+/// A program that an event is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Program<'a> {
+    /// Where it is.
+    #[serde(borrow)]
+    pub path: Text<'a>,
+    /// Whether it is one of Mercurial's, such as rhg.
+    pub is_mercurial: bool,
 }
 
 /// A script to run for an event.
@@ -68,6 +81,9 @@ pub struct Job<'a> {
     /// The script: text for `/bin/sh -c`.
     #[serde(borrow, with = "serde_bytes")]
     pub script: Cow<'a, [u8]>,
+    /// The file and line that define it, or what else does; for the journal.
+    #[serde(borrow)]
+    pub source: Option<Text<'a>>,
     /// What the script reads.
     pub stdin: StdinFormat,
     /// Where in the queue its environment stands.
@@ -174,10 +190,12 @@ mod tests {
             cwd: None,
             hg: Cow::Borrowed(b"h"),
             hg_version: Some(text(b"7")),
+            program: None,
         };
         let job = Job {
             event,
             script: Cow::Borrowed(b"s"),
+            source: Some(text(b"f:1")),
             stdin: StdinFormat::Json,
             environment_at: 10,
             traceparent: Some(text(b"t")),
@@ -197,11 +215,12 @@ mod tests {
         let event = concat!(
             "0102010304016e0a0c01000000000000e03f070101750800016d06016100",
             "0162010101630201310164030132016504013301660501340901",
-            "0f10110101121314",
+            "0f1011010101121314",
         );
-        let expected = format!("02{event}0173010a01017401012f010b01680c0d0e");
+        let expected =
+            format!("02{event}01730103663a31010a01017401012f010b01680c0d0e");
         assert_eq!((PROTOCOL, hex(Frame::Job(job))), (4, expected));
-        let expected = format!("03{event}1516000168010137");
+        let expected = format!("03{event}151600016801013700");
         assert_eq!(hex(Frame::Record(record)), expected);
         let environment = Frame::Environment(text(b"A=b\0"));
         assert_eq!(hex(environment), "0004413d6200");

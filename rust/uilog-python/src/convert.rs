@@ -23,6 +23,8 @@ use uilog_core::dispatcher;
 use uilog_core::event::EventOption;
 use uilog_core::event::Text;
 use uilog_core::event::Value;
+use uilog_core::journal::ScriptFailure;
+use uilog_core::journal::grouped;
 use uilog_core::pipeline::Counters;
 use uilog_core::pipeline::FaultKind;
 use uilog_core::pipeline::Host;
@@ -216,6 +218,8 @@ pub(crate) struct Status {
 
 struct Journal {
     path: Vec<u8>,
+    problem: Option<String>,
+    fallback: Option<Vec<u8>>,
     failures: Vec<uilog_core::journal::Failure>,
 }
 
@@ -236,6 +240,8 @@ impl Status {
             recent: host.recent().map(str::to_owned).collect(),
             journal: host.journal().map(|journal| Journal {
                 path: bytes(journal.path()),
+                problem: journal.problem(),
+                fallback: journal.fallback().map(|path| bytes(&path)),
                 failures: journal.read(),
             }),
         }
@@ -283,17 +289,33 @@ pub(crate) fn status_dict<'py>(
         dispatcher.set_item("last-failure", &running.last_failure)?;
     }
     let failures = PyList::empty(py);
-    let mut path = None;
+    let (mut path, mut problem, mut fallback) = (None, None, None);
     if let Some(journal) = &status.journal {
         path = Some(PyBytes::new(py, &journal.path));
-        for failure in &journal.failures {
+        problem = journal.problem.as_deref();
+        fallback = journal.fallback.as_ref().map(|it| PyBytes::new(py, it));
+        for group in grouped(&journal.failures) {
+            let failure = group.last;
             let entry = PyDict::new(py);
+            entry.set_item("first", group.first_time)?;
+            entry.set_item("count", group.count)?;
             entry.set_item("time", &failure.time)?;
             entry.set_item("session", &failure.session)?;
             entry.set_item("event", &failure.event)?;
             entry.set_item("kind", failure.kind.name())?;
-            entry.set_item("lost", failure.lost)?;
+            entry.set_item("lost", group.lost)?;
             entry.set_item("detail", &failure.detail)?;
+            let script = failure.script.as_deref();
+            let lines = script.map(ScriptFailure::lines).unwrap_or_default();
+            entry.set_item("lines", lines)?;
+            let script = script.cloned().unwrap_or_default();
+            entry.set_item("source", script.source)?;
+            entry.set_item("repository", script.repository)?;
+            entry.set_item("cwd", script.cwd)?;
+            entry.set_item("status", script.status)?;
+            entry.set_item("signal", script.signal)?;
+            entry.set_item("duration", script.duration)?;
+            entry.set_item("stderr", script.stderr)?;
             failures.append(entry)?;
         }
     }
@@ -304,6 +326,8 @@ pub(crate) fn status_dict<'py>(
     dict.set_item("peers", peers)?;
     dict.set_item("recent", &status.recent)?;
     dict.set_item("journal", path)?;
+    dict.set_item("journal-problem", problem)?;
+    dict.set_item("journal-fallback", fallback)?;
     dict.set_item("failures", failures)?;
     Ok(dict)
 }

@@ -20,6 +20,7 @@ use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
 use uilog_config::items;
+use uilog_core::hints;
 use uilog_core::pipeline;
 use uilog_core::pipeline::Depth;
 use uilog_core::pipeline::Draft;
@@ -48,15 +49,22 @@ impl Logger {
 #[pymethods]
 impl Logger {
     #[new]
-    #[pyo3(signature = (uilog, logtoprocess, root=None))]
+    #[pyo3(signature = (uilog, logtoprocess, root=None, sources=None))]
     fn new(
         uilog: Items<'_>,
         logtoprocess: Items<'_>,
         root: Option<Vec<u8>>,
+        sources: Option<Items<'_>>,
     ) -> Self {
+        let sources = sources.map(|it| convert::items(&it));
         let uilog = convert::items(&uilog);
         let logtoprocess = convert::items(&logtoprocess);
-        let inner = Arc::new(pipeline::Logger::new(&uilog, &logtoprocess));
+        let inner = pipeline::Logger::with_sources(
+            &uilog,
+            &logtoprocess,
+            &sources.unwrap_or_default(),
+        );
+        let inner = Arc::new(inner);
         Self { inner, root }
     }
 
@@ -328,6 +336,21 @@ mod _native {
         host::with(|host| host.set_umask(umask));
     }
 
+    /// What is probably a mistake in `[uilog]` and `[logtoprocess]`, as
+    /// (section, name, problem).
+    #[pyfunction]
+    fn config_hints(
+        uilog: Items<'_>,
+        logtoprocess: Items<'_>,
+    ) -> Vec<(String, String, String)> {
+        let uilog = convert::items(&uilog);
+        let logtoprocess = convert::items(&logtoprocess);
+        let faults = hints::of(&uilog, &logtoprocess).into_iter();
+        faults
+            .map(|it| (it.section.to_owned(), it.name, it.problem))
+            .collect()
+    }
+
     /// The message to log for a format that its arguments do not fit.
     #[pyfunction]
     fn repair<'py>(
@@ -448,6 +471,9 @@ mod _native {
     /// The problems that have not been taken yet.
     #[pyfunction]
     fn take_unseen() -> Vec<String> {
-        host::with(pipeline::Host::take_unseen)
+        host::with(|host| {
+            host.look_for_failures();
+            host.take_unseen()
+        })
     }
 }

@@ -79,6 +79,7 @@ fn finished<'e>(message: &'e str, command: &'e str) -> wire::Record<'e> {
         cwd: Some(text("/home/joe/work")),
         hg: Cow::Borrowed(b"/usr/bin/hg"),
         hg_version: Some(text("7.2.4")),
+        program: None,
     }
 }
 

@@ -158,7 +158,8 @@ impl Composer {
             || {
                 let name = String::from_utf8_lossy(&event.name);
                 let Ending { exit_code, signal } = ending;
-                let command = canonical_command(event);
+                let command = canonical_command(event)
+                    .filter(|_| foreign_program(record).is_none());
                 let command = command.map(String::from_utf8_lossy);
                 is_failure(&name, exit_code, signal, command.as_deref())
             },
@@ -262,7 +263,12 @@ impl Composer {
         let mut options = Map::new();
         let mut left_out = 0;
         let mut left = MAX_OPTIONS_JSON;
+        let is_usage_told = event.usage.is_none() && usage(event).is_some();
         for option in &event.options {
+            // In the record, `usage` has it.
+            if is_usage_told && USAGE.iter().any(|it| *it == &*option.key) {
+                continue;
+            }
             let key = unused_key(&option.key, &options);
             // As the name of the value, of its bytes and of its length.
             let cost = 3 * json_len(&key) + OPTION_JSON;
@@ -321,7 +327,12 @@ impl Composer {
         };
         Process {
             pid: event.pid,
-            executable: path(&["process", "executable"], &record.hg),
+            executable: path(
+                &["process", "executable"],
+                record.program.as_ref().map_or(&*record.hg, |it| &it.path.0),
+            ),
+            program: foreign_program(record)
+                .map(|name| path(&["process", "program"], name)),
             hg_version: record
                 .hg_version
                 .as_ref()
@@ -516,6 +527,21 @@ fn repository(event: &Event<'_>, texts: &mut Texts) -> Option<Repository> {
         root,
     })
 }
+
+/// The name of the program that the event is about, unless that is one of
+/// Mercurial's.
+fn foreign_program<'r>(record: &'r wire::Record<'_>) -> Option<&'r [u8]> {
+    let program = record.program.as_ref().filter(|it| !it.is_mercurial)?;
+    let mut parts = program.path.0.rsplit(|byte| *byte == b'/');
+    parts.next().filter(|name| !name.is_empty())
+}
+
+/// The options by which `uilog run` tells what a command has used.
+const USAGE: [&[u8]; 3] = [
+    b"peak_memory_bytes",
+    b"user_cpu_seconds",
+    b"system_cpu_seconds",
+];
 
 fn usage(event: &Event<'_>) -> Option<Usage> {
     const MICROS_PER_SECOND: f64 = 1e6;

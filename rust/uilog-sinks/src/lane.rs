@@ -45,6 +45,9 @@ const MAX_READ: usize = 256;
 /// Why what a sink did not do until the end is lost.
 const NOT_IN_TIME: &str = "it did not end in time";
 
+/// Why what a sink has not come to is lost when the queue is nearly full.
+const TOO_SLOW: &str = "it is too slow, and the queue is nearly full";
+
 /// Where a record stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
@@ -180,10 +183,15 @@ impl Lane {
                 position: record.position,
                 ..next
             };
-            if !self.take(place, &record, &setup, starter, now) {
+            let is_wanted = setup.wants(&self.name, &record.event);
+            if queue.is_too_far_behind(record.position) {
+                // Else there would be no room for anybody.
+                if is_wanted {
+                    self.lose(1, TOO_SLOW);
+                }
+            } else if !self.take(place, &record, &setup, starter, now) {
                 return Ok(());
             }
-            let is_wanted = setup.wants(&self.name, &record.event);
             self.behind = Some(Behind {
                 next: Place {
                     number: next.number + 1,

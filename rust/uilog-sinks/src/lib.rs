@@ -23,6 +23,7 @@ pub mod otlp;
 pub mod outlet;
 mod owner;
 pub mod record;
+pub mod redact;
 mod sample;
 mod setup;
 pub mod spools;

@@ -109,11 +109,13 @@ impl Record {
     /// so that there was nothing to do or to be found is no failure.
     pub fn is_failure(&self) -> bool {
         let process = &self.process;
+        // 1 means what it means of Mercurial's commands only.
+        let command = process.command.as_deref();
         is_failure(
             &self.event,
             process.exit_code,
             process.signal,
-            process.command.as_deref(),
+            command.filter(|_| process.program.is_none()),
         )
     }
 }
@@ -183,6 +185,9 @@ pub struct Process {
     pub pid: u32,
     /// The program.
     pub executable: String,
+    /// The program's name, if it is none of Mercurial's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// Mercurial's version, where hg tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hg_version: Option<String>,
@@ -198,7 +203,8 @@ pub struct Process {
     /// The command's full name, of a command's events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    /// The command as it was called, without the program, redacted.
+    /// The command as it was called, redacted: of Mercurial's programs without
+    /// the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_line: Option<String>,
     /// The exit status, of a command's end.

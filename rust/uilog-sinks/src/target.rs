@@ -59,7 +59,7 @@ impl Target {
     ) -> Result<Self, String> {
         let colon = url.iter().position(|byte| *byte == b':');
         let Some(colon) = colon else {
-            return Err(no_kind(url));
+            return Err(sinks::no_kind(url));
         };
         let (scheme, rest) = (&url[..colon], &url[colon + 1..]);
         match scheme {
@@ -84,7 +84,7 @@ impl Target {
                 Ok(url) => Ok(Self::Otlp(url.to_owned())),
                 Err(_) => Err("a URL is UTF-8".to_owned()),
             },
-            _ => Err(no_kind(url)),
+            _ => Err(sinks::no_kind(url)),
         }
     }
 
@@ -99,11 +99,6 @@ impl Target {
             Self::Otlp(_) => "otlp",
         }
     }
-}
-
-fn no_kind(url: &[u8]) -> String {
-    let url = sinks::shown_url(url);
-    format!("'{url}' is no kind of sink: file:, syslog:, unix:, otlp:")
 }
 
 /// A path that may be written as `///path`, as in other URLs of files.

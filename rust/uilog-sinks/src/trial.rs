@@ -162,6 +162,7 @@ fn sample<'a>(trial: &Trial<'a>) -> wire::Record<'a> {
         cwd: Some(Text(Cow::Borrowed(cwd))),
         hg: Cow::Borrowed(trial.hg),
         hg_version: None,
+        program: None,
     }
 }
 

@@ -110,6 +110,8 @@ struct Queue {
     records: Vec<Queued>,
     /// What stands before this has been given back.
     released: usize,
+    /// How many records fit, if there is a limit.
+    limit: Option<usize>,
 }
 
 impl Source for Queue {
@@ -118,6 +120,11 @@ impl Source for Queue {
         assert!(index >= self.released, "{at} has been given back");
         let found = self.records.get(index);
         Ok(found.map(|queued| (queued.clone(), at + 1)))
+    }
+
+    fn is_too_far_behind(&self, at: u64) -> bool {
+        let waiting = self.records.len() - usize::try_from(at).unwrap();
+        self.limit.is_some_and(|limit| waiting > limit)
     }
 }
 
@@ -183,6 +190,7 @@ impl Dispatcher {
             cwd: None,
             hg: Cow::Borrowed(b"hg"),
             hg_version: None,
+            program: None,
         });
         let queued = Queued {
             position: self.queue.records.len() as u64,
@@ -363,6 +371,28 @@ fn one_that_is_slow_reads_from_the_queue_what_it_has_no_room_for() {
     assert!(arrived("slow") == ids, "not in order");
     assert_eq!(it.losses, HashMap::new());
     it.finish(BOUND);
+}
+
+#[test]
+fn one_that_is_too_slow_leaves_room_for_others() {
+    let mut it = Dispatcher::new(&[("creeps", "slow"), ("hurries", "take")]);
+    it.queue.limit = Some(2000);
+    let ids: Vec<_> = (0..2 * MANY).map(|_| it.send("event")).collect();
+    it.until("room", |it| {
+        let waiting = it.queue.records.len() - it.queue.released;
+        (waiting <= 2000 + 1100).then_some(())
+    });
+    it.until("the quick one", |_| {
+        (arrived("hurries").len() == ids.len()).then_some(())
+    });
+    it.finish(BOUND);
+    assert_eq!(it.lost("hurries"), 0);
+    // What has been lost is the oldest that it had not come to.
+    let lost = usize::try_from(it.lost("creeps")).unwrap();
+    assert!(lost > 0);
+    let arrived = arrived("creeps");
+    assert_eq!(arrived.len() + lost, ids.len());
+    assert_eq!(arrived.last(), ids.last());
 }
 
 #[test]

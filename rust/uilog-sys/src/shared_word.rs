@@ -210,7 +210,8 @@ mod tests {
         let truncate =
             OpenOptions::new().write(true).truncate(true).open(&path);
         assert!(truncate.is_err());
-        assert!(word.file.as_ref().unwrap().set_len(0).is_err());
+        let file = word.file.as_ref().unwrap();
+        assert!(file.set_len(0).is_err());
         assert_eq!(word.load(), 0);
     }
 
@@ -220,11 +221,8 @@ mod tests {
         let path = dir.path().join("file");
         let word = SharedWord::create([7; BYTES]).unwrap();
         let mut contents = [0; FILE_BYTES];
-        word.file
-            .as_ref()
-            .unwrap()
-            .read_exact_at(&mut contents, 0)
-            .unwrap();
+        let file = word.file.as_ref().unwrap();
+        file.read_exact_at(&mut contents, 0).unwrap();
         std::fs::write(&path, contents).unwrap();
         assert!(SharedWord::open(&path).is_err());
     }

@@ -209,6 +209,12 @@ fn a_child_appends_and_leaves_nothing_open() {
     assert!(output.status.success(), "{output:?}");
     let text = fs::read_to_string(inner.join("lines")).unwrap();
     assert_eq!(text.lines().count(), 3);
+    // The locks are gone with those who held them.
+    let near = format!("near={}", dir.path().display());
+    let arguments = [&*near, "slots=2", "start"];
+    assert!(probe(&arguments, dir.path()).status().unwrap().success());
+    let left = fs::read_dir(dir.path().join("near")).unwrap();
+    assert_eq!(left.count(), 0);
 }
 
 #[test]
@@ -281,6 +287,7 @@ fn only_the_listed_system_calls_happen_in_a_child() {
         "setsid",
         "rt_sigaction",
         "close_range",
+        "prlimit64",
         "chdir",
         "umask",
         "rt_sigprocmask",

@@ -577,7 +577,12 @@ fn what_takes_the_logs_place_at_the_last_moment_is_not_moved() {
         fs::rename(&path, directory.path().join("elsewhere")).unwrap();
         make_victim(&path);
         let before = snapshot(&path);
-        kill(stopped.unwrap(), Signal::SIGCONT).unwrap();
+        // What is traced may be seen before it has really stopped, and then
+        // stops behind a single SIGCONT.
+        wait_for("it ends", || {
+            let _ = kill(stopped.unwrap(), Signal::SIGCONT);
+            child.try_wait().unwrap().is_some()
+        });
         let done = child.wait_with_output().unwrap();
         let said = String::from_utf8(done.stderr).unwrap();
         assert!(said.contains("Is a directory"), "{kind}: {said}");

@@ -57,6 +57,8 @@ const COUNTER_STEP: Duration = Duration::from_millis(10);
 /// What is known of the command when it has been started.
 pub(super) struct Subject<'a> {
     pub(super) place: &'a Place,
+    /// The program, as it was found.
+    pub(super) file: Option<PathBuf>,
     pub(super) line: CommandLine,
     pub(super) pid: u32,
     pub(super) started: Timestamp,
@@ -238,6 +240,10 @@ fn prepare(host: &mut Host, subject: &mut Subject<'_>) -> Option<Watch> {
             return None;
         }
     };
+    let name = line.name();
+    let file = subject.file.as_deref().map(|it| environment.cwd().join(it));
+    let program = file.as_ref().map_or(name, |it| it.as_os_str().as_bytes());
+    host.set_program(program, line.kind.is_mercurial());
     let config = &loaded.trusted;
     let root = loaded.root.as_deref();
     Some(Watch {

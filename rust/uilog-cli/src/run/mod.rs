@@ -21,6 +21,7 @@ use clap::Args;
 use nix::errno::Errno;
 use uilog_core::claim::Outer;
 use uilog_core::claim::RUN_VARIABLE;
+use uilog_core::command;
 use uilog_core::command::CommandLine;
 use uilog_core::command::Kind;
 use uilog_core::event::Timestamp;
@@ -109,7 +110,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let args = arguments.command.iter().map(|arg| arg.as_bytes().to_vec());
     let args: Vec<_> = args.collect();
     let path = variable(&block, b"PATH").unwrap_or_default();
-    let kind = Kind::of(&args[0], path);
+    let file = command::locate(&args[0], path);
+    let kind = Kind::of(&args[0], file.as_deref());
     // Without a session the command is run, but not logged.
     let mut host = own::host(&block).ok();
     let outer = host.as_ref().and_then(|host| {
@@ -122,8 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         environment_for(&block, kind, host.as_ref().zip(trace), outer.as_ref());
     let started = Timestamp::now();
     let began = Instant::now();
-    let command = program(&args, env);
-    let mut running = match command.start() {
+    let mut running = match program(&args, env).start() {
         Ok(running) => running,
         // Without us the program needs no process but this one.
         Err(error) => {
@@ -138,6 +139,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let subject = Subject {
         place: &arguments.place,
+        file,
         line: CommandLine::new(kind, args),
         pid: running.pid().unsigned_abs(),
         started,

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
 mod records;
+mod stderr;
+mod unserved;
 
 use std::borrow::Cow;
 use std::fs;
@@ -20,6 +22,8 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_core::dispatcher::Status;
+use uilog_core::journal::Journal;
+use uilog_core::journal::wait_for_appending;
 use uilog_core::pipeline::Draft;
 use uilog_core::pipeline::Host;
 use uilog_core::pipeline::Logger;
@@ -64,11 +68,22 @@ impl Hg {
             (name.as_bytes().to_vec(), value.as_bytes().to_vec())
         };
         let settings: Vec<_> = settings.iter().map(pair).collect();
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("run")).unwrap();
         Self {
             host: Host::new(PathBuf::from(program)),
             logger: Logger::new(&settings, &[pair(&("foo", script))]),
-            home: tempfile::tempdir().unwrap(),
+            home,
         }
+    }
+
+    /// Begins anew with another program.
+    fn use_program(&mut self, program: &Path) {
+        self.host = Host::new(program.to_owned());
+    }
+
+    fn journal(&self) -> Journal {
+        self.host.journal().unwrap()
     }
 
     fn log(&mut self, message: &str) {
@@ -78,9 +93,11 @@ impl Hg {
     /// Logs with more variables in the environment.
     fn log_with(&mut self, message: &str, more: &str) {
         let home = self.home.path().display();
-        let mut environment =
-            format!("PATH=/usr/bin:/bin\0HOME={home}\0DIR={home}\0{more}")
-                .into_bytes();
+        let mut environment = format!(
+            "PATH=/usr/bin:/bin\0HOME={home}\0DIR={home}\0\
+             XDG_RUNTIME_DIR={home}/run\0{more}"
+        )
+        .into_bytes();
         self.host.enter(&mut environment);
         let draft = Draft {
             name: b"foo",
@@ -409,8 +426,8 @@ fn a_full_queue_loses_events_and_counts_them() {
     assert_eq!(hg.host.counters().lost, counters.lost);
     hg.wait_for_all();
     // The journal's lines add up to more than half of it.
-    let journal = hg.host.journal().unwrap();
-    let told: u64 = journal.read().iter().map(|f| f.lost).sum();
+    wait_for_appending(Duration::from_secs(60));
+    let told: u64 = hg.journal().read().iter().map(|f| f.lost).sum();
     assert!(told * 2 >= counters.lost, "{told}");
     assert!(told <= counters.lost);
 }
@@ -555,9 +572,10 @@ fn another_protocol_is_refused_and_said_so() {
              this is {PROTOCOL}\n"
         )
     );
-    assert_eq!(queue.refused_by().unwrap(), u64::from(PROTOCOL));
     // Of the rest of another version's page nothing is known.
-    assert_eq!(queue.progress().unwrap(), before);
+    let mut expected = before;
+    expected.refused_by = u64::from(PROTOCOL);
+    assert_eq!(queue.progress().unwrap(), expected);
 }
 
 #[test]
@@ -568,7 +586,7 @@ fn the_page_of_another_protocol_may_be_short() {
     FileExt::write_all_at(&file, &page.concat(), 0).unwrap();
     let (status, _) = run_dispatch(file.try_clone().unwrap().into());
     assert_eq!(status.code(), Some(1));
-    // Where protocol 3 looks for it.
+    // Where each version looks for it.
     let mut word = [0; 8];
     file.read_exact_at(&mut word, 568).unwrap();
     assert_eq!(u64::from_le_bytes(word), u64::from(PROTOCOL));
@@ -635,7 +653,7 @@ fn a_job_that_a_dead_dispatcher_had_taken_is_counted_not_run() {
     until("the dispatcher to be gone", || {
         (!is_running(pid.as_raw())).then_some(())
     });
-    const SCRIPTS_AT: u64 = 512 + 12 * 8;
+    const SCRIPTS_AT: u64 = 512 + 9 * 8;
     FileExt::write_all_at(&writer, &2_u64.to_le_bytes(), SCRIPTS_AT).unwrap();
     hg.log("");
     until("the next script", || hg.path("ran").exists().then_some(()));

@@ -200,6 +200,9 @@ fn a_limit_on_files_costs_records_and_no_dispatcher() {
         (hg.status().progress.records == 1).then_some(())
     });
     assert_eq!(hg.status().progress.records_lost, 1);
+    until("the journal", || {
+        (hg.status().progress.records_told == 1).then_some(())
+    });
     let journal = hg.read(".local/state/uilog/failures.jsonl");
     assert!(journal.contains("File too large"), "{journal}");
     assert_eq!(ids(&whole_lines(&other)), HashSet::from([1]));
@@ -370,7 +373,10 @@ fn losses_that_a_dead_dispatcher_has_not_told_are_told_by_hg() {
         journal.iter().map(|failure| failure.lost).sum()
     };
     hg.log("told at once");
-    until("the first", || (lost(&hg) == 1).then_some(()));
+    until("the first", || {
+        (hg.status().progress.records_told == 1).then_some(())
+    });
+    assert_eq!(lost(&hg), 1);
     for _ in 0..200 {
         hg.log("not told at once");
     }

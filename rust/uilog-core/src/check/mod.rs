@@ -29,6 +29,8 @@ use uilog_config::Loaded;
 
 use self::extensions::Extensions;
 use crate::settings::Settings;
+pub use crate::suggest::did_you_mean;
+pub use crate::suggest::meant;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -280,26 +282,6 @@ fn shown(value: &[u8]) -> String {
 /// Whether two entries are the same line of the same file.
 fn is_same(a: Option<&Entry>, b: &Entry) -> bool {
     a.is_some_and(|a| a.source == b.source)
-}
-
-/// The name that was probably meant.
-pub fn meant<'a>(
-    name: &[u8],
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let name = std::str::from_utf8(name).ok()?;
-    // One mistake in four letters.
-    let limit = (name.chars().count() / 4).max(1);
-    candidates
-        .map(|it| (strsim::osa_distance(name, it), it))
-        .filter(|(distance, _)| (1..=limit).contains(distance))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// The same, as advice.
-pub fn did_you_mean(meant: &str) -> String {
-    format!("did you mean '{meant}'?")
 }
 
 /// The home directory instead of the tilde.

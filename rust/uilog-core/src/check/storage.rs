@@ -24,8 +24,6 @@ use crate::queue::Memory;
 
 /// The permissions by which others could read or write.
 const OTHERS: u32 = 0o077;
-/// The permissions by which others could write.
-const OTHERS_WRITE: u32 = 0o022;
 
 pub(super) fn check(
     subject: &Subject<'_>,
@@ -203,43 +201,39 @@ fn check_queue(found: &mut Vec<Finding>) {
 /// Whether failures can be remembered, and by whom they can be read.
 fn check_journal(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let Some(journal) = Journal::for_environment(subject.block) else {
-        found.push(
-            Finding::warning(
-                "journal-unwritable",
-                "neither HOME nor XDG_STATE_HOME names a directory: failures \
-                 are not remembered"
-                    .to_owned(),
-            )
-            .advise("set HOME"),
-        );
         return;
     };
     if let Some(problem) = journal.problem() {
-        let text = format!("failures are not remembered: {problem}");
+        let text = match journal.fallback() {
+            Some(fallback) => format!(
+                "failures are remembered in {} meanwhile: {problem}",
+                fallback.display()
+            ),
+            None => format!("failures are not remembered: {problem}"),
+        };
         found.push(
             Finding::warning("journal-unwritable", text)
                 .at(journal.path().display())
-                .advise("make it a file of yours that you can write"),
+                .advise(
+                    "let HOME or XDG_STATE_HOME name a directory of yours \
+                     that nobody else can write to",
+                ),
         );
         return;
     }
     let file = journal.path();
-    let dir = file.parent().unwrap_or(file);
-    for (path, others, what) in [
-        (dir, OTHERS_WRITE, "others may write to this directory"),
-        (file, OTHERS, "others may read or write this file"),
-    ] {
-        let Ok(metadata) = fs::metadata(path) else {
-            continue;
-        };
-        if metadata.mode() & others != 0 {
-            let text = format!("the journal of failures is open: {what}");
-            found.push(
-                Finding::warning("journal-open", text)
-                    .at(path.display())
-                    .advise("chmod go-rwx"),
-            );
-        }
+    // One that others may write to has not been used.
+    let Ok(metadata) = fs::metadata(file) else {
+        return;
+    };
+    if metadata.mode() & OTHERS != 0 {
+        let text = "the journal of failures is open: others may read or write \
+                    this file";
+        found.push(
+            Finding::warning("journal-open", text.to_owned())
+                .at(file.display())
+                .advise("chmod go-rwx"),
+        );
     }
 }
 

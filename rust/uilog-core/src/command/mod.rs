@@ -35,11 +35,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The program of this name, looked for in these directories unless it
-    /// names one itself: what it is called, or what it is a link to.
-    pub fn of(name: &[u8], path: &[u8]) -> Self {
+    /// The program at `file`, which was called by `name`: what it is called,
+    /// or what it is a link to.
+    pub fn of(name: &[u8], file: Option<&Path>) -> Self {
         let named = Self::of_name(name);
-        let real = locate(name, path).and_then(|it| it.canonicalize().ok());
+        let real = file.and_then(|it| it.canonicalize().ok());
         match real.map(|it| Self::of_name(it.as_os_str().as_bytes())) {
             Some(real) if real != Self::Other => real,
             _ => named,
@@ -91,6 +91,11 @@ impl CommandLine {
     /// The program's name and its arguments.
     pub fn new(kind: Kind, args: Vec<Vec<u8>>) -> Self {
         Self { kind, args }
+    }
+
+    /// What the program is called by.
+    pub fn name(&self) -> &[u8] {
+        self.args.first().map_or(&[], Vec::as_slice)
     }
 
     /// The program's arguments.
@@ -235,12 +240,15 @@ mod tests {
         link("hg", "rhg");
         link("chg", "tool");
         link("files", "rhg");
-        assert_eq!(Kind::of(b"hg", path), Kind::Rhg);
-        assert_eq!(Kind::of(b"chg", path), Kind::Chg);
-        assert_eq!(Kind::of(b"files", path), Kind::Rhg);
-        assert_eq!(Kind::of(b"tool", path), Kind::Other);
-        assert_eq!(Kind::of(b"/no/such/hg", b""), Kind::Hg);
-        assert_eq!(Kind::of(b"", path), Kind::Other);
+        let kind = |name: &[u8], path: &[u8]| {
+            Kind::of(name, locate(name, path).as_deref())
+        };
+        assert_eq!(kind(b"hg", path), Kind::Rhg);
+        assert_eq!(kind(b"chg", path), Kind::Chg);
+        assert_eq!(kind(b"files", path), Kind::Rhg);
+        assert_eq!(kind(b"tool", path), Kind::Other);
+        assert_eq!(kind(b"/no/such/hg", b""), Kind::Hg);
+        assert_eq!(kind(b"", path), Kind::Other);
     }
 
     #[test]

@@ -34,7 +34,7 @@ const SAMPLED: u32 = 1;
 const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
     (
         "commandfinish",
-        &["return_code", "duration", "canonical_command"],
+        &["return_code", "duration", "canonical_command", "signal"],
     ),
     ("peerclose", &["url", "duration"]),
 ];
@@ -149,9 +149,10 @@ fn command(record: &Record, place: &Place, end: u64) -> Span {
         trace_state: record.trace_state.clone().unwrap_or_default(),
         parent_span_id: place.parent.clone(),
         flags: place.command_flags(),
-        name: match name {
-            Some(name) => format!("hg {name}"),
-            None => "hg".to_owned(),
+        name: match (&process.program, name) {
+            (Some(program), _) => program.clone(),
+            (None, Some(name)) => format!("hg {name}"),
+            (None, None) => "hg".to_owned(),
         },
         kind: SpanKind::Internal.into(),
         start_time_unix_nano: end.saturating_sub(duration),
@@ -305,10 +306,16 @@ fn attributes(record: &Record) -> Attributes {
     if let Some(uid) = process.uid {
         all.number("process.real_user.id", uid.into());
     }
-    if let Some(line) = &process.command_line {
-        all.text("process.command_line", &format!("{program} {line}"));
+    match (&process.command_line, &process.program) {
+        (Some(line), Some(_)) => all.text("process.command_line", line),
+        (Some(line), None) => {
+            all.text("process.command_line", &format!("{program} {line}"));
+        }
+        (None, _) => {}
     }
-    all.maybe("hg.command", process.command.as_deref());
+    if process.program.is_none() {
+        all.maybe("hg.command", process.command.as_deref());
+    }
     if let Some(code) = process.exit_code {
         all.add("process.exit.code", any_value::Value::IntValue(code));
     }

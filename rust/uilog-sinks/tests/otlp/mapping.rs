@@ -234,6 +234,38 @@ fn a_status_tells_failures() {
 }
 
 #[test]
+fn another_program_is_named_as_it_is() {
+    let process = json!({
+        "pid": 1, "executable": "/usr/bin/cat", "program": "cat",
+        "hg_version": "7.2.4",
+        "command": "cat", "command_line": "cat x", "exit_code": 1,
+    });
+    let usage = json!({
+        "peak_memory_bytes": 1, "user_cpu_seconds": 0.5,
+        "system_cpu_seconds": 0.5,
+    });
+    let options = json!({"return_code": 1, "signal": 2});
+    let all = json!({
+        "event": "commandfinish", "process": process, "usage": usage,
+        "options": options,
+    });
+    let span = span(&record(0, 7, all));
+    assert_eq!(span.name, "cat");
+    // Of hg's command of that name it would say that there was nothing.
+    let status = span.status.map(|it| it.message);
+    assert_eq!(status.as_deref(), Some("exit status 1"));
+    let attribute = |key| text(&span.attributes, key);
+    let is = |key, expected: Option<&str>| {
+        assert_eq!(attribute(key).as_deref(), expected, "{key}");
+    };
+    is("process.executable.name", Some("cat"));
+    is("process.executable.path", Some("/usr/bin/cat"));
+    is("process.command_line", Some("cat x"));
+    is("hg.command", None);
+    is("hg.option.signal", None);
+}
+
+#[test]
 fn parts_of_a_command_are_its_children() {
     let hook = record(
         0,

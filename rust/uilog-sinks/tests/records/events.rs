@@ -93,6 +93,7 @@ pub(crate) fn event<'e>(name: &'e str, message: &'e [u8]) -> wire::Record<'e> {
         cwd: Some(text(b"/home/joe/src/dir")),
         hg: Cow::Borrowed(b"/usr/bin/hg"),
         hg_version: Some(text(b"7.2.4")),
+        program: None,
     }
 }
 

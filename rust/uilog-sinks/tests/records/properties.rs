@@ -165,6 +165,7 @@ fn event() -> impl Strategy<Value = wire::Record<'static>> {
             cwd: cwd.clone(),
             hg: Cow::Owned(hg),
             hg_version: cwd,
+            program: None,
         }
     })
 }

@@ -116,7 +116,8 @@ fn full() -> Json {
         ),
         (
             "process",
-            json!({"command": "a", "command_line": "a", "exit_code": -1,
+            json!({"program": "a", "command": "a", "command_line": "a",
+                "exit_code": -1,
                 "signal": 9}),
         ),
     ];

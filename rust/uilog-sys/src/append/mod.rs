@@ -26,9 +26,12 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::unistd::AccessFlags;
+use nix::unistd::access;
 pub(crate) use steps::perform;
 use syscalls::Errno;
 
+use crate::own_dir;
 use crate::own_dir::OwnDir;
 use crate::spawn;
 
@@ -140,6 +143,44 @@ impl Place {
         Ok(OwnDir::from_place(fd, self.directory()))
     }
 
+    /// Why no line could be appended now, if so; creates nothing.
+    pub fn problem(&self) -> Option<String> {
+        let uid = nix::unistd::geteuid().as_raw();
+        let refused = match self.open(false) {
+            Ok(dir) => self.problem_in(&dir),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Where the way ends it may be made; so says the walk.
+                match steps::walk(self, uid, false) {
+                    Err(refused) if refused.depth > 0 => {
+                        let above = self.path_of(refused.depth - 1);
+                        writable(&above)
+                    }
+                    _ => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        refused.err().map(|error| error.to_string())
+    }
+
+    fn problem_in(&self, dir: &OwnDir) -> io::Result<()> {
+        let path = self.path();
+        let at = |why: &dyn fmt::Display| {
+            io::Error::other(format!("{}: {why}", path.display()))
+        };
+        match dir.entry(self.name())? {
+            None => writable(dir.path()),
+            Some(status) => {
+                own_dir::check_own(&status).map_err(|error| at(&error))?;
+                if status.st_uid != nix::unistd::geteuid().as_raw() {
+                    return Err(at(&Why::Foreign));
+                }
+                access(&path, AccessFlags::W_OK)
+                    .map_err(|errno| at(&io::Error::from(errno)))
+            }
+        }
+    }
+
     fn explain(&self, refused: Refused) -> io::Error {
         let path = self.path_of(refused.depth);
         let path = path.display();
@@ -160,6 +201,14 @@ impl Place {
             .zip(steps)
             .map(move |(number, it)| (number, it, number == count))
     }
+}
+
+/// Fails if nothing can be made in a directory.
+fn writable(dir: &Path) -> io::Result<()> {
+    access(dir, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| {
+        let error = io::Error::from(errno);
+        io::Error::other(format!("{}: {error}", dir.display()))
+    })
 }
 
 /// Why a directory is not used: at which step, and what is wrong there.
@@ -281,6 +330,11 @@ impl Plan {
     pub fn start(self) -> Result<(), (Box<Self>, StartError)> {
         spawn::start_appending(Box::new(self), MAX_CHILDREN)
     }
+}
+
+/// Whether so many children of this process append that there can be no more.
+pub fn is_busy() -> bool {
+    spawn::count_appending() >= MAX_CHILDREN
 }
 
 /// Waits until all children of this process have appended their lines, but not

@@ -83,9 +83,36 @@ impl Status {
 ///
 /// # Async-signal-safety
 ///
-/// What [`take_slot`] and [`append_in`] list, and `close`.
+/// What [`take_slot`] and [`append_in`] list, `unlinkat`, `close`.
 pub(crate) fn perform(plan: &Plan) -> Result<(), Errno> {
-    let may_go_far = take_slot(plan);
+    let slot = take_slot(plan);
+    let may_go_far = !matches!(slot, Slot::None);
+    let appended = append_somewhere(plan, may_go_far);
+    if let Slot::Taken(dir, name) = slot {
+        // Somebody may just wait for this lock, and then hold one that nobody
+        // else sees: that is one more process, and does no harm.
+        // SAFETY: a NUL-terminated string.
+        let _ = unsafe { syscall!(Sysno::unlinkat, dir, name.as_ptr(), 0) };
+        close(dir);
+    }
+    appended
+}
+
+/// One of the locks that bound how many processes of a user wait for a place
+/// that does not answer.
+enum Slot<'a> {
+    /// It is held until this process ends: its directory and its name.
+    Taken(i32, &'a CStr),
+    /// None is needed, or there is no place for them.
+    Unbounded,
+    /// All are held by others.
+    None,
+}
+
+/// # Async-signal-safety
+///
+/// What [`append_in`] lists.
+fn append_somewhere(plan: &Plan, may_go_far: bool) -> Result<(), Errno> {
     let mut first = Errno::new(libc::EAGAIN);
     let mut is_first = true;
     for place in &plan.places {
@@ -104,16 +131,12 @@ pub(crate) fn perform(plan: &Plan) -> Result<(), Errno> {
     Err(first)
 }
 
-/// Takes one of the locks that bound how many processes of a user wait for a
-/// place that does not answer. It is held until this process ends. True also
-/// where there is none to be taken.
-///
 /// # Async-signal-safety
 ///
 /// What [`walk`] lists, `openat`, `flock`, `close`.
-fn take_slot(plan: &Plan) -> bool {
+fn take_slot(plan: &Plan) -> Slot<'_> {
     if plan.slots.is_empty() {
-        return true;
+        return Slot::Unbounded;
     }
     for place in &plan.places {
         if !place.is_near {
@@ -122,22 +145,20 @@ fn take_slot(plan: &Plan) -> bool {
         let Ok(dir) = walk(place, plan.uid, true) else {
             continue;
         };
-        let mut is_taken = false;
         for name in &plan.slots {
             let flags = libc::O_RDWR | libc::O_CREAT | SAFE;
             let Ok(fd) = open_at(dir, name, flags, FILE_MODE) else {
                 continue;
             };
             if lock(fd, libc::LOCK_EX).is_ok() {
-                is_taken = true;
-                break;
+                return Slot::Taken(dir, name);
             }
             close(fd);
         }
         close(dir);
-        return is_taken;
+        return Slot::None;
     }
-    true
+    Slot::Unbounded
 }
 
 /// Opens the directory that a place says, and makes what is missing.
@@ -229,9 +250,12 @@ fn enter(
     let no_link = PLACE | libc::O_NOFOLLOW;
     let fd = match open_at(here, name, no_link, 0) {
         Ok(fd) => fd,
-        Err(errno) if errno.into_raw() == libc::ENOENT && create => {
+        Err(errno) if errno.into_raw() == libc::ENOENT => {
             if !may_create {
                 return Err(Why::NotCreated);
+            }
+            if !create {
+                return Err(Why::System(errno));
             }
             make(here, name).map_err(Why::System)?;
             open_at(here, name, no_link, 0).map_err(Why::System)?

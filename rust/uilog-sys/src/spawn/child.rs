@@ -189,8 +189,8 @@ pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
 /// # Async-signal-safety
 ///
 /// What [`let_caller_go_first`], [`set_policy`], [`close_from`] and
-/// [`append::perform`] list; `setsid`, `rt_sigaction`, `chdir`, `umask`,
-/// `rt_sigprocmask`, and `exit`.
+/// [`append::perform`] list; `setsid`, `rt_sigaction`, `prlimit64`, `chdir`,
+/// `umask`, `rt_sigprocmask`, and `exit`.
 pub(super) extern "C" fn append(plan: *mut c_void) -> i32 {
     // SAFETY: the caller keeps the plan until `alive` is cleared, which
     // happens when this process exits.
@@ -201,6 +201,7 @@ pub(super) extern "C" fn append(plan: *mut c_void) -> i32 {
     let _ = unsafe { syscall!(Sysno::setsid) };
     reset_signals(plan.ignored);
     close_from(0);
+    raise_descriptor_limit();
     // SAFETY: a NUL-terminated constant.
     let _ = unsafe { syscall!(Sysno::chdir, c"/".as_ptr()) };
     // The modes of what is made are ours; this process's umask is its own.
@@ -212,6 +213,40 @@ pub(super) extern "C" fn append(plan: *mut c_void) -> i32 {
     match appended {
         Ok(()) => 0,
         Err(errno) => leave(plan, Stage::Append, errno),
+    }
+}
+
+/// Takes as many descriptors as this process may have: the caller may have
+/// lowered its own limit to what it has open.
+///
+/// # Async-signal-safety
+///
+/// `prlimit64`.
+fn raise_descriptor_limit() {
+    let mut limits = [0_u64; 2];
+    // SAFETY: writes one rlimit64, which is two u64, to a live local.
+    let looked = unsafe {
+        syscall!(
+            Sysno::prlimit64,
+            0,
+            libc::RLIMIT_NOFILE,
+            0,
+            limits.as_mut_ptr()
+        )
+    };
+    let [_, hard] = limits;
+    let raised = [hard; 2];
+    if looked.is_ok() {
+        // SAFETY: reads one rlimit64 from a live local.
+        let _ = unsafe {
+            syscall!(
+                Sysno::prlimit64,
+                0,
+                libc::RLIMIT_NOFILE,
+                raised.as_ptr(),
+                0
+            )
+        };
     }
 }
 

@@ -146,6 +146,11 @@ pub(crate) fn start_appending(
     }
 }
 
+/// How many children of this process append now.
+pub(crate) fn count_appending() -> usize {
+    sweep()
+}
+
 /// Waits until no child of this process appends any more, but not longer than
 /// this; whether that is so.
 pub(crate) fn wait_for_appending(bound: Duration) -> bool {

@@ -46,6 +46,8 @@ pub(crate) use clone::Region;
 #[cfg(target_os = "linux")]
 pub(crate) use clone::SignalsBlocked;
 #[cfg(target_os = "linux")]
+pub(crate) use clone::count_appending;
+#[cfg(target_os = "linux")]
 pub(crate) use clone::start_appending;
 #[cfg(target_os = "linux")]
 pub(crate) use clone::take_appending_failure;

@@ -1,0 +1,163 @@
+//! What is known of a script that has failed, and that it notices nothing.
+
+use std::fs;
+use std::path::PathBuf;
+
+use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use uilog_core::journal::Failure;
+use uilog_core::journal::ScriptFailure;
+use uilog_core::pipeline::Logger;
+
+use crate::Hg;
+use crate::PROGRAM;
+use crate::is_running;
+use crate::until;
+
+/// What the journal says of the only script that has failed.
+fn failure(hg: &Hg) -> (Failure, ScriptFailure) {
+    until("the journal", || {
+        let read = hg.host.journal().unwrap().read();
+        assert!(read.len() < 2, "{read:?}");
+        let failure = read.into_iter().next()?;
+        let script = *failure.script.clone().unwrap();
+        Some((failure, script))
+    })
+}
+
+/// Many times what a pipe holds.
+const MUCH: &str = "head -c 20000000 /dev/zero >&2; echo $? > $DIR/status; \
+                    echo last words >&2; exit 7";
+
+#[test]
+fn a_failed_script_can_be_diagnosed() {
+    let mut hg = Hg::new(PROGRAM, &[], "");
+    let script = "echo one >&2; echo 'password = tops3cret-w0rd' >&2; \
+                  printf 'a\\377\\0b' >&2; exit 3";
+    let pair = |name: &str, value: &str| {
+        (name.as_bytes().to_vec(), value.as_bytes().to_vec())
+    };
+    let sources = [pair("foo", "/home/joe/.hgrc:17")];
+    hg.logger = Logger::with_sources(&[], &[pair("foo", script)], &sources);
+    hg.log("");
+    let (failure, script) = failure(&hg);
+    assert_eq!(failure.event, "foo");
+    assert_eq!(failure.detail, "exit status 3");
+    assert_eq!(script.source, "/home/joe/.hgrc:17");
+    let cwd = std::env::current_dir().unwrap();
+    assert_eq!(script.cwd.as_deref(), cwd.to_str());
+    assert_eq!((script.status, &script.signal), (Some(3), &None));
+    assert!(script.duration.is_some_and(|it| it > 0.0));
+    assert!(script.stderr.starts_with("one\npassword = <"), "{script:?}");
+    assert!(!script.stderr.contains("s3cret"), "{script:?}");
+    assert!(script.stderr.ends_with("a\u{fffd}\0b"), "{script:?}");
+}
+
+#[test]
+fn a_script_that_says_nothing_and_one_that_cannot_start_are_told_too() {
+    let mut hg = Hg::new(PROGRAM, &[], "kill -34 $$");
+    hg.log("");
+    let (_, script) = failure(&hg);
+    assert_eq!(script.signal.as_deref(), Some("SIGRTMIN"));
+    assert_eq!((script.status, &*script.stderr), (None, ""));
+    let long = format!("true {}", "x".repeat(140_000));
+    let mut hg = Hg::new(PROGRAM, &[], &long);
+    hg.log("");
+    let (failure, script) = failure(&hg);
+    assert_eq!(failure.lost, 1);
+    assert!(script.cwd.is_some());
+}
+
+#[test]
+fn a_script_may_say_as_much_as_it_likes() {
+    let mut hg = Hg::new(PROGRAM, &[], MUCH);
+    hg.log("");
+    let (_, script) = failure(&hg);
+    assert_eq!(hg.read("status"), "0\n");
+    assert_eq!(script.status, Some(7));
+    assert!(script.stderr.ends_with("\0last words\n"), "{script:?}");
+    assert_eq!(script.stderr.len(), 4096);
+}
+
+#[test]
+fn a_script_notices_nothing_of_its_dispatchers_end() {
+    let script = format!(
+        "echo > $DIR/began; until test -e $DIR/go; do sleep 0.01; done; {MUCH}"
+    );
+    let mut hg = Hg::new(PROGRAM, &[], &script);
+    hg.log("");
+    until("the script", || hg.path("began").exists().then_some(()));
+    let pid = hg.status().pid;
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    until("the dispatcher to be gone", || {
+        (!is_running(pid)).then_some(())
+    });
+    fs::write(hg.path("go"), "").unwrap();
+    until("the script to go on", || {
+        (hg.read("status") == "0\n").then_some(())
+    });
+}
+
+#[test]
+fn who_keeps_standard_error_open_holds_up_nobody() {
+    let script = "(while test -d $DIR; do echo still here; sleep 0.001; done) \
+                  >&2 & echo first >&2; exit 1";
+    let mut hg = Hg::new(PROGRAM, &[], script);
+    hg.log("");
+    let (_, script) = failure(&hg);
+    assert!(script.stderr.starts_with("first\n"), "{script:?}");
+    // Others go on, and the dispatcher ends.
+    hg.configure(&[], "true");
+    hg.log("");
+    let status = hg.wait_for_all();
+    assert_eq!(status.progress.succeeded, 1);
+    let Hg { host, home, .. } = hg;
+    drop(host);
+    until("the dispatcher to end", || {
+        (!is_running(status.pid)).then_some(())
+    });
+    drop(home);
+}
+
+#[test]
+fn what_reads_standard_error_is_replaced_if_it_is_killed() {
+    let script = format!(
+        "case $MSG1 in two) exit 0;; esac; \
+         readlink /proc/$$/fd/2 > $DIR/pipe; \
+         until test -e $DIR/go || ! test -d $DIR; do sleep 0.01; done; {MUCH}"
+    );
+    let mut hg = Hg::new(PROGRAM, &[], &script);
+    hg.log("one");
+    let pipe = until("the script", || {
+        let pipe = hg.read("pipe");
+        pipe.strip_suffix('\n').map(PathBuf::from)
+    });
+    let reader = || reader_of(&pipe);
+    let first = until("what reads its standard error", reader);
+    kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
+    until("it to be gone", || (!is_running(first)).then_some(()));
+    hg.log("two");
+    until("another one", reader);
+    fs::write(hg.path("go"), "").unwrap();
+    let (_, script) = failure(&hg);
+    assert_eq!(hg.read("status"), "0\n");
+    assert!(script.stderr.ends_with("\0last words\n"), "{script:?}");
+}
+
+/// The process that does nothing but read this pipe.
+fn reader_of(pipe: &PathBuf) -> Option<i32> {
+    let everyone = fs::read_dir("/proc").unwrap().flatten();
+    let pids = everyone.filter_map(|it| it.file_name().to_str()?.parse().ok());
+    pids.into_iter().find(|pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let links = fs::read_dir(format!("/proc/{pid}/fd"));
+        line.ends_with(b"\0stderr\0")
+            && links.is_ok_and(|mut links| {
+                links.any(|link| {
+                    let target = link.and_then(|it| fs::read_link(it.path()));
+                    target.is_ok_and(|target| target == *pipe)
+                })
+            })
+    })
+}

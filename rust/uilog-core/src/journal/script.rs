@@ -1,0 +1,67 @@
+//! What the journal keeps of a script that failed, so that it can be diagnosed
+//! later, and how that is shown. Knows nothing of where the journal is.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+/// What is known of a script that failed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScriptFailure {
+    /// The file and line that define it, or what else does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// The root of hg's repository, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// hg's working directory, where it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// The status that it ended with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// How long it ran, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    /// The last of what it wrote to standard error, without secrets.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr: String,
+}
+
+impl ScriptFailure {
+    /// In a few lines, for people and terminals; what is not known is left
+    /// out.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut line = |name: &str, value: &str| {
+            if !value.is_empty() {
+                lines.push(format!("{name}: {}", visible(value)));
+            }
+        };
+        line("defined at", &self.source);
+        line("repository", self.repository.as_deref().unwrap_or_default());
+        line("directory", self.cwd.as_deref().unwrap_or_default());
+        if let Some(duration) = self.duration {
+            line("duration", &format!("{duration:.3} s"));
+        }
+        for text in self.stderr.lines() {
+            line("stderr", text);
+        }
+        lines
+    }
+}
+
+/// Without what a terminal would obey.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() && char != '\t' {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}

@@ -1,0 +1,240 @@
+//! Writes the dispatcher's failures into the journal, in a thread of its own: a
+//! home directory that hangs must not hang scripts and sinks.
+//!
+//! Knows nothing of the queue.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::journal::Failure;
+use crate::journal::Journal;
+
+/// Failures that wait to be written; those that are more are added up.
+const MAX_WAITING: usize = 256;
+/// How long to wait after the journal could not be written.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Appends a failure to the journal of an environment; whether it could.
+pub(crate) type Append = fn(&Failure, &[u8]) -> bool;
+
+/// Appends to the journal. Without one there is nobody to tell.
+pub(crate) fn append(failure: &Failure, environment: &[u8]) -> bool {
+    let journal = Journal::for_environment(environment);
+    journal.is_none_or(|journal| journal.append(failure).is_ok())
+}
+
+/// The thread, as the dispatcher's loop sees it.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    append: Append,
+    shared: Arc<Shared>,
+    is_started: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Wakes the dispatcher's loop.
+    bell: UnixStream,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Entry>,
+    /// One is being written.
+    is_busy: bool,
+    /// Lost records that have been told of, and not taken yet.
+    told: u64,
+    /// There is no time to try again.
+    is_last: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    failure: Failure,
+    environment: Arc<[u8]>,
+    /// As many lost records does it tell of.
+    records: u64,
+}
+
+impl Reporter {
+    /// `bell` is rung when something has been told.
+    pub(crate) fn new(append: Append, bell: UnixStream) -> Self {
+        let shared = Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            bell,
+        };
+        Self {
+            append,
+            shared: Arc::new(shared),
+            is_started: false,
+        }
+    }
+
+    /// Hands over a failure, which tells of so many lost records.
+    pub(crate) fn report(
+        &mut self,
+        failure: Failure,
+        environment: &Arc<[u8]>,
+        records: u64,
+    ) {
+        let mut state = self.shared.lock();
+        let is_full = state.waiting.len() >= MAX_WAITING;
+        match state.waiting.back_mut().filter(|_| is_full) {
+            Some(last) => {
+                last.failure.lost += failure.lost;
+                last.records += records;
+            }
+            None => state.waiting.push_back(Entry {
+                failure,
+                environment: Arc::clone(environment),
+                records,
+            }),
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+        if !self.is_started {
+            self.start();
+        }
+    }
+
+    fn start(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let append = self.append;
+        let thread = std::thread::Builder::new().name("journal".to_owned());
+        // Without a thread it is tried again with the next failure.
+        let started = thread.spawn(move || shared.run(append));
+        self.is_started = started.is_ok();
+    }
+
+    /// How many lost records have been told of since it was asked last.
+    pub(crate) fn take_told(&self) -> u64 {
+        std::mem::take(&mut self.shared.lock().told)
+    }
+
+    /// Waits until all has been written, but no longer than until `deadline`.
+    pub(crate) fn finish(&mut self, deadline: Instant) {
+        let mut state = self.shared.lock();
+        state.is_last = true;
+        self.shared.changed.notify_all();
+        while self.is_started && (state.is_busy || !state.waiting.is_empty()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, append: Append) {
+        let mut state = self.lock();
+        loop {
+            let Some(entry) = state.waiting.pop_front() else {
+                let waited = self.changed.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            state.is_busy = true;
+            drop(state);
+            let is_told = append(&entry.failure, &entry.environment);
+            state = self.lock();
+            state.is_busy = false;
+            if is_told {
+                state.told += entry.records;
+                // A full socket means that there is enough to wake up from.
+                let _ = (&self.bell).write(b"!");
+            } else if !state.is_last {
+                // The system may have had no descriptor to give.
+                state.waiting.push_front(entry);
+                let until = |state: &mut State| !state.is_last;
+                let waited =
+                    self.changed.wait_timeout_while(state, RETRY_DELAY, until);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            self.changed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::journal::FailureKind;
+
+    fn failure() -> Failure {
+        let kind = FailureKind::Lost;
+        Failure::now(String::new(), b"", kind, 1, "lost".to_owned())
+    }
+
+    fn reporter(append: Append) -> Reporter {
+        let (bell, _) = UnixStream::pair().unwrap();
+        bell.set_nonblocking(true).unwrap();
+        Reporter::new(append, bell)
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn a_journal_that_hangs_holds_up_nobody_and_nothing_is_forgotten() {
+        static RELEASED: AtomicBool = AtomicBool::new(false);
+        static LOST: AtomicU64 = AtomicU64::new(0);
+        let mut reporter = reporter(|failure, _| {
+            while !RELEASED.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            LOST.fetch_add(failure.lost, Ordering::Relaxed);
+            true
+        });
+        for _ in 0..10_000 {
+            reporter.report(failure(), &Arc::default(), 1);
+        }
+        assert_eq!(reporter.take_told(), 0);
+        assert!(reporter.shared.lock().waiting.len() <= MAX_WAITING);
+        reporter.finish(Instant::now() + Duration::from_millis(10));
+        assert_eq!(reporter.take_told(), 0);
+        RELEASED.store(true, Ordering::Relaxed);
+        reporter.finish(soon());
+        assert_eq!(reporter.take_told(), 10_000);
+        assert_eq!(LOST.load(Ordering::Relaxed), 10_000);
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_tried_again_but_not_at_the_end() {
+        static TRIED: AtomicU64 = AtomicU64::new(0);
+        let append: Append = |_, _| TRIED.fetch_add(1, Ordering::Relaxed) > 0;
+        let mut first = reporter(append);
+        first.report(failure(), &Arc::default(), 1);
+        let deadline = soon();
+        while first.take_told() == 0 {
+            assert!(Instant::now() < deadline, "it is not tried again");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut second = reporter(|_, _| false);
+        second.report(failure(), &Arc::default(), 1);
+        second.finish(soon());
+        assert_eq!(second.take_told(), 0);
+    }
+}

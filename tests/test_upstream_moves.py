@@ -1,0 +1,215 @@
+"""Whatever Mercurial moves switches off what needs it, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import processes
+from conftest import Home
+
+HELPER = Path(__file__).parent / "helpers" / "moved.py"
+SOURCES = Path(__file__).parent.parent / "hgext" / "uilog"
+
+# All that is wrapped: where it is, and the part that is off without it.
+WRAPPED = [
+    ("mercurial.ui", "ui.log", "traces"),
+    ("mercurial.ui", "ui.system", "shell aliases"),
+    ("mercurial.ui", "ui.fixconfig", "blackbox"),
+    ("mercurial.ui", "ui.restoreconfig", "blackbox"),
+    ("mercurial.util", "setumask", "umask"),
+    ("mercurial.dispatch", "dispatch", "nested commands"),
+    ("mercurial.hook", "_exthook", "shell hooks"),
+    ("mercurial.hook", "pythonhook", "Python hooks"),
+    ("mercurial.repo.factory", "peer", "other peers"),
+    ("mercurial.sshpeer", "make_peer", "ssh peers"),
+    ("mercurial.sshpeer", "_makeconnection", "ssh peers"),
+    ("mercurial.sshpeer", "_cleanuppipes", "ssh peers"),
+    ("mercurial.sshpeer", "sshv1peer", "ssh peers"),
+    ("mercurial.sshpeer", "sshv1peer.__del__", "ssh peers"),
+    # An object has one in any case.
+    ("mercurial.sshpeer", "sshv1peer.__init__", None),
+    ("mercurial.loggingutil", "filelogger", "log files"),
+    ("mercurial.loggingutil", "filelogger.log", "log files"),
+    ("hgext.blackbox", "_lastlogger", "blackbox"),
+    ("hgext.blackbox", "blackboxlogger", "blackbox"),
+    ("hgext.blackbox", "cmdtable", "hg blackbox"),
+    ("hgext.logtoprocess", "uipopulate", "logtoprocess"),
+]
+
+# Of whatever peer there is.
+ANY = {"close"}
+
+HGRC = """\
+[extensions]
+blackbox =
+logtoprocess =
+[uilog]
+max-scripts = 1
+[logtoprocess]
+commandfinish = echo "$OPT_CANONICAL_COMMAND $OPT_RETURN_CODE" >> $OUT/events
+"""
+
+Run = dict[str, Any]
+
+
+# The second one is told of what the first one has found out.
+COMMANDS = [["status"], ["debuguilog", "--debug"]]
+
+
+def case(kind: str, module: str, name: str) -> Run:
+    place = {"module": module, "name": name}
+    return {"kind": kind, **place, "commands": COMMANDS}
+
+
+def run(home: Home, cases: list[Run]) -> list[list[Run]]:
+    hg = subprocess.run(
+        ["sh", "-c", "command -v hg"],
+        env=home.env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # hg's own interpreter.
+    python = Path(hg.stdout.strip()).parent / "python"
+    done = subprocess.run(
+        [python, HELPER],
+        input=json.dumps(cases),
+        env=home.env,
+        cwd=home.path / "repo",
+        capture_output=True,
+        text=True,
+        timeout=processes.DEADLINE,
+    )
+    assert done.returncode == 0, done.stderr
+    results: list[list[Run]] = json.loads(done.stdout)
+    return results
+
+
+def test_what_is_missing_is_named_and_all_else_works(home: Home) -> None:
+    repository = home.unseen_repository()
+    (repository / "new").touch()
+    home.configure(HGRC)
+    moved = [
+        *(("missing", *wrapped) for wrapped in WRAPPED),
+        ("value", "mercurial.sshpeer", "_makeconnection", "ssh peers"),
+        ("value", "mercurial.hook", "_exthook", "shell hooks"),
+        ("module", "mercurial.sshpeer", "", "ssh peers"),
+    ]
+    cases = [case(kind, module, name) for kind, module, name, _part in moved]
+    (plain, state), *results = run(home, [case("none", "", ""), *cases])
+    assert plain == {"status": 0, "out": "? new\n", "err": ""}
+    assert state["status"] == 0 and "off: " not in state["out"]
+    for (kind, module, name, part), result in zip(moved, results, strict=True):
+        status, state = result
+        what = f"{kind} {module}.{name}: {state}"
+        assert status == plain, what
+        assert (state["status"], state["err"]) == (0, ""), what
+        named = re.findall(r"^off: (.*) \((.*)\)$", state["out"], re.M)
+        if part is None:
+            assert named == [], what
+        else:
+            ((off, why),) = named
+            assert off == part, what
+            assert name.split(".")[-1] in why or kind == "module", what
+            said = f"uilog: off: {off} ({why})\n"
+            assert state["out"].count(said) == 1, what
+
+    assert not processes.wait_until_gone(str(home.path))
+    events = home.read("events").splitlines()
+    assert events.count("status 0") == len(moved) + 1
+    assert events.count("debuguilog 0") == len(moved) + 1
+
+
+# A command that calls each wrapper in a way that Mercurial does not yet.
+CALLING = """\
+import hgext3rd.uilog as uilog
+from hgext3rd.uilog import blackbox, peers, trace
+from mercurial import registrar
+
+cmdtable = {}
+command = registrar.command(cmdtable)
+
+WRAPPERS = [
+    uilog._populatestock,
+    uilog._setumask,
+    trace._exthook,
+    trace._pythonhook,
+    trace._system,
+    peers._dispatch,
+    peers._openpeer,
+    peers._openssh,
+    peers._makeconnection,
+    peers._cleanuppipes,
+    peers._closeother,
+    peers._initssh,
+    blackbox._changed,
+    blackbox._filelog,
+]
+
+
+class Any:
+    pass
+
+
+@command(b'calls', [], norepo=True)
+def calls(ui):
+    for wrapper in WRAPPERS:
+        name = wrapper.__name__.encode()
+        first = Any() if wrapper is peers._initssh else ui.copy()
+        first._loggers = {}
+        for args in ((first,), (first, 1), (first, *range(20))):
+            seen = []
+
+            def orig(*args, **kwargs):
+                seen.append((args, kwargs))
+                return 'made'
+
+            if wrapper is blackbox._filelog and len(args) > 2:
+                continue
+            result = wrapper(orig, *args, more=1)
+            assert seen == [(args, {'more': 1})], (name, seen)
+            expected = ('made', None)
+            assert result in expected, (name, result)
+        ui.write(b'%s\\n' % name)
+"""
+
+
+def test_whatever_wrappers_are_given_is_handed_on(home: Home) -> None:
+    home.extension("calling", CALLING)
+    names = home.hg("calls").split()
+    assert len(names) == CALLING.count("uilog._") + CALLING.count(
+        "trace._"
+    ) + CALLING.count("    peers._") + CALLING.count("    blackbox._")
+
+
+def test_all_that_is_wrapped_is_in_the_table() -> None:
+    found = set()
+    for path in sorted(SOURCES.glob("*.py")):
+        text = path.read_text()
+        if path.name != "wraps.py":
+            assert "wrapfunction(" not in text.replace("no extensions.", "")
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            if called == "wraps.wrap":
+                names = [it.elts[1] for it in node.args[1:]]
+            elif called == "wraps.function":
+                names = [node.args[2]]
+            else:
+                continue
+            # By a variable, the one that older versions call otherwise.
+            found |= {
+                ast.literal_eval(name)
+                if isinstance(name, ast.Constant)
+                else {"opener": "make_peer"}[ast.unparse(name)]
+                for name in names
+            }
+    known = {name.split(".")[-1] for _module, name, _part in WRAPPED}
+    # These two are no functions.
+    assert found == known - {"_lastlogger", "cmdtable"} | ANY
