@@ -76,10 +76,11 @@ def failures(home: Home) -> list[dict[str, Any]]:
 
 
 def kill_dispatchers(home: Home) -> None:
-    for pid in fleet.dispatchers(home):
+    pids = fleet.dispatchers(home)
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
-        # Before that it may have its socket still, though its memory has gone.
-        until("its end", lambda pid=pid: not lives(pid))
+    # Before that one may have its socket still, though its memory has gone.
+    until("their end", lambda: not any(map(lives, pids)))
 
 
 def test_a_server_outlives_an_upgrade(home: Home) -> None:
