@@ -14,6 +14,7 @@ import fleet
 import hglib
 import processes
 from conftest import Chg, Home, chg_servers, until
+from connections import lives
 from growing import whole_lines
 
 # Which program has started it: a dispatcher is its scripts' parent.
@@ -74,10 +75,12 @@ def failures(home: Home) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole_lines(journal).splitlines()]
 
 
-def kill_dispatcher(home: Home) -> None:
-    (pid,) = fleet.dispatchers(home)
-    os.kill(pid, signal.SIGKILL)
-    until("its end", lambda: not fleet.dispatchers(home))
+def kill_dispatchers(home: Home) -> None:
+    pids = fleet.dispatchers(home)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    # Before that one may have its socket still, though its memory has gone.
+    until("their end", lambda: not any(map(lives, pids)))
 
 
 def test_a_server_outlives_an_upgrade(home: Home) -> None:
@@ -95,15 +98,16 @@ def test_a_server_outlives_an_upgrade(home: Home) -> None:
         until("the old program", lambda: len(who()) == 3)
         assert all(it.endswith(" (deleted)") for it in who()[1:])
         # Whoever is started now is of the new version.
-        kill_dispatcher(home)
+        kill_dispatchers(home)
         run(client, "root")
         until("the new one", lambda: who()[3:] == [str(site.program)] * 2)
         site.remove()
         # What it does needs nothing that is not loaded.
         assert b"sinks: logtoprocess" in run(client, "debuguilog")
         assert b"root exited 0" in run(client, "blackbox", "--since", "-1")
+        until("their scripts", lambda: len(who()) == 9)
         assert not failures(home)
-        kill_dispatcher(home)
+        kill_dispatchers(home)
         run(client, "root")
         until("the loss to be told", lambda: lost(home) == 2)
         site.upgrade()
@@ -127,7 +131,7 @@ def test_what_another_protocol_refuses_is_counted(home: Home) -> None:
     home.configure(WHO)
     with home.serving(repository) as client:
         until("the server's own", lambda: home.read("who"))
-        kill_dispatcher(home)
+        kill_dispatchers(home)
         site.program.unlink()
         site.program.write_text(REFUSES)
         site.program.chmod(0o755)

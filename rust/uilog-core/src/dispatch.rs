@@ -112,10 +112,9 @@ pub fn run(
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     let socket = UnixStream::from(socket);
     socket.peer_addr().map_err(|_| Error::ByHand)?;
-    let mut queue = Reader::open(queue).map_err(|_| Error::ByHand)?;
+    let queue = Reader::open(queue).map_err(|_| Error::ByHand)?;
     if queue.protocol() != PROTOCOL {
-        queue.progress_mut().refused_by = PROTOCOL.into();
-        queue.publish().map_err(system("write to the queue"))?;
+        queue.refuse().map_err(system("write to the queue"))?;
         return Err(Error::Protocol(queue.protocol()));
     }
     socket

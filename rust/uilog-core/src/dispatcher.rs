@@ -9,6 +9,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -17,6 +18,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::errno::Errno;
+use nix::sys::resource::Resource;
+use nix::sys::resource::getrlimit;
 use nix::sys::socket;
 use nix::sys::socket::MsgFlags;
 use uilog_sys::fd::Identity;
@@ -58,6 +61,9 @@ const VERDICT_STEP: Duration = Duration::from_millis(1);
 const LOOK_STEP: Duration = Duration::from_millis(50);
 /// How many dispatchers in a row may die without taking a single job.
 const MAX_BARREN: u32 = 3;
+
+/// How many descriptors there must be for hg behind ours.
+const MIN_DESCRIPTORS_LEFT: u64 = 8;
 
 /// `MSG_NOSIGNAL`: while a pager runs, hg has SIGPIPE at its default.
 const SEND_FLAGS: MsgFlags =
@@ -428,11 +434,11 @@ impl Dispatcher {
             events: undone + untold,
             reason,
         };
-        if progress.refused_by != 0 {
+        let refused_by = progress.refused_by;
+        if refused_by != 0 {
             return Err(lost(self.backoff.failed(format!(
-                "{} speaks protocol {}, this hg {PROTOCOL}",
-                self.program.display(),
-                progress.refused_by
+                "{} speaks protocol {refused_by}, this hg {PROTOCOL}",
+                self.program.display()
             ))));
         }
         self.barren = if link.is_barren() { self.barren + 1 } else { 0 };
@@ -526,6 +532,11 @@ impl Link {
         )?;
         let (ours, theirs) = UnixStream::pair()
             .map_err(|error| format!("cannot create a socket: {error}"))?;
+        leave_some_for_hg(&[
+            ours.as_raw_fd(),
+            theirs.as_raw_fd(),
+            queue.as_fd().as_raw_fd(),
+        ])?;
         let mut command = spawn::Command::new(program)
             .map_err(|_| format!("'{}' is no path", program.display()))?;
         command.arg(c"dispatch".to_owned());
@@ -718,6 +729,24 @@ impl<T: AsFd> Drop for Bound<T> {
             drop(self.value.take().map(ManuallyDrop::into_inner));
         }
     }
+}
+
+/// Refuses to keep descriptors where hg would then have too few: it could not
+/// open a file that it could have opened without us. A dispatcher, which has
+/// the same limit, could not work there either.
+fn leave_some_for_hg(ours: &[RawFd]) -> Result<(), String> {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE);
+    let (limit, _hard) =
+        limit.map_err(|errno| format!("cannot ask for limits: {errno}"))?;
+    let used = ours.iter().max().map_or(0, |highest| highest + 1);
+    let left = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
+    if left < MIN_DESCRIPTORS_LEFT {
+        return Err(format!(
+            "of {limit} descriptors (ulimit -n) only {left} would be left \
+             for hg"
+        ));
+    }
+    Ok(())
 }
 
 /// Appends a frame to `buffer`.

@@ -46,6 +46,8 @@ const NOTE_AT: u64 = 128;
 const MAX_NOTE_BYTES: usize = 380;
 /// Where in the first page the reader's words stand.
 const READER_AT: u64 = 512;
+/// Where `refused_by` stands among them, in every version.
+const REFUSED_BY_AT: u64 = READER_AT + 7 * 8;
 /// Where in the first page the reader's last failure stands, as its length
 /// and its text.
 const FAILURE_AT: u64 = 1024;
@@ -342,8 +344,12 @@ impl Reader {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let protocol = u16::from_le_bytes([low, high]);
-        let progress =
-            read_words(&file, READER_AT).map(Progress::from_words)?;
+        // Another protocol's words mean something else, and may be fewer.
+        let progress = if protocol == PROTOCOL {
+            read_words(&file, READER_AT).map(Progress::from_words)?
+        } else {
+            Progress::default()
+        };
         let mut reader = Self {
             file,
             protocol,
@@ -531,6 +537,15 @@ impl Reader {
             file: self.file.try_clone()?,
             count: self.progress.records_told,
         })
+    }
+
+    /// Tells the writer that its protocol is not ours, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be written.
+    pub fn refuse(&self) -> io::Result<()> {
+        write_words(&self.file, REFUSED_BY_AT, [PROTOCOL.into()])
     }
 
     /// Shows a failure to the writer, in place of the one before.

@@ -234,9 +234,12 @@ impl Spans {
         self.nearest(Entry::span)
     }
 
-    /// The repository of the command that runs.
+    /// The repository of the command that runs. One that is aborted before it
+    /// has begun, as in a server, has none, whatever runs around it.
     pub(crate) fn root(&self) -> Option<&[u8]> {
-        self.nearest(|it| it.is_known.then_some(it.root.as_deref()))?
+        self.nearest(|it| {
+            (it.kind == Kind::Command).then_some(it.root.as_deref())
+        })?
     }
 
     /// Of what runs, the innermost that has something: of this thread, else
@@ -365,12 +368,13 @@ mod tests {
         spans.begin_command(Some(b"other"));
         assert_eq!(spans.root(), Some(&b"outer"[..]));
         spans.enter();
-        assert_eq!(spans.root(), Some(&b"outer"[..]), "nothing is known yet");
-        spans.begin_command(None);
-        assert_eq!(spans.root(), None);
+        assert_eq!(spans.root(), None, "nothing is known yet");
+        spans.begin_command(Some(b"inner"));
+        assert_eq!(spans.root(), Some(&b"inner"[..]));
         spans.end_command();
-        assert_eq!(spans.root(), Some(&b"outer"[..]));
+        assert_eq!(spans.root(), None);
         spans.leave();
+        assert_eq!(spans.root(), Some(&b"outer"[..]));
         spans.end_command();
         assert_eq!(spans.root(), None);
     }

@@ -562,6 +562,7 @@ fn another_protocol_is_refused_and_said_so() {
     let other = PROTOCOL + 1;
     const PROTOCOL_AT: u64 = 6;
     FileExt::write_all_at(&file, &other.to_le_bytes(), PROTOCOL_AT).unwrap();
+    let before = queue.progress().unwrap();
     let (status, stderr) = run_dispatch(file.into());
     assert_eq!(status.code(), Some(1));
     assert_eq!(
@@ -571,7 +572,24 @@ fn another_protocol_is_refused_and_said_so() {
              this is {PROTOCOL}\n"
         )
     );
-    assert_eq!(queue.progress().unwrap().refused_by, u64::from(PROTOCOL));
+    // Of the rest of another version's page nothing is known.
+    let mut expected = before;
+    expected.refused_by = u64::from(PROTOCOL);
+    assert_eq!(queue.progress().unwrap(), expected);
+}
+
+#[test]
+fn the_page_of_another_protocol_may_be_short() {
+    // Nothing has been appended yet, and the page has fewer words.
+    let file = tempfile::tempfile().unwrap();
+    let page = [b"uilog\0".as_slice(), &3u16.to_le_bytes(), &[0; 600]];
+    FileExt::write_all_at(&file, &page.concat(), 0).unwrap();
+    let (status, _) = run_dispatch(file.try_clone().unwrap().into());
+    assert_eq!(status.code(), Some(1));
+    // Where each version looks for it.
+    let mut word = [0; 8];
+    file.read_exact_at(&mut word, 568).unwrap();
+    assert_eq!(u64::from_le_bytes(word), u64::from(PROTOCOL));
 }
 
 #[test]
