@@ -134,8 +134,9 @@ That a sink has lost it is known a moment later, and waited for.
   $ uilog emit note x --config uilog.sink.f=none:/x
   uilog: lost: uilog.sink.f: 'none:/x' is no kind of sink: file:, syslog:, unix:, otlp:
   [1]
-  $ (ulimit -f 0; uilog emit backup x) 2>&1 | sed 's/:.*:/: ...:/'
-  uilog: ...: File too large (os error 27)
+  $ (ulimit -f 0; uilog emit backup x) 2>&1 | sed 's/at backup:.*:/at backup: ...:/'
+  uilog: lost 1 event(s) at backup: ...: File too large (os error 27)
+  uilog: the journal cannot be written: File too large (os error 27)
 
 What a spool keeps is not lost. Nothing has the name of the program but itself.
 

@@ -237,19 +237,20 @@ The journal
   $ for number in 0 1 2 3 4 5 6 7 8 9; do
   >     cat $TESTTMP/line >> ~/.local/state/uilog/failures.jsonl
   > done
-  $ status
+  $ status > $TESTTMP/out
+  [1]
+  $ grep -v '^    ' $TESTTMP/out
   Dispatchers
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
     70 events lost, 12 failures
     TIME  lost  (70 events)  made\u{1b}[31m up  (10 times)
     TIME  failed  command  exit status 3
     TIME  failed  commandfinish  exit status 127: the script was not found
-  [1]
   $ for number in 0 1 2 3 4 5 6 7 8 9; do
   >     sed "s/up/up $number/" $TESTTMP/line \
   >         >> ~/.local/state/uilog/failures.jsonl
   > done
-  $ status | sed 5,14d
+  $ status | grep -v '^    ' | sed 5,14d
   Dispatchers
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
     140 events lost, 22 failures
@@ -278,16 +279,18 @@ anybody's. Another one is.
   $ hg root --config 'logtoprocess.command=exit 3' \
   >     --config logtoprocess.commandfinish= > $TESTTMP/out
   $ settled
-  $ status
+  $ status > $TESTTMP/out
+  [1]
+  $ grep -v '^    ' $TESTTMP/out
   Dispatchers
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
     cannot be used: $TESTTMP/.local/state: others may write there
     meanwhile: */failures-*.jsonl (glob)
     0 events lost, 1 failure
     TIME  failed  command  exit status 3
-  [1]
   $ hg debuguilog --config logtoprocess.command= \
-  >     --config logtoprocess.commandfinish= | sed -n '/^journal/,$p'
+  >     --config logtoprocess.commandfinish= | sed -n '/^journal/,$p' |
+  >     grep -v '^    '
   journal: $TESTTMP/.local/state/uilog/failures.jsonl
     cannot be used: $TESTTMP/.local/state: others may write there
     meanwhile: */failures-*.jsonl (glob)

@@ -329,7 +329,7 @@ def _showjournal(fm, status):
         nested.condwrite(count > 1, b'count', b' (%d times)', count)
         nested.plain(b'\n')
         for line in group['lines']:
-            nested.plain(b'    %s\n' % _bytes(line))
+            nested.plain(b'    %s\n' % _visible(_bytes(line)))
         nested.data(
             first=_bytes(group['first']),
             session=_bytes(group['session']),

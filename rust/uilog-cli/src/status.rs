@@ -257,7 +257,7 @@ fn write_failures(
     }
     writeln!(output)?;
     for line in it.script.iter().flat_map(|script| script.lines()) {
-        writeln!(output, "    {line}")?;
+        writeln!(output, "    {}", visible(&line))?;
     }
     Ok(())
 }

@@ -416,6 +416,7 @@ mod tests {
     fn what_is_known_of_a_script_is_read_back_and_shown() {
         let dir = tempfile::tempdir().unwrap();
         let journal = journal_in(dir.path());
+        let of_none = failure("of no script");
         let mut failed = failure("exit status 1");
         failed.script = Some(Box::new(ScriptFailure {
             source: "/home/joe/.hgrc:3".to_owned(),
@@ -426,7 +427,7 @@ mod tests {
             duration: Some(0.25),
             stderr: "\x1b[31mone\u{9b}\n\ttwo\n".to_owned(),
         }));
-        journal.append(&failure("of no script")).unwrap();
+        journal.append(&of_none).unwrap();
         journal.append(&failed).unwrap();
         let read = journal.read();
         assert_eq!(read[0].script, None);
@@ -436,7 +437,7 @@ mod tests {
             "defined at: /home/joe/.hgrc:3",
             "directory: /tmp",
             "duration: 0.250 s",
-            "stderr: \\u{1b}[31mone\\u{9b}",
+            "stderr: \u{1b}[31mone\u{9b}",
             "stderr: \ttwo",
         ];
         assert_eq!(lines, expected);

@@ -31,13 +31,13 @@ pub struct ScriptFailure {
 }
 
 impl ScriptFailure {
-    /// In a few lines, for people and terminals; what is not known is left
-    /// out.
+    /// In a few lines, for people; what is not known is left out. They hold
+    /// whatever the script has written.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut line = |name: &str, value: &str| {
             if !value.is_empty() {
-                lines.push(format!("{name}: {}", visible(value)));
+                lines.push(format!("{name}: {value}"));
             }
         };
         line("defined at", &self.source);
@@ -51,17 +51,4 @@ impl ScriptFailure {
         }
         lines
     }
-}
-
-/// Without what a terminal would obey.
-fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_control() && char != '\t' {
-            shown.extend(char.escape_default());
-        } else {
-            shown.push(char);
-        }
-    }
-    shown
 }
