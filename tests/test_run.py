@@ -642,28 +642,35 @@ def test_a_command_runs_though_there_is_no_process(home: Home) -> None:
     """Without us it needs none but the shell's."""
     script = (
         "import os, resource as r, sys; os.setgroups([]); os.setgid(64999);"
-        " os.setuid(64999); r.setrlimit(r.RLIMIT_NPROC, (1, 1));"
-        " os.execvp(sys.argv[1], sys.argv[1:])"
+        " os.setuid(64999); n = int(sys.argv[1]);"
+        " r.setrlimit(r.RLIMIT_NPROC, (n, n));"
+        " os.execvp(sys.argv[2], sys.argv[2:])"
     )
     uilog = shutil.which("uilog", path=home.env["PATH"])
     assert uilog is not None
     # What belongs to the test is closed to others.
     with tempfile.TemporaryDirectory() as state:
         os.chown(state, 64999, 64999)
-        done = subprocess.run(
-            [
-                *(sys.executable, "-c", script, uilog, "run", "--"),
-                *("/bin/sh", "-c", "echo here; exit 3"),
-            ],
-            env={**home.env, "XDG_STATE_HOME": state},
-            cwd="/",
-            capture_output=True,
-            text=True,
-            timeout=processes.DEADLINE,
-        )
-        journal = Path(state, "uilog/failures.jsonl").read_text()
+
+        def as_another(
+            limit: int, *args: str
+        ) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [sys.executable, "-c", script, str(limit), uilog, *args],
+                env={**home.env, "XDG_STATE_HOME": state},
+                cwd="/",
+                capture_output=True,
+                text=True,
+                timeout=processes.DEADLINE,
+            )
+
+        command = ("/bin/sh", "-c", "echo here; exit 3")
+        done = as_another(1, "run", "--", *command)
+        # Without a process to append to it the journal is somewhere else.
+        journal = as_another(1000, "journal").stdout
+        as_another(1000, "journal", "forget")
     assert (done.returncode, done.stdout, done.stderr) == (3, "here\n", "")
-    assert "cannot start a process" in json.loads(journal)["detail"]
+    assert "cannot start a process" in journal
 
 
 ## What hangs

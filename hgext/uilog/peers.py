@@ -109,7 +109,7 @@ def _closecommand():
 def _dispatch(orig, req, *args, **kwargs):
     """a command that runs inside of another, or of a server"""
     repo = getattr(req, 'repo', None)
-    trace.enter()
+    trace.enter(_isserved(req))
     _served.append(repo)
     try:
         return orig(req, *args, **kwargs)
@@ -118,6 +118,13 @@ def _dispatch(orig, req, *args, **kwargs):
         closecommand()
         _served.remove(repo)
         trace.leave()
+
+
+def _isserved(req):
+    """whether the client of a command server has asked for a command"""
+    # hg: commandserver.server.runcommand gives it the client's channels
+    fin = getattr(req, 'fin', None)
+    return type(fin).__module__ == 'mercurial.commandserver'
 
 
 def depth():

@@ -29,9 +29,9 @@ VARIABLE = b'TRACEPARENT'
 # What the variable said before each change, the outermost first.
 _before: list = []
 
-# How many of these there were when a command was entered, for each command of
-# the main thread.
-_entered: list = [0]
+# How many of these are to be left when a command of the main thread ends, and
+# when it is left: for each that has been entered.
+_entered: list = [(0, 0)]
 
 # Whose environment that was: a forked child of chg's server has another one.
 _owner = os.getpid()
@@ -83,22 +83,27 @@ def end():
     """tell that a command has ended"""
     _native.end_command()
     if _before and _ownsenviron():
-        _restore(_entered[-1])
+        _restore(_entered[-1][0])
 
 
-def enter():
+def enter(isserved):
     """tell that a command is to run inside of another, or of a server"""
     _disown()
-    _native.enter_command()
+    _native.enter_command(isserved)
     if _ownsenviron():
-        _entered.append(len(_before))
+        atleave = len(_before)
+        if isserved and _before:
+            # The server's own span is none of its client's affair.
+            _before.append(encoding.environ.get(VARIABLE))
+            _set(_before[0])
+        _entered.append((len(_before), atleave))
 
 
 def leave():
     """tell that the command that was entered last is over"""
     _native.leave_command()
     if _ownsenviron() and len(_entered) > 1:
-        _restore(_entered.pop())
+        _restore(_entered.pop()[1])
 
 
 def _disown():
@@ -107,7 +112,7 @@ def _disown():
     if _owner != os.getpid():
         _owner = os.getpid()
         _before.clear()
-        _entered[:] = [0]
+        _entered[:] = [(0, 0)]
 
 
 def _ownsenviron():
@@ -128,11 +133,14 @@ def _tell(traceparent, isowner):
 def _restore(count):
     """undo all changes of the environment but the first ones"""
     while len(_before) > count:
-        value = _before.pop()
-        if value is None:
-            encoding.environ.pop(VARIABLE, None)
-        else:
-            encoding.environ[VARIABLE] = value
+        _set(_before.pop())
+
+
+def _set(value):
+    if value is None:
+        encoding.environ.pop(VARIABLE, None)
+    else:
+        encoding.environ[VARIABLE] = value
 
 
 def _tracing(ui):

@@ -444,8 +444,8 @@ impl Host {
 
     /// Tells that a command is to run inside of what runs in this thread, up
     /// to [`Self::leave_command`].
-    pub fn enter_command(&mut self) {
-        self.spans.enter();
+    pub fn enter_command(&mut self, is_served: bool) {
+        self.spans.enter(is_served);
     }
 
     /// Tells that the command that was entered last is over, however it has

@@ -49,6 +49,9 @@ struct Entry {
     process: u32,
     thread: ThreadId,
     kind: Kind,
+    /// A client of this process, a server, has asked for it: it is no part of
+    /// what the server does itself.
+    is_served: bool,
     /// Its event `command` has been logged, its end has not.
     is_known: bool,
     /// The command's repository.
@@ -97,6 +100,7 @@ impl Entry {
             process: process_id(),
             thread: thread::current().id(),
             kind,
+            is_served: false,
             is_known: false,
             root: None,
             state: State::Entered,
@@ -120,9 +124,12 @@ impl Entry {
 }
 
 impl Spans {
-    /// A command is entered.
-    pub(crate) fn enter(&mut self) {
-        self.open.push(Entry::new(Kind::Command));
+    /// A command is entered; for a client, if it `is_served`.
+    pub(crate) fn enter(&mut self, is_served: bool) {
+        self.open.push(Entry {
+            is_served,
+            ..Entry::new(Kind::Command)
+        });
     }
 
     /// The command that was entered last is left, and so is what runs in it.
@@ -182,8 +189,13 @@ impl Spans {
 
     /// What something that begins now is a part of.
     pub(crate) fn parent(&self, around: Surroundings) -> Option<Context> {
-        let mut open = self.open.iter().rev();
-        let own = open.find_map(|it| it.span().filter(|_| it.is_own()));
+        let mut own = None;
+        for entry in self.open.iter().rev().filter(|it| it.is_own()) {
+            own = entry.span();
+            if own.is_some() || entry.is_served {
+                break;
+            }
+        }
         let Some(own) = own else {
             return around.environment;
         };
@@ -313,7 +325,7 @@ mod tests {
         let mut spans = Spans::default();
         assert_eq!(begin(&mut spans, Kind::Command, 1), 0);
         assert_eq!(begin(&mut spans, Kind::PythonHook, 2), 1);
-        spans.enter();
+        spans.enter(false);
         assert!(spans.needs_span(false));
         assert_eq!(begin(&mut spans, Kind::Command, 3), 2);
         assert!(!spans.needs_span(true));
@@ -335,13 +347,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_asks_a_server_for_is_no_part_of_the_server() {
+        let mut spans = Spans::default();
+        begin(&mut spans, Kind::Command, 1);
+        spans.enter(true);
+        let outer = Some(context(9));
+        assert_eq!(within(&mut spans, Kind::Command, 2, outer), 9);
+        assert_eq!(begin(&mut spans, Kind::ShellHook, 3), 2);
+        spans.leave();
+        spans.enter(true);
+        assert_eq!(within(&mut spans, Kind::Command, 4, None), 0);
+        spans.leave();
+        assert_eq!(current(&spans), 1, "the server goes on");
+    }
+
+    #[test]
     fn whatever_has_no_end_ends_with_what_is_around() {
         let mut spans = Spans::default();
         begin(&mut spans, Kind::Command, 1);
-        spans.enter();
+        spans.enter(false);
         begin(&mut spans, Kind::Command, 2);
         begin(&mut spans, Kind::PythonHook, 3);
-        spans.enter();
+        spans.enter(false);
         begin(&mut spans, Kind::Command, 4);
         spans.leave_hook();
         assert_eq!(current(&spans), 2);
@@ -367,7 +394,7 @@ mod tests {
         // A command that has not been entered.
         spans.begin_command(Some(b"other"));
         assert_eq!(spans.root(), Some(&b"outer"[..]));
-        spans.enter();
+        spans.enter(false);
         assert_eq!(spans.root(), None, "nothing is known yet");
         spans.begin_command(Some(b"inner"));
         assert_eq!(spans.root(), Some(&b"inner"[..]));
@@ -388,7 +415,7 @@ mod tests {
             let inner = scope.spawn(|| {
                 let mut spans = spans.lock().unwrap();
                 assert_eq!(current(&spans), 1, "a helper of the command's");
-                spans.enter();
+                spans.enter(false);
                 let main = Some(context(1));
                 assert_eq!(within(&mut spans, Kind::Command, 2, main), 1);
                 assert_eq!(begin(&mut spans, Kind::ShellHook, 3), 2);

@@ -283,7 +283,7 @@ mod _native {
     /// Tells that the outermost command runs already in this thread.
     #[pyfunction]
     fn enter_outermost() {
-        host::with(pipeline::Host::enter_command);
+        host::with(|host| host.enter_command(false));
     }
 
     /// Tells that this thread's innermost command has ended.
@@ -448,11 +448,12 @@ mod _native {
         peer::orphans(py)
     }
 
-    /// Tells that a command begins inside of what runs already.
+    /// Tells that a command begins inside of what runs already; if it
+    /// `is_served`, a client of this process, a server, has asked for it.
     #[pyfunction]
-    fn enter_command() {
+    fn enter_command(is_served: bool) {
         peer::enter_command();
-        host::with(pipeline::Host::enter_command);
+        host::with(|host| host.enter_command(is_served));
     }
 
     /// Tells that the innermost command has ended.
