@@ -3,7 +3,7 @@
 //!
 //! JSON lines in `$XDG_STATE_HOME/uilog/failures.jsonl`, one append each, and
 //! only when something has failed. Where that directory is not the user's
-//! alone, or takes nothing, other places are used ([`places`]), which are read
+//! alone, or takes nothing, other places are used (`places`), which are read
 //! as well. How a line is appended without waiting for a home directory, and
 //! what makes a directory safe, [`uilog_sys::append`] knows.
 
