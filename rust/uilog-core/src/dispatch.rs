@@ -128,6 +128,8 @@ pub fn run(
     server.remove_note();
     server.report_predecessor()?;
     let served = server.serve();
+    // Whatever has ended it, scripts may still run.
+    server.collector.hand_over_all();
     server.claim_unserved();
     journal::wait_for_appending(APPEND_BOUND);
     served
@@ -262,7 +264,7 @@ impl Server {
                 reporter::append,
                 Box::new(move |records| told.add(records)),
             ),
-            collector: Collector::default(),
+            collector: Collector::new(is_batch),
             failed: FailedScripts::new(redact),
             gather_until: None,
             published: progress,
@@ -336,6 +338,7 @@ impl Server {
         loop {
             self.drain_wakeups();
             self.reap();
+            self.collector.drain();
             self.journal_failed(false);
             self.running.enforce_deadlines();
             let ahead = self.look_ahead()?;
@@ -524,9 +527,7 @@ impl Server {
         environment: &[u8],
     ) -> (Result<Pid, StartError>, Option<Capture>) {
         let is_batch = self.is_batch;
-        let others = self.running.captures();
-        let capture = self.collector.capture(others, is_batch);
-        if let Some(mut capture) = capture {
+        if let Some(mut capture) = self.collector.capture() {
             let outputs = Outputs {
                 stdout: None,
                 stderr: capture.input(),
@@ -652,6 +653,9 @@ impl Server {
     }
 
     fn account(&mut self, script: Script, ended: Ended) {
+        if let Some(capture) = &script.capture {
+            self.collector.script_ended(capture);
+        }
         let progress = self.progress();
         let (kind, detail) = match ended {
             Ended::Exited(0) if !script.is_ending => {
@@ -686,22 +690,21 @@ impl Server {
     }
 
     /// Waits until there may be something to do. `is_gathering`: there is, when
-    /// the time to gather records is over.
-    fn wait(&self, is_gathering: bool) -> Result<(), Error> {
-        let mut wanted =
-            vec![PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)];
+    /// the time to gather records is over. What scripts say is read meanwhile.
+    fn wait(&mut self, is_gathering: bool) -> Result<(), Error> {
         let gathering = self.gathering();
         if is_gathering && gathering.is_none() {
             return Ok(());
         }
-        if gathering.is_none() {
-            if let Some(socket) = &self.socket {
-                wanted.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
-            }
-            if let Some(records) = self.records.wakeup() {
-                wanted.push(PollFd::new(records, PollFlags::POLLIN));
-            }
+        let deadline = self.deadline(gathering);
+        while self.wait_once(gathering.is_some(), deadline)? {
+            self.collector.drain();
         }
+        Ok(())
+    }
+
+    /// When there is something to do, whatever happens.
+    fn deadline(&self, gathering: Option<Instant>) -> Option<Instant> {
         let deadline = self.running.next_deadline();
         let may_run = self.is_behind && self.running.len() < self.max_scripts;
         let retry = self.exhausted.filter(|_| may_run).map(|it| it.until);
@@ -709,7 +712,28 @@ impl Server {
         let losses = self.losses.deadline(self.socket.is_none());
         let failed = self.failed.deadline();
         let all = [deadline, retry, records, losses, failed, gathering];
-        let timeout = match all.into_iter().flatten().min() {
+        all.into_iter().flatten().min()
+    }
+
+    /// Waits; true if all that has happened is that scripts have said something.
+    fn wait_once(
+        &self,
+        is_gathering: bool,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Error> {
+        let mut wanted =
+            vec![PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)];
+        if !is_gathering {
+            if let Some(socket) = &self.socket {
+                wanted.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+            }
+            if let Some(records) = self.records.wakeup() {
+                wanted.push(PollFd::new(records, PollFlags::POLLIN));
+            }
+        }
+        let others = wanted.len();
+        wanted.extend(self.collector.polled());
+        let timeout = match deadline {
             None => PollTimeout::NONE,
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -719,14 +743,20 @@ impl Server {
             }
         };
         match nix::poll::poll(&mut wanted, timeout) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(Error::System("wait", errno.into())),
+            Ok(0) | Err(Errno::EINTR) => return Ok(false),
+            Ok(_) => {}
+            Err(errno) => return Err(Error::System("wait", errno.into())),
         }
+        let is_ready = |it: &PollFd<'_>| it.any().unwrap_or(true);
+        let is_late = deadline.is_some_and(|it| it <= Instant::now());
+        Ok(!is_late && !wanted[..others].iter().any(is_ready))
     }
 
     /// On SIGTERM: the records that have come get a moment to arrive; moves
     /// past what will not be run any more, and says so.
     fn give_up(&mut self) -> Result<(), Error> {
+        // There will be no more of them, and what follows takes time.
+        self.collector.hand_over_all();
         let deadline = Instant::now() + TERMINATED_BOUND;
         let end = self.feed.queue.committed().map_err(reading)?.end;
         while self.position < end && Instant::now() < deadline {
@@ -739,6 +769,7 @@ impl Server {
             self.wait(false)?;
             self.drain_wakeups();
             self.reap();
+            self.collector.drain();
             self.running.enforce_deadlines();
             self.settle()?;
         }

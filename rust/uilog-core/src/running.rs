@@ -82,11 +82,6 @@ impl Running {
         });
     }
 
-    /// What those that run write to standard error.
-    pub(crate) fn captures(&self) -> impl Iterator<Item = &Capture> + Clone {
-        self.0.iter().filter_map(|it| it.capture.as_ref())
-    }
-
     /// Reaps one that has ended, if any has.
     pub(crate) fn reap(&mut self) -> Option<(Script, Ended)> {
         loop {
