@@ -6,6 +6,7 @@ The command must not notice, and whoever has started it must not either.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -273,7 +274,9 @@ def test_a_terminal_that_goes_away(home: Home, terminal: Terminal) -> None:
     terminal.hang_up()
     until("the signal", out.exists)
     assert processes.wait_until_gone(str(home.path)) == []
-    assert out.read_text() == "hup\n"
+    # The kernel signals the group, and so does the shell: who has handled the
+    # first signal by then gets a second one, with us or without.
+    assert out.read_text() in ("hup\n", "hup\nhup\n")
 
 
 def test_a_shell_inside(terminal: Terminal) -> None:
@@ -482,6 +485,10 @@ def test_every_exit_status(home: Home) -> None:
     assert done.stdout.split() == [str(status) for status in range(256)]
 
 
+# Of x86-64: the only machine that is tested.
+SYS_RT_SIGACTION, SYS_RT_SIGPROCMASK, SIG_SETMASK = 13, 14, 2
+
+
 def fatal() -> list[int]:
     harmless = {
         *(signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH),
@@ -495,9 +502,13 @@ def fatal() -> list[int]:
 @pytest.mark.parametrize("number", fatal(), ids=lambda it: name_of(it))
 def test_every_fatal_signal(home: Home, number: int) -> None:
     def reset() -> None:
-        # Whoever has started us in the background may have it ignored.
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(number, signal.SIG_DFL)
+        # Whoever has started us in the background may have it ignored, and
+        # the C library may just have blocked its own: by the kernel's calls,
+        # since it lets nobody else change these.
+        libc = ctypes.CDLL(None)
+        default = ctypes.create_string_buffer(32)
+        libc.syscall(SYS_RT_SIGACTION, number, default, None, 8)
+        libc.syscall(SYS_RT_SIGPROCMASK, SIG_SETMASK, default, None, 8)
 
     done = subprocess.run(
         ["uilog", "run", "--", "sh", "-c", f"kill -{int(number)} $$"],
