@@ -161,7 +161,12 @@ mod tests {
             let ignored_or_stops = [17, 18, 19, 20, 21, 22, 23, 28];
             !ignored_or_stops.contains(signal) && ![32, 33].contains(signal)
         }) {
-            let script = format!("ulimit -c 0; kill -{signal} $$; sleep 60");
+            // A shell cannot undo what it was told to ignore, as SIGINT is in
+            // the background of another one: so another program is told to.
+            let script = format!(
+                "ulimit -c 0; exec env --default-signal sh -c \
+                 'kill -{signal} $$; sleep 60'"
+            );
             let Ended::Killed { signal: told, .. } = ended(&script) else {
                 panic!("signal {signal} has not ended it");
             };

@@ -578,9 +578,16 @@ fn what_takes_the_logs_place_at_the_last_moment_is_not_moved() {
         make_victim(&path);
         let before = snapshot(&path);
         // What is traced may be seen before it has really stopped, and then
-        // stops behind a single SIGCONT.
+        // stops behind a single SIGCONT. Each SIGCONT stops it for strace once
+        // more: on a slow machine it needs ever longer pauses to get on.
+        let mut pause = Duration::from_millis(2);
+        let mut continued = Instant::now() - pause;
         wait_for("it ends", || {
-            let _ = kill(stopped.unwrap(), Signal::SIGCONT);
+            if continued.elapsed() >= pause {
+                let _ = kill(stopped.unwrap(), Signal::SIGCONT);
+                continued = Instant::now();
+                pause *= 2;
+            }
             child.try_wait().unwrap().is_some()
         });
         let done = child.wait_with_output().unwrap();
