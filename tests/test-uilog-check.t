@@ -935,12 +935,14 @@ Ctrl-C ends the script, and then the command.
   > output, _ = proc.communicate()
   > print(proc.returncode, b'interrupted' in output, b'bye' in output)
   > END
-  $ cat >> $TESTTMP/try.hgrc << 'END'
+  $ cat > $TESTTMP/slow.hgrc << 'END'
+  > [logtoprocess]
   > command = trap 'echo bye; exit 0' TERM
   >   touch $got/mark
   >   sleep 600 & wait
   > END
-  $ "$PYTHON" $TESTTMP/interrupt.py $got/mark
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/slow.hgrc \
+  >     "$PYTHON" $TESTTMP/interrupt.py $got/mark
   130 True True
 
 Text of others

@@ -96,6 +96,15 @@ class Logged:
     def names(self) -> list[str]:
         return [event["event"] for event in self.events()]
 
+    def end(self) -> dict[str, Any]:
+        """The end of the only command since the last call."""
+        until(
+            "the command's end",
+            lambda: BOTH[1] in [event["event"] for event in self.peek()],
+        )
+        self.settle()
+        return self.events()[-1]
+
 
 BOTH = ["command", "commandfinish"]
 
@@ -603,8 +612,7 @@ def test_words_are_those_of_every_hg(
             capture_output=True,
             timeout=processes.DEADLINE,
         )
-        logged.settle()
-        real = logged.events()[-1]
+        real = logged.end()
         subprocess.run(
             ["bash", "-c", f"exec uilog run -- {stand_in} {vector}"],
             env={**home.env, "STATUS": str(done.returncode)},
@@ -612,8 +620,7 @@ def test_words_are_those_of_every_hg(
             check=False,
             timeout=processes.DEADLINE,
         )
-        logged.settle()
-        ours = logged.events()[-1]
+        ours = logged.end()
         assert real["event"] == ours["event"] == "commandfinish"
         assert messages([ours]) == messages([real]), version
         for name in ("canonical_command", "return_code"):

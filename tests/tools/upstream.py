@@ -69,7 +69,11 @@ MIDDLE_HGS = HG_VERSIONS[1:-1]
 
 # A log in a read-only repository that is due for a rotation: stock hg does not
 # write to it. With uilog it grows.
-GROWS = ("  warning: cannot write to blackbox.log: $EACCES$",)
+GROWS = (
+    "  warning: cannot write to blackbox.log: $EACCES$",
+    # As the test of hg 6.3 has it.
+    "  warning: cannot write to blackbox.log: Permission denied",
+)
 
 # By default only those that test what we replace: the logtoprocess extension,
 # the end of an ssh connection, the blackbox.
