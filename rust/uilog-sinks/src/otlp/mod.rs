@@ -6,7 +6,8 @@
 //! - `settings` is what is configured.
 //! - `mapping` is a record in OpenTelemetry's terms, `request` what is sent of
 //!   it, `json` the same for files, `http` how it is sent, `connector` that in
-//!   TLS, and `verdict` what the answer means.
+//!   TLS, `verdict` what the answer means, and `retry_after` when it wants to
+//!   be asked again.
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
 //!   and `backoff` when.
 //!
@@ -19,6 +20,7 @@ pub mod http;
 pub mod json;
 pub mod mapping;
 pub mod request;
+mod retry_after;
 pub mod sender;
 pub mod settings;
 pub mod ship;
