@@ -165,8 +165,11 @@ pub fn url_problem(url: &[u8]) -> Option<String> {
         }
         b"otlp" if rest.trim_ascii().is_empty() => None,
         b"otlp" => {
-            let https = rest.strip_prefix(b"https://");
-            match https.or_else(|| rest.strip_prefix(b"http://")) {
+            let host = |scheme: &[u8]| {
+                let (begin, host) = rest.split_at_checked(scheme.len())?;
+                begin.eq_ignore_ascii_case(scheme).then_some(host)
+            };
+            match host(b"https://").or_else(|| host(b"http://")) {
                 None => Some(format!(
                     "'{}': it must begin with http:// or https://",
                     shown()
@@ -322,6 +325,7 @@ mod tests {
             "syslog+tls://[::1]:1",
             "otlp:",
             "otlp:http://a:1/x",
+            "otlp:HTTPS://a",
         ] {
             assert_eq!(url_problem(url.as_bytes()), None, "{url}");
         }

@@ -4,8 +4,10 @@
 
 mod delivery;
 mod faults;
+mod foreign;
 mod mapping;
 mod processes;
+mod proxies;
 mod security;
 mod support;
 mod verdicts;
