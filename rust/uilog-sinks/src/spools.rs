@@ -181,7 +181,10 @@ impl Owned {
         facts.problem = result.err();
         if let Some(definition) = &self.definition {
             match Settings::new(definition, globals) {
-                Ok(settings) => facts.warnings = settings.warnings,
+                Ok(settings) => {
+                    facts.unsendable = settings.proxy_problem();
+                    facts.warnings = settings.warnings;
+                }
                 Err(problem) => facts.unsendable = Some(problem),
             }
         }

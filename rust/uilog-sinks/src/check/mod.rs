@@ -318,6 +318,12 @@ impl Found<'_> {
                 return;
             }
         };
+        if let Some(problem) = settings.proxy_problem() {
+            let text = format!("{}.{item}: {problem}", sinks::SECTION);
+            let finding = Finding::error("sink-proxy", text);
+            let advice = "until this is mended, events wait in the spool";
+            self.add(&item, finding.advise(advice));
+        }
         for warning in &settings.warnings {
             let text = format!("{}.{item}: {warning}", sinks::SECTION);
             self.add(&item, Finding::warning("sink-setting", text));

@@ -155,6 +155,15 @@ impl Settings {
         })
     }
 
+    /// Why a collector cannot be asked although the settings make sense: the
+    /// environment names a proxy that is none.
+    pub fn proxy_problem(&self) -> Option<String> {
+        KINDS.into_iter().find_map(|kind| {
+            let url = self.endpoint(kind).url.parse().ok()?;
+            self.proxies.of(&url).err()
+        })
+    }
+
     /// Where requests of a kind go.
     pub fn endpoint(&self, kind: Kind) -> &Endpoint {
         match kind {

@@ -397,3 +397,17 @@ fn what_makes_no_sense_is_said() {
     let binary = Settings::new(&sink, &Around(&[])).unwrap_err();
     assert_eq!(binary, "its URL is not UTF-8");
 }
+
+#[test]
+fn a_proxy_that_is_none_is_told_before_anything_is_sent() {
+    let socks: &[_] = &[("ALL_PROXY", "socks5h://x")];
+    let problem = |url: &str, variables: &[(&str, &str)]| {
+        settings(url, &[], variables).unwrap().proxy_problem()
+    };
+    let told = problem("otlp:http://a", socks).unwrap();
+    assert!(told.starts_with("ALL_PROXY: SOCKS proxies"), "{told}");
+    assert_eq!(problem("otlp:http://localhost", socks), None);
+    assert_eq!(problem("otlp:http://a", &[]), None);
+    let except: &[_] = &[socks[0], ("NO_PROXY", "*")];
+    assert_eq!(problem("otlp:http://a", except), None);
+}
