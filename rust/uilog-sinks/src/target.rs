@@ -2,6 +2,7 @@
 //!
 //! Opens nothing.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use uilog_config::Environment;
@@ -45,6 +46,16 @@ pub struct Address {
     pub host: String,
     /// The port.
     pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
+        }
+    }
 }
 
 impl Target {

@@ -8,4 +8,5 @@ mod mapping;
 mod processes;
 mod security;
 mod support;
+mod trust;
 mod verdicts;
