@@ -684,9 +684,9 @@ URLs, names, options; no password is shown.
       until then every event for it is lost, and counted
     error: $TESTTMP/more.hgrc:3: uilog.sink.b: 'otlp:https://...@collector.example': a password does not belong there: use 'headers' or 'token-file'
       until this is mended, events wait in the spool
-    error: $TESTTMP/more.hgrc:4: uilog.sink.c: 'collector.example' is on another host, or lacks a '/'; on the network: syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT
+    error: $TESTTMP/more.hgrc:4: uilog.sink.c: 'syslog://collector.example': it is on another host, or lacks a '/'; on the network: syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT
       until then every event for it is lost, and counted
-    error: $TESTTMP/more.hgrc:6: uilog.sink.f: '%Q' is no date directive ('%%' is a percent sign): %Y %C %y %G %g %m %b %B %d %j %a %A %u %w %U %W %V %H %I %M %S %p %P %s %F %z
+    error: $TESTTMP/more.hgrc:6: uilog.sink.f: 'file:$TESTTMP/%Q': '%Q' is no date directive ('%%' is a percent sign): %Y %C %y %G %g %m %b %B %d %j %a %A %u %w %U %W %V %H %I %M %S %p %P %s %F %z
       until then every event for it is lost, and counted
     warning: $TESTTMP/more.hgrc:5: uilog.sink.d/e: a sink's name has letters, digits, '-' and '_' only
       such as sink.fleet

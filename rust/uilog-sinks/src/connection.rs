@@ -52,6 +52,7 @@ use uilog_sys::fd;
 use crate::exchange::exchangeable;
 use crate::owner::Owner;
 use crate::target::Address;
+use crate::tls::explain;
 
 /// How soon what cannot be waited for is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -64,6 +65,9 @@ const MAX_PATH_BYTES: usize = 107;
 /// for us, before the server has looked at our certificate. Nearly all send a
 /// ticket at once.
 const AFTER_HANDSHAKE: Duration = Duration::from_secs(2);
+
+/// What a URL without TLS begins with.
+pub(crate) const WITHOUT_TLS: &str = "syslog+tcp://";
 
 /// Whom to connect to, and how.
 #[derive(Clone, Debug)]
@@ -93,6 +97,8 @@ pub(crate) enum State {
 pub(crate) struct Connection {
     socket: Socket,
     tls: Option<Box<ClientConnection>>,
+    /// What a URL without TLS begins with.
+    plain: &'static str,
 }
 
 #[derive(Debug)]
@@ -150,16 +156,19 @@ impl Peer {
                 Ok(Connection {
                     socket: Socket::Local(UnixStream::from(socket)),
                     tls: None,
+                    plain: WITHOUT_TLS,
                 })
             }
             Self::Remote(address, config) => {
-                let socket = connect_remote(address, deadline)?;
-                let mut connection = Connection {
-                    socket: Socket::Remote(socket),
-                    tls: None,
-                };
+                let found = resolve(address, deadline)?;
+                let mut connection = Connection::open(&found, deadline)?;
                 if let Some(config) = config {
-                    connection.start_tls(address, config, deadline)?;
+                    connection.start_tls(
+                        address,
+                        config,
+                        WITHOUT_TLS,
+                        deadline,
+                    )?;
                 }
                 Ok(connection)
             }
@@ -261,32 +270,9 @@ fn connect_to(
     }
 }
 
-fn connect_remote(
-    address: &Address,
-    deadline: Instant,
-) -> io::Result<TcpStream> {
-    let addresses = resolve(address, deadline)?;
-    let mut error = io::Error::other("the name has no address");
-    for (index, found) in addresses.iter().enumerate() {
-        // A first one that does not answer must not use up all the time.
-        let others = u32::try_from(addresses.len() - index).unwrap_or(1);
-        let time = left(deadline)? / others;
-        match TcpStream::connect_timeout(found, time) {
-            Ok(socket) => {
-                socket.set_nonblocking(true)?;
-                // Whole batches are written; nothing is to be waited for.
-                socket.set_nodelay(true)?;
-                return Ok(socket);
-            }
-            Err(failed) => error = failed,
-        }
-    }
-    Err(error)
-}
-
 /// A name's addresses. The C library may take its time, and cannot be stopped:
 /// so it is asked by a thread that may be left behind.
-fn resolve(
+pub(crate) fn resolve(
     address: &Address,
     deadline: Instant,
 ) -> io::Result<Vec<SocketAddr>> {
@@ -308,14 +294,68 @@ fn resolve(
 }
 
 impl Connection {
-    fn start_tls(
+    /// Connects to the first of these addresses that answers.
+    ///
+    /// # Errors
+    ///
+    /// None does before the deadline.
+    pub(crate) fn open(
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> io::Result<Self> {
+        let mut error = io::Error::other("the name has no address");
+        for (index, found) in addresses.iter().enumerate() {
+            // A first one that does not answer must not use up all the time.
+            let others = u32::try_from(addresses.len() - index).unwrap_or(1);
+            let time = left(deadline)? / others;
+            match TcpStream::connect_timeout(found, time) {
+                Ok(socket) => {
+                    socket.set_nonblocking(true)?;
+                    // Whole batches are written; nothing is to be waited for.
+                    socket.set_nodelay(true)?;
+                    return Ok(Self {
+                        socket: Socket::Remote(socket),
+                        tls: None,
+                        plain: WITHOUT_TLS,
+                    });
+                }
+                Err(failed) => error = failed,
+            }
+        }
+        Err(error)
+    }
+
+    /// What the other side is by TLS, if that is spoken.
+    pub(crate) fn tls(&self) -> Option<&ClientConnection> {
+        self.tls.as_deref()
+    }
+
+    /// To whom it leads, on the network.
+    pub(crate) fn remote_address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Local(_) => None,
+            Socket::Remote(socket) => socket.peer_addr().ok(),
+        }
+    }
+
+    /// Speaks TLS from now on. `plain` is what URLs without TLS begin with, for
+    /// what is told if the other side does not.
+    ///
+    /// # Errors
+    ///
+    /// The other side is not who it should be, or does not speak it.
+    pub(crate) fn start_tls(
         &mut self,
         address: &Address,
         config: &Arc<ClientConfig>,
+        plain: &'static str,
         deadline: Instant,
     ) -> io::Result<()> {
-        let name = ServerName::try_from(address.host.clone())
-            .map_err(|error| io::Error::other(error.to_string()))?;
+        self.plain = plain;
+        let name =
+            ServerName::try_from(address.host.clone()).map_err(|_| {
+                io::Error::other("the host is no name that a certificate has")
+            })?;
         let tls = ClientConnection::new(Arc::clone(config), name)
             .map_err(io::Error::other)?;
         let tls = self.tls.insert(Box::new(tls));
@@ -330,7 +370,9 @@ impl Connection {
                     };
                     wait(self.socket.as_fd(), flags, deadline)?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    return Err(explain::of_handshake(error, plain));
+                }
             }
         }
         if tls.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
@@ -460,7 +502,9 @@ impl Connection {
                 Err(error) => return Err(error),
             }
             let Some(tls) = &mut self.tls else { continue };
-            let state = tls.process_new_packets().map_err(io::Error::other)?;
+            let state = tls.process_new_packets().map_err(|error| {
+                explain::explained(io::Error::other(error), self.plain)
+            })?;
             match tls.reader().read(&mut buffer) {
                 Ok(0) => return Ok(false),
                 Ok(_) | Err(_) if state.peer_has_closed() => return Ok(false),

@@ -427,8 +427,12 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(path, _) => write!(f, "{}", path.display()),
-            Self::Remote(address, _) => {
-                write!(f, "{} port {}", address.host, address.port)
+            Self::Remote(address, tls) => {
+                let scheme = match tls {
+                    Some(_) => "syslog+tls",
+                    None => "syslog+tcp",
+                };
+                write!(f, "{scheme}://{address}")
             }
         }
     }

@@ -22,6 +22,11 @@ use ureq::unversioned::transport::NextTimeout;
 use ureq::unversioned::transport::Transport;
 use ureq::unversioned::transport::TransportAdapter;
 
+use crate::tls::explain;
+
+/// What a URL without TLS begins with.
+const WITHOUT_TLS: &str = "http://";
+
 /// Wraps connections of `https:` in TLS.
 pub(crate) struct TlsConnector {
     collector: Option<Arc<ClientConfig>>,
@@ -52,7 +57,7 @@ impl fmt::Debug for TlsConnector {
 }
 
 impl<In: Transport> Connector<In> for TlsConnector {
-    type Out = Either<In, TlsTransport>;
+    type Out = Either<Plain<In>, TlsTransport>;
 
     fn connect(
         &self,
@@ -63,7 +68,10 @@ impl<In: Transport> Connector<In> for TlsConnector {
             return Ok(None);
         };
         if !details.needs_tls() || transport.is_tls() {
-            return Ok(Some(Either::A(transport)));
+            return Ok(Some(Either::A(Plain {
+                transport,
+                has_answered: false,
+            })));
         }
         let is_to_proxy = self.is_to_proxy(details);
         let config = if is_to_proxy {
@@ -84,6 +92,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
         );
         socket.set_timeout(details.timeout);
         if let Err(error) = connection.complete_io(&mut socket) {
+            let error = explain::of_handshake(error, WITHOUT_TLS);
             return Err(match is_to_proxy {
                 true => Error::ConnectProxyFailed(error.to_string()),
                 false => error.into(),
@@ -97,6 +106,53 @@ impl<In: Transport> Connector<In> for TlsConnector {
         );
         Ok(Some(Either::B(TlsTransport { buffers, stream })))
     }
+}
+
+/// A connection without TLS, or one that has it already.
+#[derive(Debug)]
+pub(crate) struct Plain<In> {
+    transport: In,
+    has_answered: bool,
+}
+
+impl<In: Transport> Transport for Plain<In> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.transport.buffers()
+    }
+
+    fn transmit_output(
+        &mut self,
+        amount: usize,
+        timeout: NextTimeout,
+    ) -> Result<(), Error> {
+        self.transport.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let has_more = self.transport.await_input(timeout)?;
+        let is_first = !std::mem::replace(&mut self.has_answered, true);
+        if is_first && is_tls_record(self.transport.buffers().input()) {
+            return Err(explain::error(
+                "the answer is TLS, and the URL says http://: say https://",
+            )
+            .into());
+        }
+        Ok(has_more)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.transport.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.transport.is_tls()
+    }
+}
+
+/// Whether an alert or a handshake begins there.
+// RFC 8446, section 5.1
+fn is_tls_record(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x15 | 0x16, 0x03, ..])
 }
 
 /// A connection in TLS.
@@ -123,14 +179,19 @@ impl Transport for TlsTransport {
     ) -> Result<(), Error> {
         self.stream.get_mut().set_timeout(timeout);
         let output = &self.buffers.output()[..amount];
-        self.stream.write_all(output)?;
+        self.stream
+            .write_all(output)
+            .map_err(|error| explain::explained(error, WITHOUT_TLS))?;
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.stream.get_mut().set_timeout(timeout);
         let input = self.buffers.input_append_buf();
-        let amount = self.stream.read(input)?;
+        let amount = self
+            .stream
+            .read(input)
+            .map_err(|error| explain::explained(error, WITHOUT_TLS))?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }

@@ -7,8 +7,8 @@
 //!   what the environment says of proxies.
 //! - `mapping` is a record in OpenTelemetry's terms, `request` what is sent of
 //!   it, `json` the same for files, `http` how it is sent, `connector` that in
-//!   TLS, `verdict` what the answer means, and `retry_after` when it wants to
-//!   be asked again.
+//!   TLS, `explain` why it could not be, `verdict` what the answer means, and
+//!   `retry_after` when it wants to be asked again.
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
 //!   and `backoff` when.
 //!
@@ -18,6 +18,7 @@
 pub mod backoff;
 mod connector;
 mod endpoint;
+mod explain;
 pub mod http;
 pub mod json;
 pub mod mapping;

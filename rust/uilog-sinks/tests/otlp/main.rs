@@ -10,4 +10,5 @@ mod processes;
 mod proxies;
 mod security;
 mod support;
+mod trust;
 mod verdicts;

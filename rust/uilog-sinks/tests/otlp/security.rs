@@ -180,9 +180,11 @@ fn headers_and_a_token_go_with_each_request() {
     let sink = Sink::new(&server.url(), &options);
     sink.append(&[numbered(0, 1)]);
     let why = reason(sink.flush().end);
-    assert!(why.starts_with("cannot read token-file"), "{why}");
+    let url = format!("http://{}/v1/logs", server.address);
+    let told = format!("{url}: cannot read token-file");
+    assert!(why.starts_with(&told), "{why}");
     let check = || otlp::check(&sink.definition, &sink.globals);
-    assert!(check().unwrap_err().starts_with("cannot read token-file"));
+    assert!(check().unwrap_err().starts_with(&told));
     for (seq, secret) in [(1, "s3cret"), (2, "other")] {
         fs::write(&token, format!("  {secret}\r\n")).unwrap();
         sink.append(&[numbered(1, seq)]);
