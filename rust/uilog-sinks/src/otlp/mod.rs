@@ -14,6 +14,7 @@
 //! a collector.
 
 pub mod backoff;
+pub(crate) mod connect;
 mod connector;
 mod explain;
 pub mod http;
