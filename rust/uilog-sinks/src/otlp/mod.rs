@@ -16,6 +16,7 @@
 //! a collector.
 
 pub mod backoff;
+pub(crate) mod connect;
 mod connector;
 mod endpoint;
 mod explain;

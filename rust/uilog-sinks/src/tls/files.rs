@@ -78,6 +78,7 @@ fn wrong(path: &Path, option: &str, text: &[u8], what: Expected) -> String {
 }
 
 /// What keeps a text from being what is expected, and what to do about it.
+/// Without the dashes of PEM, which would be taken for a key to be redacted.
 fn diagnosis(text: &[u8], expected: Expected) -> String {
     let kind = match expected {
         Expected::Certificate => "certificate",
@@ -101,9 +102,7 @@ fn diagnosis(text: &[u8], expected: Expected) -> String {
             Expected::Certificate => "CERTIFICATE",
             Expected::Key => "PRIVATE KEY",
         };
-        return format!(
-            "it is not PEM: there is no line '-----BEGIN {label}-----'"
-        );
+        return format!("it is not PEM: there is no line 'BEGIN {label}'");
     }
     if expected == Expected::Key && is_encrypted(&text) {
         return "the key is encrypted, and uilog cannot ask for its \
@@ -119,13 +118,12 @@ fn diagnosis(text: &[u8], expected: Expected) -> String {
         };
     }
     if !stand_alone(&text) {
-        return "its lines are joined: each '-----BEGIN ...-----' and \
-            '-----END ...-----' must be a line of its own"
+        return "its lines are joined: what says BEGIN and what says END must \
+            each be a line of its own"
             .to_owned();
     }
     if text.matches("-----END ").count() < labels.len() {
-        return "it is incomplete: a line '-----END ...-----' is missing"
-            .to_owned();
+        return "it is incomplete: a line that says END is missing".to_owned();
     }
     format!("the {kind} in it is damaged: copy it anew")
 }
@@ -228,11 +226,7 @@ mod tests {
         let cases: &[(&[u8], Expected, &str)] = &[
             (b" \n", Certificate, "it is empty: put a certificate in PEM"),
             (b"", Key, "it is empty: put a private key in PEM there"),
-            (
-                b"secret",
-                Key,
-                "there is no line '-----BEGIN PRIVATE KEY-----'",
-            ),
+            (b"secret", Key, "there is no line 'BEGIN PRIVATE KEY'"),
             (
                 b"\x30\x82\x03\x01\x30\x82",
                 Certificate,

@@ -152,7 +152,7 @@ mod tests {
             assert!(error.ends_with(end), "{error}");
         };
         let no_pem = "/none: it is not PEM: there is no line \
-                      '-----BEGIN CERTIFICATE-----'";
+                      'BEGIN CERTIFICATE'";
         is(error(Some(&none), None, None), no_pem);
         is(
             error(Some(&missing), None, None),
