@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::ClientConfig;
+use sha2::Digest;
+use sha2::Sha256;
 use uilog_sys::foreign_file;
 use ureq::Agent;
 use ureq::Proxy;
@@ -26,6 +28,7 @@ use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
 use crate::otlp::settings::TlsFiles;
 use crate::otlp::verdict::Answer;
+use crate::otlp::verdict::Refusal;
 use crate::otlp::verdict::Verdict;
 use crate::otlp::verdict::printable;
 use crate::tls;
@@ -33,12 +36,14 @@ use crate::tls;
 /// Bytes of an answer that are read.
 // OTLP's answers are short; what is longer is from somebody else
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
-/// Bytes of an answer's head.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Bytes of an answer's head: less than a buffer, in which it must be whole.
+const MAX_HEAD_BYTES: usize = 15 * 1024;
 /// Bytes of each connection's buffers.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// Bytes of a token.
 const MAX_TOKEN_BYTES: u64 = 64 * 1024;
+/// What is said of an answer that is longer.
+const TOO_LARGE: &str = "its answer is too large";
 /// Who we are.
 const USER_AGENT: &str = concat!("uilog/", env!("CARGO_PKG_VERSION"));
 
@@ -46,6 +51,10 @@ const USER_AGENT: &str = concat!("uilog/", env!("CARGO_PKG_VERSION"));
 pub trait Post: Send {
     /// Sends a body, packed if it likes that, and waits for the answer.
     fn post(&mut self, kind: Kind, body: Vec<u8>) -> Verdict;
+
+    /// What it is configured to be, as a number: another one if anything of
+    /// that is different.
+    fn settings(&self, kind: Kind) -> u64;
 }
 
 /// A collector.
@@ -204,9 +213,16 @@ impl Collector {
             request = request.header(header::AUTHORIZATION, bearer(path)?);
         }
         let host = || host_of(&endpoint.url);
-        let mut response = request
-            .send(body)
-            .map_err(|error| format!("{}: {error}", host()))?;
+        let mut response = match request.send(body) {
+            Ok(response) => response,
+            Err(ureq::Error::LargeResponseHeader(..)) => {
+                return Ok(Verdict::Refused(Refusal {
+                    status: 0,
+                    text: TOO_LARGE.to_owned(),
+                }));
+            }
+            Err(error) => return Err(format!("{}: {error}", host())),
+        };
         let text = |name| {
             let value = response.headers().get(name);
             value.and_then(|it: &HeaderValue| it.to_str().ok())
@@ -223,6 +239,12 @@ impl Collector {
             Ok(body) => body,
             // What it is about stands in the head.
             Err(_) if status >= 400 => Vec::new(),
+            Err(ureq::Error::BodyExceedsLimit(_)) => {
+                return Ok(Verdict::Refused(Refusal {
+                    status,
+                    text: TOO_LARGE.to_owned(),
+                }));
+            }
             Err(error) => {
                 let host = host();
                 return Err(format!("{host}: its answer's body: {error}"));
@@ -234,11 +256,34 @@ impl Collector {
             content_type: content_type.as_deref(),
             body: &body,
         };
-        Ok(answer.verdict(kind, SystemTime::now()))
+        let waiting = &self.settings.wait_statuses;
+        Ok(answer.verdict(kind, waiting, SystemTime::now()))
     }
 }
 
 impl Post for Collector {
+    fn settings(&self, kind: Kind) -> u64 {
+        let endpoint = self.settings.endpoint(kind);
+        let mut hash = Sha256::new();
+        // Each with its length, so that nothing runs into what follows.
+        let mut add = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        add(endpoint.url.as_bytes());
+        for (name, value) in &endpoint.headers {
+            add(name.as_str().as_bytes());
+            add(value.as_bytes());
+        }
+        add(&[u8::from(endpoint.is_gzip)]);
+        add(format!("{:?}", endpoint.tls).as_bytes());
+        add(format!("{:?}", self.settings.token_file).as_bytes());
+        add(format!("{:?}", self.settings.proxies).as_bytes());
+        let hash = hash.finalize();
+        let first = hash.first_chunk().copied().unwrap_or_default();
+        u64::from_be_bytes(first)
+    }
+
     fn post(&mut self, kind: Kind, body: Vec<u8>) -> Verdict {
         let body = if self.settings.endpoint(kind).is_gzip {
             crate::otlp::request::gzip(&body)

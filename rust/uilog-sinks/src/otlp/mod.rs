@@ -4,16 +4,19 @@
 //! tried, and leaves it when the collector has accepted it: see docs/otlp.md.
 //!
 //! - `settings` is what is configured.
-//! - `mapping` is a record in OpenTelemetry's terms, `request` what is sent of
-//!   it, `json` the same for files, `http` how it is sent, `connector` that in
-//!   TLS, and `verdict` what the answer means.
+//! - `mapping` is a record in OpenTelemetry's terms, `signal` which of the two
+//!   signals it belongs to, `request` what is sent of it, `json` the same for
+//!   files, `http` how it is sent, `connector` that in TLS.
+//! - `verdict` is what an answer means, `body` whether it is a collector's.
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
-//!   and `backoff` when.
+//!   `backoff` when, and `accepted` what an endpoint has accepted before.
 //!
 //! Here is what the dispatcher's thread does: it appends, and never waits for
 //! a collector.
 
+pub mod accepted;
 pub mod backoff;
+pub mod body;
 mod connector;
 pub mod http;
 pub mod json;
@@ -22,6 +25,7 @@ pub mod request;
 pub mod sender;
 pub mod settings;
 pub mod ship;
+pub mod signal;
 pub mod verdict;
 
 use std::path::PathBuf;
@@ -119,6 +123,7 @@ fn spool_options(globals: &Globals) -> Options {
             max_rejected_bytes: max_bytes / 8,
         },
         home: globals.home.clone(),
+        channels: signal::CHANNELS_OF_SPOOL,
         ..Options::default()
     }
 }
@@ -160,7 +165,7 @@ pub fn check(definition: &Definition, globals: &Globals) -> Result<(), String> {
 pub fn flush(
     definition: &Definition,
     globals: &Globals,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Flushed, String> {
     let settings = Settings::new(definition, globals)?;
     let spool = spool(definition, globals)?;
@@ -168,8 +173,8 @@ pub fn flush(
 }
 
 fn sending(spool: &Spool, settings: &Settings) -> Sending<Collector> {
-    let collector = Collector::new(settings.clone());
-    Sending::new(spool, collector, settings.resource.clone())
+    let collector = |_| Collector::new(settings.clone());
+    Sending::new(spool, collector, &settings.resource)
 }
 
 fn append_to(writer: &mut Writer, record: &Record) -> Result<(), String> {

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use uilog_config::items;
 use uilog_config::items::Value;
 use uilog_core::sinks::Definition;
 use ureq::http::HeaderName;
@@ -21,6 +22,8 @@ const SCHEME: &[u8] = b"otlp:";
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 /// Nobody waits for longer, whatever is configured.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// The option of statuses for which we wait.
+const WAIT_STATUSES: &str = "wait-statuses";
 /// What the variables begin with.
 const PREFIX: &str = "OTEL_EXPORTER_OTLP";
 
@@ -49,6 +52,57 @@ pub struct Settings {
     pub resource: Vec<(String, String)>,
     /// The proxy of each, and for which hosts there is none.
     pub proxies: Proxies,
+    /// The statuses of errors for which we wait although the protocol forbids
+    /// to ask again.
+    pub wait_statuses: Statuses,
+}
+
+/// Some of HTTP's statuses of errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statuses(Vec<u16>);
+
+impl Statuses {
+    /// None of them.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Those that are listed.
+    ///
+    /// # Errors
+    ///
+    /// One is none from 400 to 599.
+    pub fn parse(words: &[Vec<u8>]) -> Result<Self, String> {
+        let all = words.iter().map(|word| {
+            let text = String::from_utf8_lossy(word);
+            let number = text.parse().ok();
+            number
+                .filter(|it| (400..=599).contains(it))
+                .ok_or_else(|| format!("'{text}' is no status from 400 to 599"))
+        });
+        all.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.contains(&status)
+    }
+}
+
+impl Default for Statuses {
+    /// Where what is wrong is a configuration, on this side or the other, or a
+    /// proxy on the way: it will be mended.
+    fn default() -> Self {
+        let item = items::find_sink_option(WAIT_STATUSES.as_bytes());
+        let value =
+            item.and_then(|it| it.item.parse(it.item.default.as_bytes()));
+        match value {
+            Some(Value::List(words)) => {
+                Self::parse(&words).unwrap_or_else(|_| Self::none())
+            }
+            _ => Self::none(),
+        }
+    }
 }
 
 /// Where requests of one kind go, and how.
@@ -145,6 +199,7 @@ impl Settings {
                     .or_else(|| variable("ALL_PROXY")),
                 except: variable("no_proxy").or_else(|| variable("NO_PROXY")),
             },
+            wait_statuses: wait_statuses(definition)?,
         })
     }
 
@@ -154,6 +209,14 @@ impl Settings {
             Kind::Traces => &self.traces,
             Kind::Logs => &self.logs,
         }
+    }
+}
+
+fn wait_statuses(definition: &Definition) -> Result<Statuses, String> {
+    match definition.option(WAIT_STATUSES) {
+        Value::List(words) => Statuses::parse(&words)
+            .map_err(|why| format!("'{WAIT_STATUSES}': {why}")),
+        _ => Ok(Statuses::default()),
     }
 }
 
@@ -222,11 +285,8 @@ impl Reader<'_> {
             url,
             headers: self.headers(kind)?,
             timeout: match self.timeout(kind)? {
-                Duration::ZERO => {
-                    return Err(
-                        "a timeout of 0 leaves no time to answer".to_owned()
-                    );
-                }
+                // OpenTelemetry: "A value of zero indicates no limit"
+                Duration::ZERO => MAX_TIMEOUT,
                 timeout => timeout.min(MAX_TIMEOUT),
             },
             is_gzip: self.is_gzip(kind)?,
@@ -546,6 +606,14 @@ mod tests {
 
         let long = settings("otlp:", &[("timeout", "1e15")], &[]).unwrap();
         assert_eq!(long.logs.timeout, MAX_TIMEOUT);
+        // None, that is, but ours.
+        let never = &[("OTEL_EXPORTER_OTLP_TIMEOUT", "0")];
+        for set in [
+            settings("otlp:", &[], never).unwrap(),
+            settings("otlp:", &[("timeout", "0")], &[]).unwrap(),
+        ] {
+            assert_eq!(set.traces.timeout, MAX_TIMEOUT);
+        }
 
         let plain = settings("otlp:", &[], &[]).unwrap();
         assert_eq!(plain.traces.timeout, Duration::from_secs(10));
@@ -596,8 +664,11 @@ mod tests {
         assert!(grpc.starts_with("OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'"));
         let late = variable(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]);
         assert!(late.ends_with("'10s' is no number of milliseconds"));
-        let never = variable(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]);
-        assert_eq!(never, option("timeout", "0"));
+        assert_eq!(
+            option("wait-statuses", "401 4o4"),
+            "'wait-statuses': '4o4' is no status from 400 to 599"
+        );
+        assert!(option("wait-statuses", "200").contains("'200'"));
         let packed = variable(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "br")]);
         assert!(packed.ends_with("'br' is not 'gzip'"));
     }
