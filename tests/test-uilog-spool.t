@@ -318,6 +318,85 @@ What comes after that is told of.
   uilog: no sink 'nobody' has a spool; those that do: fleet
   [2]
 
+What was rejected is sent again
+===============================
+
+  $ answer 400 a mistake of ours
+  $ hg root
+  $TESTTMP/repo
+  $ settled
+  $ uilog spool | grep -A 1 rejected
+      rejected: 1 record, 1 kept
+        status 400: a mistake of ours
+  $ uilog spool requeue nobody
+  uilog: no sink 'nobody' has a spool; those that do: fleet
+  [2]
+  $ uilog spool requeue fleet
+  fleet: 1 rejected record requeued
+  fleet: 0 records sent
+    1 record rejected: status 400: a mistake of ours
+  [1]
+  $ answer 200
+  $ uilog spool requeue
+  fleet: 1 rejected record requeued
+  fleet: 1 record sent
+  $ uilog spool requeue
+  fleet: 0 rejected records requeued
+  $ uilog spool | grep -e waiting -e rejected
+      waiting: 0 records
+
+A collector without a pipeline for logs
+=======================================
+
+What it takes is sent once, whoever sends; the other signal waits.
+
+  $ echo 404 > $TESTTMP/collector/answer.v1.logs
+  $ rm $TESTTMP/collector/ids
+  $ hg root
+  $TESTTMP/repo
+  $ uilog emit backup 'a log record'
+  $ settled
+  $ uilog spool flush
+  fleet: 0 records sent
+    1 record left: logs: status 404
+  [1]
+  $ hg root
+  $TESTTMP/repo
+  $ settled
+  $ uilog spool > $TESTTMP/out
+  [1]
+  $ sed -n '/waiting/,$p' $TESTTMP/out | shown
+      waiting: 1 record, N bytes, the oldest for T
+      sent: [0-9]+ records (re)
+      next attempt: in T, after N failures
+        logs: status 404
+  $ uilog status | grep takes
+      the collector takes no logs: see `uilog spool`
+  $ uilog check | grep 404
+    error: $HGRCPATH:*: uilog.sink.fleet: the collector takes no logs, * times in a row: logs: status 404; 1 waiting (glob)
+  $ wc -l < $TESTTMP/collector/ids
+  2
+  $ rm $TESTTMP/collector/answer.v1.logs
+  $ uilog spool flush
+  fleet: 1 record sent
+  $ sort $TESTTMP/collector/ids | uniq -d
+
+What has never accepted anything is perhaps no collector: all waits.
+
+  $ answer 400
+  $ hg root --config uilog.sink.wrong=otlp:http://127.0.0.1:$port/x
+  $TESTTMP/repo
+  $ settled
+  $ uilog spool | sed -n '/^  wrong/,$p' | grep -v 'next attempt' | shown
+    wrong  not configured here: nobody sends this
+      waiting: [0-9]+ records, N bytes, the oldest for T (re)
+      sent: 0 records
+        not accepted: 400 (is this an OTLP endpoint?)
+  $ answer 200
+  $ rm -r $TESTTMP/.local/state/uilog/spool/wrong
+  $ uilog spool forget --rejected
+  fleet: 1 rejected record removed
+
 A directory that is not safe
 ============================
 

@@ -1,7 +1,8 @@
 """A receiver of OTLP over HTTP on the loopback interface, as simple as can be.
 
 Answers as the file `answer` in its directory says, each time: a status, and
-perhaps a text behind it. Of what it accepts it adds the records' ids to the
+perhaps a text behind it. If there is a file `answer` with the path of the
+request behind it, dots for slashes, that counts: `answer.v1.logs`. Of what it accepts it adds the records' ids to the
 file `ids`, one a line, and the paths of the requests to `paths`. Its port is
 in `port` as soon as it listens, its process id in `pid`. It ends when its
 directory is gone.
@@ -36,9 +37,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        status, _, text = (
-            (directory / "answer").read_text().strip().partition(" ")
-        )
+        of_path = directory / f"answer{self.path.replace('/', '.')}"
+        file = of_path if of_path.exists() else directory / "answer"
+        status, _, text = file.read_text().strip().partition(" ")
         if status == "200":
             with lock, (directory / "ids").open("ab") as ids:
                 ids.writelines(it + b"\n" for it in sorted({*ID.findall(body)}))

@@ -20,6 +20,7 @@ use crate::otlp::backoff::Backoff;
 use crate::otlp::json;
 use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
+use crate::otlp::sender::Refused;
 use crate::otlp::settings;
 use crate::otlp::settings::Settings;
 use crate::record::Record;
@@ -97,6 +98,21 @@ pub struct Retry {
     pub failures: u32,
     /// Why the last time.
     pub reason: String,
+    /// Which signals wait: `traces`, `logs`.
+    pub signals: Vec<&'static str>,
+    /// The one that waits, if the collector takes the other one.
+    #[serde(skip)]
+    pub only: Option<&'static str>,
+}
+
+impl Retry {
+    /// What the collector takes, in words.
+    pub fn taken(&self) -> String {
+        match self.only {
+            Some(signal) => format!("no {signal}"),
+            None => "nothing".to_owned(),
+        }
+    }
 }
 
 impl Facts {
@@ -213,6 +229,22 @@ impl Owned {
         forgotten.map_err(|error| error.to_string())
     }
 
+    /// Puts what has been rejected and is kept back among what waits; returns
+    /// how many records, or nothing if somebody is just sending.
+    ///
+    /// # Errors
+    ///
+    /// The spool is not safe, or cannot be read or written.
+    pub fn requeue(&self, globals: &Globals) -> Result<Option<u64>, String> {
+        let Some(spool) = otlp::find_spool(&self.sink, globals)? else {
+            return Ok(Some(0));
+        };
+        let sender = Sender::try_lock(&spool);
+        let requeued = sender
+            .and_then(|sender| sender.map(|mut it| it.requeue()).transpose());
+        requeued.map_err(|error| error.to_string())
+    }
+
     /// What waits, or what has been rejected, the oldest first: each a line of
     /// JSON without its end, or why it cannot be read.
     ///
@@ -268,13 +300,25 @@ impl Facts {
                 self.reasons.remove(0);
             }
         }
-        let backoff = Backoff::load(spool.dir(), now);
-        if backoff.failures > 0 {
-            let wait = backoff.wait(now).unwrap_or_default();
+        let load = |kind| (kind, Backoff::load(spool.dir(), kind, now));
+        let waiting: Vec<(Kind, Backoff)> = Kind::ALL
+            .map(load)
+            .into_iter()
+            .filter(|it| it.1.failures > 0)
+            .collect();
+        let wait = |it: &Backoff| it.wait(now).unwrap_or_default();
+        let soonest = waiting.iter().map(|it| wait(&it.1)).min();
+        let failures = waiting.iter().map(|it| it.1.failures).max();
+        let reasons: Vec<_> =
+            waiting.iter().map(|it| (it.0, &*it.1.reason)).collect();
+        if let Some((wait, failures)) = soonest.zip(failures) {
+            let refused = Refused::new(spool.dir(), &reasons);
             self.retry = Some(Retry {
                 due_in: wait.as_secs_f64(),
-                failures: backoff.failures,
-                reason: backoff.reason,
+                failures,
+                reason: refused.reason,
+                only: refused.only.map(Kind::name),
+                signals: waiting.iter().map(|it| it.0.name()).collect(),
             });
         }
         Ok(())

@@ -22,6 +22,8 @@ use crate::compose::Composer;
 use crate::globals::Globals;
 use crate::open::open;
 use crate::otlp;
+use crate::otlp::request::Kind;
+use crate::otlp::request::Mapped;
 use crate::otlp::sender::Flushed;
 use crate::otlp::sender::Round;
 use crate::outlet::Undelivered;
@@ -120,7 +122,10 @@ fn try_one(
     if matches!(target, Target::Otlp(_)) {
         otlp::append(definition, globals, &record)?;
         let flushed = otlp::flush(definition, globals, &mut |_| {});
-        return Ok(flushed.map_or_else(Fate::Waiting, fate_of));
+        let kind = Mapped::new(&record).map(|it| it.kind());
+        let kind = kind.map_err(|error| error.to_string())?;
+        let fate = |flushed| fate_of(kind, flushed);
+        return Ok(flushed.map_or_else(Fate::Waiting, fate));
     }
     let mut outlet = open(definition, globals)?;
     let deadline = Instant::now() + BOUND;
@@ -133,16 +138,18 @@ fn try_one(
     Ok(Fate::Delivered)
 }
 
-fn fate_of(flushed: Flushed) -> Fate {
-    match (flushed.end, flushed.rejection) {
-        (Round::Drained, None) => Fate::Delivered,
-        (Round::Drained, Some(why)) => Fate::Rejected(why),
-        (Round::Busy, _) => {
+/// Whether the other signal is taken does not matter.
+fn fate_of(kind: Kind, mut flushed: Flushed) -> Fate {
+    let waiting = flushed.waiting[kind.channel()].take();
+    match (flushed.end, waiting, flushed.rejection) {
+        (Round::Busy, ..) => {
             Fate::Waiting("another process is sending".to_owned())
         }
-        (Round::Later { reason, .. } | Round::Failed(reason), _) => {
+        (Round::Failed(reason), ..) | (_, Some(reason), _) => {
             Fate::Waiting(reason)
         }
+        (_, None, Some(why)) => Fate::Rejected(why),
+        (_, None, None) => Fate::Delivered,
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_spool::Channels;
 use uilog_spool::Limits;
 use uilog_spool::Options;
 use uilog_spool::RecordId;
@@ -41,6 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             },
             sync,
             home: None,
+            channels: Channels::ONE,
         };
         let dir = place.path().join(name);
         let spool = Spool::open(&dir, options)?;

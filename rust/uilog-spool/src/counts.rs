@@ -15,6 +15,10 @@
 //! that is whole is what counts, of whichever file. So nothing depends on the
 //! second one but how much is sent again after a power cut.
 //!
+//! Of each segment, `segment` tells up to where nothing is left, and `ahead`
+//! which channel is further. Earlier versions know the former only: what they
+//! send again is a channel's that was ahead.
+//!
 //! `forgotten.counts` has how many of the losses somebody has seen and does not
 //! want to be told of again.
 
@@ -24,6 +28,8 @@ use std::io;
 use std::path::Path;
 
 use crate::Spool;
+use crate::channel::CHANNELS;
+use crate::channel::Places;
 use crate::error::Context;
 use crate::error::Error;
 use crate::error::Operation;
@@ -64,7 +70,7 @@ pub(crate) struct Sent {
     /// How often this file was damaged.
     pub(crate) lost: u64,
     /// How far each segment has been sent.
-    pub(crate) places: BTreeMap<Name, Place>,
+    pub(crate) places: BTreeMap<Name, Places>,
     /// Whether there is a file of progress; that is not written down.
     pub(crate) has_progress: bool,
 }
@@ -82,11 +88,12 @@ impl Sent {
         // First what is removed once the other is newer.
         let progress = load_file(spool, PROGRESS)?;
         let has_progress = progress.is_some();
-        let progress = progress.and_then(|it| Self::latest(&it));
+        let version = spool.channels().version();
+        let progress = progress.and_then(|it| Self::latest(&it, version));
         let (saved, is_lost) = match load(spool, SENDER)? {
             Loaded::Absent => (None, false),
             Loaded::Damaged => (None, true),
-            Loaded::Text(text) => (Some(Self::parse(&text)), false),
+            Loaded::Text(text) => (Some(Self::parse(&text, version)), false),
         };
         let newest = progress.into_iter().chain(saved);
         let mut sent = newest.max_by_key(|it| it.number).unwrap_or_default();
@@ -105,14 +112,15 @@ impl Sent {
 
     /// The latest of what has been appended. A line that is not whole has
     /// not been written to its end, or a power cut has taken that.
-    fn latest(progress: &[u8]) -> Option<Self> {
+    fn latest(progress: &[u8], version: u32) -> Option<Self> {
         let mut lines = progress.rsplit(|byte| *byte == b'\n');
         let text = lines.find_map(|line| checked(from_line(line)))?;
-        Some(Self::parse(&text))
+        Some(Self::parse(&text, version))
     }
 
-    fn parse(text: &str) -> Self {
+    fn parse(text: &str, version: u32) -> Self {
         let mut sent = Self::default();
+        let mut is_of_version = false;
         for (key, value) in items(text) {
             match key {
                 "number" => sent.number = number(value),
@@ -122,14 +130,38 @@ impl Sent {
                 "damaged-records" => sent.damage.records = number(value),
                 "damaged-bytes" => sent.damage.bytes = number(value),
                 "lost" => sent.lost = number(value),
-                "segment" => sent.places.extend(place(value)),
+                "segment" => {
+                    let place = place(value);
+                    let place = place.map(|it| (it.0, Places::all(it.1)));
+                    sent.places.extend(place);
+                }
+                "channels" => {
+                    is_of_version = number(value) == u64::from(version);
+                }
+                "ahead" if is_of_version => sent.set_ahead(value),
                 _ => {}
             }
         }
         sent
     }
 
-    fn to_text(&self) -> Text {
+    /// Reads a line of a channel that is ahead.
+    fn set_ahead(&mut self, value: &str) {
+        let words = value.split_once(' ');
+        let Some((channel, (name, place))) = words.and_then(|it| {
+            let channel = it.0.parse().ok()?;
+            Some((channel, place(it.1)?))
+        }) else {
+            return;
+        };
+        if let Some(places) = self.places.get_mut(&name)
+            && channel < CHANNELS
+        {
+            places.set(channel, place);
+        }
+    }
+
+    fn to_text(&self, version: u32) -> Text {
         let mut text = Text::default();
         text.item("number", self.number);
         text.item("records", self.records);
@@ -138,8 +170,14 @@ impl Sent {
         text.item("damaged-records", self.damage.records);
         text.item("damaged-bytes", self.damage.bytes);
         text.item("lost", self.lost);
-        for (name, place) in &self.places {
-            text.place("segment", *name, *place);
+        for (name, places) in &self.places {
+            text.place("segment", *name, places.lowest());
+        }
+        text.item("channels", version);
+        for (name, places) in &self.places {
+            for (channel, place) in places.ahead() {
+                text.place(&format!("ahead {channel}"), *name, place);
+            }
         }
         text
     }
@@ -150,7 +188,8 @@ impl Sent {
         spool: &Spool<F>,
     ) -> Result<(), Error> {
         self.number += 1;
-        save(spool, SENDER, self.to_text())
+        let version = spool.channels().version();
+        save(spool, SENDER, self.to_text(version))
     }
 }
 
@@ -185,7 +224,7 @@ impl<F: Files> Progress<F> {
         sent: &mut Sent,
     ) -> Result<(), Error> {
         sent.number += 1;
-        let line = to_line(sent.to_text());
+        let line = to_line(sent.to_text(spool.channels().version()));
         self.bytes += line.len();
         append_all(spool.files(), &self.file, &line)
             .context(Operation::Append, spool.dir().join(PROGRESS))

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::Spool;
+use crate::channel::Places;
 use crate::counts::Evicted;
 use crate::counts::Sent;
 use crate::error::Cause;
@@ -147,12 +148,11 @@ fn remove<F: Files>(
     let mut removed = Vec::new();
     for (mut reader, lock) in group {
         let name = reader.name();
-        let counted = evicted.leaving.get(&name);
-        let places = [sent.places.get(&name), counted];
-        let place = places.into_iter().flatten();
-        let place = place.max_by_key(|place| place.position);
-        reader.set_place(place.copied().unwrap_or_default());
-        count(spool, &mut reader, &mut evicted);
+        let counted = evicted.leaving.get(&name).copied();
+        let places = sent.places.get(&name).copied().unwrap_or_default();
+        let places = places.at_least(counted.unwrap_or_default());
+        reader.set_place(places.lowest());
+        count(spool, &mut reader, places, &mut evicted);
         leaving.insert(name, reader.place());
         removed.push((reader, lock));
     }
@@ -167,18 +167,34 @@ fn remove<F: Files>(
     Ok(())
 }
 
-/// Counts what is left of a segment that nobody writes to. What cannot be read
-/// is as good as damaged.
+/// Counts what is left of a segment that nobody writes to: what is not behind
+/// these places. What cannot be read is as good as damaged.
 fn count<F: Files>(
     spool: &Spool<F>,
     reader: &mut Reader<F>,
+    places: Places,
     evicted: &mut Evicted,
 ) {
     let mut damage = Damage::default();
+    let mut done_bytes = 0;
     let start = reader.place().position;
     loop {
+        let before = reader.place().position;
         match reader.step(spool, true) {
-            Ok(Step::Frame(_)) => evicted.records += 1,
+            Ok(Step::Frame(_)) if places.are_equal() => evicted.records += 1,
+            Ok(Step::Frame(frame)) => {
+                let bytes = frame.bytes() as u64;
+                let channel = spool.channels().of(frame.payload);
+                if places.is_done(channel, reader.place().position) {
+                    done_bytes += bytes;
+                } else {
+                    evicted.records += 1;
+                }
+            }
+            // The first channel has counted it.
+            Ok(Step::Damaged(more)) if before < places.of(0).position => {
+                done_bytes += more.bytes;
+            }
             Ok(Step::Damaged(more)) => damage += more,
             Ok(Step::End) => break,
             Err(_) => {
@@ -192,7 +208,7 @@ fn count<F: Files>(
     }
     // The place goes back where the file has been cut off.
     let passed = reader.place().position.saturating_sub(start);
-    evicted.bytes += passed.saturating_sub(damage.bytes);
+    evicted.bytes += passed.saturating_sub(damage.bytes + done_bytes);
     evicted.damage += damage;
 }
 
@@ -218,7 +234,7 @@ fn remove_rejected_segment<F: Files>(
     let Ok(Some(mut reader)) = reader else {
         return Ok(None);
     };
-    count(spool, &mut reader, &mut evicted);
+    count(spool, &mut reader, Places::default(), &mut evicted);
     spool.remove(segment.name)?;
     Ok(Some(evicted.records + evicted.damage.records))
 }

@@ -14,6 +14,7 @@
 //! - `place` says which directories are safe.
 //! - `name`, `frame` and `segment` are the format, from the outside to the
 //!   inside.
+//! - `channel` is which records are sent independently of which others.
 //! - `writer`, `sender` and `evict` are those who write, empty and bound it.
 //! - `counts` is what they have to remember.
 //!
@@ -21,6 +22,7 @@
 
 #![deny(missing_docs)]
 
+mod channel;
 mod counts;
 mod error;
 mod evict;
@@ -33,6 +35,8 @@ mod sender;
 mod spool;
 mod writer;
 
+pub use crate::channel::CHANNELS;
+pub use crate::channel::Channels;
 pub use crate::error::Error;
 pub use crate::frame::MAX_ID_BYTES;
 pub use crate::frame::MAX_PAYLOAD_BYTES;

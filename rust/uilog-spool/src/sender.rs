@@ -9,9 +9,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::Spool;
+use crate::channel::CHANNELS;
+use crate::channel::Places;
 use crate::counts::Evicted;
 use crate::counts::Forgotten;
 use crate::counts::Losses;
@@ -42,23 +45,34 @@ const LOCK: &str = "sender.lock";
 /// Segments that have been sent and may wait for being removed.
 const MAX_FINISHED: usize = 16;
 
-/// Records to be sent together, in order. What is to become of them, is told
-/// to the sender it comes from; if nothing is, they come again.
+/// Records of one channel to be sent together, in order. What is to become of
+/// them, is told to the sender it comes from; if nothing is, they come again.
 #[derive(Debug)]
 pub struct Batch {
     records: Vec<Record>,
     bytes: usize,
-    parts: Vec<Part>,
-    /// Of the batches of a sender only the last one can be settled.
+    channel: usize,
+    /// Of the batches of a channel only the last one can be settled.
     number: u64,
 }
 
-/// How far a segment is done when the batch is.
+/// What has not been settled of the last batch of a channel.
+#[derive(Debug, Default)]
+struct Unsettled {
+    /// What has been passed in the segments, record by record.
+    parts: VecDeque<Part>,
+    /// How many of the records have been settled.
+    settled: usize,
+}
+
+/// How far a segment is done when a record is, or what comes after the last.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     name: Name,
     place: Place,
+    /// What was damaged since the part before.
     damage: Damage,
+    is_record: bool,
     /// Its writer has gone, and nothing is left in it.
     is_finished: bool,
 }
@@ -113,9 +127,11 @@ pub struct Sender<F: Files = System> {
     finished: BTreeMap<Name, Place>,
     /// Those that have been removed, and would be back after a power cut.
     removed: BTreeSet<Name>,
-    number: u64,
-    /// The segment in whose middle the last batch ended.
-    reader: Option<Reader<F>>,
+    /// Of the last batch of each channel.
+    numbers: [u64; CHANNELS],
+    unsettled: [Unsettled; CHANNELS],
+    /// The segment in whose middle the last batch of each channel ended.
+    readers: [Option<Reader<F>>; CHANNELS],
     _file: F::File,
     _lock: F::Lock,
 }
@@ -143,16 +159,30 @@ impl<F: Files> Sender<F> {
             is_unsaved: false,
             finished: BTreeMap::new(),
             removed: BTreeSet::new(),
-            number: 0,
-            reader: None,
+            numbers: [0; CHANNELS],
+            unsettled: Default::default(),
+            readers: std::array::from_fn(|_| None),
             _file: file,
             _lock: lock,
         }))
     }
 
-    /// The next records, the oldest first: at most `max_records` and
-    /// `max_bytes` of payload, but one at least if there is any. Removes what
-    /// is too old first.
+    /// The next records of the first channel; see [`Sender::next_batch_of`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn next_batch(
+        &mut self,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Batch, Error> {
+        self.next_batch_of(0, max_records, max_bytes)
+    }
+
+    /// The next records of a channel, the oldest first: at most `max_records`
+    /// and `max_bytes` of payload, but one at least if there is any. Removes
+    /// what is too old first.
     ///
     /// A segment that cannot be read does not keep the others from being sent.
     ///
@@ -160,18 +190,21 @@ impl<F: Files> Sender<F> {
     ///
     /// There is nothing to send but what cannot be read; or nothing is sent
     /// because the directory cannot be read.
-    pub fn next_batch(
+    pub fn next_batch_of(
         &mut self,
+        channel: usize,
         max_records: usize,
         max_bytes: usize,
     ) -> Result<Batch, Error> {
-        self.number += 1;
+        let channel = channel.min(CHANNELS - 1);
+        self.numbers[channel] += 1;
         let mut batch = Batch {
             records: Vec::new(),
             bytes: 0,
-            parts: Vec::new(),
-            number: self.number,
+            channel,
+            number: self.numbers[channel],
         };
+        self.unsettled[channel] = Unsettled::default();
         let mut segments = self.spool.segments(Class::Pending)?;
         // Who cannot remove what is too old can still send it.
         if evict::remove_old(&self.spool, &segments).is_ok_and(|it| it > 0) {
@@ -186,8 +219,9 @@ impl<F: Files> Sender<F> {
         // opened each time; that can wait until nothing else is to be done.
         let (idle, busy): (Vec<Segment>, Vec<Segment>) =
             segments.into_iter().partition(|segment| {
-                let place = self.sent.places.get(&segment.name);
-                place.is_some_and(|it| it.position >= segment.length)
+                let places = self.sent.places.get(&segment.name);
+                places
+                    .is_some_and(|it| it.of(channel).position >= segment.length)
             });
         let mut failure = None;
         for segment in busy {
@@ -212,7 +246,8 @@ impl<F: Files> Sender<F> {
             }
         }
         if batch.is_empty() {
-            self.take_over(std::mem::take(&mut batch.parts));
+            let passed = std::mem::take(&mut self.unsettled[channel]);
+            self.take_over(channel, passed.parts);
             if self.is_unsaved {
                 self.save()?;
             }
@@ -231,8 +266,10 @@ impl<F: Files> Sender<F> {
         batch: &mut Batch,
     ) -> Result<bool, Error> {
         let spool = &self.spool;
-        let start = self.sent.places.get(&name).copied().unwrap_or_default();
-        let kept = self.reader.take();
+        let channel = batch.channel;
+        let places = self.sent.places.get(&name).copied().unwrap_or_default();
+        let start = places.of(channel);
+        let kept = self.readers[channel].take();
         let kept = kept.filter(|it| it.name() == name && it.place() == start);
         let reader = match kept {
             Some(reader) => Some(reader),
@@ -247,10 +284,15 @@ impl<F: Files> Sender<F> {
         let mut damage = Damage::default();
         let mut is_finished = false;
         let mut failure = None;
+        let mut done = start;
+        let parts = &mut self.unsettled[channel].parts;
         loop {
             let before = reader.place();
             match reader.step(spool, lock.is_some()) {
-                Ok(Step::Frame(frame)) if frame.kind == Kind::Record => {
+                Ok(Step::Frame(frame))
+                    if frame.kind == Kind::Record
+                        && spool.channels().of(frame.payload) == channel =>
+                {
                     let bytes = batch.bytes + frame.payload.len();
                     let has_room = batch.records.len() < max_records
                         && bytes <= max_bytes
@@ -267,10 +309,20 @@ impl<F: Files> Sender<F> {
                             time: spool::time_of(name, head, frame.age_ms),
                             payload: frame.payload.to_vec(),
                         });
+                        done = reader.place();
+                        parts.push_back(Part {
+                            name,
+                            place: done,
+                            damage: std::mem::take(&mut damage),
+                            is_record: true,
+                            is_finished: false,
+                        });
                     }
                 }
                 Ok(Step::Frame(_)) => {}
-                Ok(Step::Damaged(more)) => damage += more,
+                // It is counted once, by the first channel.
+                Ok(Step::Damaged(more)) if channel == 0 => damage += more,
+                Ok(Step::Damaged(_)) => {}
                 Ok(Step::End) if lock.is_some() => {
                     is_finished = true;
                     break;
@@ -292,16 +344,17 @@ impl<F: Files> Sender<F> {
         if let Some(error) = failure.filter(|_| place == start) {
             return Err(error);
         }
-        if place != start || is_finished {
-            batch.parts.push(Part {
+        if place != done || is_finished {
+            parts.push_back(Part {
                 name,
                 place,
                 damage,
+                is_record: false,
                 is_finished,
             });
         }
         if is_full {
-            self.reader = Some(reader);
+            self.readers[channel] = Some(reader);
         }
         Ok(is_full)
     }
@@ -347,15 +400,40 @@ impl<F: Files> Sender<F> {
         reason: &[u8],
         unknown: u64,
     ) -> Result<(), Error> {
-        if batch.number != self.number {
+        let end = batch.records.len();
+        self.settle_up_to(&batch, end, indices, reason, unknown)
+    }
+
+    /// As [`Sender::settle_partly`], of those records of the batch before
+    /// `end` that have not been settled: they do not come again, whatever
+    /// becomes of the rest.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::reject`].
+    pub fn settle_up_to(
+        &mut self,
+        batch: &Batch,
+        end: usize,
+        indices: &[usize],
+        reason: &[u8],
+        unknown: u64,
+    ) -> Result<(), Error> {
+        let channel = batch.channel;
+        if batch.number != self.numbers[channel] {
             return Ok(());
         }
-        // What comes now is another batch.
-        self.number += 1;
+        let start = self.unsettled[channel].settled;
+        let settled = start..end.clamp(start, batch.records.len());
+        if settled.end == batch.records.len() {
+            // What comes now is another batch.
+            self.numbers[channel] += 1;
+        }
+        self.unsettled[channel].settled = settled.end;
         let rejected: BTreeSet<usize> = indices
             .iter()
             .copied()
-            .filter(|index| *index < batch.records.len())
+            .filter(|index| settled.contains(index))
             .collect();
         if !rejected.is_empty() {
             let records = rejected.iter().map(|it| &batch.records[*it]);
@@ -364,19 +442,32 @@ impl<F: Files> Sender<F> {
             self.sent.rejected += count;
             self.sent.rejected_dropped += count - kept;
         }
-        let others = (batch.records.len() - rejected.len()) as u64;
-        let unknown = unknown.min(others);
+        let others = (settled.len() - rejected.len()) as u64;
+        // Some of them may have been settled before, as accepted.
+        let unknown = unknown.min(self.sent.records + others);
         self.sent.rejected += unknown;
         self.sent.rejected_dropped += unknown;
-        self.sent.records += others - unknown;
-        self.settle(batch.parts)
+        self.sent.records = self.sent.records + others - unknown;
+        let mut left = settled.len();
+        let mut parts = VecDeque::new();
+        let all = &mut self.unsettled[channel].parts;
+        while let Some(part) = all.pop_front() {
+            if part.is_record && left == 0 {
+                all.push_front(part);
+                break;
+            }
+            left -= usize::from(part.is_record);
+            parts.push_back(part);
+        }
+        self.settle(channel, parts)
     }
 
-    /// The receiver has nothing of the batch: it comes again.
+    /// The receiver has nothing of what is left of the batch: it comes again.
     pub fn retry(&mut self, batch: Batch) {
-        if batch.number == self.number {
-            self.number += 1;
-            self.reader = None;
+        let channel = batch.channel;
+        if batch.number == self.numbers[channel] {
+            self.numbers[channel] += 1;
+            self.readers[channel] = None;
         }
     }
 
@@ -466,20 +557,82 @@ impl<F: Files> Sender<F> {
         Ok(removed)
     }
 
-    fn take_over(&mut self, parts: Vec<Part>) {
+    /// Puts the rejected records that are kept back among those that wait, to
+    /// be sent again; returns how many. They count as rejected no longer.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read, there is no room for them, or the counts cannot be
+    /// written. What has been put back by then may be put back once more.
+    pub fn requeue(&mut self) -> Result<u64, Error> {
+        let mut requeued = 0;
+        for segment in self.spool.segments(Class::Rejected)? {
+            requeued += self.requeue_segment(segment.name)?;
+        }
+        // Those that somebody has been told of, and are rejected no longer,
+        // must not hide others.
+        let mut forgotten = Forgotten::load(&self.spool)?;
+        if forgotten.rejected > self.sent.rejected {
+            forgotten.rejected = self.sent.rejected;
+            forgotten.save(&self.spool)?;
+        }
+        Ok(requeued)
+    }
+
+    fn requeue_segment(&mut self, name: Name) -> Result<u64, Error> {
+        let spool = &self.spool;
+        let reader = Reader::open(spool, name, Place::default())?;
+        let Some(mut reader) = reader else {
+            return Ok(0);
+        };
+        let mut writer = Writer::new(spool);
+        let (mut requeued, mut damage) = (0, Damage::default());
+        loop {
+            match reader.step(spool, true)? {
+                Step::Frame(frame) if frame.kind == Kind::Rejected => {
+                    let payload = spool::split_reason(frame.payload).1;
+                    if let Some(id) = RecordId::new(frame.id) {
+                        writer.append(&id, payload)?;
+                        requeued += 1;
+                    }
+                }
+                Step::Frame(_) => {}
+                Step::Damaged(more) => damage += more,
+                Step::End => break,
+            }
+        }
+        writer.close()?;
+        self.sent.rejected = self.sent.rejected.saturating_sub(requeued);
+        self.sent.rejected_dropped += damage.records;
+        self.save()?;
+        self.spool.remove(name)?;
+        Ok(requeued)
+    }
+
+    fn take_over(&mut self, channel: usize, parts: VecDeque<Part>) {
         self.is_unsaved |= !parts.is_empty();
         for part in parts {
-            self.sent.places.insert(part.name, part.place);
+            let places = self.sent.places.entry(part.name).or_default();
+            if self.spool.channels().is_one() {
+                *places = Places::all(part.place);
+            } else {
+                places.set(channel, part.place);
+            }
             self.sent.damage += part.damage;
-            if part.is_finished {
+            let lowest = places.lowest().position;
+            if part.is_finished && lowest >= part.place.position {
                 self.finished.insert(part.name, part.place);
             }
         }
     }
 
     /// Writes down how far everything is.
-    fn settle(&mut self, parts: Vec<Part>) -> Result<(), Error> {
-        self.take_over(parts);
+    fn settle(
+        &mut self,
+        channel: usize,
+        parts: VecDeque<Part>,
+    ) -> Result<(), Error> {
+        self.take_over(channel, parts);
         if self.is_save_due() || self.append_progress().is_err() {
             return self.save();
         }

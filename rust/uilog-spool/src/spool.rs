@@ -9,6 +9,9 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use crate::channel::CHANNELS;
+use crate::channel::Channels;
+use crate::channel::Places;
 use crate::counts::Evicted;
 use crate::counts::Forgotten;
 use crate::counts::Sent;
@@ -108,6 +111,8 @@ pub struct Options {
     /// Directories above this one are not looked at to find out whether the
     /// spool is safe: the user's home.
     pub home: Option<PathBuf>,
+    /// Which records are sent independently of which others.
+    pub channels: Channels,
 }
 
 impl Default for Options {
@@ -116,6 +121,7 @@ impl Default for Options {
             limits: Limits::default(),
             sync: SyncPolicy::Every(Duration::from_secs(1)),
             home: None,
+            channels: Channels::ONE,
         }
     }
 }
@@ -314,10 +320,10 @@ impl<F: Files> Spool<F> {
         stats.file_bytes = segments.iter().map(|it| it.length).sum();
         for segment in segments {
             let name = segment.name;
-            let place = sent.places.get(&name).copied().unwrap_or_default();
-            match Reader::open(self, name, place) {
+            let places = sent.places.get(&name).copied().unwrap_or_default();
+            match Reader::open(self, name, places.lowest()) {
                 Ok(Some(reader)) => {
-                    if self.count(reader, &mut stats).is_err() {
+                    if self.count(reader, places, &mut stats).is_err() {
                         stats.unreadable += 1;
                     }
                 }
@@ -332,6 +338,7 @@ impl<F: Files> Spool<F> {
     fn count(
         &self,
         mut reader: Reader<F>,
+        places: Places,
         stats: &mut Stats,
     ) -> Result<(), Error> {
         let head = reader.head(self)?;
@@ -339,9 +346,15 @@ impl<F: Files> Spool<F> {
         loop {
             match reader.step(self, false)? {
                 Step::Frame(frame) => {
-                    stats.pending += 1;
-                    stats.pending_bytes += frame.payload.len() as u64;
+                    let bytes = frame.payload.len() as u64;
                     let age = age_ms.saturating_sub(frame.age_ms.into());
+                    let channel = self.channel_in(places, frame.payload);
+                    let end = reader.place().position;
+                    if channel.is_some_and(|it| places.is_done(it, end)) {
+                        continue;
+                    }
+                    stats.pending += 1;
+                    stats.pending_bytes += bytes;
                     let age = Some(Duration::from_millis(age));
                     stats.oldest = stats.oldest.max(age);
                 }
@@ -349,6 +362,48 @@ impl<F: Files> Spool<F> {
                 Step::End => return Ok(()),
             }
         }
+    }
+
+    /// The channel of a record, where that matters: some are ahead.
+    fn channel_in(&self, places: Places, payload: &[u8]) -> Option<usize> {
+        (!places.are_equal()).then(|| self.channels().of(payload))
+    }
+
+    /// Whether anything of these channels waits; what cannot be read does not.
+    ///
+    /// # Errors
+    ///
+    /// The directory or the counts cannot be read.
+    pub fn has_pending(
+        &self,
+        channels: [bool; CHANNELS],
+    ) -> Result<bool, Error> {
+        let sent = Sent::load(self)?;
+        let segments = self.segments(Class::Pending)?;
+        for (channel, _) in channels.iter().enumerate().filter(|it| *it.1) {
+            for segment in &segments {
+                let places = sent.places.get(&segment.name).copied();
+                let place = places.unwrap_or_default().of(channel);
+                let opened = Reader::open(self, segment.name, place);
+                let Ok(Some(mut reader)) = opened else {
+                    continue;
+                };
+                while let Ok(step) = reader.step(self, false) {
+                    match step {
+                        Step::Frame(frame)
+                            if frame.kind == Kind::Record
+                                && self.channels().of(frame.payload)
+                                    == channel =>
+                        {
+                            return Ok(true);
+                        }
+                        Step::Frame(_) | Step::Damaged(_) => {}
+                        Step::End => break,
+                    }
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// As [`Spool::stats`], without the losses that were there when
@@ -377,6 +432,7 @@ impl<F: Files> Spool<F> {
             spool: self.clone(),
             segments: self.segments(Class::Pending)?.into_iter(),
             sent,
+            places: Places::default(),
             current: None,
         }))
     }
@@ -391,6 +447,7 @@ impl<F: Files> Spool<F> {
             spool: self.clone(),
             segments: self.segments(Class::Rejected)?.into_iter(),
             sent: Sent::default(),
+            places: Places::default(),
             current: None,
         }))
     }
@@ -401,6 +458,10 @@ impl<F: Files> Spool<F> {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.options.limits
+    }
+
+    pub(crate) fn channels(&self) -> Channels {
+        self.0.options.channels
     }
 
     pub(crate) fn sync_policy(&self) -> SyncPolicy {
@@ -497,6 +558,8 @@ struct Cursor<F: Files> {
     spool: Spool<F>,
     segments: std::vec::IntoIter<Segment>,
     sent: Sent,
+    /// How far the current segment has been sent.
+    places: Places,
     current: Option<(Reader<F>, Option<Head>)>,
 }
 
@@ -508,8 +571,9 @@ impl<F: Files> Cursor<F> {
                     return Ok(None);
                 };
                 let name = segment.name;
-                let place = self.sent.places.get(&name);
-                let place = place.copied().unwrap_or_default();
+                let places = self.sent.places.get(&name).copied();
+                self.places = places.unwrap_or_default();
+                let place = self.places.lowest();
                 let reader = Reader::open(&self.spool, name, place)?;
                 if let Some(mut reader) = reader {
                     let head = reader.head(&self.spool)?;
@@ -520,6 +584,8 @@ impl<F: Files> Cursor<F> {
             let (name, head) = (reader.name(), *head);
             match reader.step(&self.spool, false) {
                 Ok(Step::Frame(frame)) if frame.kind == wanted => {
+                    let channel =
+                        self.spool.channel_in(self.places, frame.payload);
                     let (reason, payload) = match wanted {
                         Kind::Rejected => split_reason(frame.payload),
                         _ => (&[][..], frame.payload),
@@ -533,6 +599,10 @@ impl<F: Files> Cursor<F> {
                         payload: payload.to_vec(),
                     };
                     let reason = reason.to_vec();
+                    let end = reader.place().position;
+                    if channel.is_some_and(|it| self.places.is_done(it, end)) {
+                        continue;
+                    }
                     return Ok(Some(Rejected { record, reason }));
                 }
                 Ok(Step::Frame(_) | Step::Damaged(_)) => {}
@@ -554,7 +624,7 @@ pub(crate) fn join_reason(reason: &[u8], payload: &[u8]) -> Vec<u8> {
     [&length[..], reason, payload].concat()
 }
 
-fn split_reason(bytes: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split_reason(bytes: &[u8]) -> (&[u8], &[u8]) {
     let Some((length, rest)) = bytes.split_first_chunk() else {
         return (&[], bytes);
     };

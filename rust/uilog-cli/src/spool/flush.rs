@@ -60,7 +60,7 @@ pub(super) struct Arguments {
 
 /// How it went, for programs.
 #[derive(Serialize)]
-struct Flushed {
+pub(super) struct Flushed {
     sink: String,
     sent: u64,
     rejected: u64,
@@ -69,6 +69,13 @@ struct Flushed {
     left: u64,
     /// Why something is left.
     reason: Option<String>,
+}
+
+impl Flushed {
+    /// Nothing is left, and nothing has been rejected.
+    pub(super) fn is_done(&self) -> bool {
+        self.left == 0 && self.rejected == 0 && self.reason.is_none()
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -91,12 +98,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         writeln!(output, "no sink leads to a collector")?;
     }
     output.flush()?;
-    let is_done =
-        |it: &Flushed| it.left == 0 && it.rejected == 0 && it.reason.is_none();
-    Ok(ExitCode::from(u8::from(!all.iter().all(is_done))))
+    let is_done = all.iter().all(Flushed::is_done);
+    Ok(ExitCode::from(u8::from(!is_done)))
 }
 
-fn flush(owned: &Owned, globals: &Globals) -> Flushed {
+pub(super) fn flush(owned: &Owned, globals: &Globals) -> Flushed {
     let before = owned.facts(globals, SystemTime::now());
     let mut flushed = Flushed {
         sink: owned.sink.clone(),
@@ -157,7 +163,10 @@ fn bar(sink: &str, records: u64) -> ProgressBar {
     }
 }
 
-fn write_one(output: &mut impl Write, it: &Flushed) -> std::io::Result<()> {
+pub(super) fn write_one(
+    output: &mut impl Write,
+    it: &Flushed,
+) -> std::io::Result<()> {
     let sink = visible(&it.sink);
     writeln!(output, "{sink}: {} sent", counted(it.sent, "record"))?;
     if it.rejected > 0 {

@@ -3,6 +3,7 @@
 mod export;
 mod flush;
 mod forget;
+mod requeue;
 
 use std::io;
 use std::io::Write;
@@ -61,6 +62,7 @@ Examples:
   uilog spool -T json | jq '.spools | map(.pending) | add'
   uilog spool flush                     send it now
   uilog spool export --rejected | jq .  look at what a collector did not want
+  uilog spool requeue fleet             send it again: that has been mended
   uilog spool forget                    that is known now: tell of it no more
 
 Files:
@@ -83,6 +85,7 @@ enum Action {
     Flush(flush::Arguments),
     Export(export::Arguments),
     Forget(forget::Arguments),
+    Requeue(requeue::Arguments),
 }
 
 /// Everything, for programs.
@@ -98,6 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Action::Flush(arguments)) => flush::run(arguments),
         Some(Action::Export(arguments)) => export::run(arguments),
         Some(Action::Forget(arguments)) => forget::run(arguments),
+        Some(Action::Requeue(arguments)) => requeue::run(arguments),
     }
 }
 
@@ -356,8 +360,8 @@ fn trouble(it: &Facts) -> String {
     let mut parts: Vec<_> = counts
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    if it.retry.is_some() {
-        parts.push("the collector takes nothing".to_owned());
+    if let Some(retry) = &it.retry {
+        parts.push(format!("the collector takes {}", retry.taken()));
     }
     if it.url.is_none() && it.pending > 0 {
         parts.push("not configured here".to_owned());

@@ -86,7 +86,8 @@ impl Found<'_> {
                 count => format!("{count} times in a row"),
             };
             let text = format!(
-                "{full}: the collector takes nothing, {times}: {}; {waiting}",
+                "{full}: the collector takes {}, {times}: {}; {waiting}",
+                retry.taken(),
                 retry.reason
             );
             let finding = Finding::error("sink-failing", text)

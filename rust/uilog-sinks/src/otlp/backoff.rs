@@ -1,11 +1,13 @@
-//! When a collector is to be asked again that does not take anything.
+//! When a collector is to be asked again that does not take a signal.
 //!
 //! That survives processes: a thousand commands do not ask a dead collector a
-//! thousand times. A small file in the spool's directory tells it, which only
-//! the one sender writes. It is no more than advice: if it is damaged, absent,
-//! no file of ours or cannot be written, the collector is asked.
+//! thousand times. A small file for each signal in the spool's directory tells
+//! it, which only the one sender writes. It is no more than advice: if it is
+//! damaged, absent, no file of ours or cannot be written, the collector is
+//! asked.
 
 use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io;
 use std::io::Read;
 use std::path::Path;
@@ -16,10 +18,10 @@ use std::time::UNIX_EPOCH;
 use nix::fcntl::OFlag;
 use uilog_sys::own_dir::OwnDir;
 
-/// The file's name.
-const FILE: &str = "retry";
-/// What it is called while it is written.
-const NEW: &str = "retry.new";
+use crate::otlp::request::Kind;
+
+/// The file of earlier versions, for both signals.
+const EARLIER_FILE: &str = "retry";
 const FILE_MODE: u32 = 0o600;
 /// Its first line.
 const FORMAT: &str = "uilog-retry 1";
@@ -31,9 +33,6 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 /// The longest that a collector may ask for: it may have been a mistake.
 pub const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
-/// How often a collector may fail over the same records before they are taken
-/// for what it fails over: some 25 minutes.
-const MAX_BROKEN: u32 = 12;
 
 /// What is known of failures in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,16 +41,14 @@ pub struct Backoff {
     pub not_before: Option<SystemTime>,
     /// Failures in a row.
     pub failures: u32,
-    /// Those of them at the end that were the collector's own.
-    pub broken: u32,
     /// Why the last one failed.
     pub reason: String,
 }
 
 impl Backoff {
-    /// What is known of the collector of a spool.
-    pub fn load(spool: &Path, now: SystemTime) -> Self {
-        let Ok(text) = read(spool) else {
+    /// What is known of a signal of a spool.
+    pub fn load(spool: &Path, kind: Kind, now: SystemTime) -> Self {
+        let Ok(text) = read(spool, kind) else {
             return Self::default();
         };
         let mut lines = text.lines();
@@ -67,7 +64,6 @@ impl Backoff {
                     known.not_before = UNIX_EPOCH.checked_add(millis);
                 }
                 "failures" => known.failures = number() as u32,
-                "broken" => known.broken = number() as u32,
                 "reason" => value.clone_into(&mut known.reason),
                 _ => {}
             }
@@ -85,11 +81,6 @@ impl Backoff {
     pub fn wait(&self, now: SystemTime) -> Option<Duration> {
         let wait = self.not_before?.duration_since(now).ok()?;
         (!wait.is_zero()).then_some(wait)
-    }
-
-    /// Whether what the collector fails over is to be found out.
-    pub fn is_to_divide(&self) -> bool {
-        self.broken >= MAX_BROKEN
     }
 
     /// It has failed once more. `random` is from 0 to 1.
@@ -117,36 +108,46 @@ impl Backoff {
     /// # Errors
     ///
     /// The file cannot be written.
-    pub fn save(&self, spool: &Path) -> io::Result<()> {
+    pub fn save(&self, spool: &Path, kind: Kind) -> io::Result<()> {
         let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok();
         let millis = self.not_before.and_then(since);
         let millis = millis.map_or(0, |it| it.as_millis());
         let text = format!(
-            "{FORMAT}\nnot-before-ms {millis}\nfailures {}\nbroken {}\n\
-             reason {}\n",
-            self.failures, self.broken, self.reason,
+            "{FORMAT}\nnot-before-ms {millis}\nfailures {}\nreason {}\n",
+            self.failures, self.reason,
         );
-        OwnDir::beside_users_file(spool)?.replace(
-            OsStr::new(FILE),
-            OsStr::new(NEW),
-            FILE_MODE,
-            text.as_bytes(),
-        )
+        let dir = OwnDir::beside_users_file(spool)?;
+        let (file, new) = (name(kind, ""), name(kind, ".new"));
+        dir.replace(&file, &new, FILE_MODE, text.as_bytes())?;
+        let _ = dir.remove(OsStr::new(EARLIER_FILE));
+        Ok(())
     }
 
     /// All is well.
-    pub fn clear(&mut self, spool: &Path) {
+    pub fn clear(&mut self, spool: &Path, kind: Kind) {
         *self = Self::default();
         // If it stays, it is asked a little later than it could.
-        let _ = OwnDir::beside_users_file(spool)
-            .and_then(|dir| dir.remove(OsStr::new(FILE)));
+        if let Ok(dir) = OwnDir::beside_users_file(spool) {
+            let _ = dir.remove(&name(kind, ""));
+            let _ = dir.remove(OsStr::new(EARLIER_FILE));
+        }
     }
 }
 
-/// What the file says. A link is not followed, a FIFO not waited for.
-fn read(spool: &Path) -> io::Result<String> {
+fn name(kind: Kind, suffix: &str) -> OsString {
+    format!("retry-{}{suffix}", kind.name()).into()
+}
+
+/// What the file says, or that of an earlier version if there is none. A link
+/// is not followed, a FIFO not waited for.
+fn read(spool: &Path, kind: Kind) -> io::Result<String> {
     let dir = OwnDir::beside_users_file(spool)?;
-    let file = dir.open(OsStr::new(FILE), OFlag::O_RDONLY)?;
+    let file = match dir.open(&name(kind, ""), OFlag::O_RDONLY) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            dir.open(OsStr::new(EARLIER_FILE), OFlag::O_RDONLY)?
+        }
+        opened => opened?,
+    };
     let mut text = String::new();
     file.take(MAX_BYTES).read_to_string(&mut text)?;
     Ok(text)
@@ -163,6 +164,8 @@ mod tests {
 
     use super::*;
 
+    const LOGS: Kind = Kind::Logs;
+    const FILE: &str = "retry-logs";
     const NOW: SystemTime = UNIX_EPOCH;
 
     fn now() -> SystemTime {
@@ -200,14 +203,14 @@ mod tests {
                 let dir = tempfile::tempdir().unwrap();
                 let mut backoff = Backoff::default();
                 backoff.fail(now(), Some(asked), "x", random);
-                backoff.save(dir.path()).unwrap();
-                let loaded = Backoff::load(dir.path(), now());
+                backoff.save(dir.path(), LOGS).unwrap();
+                let loaded = Backoff::load(dir.path(), LOGS, now());
                 let wait = loaded.wait(now()).unwrap();
                 let least = asked.min(LONGEST_ASKED);
                 assert!(wait >= least && wait <= LONGEST_ASKED, "{wait:?}");
                 // A clock that is a little behind ours.
                 let behind = now() - Duration::from_secs(60);
-                let loaded = Backoff::load(dir.path(), behind);
+                let loaded = Backoff::load(dir.path(), LOGS, behind);
                 assert!(loaded.wait(behind).unwrap() <= LONGEST_ASKED);
             }
         }
@@ -216,26 +219,23 @@ mod tests {
     #[test]
     fn it_survives_and_a_clock_that_jumps_does_not_matter() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Backoff::load(dir.path(), now()), Backoff::default());
-        let mut backoff = Backoff {
-            broken: 3,
-            ..Backoff::default()
-        };
+        assert_eq!(Backoff::load(dir.path(), LOGS, now()), Backoff::default());
+        let mut backoff = Backoff::default();
         backoff.fail(now(), None, "no\nroute", 1.0);
-        backoff.save(dir.path()).unwrap();
-        assert_eq!(Backoff::load(dir.path(), now()), backoff);
+        backoff.save(dir.path(), LOGS).unwrap();
+        assert_eq!(Backoff::load(dir.path(), LOGS, now()), backoff);
         assert_eq!(backoff.reason, "no route");
         // It has gone back by a day, and then forward by one.
         let day = Duration::from_secs(24 * 60 * 60);
-        let back = Backoff::load(dir.path(), now() - day);
+        let back = Backoff::load(dir.path(), LOGS, now() - day);
         assert_eq!(back.wait(now() - day), None);
-        let forward = Backoff::load(dir.path(), now() + day);
+        let forward = Backoff::load(dir.path(), LOGS, now() + day);
         assert_eq!(forward.wait(now() + day), None);
-        backoff.clear(dir.path());
-        assert_eq!(Backoff::load(dir.path(), now()), Backoff::default());
+        backoff.clear(dir.path(), LOGS);
+        assert_eq!(Backoff::load(dir.path(), LOGS, now()), Backoff::default());
         for damaged in ["", "x", "uilog-retry 1\nfailures x", "\u{fffd}"] {
             fs::write(dir.path().join(FILE), damaged).unwrap();
-            let loaded = Backoff::load(dir.path(), now());
+            let loaded = Backoff::load(dir.path(), LOGS, now());
             assert_eq!(loaded, Backoff::default(), "{damaged}");
         }
     }
@@ -243,7 +243,7 @@ mod tests {
     fn what_is_no_file_of_ours_is_neither_followed_nor_waited_for() {
         let mut backoff = Backoff::default();
         backoff.fail(now(), None, "x", 1.0);
-        for name in [FILE, NEW] {
+        for name in [FILE, "retry-logs.new"] {
             for is_link in [true, false] {
                 let dir = tempfile::tempdir().unwrap();
                 let spool = dir.path().join("spool");
@@ -257,10 +257,10 @@ mod tests {
                 } else {
                     mkfifo(&path, Mode::S_IRWXU).unwrap();
                 }
-                let loaded = Backoff::load(&spool, now());
+                let loaded = Backoff::load(&spool, LOGS, now());
                 assert_eq!(loaded, Backoff::default(), "{name}");
-                backoff.save(&spool).unwrap_err();
-                backoff.clone().clear(&spool);
+                backoff.save(&spool, LOGS).unwrap_err();
+                backoff.clone().clear(&spool, LOGS);
                 assert_eq!(fs::read_to_string(&victim).unwrap(), text);
                 let names: Vec<_> = fs::read_dir(&spool).unwrap().collect();
                 assert!(fs::symlink_metadata(&path).is_ok(), "{names:?}");
@@ -269,13 +269,43 @@ mod tests {
     }
 
     #[test]
+    fn each_signal_waits_for_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = |kind| Backoff::load(dir.path(), kind, now());
+        let mut backoff = Backoff::default();
+        backoff.fail(now(), None, "no logs", 1.0);
+        backoff.save(dir.path(), LOGS).unwrap();
+        assert_eq!(load(LOGS), backoff);
+        assert_eq!(load(Kind::Traces), Backoff::default());
+    }
+
+    /// Its file is for both; whoever knows better removes it.
+    #[test]
+    fn what_an_earlier_version_waits_for_counts_until_something_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(EARLIER_FILE);
+        let millis = (now() + Duration::from_secs(9)).duration_since(NOW);
+        let millis = millis.unwrap().as_millis();
+        let text = format!(
+            "uilog-retry 1\nnot-before-ms {millis}\nfailures 3\nbroken 1\n"
+        );
+        for kind in Kind::ALL {
+            fs::write(&path, &text).unwrap();
+            let mut known = Backoff::load(dir.path(), kind, now());
+            assert_eq!(known.wait(now()), Some(Duration::from_secs(9)));
+            known.clear(dir.path(), kind);
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
     fn it_is_the_users_alone() {
         let dir = tempfile::tempdir().unwrap();
-        Backoff::default().save(dir.path()).unwrap();
+        Backoff::default().save(dir.path(), LOGS).unwrap();
         // What an earlier version has written with the umask's mode.
         let path = dir.path().join(FILE);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        Backoff::default().save(dir.path()).unwrap();
+        Backoff::default().save(dir.path(), LOGS).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
     }

@@ -149,8 +149,10 @@ fn export(kind: Kind, settings: &Settings, bound: Duration, trail: &Trail) {
         Kind::Logs => "export-logs",
     };
     let _ = trail.step(name, || {
+        let waiting = settings.wait_statuses.clone();
         let received = Collector::new(settings).export_nothing(kind)?;
-        match received.answer().verdict(kind, SystemTime::now()) {
+        let now = SystemTime::now();
+        match received.answer().verdict(kind, &waiting, now) {
             Verdict::Accepted => Ok(((), received.first_line())),
             _ => Err(refusal(&received)),
         }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::ClientConfig;
+use sha2::Digest;
+use sha2::Sha256;
 use uilog_core::sinks;
 use uilog_sys::foreign_file;
 use ureq::Agent;
@@ -31,6 +33,7 @@ use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
 use crate::otlp::settings::TlsFiles;
 use crate::otlp::verdict::Answer;
+use crate::otlp::verdict::Refusal;
 use crate::otlp::verdict::Verdict;
 use crate::otlp::verdict::printable;
 use crate::target::Address;
@@ -39,12 +42,14 @@ use crate::tls;
 /// Bytes of an answer that are read.
 // OTLP's answers are short; what is longer is from somebody else
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
-/// Bytes of an answer's head.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Bytes of an answer's head: less than a buffer, in which it must be whole.
+const MAX_HEAD_BYTES: usize = 15 * 1024;
 /// Bytes of each connection's buffers.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// Bytes of a token.
 const MAX_TOKEN_BYTES: u64 = 64 * 1024;
+/// What is said of an answer that is longer.
+const TOO_LARGE: &str = "its answer is too large";
 /// Who we are.
 const USER_AGENT: &str = concat!("uilog/", env!("CARGO_PKG_VERSION"));
 
@@ -52,6 +57,10 @@ const USER_AGENT: &str = concat!("uilog/", env!("CARGO_PKG_VERSION"));
 pub trait Post: Send {
     /// Sends a body, packed if it likes that, and waits for the answer.
     fn post(&mut self, kind: Kind, body: Vec<u8>) -> Verdict;
+
+    /// What it is configured to be, as a number: another one if anything of
+    /// that is different.
+    fn settings(&self, kind: Kind) -> u64;
 }
 
 /// A collector.
@@ -205,8 +214,16 @@ impl Collector {
     }
 
     fn ask(&mut self, kind: Kind, body: &[u8]) -> Result<Verdict, String> {
-        let received = self.exchange(kind, body)?;
-        Ok(received.answer().verdict(kind, SystemTime::now()))
+        let received = match self.exchange(kind, body) {
+            Ok(received) => received,
+            Err(Failed::TooLarge { status }) => {
+                let text = TOO_LARGE.to_owned();
+                return Ok(Verdict::Refused(Refusal { status, text }));
+            }
+            Err(Failed::Unasked(why)) => return Err(why),
+        };
+        let waiting = &self.settings.wait_statuses;
+        Ok(received.answer().verdict(kind, waiting, SystemTime::now()))
     }
 
     /// Asks it to take nothing, to see whether it would.
@@ -220,14 +237,17 @@ impl Collector {
     ) -> Result<Received, String> {
         let body = self.packed(kind, Vec::new());
         let received = self.exchange(kind, &body);
-        received.map_err(|why| self.at(kind, &why))
+        received.map_err(|failed| match failed {
+            Failed::TooLarge { .. } => self.at(kind, TOO_LARGE),
+            Failed::Unasked(why) => self.at(kind, &why),
+        })
     }
 
     fn exchange(
         &mut self,
         kind: Kind,
         body: &[u8],
-    ) -> Result<Received, String> {
+    ) -> Result<Received, Failed> {
         let agent = self.agent(kind)?;
         let endpoint = self.settings.endpoint(kind);
         let mut request = agent
@@ -246,9 +266,15 @@ impl Collector {
             request = request.header(header::AUTHORIZATION, value.clone());
             secrets.push(value);
         }
-        let mut response = request
-            .send(body)
-            .map_err(|error| explain::sentence(&error, endpoint))?;
+        let mut response = match request.send(body) {
+            Ok(response) => response,
+            Err(ureq::Error::LargeResponseHeader(..)) => {
+                return Err(Failed::TooLarge { status: 0 });
+            }
+            Err(error) => {
+                return Err(explain::sentence(&error, endpoint).into());
+            }
+        };
         let text = |name| {
             let value = response.headers().get(name);
             value.and_then(|it: &HeaderValue| it.to_str().ok())
@@ -265,9 +291,13 @@ impl Collector {
             Ok(body) => body,
             // What it is about stands in the head.
             Err(_) if status.as_u16() >= 400 => Vec::new(),
+            Err(ureq::Error::BodyExceedsLimit(_)) => {
+                let status = status.as_u16();
+                return Err(Failed::TooLarge { status });
+            }
             Err(error) => {
                 let why = explain::sentence(&error, endpoint);
-                return Err(format!("the body of the answer: {why}"));
+                return Err(format!("the body of the answer: {why}").into());
             }
         };
         for secret in &secrets {
@@ -275,7 +305,7 @@ impl Collector {
         }
         let wrong = explain::misunderstanding(status.as_u16(), &body, endpoint);
         if let Some(wrong) = wrong {
-            return Err(wrong.to_owned());
+            return Err(wrong.to_owned().into());
         }
         Ok(Received {
             status,
@@ -299,6 +329,24 @@ impl Collector {
         } else {
             body
         }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+enum Failed {
+    /// There is one, and nobody reads so much.
+    TooLarge {
+        /// HTTP's status; 0 if its head is too large.
+        status: u16,
+    },
+    /// It could not be asked, or did not answer.
+    Unasked(String),
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Self {
+        Self::Unasked(why)
     }
 }
 
@@ -360,6 +408,28 @@ fn blot(text: &mut [u8], secret: &[u8]) {
 }
 
 impl Post for Collector {
+    fn settings(&self, kind: Kind) -> u64 {
+        let endpoint = self.settings.endpoint(kind);
+        let mut hash = Sha256::new();
+        // Each with its length, so that nothing runs into what follows.
+        let mut add = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        add(endpoint.url.as_bytes());
+        for (name, value) in &endpoint.headers {
+            add(name.as_str().as_bytes());
+            add(value.as_bytes());
+        }
+        add(&[u8::from(endpoint.is_gzip)]);
+        add(format!("{:?}", endpoint.tls).as_bytes());
+        add(format!("{:?}", self.settings.token_file).as_bytes());
+        add(format!("{:?}", self.settings.proxies).as_bytes());
+        let hash = hash.finalize();
+        let first = hash.first_chunk().copied().unwrap_or_default();
+        u64::from_be_bytes(first)
+    }
+
     fn post(&mut self, kind: Kind, body: Vec<u8>) -> Verdict {
         let body = self.packed(kind, body);
         self.ask(kind, &body).unwrap_or_else(|reason| {

@@ -6,6 +6,8 @@
 //!
 //! Knows nothing of how that is sent.
 
+use std::collections::BTreeMap;
+
 use chrono::DateTime;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::ArrayValue;
@@ -52,6 +54,21 @@ pub enum Signal {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the record's {0} makes no sense")]
 pub struct Nonsense(&'static str);
+
+/// Whether a record with these fields becomes spans, and no log record.
+///
+/// Spools have a place for each of the two: where an answer changes, so must
+/// [`crate::otlp::signal::VERSION`].
+pub fn becomes_spans(
+    event: &str,
+    duration: Option<f64>,
+    blocked: &BTreeMap<String, f64>,
+) -> bool {
+    let is_told = |secs: f64| duration_nanos(Some(secs)).is_some();
+    event == "commandfinish"
+        || blocked.values().any(|secs| is_told(*secs))
+        || duration.is_some_and(is_told)
+}
 
 /// Maps a record.
 ///

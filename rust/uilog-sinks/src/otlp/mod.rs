@@ -5,17 +5,21 @@
 //!
 //! - `settings` is what is configured, `endpoint` the URLs in it, and `proxy`
 //!   what the environment says of proxies.
-//! - `mapping` is a record in OpenTelemetry's terms, `request` what is sent of
-//!   it, `json` the same for files, `http` how it is sent, `connector` that in
-//!   TLS, `explain` why it could not be, `verdict` what the answer means, and
+//! - `mapping` is a record in OpenTelemetry's terms, `signal` which of the two
+//!   signals it belongs to, `request` what is sent of it, `json` the same for
+//!   files, `http` how it is sent, `connector` that in TLS, and `explain` why
+//!   it could not be.
+//! - `verdict` is what an answer means, `body` whether it is a collector's, and
 //!   `retry_after` when it wants to be asked again.
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
-//!   and `backoff` when.
+//!   `backoff` when, and `accepted` what an endpoint has accepted before.
 //!
 //! Here is what the dispatcher's thread does: it appends, and never waits for
 //! a collector.
 
+pub mod accepted;
 pub mod backoff;
+pub mod body;
 pub(crate) mod connect;
 mod connector;
 mod endpoint;
@@ -29,6 +33,7 @@ mod retry_after;
 pub mod sender;
 pub mod settings;
 pub mod ship;
+pub mod signal;
 pub mod verdict;
 
 use std::path::PathBuf;
@@ -130,6 +135,7 @@ fn spool_options(globals: &Globals) -> Options {
             max_rejected_bytes: max_bytes / 8,
         },
         home: globals.home.clone(),
+        channels: signal::CHANNELS_OF_SPOOL,
         ..Options::default()
     }
 }
@@ -171,7 +177,7 @@ pub fn check(definition: &Definition, globals: &Globals) -> Result<(), String> {
 pub fn flush(
     definition: &Definition,
     globals: &Globals,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Flushed, String> {
     let settings = Settings::new(definition, globals)?;
     let spool = spool(definition, globals)?;
@@ -179,8 +185,8 @@ pub fn flush(
 }
 
 fn sending(spool: &Spool, settings: &Settings) -> Sending<Collector> {
-    let collector = Collector::new(settings.clone());
-    Sending::new(spool, collector, settings.resource.clone())
+    let collector = |_| Collector::new(settings.clone());
+    Sending::new(spool, collector, &settings.resource)
 }
 
 fn append_to(writer: &mut Writer, record: &Record) -> Result<(), String> {

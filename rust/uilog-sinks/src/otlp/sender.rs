@@ -1,12 +1,17 @@
 //! Sending what is in a spool, batch after batch, as its one sender on this
 //! machine.
 //!
-//! A collector that takes nothing is left alone for a while, by all processes.
-//! No lock is held meanwhile: who has one sends, or ends.
+//! Spans and log records are sent independently of each other, each by a
+//! thread of its own if there are both: a collector that takes no logs, or
+//! whose address for them does not answer, gets its spans all the same. A
+//! collector that takes nothing of a signal is left alone with that for a
+//! while, by all processes. No lock is held meanwhile: who has one sends, or
+//! ends.
 //!
 //! Knows when to send, and nothing of what.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -19,22 +24,27 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use uilog_spool::Batch;
+use uilog_spool::CHANNELS;
 use uilog_spool::Error;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
 
+use crate::otlp::accepted::Accepted;
 use crate::otlp::backoff::Backoff;
 use crate::otlp::http::Post;
+use crate::otlp::request::Kind;
+use crate::otlp::ship::Book;
 use crate::otlp::ship::Outcome;
+use crate::otlp::ship::Settlement;
 use crate::otlp::ship::Shipper;
 
 /// Records of a batch at most: some requests, so that one can be made while
-/// another is looked at. A batch is written down when it is done.
+/// another is looked at.
 const MAX_RECORDS: usize = 2048;
-/// Bytes of their payloads: less than four whole requests, which are never
-/// quite full, so that no fifth one has a few records. All of a batch is in
-/// memory, and of two requests what is made of them.
-const MAX_BYTES: usize = 960 * 1024;
+/// Bytes of their payloads: less than three whole requests, which are never
+/// quite full, so that no further one has a few records. All of a batch is in
+/// memory, and of two requests what is made of them; of each signal.
+const MAX_BYTES: usize = 704 * 1024;
 /// What comes within this time is sent together.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long another sender is left alone before it is made sure that it lives.
@@ -51,7 +61,7 @@ pub enum Round {
     Drained,
     /// Another process is sending.
     Busy,
-    /// The collector takes nothing now.
+    /// The collector takes nothing now, or nothing of one signal.
     Later {
         /// For how long it is to be left alone.
         wait: Duration,
@@ -78,6 +88,8 @@ pub struct Flushed {
     pub progress: Progress,
     /// Why something is left, if it is.
     pub end: Round,
+    /// Why what is left of each signal is, by its channel.
+    pub waiting: [Option<String>; CHANNELS],
     /// Why something has been rejected, of the first.
     pub rejection: Option<String>,
 }
@@ -86,32 +98,62 @@ pub struct Flushed {
 #[derive(Debug)]
 pub struct Sending<P> {
     spool: Spool,
-    shipper: Shipper<P>,
+    /// Of each signal; who sends it has it locked.
+    shippers: [Mutex<Shipper<P>>; CHANNELS],
     progress: Progress,
     rejection: Option<String>,
+    /// Why each signal waits since the last round, by its channel.
+    waits: [Option<Wait>; CHANNELS],
+}
+
+/// Why a signal waits, and for how long.
+#[derive(Clone, Debug)]
+struct Wait {
+    time: Duration,
+    reason: String,
+}
+
+/// What those who send the signals share: the spool's one sender, and what
+/// has been done.
+struct Desk<'a> {
+    sender: Sender,
+    progress: Progress,
+    rejection: Option<String>,
+    /// What could not be written down, last.
+    failure: Option<Error>,
+    tell: &'a mut (dyn FnMut(Progress) + Send),
 }
 
 impl<P: Post> Sending<P> {
-    /// Sends what is in `spool` to `collector`.
+    /// Sends what is in `spool` to the collector of each signal.
     pub fn new(
         spool: &Spool,
-        collector: P,
-        resource: Vec<(String, String)>,
+        collector: impl Fn(Kind) -> P,
+        resource: &[(String, String)],
     ) -> Self {
+        let shipper = |kind| {
+            let collector = collector(kind);
+            Mutex::new(Shipper::new(collector, kind, resource.to_vec()))
+        };
         Self {
             spool: spool.clone(),
-            shipper: Shipper::new(collector, resource),
+            shippers: Kind::ALL.map(shipper),
             progress: Progress::default(),
             rejection: None,
+            waits: [const { None }; CHANNELS],
         }
     }
 
     /// Sends all that waits, whatever the collector has asked for before.
-    pub fn flush(mut self, progress: &mut dyn FnMut(Progress)) -> Flushed {
+    pub fn flush(
+        mut self,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Flushed {
         let end = self.look_again(true, progress, &mut || {});
         Flushed {
             progress: self.progress,
             end,
+            waiting: self.waits.map(|it| it.map(|it| it.reason)),
             rejection: self.rejection,
         }
     }
@@ -127,110 +169,279 @@ impl<P: Post> Sending<P> {
     fn look_again(
         &mut self,
         is_forced: bool,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut (dyn FnMut(Progress) + Send),
         unlocking: &mut dyn FnMut(),
     ) -> Round {
+        self.waits = [const { None }; CHANNELS];
         for _ in 0..MAX_LOOKS {
-            let backoff = Backoff::load(self.spool.dir(), SystemTime::now());
-            if let Some(wait) = backoff.wait(SystemTime::now()) {
-                if !is_forced {
-                    let reason = backoff.reason;
-                    return Round::Later { wait, reason };
+            let now = SystemTime::now();
+            let mut is_due = [true; CHANNELS];
+            for kind in Kind::ALL {
+                let channel = kind.channel();
+                if self.waits[channel].is_none() && !is_forced {
+                    self.waits[channel] = self.backoff(kind, now);
                 }
+                is_due[channel] = self.waits[channel].is_none();
+            }
+            if !is_due.contains(&true) {
+                break;
             }
             let sender = match Sender::try_lock(&self.spool) {
                 Ok(Some(sender)) => sender,
                 Ok(None) => return Round::Busy,
                 Err(error) => return Round::Failed(error.to_string()),
             };
-            match self.drain(sender, is_forced, progress, unlocking) {
-                Ok(None) => {}
-                Ok(Some(later)) => return later,
+            let drained = self.drain(sender, is_due, progress, unlocking);
+            match drained {
+                Ok(new) => {
+                    for (wait, new) in self.waits.iter_mut().zip(new) {
+                        *wait = wait.take().or(new);
+                    }
+                }
                 Err(error) => return Round::Failed(error.to_string()),
             }
-            if !self.has_pending() {
+            let is_due: [bool; CHANNELS] =
+                std::array::from_fn(|it| self.waits[it].is_none());
+            if !self.spool.has_pending(is_due).unwrap_or(false) {
                 break;
             }
         }
-        Round::Drained
+        joined(self.spool.dir(), &self.waits)
     }
 
-    /// Whether anything waits; what cannot be read does not.
-    fn has_pending(&self) -> bool {
-        let records = self.spool.records();
-        records.is_ok_and(|mut it| it.any(|record| record.is_ok()))
+    fn backoff(&self, kind: Kind, now: SystemTime) -> Option<Wait> {
+        let backoff = Backoff::load(self.spool.dir(), kind, now);
+        let time = backoff.wait(now)?;
+        let reason = backoff.reason;
+        Some(Wait { time, reason })
     }
 
+    /// Sends what waits of the signals that are due; returns why and for how
+    /// long each of them has to wait, if so.
     fn drain(
         &mut self,
-        mut sender: Sender,
-        is_forced: bool,
-        progress: &mut dyn FnMut(Progress),
+        sender: Sender,
+        is_due: [bool; CHANNELS],
+        progress: &mut (dyn FnMut(Progress) + Send),
         unlocking: &mut dyn FnMut(),
-    ) -> Result<Option<Round>, Error> {
-        let dir = self.spool.dir().to_owned();
-        // Again, since it is ours to write only now.
-        let mut backoff = Backoff::load(&dir, SystemTime::now());
-        loop {
-            let batch = sender.next_batch(MAX_RECORDS, MAX_BYTES)?;
-            if batch.is_empty() {
-                unlocking();
+    ) -> Result<[Option<Wait>; CHANNELS], Error> {
+        let desk = Mutex::new(Desk {
+            sender,
+            progress: self.progress,
+            rejection: self.rejection.take(),
+            failure: None,
+            tell: progress,
+        });
+        let dir = self.spool.dir();
+        let drain = |kind: Kind| {
+            if !is_due[kind.channel()] {
                 return Ok(None);
             }
-            match self.shipper.ship(&batch, backoff.is_to_divide()) {
-                Outcome::Done {
-                    rejected,
-                    unknown,
-                    reason,
-                } => {
-                    if backoff != Backoff::default() {
-                        backoff.clear(&dir);
-                    }
-                    self.count(&batch, rejected.len() as u64 + unknown);
-                    let why = reason.unwrap_or_default();
-                    if !why.is_empty() {
-                        self.rejection.get_or_insert_with(|| why.clone());
-                    }
-                    let why = why.as_bytes();
-                    sender.settle_partly(batch, &rejected, why, unknown)?;
-                    progress(self.progress);
+            let mut shipper = lock(&self.shippers[kind.channel()]);
+            drain_signal(&mut shipper, &desk, dir)
+        };
+        let is_waiting = |kind: Kind| {
+            let mut only = [false; CHANNELS];
+            only[kind.channel()] = is_due[kind.channel()];
+            self.spool.has_pending(only).unwrap_or(false)
+        };
+        let [first, second] = Kind::ALL;
+        let results = if is_waiting(first) && is_waiting(second) {
+            thread::scope(|scope| {
+                let thread =
+                    thread::Builder::new().name("uilog-signal".to_owned());
+                let thread = thread.spawn_scoped(scope, || drain(first));
+                let of_second = drain(second);
+                let of_first = match thread {
+                    // If it has panicked, that has been said.
+                    Ok(thread) => thread.join().unwrap_or(Ok(None)),
+                    Err(_) => drain(first),
+                };
+                [of_first, of_second]
+            })
+        } else {
+            [drain(first), drain(second)]
+        };
+        unlocking();
+        let desk = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.progress = desk.progress;
+        self.rejection = desk.rejection;
+        if let Some(error) = desk.failure {
+            return Err(error);
+        }
+        let [of_first, of_second] = results;
+        Ok([of_first?, of_second?])
+    }
+}
+
+/// What a round has come to.
+fn joined(spool: &Path, waits: &[Option<Wait>; CHANNELS]) -> Round {
+    let of = |kind: Kind| {
+        let wait = waits[kind.channel()].as_ref()?;
+        Some((kind, &*wait.reason))
+    };
+    let times = waits.iter().flatten().map(|it| it.time);
+    let Some(wait) = times.min() else {
+        return Round::Drained;
+    };
+    let waiting: Vec<_> = Kind::ALL.into_iter().filter_map(of).collect();
+    let reason = Refused::new(spool, &waiting).reason;
+    Round::Later { wait, reason }
+}
+
+/// What a collector does not take now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The signal, if it takes the other one.
+    pub only: Option<Kind>,
+    /// Why.
+    pub reason: String,
+}
+
+impl Refused {
+    /// Of the signals that wait, and why each does.
+    pub fn new(spool: &Path, waiting: &[(Kind, &str)]) -> Self {
+        let named = |it: &(Kind, &str)| format!("{}: {}", it.0.name(), it.1);
+        let is_taken = |kind: Kind| {
+            let is_other = waiting.iter().all(|it| it.0 != kind);
+            is_other && Accepted::load(spool, kind).is_any()
+        };
+        let is_other_taken = Kind::ALL.into_iter().any(is_taken);
+        match waiting {
+            [one] if is_other_taken => Self {
+                only: Some(one.0),
+                reason: named(one),
+            },
+            [first, others @ ..] if others.iter().all(|it| it.1 == first.1) => {
+                Self {
+                    only: None,
+                    reason: first.1.to_owned(),
                 }
-                Outcome::Later {
-                    after,
-                    reason,
-                    is_broken,
-                } => {
-                    sender.retry(batch);
-                    // Who asks for it by hand does not use up the attempts.
-                    if !is_broken {
-                        backoff.broken = 0;
-                    } else if !is_forced {
-                        backoff.broken = backoff.broken.saturating_add(1);
-                    }
-                    let now = SystemTime::now();
-                    backoff.fail(now, after, &reason, random());
-                    // Who cannot write it down remembers it all the same; but
-                    // the next process does not.
-                    let reason = match backoff.save(&dir) {
-                        Ok(()) => reason,
-                        Err(error) => format!(
-                            "{reason}; when to ask again cannot be written \
-                             to {}: {error}",
-                            dir.display()
-                        ),
-                    };
-                    let wait = backoff.wait(now).unwrap_or_default();
-                    return Ok(Some(Round::Later { wait, reason }));
-                }
+            }
+            all => Self {
+                only: None,
+                reason: all.iter().map(named).collect::<Vec<_>>().join("; "),
+            },
+        }
+    }
+}
+
+/// Sends what waits of a signal; returns why and for how long it has to wait,
+/// if so.
+fn drain_signal<P: Post>(
+    shipper: &mut Shipper<P>,
+    desk: &Mutex<Desk<'_>>,
+    dir: &Path,
+) -> Result<Option<Wait>, Error> {
+    let kind = shipper.kind();
+    let mut backoff = Backoff::load(dir, kind, SystemTime::now());
+    loop {
+        let batch = lock(desk).sender.next_batch_of(
+            kind.channel(),
+            MAX_RECORDS,
+            MAX_BYTES,
+        )?;
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        let mut page = Page {
+            desk,
+            batch: &batch,
+            settled: 0,
+            dir,
+            kind,
+            settings: shipper.settings(),
+            accepted: Accepted::load(dir, kind),
+            backoff: &mut backoff,
+        };
+        match shipper.ship(batch.records(), &mut page) {
+            Outcome::Done => {}
+            Outcome::Later { after, reason } => {
+                lock(desk).sender.retry(batch);
+                let now = SystemTime::now();
+                backoff.fail(now, after, &reason, random());
+                // Who cannot write it down remembers it all the same; but the
+                // next process does not.
+                let reason = match backoff.save(dir, kind) {
+                    Ok(()) => reason,
+                    Err(error) => format!(
+                        "{reason}; when to ask again cannot be written to \
+                         {}: {error}",
+                        dir.display()
+                    ),
+                };
+                let time = backoff.wait(now).unwrap_or_default();
+                return Ok(Some(Wait { time, reason }));
             }
         }
     }
+}
 
-    fn count(&mut self, batch: &Batch, rejected: u64) {
-        let all = batch.records().len() as u64;
-        self.progress.rejected += rejected;
-        self.progress.sent += all.saturating_sub(rejected);
+/// Where it is written down what becomes of a batch.
+struct Page<'a, 'b> {
+    desk: &'a Mutex<Desk<'b>>,
+    batch: &'a Batch,
+    /// How many of its records have been settled.
+    settled: usize,
+    dir: &'a Path,
+    kind: Kind,
+    settings: u64,
+    accepted: Accepted,
+    backoff: &'a mut Backoff,
+}
+
+impl Book for Page<'_, '_> {
+    fn settle(&mut self, it: Settlement) {
+        let all = it.end.saturating_sub(self.settled) as u64;
+        self.settled = it.end;
+        let rejected = it.rejected.len() as u64 + it.unknown;
+        let mut guard = lock(self.desk);
+        let desk = &mut *guard;
+        if rejected > 0 {
+            let reason = || it.reason.clone();
+            desk.rejection.get_or_insert_with(reason);
+        }
+        let reason = it.reason.as_bytes();
+        let Settlement { end, unknown, .. } = it;
+        let settled = desk.sender.settle_up_to(
+            self.batch,
+            end,
+            &it.rejected,
+            reason,
+            unknown,
+        );
+        desk.failure = settled.err();
+        desk.progress.rejected += rejected;
+        let sent = desk.progress.sent + all;
+        desk.progress.sent = sent.saturating_sub(rejected);
+        (desk.tell)(desk.progress);
     }
+
+    fn note_accepted(&mut self) {
+        self.accepted.note(self.dir, self.kind, self.settings);
+        if *self.backoff != Backoff::default() {
+            self.backoff.clear(self.dir, self.kind);
+        }
+    }
+
+    fn has_accepted(&self) -> bool {
+        self.accepted.has_accepted(self.settings)
+    }
+
+    fn may_reject(&mut self, count: u64) -> bool {
+        let may =
+            self.accepted
+                .may_reject(self.dir, self.kind, self.settings, count);
+        // The collector is there, and has said what it thinks.
+        if may && *self.backoff != Backoff::default() {
+            self.backoff.clear(self.dir, self.kind);
+        }
+        may
+    }
+}
+
+fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// From 0 to 1.
@@ -270,14 +481,23 @@ impl Shared {
         state.unwrap_or_else(PoisonError::into_inner).0.is_finishing
     }
 
-    /// Waits for something to send; returns whether there is.
-    fn wait_for_work(&self) -> bool {
+    /// Waits for something to send, or so long; returns whether to go on. What
+    /// has been appended is sent first, also if it is to end.
+    fn wait_for_work(&self, time: Option<Duration>) -> bool {
+        let is_idle = |it: &mut State| !it.is_woken && !it.is_finishing;
         let state = self.state();
-        let mut state = self
-            .changed
-            .wait_while(state, |it| !it.is_woken && !it.is_finishing)
-            .unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut state.is_woken)
+        let state = match time {
+            None => self.changed.wait_while(state, is_idle),
+            Some(time) => {
+                let waited =
+                    self.changed.wait_timeout_while(state, time, is_idle);
+                waited
+                    .map(|it| it.0)
+                    .map_err(|it| PoisonError::new(it.into_inner().0))
+            }
+        };
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        state.is_woken || !state.is_finishing
     }
 }
 
@@ -312,15 +532,7 @@ impl Worker {
         let thread = thread::Builder::new()
             .name("uilog-otlp".to_owned())
             .spawn(move || {
-                let shared = Arc::clone(&ending.0);
-                while shared.wait_for_work() {
-                    shared.wait(LINGER);
-                    // What has come since, is sent with the rest.
-                    shared.state().is_woken = false;
-                    if send_all(&mut sending, &shared) {
-                        return;
-                    }
-                }
+                send_always(&mut sending, &ending.0);
             })?;
         Ok(Self { shared, thread })
     }
@@ -359,19 +571,23 @@ impl Worker {
     }
 }
 
-/// Sends until nothing is left; returns whether it is to end before that.
-fn send_all<P: Post>(sending: &mut Sending<P>, shared: &Shared) -> bool {
-    loop {
-        let wait = match sending.round() {
-            Round::Drained => return false,
-            // Who is sending looks once more before it ends.
-            Round::Busy => BUSY,
-            Round::Later { wait, .. } => wait,
-            Round::Failed(_) => UNREADABLE,
-        };
-        if shared.wait(wait) {
-            return true;
+/// Sends whenever there is something, until it is to end. While one signal
+/// waits, what comes of the other is sent.
+fn send_always<P: Post>(sending: &mut Sending<P>, shared: &Shared) {
+    let mut time = None;
+    while shared.wait_for_work(time) {
+        if shared.state().is_woken {
+            shared.wait(LINGER);
+            // What has come since, is sent with the rest.
+            shared.state().is_woken = false;
         }
+        time = match sending.round() {
+            Round::Drained => None,
+            // Who is sending looks once more before it ends.
+            Round::Busy => Some(BUSY),
+            Round::Later { wait, .. } => Some(wait),
+            Round::Failed(_) => Some(UNREADABLE),
+        };
     }
 }
 
@@ -391,10 +607,14 @@ mod tests {
         fn post(&mut self, _: Kind, _: Vec<u8>) -> Verdict {
             Verdict::Accepted
         }
+
+        fn settings(&self, _: Kind) -> u64 {
+            0
+        }
     }
 
     fn sending(spool: &Spool) -> Sending<Nobody> {
-        Sending::new(spool, Nobody, Vec::new())
+        Sending::new(spool, |_| Nobody, &[])
     }
 
     /// Appends a record; this one is rejected, which is as good as sent.

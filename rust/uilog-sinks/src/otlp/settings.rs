@@ -14,6 +14,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use uilog_config::items;
 use uilog_config::items::Value;
 use uilog_core::sinks;
 use uilog_core::sinks::Definition;
@@ -35,6 +36,8 @@ const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 /// Nobody waits for longer, whatever is configured; a timeout of 0, which is
 /// none, is as long.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// The option of statuses for which we wait.
+const WAIT_STATUSES: &str = "wait-statuses";
 /// What the variables begin with.
 const PREFIX: &str = "OTEL_EXPORTER_OTLP";
 
@@ -90,11 +93,62 @@ pub struct Settings {
     pub resource: Vec<(String, String)>,
     /// The proxy of each, and for which hosts there is none.
     pub proxies: Proxies,
+    /// The statuses of errors for which we wait although the protocol forbids
+    /// to ask again.
+    pub wait_statuses: Statuses,
     /// What is ignored, or was probably not meant.
     pub warnings: Vec<String>,
     /// Variables that are set and have no effect, although they have one in
     /// OpenTelemetry's own programs.
     pub notes: Vec<String>,
+}
+
+/// Some of HTTP's statuses of errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statuses(Vec<u16>);
+
+impl Statuses {
+    /// None of them.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Those that are listed.
+    ///
+    /// # Errors
+    ///
+    /// One is none from 400 to 599.
+    pub fn parse(words: &[Vec<u8>]) -> Result<Self, String> {
+        let all = words.iter().map(|word| {
+            let text = String::from_utf8_lossy(word);
+            let number = text.parse().ok();
+            number
+                .filter(|it| (400..=599).contains(it))
+                .ok_or_else(|| format!("'{text}' is no status from 400 to 599"))
+        });
+        all.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.contains(&status)
+    }
+}
+
+impl Default for Statuses {
+    /// Where what is wrong is a configuration, on this side or the other, or a
+    /// proxy on the way: it will be mended.
+    fn default() -> Self {
+        let item = items::find_sink_option(WAIT_STATUSES.as_bytes());
+        let value =
+            item.and_then(|it| it.item.parse(it.item.default.as_bytes()));
+        match value {
+            Some(Value::List(words)) => {
+                Self::parse(&words).unwrap_or_else(|_| Self::none())
+            }
+            _ => Self::none(),
+        }
+    }
 }
 
 /// Where requests of one kind go, and how.
@@ -150,6 +204,7 @@ impl Settings {
             resource: reader.resource()?,
             // These are not OpenTelemetry's: they are meant for all programs.
             proxies: Proxies::new(|name| filled(around.variable(name))),
+            wait_statuses: wait_statuses(definition)?,
             notes: reader.notes(),
             warnings: reader.warnings,
         })
@@ -181,6 +236,14 @@ pub fn resource(
 ) -> Vec<(String, String)> {
     let resource = Reader::new(definition, around).resource();
     resource.unwrap_or_default()
+}
+
+fn wait_statuses(definition: &Definition) -> Result<Statuses, String> {
+    match definition.option(WAIT_STATUSES) {
+        Value::List(words) => Statuses::parse(&words)
+            .map_err(|why| format!("'{WAIT_STATUSES}': {why}")),
+        _ => Ok(Statuses::default()),
+    }
 }
 
 struct Reader<'a> {

@@ -1,9 +1,14 @@
-//! What becomes of a batch: who is asked, and what the answers mean for each
-//! record.
+//! What becomes of the records of one signal: who is asked, and what the
+//! answers mean for each record.
 //!
 //! A record that a collector will never take must not keep the others from
-//! it. Which one that is, it does not say, so the batch is divided until the
-//! record stands alone.
+//! it. Which one that is, it does not say, so a request is divided until the
+//! record stands alone. But whoever refuses everything may be no collector:
+//! a refused record is rejected only if the same endpoint accepts others, and
+//! only a few requests in a row are made to find some.
+//!
+//! Whatever is known of a record is told at once, in the order of the records:
+//! what has been accepted is not sent again, by whatever process.
 //!
 //! Of a batch that is more than one request the next one is made while the
 //! collector looks at the one before: a collector that is as fast as we are
@@ -11,21 +16,17 @@
 //!
 //! Knows neither the spool's files nor any network.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::slice;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use uilog_spool::Batch;
-use uilog_spool::RecordId;
-
 use crate::otlp::http::Post;
 use crate::otlp::request;
 use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
+use crate::otlp::verdict::Refusal;
 use crate::otlp::verdict::Verdict;
 use crate::record::Record;
 
@@ -33,222 +34,351 @@ use crate::record::Record;
 const MAX_RECORDS: usize = 512;
 /// Bytes of their payloads.
 const MAX_BYTES: usize = 256 * 1024;
-/// Requests in a row that a collector may fail over, and take none, before it
-/// is taken for the collector's own failure.
-const MAX_PROBES: u32 = 64;
+/// Requests in a row that may be refused, before it is the endpoint that is
+/// taken for wrong, and not the records.
+const MAX_REFUSALS: u32 = 8;
+/// Into how many parts a request is divided that is refused.
+const PARTS: usize = 4;
+/// Records of a request that is divided into single ones.
+const FEW: usize = 7;
 
 /// What has become of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The collector has all that it will ever take.
-    Done {
-        /// The indices of those that it will never take.
-        rejected: Vec<usize>,
-        /// How many more it has not taken, without telling which.
-        unknown: u64,
-        /// Why, of the first.
-        reason: Option<String>,
-    },
-    /// It is to be sent again, later; what the collector has of it is
-    /// remembered.
+    Done,
+    /// What has not been settled is to be sent again, later.
     Later {
         /// Not before that.
         after: Option<Duration>,
         /// Why.
         reason: String,
-        /// The collector has failed, and might over what it was sent.
-        is_broken: bool,
     },
 }
 
-/// Sends batches.
+/// What has become of records of a batch: of all before `end` that have not
+/// been settled before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// The index behind the last one.
+    pub end: usize,
+    /// The indices of those that the collector will never take.
+    pub rejected: Vec<usize>,
+    /// How many more it has not taken, without telling which.
+    pub unknown: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// Who is told what becomes of a batch's records.
+pub trait Book {
+    /// This is settled, and is not sent again.
+    fn settle(&mut self, settlement: Settlement);
+
+    /// The endpoint has accepted a request.
+    fn note_accepted(&mut self);
+
+    /// Whether the endpoint has accepted anything, ever.
+    fn has_accepted(&self) -> bool;
+
+    /// Whether so many records may be rejected that the endpoint refuses one
+    /// by one, although it has accepted nothing of this batch.
+    fn may_reject(&mut self, count: u64) -> bool;
+}
+
+/// Sends batches of one signal.
 #[derive(Debug)]
 pub struct Shipper<P> {
     collector: P,
+    kind: Kind,
     resource: Vec<(String, String)>,
-    fates: Fates,
-    /// Requests that the collector failed over since the batch began.
-    probes: u32,
-    /// What it failed over although it was alone, and why.
-    suspects: Vec<(RecordId, String)>,
 }
 
-/// What has become of records of a batch, which may come again.
+/// Records that are sent together, and those among them that are none.
 #[derive(Debug, Default)]
-struct Fates {
-    /// Why they are rejected, or nothing if they are not.
-    settled: HashMap<RecordId, Option<String>>,
-    /// How many others are, without it being told which.
-    unknown: u64,
-    /// Why, of these.
-    unknown_reason: Option<String>,
+struct Request {
+    /// With their indices in the batch.
+    records: Vec<(usize, Mapped)>,
+    unreadable: Vec<(usize, String)>,
+    /// Of their payloads.
+    bytes: usize,
+    /// The index behind the last one.
+    end: usize,
 }
 
-impl Fates {
-    fn settle(&mut self, request: &Request, rejection: Option<String>) {
-        for (id, _) in &request.records {
-            self.settled.insert(*id, rejection.clone());
+impl Request {
+    fn body(&self, resource: &[(String, String)]) -> Vec<u8> {
+        request::encode(self.records.iter().map(|it| &it.1), resource)
+    }
+
+    /// Smaller ones, in order.
+    fn divide(self) -> VecDeque<Self> {
+        let count = self.records.len();
+        let size = if count <= FEW {
+            1
+        } else {
+            count.div_ceil(PARTS)
+        };
+        let mut parts = VecDeque::new();
+        let mut records = self.records.into_iter().peekable();
+        let mut unreadable = self.unreadable.into_iter().peekable();
+        while records.peek().is_some() {
+            let records_of_it: Vec<_> = records.by_ref().take(size).collect();
+            let end = records.peek().map_or(self.end, |it| it.0);
+            let mut part = Self {
+                records: records_of_it,
+                end,
+                ..Self::default()
+            };
+            while let Some(it) = unreadable.next_if(|it| it.0 < end) {
+                part.unreadable.push(it);
+            }
+            parts.push_back(part);
+        }
+        parts
+    }
+}
+
+/// Makes requests of the records of a batch, one by one.
+struct Requests<'a> {
+    records: std::iter::Enumerate<slice::Iter<'a, uilog_spool::Record>>,
+    kind: Kind,
+    begun: Request,
+}
+
+impl<'a> Requests<'a> {
+    fn new(records: &'a [uilog_spool::Record], kind: Kind) -> Self {
+        Self {
+            records: records.iter().enumerate(),
+            kind,
+            begun: Request::default(),
         }
     }
 
-    /// Notes an answer that settles a request; returns any other.
-    fn note(&mut self, request: &Request, verdict: Verdict) -> Option<Verdict> {
+    fn next(&mut self) -> Option<Request> {
+        for (index, record) in self.records.by_ref() {
+            let mapped = match read(&record.payload, self.kind) {
+                Ok(mapped) => mapped,
+                Err(why) => {
+                    self.begun.unreadable.push((index, why));
+                    self.begun.end = index + 1;
+                    continue;
+                }
+            };
+            let bytes = self.begun.bytes + record.payload.len();
+            let is_full = self.begun.records.len() >= MAX_RECORDS
+                || bytes > MAX_BYTES && !self.begun.records.is_empty();
+            let full = is_full.then(|| std::mem::take(&mut self.begun));
+            self.begun.bytes += record.payload.len();
+            self.begun.records.push((index, mapped));
+            self.begun.end = index + 1;
+            if full.is_some() {
+                return full;
+            }
+        }
+        let rest = std::mem::take(&mut self.begun);
+        (rest.end > 0).then_some(rest)
+    }
+}
+
+/// What is known of a batch and cannot be told yet.
+#[derive(Debug, Default)]
+struct Known {
+    /// The collector has accepted something of the batch.
+    has_accepted: bool,
+    /// Requests in a row that it has refused.
+    refusals: u32,
+    /// Why the first of them.
+    refusal: Option<Refusal>,
+    /// Records in a row that are to be rejected if it is no wrong endpoint.
+    refused: Vec<(usize, String)>,
+    /// What is among these and is no record.
+    unreadable: Vec<(usize, String)>,
+    /// The index behind the last one of them.
+    end: usize,
+}
+
+impl Known {
+    /// All before `end` has been accepted but for what is to be rejected, and
+    /// of the last request so many as the collector says.
+    fn settle(&mut self, unknown: u64, reason: String, book: &mut impl Book) {
+        let mut rejected = std::mem::take(&mut self.refused);
+        rejected.append(&mut self.unreadable);
+        rejected.sort_by_key(|it| it.0);
+        let of_one_reason = rejected.chunk_by(|a, b| a.1 == b.1);
+        let mut all: Vec<_> = of_one_reason
+            .filter_map(|chunk| {
+                let (last, reason) = chunk.last()?;
+                Some(Settlement {
+                    end: last + 1,
+                    rejected: chunk.iter().map(|it| it.0).collect(),
+                    unknown: 0,
+                    reason: reason.clone(),
+                })
+            })
+            .collect();
+        match all.last_mut().filter(|it| it.end == self.end) {
+            Some(last) => last.unknown = unknown,
+            None => all.push(Settlement {
+                end: self.end,
+                rejected: Vec::new(),
+                unknown,
+                reason,
+            }),
+        }
+        all.into_iter().for_each(|it| book.settle(it));
+    }
+
+    /// Notes an answer that settles a request; gives both back otherwise.
+    fn note(
+        &mut self,
+        mut request: Request,
+        verdict: Verdict,
+        book: &mut impl Book,
+    ) -> Option<(Request, Verdict)> {
+        let (mut unknown, mut why) = (0, String::new());
         match verdict {
-            Verdict::Accepted => self.settle(request, None),
+            Verdict::Accepted => {}
             Verdict::Partly { rejected, reason } => {
                 // Of one record, or of all, it is known which.
                 let count = request.records.len();
                 let parts = request.records.iter().map(|it| it.1.parts()).sum();
                 if rejected >= parts || count == 1 {
-                    self.settle(request, Some(reason));
+                    let all = request.records.iter();
+                    let all = all.map(|it| (it.0, reason.clone()));
+                    self.refused.extend(all);
                 } else {
-                    self.settle(request, None);
-                    self.unknown += rejected.min(count as u64);
-                    self.unknown_reason.get_or_insert(reason);
+                    unknown = rejected.min(count as u64);
+                    why = reason;
                 }
             }
-            verdict => return Some(verdict),
+            verdict => return Some((request, verdict)),
         }
+        self.has_accepted = true;
+        self.refusals = 0;
+        self.refusal = None;
+        self.unreadable.append(&mut request.unreadable);
+        self.end = request.end;
+        book.note_accepted();
+        self.settle(unknown, why, book);
         None
     }
 
-    fn has_taken_any(&self) -> bool {
-        self.settled.values().any(Option::is_none)
-    }
-}
-
-/// Records that are sent together.
-#[derive(Debug)]
-struct Request {
-    kind: Kind,
-    records: Vec<(RecordId, Mapped)>,
-    /// Of their payloads.
-    bytes: usize,
-}
-
-impl Request {
-    fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            records: Vec::new(),
-            bytes: 0,
+    /// A request that is refused although it is a single record, or that has
+    /// none in it.
+    fn hold(
+        &mut self,
+        mut request: Request,
+        reason: &str,
+        book: &mut impl Book,
+    ) {
+        let all = request.records.iter();
+        self.refused.extend(all.map(|it| (it.0, reason.to_owned())));
+        self.unreadable.append(&mut request.unreadable);
+        self.end = request.end;
+        // What is no record is none for every collector.
+        if self.refused.is_empty() || self.has_accepted {
+            self.settle(0, String::new(), book);
         }
     }
 
-    fn body(&self, resource: &[(String, String)]) -> Vec<u8> {
-        request::encode(self.records.iter().map(|it| &it.1), resource)
-    }
-}
-
-/// Makes requests of what is not settled of a batch, one by one.
-struct Requests<'a> {
-    records: slice::Iter<'a, uilog_spool::Record>,
-    begun: VecDeque<Request>,
-}
-
-impl<'a> Requests<'a> {
-    fn new(batch: &'a Batch) -> Self {
-        Self {
-            records: batch.records().iter(),
-            begun: VecDeque::from([Kind::Traces, Kind::Logs].map(Request::new)),
+    fn not_accepted(&self, book: &impl Book) -> Outcome {
+        let has_accepted = book.has_accepted();
+        let refusal = self.refusal.as_ref();
+        Outcome::Later {
+            after: None,
+            reason: refusal
+                .map(|it| it.not_accepted(has_accepted))
+                .unwrap_or_default(),
         }
-    }
-
-    fn next(&mut self, fates: &mut Fates) -> Option<Request> {
-        for record in self.records.by_ref() {
-            if fates.settled.contains_key(&record.id) {
-                continue;
-            }
-            let mapped = match read(&record.payload) {
-                Ok(mapped) => mapped,
-                Err(why) => {
-                    fates.settled.insert(record.id, Some(why));
-                    continue;
-                }
-            };
-            let kind = mapped.kind();
-            let begun = self.begun.iter_mut().find(|it| it.kind == kind);
-            let Some(request) = begun else {
-                continue;
-            };
-            let bytes = request.bytes + record.payload.len();
-            let is_full = request.records.len() >= MAX_RECORDS
-                || bytes > MAX_BYTES && !request.records.is_empty();
-            let full =
-                is_full.then(|| std::mem::replace(request, Request::new(kind)));
-            request.bytes += record.payload.len();
-            request.records.push((record.id, mapped));
-            if full.is_some() {
-                return full;
-            }
-        }
-        let mut rest = std::mem::take(&mut self.begun).into_iter();
-        let next = rest.find(|it| !it.records.is_empty());
-        self.begun = rest.collect();
-        next
     }
 }
 
 impl<P: Post> Shipper<P> {
-    /// Sends to `collector`, with what is configured of the resource.
-    pub fn new(collector: P, resource: Vec<(String, String)>) -> Self {
+    /// Sends records of this kind to `collector`, with what is configured of
+    /// the resource.
+    pub fn new(
+        collector: P,
+        kind: Kind,
+        resource: Vec<(String, String)>,
+    ) -> Self {
         Self {
             collector,
+            kind,
             resource,
-            fates: Fates::default(),
-            probes: 0,
-            suspects: Vec::new(),
         }
     }
 
-    /// Sends a batch. If `is_to_divide`, it is found out what the collector
-    /// fails over: a record that it fails over alone is rejected, if it has
-    /// taken another one of the batch. Else it may be failing over anything.
-    pub fn ship(&mut self, batch: &Batch, is_to_divide: bool) -> Outcome {
-        self.probes = 0;
-        self.suspects.clear();
-        let ids: HashSet<RecordId> =
-            batch.records().iter().map(|it| it.id).collect();
-        self.fates.settled.retain(|id, _| ids.contains(id));
-        let mut requests = Requests::new(batch);
+    /// Which signal it sends.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// With which settings; see [`Post::settings`].
+    pub fn settings(&self) -> u64 {
+        self.collector.settings(self.kind)
+    }
+
+    /// Sends the records of a batch, which are of its kind, and tells the book
+    /// what becomes of them.
+    pub fn ship(
+        &mut self,
+        records: &[uilog_spool::Record],
+        book: &mut impl Book,
+    ) -> Outcome {
+        let mut known = Known::default();
+        let mut requests = Requests::new(records, self.kind);
         let mut left = VecDeque::new();
-        if batch.bytes() > MAX_BYTES || batch.records().len() > MAX_RECORDS {
-            let failed = self.send_ahead(&mut requests, &mut left);
-            if let Some((request, verdict)) = failed {
-                let judged = self.judge(request, verdict, is_to_divide);
-                if let Err(later) = judged {
-                    return later;
-                }
+        let bytes: usize = records.iter().map(|it| it.payload.len()).sum();
+        let mut failed = None;
+        if bytes > MAX_BYTES || records.len() > MAX_RECORDS {
+            failed =
+                self.send_ahead(&mut requests, &mut left, &mut known, book);
+        }
+        loop {
+            if let Some((request, verdict)) = failed.take() {
+                let (after, reason) = match verdict {
+                    Verdict::Refused(refusal) => {
+                        known.refusals += 1;
+                        let reason = refusal.reason();
+                        known.refusal.get_or_insert(refusal);
+                        if request.records.len() == 1 {
+                            known.hold(request, &reason, book);
+                        } else {
+                            let mut parts = request.divide();
+                            parts.append(&mut left);
+                            left = parts;
+                        }
+                        continue;
+                    }
+                    Verdict::Later { after, reason } => (after, reason),
+                    // These have been noted.
+                    Verdict::Accepted | Verdict::Partly { .. } => continue,
+                };
+                return Outcome::Later { after, reason };
             }
-        }
-        while let Some(request) =
-            left.pop_front().or_else(|| requests.next(&mut self.fates))
-        {
-            let sent = self.send(request, is_to_divide);
-            if let Err(later) = sent {
-                return later;
+            let next = left.pop_front().or_else(|| requests.next());
+            let Some(request) = next else {
+                break;
+            };
+            if request.records.is_empty() {
+                known.hold(request, "", book);
+                continue;
             }
-        }
-        if let Some(outcome) = self.try_suspects() {
-            return outcome;
-        }
-        let Fates {
-            settled,
-            unknown,
-            unknown_reason: mut reason,
-        } = std::mem::take(&mut self.fates);
-        let mut rejected = Vec::new();
-        for (index, record) in batch.records().iter().enumerate() {
-            if let Some(Some(why)) = settled.get(&record.id) {
-                rejected.push(index);
-                reason.get_or_insert_with(|| why.clone());
+            if known.refusals >= MAX_REFUSALS {
+                return known.not_accepted(book);
             }
+            let body = request.body(&self.resource);
+            let verdict = self.collector.post(self.kind, body);
+            failed = known.note(request, verdict, book);
         }
-        Outcome::Done {
-            rejected,
-            unknown,
-            reason,
+        if !known.refused.is_empty() {
+            if !book.may_reject(known.refused.len() as u64) {
+                return known.not_accepted(book);
+            }
+            known.settle(0, String::new(), book);
         }
+        Outcome::Done
     }
 
     /// Sends requests, each of them made while the one before is looked at,
@@ -258,18 +388,20 @@ impl<P: Post> Shipper<P> {
         &mut self,
         requests: &mut Requests<'_>,
         left: &mut VecDeque<Request>,
+        known: &mut Known,
+        book: &mut impl Book,
     ) -> Option<(Request, Verdict)> {
         let Self {
             collector,
+            kind,
             resource,
-            fates,
-            ..
         } = self;
         thread::scope(|scope| {
             let (bodies, to_send) = mpsc::sync_channel(0);
             let (answer, answers) = mpsc::sync_channel(0);
+            let kind = *kind;
             let posting = move || {
-                for (kind, body) in to_send {
+                for body in to_send {
                     if answer.send(collector.post(kind, body)).is_err() {
                         return;
                     }
@@ -280,17 +412,22 @@ impl<P: Post> Shipper<P> {
             thread.spawn_scoped(scope, posting).ok()?;
             let mut asked: Option<Request> = None;
             loop {
-                let next = requests.next(fates);
+                let next = requests.next();
                 let body = next.as_ref().map(|it| it.body(resource));
                 if let Some(request) = asked.take() {
                     let verdict = answers.recv().ok()?;
-                    if let Some(verdict) = fates.note(&request, verdict) {
+                    let failed = known.note(request, verdict, book);
+                    if failed.is_some() {
                         left.extend(next);
-                        return Some((request, verdict));
+                        return failed;
                     }
                 }
                 let next = next?;
-                bodies.send((next.kind, body?)).ok()?;
+                if next.records.is_empty() {
+                    left.push_back(next);
+                    return None;
+                }
+                bodies.send(body?).ok()?;
                 // On one processor it would else be sent only when the next
                 // one has been made, and nothing would be gained.
                 thread::yield_now();
@@ -298,86 +435,18 @@ impl<P: Post> Shipper<P> {
             }
         })
     }
-
-    fn send(
-        &mut self,
-        request: Request,
-        is_to_divide: bool,
-    ) -> Result<(), Outcome> {
-        let body = request.body(&self.resource);
-        let verdict = self.collector.post(request.kind, body);
-        self.judge(request, verdict, is_to_divide)
-    }
-
-    fn judge(
-        &mut self,
-        mut request: Request,
-        verdict: Verdict,
-        is_to_divide: bool,
-    ) -> Result<(), Outcome> {
-        let later = |after, reason, is_broken| Outcome::Later {
-            after,
-            reason,
-            is_broken,
-        };
-        let reason = match self.fates.note(&request, verdict) {
-            None | Some(Verdict::Accepted | Verdict::Partly { .. }) => {
-                return Ok(());
-            }
-            Some(Verdict::Later { after, reason }) => {
-                return Err(later(after, reason, false));
-            }
-            Some(Verdict::Broken { reason }) if !is_to_divide => {
-                return Err(later(None, reason, true));
-            }
-            Some(Verdict::Broken { reason }) => {
-                self.probes += 1;
-                if self.probes >= MAX_PROBES && !self.fates.has_taken_any() {
-                    return Err(later(None, reason, true));
-                }
-                if let [(id, _)] = request.records[..] {
-                    self.suspects.push((id, reason));
-                    return Ok(());
-                }
-                reason
-            }
-            Some(Verdict::Refused { reason }) => reason,
-        };
-        if request.records.len() == 1 {
-            self.fates.settle(&request, Some(reason));
-            return Ok(());
-        }
-        let half = request.records.len() / 2;
-        let second = Request {
-            records: request.records.split_off(half),
-            ..Request::new(request.kind)
-        };
-        self.send(request, is_to_divide)?;
-        self.send(second, is_to_divide)
-    }
-
-    /// Rejects what the collector has failed over, unless it has failed over
-    /// everything.
-    fn try_suspects(&mut self) -> Option<Outcome> {
-        if !self.fates.has_taken_any() {
-            let (_, reason) = self.suspects.drain(..).next()?;
-            return Some(Outcome::Later {
-                after: None,
-                reason,
-                is_broken: true,
-            });
-        }
-        for (id, reason) in self.suspects.drain(..) {
-            self.fates.settled.insert(id, Some(reason));
-        }
-        None
-    }
 }
 
-fn read(payload: &[u8]) -> Result<Mapped, String> {
+fn read(payload: &[u8], kind: Kind) -> Result<Mapped, String> {
     let record: Record = serde_json::from_slice(payload)
         .map_err(|error| format!("it is no record: {error}"))?;
-    Mapped::new(&record).map_err(|error| error.to_string())
+    let mapped = Mapped::new(&record).map_err(|error| error.to_string())?;
+    if mapped.kind() == kind {
+        Ok(mapped)
+    } else {
+        // `signal` and `mapping` have one opinion; a test sees to that.
+        Err(format!("it is none of the {}", kind.name()))
+    }
 }
 
 #[cfg(test)]
@@ -385,10 +454,8 @@ mod tests {
     use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
     use prost::Message;
     use serde_json::json;
-    use uilog_spool::Options;
-    use uilog_spool::Sender;
-    use uilog_spool::Spool;
-    use uilog_spool::Writer;
+    use uilog_spool::Record;
+    use uilog_spool::RecordId;
 
     use super::*;
 
@@ -410,9 +477,49 @@ mod tests {
             self.0.push(numbers);
             verdict
         }
+
+        fn settings(&self, _: Kind) -> u64 {
+            0
+        }
     }
 
-    fn append(writer: &mut Writer, number: usize) {
+    /// What it has been told.
+    #[derive(Default)]
+    struct Told {
+        end: usize,
+        rejected: Vec<usize>,
+        unknown: u64,
+        reasons: Vec<String>,
+        has_accepted: bool,
+    }
+
+    impl Book for Told {
+        fn settle(&mut self, it: Settlement) {
+            assert!(it.end >= self.end, "{it:?}");
+            let is_new = |index: &usize| (self.end..it.end).contains(index);
+            assert!(it.rejected.iter().all(is_new), "{it:?}");
+            self.end = it.end;
+            self.unknown += it.unknown;
+            if it.unknown > 0 || !it.rejected.is_empty() {
+                self.reasons.push(it.reason);
+            }
+            self.rejected.extend(it.rejected);
+        }
+
+        fn note_accepted(&mut self) {
+            self.has_accepted = true;
+        }
+
+        fn has_accepted(&self) -> bool {
+            self.has_accepted
+        }
+
+        fn may_reject(&mut self, count: u64) -> bool {
+            self.has_accepted && count <= 16
+        }
+    }
+
+    fn payload(number: usize) -> Vec<u8> {
         let session = format!("{:032x}", number + 1);
         let record = json!({
             "schema": 1,
@@ -425,50 +532,62 @@ mod tests {
             "process": {"pid": 1, "executable": "/usr/bin/hg"},
             "host": {"name": "here"},
         });
-        let id = RecordId::new(&(number as u128).to_le_bytes()).unwrap();
-        let payload = serde_json::to_vec(&record).unwrap();
-        writer.append(&id, &payload).unwrap();
+        serde_json::to_vec(&record).unwrap()
     }
 
-    /// All records, as one batch.
-    fn batch(work: impl FnOnce(&Batch)) {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path(), Options::default()).unwrap();
-        let mut writer = Writer::new(&spool);
-        (0..RECORDS).for_each(|number| append(&mut writer, number));
-        let mut sender = Sender::try_lock(&spool).unwrap().unwrap();
-        let batch = sender.next_batch(RECORDS, usize::MAX).unwrap();
-        assert_eq!(batch.records().len(), RECORDS);
-        work(&batch);
+    fn records(count: usize) -> Vec<Record> {
+        let record = |number: usize| Record {
+            id: RecordId::new(&(number as u128).to_le_bytes()).unwrap(),
+            time: std::time::UNIX_EPOCH,
+            payload: payload(number),
+        };
+        (0..count).map(record).collect()
     }
 
-    fn all_of(asked: &[Vec<usize>]) -> Vec<usize> {
-        let mut all = asked.concat();
-        all.sort_unstable();
-        all
+    fn refused() -> Verdict {
+        Verdict::Refused(Refusal {
+            status: 400,
+            text: "no".to_owned(),
+        })
+    }
+
+    /// Ships so many records to whoever answers so, once they were asked; and
+    /// returns what was asked.
+    fn ship(
+        records: &[Record],
+        told: &mut Told,
+        answer: impl FnMut(&[usize]) -> Verdict + Send,
+    ) -> (Outcome, Vec<Vec<usize>>) {
+        let mut asked = Asked(Vec::new(), answer);
+        let mut shipper = Shipper::new(&mut asked, Kind::Logs, Vec::new());
+        let outcome = shipper.ship(records, told);
+        (outcome, asked.0)
+    }
+
+    fn later(outcome: &Outcome) -> &str {
+        match outcome {
+            Outcome::Later { reason, .. } => reason,
+            Outcome::Done => panic!("it is done"),
+        }
     }
 
     #[test]
     fn a_batch_is_sent_in_parts_and_in_order() {
-        let mut asked = Asked(Vec::new(), |_: &[usize]| Verdict::Accepted);
-        batch(|batch| {
-            let mut shipper = Shipper::new(&mut asked, Vec::new());
-            let outcome = shipper.ship(batch, false);
-            let is_done = matches!(
-                outcome,
-                Outcome::Done { ref rejected, unknown: 0, .. }
-                    if rejected.is_empty()
-            );
-            assert!(is_done, "{outcome:?}");
-        });
-        assert!(asked.0.len() >= 3);
-        assert_eq!(asked.0.concat(), (0..RECORDS).collect::<Vec<_>>());
+        let mut told = Told::default();
+        let (outcome, asked) =
+            ship(&records(RECORDS), &mut told, |_| Verdict::Accepted);
+        assert_eq!(outcome, Outcome::Done);
+        assert_eq!((told.end, told.rejected), (RECORDS, vec![]));
+        assert!(asked.len() >= 3);
+        assert_eq!(asked.concat(), (0..RECORDS).collect::<Vec<_>>());
     }
 
+    /// It is told before the failure, so no process sends it again.
     #[test]
-    fn what_was_taken_before_a_failure_is_not_sent_again() {
+    fn what_was_taken_before_a_failure_is_settled() {
         let mut answers = 0;
-        let mut asked = Asked(Vec::new(), |_: &[usize]| {
+        let mut told = Told::default();
+        let (outcome, asked) = ship(&records(RECORDS), &mut told, |_| {
             answers += 1;
             match answers {
                 2 => Verdict::Later {
@@ -478,68 +597,145 @@ mod tests {
                 _ => Verdict::Accepted,
             }
         });
-        batch(|batch| {
-            let mut shipper = Shipper::new(&mut asked, Vec::new());
-            let later = Outcome::Later {
-                after: Some(Duration::from_secs(7)),
-                reason: "busy".to_owned(),
-                is_broken: false,
-            };
-            assert_eq!(shipper.ship(batch, false), later);
-            // Nothing is sent after it.
-            assert_eq!(shipper.collector.0.len(), 2);
-            let done = shipper.ship(batch, false);
-            assert!(matches!(done, Outcome::Done { .. }), "{done:?}");
-        });
-        let refused = asked.0.remove(1);
-        assert!(!refused.is_empty());
-        assert_eq!(all_of(&asked.0), (0..RECORDS).collect::<Vec<_>>());
+        let expected = Outcome::Later {
+            after: Some(Duration::from_secs(7)),
+            reason: "busy".to_owned(),
+        };
+        assert_eq!(outcome, expected);
+        // Nothing is sent after it.
+        assert_eq!(asked.len(), 2);
+        assert_eq!(told.end, asked[0].len());
     }
 
     #[test]
     fn what_is_refused_in_the_middle_is_found() {
         const BAD: usize = MAX_RECORDS + 7;
         let mut taken = Vec::new();
-        let mut asked = Asked(Vec::new(), |numbers: &[usize]| {
+        let mut told = Told::default();
+        let (outcome, asked) = ship(&records(RECORDS), &mut told, |numbers| {
             if numbers.contains(&BAD) {
-                return Verdict::Refused {
-                    reason: "no".to_owned(),
-                };
+                return refused();
             }
             taken.extend_from_slice(numbers);
             Verdict::Accepted
         });
-        batch(|batch| {
-            let mut shipper = Shipper::new(&mut asked, Vec::new());
-            let outcome = Outcome::Done {
-                rejected: vec![BAD],
-                unknown: 0,
-                reason: Some("no".to_owned()),
-            };
-            assert_eq!(shipper.ship(batch, false), outcome);
-        });
+        assert_eq!(outcome, Outcome::Done);
+        assert_eq!((told.end, told.rejected), (RECORDS, vec![BAD]));
+        assert_eq!(told.reasons, ["status 400: no"]);
         let others = (0..RECORDS).filter(|it| *it != BAD);
-        taken.sort_unstable();
         assert_eq!(taken, others.collect::<Vec<_>>());
+        assert!(asked.len() < 30, "{}", asked.len());
+    }
+
+    #[test]
+    fn what_refuses_everything_rejects_nothing_and_is_asked_a_few_times() {
+        for has_accepted in [false, true] {
+            let mut told = Told {
+                has_accepted,
+                ..Told::default()
+            };
+            let (outcome, asked) =
+                ship(&records(RECORDS), &mut told, |_| refused());
+            let hint = match has_accepted {
+                false => "is this an OTLP endpoint?",
+                true => "others were, earlier",
+            };
+            let reason = format!("not accepted: 400 ({hint}): no");
+            assert_eq!(later(&outcome), reason);
+            assert_eq!((told.end, told.rejected), (0, vec![]));
+            assert!(asked.len() <= 8, "{}", asked.len());
+        }
+    }
+
+    #[test]
+    fn a_few_are_rejected_by_what_has_accepted_others_before() {
+        for count in 1..=7 {
+            let mut told = Told::default();
+            let (outcome, _) = ship(&records(count), &mut told, |_| refused());
+            assert!(later(&outcome).starts_with("not accepted: 400"));
+            assert_eq!((told.end, told.rejected), (0, vec![]));
+            let mut told = Told {
+                has_accepted: true,
+                ..Told::default()
+            };
+            let (outcome, asked) =
+                ship(&records(count), &mut told, |_| refused());
+            assert_eq!(outcome, Outcome::Done);
+            assert_eq!(told.end, count);
+            assert_eq!(told.rejected, (0..count).collect::<Vec<_>>());
+            assert!(asked.len() <= 8);
+        }
+    }
+
+    /// The first is refused, and rejected when another one is accepted.
+    #[test]
+    fn a_refused_record_waits_for_evidence() {
+        let mut told = Told::default();
+        let (outcome, _) =
+            ship(&records(3), &mut told, |numbers| match numbers {
+                [0] => refused(),
+                [1] => Verdict::Later {
+                    after: None,
+                    reason: "busy".to_owned(),
+                },
+                _ => refused(),
+            });
+        assert_eq!(later(&outcome), "busy");
+        assert_eq!((told.end, told.rejected), (0, vec![]));
+        let mut told = Told::default();
+        let (outcome, _) =
+            ship(&records(3), &mut told, |numbers| match numbers {
+                [0] | [2] => refused(),
+                [1] => Verdict::Accepted,
+                _ => refused(),
+            });
+        assert_eq!(outcome, Outcome::Done);
+        assert_eq!((told.end, told.rejected), (3, vec![0, 2]));
+    }
+
+    #[test]
+    fn what_is_no_record_is_rejected_whoever_answers() {
+        let mut all = records(9);
+        for at in [0, 4, 8] {
+            all[at].payload = b"{".to_vec();
+        }
+        let mut told = Told::default();
+        let (outcome, asked) = ship(&all, &mut told, |_| Verdict::Accepted);
+        assert_eq!((outcome, asked.len()), (Outcome::Done, 1));
+        assert_eq!((told.end, told.rejected), (9, vec![0, 4, 8]));
+        assert!(told.reasons[0].starts_with("it is no record"));
+        let mut told = Told::default();
+        let (outcome, asked) = ship(&all[..1], &mut told, |_| refused());
+        assert_eq!((outcome, asked.len()), (Outcome::Done, 0));
+        assert_eq!((told.end, told.rejected), (1, vec![0]));
+        // Among what is refused it waits, since order is kept.
+        let mut told = Told::default();
+        let (outcome, _) = ship(&all, &mut told, |_| refused());
+        assert!(later(&outcome).starts_with("not accepted"));
+        // Divided, it is found all the same.
+        let mut told = Told::default();
+        let (outcome, _) = ship(&all, &mut told, |numbers| {
+            match numbers.contains(&5) || numbers.contains(&3) {
+                true => refused(),
+                false => Verdict::Accepted,
+            }
+        });
+        assert_eq!(outcome, Outcome::Done);
+        told.rejected.sort_unstable();
+        assert_eq!((told.end, told.rejected), (9, vec![0, 3, 4, 5, 8]));
     }
 
     #[test]
     fn what_is_counted_only_is_added_up() {
-        let mut asked = Asked(Vec::new(), |_: &[usize]| Verdict::Partly {
-            rejected: 2,
-            reason: "two".to_owned(),
-        });
-        batch(|batch| {
-            let mut shipper = Shipper::new(&mut asked, Vec::new());
-            let outcome = shipper.ship(batch, false);
-            let requests = shipper.collector.0.len() as u64;
-            let expected = Outcome::Done {
-                rejected: Vec::new(),
-                unknown: 2 * requests,
-                reason: Some("two".to_owned()),
-            };
-            assert_eq!(outcome, expected);
-            assert!(requests >= 3);
-        });
+        let mut told = Told::default();
+        let (outcome, asked) =
+            ship(&records(RECORDS), &mut told, |_| Verdict::Partly {
+                rejected: 2,
+                reason: "two".to_owned(),
+            });
+        assert_eq!(outcome, Outcome::Done);
+        assert_eq!(told.unknown, 2 * asked.len() as u64);
+        assert_eq!((told.end, told.rejected), (RECORDS, vec![]));
+        assert_eq!(told.reasons[0], "two");
     }
 }

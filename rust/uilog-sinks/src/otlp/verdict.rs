@@ -1,18 +1,19 @@
 //! What a receiver's answer means.
 //!
 //! Knows the protocol's rules (OTLP 1.9, "OTLP/HTTP Response") and where we do
-//! otherwise; no connection and no spool. docs/otlp.md has the table.
+//! otherwise; no connection and no spool. docs/otlp.md has the table. Whether
+//! a success is one, `body` tells.
 
 use std::time::Duration;
 use std::time::SystemTime;
 
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use serde_json::Value;
 
+use crate::otlp::body;
 use crate::otlp::request::Kind;
 use crate::otlp::retry_after;
+use crate::otlp::settings::Statuses;
 
 /// Characters of what a receiver says that are kept.
 const MAX_TEXT_CHARS: usize = 200;
@@ -36,16 +37,52 @@ pub enum Verdict {
         /// Why.
         reason: String,
     },
-    /// There is something in it that it will never take.
-    Refused {
-        /// Why.
-        reason: String,
-    },
-    /// It fails over it: later it may not, or it may be refusing it.
-    Broken {
-        /// Why.
-        reason: String,
-    },
+    /// There is something in it that it will never take; or this takes no
+    /// OTLP at all, and refuses everything.
+    Refused(Refusal),
+}
+
+/// What a receiver says that does not take a request, and is not to be asked
+/// again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP's status; 0 if it is not known.
+    pub status: u16,
+    /// What it says, in one short line; empty if nothing.
+    pub text: String,
+}
+
+impl Refusal {
+    /// Why a record is rejected.
+    pub fn reason(&self) -> String {
+        match self.status {
+            0 => self.text.clone(),
+            status => with_text(format!("status {status}"), &self.text),
+        }
+    }
+
+    /// Why records wait of which it has accepted none.
+    pub fn not_accepted(&self, has_accepted_others: bool) -> String {
+        let hint = match has_accepted_others {
+            false => "is this an OTLP endpoint?",
+            true => "others were, earlier",
+        };
+        match self.status {
+            0 => format!("not accepted: {} ({hint})", self.text),
+            status => {
+                let what = format!("not accepted: {status} ({hint})");
+                with_text(what, &self.text)
+            }
+        }
+    }
+}
+
+fn with_text(mut what: String, text: &str) -> String {
+    if !text.is_empty() {
+        what.push_str(": ");
+        what.push_str(text);
+    }
+    what
 }
 
 /// An answer, as it came.
@@ -72,39 +109,33 @@ struct Status {
 }
 
 impl Answer<'_> {
-    /// What it means, of a request of this kind.
-    pub fn verdict(&self, kind: Kind, now: SystemTime) -> Verdict {
+    /// What it means, of a request of this kind; `waiting` are the statuses
+    /// for which we wait although the protocol forbids to ask again.
+    pub fn verdict(
+        &self,
+        kind: Kind,
+        waiting: &Statuses,
+        now: SystemTime,
+    ) -> Verdict {
         let after =
             || self.retry_after.and_then(|it| retry_after::parse(it, now));
         match self.status {
             200..=299 => self.success(kind),
+            // OTLP 1.9, "Retryable Response Codes"
             429 | 502 | 503 | 504 => Verdict::Later {
                 after: after(),
                 reason: self.reason(),
             },
-            // What is wrong there, is wrong with the configuration, on this
-            // side or the other: it will be mended, or grow too old.
-            300..=399
-            | 401..=408
-            | 410
-            | 411
-            | 415
-            | 421
-            | 425
-            | 426
-            | 451
-            | 511 => Verdict::Later {
-                after: after(),
-                reason: self.reason(),
-            },
-            400..=499 => Verdict::Refused {
-                reason: self.reason(),
-            },
-            500..=599 => Verdict::Broken {
-                reason: self.reason(),
-            },
+            400..=599 if !waiting.contains(self.status) => {
+                Verdict::Refused(Refusal {
+                    status: self.status,
+                    text: self.said(),
+                })
+            }
+            // Where a collector is, is configured: what is redirected may be
+            // a page to log in.
             _ => Verdict::Later {
-                after: None,
+                after: after(),
                 reason: self.reason(),
             },
         }
@@ -113,30 +144,18 @@ impl Answer<'_> {
     /// What has been accepted is known by its body only: there are hosts that
     /// answer everything with a page to log in.
     fn success(&self, kind: Kind) -> Verdict {
-        let partial = if self.is_json() {
-            self.partial_of_json(kind)
-        } else {
-            self.partial_of_protobuf(kind)
-        };
-        match partial {
-            Some((rejected, text)) => match u64::try_from(rejected) {
-                Ok(rejected @ 1..) => Verdict::Partly {
-                    rejected,
-                    reason: if text.is_empty() {
-                        "partial success".to_owned()
-                    } else {
-                        format!("partial success: {}", printable(&text))
-                    },
-                },
-                _ => Verdict::Accepted,
-            },
-            None => Verdict::Later {
-                after: None,
-                reason: format!(
-                    "status {} with a body that is none of OTLP's: \
-                     this is no collector",
-                    self.status,
+        match body::read(kind, self.content_type, self.body) {
+            Ok(body::Success { rejected: 0, .. }) => Verdict::Accepted,
+            Ok(body::Success { rejected, text }) => Verdict::Partly {
+                rejected,
+                reason: with_text(
+                    "partial success".to_owned(),
+                    &printable(&text),
                 ),
+            },
+            Err(why) => Verdict::Later {
+                after: None,
+                reason: format!("status {} with {why}", self.status),
             },
         }
     }
@@ -146,50 +165,8 @@ impl Answer<'_> {
         kind.trim_start().starts_with("application/json")
     }
 
-    fn partial_of_protobuf(&self, kind: Kind) -> Option<(i64, String)> {
-        Some(match kind {
-            Kind::Traces => {
-                let answer = ExportTraceServiceResponse::decode(self.body);
-                let partial = answer.ok()?.partial_success.unwrap_or_default();
-                (partial.rejected_spans, partial.error_message)
-            }
-            Kind::Logs => {
-                let answer = ExportLogsServiceResponse::decode(self.body);
-                let partial = answer.ok()?.partial_success.unwrap_or_default();
-                (partial.rejected_log_records, partial.error_message)
-            }
-        })
-    }
-
-    fn partial_of_json(&self, kind: Kind) -> Option<(i64, String)> {
-        if self.body.trim_ascii().is_empty() {
-            return Some((0, String::new()));
-        }
-        let answer: Value = serde_json::from_slice(self.body).ok()?;
-        let partial = match answer.as_object()?.get("partialSuccess") {
-            Some(Value::Object(partial)) => partial,
-            _ => return Some((0, String::new())),
-        };
-        let key = match kind {
-            Kind::Traces => "rejectedSpans",
-            Kind::Logs => "rejectedLogRecords",
-        };
-        // 64-bit numbers are strings there, and some write numbers.
-        let rejected = partial.get(key).and_then(|it| match it {
-            Value::String(text) => text.parse().ok(),
-            it => it.as_i64(),
-        });
-        let text = partial.get("errorMessage").and_then(Value::as_str);
-        Some((rejected.unwrap_or(0), text.unwrap_or("").to_owned()))
-    }
-
     fn reason(&self) -> String {
-        let said = self.said();
-        if said.is_empty() {
-            format!("status {}", self.status)
-        } else {
-            format!("status {}: {said}", self.status)
-        }
+        with_text(format!("status {}", self.status), &self.said())
     }
 
     /// What an error's body says.
@@ -243,46 +220,92 @@ mod tests {
             content_type: Some(content_type),
             body,
         };
-        answer.verdict(Kind::Logs, UNIX_EPOCH + NOW)
+        answer.verdict(Kind::Logs, &Statuses::default(), UNIX_EPOCH + NOW)
     }
 
     fn reason(status: u16, content_type: &str, body: &[u8]) -> String {
         match verdict(status, content_type, body) {
             Verdict::Accepted => String::new(),
-            Verdict::Partly { reason, .. }
-            | Verdict::Later { reason, .. }
-            | Verdict::Refused { reason }
-            | Verdict::Broken { reason } => reason,
+            Verdict::Partly { reason, .. } | Verdict::Later { reason, .. } => {
+                reason
+            }
+            Verdict::Refused(refusal) => refusal.reason(),
         }
     }
 
+    /// The statuses of each meaning: accepted, later, refused.
+    fn statuses(waiting: &Statuses) -> [Vec<u16>; 3] {
+        let mut all = [const { Vec::new() }; 3];
+        for status in 100..=599 {
+            let answer = Answer {
+                status,
+                retry_after: None,
+                content_type: None,
+                body: b"",
+            };
+            let verdict = answer.verdict(Kind::Logs, waiting, UNIX_EPOCH + NOW);
+            let meaning = match verdict {
+                Verdict::Accepted | Verdict::Partly { .. } => 0,
+                Verdict::Later { .. } => 1,
+                Verdict::Refused(_) => 2,
+            };
+            all[meaning].push(status);
+        }
+        all
+    }
+
     #[test]
-    fn each_status_has_its_meaning() {
-        let all: String = (100..=599)
-            .map(|status| match verdict(status, "", b"") {
-                Verdict::Accepted | Verdict::Partly { .. } => 'a',
-                Verdict::Later { .. } => 'l',
-                Verdict::Refused { .. } => 'r',
-                Verdict::Broken { .. } => 'b',
-            })
-            .collect();
-        let of = |letter: char| {
-            let at = |(at, it)| (it == letter).then_some(100 + at);
-            all.chars().enumerate().filter_map(at).collect::<Vec<_>>()
+    fn each_status_has_the_meaning_of_the_specification() {
+        let [accepted, later, refused] = statuses(&Statuses::none());
+        assert_eq!(accepted, (200..=299).collect::<Vec<_>>());
+        let retryable = [429, 502, 503, 504];
+        let errors: Vec<u16> = (400..=599).collect();
+        let of_errors = |it: &Vec<u16>| {
+            let it = it.iter().filter(|it| errors.contains(it));
+            it.copied().collect::<Vec<_>>()
         };
-        assert_eq!(of('a'), (200..=299).collect::<Vec<_>>());
-        let refused = of('r');
-        for status in [400, 409, 413, 414, 422, 431, 499] {
+        assert_eq!(of_errors(&later), retryable);
+        assert_eq!(refused.len(), errors.len() - retryable.len());
+    }
+
+    #[test]
+    fn where_we_are_kinder_is_a_setting() {
+        let kinder = [401, 402, 403, 404, 405, 407, 408, 410, 411, 415, 421];
+        let kinder = [&kinder[..], &[425, 426, 451, 511]].concat();
+        let [_, strictly, _] = statuses(&Statuses::none());
+        let [_, later, refused] = statuses(&Statuses::default());
+        let more: Vec<u16> = later
+            .iter()
+            .copied()
+            .filter(|it| !strictly.contains(it))
+            .collect();
+        assert_eq!(more, kinder);
+        for status in [400, 406, 409, 413, 422, 499, 500, 501, 505, 599] {
             assert!(refused.contains(&status), "{status}");
         }
-        let later = of('l');
-        for status in [301, 401, 403, 404, 405, 407, 408, 425, 429, 503] {
-            assert!(later.contains(&status), "{status}");
-        }
-        let broken = of('b');
-        for status in [500, 501, 505, 507, 599] {
-            assert!(broken.contains(&status), "{status}");
-        }
+        let one = Statuses::parse(&[b"500".to_vec()]).unwrap();
+        assert!(statuses(&one)[1].contains(&500));
+        assert!(statuses(&one)[2].contains(&404));
+    }
+
+    #[test]
+    fn what_is_not_accepted_is_said_with_a_question() {
+        let Verdict::Refused(refusal) = verdict(400, "text/html", b"<p>")
+        else {
+            panic!("it is refused");
+        };
+        assert_eq!(
+            refusal.not_accepted(false),
+            "not accepted: 400 (is this an OTLP endpoint?)"
+        );
+        let Verdict::Refused(refusal) = verdict(413, "text/plain", b"too big")
+        else {
+            panic!("it is refused");
+        };
+        assert_eq!(
+            refusal.not_accepted(true),
+            "not accepted: 413 (others were, earlier): too big"
+        );
     }
 
     #[test]
@@ -306,37 +329,5 @@ mod tests {
         assert_eq!(reason(503, kind, b"\xff"), "status 503");
         let long = reason(500, text, "é".repeat(5_000).as_bytes());
         assert_eq!(long.chars().count(), "status 500: ".len() + 203);
-    }
-
-    #[test]
-    fn a_success_is_one_of_otlp() {
-        let json = "application/json";
-        for (kind, body) in [
-            ("application/x-protobuf", &b""[..]),
-            ("", b""),
-            (json, b""),
-            (json, b"{}"),
-            (json, br#"{"partialSuccess":{}}"#),
-            // A warning.
-            (json, br#"{"partialSuccess":{"errorMessage":"old"}}"#),
-        ] {
-            assert_eq!(verdict(200, kind, body), Verdict::Accepted, "{kind}");
-        }
-        for (kind, body) in [
-            ("text/html", &b"<html>"[..]),
-            ("application/x-protobuf", b"\xff\xff"),
-            (json, b"<html>"),
-            (json, b"[]"),
-        ] {
-            let is_later =
-                matches!(verdict(200, kind, body), Verdict::Later { .. });
-            assert!(is_later, "{kind}");
-        }
-        let number = br#"{"partialSuccess":{"rejectedLogRecords":2}}"#;
-        let expected = Verdict::Partly {
-            rejected: 2,
-            reason: "partial success".to_owned(),
-        };
-        assert_eq!(verdict(200, json, number), expected);
     }
 }

@@ -50,7 +50,7 @@ fn of_thousands_of_records_none_is_lost_through_fifty_faults() {
             match (number >> 8) % 8 {
                 0 => status(429),
                 1 => status(503),
-                2 => status(500),
+                2 => status(502),
                 3 => status(404),
                 4 => Reply::Bytes(b"garbage\r\n\r\n".to_vec()),
                 5 => Reply::Close,
@@ -131,5 +131,6 @@ fn many_write_and_one_sends() {
     let all = ids.len();
     ids.dedup();
     assert_eq!((all, ids.len() as u64), (ids.len(), THREADS * EACH));
-    assert_eq!(most.load(Ordering::SeqCst), 1);
+    // One for each signal.
+    assert!(most.load(Ordering::SeqCst) <= 2);
 }

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::thread::JoinHandle;
@@ -141,6 +142,7 @@ type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
     is_over: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -161,15 +163,18 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let is_over = Arc::new(AtomicBool::new(false));
+        let connections = Arc::new(AtomicUsize::new(0));
         let handler: Arc<Handler> = Arc::new(handler);
         let acceptor = thread::spawn({
             let (requests, is_over) = (requests.clone(), is_over.clone());
+            let connections = Arc::clone(&connections);
             move || {
                 for stream in listener.incoming() {
                     if is_over.load(Ordering::SeqCst) {
                         return;
                     }
                     let Ok(stream) = stream else { continue };
+                    connections.fetch_add(1, Ordering::SeqCst);
                     let requests = Arc::clone(&requests);
                     let handler = Arc::clone(&handler);
                     let tls = tls.clone();
@@ -187,6 +192,7 @@ impl Server {
         Self {
             address,
             requests,
+            connections,
             is_over,
             acceptor: Some(acceptor),
         }
@@ -198,6 +204,11 @@ impl Server {
 
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Waits until it has been asked so often.

@@ -26,9 +26,11 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use uilog_sinks::otlp::backoff::Backoff;
+use uilog_sinks::otlp::request::Kind;
 use uilog_sinks::otlp::sender::Round;
 use uilog_sinks::outlet::Outlet;
 use uilog_sinks::record::Record;
+use uilog_sinks::spools::Owned;
 
 use crate::support::*;
 
@@ -64,16 +66,14 @@ fn what_may_be_taken_later_is_sent_again() {
         body: b"<html>log in</html>".to_vec(),
     };
     let mut cases = vec![
-        (page, "none of OTLP's"),
+        (page, "HTML"),
         (Reply::Bytes(b"\xff\xfe\0nonsense\r\n\r\n".to_vec()), ""),
         (Reply::Bytes(b"HTTP/1.1 20".to_vec()), ""),
         (Reply::HalfWay, "body"),
         (Reply::Close, ""),
         (answer(301, "Location", "http://127.0.0.1:1/"), "status 301"),
     ];
-    for code in [
-        401, 403, 404, 405, 407, 408, 415, 425, 429, 500, 501, 502, 503, 504,
-    ] {
+    for code in [401, 403, 404, 405, 407, 408, 415, 425, 429, 502, 503, 504] {
         cases.push((status(code), ""));
     }
     for (reply, expected) in cases {
@@ -86,7 +86,7 @@ fn what_may_be_taken_later_is_sent_again() {
             }
         });
         let sink = Sink::new(&server.url(), &[]);
-        sink.append(&records(4));
+        sink.append(&logs(4));
         let flushed = sink.flush();
         assert!(reason(&flushed.end).contains(expected), "{flushed:?}");
         assert_eq!(flushed.progress.sent, 0, "{shown}");
@@ -164,7 +164,7 @@ fn what_the_collector_asks_for_is_done_by_all() {
         assert_eq!(server.requests().len(), 1);
         let now = SystemTime::now();
         let spool = sink.dir.path().join("fleet");
-        let known = Backoff::load(&spool, now);
+        let known = Backoff::load(&spool, Kind::Logs, now);
         let wait = known.wait(now).unwrap().as_secs();
         assert!((500..=660).contains(&wait), "{form}: {wait}");
         assert_eq!(known.reason, "status 429");
@@ -183,7 +183,8 @@ fn a_wait_that_a_jumping_clock_has_made_does_not_hold() {
     let mut backoff = Backoff::default();
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     backoff.fail(SystemTime::now() + year, None, "later", 0.5);
-    backoff.save(&sink.dir.path().join("fleet")).unwrap();
+    let spool = sink.dir.path().join("fleet");
+    backoff.save(&spool, Kind::Logs).unwrap();
     deliver(&sink, &logs(2)[1..]);
     assert_eq!(sink.stats().sent, 2);
 }
@@ -203,9 +204,10 @@ fn a_worker_that_lives_tries_again_and_sends_nothing_twice() {
     outlet.deliver(&records(4), soon()).unwrap();
     let requests = server.wait_for(4);
     outlet.finish(soon()).unwrap();
-    let targets: Vec<_> =
+    let mut targets: Vec<_> =
         requests.iter().map(|it| it.target.as_str()).collect();
-    let expected = ["/v1/traces", "/v1/logs", "/v1/logs", "/v1/logs"];
+    targets.sort_unstable();
+    let expected = ["/v1/logs", "/v1/logs", "/v1/logs", "/v1/traces"];
     assert_eq!(targets, expected);
     let stats = sink.stats();
     assert_eq!((stats.pending, stats.sent), (0, 4));
@@ -216,7 +218,8 @@ fn who_is_finishing_stops_at_the_first_failure() {
     let server = Server::start(|_| status(503));
     let sink = Sink::new(&server.url(), &[]);
     deliver(&sink, &records(4));
-    assert_eq!(server.requests().len(), 1);
+    // One of each signal.
+    assert_eq!(server.requests().len(), 2);
     assert_eq!(sink.stats().pending, 4);
     // Nor does it wait for a collector that does not answer.
     let server = Server::start(|_| Reply::Hang);
@@ -268,11 +271,14 @@ fn records_that_are_refused_are_found_and_kept_aside() {
         assert_eq!((progress.sent, progress.rejected), (38, 3));
         let why = format!("status {code}: I do not like this");
         assert_eq!(flushed.rejection.as_deref(), Some(&*why));
-        let expected: Vec<_> = poison
+        let mut expected: Vec<_> = poison
             .iter()
             .map(|it| (it.id.clone(), why.clone()))
             .collect();
-        assert_eq!(rejected(&sink), expected);
+        expected.sort();
+        let mut found = rejected(&sink);
+        found.sort();
+        assert_eq!(found, expected);
         let stats = sink.stats();
         let counts = (stats.pending, stats.sent, stats.rejected);
         assert_eq!(counts, (0, 38, 3));
@@ -291,60 +297,217 @@ fn a_batch_that_is_too_large_is_divided() {
     assert_eq!(sink.stats().rejected, 0);
 }
 
-fn give_up_soon(sink: &Sink) {
-    let backoff = Backoff {
-        broken: 12,
-        ..Backoff::default()
-    };
-    backoff.save(&sink.dir.path().join("fleet")).unwrap();
-}
-
-#[test]
-fn what_a_collector_fails_over_is_found_after_many_attempts() {
-    let all = records(20);
-    let server = refusing(500, &[&all[4]]);
-    let sink = Sink::new(&server.url(), &[]);
-    sink.append(&all);
-    assert!(reason(&sink.flush().end).starts_with("status 500"));
-    assert_eq!(sink.stats().rejected, 0);
-    give_up_soon(&sink);
-    assert_eq!(sink.flush().end, Round::Drained);
-    let (id, why) = rejected(&sink).remove(0);
-    assert_eq!(id, all[4].id);
-    assert_eq!(why, "status 500: I do not like this");
-    let stats = sink.stats();
-    assert_eq!((stats.pending, stats.sent, stats.rejected), (0, 19, 1));
-}
-
 #[test]
 fn a_collector_that_fails_over_everything_costs_nothing() {
-    let server = Server::start(|_| status(500));
-    for count in [1, 500] {
-        let sink = Sink::new(&server.url(), &[]);
-        sink.append(&logs(count));
-        give_up_soon(&sink);
-        let before = server.requests().len();
-        assert_eq!(reason(&sink.flush().end), "status 500");
-        let asked = server.requests().len() - before;
-        assert!(asked <= 64, "{asked}");
-        let stats = sink.stats();
-        assert_eq!((stats.pending, stats.rejected), (count, 0));
+    for code in [400, 500, 501] {
+        let server = Server::start(move |_| status(code));
+        for count in [1, 500] {
+            let sink = Sink::new(&server.url(), &[]);
+            sink.append(&logs(count));
+            let before = server.requests().len();
+            let why =
+                format!("not accepted: {code} (is this an OTLP endpoint?)");
+            assert_eq!(reason(&sink.flush().end), why);
+            let asked = server.requests().len() - before;
+            assert!(asked <= 8, "{asked}");
+            let stats = sink.stats();
+            assert_eq!((stats.pending, stats.rejected), (count, 0));
+        }
+    }
+}
+
+/// A server of one signal: what has been sent of it is not sent again, by
+/// whatever process, and what is not taken waits by itself.
+#[test]
+fn each_signal_goes_its_own_way() {
+    for (taken, other) in
+        [("/v1/traces", "/v1/logs"), ("/v1/logs", "/v1/traces")]
+    {
+        let replies: [fn() -> Reply; 5] = [
+            || status(404),
+            || status(400),
+            || status(503),
+            || Reply::Close,
+            || Reply::Hang,
+        ];
+        for reply in replies {
+            let server =
+                Server::start(move |request| match request.target == taken {
+                    true => accepted(),
+                    false => reply(),
+                });
+            let shown = format!("{:?} to {other}", reply());
+            let sink = Sink::new(&server.url(), &[("timeout", "0.3")]);
+            sink.append(&records(6));
+            for round in 0..3 {
+                let flushed = sink.flush();
+                let name = &other[4..];
+                let why = reason(&flushed.end);
+                assert!(why.starts_with(&format!("{name}: ")), "{why}");
+                let sent = if round == 0 { 3 } else { 0 };
+                assert_eq!(flushed.progress.sent, sent, "{shown}");
+            }
+            let stats = sink.stats();
+            let counts = (stats.sent, stats.pending, stats.rejected);
+            assert_eq!(counts, (3, 3, 0), "{shown}");
+            let of = |target| {
+                let all = server.requests();
+                all.iter().filter(|it| it.target == target).count()
+            };
+            assert_eq!(of(taken), 1, "{shown}");
+            // A process that follows: each has a back-off of its own.
+            let before = of(other);
+            let more: Vec<_> = (7..=8).map(|it| numbered(0, it)).collect();
+            deliver(&sink, &more);
+            assert_eq!((of(taken), of(other)), (2, before), "{shown}");
+            assert_eq!(sink.stats().pending, 4, "{shown}");
+        }
     }
 }
 
 #[test]
-fn attempts_are_counted_across_processes() {
-    let server = Server::start(|_| status(500));
+fn a_connection_is_kept_for_the_next_request() {
+    let server = Server::start(|_| accepted());
     let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(3000));
+    assert_eq!(sink.flush().end, Round::Drained);
+    assert!(server.requests().len() > 4);
+    assert_eq!(server.connections(), 1);
+}
+
+/// While one signal waits, the worker that lives sends what comes of the
+/// other.
+#[test]
+fn a_signal_that_waits_holds_up_no_other() {
+    let server = Server::start(|request| match &*request.target {
+        "/v1/logs" => answer(503, "Retry-After", "600"),
+        _ => accepted(),
+    });
+    let sink = Sink::new(&server.url(), &[]);
+    let mut outlet = sink.open();
+    outlet.deliver(&records(2), soon()).unwrap();
+    server.wait_for(2);
     let spool = sink.dir.path().join("fleet");
-    for attempt in 1..=3 {
-        deliver(&sink, &logs(1));
-        let mut known = Backoff::load(&spool, SystemTime::now());
-        assert_eq!((known.broken, known.failures), (attempt, attempt));
-        // As if the time had come.
-        known.not_before = None;
-        known.save(&spool).unwrap();
+    let now = SystemTime::now();
+    wait_until(|| Backoff::load(&spool, Kind::Logs, now).failures > 0);
+    outlet.deliver(&[numbered(0, 4)], soon()).unwrap();
+    let requests = server.wait_for(3);
+    assert_eq!(requests[2].target, "/v1/traces");
+    outlet.deliver(&[numbered(0, 6)], soon()).unwrap();
+    // What was appended just before the end is sent as well.
+    outlet.finish(soon()).unwrap();
+    let stats = sink.stats();
+    assert_eq!((stats.sent, stats.pending), (3, 1));
+    assert_eq!(server.requests().len(), 4);
+}
+
+/// Answers so, one after the other, and the last for ever.
+fn answering(replies: Vec<Reply>) -> Server {
+    let asked = AtomicUsize::new(0);
+    Server::start(move |_| {
+        let at = asked.fetch_add(1, Ordering::SeqCst);
+        replies[at.min(replies.len() - 1)].clone()
+    })
+}
+
+#[test]
+fn what_is_refused_is_rejected_once_the_endpoint_has_accepted_something() {
+    for code in [400, 406, 409, 413, 422, 500, 501, 505] {
+        let server =
+            answering(vec![status(code), accepted(), status(code), accepted()]);
+        let sink = Sink::new(&server.url(), &[]);
+        sink.append(&logs(1));
+        let why = format!("not accepted: {code} (is this an OTLP endpoint?)");
+        assert_eq!(reason(&sink.flush().end), why);
+        assert_eq!(sink.flush().end, Round::Drained);
+        sink.append(&logs(2)[1..]);
+        // Another process knows of it.
+        let flushed = sink.flush();
+        assert_eq!(flushed.end, Round::Drained);
+        assert_eq!(flushed.progress.rejected, 1, "{code}");
+        // It is not sent again.
+        sink.append(&logs(3)[2..]);
+        assert_eq!(sink.flush().end, Round::Drained);
+        let ids: Vec<_> =
+            server.requests().iter().flat_map(Request::ids).collect();
+        let id = |at: usize| logs(3)[at].id.clone();
+        assert_eq!(ids, [id(0), id(0), id(1), id(2)]);
     }
+}
+
+#[test]
+fn with_other_settings_it_has_accepted_nothing() {
+    let server = answering(vec![accepted(), status(400)]);
+    let mut sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(1));
+    assert_eq!(sink.flush().end, Round::Drained);
+    let option = (b"headers".to_vec(), b"x-tenant=other".to_vec());
+    sink.definition.options.push(option);
+    sink.append(&logs(3)[1..]);
+    assert!(reason(&sink.flush().end).contains("is this an OTLP endpoint?"));
+    assert_eq!(sink.stats().rejected, 0);
+    sink.definition.options.clear();
+    assert_eq!(sink.flush().end, Round::Drained);
+    assert_eq!(sink.stats().rejected, 2);
+}
+
+/// A proxy or a certificate is missing since a while: whatever is sent is
+/// refused, of one command after the other.
+#[test]
+fn an_endpoint_that_has_changed_destroys_no_backlog() {
+    let server = answering(vec![accepted(), status(400)]);
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(1));
+    sink.flush();
+    for number in 1..40 {
+        sink.append(&logs(number + 1)[number as usize..]);
+        sink.flush();
+    }
+    let stats = sink.stats();
+    assert_eq!(stats.rejected + stats.pending, 39);
+    assert!(stats.rejected <= 16, "{stats:?}");
+}
+
+#[test]
+fn the_setting_of_statuses_decides_where_we_wait() {
+    for (waiting, code, is_waiting) in [
+        ("", 404, false),
+        ("404", 404, true),
+        ("500, 404", 500, true),
+    ] {
+        let server = answering(vec![accepted(), status(code)]);
+        let sink = Sink::new(&server.url(), &[("wait-statuses", waiting)]);
+        sink.append(&logs(1));
+        sink.flush();
+        sink.append(&logs(2)[1..]);
+        sink.flush();
+        let stats = sink.stats();
+        let counts = (stats.pending, stats.rejected);
+        let expected = if is_waiting { (1, 0) } else { (0, 1) };
+        assert_eq!(counts, expected, "{waiting} {code}");
+    }
+}
+
+/// What was rejected is sent again when somebody asks for it.
+#[test]
+fn what_was_rejected_is_sent_again_by_requeue() {
+    let server = answering(vec![accepted(), status(422), accepted()]);
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(1));
+    sink.flush();
+    sink.append(&logs(2)[1..]);
+    sink.flush();
+    assert_eq!(rejected(&sink).len(), 1);
+    let owned = Owned {
+        sink: "fleet".to_owned(),
+        definition: Some(sink.definition.clone()),
+    };
+    assert_eq!(owned.requeue(&sink.globals), Ok(Some(1)));
+    assert_eq!(rejected(&sink), []);
+    let flushed = sink.flush();
+    assert_eq!((flushed.end, flushed.progress.sent), (Round::Drained, 1));
+    let stats = sink.stats();
+    assert_eq!((stats.sent, stats.rejected, stats.pending), (2, 0, 0));
 }
 
 #[test]
@@ -433,14 +596,27 @@ fn an_answer_without_end_is_not_read_to_its_end() {
     let server = Server::start(move |_| Reply::Bytes(bytes.clone()));
     let sink = Sink::new(&server.url(), &[]);
     sink.append(&logs(1));
-    assert!(reason(&sink.flush().end).contains("body"));
+    let why = "not accepted: 200 (is this an OTLP endpoint?): its answer is \
+               too large";
+    assert!(reason(&sink.flush().end).ends_with(why));
     let mut head = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
     head.resize(9_000_000, b'x');
     let server = Server::start(move |_| Reply::Bytes(head.clone()));
     let sink = Sink::new(&server.url(), &[]);
     sink.append(&logs(1));
-    reason(&sink.flush().end);
+    assert!(reason(&sink.flush().end).contains("its answer is too large"));
     assert_eq!(sink.stats().pending, 1);
+    // Where others have been accepted it is the record's, and not retried.
+    let mut large =
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n".to_vec();
+    large.resize(110_000, b'x');
+    let server = answering(vec![accepted(), Reply::Bytes(large)]);
+    let sink = Sink::new(&server.url(), &[]);
+    sink.append(&logs(1));
+    sink.flush();
+    sink.append(&logs(2)[1..]);
+    assert_eq!(sink.flush().end, Round::Drained);
+    assert_eq!(rejected(&sink).len(), 1);
 }
 
 #[test]

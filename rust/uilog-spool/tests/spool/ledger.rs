@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::path::Path;
 
+use uilog_spool::Channels;
 use uilog_spool::Error;
 use uilog_spool::Limits;
 use uilog_spool::Options;
@@ -30,6 +31,7 @@ pub(crate) fn options(sync: SyncPolicy, max_bytes: u64) -> Options {
         },
         sync,
         home: None,
+        channels: Channels::ONE,
     }
 }
 

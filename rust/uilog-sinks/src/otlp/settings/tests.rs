@@ -389,6 +389,11 @@ fn what_makes_no_sense_is_said() {
     assert_eq!(option("resource", "=x"), "'resource': entry 1 has no key");
     assert_eq!(option("ca-file", "x"), "'ca-file': 'x' is no absolute path");
     assert!(option("cert-file", "/x").contains("needs both"));
+    assert_eq!(
+        option("wait-statuses", "401 4o4"),
+        "'wait-statuses': '4o4' is no status from 400 to 599"
+    );
+    assert!(option("wait-statuses", "200").contains("'200'"));
     let sink = Definition {
         name: "a".to_owned(),
         url: b"otlp:http://\xff".to_vec(),

@@ -1,0 +1,125 @@
+//! Channels: parts of one stream of records that are sent independently.
+//!
+//! A record belongs to one channel, which follows from its payload. Each
+//! channel has a place of its own in each segment, so that a receiver that
+//! takes one kind of records and not the other gets what it takes, once.
+//!
+//! Knows no file, and not what a channel is for.
+
+use std::fmt;
+
+use crate::segment::Place;
+
+/// How many channels a spool has at most.
+pub const CHANNELS: usize = 2;
+
+/// To which channel a record belongs.
+#[derive(Clone, Copy)]
+pub struct Channels {
+    version: u32,
+    of: fn(&[u8]) -> usize,
+}
+
+impl Channels {
+    /// A spool of one channel.
+    pub const ONE: Self = Self {
+        version: 0,
+        of: |_| 0,
+    };
+
+    /// A spool of two channels, 0 and 1: `of` tells from a payload which one.
+    ///
+    /// `version` is not 0, and another one wherever `of` may answer otherwise
+    /// for some payload. Places that were written down under another version
+    /// do not count beyond the lowest one: what is sent twice is better than
+    /// what is not sent at all.
+    pub const fn two(version: u32, of: fn(&[u8]) -> usize) -> Self {
+        Self { version, of }
+    }
+
+    /// The channel of a payload.
+    pub(crate) fn of(self, payload: &[u8]) -> usize {
+        (self.of)(payload).min(CHANNELS - 1)
+    }
+
+    pub(crate) fn version(self) -> u32 {
+        self.version
+    }
+
+    pub(crate) fn is_one(self) -> bool {
+        self.version == Self::ONE.version
+    }
+}
+
+impl Default for Channels {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+// Where a function lies is nobody's business.
+impl fmt::Debug for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Channels").field(&self.version).finish()
+    }
+}
+
+impl PartialEq for Channels {
+    fn eq(&self, other: &Self) -> bool {
+        self.version == other.version
+    }
+}
+
+impl Eq for Channels {}
+
+/// How far each channel has been dealt with in a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places([Place; CHANNELS]);
+
+impl Places {
+    /// The same for all channels.
+    pub(crate) fn all(place: Place) -> Self {
+        Self([place; CHANNELS])
+    }
+
+    pub(crate) fn of(&self, channel: usize) -> Place {
+        self.0[channel]
+    }
+
+    pub(crate) fn set(&mut self, channel: usize, place: Place) {
+        self.0[channel] = place;
+    }
+
+    /// Up to where nothing is left for any channel.
+    pub(crate) fn lowest(&self) -> Place {
+        let lowest = self.0.iter().min_by_key(|place| place.position);
+        lowest.copied().unwrap_or_default()
+    }
+
+    /// No channel is ahead of another.
+    pub(crate) fn are_equal(&self) -> bool {
+        self.0.iter().all(|place| *place == self.0[0])
+    }
+
+    /// The channels that are beyond the lowest place, and how far.
+    pub(crate) fn ahead(&self) -> impl Iterator<Item = (usize, Place)> {
+        let lowest = self.lowest();
+        let all = self.0.into_iter().enumerate();
+        all.filter(move |(_, place)| *place != lowest)
+    }
+
+    /// No channel before `place`.
+    pub(crate) fn at_least(mut self, place: Place) -> Self {
+        for own in &mut self.0 {
+            if own.position < place.position {
+                *own = place;
+            }
+        }
+        self
+    }
+
+    /// Whether the frame of this channel that ends there has been dealt with.
+    pub(crate) fn is_done(&self, channel: usize, end: u64) -> bool {
+        end <= self.0[channel].position
+    }
+}
