@@ -4,7 +4,8 @@
 //! tried, and leaves it when the collector has accepted it: see docs/otlp.md.
 //!
 //! - `settings` is what is configured, `endpoint` the URLs in it, and `proxy`
-//!   what the environment says of proxies.
+//!   what the environment says of proxies; `reported` is which trouble with
+//!   them is known already.
 //! - `mapping` is a record in OpenTelemetry's terms, `signal` which of the two
 //!   signals it belongs to, `request` what is sent of it, `json` the same for
 //!   files, `http` how it is sent, `connector` that in TLS, and `explain` why
@@ -28,6 +29,7 @@ pub mod http;
 pub mod json;
 pub mod mapping;
 mod proxy;
+mod reported;
 pub mod request;
 mod retry_after;
 pub mod sender;
@@ -39,6 +41,7 @@ pub mod verdict;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use uilog_core::sinks::Definition;
 use uilog_spool::Limits;
@@ -262,7 +265,10 @@ impl Outlet for Otlp {
         if is_any {
             self.wake();
         }
-        if let Some(trouble) = self.trouble.take() {
+        let trouble = self.trouble.take().filter(|trouble| {
+            reported::is_due(self.spool.dir(), trouble, SystemTime::now())
+        });
+        if let Some(trouble) = trouble {
             lost.note(trouble);
         }
         lost.result()

@@ -100,12 +100,15 @@ fn an_invalid_variable_costs_nothing_and_is_reported() {
             server.address
         );
         let sink = Sink::with_environment("otlp:", &[], &environment);
-        let report = report(&sink, 2).unwrap_err();
+        let told = report(&sink, 2).unwrap_err();
         let name = invalid.split('=').next().unwrap();
-        assert_eq!(report.count, 0, "{invalid}");
-        assert!(report.reason.contains(name), "{report}");
-        assert!(!report.reason.contains("s3cret"), "{report}");
+        assert_eq!(told.count, 0, "{invalid}");
+        assert!(told.reason.contains(name), "{told}");
+        assert!(!told.reason.contains("s3cret"), "{told}");
         assert_eq!(sink.stats().sent, 1, "{invalid}");
+        // The next command does not say it again.
+        assert_eq!(report(&sink, 4), Ok(()), "{invalid}");
+        assert_eq!(sink.stats().sent, 2, "{invalid}");
         let warnings = facts(&sink).warnings;
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].contains(name), "{warnings:?}");
