@@ -26,14 +26,14 @@ use uilog_sinks::otlp::sender::Round;
 use crate::support::*;
 
 /// Certificates of the tests' own, as files.
-struct Certificates {
+pub(crate) struct Certificates {
     dir: tempfile::TempDir,
     config: Arc<ServerConfig>,
 }
 
 impl Certificates {
     /// A collector that asks for a client's certificate, or not.
-    fn new(is_client_asked: bool) -> Self {
+    pub(crate) fn new(is_client_asked: bool) -> Self {
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_key = KeyPair::generate().unwrap();
@@ -78,11 +78,11 @@ impl Certificates {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn server(&self) -> Server {
+    pub(crate) fn server(&self) -> Server {
         let config = Some(Arc::clone(&self.config));
         Server::start_at("127.0.0.1:0", config, |_| accepted())
     }
