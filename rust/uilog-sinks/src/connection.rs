@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::io::Read;
 use std::io::Write;
+use std::mem;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::net::ToSocketAddrs;
@@ -52,6 +53,7 @@ use uilog_sys::fd;
 use crate::exchange::exchangeable;
 use crate::owner::Owner;
 use crate::target::Address;
+use crate::tls;
 use crate::tls::explain;
 
 /// How soon what cannot be waited for is looked at again.
@@ -99,6 +101,9 @@ pub(crate) struct Connection {
     tls: Option<Box<ClientConnection>>,
     /// What a URL without TLS begins with.
     plain: &'static str,
+    /// Whether the other side has said anything.
+    has_heard: bool,
+    failure: Option<io::Error>,
 }
 
 #[derive(Debug)]
@@ -157,6 +162,8 @@ impl Peer {
                     socket: Socket::Local(UnixStream::from(socket)),
                     tls: None,
                     plain: WITHOUT_TLS,
+                    has_heard: false,
+                    failure: None,
                 })
             }
             Self::Remote(address, config) => {
@@ -317,6 +324,8 @@ impl Connection {
                         socket: Socket::Remote(socket),
                         tls: None,
                         plain: WITHOUT_TLS,
+                        has_heard: false,
+                        failure: None,
                     });
                 }
                 Err(failed) => error = failed,
@@ -449,6 +458,10 @@ impl Connection {
         // In this order: a local socket that is closed holds nothing any more.
         let outgoing = fd::outgoing(self.socket.as_fd());
         match (self.listen(), outgoing) {
+            (Err(error), _) => {
+                self.failure = Some(error);
+                State::Broken
+            }
             (Ok(true), Ok(0)) => State::Taken,
             (Ok(true), _) => State::Underway,
             // A local reader that has not read all leaves an error.
@@ -456,8 +469,13 @@ impl Connection {
                 State::Closed
             }
             (Ok(false), Ok(0)) => State::Closed,
-            (Ok(false), _) | (Err(_), _) => State::Broken,
+            (Ok(false), _) => State::Broken,
         }
+    }
+
+    /// Why it is broken, if the other side has said so.
+    pub(crate) fn failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
     }
 
     /// Waits until all has been taken, or that can no longer happen, or the
@@ -492,6 +510,15 @@ impl Connection {
             };
             match result {
                 Ok(0) => return Ok(false),
+                Ok(count) if self.tls.is_none() => {
+                    let is_first = !mem::replace(&mut self.has_heard, true);
+                    let is_remote = matches!(self.socket, Socket::Remote(_));
+                    let begin = &buffer[..count];
+                    if is_first && is_remote && tls::is_record(begin) {
+                        let why = "the answer is TLS: say syslog+tls://";
+                        return Err(explain::error(why));
+                    }
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(true);

@@ -269,6 +269,9 @@ impl Stream {
                 Peer::Remote(..) => deadline,
             };
             let state = connection.settle(until);
+            if let Some(why) = connection.failure() {
+                broken = why;
+            }
             self.follow(state);
             match state {
                 State::Taken | State::Closed => return Ok(()),

@@ -22,6 +22,7 @@ use ureq::unversioned::transport::NextTimeout;
 use ureq::unversioned::transport::Transport;
 use ureq::unversioned::transport::TransportAdapter;
 
+use crate::tls;
 use crate::tls::explain;
 
 /// What a URL without TLS begins with.
@@ -131,7 +132,7 @@ impl<In: Transport> Transport for Plain<In> {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let has_more = self.transport.await_input(timeout)?;
         let is_first = !std::mem::replace(&mut self.has_answered, true);
-        if is_first && is_tls_record(self.transport.buffers().input()) {
+        if is_first && tls::is_record(self.transport.buffers().input()) {
             return Err(explain::error(
                 "the answer is TLS, and the URL says http://: say https://",
             )
@@ -147,12 +148,6 @@ impl<In: Transport> Transport for Plain<In> {
     fn is_tls(&self) -> bool {
         self.transport.is_tls()
     }
-}
-
-/// Whether an alert or a handshake begins there.
-// RFC 8446, section 5.1
-fn is_tls_record(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x15 | 0x16, 0x03, ..])
 }
 
 /// A connection in TLS.

@@ -81,7 +81,7 @@ fn of_io(error: &io::Error, is_https: bool) -> String {
     use io::ErrorKind;
     let is_sentence = error.get_ref().is_some_and(|it| it.is::<Sentence>());
     let hint = if is_https {
-        ""
+        ": if it asks for a client certificate, set cert-file and key-file"
     } else {
         ": if the port is one with TLS, say https://"
     };

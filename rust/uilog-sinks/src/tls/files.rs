@@ -88,8 +88,11 @@ fn diagnosis(text: &[u8], expected: Expected) -> String {
     if text.trim_ascii().is_empty() {
         return format!("it is empty: put a {kind} in PEM there");
     }
-    if text.starts_with(&[0x30, 0x80]) || text.starts_with(&[0x30, 0x82]) {
+    if is_binary(text) {
         return of_binary(text, expected);
+    }
+    if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
+        return "it is UTF-16: save it as UTF-8".to_owned();
     }
     let text = String::from_utf8_lossy(text);
     let labels: Vec<_> = text
@@ -126,6 +129,12 @@ fn diagnosis(text: &[u8], expected: Expected) -> String {
         return "it is incomplete: a line that says END is missing".to_owned();
     }
     format!("the {kind} in it is damaged: copy it anew")
+}
+
+/// Whether a sequence of DER begins there: its first byte is a digit in a text.
+fn is_binary(text: &[u8]) -> bool {
+    text.first() == Some(&0x30)
+        && text.iter().any(|byte| *byte == 0 || !byte.is_ascii())
 }
 
 /// DER, or what has both a certificate and a key.
@@ -242,6 +251,9 @@ mod tests {
                 Key,
                 "it is PKCS #12, not PEM",
             ),
+            (b"\x30\x77\x02\x01\x01\x04\x20\x80", Key, "openssl pkey"),
+            (b"\xff\xfe-\0-\0-\0-\0-\0B\0", Key, "it is UTF-16"),
+            (b"0815", Key, "it is not PEM"),
             (one_line.as_bytes(), Key, joined),
             (escaped.as_bytes(), Key, joined),
             (indented.as_bytes(), Certificate, joined),

@@ -21,6 +21,12 @@ use rustls::pki_types::CertificateDer;
 
 use self::verify::Verifier;
 
+/// Whether an alert or a handshake of TLS begins there.
+// RFC 8446, section 5.1
+pub(crate) fn is_record(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x15 | 0x16, 0x03, ..])
+}
+
 /// The settings of a client that trusts those whose certificates are in the
 /// file `ca`, or those that the system trusts if there is none. With `cert`
 /// and `key` it has a certificate of its own. All three are PEM.

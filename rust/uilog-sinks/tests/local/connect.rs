@@ -1,6 +1,8 @@
 //! Trying to reach files, sockets and daemons, for `uilog check --connect`.
 
 use std::fs;
+use std::io::Read;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixListener;
@@ -24,6 +26,7 @@ use super::lost;
 use super::records;
 use super::sink;
 use super::soon;
+use super::wait_for;
 
 /// Whether all steps succeeded, and each with what was seen.
 fn tried(url: &str, options: &[(&str, &str)]) -> (bool, Vec<String>) {
@@ -185,4 +188,26 @@ fn a_servers_own_certificate_is_trusted_where_ca_file_names_it() {
     assert_eq!(count, 3);
     let told = format!("{url}: the server's certificate expired on 2002-02-03");
     assert!(why.starts_with(&told), "{why}");
+}
+
+#[test]
+fn a_server_that_answers_in_tls_is_told_of() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // An alert: what came is no TLS.
+            let mut stream = stream.unwrap();
+            let _ = stream.write_all(b"\x15\x03\x01\0\x02\x02\x46");
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    let url = format!("syslog+tcp://127.0.0.1:{port}");
+    let mut syslog = sink(&url, &[]);
+    // It may answer after the first records have been taken.
+    let why = wait_for("the answer", || {
+        let (count, why) = lost(syslog.deliver(&records("a", 1), soon()));
+        (count > 0).then_some(why)
+    });
+    assert_eq!(why, format!("{url}: the answer is TLS: say syslog+tls://"));
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use uilog_sinks::connect;
 use uilog_sinks::connect::Attempt;
 
+use crate::security::Certificates;
 use crate::support::*;
 use crate::trust::self_signed;
 
@@ -156,4 +157,40 @@ fn who_accepts_and_says_nothing_is_not_waited_for_for_ever() {
     assert!(all[5].starts_with(is), "{all:?}");
     assert!(all[5].contains("no answer within 0.3 s"), "{all:?}");
     drop(listener);
+}
+
+#[test]
+fn a_server_that_wants_to_know_us_says_so() {
+    let certificates = Certificates::new(true);
+    let server = certificates.server();
+    let text = |name| certificates.path(name).display().to_string();
+    let (ca, cert, key) = (text("ca"), text("client"), text("client-key"));
+    let url = format!("otlp:https://localhost:{}", server.address.port());
+    let told = last(&tried(&url, &[("ca-file", &ca)], ""));
+    let is = "tls: the server wants a client certificate: set cert-file and \
+              key-file";
+    assert_eq!(told, is);
+    let options = [
+        ("ca-file", &*ca),
+        ("cert-file", &*cert),
+        ("key-file", &*key),
+    ];
+    let attempt = tried(&url, &options, "");
+    assert!(attempt.works, "{attempt:?}");
+}
+
+#[test]
+fn a_proxy_is_connected_to_instead() {
+    let environment = "http_proxy=http://bob:hunter2@127.0.0.1:1\0";
+    let url = "otlp:http://collector.invalid:4318";
+    let all = steps(&tried(url, &[], environment));
+    assert_eq!(
+        all[2..4],
+        [
+            "proxy: collector.invalid:4318 is reached through 127.0.0.1:1",
+            "dns: 127.0.0.1 is an address"
+        ]
+    );
+    assert!(all[4].starts_with("tcp: 127.0.0.1:1: Connection refused"));
+    assert!(!all.concat().contains("hunter2"), "{all:?}");
 }
