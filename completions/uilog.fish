@@ -145,19 +145,20 @@ complete -c uilog -n "__fish_uilog_using_subcommand journal; and not __fish_seen
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Acknowledge all failures so far'
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
 always\t'In any case'
 never\t'Never'"
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -l config -d 'Set a configuration item, over all files' -r
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -l config-file -d 'Read a configuration file, over all others' -r -F
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -f -a "flush" -d 'Send what waits, now'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -f -a "export" -d 'Write what waits, or what was rejected'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -f -a "forget" -d 'Tell no more of what has been rejected, evicted or damaged so far'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -f -a "flush" -d 'Send what waits, now'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -f -a "export" -d 'Write what waits, or what was rejected'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -f -a "forget" -d 'Tell no more of what has been rejected, evicted or damaged so far'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -f -a "requeue" -d 'Send again what collectors have rejected'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
 always\t'In any case'
@@ -182,9 +183,15 @@ complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subco
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -l config-file -d 'Read a configuration file, over all others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -l rejected -d 'Remove the records that collectors have rejected'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from requeue" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from requeue" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from requeue" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from requeue" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from requeue" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "flush" -d 'Send what waits, now'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write what waits, or what was rejected'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Tell no more of what has been rejected, evicted or damaged so far'
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "requeue" -d 'Send again what collectors have rejected'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand status" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand status" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
@@ -204,3 +211,4 @@ complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcom
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "flush" -d 'Send what waits, now'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "export" -d 'Write what waits, or what was rejected'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "forget" -d 'Tell no more of what has been rejected, evicted or damaged so far'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "requeue" -d 'Send again what collectors have rejected'
