@@ -151,11 +151,11 @@ pub fn shown_url(url: &[u8]) -> String {
     let at = host.find('/').unwrap_or(host.len());
     let (authority, path) = host.split_at(at);
     let is_cut_in_password = user.is_empty()
-        && rest[end..]
-            .split_once('@')
-            .is_some_and(|(begin, _)| path.is_empty() || !begin.contains('='));
-    if is_cut_in_password || !is_host(authority) {
-        return format!("{scheme}{user}{HIDDEN}{tail}");
+        && rest[end..].split_once('@').is_some_and(|(begin, _)| {
+            path.is_empty() || !begin.contains('=') || !is_host(authority)
+        });
+    if is_cut_in_password {
+        return format!("{scheme}{HIDDEN}{tail}");
     }
     format!("{scheme}{user}{host}{tail}")
 }
@@ -393,7 +393,9 @@ mod tests {
             ("otlp:https:u:p@a.b", "otlp:...@a.b"),
             ("otlp:https:/u:p@a.b", "otlp:...@a.b"),
             ("otlp:u:p@a.b", "otlp:...@a.b"),
-            ("otlp:u:p", "otlp:..."),
+            ("otlp:https://u:p/w?k=z@a.b", "otlp:https://...?..."),
+            ("otlp:u:p", "otlp:u:p"),
+            ("nonsense:y", "nonsense:y"),
             ("u:p@a.b", "...@a.b"),
             ("https://u:p@a.b", "https://...@a.b"),
             ("//bob:hunter2@a.b:1", "//...@a.b:1"),

@@ -222,14 +222,17 @@ mod tests {
             ),
             ("syslog+tcp:a", format!("'syslog+tcp:a': {host}")),
             ("syslog+tcp://", format!("'syslog+tcp://': {host}")),
-            ("syslog+tcp://a:b", format!("'syslog+tcp://...': {host}")),
+            ("syslog+tcp://a:b", format!("'syslog+tcp://a:b': {host}")),
             ("syslog+tcp://a:0", format!("'syslog+tcp://a:0': {host}")),
             (
                 "syslog+tcp://a:65536",
                 format!("'syslog+tcp://a:65536': {host}"),
             ),
-            ("syslog+tcp://[::1", format!("'syslog+tcp://...': {host}")),
-            ("syslog+tcp://[::1]x", format!("'syslog+tcp://...': {host}")),
+            ("syslog+tcp://[::1", format!("'syslog+tcp://[::1': {host}")),
+            (
+                "syslog+tcp://[::1]x",
+                format!("'syslog+tcp://[::1]x': {host}"),
+            ),
         ];
         for (url, error) in cases {
             assert_eq!(parse(url), Err(error), "{url}");
