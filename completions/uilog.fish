@@ -64,6 +64,7 @@ repocache\t''
 tagscache\t''
 uiblocked\t''
 watchman\t''"
+complete -c uilog -n "__fish_uilog_using_subcommand check" -l connect -d 'Try to reach each sink, or this one, without running a script' -r
 complete -c uilog -n "__fish_uilog_using_subcommand check" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand check" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
 always\t'In any case'
@@ -101,6 +102,7 @@ repocache\t''
 tagscache\t''
 uiblocked\t''
 watchman\t''"
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l connect -d 'Try to reach each sink, or this one, without running a script' -r
 complete -c uilog -n "__fish_uilog_using_subcommand doctor" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
 always\t'In any case'

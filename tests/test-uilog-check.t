@@ -684,9 +684,9 @@ URLs, names, options; no password is shown.
       until then every event for it is lost, and counted
     error: $TESTTMP/more.hgrc:3: uilog.sink.b: 'otlp:collector.example': a password does not belong there: use 'headers' or 'token-file'
       until then every event for it is lost, and counted
-    error: $TESTTMP/more.hgrc:4: uilog.sink.c: 'collector.example' is on another host, or lacks a '/'; on the network: syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT
+    error: $TESTTMP/more.hgrc:4: uilog.sink.c: 'syslog://collector.example': it is on another host, or lacks a '/'; on the network: syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT
       until then every event for it is lost, and counted
-    error: $TESTTMP/more.hgrc:6: uilog.sink.f: '%Q' is no date directive ('%%' is a percent sign): %Y %C %y %G %g %m %b %B %d %j %a %A %u %w %U %W %V %H %I %M %S %p %P %s %F %z
+    error: $TESTTMP/more.hgrc:6: uilog.sink.f: 'file:$TESTTMP/%Q': '%Q' is no date directive ('%%' is a percent sign): %Y %C %y %G %g %m %b %B %d %j %a %A %u %w %U %W %V %H %I %M %S %p %P %s %F %z
       until then every event for it is lost, and counted
     warning: $TESTTMP/more.hgrc:5: uilog.sink.d/e: a sink's name has letters, digits, '-' and '_' only
       such as sink.fleet
@@ -750,18 +750,26 @@ Keys and tokens
   > sink.c:token-file = $TESTTMP/none
   > sink.d = otlp:http://localhost:4318
   > sink.d:token-file = $TESTTMP/key
+  > sink.e = otlp:https://localhost:4318
+  > sink.e:ca-file = $TESTTMP/key
+  > sink.f = syslog+tls://localhost
+  > sink.f:ca-file = $TESTTMP/key
   > END
     error: $TESTTMP/more.hgrc:2: uilog.sink.a:user: 'hash' needs a key: uilog.sink.a:user-key-file is not set
       until then every event for it is lost, and counted
     error: $TESTTMP/more.hgrc:8: uilog.sink.c:token-file: $TESTTMP/none: No such file or directory (os error 2)
       name a file that you can read
+    error: $TESTTMP/more.hgrc:11: uilog.sink.e: https://localhost:4318/v1/traces: ca-file $TESTTMP/key: it is not PEM: there is no line 'BEGIN CERTIFICATE'
+      until then nothing can be sent there
+    error: $TESTTMP/more.hgrc:13: uilog.sink.f: syslog+tls://localhost: ca-file $TESTTMP/key: it is not PEM: there is no line 'BEGIN CERTIFICATE'
+      until then nothing can be sent there
     warning: $TESTTMP/more.hgrc:6: uilog.sink.b:user-key-file: others can read $TESTTMP/key
       chmod go-rwx $TESTTMP/key
     warning: $TESTTMP/more.hgrc:7: uilog.sink.c: a token is sent to collector.example unencrypted
       say https:// there
     warning: $TESTTMP/more.hgrc:10: uilog.sink.d:token-file: others can read $TESTTMP/key
       chmod go-rwx $TESTTMP/key
-  2 errors, 3 warnings, 0 notes
+  4 errors, 3 warnings, 0 notes
   [1]
 
 Files, sockets, spools
@@ -836,6 +844,52 @@ A sample of an event goes to each sink that wants it.
   command true
   $ ls $TESTTMP/c
   ls: cannot access '$TESTTMP/c': No such file or directory
+  [2]
+
+Each sink can be tried without an event. Nothing is made or sent, and nobody's
+name or password is shown.
+
+  $ with --connect << END
+  > [uilog]
+  > sink.a = file:$TESTTMP/new
+  > sink.b = unix:$TESTTMP/none
+  > sink.c = syslog+tcp://bob:hunter2@h
+  > sink.d = otlp:http://127.0.0.1:1
+  > END
+    error: $TESTTMP/more.hgrc:4: uilog.sink.c: 'syslog+tcp://...@h': it is not //HOST or //HOST:PORT
+      until then every event for it is lost, and counted
+    error: $TESTTMP/more.hgrc:3: uilog.sink.b: socket: $TESTTMP/none: No such file or directory (os error 2): start the program that is to listen there
+    error: $TESTTMP/more.hgrc:5: uilog.sink.d: tcp: $LOCALIP:1: Connection refused (os error 111): start the program that is to listen there, or check the port in the URL
+    warning: $TESTTMP/more.hgrc:3: uilog.sink.b: nobody can be told at $TESTTMP/none: No such file or directory (os error 2)
+      start whoever is to listen there
+  3 errors, 1 warning, 0 notes
+  [1]
+  $ sed '/^Findings/,$d' $TESTTMP/checked | tidy
+  sink.a = file:$TESTTMP/new
+    file: $TESTTMP/new is not there yet, and can be made
+    can be reached, after T s
+  sink.b = unix:$TESTTMP/none
+    socket: $TESTTMP/none: No such file or directory (os error 2): start the program that is to listen there
+    cannot be used, after T s
+  sink.c = syslog+tcp://...@h
+    url: 'syslog+tcp://...@h': it is not //HOST or //HOST:PORT
+    cannot be used, after T s
+  sink.d = otlp:http://$LOCALIP:1
+    settings: spans go to http://$LOCALIP:1/v1/traces, log records to http://$LOCALIP:1/v1/logs
+    files: all that is configured can be read
+    dns: $LOCALIP is an address
+    tcp: $LOCALIP:1: Connection refused (os error 111): start the program that is to listen there, or check the port in the URL
+    cannot be used, after T s
+  $ ls $TESTTMP/new $TESTTMP/.local/state/uilog/spool/d
+  ls: cannot access '$TESTTMP/new': No such file or directory
+  ls: cannot access '$TESTTMP/.local/state/uilog/spool/d': No such file or directory
+  [2]
+  $ uilog check --config uilog.sink.a=file:$TESTTMP/new --connect sink.a -T json |
+  >     "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["connects"])' |
+  >     sed "s/'duration': [0-9.e-]*/'duration': T/g"
+  [{'sink': 'sink.a', 'url': 'file:$TESTTMP/new', 'steps': [{'step': 'file', 'works': True, 'text': '$TESTTMP/new is not there yet, and can be made', 'duration': T}], 'works': True, 'duration': T}]
+  $ uilog check --config uilog.sink.a=file:$TESTTMP/new --connect nobody
+  uilog: no sink 'nobody' is configured here (these are: a)
   [2]
 
 Trying a script
@@ -1048,6 +1102,7 @@ For programs
         exited 3
       duration 0.* (glob)
   tries []
+  connects []
 
 Colours
 =======

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -27,6 +28,8 @@ use uilog_core::trial::Outcome;
 use uilog_core::trial::Trial;
 use uilog_sinks::check as sinks_check;
 use uilog_sinks::check::SinkFacts;
+use uilog_sinks::connect;
+use uilog_sinks::connect::Attempt;
 use uilog_sinks::record::Record;
 use uilog_sinks::trial as sinks_trial;
 use uilog_sinks::trial::Fate;
@@ -45,6 +48,9 @@ use crate::suggest;
 
 /// What a command ends with that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
+
+/// What a command ends with that was given the name of no sink.
+const NO_SUCH_SINK: u8 = 2;
 
 /// The code of a finding: there is no script to run.
 const WITHOUT_SCRIPT: &str = "run-without-script";
@@ -69,7 +75,8 @@ const WITHOUT_SCRIPT: &str = "run-without-script";
 /// plainly at its beginning. Pipes, lists, variables and the shell's own
 /// commands are left to the shell, which is asked for syntax errors only;
 /// nothing of a script is run, except with --run. No connection is opened
-/// either, and passwords in URLs are not shown.
+/// either, except with --run and --connect, and passwords in URLs are not
+/// shown.
 ///
 /// With --run EVENT, the event's script is run for a sample event, as the
 /// dispatcher would run it, and shown with what it found in its environment,
@@ -80,11 +87,21 @@ const WITHOUT_SCRIPT: &str = "run-without-script";
 /// it is shown with the record; a collector is asked at once, and gets what
 /// has been waiting for it as well. Such a record has an option `uilog_check`.
 /// Nothing else is logged.
+///
+/// With --connect, each sink, or the one named, is tried as far as that goes
+/// without an event: can the file be appended to, does a process listen at the
+/// socket; has the host an address, does it accept a connection, is its
+/// certificate the right one; and a collector is asked to take an empty export
+/// of spans and one of log records. Each step is shown with what was seen, the
+/// first line of the collector's answer among it. No script is run, no record
+/// is made, and what waits in a spool stays there. It takes some seconds at
+/// most, however many sinks there are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
   0    nothing is wrong (there may be notes)
   1    there are errors or warnings
+  2    --connect names a sink that is not configured here
   130  Ctrl-C has ended the script of --run; no sink has been tried
   255  hg would not run with this configuration, for the reason given
 
@@ -92,6 +109,8 @@ Examples:
   uilog check                      the repository here, or none
   uilog check -R /srv/hg/main      as hg would run there
   uilog check --run commandfinish  try its script and its sinks
+  uilog check --connect            try to reach all sinks
+  uilog check --connect fleet      try to reach the sink `sink.fleet`
   uilog check -T json | jq '.findings[].code'
 
 Files:
@@ -107,6 +126,15 @@ pub(crate) struct Arguments {
         hide_possible_values = true
     )]
     run: Option<std::ffi::OsString>,
+    /// Try to reach each sink, or this one, without running a script
+    #[arg(
+        long,
+        value_name = "SINK",
+        num_args = 0..=1,
+        conflicts_with = "run"
+    )]
+    #[expect(clippy::option_option, reason = "the option's value is optional")]
+    connect: Option<Option<String>>,
     #[command(flatten)]
     presentation: Presentation,
     #[command(flatten)]
@@ -124,6 +152,7 @@ struct Shown<'a> {
     sinks: &'a [SinkFacts],
     runs: &'a [Run],
     tries: &'a [Try],
+    connects: &'a [Attempt],
 }
 
 #[derive(Serialize)]
@@ -206,6 +235,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    let mut connects = Vec::new();
+    if let Some(named) = &arguments.connect {
+        connects = match try_to_reach(&subject, named.as_deref()) {
+            Ok(attempts) => attempts,
+            Err(problem) => {
+                output::say(&problem);
+                return Ok(ExitCode::from(NO_SUCH_SINK));
+            }
+        };
+        for finding in connects.iter().filter_map(unreached) {
+            report.push(placed(&subject, finding.0, finding.1));
+        }
+    }
     let mut output = arguments.presentation.stdout();
     if arguments.presentation.is_json() {
         let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -217,10 +259,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             sinks: &sinks,
             runs: &runs,
             tries: &tries,
+            connects: &connects,
         };
         output::write_json(&mut output, &shown)?;
     } else {
-        if arguments.run.is_none() {
+        if arguments.run.is_none() && arguments.connect.is_none() {
             write_configuration(&mut output, &loaded, &report, &sinks)?;
         }
         for run in &runs {
@@ -228,6 +271,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         for it in &tries {
             write_try(&mut output, it)?;
+        }
+        for it in &connects {
+            write_attempt(&mut output, it)?;
         }
         write_findings(&mut output, &report)?;
     }
@@ -336,13 +382,58 @@ fn finding_of(subject: &Subject<'_>, it: &Try) -> Option<Finding> {
     }
     let how = it.fate.describe();
     let text = format!("the sample of '{}' for {}: {how}", it.event, it.sink);
-    let finding = Finding::error("run-failed", text);
+    Some(placed(
+        subject,
+        &it.sink,
+        Finding::error("run-failed", text),
+    ))
+}
+
+/// A finding about a sink, with the line that names that.
+fn placed(subject: &Subject<'_>, sink: &str, finding: Finding) -> Finding {
     let config = &subject.loaded.trusted;
-    let entry = config.get(sinks::SECTION.as_bytes(), it.sink.as_bytes());
-    Some(match entry {
+    match config.get(sinks::SECTION.as_bytes(), sink.as_bytes()) {
         Some(entry) => finding.at(&entry.source),
         None => finding,
-    })
+    }
+}
+
+/// Tries to reach the sinks, or the one of this name.
+fn try_to_reach(
+    subject: &Subject<'_>,
+    named: Option<&str>,
+) -> Result<Vec<Attempt>, String> {
+    let (mut definitions, globals) = sinks_check::configured(subject);
+    if let Some(named) = named {
+        let name = named.strip_prefix(sinks::PREFIX).unwrap_or(named);
+        let names = definitions.iter().map(|it| it.name.clone());
+        let names = names.collect::<Vec<_>>().join(", ");
+        definitions.retain(|it| it.name == name);
+        if definitions.is_empty() {
+            let known = match names.as_str() {
+                "" => "none is".to_owned(),
+                names => format!("these are: {names}"),
+            };
+            return Err(format!(
+                "uilog: no sink '{name}' is configured here ({known})"
+            ));
+        }
+    }
+    Ok(connect::run(definitions, &Arc::new(globals)))
+}
+
+/// The sink that was not reached, and what is to say of it.
+fn unreached(it: &Attempt) -> Option<(&str, Finding)> {
+    // A URL that makes no sense is a finding already.
+    let first = it.steps.iter().find(|it| !it.works && it.step != "url")?;
+    let text = format!(
+        "{}.{}: {}: {}",
+        sinks::SECTION,
+        it.sink,
+        first.step,
+        first.text
+    );
+    Some((&it.sink, Finding::error("connect-failed", text)))
 }
 
 fn file_facts(file: &FileReport) -> FileFacts {
@@ -491,6 +582,26 @@ fn write_try(output: &mut impl Write, it: &Try) -> io::Result<()> {
     };
     let fate = styled(style, &it.fate.describe());
     writeln!(output, "  {fate} after {:.3} s", it.duration)
+}
+
+fn write_attempt(output: &mut impl Write, it: &Attempt) -> io::Result<()> {
+    let headline = format!("{} = {}", it.sink, it.url);
+    writeln!(output, "{}", styled(HEADLINE, &headline))?;
+    for step in &it.steps {
+        let style = if step.works {
+            output::GOOD
+        } else {
+            output::ERROR
+        };
+        let name = styled(style, step.step);
+        writeln!(output, "  {name}: {}", visible(&step.text))?;
+    }
+    let fate = if it.works {
+        styled(output::GOOD, "can be reached")
+    } else {
+        styled(output::ERROR, "cannot be used")
+    };
+    writeln!(output, "  {fate}, after {:.3} s", it.duration)
 }
 
 fn write_run(output: &mut impl Write, run: &Run) -> io::Result<()> {

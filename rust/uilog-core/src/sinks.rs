@@ -112,25 +112,88 @@ fn fault(name: &[u8], problem: String) -> Fault {
     }
 }
 
+/// What stands for what is not shown.
+const HIDDEN: &str = "...";
+
 /// A sink's URL without what may be a secret in it: whoever is named before
-/// the host, and what stands behind a question mark.
+/// the host, and what stands behind a question mark or a number sign. Of a URL
+/// that makes no sense rather too much is hidden than too little.
 pub fn shown_url(url: &[u8]) -> String {
     let url = String::from_utf8_lossy(url);
-    let (url, query) = match url.split_once('?') {
-        Some((url, _)) => (url, "?..."),
-        None => (&*url, ""),
+    if is_local(&url) {
+        return url.into_owned();
+    }
+    let (scheme, rest) = split_scheme(&url);
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let (head, tail) = rest.split_at(end);
+    let tail = match tail.chars().next() {
+        Some(sign) => format!("{sign}{HIDDEN}"),
+        None => String::new(),
     };
-    let (scheme, rest) = match url.split_once("//") {
-        Some((scheme, rest)) => (scheme, rest),
-        None => return format!("{url}{query}"),
+    // A password may have any of these signs in it.
+    let (user, host) = match head.rsplit_once('@') {
+        Some((_, host)) => ("...@", host),
+        None => ("", head),
     };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let host = match authority.rsplit_once('@') {
-        Some((_, host)) => format!("...@{host}"),
-        None => authority.to_owned(),
+    let at = host.find('/').unwrap_or(host.len());
+    let (authority, path) = host.split_at(at);
+    let is_cut_in_password = user.is_empty()
+        && rest[end..].split_once('@').is_some_and(|(begin, _)| {
+            path.is_empty() || !begin.contains('=') || !is_host(authority)
+        });
+    if is_cut_in_password {
+        return format!("{scheme}{HIDDEN}{tail}");
+    }
+    format!("{scheme}{user}{host}{tail}")
+}
+
+/// Whether a URL is a path on this machine, in which any sign is a sign.
+fn is_local(url: &str) -> bool {
+    let path = url.split_once(':').filter(|(scheme, _)| {
+        ["file", "unix", "unix-dgram", "syslog"].contains(scheme)
+    });
+    path.is_some_and(|(_, path)| {
+        let path = match path.strip_prefix("//") {
+            Some(rest) if !rest.starts_with('/') => return false,
+            Some(rest) => rest,
+            None => path,
+        };
+        path.is_empty() || path.starts_with(['/', '~', '$'])
+    })
+}
+
+/// What says how to get there, and where that is.
+fn split_scheme(url: &str) -> (&str, &str) {
+    let is_scheme = |text: &str| {
+        let is_sign =
+            |it: char| it.is_ascii_alphanumeric() || "+.-:".contains(it);
+        text.chars().all(is_sign)
     };
-    format!("{scheme}//{host}{path}{query}")
+    if let Some(at) = url.find("//")
+        && is_scheme(&url[..at])
+    {
+        return url.split_at(at + 2);
+    }
+    let known = ["otlp:", "syslog+tcp:", "syslog+tls:", "syslog:", "file:"];
+    let known = known.into_iter().chain(["unix:", "unix-dgram:"]);
+    let scheme = known
+        .filter(|it| url.starts_with(it))
+        .max_by_key(|it| it.len());
+    url.split_at(scheme.map_or(0, str::len))
+}
+
+/// Whether it is a host with or without a port: what else has a colon may be a
+/// user's name and password.
+fn is_host(authority: &str) -> bool {
+    let after = match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map(|it| it.1),
+        None => Some(authority.trim_start_matches(|it| it != ':')),
+    };
+    let Some(after) = after else { return false };
+    match after.strip_prefix(':') {
+        None => after.is_empty(),
+        Some(port) => port.bytes().all(|it| it.is_ascii_digit()),
+    }
 }
 
 /// What kinds of sinks there are.
@@ -298,6 +361,33 @@ mod tests {
             ("otlp:https://a.b:4318/x", "otlp:https://a.b:4318/x"),
             ("otlp:https://u:p@a.b/x?k=v", "otlp:https://...@a.b/x?..."),
             ("otlp:https://u:p@q@a.b", "otlp:https://...@a.b"),
+            ("otlp:https://u:p/w@a.b/x", "otlp:https://...@a.b/x"),
+            ("otlp:https://u:p?w@a.b/x", "otlp:https://...?..."),
+            ("otlp:https://u:p#w@a.b/x", "otlp:https://...#..."),
+            ("otlp:https://u:12/w@a.b", "otlp:https://...@a.b"),
+            ("otlp:https://u:p/w?z@a.b", "otlp:https://...?..."),
+            ("otlp:https://u:12/w?z@a.b", "otlp:https://...?..."),
+            ("otlp:https://a.b/x?k=v@w", "otlp:https://a.b/x?..."),
+            ("otlp:https://a.b#k", "otlp:https://a.b#..."),
+            ("otlp:https:u:p@a.b", "otlp:...@a.b"),
+            ("otlp:https:/u:p@a.b", "otlp:...@a.b"),
+            ("otlp:u:p@a.b", "otlp:...@a.b"),
+            ("otlp:https://u:p/w?k=z@a.b", "otlp:https://...?..."),
+            ("otlp:u:p", "otlp:u:p"),
+            ("nonsense:y", "nonsense:y"),
+            ("u:p@a.b", "...@a.b"),
+            ("https://u:p@a.b", "https://...@a.b"),
+            ("//bob:hunter2@a.b:1", "//...@a.b:1"),
+            ("syslog+tcp:bob:p@a.b", "syslog+tcp:...@a.b"),
+            ("syslog+tcp://bob:p@a.b", "syslog+tcp://...@a.b"),
+            ("syslog+tls://bob:p@[::1]:1", "syslog+tls://...@[::1]:1"),
+            ("syslog+tls://[::1]:1/", "syslog+tls://[::1]:1/"),
+            ("syslog://bob:p@a.b", "syslog://...@a.b"),
+            ("unix://bob:p@a.b/x", "unix://...@a.b/x"),
+            ("unix:bob:p@a.b", "unix:...@a.b"),
+            ("unix:~/a@b?c", "unix:~/a@b?c"),
+            ("otlp:", "otlp:"),
+            ("", ""),
             ("file:/a@b/%Y", "file:/a@b/%Y"),
             ("file:///a@b", "file:///a@b"),
             ("syslog:", "syslog:"),

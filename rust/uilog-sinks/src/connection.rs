@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::io::Read;
 use std::io::Write;
+use std::mem;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::net::ToSocketAddrs;
@@ -52,6 +53,8 @@ use uilog_sys::fd;
 use crate::exchange::exchangeable;
 use crate::owner::Owner;
 use crate::target::Address;
+use crate::tls;
+use crate::tls::explain;
 
 /// How soon what cannot be waited for is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -60,6 +63,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// for us, before the server has looked at our certificate. Nearly all send a
 /// ticket at once.
 const AFTER_HANDSHAKE: Duration = Duration::from_secs(2);
+
+/// What a URL without TLS begins with.
+pub(crate) const WITHOUT_TLS: &str = "syslog+tcp://";
 
 /// Whom to connect to, and how.
 #[derive(Clone, Debug)]
@@ -89,6 +95,11 @@ pub(crate) enum State {
 pub(crate) struct Connection {
     socket: Socket,
     tls: Option<Box<ClientConnection>>,
+    /// What a URL without TLS begins with.
+    plain: &'static str,
+    /// Whether the other side has said anything.
+    has_heard: bool,
+    failure: Option<io::Error>,
 }
 
 #[derive(Debug)]
@@ -146,16 +157,21 @@ impl Peer {
                 Ok(Connection {
                     socket: Socket::Local(UnixStream::from(socket)),
                     tls: None,
+                    plain: WITHOUT_TLS,
+                    has_heard: false,
+                    failure: None,
                 })
             }
             Self::Remote(address, config) => {
-                let socket = connect_remote(address, deadline)?;
-                let mut connection = Connection {
-                    socket: Socket::Remote(socket),
-                    tls: None,
-                };
+                let found = resolve(address, deadline)?;
+                let mut connection = Connection::open(&found, deadline)?;
                 if let Some(config) = config {
-                    connection.start_tls(address, config, deadline)?;
+                    connection.start_tls(
+                        address,
+                        config,
+                        WITHOUT_TLS,
+                        deadline,
+                    )?;
                 }
                 Ok(connection)
             }
@@ -236,32 +252,9 @@ fn connect_to(
     }
 }
 
-fn connect_remote(
-    address: &Address,
-    deadline: Instant,
-) -> io::Result<TcpStream> {
-    let addresses = resolve(address, deadline)?;
-    let mut error = io::Error::other("the name has no address");
-    for (index, found) in addresses.iter().enumerate() {
-        // A first one that does not answer must not use up all the time.
-        let others = u32::try_from(addresses.len() - index).unwrap_or(1);
-        let time = left(deadline)? / others;
-        match TcpStream::connect_timeout(found, time) {
-            Ok(socket) => {
-                socket.set_nonblocking(true)?;
-                // Whole batches are written; nothing is to be waited for.
-                socket.set_nodelay(true)?;
-                return Ok(socket);
-            }
-            Err(failed) => error = failed,
-        }
-    }
-    Err(error)
-}
-
 /// A name's addresses. The C library may take its time, and cannot be stopped:
 /// so it is asked by a thread that may be left behind.
-fn resolve(
+pub(crate) fn resolve(
     address: &Address,
     deadline: Instant,
 ) -> io::Result<Vec<SocketAddr>> {
@@ -283,14 +276,70 @@ fn resolve(
 }
 
 impl Connection {
-    fn start_tls(
+    /// Connects to the first of these addresses that answers.
+    ///
+    /// # Errors
+    ///
+    /// None does before the deadline.
+    pub(crate) fn open(
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> io::Result<Self> {
+        let mut error = io::Error::other("the name has no address");
+        for (index, found) in addresses.iter().enumerate() {
+            // A first one that does not answer must not use up all the time.
+            let others = u32::try_from(addresses.len() - index).unwrap_or(1);
+            let time = left(deadline)? / others;
+            match TcpStream::connect_timeout(found, time) {
+                Ok(socket) => {
+                    socket.set_nonblocking(true)?;
+                    // Whole batches are written; nothing is to be waited for.
+                    socket.set_nodelay(true)?;
+                    return Ok(Self {
+                        socket: Socket::Remote(socket),
+                        tls: None,
+                        plain: WITHOUT_TLS,
+                        has_heard: false,
+                        failure: None,
+                    });
+                }
+                Err(failed) => error = failed,
+            }
+        }
+        Err(error)
+    }
+
+    /// What the other side is by TLS, if that is spoken.
+    pub(crate) fn tls(&self) -> Option<&ClientConnection> {
+        self.tls.as_deref()
+    }
+
+    /// To whom it leads, on the network.
+    pub(crate) fn remote_address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Local(_) => None,
+            Socket::Remote(socket) => socket.peer_addr().ok(),
+        }
+    }
+
+    /// Speaks TLS from now on. `plain` is what URLs without TLS begin with, for
+    /// what is told if the other side does not.
+    ///
+    /// # Errors
+    ///
+    /// The other side is not who it should be, or does not speak it.
+    pub(crate) fn start_tls(
         &mut self,
         address: &Address,
         config: &Arc<ClientConfig>,
+        plain: &'static str,
         deadline: Instant,
     ) -> io::Result<()> {
-        let name = ServerName::try_from(address.host.clone())
-            .map_err(|error| io::Error::other(error.to_string()))?;
+        self.plain = plain;
+        let name =
+            ServerName::try_from(address.host.clone()).map_err(|_| {
+                io::Error::other("the host is no name that a certificate has")
+            })?;
         let tls = ClientConnection::new(Arc::clone(config), name)
             .map_err(io::Error::other)?;
         let tls = self.tls.insert(Box::new(tls));
@@ -305,7 +354,9 @@ impl Connection {
                     };
                     wait(self.socket.as_fd(), flags, deadline)?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    return Err(explain::of_handshake(error, plain));
+                }
             }
         }
         if tls.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
@@ -382,6 +433,10 @@ impl Connection {
         // In this order: a local socket that is closed holds nothing any more.
         let outgoing = fd::outgoing(self.socket.as_fd());
         match (self.listen(), outgoing) {
+            (Err(error), _) => {
+                self.failure = Some(error);
+                State::Broken
+            }
             (Ok(true), Ok(0)) => State::Taken,
             (Ok(true), _) => State::Underway,
             // A local reader that has not read all leaves an error.
@@ -389,8 +444,13 @@ impl Connection {
                 State::Closed
             }
             (Ok(false), Ok(0)) => State::Closed,
-            (Ok(false), _) | (Err(_), _) => State::Broken,
+            (Ok(false), _) => State::Broken,
         }
+    }
+
+    /// Why it is broken, if the other side has said so.
+    pub(crate) fn failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
     }
 
     /// Waits until all has been taken, or that can no longer happen, or the
@@ -425,6 +485,15 @@ impl Connection {
             };
             match result {
                 Ok(0) => return Ok(false),
+                Ok(count) if self.tls.is_none() => {
+                    let is_first = !mem::replace(&mut self.has_heard, true);
+                    let is_remote = matches!(self.socket, Socket::Remote(_));
+                    let begin = &buffer[..count];
+                    if is_first && is_remote && tls::is_record(begin) {
+                        let why = "the answer is TLS: say syslog+tls://";
+                        return Err(explain::error(why));
+                    }
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(true);
@@ -435,7 +504,9 @@ impl Connection {
                 Err(error) => return Err(error),
             }
             let Some(tls) = &mut self.tls else { continue };
-            let state = tls.process_new_packets().map_err(io::Error::other)?;
+            let state = tls.process_new_packets().map_err(|error| {
+                explain::explained(io::Error::other(error), self.plain)
+            })?;
             match tls.reader().read(&mut buffer) {
                 Ok(0) => return Ok(false),
                 Ok(_) | Err(_) if state.peer_has_closed() => return Ok(false),

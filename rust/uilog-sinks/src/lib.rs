@@ -11,6 +11,7 @@
 
 pub mod check;
 pub mod compose;
+pub mod connect;
 mod connection;
 mod datagram;
 mod exchange;

@@ -1,5 +1,8 @@
 //! From a sink's definition to its outlet.
 
+use std::sync::Arc;
+
+use rustls::ClientConfig;
 use uilog_core::sinks::Definition;
 
 use crate::file;
@@ -39,17 +42,7 @@ pub fn open(
             Ok(Box::new(syslog::open_remote(definition, address, None)?))
         }
         Target::SyslogTls(address) => {
-            let file = |option| {
-                let text = definition.text(option);
-                text.map(|text| globals.path(&text)).transpose()
-            };
-            let (ca, cert) = (file("ca-file")?, file("cert-file")?);
-            let key = file("key-file")?;
-            let tls = tls::client_config(
-                ca.as_deref(),
-                cert.as_deref(),
-                key.as_deref(),
-            )?;
+            let tls = tls_of(definition, globals)?;
             Ok(Box::new(syslog::open_remote(
                 definition,
                 address,
@@ -57,4 +50,26 @@ pub fn open(
             )?))
         }
     }
+}
+
+/// The settings of TLS that a sink `syslog+tls:` has.
+///
+/// # Errors
+///
+/// A file cannot be used.
+pub(crate) fn tls_of(
+    definition: &Definition,
+    globals: &Globals,
+) -> Result<Arc<ClientConfig>, String> {
+    let file = |option| {
+        let text = definition.text(option);
+        let path = text.map(|text| globals.path(&text)).transpose();
+        path.map_err(|why| format!("'{option}': {why}"))
+    };
+    let read = || {
+        let (ca, cert) = (file("ca-file")?, file("cert-file")?);
+        let key = file("key-file")?;
+        tls::client_config(ca.as_deref(), cert.as_deref(), key.as_deref())
+    };
+    read().map_err(|why| format!("{}: {why}", definition.shown_url()))
 }

@@ -269,6 +269,9 @@ impl Stream {
                 Peer::Remote(..) => deadline,
             };
             let state = connection.settle(until);
+            if let Some(why) = connection.failure() {
+                broken = why;
+            }
             self.follow(state);
             match state {
                 State::Taken | State::Closed => return Ok(()),
@@ -427,8 +430,12 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(path, _) => write!(f, "{}", path.display()),
-            Self::Remote(address, _) => {
-                write!(f, "{} port {}", address.host, address.port)
+            Self::Remote(address, tls) => {
+                let scheme = match tls {
+                    Some(_) => "syslog+tls",
+                    None => "syslog+tcp",
+                };
+                write!(f, "{scheme}://{address}")
             }
         }
     }

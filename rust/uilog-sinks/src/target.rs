@@ -2,6 +2,7 @@
 //!
 //! Opens nothing.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use uilog_config::Environment;
@@ -47,6 +48,16 @@ pub struct Address {
     pub port: u16,
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
 impl Target {
     /// Takes a URL apart.
     ///
@@ -62,30 +73,31 @@ impl Target {
             return Err(sinks::no_kind(url));
         };
         let (scheme, rest) = (&url[..colon], &url[colon + 1..]);
-        match scheme {
-            b"file" => Template::parse(without_host(rest)?, environment)
-                .map(Self::File),
-            b"unix" => path(rest, environment).map(Self::UnixStream),
-            b"unix-dgram" => path(rest, environment).map(Self::UnixDatagram),
+        let path = |rest| path(rest, environment);
+        let parsed = match scheme {
+            b"file" => without_host(rest).and_then(|path| {
+                Template::parse(path, environment).map(Self::File)
+            }),
+            b"unix" => path(rest).map(Self::UnixStream),
+            b"unix-dgram" => path(rest).map(Self::UnixDatagram),
             b"syslog" if rest.is_empty() => {
                 Ok(Self::SyslogLocal(PathBuf::from(LOCAL_SYSLOG)))
             }
-            b"syslog" => path(rest, environment)
-                .map(Self::SyslogLocal)
-                .map_err(|it| {
-                    format!(
-                        "{it}; on the network: syslog+tcp://HOST:PORT, \
-                         syslog+tls://HOST:PORT"
-                    )
-                }),
+            b"syslog" => path(rest).map(Self::SyslogLocal).map_err(|it| {
+                format!(
+                    "{it}; on the network: syslog+tcp://HOST:PORT, \
+                     syslog+tls://HOST:PORT"
+                )
+            }),
             b"syslog+tcp" => address(rest, TCP_PORT).map(Self::SyslogTcp),
             b"syslog+tls" => address(rest, TLS_PORT).map(Self::SyslogTls),
             b"otlp" => match std::str::from_utf8(rest) {
                 Ok(url) => Ok(Self::Otlp(url.to_owned())),
-                Err(_) => Err("a URL is UTF-8".to_owned()),
+                Err(_) => Err("it is not UTF-8".to_owned()),
             },
-            _ => Err(sinks::no_kind(url)),
-        }
+            _ => return Err(sinks::no_kind(url)),
+        };
+        parsed.map_err(|why| format!("'{}': {why}", sinks::shown_url(url)))
     }
 
     /// The kind of sink that this is, as `items.toml` names it.
@@ -106,10 +118,7 @@ fn without_host(path: &[u8]) -> Result<&[u8], String> {
     match path.strip_prefix(b"//") {
         None => Ok(path),
         Some(path) if path.starts_with(b"/") => Ok(path),
-        Some(path) => {
-            let path = String::from_utf8_lossy(path);
-            Err(format!("'{path}' is on another host, or lacks a '/'"))
-        }
+        Some(_) => Err("it is on another host, or lacks a '/'".to_owned()),
     }
 }
 
@@ -119,16 +128,14 @@ fn path(text: &[u8], environment: &Environment) -> Result<PathBuf, String> {
     let path = expand_variables(without_host(text)?, environment);
     let path = expand_user(&path, environment);
     if !path.starts_with(b"/") {
-        let path = String::from_utf8_lossy(&path);
-        return Err(format!("'{path}' is no absolute path"));
+        return Err("it is no absolute path".to_owned());
     }
     Ok(PathBuf::from(std::ffi::OsString::from_vec(path)))
 }
 
 /// `//HOST`, `//HOST:PORT`, `//[::1]:PORT`.
 fn address(text: &[u8], default_port: u16) -> Result<Address, String> {
-    let shown = String::from_utf8_lossy(text);
-    let wrong = || format!("'{shown}' is not //HOST or //HOST:PORT");
+    let wrong = || "it is not //HOST or //HOST:PORT".to_owned();
     let text = std::str::from_utf8(text).map_err(|_| wrong())?;
     let text = text.strip_prefix("//").ok_or_else(wrong)?;
     let text = text.strip_suffix('/').unwrap_or(text);
@@ -194,36 +201,64 @@ mod tests {
     #[test]
     fn nonsense_is_named() {
         let kinds = "is no kind of sink: file:, syslog:, unix:, otlp:";
-        let host = "is not //HOST or //HOST:PORT";
+        let host = "it is not //HOST or //HOST:PORT";
         let cases = [
             ("fil:/x", format!("'fil:/x' {kinds}")),
             ("/x", format!("'/x' {kinds}")),
             ("otlps://u:p@h", format!("'otlps://...@h' {kinds}")),
             ("", format!("'' {kinds}")),
-            ("file:x", "'x' is no absolute path".into()),
-            ("file:", "'' is no absolute path".into()),
+            ("file:x", "'file:x': it is no absolute path".into()),
+            ("file:", "'file:': it is no absolute path".into()),
             (
                 "file://host/x",
-                "'host/x' is on another host, or lacks a '/'".into(),
+                "'file://host/x': it is on another host, or lacks a '/'".into(),
             ),
-            ("unix:", "'' is no absolute path".into()),
+            ("unix:", "'unix:': it is no absolute path".into()),
             (
                 "syslog://host",
-                "'host' is on another host, or lacks a '/'; on the network: \
-                 syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT"
+                "'syslog://host': it is on another host, or lacks a '/'; on \
+                 the network: syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT"
                     .into(),
             ),
-            ("syslog+tcp:a", format!("'a' {host}")),
-            ("syslog+tcp://", format!("'//' {host}")),
-            ("syslog+tcp://a:b", format!("'//a:b' {host}")),
-            ("syslog+tcp://a:0", format!("'//a:0' {host}")),
-            ("syslog+tcp://a:65536", format!("'//a:65536' {host}")),
-            ("syslog+tcp://[::1", format!("'//[::1' {host}")),
-            ("syslog+tcp://[::1]x", format!("'//[::1]x' {host}")),
-            ("syslog+tcp://me@a", format!("'//me@a' {host}")),
+            ("syslog+tcp:a", format!("'syslog+tcp:a': {host}")),
+            ("syslog+tcp://", format!("'syslog+tcp://': {host}")),
+            ("syslog+tcp://a:b", format!("'syslog+tcp://a:b': {host}")),
+            ("syslog+tcp://a:0", format!("'syslog+tcp://a:0': {host}")),
+            (
+                "syslog+tcp://a:65536",
+                format!("'syslog+tcp://a:65536': {host}"),
+            ),
+            ("syslog+tcp://[::1", format!("'syslog+tcp://[::1': {host}")),
+            (
+                "syslog+tcp://[::1]x",
+                format!("'syslog+tcp://[::1]x': {host}"),
+            ),
         ];
         for (url, error) in cases {
             assert_eq!(parse(url), Err(error), "{url}");
+        }
+    }
+
+    #[test]
+    fn no_user_of_a_url_is_told() {
+        for url in [
+            "syslog+tcp://bob:hunter2@h:1",
+            "syslog+tcp:bob:hunter2@h:1",
+            "syslog+tls://bob:hunter2@h/x",
+            "syslog://bob:hunter2@h",
+            "unix://bob:hunter2@h/x",
+            "unix:bob:hunter2@h",
+            "unix-dgram:bob:hunter2@h",
+            "file://bob:hunter2@h/x",
+            "file:bob:hunter2@h",
+            "fil://bob:hunter2@h",
+            "bob:hunter2@h",
+            "hunter2@h",
+        ] {
+            let error = parse(url).unwrap_err();
+            let is_told =
+                ["hunter2", "bob"].iter().any(|it| error.contains(it));
+            assert!(!is_told, "{url}: {error}");
         }
     }
 }

@@ -21,8 +21,12 @@ use super::Found;
 use crate::exchange::exchangeable;
 use crate::file;
 use crate::globals::Globals;
+use crate::open;
 use crate::otlp;
+use crate::otlp::http::Collector;
+use crate::otlp::settings::Settings;
 use crate::owner::Owner;
+use crate::target::Target;
 use crate::template::Template;
 
 /// The options that name files, and whether what is in them is a secret.
@@ -71,6 +75,28 @@ impl Found<'_> {
                 self.add(&option, finding);
             }
         }
+    }
+
+    /// What is in files that can be read: certificates, keys and tokens.
+    pub(super) fn contents(
+        &mut self,
+        definition: &Definition,
+        globals: &Globals,
+        target: &Target,
+    ) {
+        let result = match target {
+            // What is wrong with the settings themselves is told elsewhere.
+            Target::Otlp(_) => Settings::new(definition, globals)
+                .map_or(Ok(()), |it| Collector::new(it).check()),
+            Target::SyslogTls(_) => open::tls_of(definition, globals).map(drop),
+            _ => Ok(()),
+        };
+        let Err(why) = result else { return };
+        let item = definition.item();
+        let text = format!("{}.{item}: {why}", sinks::SECTION);
+        let finding = Finding::error("sink-file", text)
+            .advise("until then nothing can be sent there");
+        self.add(&item, finding);
     }
 
     /// The file that would be written now.
@@ -195,7 +221,7 @@ fn readable(path: &Path) -> Result<Metadata, String> {
 }
 
 /// Whether a file can be appended to, or made.
-fn writable(path: &Path) -> Result<(), String> {
+pub(crate) fn writable(path: &Path) -> Result<(), String> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => access(path, AccessFlags::W_OK)
             .map_err(|errno| errno.desc().to_owned()),

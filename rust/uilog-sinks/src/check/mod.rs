@@ -5,7 +5,7 @@
 //! shown is not known here.
 
 mod delivery;
-mod files;
+pub(crate) mod files;
 
 use serde::Serialize;
 use uilog_config::items;
@@ -217,7 +217,11 @@ impl Found<'_> {
             }
         };
         self.options(definition, &target);
+        let before = self.errors();
         self.files(definition, globals);
+        if self.errors() == before {
+            self.contents(definition, globals, &target);
+        }
         match &target {
             Target::File(template) => self.log_file(definition, template),
             Target::UnixStream(path)

@@ -22,6 +22,12 @@ use ureq::unversioned::transport::NextTimeout;
 use ureq::unversioned::transport::Transport;
 use ureq::unversioned::transport::TransportAdapter;
 
+use crate::tls;
+use crate::tls::explain;
+
+/// What a URL without TLS begins with.
+const WITHOUT_TLS: &str = "http://";
+
 /// Wraps connections of `https:` in TLS.
 pub(crate) struct TlsConnector {
     config: Option<Arc<ClientConfig>>,
@@ -41,7 +47,7 @@ impl fmt::Debug for TlsConnector {
 }
 
 impl<In: Transport> Connector<In> for TlsConnector {
-    type Out = Either<In, TlsTransport>;
+    type Out = Either<Plain<In>, TlsTransport>;
 
     fn connect(
         &self,
@@ -52,7 +58,10 @@ impl<In: Transport> Connector<In> for TlsConnector {
             return Ok(None);
         };
         if !details.needs_tls() || transport.is_tls() {
-            return Ok(Some(Either::A(transport)));
+            return Ok(Some(Either::A(Plain {
+                transport,
+                has_answered: false,
+            })));
         }
         let config = self.config.as_ref().ok_or(Error::Tls("no TLS"))?;
         let host = details.uri.host().unwrap_or("");
@@ -66,7 +75,9 @@ impl<In: Transport> Connector<In> for TlsConnector {
             details.current_time.clone(),
         );
         socket.set_timeout(details.timeout);
-        connection.complete_io(&mut socket)?;
+        connection
+            .complete_io(&mut socket)
+            .map_err(|error| explain::of_handshake(error, WITHOUT_TLS))?;
         let stream = StreamOwned::new(connection, socket);
         let config = details.config;
         let buffers = LazyBuffers::new(
@@ -74,6 +85,47 @@ impl<In: Transport> Connector<In> for TlsConnector {
             config.output_buffer_size(),
         );
         Ok(Some(Either::B(TlsTransport { buffers, stream })))
+    }
+}
+
+/// A connection without TLS, or one that has it already.
+#[derive(Debug)]
+pub(crate) struct Plain<In> {
+    transport: In,
+    has_answered: bool,
+}
+
+impl<In: Transport> Transport for Plain<In> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.transport.buffers()
+    }
+
+    fn transmit_output(
+        &mut self,
+        amount: usize,
+        timeout: NextTimeout,
+    ) -> Result<(), Error> {
+        self.transport.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let has_more = self.transport.await_input(timeout)?;
+        let is_first = !std::mem::replace(&mut self.has_answered, true);
+        if is_first && tls::is_record(self.transport.buffers().input()) {
+            return Err(explain::error(
+                "the answer is TLS, and the URL says http://: say https://",
+            )
+            .into());
+        }
+        Ok(has_more)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.transport.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.transport.is_tls()
     }
 }
 
@@ -101,14 +153,19 @@ impl Transport for TlsTransport {
     ) -> Result<(), Error> {
         self.stream.get_mut().set_timeout(timeout);
         let output = &self.buffers.output()[..amount];
-        self.stream.write_all(output)?;
+        self.stream
+            .write_all(output)
+            .map_err(|error| explain::explained(error, WITHOUT_TLS))?;
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.stream.get_mut().set_timeout(timeout);
         let input = self.buffers.input_append_buf();
-        let amount = self.stream.read(input)?;
+        let amount = self
+            .stream
+            .read(input)
+            .map_err(|error| explain::explained(error, WITHOUT_TLS))?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }

@@ -9,11 +9,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::ClientConfig;
+use uilog_core::sinks;
 use uilog_sys::foreign_file;
 use ureq::Agent;
 use ureq::Proxy;
 use ureq::ProxyProtocol;
 use ureq::http::HeaderValue;
+use ureq::http::StatusCode;
+use ureq::http::Uri;
+use ureq::http::Version;
 use ureq::http::header;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::ConnectProxyConnector;
@@ -21,6 +25,8 @@ use ureq::unversioned::transport::Connector;
 use ureq::unversioned::transport::TcpConnector;
 
 use crate::otlp::connector::TlsConnector;
+use crate::otlp::explain;
+use crate::otlp::explain::is_https;
 use crate::otlp::request::Kind;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
@@ -28,6 +34,7 @@ use crate::otlp::settings::TlsFiles;
 use crate::otlp::verdict::Answer;
 use crate::otlp::verdict::Verdict;
 use crate::otlp::verdict::printable;
+use crate::target::Address;
 use crate::tls;
 
 /// Bytes of an answer that are read.
@@ -77,12 +84,47 @@ impl Collector {
     /// What is missing or makes no sense.
     pub fn check(&mut self) -> Result<(), String> {
         for kind in [Kind::Traces, Kind::Logs] {
-            self.agent(kind)?;
+            self.agent(kind).map_err(|why| self.at(kind, &why))?;
         }
         match &self.settings.token_file {
-            Some(path) => bearer(path).map(drop),
+            Some(path) => bearer(path)
+                .map(drop)
+                .map_err(|why| self.at(Kind::Logs, &why)),
             None => Ok(()),
         }
+    }
+
+    /// The proxy that requests of this kind go by.
+    ///
+    /// # Errors
+    ///
+    /// What is configured makes no sense.
+    pub(crate) fn proxy_of(
+        &mut self,
+        kind: Kind,
+    ) -> Result<Option<Address>, String> {
+        let agent = self.agent(kind)?;
+        let url = &self.settings.endpoint(kind).url;
+        let uri: Uri = url.parse().map_err(|it| format!("{it}"))?;
+        let proxy = agent.config().proxy();
+        let proxy = proxy.filter(|it| !it.is_no_proxy(&uri));
+        Ok(proxy.map(|it| Address {
+            host: it.host().to_owned(),
+            port: it.port(),
+        }))
+    }
+
+    /// The settings of TLS for requests of this kind, if they go by TLS.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be used.
+    pub(crate) fn tls_of(
+        &mut self,
+        kind: Kind,
+    ) -> Result<Option<Arc<ClientConfig>>, String> {
+        let endpoint = self.settings.endpoint(kind).clone();
+        self.tls_config(&endpoint)
     }
 
     fn agent(&mut self, kind: Kind) -> Result<Agent, String> {
@@ -189,6 +231,29 @@ impl Collector {
     }
 
     fn ask(&mut self, kind: Kind, body: &[u8]) -> Result<Verdict, String> {
+        let received = self.exchange(kind, body)?;
+        Ok(received.answer().verdict(kind, SystemTime::now()))
+    }
+
+    /// Asks it to take nothing, to see whether it would.
+    ///
+    /// # Errors
+    ///
+    /// It could not be asked, and why.
+    pub(crate) fn export_nothing(
+        &mut self,
+        kind: Kind,
+    ) -> Result<Received, String> {
+        let body = self.packed(kind, Vec::new());
+        let received = self.exchange(kind, &body);
+        received.map_err(|why| self.at(kind, &why))
+    }
+
+    fn exchange(
+        &mut self,
+        kind: Kind,
+        body: &[u8],
+    ) -> Result<Received, String> {
         let agent = self.agent(kind)?;
         let endpoint = self.settings.endpoint(kind);
         let mut request = agent
@@ -197,54 +262,132 @@ impl Collector {
         if endpoint.is_gzip {
             request = request.header(header::CONTENT_ENCODING, "gzip");
         }
+        let mut secrets: Vec<HeaderValue> = Vec::new();
         for (name, value) in &endpoint.headers {
             request = request.header(name, value);
+            secrets.push(value.clone());
         }
         if let Some(path) = &self.settings.token_file {
-            request = request.header(header::AUTHORIZATION, bearer(path)?);
+            let value = bearer(path)?;
+            request = request.header(header::AUTHORIZATION, value.clone());
+            secrets.push(value);
         }
-        let host = || host_of(&endpoint.url);
         let mut response = request
             .send(body)
-            .map_err(|error| format!("{}: {error}", host()))?;
+            .map_err(|error| explain::sentence(&error, endpoint))?;
         let text = |name| {
             let value = response.headers().get(name);
             value.and_then(|it: &HeaderValue| it.to_str().ok())
         };
         let retry_after = text(header::RETRY_AFTER).map(str::to_owned);
         let content_type = text(header::CONTENT_TYPE).map(str::to_owned);
-        let status = response.status().as_u16();
+        let (status, version) = (response.status(), response.version());
         let body = response
             .body_mut()
             .with_config()
             .limit(MAX_ANSWER_BYTES)
             .read_to_vec();
-        let body = match body {
+        let mut body = match body {
             Ok(body) => body,
             // What it is about stands in the head.
-            Err(_) if status >= 400 => Vec::new(),
+            Err(_) if status.as_u16() >= 400 => Vec::new(),
             Err(error) => {
-                let host = host();
-                return Err(format!("{host}: its answer's body: {error}"));
+                let why = explain::sentence(&error, endpoint);
+                return Err(format!("the body of the answer: {why}"));
             }
         };
-        let answer = Answer {
+        for secret in &secrets {
+            blot(&mut body, secret.as_bytes());
+        }
+        let wrong = explain::misunderstanding(status.as_u16(), &body, endpoint);
+        if let Some(wrong) = wrong {
+            return Err(wrong.to_owned());
+        }
+        Ok(Received {
             status,
-            retry_after: retry_after.as_deref(),
-            content_type: content_type.as_deref(),
-            body: &body,
-        };
-        Ok(answer.verdict(kind, SystemTime::now()))
+            version,
+            retry_after,
+            content_type,
+            body,
+        })
+    }
+
+    /// What is wrong, with where.
+    fn at(&self, kind: Kind, why: &str) -> String {
+        let url = &self.settings.endpoint(kind).url;
+        let text = format!("{}: {why}", sinks::shown_url(url.as_bytes()));
+        text.replace(char::is_control, " ")
+    }
+
+    fn packed(&self, kind: Kind, body: Vec<u8>) -> Vec<u8> {
+        if self.settings.endpoint(kind).is_gzip {
+            crate::otlp::request::gzip(&body)
+        } else {
+            body
+        }
+    }
+}
+
+/// What has come back.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    status: StatusCode,
+    version: Version,
+    retry_after: Option<String>,
+    content_type: Option<String>,
+    /// Without what we sent as a header, of which some servers tell.
+    body: Vec<u8>,
+}
+
+impl Received {
+    /// It, for what it means.
+    pub(crate) fn answer(&self) -> Answer<'_> {
+        Answer {
+            status: self.status.as_u16(),
+            retry_after: self.retry_after.as_deref(),
+            content_type: self.content_type.as_deref(),
+            body: &self.body,
+        }
+    }
+
+    /// Its first line, with the usual words for its status.
+    pub(crate) fn first_line(&self) -> String {
+        let (version, status) = (self.version, self.status);
+        let words = status.canonical_reason().unwrap_or("");
+        let line = format!("{version:?} {} {words}", status.as_u16());
+        line.trim_end().to_owned()
+    }
+
+    /// The first line of its body that is not empty, if it is a text.
+    pub(crate) fn body_line(&self) -> Option<String> {
+        let text = std::str::from_utf8(&self.body).ok()?;
+        let is_text =
+            !text.contains(|it: char| it.is_control() && !it.is_whitespace());
+        let line = text.lines().find(|it| !it.trim().is_empty())?;
+        is_text.then(|| printable(line))
+    }
+}
+
+/// Makes what is secret unreadable in a text, which keeps its length.
+fn blot(text: &mut [u8], secret: &[u8]) {
+    const MIN_SECRET_BYTES: usize = 4;
+    const SCHEMES: [&[u8]; 2] = [b"bearer", b"basic"];
+    // `Bearer X` and `Basic X` are told without their first word, too.
+    let words = secret.split(u8::is_ascii_whitespace).filter(|word| {
+        let is_scheme = |it: &&[u8]| it.eq_ignore_ascii_case(word);
+        word.len() >= MIN_SECRET_BYTES && !SCHEMES.iter().any(is_scheme)
+    });
+    for word in words {
+        let found: Vec<_> = memchr::memmem::find_iter(text, word).collect();
+        for at in found {
+            text[at..at + word.len()].fill(b'*');
+        }
     }
 }
 
 impl Post for Collector {
     fn post(&mut self, kind: Kind, body: Vec<u8>) -> Verdict {
-        let body = if self.settings.endpoint(kind).is_gzip {
-            crate::otlp::request::gzip(&body)
-        } else {
-            body
-        };
+        let body = self.packed(kind, body);
         self.ask(kind, &body).unwrap_or_else(|reason| {
             // Certificates may have been replaced, names lead elsewhere.
             self.traces = None;
@@ -252,20 +395,10 @@ impl Post for Collector {
             self.tls = None;
             Verdict::Later {
                 after: None,
-                reason: printable(&reason),
+                reason: self.at(kind, &reason),
             }
         })
     }
-}
-
-fn is_https(endpoint: &Endpoint) -> bool {
-    let scheme = endpoint.url.get(..6);
-    scheme.is_some_and(|it| it.eq_ignore_ascii_case("https:"))
-}
-
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |it| it.1);
-    rest.split('/').next().unwrap_or(rest)
 }
 
 /// The header with the token in a file.
@@ -283,4 +416,20 @@ fn bearer(path: &Path) -> Result<HeaderValue, String> {
     }
     header.set_sensitive(true);
     Ok(header)
+}
+
+#[cfg(test)]
+mod blot_tests {
+    use super::blot;
+
+    #[test]
+    fn what_was_sent_as_a_header_is_not_shown_again() {
+        let mut text = b"you sent Bearer s3cret, and s3cret again".to_vec();
+        blot(&mut text, b"Bearer s3cret");
+        let shown = String::from_utf8_lossy(&text);
+        assert_eq!(shown, "you sent Bearer ******, and ****** again");
+        let mut text = b"a b 1".to_vec();
+        blot(&mut text, b"1");
+        assert_eq!(text, b"a b 1");
+    }
 }

@@ -6,7 +6,7 @@
 //! - `settings` is what is configured.
 //! - `mapping` is a record in OpenTelemetry's terms, `request` what is sent of
 //!   it, `json` the same for files, `http` how it is sent, `connector` that in
-//!   TLS, and `verdict` what the answer means.
+//!   TLS, `explain` why it could not be, and `verdict` what the answer means.
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
 //!   and `backoff` when.
 //!
@@ -14,7 +14,9 @@
 //! a collector.
 
 pub mod backoff;
+pub(crate) mod connect;
 mod connector;
+mod explain;
 pub mod http;
 pub mod json;
 pub mod mapping;

@@ -54,8 +54,10 @@ fn records_go_into_the_file_of_their_day() {
 #[test]
 fn what_makes_no_sense_is_told_when_it_is_opened() {
     let error = |url| try_sink(url, &[]).map(drop).unwrap_err();
-    assert!(error("file:/x/%Q").starts_with("'%Q' is no date directive"));
-    assert_eq!(error("file:x"), "'x' is no absolute path");
+    let told = error("file:/x/%Q");
+    let is = "'file:/x/%Q': '%Q' is no date directive";
+    assert!(told.starts_with(is), "{told}");
+    assert_eq!(error("file:x"), "'file:x': it is no absolute path");
 }
 
 #[test]

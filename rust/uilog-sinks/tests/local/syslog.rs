@@ -91,7 +91,8 @@ fn a_facility_has_a_name() {
     let told = try_sink("syslog+tls://h", &[("ca-file", "/missing/x")]);
     assert_eq!(
         told.map(drop).unwrap_err(),
-        "ca-file /missing/x: No such file or directory (os error 2)"
+        "syslog+tls://h: ca-file /missing/x: No such file or directory (os \
+         error 2)"
     );
 }
 
@@ -271,7 +272,9 @@ fn a_server_that_is_not_there_or_does_not_read_is_counted() {
     assert_eq!(count, 5);
     assert_eq!(
         reason,
-        format!("127.0.0.1 port {port}: Connection refused (os error 111)")
+        format!(
+            "syslog+tcp://127.0.0.1:{port}: Connection refused (os error 111)"
+        )
     );
     drop(keeper);
     let options = [("timeout", "0.5")];
@@ -279,7 +282,7 @@ fn a_server_that_is_not_there_or_does_not_read_is_counted() {
     let (count, reason) = lost(syslog.deliver(&records("c", 5), soon()));
     assert_eq!(count, 5);
     assert!(
-        reason.starts_with("nonexistent.invalid port 514: "),
+        reason.starts_with("syslog+tcp://nonexistent.invalid:514: "),
         "{reason}"
     );
 }

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
+mod connect;
 mod delivery;
 mod faults;
 mod mapping;
 mod processes;
 mod security;
 mod support;
+mod trust;
 mod verdicts;

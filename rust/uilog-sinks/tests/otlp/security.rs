@@ -26,14 +26,14 @@ use uilog_sinks::otlp::sender::Round;
 use crate::support::*;
 
 /// Certificates of the tests' own, as files.
-struct Certificates {
+pub(crate) struct Certificates {
     dir: tempfile::TempDir,
     config: Arc<ServerConfig>,
 }
 
 impl Certificates {
     /// A collector that asks for a client's certificate, or not.
-    fn new(is_client_asked: bool) -> Self {
+    pub(crate) fn new(is_client_asked: bool) -> Self {
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_key = KeyPair::generate().unwrap();
@@ -78,11 +78,11 @@ impl Certificates {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn server(&self) -> Server {
+    pub(crate) fn server(&self) -> Server {
         let config = Some(Arc::clone(&self.config));
         Server::start_at("127.0.0.1:0", config, |_| accepted())
     }
@@ -168,9 +168,11 @@ fn headers_and_a_token_go_with_each_request() {
     let sink = Sink::new(&server.url(), &options);
     sink.append(&[numbered(0, 1)]);
     let why = reason(sink.flush().end);
-    assert!(why.starts_with("cannot read token-file"), "{why}");
+    let url = format!("http://{}/v1/logs", server.address);
+    let told = format!("{url}: cannot read token-file");
+    assert!(why.starts_with(&told), "{why}");
     let check = || otlp::check(&sink.definition, &sink.globals);
-    assert!(check().unwrap_err().starts_with("cannot read token-file"));
+    assert!(check().unwrap_err().starts_with(&told));
     for (seq, secret) in [(1, "s3cret"), (2, "other")] {
         fs::write(&token, format!("{secret}\n")).unwrap();
         sink.append(&[numbered(1, seq)]);

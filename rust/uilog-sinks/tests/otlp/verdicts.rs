@@ -110,12 +110,12 @@ fn a_collector_that_is_not_there_or_does_not_answer_costs_the_timeout() {
     let server = Server::start(|_| Reply::Hang);
     let sink = Sink::new(&server.url(), &[("timeout", "0.2")]);
     sink.append(&records(2));
-    assert!(reason(&sink.flush().end).contains("timeout"));
+    assert!(reason(&sink.flush().end).contains("no answer within"));
     // Nobody accepts, and there is no room to wait for that.
     let (_listener, url) = full_queue();
     let sink = Sink::new(&url, &[("timeout", "0.2")]);
     sink.append(&records(2));
-    assert!(reason(&sink.flush().end).contains("timeout"));
+    assert!(reason(&sink.flush().end).contains("no answer within"));
     assert_eq!(sink.stats().pending, 2);
 }
 

@@ -1,22 +1,31 @@
 //! Whom we trust, and who we say we are, when we speak TLS.
 //!
 //! Opens no connection. Certificates are read once, when a sink is opened.
+//! `files` reads them, `verify` decides whether a server is the right one by
+//! those in a `ca-file`, `certificate` reads what a certificate says, and
+//! `explain` is what went wrong, in plain words.
+
+pub(crate) mod certificate;
+pub(crate) mod explain;
+mod files;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use rustls::RootCertStore;
+use rustls::Error;
+use rustls::InconsistentKeys;
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem;
-use rustls::pki_types::pem::PemObject;
-use uilog_sys::foreign_file;
 
-/// How many bytes a file of certificates or keys may have. All that a system
-/// trusts take a quarter of a million.
-const MAX_PEM_BYTES: u64 = 4 << 20;
+use self::verify::Verifier;
+
+/// Whether an alert or a handshake of TLS begins there.
+// RFC 8446, section 5.1
+pub(crate) fn is_record(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x15 | 0x16, 0x03, ..])
+}
 
 /// The settings of a client that trusts those whose certificates are in the
 /// file `ca`, or those that the system trusts if there is none. With `cert`
@@ -31,27 +40,34 @@ pub fn client_config(
     cert: Option<&Path>,
     key: Option<&Path>,
 ) -> Result<Arc<ClientConfig>, String> {
-    let roots = match ca {
-        Some(path) => own_roots(path)?,
-        None => system_roots()?,
-    };
     let provider = Arc::new(ring::default_provider());
+    let verifier = match ca {
+        Some(path) => {
+            let certificates = files::certificates(path, "ca-file")?;
+            Verifier::new(certificates, &provider)
+                .map_err(|why| format!("ca-file {}: {why}", path.display()))?
+        }
+        None => Verifier::of_system(system_certificates()?, &provider)
+            .map_err(no_system)?,
+    };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS: {error}"))?
-        .with_root_certificates(roots);
+        // Nothing is dangerous there: it trusts less than is usual but for
+        // certificates that the user has named.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
     let config = match (cert, key) {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
-            let chain = certificates(cert, "cert-file")?;
-            let private =
-                PrivateKeyDer::from_pem_slice(&read(key, "key-file")?)
-                    .map_err(|error| unreadable("key-file", key, &error))?;
+            let chain = files::certificates(cert, "cert-file")?;
+            let private = files::key(key, "key-file")?;
             builder
                 .with_client_auth_cert(chain, private)
                 .map_err(|error| {
                     let (cert, key) = (cert.display(), key.display());
-                    format!("cert-file {cert} with key-file {key}: {error}")
+                    let why = of_key(&error);
+                    format!("cert-file {cert} with key-file {key}: {why}")
                 })?
         }
         (Some(_), None) => return Err("cert-file needs key-file".to_owned()),
@@ -60,64 +76,41 @@ pub fn client_config(
     Ok(Arc::new(config))
 }
 
-fn own_roots(path: &Path) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path, "ca-file")? {
-        roots
-            .add(certificate)
-            .map_err(|error| format!("ca-file {}: {error}", path.display()))?;
+fn of_key(error: &Error) -> String {
+    match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            "the key is not the one of the certificate: name the two files \
+             that were made together"
+        }
+        Error::General(_) => {
+            "the key is of a kind that uilog cannot use: make one of RSA (2048 \
+             bits or more), ECDSA (P-256, P-384) or Ed25519"
+        }
+        _ => "the certificate is damaged, or the key does not fit it",
     }
-    Ok(roots)
+    .to_owned()
 }
 
-/// Those that the system trusts. Some of what is installed may be unreadable
-/// or too old to be understood; all of it may not.
-fn system_roots() -> Result<RootCertStore, String> {
+/// Those that the system trusts. Some of what is installed may be unreadable;
+/// all of it may not.
+fn system_certificates() -> Result<Vec<CertificateDer<'static>>, String> {
     // The library opens whatever these name, and waits for a FIFO's writer.
     if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
-        read(Path::new(&path), "SSL_CERT_FILE")?;
+        files::read(Path::new(&path), "SSL_CERT_FILE")?;
     }
     let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _ignored) = roots.add_parsable_certificates(found.certs);
-    if added > 0 {
-        return Ok(roots);
+    if found.certs.is_empty() {
+        let why = found.errors.first().map_or_else(
+            || "there are none".to_owned(),
+            rustls_native_certs::Error::to_string,
+        );
+        return Err(no_system(why));
     }
-    let why = found.errors.first().map_or_else(
-        || "there are none".to_owned(),
-        rustls_native_certs::Error::to_string,
-    );
-    Err(format!("the system's certificates: {why} (see ca-file)"))
+    Ok(found.certs)
 }
 
-fn certificates(
-    path: &Path,
-    option: &str,
-) -> Result<Vec<CertificateDer<'static>>, String> {
-    let unreadable = |error| unreadable(option, path, &error);
-    let text = read(path, option)?;
-    let certificates = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unreadable)?;
-    if certificates.is_empty() {
-        return Err(unreadable(pem::Error::NoItemsFound));
-    }
-    Ok(certificates)
-}
-
-fn read(path: &Path, option: &str) -> Result<Vec<u8>, String> {
-    foreign_file::read(path, MAX_PEM_BYTES)
-        .map_err(|error| format!("{option} {}: {error}", path.display()))
-}
-
-fn unreadable(option: &str, path: &Path, error: &pem::Error) -> String {
-    let path = path.display();
-    match error {
-        pem::Error::NoItemsFound => {
-            format!("{option} {path}: there is none in it")
-        }
-        error => format!("{option} {path}: {error}"),
-    }
+fn no_system(why: String) -> String {
+    format!("the system's certificates: {why} (see ca-file)")
 }
 
 #[cfg(test)]
@@ -164,7 +157,9 @@ mod tests {
         let is = |error: String, end: &str| {
             assert!(error.ends_with(end), "{error}");
         };
-        is(error(Some(&none), None, None), "/none: there is none in it");
+        let no_pem = "/none: it is not PEM: there is no line \
+                      'BEGIN CERTIFICATE'";
+        is(error(Some(&none), None, None), no_pem);
         is(
             error(Some(&missing), None, None),
             "/missing: No such file or directory (os error 2)",
@@ -184,7 +179,19 @@ mod tests {
         assert!(error(Some(&bad), None, None).contains("/bad: "));
         is(error(ca, ca, None), "cert-file needs key-file");
         is(error(ca, None, Some(&key)), "key-file needs cert-file");
-        is(error(ca, ca, Some(&cert)), "/cert: there is none in it");
-        assert!(error(ca, ca, Some(&other)).contains("with key-file"));
+        is(
+            error(ca, ca, Some(&cert)),
+            "/cert: there is a certificate in it, and no private key",
+        );
+        let why = error(ca, ca, Some(&other));
+        assert!(why.contains("the key is not the one"), "{why}");
+        let wrong = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            "MIIBVgIBADANBgkqhkiG9w0BAQEFAASCAUAwggE8AgEAAkEAq7BFUpkGp3+L"
+        );
+        let wrong = file("wrong", &wrong);
+        let why = error(ca, ca, Some(&wrong));
+        assert!(why.contains("a kind that uilog cannot use"), "{why}");
+        assert!(!why.contains("MII") && !why.contains("48, "), "{why}");
     }
 }

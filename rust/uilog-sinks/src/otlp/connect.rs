@@ -1,0 +1,180 @@
+//! Whether a collector can be reached, and what it answers to an export of
+//! nothing.
+//!
+//! Sends no record and touches no spool. The requests are those of the sender,
+//! with the same settings, but for their bound; [`crate::connect`] has the steps
+//! below HTTP.
+
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use uilog_core::sinks;
+use uilog_core::sinks::Definition;
+use ureq::http::Uri;
+
+use crate::connect::Failed;
+use crate::connect::Trail;
+use crate::connect::try_tcp;
+use crate::connect::try_tls;
+use crate::globals::Globals;
+use crate::otlp::http::Collector;
+use crate::otlp::http::Received;
+use crate::otlp::request::Kind;
+use crate::otlp::settings::Settings;
+use crate::otlp::verdict::Verdict;
+use crate::target::Address;
+
+/// What a URL without TLS begins with.
+const WITHOUT_TLS: &str = "http://";
+/// However little time is left: so long an answer is waited for.
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Where requests of a kind go, and by which way.
+struct Way {
+    kind: Kind,
+    host: Address,
+    is_https: bool,
+    proxy: Option<Address>,
+}
+
+/// Tries to reach a collector, and asks it to take nothing.
+pub(crate) fn try_collector(
+    definition: &Definition,
+    globals: &Globals,
+    trail: &Trail,
+) -> Result<(), Failed> {
+    let settings = trail.step("settings", || {
+        let settings = Settings::new(definition, globals)?;
+        let shown = |kind| {
+            let url = &settings.endpoint(kind).url;
+            sinks::shown_url(url.as_bytes())
+        };
+        let seen = format!(
+            "spans go to {}, log records to {}",
+            shown(Kind::Traces),
+            shown(Kind::Logs)
+        );
+        Ok((settings, seen))
+    })?;
+    let mut collector = Collector::new(settings.clone());
+    let ways = trail.step("files", || {
+        collector.check()?;
+        let mut ways = Vec::new();
+        for kind in [Kind::Traces, Kind::Logs] {
+            ways.push(way(kind, &settings, &mut collector)?);
+        }
+        Ok((ways, "all that is configured can be read".to_owned()))
+    })?;
+    let mut result = Ok(());
+    for (index, way) in ways.iter().enumerate() {
+        let is_new = !ways[..index].iter().any(|it| it.is_same(way));
+        if is_new {
+            result = connect(way, &mut collector, trail);
+        }
+        // Where nobody can be reached, nothing can be exported.
+        if result.is_ok() {
+            let others = u32::try_from(ways.len() - index).unwrap_or(1);
+            let left = trail.deadline.saturating_duration_since(Instant::now());
+            let bound = (left / others).max(MIN_TIMEOUT);
+            export(way.kind, &settings, bound, trail);
+        }
+    }
+    result
+}
+
+fn way(
+    kind: Kind,
+    settings: &Settings,
+    collector: &mut Collector,
+) -> Result<Way, String> {
+    let url = &settings.endpoint(kind).url;
+    let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
+    let is_https = uri.scheme_str() == Some("https");
+    let host = uri.host().unwrap_or("");
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let default_port = if is_https { 443 } else { 80 };
+    Ok(Way {
+        kind,
+        host: Address {
+            host: host.to_owned(),
+            port: uri.port_u16().unwrap_or(default_port),
+        },
+        is_https,
+        proxy: collector.proxy_of(kind)?,
+    })
+}
+
+impl Way {
+    fn is_same(&self, other: &Self) -> bool {
+        self.host == other.host
+            && self.is_https == other.is_https
+            && self.proxy == other.proxy
+    }
+}
+
+fn connect(
+    way: &Way,
+    collector: &mut Collector,
+    trail: &Trail,
+) -> Result<(), Failed> {
+    if let Some(proxy) = &way.proxy {
+        trail.step("proxy", || {
+            Ok(((), format!("{} is reached through {proxy}", way.host)))
+        })?;
+        // What is behind it, the export shows.
+        return try_tcp(trail, proxy).map(drop);
+    }
+    let connection = try_tcp(trail, &way.host)?;
+    if !way.is_https {
+        return Ok(());
+    }
+    let config = collector.tls_of(way.kind);
+    let Ok(Some(config)) = config else {
+        return trail.step("tls", || {
+            Err(config.err().unwrap_or_else(|| "no TLS".to_owned()))
+        });
+    };
+    try_tls(trail, connection, &way.host, &config, WITHOUT_TLS)
+}
+
+/// That it has failed is in the trail.
+fn export(kind: Kind, settings: &Settings, bound: Duration, trail: &Trail) {
+    let mut settings = settings.clone();
+    for endpoint in [&mut settings.traces, &mut settings.logs] {
+        endpoint.timeout = endpoint.timeout.min(bound);
+    }
+    let name = match kind {
+        Kind::Traces => "export-traces",
+        Kind::Logs => "export-logs",
+    };
+    let _ = trail.step(name, || {
+        let received = Collector::new(settings).export_nothing(kind)?;
+        match received.answer().verdict(kind, SystemTime::now()) {
+            Verdict::Accepted => Ok(((), received.first_line())),
+            _ => Err(refusal(&received)),
+        }
+    });
+}
+
+/// What has been answered that is no acceptance, and what may be wrong.
+fn refusal(received: &Received) -> String {
+    let line = received.first_line();
+    let said = match received.body_line() {
+        Some(said) => format!("{line}: {said}"),
+        None => line,
+    };
+    let advice = match received.answer().status {
+        200..=299 => "this is no collector: check the URL",
+        300..=399 => "name the URL that it redirects to",
+        401 | 403 => "check token-file and headers",
+        404 | 405 | 410 => {
+            "check the path in the URL, and whether the collector takes this \
+             kind"
+        }
+        400 | 415 | 422 => "is this an OTLP endpoint?",
+        429 | 500..=599 => "the collector cannot take anything now",
+        _ => "check the collector",
+    };
+    format!("{said} ({advice})")
+}
