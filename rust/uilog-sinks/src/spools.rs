@@ -22,6 +22,7 @@ use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
 use crate::otlp::settings::Settings;
 use crate::record::Record;
+use crate::redact;
 
 /// What the URL of a sink with a spool begins with.
 const SCHEME: &[u8] = b"otlp:";
@@ -245,9 +246,11 @@ impl Facts {
         let rejected = spool.rejected().map_err(|error| error.to_string())?;
         for rejected in rejected.flatten() {
             self.rejected_kept += 1;
+            // The collector may have said what it was sent.
             let reason = String::from_utf8_lossy(&rejected.reason);
+            let reason = redact::shown(&reason);
             self.reasons.retain(|it| *it != reason);
-            self.reasons.push(reason.into_owned());
+            self.reasons.push(reason);
             if self.reasons.len() > MAX_REASONS {
                 self.reasons.remove(0);
             }
@@ -258,7 +261,7 @@ impl Facts {
             self.retry = Some(Retry {
                 due_in: wait.as_secs_f64(),
                 failures: backoff.failures,
-                reason: backoff.reason,
+                reason: redact::shown(&backoff.reason),
             });
         }
         Ok(())
