@@ -682,8 +682,8 @@ URLs, names, options; no password is shown.
   > END
     error: $TESTTMP/more.hgrc:2: uilog.sink.a: 'otlps:https://...@collector.example' is no kind of sink: file:, syslog:, unix:, otlp:
       until then every event for it is lost, and counted
-    error: $TESTTMP/more.hgrc:3: uilog.sink.b: 'otlp:collector.example': a password does not belong there: use 'headers' or 'token-file'
-      until then every event for it is lost, and counted
+    error: $TESTTMP/more.hgrc:3: uilog.sink.b: 'otlp:https://...@collector.example': a password does not belong there: use 'headers' or 'token-file'
+      until this is mended, events wait in the spool
     error: $TESTTMP/more.hgrc:4: uilog.sink.c: 'syslog://collector.example': it is on another host, or lacks a '/'; on the network: syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT
       until then every event for it is lost, and counted
     error: $TESTTMP/more.hgrc:6: uilog.sink.f: 'file:$TESTTMP/%Q': '%Q' is no date directive ('%%' is a percent sign): %Y %C %y %G %g %m %b %B %d %j %a %A %u %w %U %W %V %H %I %M %S %p %P %s %F %z
@@ -708,6 +708,59 @@ URLs, names, options; no password is shown.
     sink.a = otlps:https://...@collector.example  $TESTTMP/more.hgrc:2
       tracks * without chgserver, cmdserver, extension
       cannot be used: see below
+
+What keeps everything from being sent, and what was probably not meant
+
+  $ long=$TESTTMP/`"$PYTHON" -c 'print("s" * 200)'`
+  $ with << END
+  > [uilog]
+  > sink.a = otlp:http://127.0.0.1:70000
+  > sink.b = otlp:http://collector.example:4318/v1/traces
+  > sink.c = otlp:http://collector.example:4317
+  > sink.d = otlp:https://collector.example/?token=geheim
+  > sink.e = unix:$long
+  > END
+    error: $TESTTMP/more.hgrc:2: uilog.sink.a: 'otlp:http://$LOCALIP:70000': its port 70000 is not from 1 to 65535
+      until this is mended, events wait in the spool
+    error: $TESTTMP/more.hgrc:5: uilog.sink.d: 'otlp:https://collector.example/?...': a collector's URL has no '?'
+      until this is mended, events wait in the spool
+    error: $TESTTMP/more.hgrc:6: uilog.sink.e: $TESTTMP/s*: the path of a socket has at most 107 bytes, and this one has *: choose a shorter one (glob)
+      until then every event for it is lost, and counted
+    warning: $TESTTMP/more.hgrc:3: uilog.sink.b: 'otlp:http://collector.example:4318/v1/traces': '/v1/traces' is taken off, since uilog appends the path of each signal itself: write http://collector.example:4318
+    warning: $TESTTMP/more.hgrc:4: uilog.sink.c: 'otlp:http://collector.example:4317': port 4317 is usually gRPC's, and uilog speaks OTLP over HTTP: did you mean port 4318?
+  3 errors, 2 warnings, 0 notes
+  [1]
+  $ grep -c geheim $TESTTMP/checked
+  0
+  [1]
+
+Variables of other programs concern a sink without a URL alone.
+
+  $ OTEL_EXPORTER_OTLP_TIMEOUT=30000ms OTEL_EXPORTER_OTLP_HEADERS=geheim
+  $ OTEL_SDK_DISABLED=true
+  $ export OTEL_EXPORTER_OTLP_TIMEOUT OTEL_EXPORTER_OTLP_HEADERS
+  $ export OTEL_SDK_DISABLED
+  $ with << END
+  > [uilog]
+  > sink.a = otlp:https://collector.example
+  > sink.b = otlp:
+  > END
+    warning: $TESTTMP/more.hgrc:3: uilog.sink.b: OTEL_EXPORTER_OTLP_HEADERS is ignored: it must be KEY=VALUE,KEY=VALUE
+    warning: $TESTTMP/more.hgrc:3: uilog.sink.b: OTEL_EXPORTER_OTLP_TIMEOUT is ignored: '30000ms' is no number of milliseconds
+    note: $TESTTMP/more.hgrc:3: uilog.sink.b: OTEL_SDK_DISABLED has no effect on uilog: the hgrc decides what is logged
+      to switch the sink off, leave its URL empty
+  0 errors, 2 warnings, 1 note
+  [1]
+  $ HGRCPATH=$TESTTMP/more.hgrc uilog status > $TESTTMP/out
+  [1]
+  $ sed -n '/^Spools/,/^Journal/p' $TESTTMP/out | grep -v Journal
+  Spools
+    a: 0 records waiting
+    b: 0 records waiting
+      warning: OTEL_EXPORTER_OTLP_HEADERS is ignored: it must be KEY=VALUE,KEY=VALUE
+      warning: OTEL_EXPORTER_OTLP_TIMEOUT is ignored: '30000ms' is no number of milliseconds
+  $ unset OTEL_EXPORTER_OTLP_TIMEOUT OTEL_EXPORTER_OTLP_HEADERS
+  $ unset OTEL_SDK_DISABLED
 
 What a sink wants
 

@@ -75,7 +75,7 @@ No command waits for it, and what it is to get stays.
   > print(spool)' < $TESTTMP/out
   True True status 503: down for repair
   True True True
-  {'sink': 'fleet', 'exists': True, 'problem': None, 'pending': 3, 'sent': 0, 'evicted': 0, 'rejected': 0, 'rejected_kept': 0, 'reasons': [], 'damaged': 0, 'unreadable': 0, 'counts_lost': 0}
+  {'sink': 'fleet', 'exists': True, 'problem': None, 'pending': 3, 'sent': 0, 'evicted': 0, 'rejected': 0, 'rejected_kept': 0, 'reasons': [], 'damaged': 0, 'unreadable': 0, 'counts_lost': 0, 'unsendable': None, 'warnings': []}
   $ uilog status > $TESTTMP/out
   [1]
   $ sed -n '/^Spools/,/^Journal/p' $TESTTMP/out | shown

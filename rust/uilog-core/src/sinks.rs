@@ -57,7 +57,7 @@ pub fn read<'a>(
             _ if value.trim_ascii().is_empty() => {}
             Some(name) => sinks.push(Definition {
                 name: name.to_owned(),
-                url: value.trim_ascii().to_vec(),
+                url: with_lower_scheme(value.trim_ascii()),
                 options: Vec::new(),
             }),
             None => faults.push(fault(
@@ -83,6 +83,19 @@ pub fn read<'a>(
     }
     sinks.sort_by(|a, b| a.name.cmp(&b.name));
     (sinks, faults)
+}
+
+/// A URL whose scheme is in lower case: capitals in it mean nothing.
+// RFC 3986, section 3.1
+fn with_lower_scheme(url: &[u8]) -> Vec<u8> {
+    let mut url = url.to_vec();
+    let is_of_scheme =
+        |it: &u8| it.is_ascii_alphanumeric() || b"+-.".contains(it);
+    let end = url.iter().position(|it| !is_of_scheme(it));
+    if let Some(end) = end.filter(|end| url[*end] == b':') {
+        url[..end].make_ascii_lowercase();
+    }
+    url
 }
 
 fn readable_name(name: &[u8]) -> Option<&str> {
@@ -195,6 +208,7 @@ pub fn no_kind(url: &[u8]) -> String {
 /// What is wrong with a URL, as far as that can be told without the
 /// environment and without opening anything.
 pub fn url_problem(url: &[u8]) -> Option<String> {
+    let url = &with_lower_scheme(url)[..];
     let Some(colon) = url.iter().position(|byte| *byte == b':') else {
         return Some(no_kind(url));
     };
@@ -216,8 +230,11 @@ pub fn url_problem(url: &[u8]) -> Option<String> {
         }
         b"otlp" if rest.trim_ascii().is_empty() => None,
         b"otlp" => {
-            let https = rest.strip_prefix(b"https://");
-            match https.or_else(|| rest.strip_prefix(b"http://")) {
+            let host = |scheme: &[u8]| {
+                let (begin, host) = rest.split_at_checked(scheme.len())?;
+                begin.eq_ignore_ascii_case(scheme).then_some(host)
+            };
+            match host(b"https://").or_else(|| host(b"http://")) {
                 None => Some(format!(
                     "'{}': it must begin with http:// or https://",
                     shown()
@@ -334,14 +351,18 @@ mod tests {
             ("sink.b:track", "command, exthook"),
             ("sink.b", " syslog: "),
             ("sink.a", "file:/x"),
+            ("sink.c", "OTLP:HTTP://H/Path"),
+            ("sink.d", "/X:y"),
             ("sink.off", ""),
             ("sink.off:nonsense", "x"),
             ("max-scripts", "3"),
         ]);
         assert_eq!(faults, [""; 0]);
         let names: Vec<_> = sinks.iter().map(|it| it.name.as_str()).collect();
-        assert_eq!(names, ["a", "b"]);
+        assert_eq!(names, ["a", "b", "c", "d"]);
         assert_eq!(sinks[1].url, b"syslog:");
+        assert_eq!(sinks[2].url, b"otlp:HTTP://H/Path");
+        assert_eq!(sinks[3].url, b"/X:y");
         assert!(sinks[1].tracked().contains(b"exthook"));
         assert!(!sinks[1].tracked().contains(b"commandfinish"));
         assert!(sinks[0].tracked().contains(b"commandfinish"));
@@ -452,6 +473,9 @@ mod tests {
             "syslog+tls://[::1]:1",
             "otlp:",
             "otlp:http://a:1/x",
+            "otlp:HTTPS://a",
+            "OTLP:http://a",
+            "Syslog+TCP://a",
         ] {
             assert_eq!(url_problem(url.as_bytes()), None, "{url}");
         }

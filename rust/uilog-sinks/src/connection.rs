@@ -59,6 +59,10 @@ use crate::tls::explain;
 /// How soon what cannot be waited for is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// Bytes of a local socket's path: the system adds a NUL, and has room for 108.
+// unix(7): sun_path
+const MAX_PATH_BYTES: usize = 107;
+
 /// How long a server is listened to after a handshake by TLS 1.3, which ends,
 /// for us, before the server has looked at our certificate. Nearly all send a
 /// ticket at once.
@@ -198,7 +202,8 @@ fn connect_local(
     deadline: Instant,
 ) -> io::Result<OwnedFd> {
     let place_flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-    let place = openat(AT_FDCWD, path, place_flags, Mode::empty())?;
+    let place = openat(AT_FDCWD, path, place_flags, Mode::empty());
+    let place = place.map_err(|errno| not_there(path, errno))?;
     owner.check("the socket", fstat(&place)?.st_uid, deadline)?;
     // By way of the descriptor, so that it is the very socket that has been
     // looked at, whatever has that path by now.
@@ -208,6 +213,25 @@ fn connect_local(
             connect_without_proc(path, kind, deadline)
         }
         result => result,
+    }
+}
+
+/// Why there is no socket at a path, if nobody can make one by that path. (From
+/// a directory near it somebody may have: then it is there.)
+pub(crate) fn too_long(path: &Path) -> Option<String> {
+    let length = path.as_os_str().len();
+    (length > MAX_PATH_BYTES).then(|| {
+        format!(
+            "the path of a socket has at most {MAX_PATH_BYTES} bytes, and \
+             this one has {length}: choose a shorter one"
+        )
+    })
+}
+
+fn not_there(path: &Path, errno: Errno) -> io::Error {
+    match too_long(path) {
+        Some(why) => io::Error::new(io::ErrorKind::InvalidInput, why),
+        None => errno.into(),
     }
 }
 
@@ -237,7 +261,8 @@ fn connect_to(
     kind: SockType,
     deadline: Instant,
 ) -> io::Result<OwnedFd> {
-    let address = UnixAddr::new(path)?;
+    let address = UnixAddr::new(path);
+    let address = address.map_err(|errno| not_there(path, errno))?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, kind, flags, None)?;
     loop {

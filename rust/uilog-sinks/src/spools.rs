@@ -20,6 +20,7 @@ use crate::otlp::backoff::Backoff;
 use crate::otlp::json;
 use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
+use crate::otlp::settings;
 use crate::otlp::settings::Settings;
 use crate::record::Record;
 use crate::redact;
@@ -81,6 +82,10 @@ pub struct Facts {
     pub counts_lost: u64,
     /// Set while the collector takes nothing.
     pub retry: Option<Retry>,
+    /// Why nothing can be sent as the sink is configured here, if so.
+    pub unsendable: Option<String>,
+    /// What of its configuration is ignored here, or was probably not meant.
+    pub warnings: Vec<String>,
 }
 
 /// What is known of a collector that takes nothing.
@@ -101,6 +106,8 @@ impl Facts {
         let is_left = self.url.is_none() && self.pending > 0;
         self.problem.is_some()
             || self.retry.is_some()
+            || self.unsendable.is_some()
+            || !self.warnings.is_empty()
             || is_left
             || self.evicted + self.rejected + self.damaged > 0
             || self.unreadable + self.counts_lost > 0
@@ -173,6 +180,15 @@ impl Owned {
         let result = otlp::find_spool(&self.sink, globals)
             .and_then(|spool| spool.map_or(Ok(()), |it| facts.add(&it, now)));
         facts.problem = result.err();
+        if let Some(definition) = &self.definition {
+            match Settings::new(definition, globals) {
+                Ok(settings) => {
+                    facts.unsendable = settings.proxy_problem();
+                    facts.warnings = settings.warnings;
+                }
+                Err(problem) => facts.unsendable = Some(problem),
+            }
+        }
         facts
     }
 
@@ -277,20 +293,14 @@ pub struct Translator {
 }
 
 impl Translator {
-    /// For the records of this sink, with what is configured of its resource.
-    ///
-    /// # Errors
-    ///
-    /// What is configured makes no sense.
-    pub fn new(owned: &Owned, globals: &Globals) -> Result<Self, String> {
-        let Some(definition) = &owned.definition else {
-            return Ok(Self {
-                resource: Vec::new(),
-            });
-        };
-        let settings = Settings::new(definition, globals);
-        let resource = settings?.resource;
-        Ok(Self { resource })
+    /// For the records of this sink, with what is configured of its resource,
+    /// as far as that makes sense: what is needed to send does not matter.
+    pub fn new(owned: &Owned, globals: &Globals) -> Self {
+        let definition = owned.definition.as_ref();
+        let resource = definition.map(|it| settings::resource(it, globals));
+        Self {
+            resource: resource.unwrap_or_default(),
+        }
     }
 
     /// The line of a record, and to which file it belongs.
@@ -372,7 +382,7 @@ mod tests {
             sink: "a".to_owned(),
             definition: Some(sink("a", "otlp:")),
         };
-        let translator = Translator::new(&owned, &globals).unwrap();
+        let translator = Translator::new(&owned, &globals);
         let why = translator.line(b"{}").unwrap_err();
         assert!(why.starts_with("it is no record"), "{why}");
     }

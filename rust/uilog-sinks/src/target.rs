@@ -91,10 +91,10 @@ impl Target {
             }),
             b"syslog+tcp" => address(rest, TCP_PORT).map(Self::SyslogTcp),
             b"syslog+tls" => address(rest, TLS_PORT).map(Self::SyslogTls),
-            b"otlp" => match std::str::from_utf8(rest) {
-                Ok(url) => Ok(Self::Otlp(url.to_owned())),
-                Err(_) => Err("it is not UTF-8".to_owned()),
-            },
+            // What is wrong with it keeps nothing out of the spool.
+            b"otlp" => {
+                Ok(Self::Otlp(String::from_utf8_lossy(rest).into_owned()))
+            }
             _ => return Err(sinks::no_kind(url)),
         };
         parsed.map_err(|why| format!("'{}': {why}", sinks::shown_url(url)))

@@ -144,9 +144,7 @@ impl Export<'_> {
         let mut traces = BufWriter::new(create(&dir.join("traces.jsonl"))?);
         let mut logs = BufWriter::new(create(&dir.join("logs.jsonl"))?);
         for owned in &self.spools.all {
-            let translator = Translator::new(owned, &self.spools.globals)
-                .map_err(anyhow::Error::msg)
-                .with_context(|| format!("sink '{}'", owned.sink))?;
+            let translator = Translator::new(owned, &self.spools.globals);
             self.each(owned, &mut |payload| {
                 let Ok((kind, line)) = translator.line(payload) else {
                     return Ok(false);

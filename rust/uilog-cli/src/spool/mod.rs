@@ -267,6 +267,19 @@ fn write_one(output: &mut impl Write, it: &Facts) -> io::Result<()> {
         writeln!(output, "    {}", styled(output::WARNING, &text))?;
         writeln!(output, "      {}", visible(&retry.reason))?;
     }
+    write_settings(output, it)
+}
+
+/// What keeps everything from being sent, and what of the settings is ignored.
+fn write_settings(output: &mut impl Write, it: &Facts) -> io::Result<()> {
+    if let Some(problem) = &it.unsendable {
+        let text = format!("nothing is sent: {}", visible(problem));
+        writeln!(output, "    {}", styled(output::ERROR, &text))?;
+    }
+    for warning in &it.warnings {
+        let text = format!("warning: {}", visible(warning));
+        writeln!(output, "    {}", styled(output::WARNING, &text))?;
+    }
     Ok(())
 }
 
@@ -325,6 +338,7 @@ pub(crate) fn write_brief(
             let text = format!("{trouble}: {remedy}");
             writeln!(output, "    {}", styled(output::WARNING, &text))?;
         }
+        write_settings(output, it)?;
     }
     Ok(())
 }

@@ -139,9 +139,12 @@ fn group(
         });
         let group = &mut groups[at];
         group.count += 1;
+        // Why something was lost matters more than what came after it.
+        if failure.lost > 0 || group.lost == 0 {
+            group.detail = failure.detail;
+        }
         group.lost = group.lost.saturating_add(failure.lost);
         group.last = failure.time;
-        group.detail = failure.detail;
     }
     (groups, older)
 }
@@ -265,7 +268,7 @@ mod tests {
             .collect();
         assert_eq!(
             told,
-            [(2, 0, "b"), (2, 1, "uilog.sink.x: 401"), (1, 1, "full")]
+            [(2, 0, "b"), (2, 1, "uilog.sink.x: gone"), (1, 1, "full")]
         );
         assert_eq!(groups[0].subject, Failed::Script("commandfinish".into()));
         assert_eq!(groups[1].subject, Failed::Sink("x".into()));

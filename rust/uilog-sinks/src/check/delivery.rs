@@ -46,10 +46,9 @@ impl Found<'_> {
             let Failed::Sink(name) = &group.subject else {
                 continue;
             };
-            // The spool knows better how things stand.
-            let is_spooled =
-                spools.iter().any(|it| it.sink == *name && it.exists);
-            if group.lost == 0 && is_spooled {
+            // What is so here as well has been told.
+            let mut known = spools.iter().filter(|it| it.sink == *name);
+            if group.lost == 0 && known.any(|it| is_known(&group, it)) {
                 continue;
             }
             let is_here = definitions.iter().any(|it| it.name == *name);
@@ -139,6 +138,12 @@ impl Found<'_> {
         };
         self.add("", finding.advise("see `uilog spool`"));
     }
+}
+
+/// Whether what the journal tells of a sink's settings is so here, too.
+fn is_known(group: &Group, facts: &Facts) -> bool {
+    let mut told = facts.warnings.iter().chain(&facts.unsendable);
+    told.any(|it| group.detail.contains(it.as_str()))
 }
 
 /// What has been lost, in words.

@@ -18,6 +18,7 @@ use uilog_core::sinks::Definition;
 use uilog_sys::foreign_file;
 
 use super::Found;
+use crate::connection;
 use crate::exchange::exchangeable;
 use crate::file;
 use crate::globals::Globals;
@@ -169,7 +170,13 @@ impl Found<'_> {
                 access.err().map(|errno| errno.desc().to_owned())
             }
             Ok(_) => Some("it is no socket".to_owned()),
-            Err(error) => Some(error.to_string()),
+            Err(error) => {
+                if let Some(why) = connection::too_long(path) {
+                    self.unusable_path(definition, path, &why);
+                    return;
+                }
+                Some(error.to_string())
+            }
         };
         if let Some(problem) = problem {
             let item = definition.item();
@@ -182,6 +189,21 @@ impl Found<'_> {
                 .advise("start whoever is to listen there");
             self.add(&item, finding);
         }
+    }
+
+    /// A path where no socket can be.
+    fn unusable_path(
+        &mut self,
+        definition: &Definition,
+        path: &Path,
+        why: &str,
+    ) {
+        let item = definition.item();
+        let text =
+            format!("{}.{item}: {}: {why}", sinks::SECTION, path.display());
+        let finding = Finding::error("sink-path", text);
+        let advice = "until then every event for it is lost, and counted";
+        self.add(&item, finding.advise(advice));
     }
 
     /// Whether there is, or could be, a spool.

@@ -317,12 +317,27 @@ impl Found<'_> {
             Err(problem) => {
                 let text = format!("{}.{item}: {problem}", sinks::SECTION);
                 let finding = Finding::error("sink-unusable", text);
-                let advice =
-                    "until then every event for it is lost, and counted";
+                let advice = "until this is mended, events wait in the spool";
                 self.add(&item, finding.advise(advice));
                 return;
             }
         };
+        if let Some(problem) = settings.proxy_problem() {
+            let text = format!("{}.{item}: {problem}", sinks::SECTION);
+            let finding = Finding::error("sink-proxy", text);
+            let advice = "until this is mended, events wait in the spool";
+            self.add(&item, finding.advise(advice));
+        }
+        for warning in &settings.warnings {
+            let text = format!("{}.{item}: {warning}", sinks::SECTION);
+            self.add(&item, Finding::warning("sink-setting", text));
+        }
+        for note in &settings.notes {
+            let text = format!("{}.{item}: {note}", sinks::SECTION);
+            let finding = Finding::note("sink-variable", text);
+            let advice = "to switch the sink off, leave its URL empty";
+            self.add(&item, finding.advise(advice));
+        }
         let in_clear = [Kind::Traces, Kind::Logs]
             .map(|kind| settings.endpoint(kind))
             .into_iter()
@@ -353,7 +368,10 @@ fn tells_secret(endpoint: &Endpoint) -> bool {
 
 /// The host of a URL without TLS, unless it is this one.
 fn remote_in_clear(url: &str) -> Option<String> {
-    let rest = url.strip_prefix("http://")?;
+    let (scheme, rest) = url.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") {
+        return None;
+    }
     let authority = rest.split(['/', '?']).next()?;
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next()?,
@@ -386,6 +404,7 @@ mod tests {
         }
         for (url, host) in [
             ("http://a.b:4318/v1/traces", "a.b"),
+            ("HTTP://a.b:4318/v1/traces", "a.b"),
             ("http://10.0.0.1", "10.0.0.1"),
             ("http://[2001:db8::1]:4318/", "2001:db8::1"),
             ("http://localhost.evil/", "localhost.evil"),

@@ -72,9 +72,12 @@ impl Backoff {
                 _ => {}
             }
         }
-        // Nobody waits for so long: the clock has gone back.
-        let latest = now + LONGEST_ASKED + LONGEST;
+        // Nobody waits for so long: the clock has gone back. A little is what
+        // clocks of two machines differ by.
+        let longest = now + LONGEST_ASKED;
+        let latest = longest + LONGEST;
         known.not_before = known.not_before.filter(|it| *it <= latest);
+        known.not_before = known.not_before.map(|it| it.min(longest));
         known
     }
 
@@ -102,7 +105,8 @@ impl Backoff {
         // A thousand machines that failed together come back one by one.
         let own = own.mul_f64(0.5 + random / 2.0);
         let asked = after.unwrap_or_default().min(LONGEST_ASKED);
-        let asked = asked.mul_f64(1.0 + random / 10.0);
+        // Who waits for longer than the longest time would not be believed.
+        let asked = asked.mul_f64(1.0 + random / 10.0).min(LONGEST_ASKED);
         self.not_before = now.checked_add(own.max(asked));
         self.failures = self.failures.saturating_add(1);
         self.reason = reason.replace(['\n', '\r'], " ");
@@ -184,8 +188,29 @@ mod tests {
         let mut backoff = Backoff::default();
         backoff.fail(now(), Some(Duration::from_secs(100)), "x", 0.0);
         assert_eq!(backoff.wait(now()), Some(Duration::from_secs(100)));
-        backoff.fail(now(), Some(Duration::MAX), "x", 0.0);
-        assert_eq!(backoff.wait(now()), Some(LONGEST_ASKED));
+        backoff.fail(now(), Some(Duration::from_secs(100)), "x", 1.0);
+        assert_eq!(backoff.wait(now()), Some(Duration::from_secs(110)));
+    }
+
+    #[test]
+    fn an_hour_is_an_hour_in_every_spool() {
+        for asked in [3500, 3600, 3601, u64::MAX] {
+            let asked = Duration::from_secs(asked);
+            for random in [0.0, 0.5, 0.9, 1.0] {
+                let dir = tempfile::tempdir().unwrap();
+                let mut backoff = Backoff::default();
+                backoff.fail(now(), Some(asked), "x", random);
+                backoff.save(dir.path()).unwrap();
+                let loaded = Backoff::load(dir.path(), now());
+                let wait = loaded.wait(now()).unwrap();
+                let least = asked.min(LONGEST_ASKED);
+                assert!(wait >= least && wait <= LONGEST_ASKED, "{wait:?}");
+                // A clock that is a little behind ours.
+                let behind = now() - Duration::from_secs(60);
+                let loaded = Backoff::load(dir.path(), behind);
+                assert!(loaded.wait(behind).unwrap() <= LONGEST_ASKED);
+            }
+        }
     }
 
     #[test]

@@ -30,13 +30,24 @@ const WITHOUT_TLS: &str = "http://";
 
 /// Wraps connections of `https:` in TLS.
 pub(crate) struct TlsConnector {
-    config: Option<Arc<ClientConfig>>,
+    collector: Option<Arc<ClientConfig>>,
+    proxy: Option<Arc<ClientConfig>>,
 }
 
 impl TlsConnector {
-    /// Without a configuration there is no `https:`.
-    pub(crate) fn new(config: Option<Arc<ClientConfig>>) -> Self {
-        Self { config }
+    /// Without a configuration there is no `https:`, to the collector or to
+    /// the proxy. If there is no proxy, the one for it must be `None`.
+    pub(crate) fn new(
+        collector: Option<Arc<ClientConfig>>,
+        proxy: Option<Arc<ClientConfig>>,
+    ) -> Self {
+        Self { collector, proxy }
+    }
+
+    /// Whether it is the proxy that is being connected to.
+    fn is_to_proxy(&self, details: &ConnectionDetails<'_>) -> bool {
+        // ureq: the connection to a proxy is made without a proxy
+        self.proxy.is_some() && details.config.proxy().is_none()
     }
 }
 
@@ -63,7 +74,13 @@ impl<In: Transport> Connector<In> for TlsConnector {
                 has_answered: false,
             })));
         }
-        let config = self.config.as_ref().ok_or(Error::Tls("no TLS"))?;
+        let is_to_proxy = self.is_to_proxy(details);
+        let config = if is_to_proxy {
+            &self.proxy
+        } else {
+            &self.collector
+        };
+        let config = config.as_ref().ok_or(Error::Tls("no TLS"))?;
         let host = details.uri.host().unwrap_or("");
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
@@ -75,9 +92,13 @@ impl<In: Transport> Connector<In> for TlsConnector {
             details.current_time.clone(),
         );
         socket.set_timeout(details.timeout);
-        connection
-            .complete_io(&mut socket)
-            .map_err(|error| explain::of_handshake(error, WITHOUT_TLS))?;
+        if let Err(error) = connection.complete_io(&mut socket) {
+            let error = explain::of_handshake(error, WITHOUT_TLS);
+            return Err(match is_to_proxy {
+                true => Error::ConnectProxyFailed(error.to_string()),
+                false => error.into(),
+            });
+        }
         let stream = StreamOwned::new(connection, socket);
         let config = details.config;
         let buffers = LazyBuffers::new(

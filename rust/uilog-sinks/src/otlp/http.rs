@@ -12,7 +12,6 @@ use rustls::ClientConfig;
 use uilog_core::sinks;
 use uilog_sys::foreign_file;
 use ureq::Agent;
-use ureq::Proxy;
 use ureq::ProxyProtocol;
 use ureq::http::HeaderValue;
 use ureq::http::StatusCode;
@@ -25,8 +24,9 @@ use ureq::unversioned::transport::Connector;
 use ureq::unversioned::transport::TcpConnector;
 
 use crate::otlp::connector::TlsConnector;
+use crate::otlp::endpoint::GRPC_PORT;
+use crate::otlp::endpoint::HTTP_PORT;
 use crate::otlp::explain;
-use crate::otlp::explain::is_https;
 use crate::otlp::request::Kind;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
@@ -149,7 +149,7 @@ impl Collector {
         &mut self,
         endpoint: &Endpoint,
     ) -> Result<Option<Arc<ClientConfig>>, String> {
-        if !is_https(endpoint) {
+        if !explain::is_https(endpoint) {
             return Ok(None);
         }
         if let Some((files, config)) = &self.tls {
@@ -169,13 +169,26 @@ impl Collector {
         endpoint: &Endpoint,
         tls: Option<Arc<ClientConfig>>,
     ) -> Result<Agent, String> {
+        let uri: Uri = endpoint
+            .url
+            .parse()
+            .map_err(|error| format!("the collector's URL: {error}"))?;
+        let proxy = self.settings.proxies.of(&uri)?;
+        let is_https_proxy = proxy
+            .as_ref()
+            .is_some_and(|it| it.protocol() == ProxyProtocol::Https);
+        // A proxy is no collector: the system vouches for it, and it is not
+        // told who we are.
+        let tls_to_proxy = is_https_proxy
+            .then(|| tls::client_config(None, None, None))
+            .transpose()?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // Where a collector is, is configured; and a POST that is
             // redirected would become a GET.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(self.proxy(endpoint)?)
+            .proxy(proxy)
             .user_agent(USER_AGENT)
             .accept_encoding("")
             .timeout_global(Some(endpoint.timeout))
@@ -187,47 +200,9 @@ impl Collector {
         let connector =
             ().chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
-                .chain(TlsConnector::new(tls));
+                .chain(TlsConnector::new(tls, tls_to_proxy));
         let resolver = DefaultResolver::default();
         Ok(Agent::with_parts(config, connector, resolver))
-    }
-
-    fn proxy(&self, endpoint: &Endpoint) -> Result<Option<Proxy>, String> {
-        let proxies = &self.settings.proxies;
-        let url = if is_https(endpoint) {
-            &proxies.https
-        } else {
-            &proxies.http
-        };
-        let Some(url) = url else {
-            return Ok(None);
-        };
-        // No URL in what is said: there may be a password in it.
-        let parsed = Proxy::new(url)
-            .map_err(|error| format!("the proxy's URL: {error}"))?;
-        let is_http = matches!(
-            parsed.protocol(),
-            ProxyProtocol::Http | ProxyProtocol::Https
-        );
-        if !is_http {
-            return Err("a SOCKS proxy is not spoken with".to_owned());
-        }
-        let mut proxy = Proxy::builder(parsed.protocol())
-            .host(parsed.host())
-            .port(parsed.port());
-        if let Some(name) = parsed.username() {
-            proxy = proxy.username(name);
-        }
-        if let Some(password) = parsed.password() {
-            proxy = proxy.password(password);
-        }
-        for host in proxies.except.iter().flat_map(|it| it.split(',')) {
-            proxy = proxy.no_proxy(host.trim());
-        }
-        let proxy = proxy.build();
-        proxy
-            .map(Some)
-            .map_err(|error| format!("the proxy's URL: {error}"))
     }
 
     fn ask(&mut self, kind: Kind, body: &[u8]) -> Result<Verdict, String> {
@@ -315,8 +290,9 @@ impl Collector {
     /// What is wrong, with where.
     fn at(&self, kind: Kind, why: &str) -> String {
         let url = &self.settings.endpoint(kind).url;
-        let text = format!("{}: {why}", sinks::shown_url(url.as_bytes()));
-        text.replace(char::is_control, " ")
+        let shown = sinks::shown_url(url.as_bytes());
+        let hint = hint_of(url);
+        format!("{shown}{hint}: {why}").replace(char::is_control, " ")
     }
 
     fn packed(&self, kind: Kind, body: Vec<u8>) -> Vec<u8> {
@@ -401,6 +377,18 @@ impl Post for Collector {
     }
 }
 
+/// What was perhaps meant, of a port where collectors do not speak HTTP.
+fn hint_of(url: &str) -> String {
+    let uri: Option<Uri> = url.parse().ok();
+    match uri.and_then(|it| it.port_u16()) {
+        Some(GRPC_PORT) => format!(
+            " (port {GRPC_PORT} is usually gRPC's, OTLP over HTTP has \
+             {HTTP_PORT})"
+        ),
+        _ => String::new(),
+    }
+}
+
 /// The header with the token in a file.
 fn bearer(path: &Path) -> Result<HeaderValue, String> {
     let failed = |why: &dyn std::fmt::Display| {
@@ -408,19 +396,53 @@ fn bearer(path: &Path) -> Result<HeaderValue, String> {
     };
     let text = foreign_file::read_text(path, MAX_TOKEN_BYTES)
         .map_err(|error| failed(&error))?;
-    let token = format!("Bearer {text}");
-    let mut header = HeaderValue::from_str(token.trim())
-        .map_err(|_| failed(&"there is no token in it"))?;
-    if token.trim() == "Bearer" {
+    let token = token(&text);
+    if token.is_empty() {
         return Err(failed(&"it is empty"));
     }
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|_| failed(&"there is no token in it"))?;
     header.set_sensitive(true);
     Ok(header)
 }
 
+/// The token in a file's text: editors add a byte order mark and ends of lines,
+/// people the scheme.
+fn token(text: &str) -> &str {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let (scheme, rest) = text.split_at_checked(6).unwrap_or((text, ""));
+    let is_scheme = scheme.eq_ignore_ascii_case("bearer")
+        && (rest.is_empty() || rest.starts_with(char::is_whitespace));
+    if is_scheme { rest.trim_start() } else { text }
+}
+
 #[cfg(test)]
-mod blot_tests {
-    use super::blot;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_editors_and_people_add_is_no_part_of_a_token() {
+        for text in [
+            "tok",
+            "tok\n",
+            "  tok",
+            "\t tok \r\n",
+            "\n\ntok\n\n",
+            "\u{feff}tok",
+            "\u{feff}  tok",
+            "Bearer tok",
+            " bearer   tok\n",
+            "BEARER\ttok",
+        ] {
+            assert_eq!(token(text), "tok", "{text:?}");
+        }
+        for text in ["", " \n", "\u{feff}", "Bearer", "bearer \n"] {
+            assert_eq!(token(text), "", "{text:?}");
+        }
+        for text in ["bearertok", "éééééé", "a b"] {
+            assert_eq!(token(text), text);
+        }
+    }
 
     #[test]
     fn what_was_sent_as_a_header_is_not_shown_again() {

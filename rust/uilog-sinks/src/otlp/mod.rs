@@ -3,10 +3,13 @@
 //! A record is acknowledged into the sink's own spool before any network is
 //! tried, and leaves it when the collector has accepted it: see docs/otlp.md.
 //!
-//! - `settings` is what is configured.
+//! - `settings` is what is configured, `endpoint` the URLs in it, and `proxy`
+//!   what the environment says of proxies; `reported` is which trouble with
+//!   them is known already.
 //! - `mapping` is a record in OpenTelemetry's terms, `request` what is sent of
 //!   it, `json` the same for files, `http` how it is sent, `connector` that in
-//!   TLS, `explain` why it could not be, and `verdict` what the answer means.
+//!   TLS, `explain` why it could not be, `verdict` what the answer means, and
+//!   `retry_after` when it wants to be asked again.
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
 //!   and `backoff` when.
 //!
@@ -16,11 +19,15 @@
 pub mod backoff;
 pub(crate) mod connect;
 mod connector;
+mod endpoint;
 mod explain;
 pub mod http;
 pub mod json;
 pub mod mapping;
+mod proxy;
+mod reported;
 pub mod request;
+mod retry_after;
 pub mod sender;
 pub mod settings;
 pub mod ship;
@@ -29,6 +36,7 @@ pub mod verdict;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use uilog_core::sinks::Definition;
 use uilog_spool::Limits;
@@ -55,20 +63,24 @@ use crate::record::Record;
 pub struct Otlp {
     spool: Spool,
     writer: Writer,
-    settings: Settings,
+    /// Why nothing can be sent, if it cannot.
+    settings: Result<Settings, String>,
+    /// What is wrong with the settings, until it has been reported.
+    trouble: Option<String>,
     worker: Option<Worker>,
 }
 
-/// Opens the sink. Nothing is sent before something is delivered.
+/// Opens the sink. Nothing is sent before something is delivered. Settings are
+/// needed to send: without them records wait in the spool.
 ///
 /// # Errors
 ///
-/// What is configured makes no sense, or the spool's directory is not safe.
+/// The spool's directory is not safe, or there is no place for it.
 pub fn open(
     definition: &Definition,
     globals: &Globals,
 ) -> Result<Otlp, String> {
-    let settings = Settings::new(definition, globals)?;
+    let settings = Settings::new(definition, globals);
     let spool = spool(definition, globals)?;
     Ok(Otlp::new(spool, settings))
 }
@@ -135,14 +147,14 @@ pub fn append(
     globals: &Globals,
     record: &Record,
 ) -> Result<(), String> {
-    Settings::new(definition, globals)?;
     let mut writer = Writer::new(&spool(definition, globals)?);
     append_to(&mut writer, record)?;
     writer.close().map_err(|error| error.to_string())
 }
 
-/// Looks whether a sink can be what it is configured to be: as [`open`], and at
-/// the files, which may still be mended. Asks nobody, and creates nothing.
+/// Looks whether a sink can be what it is configured to be: at the settings,
+/// and at the files, which may still be mended. Asks nobody, and creates
+/// nothing.
 ///
 /// # Errors
 ///
@@ -158,7 +170,7 @@ pub fn check(definition: &Definition, globals: &Globals) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// As [`open`].
+/// As [`open`], or the settings make no sense.
 pub fn flush(
     definition: &Definition,
     globals: &Globals,
@@ -182,6 +194,11 @@ fn append_to(writer: &mut Writer, record: &Record) -> Result<(), String> {
     appended.map(drop).map_err(|error| error.to_string())
 }
 
+/// What becomes of records as long as the settings make no sense.
+pub(crate) fn unsendable(problem: &str) -> String {
+    format!("everything waits in the spool, and nothing is sent: {problem}")
+}
+
 impl Surroundings for Globals {
     fn variable(&self, name: &str) -> Option<String> {
         let value = Self::variable(self, name)?;
@@ -194,12 +211,17 @@ impl Surroundings for Globals {
 }
 
 impl Otlp {
-    /// A sink with this spool and these settings.
-    pub fn new(spool: Spool, settings: Settings) -> Self {
+    /// A sink with this spool, and these settings or what is wrong with them.
+    pub fn new(spool: Spool, settings: Result<Settings, String>) -> Self {
+        let trouble = match &settings {
+            Ok(settings) => settings.warnings.join("; "),
+            Err(problem) => unsendable(problem),
+        };
         Self {
             writer: Writer::new(&spool),
             spool,
             settings,
+            trouble: Some(trouble).filter(|it| !it.is_empty()),
             worker: None,
         }
     }
@@ -207,8 +229,11 @@ impl Otlp {
     /// There is something to send. If there can be no thread, the next command
     /// sends it.
     fn wake(&mut self) {
+        let Ok(settings) = &self.settings else {
+            return;
+        };
         if self.worker.as_ref().is_none_or(Worker::has_ended) {
-            let sending = sending(&self.spool, &self.settings);
+            let sending = sending(&self.spool, settings);
             self.worker = Worker::start(sending).ok();
         }
         if let Some(worker) = &self.worker {
@@ -233,6 +258,12 @@ impl Outlet for Otlp {
         }
         if is_any {
             self.wake();
+        }
+        let trouble = self.trouble.take().filter(|trouble| {
+            reported::is_due(self.spool.dir(), trouble, SystemTime::now())
+        });
+        if let Some(trouble) = trouble {
+            lost.note(trouble);
         }
         lost.result()
     }

@@ -1,28 +1,69 @@
-//! What is configured of a collector: in the hgrc, and where that says
-//! nothing, in the variables that OpenTelemetry knows.
+//! What is needed to send to a collector: the hgrc's options and, for a sink
+//! that asks for them, the variables that OpenTelemetry knows.
 //!
-//! Raw values become typed ones here. Reads no file.
-// OpenTelemetry: "OpenTelemetry Protocol Exporter", configuration options
+//! The variables may have been set for any other program. So they count only
+//! for `otlp:` without a URL, or with `:environment = yes`; and one that makes
+//! no sense is ignored with a warning. Only what the hgrc says wrongly is an
+//! error.
+//!
+//! Raw values become typed ones here. Reads no file, and knows no spool:
+//! nothing here decides whether a record is kept.
+// OpenTelemetry: "OpenTelemetry Protocol Exporter", configuration options, and
+// "Environment Variable Specification"
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use uilog_config::items::Value;
+use uilog_core::sinks;
 use uilog_core::sinks::Definition;
 use ureq::http::HeaderName;
 use ureq::http::HeaderValue;
-use ureq::http::Uri;
+use ureq::http::header;
 
+use crate::otlp::endpoint::Base;
+use crate::otlp::endpoint::Url;
+use crate::otlp::endpoint::advice_on_endpoint;
+use crate::otlp::proxy::Proxies;
 use crate::otlp::request::Kind;
+use crate::otlp::verdict::printable;
 
 /// What a sink's URL begins with.
 const SCHEME: &[u8] = b"otlp:";
 /// Where a collector is unless somebody says otherwise.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
-/// Nobody waits for longer, whatever is configured.
+/// Nobody waits for longer, whatever is configured; a timeout of 0, which is
+/// none, is as long.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// What the variables begin with.
 const PREFIX: &str = "OTEL_EXPORTER_OTLP";
+
+/// Headers that say what a request is, and are uilog's to write.
+const OWN_HEADERS: [HeaderName; 8] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::EXPECT,
+    header::TE,
+    header::UPGRADE,
+];
+
+/// Variables by which OpenTelemetry's own programs can be switched off, sampled
+/// or configured, and the value that changes nothing there. None has an effect
+/// here: see docs/otlp.md.
+const WITHOUT_EFFECT: [(&str, &str); 6] = [
+    ("OTEL_SDK_DISABLED", "false"),
+    ("OTEL_TRACES_EXPORTER", "otlp"),
+    ("OTEL_LOGS_EXPORTER", "otlp"),
+    ("OTEL_TRACES_SAMPLER", "parentbased_always_on"),
+    ("OTEL_CONFIG_FILE", ""),
+    ("OTEL_EXPERIMENTAL_CONFIG_FILE", ""),
+];
+
+/// All kinds of requests.
+const KINDS: [Kind; 2] = [Kind::Traces, Kind::Logs];
 
 /// Where variables are looked up, and paths begin.
 pub trait Surroundings {
@@ -49,6 +90,11 @@ pub struct Settings {
     pub resource: Vec<(String, String)>,
     /// The proxy of each, and for which hosts there is none.
     pub proxies: Proxies,
+    /// What is ignored, or was probably not meant.
+    pub warnings: Vec<String>,
+    /// Variables that are set and have no effect, although they have one in
+    /// OpenTelemetry's own programs.
+    pub notes: Vec<String>,
 }
 
 /// Where requests of one kind go, and how.
@@ -77,74 +123,44 @@ pub struct TlsFiles {
     pub key: Option<PathBuf>,
 }
 
-/// What the environment says of proxies.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proxies {
-    /// For `http:`.
-    pub http: Option<String>,
-    /// For `https:`.
-    pub https: Option<String>,
-    /// The hosts that there is none for.
-    pub except: Option<String>,
-}
-
 impl Settings {
     /// What is configured of a sink.
     ///
     /// # Errors
     ///
-    /// What makes no sense, and why.
+    /// What makes no sense in the hgrc, and why.
     pub fn new(
         definition: &Definition,
         around: &dyn Surroundings,
     ) -> Result<Self, String> {
-        let variable = |name: &str| filled(around.variable(name));
-        let is_told = |kind| variable(&specific(kind, "ENDPOINT")).is_some();
-        let address = definition.url.strip_prefix(SCHEME);
-        let address = address.ok_or("it is no 'otlp:' URL")?;
-        let address = std::str::from_utf8(address.trim_ascii())
-            .map_err(|_| "its URL is not UTF-8")?;
-        let reader = Reader { definition, around };
-        if address.is_empty() {
-            reader.check_protocol()?;
-        }
-        let endpoint = |kind| {
-            let url = if !address.is_empty() {
-                complete(address, kind).map_err(|why| in_url(address, why))?
-            } else if is_told(kind) {
-                // That one is taken as it is.
-                let name = specific(kind, "ENDPOINT");
-                let url = variable(&name).unwrap_or_default();
-                parse(&url).map_err(|why| format!("{name}: {why}"))?;
-                url
-            } else {
-                let name = format!("{PREFIX}_ENDPOINT");
-                let base = variable(&name);
-                let base = base.as_deref().unwrap_or(DEFAULT_ENDPOINT);
-                complete(base, kind).map_err(|why| format!("{name}: {why}"))?
-            };
-            reader.endpoint(kind, url)
-        };
+        let mut reader = Reader::new(definition, around);
+        let urls = reader.urls()?;
+        let token_file = definition
+            .text("token-file")
+            .map(|text| around.path(&text))
+            .transpose()
+            .map_err(|why| format!("'token-file': {why}"))?;
+        let [traces, logs] = urls;
+        let mut endpoint =
+            |kind, url| reader.endpoint(kind, url, token_file.is_some());
         Ok(Self {
-            traces: endpoint(Kind::Traces)?,
-            logs: endpoint(Kind::Logs)?,
-            token_file: definition
-                .text("token-file")
-                .map(|text| around.path(&text))
-                .transpose()
-                .map_err(|why| format!("'token-file': {why}"))?,
+            traces: endpoint(Kind::Traces, traces)?,
+            logs: endpoint(Kind::Logs, logs)?,
+            token_file,
             resource: reader.resource()?,
-            proxies: Proxies {
-                // CGI scripts are given HTTP_PROXY by whoever asks.
-                http: variable("http_proxy")
-                    .or_else(|| variable("all_proxy"))
-                    .or_else(|| variable("ALL_PROXY")),
-                https: variable("https_proxy")
-                    .or_else(|| variable("HTTPS_PROXY"))
-                    .or_else(|| variable("all_proxy"))
-                    .or_else(|| variable("ALL_PROXY")),
-                except: variable("no_proxy").or_else(|| variable("NO_PROXY")),
-            },
+            // These are not OpenTelemetry's: they are meant for all programs.
+            proxies: Proxies::new(|name| filled(around.variable(name))),
+            notes: reader.notes(),
+            warnings: reader.warnings,
+        })
+    }
+
+    /// Why a collector cannot be asked although the settings make sense: the
+    /// environment names a proxy that is none.
+    pub fn proxy_problem(&self) -> Option<String> {
+        KINDS.into_iter().find_map(|kind| {
+            let url = self.endpoint(kind).url.parse().ok()?;
+            self.proxies.of(&url).err()
         })
     }
 
@@ -157,20 +173,82 @@ impl Settings {
     }
 }
 
+/// The further attributes of the resource, as far as they make sense: for
+/// records that are not sent.
+pub fn resource(
+    definition: &Definition,
+    around: &dyn Surroundings,
+) -> Vec<(String, String)> {
+    let resource = Reader::new(definition, around).resource();
+    resource.unwrap_or_default()
+}
+
 struct Reader<'a> {
     definition: &'a Definition,
     around: &'a dyn Surroundings,
+    /// Whether OpenTelemetry's variables count.
+    has_variables: bool,
+    warnings: Vec<String>,
 }
 
-impl Reader<'_> {
-    /// The variable of one kind of requests, else that of both.
-    fn variable(&self, kind: Kind, key: &str) -> Option<(String, String)> {
-        [specific(kind, key), format!("{PREFIX}_{key}")]
-            .into_iter()
-            .find_map(|name| {
-                let value = filled(self.around.variable(&name))?;
-                Some((name, value))
-            })
+impl<'a> Reader<'a> {
+    fn new(definition: &'a Definition, around: &'a dyn Surroundings) -> Self {
+        let is_bare = definition
+            .url
+            .strip_prefix(SCHEME)
+            .is_some_and(|url| url.trim_ascii().is_empty());
+        let mut reader = Self {
+            definition,
+            around,
+            has_variables: is_bare,
+            warnings: Vec::new(),
+        };
+        if reader.is_set("environment") {
+            let asked = definition.option("environment");
+            reader.has_variables = asked == Value::Boolean(true);
+        }
+        reader
+    }
+
+    /// One of OpenTelemetry's variables, if they count and it is not empty.
+    fn variable(&self, name: &str) -> Option<String> {
+        filled(self.around.variable(name)).filter(|_| self.has_variables)
+    }
+
+    /// Once, however many kinds of requests it concerns.
+    fn warn(&mut self, text: String) {
+        if !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+    }
+
+    /// What `read` makes of a variable. One that makes no sense is as if it
+    /// were not set.
+    fn read<T>(
+        &mut self,
+        name: &str,
+        read: &dyn Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.variable(name)?;
+        match read(&value) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.warn(format!("{name} is ignored: {why}"));
+                None
+            }
+        }
+    }
+
+    /// The same for the variable of one kind of requests, else for that of
+    /// both.
+    fn read_kind<T>(
+        &mut self,
+        kind: Kind,
+        key: &str,
+        read: &dyn Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.read(&specific(kind, key), read)
+            .or_else(|| self.read(&format!("{PREFIX}_{key}"), read))
     }
 
     /// Whether the hgrc says something; if that makes no sense, which is said
@@ -180,144 +258,220 @@ impl Reader<'_> {
         options.iter().any(|it| it.0 == option.as_bytes())
     }
 
-    fn check_protocol(&self) -> Result<(), String> {
-        for kind in [Kind::Traces, Kind::Logs] {
-            if let Some((name, value)) = self.variable(kind, "PROTOCOL") {
-                if value != "http/protobuf" {
-                    return Err(format!(
-                        "{name} is '{value}', and only http/protobuf is \
-                         spoken here: name the collector, otlp:URL"
-                    ));
-                }
+    /// Where spans and log records go.
+    fn urls(&mut self) -> Result<[String; 2], String> {
+        let definition = self.definition;
+        let address = definition.url.strip_prefix(SCHEME);
+        let address = address.ok_or("it is no 'otlp:' URL")?;
+        let address = std::str::from_utf8(address.trim_ascii())
+            .map_err(|_| "its URL is not UTF-8")?;
+        if !address.is_empty() {
+            let shown = sinks::shown_url(&definition.url);
+            let base = Base::parse(address)
+                .map_err(|why| format!("'{shown}': {why}"))?;
+            for advice in &base.advice {
+                self.warn(format!("'{shown}': {advice}"));
             }
+            return Ok(KINDS.map(|kind| base.endpoint(kind)));
         }
-        Ok(())
+        Ok(KINDS.map(|kind| self.endpoint_of_variables(kind)))
     }
 
-    fn endpoint(&self, kind: Kind, url: String) -> Result<Endpoint, String> {
-        let file = |option: &str, key: &str| {
-            let told = match self.definition.text(option) {
-                Some(text) => Some((format!("'{option}'"), text)),
-                None => self
-                    .variable(kind, key)
-                    .map(|(name, value)| (name, value.into_bytes())),
+    /// Where requests of a kind go, of a sink without a URL.
+    fn endpoint_of_variables(&mut self, kind: Kind) -> String {
+        let protocol = |value: &str| match value {
+            "http/protobuf" => Ok(()),
+            _ => Err(format!(
+                "'{}' is not spoken here, only http/protobuf",
+                printable(value)
+            )),
+        };
+        self.read_kind(kind, "PROTOCOL", &protocol);
+        let name = specific(kind, "ENDPOINT");
+        // That one is taken as it is.
+        if let Some(url) = self.read(&name, &Url::of_collector) {
+            for advice in advice_on_endpoint(&url, kind) {
+                self.warn(format!("{name}: {advice}"));
+            }
+            return url.text();
+        }
+        let name = format!("{PREFIX}_ENDPOINT");
+        let Some(base) = self.read(&name, &Base::parse) else {
+            return match Base::parse(DEFAULT_ENDPOINT) {
+                Ok(base) => base.endpoint(kind),
+                Err(_) => DEFAULT_ENDPOINT.to_owned(),
             };
-            let path = told.map(|(name, text)| {
-                let path = self.around.path(&text);
-                path.map_err(|why| format!("{name}: {why}"))
-            });
-            path.transpose()
         };
-        let tls = TlsFiles {
-            ca: file("ca-file", "CERTIFICATE")?,
-            cert: file("cert-file", "CLIENT_CERTIFICATE")?,
-            key: file("key-file", "CLIENT_KEY")?,
+        for advice in &base.advice {
+            self.warn(format!("{name}: {advice}"));
+        }
+        base.endpoint(kind)
+    }
+
+    fn endpoint(
+        &mut self,
+        kind: Kind,
+        url: String,
+        has_token: bool,
+    ) -> Result<Endpoint, String> {
+        Ok(Endpoint {
+            url,
+            headers: self.headers(kind, has_token)?,
+            timeout: match self.timeout(kind) {
+                Duration::ZERO => MAX_TIMEOUT,
+                timeout => timeout.min(MAX_TIMEOUT),
+            },
+            is_gzip: self.is_gzip(kind),
+            tls: self.tls(kind)?,
+        })
+    }
+
+    fn tls(&mut self, kind: Kind) -> Result<TlsFiles, String> {
+        let around = self.around;
+        let option = |reader: &Self, name: &str| {
+            let text = reader.definition.text(name);
+            let path = text.map(|text| around.path(&text));
+            path.transpose().map_err(|why| format!("'{name}': {why}"))
         };
-        if tls.cert.is_some() != tls.key.is_some() {
+        let path = |text: &str| around.path(text.as_bytes());
+        let mut files = TlsFiles {
+            ca: option(self, "ca-file")?,
+            cert: option(self, "cert-file")?,
+            key: option(self, "key-file")?,
+        };
+        if files.ca.is_none() {
+            files.ca = self.read_kind(kind, "CERTIFICATE", &path);
+        }
+        if files.cert.is_some() != files.key.is_some() {
             return Err("a client certificate needs both, 'cert-file' and \
                         'key-file'"
                 .to_owned());
         }
-        Ok(Endpoint {
-            url,
-            headers: self.headers(kind)?,
-            timeout: match self.timeout(kind)? {
-                Duration::ZERO => {
-                    return Err(
-                        "a timeout of 0 leaves no time to answer".to_owned()
-                    );
-                }
-                timeout => timeout.min(MAX_TIMEOUT),
-            },
-            is_gzip: self.is_gzip(kind)?,
-            tls,
-        })
+        if files.cert.is_none() {
+            files.cert = self.read_kind(kind, "CLIENT_CERTIFICATE", &path);
+            files.key = self.read_kind(kind, "CLIENT_KEY", &path);
+        }
+        if files.cert.is_some() != files.key.is_some() {
+            self.warn(format!(
+                "{PREFIX}_CLIENT_CERTIFICATE and {PREFIX}_CLIENT_KEY are \
+                 ignored: one is nothing without the other"
+            ));
+            (files.cert, files.key) = (None, None);
+        }
+        Ok(files)
     }
 
     fn headers(
-        &self,
+        &mut self,
         kind: Kind,
+        has_token: bool,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
-        let (name, text) = match self.definition.text("headers") {
+        let headers = match self.definition.text("headers") {
             Some(text) => {
-                let text = String::from_utf8(text)
+                let text = std::str::from_utf8(&text)
                     .map_err(|_| "'headers' is not UTF-8")?;
-                ("headers".to_owned(), text)
+                headers(text).map_err(|why| format!("'headers': {why}"))?
             }
-            None => match self.variable(kind, "HEADERS") {
-                Some(told) => told,
-                None => return Ok(Vec::new()),
-            },
+            None => self
+                .read_kind(kind, "HEADERS", &headers)
+                .unwrap_or_default(),
         };
-        // No values in what is said: they are secrets.
-        let pairs = pairs(&text).map_err(|why| format!("{name}: {why}"))?;
-        let header = |(key, value): (String, String)| {
-            let Ok(header) = HeaderName::from_bytes(key.as_bytes()) else {
-                return Err(format!("{name}: '{key}' is no header's name"));
-            };
-            let Ok(mut value) = HeaderValue::from_bytes(value.as_bytes())
-            else {
-                return Err(format!("{name}: {key} has a value of no header"));
-            };
-            value.set_sensitive(true);
-            Ok((header, value))
-        };
-        pairs.into_iter().map(header).collect()
+        let mut chosen: Vec<(HeaderName, HeaderValue)> = Vec::new();
+        for (name, value) in headers {
+            if OWN_HEADERS.contains(&name) {
+                self.warn(format!(
+                    "the configured header '{name}' is ignored: uilog sends \
+                     its own"
+                ));
+            } else if has_token && name == header::AUTHORIZATION {
+                self.warn(format!(
+                    "the configured header '{name}' is ignored: 'token-file' \
+                     takes its place"
+                ));
+            } else {
+                chosen.retain(|it| it.0 != name);
+                chosen.push((name, value));
+            }
+        }
+        Ok(chosen)
     }
 
-    fn timeout(&self, kind: Kind) -> Result<Duration, String> {
-        if !self.is_set("timeout") {
-            if let Some((name, value)) = self.variable(kind, "TIMEOUT") {
-                let millis = value.parse().map_err(|_| {
-                    format!("{name}: '{value}' is no number of milliseconds")
-                })?;
-                return Ok(Duration::from_millis(millis));
-            }
-        }
-        match self.definition.option("timeout") {
-            Value::Seconds(timeout) => Ok(timeout),
-            _ => Err("'timeout' is no number of seconds".to_owned()),
+    fn timeout(&mut self, kind: Kind) -> Duration {
+        let millis = |value: &str| {
+            let is_number = value.bytes().all(|it| it.is_ascii_digit());
+            let millis = value.parse().ok().filter(|_| is_number);
+            millis.map(Duration::from_millis).ok_or_else(|| {
+                let value = printable(value);
+                format!("'{value}' is no number of milliseconds")
+            })
+        };
+        let of_variable = if self.is_set("timeout") {
+            None
+        } else {
+            self.read_kind(kind, "TIMEOUT", &millis)
+        };
+        match (of_variable, self.definition.option("timeout")) {
+            (Some(timeout), _) | (None, Value::Seconds(timeout)) => timeout,
+            (None, _) => MAX_TIMEOUT,
         }
     }
 
-    fn is_gzip(&self, kind: Kind) -> Result<bool, String> {
-        if !self.is_set("compression") {
-            if let Some((name, value)) = self.variable(kind, "COMPRESSION") {
-                return match value.as_str() {
-                    "gzip" => Ok(true),
-                    "none" => Ok(false),
-                    _ => Err(format!("{name}: '{value}' is not 'gzip'")),
-                };
+    fn is_gzip(&mut self, kind: Kind) -> bool {
+        let known = |value: &str| match &*value.to_ascii_lowercase() {
+            "gzip" => Ok(true),
+            "none" => Ok(false),
+            _ => {
+                let value = printable(value);
+                Err(format!("'{value}' is neither 'gzip' nor 'none'"))
             }
-        }
-        Ok(self.definition.option("compression") == Value::Choice("gzip"))
+        };
+        let of_variable = if self.is_set("compression") {
+            None
+        } else {
+            self.read_kind(kind, "COMPRESSION", &known)
+        };
+        of_variable.unwrap_or_else(|| {
+            self.definition.option("compression") == Value::Choice("gzip")
+        })
     }
 
     /// What the hgrc says goes before `OTEL_SERVICE_NAME`, and that before
     /// `OTEL_RESOURCE_ATTRIBUTES`.
-    fn resource(&self) -> Result<Vec<(String, String)>, String> {
+    fn resource(&mut self) -> Result<Vec<(String, String)>, String> {
         let mut all: Vec<(String, String)> = Vec::new();
         let mut add = |pair: (String, String)| {
             all.retain(|it| it.0 != pair.0);
             all.push(pair);
         };
-        let name = "OTEL_RESOURCE_ATTRIBUTES";
-        if let Some(text) = filled(self.around.variable(name)) {
-            let pairs = pairs(&text).map_err(|why| format!("{name}: {why}"))?;
-            pairs.into_iter().for_each(&mut add);
-        }
-        let service = filled(self.around.variable("OTEL_SERVICE_NAME"));
-        if let Some(service) = service {
+        let variable = self.read("OTEL_RESOURCE_ATTRIBUTES", &pairs);
+        variable.into_iter().flatten().for_each(&mut add);
+        if let Some(service) = self.variable("OTEL_SERVICE_NAME") {
             add(("service.name".to_owned(), service));
         }
         if let Some(text) = self.definition.text("resource") {
-            let text = String::from_utf8(text)
+            let text = std::str::from_utf8(&text)
                 .map_err(|_| "'resource' is not UTF-8")?;
             let pairs =
-                pairs(&text).map_err(|why| format!("'resource': {why}"))?;
+                pairs(text).map_err(|why| format!("'resource': {why}"))?;
             pairs.into_iter().for_each(&mut add);
         }
         Ok(all)
+    }
+
+    /// What is set to no effect.
+    fn notes(&self) -> Vec<String> {
+        let is_set = |(name, usual): &&(&str, &str)| {
+            let value = self.variable(name);
+            value.is_some_and(|value| !value.eq_ignore_ascii_case(usual))
+        };
+        let set = WITHOUT_EFFECT.iter().filter(is_set);
+        set.map(|(name, _)| {
+            format!(
+                "{name} has no effect on uilog: the hgrc decides what is \
+                 logged"
+            )
+        })
+        .collect()
     }
 }
 
@@ -334,41 +488,19 @@ fn specific(kind: Kind, key: &str) -> String {
     }
 }
 
-fn in_url(address: &str, why: String) -> String {
-    // Without what may be a password.
-    let shown = address.rsplit('@').next().unwrap_or(address);
-    format!("'otlp:{shown}': {why}")
-}
-
-/// The URL of one kind of requests below that of the collector.
-fn complete(base: &str, kind: Kind) -> Result<String, String> {
-    let uri = parse(base)?;
-    if uri.query().is_some() {
-        return Err("a collector's URL has no '?'".to_owned());
-    }
-    let path = match kind {
-        Kind::Traces => "v1/traces",
-        Kind::Logs => "v1/logs",
+/// Reads headers. What is wrong is said without them: they are secrets, and
+/// what looks like a name may be the beginning of one.
+fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    let header = |(at, (key, value)): (usize, (String, String))| {
+        let at = at + 1;
+        let name = HeaderName::from_bytes(key.as_bytes())
+            .map_err(|_| format!("entry {at} has no header's name"))?;
+        let mut value = HeaderValue::from_bytes(value.as_bytes())
+            .map_err(|_| format!("entry {at} has no header's value"))?;
+        value.set_sensitive(true);
+        Ok((name, value))
     };
-    let base = base.trim_end_matches('/');
-    Ok(format!("{base}/{path}"))
-}
-
-fn parse(url: &str) -> Result<Uri, String> {
-    let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err("it must begin with http:// or https://".to_owned());
-    }
-    let Some(authority) = uri.authority().filter(|it| !it.host().is_empty())
-    else {
-        return Err("it names no host".to_owned());
-    };
-    if authority.as_str().contains('@') {
-        return Err("a password does not belong there: \
-                    use 'headers' or 'token-file'"
-            .to_owned());
-    }
-    Ok(uri)
+    pairs(text)?.into_iter().enumerate().map(header).collect()
 }
 
 /// Reads `KEY=VALUE,KEY=VALUE`, values in percent encoding.
@@ -376,16 +508,18 @@ fn parse(url: &str) -> Result<Uri, String> {
 fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     text.split(',')
         .filter(|pair| !pair.trim().is_empty())
-        .map(|pair| {
+        .enumerate()
+        .map(|(at, pair)| {
+            let at = at + 1;
             let (key, value) = pair
                 .split_once('=')
                 .ok_or("it must be KEY=VALUE,KEY=VALUE")?;
             let key = key.trim();
             if key.is_empty() {
-                return Err("a key is empty".to_owned());
+                return Err(format!("entry {at} has no key"));
             }
             let value = decoded(value.trim())
-                .ok_or_else(|| format!("the value of {key} is no UTF-8"))?;
+                .ok_or_else(|| format!("entry {at} is not UTF-8"))?;
             Ok((key.to_owned(), value))
         })
         .collect()
@@ -411,213 +545,4 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Around(&'static [(&'static str, &'static str)]);
-
-    impl Surroundings for Around {
-        fn variable(&self, name: &str) -> Option<String> {
-            let found = self.0.iter().find(|it| it.0 == name);
-            found.map(|it| it.1.to_owned())
-        }
-
-        fn path(&self, text: &[u8]) -> Result<PathBuf, String> {
-            let text = String::from_utf8_lossy(text);
-            match text.starts_with('/') {
-                true => Ok(PathBuf::from(&*text)),
-                false => Err(format!("'{text}' is no absolute path")),
-            }
-        }
-    }
-
-    fn settings(
-        url: &str,
-        options: &[(&str, &str)],
-        variables: &'static [(&'static str, &'static str)],
-    ) -> Result<Settings, String> {
-        let bytes = |text: &str| text.as_bytes().to_vec();
-        let definition = Definition {
-            name: "fleet".to_owned(),
-            url: bytes(url),
-            options: options
-                .iter()
-                .map(|(key, value)| (bytes(key), bytes(value)))
-                .collect(),
-        };
-        Settings::new(&definition, &Around(variables))
-    }
-
-    fn urls(
-        url: &str,
-        variables: &'static [(&'static str, &'static str)],
-    ) -> [String; 2] {
-        let settings = settings(url, &[], variables).unwrap();
-        [settings.traces.url, settings.logs.url]
-    }
-
-    #[test]
-    fn requests_go_where_the_hgrc_says_else_where_the_variables_do() {
-        let base = "OTEL_EXPORTER_OTLP_ENDPOINT";
-        let both = |base: &str| {
-            [format!("{base}/v1/traces"), format!("{base}/v1/logs")]
-        };
-        assert_eq!(urls("otlp:", &[]), both("http://localhost:4318"));
-        assert_eq!(urls("otlp:https://a:1", &[]), both("https://a:1"));
-        assert_eq!(urls("otlp:https://a/", &[]), both("https://a"));
-        assert_eq!(urls("otlp:http://a/b/", &[]), both("http://a/b"));
-        assert_eq!(urls("otlp:http://[::1]:5", &[]), both("http://[::1]:5"));
-        let set: &[_] = &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://v:2/x")];
-        assert_eq!(set[0].0, base);
-        assert_eq!(urls("otlp:", set), both("http://v:2/x"));
-        assert_eq!(urls("otlp:http://a", set), both("http://a"));
-        let one: &[_] = &[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://v:2"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:3/as/it/is"),
-            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", " "),
-        ];
-        let expected = ["http://t:3/as/it/is", "http://v:2/v1/logs"];
-        assert_eq!(urls("otlp:", one), expected);
-    }
-
-    #[test]
-    fn the_hgrc_goes_before_the_variables() {
-        let variables = &[
-            ("OTEL_EXPORTER_OTLP_HEADERS", "x-a=1,x-b=2%2C3"),
-            ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-logs=yes"),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
-            ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "2500"),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
-            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/v/ca"),
-            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/v/cert"),
-            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/v/key"),
-            (
-                "OTEL_RESOURCE_ATTRIBUTES",
-                "team=vcs,service.name=r,a=%C3%A9",
-            ),
-            ("OTEL_SERVICE_NAME", "s"),
-        ];
-        let shown = |endpoint: &Endpoint| {
-            let headers = endpoint.headers.iter();
-            headers
-                .map(|(name, value)| format!("{name}={value:?}"))
-                .collect::<Vec<_>>()
-        };
-        let told = settings("otlp:", &[], variables).unwrap();
-        // Values are secrets, and are not shown.
-        let hidden = ["x-a=Sensitive", "x-b=Sensitive"];
-        assert_eq!(shown(&told.traces), hidden);
-        assert_eq!(told.traces.headers[1].1.as_bytes(), b"2,3");
-        assert_eq!(shown(&told.logs), ["x-logs=Sensitive"]);
-        assert_eq!(told.traces.timeout, Duration::from_millis(1500));
-        assert_eq!(told.logs.timeout, Duration::from_millis(2500));
-        assert!(!told.traces.is_gzip);
-        let files = |dir: &str| TlsFiles {
-            ca: Some(format!("/{dir}/ca").into()),
-            cert: Some(format!("/{dir}/cert").into()),
-            key: Some(format!("/{dir}/key").into()),
-        };
-        assert_eq!(told.logs.tls, files("v"));
-        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let resource = [
-            pair("team", "vcs"),
-            pair("a", "é"),
-            pair("service.name", "s"),
-        ];
-        assert_eq!(told.resource, resource);
-
-        let options = [
-            ("headers", "x-own=1"),
-            ("timeout", "3"),
-            ("compression", "gzip"),
-            ("ca-file", "/h/ca"),
-            ("cert-file", "/h/cert"),
-            ("key-file", "/h/key"),
-            ("resource", "service.name=h"),
-        ];
-        let set = settings("otlp:http://a", &options, variables).unwrap();
-        for endpoint in [&set.traces, &set.logs] {
-            assert_eq!(shown(endpoint), ["x-own=Sensitive"]);
-            assert_eq!(endpoint.timeout, Duration::from_secs(3));
-            assert!(endpoint.is_gzip);
-            assert_eq!(endpoint.tls, files("h"));
-        }
-        assert!(set.resource.contains(&pair("service.name", "h")));
-
-        let long = settings("otlp:", &[("timeout", "1e15")], &[]).unwrap();
-        assert_eq!(long.logs.timeout, MAX_TIMEOUT);
-
-        let plain = settings("otlp:", &[], &[]).unwrap();
-        assert_eq!(plain.traces.timeout, Duration::from_secs(10));
-        assert!(plain.traces.is_gzip);
-        assert_eq!(plain.traces.tls, TlsFiles::default());
-        assert!(plain.resource.is_empty() && plain.token_file.is_none());
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_said() {
-        let error = |url: &str, options: &[(&str, &str)]| {
-            settings(url, options, &[]).unwrap_err()
-        };
-        let url = |url| error(url, &[]);
-        assert_eq!(
-            url("otlp:host:4318"),
-            "'otlp:host:4318': it must begin with http:// or https://"
-        );
-        assert!(url("otlp:grpc://a").contains("must begin with http://"));
-        assert!(url("otlp:http://a b").starts_with("'otlp:http://a b': "));
-        assert!(url("otlp:http://").starts_with("'otlp:http://': "));
-        assert!(url("otlp:http://a/?b").ends_with("has no '?'"));
-        let secret = url("otlp:https://me:s3cret@host/");
-        assert!(secret.contains("token-file"), "{secret}");
-        assert!(!secret.contains("s3cret"), "{secret}");
-        let option = |name, value| error("otlp:", &[(name, value)]);
-        assert_eq!(
-            option("headers", "s3cret"),
-            "headers: it must be KEY=VALUE,KEY=VALUE"
-        );
-        assert_eq!(
-            option("headers", "a b=s3cret"),
-            "headers: 'a b' is no header's name"
-        );
-        assert_eq!(
-            option("headers", "a=s3cret%0A"),
-            "headers: a has a value of no header"
-        );
-        assert_eq!(option("resource", "=x"), "'resource': a key is empty");
-        assert_eq!(
-            option("ca-file", "x"),
-            "'ca-file': 'x' is no absolute path"
-        );
-        assert!(option("cert-file", "/x").contains("needs both"));
-        let variable =
-            |variables| settings("otlp:", &[], variables).unwrap_err();
-        let grpc = variable(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
-        assert!(grpc.starts_with("OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'"));
-        let late = variable(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]);
-        assert!(late.ends_with("'10s' is no number of milliseconds"));
-        let never = variable(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]);
-        assert_eq!(never, option("timeout", "0"));
-        let packed = variable(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "br")]);
-        assert!(packed.ends_with("'br' is not 'gzip'"));
-    }
-
-    #[test]
-    fn proxies_are_those_of_curl() {
-        let proxies = settings(
-            "otlp:",
-            &[],
-            &[
-                ("HTTP_PROXY", "http://cgi"),
-                ("HTTPS_PROXY", "http://https"),
-                ("ALL_PROXY", "http://all"),
-                ("no_proxy", "a,b"),
-            ],
-        )
-        .unwrap()
-        .proxies;
-        assert_eq!(proxies.http.as_deref(), Some("http://all"));
-        assert_eq!(proxies.https.as_deref(), Some("http://https"));
-        assert_eq!(proxies.except.as_deref(), Some("a,b"));
-    }
-}
+mod tests;

@@ -6,14 +6,13 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
-use chrono::DateTime;
-use chrono::Utc;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use serde_json::Value;
 
 use crate::otlp::request::Kind;
+use crate::otlp::retry_after;
 
 /// Characters of what a receiver says that are kept.
 const MAX_TEXT_CHARS: usize = 200;
@@ -75,7 +74,8 @@ struct Status {
 impl Answer<'_> {
     /// What it means, of a request of this kind.
     pub fn verdict(&self, kind: Kind, now: SystemTime) -> Verdict {
-        let after = || self.retry_after.and_then(|it| retry_after(it, now));
+        let after =
+            || self.retry_after.and_then(|it| retry_after::parse(it, now));
         match self.status {
             200..=299 => self.success(kind),
             429 | 502 | 503 | 504 => Verdict::Later {
@@ -227,17 +227,6 @@ pub(crate) fn printable(text: &str) -> String {
     short
 }
 
-/// How long from now: a number of seconds, or a date.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit()) {
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-    }
-    let date = DateTime::parse_from_rfc2822(text).ok()?;
-    let now = DateTime::<Utc>::from(now);
-    Some((date.to_utc() - now).to_std().unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
@@ -293,25 +282,6 @@ mod tests {
         let broken = of('b');
         for status in [500, 501, 505, 507, 599] {
             assert!(broken.contains(&status), "{status}");
-        }
-    }
-
-    #[test]
-    fn when_to_come_back_is_seconds_or_a_date() {
-        let cases = [
-            ("120", Some(120)),
-            (" 0 ", Some(0)),
-            ("99999999999999999999999", Some(u64::MAX)),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("", None),
-            ("-1", None),
-            ("1.5", None),
-            ("soon", None),
-        ];
-        for (text, secs) in cases {
-            let after = retry_after(text, UNIX_EPOCH + NOW);
-            assert_eq!(after.map(|it| it.as_secs()), secs, "{text}");
         }
     }
 

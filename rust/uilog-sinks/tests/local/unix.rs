@@ -67,6 +67,43 @@ fn a_reader_gets_whole_lines() {
 }
 
 #[test]
+fn a_path_that_no_socket_can_have_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    // The system itself refuses the second one.
+    for length in [120, 300] {
+        let path = directory.path().join("s".repeat(length));
+        let whole = path.as_os_str().len();
+        let why = format!(
+            "{}: the path of a socket has at most 107 bytes, and this one has \
+             {whole}: choose a shorter one",
+            path.display()
+        );
+        for scheme in ["unix", "unix-dgram", "syslog"] {
+            let url = format!("{scheme}:{}", path.display());
+            let mut outlet = sink(&url, &[]);
+            let reason = lost(outlet.deliver(&records("a", 2), soon()));
+            assert_eq!(reason, (2, why.clone()), "{scheme}");
+        }
+    }
+}
+
+#[test]
+fn a_socket_that_was_made_from_near_it_is_used_whatever_its_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let deep = directory.path().join("d".repeat(120));
+    fs::create_dir(&deep).unwrap();
+    // By a short path to the same directory.
+    let short = directory.path().join("s");
+    std::os::unix::fs::symlink(&deep, &short).unwrap();
+    let listener = UnixListener::bind(short.join("s")).unwrap();
+    let reader = thread::spawn(move || ids(&received(&listener)));
+    let mut unix = sink(&url(&deep.join("s")), &[]);
+    unix.deliver(&records("a", 1), soon()).unwrap();
+    unix.finish(soon()).unwrap();
+    assert_eq!(reader.join().unwrap(), ["a-0"]);
+}
+
+#[test]
 fn where_nobody_is_everything_is_lost_and_counted() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s");

@@ -5,8 +5,10 @@
 mod connect;
 mod delivery;
 mod faults;
+mod foreign;
 mod mapping;
 mod processes;
+mod proxies;
 mod security;
 mod support;
 mod trust;

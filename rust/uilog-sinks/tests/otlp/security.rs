@@ -1,14 +1,8 @@
-//! TLS, headers, tokens, proxies.
+//! TLS, headers, tokens.
 
 use std::fs;
-use std::io::BufReader;
-use std::io::Write;
-use std::net::TcpListener;
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::thread;
 
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
@@ -28,12 +22,24 @@ use crate::support::*;
 /// Certificates of the tests' own, as files.
 pub(crate) struct Certificates {
     dir: tempfile::TempDir,
-    config: Arc<ServerConfig>,
+    pub(crate) config: Arc<ServerConfig>,
 }
 
+/// A name that only a proxy finds.
+pub(crate) const AWAY: &str = "collector.example";
+
 impl Certificates {
-    /// A collector that asks for a client's certificate, or not.
+    /// A collector that needs a client's certificate, or not.
     pub(crate) fn new(is_client_asked: bool) -> Self {
+        Self::with(is_client_asked, true)
+    }
+
+    /// Whoever asks for a client's certificate, and does without.
+    pub(crate) fn curious() -> Self {
+        Self::with(true, false)
+    }
+
+    fn with(is_client_asked: bool, is_needed: bool) -> Self {
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_key = KeyPair::generate().unwrap();
@@ -44,7 +50,8 @@ impl Certificates {
             let params = CertificateParams::new(names).unwrap();
             (params.signed_by(&key, &issuer).unwrap(), key)
         };
-        let (server, server_key) = signed(vec!["localhost".to_owned()]);
+        let (server, server_key) =
+            signed(vec!["localhost".to_owned(), AWAY.to_owned()]);
         let (client, client_key) = signed(vec!["client".to_owned()]);
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, text: String| {
@@ -64,6 +71,11 @@ impl Certificates {
                 Arc::new(roots),
                 provider,
             );
+            let verifier = if is_needed {
+                verifier
+            } else {
+                verifier.allow_unauthenticated()
+            };
             builder.with_client_cert_verifier(verifier.build().unwrap())
         } else {
             builder.with_no_client_auth()
@@ -88,11 +100,11 @@ impl Certificates {
     }
 }
 
-fn https(server: &Server) -> String {
+pub(crate) fn https(server: &Server) -> String {
     format!("otlp:https://localhost:{}", server.address.port())
 }
 
-fn reason(end: Round) -> String {
+pub(crate) fn reason(end: Round) -> String {
     match end {
         Round::Later { reason, .. } => reason,
         other => panic!("{other:?}"),
@@ -174,7 +186,7 @@ fn headers_and_a_token_go_with_each_request() {
     let check = || otlp::check(&sink.definition, &sink.globals);
     assert!(check().unwrap_err().starts_with(&told));
     for (seq, secret) in [(1, "s3cret"), (2, "other")] {
-        fs::write(&token, format!("{secret}\n")).unwrap();
+        fs::write(&token, format!("  {secret}\r\n")).unwrap();
         sink.append(&[numbered(1, seq)]);
         assert_eq!(sink.flush().end, Round::Drained);
         let request = server.requests().pop().unwrap();
@@ -188,60 +200,4 @@ fn headers_and_a_token_go_with_each_request() {
     fs::write(&token, "\n").unwrap();
     sink.append(&[numbered(0, 3)]);
     assert!(reason(sink.flush().end).contains("it is empty"));
-}
-
-/// A proxy: for each connection the first line of the request, and the tunnel.
-fn proxy() -> (u16, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-    let all = Arc::clone(&seen);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let Ok(Some(request)) = read_request(&mut reader) else {
-                continue;
-            };
-            let line = format!("{} {}", request.method, request.target);
-            all.lock().unwrap().push(line);
-            let mut there = TcpStream::connect(&request.target).unwrap();
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-            let mut back =
-                (there.try_clone().unwrap(), stream.try_clone().unwrap());
-            thread::spawn(move || std::io::copy(&mut back.0, &mut back.1));
-            thread::spawn(move || std::io::copy(&mut stream, &mut there));
-        }
-    });
-    (port, seen)
-}
-
-#[test]
-fn proxies_are_used_where_the_environment_says_so() {
-    let certificates = Certificates::new(false);
-    let server = certificates.server();
-    let ca = certificates.path("ca").display().to_string();
-    let (port, seen) = proxy();
-    let through = |environment: &str| {
-        let options = [("ca-file", &*ca)];
-        let url = https(&server);
-        let sink = Sink::with_environment(&url, &options, environment);
-        sink.append(&[numbered(0, 1)]);
-        let end = sink.flush().end;
-        assert_eq!(end, Round::Drained, "{environment}");
-        std::mem::take(&mut *seen.lock().unwrap())
-    };
-    let proxy = format!("HTTPS_PROXY=http://127.0.0.1:{port}\0");
-    let asked = format!("CONNECT localhost:{}", server.address.port());
-    assert_eq!(through(&proxy), [asked]);
-    let except = format!("{proxy}NO_PROXY=example.com,localhost\0");
-    assert_eq!(through(&except), [""; 0]);
-    assert_eq!(through(""), [""; 0]);
-    // One that is not there is a reason to try later.
-    let environment = "https_proxy=http://127.0.0.1:1\0";
-    let options = [("ca-file", &*ca)];
-    let url = https(&server);
-    let sink = Sink::with_environment(&url, &options, environment);
-    sink.append(&[numbered(0, 1)]);
-    reason(sink.flush().end);
 }
