@@ -659,7 +659,7 @@ Mistakes in the configuration are named with --debug, each once.
   > sink.nohost = otlp:https://
   > sink.nofile = file:/dev/null/x
   > END
-  $ hg root --debug --config-file $TESTTMP/mistakes.rc 2>&1 \
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/mistakes.rc hg root --debug 2>&1 \
   >     | grep '^uilog: .*mistakes' | sed 's/^.*mistakes.rc:[0-9]*: //' | sort
   logtoprocess.comandfinish: no event of this name is known; did you mean 'commandfinish'?
   logtoprocess.command:sdtin: no event has a ':' in its name, and the only option of a script is ':stdin'
@@ -672,7 +672,7 @@ Mistakes in the configuration are named with --debug, each once.
 
 A sink that cannot be used is marked, also if only the binary can tell.
 
-  $ hg debuguilog --config-file $TESTTMP/mistakes.rc \
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/mistakes.rc hg debuguilog \
   >     | sed -n '/^sinks/,/^settings/p'
   sinks: logtoprocess, sink.f, sink.nofile, sink.nohost, sink.noscheme* (glob)
     uilog.sink.f = file:$TESTTMP/f.jsonl (*) (glob)

@@ -92,6 +92,64 @@ Secrets are not; the file holds none of this one.
   root --config=<redacted:argument>
   root --config 'auth.x.password=geheim' --config 'uilog.sink.audit:argv=full'
 
+Sinks that leave the machine are told what is known to be harmless, of aliases,
+hooks, tracebacks and URLs as well.
+
+  $ cat > leaks.py << END
+  > from mercurial import registrar
+  > cmdtable = {}
+  > command = registrar.command(cmdtable)
+  > @command(b'leak', [(b't', b'token', b'', b'')])
+  > def leak(ui, repo, *words, **opts):
+  >     raise RuntimeError('geheim')
+  > END
+  $ cat > structure.rc << END
+  > [extensions]
+  > leaks = $PWD/leaks.py
+  > [alias]
+  > ship = tag --local -m 'geheim'
+  > call = !true geheim
+  > [hooks]
+  > pretag.ask = true --password geheim
+  > [uilog]
+  > sink.audit:argv = structure
+  > sink.audit:track = command, commandfinish, commandalias, commandexception, exthook
+  > END
+  $ plain=$HGRCPATH
+  $ HGRCPATH=$plain:$PWD/structure.rc
+  $ hg ship 1.0 -u 'geheim <me@x.example>' --config ui.editor=geheim
+  $ hg call geheim
+  $ hg leak -t geheim geheim 2> $TESTTMP/errors
+  [1]
+  $ hg log -r tip -T 'geheim\n' --remo -- a
+  geheim
+  $ hg identify ssh://geheim:geheim@host.example:1/geheim -e false \
+  >     2> $TESTTMP/errors
+  [255]
+  $ HGRCPATH=$plain
+  $ settled
+  $ records message | grep -v '^\*\* \|^  File .*mercurial' |
+  >     sed 's/after .* seconds/after N seconds/; s/in 0.* sec/in N sec/'
+  ship <value> -u <value> --config=ui.editor=<value>
+  alias 'ship' expands to 'tag --local --message=<message>'
+  exthook-pretag.ask: true <arguments:2> finished in N seconds
+  ship <value> -u <value> --config=ui.editor=<value> exited 0 after N seconds
+  alias 'call' expands to '!true <arguments:1>'
+  call <value> exited 0 after N seconds
+  leak -t <value> <value>
+  Traceback (most recent call last):
+    File "$TESTTMP/repo/leaks.py", line 6, in leak
+  RuntimeError: <message>
+  leak -t <value> <value> exited 1 after N seconds
+  log --rev=tip --template=<template> --removed -- a
+  log --rev=tip --template=<template> --removed -- a exited 0 after N seconds
+  identify <url:ssh:host.example> --ssh=false
+  identify <url:ssh:host.example> --ssh=false exited 255 after N seconds
+  $ cat $TESTTMP/audit-*.jsonl | grep -c geheim
+  0
+  [1]
+  $ forget
+
 Users
 =====
 

@@ -89,9 +89,9 @@ No command waits for it, and what it is to get stays.
   $ sed -n '/^Findings/,$p' $TESTTMP/out | \
   >     sed -E 's/once|[0-9]+ times in a row/N times/'
   Findings
-    error: $HGRCPATH:*: uilog.sink.fleet: the collector takes nothing, N times: status 503: down for repair; 3 waiting (glob)
+    error: *: uilog.sink.fleet: the collector takes nothing, N times: status 503: down for repair; 3 waiting (glob)
       ask it again: uilog spool flush
-    warning: $HGRCPATH:*: nothing in Mercurial emits the event 'backup' (glob)
+    warning: *: nothing in Mercurial emits the event 'backup' (glob)
       if an extension of yours emits it, or `uilog emit`, all is well
   1 error, 1 warning, 0 notes
 
@@ -214,7 +214,7 @@ It does not want what it gets
   $ uilog check > $TESTTMP/out
   [1]
   $ grep -A 1 rejected $TESTTMP/out
-    warning: $HGRCPATH:*: uilog.sink.fleet: 2 rejected by the collector: status 400: no such tenant (glob)
+    warning: *: uilog.sink.fleet: 2 rejected by the collector: status 400: no such tenant (glob)
       see `uilog spool`; once you know: uilog spool forget fleet
 
 A sample goes the same way

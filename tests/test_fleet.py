@@ -116,7 +116,8 @@ def test_every_command_is_one_span(
         if name not in ("init", "serve"):
             assert told["vcs.repository.name"] == "repo"
             assert told["hg.repository.root"] == str(repository)
-    assert spans[3].attributes["process.command_line"].endswith("log -l 1")
+    args = spans[3].attributes["process.command_args"]
+    assert args == ["hg", "log", "--limit=1"]
     served = {it.attributes["process.pid"] for it in spans[5:]}
     assert served == {pid}
     # Without a parent each command is a trace of its own.

@@ -94,6 +94,12 @@ which events it wants::
   # whoever listens there
   sink.agent = unix:$XDG_RUNTIME_DIR/hg-events.sock
 
+Of a command line, sinks that leave the machine (``otlp:``, ``syslog+tcp:``,
+``syslog+tls:``) are told what is known to be harmless: the command, the names
+of its options, revisions, numbers and paths. ``<message>``, ``<value>`` and the
+like stand for everything else. ``sink.NAME:argv = redacted``, the default of
+local sinks, tells all but what looks like a secret.
+
 What a collector does not take waits on disk (``uilog spool``). With such a
 sink, ``TRACEPARENT`` in the environment is continued, and hooks and scripts
 find the command's own.

@@ -98,8 +98,9 @@ def show(ui, opts):
     fm.write(b'version', b'version: %s\n', _bytes(_native.VERSION))
     fm.write(b'session', b'session: %s\n', _bytes(status['session']))
     _showsinks(ui, fm, logger, dispatcher['program'])
-    _showsettings(ui, fm)
-    _showscripts(ui, fm)
+    redacted = _redacting(dispatcher['program'])
+    _showsettings(ui, fm, redacted)
+    _showscripts(ui, fm, redacted)
     _showlog(ui, fm)
     _showfaults(ui, fm, logger)
     _showoff(fm)
@@ -201,11 +202,39 @@ def _check(ui, program):
     return broken
 
 
-def _showsettings(ui, fm):
+def _redacting(program):
+    """takes secrets out of a list of texts, as the binary does
+
+    What this command shows is pasted into tickets. The rules are known in the
+    binary alone; where that cannot be asked, nothing is shown.
+    """
+    import subprocess
+
+    def redacted(texts):
+        if not texts:
+            return texts
+        try:
+            done = subprocess.run(
+                [program, 'redact'],
+                check=True,
+                input=b''.join(text + b'\0' for text in texts),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=CHECK_SECONDS,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return [b'<not shown>'] * len(texts)
+        return done.stdout.split(b'\0')
+
+    return redacted
+
+
+def _showsettings(ui, fm, redacted):
     nested = fm.nested(b'settings')
     fm.plain(b'settings:\n')
-    for name, _default in _native.ITEMS:
-        value = ui.config(b'uilog', _bytes(name))
+    names = [name for name, _default in _native.ITEMS]
+    values = redacted([ui.config(b'uilog', _bytes(name)) for name in names])
+    for name, value in zip(names, values):
         source = ui.configsource(b'uilog', _bytes(name))
         nested.startitem()
         nested.write(
@@ -218,11 +247,12 @@ def _showsettings(ui, fm):
     nested.end()
 
 
-def _showscripts(ui, fm):
+def _showscripts(ui, fm, redacted):
     nested = fm.nested(b'scripts')
     items = ui.configitems(b'logtoprocess')
     fm.plain(b'scripts:%s\n' % (b'' if items else b' none'))
-    for name, value in items:
+    values = redacted([value for _name, value in items])
+    for (name, _value), value in zip(items, values):
         nested.startitem()
         nested.write(
             b'name value source',

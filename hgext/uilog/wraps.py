@@ -14,6 +14,7 @@ Knows nothing of what the wrappers do.
 from __future__ import annotations
 
 import importlib
+import sys
 
 from mercurial import extensions
 
@@ -59,8 +60,10 @@ def function(part, container, name):
 
 def module(part, name):
     """a module of Mercurial's; None, and the part is off, if that is missing"""
+    full = 'mercurial.' + name
     try:
-        return importlib.import_module('mercurial.' + name)
+        # To import once more what hg has imported lazily would load it.
+        return sys.modules.get(full) or importlib.import_module(full)
     except Exception as err:
         off(part, '%s is missing: %s' % (name, err))
         return None

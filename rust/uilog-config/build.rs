@@ -37,6 +37,8 @@ struct Item {
 struct SinkOption {
     name: String,
     default: String,
+    #[serde(rename = "remote-default")]
+    remote_default: Option<String>,
     kind: String,
     min: Option<i128>,
     max: Option<i128>,
@@ -58,6 +60,7 @@ fn main() {
     let mut table = String::from("&[\n");
     for option in items.sink_option {
         let sinks = option.sinks.unwrap_or_default();
+        let remote = option.remote_default.unwrap_or(option.default.clone());
         let item = rust_item(&Item {
             section: "uilog".to_owned(),
             name: option.name,
@@ -70,8 +73,12 @@ fn main() {
             reader: None,
             help: option.help,
         });
-        writeln!(table, "SinkOption {{ item: {item}, sinks: &{sinks:?} }},")
-            .expect("a string can grow");
+        writeln!(
+            table,
+            "SinkOption {{ item: {item}, remote_default: {remote:?}, \
+             sinks: &{sinks:?} }},"
+        )
+        .expect("a string can grow");
     }
     table.push(']');
     write("sink_options.rs", &table);

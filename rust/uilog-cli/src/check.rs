@@ -31,6 +31,7 @@ use uilog_sinks::check::SinkFacts;
 use uilog_sinks::connect;
 use uilog_sinks::connect::Attempt;
 use uilog_sinks::record::Record;
+use uilog_sinks::redact;
 use uilog_sinks::trial as sinks_trial;
 use uilog_sinks::trial::Fate;
 
@@ -193,7 +194,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(error) => {
             tell(error.warnings())?;
-            tell(&[error.to_bytes()])?;
+            tell(&[redact::text(&error.to_bytes())])?;
             return Ok(ExitCode::from(error.exit_status()));
         }
     };
@@ -248,6 +249,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             report.push(placed(&subject, finding.0, finding.1));
         }
     }
+    take_out_secrets(&mut report, &mut runs);
     let mut output = arguments.presentation.stdout();
     if arguments.presentation.is_json() {
         let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -287,6 +289,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::from(u8::from(is_wrong))
     })
+}
+
+/// People paste what a check shows into tickets: it goes through the same
+/// rules as records do.
+fn take_out_secrets(report: &mut Report, runs: &mut [Run]) {
+    for it in &mut report.findings {
+        it.text = redact::shown(&it.text);
+        it.advice = it.advice.as_deref().map(redact::shown);
+    }
+    for it in &mut report.scripts {
+        it.script = redact::shown(&it.script);
+    }
+    for it in &mut report.settings {
+        it.value = redact::shown(&it.value);
+    }
+    for run in runs {
+        run.script = redact::shown(&run.script);
+        run.output = redact::shown(&run.output);
+        for variable in &mut run.environment {
+            *variable = redact::shown(variable);
+        }
+    }
 }
 
 /// What --run has come to.

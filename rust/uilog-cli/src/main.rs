@@ -19,6 +19,8 @@ mod status;
 mod suggest;
 
 use std::io;
+use std::io::Read;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -27,6 +29,7 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use uilog_core::dispatch;
+use uilog_core::journal as core_journal;
 use uilog_core::stderr;
 use uilog_sinks::fleet::Fleet;
 use uilog_sinks::open::open;
@@ -100,6 +103,10 @@ Files:
     Run(run::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
+    /// Take secrets out of texts on standard input, each with a NUL behind it
+    /// (started by `hg debuguilog`)
+    #[command(hide = true)]
+    Redact,
     Journal(journal::Arguments),
     Spool(spool::Arguments),
     Status(status::Arguments),
@@ -110,6 +117,7 @@ Files:
 }
 
 fn main() -> ExitCode {
+    core_journal::redact_with(redact::text);
     // `ulimit -f` is an error of a write, and counted like any other.
     #[cfg(target_os = "linux")]
     foreground::survive_file_size_limit();
@@ -118,6 +126,16 @@ fn main() -> ExitCode {
         return finished(run::run(&arguments));
     }
     finished(execute(Arguments::parse()))
+}
+
+/// Standard input, each of its texts without secrets, as standard output.
+fn redact_input() -> io::Result<()> {
+    const MAX_BYTES: u64 = 16 << 20;
+    let mut input = Vec::new();
+    io::stdin().take(MAX_BYTES).read_to_end(&mut input)?;
+    let texts = input.strip_suffix(b"\0").unwrap_or(&input);
+    let texts: Vec<_> = texts.split(|it| *it == 0).map(redact::text).collect();
+    io::stdout().write_all(&texts.join(&0))
 }
 
 fn finished(result: anyhow::Result<ExitCode>) -> ExitCode {
@@ -142,6 +160,10 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Journal(arguments) => journal::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Redact => {
+            redact_input().context("standard input")?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Dispatch => {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;

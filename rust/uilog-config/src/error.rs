@@ -26,7 +26,12 @@ struct Inner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     /// A line that cannot be read.
-    Line { location: Vec<u8>, message: Vec<u8> },
+    Line {
+        location: Vec<u8>,
+        message: Vec<u8>,
+        /// How much of the message is not the line itself.
+        own: usize,
+    },
     /// A value of the wrong type.
     Value(ValueError),
     /// A repository that there is not.
@@ -79,7 +84,25 @@ impl Error {
 
     /// A line at `location`, as hg names it, that cannot be read.
     pub(crate) fn line(location: Vec<u8>, message: Vec<u8>) -> Self {
-        Self::new(Kind::Line { location, message })
+        let own = message.len();
+        Self::new(Kind::Line {
+            location,
+            message,
+            own,
+        })
+    }
+
+    /// The same, with a message that ends with the line itself.
+    pub(crate) fn quoted_line(
+        location: Vec<u8>,
+        prefix: &[u8],
+        line: &[u8],
+    ) -> Self {
+        Self::new(Kind::Line {
+            location,
+            message: [prefix, line].concat(),
+            own: prefix.len(),
+        })
     }
 
     pub(crate) fn abort(message: Vec<u8>) -> Self {
@@ -117,6 +140,24 @@ impl Error {
             | Kind::Abort(message)
             | Kind::Repository(message) => message.clone(),
             Kind::Value(error) => error.to_bytes(),
+        }
+    }
+
+    /// What Mercurial prints, but for the line that it could not read, which
+    /// may hold a secret that no rule knows as one: for what is kept.
+    pub fn without_line(&self) -> Vec<u8> {
+        match &self.0.kind {
+            Kind::Line {
+                location,
+                message,
+                own,
+            } => {
+                let message = message[..*own].trim_ascii_end();
+                let message = message.strip_suffix(b":").unwrap_or(message);
+                let colon: &[u8] = if message.is_empty() { b"" } else { b": " };
+                [b"config error at ", &location[..], colon, message].concat()
+            }
+            _ => self.to_bytes(),
         }
     }
 

@@ -65,6 +65,9 @@ pub const ITEMS: &[Item] = include!(concat!(env!("OUT_DIR"), "/items.rs"));
 pub struct SinkOption {
     /// What it is; its name stands behind the colon.
     pub item: Item,
+    /// The default for sinks that leave the machine; [`Item::default`] is
+    /// that for all others.
+    pub remote_default: &'static str,
     /// The kinds of sinks that have it; all if there are none.
     pub sinks: &'static [&'static str],
 }
@@ -171,9 +174,12 @@ mod tests {
             let parsed = item.parse(item.default.as_bytes());
             assert!(parsed.is_some(), "{}.{}", item.section, item.name);
         }
-        for SinkOption { item, .. } in SINK_OPTIONS {
-            let parsed = item.parse(item.default.as_bytes());
-            assert!(parsed.is_some(), "sink option {}", item.name);
+        for option in SINK_OPTIONS {
+            let item = option.item;
+            for default in [item.default, option.remote_default] {
+                let parsed = item.parse(default.as_bytes());
+                assert!(parsed.is_some(), "sink option {}", item.name);
+            }
         }
         assert!(find(b"uilog", b"max-scripts").is_some_and(|i| i.is_own));
         assert!(find(b"uilog", b"maxsize").is_none());

@@ -170,8 +170,8 @@ impl<'a> Reader<'a> {
                     } else {
                         b""
                     };
-                    let message = [prefix, &data[text]].concat();
-                    return Err(Error::line(source().to_bytes(), message));
+                    let place = source().to_bytes();
+                    return Err(Error::quoted_line(place, prefix, &data[text]));
                 }
             }
         }

@@ -6,6 +6,7 @@
 
 use uilog_config::items;
 use uilog_config::items::Item;
+use uilog_config::items::SinkOption;
 use uilog_config::items::Value;
 
 use crate::settings::Fault;
@@ -74,7 +75,7 @@ pub fn read<'a>(
     }
     for sink in &sinks {
         for (option, value) in &sink.options {
-            if let Some(problem) = problem_of(option, value) {
+            if let Some(problem) = sink.problem_of(option, value) {
                 let full = [sink.name.as_bytes(), b":", option].concat();
                 faults.push(fault(&full, problem));
             }
@@ -95,19 +96,6 @@ fn with_lower_scheme(url: &[u8]) -> Vec<u8> {
         url[..end].make_ascii_lowercase();
     }
     url
-}
-
-/// What is wrong with an option's name or value.
-fn problem_of(option: &[u8], value: &[u8]) -> Option<String> {
-    let Some(known) = items::find_sink_option(option) else {
-        return Some("there is no such option".to_owned());
-    };
-    let item = &known.item;
-    item.parse(value).is_none().then(|| {
-        let value = String::from_utf8_lossy(value);
-        let (kind, default) = (item.kind, item.default);
-        format!("'{value}' is not {kind}, using {default}")
-    })
 }
 
 fn readable_name(name: &[u8]) -> Option<&str> {
@@ -268,6 +256,36 @@ impl Definition {
         format!("{PREFIX}{}", self.name)
     }
 
+    /// Whether what it is told stays on this machine. What is not known to
+    /// stay leaves.
+    pub fn is_local(&self) -> bool {
+        const LOCAL: [&[u8]; 4] = [b"file", b"unix", b"unix-dgram", b"syslog"];
+        let colon = self.url.iter().position(|byte| *byte == b':');
+        colon.is_some_and(|at| LOCAL.contains(&&self.url[..at]))
+    }
+
+    /// What an option is if it is not set.
+    fn default_of(&self, option: &SinkOption) -> &'static str {
+        if self.is_local() {
+            option.item.default
+        } else {
+            option.remote_default
+        }
+    }
+
+    /// What is wrong with an option's name or value.
+    fn problem_of(&self, option: &[u8], value: &[u8]) -> Option<String> {
+        let Some(known) = items::find_sink_option(option) else {
+            return Some("there is no such option".to_owned());
+        };
+        let item = &known.item;
+        item.parse(value).is_none().then(|| {
+            let value = String::from_utf8_lossy(value);
+            let (kind, default) = (item.kind, self.default_of(known));
+            format!("'{value}' is not {kind}, using {default}")
+        })
+    }
+
     /// Its URL without what may be a secret in it.
     pub fn shown_url(&self) -> String {
         shown_url(&self.url)
@@ -286,8 +304,8 @@ impl Definition {
         };
         let set = self.options.iter().rfind(|it| it.0 == name.as_bytes());
         let parsed = set.and_then(|(_, value)| known.item.parse(value));
-        match parsed.or_else(|| known.item.parse(known.item.default.as_bytes()))
-        {
+        let default = || self.default_of(known).as_bytes();
+        match parsed.or_else(|| known.item.parse(default())) {
             Some(value) => value,
             None => panic!("items.toml: the default of '{name}' is none"),
         }
@@ -368,12 +386,34 @@ mod tests {
                 "uilog.sink.a:sample: '2' is not a number from 0 to 1, \
                  using 1",
                 "uilog.sink.a:argv: 'some' is not one of 'none', \
-                 'canonical', 'redacted', 'full', using redacted",
+                 'canonical', 'structure', 'redacted', 'full', using \
+                 redacted",
                 "uilog.sink.a:trak: there is no such option",
             ]
         );
         assert_eq!(sinks[0].option("sample"), Value::Fraction(1.0));
         assert_eq!(sinks[0].option("argv"), Value::Choice("redacted"));
+    }
+
+    #[test]
+    fn what_leaves_the_machine_is_told_less() {
+        for (url, argv) in [
+            ("file:/x", "redacted"),
+            ("unix:/x", "redacted"),
+            ("unix-dgram:/x", "redacted"),
+            ("syslog:", "redacted"),
+            ("syslog:/x", "redacted"),
+            ("syslog+tcp://a", "structure"),
+            ("syslog+tls://a", "structure"),
+            ("otlp:", "structure"),
+            ("otlp:http://127.0.0.1:4318", "structure"),
+            ("later:x", "structure"),
+        ] {
+            let (sinks, _) = read(&[("sink.a", url)]);
+            assert_eq!(sinks[0].option("argv"), Value::Choice(argv), "{url}");
+            let (sinks, _) = read(&[("sink.a", url), ("sink.a:argv", "full")]);
+            assert_eq!(sinks[0].option("argv"), Value::Choice("full"));
+        }
     }
 
     #[test]

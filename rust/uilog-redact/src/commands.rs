@@ -45,10 +45,10 @@ pub(crate) struct Parsed {
 
 /// An option in the table.
 #[derive(Debug)]
-struct Opt {
+pub(crate) struct Opt {
     short: Option<u8>,
-    long: &'static str,
-    takes_value: bool,
+    pub(crate) long: &'static str,
+    pub(crate) takes_value: bool,
 }
 
 impl Opt {
@@ -80,17 +80,17 @@ impl Opt {
 
 /// The commands of stock hg.
 #[derive(Debug)]
-struct Table {
-    global: Vec<Opt>,
+pub(crate) struct Table {
+    pub(crate) global: Vec<Opt>,
     /// Each command's name and options.
-    commands: Vec<(&'static str, Vec<Opt>)>,
+    pub(crate) commands: Vec<(&'static str, Vec<Opt>)>,
     /// Names and aliases.
     numbers: HashMap<&'static str, usize>,
     /// The number of the command whose options an unknown one has.
     fallback: usize,
 }
 
-fn table() -> &'static Table {
+pub(crate) fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| Table::parse(include_str!("../commands.txt")))
 }
@@ -128,13 +128,19 @@ impl Table {
         }
     }
 
+    /// The command that this is the whole name of.
+    pub(crate) fn exact_command(&self, word: &[u8]) -> Option<usize> {
+        let word = std::str::from_utf8(word).ok()?;
+        self.numbers.get(word).copied()
+    }
+
     /// The command that this is the name of, or the beginning of the name.
     // hg: cmdutil.findpossible
-    fn command(&self, word: &[u8]) -> Option<usize> {
-        let word = std::str::from_utf8(word).ok()?;
-        if let Some(number) = self.numbers.get(word) {
-            return Some(*number);
+    pub(crate) fn command(&self, word: &[u8]) -> Option<usize> {
+        if let Some(number) = self.exact_command(word) {
+            return Some(number);
         }
+        let word = std::str::from_utf8(word).ok()?;
         if word.is_empty() {
             return None;
         }
@@ -150,22 +156,22 @@ impl Table {
 
 /// The options that a command has.
 #[derive(Clone, Copy)]
-struct Options<'t> {
-    own: &'t [Opt],
-    global: &'t [Opt],
+pub(crate) struct Options<'t> {
+    pub(crate) own: &'t [Opt],
+    pub(crate) global: &'t [Opt],
 }
 
 impl Options<'static> {
-    fn iter(self) -> impl Iterator<Item = &'static Opt> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'static Opt> {
         self.own.iter().chain(self.global)
     }
 
-    fn short(self, letter: u8) -> Option<&'static Opt> {
+    pub(crate) fn short(self, letter: u8) -> Option<&'static Opt> {
         self.iter().find(|option| option.short == Some(letter))
     }
 
     /// The option that this is the name of, or the beginning of one name only.
-    fn long(self, name: &[u8]) -> Option<&'static Opt> {
+    pub(crate) fn long(self, name: &[u8]) -> Option<&'static Opt> {
         let is = |option: &&Opt| option.long.as_bytes() == name;
         if let Some(option) = self.iter().find(is) {
             return Some(option);

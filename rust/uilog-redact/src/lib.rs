@@ -9,7 +9,8 @@
 //! Several finders look at the same text, each for one thing: shapes of
 //! tokens (`rules.toml`), URLs, assignments to telling names, items of
 //! configuration, private keys, hg's commands. None knows the others; what
-//! they find is joined and replaced in one place (`redactor.rs`).
+//! they find is joined and replaced in one place (`redactor.rs`). `structure/`
+//! is the other way: it lets pass only what is known to be harmless.
 //!
 //! Nothing here knows sinks, files, configuration files or the environment.
 //!
@@ -37,6 +38,7 @@ mod policy;
 mod redactor;
 mod rule;
 mod shape;
+mod structure;
 mod url;
 mod user;
 mod value;
@@ -56,3 +58,10 @@ pub use user::Key;
 pub use user::KeyTooShort;
 pub use user::MIN_KEY_BYTES;
 pub use user::hash_user;
+
+/// The arguments in a command line as hg logs it and as a [`Redactor`] leaves
+/// it: what stands in the place of a secret stays whole.
+pub fn arguments(line: &[u8]) -> Vec<Vec<u8>> {
+    let (words, _) = words::split(line, 0, words::Line::Arguments);
+    words.into_iter().map(|word| word.bytes).collect()
+}

@@ -14,13 +14,17 @@ pub enum UserPolicy {
     Hash(Key),
 }
 
-/// What becomes of a command's arguments.
+/// What becomes of a command's arguments, and with [`Self::Structure`] of any
+/// text that may quote them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ArgvPolicy {
     /// Nothing is told.
     None,
     /// The command's full name and the full names of its options are told.
     Canonical,
+    /// The command, the names of its options and what is known to be harmless
+    /// are told; of other programs their names.
+    Structure,
     /// Everything but secrets and message texts is told.
     #[default]
     Redacted,

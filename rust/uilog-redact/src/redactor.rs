@@ -28,6 +28,7 @@ use crate::rule::MARKER_START;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
+use crate::structure::Structure;
 use crate::url;
 use crate::user::Key;
 use crate::user::hash_user;
@@ -203,6 +204,10 @@ impl Redactor {
             ArgvPolicy::Redacted => return self.redact(line, View::Command),
             ArgvPolicy::None => whole(arguments, Rule::ARGV),
             ArgvPolicy::Canonical => canonical(arguments),
+            ArgvPolicy::Structure => {
+                let words = Structure(self).arguments_line(arguments);
+                reduced(arguments, Structure::joined(&words))
+            }
         };
         if told.text == arguments {
             return unchanged(line);
@@ -225,12 +230,60 @@ impl Redactor {
             ArgvPolicy::None if line.is_empty() => unchanged(&line),
             ArgvPolicy::None => whole(&line, Rule::ARGV),
             ArgvPolicy::Canonical => canonical(&line),
+            ArgvPolicy::Structure => {
+                return Redacted {
+                    text: Structure(self).arguments(arguments),
+                    places: place(&line, Rule::ARGUMENT),
+                };
+            }
         };
         let (words, _) = split(&told.text, 0, Line::Arguments);
         Redacted {
             text: words.into_iter().map(|word| word.bytes).collect(),
             places: told.places,
         }
+    }
+
+    /// The command line of a program other than hg, its name first: with
+    /// [`ArgvPolicy::Structure`], that and the number of its arguments.
+    pub fn redact_program<'t>(
+        &self,
+        line: &'t [u8],
+    ) -> Redacted<Cow<'t, [u8]>> {
+        if self.argv != ArgvPolicy::Structure {
+            return self.redact_command(line);
+        }
+        let words = Structure(self).program_line(line);
+        reduced(line, Structure::joined(&words))
+    }
+
+    /// What an event says, which is no command's, reduced to what is known to
+    /// be harmless. See [`ArgvPolicy::Structure`].
+    pub fn reduce_message<'t>(
+        &self,
+        event: &[u8],
+        message: &'t [u8],
+    ) -> Redacted<Cow<'t, [u8]>> {
+        reduced(message, Structure(self).message(event, message))
+    }
+
+    /// A keyword argument of an event, in the same way.
+    pub fn reduce_option<'t>(
+        &self,
+        event: &[u8],
+        key: &[u8],
+        value: &'t [u8],
+    ) -> Redacted<Cow<'t, [u8]>> {
+        reduced(value, Structure(self).option(event, key, value))
+    }
+
+    /// The name of a command, a hook or an option, in the same way.
+    pub fn reduce_name<'t>(&self, name: &'t [u8]) -> Redacted<Cow<'t, [u8]>> {
+        reduced(name, Structure(self).name(name))
+    }
+
+    pub(crate) fn user_key(&self) -> Option<&Key> {
+        self.user.as_ref()
     }
 
     fn redact<'t>(
@@ -449,6 +502,17 @@ fn canonical(line: &[u8]) -> Redacted<Cow<'_, [u8]>> {
     Redacted {
         text: Cow::Owned(told),
         places: place(line, Rule::ARGUMENT),
+    }
+}
+
+/// What is left of a text that has been reduced.
+fn reduced(text: &[u8], left: Vec<u8>) -> Redacted<Cow<'_, [u8]>> {
+    if left == text {
+        return unchanged(text);
+    }
+    Redacted {
+        text: Cow::Owned(left),
+        places: place(text, Rule::ARGUMENT),
     }
 }
 

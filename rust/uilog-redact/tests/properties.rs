@@ -129,6 +129,7 @@ fn redactors() -> &'static [(ArgvPolicy, Redactor)] {
                 ArgvPolicy::Redacted,
                 ArgvPolicy::None,
                 ArgvPolicy::Canonical,
+                ArgvPolicy::Structure,
                 ArgvPolicy::Full,
             ] {
                 let policy = Policy {
@@ -148,7 +149,7 @@ fn redactor() -> impl Strategy<Value = &'static (ArgvPolicy, Redactor)> {
     prop_oneof![
         2 => (0..redactors().len()).prop_map(|at| &redactors()[at]),
         1 => Just(&redactors()[0]),
-        1 => Just(&redactors()[4]),
+        1 => Just(&redactors()[5]),
     ]
 }
 

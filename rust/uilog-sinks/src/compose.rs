@@ -84,6 +84,8 @@ pub struct Composer {
     /// alone.
     redacts: bool,
     hashes_users: bool,
+    /// Whether only what is known to be harmless is told.
+    reduces: bool,
     host: String,
     /// What the user database calls the user; asked when an event needs it.
     user: OnceLock<Option<Vec<u8>>>,
@@ -102,10 +104,18 @@ impl Composer {
         globals: &Globals,
     ) -> Result<Self, String> {
         let redacts = strict(definition, "redact")? == Setting::Boolean(true);
+        let is_set = |option: &str| {
+            let mut options = definition.options.iter();
+            options.any(|(name, _)| name == option.as_bytes())
+        };
         let argv = match strict(definition, "argv")? {
             Setting::Choice("none") => ArgvPolicy::None,
             Setting::Choice("canonical") => ArgvPolicy::Canonical,
             Setting::Choice("full") => ArgvPolicy::Full,
+            // Of `:redact = no`, what is not set is no more secret.
+            Setting::Choice("structure") if redacts || is_set("argv") => {
+                ArgvPolicy::Structure
+            }
             _ if redacts => ArgvPolicy::Redacted,
             _ => ArgvPolicy::Full,
         };
@@ -136,6 +146,7 @@ impl Composer {
             redactor,
             redacts,
             hashes_users,
+            reduces: argv == ArgvPolicy::Structure,
             host: globals.host.clone(),
             user: OnceLock::new(),
         })
@@ -166,7 +177,7 @@ impl Composer {
             environment,
         )?;
         let mut texts = Texts::default();
-        let (message, command_line) = self.message(event, &mut texts);
+        let (message, command_line) = self.message(record, &mut texts);
         let (options, options_left_out) = self.options(event, &mut texts);
         let trace = event.trace.filter(|trace| trace.id != 0);
         let span = |id: u64| (id != 0).then(|| format!("{id:016x}"));
@@ -203,6 +214,10 @@ impl Composer {
             hook: hook(event, &message, &mut texts),
             blocked: told::blocked(event)
                 .into_iter()
+                .map(|(name, secs)| {
+                    let name = self.name(name.as_bytes());
+                    (String::from_utf8_lossy(&name).into_owned(), secs)
+                })
                 .filter(|(name, _)| name.len() <= MAX_NAME_BYTES)
                 .take(MAX_BLOCKED)
                 .collect(),
@@ -218,23 +233,31 @@ impl Composer {
     /// The message, and of a command's events the command line.
     fn message(
         &self,
-        event: &Event<'_>,
+        record: &wire::Record<'_>,
         texts: &mut Texts,
     ) -> (String, Option<String>) {
+        let event = &record.event;
         let message = told::message(event);
         if !is_commands(&event.name) {
-            let shown = Shown::redacted(message, |text| {
-                self.redacted(text, |redactor, text| {
-                    redactor.redact_message(&event.name, text)
-                })
-            });
+            let shown = self.shown(
+                message,
+                |redactor, text| redactor.redact_message(&event.name, text),
+                |redactor, text| redactor.reduce_message(&event.name, text),
+            );
             return (texts.put(&["message"], shown, MAX_MESSAGE_JSON), None);
         }
         let (command, end) = told::command_and_end(&event.name, message);
-        let shown = Shown::redacted(command, |text| match &self.redactor {
+        let is_foreign = foreign_program(record).is_some();
+        let redact = |text| match &self.redactor {
+            Some(redactor) if is_foreign => redactor.redact_program(text),
             Some(redactor) => redacted_command(redactor, text),
             None => unchanged(text),
-        });
+        };
+        let shown = if self.reduces {
+            Shown::reduced(command, redact)
+        } else {
+            Shown::redacted(command, redact)
+        };
         let place = ["process", "command_line"];
         let line = texts.put(&place, shown.clone(), MAX_MESSAGE_JSON);
         let shown = shown.followed_by(end);
@@ -247,9 +270,14 @@ impl Composer {
         if !is_commands(&event.name) {
             return None;
         }
-        let shown = Shown::redacted(canonical_command(event)?, |name| {
-            self.redacted(name, Redactor::redact_text)
-        });
+        let shown = self.shown(
+            canonical_command(event)?,
+            Redactor::redact_text,
+            |redactor, name| {
+                let key = CANONICAL_COMMAND.as_bytes();
+                redactor.reduce_option(&event.name, key, name)
+            },
+        );
         let place = ["process", "command"];
         Some(texts.put(&place, shown, MAX_SHORT_JSON))
     }
@@ -269,7 +297,8 @@ impl Composer {
             if is_usage_told && USAGE.iter().any(|it| *it == &*option.key) {
                 continue;
             }
-            let key = unused_key(&option.key, &options);
+            let name = self.name(&option.key);
+            let key = unused_key(&name, &options);
             // As the name of the value, of its bytes and of its length.
             let cost = 3 * json_len(&key) + OPTION_JSON;
             let Some(room) = left.checked_sub(cost) else {
@@ -278,15 +307,19 @@ impl Composer {
             };
             let before = texts.spent;
             let redact = |text| {
-                Shown::redacted(text, |text| {
-                    self.redacted(text, |redactor, text| {
+                self.shown(
+                    text,
+                    |redactor, text| {
                         if *option.key == *b"url" {
                             redactor.redact_url(text)
                         } else {
                             redactor.redact_option(&option.key, text)
                         }
-                    })
-                })
+                    },
+                    |redactor, text| {
+                        redactor.reduce_option(&event.name, &option.key, text)
+                    },
+                )
             };
             let place = ["options", &key];
             let value = match &option.value {
@@ -347,18 +380,38 @@ impl Composer {
         }
     }
 
-    /// The text without its secrets, if those are to go.
-    fn redacted<'t>(
+    /// The name of an option, a hook in it, or the like.
+    fn name<'t>(&self, name: &'t [u8]) -> Cow<'t, [u8]> {
+        match &self.redactor {
+            Some(redactor) if self.redacts && self.reduces => {
+                redactor.reduce_name(name).text
+            }
+            _ => Cow::Borrowed(name),
+        }
+    }
+
+    /// The text without its secrets, if those are to go; or what is known to
+    /// be harmless, if that is all that is told.
+    fn shown<'t>(
         &self,
         text: &'t [u8],
         redact: impl FnOnce(&Redactor, &'t [u8]) -> Redacted<Cow<'t, [u8]>>,
-    ) -> Redacted<Cow<'t, [u8]>> {
+        reduce: impl FnOnce(&Redactor, &'t [u8]) -> Redacted<Cow<'t, [u8]>>,
+    ) -> Shown<'t> {
         match &self.redactor {
-            Some(redactor) if self.redacts => redact(redactor, text),
-            _ => unchanged(text),
+            Some(redactor) if self.redacts && self.reduces => {
+                Shown::reduced(text, |text| reduce(redactor, text))
+            }
+            Some(redactor) if self.redacts => {
+                Shown::redacted(text, |text| redact(redactor, text))
+            }
+            _ => Shown::redacted(text, unchanged),
         }
     }
 }
+
+/// The option of `commandfinish` that has the command's full name.
+const CANONICAL_COMMAND: &str = "canonical_command";
 
 /// How a command has ended; nothing of other events.
 #[derive(Clone, Copy, Debug, Default)]
@@ -385,7 +438,7 @@ fn is_commands(name: &[u8]) -> bool {
 }
 
 fn canonical_command<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
-    match told::option(event, "canonical_command")? {
+    match told::option(event, CANONICAL_COMMAND)? {
         Value::Bytes(name) | Value::Str(name) => Some(&name.0),
         _ => None,
     }

@@ -24,6 +24,7 @@ use crate::otlp::sender::Refused;
 use crate::otlp::settings;
 use crate::otlp::settings::Settings;
 use crate::record::Record;
+use crate::redact;
 
 /// What the URL of a sink with a spool begins with.
 const SCHEME: &[u8] = b"otlp:";
@@ -293,9 +294,11 @@ impl Facts {
         let rejected = spool.rejected().map_err(|error| error.to_string())?;
         for rejected in rejected.flatten() {
             self.rejected_kept += 1;
+            // The collector may have said what it was sent.
             let reason = String::from_utf8_lossy(&rejected.reason);
+            let reason = redact::shown(&reason);
             self.reasons.retain(|it| *it != reason);
-            self.reasons.push(reason.into_owned());
+            self.reasons.push(reason);
             if self.reasons.len() > MAX_REASONS {
                 self.reasons.remove(0);
             }
@@ -316,7 +319,7 @@ impl Facts {
             self.retry = Some(Retry {
                 due_in: wait.as_secs_f64(),
                 failures,
-                reason: refused.reason,
+                reason: redact::shown(&refused.reason),
                 only: refused.only.map(Kind::name),
                 signals: waiting.iter().map(|it| it.0.name()).collect(),
             });

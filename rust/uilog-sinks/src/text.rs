@@ -80,6 +80,30 @@ impl<'t> Shown<'t> {
         shown
     }
 
+    /// What of a text is known to be harmless. The word that the end of what
+    /// is looked at lies in is left out: half of it may look harmless.
+    pub(crate) fn reduced(
+        text: &'t [u8],
+        reduce: impl FnOnce(&'t [u8]) -> Redacted<Cow<'t, [u8]>>,
+    ) -> Self {
+        let mut looked_at = &text[..text.len().min(LOOKED_AT_BYTES)];
+        let is_cut = looked_at.len() < text.len();
+        if is_cut {
+            let last = |it: u8| looked_at.iter().rposition(|byte| *byte == it);
+            let quotes = looked_at.iter().filter(|it| **it == b'\'').count();
+            let is_quoted = quotes % 2 == 1;
+            let end = last(if is_quoted { b'\'' } else { b' ' });
+            looked_at = &looked_at[..end.unwrap_or(0)];
+        }
+        let mut shown = Self {
+            bytes: reduce(looked_at).text,
+            full_bytes: text.len(),
+            is_cut,
+        };
+        shown.cut_to(MAX_TEXT_BYTES);
+        shown
+    }
+
     /// The same, with something behind it.
     pub(crate) fn followed_by(mut self, end: &[u8]) -> Self {
         self.bytes.to_mut().extend_from_slice(end);

@@ -234,7 +234,7 @@ fn prepare(host: &mut Host, subject: &mut Subject<'_>) -> Option<Watch> {
     let loaded = match uilog_config::load(&request, &environment) {
         Ok(loaded) => loaded,
         Err(error) => {
-            let detail = error.to_bytes();
+            let detail = error.without_line();
             let detail = String::from_utf8_lossy(&detail).into_owned();
             host.config_unreadable(b"command", detail);
             return None;

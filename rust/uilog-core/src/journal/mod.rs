@@ -15,6 +15,7 @@ use std::io;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
@@ -27,6 +28,7 @@ use uilog_sys::append::Place;
 use uilog_sys::append::Plan;
 
 use crate::event::Timestamp;
+use crate::failed::Redact;
 
 /// The journal starts anew at this size; the one before is kept as `.1`.
 const MAX_BYTES: u64 = 256 * 1024;
@@ -311,8 +313,28 @@ pub fn grouped(failures: &[Failure]) -> Vec<Group<'_>> {
     groups
 }
 
+static REDACT: OnceLock<Redact> = OnceLock::new();
+
+/// Has secrets taken out of the details of all failures of this process, from
+/// now on. Where nobody asks for it, as in hg's own process, which has no
+/// rules, details are texts of our own.
+pub fn redact_with(redact: Redact) {
+    // The first one counts.
+    let _ = REDACT.set(redact);
+}
+
+fn redacted(detail: String) -> String {
+    match REDACT.get() {
+        Some(redact) => {
+            String::from_utf8_lossy(&redact(detail.as_bytes())).into_owned()
+        }
+        None => detail,
+    }
+}
+
 impl Failure {
-    /// A failure that happens now.
+    /// A failure that happens now. No secret stays in the detail, if
+    /// [`redact_with`] has said how.
     pub fn now(
         session: String,
         event: &[u8],
@@ -326,7 +348,7 @@ impl Failure {
             event: String::from_utf8_lossy(event).into_owned(),
             kind,
             lost,
-            detail,
+            detail: redacted(detail),
             script: None,
         }
     }

@@ -8,28 +8,12 @@ use std::io;
 use std::time::Duration;
 
 use ureq::Error;
-use ureq::http::Uri;
 
-use crate::otlp::endpoint::GRPC_PORT;
-use crate::otlp::endpoint::HTTP_PORT;
 use crate::otlp::settings::Endpoint;
 use crate::tls::explain::Sentence;
 
-/// What an error means; with what was perhaps meant, of a port where collectors
-/// do not speak HTTP.
+/// What an error means.
 pub(crate) fn sentence(error: &Error, endpoint: &Endpoint) -> String {
-    let text = meaning(error, endpoint);
-    let uri = endpoint.url.parse::<Uri>();
-    match uri.ok().and_then(|it| it.port_u16()) {
-        Some(GRPC_PORT) => format!(
-            "{text} (port {GRPC_PORT} is usually gRPC's, OTLP over HTTP has \
-             {HTTP_PORT})"
-        ),
-        _ => text,
-    }
-}
-
-fn meaning(error: &Error, endpoint: &Endpoint) -> String {
     match error {
         Error::Io(error) => of_io(error, is_https(endpoint)),
         Error::Timeout(_) => format!(

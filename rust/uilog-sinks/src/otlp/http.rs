@@ -26,8 +26,9 @@ use ureq::unversioned::transport::Connector;
 use ureq::unversioned::transport::TcpConnector;
 
 use crate::otlp::connector::TlsConnector;
+use crate::otlp::endpoint::GRPC_PORT;
+use crate::otlp::endpoint::HTTP_PORT;
 use crate::otlp::explain;
-use crate::otlp::explain::is_https;
 use crate::otlp::request::Kind;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
@@ -157,7 +158,7 @@ impl Collector {
         &mut self,
         endpoint: &Endpoint,
     ) -> Result<Option<Arc<ClientConfig>>, String> {
-        if !is_https(endpoint) {
+        if !explain::is_https(endpoint) {
             return Ok(None);
         }
         if let Some((files, config)) = &self.tls {
@@ -319,8 +320,9 @@ impl Collector {
     /// What is wrong, with where.
     fn at(&self, kind: Kind, why: &str) -> String {
         let url = &self.settings.endpoint(kind).url;
-        let text = format!("{}: {why}", sinks::shown_url(url.as_bytes()));
-        text.replace(char::is_control, " ")
+        let shown = sinks::shown_url(url.as_bytes());
+        let hint = hint_of(url);
+        format!("{shown}{hint}: {why}").replace(char::is_control, " ")
     }
 
     fn packed(&self, kind: Kind, body: Vec<u8>) -> Vec<u8> {
@@ -442,6 +444,18 @@ impl Post for Collector {
                 reason: self.at(kind, &reason),
             }
         })
+    }
+}
+
+/// What was perhaps meant, of a port where collectors do not speak HTTP.
+fn hint_of(url: &str) -> String {
+    let uri: Option<Uri> = url.parse().ok();
+    match uri.and_then(|it| it.port_u16()) {
+        Some(GRPC_PORT) => format!(
+            " (port {GRPC_PORT} is usually gRPC's, OTLP over HTTP has \
+             {HTTP_PORT})"
+        ),
+        _ => String::new(),
     }
 }
 

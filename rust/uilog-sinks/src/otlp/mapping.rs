@@ -6,6 +6,7 @@
 //!
 //! Knows nothing of how that is sent.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
@@ -323,12 +324,13 @@ fn attributes(record: &Record) -> Attributes {
     if let Some(uid) = process.uid {
         all.number("process.real_user.id", uid.into());
     }
-    match (&process.command_line, &process.program) {
-        (Some(line), Some(_)) => all.text("process.command_line", line),
-        (Some(line), None) => {
-            all.text("process.command_line", &format!("{program} {line}"));
-        }
-        (None, _) => {}
+    if let Some(line) = &process.command_line {
+        // Another program's line begins with its name.
+        let name = process.program.is_none().then_some(program);
+        let words = uilog_redact::arguments(line.as_bytes());
+        let words = words.iter().map(|it| String::from_utf8_lossy(it));
+        let args = name.map(Cow::from).into_iter().chain(words);
+        all.texts("process.command_args", args);
     }
     if process.program.is_none() {
         all.maybe("hg.command", process.command.as_deref());
@@ -405,6 +407,15 @@ impl Attributes {
 
     fn text(&mut self, key: &str, value: &str) {
         self.add(key, any_value::Value::StringValue(value.to_owned()));
+    }
+
+    fn texts<'t>(
+        &mut self,
+        key: &str,
+        values: impl Iterator<Item = Cow<'t, str>>,
+    ) {
+        let values = values.map(|value| text_value(&value)).collect();
+        self.add(key, any_value::Value::ArrayValue(ArrayValue { values }));
     }
 
     fn maybe(&mut self, key: &str, value: Option<&str>) {

@@ -143,7 +143,7 @@ fn a_command_is_a_span() {
                 "cwd": "/home/me/repo",
                 "user": "me",
                 "command": "pull",
-                "command_line": "pull -u",
+                "command_line": "pull '--date=0 0' <redacted:x>",
                 "exit_code": 255,
             },
             "repository": {"root": "/home/me/repo", "name": "repo"},
@@ -173,6 +173,11 @@ fn a_command_is_a_span() {
     let list = "ArrayValue(ArrayValue { values: [AnyValue { value: \
                 Some(IntValue(1)) }, AnyValue { value: \
                 Some(StringValue(\"a\")) }] })";
+    let arguments = "ArrayValue(ArrayValue { values: [AnyValue { value: \
+                     Some(StringValue(\"hg\")) }, AnyValue { value: \
+                     Some(StringValue(\"pull\")) }, AnyValue { value: \
+                     Some(StringValue(\"--date=0 0\")) }, AnyValue { value: \
+                     Some(StringValue(\"<redacted:x>\")) }] })";
     let expected = [
         ("error.type", "255"),
         ("hg.command", "pull"),
@@ -186,7 +191,7 @@ fn a_command_is_a_span() {
         ("hg.repository.root", "/home/me/repo"),
         ("hg.sample_rate", "0.5"),
         ("hg.session.parent_id", "000000000000000000000000000000ff"),
-        ("process.command_line", "hg pull -u"),
+        ("process.command_args", arguments),
         ("process.exit.code", "255"),
         ("process.owner", "me"),
         ("process.working_directory", "/home/me/repo"),
@@ -260,7 +265,10 @@ fn another_program_is_named_as_it_is() {
     };
     is("process.executable.name", Some("cat"));
     is("process.executable.path", Some("/usr/bin/cat"));
-    is("process.command_line", Some("cat x"));
+    let arguments = &plain(&span.attributes)["process.command_args"];
+    assert_eq!(arguments.matches("StringValue").count(), 2, "{arguments}");
+    assert!(arguments.contains("\"cat\"") && arguments.contains("\"x\""));
+    is("process.command_line", None);
     is("hg.command", None);
     is("hg.option.signal", None);
 }

@@ -8,3 +8,4 @@ mod policy;
 mod privacy;
 mod properties;
 mod schema;
+mod structure;
