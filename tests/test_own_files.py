@@ -52,7 +52,9 @@ def plain(text: str) -> bytes:
 
 def corpus() -> tuple[list[bytes], set[bytes]]:
     """Texts that are no command's, and their secrets."""
-    texts, secrets, around = [], set(), []
+    texts: list[bytes] = []
+    around: list[bytes] = []
+    secrets: set[bytes] = set()
     for line in CORPUS.read_text().splitlines():
         if not line or line.startswith("#"):
             continue

@@ -377,7 +377,9 @@ fn file_facts(file: &FileReport) -> FileFacts {
         FileState::Untrusted { user, group } => {
             ("untrusted", Some(format!("user {user}, group {group}")))
         }
-        FileState::Broken(error) => ("broken", Some(error.to_string())),
+        FileState::Broken(error) => {
+            ("broken", Some(redact::shown(&error.to_string())))
+        }
     };
     FileFacts {
         path: file.path.to_string_lossy().into_owned(),
