@@ -19,6 +19,8 @@ MARK = re.compile(r"⟦[a-z-]+:(.*?)⟧", re.DOTALL)
 ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)")
 # What is shorter may well stand elsewhere.
 MIN_LENGTH = 8
+# Texts that are scripts of an hgrc, at most.
+MAX_SCRIPTS = 60
 # Bytes of standard error that the journal keeps.
 TAIL = 3500
 
@@ -109,6 +111,8 @@ def test_no_secret_is_in_files_of_our_own(home: Home) -> None:
         for it in texts
         if it.isascii() and b"\n" not in it.strip() and b"\r" not in it
     ]
+    # A check asks a shell about each script.
+    quiet = quiet[:: 1 + len(quiet) // MAX_SCRIPTS]
     scripts = "".join(
         f"never{number} = true {text.strip()}\n"
         for number, text in enumerate(quiet)
