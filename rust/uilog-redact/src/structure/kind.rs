@@ -308,7 +308,7 @@ fn config_item(item: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let is_harmless = is_placeholder(value)
         || (harmless::is_number(value) || harmless::is_boolean(value))
             && by.0.redact_url(item).places.is_empty()
-            && !crate::assignment::is_telling(name);
+            && by.0.redact_option(name, value).places.is_empty();
     named(name, is_harmless, value)
 }
 
