@@ -19,6 +19,8 @@ MARK = re.compile(r"⟦[a-z-]+:(.*?)⟧", re.DOTALL)
 ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)")
 # What is shorter may well stand elsewhere.
 MIN_LENGTH = 8
+# Texts that are scripts of an hgrc, at most.
+MAX_SCRIPTS = 60
 # Bytes of standard error that the journal keeps.
 TAIL = 3500
 
@@ -52,7 +54,9 @@ def plain(text: str) -> bytes:
 
 def corpus() -> tuple[list[bytes], set[bytes]]:
     """Texts that are no command's, and their secrets."""
-    texts, secrets, around = [], set(), []
+    texts: list[bytes] = []
+    around: list[bytes] = []
+    secrets: set[bytes] = set()
     for line in CORPUS.read_text().splitlines():
         if not line or line.startswith("#"):
             continue
@@ -107,6 +111,8 @@ def test_no_secret_is_in_files_of_our_own(home: Home) -> None:
         for it in texts
         if it.isascii() and b"\n" not in it.strip() and b"\r" not in it
     ]
+    # A check asks a shell about each script.
+    quiet = quiet[:: 1 + len(quiet) // MAX_SCRIPTS]
     scripts = "".join(
         f"never{number} = true {text.strip()}\n"
         for number, text in enumerate(quiet)

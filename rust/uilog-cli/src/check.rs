@@ -307,7 +307,9 @@ fn take_out_secrets(report: &mut Report, runs: &mut [Run]) {
     for run in runs {
         run.script = redact::shown(&run.script);
         run.output = redact::shown(&run.output);
-        for variable in &mut run.environment {
+        // Our own hold ids, which look like keys.
+        let is_own = |it: &&mut String| it.starts_with("UILOG_");
+        for variable in run.environment.iter_mut().filter(|it| !is_own(it)) {
             *variable = redact::shown(variable);
         }
     }
@@ -468,7 +470,9 @@ fn file_facts(file: &FileReport) -> FileFacts {
         FileState::Untrusted { user, group } => {
             ("untrusted", Some(format!("user {user}, group {group}")))
         }
-        FileState::Broken(error) => ("broken", Some(error.to_string())),
+        FileState::Broken(error) => {
+            ("broken", Some(redact::shown(&error.to_string())))
+        }
     };
     FileFacts {
         path: file.path.to_string_lossy().into_owned(),

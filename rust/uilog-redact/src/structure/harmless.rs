@@ -22,19 +22,23 @@ const MAX_CHANGES: usize = 4;
 
 /// Functions of revision sets that take revisions and numbers only.
 // hg: mercurial/revset.py
-const REVISION_FUNCTIONS: &str = "all ancestor ancestors bookmark branch children closed descendants \
-     draft first head heads last limit max merge min obsolete only orphan \
-     p1 p2 parents public rev reverse roots secret sort tag wdir";
+const REVISION_FUNCTIONS: &str = "\
+    all ancestor ancestors bookmark branch children closed descendants \
+    draft first head heads last limit max merge min obsolete only \
+    orphan p1 p2 parents public rev reverse roots secret sort tag wdir";
 
 /// Words of dates, apart from months and days of the week.
-const DATE_WORDS: &str = "now today yesterday am pm utc gmt to z t jan feb mar apr may jun jul \
-     aug sep oct nov dec january february march april june july august \
-     september october november december mon tue wed thu fri sat sun";
+const DATE_WORDS: &str = "\
+    now today yesterday am pm utc gmt to z t jan feb mar apr may jun \
+    jul aug sep oct nov dec january february march april june july \
+    august september october november december mon tue wed thu fri sat \
+    sun";
 
 /// Schemes of URLs that are told.
-const SCHEMES: &str = "http https ssh file bundle union static-http svn svn+ssh svn+http \
-     svn+https git git+ssh git+http git+https hg ftp largefile socks5 \
-     socks5h";
+const SCHEMES: &str = "\
+    http https ssh file bundle union static-http svn svn+ssh svn+http \
+    svn+https git git+ssh git+http git+https hg ftp largefile socks5 \
+    socks5h";
 
 impl Structure<'_> {
     /// Whether this is a name as people choose them: of a command, an option,

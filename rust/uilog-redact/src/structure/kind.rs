@@ -154,7 +154,9 @@ const OF_ALL: &[(Kind, &str)] = &[
         Kind::File,
         "cwd config-file logfile output mbox authormap authors filemap \
          splicemap branchmap rcfile dir path prefix accesslog errorlog \
-         pid-file web-conf webdir-conf certificate export-marks import-marks from-report to-report import-rules logiofile enable-profile disable-profile bundlename",
+         pid-file web-conf webdir-conf certificate export-marks \
+         import-marks from-report to-report import-rules logiofile \
+         enable-profile disable-profile bundlename commands",
     ),
     (
         Kind::Pattern,
@@ -306,7 +308,7 @@ fn config_item(item: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let is_harmless = is_placeholder(value)
         || (harmless::is_number(value) || harmless::is_boolean(value))
             && by.0.redact_url(item).places.is_empty()
-            && !crate::assignment::is_telling(name);
+            && by.0.redact_option(name, value).places.is_empty();
     named(name, is_harmless, value)
 }
 
@@ -344,9 +346,10 @@ fn is_line_range(text: &[u8], by: &Structure<'_>) -> bool {
 /// Whether this is a template that comes with Mercurial.
 // hg: mercurial/templates/map-cmdline.*, formatter.py, hgweb's styles
 fn is_template(text: &[u8]) -> bool {
-    const NAMES: &str = "atom bisect cbor changelog coal compact debug default gitweb \
-         json list monoblue paper phases pickle raw rss show spartan \
-         status xml";
+    const NAMES: &str = "\
+        atom bisect cbor changelog coal compact debug default gitweb \
+        json list monoblue paper phases pickle raw rss show spartan \
+        status xml";
     is_word_of(NAMES, text)
 }
 
@@ -354,8 +357,9 @@ fn is_template(text: &[u8]) -> bool {
 fn is_tool(text: &[u8]) -> bool {
     let name = text.strip_prefix(b"internal").unwrap_or(text);
     name.strip_prefix(b":").is_some_and(|name| {
-        const NAMES: &str = "dump fail forcedump local merge merge-local merge-other merge3 \
-         mergediff other prompt tagmerge union";
+        const NAMES: &str = "\
+            dump fail forcedump local merge merge-local merge-other merge3 \
+            mergediff other prompt tagmerge union";
         is_word_of(NAMES, name)
     })
 }
@@ -364,10 +368,11 @@ fn is_tool(text: &[u8]) -> bool {
 /// list, and numbers.
 // hg: mercurial/bundlecaches.py, archival.py
 fn is_type(text: &[u8]) -> bool {
-    const WORDS: &str = "v1 v2 v3 none gzip bzip2 zstd all packed1 streamv2 streamv3 \
-         stream files tar tbz2 tgz txz zip uzip changegroup cg version \
-         obsolescence mandatory phases revbranchcache tagsfnodescache \
-         compression level requirements yes no true false 01 02 03 04";
+    const WORDS: &str = "\
+        v1 v2 v3 none gzip bzip2 zstd all packed1 streamv2 streamv3 \
+        stream files tar tbz2 tgz txz zip uzip changegroup cg version \
+        obsolescence mandatory phases revbranchcache tagsfnodescache \
+        compression level requirements yes no true false 01 02 03 04";
     !text.is_empty()
         && text.split(|byte| b"-;=".contains(byte)).all(|word| {
             is_word_of(WORDS, word)

@@ -17,8 +17,9 @@ use super::kind::Placeholder;
 const RHG: &[u8] = b"(rust) ";
 
 /// The wordings of Mercurial's events. In the place of `@n` is a number, of
-/// `@w` a name, of `@v` a version, of `@c` a function in a traceback, of `@f` a file, of `@h` a list of hashes, of `@u` a URL, of
-/// `@m` any text, which goes.
+/// `@w` a name, of `@v` a version, of `@c` a function in a traceback, of `@f`
+/// a file, of `@h` a list of hashes, of `@u` a URL, of `@m` any text, which
+/// goes.
 // hg: every call of ui.log in mercurial/ and hgext/, 6.3 to 7.2
 const WORDINGS: &[(&str, &[&str])] = &[
     ("backupbundle", &["saved backup bundle to @f"]),
