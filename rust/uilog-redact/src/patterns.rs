@@ -7,8 +7,12 @@ use std::sync::OnceLock;
 use aho_corasick::AhoCorasick;
 
 use crate::assignment;
+use crate::redactor::Found;
 use crate::shape::SHAPES;
 use crate::shape::Shapes;
+use crate::steps;
+use crate::token;
+use crate::token::TOKENS;
 
 /// What may begin the work of a finder.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +23,7 @@ enum Finder {
     PrivateKeys,
     Commands,
     Shape(usize),
+    Token(usize, &'static str),
 }
 
 /// The finders that have a reason to look at a text.
@@ -75,6 +80,11 @@ impl Patterns {
         for (number, shape) in SHAPES.iter().enumerate() {
             add(Finder::Shape(number), shape.words);
         }
+        for (number, token) in TOKENS.iter().enumerate() {
+            for prefix in token.prefixes {
+                add(Finder::Token(number, prefix), &[prefix]);
+            }
+        }
         Self {
             words: AhoCorasick::builder()
                 .ascii_case_insensitive(true)
@@ -85,9 +95,11 @@ impl Patterns {
         }
     }
 
-    /// Which finders have a reason to look at a text.
-    pub(crate) fn wanted(&self, text: &[u8]) -> Wanted {
+    /// Which finders have a reason to look at a text; finds tokens by the way.
+    pub(crate) fn wanted(&self, text: &[u8], found: &mut Vec<Found>) -> Wanted {
+        steps::add(text.len());
         let mut wanted = Wanted::default();
+        let mut tokens = token::Matcher::new();
         for word in self.words.find_overlapping_iter(text) {
             match self.finders[word.pattern().as_usize()] {
                 Finder::Userinfo => wanted.userinfo = true,
@@ -96,6 +108,9 @@ impl Patterns {
                 Finder::PrivateKeys => wanted.private_keys = true,
                 Finder::Commands => wanted.commands = true,
                 Finder::Shape(number) => wanted.shapes |= 1 << number,
+                Finder::Token(number, prefix) => {
+                    tokens.look(number, prefix, text, word.end(), found);
+                }
             }
         }
         wanted

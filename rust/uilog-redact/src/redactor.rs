@@ -296,7 +296,7 @@ impl Redactor {
         found: &mut Vec<Found>,
     ) {
         self.config_items.find(text, scope, found);
-        let wanted = self.patterns.wanted(text);
+        let wanted = self.patterns.wanted(text, found);
         if wanted.userinfo {
             url::find_userinfo(text, scope, self.user.as_ref(), found);
         }
