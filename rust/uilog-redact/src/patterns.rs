@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use aho_corasick::AhoCorasick;
 
 use crate::assignment;
-use crate::redactor::Found;
+use crate::found::Found;
 use crate::shape::SHAPES;
 use crate::shape::Shapes;
 use crate::steps;

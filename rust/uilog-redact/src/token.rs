@@ -4,7 +4,7 @@
 //! follows. Nothing is compiled at run time, and what surrounds a token makes
 //! no difference, unless words could look like it.
 
-use crate::redactor::Found;
+use crate::found::Found;
 use crate::rule::Rule;
 use crate::steps;
 use crate::value::looks_random;
