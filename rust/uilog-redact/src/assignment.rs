@@ -13,7 +13,7 @@ use aho_corasick::MatchKind;
 use memchr::memchr_iter;
 use memchr::memrchr;
 
-use crate::redactor::Found;
+use crate::found::Found;
 use crate::rule::Rule;
 use crate::value::Quote;
 use crate::value::Scope;

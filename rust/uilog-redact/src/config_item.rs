@@ -6,7 +6,7 @@
 
 use memchr::memchr_iter;
 
-use crate::redactor::Found;
+use crate::found::Found;
 use crate::rule::Rule;
 use crate::value::Quote;
 use crate::value::Scope;

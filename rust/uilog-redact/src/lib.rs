@@ -31,6 +31,8 @@
 mod assignment;
 mod commands;
 mod config_item;
+mod edits;
+mod found;
 mod patterns;
 mod pem;
 mod policy;

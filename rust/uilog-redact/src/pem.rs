@@ -5,7 +5,7 @@
 
 use memchr::memmem::Finder;
 
-use crate::redactor::Found;
+use crate::found::Found;
 use crate::rule::Rule;
 
 const BEGIN: &[u8] = b"-----BEGIN ";

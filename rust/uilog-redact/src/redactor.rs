@@ -11,7 +11,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr_iter;
 use memchr::memmem;
 
 use crate::assignment;
@@ -19,12 +18,14 @@ use crate::commands;
 use crate::commands::Parsed;
 use crate::commands::Role;
 use crate::config_item::ConfigItems;
+use crate::edits::Edits;
+use crate::found::Found;
+use crate::found::tidied;
 use crate::patterns::Patterns;
 use crate::pem;
 use crate::policy::ArgvPolicy;
 use crate::policy::Policy;
 use crate::policy::UserPolicy;
-use crate::rule::MARKER_START;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
@@ -50,40 +51,6 @@ const MAX_PASSES: usize = 8;
 /// How deep hg's commands are looked for in hg's commands: an alias that runs
 /// a shell that runs hg.
 const MAX_DEPTH: usize = 3;
-
-/// What a finder has found.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) range: Range<usize>,
-    pub(crate) rule: Rule,
-    hash: Option<String>,
-}
-
-impl Found {
-    pub(crate) fn new(range: Range<usize>, rule: Rule) -> Self {
-        Self {
-            range,
-            rule,
-            hash: None,
-        }
-    }
-
-    /// A user's name, and its hash.
-    pub(crate) fn user(range: Range<usize>, hash: String) -> Self {
-        Self {
-            range,
-            rule: Rule::USER,
-            hash: Some(hash),
-        }
-    }
-
-    fn marker(&self) -> Vec<u8> {
-        match &self.hash {
-            Some(hash) => user_marker(hash),
-            None => self.rule.marker(),
-        }
-    }
-}
 
 /// Where something was, and why it went.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -313,9 +280,9 @@ impl Redactor {
         let mut inner = Vec::new();
         for word in words {
             self.find(&word.bytes, Scope::Word, depth, &mut inner);
-            found.extend(inner.drain(..).map(|inner| Found {
-                range: word.in_line(&inner.range),
-                ..inner
+            found.extend(inner.drain(..).map(|inner| {
+                let range = word.in_line(&inner.range);
+                inner.at(range)
             }));
         }
     }
@@ -476,129 +443,6 @@ fn place(text: &[u8], rule: Rule) -> Vec<Place> {
     }]
 }
 
-/// What was found, in order, none touching another or a part of a marker; what
-/// is in a marker already is left out.
-fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
-    if found.is_empty() {
-        return found;
-    }
-    let markers = markers(text);
-    found.retain_mut(|found| {
-        let Range { start, end } = found.range;
-        if start >= end {
-            return false;
-        }
-        let first = markers.partition_point(|marker| marker.end <= start);
-        let last = markers.partition_point(|marker| marker.start < end);
-        if let [first, .., last] = &markers[first..last] {
-            found.range = start.min(first.start)..end.max(last.end);
-        } else if let [marker] = &markers[first..last] {
-            if marker.start <= start && end <= marker.end {
-                return false;
-            }
-            found.range = start.min(marker.start)..end.max(marker.end);
-        }
-        true
-    });
-    // Of those at the same place, the first is the one that says most.
-    found.sort_by_key(|found| {
-        (found.range.start, usize::MAX - found.range.end, rank(found))
-    });
-    let mut tidied: Vec<Found> = Vec::new();
-    for found in found {
-        match tidied.last_mut() {
-            Some(last) if found.range.start < last.range.end => {
-                last.range.end = last.range.end.max(found.range.end);
-            }
-            _ => tidied.push(found),
-        }
-    }
-    tidied
-}
-
-/// How little a rule says of what it found.
-fn rank(found: &Found) -> u8 {
-    match found.rule {
-        Rule::SECRET => 3,
-        Rule::URL_PASSWORD | Rule::URL_PARAMETER | Rule::URL_TOKEN => 2,
-        Rule::CONFIG_VALUE | Rule::OPTION_VALUE | Rule::USER => 1,
-        _ => 0,
-    }
-}
-
-fn markers(text: &[u8]) -> Vec<Range<usize>> {
-    memchr_iter(MARKER_START, text)
-        .filter_map(|at| Some(at..at + marker_at(&text[at..])?))
-        .collect()
-}
-
-/// What is replaced in a text, over all the times that it was looked at.
-#[derive(Debug, Default)]
-struct Edits(Vec<Edit>);
-
-#[derive(Debug)]
-struct Edit {
-    /// In the text as it was.
-    range: Range<usize>,
-    rule: Rule,
-    marker: Vec<u8>,
-}
-
-impl Edits {
-    /// Adds what was found in the text with the edits so far. It goes over
-    /// each of their markers wholly or not at all.
-    fn add(&mut self, found: Vec<Found>) {
-        let mut old = std::mem::take(&mut self.0).into_iter().peekable();
-        // By the edits so far, up to the place that is looked at.
-        let (mut removed, mut added) = (0, 0);
-        for found in found {
-            while let Some(edit) = old.next_if(|edit| {
-                edit.range.start + added - removed < found.range.start
-            }) {
-                removed += edit.range.len();
-                added += edit.marker.len();
-                self.0.push(edit);
-            }
-            let start = found.range.start + removed - added;
-            while let Some(edit) = old.next_if(|edit| {
-                edit.range.start + added - removed < found.range.end
-            }) {
-                removed += edit.range.len();
-                added += edit.marker.len();
-            }
-            let end = found.range.end + removed - added;
-            self.0.push(Edit {
-                range: start..end,
-                rule: found.rule,
-                marker: found.marker(),
-            });
-        }
-        self.0.extend(old);
-    }
-
-    fn apply(&self, text: &[u8]) -> Vec<u8> {
-        let mut edited = Vec::with_capacity(text.len());
-        let mut at = 0;
-        for edit in &self.0 {
-            edited.extend_from_slice(&text[at..edit.range.start]);
-            edited.extend_from_slice(&edit.marker);
-            at = edit.range.end;
-        }
-        edited.extend_from_slice(&text[at..]);
-        edited
-    }
-
-    fn places(self) -> Vec<Place> {
-        self.0
-            .into_iter()
-            .map(|edit| Place {
-                range: edit.range,
-                rule: edit.rule,
-            })
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -677,35 +521,6 @@ mod tests {
             .map(|place| (&text[place.range], place.rule.name()))
             .collect();
         assert_eq!(places, [(&b"pw"[..], "url-password"), (b"x1", "secret")]);
-    }
-
-    #[test]
-    fn edits_are_joined() {
-        let found = |range: Range<usize>| Found::new(range, Rule::SECRET);
-        let text = b"0123456789";
-        let marker = "<redacted:secret>";
-        let mut edits = Edits::default();
-        edits.add(vec![found(2..3), found(5..6)]);
-        let end = marker.len();
-        assert_eq!(
-            edits.apply(text),
-            format!("01{marker}34{marker}6789").into_bytes()
-        );
-        // 4 and the second marker and 6; then 8
-        edits.add(vec![
-            found(3 + end..5 + 2 * end),
-            found(6 + 2 * end..7 + 2 * end),
-        ]);
-        assert_eq!(
-            edits.apply(text),
-            format!("01{marker}3{marker}7{marker}9").into_bytes()
-        );
-        let ranges: Vec<_> = edits
-            .places()
-            .into_iter()
-            .map(|place| place.range)
-            .collect();
-        assert_eq!(ranges, [2..3, 4..7, 8..9]);
     }
 
     #[test]

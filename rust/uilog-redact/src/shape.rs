@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
-use crate::redactor::Found;
+use crate::found::Found;
 use crate::rule::Rule;
 use crate::value::Scope;
 use crate::value::is_placeholder;

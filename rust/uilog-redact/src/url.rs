@@ -12,7 +12,7 @@ use memchr::memchr2_iter;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
-use crate::redactor::Found;
+use crate::found::Found;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::user::Key;
