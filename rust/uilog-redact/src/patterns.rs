@@ -8,6 +8,7 @@ use aho_corasick::AhoCorasick;
 
 use crate::assignment;
 use crate::found::Found;
+use crate::pem;
 use crate::shape::SHAPES;
 use crate::shape::Shapes;
 use crate::steps;
@@ -75,7 +76,7 @@ impl Patterns {
             Finder::Assignments,
             &assignment::WORDS.map(|(word, _)| word),
         );
-        add(Finder::PrivateKeys, &["private key"]);
+        add(Finder::PrivateKeys, &pem::WORDS);
         add(Finder::Commands, &COMMAND_WORDS);
         for (number, shape) in SHAPES.iter().enumerate() {
             add(Finder::Shape(number), shape.words);
