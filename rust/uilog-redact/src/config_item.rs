@@ -8,6 +8,7 @@ use memchr::memchr_iter;
 
 use crate::found::Found;
 use crate::rule::Rule;
+use crate::stand_in::is_stand_in;
 use crate::value::Quote;
 use crate::value::Scope;
 use crate::value::is_placeholder;
@@ -91,7 +92,8 @@ impl ConfigItems {
             } else {
                 value_at(text, at, quote_before(text, start)).range
             };
-            if !is_placeholder(&text[range.clone()], Scope::Word) {
+            let value = &text[range.clone()];
+            if !is_placeholder(value, Scope::Word) && !is_stand_in(value) {
                 done = range.end;
                 found.push(Found::new(range, Rule::CONFIG_VALUE));
             }

@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use crate::account;
 use crate::assignment;
 use crate::commands;
 use crate::commands::Parsed;
@@ -21,11 +22,13 @@ use crate::config_item::ConfigItems;
 use crate::edits::Edits;
 use crate::found::Found;
 use crate::found::tidied;
+use crate::headers;
 use crate::patterns::Patterns;
 use crate::pem;
 use crate::policy::ArgvPolicy;
 use crate::policy::Policy;
 use crate::policy::UserPolicy;
+use crate::programs;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
@@ -33,6 +36,7 @@ use crate::url;
 use crate::user::Key;
 use crate::user::hash_user;
 use crate::value::Scope;
+use crate::webhook;
 use crate::words::Line;
 use crate::words::Word;
 use crate::words::format_arguments;
@@ -138,7 +142,7 @@ impl Redactor {
         key: &[u8],
         value: &'t [u8],
     ) -> Redacted<Cow<'t, [u8]>> {
-        if assignment::is_telling(key)
+        if (assignment::is_telling(key) || headers::is_secret_option(key))
             && !value.is_empty()
             && marker_at(value) != Some(value.len())
         {
@@ -299,12 +303,20 @@ impl Redactor {
         let wanted = self.patterns.wanted(text, found);
         if wanted.userinfo {
             url::find_userinfo(text, scope, self.user.as_ref(), found);
+            webhook::find(text, found);
         }
         if wanted.parameters {
             url::find_parameters(text, scope, found);
         }
         if wanted.assignments {
             assignment::find(text, scope, found);
+        }
+        account::find(text, scope, found);
+        if wanted.headers {
+            headers::find(text, scope, found);
+        }
+        if wanted.programs {
+            programs::find(text, found);
         }
         if wanted.private_keys {
             pem::find(text, found);

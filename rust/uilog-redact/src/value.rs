@@ -150,7 +150,7 @@ impl Quote {
     }
 
     /// Where the text up to the same quote ends, if there is one.
-    fn close(self, text: &[u8], start: usize) -> Option<usize> {
+    pub(crate) fn close(self, text: &[u8], start: usize) -> Option<usize> {
         let rest = &text[start..];
         if self.is_escaped {
             return memmem::find(rest, &[b'\\', self.byte])

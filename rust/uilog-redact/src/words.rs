@@ -39,12 +39,12 @@ struct Piece {
 }
 
 impl Word {
-    fn push(&mut self, line: &[u8], at: usize, len: usize) {
+    pub(crate) fn push(&mut self, line: &[u8], at: usize, len: usize) {
         self.push_piece(at, 1);
         self.bytes.extend_from_slice(&line[at..at + len]);
     }
 
-    fn push_unit(&mut self, byte: u8, at: usize, unit: usize) {
+    pub(crate) fn push_unit(&mut self, byte: u8, at: usize, unit: usize) {
         self.push_piece(at, unit);
         self.bytes.push(byte);
     }
@@ -71,6 +71,17 @@ impl Word {
             return self.range.start..self.range.start;
         };
         self.byte_in_line(range.start).start..self.byte_in_line(last).end
+    }
+
+    /// Where a part of the word stood in the line, without quotes around it.
+    pub(crate) fn span(&self, range: &Range<usize>) -> Range<usize> {
+        match range.end.checked_sub(1) {
+            Some(last) if range.start <= last => {
+                self.byte_in_line(range.start).start
+                    ..self.byte_in_line(last).end
+            }
+            _ => self.range.start..self.range.start,
+        }
     }
 
     fn byte_in_line(&self, byte: usize) -> Range<usize> {
