@@ -7,7 +7,7 @@
 //! place of a secret stands `<redacted:RULE>`; docs/privacy.md lists the rules.
 //!
 //! Several finders look at the same text, each for one thing: shapes of
-//! tokens (`rules.toml`), URLs, assignments to telling names, items of
+//! tokens (`tokens.toml`), what stands around secrets (`rules.toml`), URLs, assignments to telling names, items of
 //! configuration, private keys, hg's commands. None knows the others; what
 //! they find is joined and replaced in one place (`redactor.rs`).
 //!
@@ -45,6 +45,8 @@ mod rule;
 mod shape;
 mod shell;
 mod stand_in;
+mod steps;
+mod token;
 mod url;
 mod user;
 mod value;

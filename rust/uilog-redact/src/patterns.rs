@@ -7,10 +7,14 @@ use std::sync::OnceLock;
 use aho_corasick::AhoCorasick;
 
 use crate::assignment;
+use crate::found::Found;
 use crate::headers;
 use crate::program_table;
 use crate::shape::SHAPES;
 use crate::shape::Shapes;
+use crate::steps;
+use crate::token;
+use crate::token::TOKENS;
 
 /// What may begin the work of a finder.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +25,11 @@ enum Finder {
     PrivateKeys,
     Commands,
     Headers,
+    Settings,
+    Sections,
     Programs,
     Shape(usize),
+    Token(usize, &'static str),
 }
 
 /// The finders that have a reason to look at a text.
@@ -34,6 +41,8 @@ pub(crate) struct Wanted {
     pub(crate) private_keys: bool,
     pub(crate) commands: bool,
     pub(crate) headers: bool,
+    pub(crate) settings: bool,
+    pub(crate) sections: bool,
     pub(crate) programs: bool,
     pub(crate) shapes: u128,
 }
@@ -102,12 +111,19 @@ impl Patterns {
         add(Finder::PrivateKeys, &["private key"]);
         add(Finder::Commands, &COMMAND_WORDS);
         add(Finder::Headers, &headers::ENDINGS);
+        add(Finder::Settings, &["config(", "configoverride", "set("]);
+        add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
         add(Finder::Programs, &OPTION_WORDS);
         for name in program_table::names() {
             add(Finder::Programs, &[name]);
         }
         for (number, shape) in SHAPES.iter().enumerate() {
             add(Finder::Shape(number), shape.words);
+        }
+        for (number, token) in TOKENS.iter().enumerate() {
+            for prefix in token.prefixes {
+                add(Finder::Token(number, prefix), &[prefix]);
+            }
         }
         Self {
             words: AhoCorasick::builder()
@@ -119,9 +135,11 @@ impl Patterns {
         }
     }
 
-    /// Which finders have a reason to look at a text.
-    pub(crate) fn wanted(&self, text: &[u8]) -> Wanted {
+    /// Which finders have a reason to look at a text; finds tokens by the way.
+    pub(crate) fn wanted(&self, text: &[u8], found: &mut Vec<Found>) -> Wanted {
+        steps::add(text.len());
         let mut wanted = Wanted::default();
+        let mut tokens = token::Matcher::new();
         for word in self.words.find_overlapping_iter(text) {
             match self.finders[word.pattern().as_usize()] {
                 Finder::Userinfo => wanted.userinfo = true,
@@ -130,10 +148,15 @@ impl Patterns {
                 Finder::PrivateKeys => wanted.private_keys = true,
                 Finder::Commands => wanted.commands = true,
                 Finder::Headers => wanted.headers = true,
+                Finder::Settings => wanted.settings = true,
+                Finder::Sections => wanted.sections = true,
                 Finder::Programs => {
                     wanted.programs |= is_called(text, word.end());
                 }
                 Finder::Shape(number) => wanted.shapes |= 1 << number,
+                Finder::Token(number, prefix) => {
+                    tokens.look(number, prefix, text, word.end(), found);
+                }
             }
         }
         wanted

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::shape::SHAPES;
+use crate::token::TOKENS;
 
 /// Why something was taken out.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -85,6 +86,7 @@ impl fmt::Display for Rule {
 pub fn rules() -> Vec<Rule> {
     let mut rules = Rule::ALL.to_vec();
     rules.extend(SHAPES.iter().map(|shape| shape.rule));
+    rules.extend(TOKENS.iter().map(|token| token.rule));
     rules.sort_unstable();
     rules.dedup();
     rules
