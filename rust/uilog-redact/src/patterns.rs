@@ -26,6 +26,8 @@ enum Finder {
     PrivateKeys,
     Commands,
     Headers,
+    Settings,
+    Sections,
     Programs,
     Shape(usize),
     Token(usize, &'static str),
@@ -40,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) private_keys: bool,
     pub(crate) commands: bool,
     pub(crate) headers: bool,
+    pub(crate) settings: bool,
+    pub(crate) sections: bool,
     pub(crate) programs: bool,
     pub(crate) shapes: u128,
 }
@@ -108,6 +112,8 @@ impl Patterns {
         add(Finder::PrivateKeys, &pem::WORDS);
         add(Finder::Commands, &COMMAND_WORDS);
         add(Finder::Headers, &headers::ENDINGS);
+        add(Finder::Settings, &["config(", "configoverride", "set("]);
+        add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
         add(Finder::Programs, &OPTION_WORDS);
         for name in program_table::names() {
             add(Finder::Programs, &[name]);
@@ -143,6 +149,8 @@ impl Patterns {
                 Finder::PrivateKeys => wanted.private_keys = true,
                 Finder::Commands => wanted.commands = true,
                 Finder::Headers => wanted.headers = true,
+                Finder::Settings => wanted.settings = true,
+                Finder::Sections => wanted.sections = true,
                 Finder::Programs => {
                     wanted.programs |= is_called(text, word.end());
                 }

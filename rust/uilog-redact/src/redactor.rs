@@ -18,6 +18,7 @@ use crate::assignment;
 use crate::commands;
 use crate::commands::Parsed;
 use crate::commands::Role;
+use crate::config_item;
 use crate::config_item::ConfigItems;
 use crate::edits::Edits;
 use crate::found::Found;
@@ -233,13 +234,17 @@ impl Redactor {
             View::Text => self.find(text, Scope::Text, 0, found),
             View::Word => self.find(text, Scope::Word, 0, found),
             View::Command | View::Arguments => {
-                let end = if view == View::Command {
-                    self.find(text, Scope::Text, 0, found);
+                let is_command = view == View::Command;
+                let end = if is_command {
                     arguments_end(text)
                 } else {
                     text.len()
                 };
                 let (words, _) = split(&text[..end], 0, Line::Arguments);
+                if is_command {
+                    self.find(text, Scope::Text, 0, found);
+                    keep_words(&words, found);
+                }
                 self.find_in_words(&words, 0, found);
             }
             View::Alias => {
@@ -312,6 +317,12 @@ impl Redactor {
             assignment::find(text, scope, found);
         }
         account::find(text, scope, found);
+        if wanted.settings {
+            config_item::find_settings(text, &self.config_items, found);
+        }
+        if wanted.sections {
+            config_item::find_in_sections(text, found);
+        }
         if wanted.headers {
             headers::find(text, scope, found);
         }
@@ -351,6 +362,26 @@ impl Redactor {
             at = end.max(at);
         }
     }
+}
+
+/// Leaves out what begins or ends in the middle of an argument in quotes: of
+/// these each is looked at by itself, without its quotes.
+fn keep_words(words: &[Word], found: &mut Vec<Found>) {
+    let ends_in_quotes = |at: usize, is_start: bool| {
+        let next = words.partition_point(|word| word.range.end <= at);
+        words.get(next).is_some_and(|word| {
+            let edge = if is_start {
+                word.range.start
+            } else {
+                word.range.end - 1
+            };
+            word.is_quoted() && word.range.contains(&at) && at != edge
+        })
+    };
+    found.retain(|found| {
+        let last = found.range.end.saturating_sub(1);
+        !ends_in_quotes(found.range.start, true) && !ends_in_quotes(last, false)
+    });
 }
 
 /// Where the next `hg`, `HG`, `rhg` or `chg` begins its last two letters.

@@ -10,6 +10,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::rule::marker_at;
+use crate::steps;
 use crate::words::Word;
 
 /// The longest `$(...)` that is part of an argument.
@@ -125,6 +126,7 @@ pub(crate) struct Command {
 
 /// The commands in a text.
 pub(crate) fn commands(text: &[u8]) -> Vec<Command> {
+    steps::add(text.len());
     Reader {
         text,
         at: 0,

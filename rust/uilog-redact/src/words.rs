@@ -73,6 +73,11 @@ impl Word {
         self.byte_in_line(range.start).start..self.byte_in_line(last).end
     }
 
+    /// Whether some of it is in quotes.
+    pub(crate) fn is_quoted(&self) -> bool {
+        self.range.len() > self.bytes.len()
+    }
+
     /// Where a part of the word stood in the line, without quotes around it.
     pub(crate) fn span(&self, range: &Range<usize>) -> Range<usize> {
         match range.end.checked_sub(1) {
