@@ -150,12 +150,20 @@ impl Token {
                     && token.iter().filter(|b| b.is_ascii_digit()).count() > 1
             }
         };
+        let is_token = is_token && !is_example(&text[end..at]);
         steps::add(token.len());
         if !is_token {
             *done = at;
         }
         is_token.then_some((first, at))
     }
+}
+
+/// Whether this stands in manuals where a token would: `ghp_xxxx`, and the key
+/// of all of Amazon's examples.
+fn is_example(body: &[u8]) -> bool {
+    (body.len() > 7 && body.iter().all(|byte| matches!(byte, b'x' | b'X')))
+        || body.ends_with(b"EXAMPLE")
 }
 
 fn is_of_word(byte: &u8) -> bool {
@@ -214,6 +222,8 @@ mod tests {
             "hf_transfer_of_the_whole_model",
             "api-gatewayproductioneucentral",
             "GHP_0123456789012345678901234567",
+            "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "AKIAIOSFODNN7EXAMPLE",
         ] {
             assert_eq!(found(text), [], "{text}");
         }
