@@ -31,8 +31,11 @@
 mod assignment;
 mod commands;
 mod config_item;
+mod decode;
 mod edits;
+mod extent;
 mod found;
+mod name;
 mod patterns;
 mod pem;
 mod policy;

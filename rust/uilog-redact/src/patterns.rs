@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
 
-use crate::assignment;
-use crate::redactor::Found;
+use crate::found::Found;
+use crate::name;
+use crate::pem;
 use crate::shape::SHAPES;
 use crate::shape::Shapes;
 use crate::steps;
@@ -71,11 +72,10 @@ impl Patterns {
         };
         add(Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]);
         add(Finder::Parameters, &PARAMETER_WORDS);
-        add(
-            Finder::Assignments,
-            &assignment::WORDS.map(|(word, _)| word),
-        );
-        add(Finder::PrivateKeys, &["private key"]);
+        for word in name::words() {
+            add(Finder::Assignments, &[word]);
+        }
+        add(Finder::PrivateKeys, &pem::WORDS);
         add(Finder::Commands, &COMMAND_WORDS);
         for (number, shape) in SHAPES.iter().enumerate() {
             add(Finder::Shape(number), shape.words);

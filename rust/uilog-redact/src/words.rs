@@ -39,12 +39,14 @@ struct Piece {
 }
 
 impl Word {
-    fn push(&mut self, line: &[u8], at: usize, len: usize) {
+    /// Adds bytes of the line.
+    pub(crate) fn push(&mut self, line: &[u8], at: usize, len: usize) {
         self.push_piece(at, 1);
         self.bytes.extend_from_slice(&line[at..at + len]);
     }
 
-    fn push_unit(&mut self, byte: u8, at: usize, unit: usize) {
+    /// Adds a byte that stands for several of the line.
+    pub(crate) fn push_unit(&mut self, byte: u8, at: usize, unit: usize) {
         self.push_piece(at, unit);
         self.bytes.push(byte);
     }
