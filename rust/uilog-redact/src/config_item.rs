@@ -10,16 +10,16 @@ use memchr::memchr_iter;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
-use crate::assignment::is_telling;
+use crate::extent::Extents;
+use crate::extent::Mark;
 use crate::found::Found;
+use crate::name::is_telling;
 use crate::rule::Rule;
 use crate::stand_in::is_stand_in;
-use crate::value::Quote;
 use crate::value::Scope;
 use crate::value::is_placeholder;
 use crate::value::looks_chosen;
 use crate::value::looks_random;
-use crate::value::value_at;
 
 /// Those of stock hg and its bundled extensions. Names that tell by themselves
 /// (`smtp.password`) are found without this.
@@ -70,6 +70,7 @@ impl ConfigItems {
         found: &mut Vec<Found>,
     ) {
         let mut done = 0;
+        let mut extents = Extents::new(text);
         for equals in memchr_iter(b'=', text) {
             if equals < done {
                 continue;
@@ -99,7 +100,7 @@ impl ConfigItems {
                     .position(|byte| matches!(byte, b'\n' | b'\r'));
                 at..line.map_or(text.len(), |line| at + line)
             } else {
-                value_at(text, at, quote_before(text, start)).range
+                extents.value(at, quote_before(text, start), false).range
             };
             let range = if is_certain {
                 range
@@ -310,14 +311,14 @@ fn is_listed(before: &[u8], scope: Scope) -> bool {
 }
 
 /// The quote before an item, or before the `--config=` that it follows.
-fn quote_before(text: &[u8], start: usize) -> Option<Quote> {
+fn quote_before(text: &[u8], start: usize) -> Option<Mark> {
     let option = b"--config=";
     let start = if text[..start].ends_with(option) {
         start - option.len()
     } else {
         start
     };
-    Quote::before(text, start)
+    Mark::before(text, start)
 }
 
 fn spaces_before(text: &[u8]) -> usize {

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
 
-use crate::assignment;
 use crate::found::Found;
 use crate::headers;
+use crate::name;
 use crate::pem;
 use crate::program_table;
 use crate::shape::SHAPES;
@@ -105,10 +105,9 @@ impl Patterns {
         };
         add(Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]);
         add(Finder::Parameters, &PARAMETER_WORDS);
-        add(
-            Finder::Assignments,
-            &assignment::WORDS.map(|(word, _)| word),
-        );
+        for word in name::words() {
+            add(Finder::Assignments, &[word]);
+        }
         add(Finder::PrivateKeys, &pem::WORDS);
         add(Finder::Commands, &COMMAND_WORDS);
         add(Finder::Headers, &headers::ENDINGS);

@@ -1,185 +1,179 @@
-//! Private keys: PEM and SSH2 from `BEGIN` to `END`, PuTTY's private lines,
-//! the private members of JSON web keys.
+//! Private keys in PEM, from `BEGIN` to `END`, SSH2's and PuTTY's, and those in
+//! JSON (JWK).
 //!
 //! By hand, because what is cut off before its end has to go, too, and a
 //! pattern that looks for an end that is not there takes quadratic time.
 
-use std::ops::Range;
-use std::sync::OnceLock;
-
 use memchr::memchr;
 use memchr::memmem::Finder;
-use memchr::memrchr;
-use regex::bytes::Regex;
 
 use crate::found::Found;
 use crate::rule::Rule;
 use crate::steps;
 
-/// Words, one of which is in whatever this finder finds.
-pub(crate) const WORDS: [&str; 3] = ["private key", "private-lines:", "kty"];
+/// What brings this finder to work, in lower case.
+pub(crate) const WORDS: [&str; 4] =
+    ["private key", "private-lines:", "private-mac:", "kty"];
 
-/// What keys stand between.
-struct Armor {
-    begin: &'static [u8],
-    end: &'static [u8],
-    dashes: &'static [u8],
-}
+const BEGIN: &[u8] = b"BEGIN ";
+const END: &[u8] = b"END ";
+const DASHES: &[u8] = b"----";
 
-const ARMORS: [Armor; 2] = [
-    Armor {
-        begin: b"-----BEGIN ",
-        end: b"-----END ",
-        dashes: b"-----",
-    },
-    // RFC 4716 has no private keys, ssh.com's programs have.
-    Armor {
-        begin: b"---- BEGIN ",
-        end: b"---- END ",
-        dashes: b"----",
-    },
-];
-
-/// The longest of the usual labels has 27 bytes.
+/// The longest of the usual labels has 35 bytes.
 const MAX_LABEL_BYTES: usize = 64;
 
 /// Each private key, together with what it stands between.
 pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
-    for armor in &ARMORS {
-        armor.find(text, found);
-    }
+    steps::add(text.len());
+    find_pem(text, found);
     find_putty(text, found);
     find_jwk(text, found);
 }
 
-impl Armor {
-    fn find(&self, text: &[u8], found: &mut Vec<Found>) {
-        let begin = Finder::new(self.begin);
-        let end = Finder::new(self.end);
-        let mut at = 0;
-        while let Some(start) = begin.find(&text[at..]) {
-            let start = at + start;
-            let label = start + self.begin.len();
-            at = label;
-            if !self.is_private(&text[label..]) {
-                continue;
-            }
-            let stop = end.find(&text[label..]).map_or(text.len(), |end| {
-                let label = label + end + self.end.len();
-                label + self.label_end(&text[label..]).unwrap_or(0)
-            });
-            steps::add(stop - start);
-            found.push(Found::new(start..stop, Rule::PRIVATE_KEY));
-            at = stop;
-        }
-    }
-
-    /// Whether this begins with the label of a private key.
-    fn is_private(&self, text: &[u8]) -> bool {
-        self.label_end(text).is_some_and(|end| {
-            text[..end]
-                .windows(b"PRIVATE KEY".len())
-                .any(|part| part == b"PRIVATE KEY")
-        })
-    }
-
-    /// Where the label that this begins with ends, its dashes included.
-    fn label_end(&self, text: &[u8]) -> Option<usize> {
-        let text = &text[..text.len().min(MAX_LABEL_BYTES)];
-        text.windows(self.dashes.len())
-            .position(|part| part == self.dashes)
-            .map(|dashes| dashes + self.dashes.len())
-    }
-}
-
-/// The lines behind `Private-Lines: N` in the files of PuTTY.
-fn find_putty(text: &[u8], found: &mut Vec<Found>) {
-    const MAX_LINES: usize = 256;
-    let lines = Finder::new(b"Private-Lines:");
+fn find_pem(text: &[u8], found: &mut Vec<Found>) {
+    let begin = Finder::new(BEGIN);
+    let end = Finder::new(END);
     let mut at = 0;
-    while let Some(next) = lines.find(&text[at..]) {
-        at += next + b"Private-Lines:".len();
-        let digits = text[at..]
-            .iter()
-            .skip_while(|byte| **byte == b' ')
-            .take_while(|byte| byte.is_ascii_digit());
-        let count = digits
-            .take(4)
-            .fold(0, |count, digit| count * 10 + usize::from(*digit - b'0'));
-        let Some(start) = line_start(text, at) else {
+    while let Some(next) = begin.find(&text[at..]) {
+        let label = at + next + BEGIN.len();
+        let start = dashes_before(text, at + next);
+        at = label;
+        let Some(start) = start else {
             continue;
         };
-        let mut end = start;
-        let mut next = Some(start);
-        for _ in 0..count.min(MAX_LINES) {
-            let Some(line) = next else {
-                break;
-            };
-            let len = text[line..]
-                .iter()
-                .take_while(|byte| {
-                    byte.is_ascii_alphanumeric()
-                        || matches!(byte, b'+' | b'/' | b'=')
-                })
-                .count();
-            end = line + len;
-            next = line_start(text, end);
+        if !is_private(&text[label..]) {
+            continue;
         }
-        steps::add(end - at);
-        found.push(Found::new(start..end, Rule::PRIVATE_KEY));
-        at = end;
+        let stop = end.find(&text[label..]).map_or(text.len(), |end| {
+            let label = label + end + END.len();
+            label + label_end(&text[label..]).unwrap_or(0)
+        });
+        steps::add(stop - start);
+        found.push(Found::new(start..stop, Rule::PRIVATE_KEY));
+        at = stop;
     }
 }
 
-/// Where the next line begins, if this one has but a few bytes to go. A line
-/// may end as it does in a string of a program.
-fn line_start(text: &[u8], at: usize) -> Option<usize> {
-    const MAX_REST: usize = 16;
-    let rest = &text[at..text.len().min(at + MAX_REST)];
-    let line = rest
+/// Where the dashes before a `BEGIN` begin: five in PEM, four and a space in
+/// SSH2.
+fn dashes_before(text: &[u8], at: usize) -> Option<usize> {
+    const MAX_DASHES: usize = 5;
+    let before = text[..at].strip_suffix(b" ").unwrap_or(&text[..at]);
+    let dashes = before
         .iter()
-        .position(|byte| *byte == b'\n')
-        .map(|end| end + 1)
-        .or_else(|| {
-            rest.windows(2)
-                .position(|two| two == br"\n")
-                .map(|end| end + 2)
-        })?;
-    Some(at + line)
+        .rev()
+        .take(MAX_DASHES)
+        .take_while(|byte| **byte == b'-')
+        .count();
+    (dashes >= DASHES.len()).then(|| before.len() - dashes)
 }
 
-/// A private member of a JSON web key.
-const MEMBER: &str = r#"(?x-u)
-    [{,\s] [bu]?\\*["'] (?:d|p|q|dp|dq|qi|k) \\*["'] \s*:\s*
-    [bu]?\\*["'] (?<secret>[A-Za-z0-9_=+/-]{16,})"#;
+/// Whether this begins with the label of a private key.
+fn is_private(text: &[u8]) -> bool {
+    label_end(text).is_some_and(|end| {
+        text[..end]
+            .windows(b"PRIVATE KEY".len())
+            .any(|part| part == b"PRIVATE KEY")
+    })
+}
 
-/// The private members of JSON web keys, RFC 7517 and 7518.
-fn find_jwk(text: &[u8], found: &mut Vec<Found>) {
-    static REGEX: OnceLock<Regex> = OnceLock::new();
-    let regex = || {
-        REGEX.get_or_init(|| Regex::new(MEMBER).expect("the tests compile it"))
+/// Where the label that this begins with ends, its dashes included.
+fn label_end(text: &[u8]) -> Option<usize> {
+    const MAX_DASHES: usize = 5;
+    let text = &text[..text.len().min(MAX_LABEL_BYTES)];
+    let dashes = text.windows(DASHES.len()).position(|part| part == DASHES)?;
+    let len = text[dashes..]
+        .iter()
+        .take(MAX_DASHES)
+        .take_while(|byte| **byte == b'-')
+        .count();
+    Some(dashes + len)
+}
+
+/// PuTTY's: the lines that follow `Private-Lines:`, and the key's MAC.
+fn find_putty(text: &[u8], found: &mut Vec<Found>) {
+    const LINES: &[u8] = b"Private-Lines:";
+    const MAC: &[u8] = b"Private-MAC:";
+    let is_base64 = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'+' | b'/' | b'=' | b'\r' | b'\n')
     };
-    let kty = Finder::new(b"kty");
-    let mut done = 0;
-    while let Some(at) = kty.find(&text[done..]) {
-        let at = done + at;
-        if at == 0 || !matches!(text[at - 1], b'"' | b'\'') {
-            done = at + 3;
+    for at in Finder::new(LINES).find_iter(text) {
+        let Some(line) = memchr(b'\n', &text[at..]) else {
+            break;
+        };
+        let start = at + line + 1;
+        let mut len = text[start..]
+            .iter()
+            .take_while(|byte| is_base64(byte))
+            .count();
+        // What is in the line of `Private-MAC:` is none of the key.
+        if text.get(start + len).is_some() {
+            len = text[start..start + len]
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .unwrap_or(len);
+        }
+        steps::add(line + len);
+        found.push(Found::new(start..start + len, Rule::PRIVATE_KEY));
+    }
+    for at in Finder::new(MAC).find_iter(text) {
+        let start = at + MAC.len();
+        let spaces = usize::from(text.get(start) == Some(&b' '));
+        let start = start + spaces;
+        let len = text[start..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count();
+        steps::add(len);
+        found.push(Found::new(start..start + len, Rule::PRIVATE_KEY));
+    }
+}
+
+/// The private members of a JSON web key: whatever has a `kty`.
+// RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1
+fn find_jwk(text: &[u8], found: &mut Vec<Found>) {
+    const MEMBERS: [&[u8]; 7] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"];
+    const MIN_BYTES: usize = 10;
+    let has_type = [&b"\"kty\""[..], b"'kty'"]
+        .iter()
+        .any(|member| memchr::memmem::find(text, member).is_some());
+    if !has_type {
+        return;
+    }
+    let mut at = 0;
+    while let Some(colon) = memchr(b':', &text[at..]) {
+        let colon = at + colon;
+        at = colon + 1;
+        let before = text[..colon].trim_ascii_end();
+        let Some(quote @ (b'"' | b'\'')) = before.last().copied() else {
+            continue;
+        };
+        let is_member = MEMBERS.iter().any(|member| {
+            before[..before.len() - 1]
+                .strip_suffix(*member)
+                .is_some_and(|rest| rest.last() == Some(&quote))
+        });
+        if !is_member {
             continue;
         }
-        let start = memrchr(b'{', &text[done..at]).map_or(done, |at| done + at);
-        let end = memchr(b'}', &text[at..]).map_or(text.len(), |end| at + end);
-        steps::add(end - done);
-        for captures in regex().captures_iter(&text[start..end]) {
-            if let Some(secret) = captures.name("secret") {
-                let Range { start: from, end } = secret.range();
-                found.push(Found::new(
-                    start + from..start + end,
-                    Rule::PRIVATE_KEY,
-                ));
-            }
+        let value = text[at..].trim_ascii_start();
+        let start = text.len() - value.len() + 1;
+        if value.first() != Some(&quote) {
+            continue;
         }
-        done = end;
+        let len = text[start..]
+            .iter()
+            .take_while(|byte| {
+                byte.is_ascii_alphanumeric()
+                    || matches!(byte, b'-' | b'_' | b'=')
+            })
+            .count();
+        steps::add(len);
+        at = start + len;
+        if len >= MIN_BYTES {
+            found.push(Found::new(start..at, Rule::PRIVATE_KEY));
+        }
     }
 }
 
@@ -208,35 +202,27 @@ mod tests {
         );
         assert_eq!(found(&key[..40]), [(0, 40)]);
         assert_eq!(found(b"-----BEGIN CERTIFICATE-----\nMII"), []);
+        assert_eq!(found(b"BEGIN RSA PRIVATE KEY-----\nMII"), []);
+        let key = b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nx\n\
+                    ---- END SSH2 ENCRYPTED PRIVATE KEY ----";
+        assert_eq!(found(key), [(0, key.len())]);
     }
 
     #[test]
-    fn other_programs_and_formats_have_private_keys_too() {
-        let secrets = |text: &'static str| -> Vec<&'static str> {
-            let found = found(text.as_bytes()).into_iter();
-            found.map(|(start, end)| &text[start..end]).collect()
-        };
-        let ssh = "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nP2/\n\
-                   ---- END SSH2 ENCRYPTED PRIVATE KEY ----";
-        assert_eq!(secrets(ssh), [ssh]);
-        assert_eq!(
-            secrets("Private-Lines: 2\nAAAA\r\nBBB=\r\nPrivate-MAC: 00"),
-            ["AAAA\r\nBBB="]
-        );
-        assert_eq!(
-            secrets(r"Private-Lines: 1\nAAAA\nPrivate-MAC: 00"),
-            ["AAAA"]
-        );
-        assert_eq!(
-            secrets(
-                r#"{"kty":"EC","x":"0123456789abcdef","d":"FAKEFAKEFAKEFAKE"}"#
-            ),
-            ["FAKEFAKEFAKEFAKE"]
-        );
-        assert_eq!(
-            secrets(r#"{\"k\": \"FAKEFAKEFAKEFAKE\", \"kty\": \"oct\"}"#),
-            ["FAKEFAKEFAKEFAKE"]
-        );
-        assert!(secrets(r#"{"d": "0123456789abcdef"}, kty"#).is_empty());
+    fn keys_without_a_frame_go() {
+        let text = b"Public-Lines: 1\nAAAA\nPrivate-Lines: 2\nBBBB\nCC==\n\
+                     Private-MAC: 00ff\nx";
+        let parts: Vec<_> = found(text)
+            .into_iter()
+            .map(|(start, end)| &text[start..end])
+            .collect();
+        assert_eq!(parts, [&b"BBBB\nCC=="[..], b"00ff"]);
+        let text = br#"{"kty":"EC","x":"aaaaaaaaaaaa","d": "bbbbbbbbbbbb"}"#;
+        let parts: Vec<_> = found(text)
+            .into_iter()
+            .map(|(start, end)| &text[start..end])
+            .collect();
+        assert_eq!(parts, [b"bbbbbbbbbbbb"]);
+        assert_eq!(found(br#"{"d": "bbbbbbbbbbbb"}"#), []);
     }
 }

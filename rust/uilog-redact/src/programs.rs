@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::assignment::is_telling;
 use crate::found::Found;
 use crate::headers;
+use crate::name::is_telling;
 use crate::program_table::Place;
 use crate::program_table::Program;
 use crate::program_table::Value;
