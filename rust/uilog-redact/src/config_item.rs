@@ -175,6 +175,22 @@ const HARMLESS_PARTS: [&[u8]; 24] = [
     b"provider",
 ];
 
+/// Sections whose names are chosen by the user, or tell of something else.
+const OTHER_SECTIONS: [&[u8]; 12] = [
+    b"alias",
+    b"color",
+    b"extdiff",
+    b"extensions",
+    b"hooks",
+    b"merge-patterns",
+    b"merge-tools",
+    b"paths",
+    b"phases",
+    b"revsetalias",
+    b"templatealias",
+    b"templates",
+];
+
 /// Whether an item of whatever extension tells of a secret by its section or
 /// its name: `jira.auth`, `tokens.hg`.
 fn is_telling_item(item: &[u8]) -> bool {
@@ -194,6 +210,7 @@ fn is_telling_item(item: &[u8]) -> bool {
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         && dot > 0
         && !is_harmless
+        && !OTHER_SECTIONS.contains(&&item[..dot])
         && (is_telling(&item[..dot]) || is_telling(last))
 }
 

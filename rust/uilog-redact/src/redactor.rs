@@ -284,6 +284,9 @@ impl Redactor {
             let word = &words[part.word];
             let name = &word.bytes[part.range.clone()];
             let range = word.in_line(&part.range);
+            if marker_at(name) == Some(name.len()) {
+                continue;
+            }
             match (part.role, &self.user) {
                 (Role::Message, _) => {
                     found.push(Found::new(range, Rule::MESSAGE));

@@ -291,7 +291,13 @@ pub(crate) fn find_parameters(
         if is_vague && is_protocol(text, whole.start()) {
             continue;
         }
-        let len = parameter_len(&text[start..]);
+        let mut len = parameter_len(&text[start..]);
+        // `x;jsessionid=X?a=b`
+        if text[whole.start()] == b';'
+            && let Some(query) = memchr(b'?', &text[start..start + len])
+        {
+            len = query;
+        }
         let value = &text[start..start + len];
         let is_secret = if is_vague {
             value.len() >= MIN_LONG_BYTES && looks_random(value)
@@ -299,6 +305,12 @@ pub(crate) fn find_parameters(
             value.len() >= MIN_BYTES
                 || (captures.name("any").is_some()
                     && !value.iter().all(u8::is_ascii_digit))
+        };
+        let is_otp = whole.as_bytes().to_ascii_lowercase().ends_with(b"otp=");
+        let is_secret = if is_otp {
+            value.len() >= MIN_BYTES && value.iter().any(u8::is_ascii_digit)
+        } else {
+            is_secret
         };
         if is_secret && !is_placeholder(value, scope) && !is_stand_in(value) {
             found.push(Found::new(start..start + len, Rule::URL_PARAMETER));
