@@ -28,6 +28,7 @@
 //! not be found. Nor is a secret that looks like any other word, and that
 //! nothing before it tells of.
 
+mod account;
 mod assignment;
 mod commands;
 mod config_item;
@@ -35,18 +36,24 @@ mod decode;
 mod edits;
 mod extent;
 mod found;
+mod headers;
 mod name;
 mod patterns;
 mod pem;
 mod policy;
+mod program_table;
+mod programs;
 mod redactor;
 mod rule;
 mod shape;
+mod shell;
+mod stand_in;
 mod steps;
 mod token;
 mod url;
 mod user;
 mod value;
+mod webhook;
 mod words;
 
 pub use policy::ArgvPolicy;

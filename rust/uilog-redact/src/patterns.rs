@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 use aho_corasick::AhoCorasick;
 
 use crate::found::Found;
+use crate::headers;
 use crate::name;
 use crate::pem;
+use crate::program_table;
 use crate::shape::SHAPES;
 use crate::shape::Shapes;
 use crate::steps;
@@ -23,6 +25,10 @@ enum Finder {
     Assignments,
     PrivateKeys,
     Commands,
+    Headers,
+    Settings,
+    Sections,
+    Programs,
     Shape(usize),
     Token(usize, &'static str),
 }
@@ -35,6 +41,10 @@ pub(crate) struct Wanted {
     pub(crate) assignments: bool,
     pub(crate) private_keys: bool,
     pub(crate) commands: bool,
+    pub(crate) headers: bool,
+    pub(crate) settings: bool,
+    pub(crate) sections: bool,
+    pub(crate) programs: bool,
     pub(crate) shapes: u128,
 }
 
@@ -46,6 +56,29 @@ const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
 
 /// How a shell calls hg.
 const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
+
+/// What any program may be called with.
+const OPTION_WORDS: [&str; 5] = [" -p", "-pass", "auth", "cred", "/p"];
+
+/// Whether a program's name that ends here is followed by an argument, or by
+/// an argument's end.
+fn is_called(text: &[u8], end: usize) -> bool {
+    text.get(end).is_none_or(|byte| {
+        matches!(
+            byte,
+            b' ' | b'\t'
+                | b'\''
+                | b'"'
+                | b'\\'
+                | b'.'
+                | b'\n'
+                | b'\r'
+                | b'='
+                | b':'
+        )
+    }) || text[..end].ends_with(b" -p")
+        || text[..end].ends_with(b" -P")
+}
 
 /// What is looked for whatever the policy. It takes a megabyte and more, so
 /// there is one for all redactors.
@@ -77,6 +110,13 @@ impl Patterns {
         }
         add(Finder::PrivateKeys, &pem::WORDS);
         add(Finder::Commands, &COMMAND_WORDS);
+        add(Finder::Headers, &headers::ENDINGS);
+        add(Finder::Settings, &["config(", "configoverride", "set("]);
+        add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
+        add(Finder::Programs, &OPTION_WORDS);
+        for name in program_table::names() {
+            add(Finder::Programs, &[name]);
+        }
         for (number, shape) in SHAPES.iter().enumerate() {
             add(Finder::Shape(number), shape.words);
         }
@@ -107,6 +147,12 @@ impl Patterns {
                 Finder::Assignments => wanted.assignments = true,
                 Finder::PrivateKeys => wanted.private_keys = true,
                 Finder::Commands => wanted.commands = true,
+                Finder::Headers => wanted.headers = true,
+                Finder::Settings => wanted.settings = true,
+                Finder::Sections => wanted.sections = true,
+                Finder::Programs => {
+                    wanted.programs |= is_called(text, word.end());
+                }
                 Finder::Shape(number) => wanted.shapes |= 1 << number,
                 Finder::Token(number, prefix) => {
                     tokens.look(number, prefix, text, word.end(), found);

@@ -13,15 +13,18 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use crate::account;
 use crate::assignment;
 use crate::commands;
 use crate::commands::Parsed;
 use crate::commands::Role;
+use crate::config_item;
 use crate::config_item::ConfigItems;
 use crate::decode;
 use crate::edits::Edits;
 use crate::found::Found;
 use crate::found::tidied;
+use crate::headers;
 use crate::name;
 use crate::name::Kind;
 use crate::patterns::Patterns;
@@ -29,6 +32,7 @@ use crate::pem;
 use crate::policy::ArgvPolicy;
 use crate::policy::Policy;
 use crate::policy::UserPolicy;
+use crate::programs;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
@@ -37,6 +41,7 @@ use crate::user::Key;
 use crate::user::hash_user;
 use crate::value::Scope;
 use crate::value::looks_like_key;
+use crate::webhook;
 use crate::words::Line;
 use crate::words::Word;
 use crate::words::format_arguments;
@@ -148,7 +153,7 @@ impl Redactor {
         let is_telling = name::is_telling(key)
             || (name::kind(key) == Some(Kind::Key)
                 && looks_like_key(key, value));
-        if is_telling
+        if (is_telling || headers::is_secret_option(key))
             && !value.is_empty()
             && marker_at(value) != Some(value.len())
         {
@@ -239,13 +244,17 @@ impl Redactor {
             View::Text => self.find(text, Scope::Text, 0, found),
             View::Word => self.find(text, Scope::Word, 0, found),
             View::Command | View::Arguments => {
-                let end = if view == View::Command {
-                    self.find(text, Scope::Text, 0, found);
+                let is_command = view == View::Command;
+                let end = if is_command {
                     arguments_end(text)
                 } else {
                     text.len()
                 };
                 let (words, _) = split(&text[..end], 0, Line::Arguments);
+                if is_command {
+                    self.find(text, Scope::Text, 0, found);
+                    keep_words(&words, found);
+                }
                 self.find_in_words(&words, 0, found);
             }
             View::Alias => {
@@ -345,12 +354,26 @@ impl Redactor {
         let wanted = self.patterns.wanted(text, found);
         if wanted.userinfo {
             url::find_userinfo(text, scope, self.user.as_ref(), found);
+            webhook::find(text, found);
         }
         if wanted.parameters {
             url::find_parameters(text, scope, found);
         }
         if wanted.assignments {
             assignment::find(text, scope, found);
+        }
+        account::find(text, scope, found);
+        if wanted.settings {
+            config_item::find_settings(text, &self.config_items, found);
+        }
+        if wanted.sections {
+            config_item::find_in_sections(text, found);
+        }
+        if wanted.headers {
+            headers::find(text, scope, found);
+        }
+        if wanted.programs {
+            programs::find(text, found);
         }
         if wanted.private_keys {
             pem::find(text, found);
@@ -385,6 +408,26 @@ impl Redactor {
             at = end.max(at);
         }
     }
+}
+
+/// Leaves out what begins or ends in the middle of an argument in quotes: of
+/// these each is looked at by itself, without its quotes.
+fn keep_words(words: &[Word], found: &mut Vec<Found>) {
+    let ends_in_quotes = |at: usize, is_start: bool| {
+        let next = words.partition_point(|word| word.range.end <= at);
+        words.get(next).is_some_and(|word| {
+            let edge = if is_start {
+                word.range.start
+            } else {
+                word.range.end - 1
+            };
+            word.is_quoted() && word.range.contains(&at) && at != edge
+        })
+    };
+    found.retain(|found| {
+        let last = found.range.end.saturating_sub(1);
+        !ends_in_quotes(found.range.start, true) && !ends_in_quotes(last, false)
+    });
 }
 
 /// Where the next `hg`, `HG`, `rhg` or `chg` begins its last two letters.

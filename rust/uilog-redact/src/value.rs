@@ -2,6 +2,9 @@
 //!
 //! Knows no names, no URLs, no commands.
 
+use memchr::memchr;
+use memchr::memmem;
+
 use crate::name;
 use crate::rule::marker_at;
 
@@ -368,6 +371,47 @@ pub(crate) fn looks_chosen(value: &[u8]) -> bool {
             .any(|b| b.is_ascii_digit() || b"!@#$%^&*+".contains(b))
         && value.iter().any(|b| b.is_ascii_alphabetic())
         && !value.iter().any(u8::is_ascii_whitespace)
+}
+
+/// A quote, as it stands before and behind a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quote {
+    byte: u8,
+    is_escaped: bool,
+}
+
+impl Quote {
+    /// The quote that ends before this place.
+    pub(crate) fn before(text: &[u8], at: usize) -> Option<Self> {
+        let byte = *text[..at].last()?;
+        matches!(byte, b'"' | b'\'' | b'`').then(|| Self {
+            byte,
+            is_escaped: at > 1 && text[at - 2] == b'\\',
+        })
+    }
+
+    /// Where the text up to the same quote ends, if there is one.
+    pub(crate) fn close(self, text: &[u8], start: usize) -> Option<usize> {
+        let rest = &text[start..];
+        if self.is_escaped {
+            return memmem::find(rest, &[b'\\', self.byte])
+                .map(|at| start + at);
+        }
+        let mut at = 0;
+        while let Some(next) = memchr(self.byte, &rest[at..]) {
+            let next = at + next;
+            if next == 0 || rest[next - 1] != b'\\' {
+                return Some(start + next);
+            }
+            // hg and shells write a quote in quotes as '\''.
+            if self.byte == b'\'' && rest[next..].starts_with(b"''") {
+                at = next + 2;
+            } else {
+                at = next + 1;
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]

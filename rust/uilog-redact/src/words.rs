@@ -75,6 +75,22 @@ impl Word {
         self.byte_in_line(range.start).start..self.byte_in_line(last).end
     }
 
+    /// Whether some of it is in quotes.
+    pub(crate) fn is_quoted(&self) -> bool {
+        self.range.len() > self.bytes.len()
+    }
+
+    /// Where a part of the word stood in the line, without quotes around it.
+    pub(crate) fn span(&self, range: &Range<usize>) -> Range<usize> {
+        match range.end.checked_sub(1) {
+            Some(last) if range.start <= last => {
+                self.byte_in_line(range.start).start
+                    ..self.byte_in_line(last).end
+            }
+            _ => self.range.start..self.range.start,
+        }
+    }
+
     fn byte_in_line(&self, byte: usize) -> Range<usize> {
         let next = self.pieces.partition_point(|piece| piece.start <= byte);
         let Some(piece) = next.checked_sub(1).map(|at| &self.pieces[at]) else {
