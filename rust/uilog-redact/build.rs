@@ -117,6 +117,7 @@ fn tokens(tokens: Vec<Token>) -> Vec<String> {
             None => "None",
             Some("random") => "Random",
             Some("digits") => "Digits",
+            Some("mixed") => "Mixed",
             Some(other) => panic!("{rule}: check = {other}"),
         };
         format!(

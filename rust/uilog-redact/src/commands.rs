@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::assignment::is_telling;
+use crate::name::is_telling;
 
 /// What a part of a word is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

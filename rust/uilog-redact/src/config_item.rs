@@ -10,16 +10,16 @@ use memchr::memchr_iter;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
-use crate::assignment::is_telling;
+use crate::extent::Extents;
+use crate::extent::Mark;
 use crate::found::Found;
+use crate::name::is_telling;
 use crate::rule::Rule;
 use crate::stand_in::is_stand_in;
-use crate::value::Quote;
 use crate::value::Scope;
 use crate::value::is_placeholder;
 use crate::value::looks_chosen;
 use crate::value::looks_random;
-use crate::value::value_at;
 
 /// Those of stock hg and its bundled extensions. Names that tell by themselves
 /// (`smtp.password`) are found without this.
@@ -70,6 +70,7 @@ impl ConfigItems {
         found: &mut Vec<Found>,
     ) {
         let mut done = 0;
+        let mut extents = Extents::new(text);
         for equals in memchr_iter(b'=', text) {
             if equals < done {
                 continue;
@@ -99,12 +100,12 @@ impl ConfigItems {
                     .position(|byte| matches!(byte, b'\n' | b'\r'));
                 at..line.map_or(text.len(), |line| at + line)
             } else {
-                value_at(text, at, quote_before(text, start)).range
+                extents.value(at, quote_before(text, start), false).range
             };
             let range = if is_certain {
                 range
             } else {
-                match secret_part(&text[range.clone()]) {
+                match secret_part(&text[range.clone()], is_password(item)) {
                     Some(start) => range.start + start..range.end,
                     None => continue,
                 }
@@ -213,9 +214,17 @@ fn is_telling_item(item: &[u8]) -> bool {
         && (is_telling(&item[..dot]) || is_telling(last))
 }
 
+/// Whether the value of an item can be nothing but a password.
+fn is_password(item: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 5] =
+        [b"password", b"passwd", b"passphrase", b".pw", b".pass"];
+    let item = item.to_ascii_lowercase();
+    ENDINGS.iter().any(|ending| item.ends_with(ending))
+}
+
 /// Where the secret begins in the value of such an item: behind the user, if
 /// there is one.
-fn secret_part(value: &[u8]) -> Option<usize> {
+fn secret_part(value: &[u8], is_password: bool) -> Option<usize> {
     let is_switch = [&b"yes"[..], b"no", b"on", b"off", b"always", b"never"]
         .iter()
         .any(|word| value.eq_ignore_ascii_case(word));
@@ -224,6 +233,9 @@ fn secret_part(value: &[u8]) -> Option<usize> {
     let is_url = value.windows(3).any(|part| part == b"://");
     if is_switch || is_path || is_url {
         return None;
+    }
+    if is_password {
+        return Some(0);
     }
     if let Some(colon) = value.iter().rposition(|byte| *byte == b':')
         && value[..colon].iter().all(|byte| {
@@ -327,14 +339,14 @@ fn is_listed(before: &[u8], scope: Scope) -> bool {
 }
 
 /// The quote before an item, or before the `--config=` that it follows.
-fn quote_before(text: &[u8], start: usize) -> Option<Quote> {
+fn quote_before(text: &[u8], start: usize) -> Option<Mark> {
     let option = b"--config=";
     let start = if text[..start].ends_with(option) {
         start - option.len()
     } else {
         start
     };
-    Quote::before(text, start)
+    Mark::before(text, start)
 }
 
 fn spaces_before(text: &[u8]) -> usize {

@@ -6,10 +6,11 @@ use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
 
-use crate::assignment;
 use crate::found::Found;
 use crate::headers;
-use crate::program_table;
+use crate::name;
+use crate::pem;
+use crate::programs;
 use crate::shape::SHAPES;
 use crate::shape::Shapes;
 use crate::steps;
@@ -130,17 +131,16 @@ impl Patterns {
         };
         add(Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]);
         add(Finder::Parameters, &PARAMETER_WORDS);
-        add(
-            Finder::Assignments,
-            &assignment::WORDS.map(|(word, _)| word),
-        );
-        add(Finder::PrivateKeys, &["private key"]);
+        for word in name::words() {
+            add(Finder::Assignments, &[word]);
+        }
+        add(Finder::PrivateKeys, &pem::WORDS);
         add(Finder::Commands, &COMMAND_WORDS);
         add(Finder::Headers, &headers::ENDINGS);
         add(Finder::Settings, &["config(", "configoverride", "set("]);
         add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
         add(Finder::Options, &OPTION_WORDS);
-        for name in program_table::names() {
+        for name in programs::table::names() {
             add(Finder::Programs, &[name]);
         }
         for (number, shape) in SHAPES.iter().enumerate() {

@@ -20,10 +20,13 @@ use crate::commands::Parsed;
 use crate::commands::Role;
 use crate::config_item;
 use crate::config_item::ConfigItems;
+use crate::decode;
 use crate::edits::Edits;
 use crate::found::Found;
 use crate::found::tidied;
 use crate::headers;
+use crate::name;
+use crate::name::Kind;
 use crate::patterns::Patterns;
 use crate::pem;
 use crate::policy::ArgvPolicy;
@@ -37,6 +40,7 @@ use crate::url;
 use crate::user::Key;
 use crate::user::hash_user;
 use crate::value::Scope;
+use crate::value::looks_like_key;
 use crate::webhook;
 use crate::words::Line;
 use crate::words::Word;
@@ -52,6 +56,9 @@ pub const MAX_ADDED_BYTES: usize = 32;
 
 /// How often a text is looked at before all of it goes. The corpus needs two.
 const MAX_PASSES: usize = 8;
+
+/// How often a text may have been escaped.
+const MAX_LEVELS: usize = 3;
 
 /// How deep hg's commands are looked for in hg's commands: an alias that runs
 /// a shell that runs hg.
@@ -143,7 +150,10 @@ impl Redactor {
         key: &[u8],
         value: &'t [u8],
     ) -> Redacted<Cow<'t, [u8]>> {
-        if (assignment::is_telling(key) || headers::is_secret_option(key))
+        let is_telling = name::is_telling(key)
+            || (name::kind(key) == Some(Kind::Key)
+                && looks_like_key(key, value));
+        if (is_telling || headers::is_secret_option(key))
             && !value.is_empty()
             && marker_at(value) != Some(value.len())
         {
@@ -299,8 +309,44 @@ impl Redactor {
         }
     }
 
-    /// Finds secrets in a text that is no command line.
+    /// Finds secrets in a text that is no command line, and in what it was
+    /// before it was escaped.
     fn find(
+        &self,
+        text: &[u8],
+        scope: Scope,
+        depth: usize,
+        found: &mut Vec<Found>,
+    ) {
+        self.find_as_it_is(text, scope, depth, found);
+        if depth == 0 {
+            self.find_decoded(text, scope, 0, found);
+        }
+    }
+
+    fn find_decoded(
+        &self,
+        text: &[u8],
+        scope: Scope,
+        level: usize,
+        found: &mut Vec<Found>,
+    ) {
+        if level == MAX_LEVELS {
+            return;
+        }
+        let Some(decoded) = decode::decoded(text) else {
+            return;
+        };
+        let mut inner = Vec::new();
+        self.find_as_it_is(&decoded.bytes, scope, MAX_DEPTH - 1, &mut inner);
+        self.find_decoded(&decoded.bytes, scope, level + 1, &mut inner);
+        found.extend(inner.into_iter().map(|inner| {
+            let range = decoded.in_line(&inner.range);
+            inner.at(range)
+        }));
+    }
+
+    fn find_as_it_is(
         &self,
         text: &[u8],
         scope: Scope,

@@ -7,6 +7,7 @@
 use crate::found::Found;
 use crate::rule::Rule;
 use crate::steps;
+use crate::value::looks_made;
 use crate::value::looks_random;
 
 /// A line of the table.
@@ -46,6 +47,8 @@ enum Check {
     Random,
     /// The same, and with two digits.
     Digits,
+    /// The same, and with letters of both cases.
+    Mixed,
 }
 
 /// All of them.
@@ -142,20 +145,35 @@ impl Token {
             return None;
         }
         let token = &text[first..at];
-        let is_token = match self.check {
-            Check::None => true,
-            Check::Random => looks_random(token),
-            Check::Digits => {
-                looks_random(token)
-                    && token.iter().filter(|b| b.is_ascii_digit()).count() > 1
-            }
-        };
+        let is_token = !is_sample(token)
+            && match self.check {
+                Check::None => true,
+                Check::Random => looks_random(token),
+                Check::Mixed => looks_made(token),
+                Check::Digits => {
+                    looks_random(token)
+                        && token.iter().filter(|b| b.is_ascii_digit()).count()
+                            > 1
+                }
+            };
         steps::add(token.len());
         if !is_token {
             *done = at;
         }
         is_token.then_some((first, at))
     }
+}
+
+/// Whether this only shows how a token looks: `ghp_xxxxxxxxxxxx`, and the one
+/// in Amazon's manuals.
+fn is_sample(token: &[u8]) -> bool {
+    const MIN_RUN: usize = 12;
+    let mut run = 1;
+    let is_mask = token.windows(2).any(|two| {
+        run = if two[0] == two[1] { run + 1 } else { 1 };
+        run >= MIN_RUN && b"xX*.0".contains(&two[0])
+    });
+    is_mask || token.ends_with(b"EXAMPLE")
 }
 
 fn is_of_word(byte: &u8) -> bool {

@@ -39,11 +39,13 @@ struct Piece {
 }
 
 impl Word {
+    /// Adds bytes of the line.
     pub(crate) fn push(&mut self, line: &[u8], at: usize, len: usize) {
         self.push_piece(at, 1);
         self.bytes.extend_from_slice(&line[at..at + len]);
     }
 
+    /// Adds a byte that stands for several of the line.
     pub(crate) fn push_unit(&mut self, byte: u8, at: usize, unit: usize) {
         self.push_piece(at, unit);
         self.bytes.push(byte);
