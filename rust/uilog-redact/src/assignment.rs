@@ -37,7 +37,7 @@ use crate::value::looks_random;
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_SPACES: usize = 4;
-const MAX_LINE_BYTES: usize = 1024;
+const MAX_LINE_BYTES: usize = 256;
 /// Between a name and the value that is told apart from it.
 const MAX_GAP_BYTES: usize = 96;
 
@@ -919,8 +919,10 @@ fn is_source(text: &[u8], at: usize) -> bool {
 /// Where the line begins, or as far back as is looked.
 fn line_start(text: &[u8], at: usize) -> usize {
     let from = at.saturating_sub(MAX_LINE_BYTES);
-    steps::add(at - from);
-    memrchr(b'\n', &text[from..at]).map_or(from, |newline| from + newline + 1)
+    let line = memrchr(b'\n', &text[from..at])
+        .map_or(from, |newline| from + newline + 1);
+    steps::add(at - line);
+    line
 }
 
 #[cfg(test)]

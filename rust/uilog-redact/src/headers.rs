@@ -231,6 +231,7 @@ pub(crate) fn in_option(header: &[u8]) -> Vec<Range<usize>> {
     let is_secret = is_secret_name(&name)
         || [
             &b"key"[..],
+            b"crumb",
             b"token",
             b"auth",
             b"secret",
@@ -323,7 +324,12 @@ fn name_start(text: &[u8], at: usize) -> usize {
 }
 
 fn is_authorization(name: &[u8]) -> bool {
-    name.ends_with(b"authorization")
+    // Chef: X-Ops-Authorization-1
+    let digits = name.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let name = &name[..name.len() - digits];
+    name.strip_suffix(b"-")
+        .unwrap_or(name)
+        .ends_with(b"authorization")
 }
 
 fn is_harmless(name: &[u8]) -> bool {
@@ -461,13 +467,9 @@ fn secrets(name: &[u8], value: &[u8], form: Form) -> Vec<Range<usize>> {
     if is_nothing(&value[..word]) || is_nothing(value) {
         return Vec::new();
     }
-    let space = value[word..]
-        .iter()
-        .take_while(|byte| **byte == b' ')
-        .count();
     let space = match &value[word..] {
-        _ if space > 0 => space,
-        _ => 0,
+        [b'%', b'2', b'0', ..] => 3,
+        rest => rest.iter().take_while(|byte| **byte == b' ').count(),
     };
     let scheme = &value[..word];
     let rest = word + space..value.len();
@@ -475,6 +477,9 @@ fn secrets(name: &[u8], value: &[u8], form: Form) -> Vec<Range<usize>> {
     let is_known = SCHEMES
         .iter()
         .any(|known| known.as_bytes().eq_ignore_ascii_case(scheme));
+    if is_speech(scheme) && !is_known {
+        return Vec::new();
+    }
     if space > 0
         && !rest.is_empty()
         && is_scheme(scheme)
@@ -568,7 +573,7 @@ fn assigned(value: &[u8], range: Range<usize>) -> Range<usize> {
     }
     let name = text
         .iter()
-        .take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'_')
+        .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
         .count();
     let rest = &text[name..];
     let is_padding = rest.iter().all(|byte| *byte == b'=');
@@ -597,6 +602,7 @@ fn word_len(value: &[u8], form: Form) -> usize {
         }
         let ends = match byte {
             b' ' | b'\t' => true,
+            b'%' => value[at..].starts_with(b"%20"),
             b'\'' | b'"' | b'`' | b'<' | b'>' | b',' | b';' | b'\\' | b')'
             | b']' | b'}' => form == Form::Inline,
             _ => false,

@@ -28,6 +28,7 @@ enum Finder {
     Headers,
     Settings,
     Sections,
+    Options,
     Programs,
     Shape(usize),
     Token(usize, &'static str),
@@ -58,7 +59,32 @@ const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
 const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
 
 /// What any program may be called with.
-const OPTION_WORDS: [&str; 5] = [" -p", "-pass", "auth", "cred", "/p"];
+const OPTION_WORDS: [&str; 24] = [
+    " -p",
+    "-pass",
+    "-pw",
+    "auth",
+    "cred",
+    "userp",
+    "-token",
+    "-secret",
+    "-apikey",
+    "-storepass",
+    "-keypass",
+    "-otp",
+    "-pat",
+    "/p:",
+    "/pass",
+    "<<<",
+    "stdin",
+    "<(",
+    "'hg'",
+    "\"hg\"",
+    "hg\\\"",
+    "-key",
+    ".args=",
+    "-fd",
+];
 
 /// Whether a program's name that ends here is followed by an argument, or by
 /// an argument's end.
@@ -113,7 +139,7 @@ impl Patterns {
         add(Finder::Headers, &headers::ENDINGS);
         add(Finder::Settings, &["config(", "configoverride", "set("]);
         add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
-        add(Finder::Programs, &OPTION_WORDS);
+        add(Finder::Options, &OPTION_WORDS);
         for name in program_table::names() {
             add(Finder::Programs, &[name]);
         }
@@ -150,6 +176,7 @@ impl Patterns {
                 Finder::Headers => wanted.headers = true,
                 Finder::Settings => wanted.settings = true,
                 Finder::Sections => wanted.sections = true,
+                Finder::Options => wanted.programs = true,
                 Finder::Programs => {
                     wanted.programs |= is_called(text, word.end());
                 }

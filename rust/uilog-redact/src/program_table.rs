@@ -97,6 +97,18 @@ pub(crate) struct Program {
     pub(crate) places: Vec<(Place, Value)>,
 }
 
+impl Program {
+    /// Whether more than the number of an argument tells of a secret.
+    pub(crate) fn has_options(&self) -> bool {
+        self.places.iter().any(|(place, _)| {
+            !matches!(
+                place,
+                Place::Argument(..) | Place::Last(_) | Place::Named(_)
+            )
+        })
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) programs: Vec<Program>,

@@ -2,13 +2,15 @@
 //! `htpasswd -nb bob X`, `echo X | sudo -S ...`.
 //!
 //! Which program takes secrets where is in `programs.txt`; how a text is taken
-//! apart into commands is [`crate::shell`]'s business. Knows nothing of hg's
-//! own options.
+//! apart into commands is [`crate::shell`]'s business. hg's own options are
+//! [`crate::commands`]' business.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
 
+use crate::commands as hg;
+use crate::commands::Role;
 use crate::found::Found;
 use crate::headers;
 use crate::name::is_telling;
@@ -17,6 +19,7 @@ use crate::program_table::Program;
 use crate::program_table::Value;
 use crate::program_table::table;
 use crate::rule::Rule;
+use crate::rule::marker_at;
 use crate::shell::Arg;
 use crate::shell::Command;
 use crate::shell::commands;
@@ -29,6 +32,9 @@ use crate::value::looks_random;
 
 /// How deep commands are looked for in quoted arguments of commands.
 const MAX_DEPTH: usize = 4;
+
+/// Names of hg.
+const HG: [&[u8]; 3] = [b"hg", b"rhg", b"chg"];
 
 /// Programs that run the one that follows.
 const WRAPPERS: [&[u8]; 22] = [
@@ -130,6 +136,9 @@ fn find_at_depth(text: &[u8], depth: usize, found: &mut Vec<Found>) {
     let mut inner = Vec::new();
     for command in &commands {
         Call::new(command).find(found);
+        if command.is_file {
+            find_file(command, before, found);
+        }
         find_input(command, before, found);
         before = Some(command);
         if depth + 1 >= MAX_DEPTH {
@@ -140,9 +149,13 @@ fn find_at_depth(text: &[u8], depth: usize, found: &mut Vec<Found>) {
             if !segment.may_hold_commands() {
                 continue;
             }
-            find_at_depth(&segment.word.bytes, depth + 1, &mut inner);
+            let part = segment.inner();
+            let text = &segment.word.bytes[part.clone()];
+            find_at_depth(text, depth + 1, &mut inner);
             found.extend(inner.drain(..).map(|inner| {
-                let range = segment.word.span(&inner.range);
+                let start = part.start + inner.range.start;
+                let end = part.start + inner.range.end;
+                let range = segment.word.span(&(start..end));
                 inner.at(range)
             }));
         }
@@ -170,6 +183,26 @@ fn find_input(
     };
     if source.bytes.len() > 2 {
         Call::new(command).value(source, 0, value, Rule::OPTION_VALUE, found);
+    }
+}
+
+/// Finds a secret that a command gets as a file: `--password-file <(echo X)`.
+fn find_file(
+    command: &Command,
+    before: Option<&Command>,
+    found: &mut Vec<Found>,
+) {
+    const WORDS: [&[u8]; 5] = [b"pass", b"key", b"secret", b"token", b"auth"];
+    let Some(option) = before.and_then(|before| before.args.last()) else {
+        return;
+    };
+    let option = option.bytes.to_ascii_lowercase();
+    let is_secret = WORDS
+        .iter()
+        .any(|word| option.windows(word.len()).any(|part| part == *word));
+    if is_secret && let Some(arg) = printed(command) {
+        let call = Call::new(command);
+        call.value(arg, 0, Value::Whole, Rule::OPTION_VALUE, found);
     }
 }
 
@@ -294,20 +327,28 @@ impl<'c> Call<'c> {
     }
 
     fn find(&self, found: &mut Vec<Found>) {
-        let mut run: Option<Run<'_>> = None;
         let mut at = 0;
+        let mut run = self.tool();
+        if let Some(run) = &mut run {
+            at = 1 + run.tool_option(self, found);
+        }
         while at < self.args.len() {
             let arg = &self.args[at];
             let bytes = &arg.bytes[..];
             at += 1;
+            if arg.is_literal && HG.contains(&program_name(bytes)) {
+                self.find_in_hg(at, found);
+                break;
+            }
             let programs: Vec<_> = if bytes.len() > 1 && bytes[0] == b'-' {
                 Vec::new()
             } else {
                 self.programs_at(at - 1).collect()
             };
-            if !programs.is_empty()
-                && run.as_ref().is_none_or(|run| !run.is(bytes))
-            {
+            let is_new = programs.iter().any(|(program, begins)| {
+                *begins || run.is_none() || program.has_options()
+            });
+            if is_new && run.as_ref().is_none_or(|run| !run.is(bytes)) {
                 if let Some(run) = run.take() {
                     run.end(self, found);
                 }
@@ -334,6 +375,45 @@ impl<'c> Call<'c> {
         if let Some(run) = run {
             run.end(self, found);
         }
+    }
+
+    /// Finds secrets in hg's own arguments, in a list.
+    fn find_in_hg(&self, start: usize, found: &mut Vec<Found>) {
+        let args = &self.args[start..];
+        let words: Vec<_> = args.iter().map(|arg| &arg.bytes).collect();
+        for part in hg::parse(&words).parts {
+            let rule = match part.role {
+                Role::Message => Rule::MESSAGE,
+                Role::Secret => Rule::OPTION_VALUE,
+                Role::User => continue,
+            };
+            push(&args[part.word], 0, part.range, rule, found);
+        }
+    }
+
+    /// The tool that an item of hg is about: `merge-tools.TOOL.args=`.
+    fn tool(&self) -> Option<Run<'c>> {
+        let item = &self.args.first()?.bytes[..];
+        let equals = item.iter().position(|byte| *byte == b'=')?;
+        let item = &item[..equals];
+        if !item.starts_with(b"merge-tools.") && !item.starts_with(b"extdiff.")
+        {
+            return None;
+        }
+        let name = item
+            .split(|byte| *byte == b'.')
+            .skip(1)
+            .find(|part| !table().lines(part).is_empty())?;
+        Some(Run {
+            name,
+            begins: false,
+            programs: table()
+                .lines(name)
+                .iter()
+                .map(|line| &table().programs[*line])
+                .collect(),
+            positional: Vec::new(),
+        })
     }
 
     /// Looks at an option as of any program; how many further arguments it has
@@ -448,7 +528,9 @@ impl<'c> Call<'c> {
                 }
             }
             // `TOKEN:` is a user, but what matters.
-            Value::After(b':') if is_token(&bytes[..part.start - 1]) => {
+            Value::After(b':')
+                if part.start > 1 && is_token(&bytes[..part.start - 1]) =>
+            {
                 push(arg, start, 0..part.start - 1, rule, found);
             }
             _ => {}
@@ -484,6 +566,21 @@ struct Run<'c> {
 impl Run<'_> {
     fn is(&self, bytes: &[u8]) -> bool {
         program_name(bytes).eq_ignore_ascii_case(self.name)
+    }
+
+    /// Looks at the option that an item's value begins with; how many further
+    /// arguments it has used.
+    fn tool_option(&self, call: &Call<'_>, found: &mut Vec<Found>) -> usize {
+        let bytes = &call.args[0].bytes;
+        let value = bytes.splitn(2, |byte| *byte == b'=').nth(1);
+        for (place, kind) in self.places() {
+            if let Place::Option(option) = place
+                && Some(option.as_bytes()) == value
+            {
+                return self.next(call, 0, *kind, found) - 1;
+            }
+        }
+        0
     }
 
     fn places(&self) -> impl Iterator<Item = &'static (Place, Value)> {
@@ -528,15 +625,30 @@ impl Run<'_> {
                     _ => {}
                 }
             }
+            // What follows is another program's.
+            if self.name == b"sshpass" {
+                self.programs.clear();
+            }
             self.positional.push(at);
             return Some(1);
+        }
+        if self.programs.is_empty() {
+            return None;
         }
         let equals = bytes.iter().position(|byte| *byte == b'=');
         let name = &bytes[..equals.unwrap_or(bytes.len())];
         for (place, value) in self.places() {
-            let Place::Option(option) = place else {
+            let (Place::Option(option) | Place::Glued(option)) = place else {
                 continue;
             };
+            if option.len() > 2 && matches!(place, Place::Glued(_)) {
+                if option.as_bytes() == name && equals.is_none() {
+                    return Some(1);
+                }
+                if !option.starts_with("--") {
+                    continue;
+                }
+            }
             if option.len() > 2 && option.as_bytes().eq_ignore_ascii_case(name)
             {
                 return Some(match equals {
@@ -714,7 +826,6 @@ impl Run<'_> {
                 };
                 call.value(arg, start, *value, rule, found);
             }
-            return;
         }
     }
 
@@ -731,6 +842,7 @@ impl Run<'_> {
             if two[1] != two[0] + 1
                 || name.contains(&b'=')
                 || name.contains(&b' ')
+                || is_verb(name)
                 || !is_telling(
                     name.rsplit(|byte| *byte == b'/').next().unwrap_or(name),
                 )
@@ -767,6 +879,22 @@ fn value_start(bytes: &[u8]) -> usize {
         [b'=', next, ..] if name > 0 && *next != b'=' => name + 1,
         _ => 0,
     }
+}
+
+/// Whether this says what to do, not with what: `set-credentials`.
+fn is_verb(name: &[u8]) -> bool {
+    [
+        &b"set-"[..],
+        b"create-",
+        b"get-",
+        b"add-",
+        b"delete-",
+        b"update-",
+        b"list-",
+        b"put-",
+    ]
+    .iter()
+    .any(|verb| name.starts_with(verb))
 }
 
 fn is_cluster(bytes: &[u8]) -> bool {
@@ -830,12 +958,14 @@ fn secret_part(bytes: &[u8], value: Value) -> Option<Range<usize>> {
         | Value::Community
         | Value::Password
         | Value::IfBasic => Some(whole),
-        Value::After(separator) => {
-            let at = separator_at(bytes, separator)?;
-            Some(at + 1..bytes.len())
-        }
+        Value::After(separator) => match separator_at(bytes, separator) {
+            Some(at) => Some(at + 1..bytes.len()),
+            // A token may stand for the user and the password.
+            None if separator == b':' && is_token(bytes) => Some(whole),
+            None => None,
+        },
         Value::AfterUpToHost(separator) => {
-            let at = separator_at(bytes, separator)?;
+            let at = separator_at(bytes, separator).filter(|at| *at > 0)?;
             let end = bytes.iter().rposition(|byte| *byte == b'@');
             let end = end.filter(|end| *end > at).unwrap_or(bytes.len());
             Some(at + 1..end)
@@ -871,17 +1001,26 @@ fn secret_part(bytes: &[u8], value: Value) -> Option<Range<usize>> {
     }
 }
 
-/// Where the first separator is that is in no `${...}` and `$(...)`.
+/// Where the first separator is that is in no `${...}`, `$(...)` or marker.
 fn separator_at(bytes: &[u8], separator: u8) -> Option<usize> {
     let mut open = 0usize;
-    bytes.iter().position(|byte| {
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        if let Some(len) = marker_at(&bytes[at..]) {
+            at += len;
+            continue;
+        }
         match byte {
             b'{' | b'(' => open += 1,
             b'}' | b')' => open = open.saturating_sub(1),
             _ => {}
         }
-        open == 0 && *byte == separator
-    })
+        if open == 0 && *byte == separator {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
 }
 
 /// Whether what is in the place of a secret is none.

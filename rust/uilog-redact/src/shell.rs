@@ -39,6 +39,16 @@ impl Segment {
         }
     }
 
+    /// What is in the quotes, or in the parentheses.
+    pub(crate) fn inner(&self) -> Range<usize> {
+        let len = self.word.bytes.len();
+        if self.is_substitution {
+            2.min(len)..len.saturating_sub(1).max(2.min(len))
+        } else {
+            0..len
+        }
+    }
+
     /// Whether it may hold commands of its own.
     pub(crate) fn may_hold_commands(&self) -> bool {
         (self.quote.is_some() || self.is_substitution)
@@ -122,6 +132,8 @@ pub(crate) struct Command {
     pub(crate) here_string: Option<Arg>,
     /// Whether it reads what the command before it writes.
     pub(crate) is_piped: bool,
+    /// Whether the command before it reads what it writes: `<(...)`.
+    pub(crate) is_file: bool,
 }
 
 /// The commands in a text.
@@ -167,7 +179,15 @@ impl Reader<'_> {
                     self.at += 1;
                     self.end();
                 }
+                b'\'' if self.is_quoted_list() => {
+                    // Python: "Command '['a', 'b']' returned ..."
+                    self.at += 1;
+                    self.end();
+                }
                 _ => {
+                    if byte == b'[' {
+                        self.end();
+                    }
                     let args = self.args();
                     if args.is_empty() {
                         // A quote that nothing closes.
@@ -189,6 +209,7 @@ impl Reader<'_> {
     fn end(&mut self) {
         if self.command.args.is_empty() && self.command.here_string.is_none() {
             self.command.is_piped = false;
+            self.command.is_file = false;
             return;
         }
         let mut command = std::mem::take(&mut self.command);
@@ -236,6 +257,11 @@ impl Reader<'_> {
             self.at += 1;
         }
         match self.peek(0) {
+            Some(b'(') if len == 1 => {
+                self.at += 1;
+                self.end();
+                self.command.is_file = true;
+            }
             None | Some(b'\n' | b'\r' | b'(' | b';' | b'|' | b'<' | b'>') => {}
             _ => {
                 let mut args = self.args();
@@ -267,11 +293,6 @@ impl Reader<'_> {
             was_quoted = false;
             match byte {
                 b'\'' | b'"' if !self.is_apostrophe(&segments) => {
-                    // Python: "Command '['a', 'b']' returned ..."
-                    if self.is_quoted_list() {
-                        self.at += 1;
-                        continue;
-                    }
                     let Some(segment) = self.quoted(byte) else {
                         break;
                     };

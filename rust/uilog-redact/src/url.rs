@@ -17,6 +17,7 @@ use crate::found::Found;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::stand_in::is_stand_in;
+use crate::steps;
 use crate::user::Key;
 use crate::user::hash_user;
 use crate::value::Scope;
@@ -46,6 +47,7 @@ pub(crate) fn find_userinfo(
     key: Option<&Key>,
     found: &mut Vec<Found>,
 ) {
+    steps::add(text.len());
     for at in memchr2_iter(b':', b'%', text) {
         let Some(separator) = separator_at(&text[at..]) else {
             continue;
@@ -133,6 +135,7 @@ impl Authority {
             at += bytes;
         }
         let len = len.unwrap_or(units.len());
+        steps::add(at - start);
         Self { units, len }
     }
 
@@ -291,7 +294,14 @@ pub(crate) fn find_parameters(
         if is_vague && is_protocol(text, whole.start()) {
             continue;
         }
-        let len = parameter_len(&text[start..]);
+        let mut len = parameter_len(&text[start..]);
+        steps::add(start + len - whole.start());
+        // `x;jsessionid=X?a=b`
+        if text[whole.start()] == b';'
+            && let Some(query) = memchr(b'?', &text[start..start + len])
+        {
+            len = query;
+        }
         let value = &text[start..start + len];
         let is_secret = if is_vague {
             value.len() >= MIN_LONG_BYTES && looks_random(value)
@@ -299,6 +309,12 @@ pub(crate) fn find_parameters(
             value.len() >= MIN_BYTES
                 || (captures.name("any").is_some()
                     && !value.iter().all(u8::is_ascii_digit))
+        };
+        let is_otp = whole.as_bytes().to_ascii_lowercase().ends_with(b"otp=");
+        let is_secret = if is_otp {
+            value.len() >= MIN_BYTES && value.iter().any(u8::is_ascii_digit)
+        } else {
+            is_secret
         };
         if is_secret && !is_placeholder(value, scope) && !is_stand_in(value) {
             found.push(Found::new(start..start + len, Rule::URL_PARAMETER));
