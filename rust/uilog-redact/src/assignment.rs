@@ -23,6 +23,7 @@ use crate::name::Kind;
 use crate::name::Occurrence;
 use crate::rule::Rule;
 use crate::rule::marker_at;
+use crate::stand_in;
 use crate::steps;
 use crate::value::Scope;
 use crate::value::is_code;
@@ -842,6 +843,7 @@ fn is_stand_in(
     };
     is_placeholder(value)
         || is_placeholder(word)
+        || (!is_single && stand_in::is_stand_in(value))
         || (is_path(value) || is_path(word))
         || (scope == Scope::Text && is_code(value, extent.quote.is_some()))
         || (extent.quote.is_none() && value.starts_with(b"!"))

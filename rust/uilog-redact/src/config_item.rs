@@ -108,7 +108,7 @@ impl ConfigItems {
             let range = if is_certain {
                 range
             } else {
-                match secret_part(&text[range.clone()]) {
+                match secret_part(&text[range.clone()], is_password(item)) {
                     Some(start) => range.start + start..range.end,
                     None => continue,
                 }
@@ -217,9 +217,17 @@ fn is_telling_item(item: &[u8]) -> bool {
         && (is_telling(&item[..dot]) || is_telling(last))
 }
 
+/// Whether the value of an item can be nothing but a password.
+fn is_password(item: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 5] =
+        [b"password", b"passwd", b"passphrase", b".pw", b".pass"];
+    let item = item.to_ascii_lowercase();
+    ENDINGS.iter().any(|ending| item.ends_with(ending))
+}
+
 /// Where the secret begins in the value of such an item: behind the user, if
 /// there is one.
-fn secret_part(value: &[u8]) -> Option<usize> {
+fn secret_part(value: &[u8], is_password: bool) -> Option<usize> {
     let is_switch = [&b"yes"[..], b"no", b"on", b"off", b"always", b"never"]
         .iter()
         .any(|word| value.eq_ignore_ascii_case(word));
@@ -228,6 +236,9 @@ fn secret_part(value: &[u8]) -> Option<usize> {
     let is_url = value.windows(3).any(|part| part == b"://");
     if is_switch || is_path || is_url {
         return None;
+    }
+    if is_password {
+        return Some(0);
     }
     if let Some(colon) = value.iter().rposition(|byte| *byte == b':')
         && value[..colon].iter().all(|byte| {

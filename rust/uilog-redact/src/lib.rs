@@ -43,7 +43,6 @@ mod name;
 mod patterns;
 mod pem;
 mod policy;
-mod program_table;
 mod programs;
 mod redactor;
 mod rule;

@@ -7,7 +7,7 @@ use crate::Policy;
 use crate::Redactor;
 use crate::headers;
 use crate::name;
-use crate::program_table;
+use crate::programs;
 use crate::shape::SHAPES;
 use crate::steps;
 use crate::token::TOKENS;
@@ -117,7 +117,7 @@ fn pieces() -> Vec<String> {
         OTHERS.iter().map(|&other| other.to_owned()).collect();
     beginnings
         .extend(headers::ENDINGS.iter().map(|ending| format!("x{ending}:")));
-    pieces.extend(program_table::names().map(|name| format!("{name} -p ")));
+    pieces.extend(programs::table::names().map(|name| format!("{name} -p ")));
     for shape in SHAPES {
         pieces.extend(shape.words.iter().map(|&word| word.to_owned()));
         // All but the secret, and a part of it.

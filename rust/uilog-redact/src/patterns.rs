@@ -10,7 +10,7 @@ use crate::found::Found;
 use crate::headers;
 use crate::name;
 use crate::pem;
-use crate::program_table;
+use crate::programs;
 use crate::shape::SHAPES;
 use crate::shape::Shapes;
 use crate::steps;
@@ -140,7 +140,7 @@ impl Patterns {
         add(Finder::Settings, &["config(", "configoverride", "set("]);
         add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
         add(Finder::Options, &OPTION_WORDS);
-        for name in program_table::names() {
+        for name in programs::table::names() {
             add(Finder::Programs, &[name]);
         }
         for (number, shape) in SHAPES.iter().enumerate() {

@@ -115,7 +115,7 @@ pub(crate) struct Table {
     lines: HashMap<&'static [u8], Vec<usize>>,
 }
 
-const TEXT: &str = include_str!("../programs.txt");
+const TEXT: &str = include_str!("../../programs.txt");
 
 /// The lines that are about something: names, subcommands, places.
 fn entries() -> impl Iterator<Item = (&'static str, &'static str, &'static str)>
