@@ -23,9 +23,9 @@ use crate::format::Line;
 use crate::format::is_left;
 use crate::format::marked;
 
-const MIN_SECRETS: usize = 300;
-const MIN_HARMLESS: usize = 300;
-const MAX_FALSE_ALARMS_PERCENT: usize = 2;
+const MIN_SECRETS: usize = 1_000;
+const MIN_HARMLESS: usize = 1_000;
+const MAX_FALSE_ALARMS_PERCENT: usize = 1;
 
 fn lines(name: &str) -> Vec<Line> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
