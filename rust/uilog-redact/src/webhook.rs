@@ -10,6 +10,7 @@ use crate::found::Found;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::stand_in::is_stand_in;
+use crate::steps;
 use crate::value::ends_url;
 
 /// Parts of a path behind which a secret may follow.
@@ -61,6 +62,7 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
             .unwrap_or(near.len());
         // Another URL in this one is looked at by itself.
         let len = memmem::find(&near[..len], b"://").unwrap_or(len);
+        steps::add(len);
         let url = &near[..len];
         let Some(path) = url.iter().position(|byte| *byte == b'/') else {
             continue;
