@@ -38,7 +38,7 @@ use crate::value::looks_random;
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_SPACES: usize = 4;
-const MAX_LINE_BYTES: usize = 1024;
+const MAX_LINE_BYTES: usize = 256;
 /// Between a name and the value that is told apart from it.
 const MAX_GAP_BYTES: usize = 96;
 
@@ -361,7 +361,7 @@ impl Name<'_> {
             [b'=', b'~', ..] | [b':', b':' | b'/', ..] => return false,
             // The user of a URL.
             [b':', next, ..]
-                if text[..self.start].ends_with(b"//")
+                if text[..self.start].ends_with(b"://")
                     && !next.is_ascii_whitespace() =>
             {
                 return false;
@@ -396,7 +396,13 @@ impl Name<'_> {
                 (Form::Option, 2)
             }
             [b',', ..] if self.is_quoted => {
-                let len = 1 + self::spaces(&rest[1..]);
+                let mut len = 1 + self::spaces(&rest[1..]);
+                const KEYWORDS: [&[u8]; 3] =
+                    [b"default=", b"fallback=", b"value="];
+                len += KEYWORDS
+                    .iter()
+                    .find(|keyword| rest[len..].starts_with(keyword))
+                    .map_or(0, |keyword| keyword.len());
                 let value = match rest[len..] {
                     [b'b' | b'u', quote, ..] => quote,
                     [quote, ..] => quote,
@@ -589,14 +595,27 @@ fn field_value(text: &[u8], end: usize) -> Option<usize> {
     if near[at..].starts_with(b"</") {
         at += memchr(b'>', &near[at..])?;
     }
-    at = skip(at, b" \t\r\n,;></{\"'\\");
-    let len = near[at..].iter().take_while(|byte| is_name(**byte)).count();
-    let word = &near[at..at + len];
-    if !VALUE_WORDS
-        .iter()
-        .any(|other| word.eq_ignore_ascii_case(other))
-    {
-        return None;
+    let mut len;
+    // Another member may stand between: `"type": "string",`.
+    let mut others = 0;
+    loop {
+        at = skip(at, b" \t\r\n,;></{\"'\\");
+        len = near[at..].iter().take_while(|byte| is_name(**byte)).count();
+        let word = &near[at..at + len];
+        let is_value = VALUE_WORDS
+            .iter()
+            .any(|other| word.eq_ignore_ascii_case(other));
+        if is_value {
+            break;
+        }
+        others += 1;
+        let next = near[at..]
+            .iter()
+            .position(|byte| b",<>{}\n".contains(byte))?;
+        if others > 1 || near[at + next] != b',' {
+            return None;
+        }
+        at += next;
     }
     at = skip(at + len, b"\"'\\");
     at = skip(at, b" ");
@@ -613,9 +632,12 @@ fn field_value_before(text: &[u8], start: usize) -> Option<usize> {
     let (_, name) = word_before(text, start)?;
     let before = &text[name.saturating_sub(MAX_GAP_BYTES)..name];
     steps::add(MAX_GAP_BYTES);
-    let before = before.trim_ascii_end();
-    let before = before.strip_suffix(b"\"").unwrap_or(before);
-    let before = before.trim_ascii_end();
+    // JSON has a quote before `name`, XML a space.
+    let before = before
+        .strip_suffix(b"\"")
+        .or_else(|| before.strip_suffix(b"'"))
+        .unwrap_or(before)
+        .trim_ascii_end();
     let before = before.strip_suffix(b",").unwrap_or(before);
     let before = before.trim_ascii_end();
     let quote = *before.last()?;
@@ -674,11 +696,21 @@ fn is_name_alone(before: &[u8]) -> bool {
         .is_none_or(|byte| byte.is_ascii_whitespace() || *byte == b'(')
 }
 
+/// How many spaces this begins with; the end of a line that a backslash
+/// continues is one.
 fn spaces(text: &[u8]) -> usize {
-    text.iter()
-        .take(MAX_SPACES)
-        .take_while(|byte| matches!(byte, b' ' | b'\t'))
-        .count()
+    let blanks = |text: &[u8]| {
+        text.iter()
+            .take(MAX_SPACES)
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count()
+    };
+    let len = blanks(text);
+    if len > 0 && text[len..].starts_with(b"\\\n") {
+        let len = len + 2;
+        return len + blanks(&text[len..]);
+    }
+    len
 }
 
 fn is_name(byte: u8) -> bool {
@@ -760,7 +792,9 @@ fn is_secret(
         Form::Field | Form::Default | Form::Spaced => {
             !is_word
                 && !is_named
-                && ((is_password && !value.contains(&b' ')) || looks_secret())
+                && ((is_password
+                    && (!value.contains(&b' ') || name.form == Form::Field))
+                    || looks_secret())
         }
         Form::Tuple => {
             is_second(text, name, extent)
@@ -875,7 +909,9 @@ fn is_named_so(value: &[u8]) -> bool {
         return false;
     }
     let mut words: Vec<_> = name::find(value)
-        .filter(|word| word.kind_in(value, 0, value.len()).is_some())
+        .filter(|word| {
+            !word.is_short() || (word.start == 0 && word.end == value.len())
+        })
         .map(|word| word.start..word.end)
         .collect();
     words.sort_by_key(|word| (word.start, usize::MAX - word.end));
@@ -921,8 +957,10 @@ fn is_source(text: &[u8], at: usize) -> bool {
 /// Where the line begins, or as far back as is looked.
 fn line_start(text: &[u8], at: usize) -> usize {
     let from = at.saturating_sub(MAX_LINE_BYTES);
-    steps::add(at - from);
-    memrchr(b'\n', &text[from..at]).map_or(from, |newline| from + newline + 1)
+    let line = memrchr(b'\n', &text[from..at])
+        .map_or(from, |newline| from + newline + 1);
+    steps::add(at - line);
+    line
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::found::Found;
 use crate::name::is_telling;
 use crate::rule::Rule;
 use crate::stand_in::is_stand_in;
+use crate::steps;
 use crate::value::Scope;
 use crate::value::is_placeholder;
 use crate::value::looks_chosen;
@@ -78,6 +79,7 @@ impl ConfigItems {
             let spaces = spaces_before(&text[..equals]);
             let end = equals - spaces;
             let start = name_start(&text[..end]);
+            steps::add(end - start);
             let item = &text[start..end];
             let is_certain = self.contains(item);
             if !is_certain && !is_telling_item(item) {
@@ -98,6 +100,7 @@ impl ConfigItems {
                 let line = text[at..]
                     .iter()
                     .position(|byte| matches!(byte, b'\n' | b'\r'));
+                steps::add(line.unwrap_or(text.len() - at));
                 at..line.map_or(text.len(), |line| at + line)
             } else {
                 extents.value(at, quote_before(text, start), false).range

@@ -324,7 +324,10 @@ impl<'t> Extents<'t> {
         }
         let (end, narrow) = self.read_word(start, around);
         steps::add(end - start);
-        self.word = Some((start..end, narrow));
+        // A shorter one must not make it forget the longer.
+        if self.word.as_ref().is_none_or(|(word, _)| word.end < end) {
+            self.word = Some((start..end, narrow));
+        }
         (end, narrow)
     }
 

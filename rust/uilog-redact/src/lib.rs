@@ -37,6 +37,8 @@ mod edits;
 mod extent;
 mod found;
 mod headers;
+#[cfg(test)]
+mod linear;
 mod name;
 mod patterns;
 mod pem;

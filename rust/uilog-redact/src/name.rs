@@ -359,6 +359,11 @@ pub(crate) struct Occurrence {
 }
 
 impl Occurrence {
+    /// Whether this counts only as a word of its own.
+    pub(crate) fn is_short(&self) -> bool {
+        TELLING[self.number].is_whole
+    }
+
     /// What a name tells in which this word stands.
     fn kind(&self, name: &[u8]) -> Option<Kind> {
         let telling = &TELLING[self.number];

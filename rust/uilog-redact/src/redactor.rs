@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memchr2_iter;
 use memchr::memmem;
 
 use crate::account;
@@ -36,6 +37,7 @@ use crate::programs;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
+use crate::steps;
 use crate::url;
 use crate::user::Key;
 use crate::user::hash_user;
@@ -151,9 +153,10 @@ impl Redactor {
         value: &'t [u8],
     ) -> Redacted<Cow<'t, [u8]>> {
         let is_telling = name::is_telling(key)
+            || headers::is_secret_option(key)
             || (name::kind(key) == Some(Kind::Key)
                 && looks_like_key(key, value));
-        if (is_telling || headers::is_secret_option(key))
+        if is_telling
             && !value.is_empty()
             && marker_at(value) != Some(value.len())
         {
@@ -394,12 +397,13 @@ impl Redactor {
 
     /// Finds hg's commands in what a shell runs.
     fn find_commands(&self, text: &[u8], depth: usize, found: &mut Vec<Found>) {
-        const NAME: &[u8] = b"hg";
-        let finder = memmem::Finder::new(NAME);
         let mut at = 0;
-        while let Some(next) = find_name(&finder, text, at) {
-            let start = next + NAME.len();
-            at = start;
+        steps::add(text.len());
+        for last in memchr2_iter(b'g', b'G', text) {
+            let start = last + 1;
+            if start < at || !ends_as_name(&text[..start]) {
+                continue;
+            }
             let Some(arguments) = arguments_start(&text[start..]) else {
                 continue;
             };
@@ -433,21 +437,10 @@ fn keep_words(words: &[Word], found: &mut Vec<Found>) {
     });
 }
 
-/// Where the next `hg`, `HG`, `rhg` or `chg` begins its last two letters.
-fn find_name(
-    finder: &memmem::Finder<'_>,
-    text: &[u8],
-    at: usize,
-) -> Option<usize> {
-    let lower = finder.find(&text[at..]).map(|next| at + next);
-    let end = lower.unwrap_or(text.len());
-    // `$HG`, which hg sets for its hooks.
-    let upper = memmem::find(&text[at..end], b"$HG")
-        .map(|next| at + next + 1)
-        .or_else(|| {
-            memmem::find(&text[at..end], b"{HG").map(|next| at + next + 1)
-        });
-    upper.or(lower)
+/// Whether this ends with `hg`, `rhg` or `chg`, or with `$HG`, which hg sets for
+/// its hooks.
+fn ends_as_name(text: &[u8]) -> bool {
+    text.ends_with(b"hg") || text.ends_with(b"$HG") || text.ends_with(b"{HG")
 }
 
 /// Where the arguments begin behind a name of hg: behind quotes and braces.

@@ -232,6 +232,8 @@ mod tests {
             "hf_transfer_of_the_whole_model",
             "api-gatewayproductioneucentral",
             "GHP_0123456789012345678901234567",
+            "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "AKIAIOSFODNN7EXAMPLE",
         ] {
             assert_eq!(found(text), [], "{text}");
         }

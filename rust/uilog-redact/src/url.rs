@@ -17,6 +17,7 @@ use crate::found::Found;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::stand_in::is_stand_in;
+use crate::steps;
 use crate::user::Key;
 use crate::user::hash_user;
 use crate::value::Scope;
@@ -46,6 +47,7 @@ pub(crate) fn find_userinfo(
     key: Option<&Key>,
     found: &mut Vec<Found>,
 ) {
+    steps::add(text.len());
     for at in memchr2_iter(b':', b'%', text) {
         let Some(separator) = separator_at(&text[at..]) else {
             continue;
@@ -133,6 +135,7 @@ impl Authority {
             at += bytes;
         }
         let len = len.unwrap_or(units.len());
+        steps::add(at - start);
         Self { units, len }
     }
 
@@ -292,6 +295,7 @@ pub(crate) fn find_parameters(
             continue;
         }
         let mut len = parameter_len(&text[start..]);
+        steps::add(start + len - whole.start());
         // `x;jsessionid=X?a=b`
         if text[whole.start()] == b';'
             && let Some(query) = memchr(b'?', &text[start..start + len])

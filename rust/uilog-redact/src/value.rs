@@ -172,6 +172,9 @@ pub(crate) fn looks_like_key(name: &[u8], value: &[u8]) -> bool {
         .unwrap_or(0);
     let is_hex = value.iter().all(u8::is_ascii_hexdigit);
     let is_qualified = name.len() > b"key".len();
+    if is_qualified && is_serial_number(value) {
+        return true;
+    }
     value.len() >= MIN_BYTES
         && longest >= MIN_RUN
         && looks_random(value)
@@ -182,6 +185,21 @@ pub(crate) fn looks_like_key(name: &[u8], value: &[u8]) -> bool {
         } else {
             is_qualified || has_all_sorts(value)
         }
+}
+
+/// Whether this is a key as programs are sold with: `1MIDY-EMP78-WFDJ4-WI8CL`.
+fn is_serial_number(value: &[u8]) -> bool {
+    const MIN_GROUPS: usize = 4;
+    let mut groups = 0;
+    value.split(|byte| *byte == b'-').all(|group| {
+        groups += 1;
+        (4..=6).contains(&group.len())
+            && group
+                .iter()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+    }) && groups >= MIN_GROUPS
+        && value.iter().any(u8::is_ascii_digit)
+        && value.iter().any(u8::is_ascii_uppercase)
 }
 
 /// Whether this is certainly made by a machine, and is no hash: letters of both

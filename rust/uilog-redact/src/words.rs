@@ -7,6 +7,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::rule::marker_at;
+use crate::steps;
 
 /// Which line it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -121,6 +122,7 @@ pub(crate) fn split(
             words.push(word);
         }
         if is_last || at == begin {
+            steps::add(at - start);
             return (words, at);
         }
     }

@@ -170,12 +170,9 @@ impl<'c> Call<'c> {
     ) -> impl Iterator<Item = (&'static Program, bool)> {
         let name = program_name(&self.args[at].bytes);
         let begins = self.begins(at);
-        let is_word = is_word(name);
-        let lines: &[usize] = if is_word && !begins {
-            &[]
-        } else {
-            table().lines(name)
-        };
+        let lines = table().lines(name);
+        let is_called = lines.is_empty() || begins || !is_word(name);
+        let lines = if is_called { lines } else { &[] };
         lines
             .iter()
             .map(|line| &table().programs[*line])
