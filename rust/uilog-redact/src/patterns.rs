@@ -59,7 +59,7 @@ const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
 const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
 
 /// What any program may be called with.
-const OPTION_WORDS: [&str; 24] = [
+const OPTION_WORDS: [&str; 33] = [
     " -p",
     "-pass",
     "-pw",
@@ -84,26 +84,30 @@ const OPTION_WORDS: [&str; 24] = [
     "-key",
     ".args=",
     "-fd",
+    "| sudo -s",
+    "| passwd",
+    "set -",
+    "net use",
+    "net user",
+    "http -",
+    "https -",
+    "env ",
+    "security ",
 ];
 
-/// Whether a program's name that ends here is followed by an argument, or by
-/// an argument's end.
-fn is_called(text: &[u8], end: usize) -> bool {
-    text.get(end).is_none_or(|byte| {
-        matches!(
-            byte,
-            b' ' | b'\t'
-                | b'\''
-                | b'"'
-                | b'\\'
-                | b'.'
-                | b'\n'
-                | b'\r'
-                | b'='
-                | b':'
-        )
-    }) || text[..end].ends_with(b" -p")
-        || text[..end].ends_with(b" -P")
+/// Whether the name of a program that is here is a word of its own, and
+/// something may follow it.
+fn is_called(text: &[u8], start: usize, end: usize) -> bool {
+    let is_name = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+    };
+    !text[..start].last().is_some_and(is_name)
+        && match &text[end..] {
+            // `mysql.exe`, but not `mysql.c`
+            [b'.', b'a'..=b'z' | b'A'..=b'Z', _, _, ..] => true,
+            [b' ' | b'\t' | b'\'' | b'"' | b'\\' | b'=', ..] => true,
+            _ => false,
+        }
 }
 
 /// What is looked for whatever the policy. It takes a megabyte and more, so
@@ -141,7 +145,9 @@ impl Patterns {
         add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
         add(Finder::Options, &OPTION_WORDS);
         for name in programs::table::names() {
-            add(Finder::Programs, &[name]);
+            if !programs::is_word(name.as_bytes()) {
+                add(Finder::Programs, &[name]);
+            }
         }
         for (number, shape) in SHAPES.iter().enumerate() {
             add(Finder::Shape(number), shape.words);
@@ -178,7 +184,8 @@ impl Patterns {
                 Finder::Sections => wanted.sections = true,
                 Finder::Options => wanted.programs = true,
                 Finder::Programs => {
-                    wanted.programs |= is_called(text, word.end());
+                    wanted.programs |=
+                        is_called(text, word.start(), word.end());
                 }
                 Finder::Shape(number) => wanted.shapes |= 1 << number,
                 Finder::Token(number, prefix) => {
