@@ -58,7 +58,7 @@ pub(super) fn secret_part(bytes: &[u8], value: Value) -> Option<Range<usize>> {
         Value::Prefixed(prefix) => bytes
             .starts_with(prefix.as_bytes())
             .then_some(prefix.len()..bytes.len()),
-        Value::Cookies => bytes.contains(&b'=').then(|| 0..bytes.len()),
+        Value::Cookies => bytes.contains(&b'=').then_some(0..bytes.len()),
         Value::Echo => {
             let start = [&b"echo "[..], b"printf ", b"printf %s "]
                 .into_iter()
