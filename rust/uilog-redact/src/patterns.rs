@@ -6,9 +6,16 @@ use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
 
-use crate::assignment;
+use crate::found::Found;
+use crate::headers;
+use crate::name;
+use crate::pem;
+use crate::programs;
 use crate::shape::SHAPES;
 use crate::shape::Shapes;
+use crate::steps;
+use crate::token;
+use crate::token::TOKENS;
 
 /// What may begin the work of a finder.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +25,13 @@ enum Finder {
     Assignments,
     PrivateKeys,
     Commands,
+    Headers,
+    Settings,
+    Sections,
+    Options,
+    Programs,
     Shape(usize),
+    Token(usize, &'static str),
 }
 
 /// The finders that have a reason to look at a text.
@@ -29,6 +42,10 @@ pub(crate) struct Wanted {
     pub(crate) assignments: bool,
     pub(crate) private_keys: bool,
     pub(crate) commands: bool,
+    pub(crate) headers: bool,
+    pub(crate) settings: bool,
+    pub(crate) sections: bool,
+    pub(crate) programs: bool,
     pub(crate) shapes: u128,
 }
 
@@ -40,6 +57,58 @@ const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
 
 /// How a shell calls hg.
 const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
+
+/// What any program may be called with.
+const OPTION_WORDS: [&str; 33] = [
+    " -p",
+    "-pass",
+    "-pw",
+    "auth",
+    "cred",
+    "userp",
+    "-token",
+    "-secret",
+    "-apikey",
+    "-storepass",
+    "-keypass",
+    "-otp",
+    "-pat",
+    "/p:",
+    "/pass",
+    "<<<",
+    "stdin",
+    "<(",
+    "'hg'",
+    "\"hg\"",
+    "hg\\\"",
+    "-key",
+    ".args=",
+    "-fd",
+    "| sudo -s",
+    "| passwd",
+    "set -",
+    "net use",
+    "net user",
+    "http -",
+    "https -",
+    "env ",
+    "security ",
+];
+
+/// Whether the name of a program that is here is a word of its own, and
+/// something may follow it.
+fn is_called(text: &[u8], start: usize, end: usize) -> bool {
+    let is_name = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+    };
+    !text[..start].last().is_some_and(is_name)
+        && match &text[end..] {
+            // `mysql.exe`, but not `mysql.c`
+            [b'.', b'a'..=b'z' | b'A'..=b'Z', _, _, ..] => true,
+            [b' ' | b'\t' | b'\'' | b'"' | b'\\' | b'=', ..] => true,
+            _ => false,
+        }
+}
 
 /// What is looked for whatever the policy. It takes a megabyte and more, so
 /// there is one for all redactors.
@@ -66,14 +135,27 @@ impl Patterns {
         };
         add(Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]);
         add(Finder::Parameters, &PARAMETER_WORDS);
-        add(
-            Finder::Assignments,
-            &assignment::WORDS.map(|(word, _)| word),
-        );
-        add(Finder::PrivateKeys, &["private key"]);
+        for word in name::words() {
+            add(Finder::Assignments, &[word]);
+        }
+        add(Finder::PrivateKeys, &pem::WORDS);
         add(Finder::Commands, &COMMAND_WORDS);
+        add(Finder::Headers, &headers::ENDINGS);
+        add(Finder::Settings, &["config(", "configoverride", "set("]);
+        add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
+        add(Finder::Options, &OPTION_WORDS);
+        for name in programs::table::names() {
+            if !programs::is_word(name.as_bytes()) {
+                add(Finder::Programs, &[name]);
+            }
+        }
         for (number, shape) in SHAPES.iter().enumerate() {
             add(Finder::Shape(number), shape.words);
+        }
+        for (number, token) in TOKENS.iter().enumerate() {
+            for prefix in token.prefixes {
+                add(Finder::Token(number, prefix), &[prefix]);
+            }
         }
         Self {
             words: AhoCorasick::builder()
@@ -85,9 +167,11 @@ impl Patterns {
         }
     }
 
-    /// Which finders have a reason to look at a text.
-    pub(crate) fn wanted(&self, text: &[u8]) -> Wanted {
+    /// Which finders have a reason to look at a text; finds tokens by the way.
+    pub(crate) fn wanted(&self, text: &[u8], found: &mut Vec<Found>) -> Wanted {
+        steps::add(text.len());
         let mut wanted = Wanted::default();
+        let mut tokens = token::Matcher::new();
         for word in self.words.find_overlapping_iter(text) {
             match self.finders[word.pattern().as_usize()] {
                 Finder::Userinfo => wanted.userinfo = true,
@@ -95,7 +179,18 @@ impl Patterns {
                 Finder::Assignments => wanted.assignments = true,
                 Finder::PrivateKeys => wanted.private_keys = true,
                 Finder::Commands => wanted.commands = true,
+                Finder::Headers => wanted.headers = true,
+                Finder::Settings => wanted.settings = true,
+                Finder::Sections => wanted.sections = true,
+                Finder::Options => wanted.programs = true,
+                Finder::Programs => {
+                    wanted.programs |=
+                        is_called(text, word.start(), word.end());
+                }
                 Finder::Shape(number) => wanted.shapes |= 1 << number,
+                Finder::Token(number, prefix) => {
+                    tokens.look(number, prefix, text, word.end(), found);
+                }
             }
         }
         wanted
