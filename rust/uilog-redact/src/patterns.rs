@@ -29,6 +29,7 @@ enum Finder {
     Settings,
     Sections,
     Options,
+    OptionStarts,
     Programs,
     Shape(usize),
     Token(usize, &'static str),
@@ -58,42 +59,38 @@ const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
 /// How a shell calls hg.
 const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
 
-/// What any program may be called with.
-const OPTION_WORDS: [&str; 33] = [
-    " -p",
-    "-pass",
-    "-pw",
-    "auth",
-    "cred",
-    "userp",
-    "-token",
-    "-secret",
-    "-apikey",
-    "-storepass",
-    "-keypass",
-    "-otp",
-    "-pat",
-    "/p:",
-    "/pass",
+/// What secrets of programs are behind that are not looked for by their names.
+const OPTION_WORDS: [&str; 20] = [
     "<<<",
     "stdin",
     "<(",
     "'hg'",
     "\"hg\"",
     "hg\\\"",
-    "-key",
     ".args=",
-    "-fd",
     "| sudo -s",
     "| passwd",
     "set -",
     "net use",
     "net user",
-    "http -",
-    "https -",
     "env ",
     "security ",
+    "| p4 ",
+    "/pass",
+    "/p:",
+    "| kinit",
+    "cf auth",
+    "op signin",
 ];
+
+/// How an option begins: behind a space or a quote.
+const OPTION_STARTS: [&str; 4] = [" -", "'-", "\"-", " /"];
+
+/// Whether an option's name is here.
+fn is_option(text: &[u8], end: usize) -> bool {
+    text.get(end)
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
+}
 
 /// Whether the name of a program that is here is a word of its own, and
 /// something may follow it.
@@ -144,6 +141,7 @@ impl Patterns {
         add(Finder::Settings, &["config(", "configoverride", "set("]);
         add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
         add(Finder::Options, &OPTION_WORDS);
+        add(Finder::OptionStarts, &OPTION_STARTS);
         for name in programs::table::names() {
             if !programs::is_word(name.as_bytes()) {
                 add(Finder::Programs, &[name]);
@@ -183,6 +181,9 @@ impl Patterns {
                 Finder::Settings => wanted.settings = true,
                 Finder::Sections => wanted.sections = true,
                 Finder::Options => wanted.programs = true,
+                Finder::OptionStarts => {
+                    wanted.programs |= is_option(text, word.end());
+                }
                 Finder::Programs => {
                     wanted.programs |=
                         is_called(text, word.start(), word.end());
