@@ -55,6 +55,9 @@ fn password_start(text: &[u8], at: usize, scope: Scope) -> Option<usize> {
         let colon = near[equals..].iter().position(|byte| *byte == b':')?;
         return Some(equals + colon + 1);
     }
+    if let Some(start) = cvs_password(near) {
+        return Some(from + start);
+    }
     let start = near
         .iter()
         .rposition(|byte| {
@@ -67,18 +70,6 @@ fn password_start(text: &[u8], at: usize, scope: Scope) -> Option<usize> {
     let account = &near[start..];
     let start = from + start;
     let rest = &text[at + 1..];
-    if let Some(method) = account.strip_prefix(b":") {
-        let end = method.iter().position(|byte| *byte == b':')?;
-        let name = &method[..end];
-        // `:pserver;username=bob:`
-        let name = name.split(|byte| *byte == b';').next()?;
-        if !CVS_METHODS.contains(&name) {
-            return None;
-        }
-        let user = &method[end + 1..];
-        let colon = user.iter().position(|byte| *byte == b':')?;
-        return Some(start + 1 + end + 1 + colon + 1);
-    }
     if account.windows(3).any(|part| part == b"://") {
         return None;
     }
@@ -99,6 +90,26 @@ fn password_start(text: &[u8], at: usize, scope: Scope) -> Option<usize> {
     }
     let colon = user_len(account, b':')?;
     (!account[colon + 1..].contains(&b'/')).then_some(start + colon + 1)
+}
+
+/// Where the password begins in what ends with `:pserver:bob:PASSWORD`.
+fn cvs_password(near: &[u8]) -> Option<usize> {
+    let start = near
+        .iter()
+        .rposition(|byte| byte.is_ascii_whitespace() || b"\"'`=".contains(byte))
+        .map_or(0, |before| before + 1);
+    let root = &near[start..];
+    let root = root.strip_prefix(b"-d").unwrap_or(root);
+    let method = root.strip_prefix(b":")?;
+    let end = method.iter().position(|byte| *byte == b':')?;
+    // `:pserver;username=bob:`
+    let name = method[..end].split(|byte| *byte == b';').next()?;
+    if !CVS_METHODS.contains(&name) {
+        return None;
+    }
+    let user = &method[end + 1..];
+    let colon = user.iter().position(|byte| *byte == b':')?;
+    Some(near.len() - user.len() + colon + 1)
 }
 
 /// How long the name of a user before a separator is.
@@ -148,6 +159,7 @@ mod tests {
     fn passwords_before_hosts_are_found() {
         for (text, password) in [
             ("cvs -d :pserver:bob:pw@cvs.example:/x co", "pw"),
+            ("cvs -d:ext:bob:p;w@cvs.example:/x co", "p;w"),
             ("CVSROOT=:ext:bob:pw@cvs.example:/x", "pw"),
             ("//bob:pw@hg.example/r", "pw"),
             ("jdbc:oracle:thin:bob/pw@db:1521:xe", "pw"),

@@ -15,6 +15,7 @@ use crate::found::Found;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::stand_in::is_stand_in;
+use crate::steps;
 use crate::value::Quote;
 use crate::value::Scope;
 use crate::value::is_placeholder;
@@ -166,7 +167,7 @@ const SPEECH: [&str; 28] = [
 const MAX_NAME_BYTES: usize = 64;
 const MAX_SPACES: usize = 4;
 /// How far the end of an unquoted value is looked for.
-const MAX_VALUE_BYTES: usize = 8192;
+const MAX_VALUE_BYTES: usize = 1024;
 
 /// How sure it is that this is a header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -208,6 +209,7 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
         else {
             continue;
         };
+        steps::add(value.len());
         for part in secrets(&name, &text[value.clone()], form) {
             let part = value.start + part.start..value.start + part.end;
             done = part.end;

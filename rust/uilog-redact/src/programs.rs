@@ -20,6 +20,8 @@ mod run;
 pub(crate) mod table;
 mod value;
 
+pub(crate) use call::is_word;
+
 /// How deep commands are looked for in quoted arguments of commands.
 const MAX_DEPTH: usize = 4;
 

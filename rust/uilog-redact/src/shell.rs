@@ -363,19 +363,21 @@ impl Reader<'_> {
 
     /// Whether this is in `don't`, not before a text.
     fn is_apostrophe(&self, segments: &[Segment]) -> bool {
+        const MAX_WORD_BYTES: usize = 16;
         let [segment] = segments else {
             return false;
         };
         let word = &segment.word.bytes;
         segment.quote.is_none()
             && self.peek(0) == Some(b'\'')
+            && word.len() <= MAX_WORD_BYTES
             && word.len() > usize::from(word.first() != Some(&b'I'))
             && word.iter().all(u8::is_ascii_alphabetic)
             && self.peek(1).is_some_and(|next| next.is_ascii_lowercase())
     }
 
     fn is_quoted_list(&self) -> bool {
-        self.peek(1) == Some(b'[')
+        matches!(self.peek(1), Some(b'[' | b'('))
             && match self.peek(2) {
                 Some(b'\'' | b'"') => true,
                 Some(b'b' | b'u') => {
@@ -555,6 +557,7 @@ mod tests {
             r#"[\"a\", \"-p\", \"b c\"]"#,
             "[b'a', b'-p', b'b c']",
             "'['a', '-p', 'b c']' failed",
+            "'('a', '-p', 'b c')' failed",
             "f(('a', '-p', 'b c'))",
         ] {
             let found = args(text);

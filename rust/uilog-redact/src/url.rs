@@ -253,7 +253,7 @@ const PARAMETERS: &str = r"(?x-u)
     (?:
         x-amz-(?:signature|security-token|credential)
       | x-goog-(?:signature|credential)
-      | (?<any>(?:[a-z0-9]+[_-])?(?:password|passwd|passphrase|passcode|pwd|pass|pw|otp))
+      | (?<any>(?:[a-z0-9]+[_-])?(?:password|passwd|passphrase|passcode|pwd|pass|pw|t?otp|(?:one_?time|mfa|2fa|verification)_?code))
       | (?<long>key|code|state|auth|session|sid|ticket|credential|s|appid|id_token_hint)
       | awsaccesskeyid | (?:[a-z0-9]+[_-])?(?:signature|assertion|verifier)
       | sig | hmac | sas | jwt | pat | authorization

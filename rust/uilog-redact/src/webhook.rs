@@ -56,6 +56,9 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
     for separator in memmem::find_iter(text, b"://") {
         let start = separator + 3;
         let near = &text[start..text.len().min(start + MAX_BYTES)];
+        // Another URL in this one is looked at by itself.
+        let near = &near[..memmem::find(near, b"://").unwrap_or(near.len())];
+        steps::add(near.len());
         let len = near
             .iter()
             .position(|byte| ends_url(*byte) || b"?#,;(){}[]|".contains(byte))

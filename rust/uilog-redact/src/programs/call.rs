@@ -23,6 +23,11 @@ use crate::shell::Arg;
 use crate::shell::Command;
 use crate::url::is_token;
 
+/// Whether the name of a program is a word, too.
+pub(crate) fn is_word(name: &[u8]) -> bool {
+    WORDS.iter().any(|word| word.eq_ignore_ascii_case(name))
+}
+
 /// Names of hg.
 const HG: [&[u8]; 3] = [b"hg", b"rhg", b"chg"];
 
@@ -34,7 +39,7 @@ const WRAPPERS: [&[u8]; 22] = [
 ];
 
 /// Names of programs that are words, too: only where a command begins.
-const WORDS: [&[u8]; 62] = [
+const WORDS: [&[u8]; 65] = [
     b"act",
     b"arc",
     b"arg",
@@ -97,6 +102,9 @@ const WORDS: [&[u8]; 62] = [
     b"tf",
     b"zap",
     b"bolt",
+    b"age",
+    b"hey",
+    b"crane",
 ];
 
 /// Options of any program whose value is a secret, without dashes.
@@ -162,7 +170,7 @@ impl<'c> Call<'c> {
     ) -> impl Iterator<Item = (&'static Program, bool)> {
         let name = program_name(&self.args[at].bytes);
         let begins = self.begins(at);
-        let is_word = WORDS.iter().any(|word| word.eq_ignore_ascii_case(name));
+        let is_word = is_word(name);
         let lines: &[usize] = if is_word && !begins {
             &[]
         } else {
@@ -314,6 +322,8 @@ impl<'c> Call<'c> {
         }
         let value = if is_secret {
             Value::Whole
+        } else if dashes == 2 && name != b"secret" && is_telling(name) {
+            Value::Chosen
         } else if is_account {
             Value::After(b':')
         } else if dashes == 1
