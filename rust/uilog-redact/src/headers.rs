@@ -184,6 +184,8 @@ enum Form {
 pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
     let mut done = 0;
     let mut last = 0;
+    // Up to where parameters have been looked for already.
+    let mut extended = 0;
     for word in endings().find_overlapping_iter(text) {
         if word.start() < done
             || word.end() == last
@@ -193,10 +195,11 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
         }
         last = word.end();
         let start = name_start(text, word.start());
-        // In a URL it is a parameter, or a user.
-        if text[..start]
-            .last()
-            .is_some_and(|byte| b"/?&;#%".contains(byte))
+        let before = text[..start].last().copied().unwrap_or(b' ');
+        // In a URL it is a parameter, or a user; and it may be in a value that
+        // has been looked at.
+        if b"/?&;#%".contains(&before)
+            || (start < extended && !before.is_ascii_whitespace())
         {
             continue;
         }
@@ -204,11 +207,21 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
         if !is_secret_name(&name) {
             continue;
         }
-        let Some((form, value)) =
-            value(text, start, word.end(), scope, is_authorization(&name))
-        else {
+        let Some((form, value)) = value(
+            text,
+            start,
+            word.end(),
+            scope,
+            Extent {
+                is_authorization: is_authorization(&name),
+                may_extend: start >= extended,
+            },
+        ) else {
             continue;
         };
+        if form == Form::Inline {
+            extended = extended.max(value.end);
+        }
         steps::add(value.len());
         for part in secrets(&name, &text[value.clone()], form) {
             let part = value.start + part.start..value.start + part.end;
@@ -362,13 +375,21 @@ fn spaces(text: &[u8]) -> usize {
         .count()
 }
 
+/// How far a header may go.
+#[derive(Clone, Copy)]
+struct Extent {
+    is_authorization: bool,
+    /// Whether parameters may follow the scheme.
+    may_extend: bool,
+}
+
 /// Where the value of a header is, and how sure it is that this is one.
 fn value(
     text: &[u8],
     start: usize,
     end: usize,
     scope: Scope,
-    is_authorization: bool,
+    extent: Extent,
 ) -> Option<(Form, Range<usize>)> {
     let mut at = end;
     let rest = &text[at..];
@@ -399,14 +420,18 @@ fn value(
         {
             return Some((Form::Header, at..text.len()));
         }
-        let line = line_end(text, at);
         if is_alone && is_header_line(&text[start..end]) {
-            return Some((Form::Header, at..line));
+            let rest = &text[at..];
+            let len = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+            return Some((Form::Header, at..at + len));
         }
-        return Some((Form::Inline, at..line));
+        return Some((
+            Form::Inline,
+            at..inline_end(text, at, extent.may_extend),
+        ));
     }
     if let Some(after) = rest.strip_prefix(b"=")
-        && (is_authorization
+        && (extent.is_authorization
             || text[start..end].to_ascii_lowercase().starts_with(b"x-"))
     {
         at += 1;
@@ -414,9 +439,11 @@ fn value(
         let line = if scope == Scope::Word {
             text.len()
         } else if let Some(around) = around {
-            around.close(text, at).unwrap_or_else(|| line_end(text, at))
+            around
+                .close(text, at)
+                .unwrap_or_else(|| inline_end(text, at, extent.may_extend))
         } else {
-            line_end(text, at)
+            inline_end(text, at, extent.may_extend)
         };
         return Some((Form::Inline, at..line));
     }
@@ -455,6 +482,20 @@ fn value(
 /// Whether a name stands on a line as a header's name does.
 fn is_header_line(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_uppercase) || name.starts_with(b"x-")
+}
+
+/// Where a value ends that stands somewhere in a text: behind a scheme and a
+/// token, or, if parameters follow the scheme, at the line's end.
+fn inline_end(text: &[u8], at: usize, may_extend: bool) -> usize {
+    let near = &text[at..text.len().min(at + MAX_VALUE_BYTES)];
+    let first = word_len(near, Form::Inline);
+    let token = first + spaces(&near[first..]);
+    let end = token + word_len(&near[token..], Form::Inline);
+    if may_extend && near[token..end].contains(&b'=') {
+        line_end(text, at)
+    } else {
+        at + end
+    }
 }
 
 fn line_end(text: &[u8], at: usize) -> usize {
@@ -500,7 +541,7 @@ fn secrets(name: &[u8], value: &[u8], form: Form) -> Vec<Range<usize>> {
         value.len()
     };
     let token = &value[..end];
-    if is_speech(token) {
+    if is_speech(token) || token.ends_with(b":") {
         return Vec::new();
     }
     let is_certain = is_authorization
@@ -509,6 +550,7 @@ fn secrets(name: &[u8], value: &[u8], form: Form) -> Vec<Range<usize>> {
             .iter()
             .any(|secret| name.ends_with(secret.as_bytes()));
     let is_secret = match form {
+        Form::Header if name.ends_with(b"-signature") => looks_random(token),
         Form::Header => true,
         Form::Entry if is_authorization => token.len() > 5,
         Form::Entry if is_certain => token.len() > 3,
@@ -534,7 +576,12 @@ fn credentials(
     let text = &value[rest.clone()];
     let word = word_len(text, form);
     let token = &text[..word];
-    if is_nothing(token) || is_nothing(text) {
+    // `Basic realm="..."` asks for credentials.
+    if is_nothing(token)
+        || is_nothing(text)
+        || text.to_ascii_lowercase().starts_with(b"realm=")
+            && !text.contains(&b',')
+    {
         return None;
     }
     match form {

@@ -59,7 +59,7 @@ const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
 const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
 
 /// What any program may be called with.
-const OPTION_WORDS: [&str; 32] = [
+const OPTION_WORDS: [&str; 33] = [
     " -p",
     "-pass",
     "-pw",
@@ -90,6 +90,7 @@ const OPTION_WORDS: [&str; 32] = [
     "net use",
     "net user",
     "http -",
+    "https -",
     "env ",
     "security ",
 ];

@@ -350,11 +350,11 @@ impl Reader<'_> {
             b';' | b'&' | b'(' | b')' => {
                 is_first
                     || self.peek(1).is_none_or(|next| {
-                        !(next.is_ascii_graphic()
-                            && !matches!(
+                        !next.is_ascii_graphic()
+                            || matches!(
                                 next,
                                 b';' | b'&' | b'|' | b'<' | b'>' | b')'
-                            ))
+                            )
                     })
             }
             _ => false,

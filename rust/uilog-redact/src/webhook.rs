@@ -58,13 +58,10 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
         let near = &text[start..text.len().min(start + MAX_BYTES)];
         // Another URL in this one is looked at by itself.
         let near = &near[..memmem::find(near, b"://").unwrap_or(near.len())];
-        steps::add(near.len());
         let len = near
             .iter()
             .position(|byte| ends_url(*byte) || b"?#,;(){}[]|".contains(byte))
             .unwrap_or(near.len());
-        // Another URL in this one is looked at by itself.
-        let len = memmem::find(&near[..len], b"://").unwrap_or(len);
         steps::add(len);
         let url = &near[..len];
         let Some(path) = url.iter().position(|byte| *byte == b'/') else {
