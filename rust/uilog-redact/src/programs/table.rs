@@ -131,12 +131,9 @@ fn entries() -> impl Iterator<Item = (&'static str, &'static str, &'static str)>
         })
 }
 
-/// The names of the programs that take a secret also without an option.
+/// The names of all programs.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    let is_option = |place: &str| place.starts_with(['-', '/']);
-    entries()
-        .filter(move |(_, _, places)| !places.split(' ').all(is_option))
-        .flat_map(|(names, _, _)| names.split('|'))
+    entries().flat_map(|(names, _, _)| names.split('|'))
 }
 
 /// The table, read when it is first needed.
