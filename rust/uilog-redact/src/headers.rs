@@ -550,6 +550,7 @@ fn secrets(name: &[u8], value: &[u8], form: Form) -> Vec<Range<usize>> {
             .iter()
             .any(|secret| name.ends_with(secret.as_bytes()));
     let is_secret = match form {
+        Form::Header if name.ends_with(b"-signature") => looks_random(token),
         Form::Header => true,
         Form::Entry if is_authorization => token.len() > 5,
         Form::Entry if is_certain => token.len() > 3,
@@ -575,7 +576,12 @@ fn credentials(
     let text = &value[rest.clone()];
     let word = word_len(text, form);
     let token = &text[..word];
-    if is_nothing(token) || is_nothing(text) {
+    // `Basic realm="..."` asks for credentials.
+    if is_nothing(token)
+        || is_nothing(text)
+        || text.to_ascii_lowercase().starts_with(b"realm=")
+            && !text.contains(&b',')
+    {
         return None;
     }
     match form {

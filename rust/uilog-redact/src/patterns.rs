@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of policies, and not what the finders do.
 
+use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
@@ -29,7 +30,6 @@ enum Finder {
     Settings,
     Sections,
     Options,
-    Programs,
     Shape(usize),
     Token(usize, &'static str),
 }
@@ -110,12 +110,16 @@ fn is_called(text: &[u8], start: usize, end: usize) -> bool {
         }
 }
 
+/// The longest name of a program in the table.
+const MAX_PROGRAM_BYTES: usize = 32;
+
 /// What is looked for whatever the policy. It takes a megabyte and more, so
 /// there is one for all redactors.
 #[derive(Debug)]
 pub(crate) struct Patterns {
     words: AhoCorasick,
     finders: Vec<Finder>,
+    programs: HashSet<Vec<u8>>,
     pub(crate) shapes: Shapes,
 }
 
@@ -144,11 +148,6 @@ impl Patterns {
         add(Finder::Settings, &["config(", "configoverride", "set("]);
         add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
         add(Finder::Options, &OPTION_WORDS);
-        for name in programs::table::names() {
-            if !programs::is_word(name.as_bytes()) {
-                add(Finder::Programs, &[name]);
-            }
-        }
         for (number, shape) in SHAPES.iter().enumerate() {
             add(Finder::Shape(number), shape.words);
         }
@@ -163,8 +162,54 @@ impl Patterns {
                 .build(words)
                 .expect("a few hundred words are not too many"),
             finders,
+            programs: programs::table::names()
+                .filter(|name| {
+                    // `http -a` is a command, `http:` is none.
+                    name.starts_with("http")
+                        || !programs::is_word(name.as_bytes())
+                })
+                .map(|name| name.to_ascii_lowercase().into_bytes())
+                .collect(),
             shapes: Shapes::new(),
         }
+    }
+
+    /// Whether a program is called that is in the table. Hundreds of names take
+    /// longer to be made a machine of than to be looked up one by one.
+    fn has_program(&self, text: &[u8]) -> bool {
+        let is_of_name = |byte: &u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+        };
+        let mut at = 0;
+        let mut lower = [0; MAX_PROGRAM_BYTES];
+        while at < text.len() {
+            let len = text[at..].iter().take_while(|b| is_of_name(b)).count();
+            if len == 0 {
+                at += 1;
+                continue;
+            }
+            let word = &text[at..at + len];
+            // `plink.exe` is called plink.
+            let stem = word
+                .iter()
+                .position(|byte| *byte == b'.')
+                .map_or(word, |dot| &word[..dot]);
+            for name in [word, stem] {
+                if name.is_empty() || name.len() > MAX_PROGRAM_BYTES {
+                    continue;
+                }
+                let lower = &mut lower[..name.len()];
+                lower.copy_from_slice(name);
+                lower.make_ascii_lowercase();
+                if self.programs.contains(&*lower)
+                    && is_called(text, at, at + name.len())
+                {
+                    return true;
+                }
+            }
+            at += len;
+        }
+        false
     }
 
     /// Which finders have a reason to look at a text; finds tokens by the way.
@@ -183,16 +228,13 @@ impl Patterns {
                 Finder::Settings => wanted.settings = true,
                 Finder::Sections => wanted.sections = true,
                 Finder::Options => wanted.programs = true,
-                Finder::Programs => {
-                    wanted.programs |=
-                        is_called(text, word.start(), word.end());
-                }
                 Finder::Shape(number) => wanted.shapes |= 1 << number,
                 Finder::Token(number, prefix) => {
                     tokens.look(number, prefix, text, word.end(), found);
                 }
             }
         }
+        wanted.programs = wanted.programs || self.has_program(text);
         wanted
     }
 }

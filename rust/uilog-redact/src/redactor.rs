@@ -698,6 +698,9 @@ mod tests {
         let redactor = redactor(ArgvPolicy::Redacted);
         let told = |key: &[u8], value| redactor.redact_option(key, value).text;
         assert_eq!(*told(b"token", b"abc"), *b"<redacted:secret>");
+        for name in [&b"authorization"[..], b"cookie", b"x_api_key"] {
+            assert_eq!(*told(name, b"abc"), *b"<redacted:secret>");
+        }
         assert_eq!(
             *told(b"token", b"<redacted:secret>"),
             *b"<redacted:secret>"

@@ -23,6 +23,13 @@ use crate::shell::Arg;
 use crate::shell::Command;
 use crate::url::is_token;
 
+/// Programs whose arguments may be another program with its own.
+const RUNNERS: [&[u8]; 17] = [
+    b"docker", b"podman", b"nerdctl", b"ctr", b"kubectl", b"oc", b"lxc",
+    b"incus", b"ssh", b"autossh", b"sshpass", b"xcrun", b"java", b"pct",
+    b"sudo", b"doas", b"su",
+];
+
 /// Whether the name of a program is a word, too.
 pub(crate) fn is_word(name: &[u8]) -> bool {
     WORDS.iter().any(|word| word.eq_ignore_ascii_case(name))
@@ -194,7 +201,7 @@ impl<'c> Call<'c> {
         };
         let before = &self.args[before].bytes;
         before.ends_with(b":")
-            || before.contains(&b'=')
+            || is_assignment(before)
             || before.starts_with(b"-")
             || WRAPPERS.contains(&program_name(before))
             || self.is_wrapped
@@ -220,7 +227,10 @@ impl<'c> Call<'c> {
                 self.programs_at(at - 1).collect()
             };
             let is_new = programs.iter().any(|(program, begins)| {
-                *begins || run.is_none() || program.has_options()
+                *begins
+                    || run.as_ref().is_none_or(|run| {
+                        program.has_options() && RUNNERS.contains(&run.name)
+                    })
             });
             if is_new && run.as_ref().is_none_or(|run| !run.is(bytes)) {
                 if let Some(run) = run.take() {
@@ -429,6 +439,17 @@ pub(super) fn push(
 ) {
     let range = arg.in_text(&(start + part.start..start + part.end));
     found.push(Found::new(range, rule));
+}
+
+/// Whether this sets a variable for the command behind it.
+fn is_assignment(bytes: &[u8]) -> bool {
+    let name = bytes
+        .iter()
+        .take_while(|byte| {
+            byte.is_ascii_uppercase() || byte.is_ascii_digit() || **byte == b'_'
+        })
+        .count();
+    name > 0 && bytes.get(name) == Some(&b'=')
 }
 
 fn is_cluster(bytes: &[u8]) -> bool {

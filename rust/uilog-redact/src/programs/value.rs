@@ -58,7 +58,7 @@ pub(super) fn secret_part(bytes: &[u8], value: Value) -> Option<Range<usize>> {
         Value::Prefixed(prefix) => bytes
             .starts_with(prefix.as_bytes())
             .then_some(prefix.len()..bytes.len()),
-        Value::Cookies => bytes.contains(&b'=').then_some(0..bytes.len()),
+        Value::Cookies => bytes.contains(&b'=').then_some(whole),
         Value::Echo => {
             let start = [&b"echo "[..], b"printf ", b"printf %s "]
                 .into_iter()
@@ -108,6 +108,9 @@ pub(super) fn is_harmless(secret: &[u8], arg: &Arg, value: Value) -> bool {
     {
         return true;
     }
+    if arg.is_bare && SPEECH.contains(&&lower[..]) {
+        return true;
+    }
     match value {
         Value::Whole | Value::Two => is_file(secret),
         Value::Chosen => {
@@ -128,6 +131,26 @@ pub(super) fn is_harmless(secret: &[u8], arg: &Arg, value: Value) -> bool {
         _ => false,
     }
 }
+
+/// What follows an option when people speak of it.
+const SPEECH: [&[u8]; 16] = [
+    b"and",
+    b"asks",
+    b"for",
+    b"from",
+    b"in",
+    b"instead",
+    b"is",
+    b"means",
+    b"option",
+    b"or",
+    b"prompts",
+    b"requires",
+    b"the",
+    b"to",
+    b"was",
+    b"with",
+];
 
 /// Whether nothing is left of a value without variables.
 fn is_substituted(secret: &[u8], arg: &Arg) -> bool {
