@@ -78,10 +78,18 @@ pub struct Shipper<P> {
 struct Fates {
     /// Why they are rejected, or nothing if they are not.
     settled: HashMap<RecordId, Option<String>>,
-    /// How many others are, without it being told which.
-    unknown: u64,
-    /// Why, of these.
-    unknown_reason: Option<String>,
+    /// Of requests that are accepted but for some records, without it being
+    /// told which.
+    unknown: Vec<Unknown>,
+}
+
+/// Records of a request that are rejected, without it being told which.
+#[derive(Debug)]
+struct Unknown {
+    /// One of the request's records: what is known of a batch ends with it.
+    of: RecordId,
+    count: u64,
+    reason: String,
 }
 
 impl Fates {
@@ -103,13 +111,24 @@ impl Fates {
                     self.settle(request, Some(reason));
                 } else {
                     self.settle(request, None);
-                    self.unknown += rejected.min(count as u64);
-                    self.unknown_reason.get_or_insert(reason);
+                    let first = request.records.first();
+                    self.unknown.extend(first.map(|(id, _)| Unknown {
+                        of: *id,
+                        count: rejected.min(count as u64),
+                        reason,
+                    }));
                 }
             }
             verdict => return Some(verdict),
         }
         None
+    }
+
+    /// Forgets what is not of these records: another process has sent it
+    /// meanwhile, or it has been evicted.
+    fn retain(&mut self, ids: &HashSet<RecordId>) {
+        self.settled.retain(|id, _| ids.contains(id));
+        self.unknown.retain(|it| ids.contains(&it.of));
     }
 
     fn has_taken_any(&self) -> bool {
@@ -209,7 +228,7 @@ impl<P: Post> Shipper<P> {
         self.suspects.clear();
         let ids: HashSet<RecordId> =
             batch.records().iter().map(|it| it.id).collect();
-        self.fates.settled.retain(|id, _| ids.contains(id));
+        self.fates.retain(&ids);
         let mut requests = Requests::new(batch);
         let mut left = VecDeque::new();
         if batch.bytes() > MAX_BYTES || batch.records().len() > MAX_RECORDS {
@@ -232,11 +251,9 @@ impl<P: Post> Shipper<P> {
         if let Some(outcome) = self.try_suspects() {
             return outcome;
         }
-        let Fates {
-            settled,
-            unknown,
-            unknown_reason: mut reason,
-        } = std::mem::take(&mut self.fates);
+        let Fates { settled, unknown } = std::mem::take(&mut self.fates);
+        let mut reason = unknown.first().map(|it| it.reason.clone());
+        let unknown = unknown.iter().map(|it| it.count).sum();
         let mut rejected = Vec::new();
         for (index, record) in batch.records().iter().enumerate() {
             if let Some(Some(why)) = settled.get(&record.id) {
@@ -382,6 +399,8 @@ fn read(payload: &[u8]) -> Result<Mapped, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
     use prost::Message;
     use serde_json::json;
@@ -432,10 +451,19 @@ mod tests {
 
     /// All records, as one batch.
     fn batch(work: impl FnOnce(&Batch)) {
+        batch_of(0..RECORDS, work);
+    }
+
+    /// As many, and none of the same.
+    fn another_batch(work: impl FnOnce(&Batch)) {
+        batch_of(RECORDS..2 * RECORDS, work);
+    }
+
+    fn batch_of(numbers: Range<usize>, work: impl FnOnce(&Batch)) {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::open(dir.path(), Options::default()).unwrap();
         let mut writer = Writer::new(&spool);
-        (0..RECORDS).for_each(|number| append(&mut writer, number));
+        numbers.for_each(|number| append(&mut writer, number));
         let mut sender = Sender::try_lock(&spool).unwrap().unwrap();
         let batch = sender.next_batch(RECORDS, usize::MAX).unwrap();
         assert_eq!(batch.records().len(), RECORDS);
@@ -540,6 +568,39 @@ mod tests {
             };
             assert_eq!(outcome, expected);
             assert!(requests >= 3);
+        });
+    }
+
+    /// Another process has sent the batch whose answer told of rejections.
+    #[test]
+    fn what_is_counted_only_does_not_survive_into_another_batch() {
+        let mut answers = 0;
+        let mut asked = Asked(Vec::new(), |_: &[usize]| {
+            answers += 1;
+            match answers {
+                1 => Verdict::Partly {
+                    rejected: 2,
+                    reason: "two".to_owned(),
+                },
+                2 => Verdict::Later {
+                    after: None,
+                    reason: "busy".to_owned(),
+                },
+                _ => Verdict::Accepted,
+            }
+        });
+        let mut shipper = Shipper::new(&mut asked, Vec::new());
+        batch(|batch| {
+            let outcome = shipper.ship(batch, false);
+            assert!(matches!(outcome, Outcome::Later { .. }), "{outcome:?}");
+        });
+        another_batch(|batch| {
+            let outcome = Outcome::Done {
+                rejected: Vec::new(),
+                unknown: 0,
+                reason: None,
+            };
+            assert_eq!(shipper.ship(batch, false), outcome);
         });
     }
 }
