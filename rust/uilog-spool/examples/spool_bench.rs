@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ..Limits::default()
             },
             sync,
-            home: None,
+            ..Options::default()
         };
         let dir = place.path().join(name);
         let spool = Spool::open(&dir, options)?;

@@ -34,14 +34,18 @@ mod spool;
 mod writer;
 
 pub use crate::error::Error;
+pub use crate::evict::LOCK as EVICT_LOCK;
 pub use crate::frame::MAX_ID_BYTES;
 pub use crate::frame::MAX_PAYLOAD_BYTES;
 pub use crate::frame::MAX_REASON_BYTES;
 pub use crate::frame::MIN_ID_BYTES;
 pub use crate::sender::Batch;
+pub use crate::sender::LOCK as SENDER_LOCK;
 pub use crate::sender::Sender;
 pub use crate::sender::Verdict;
+pub use crate::spool::HoldBack;
 pub use crate::spool::Limits;
+pub use crate::spool::LossCounts;
 pub use crate::spool::Options;
 pub use crate::spool::Record;
 pub use crate::spool::RecordId;

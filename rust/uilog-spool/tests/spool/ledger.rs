@@ -29,7 +29,7 @@ pub(crate) fn options(sync: SyncPolicy, max_bytes: u64) -> Options {
             ..Limits::default()
         },
         sync,
-        home: None,
+        ..Options::default()
     }
 }
 

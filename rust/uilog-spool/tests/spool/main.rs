@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
+mod clocks;
 mod concurrent;
 mod crash;
 mod disk;
 mod forget;
+mod hold_back;
 mod ledger;
 mod model;
 mod place;

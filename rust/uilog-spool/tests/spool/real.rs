@@ -25,7 +25,7 @@ fn place(limits: Limits) -> Place {
     let options = Options {
         limits,
         sync: SyncPolicy::OnRequest,
-        home: None,
+        ..Options::default()
     };
     let dir = directory.path().join("spool");
     let spool = Spool::open(&dir, options).unwrap();
