@@ -20,13 +20,18 @@ use std::time::SystemTime;
 
 use uilog_spool::Batch;
 use uilog_spool::Error;
+use uilog_spool::HoldBack;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
 
 use crate::otlp::backoff::Backoff;
 use crate::otlp::http::Post;
+use crate::otlp::losses;
+use crate::otlp::losses::Reports;
 use crate::otlp::ship::Outcome;
 use crate::otlp::ship::Shipper;
+use crate::otlp::unnoted;
+use crate::record;
 
 /// Records of a batch at most: some requests, so that one can be made while
 /// another is looked at. A batch is written down when it is done.
@@ -41,6 +46,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a spool is left alone that cannot be read.
 const UNREADABLE: Duration = Duration::from_secs(10);
+/// Why nothing is sent although the collector takes it.
+pub const UNNOTED: &str = "what has been sent cannot be written down";
 /// How often it is looked once more in one go.
 const MAX_LOOKS: u32 = 16;
 
@@ -89,6 +96,7 @@ pub struct Sending<P> {
     shipper: Shipper<P>,
     progress: Progress,
     rejection: Option<String>,
+    reports: Option<Reports>,
 }
 
 impl<P: Post> Sending<P> {
@@ -99,11 +107,19 @@ impl<P: Post> Sending<P> {
         resource: Vec<(String, String)>,
     ) -> Self {
         Self {
-            spool: spool.clone(),
+            spool: spool.holding_back(HoldBack(record::is_of_later_schema)),
             shipper: Shipper::new(collector, resource),
             progress: Progress::default(),
             rejection: None,
+            reports: None,
         }
+    }
+
+    /// Tells the collector of losses, too.
+    #[must_use]
+    pub fn reporting(mut self, reports: Option<Reports>) -> Self {
+        self.reports = reports;
+        self
     }
 
     /// Sends all that waits, whatever the collector has asked for before.
@@ -138,6 +154,11 @@ impl<P: Post> Sending<P> {
                     return Round::Later { wait, reason };
                 }
             }
+            let unnoted = unnoted::wait(self.spool.dir(), SystemTime::now());
+            if let Some(wait) = unnoted.filter(|_| !is_forced) {
+                let reason = UNNOTED.to_owned();
+                return Round::Later { wait, reason };
+            }
             let sender = match Sender::try_lock(&self.spool) {
                 Ok(Some(sender)) => sender,
                 Ok(None) => return Round::Busy,
@@ -148,17 +169,11 @@ impl<P: Post> Sending<P> {
                 Ok(Some(later)) => return later,
                 Err(error) => return Round::Failed(error.to_string()),
             }
-            if !self.has_pending() {
+            if !self.spool.has_pending() {
                 break;
             }
         }
         Round::Drained
-    }
-
-    /// Whether anything waits; what cannot be read does not.
-    fn has_pending(&self) -> bool {
-        let records = self.spool.records();
-        records.is_ok_and(|mut it| it.any(|record| record.is_ok()))
     }
 
     fn drain(
@@ -171,12 +186,23 @@ impl<P: Post> Sending<P> {
         let dir = self.spool.dir().to_owned();
         // Again, since it is ours to write only now.
         let mut backoff = Backoff::load(&dir, SystemTime::now());
+        // Of a collector that took what it got the last time.
+        let is_well = backoff == Backoff::default();
+        if let Some(reports) = self.reports.as_ref().filter(|_| is_well) {
+            reports.append_due(&self.spool);
+        }
+        // Why it is not written down how far this is. Nothing comes twice from
+        // this sender, and what it removes makes room; but from the next one.
+        let mut unnoted: Option<Error> = None;
         loop {
-            let batch = sender.next_batch(MAX_RECORDS, MAX_BYTES)?;
-            if batch.is_empty() {
-                unlocking();
-                return Ok(None);
-            }
+            let batch = match sender.next_batch(MAX_RECORDS, MAX_BYTES) {
+                Ok(batch) if !batch.is_empty() => batch,
+                Err(error) if unnoted.is_none() => return Err(error),
+                _ => {
+                    unlocking();
+                    return Ok(unnoted.map(|error| self.unnoted(&error)));
+                }
+            };
             match self.shipper.ship(&batch, backoff.is_to_divide()) {
                 Outcome::Done {
                     rejected,
@@ -187,12 +213,22 @@ impl<P: Post> Sending<P> {
                         backoff.clear(&dir);
                     }
                     self.count(&batch, rejected.len() as u64 + unknown);
+                    let reports = rejected.iter().filter(|it| {
+                        losses::is_report(&batch.records()[**it].payload)
+                    });
+                    let reports = reports.count() as u64;
                     let why = reason.unwrap_or_default();
                     if !why.is_empty() {
                         self.rejection.get_or_insert_with(|| why.clone());
                     }
                     let why = why.as_bytes();
-                    sender.settle_partly(batch, &rejected, why, unknown)?;
+                    let settled =
+                        sender.settle_partly(batch, &rejected, why, unknown);
+                    unnoted = settled.err();
+                    if unnoted.is_none() && is_forced {
+                        unnoted::clear(&dir);
+                    }
+                    losses::forget_rejected(&self.spool, reports);
                     progress(self.progress);
                 }
                 Outcome::Later {
@@ -201,6 +237,9 @@ impl<P: Post> Sending<P> {
                     is_broken,
                 } => {
                     sender.retry(batch);
+                    if let Some(error) = &unnoted {
+                        self.unnoted(error);
+                    }
                     // Who asks for it by hand does not use up the attempts.
                     if !is_broken {
                         backoff.broken = 0;
@@ -211,19 +250,32 @@ impl<P: Post> Sending<P> {
                     backoff.fail(now, after, &reason, random());
                     // Who cannot write it down remembers it all the same; but
                     // the next process does not.
+                    let wait = backoff.wait(now).unwrap_or_default();
                     let reason = match backoff.save(&dir) {
                         Ok(()) => reason,
-                        Err(error) => format!(
-                            "{reason}; when to ask again cannot be written \
-                             to {}: {error}",
-                            dir.display()
-                        ),
+                        Err(error) => {
+                            let marked = unnoted::mark_until(&dir, now + wait);
+                            match marked {
+                                Ok(()) => reason,
+                                Err(_) => format!(
+                                    "{reason}; when to ask again cannot be \
+                                     written to {}: {error}",
+                                    dir.display()
+                                ),
+                            }
+                        }
                     };
-                    let wait = backoff.wait(now).unwrap_or_default();
                     return Ok(Some(Round::Later { wait, reason }));
                 }
             }
         }
+    }
+
+    /// What has been sent would be sent again: not before a while.
+    fn unnoted(&self, error: &Error) -> Round {
+        let wait = unnoted::mark(self.spool.dir(), SystemTime::now(), random());
+        let reason = format!("{UNNOTED}: {error}");
+        Round::Later { wait, reason }
     }
 
     fn count(&mut self, batch: &Batch, rejected: u64) {
@@ -440,5 +492,88 @@ mod tests {
             worker.finish(Instant::now() + Duration::from_secs(60));
             assert_eq!(spool.stats().unwrap().pending, 0, "{number}");
         }
+    }
+
+    /// Takes everything, and counts the requests.
+    struct Counting<'a>(&'a mut u32);
+
+    impl Post for Counting<'_> {
+        fn post(&mut self, _: Kind, _: Vec<u8>) -> Verdict {
+            *self.0 += 1;
+            Verdict::Accepted
+        }
+    }
+
+    /// A record of this version of the schema, or of a later one.
+    fn append_record(writer: &mut Writer, number: u8, schema: u32) {
+        let session = format!("{number:032x}");
+        let record = serde_json::json!({
+            "schema": schema,
+            "id": format!("{session}-1"),
+            "event": "x",
+            "time": "2026-01-02T03:04:05.000006+01:00",
+            "session": session,
+            "seq": 1,
+            "message": "",
+            "process": {"pid": 1, "executable": "/usr/bin/hg"},
+            "host": {"name": "here"},
+        });
+        let id = RecordId::new(&[number; 16]).unwrap();
+        let payload = serde_json::to_vec(&record).unwrap();
+        writer.append(&id, &payload).unwrap();
+    }
+
+    /// Whatever is in the way of the counts does as well as a full disk.
+    #[test]
+    fn what_cannot_be_written_down_is_not_sent_again_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path(), Options::default()).unwrap();
+        // It lives, so that nothing can be removed.
+        let mut writer = Writer::new(&spool);
+        append_record(&mut writer, 1, 1);
+        let in_the_way = dir.path().join("sender.counts.new");
+        std::fs::create_dir(&in_the_way).unwrap();
+        let mut posts = 0;
+        for _ in 0..3 {
+            let collector = Counting(&mut posts);
+            let round = Sending::new(&spool, collector, Vec::new()).round();
+            let Round::Later { wait, reason } = round else {
+                panic!("{round:?}");
+            };
+            assert!(wait > BUSY, "{wait:?}");
+            assert!(reason.starts_with(UNNOTED), "{reason}");
+        }
+        assert_eq!(posts, 1);
+        std::fs::remove_dir(&in_the_way).unwrap();
+        let collector = Counting(&mut posts);
+        let sending = Sending::new(&spool, collector, Vec::new());
+        let flushed = sending.flush(&mut |_| {});
+        assert_eq!(flushed.end, Round::Drained);
+        assert_eq!(posts, 2);
+        append_record(&mut writer, 2, 1);
+        let collector = Counting(&mut posts);
+        let round = Sending::new(&spool, collector, Vec::new()).round();
+        assert_eq!((round, posts), (Round::Drained, 3));
+    }
+
+    #[test]
+    fn what_a_later_program_has_written_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path(), Options::default()).unwrap();
+        let mut writer = Writer::new(&spool);
+        append_record(&mut writer, 1, 1);
+        append_record(&mut writer, 2, 2);
+        let mut posts = 0;
+        let collector = Counting(&mut posts);
+        let sending = Sending::new(&spool, collector, Vec::new());
+        let flushed = sending.flush(&mut |_| {});
+        assert_eq!(flushed.end, Round::Drained);
+        let sent = Progress {
+            sent: 1,
+            ..Progress::default()
+        };
+        assert_eq!((flushed.progress, posts), (sent, 1));
+        let stats = spool.stats().unwrap();
+        assert_eq!((stats.pending, stats.rejected), (1, 0));
     }
 }
