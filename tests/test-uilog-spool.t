@@ -75,7 +75,7 @@ No command waits for it, and what it is to get stays.
   > print(spool)' < $TESTTMP/out
   True True status 503: down for repair
   True True True
-  {'sink': 'fleet', 'exists': True, 'problem': None, 'pending': 3, 'sent': 0, 'evicted': 0, 'rejected': 0, 'rejected_kept': 0, 'reasons': [], 'damaged': 0, 'unreadable': 0, 'counts_lost': 0, 'held_back': 0, 'sender': None, 'evictor': None}
+  {'sink': 'fleet', 'exists': True, 'problem': None, 'pending': 3, 'sent': 0, 'evicted': 0, 'rejected': 0, 'rejected_kept': 0, 'reasons': [], 'damaged': 0, 'empty': 0, 'unreadable': 0, 'counts_lost': 0, 'held_back': 0, 'sender': None, 'evictor': None}
   $ uilog status > $TESTTMP/out
   [1]
   $ sed -n '/^Spools/,/^Journal/p' $TESTTMP/out | shown
@@ -325,22 +325,16 @@ It keeps the lock, so nothing is sent; that is told, and nobody takes over.
 
   $ spool=$TESTTMP/.local/state/uilog/spool/fleet
   $ answer 200
-  $ flock --no-fork $spool/sender.lock sleep 600 &
+  $ HOME= flock --no-fork $spool/sender.lock sleep 600 &
   $ corpse=$!
-  $ is_locked() {
-  >     ! flock --nonblock $spool/sender.lock true
-  > }
-  $ wait_for is_locked
+  $ wait_for sh -c "! flock --nonblock $spool/sender.lock true"
   $ kill -STOP $corpse
-  $ is_stopped() {
-  >     grep -q '^State:.T' /proc/$corpse/status
-  > }
-  $ wait_for is_stopped
+  $ wait_for grep -q '^State:.T' /proc/$corpse/status
   $ hg root
   $TESTTMP/repo
   $ settled
   $ corpse() {
-  >     sed -E -e "s/$corpse/PID/g" -e 's/since [0-9-]+T[0-9:.]+.[0-9:]+/since T/' \
+  >     sed -E -e "s/$corpse/PID/g" -e 's/since [0-9T:.-]+[+-][0-9]{2}:[0-9]{2}/since T/' \
   >         $TESTTMP/out
   > }
   $ uilog spool > $TESTTMP/out
@@ -372,6 +366,11 @@ Files that are destroyed
   $ uilog spool flush
   fleet: 0 records sent
     1 record or more lost: the files that they were in are damaged
+  [1]
+  $ : > $spool/000000000001-0123456789abcdef.seg1
+  $ uilog spool flush
+  fleet: 0 records sent
+    1 file found empty: what was in there is lost
   [1]
   $ uilog spool flush
   fleet: 0 records sent

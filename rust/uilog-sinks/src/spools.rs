@@ -89,6 +89,8 @@ pub struct Facts {
     pub reasons: Vec<String>,
     /// Records that are lost because a file was damaged.
     pub damaged: u64,
+    /// Files that are empty: somebody has cut them off.
+    pub empty: u64,
     /// Files that cannot be read.
     pub unreadable: u64,
     /// How often the counts were damaged and began anew.
@@ -339,6 +341,7 @@ impl Facts {
         self.evicted = stats.evicted;
         self.rejected = stats.rejected;
         self.damaged = stats.damaged;
+        self.empty = stats.empty;
         self.unreadable = stats.unreadable;
         self.counts_lost = stats.counts_lost;
         let rejected = spool.rejected().map_err(|error| error.to_string())?;

@@ -237,6 +237,9 @@ pub struct Stats {
     pub file_bytes: u64,
     /// Their number.
     pub files: u64,
+    /// Those of them that are empty: cut off, unless their writer has only just
+    /// created them or ended at that moment.
+    pub empty: u64,
     /// Those of them that cannot be read, whose records are not in the
     /// numbers.
     pub unreadable: u64,
@@ -384,6 +387,7 @@ impl<F: Files> Spool<F> {
         stats.files = segments.len() as u64;
         stats.file_bytes = segments.iter().map(|it| it.length).sum();
         for segment in segments {
+            stats.empty += u64::from(segment.length == 0);
             let name = segment.name;
             let place = sent.places.get(&name).copied().unwrap_or_default();
             match Reader::open(self, name, place) {

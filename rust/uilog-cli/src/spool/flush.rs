@@ -68,6 +68,8 @@ struct Flushed {
     rejection: Option<String>,
     /// Records that were found to be lost because a file was damaged.
     damaged: u64,
+    /// Files in which nothing is left, so that nobody knows what they held.
+    emptied: u64,
     left: u64,
     /// Why something is left.
     reason: Option<String>,
@@ -94,7 +96,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     output.flush()?;
     let is_done = |it: &Flushed| {
-        it.left + it.rejected + it.damaged == 0 && it.reason.is_none()
+        it.left + it.rejected + it.damaged + it.emptied == 0
+            && it.reason.is_none()
     };
     Ok(ExitCode::from(u8::from(!all.iter().all(is_done))))
 }
@@ -107,11 +110,13 @@ fn flush(owned: &Owned, globals: &Globals) -> Flushed {
         rejected: 0,
         rejection: None,
         damaged: 0,
+        emptied: before.empty,
         left: before.pending,
         reason: before.problem,
     };
     // Where nothing waits, what has been there may be damaged.
-    if flushed.reason.is_some() || before.pending + before.file_bytes == 0 {
+    let is_empty = before.pending + before.file_bytes + before.empty == 0;
+    if flushed.reason.is_some() || is_empty {
         return flushed;
     }
     let Some(definition) = &owned.definition else {
@@ -193,6 +198,13 @@ fn write_one(output: &mut impl Write, it: &Flushed) -> std::io::Result<()> {
         let text = format!(
             "{} or more lost: the files that they were in are damaged",
             counted(it.damaged, "record")
+        );
+        writeln!(output, "  {}", styled(output::ERROR, &text))?;
+    }
+    if it.emptied > 0 {
+        let text = format!(
+            "{} found empty: what was in there is lost",
+            counted(it.emptied, "file")
         );
         writeln!(output, "  {}", styled(output::ERROR, &text))?;
     }

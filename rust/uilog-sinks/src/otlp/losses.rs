@@ -1,12 +1,11 @@
 //! Losses, as records that a collector gets: whoever watches a fleet need not
 //! look at each machine.
 //!
-//! One record tells what has been lost since the one before, by cause. It is
-//! appended to the spool by whoever is about to send something else, to a
-//! collector that took what it got the last time: where it takes nothing there
-//! is nobody to tell, and the losses of that time are one record later. A record
-//! of losses that is itself rejected is not told of, so that none leads to
-//! another.
+//! One record tells what has been lost since the one before, by cause. Whoever
+//! sends looks for losses before it sends anything, and appends the record once
+//! the collector has taken something: where it takes nothing, there is nobody to
+//! tell, and the losses of that time are one record later. A record of losses
+//! that is itself rejected is not told of, so that none leads to another.
 //!
 //! Knows the spool's counts and the journal; not how anything is sent.
 
@@ -73,6 +72,24 @@ struct Reported {
     time: i64,
 }
 
+/// A record of losses that is not in the spool yet.
+#[derive(Debug)]
+pub struct Due {
+    record: Record,
+    after: Reported,
+}
+
+impl Due {
+    /// Appends it. For the one who sends.
+    pub fn append(self, spool: &Spool) {
+        // Where that cannot be written down the same may be told once more:
+        // with the same id, so that it is dropped.
+        if Appender::new(spool).append(&self.record).is_ok() {
+            let _ = self.after.save(spool.dir());
+        }
+    }
+}
+
 /// How many, by cause, and since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Untold {
@@ -98,32 +115,24 @@ impl Reports {
         }
     }
 
-    /// Appends a record of what has been lost since the one before, if
-    /// something has, it is time, and something else is to be sent. For the
-    /// one who sends.
-    pub fn append_due(&self, spool: &Spool) {
+    /// What is to be told now, if something is: it has been lost, and the last
+    /// record of losses is some time ago.
+    pub fn due(&self, spool: &Spool) -> Option<Due> {
         let now = Timestamp::now();
         let before = Reported::load(spool.dir());
         let interval = INTERVAL.as_micros() as i64;
         // One that is told of in the future is a clock's mistake.
         if (0..interval).contains(&(now.micros - before.time)) {
-            return;
+            return None;
         }
-        let Ok(losses) = spool.losses() else {
-            return;
-        };
+        let losses = spool.losses().ok()?;
         let failures = self.failures(&before);
         let (untold, after) = untold(&before, losses, &failures, now.micros);
-        if untold.causes.is_empty() || !spool.has_pending() {
-            return;
+        if untold.causes.is_empty() {
+            return None;
         }
         let record = self.record(&before, &untold, spool.dir(), now);
-        let mut appender = Appender::new(spool);
-        // Where that cannot be written down the same may be told once more:
-        // with the same id, so that it is dropped.
-        if appender.append(&record).is_ok() {
-            let _ = after.save(spool.dir());
-        }
+        Some(Due { record, after })
     }
 
     /// What is in the journal and may be new.

@@ -37,7 +37,7 @@ const MAX_NAMES: usize = 64 * 1024;
 
 /// Whoever numbers records.
 #[derive(Debug)]
-pub struct Numbers {
+pub(crate) struct Numbers {
     dir: OwnDir,
     host: String,
     name: Name,
@@ -47,11 +47,11 @@ pub struct Numbers {
 
 /// A number, and among which.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Number {
+pub(crate) struct Number {
     /// Those of one stream are counted from 1, without gaps.
-    pub stream: String,
+    pub(crate) stream: String,
     /// The number.
-    pub number: u64,
+    pub(crate) number: u64,
 }
 
 /// A file's name.
@@ -87,7 +87,7 @@ impl Numbers {
     /// # Errors
     ///
     /// The directory takes no file.
-    pub fn open(spool: &Path, host: &str) -> io::Result<Self> {
+    pub(crate) fn open(spool: &Path, host: &str) -> io::Result<Self> {
         Self::open_with(spool, host, FILE_NUMBERS)
     }
 
@@ -132,7 +132,7 @@ impl Numbers {
     /// # Errors
     ///
     /// The file takes no byte.
-    pub fn next(&mut self) -> io::Result<Number> {
+    pub(crate) fn next(&mut self) -> io::Result<Number> {
         loop {
             self.file.write_all(b".")?;
             // Where this process has appended, whatever others have since.

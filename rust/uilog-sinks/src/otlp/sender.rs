@@ -186,11 +186,9 @@ impl<P: Post> Sending<P> {
         let dir = self.spool.dir().to_owned();
         // Again, since it is ours to write only now.
         let mut backoff = Backoff::load(&dir, SystemTime::now());
-        // Of a collector that took what it got the last time.
-        let is_well = backoff == Backoff::default();
-        if let Some(reports) = self.reports.as_ref().filter(|_| is_well) {
-            reports.append_due(&self.spool);
-        }
+        // Told once the collector has taken something.
+        let mut report =
+            self.reports.as_ref().and_then(|it| it.due(&self.spool));
         // Why it is not written down how far this is. Nothing comes twice from
         // this sender, and what it removes makes room; but from the next one.
         let mut unnoted: Option<Error> = None;
@@ -213,6 +211,8 @@ impl<P: Post> Sending<P> {
                         backoff.clear(&dir);
                     }
                     self.count(&batch, rejected.len() as u64 + unknown);
+                    let count = rejected.len() as u64 + unknown;
+                    let has_taken = batch.records().len() as u64 > count;
                     let reports = rejected.iter().filter(|it| {
                         losses::is_report(&batch.records()[**it].payload)
                     });
@@ -229,6 +229,9 @@ impl<P: Post> Sending<P> {
                         unnoted::clear(&dir);
                     }
                     losses::forget_rejected(&self.spool, reports);
+                    if has_taken && let Some(report) = report.take() {
+                        report.append(&self.spool);
+                    }
                     progress(self.progress);
                 }
                 Outcome::Later {
