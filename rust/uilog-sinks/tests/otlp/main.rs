@@ -4,6 +4,7 @@
 
 mod delivery;
 mod faults;
+mod losses;
 mod mapping;
 mod processes;
 mod security;
