@@ -26,17 +26,23 @@ use std::time::SystemTime;
 use uilog_spool::Batch;
 use uilog_spool::CHANNELS;
 use uilog_spool::Error;
+use uilog_spool::HoldBack;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
 
 use crate::otlp::accepted::Accepted;
 use crate::otlp::backoff::Backoff;
 use crate::otlp::http::Post;
+use crate::otlp::losses;
+use crate::otlp::losses::Due;
+use crate::otlp::losses::Reports;
 use crate::otlp::request::Kind;
 use crate::otlp::ship::Book;
 use crate::otlp::ship::Outcome;
 use crate::otlp::ship::Settlement;
 use crate::otlp::ship::Shipper;
+use crate::otlp::unnoted;
+use crate::record;
 
 /// Records of a batch at most: some requests, so that one can be made while
 /// another is looked at.
@@ -51,6 +57,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a spool is left alone that cannot be read.
 const UNREADABLE: Duration = Duration::from_secs(10);
+/// Why nothing is sent although the collector takes it.
+pub const UNNOTED: &str = "what has been sent cannot be written down";
 /// How often it is looked once more in one go.
 const MAX_LOOKS: u32 = 16;
 
@@ -104,6 +112,7 @@ pub struct Sending<P> {
     rejection: Option<String>,
     /// Why each signal waits since the last round, by its channel.
     waits: [Option<Wait>; CHANNELS],
+    reports: Option<Reports>,
 }
 
 /// Why a signal waits, and for how long.
@@ -116,11 +125,16 @@ struct Wait {
 /// What those who send the signals share: the spool's one sender, and what
 /// has been done.
 struct Desk<'a> {
+    spool: &'a Spool,
+    is_forced: bool,
     sender: Sender,
     progress: Progress,
     rejection: Option<String>,
-    /// What could not be written down, last.
+    /// What could not be written down, last. Nothing comes twice from this
+    /// sender, and what it removes makes room; but from the next one.
     failure: Option<Error>,
+    /// What has been lost: told once the collector has taken something.
+    report: Option<Due>,
     tell: &'a mut (dyn FnMut(Progress) + Send),
 }
 
@@ -136,12 +150,20 @@ impl<P: Post> Sending<P> {
             Mutex::new(Shipper::new(collector, kind, resource.to_vec()))
         };
         Self {
-            spool: spool.clone(),
+            spool: spool.holding_back(HoldBack(record::is_of_later_schema)),
             shippers: Kind::ALL.map(shipper),
             progress: Progress::default(),
             rejection: None,
             waits: [const { None }; CHANNELS],
+            reports: None,
         }
+    }
+
+    /// Tells the collector of losses, too.
+    #[must_use]
+    pub fn reporting(mut self, reports: Option<Reports>) -> Self {
+        self.reports = reports;
+        self
     }
 
     /// Sends all that waits, whatever the collector has asked for before.
@@ -186,12 +208,18 @@ impl<P: Post> Sending<P> {
             if !is_due.contains(&true) {
                 break;
             }
+            let unnoted = unnoted::wait(self.spool.dir(), now);
+            if let Some(wait) = unnoted.filter(|_| !is_forced) {
+                let reason = UNNOTED.to_owned();
+                return Round::Later { wait, reason };
+            }
             let sender = match Sender::try_lock(&self.spool) {
                 Ok(Some(sender)) => sender,
                 Ok(None) => return Round::Busy,
                 Err(error) => return Round::Failed(error.to_string()),
             };
-            let drained = self.drain(sender, is_due, progress, unlocking);
+            let drained =
+                self.drain(sender, is_due, is_forced, progress, unlocking);
             match drained {
                 Ok(new) => {
                     for (wait, new) in self.waits.iter_mut().zip(new) {
@@ -202,7 +230,7 @@ impl<P: Post> Sending<P> {
             }
             let is_due: [bool; CHANNELS] =
                 std::array::from_fn(|it| self.waits[it].is_none());
-            if !self.spool.has_pending(is_due).unwrap_or(false) {
+            if !self.spool.has_pending(is_due) {
                 break;
             }
         }
@@ -222,14 +250,19 @@ impl<P: Post> Sending<P> {
         &mut self,
         sender: Sender,
         is_due: [bool; CHANNELS],
+        is_forced: bool,
         progress: &mut (dyn FnMut(Progress) + Send),
         unlocking: &mut dyn FnMut(),
     ) -> Result<[Option<Wait>; CHANNELS], Error> {
+        let reports = self.reports.as_ref();
         let desk = Mutex::new(Desk {
+            spool: &self.spool,
+            is_forced,
             sender,
             progress: self.progress,
             rejection: self.rejection.take(),
             failure: None,
+            report: reports.and_then(|it| it.due(&self.spool)),
             tell: progress,
         });
         let dir = self.spool.dir();
@@ -243,7 +276,7 @@ impl<P: Post> Sending<P> {
         let is_waiting = |kind: Kind| {
             let mut only = [false; CHANNELS];
             only[kind.channel()] = is_due[kind.channel()];
-            self.spool.has_pending(only).unwrap_or(false)
+            self.spool.has_pending(only)
         };
         let [first, second] = Kind::ALL;
         let results = if is_waiting(first) && is_waiting(second) {
@@ -264,10 +297,21 @@ impl<P: Post> Sending<P> {
         };
         unlocking();
         let desk = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.progress = desk.progress;
-        self.rejection = desk.rejection;
-        if let Some(error) = desk.failure {
-            return Err(error);
+        let Desk {
+            progress,
+            rejection,
+            failure,
+            ..
+        } = desk;
+        self.progress = progress;
+        self.rejection = rejection;
+        if let Some(error) = failure {
+            // What has been sent would be sent again: not before a while.
+            let now = SystemTime::now();
+            let time = unnoted::mark(self.spool.dir(), now, random());
+            let reason = format!("{UNNOTED}: {error}");
+            let wait = Wait { time, reason };
+            return Ok([Some(wait.clone()), Some(wait)]);
         }
         let [of_first, of_second] = results;
         Ok([of_first?, of_second?])
@@ -362,15 +406,18 @@ fn drain_signal<P: Post>(
                 backoff.fail(now, after, &reason, random());
                 // Who cannot write it down remembers it all the same; but the
                 // next process does not.
+                let time = backoff.wait(now).unwrap_or_default();
                 let reason = match backoff.save(dir, kind) {
                     Ok(()) => reason,
-                    Err(error) => format!(
-                        "{reason}; when to ask again cannot be written to \
-                         {}: {error}",
-                        dir.display()
-                    ),
+                    Err(error) => match unnoted::mark_until(dir, now + time) {
+                        Ok(()) => reason,
+                        Err(_) => format!(
+                            "{reason}; when to ask again cannot be written \
+                             to {}: {error}",
+                            dir.display()
+                        ),
+                    },
                 };
-                let time = backoff.wait(now).unwrap_or_default();
                 return Ok(Some(Wait { time, reason }));
             }
         }
@@ -411,6 +458,20 @@ impl Book for Page<'_, '_> {
             unknown,
         );
         desk.failure = settled.err();
+        if desk.failure.is_none() && desk.is_forced {
+            unnoted::clear(self.dir);
+        }
+        let records = self.batch.records();
+        let reports = it.rejected.iter().filter(|index| {
+            let record = records.get(**index);
+            record.is_some_and(|it| losses::is_report(&it.payload))
+        });
+        losses::forget_rejected(desk.spool, reports.count() as u64);
+        if all > rejected
+            && let Some(report) = desk.report.take()
+        {
+            report.append(desk.spool);
+        }
         desk.progress.rejected += rejected;
         let sent = desk.progress.sent + all;
         desk.progress.sent = sent.saturating_sub(rejected);
@@ -593,12 +654,16 @@ fn send_always<P: Post>(sending: &mut Sending<P>, shared: &Shared) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering;
+
     use uilog_spool::Options;
     use uilog_spool::RecordId;
     use uilog_spool::Writer;
 
     use super::*;
     use crate::otlp::request::Kind;
+    use crate::otlp::signal;
     use crate::otlp::verdict::Verdict;
 
     struct Nobody;
@@ -660,5 +725,102 @@ mod tests {
             worker.finish(Instant::now() + Duration::from_secs(60));
             assert_eq!(spool.stats().unwrap().pending, 0, "{number}");
         }
+    }
+
+    /// Takes everything, and counts the requests.
+    struct Counting<'a>(&'a AtomicU32);
+
+    impl Post for Counting<'_> {
+        fn post(&mut self, _: Kind, _: Vec<u8>) -> Verdict {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Verdict::Accepted
+        }
+
+        fn settings(&self, _: Kind) -> u64 {
+            0
+        }
+    }
+
+    fn counting<'a>(
+        spool: &Spool,
+        posts: &'a AtomicU32,
+    ) -> Sending<Counting<'a>> {
+        Sending::new(spool, |_| Counting(posts), &[])
+    }
+
+    fn two_signals() -> Options {
+        Options {
+            channels: signal::CHANNELS_OF_SPOOL,
+            ..Options::default()
+        }
+    }
+
+    /// A record of this version of the schema, or of a later one.
+    fn append_record(writer: &mut Writer, number: u8, schema: u32) {
+        let session = format!("{number:032x}");
+        let record = serde_json::json!({
+            "schema": schema,
+            "id": format!("{session}-1"),
+            "event": "x",
+            "time": "2026-01-02T03:04:05.000006+01:00",
+            "session": session,
+            "seq": 1,
+            "message": "",
+            "process": {"pid": 1, "executable": "/usr/bin/hg"},
+            "host": {"name": "here"},
+        });
+        let id = RecordId::new(&[number; 16]).unwrap();
+        let payload = serde_json::to_vec(&record).unwrap();
+        writer.append(&id, &payload).unwrap();
+    }
+
+    /// Whatever is in the way of the counts does as well as a full disk.
+    #[test]
+    fn what_cannot_be_written_down_is_not_sent_again_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path(), two_signals()).unwrap();
+        // It lives, so that nothing can be removed.
+        let mut writer = Writer::new(&spool);
+        append_record(&mut writer, 1, 1);
+        let in_the_way = dir.path().join("sender.counts.new");
+        std::fs::create_dir(&in_the_way).unwrap();
+        let posts = AtomicU32::new(0);
+        for _ in 0..3 {
+            let round = counting(&spool, &posts).round();
+            let Round::Later { wait, reason } = round else {
+                panic!("{round:?}");
+            };
+            assert!(wait > BUSY, "{wait:?}");
+            assert!(reason.starts_with(UNNOTED), "{reason}");
+        }
+        assert_eq!(posts.load(Ordering::SeqCst), 1);
+        std::fs::remove_dir(&in_the_way).unwrap();
+        let flushed = counting(&spool, &posts).flush(&mut |_| {});
+        assert_eq!(flushed.end, Round::Drained);
+        assert_eq!(posts.load(Ordering::SeqCst), 2);
+        append_record(&mut writer, 2, 1);
+        let round = counting(&spool, &posts).round();
+        let posts = posts.load(Ordering::SeqCst);
+        assert_eq!((round, posts), (Round::Drained, 3));
+    }
+
+    #[test]
+    fn what_a_later_program_has_written_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path(), two_signals()).unwrap();
+        let mut writer = Writer::new(&spool);
+        append_record(&mut writer, 1, 1);
+        append_record(&mut writer, 2, 2);
+        let posts = AtomicU32::new(0);
+        let flushed = counting(&spool, &posts).flush(&mut |_| {});
+        assert_eq!(flushed.end, Round::Drained);
+        let sent = Progress {
+            sent: 1,
+            ..Progress::default()
+        };
+        let posts = posts.load(Ordering::SeqCst);
+        assert_eq!((flushed.progress, posts), (sent, 1));
+        let stats = spool.stats().unwrap();
+        assert_eq!((stats.pending, stats.rejected), (1, 0));
     }
 }
