@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::DateTime;
+use chrono::Utc;
 use nix::fcntl::OFlag;
 use serde_json::Map;
 use serde_json::Value;
@@ -68,6 +69,8 @@ struct Reported {
     losses: LossCounts,
     /// Microseconds of the latest failure in the journal.
     journal: i64,
+    /// Microseconds of when the journal had been written when it was read.
+    journal_modified: i64,
     /// Microseconds of when it was told; 0 if nothing has been.
     time: i64,
 }
@@ -126,34 +129,32 @@ impl Reports {
             return None;
         }
         let losses = spool.losses().ok()?;
-        let failures = self.failures(&before);
+        let journal = Journal::for_environment(&self.environment);
+        let modified = journal.as_ref().map_or(0, journal_modified);
+        // It may be long, so it is read only once for what is in it.
+        let failures = match journal {
+            Some(journal) if modified != before.journal_modified => {
+                journal.read()
+            }
+            _ => Vec::new(),
+        };
         let (untold, after) = untold(&before, losses, &failures, now.micros);
+        let after = Reported {
+            journal_modified: modified,
+            ..after
+        };
         if untold.causes.is_empty() {
+            if modified != before.journal_modified {
+                let known = Reported {
+                    journal_modified: modified,
+                    ..before
+                };
+                let _ = known.save(spool.dir());
+            }
             return None;
         }
         let record = self.record(&before, &untold, spool.dir(), now);
         Some(Due { record, after })
-    }
-
-    /// What is in the journal and may be new.
-    fn failures(&self, before: &Reported) -> Vec<Failure> {
-        let Some(journal) = Journal::for_environment(&self.environment) else {
-            return Vec::new();
-        };
-        let paths = [Some(journal.path().to_owned()), journal.fallback()];
-        // It is read only if it has changed: it may be long.
-        let has_changed = paths.into_iter().flatten().any(|path| {
-            let modified = path.metadata().and_then(|it| it.modified());
-            modified.is_ok_and(|it| {
-                DateTime::<chrono::Utc>::from(it).timestamp_micros()
-                    >= before.journal
-            })
-        });
-        if has_changed {
-            journal.read()
-        } else {
-            Vec::new()
-        }
     }
 
     fn record(
@@ -229,6 +230,16 @@ pub fn is_report(json: &[u8]) -> bool {
     })
 }
 
+/// When the journal was written last; 0 if there is none.
+fn journal_modified(journal: &Journal) -> i64 {
+    let paths = [Some(journal.path().to_owned()), journal.fallback()];
+    let modified = paths.into_iter().flatten().filter_map(|path| {
+        let modified = path.metadata().ok()?.modified().ok()?;
+        Some(DateTime::<Utc>::from(modified).timestamp_micros())
+    });
+    modified.max().unwrap_or(0)
+}
+
 /// What is to be told, and what will then have been.
 fn untold(
     before: &Reported,
@@ -273,6 +284,7 @@ fn untold(
     let after = Reported {
         losses,
         journal,
+        journal_modified: before.journal_modified,
         time: now,
     };
     (Untold { causes, since }, after)
@@ -311,6 +323,7 @@ impl Reported {
                 "damaged" => reported.losses.damaged = count(),
                 "counts-lost" => reported.losses.counts_lost = count(),
                 "journal" => reported.journal = time(),
+                "journal-modified" => reported.journal_modified = time(),
                 "time" => reported.time = time(),
                 _ => {}
             }
@@ -328,8 +341,8 @@ impl Reported {
         let text = format!(
             "{FORMAT}\nevicted {evicted}\nrejected {rejected}\n\
              damaged {damaged}\ncounts-lost {counts_lost}\n\
-             journal {}\ntime {}\n",
-            self.journal, self.time,
+             journal {}\njournal-modified {}\ntime {}\n",
+            self.journal, self.journal_modified, self.time,
         );
         OwnDir::beside_users_file(spool)?.replace(
             OsStr::new(FILE),
@@ -418,7 +431,8 @@ mod tests {
                 counts_lost: 4,
             },
             journal: 5,
-            time: 6,
+            journal_modified: 6,
+            time: 7,
         };
         reported.save(dir.path()).unwrap();
         assert_eq!(Reported::load(dir.path()), reported);

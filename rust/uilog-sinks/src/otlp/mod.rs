@@ -220,8 +220,6 @@ pub(crate) struct Appender {
     dir: PathBuf,
     writer: Writer,
     numbers: Option<Numbers>,
-    /// A number that has been taken for a record that could not be appended.
-    unused: Option<Number>,
 }
 
 impl Appender {
@@ -232,7 +230,6 @@ impl Appender {
             dir: spool.dir().to_owned(),
             writer: Writer::new(spool),
             numbers: None,
-            unused: None,
         }
     }
 
@@ -240,10 +237,10 @@ impl Appender {
         let id = id(record).ok_or("the record has no id")?;
         let mut payload = serde_json::to_vec(record)
             .map_err(|error| format!("the record as JSON: {error}"))?;
-        let number = self.number(&record.host.name);
-        if let Some(Number { stream, number }) = &number {
+        let number = self.number(&id, &record.host.name);
+        if let Some(Number { stream, number }) = number {
             let numbered = serde_json::json!({
-                "name": &self.sink, "stream": stream, "number": number,
+                "name": &self.sink, "stream": &stream, "number": number,
             });
             // An object that is not empty.
             payload.pop();
@@ -252,21 +249,15 @@ impl Appender {
             payload.push(b'}');
         }
         let appended = self.writer.append(&id, &payload);
-        appended.map(drop).map_err(|error| {
-            self.unused = number;
-            error.to_string()
-        })
+        appended.map(drop).map_err(|error| error.to_string())
     }
 
     /// None if the directory takes nothing: then it takes no record either.
-    fn number(&mut self, host: &str) -> Option<Number> {
-        if let Some(number) = self.unused.take() {
-            return Some(number);
-        }
+    fn number(&mut self, id: &RecordId, host: &str) -> Option<Number> {
         if self.numbers.is_none() {
             self.numbers = Numbers::open(&self.dir, host).ok();
         }
-        self.numbers.as_mut()?.next().ok()
+        self.numbers.as_mut()?.number(id.as_bytes()).ok()
     }
 
     fn close(&mut self) -> Result<(), uilog_spool::Error> {

@@ -1,11 +1,13 @@
 //! Which number a record has among all that a sink has been given, whichever
 //! process gave it: the receiver counts by it what never came.
 //!
-//! A file of which only the length counts. Whoever wants a number appends one
-//! byte, and where that byte ends is its number: so two processes never have
-//! the same, none waits for another, and one that is killed costs at most the
-//! number that it had taken. Once the file is full the next one goes on where
-//! it ends, and it is removed.
+//! A file of eight bytes for each number: a hash of the id that has it. Whoever
+//! wants a number appends, and where that ends is the number: so two processes
+//! never have the same, none waits for another, and one that is killed costs at
+//! most the number that it had taken. What it has appended may be delivered
+//! once more by its successor, and has its number again: that looks at the last
+//! hashes. Once the file is full the next one goes on where it ends, and it is
+//! removed.
 //!
 //! A file's name is `numbers-HOST-STREAM-BASE`: a hash of the machine's name,
 //! since not every network file system appends for two machines at a time;
@@ -20,6 +22,7 @@ use std::fs::File;
 use std::io;
 use std::io::Seek;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -29,8 +32,12 @@ use uilog_sys::own_dir::OwnDir;
 
 const PREFIX: &str = "numbers";
 const FILE_MODE: u32 = 0o600;
-/// Numbers, and bytes, of a file.
-const FILE_NUMBERS: u64 = 1024 * 1024;
+/// Bytes for each number.
+const HASH_BYTES: usize = 8;
+/// Numbers of a file: 1 MB.
+const FILE_NUMBERS: u64 = 128 * 1024;
+/// Numbers at the end that are looked at: more than a process has on its way.
+const KNOWN_NUMBERS: u64 = 8 * 1024;
 /// Names of a spool's directory that are looked at: many times what a full one
 /// has.
 const MAX_NAMES: usize = 64 * 1024;
@@ -43,6 +50,9 @@ pub(crate) struct Numbers {
     name: Name,
     file: File,
     file_numbers: u64,
+    /// The last hashes when this process began, and the number of the first.
+    known: Vec<[u8; HASH_BYTES]>,
+    first_known: u64,
 }
 
 /// A number, and among which.
@@ -118,30 +128,47 @@ impl Numbers {
             },
         };
         let file = open(&dir, &name, &host)?;
+        let count = file.metadata()?.len() / HASH_BYTES as u64;
+        let first = count.saturating_sub(KNOWN_NUMBERS);
+        // What cannot be read is not known.
+        let known = read(&file, first).unwrap_or_default();
         Ok(Self {
             dir,
             host,
+            first_known: name.base + first + 1,
             name,
             file,
             file_numbers,
+            known,
         })
     }
 
-    /// A number that nobody else has.
+    /// The number of this id: that which it had a while ago, or one that nobody
+    /// else has.
     ///
     /// # Errors
     ///
-    /// The file takes no byte.
-    pub(crate) fn next(&mut self) -> io::Result<Number> {
+    /// The file does not take it.
+    pub(crate) fn number(&mut self, id: &[u8]) -> io::Result<Number> {
+        let sum = Sha256::digest(id);
+        let hash: [u8; HASH_BYTES] = std::array::from_fn(|at| sum[at]);
+        let number = |stream: &str, number| Number {
+            stream: stream.to_owned(),
+            number,
+        };
+        if let Some(at) = self.known.iter().position(|it| *it == hash) {
+            let known = self.first_known + at as u64;
+            return Ok(number(&self.name.stream, known));
+        }
         loop {
-            self.file.write_all(b".")?;
+            if self.file.write(&hash)? != HASH_BYTES {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
             // Where this process has appended, whatever others have since.
-            let end = self.file.stream_position()?;
+            // Half a hash, where the disk was full, is as good as one.
+            let end = self.file.stream_position()?.div_ceil(HASH_BYTES as u64);
             if end <= self.file_numbers {
-                return Ok(Number {
-                    stream: self.name.stream.clone(),
-                    number: self.name.base + end,
-                });
+                return Ok(number(&self.name.stream, self.name.base + end));
             }
             self.go_on()?;
         }
@@ -164,6 +191,21 @@ impl Numbers {
     }
 }
 
+/// The hashes from the number behind `first` of them on.
+fn read(file: &File, first: u64) -> io::Result<Vec<[u8; HASH_BYTES]>> {
+    let mut bytes = vec![0; KNOWN_NUMBERS as usize * HASH_BYTES];
+    let position = first * HASH_BYTES as u64;
+    let mut count = 0;
+    while count < bytes.len() {
+        match file.read_at(&mut bytes[count..], position + count as u64)? {
+            0 => break,
+            more => count += more,
+        }
+    }
+    let hashes = bytes[..count].chunks_exact(HASH_BYTES);
+    Ok(hashes.filter_map(|it| it.try_into().ok()).collect())
+}
+
 fn names(dir: &OwnDir, host: &str) -> io::Result<Vec<Name>> {
     let names = dir.names(MAX_NAMES)?.unwrap_or_default();
     Ok(names
@@ -177,7 +219,7 @@ fn latest(names: &[Name], stream: &str) -> Option<Name> {
 }
 
 fn open(dir: &OwnDir, name: &Name, host: &str) -> io::Result<File> {
-    let flags = OFlag::O_WRONLY | OFlag::O_APPEND;
+    let flags = OFlag::O_RDWR | OFlag::O_APPEND;
     dir.open_or_create(OsStr::new(&name.to_text(host)), flags, FILE_MODE)
 }
 
@@ -200,11 +242,13 @@ mod tests {
             // So that there is one stream.
             Numbers::open_with(path, "here", 100).unwrap();
             let takers: Vec<_> = (0..TAKERS)
-                .map(|_| {
+                .map(|taker| {
                     scope.spawn(move || {
                         let mut numbers =
                             Numbers::open_with(path, "here", 100).unwrap();
-                        let numbers = (0..EACH).map(|_| numbers.next());
+                        let numbers = (0..EACH).map(|it| {
+                            numbers.number(&(taker * EACH + it).to_le_bytes())
+                        });
                         numbers
                             .map(|it| it.unwrap())
                             .map(|it| (it.stream, it.number))
@@ -226,7 +270,10 @@ mod tests {
     #[test]
     fn another_machine_and_a_file_that_is_removed_begin_a_stream() {
         let dir = tempfile::tempdir().unwrap();
-        let next = |host| Numbers::open(dir.path(), host).unwrap().next();
+        let next = |host| {
+            let id = getrandom::u64().unwrap().to_le_bytes();
+            Numbers::open(dir.path(), host).unwrap().number(&id)
+        };
         let first = next("here").unwrap();
         assert_eq!(first.number, 1);
         let second = next("here").unwrap();
@@ -240,5 +287,26 @@ mod tests {
         let anew = next("here").unwrap();
         assert_eq!(anew.number, 1);
         assert_ne!(anew.stream, first.stream);
+    }
+
+    #[test]
+    fn what_is_delivered_again_has_its_number_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Numbers::open_with(dir.path(), "here", 5).unwrap();
+        let mut killed = open();
+        let numbers: Vec<_> =
+            (1..=8_u8).map(|it| killed.number(&[it]).unwrap()).collect();
+        let mut successor = open();
+        for id in [7_u8, 8, 9, 6] {
+            let again = successor.number(&[id]).unwrap();
+            assert_eq!(again.number, u64::from(id));
+            assert!(id == 9 || again == numbers[usize::from(id) - 1]);
+        }
+        // Behind half a hash there are numbers that nobody has.
+        let path = fs::read_dir(dir.path()).unwrap().next().unwrap();
+        let path = path.unwrap().path();
+        let mut file = File::options().append(true).open(path).unwrap();
+        file.write_all(b"xyz").unwrap();
+        assert!(successor.number(b"x").unwrap().number > 9);
     }
 }

@@ -10,6 +10,9 @@ use std::sync::atomic::Ordering;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use uilog_core::journal::Failure;
+use uilog_core::journal::FailureKind;
+use uilog_core::journal::Journal;
 
 use crate::support::*;
 
@@ -128,6 +131,37 @@ fn what_is_rejected_is_told_once_and_leaves_a_gap() {
     // What has been told is not told again.
     pass_a_minute(&sink);
     deliver(&sink, &logs([7, 8]));
+    assert_eq!(reports(&server).len(), 1);
+}
+
+#[test]
+fn what_never_came_into_the_spool_is_told_too() {
+    let server = Server::start(|_| accepted());
+    let state = tempfile::tempdir().unwrap();
+    let environment = format!("XDG_STATE_HOME={}\0", state.path().display());
+    let sink = Sink::with_environment(&server.url(), &[], &environment);
+    let journal = Journal::for_environment(environment.as_bytes()).unwrap();
+    for (lost, detail) in [
+        (3, "the queue is full"),
+        (2, "uilog.sink.lines: no space left on device"),
+        (0, "uilog.sink.lines: it cannot be rotated"),
+    ] {
+        let detail = detail.to_owned();
+        let kind = FailureKind::Lost;
+        let failure =
+            Failure::now(String::new(), b"command", kind, lost, detail);
+        journal.append(&failure).unwrap();
+    }
+    deliver(&sink, &[numbered(0, 1)]);
+    let told = reports(&server);
+    assert_eq!(told.len(), 1);
+    let told = &told[0].attributes;
+    assert_eq!(number(told, "hg.loss.events_lost"), Some(3));
+    assert_eq!(number(told, "hg.loss.undelivered"), Some(2));
+    assert_eq!(number(told, "hg.loss.total"), Some(5));
+    assert!(text(told, "hg.loss.since").is_some());
+    pass_a_minute(&sink);
+    deliver(&sink, &[numbered(0, 3)]);
     assert_eq!(reports(&server).len(), 1);
 }
 
