@@ -254,13 +254,14 @@ def test_a_repository_is_told_with_its_origin_and_its_head(
     tip = traced.run("hg", "log", "-r", ".", "-T", "{node}", cwd=repository)
     traced.run("hg", "summary", cwd=repository)
     records = span_tree.read([str(traced.path / "records.jsonl")])
-    for record in ends(records, "commandfinish"):
+    finished = ends(records, "commandfinish")
+    for record in finished:
         told = record["repository"]
         assert told["name"] == "repo"
         assert told["url"] == "https://hg.example/a/main"
         assert told["head_revision"] == tip.strip()
     # A log does not look at the branch.
-    heads = [it["repository"].get("head_name") for it in records]
+    heads = [it["repository"].get("head_name") for it in finished]
     assert heads[-1] == "default"
 
 

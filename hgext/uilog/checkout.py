@@ -33,5 +33,10 @@ def head(root):
     if name is None:
         name = fields.get('_branch')
     parents = getattr(fields.get('_map'), '_parents', None)
-    node = parents[0] if parents else None
+    if parents:
+        node = parents[0]
+    else:
+        # hg: localrepo._quick_access_changeid_wc, revision numbers and nodes
+        quick = known.get('_quick_access_changeid_wc') or {}
+        node = quick.get(b'.', (None, None))[1]
     return name, node if node and any(node) else None
