@@ -154,6 +154,7 @@ impl Record {
             process: Process::default(),
             host: Host::default(),
             repository: None,
+            cicd: None,
             usage: None,
             hook: None,
             blocked: BTreeMap::new(),
