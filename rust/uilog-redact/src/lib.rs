@@ -51,6 +51,7 @@ mod shell;
 mod stand_in;
 mod steps;
 mod token;
+mod trie;
 mod url;
 mod user;
 mod value;

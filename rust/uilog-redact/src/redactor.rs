@@ -28,7 +28,7 @@ use crate::found::tidied;
 use crate::headers;
 use crate::name;
 use crate::name::Kind;
-use crate::patterns::Patterns;
+use crate::patterns;
 use crate::pem;
 use crate::policy::ArgvPolicy;
 use crate::policy::Policy;
@@ -37,6 +37,7 @@ use crate::programs;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
+use crate::shape;
 use crate::steps;
 use crate::url;
 use crate::user::Key;
@@ -91,7 +92,6 @@ pub struct Redactor {
     user: Option<Key>,
     argv: ArgvPolicy,
     config_items: ConfigItems,
-    patterns: &'static Patterns,
 }
 
 /// Which way a text is looked at.
@@ -119,7 +119,6 @@ impl Redactor {
             user,
             argv: policy.argv,
             config_items: ConfigItems::new(&policy.config_items),
-            patterns: Patterns::get(),
         }
     }
 
@@ -357,7 +356,7 @@ impl Redactor {
         found: &mut Vec<Found>,
     ) {
         self.config_items.find(text, scope, found);
-        let wanted = self.patterns.wanted(text, found);
+        let wanted = patterns::wanted(text, found);
         if wanted.userinfo {
             url::find_userinfo(text, scope, self.user.as_ref(), found);
             webhook::find(text, found);
@@ -391,7 +390,7 @@ impl Redactor {
         while shapes != 0 {
             let number = shapes.trailing_zeros() as usize;
             shapes &= shapes - 1;
-            self.patterns.shapes.find(number, text, found);
+            shape::find(number, text, found);
         }
     }
 

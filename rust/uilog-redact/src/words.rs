@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use crate::rule::MARKER_START;
 use crate::rule::marker_at;
 use crate::steps;
 
@@ -140,10 +141,17 @@ fn is_operator(byte: u8) -> bool {
     )
 }
 
+/// Whether this byte stands for itself, whatever is before it.
+fn is_plain(byte: u8) -> bool {
+    !matches!(byte, b' ' | b'\t' | b'\'' | b'"' | b'\\') && !is_operator(byte)
+}
+
 /// Reads one word; whether the command ends with it.
 fn read_word(line: &[u8], at: &mut usize, kind: Line, word: &mut Word) -> bool {
     while let Some(&byte) = line.get(*at) {
-        if let Some(len) = marker_at(&line[*at..]) {
+        if byte == MARKER_START
+            && let Some(len) = marker_at(&line[*at..])
+        {
             word.push(line, *at, len);
             *at += len;
             continue;
@@ -166,8 +174,12 @@ fn read_word(line: &[u8], at: &mut usize, kind: Line, word: &mut Word) -> bool {
                 *at += 2;
             }
             _ => {
-                word.push(line, *at, 1);
-                *at += 1;
+                let plain = line[*at + 1..]
+                    .iter()
+                    .take_while(|byte| is_plain(**byte))
+                    .count();
+                word.push(line, *at, 1 + plain);
+                *at += 1 + plain;
             }
         }
     }
