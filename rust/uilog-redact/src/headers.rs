@@ -351,11 +351,10 @@ fn is_secret_name(name: &[u8]) -> bool {
         return true;
     }
     // `--api-key` is no header.
-    !is_harmless(name)
-        && ENDINGS.iter().any(|ending| {
-            name.ends_with(ending.as_bytes())
-                && (name.len() > ending.len() || !ending.starts_with('-'))
-        })
+    ENDINGS.iter().any(|ending| {
+        name.ends_with(ending.as_bytes())
+            && (name.len() > ending.len() || !ending.starts_with('-'))
+    }) && !is_harmless(name)
         && (!name.ends_with(b"-team") || name == b"x-honeycomb-team")
 }
 

@@ -32,7 +32,7 @@ enum Finder {
 }
 
 /// The finders that have a reason to look at a text.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub(crate) struct Wanted {
     pub(crate) userinfo: bool,
     pub(crate) parameters: bool,

@@ -21,11 +21,20 @@ struct Node {
     word: u16,
 }
 
+/// How many different bytes the first two letters of words may be.
+const CLASSES: usize = 64;
+
+/// Says that the words which begin with a byte have to be looked for from its
+/// node on: one of them has no second letter.
+const FROM_ROOT: u16 = u16::MAX;
+
 /// Words, in upper or lower case. The numbers of nodes and words begin with one.
 pub(crate) struct Trie<const NODES: usize, const WORDS: usize> {
-    /// For each byte, a bit for each that may follow it in the beginning of a
-    /// word.
-    pairs: [[u64; 4]; 256],
+    /// For each byte, its row and column in the next; zero if no word has it
+    /// among its first two letters.
+    classes: [u8; 256],
+    /// For each two first letters, the node of the second.
+    pairs: [[u16; CLASSES]; CLASSES],
     /// For each byte in lower case, the node of the words that begin with it.
     roots: [u16; 256],
     nodes: [Node; NODES],
@@ -47,7 +56,7 @@ pub(crate) const fn most_nodes(words: &[&str]) -> usize {
 
 #[expect(clippy::cast_possible_truncation, reason = "a check follows")]
 const fn number(number: usize) -> u16 {
-    assert!(number <= u16::MAX as usize, "too many nodes or words");
+    assert!(number < FROM_ROOT as usize, "too many nodes or words");
     number as u16
 }
 
@@ -60,13 +69,25 @@ impl<const NODES: usize, const WORDS: usize> Trie<NODES, WORDS> {
             word: NONE,
         };
         let mut trie = Self {
-            pairs: [[0; 4]; 256],
+            classes: [0; 256],
+            pairs: [[NONE; CLASSES]; CLASSES],
             roots: [NONE; 256],
             nodes: [none; NODES],
             same: [NONE; WORDS],
             used: 1,
         };
+        let mut classes = 1;
         let mut at = 0;
+        while at < WORDS {
+            let word = words[at].as_bytes();
+            let mut letter = 0;
+            while letter < word.len() && letter < 2 {
+                classes = trie.add_class(word[letter], classes);
+                letter += 1;
+            }
+            at += 1;
+        }
+        at = 0;
         while at < WORDS {
             trie.add(words[at].as_bytes(), at);
             at += 1;
@@ -81,11 +102,13 @@ impl<const NODES: usize, const WORDS: usize> Trie<NODES, WORDS> {
 
     const fn add(&mut self, word: &[u8], index: usize) {
         assert!(!word.is_empty(), "a word has a letter");
-        self.add_pairs(word);
         let mut node = NONE;
         let mut at = 0;
         while at < word.len() {
             node = self.child_or_new(node, word[at].to_ascii_lowercase());
+            if at == 1 || word.len() == 1 {
+                self.add_pair(word, node);
+            }
             at += 1;
         }
         let new = number(index + 1);
@@ -101,21 +124,28 @@ impl<const NODES: usize, const WORDS: usize> Trie<NODES, WORDS> {
         self.same[last as usize - 1] = new;
     }
 
-    const fn add_pairs(&mut self, word: &[u8]) {
-        let firsts =
-            [word[0].to_ascii_lowercase(), word[0].to_ascii_uppercase()];
-        let mut first = 0;
-        while first < firsts.len() {
-            let pairs = &mut self.pairs[firsts[first] as usize];
-            if word.len() == 1 {
-                *pairs = [u64::MAX; 4];
-            } else {
-                let lower = word[1].to_ascii_lowercase();
-                let upper = word[1].to_ascii_uppercase();
-                pairs[lower as usize / 64] |= 1 << (lower % 64);
-                pairs[upper as usize / 64] |= 1 << (upper % 64);
-            }
-            first += 1;
+    /// Gives a byte a class if it has none; how many there are then.
+    #[expect(clippy::cast_possible_truncation, reason = "a check precedes")]
+    const fn add_class(&mut self, byte: u8, classes: usize) -> usize {
+        let lower = byte.to_ascii_lowercase();
+        if self.classes[lower as usize] != 0 {
+            return classes;
+        }
+        assert!(classes < CLASSES, "too many different letters");
+        self.classes[lower as usize] = classes as u8;
+        self.classes[lower.to_ascii_uppercase() as usize] = classes as u8;
+        classes + 1
+    }
+
+    const fn add_pair(&mut self, word: &[u8], second: u16) {
+        let row = &mut self.pairs[self.classes[word[0] as usize] as usize];
+        if word.len() == 1 {
+            *row = [FROM_ROOT; CLASSES];
+            return;
+        }
+        let pair = &mut row[self.classes[word[1] as usize] as usize];
+        if *pair == NONE {
+            *pair = second;
         }
     }
 
@@ -188,15 +218,10 @@ impl<const NODES: usize, const WORDS: usize> Trie<NODES, WORDS> {
         }
     }
 
-    /// Whether a word may begin here.
-    fn may_begin(&self, text: &[u8], start: usize) -> bool {
-        match text[start..] {
-            [first, second, ..] => {
-                let pairs = &self.pairs[usize::from(first)];
-                pairs[usize::from(second / 64)] >> (second % 64) & 1 == 1
-            }
-            _ => true,
-        }
+    /// The node of the second of two letters, or [`FROM_ROOT`].
+    fn pair(&self, first: u8, second: u8) -> u16 {
+        let class = |byte| usize::from(self.classes[usize::from(byte)]);
+        self.pairs[class(first)][class(second)]
     }
 }
 
@@ -223,6 +248,33 @@ pub(crate) struct Words<'t, const NODES: usize, const WORDS: usize> {
     word: u16,
 }
 
+impl<const NODES: usize, const WORDS: usize> Words<'_, NODES, WORDS> {
+    /// Goes to the next place where a word may begin; whether there is one.
+    fn begin(&mut self) -> bool {
+        while self.start < self.stop {
+            let first = self.text[self.start];
+            let node = match self.text.get(self.start + 1) {
+                Some(second) => self.trie.pair(first, *second),
+                None => FROM_ROOT,
+            };
+            if node == FROM_ROOT {
+                self.node =
+                    self.trie.roots[usize::from(first.to_ascii_lowercase())];
+                self.end = self.start + 1;
+            } else {
+                self.node = node;
+                self.end = self.start + 2;
+            }
+            if self.node != NONE {
+                self.word = self.trie.nodes[usize::from(self.node)].word;
+                return true;
+            }
+            self.start += 1;
+        }
+        false
+    }
+}
+
 impl<const NODES: usize, const WORDS: usize> Iterator
     for Words<'_, NODES, WORDS>
 {
@@ -238,16 +290,11 @@ impl<const NODES: usize, const WORDS: usize> Iterator
                     end: self.end,
                 });
             }
-            if self.node == NONE {
-                while self.start < self.stop
-                    && !self.trie.may_begin(self.text, self.start)
-                {
-                    self.start += 1;
-                }
-                if self.start >= self.stop {
-                    return None;
-                }
-                self.end = self.start;
+            if self.node == NONE && !self.begin() {
+                return None;
+            }
+            if self.word != NONE {
+                continue;
             }
             self.node = match self.text.get(self.end) {
                 Some(byte) => {

@@ -82,6 +82,11 @@ impl Word {
         self.range.len() > self.bytes.len()
     }
 
+    /// Whether it stands in the line as it is, perhaps with quotes around it.
+    pub(crate) fn is_one_piece(&self) -> bool {
+        self.pieces.len() <= 1
+    }
+
     /// Where a part of the word stood in the line, without quotes around it.
     pub(crate) fn span(&self, range: &Range<usize>) -> Range<usize> {
         match range.end.checked_sub(1) {
