@@ -33,6 +33,7 @@ use crate::value::is_placeholder;
 use crate::value::is_speech;
 use crate::value::looks_chosen;
 use crate::value::looks_like_key;
+use crate::value::looks_like_short_key;
 use crate::value::looks_made;
 use crate::value::looks_random;
 
@@ -424,6 +425,7 @@ impl Name<'_> {
         }
         if form == Form::Loose {
             at += block_len(&text[at..]);
+            at += anchor_len(&text[at..]);
         }
         self.form = form;
         self.value = at;
@@ -519,6 +521,11 @@ impl Name<'_> {
             b"option",
             b"k",
         ];
+        // Terraform: variable "db_password" {
+        let before = text[..self.start].strip_suffix(b"\"");
+        if before.is_some_and(|before| before.ends_with(b"variable ")) {
+            return true;
+        }
         word_before(text, self.start).is_some_and(|(word, _)| {
             NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
         })
@@ -612,7 +619,7 @@ fn field_value(text: &[u8], end: usize) -> Option<usize> {
         let next = near[at..]
             .iter()
             .position(|byte| b",<>{}\n".contains(byte))?;
-        if others > 1 || near[at + next] != b',' {
+        if others > 2 || !b",\n".contains(&near[at + next]) {
             return None;
         }
         at += next;
@@ -689,6 +696,22 @@ fn block_len(rest: &[u8]) -> usize {
     if spaces == 0 { 0 } else { len + 1 + spaces }
 }
 
+/// The length of the `&ANCHOR` or `!TAG`, and of the spaces behind it, that
+/// this begins with before YAML's value.
+fn anchor_len(rest: &[u8]) -> usize {
+    const MAX_BYTES: usize = 32;
+    if !matches!(rest.first(), Some(b'&' | b'!')) {
+        return 0;
+    }
+    let word = rest
+        .iter()
+        .take(MAX_BYTES)
+        .take_while(|byte| is_name(**byte) || b"&!".contains(byte))
+        .count();
+    let spaces = spaces(&rest[word..]);
+    if spaces == 0 { 0 } else { word + spaces }
+}
+
 /// Whether a name stands by itself, as in SQL: nothing but words before it.
 fn is_name_alone(before: &[u8]) -> bool {
     before
@@ -754,7 +777,13 @@ fn is_secret(
         let is_source = name.form == Form::Loose
             && !is_quoted
             && is_source(text, name.start);
-        return !is_source && looks_secret();
+        // `STRIPE_KEY_LIVE=...`
+        let is_variable = name.kind == Kind::Key
+            && name.form == Form::Tight
+            && is_environment;
+        return !is_source
+            && (looks_secret()
+                || (is_variable && looks_like_short_key(name.bytes, value)));
     }
     match name.form {
         Form::Tight if is_count => false,
@@ -794,6 +823,7 @@ fn is_secret(
                 && !is_named
                 && ((is_password
                     && (!value.contains(&b' ') || name.form == Form::Field))
+                    || (name.form == Form::Field && looks_chosen(value))
                     || looks_secret())
         }
         Form::Tuple => {
@@ -879,9 +909,29 @@ fn is_second(text: &[u8], name: &Name<'_>, extent: &Extent) -> bool {
 /// Whether this is in a call that sets something.
 fn is_set(text: &[u8], name: &Name<'_>) -> bool {
     let from = name.start.saturating_sub(MAX_GAP_BYTES);
+    const SETTERS: [&[u8]; 12] = [
+        b"define(",
+        b"Property(",
+        b"property(",
+        b".put(",
+        b".set(",
+        b".Set(",
+        b"setenv(",
+        b"Setenv(",
+        b"Variable(",
+        b"set_env(",
+        b".add(",
+        b".Add(",
+    ];
+    let before = &text[from..name.start];
+    let call = before
+        .strip_suffix(b"\"")
+        .or_else(|| before.strip_suffix(b"'"))
+        .unwrap_or(before)
+        .trim_ascii_end();
     name.kind == Kind::Password
-        && memchr::memmem::rfind(&text[from..name.start], b"setconfig(")
-            .is_some()
+        && (memchr::memmem::rfind(before, b"setconfig(").is_some()
+            || SETTERS.iter().any(|setter| call.ends_with(setter)))
 }
 
 /// Whether a user's name and a password belong to this name.

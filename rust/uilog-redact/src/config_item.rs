@@ -217,10 +217,18 @@ fn is_telling_item(item: &[u8]) -> bool {
         && (is_telling(&item[..dot]) || is_telling(last))
 }
 
-/// Whether the value of an item can be nothing but a password.
+/// Whether the value of an item can be nothing but a password or a token.
 fn is_password(item: &[u8]) -> bool {
-    const ENDINGS: [&[u8]; 5] =
-        [b"password", b"passwd", b"passphrase", b".pw", b".pass"];
+    const ENDINGS: [&[u8]; 8] = [
+        b"password",
+        b"passwd",
+        b"passphrase",
+        b"secret",
+        b"token",
+        b"apikey",
+        b"pw",
+        b"pass",
+    ];
     let item = item.to_ascii_lowercase();
     ENDINGS.iter().any(|ending| item.ends_with(ending))
 }
@@ -228,13 +236,23 @@ fn is_password(item: &[u8]) -> bool {
 /// Where the secret begins in the value of such an item: behind the user, if
 /// there is one.
 fn secret_part(value: &[u8], is_password: bool) -> Option<usize> {
-    let is_switch = [&b"yes"[..], b"no", b"on", b"off", b"always", b"never"]
-        .iter()
-        .any(|word| value.eq_ignore_ascii_case(word));
+    let is_switch = [
+        &b"yes"[..],
+        b"no",
+        b"on",
+        b"off",
+        b"always",
+        b"never",
+        b"true",
+        b"false",
+    ]
+    .iter()
+    .any(|word| value.eq_ignore_ascii_case(word));
     let is_path =
         matches!(value.first(), Some(b'/' | b'~' | b'.' | b'$' | b'!'));
     let is_url = value.windows(3).any(|part| part == b"://");
-    if is_switch || is_path || is_url {
+    let is_number = value.len() < 4 && value.iter().all(u8::is_ascii_digit);
+    if is_switch || is_number || is_path || is_url {
         return None;
     }
     if is_password {
