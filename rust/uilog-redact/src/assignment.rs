@@ -304,6 +304,7 @@ impl Name<'_> {
                 .into_iter()
                 .find(|operator| rest.starts_with(operator))
                 .map(<[u8]>::len)
+                .or_else(|| is_spring_default(rest).then_some(1))
         };
         if text[..self.start].ends_with(b"${")
             && let Some(len) = operator(rest)
@@ -350,6 +351,8 @@ impl Name<'_> {
             }
         } else if text.get(at) == Some(&b'\\') {
             return false;
+        } else if is_key_closed(text, self.start, at) {
+            at += 1;
         }
         let spaces = spaces(&text[at..]);
         at += spaces;
@@ -532,7 +535,15 @@ impl Name<'_> {
     }
 
     fn is_environment(&self) -> bool {
-        !self.bytes.iter().any(u8::is_ascii_lowercase)
+        const PREFIXES: [&[u8]; 3] =
+            [b"TF_VAR_", b"ORG_GRADLE_PROJECT_", b"npm_config_"];
+        // `process.env.API_TOKEN`
+        let last = self.bytes.rsplit(|byte| *byte == b'.').next();
+        !last
+            .unwrap_or(self.bytes)
+            .iter()
+            .any(u8::is_ascii_lowercase)
+            || PREFIXES.iter().any(|prefix| self.bytes.starts_with(prefix))
     }
 }
 
@@ -696,11 +707,12 @@ fn block_len(rest: &[u8]) -> usize {
     if spaces == 0 { 0 } else { len + 1 + spaces }
 }
 
-/// The length of the `&ANCHOR` or `!TAG`, and of the spaces behind it, that
+/// The length of the `&ANCHOR` or `!!TYPE`, and of the spaces behind it, that
 /// this begins with before YAML's value.
 fn anchor_len(rest: &[u8]) -> usize {
     const MAX_BYTES: usize = 32;
-    if !matches!(rest.first(), Some(b'&' | b'!')) {
+    // `!secret NAME` is no secret.
+    if !rest.starts_with(b"&") && !rest.starts_with(b"!!") {
         return 0;
     }
     let word = rest
@@ -710,6 +722,24 @@ fn anchor_len(rest: &[u8]) -> usize {
         .count();
     let spaces = spaces(&rest[word..]);
     if spaces == 0 { 0 } else { word + spaces }
+}
+
+/// Whether a name is a key without quotes that ends here: Perl's
+/// `$x{password} = `, Ruby's `x[:password] = `.
+fn is_key_closed(text: &[u8], start: usize, end: usize) -> bool {
+    let is_closed = match text.get(end) {
+        Some(b'}') => text[..start].ends_with(b"{"),
+        Some(b']') => text[..start].ends_with(b"[:"),
+        _ => false,
+    };
+    is_closed && text[end + 1..].trim_ascii_start().starts_with(b"=")
+}
+
+/// Whether this goes on as Spring's `${NAME:VALUE}` does, and not as a shell's
+/// `${NAME:?...}` or `${NAME:0:3}`.
+fn is_spring_default(rest: &[u8]) -> bool {
+    matches!(rest, [b':', next, ..] if !b"?+-= }\"'$".contains(next)
+        && !next.is_ascii_digit())
 }
 
 /// Whether a name stands by itself, as in SQL: nothing but words before it.
@@ -828,7 +858,7 @@ fn is_secret(
         }
         Form::Tuple => {
             is_second(text, name, extent)
-                || is_set(text, name)
+                || is_set(text, name, value)
                 || looks_random(value)
         }
         Form::Compared => {
@@ -845,7 +875,8 @@ fn is_secret(
             looks_secret()
                 || (is_quoted
                     && is_compound(name.bytes)
-                    && looks_chosen(value)
+                    && (looks_chosen(value)
+                        || is_secret_key(name.bytes) && !value.contains(&b' '))
                     && !is_named)
         }
     }
@@ -907,36 +938,58 @@ fn is_second(text: &[u8], name: &Name<'_>, extent: &Extent) -> bool {
 }
 
 /// Whether this is in a call that sets something.
-fn is_set(text: &[u8], name: &Name<'_>) -> bool {
-    let from = name.start.saturating_sub(MAX_GAP_BYTES);
-    const SETTERS: [&[u8]; 12] = [
+fn is_set(text: &[u8], name: &Name<'_>, value: &[u8]) -> bool {
+    const SETTERS: [&[u8]; 8] = [
         b"define(",
         b"Property(",
         b"property(",
-        b".put(",
-        b".set(",
-        b".Set(",
         b"setenv(",
         b"Setenv(",
         b"Variable(",
         b"set_env(",
-        b".add(",
-        b".Add(",
+        b"set_var(",
     ];
+    // These set other things more often.
+    const COMMON: [&[u8]; 5] =
+        [b".put(", b".set(", b".Set(", b".add(", b".Add("];
+    const MIN_TOKEN_BYTES: usize = 6;
+    let from = name.start.saturating_sub(MAX_GAP_BYTES);
     let before = &text[from..name.start];
     let call = before
         .strip_suffix(b"\"")
         .or_else(|| before.strip_suffix(b"'"))
         .unwrap_or(before)
         .trim_ascii_end();
-    name.kind == Kind::Password
-        && (memchr::memmem::rfind(before, b"setconfig(").is_some()
-            || SETTERS.iter().any(|setter| call.ends_with(setter)))
+    let is_in =
+        |setters: &[&[u8]]| setters.iter().any(|setter| call.ends_with(setter));
+    match name.kind {
+        Kind::Password => {
+            is_in(&SETTERS)
+                || is_in(&COMMON)
+                || memchr::memmem::rfind(before, b"setconfig(").is_some()
+        }
+        Kind::Token => {
+            is_in(&SETTERS)
+                && value.len() >= MIN_TOKEN_BYTES
+                && !is_speech(value)
+                && !is_named_so(value)
+        }
+        Kind::Code | Kind::Key | Kind::Doubtful => false,
+    }
 }
 
 /// Whether a user's name and a password belong to this name.
 fn is_pair(name: &[u8]) -> bool {
     memchr::memmem::find(name, b"cred").is_some()
+}
+
+/// Whether a name ends as those of secret keys do: `aws_secret_access_key`,
+/// `clientSecret`.
+fn is_secret_key(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    [&b"secret"[..], b"secret_key", b"secretkey", b"access_key"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
 }
 
 /// Whether a name says twice that it is secret: `api_key`, `client_secret`.

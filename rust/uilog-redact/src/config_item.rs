@@ -108,7 +108,10 @@ impl ConfigItems {
             let range = if is_certain {
                 range
             } else {
-                match secret_part(&text[range.clone()], is_password(item)) {
+                match secret_part(
+                    &text[range.clone()],
+                    is_password(item, spaces + after == 0),
+                ) {
                     Some(start) => range.start + start..range.end,
                     None => continue,
                 }
@@ -217,20 +220,16 @@ fn is_telling_item(item: &[u8]) -> bool {
         && (is_telling(&item[..dot]) || is_telling(last))
 }
 
-/// Whether the value of an item can be nothing but a password or a token.
-fn is_password(item: &[u8]) -> bool {
-    const ENDINGS: [&[u8]; 8] = [
-        b"password",
-        b"passwd",
-        b"passphrase",
-        b"secret",
-        b"token",
-        b"apikey",
-        b"pw",
-        b"pass",
-    ];
+/// Whether the value of an item can be nothing but a password; or a token, if
+/// it is a setting and no line of a program.
+fn is_password(item: &[u8], is_setting: bool) -> bool {
+    const PASSWORDS: [&[u8]; 5] =
+        [b"password", b"passwd", b"passphrase", b".pw", b".pass"];
+    const TOKENS: [&[u8]; 5] = [b"secret", b"token", b"apikey", b"pw", b"pass"];
     let item = item.to_ascii_lowercase();
-    ENDINGS.iter().any(|ending| item.ends_with(ending))
+    let ends =
+        |endings: &[&[u8]]| endings.iter().any(|ending| item.ends_with(ending));
+    ends(&PASSWORDS) || (is_setting && ends(&TOKENS))
 }
 
 /// Where the secret begins in the value of such an item: behind the user, if
