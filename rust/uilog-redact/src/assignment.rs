@@ -469,7 +469,8 @@ impl Name<'_> {
             && matches!(first, b'"' | b'\'')
             && is_name_alone(before);
         let is_directive = self.kind == Kind::Password
-            && self.bytes == b"password"
+            && (self.bytes == b"password"
+                || self.bytes.ends_with(b".password"))
             && is_line_start(text, self.start);
         let is_said = if text[value..].starts_with(b"is ") {
             3
@@ -873,8 +874,9 @@ fn is_secret(
         | Form::Option
         | Form::Element => {
             looks_secret()
+                || (name.form == Form::Option && looks_chosen(value))
                 || (is_quoted
-                    && is_compound(name.bytes)
+                    && (is_compound(name.bytes) || is_bare_token(name.bytes))
                     && (looks_chosen(value)
                         || is_secret_key(name.bytes) && !value.contains(&b' '))
                     && !is_named)
@@ -905,6 +907,7 @@ fn is_stand_in(
     is_placeholder(value)
         || is_placeholder(word)
         || (!is_single && stand_in::is_stand_in(value))
+        || stand_in::is_validation(value)
         || (is_path(value) || is_path(word))
         || (scope == Scope::Text && is_code(value, extent.quote.is_some()))
         || (extent.quote.is_none() && value.starts_with(b"!"))
@@ -987,9 +990,21 @@ fn is_pair(name: &[u8]) -> bool {
 /// `clientSecret`.
 fn is_secret_key(name: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
-    [&b"secret"[..], b"secret_key", b"secretkey", b"access_key"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
+    [
+        &b"secret"[..],
+        b"secret_key",
+        b"secretkey",
+        b"access_key",
+        b"accesskey",
+    ]
+    .iter()
+    .any(|ending| name.ends_with(ending))
+}
+
+/// Whether a name says that it is secret and nothing else: of what, a file's
+/// section says.
+fn is_bare_token(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"token") || name.eq_ignore_ascii_case(b"secret")
 }
 
 /// Whether a name says twice that it is secret: `api_key`, `client_secret`.

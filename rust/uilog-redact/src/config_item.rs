@@ -211,7 +211,9 @@ fn is_telling_item(item: &[u8]) -> bool {
     let is_harmless = HARMLESS_PARTS
         .iter()
         .any(|word| last.eq_ignore_ascii_case(word));
-    item[..dot]
+    // Quarkus has a profile before it: `%prod.`
+    item.strip_prefix(b"%").unwrap_or(item)
+        [..dot - usize::from(item[0] == b'%')]
         .iter()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         && dot > 0
