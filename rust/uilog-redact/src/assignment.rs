@@ -874,9 +874,16 @@ fn is_secret(
         | Form::Option
         | Form::Element => {
             looks_secret()
-                || (name.form == Form::Option && looks_chosen(value))
+                || (name.form == Form::Option
+                    && looks_chosen(value)
+                    && !value.contains(&b':'))
+                || (name.form == Form::Tight
+                    && is_compound_or_bare(name.bytes)
+                    && looks_chosen(value)
+                    && !is_source(text, name.start)
+                    && !is_named)
                 || (is_quoted
-                    && (is_compound(name.bytes) || is_bare_token(name.bytes))
+                    && is_compound_or_bare(name.bytes)
                     && (looks_chosen(value)
                         || is_secret_key(name.bytes) && !value.contains(&b' '))
                     && !is_named)
@@ -999,6 +1006,10 @@ fn is_secret_key(name: &[u8]) -> bool {
     ]
     .iter()
     .any(|ending| name.ends_with(ending))
+}
+
+fn is_compound_or_bare(name: &[u8]) -> bool {
+    is_compound(name) || is_bare_token(name)
 }
 
 /// Whether a name says that it is secret and nothing else: of what, a file's
