@@ -880,6 +880,7 @@ fn is_secret(
                 || (name.form == Form::Tight
                     && is_compound_or_bare(name.bytes)
                     && looks_chosen(value)
+                    && !is_pair(name.bytes)
                     && !is_source(text, name.start)
                     && !is_named)
                 || (is_quoted
@@ -959,6 +960,9 @@ fn is_set(text: &[u8], name: &Name<'_>, value: &[u8]) -> bool {
         b"set_env(",
         b"set_var(",
     ];
+    // What such a call gives if the variable is not set.
+    const GETTERS: [&[u8]; 5] =
+        [b"environ.get(", b"getenv(", b"Getenv(", b".fetch(", b"env("];
     // These set other things more often.
     const COMMON: [&[u8]; 5] =
         [b".put(", b".set(", b".Set(", b".add(", b".Add("];
@@ -972,7 +976,13 @@ fn is_set(text: &[u8], name: &Name<'_>, value: &[u8]) -> bool {
         .trim_ascii_end();
     let is_in =
         |setters: &[&[u8]]| setters.iter().any(|setter| call.ends_with(setter));
+    let is_default = name.is_environment() && is_in(&GETTERS);
     match name.kind {
+        Kind::Password | Kind::Token if is_default => {
+            value.len() >= MIN_TOKEN_BYTES
+                && !is_speech(value)
+                && !is_named_so(value)
+        }
         Kind::Password => {
             is_in(&SETTERS)
                 || is_in(&COMMON)
