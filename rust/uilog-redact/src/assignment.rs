@@ -437,8 +437,9 @@ impl Name<'_> {
 
     /// `setenv NAME VALUE`, `WITH PASSWORD 'VALUE'`, `requirepass VALUE`
     fn read_spaced(&mut self, text: &[u8]) -> bool {
-        const SETTERS: [&[u8]; 12] = [
+        const SETTERS: [&[u8]; 13] = [
             b"setenv ",
+            b"fastcgi_param ",
             b"set -x ",
             b"set -gx ",
             b"set -Ux ",
@@ -918,7 +919,28 @@ fn is_stand_in(
         || stand_in::is_validation(value)
         || (is_path(value) || is_path(word))
         || (scope == Scope::Text && is_code(value, extent.quote.is_some()))
-        || (extent.quote.is_none() && value.starts_with(b"!"))
+        || (extent.quote.is_none()
+            && (value.starts_with(b"!") || is_typed_number(value)))
+}
+
+/// Whether this is a number as Rust and C write it: `0x8009030Cu32`, `13i32`.
+fn is_typed_number(value: &[u8]) -> bool {
+    const MAX_BYTES: usize = 24;
+    const TYPES: [&[u8]; 6] =
+        [b"u32", b"i32", b"u64", b"i64", b"usize", b"u16"];
+    let value = value.strip_suffix(b";").unwrap_or(value);
+    value.len() < MAX_BYTES
+        && TYPES
+            .iter()
+            .find_map(|name| value.strip_suffix(*name))
+            .is_some_and(|number| match number {
+                [b'0', b'x', digits @ ..] => digits
+                    .iter()
+                    .all(|byte| byte.is_ascii_hexdigit() || *byte == b'_'),
+                [b'-', digits @ ..] | digits => digits
+                    .iter()
+                    .all(|byte| byte.is_ascii_digit() || *byte == b'_'),
+            })
 }
 
 /// Whether this is the last of what a call or a tuple holds, and its name

@@ -200,6 +200,8 @@ const OTHER_SECTIONS: [&[u8]; 12] = [
 /// Whether an item of whatever extension tells of a secret by its section or
 /// its name: `jira.auth`, `tokens.hg`.
 fn is_telling_item(item: &[u8]) -> bool {
+    // `authtoken`, `clientsecret`
+    const ENDINGS: [&[u8]; 4] = [b"token", b"secret", b"password", b"apikey"];
     let Some(dot) = item.iter().position(|byte| *byte == b'.') else {
         return false;
     };
@@ -219,7 +221,11 @@ fn is_telling_item(item: &[u8]) -> bool {
         && dot > 0
         && !is_harmless
         && !OTHER_SECTIONS.contains(&&item[..dot])
-        && (is_telling(&item[..dot]) || is_telling(last))
+        && (is_telling(&item[..dot])
+            || is_telling(last)
+            || ENDINGS
+                .iter()
+                .any(|ending| last.to_ascii_lowercase().ends_with(ending)))
 }
 
 /// Whether the value of an item can be nothing but a password; or a token, if

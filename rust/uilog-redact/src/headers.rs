@@ -456,7 +456,8 @@ fn value(
             _ => equals,
         };
         let quoted = after + spaces(&text[after..]) + 1;
-        if after > equals
+        // nginx: proxy_set_header Authorization "VALUE";
+        if (after > equals || equals > end)
             && let Some(close) = Quote::before(text, quoted)
                 .and_then(|quote| quote.close(text, quoted))
         {
