@@ -437,6 +437,23 @@ fn value(
         };
         return Some((Form::Inline, at..line));
     }
+    // PowerShell, Perl: @{Authorization = 'VALUE'}, (Authorization => 'VALUE')
+    if extent.is_authorization {
+        let equals = end + spaces(rest);
+        let after = match &text[equals..] {
+            [b'=', b'>', ..] => equals + 2,
+            [b'=', ..] => equals + 1,
+            _ => equals,
+        };
+        let quoted = after + spaces(&text[after..]) + 1;
+        // nginx: proxy_set_header Authorization "VALUE";
+        if (after > equals || equals > end)
+            && let Some(close) = Quote::before(text, quoted)
+                .and_then(|quote| quote.close(text, quoted))
+        {
+            return Some((Form::Entry, quoted..close));
+        }
+    }
     // 'NAME': 'VALUE', ('NAME', 'VALUE'), x['NAME'] = 'VALUE'
     if rest.first() == Some(&b'\\') {
         at += 1;
