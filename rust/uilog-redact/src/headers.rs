@@ -519,7 +519,7 @@ fn secrets(name: &[u8], value: &[u8], form: Form) -> Vec<Range<usize>> {
     }
     let space = match &value[word..] {
         [b'%', b'2', b'0', ..] => 3,
-        rest => rest.iter().take_while(|byte| **byte == b' ').count(),
+        rest => spaces(rest),
     };
     let scheme = &value[..word];
     let rest = word + space..value.len();
