@@ -2,10 +2,10 @@
 
 Answers as the file `answer` in its directory says, each time: a status, and
 perhaps a text behind it. If there is a file `answer` with the path of the
-request behind it, dots for slashes, that counts: `answer.v1.logs`. Of what it accepts it adds the records' ids to the
-file `ids`, one a line, and the paths of the requests to `paths`. Its port is
-in `port` as soon as it listens, its process id in `pid`. It ends when its
-directory is gone.
+request behind it, dots for slashes, that counts: `answer.v1.logs`. Of what it
+accepts it adds the records' ids to the file `ids`, one a line, and the paths of
+the requests to `paths`. Its port is in `port` as soon as it listens, its
+process id in `pid`. It ends when its directory is gone.
 
 usage: receiver.py DIRECTORY
 """
