@@ -106,6 +106,24 @@ For programs
   ]
   $ same -T json no-such-section
 
+The default of some is the encoding of texts, which Python works out.
+
+  $ printf '[web]\nencoding = latin-9\n' > $TESTTMP/web.rc
+  $ web() {
+  >     HGRCPATH=$TESTTMP/web.rc env "$@" uilog config -T json web.encoding \
+  >         > $TESTTMP/uilog
+  >     HGRCPATH=$TESTTMP/web.rc env "$@" hg config -T json web.encoding \
+  >         > $TESTTMP/hg
+  >     test $defaults = True || sed -i '/^  "defaultvalue": /d' $TESTTMP/hg
+  >     cmp $TESTTMP/hg $TESTTMP/uilog && grep -c web.encoding $TESTTMP/uilog
+  > }
+  $ web HGENCODING=utf-8
+  1
+  $ web HGENCODING=
+  1
+  $ web HGENCODING= LC_ALL=C.UTF-8
+  1
+
 What hg would not run with
 
   $ echo broken >> .hg/more.rc

@@ -75,7 +75,7 @@ No command waits for it, and what it is to get stays.
   > print(spool)' < $TESTTMP/out
   True True status 503: down for repair
   True True True
-  {'sink': 'fleet', 'exists': True, 'problem': None, 'pending': 3, 'sent': 0, 'evicted': 0, 'rejected': 0, 'rejected_kept': 0, 'reasons': [], 'damaged': 0, 'unreadable': 0, 'counts_lost': 0, 'unsendable': None, 'warnings': []}
+  {'sink': 'fleet', 'exists': True, 'problem': None, 'pending': 3, 'sent': 0, 'evicted': 0, 'rejected': 0, 'rejected_kept': 0, 'reasons': [], 'damaged': 0, 'empty': 0, 'unreadable': 0, 'counts_lost': 0, 'held_back': 0, 'unsendable': None, 'warnings': [], 'sender': None, 'evictor': None}
   $ uilog status > $TESTTMP/out
   [1]
   $ sed -n '/^Spools/,/^Journal/p' $TESTTMP/out | shown
@@ -319,7 +319,7 @@ What comes after that is told of.
   [2]
 
 What was rejected is sent again
-===============================
+========================
 
   $ answer 400 a mistake of ours
   $ hg root
@@ -396,6 +396,64 @@ What has never accepted anything is perhaps no collector: all waits.
   $ rm -r $TESTTMP/.local/state/uilog/spool/wrong
   $ uilog spool forget --rejected
   fleet: 1 rejected record removed
+=======
+A sender that is stopped
+========================
+
+It keeps the lock, so nothing is sent; that is told, and nobody takes over.
+
+  $ spool=$TESTTMP/.local/state/uilog/spool/fleet
+  $ answer 200
+  $ HOME= flock --no-fork $spool/sender.lock sleep 600 &
+  $ corpse=$!
+  $ wait_for sh -c "! flock --nonblock $spool/sender.lock true"
+  $ kill -STOP $corpse
+  $ wait_for grep -q '^State:.T' /proc/$corpse/status
+  $ hg root
+  $TESTTMP/repo
+  $ settled
+  $ corpse() {
+  >     sed -E -e "s/$corpse/PID/g" -e 's/since [0-9T:.-]+[+-][0-9]{2}:[0-9]{2}/since T/' \
+  >         $TESTTMP/out
+  > }
+  $ uilog spool > $TESTTMP/out
+  [1]
+  $ corpse | grep stopped
+      nothing is sent because of process PID (sleep), stopped since T
+  $ uilog status > $TESTTMP/out
+  [1]
+  $ corpse | grep stopped
+      nothing is sent because of process PID (sleep), stopped since T: see `uilog spool`
+  $ uilog check > $TESTTMP/out
+  [1]
+  $ corpse | grep -A 1 stopped
+    error: $HGRCPATH:*: uilog.sink.fleet: nothing is sent because of process PID (sleep), stopped since T (glob)
+      let it go on: kill -CONT PID; or end it, which loses nothing: kill -KILL PID
+  $ uilog spool flush > $TESTTMP/out
+  [1]
+  $ corpse
+  fleet: 0 records sent
+    1 record left: another process is sending: process PID (sleep), stopped since T
+  $ kill -KILL $corpse
+
+Files that are destroyed
+========================
+
+  $ for it in $spool/*.seg1; do
+  >     echo 'no record' > $it
+  > done
+  $ uilog spool flush
+  fleet: 0 records sent
+    1 record or more lost: the files that they were in are damaged
+  [1]
+  $ : > $spool/000000000001-0123456789abcdef.seg1
+  $ uilog spool flush
+  fleet: 0 records sent
+    1 file found empty: what was in there is lost
+  [1]
+  $ uilog spool flush
+  fleet: 0 records sent
+  $ uilog spool forget
 
 A directory that is not safe
 ============================

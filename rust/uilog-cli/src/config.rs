@@ -13,6 +13,7 @@ use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::installation;
 
+use crate::encoding;
 use crate::known::DefaultValue;
 use crate::known::KnownItems;
 use crate::output::Template;
@@ -188,6 +189,7 @@ fn print_json(
     let environment = Environment::current()?;
     let package = environment.hg().and_then(installation::package);
     let known = KnownItems::read(package.as_deref(), config)?;
+    let encoding = encoding::of(package.as_deref(), &environment);
     let mut is_first = true;
     output.write_all(b"[")?;
     let matched = for_each(config, names, |section, item, mut shown| {
@@ -199,7 +201,7 @@ fn print_json(
         output.write_all(b"\n {\n")?;
         if let Some(default) = &shown.default {
             output.write_all(b"  \"defaultvalue\": ")?;
-            write_default(output, default)?;
+            write_default(output, default, &encoding)?;
             output.write_all(b",\n")?;
         }
         let fields: [(&[u8], &[u8]); 3] = [
@@ -224,6 +226,7 @@ fn print_json(
 fn write_default(
     output: &mut impl Write,
     default: &DefaultValue,
+    encoding: &[u8],
 ) -> io::Result<()> {
     match default {
         DefaultValue::Null => output.write_all(b"null"),
@@ -231,6 +234,7 @@ fn write_default(
         DefaultValue::Int(value) => write!(output, "{value}"),
         DefaultValue::Float(value) => write!(output, "{value:?}"),
         DefaultValue::Text(text) => write_string(output, text.as_bytes()),
+        DefaultValue::Encoding => write_string(output, encoding),
         DefaultValue::List(texts) => {
             output.write_all(b"[")?;
             for (index, text) in texts.iter().enumerate() {

@@ -29,6 +29,8 @@ pub(crate) enum DefaultValue {
     Float(f64),
     Text(String),
     List(Vec<String>),
+    /// The encoding that hg takes texts to be in.
+    Encoding,
 }
 
 /// What Mercurial knows.
@@ -186,7 +188,9 @@ impl KnownItems {
 // hg: configitems.sanitize_item
 fn read_default(item: &Item) -> Option<DefaultValue> {
     match item.default_type.as_deref() {
-        Some("dynamic" | "lazy_module") => return None,
+        Some("dynamic") => return None,
+        // Whatever stands there.
+        Some("lazy_module") => return Some(DefaultValue::Encoding),
         Some("list_type") => return Some(DefaultValue::List(Vec::new())),
         _ => {}
     }

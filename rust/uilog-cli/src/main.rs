@@ -6,6 +6,7 @@
 mod check;
 mod config;
 mod emit;
+mod encoding;
 mod generate;
 mod journal;
 mod known;

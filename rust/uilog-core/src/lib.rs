@@ -33,6 +33,8 @@ pub mod hints;
 pub mod installation;
 pub mod journal;
 pub mod json;
+#[cfg(target_os = "linux")]
+pub mod lock_holder;
 pub mod logtoprocess;
 mod losses;
 pub mod native;

@@ -346,14 +346,19 @@ fn add_relation(
         };
         let id = (metadata.dev(), metadata.ino());
         if let Some(index) = queues.get(&id) {
-            let line = fs::read(proc.join("cmdline")).unwrap_or_default();
-            let words = line.split(|byte| *byte == 0);
-            let words: Vec<_> = words.map(lossy).collect();
-            let command = words.join(" ").trim_end().to_owned();
+            let command = command_line(pid);
             dispatchers[*index].hg.push(Process { pid, command });
             return;
         }
     }
+}
+
+/// The command line of a process, with spaces between.
+pub(crate) fn command_line(pid: i32) -> String {
+    let line = fs::read(proc(pid).join("cmdline")).unwrap_or_default();
+    let words = line.split(|byte| *byte == 0);
+    let words: Vec<_> = words.map(lossy).collect();
+    words.join(" ").trim_end().to_owned()
 }
 
 /// What /proc/PID/stat says.
@@ -386,14 +391,14 @@ impl Stat {
 }
 
 /// How old processes are.
-struct Clock {
+pub(crate) struct Clock {
     /// Seconds since the system has started.
     uptime: Option<f64>,
     ticks: f64,
 }
 
 impl Clock {
-    fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let text = fs::read_to_string("/proc/uptime").ok();
         let uptime = text.and_then(|text| {
             text.split_ascii_whitespace().next()?.parse().ok()
@@ -403,7 +408,7 @@ impl Clock {
         Self { uptime, ticks }
     }
 
-    fn age(&self, stat: &Stat) -> Option<f64> {
+    pub(crate) fn age(&self, stat: &Stat) -> Option<f64> {
         let age = self.uptime? - stat.start as f64 / self.ticks;
         // To the tick: there is no more to know.
         Some((age.max(0.0) * self.ticks).round() / self.ticks)

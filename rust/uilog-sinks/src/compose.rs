@@ -225,6 +225,7 @@ impl Composer {
             message,
             lost: event.lost,
             sample_rate: kept.rate,
+            sink: None,
             truncated: texts.truncated,
             base64: texts.base64,
         })

@@ -13,6 +13,27 @@ use serde_json::Value;
 /// The version of the schema, raised when a field changes its meaning.
 pub const SCHEMA: u32 = 1;
 
+/// How each record of this version begins, as this program writes it.
+const BEGINNING: &[u8] = b"{\"schema\":1,";
+
+/// Whether a record, as JSON, is of a version of the schema that this program
+/// does not know: a later program has written it, and can send it.
+pub fn is_of_later_schema(json: &[u8]) -> bool {
+    // Most are none, and need not be read for that.
+    if json.starts_with(BEGINNING) {
+        return false;
+    }
+    let record: Option<Map<String, Value>> = serde_json::from_slice(json).ok();
+    match record.as_ref().and_then(|it| it.get("schema")) {
+        Some(Value::Number(number)) => {
+            number.as_f64().is_some_and(|it| it > f64::from(SCHEMA))
+        }
+        // Versions may become anything but nothing.
+        Some(Value::String(text)) => !text.is_empty(),
+        _ => false,
+    }
+}
+
 /// One event. As JSON, an object; what is not known is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -86,6 +107,10 @@ pub struct Record {
     /// stands for one divided by this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_rate: Option<f64>,
+    /// Its number among the records that the sink has been given, of sinks
+    /// that number them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<Numbered>,
     /// How many bytes the texts had that were cut, at the same place in this
     /// object as the text in the record.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -104,6 +129,40 @@ const SAYS_NOTHING_WITH_1: [&str; 13] = [
 ];
 
 impl Record {
+    /// One that says nothing, of this version of the schema.
+    pub(crate) fn empty(schema: u32) -> Self {
+        Self {
+            schema,
+            id: String::new(),
+            event: String::new(),
+            time: String::new(),
+            duration: None,
+            trace_id: None,
+            span_id: None,
+            parent_span_id: None,
+            trace_flags: None,
+            trace_state: None,
+            session: String::new(),
+            parent_session: None,
+            seq: 0,
+            message: String::new(),
+            options: Map::new(),
+            options_left_out: 0,
+            process: Process::default(),
+            host: Host::default(),
+            repository: None,
+            usage: None,
+            hook: None,
+            blocked: BTreeMap::new(),
+            counts: None,
+            lost: 0,
+            sample_rate: None,
+            sink: None,
+            truncated: Map::new(),
+            base64: Map::new(),
+        }
+    }
+
     /// Whether it tells of a command that has failed: by an exception, by a
     /// signal, or with an exit status other than 0; 1 of a command that says
     /// so that there was nothing to do or to be found is no failure.
@@ -139,6 +198,17 @@ pub(crate) fn is_failure(
         },
         _ => false,
     }
+}
+
+/// A record's number among those of its sink.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// The sink's name.
+    pub name: String,
+    /// Which numbers belong together: 16 hexadecimal digits.
+    pub stream: String,
+    /// Counts the records of the stream, from 1, without gaps.
+    pub number: u64,
 }
 
 /// A hook.
@@ -250,4 +320,35 @@ fn is_false(value: &bool) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_schema_is_told_from_what_is_no_record() {
+        for json in [
+            r#"{"schema":2}"#,
+            r#"{"id": [1], "schema": 17, "event": null}"#,
+            r#"{"schema": 1.5}"#,
+            r#"{"schema": "2026-01"}"#,
+        ] {
+            assert!(is_of_later_schema(json.as_bytes()), "{json}");
+        }
+        for json in [
+            "",
+            "x",
+            "{}",
+            "[2]",
+            r#"{"schema":1,"id":"x"}"#,
+            r#"{"schema": 1}"#,
+            r#"{"schema": 0}"#,
+            r#"{"schema": null}"#,
+            r#"{"schema": 2"#,
+            r#"{"options": {"schema": 2}}"#,
+        ] {
+            assert!(!is_of_later_schema(json.as_bytes()), "{json}");
+        }
+    }
 }

@@ -7,10 +7,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::iter;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use uilog_core::event::Timestamp;
+use uilog_core::lock_holder;
+use uilog_core::lock_holder::LockHolder;
 use uilog_core::sinks::Definition;
+use uilog_spool::EVICT_LOCK;
+use uilog_spool::SENDER_LOCK;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
 
@@ -21,8 +28,10 @@ use crate::otlp::json;
 use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
 use crate::otlp::sender::Refused;
+use crate::otlp::sender::UNNOTED;
 use crate::otlp::settings;
 use crate::otlp::settings::Settings;
+use crate::otlp::unnoted;
 use crate::record::Record;
 use crate::redact;
 
@@ -30,6 +39,17 @@ use crate::redact;
 const SCHEME: &[u8] = b"otlp:";
 /// How many reasons of rejections are told.
 const MAX_REASONS: usize = 5;
+/// For how long a process that sends may do nothing that can be seen: longer
+/// than a collector takes to answer, however often it is asked for a batch.
+const HANGS_AFTER: Duration = Duration::from_secs(10 * 60);
+/// What a sender writes: how far it is, and when the collector is asked again.
+const SENDERS_FILES: [&str; 4] = [
+    "sender.counts",
+    "sender.progress",
+    "retry-traces",
+    "retry-logs",
+];
+const EVICTORS_FILES: [&str; 1] = ["evicted.counts"];
 
 /// What a spool holds.
 pub type Payloads = Box<dyn Iterator<Item = Result<Vec<u8>, String>>>;
@@ -77,16 +97,80 @@ pub struct Facts {
     pub reasons: Vec<String>,
     /// Records that are lost because a file was damaged.
     pub damaged: u64,
+    /// Files that are empty: somebody has cut them off.
+    pub empty: u64,
     /// Files that cannot be read.
     pub unreadable: u64,
     /// How often the counts were damaged and began anew.
     pub counts_lost: u64,
+    /// Records that this program cannot send, because a later one has written
+    /// them, or some before them in the same file.
+    pub held_back: u64,
     /// Set while the collector takes nothing.
     pub retry: Option<Retry>,
     /// Why nothing can be sent as the sink is configured here, if so.
     pub unsendable: Option<String>,
     /// What of its configuration is ignored here, or was probably not meant.
     pub warnings: Vec<String>,
+    /// Set while somebody sends: nobody else can.
+    pub sender: Option<Holder>,
+    /// Set while somebody evicts what is too old or too much: nobody else can.
+    pub evictor: Option<Holder>,
+}
+
+/// Who has one of the spool's locks.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Holder {
+    /// The process.
+    #[serde(flatten)]
+    pub process: LockHolder,
+    /// For how many seconds it has done nothing that can be seen.
+    pub idle: f64,
+    /// Since when that is: RFC 3339.
+    pub since: String,
+    /// It is stopped, or has done nothing for so long that it hangs.
+    pub is_stuck: bool,
+}
+
+impl Holder {
+    /// Who has locked this file of a spool; of `files`, each tells when it has
+    /// done something.
+    fn of(
+        spool: &Spool,
+        lock: &str,
+        files: &[&str],
+        now: SystemTime,
+    ) -> Option<Self> {
+        let process = lock_holder::of(&spool.dir().join(lock))?;
+        let idle_of = |name: &&str| {
+            let metadata = fs::symlink_metadata(spool.dir().join(name)).ok()?;
+            let modified = metadata.modified().ok()?;
+            Some(now.duration_since(modified).unwrap_or_default())
+        };
+        let age = process
+            .age
+            .and_then(|it| Duration::try_from_secs_f64(it).ok());
+        let names = iter::once(&lock).chain(files);
+        let idle = names.filter_map(idle_of).chain(age).min();
+        let idle = idle.unwrap_or_default();
+        Some(Self {
+            is_stuck: process.is_stopped() || idle > HANGS_AFTER,
+            idle: idle.as_secs_f64(),
+            since: ago(idle).to_rfc3339(),
+            process,
+        })
+    }
+
+    /// Who it is, what it does and since when, for people.
+    pub fn describe(&self) -> String {
+        let LockHolder {
+            pid,
+            program,
+            state,
+            ..
+        } = &self.process;
+        format!("process {pid} ({program}), {state} since {}", self.since)
+    }
 }
 
 /// What is known of a collector that takes nothing.
@@ -106,7 +190,58 @@ pub struct Retry {
     pub only: Option<&'static str>,
 }
 
+/// A signal that waits, for how long, and why.
+struct Waiting {
+    kind: Kind,
+    wait: Duration,
+    failures: u32,
+    reason: String,
+}
+
+impl Waiting {
+    fn of(spool: &Spool, kind: Kind, now: SystemTime) -> Option<Self> {
+        let backoff = Backoff::load(spool.dir(), kind, now);
+        if backoff.failures > 0 {
+            return Some(Self {
+                kind,
+                wait: backoff.wait(now).unwrap_or_default(),
+                failures: backoff.failures,
+                reason: backoff.reason,
+            });
+        }
+        Some(Self {
+            kind,
+            wait: unnoted::wait(spool.dir(), kind, now)?,
+            failures: 1,
+            reason: UNNOTED.to_owned(),
+        })
+    }
+}
+
 impl Retry {
+    fn of(spool: &Spool, waiting: Vec<Waiting>) -> Option<Self> {
+        let soonest = waiting.iter().map(|it| it.wait).min()?;
+        let failures = waiting.iter().map(|it| it.failures).max()?;
+        let reasons: Vec<_> =
+            waiting.iter().map(|it| (it.kind, &*it.reason)).collect();
+        let refused = if waiting.iter().all(|it| it.reason == UNNOTED) {
+            // The collector refuses nothing.
+            Refused {
+                only: None,
+                reason: UNNOTED.to_owned(),
+            }
+        } else {
+            Refused::new(spool.dir(), &reasons)
+        };
+        Some(Self {
+            due_in: soonest.as_secs_f64(),
+            failures,
+            reason: redact::shown(&refused.reason),
+            only: refused.only.map(Kind::name),
+            signals: waiting.iter().map(|it| it.kind.name()).collect(),
+        })
+    }
+
     /// What the collector takes, in words.
     pub fn taken(&self) -> String {
         match self.only {
@@ -124,9 +259,31 @@ impl Facts {
             || self.retry.is_some()
             || self.unsendable.is_some()
             || !self.warnings.is_empty()
+            || self.stuck().next().is_some()
+            || self.held_back > 0
             || is_left
             || self.evicted + self.rejected + self.damaged > 0
             || self.unreadable + self.counts_lost > 0
+    }
+}
+
+/// The time that was so long ago.
+fn ago(time: Duration) -> Timestamp {
+    let now = Timestamp::now();
+    let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    Timestamp {
+        micros: now.micros.saturating_sub(micros),
+        ..now
+    }
+}
+
+impl Facts {
+    /// Who has a lock and does nothing, and what nobody can do for that.
+    pub fn stuck(&self) -> impl Iterator<Item = (&Holder, &'static str)> {
+        let sender = self.sender.iter().map(|it| (it, "nothing is sent"));
+        let evictor = self.evictor.iter();
+        let evictor = evictor.map(|it| (it, "nothing old is removed"));
+        sender.chain(evictor).filter(|it| it.0.is_stuck)
     }
 }
 
@@ -258,7 +415,7 @@ impl Owned {
         is_rejected: bool,
     ) -> Result<Payloads, String> {
         let Some(spool) = otlp::find_spool(&self.sink, globals)? else {
-            return Ok(Box::new(std::iter::empty()));
+            return Ok(Box::new(iter::empty()));
         };
         let text = |error: uilog_spool::Error| error.to_string();
         Ok(if is_rejected {
@@ -289,6 +446,7 @@ impl Facts {
         self.evicted = stats.evicted;
         self.rejected = stats.rejected;
         self.damaged = stats.damaged;
+        self.empty = stats.empty;
         self.unreadable = stats.unreadable;
         self.counts_lost = stats.counts_lost;
         let rejected = spool.rejected().map_err(|error| error.to_string())?;
@@ -303,27 +461,11 @@ impl Facts {
                 self.reasons.remove(0);
             }
         }
-        let load = |kind| (kind, Backoff::load(spool.dir(), kind, now));
-        let waiting: Vec<(Kind, Backoff)> = Kind::ALL
-            .map(load)
-            .into_iter()
-            .filter(|it| it.1.failures > 0)
-            .collect();
-        let wait = |it: &Backoff| it.wait(now).unwrap_or_default();
-        let soonest = waiting.iter().map(|it| wait(&it.1)).min();
-        let failures = waiting.iter().map(|it| it.1.failures).max();
-        let reasons: Vec<_> =
-            waiting.iter().map(|it| (it.0, &*it.1.reason)).collect();
-        if let Some((wait, failures)) = soonest.zip(failures) {
-            let refused = Refused::new(spool.dir(), &reasons);
-            self.retry = Some(Retry {
-                due_in: wait.as_secs_f64(),
-                failures,
-                reason: redact::shown(&refused.reason),
-                only: refused.only.map(Kind::name),
-                signals: waiting.iter().map(|it| it.0.name()).collect(),
-            });
-        }
+        self.held_back = stats.held_back;
+        self.sender = Holder::of(spool, SENDER_LOCK, &SENDERS_FILES, now);
+        self.evictor = Holder::of(spool, EVICT_LOCK, &EVICTORS_FILES, now);
+        let waiting = Kind::ALL.map(|kind| Waiting::of(spool, kind, now));
+        self.retry = Retry::of(spool, waiting.into_iter().flatten().collect());
         Ok(())
     }
 }

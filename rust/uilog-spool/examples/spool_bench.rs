@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_spool::Channels;
 use uilog_spool::Limits;
 use uilog_spool::Options;
 use uilog_spool::RecordId;
@@ -41,8 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ..Limits::default()
             },
             sync,
-            home: None,
-            channels: Channels::ONE,
+            ..Options::default()
         };
         let dir = place.path().join(name);
         let spool = Spool::open(&dir, options)?;

@@ -26,7 +26,8 @@ use crate::segment::Place;
 use crate::segment::Reader;
 use crate::segment::Step;
 
-const LOCK: &str = "evict.lock";
+/// The name of the file that whoever evicts has locked.
+pub const LOCK: &str = "evict.lock";
 /// Segments that are removed together, each of which takes two descriptors.
 const GROUP: usize = 16;
 
@@ -81,13 +82,14 @@ fn evict<F: Files>(
     let max_bytes = spool.limits().max_bytes;
     let is_due = |segment: &Segment, total: u64| {
         if total > max_bytes {
-            Some(true)
+            Age::TooOld
         } else {
-            is_too_old(spool, segment.name)
+            age(spool, segment.name)
         }
     };
-    let first = segments.iter().find_map(|segment| is_due(segment, total));
-    if first != Some(true) {
+    let mut ages = segments.iter().map(|segment| is_due(segment, total));
+    let first = ages.find(|it| matches!(it, Age::TooOld | Age::Young));
+    if first != Some(Age::TooOld) {
         return Ok(0);
     }
     let lock = spool.open_lock(LOCK)?;
@@ -96,40 +98,67 @@ fn evict<F: Files>(
     let Some(_guard) = guard.context(Operation::Lock, path)? else {
         return Ok(0);
     };
+    let _ = spool.files().touch(&lock);
     let mut freed = 0;
     let mut group = Vec::new();
+    let mut undated = Vec::new();
     for segment in segments {
         match is_due(segment, total.saturating_sub(freed)) {
-            Some(true) => {}
-            // Nor are those that were created later.
-            Some(false) => break,
-            None => continue,
-        }
-        // One that cannot be read or locked does not keep the others.
-        match Reader::open(spool, segment.name, Place::default()) {
-            // Another one has removed it: room all the same.
-            Ok(None) => freed += segment.length,
-            Ok(Some(reader)) => {
-                if let Ok(Some(lock)) = reader.lock(spool) {
-                    freed += segment.length;
-                    group.push((reader, lock));
-                }
+            Age::TooOld => {}
+            // Those behind it were created later.
+            Age::Young => break,
+            Age::Undated => {
+                undated.push(segment);
+                continue;
             }
-            Err(_) => {}
+            Age::Unreadable => continue,
         }
-        if group.len() == GROUP {
-            remove(spool, std::mem::take(&mut group))?;
+        // Those before it were created earlier.
+        for segment in undated.drain(..).chain([segment]) {
+            // One that cannot be read or locked does not keep the others.
+            match Reader::open(spool, segment.name, Place::default()) {
+                // Another one has removed it: room all the same.
+                Ok(None) => freed += segment.length,
+                Ok(Some(reader)) => {
+                    if let Ok(Some(lock)) = reader.lock(spool) {
+                        freed += segment.length;
+                        group.push((reader, lock));
+                    }
+                }
+                Err(_) => {}
+            }
+            if group.len() == GROUP {
+                remove(spool, std::mem::take(&mut group))?;
+            }
         }
     }
     remove(spool, group)?;
     Ok(freed)
 }
 
-/// Whether a segment's oldest records are, if that can be told.
-fn is_too_old<F: Files>(spool: &Spool<F>, name: Name) -> Option<bool> {
+/// What a segment's time says of its oldest records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    TooOld,
+    Young,
+    /// The clock was wrong when the segment was created, or is now.
+    Undated,
+    Unreadable,
+}
+
+fn age<F: Files>(spool: &Spool<F>, name: Name) -> Age {
     let reader = Reader::open(spool, name, Place::default());
-    let head = reader.ok()??.head(spool).ok()?;
-    Some(spool.age_ms(name, head) > spool.limits().max_age_ms())
+    let Ok(Some(mut reader)) = reader else {
+        return Age::Unreadable;
+    };
+    let Ok(head) = reader.head(spool) else {
+        return Age::Unreadable;
+    };
+    match spool.age_ms(name, head) {
+        None => Age::Undated,
+        Some(age_ms) if age_ms > spool.limits().max_age_ms() => Age::TooOld,
+        Some(_) => Age::Young,
+    }
 }
 
 /// Counts and removes segments, each of which is locked.
@@ -252,10 +281,10 @@ pub(crate) fn drop_rejected<F: Files>(
     let mut dropped = 0;
     for segment in segments {
         if total + reserve <= max_bytes {
-            match is_too_old(spool, segment.name) {
-                Some(true) => {}
-                Some(false) => break,
-                None => continue,
+            match age(spool, segment.name) {
+                Age::TooOld => {}
+                Age::Young => break,
+                Age::Undated | Age::Unreadable => continue,
             }
         }
         if let Some(records) = remove_rejected_segment(spool, segment)? {

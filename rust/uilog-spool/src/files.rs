@@ -154,6 +154,17 @@ pub trait Files {
     /// The system's, or it is no file of ours.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Sets a file's time of modification to now, for whoever looks since when
+    /// a lock is held. What has no such time does nothing.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn touch(&self, file: &Self::File) -> io::Result<()> {
+        let _ = file;
+        Ok(())
+    }
+
     /// The time.
     fn now(&self) -> Now;
 
@@ -275,6 +286,10 @@ impl Files for System {
     fn remove(&self, path: &Path) -> io::Result<()> {
         check_own(path)?;
         fs::remove_file(path)
+    }
+
+    fn touch(&self, file: &File) -> io::Result<()> {
+        file.set_modified(SystemTime::now())
     }
 
     fn now(&self) -> Now {

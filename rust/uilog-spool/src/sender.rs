@@ -41,7 +41,9 @@ use crate::spool::RecordId;
 use crate::spool::SyncPolicy;
 use crate::writer::Writer;
 
-const LOCK: &str = "sender.lock";
+/// The name of the file that the sender has locked. Its time of modification
+/// is when that was.
+pub const LOCK: &str = "sender.lock";
 /// Segments that have been sent and may wait for being removed.
 const MAX_FINISHED: usize = 16;
 
@@ -149,6 +151,8 @@ impl<F: Files> Sender<F> {
         let Some(lock) = lock else {
             return Ok(None);
         };
+        // Where that is refused, nobody is told since when.
+        let _ = spool.files().touch(&file);
         let sent = Sent::load(spool)?;
         Ok(Some(Self {
             spool: spool.clone(),
@@ -289,6 +293,11 @@ impl<F: Files> Sender<F> {
         loop {
             let before = reader.place();
             match reader.step(spool, lock.is_some()) {
+                // Nor is what is behind it, since records keep their order.
+                Ok(Step::Frame(frame)) if spool.holds_back(&frame) => {
+                    reader.set_place(before);
+                    break;
+                }
                 Ok(Step::Frame(frame))
                     if frame.kind == Kind::Record
                         && spool.channels().of(frame.payload) == channel =>

@@ -22,6 +22,7 @@ use crate::evict::Segment;
 use crate::files::Files;
 use crate::files::System;
 use crate::files::retry;
+use crate::frame::Frame;
 use crate::frame::Kind;
 use crate::frame::MAX_ID_BYTES;
 use crate::frame::MIN_ID_BYTES;
@@ -44,6 +45,11 @@ const SEGMENT_BYTES: (u64, u64) = (4 * 1024, 1024 * 1024);
 const AGE_PARTS: u64 = 24;
 /// And for no longer than this.
 const MAX_SEGMENT_AGE_MS: u64 = 60 * 60 * 1000;
+/// How far clocks of machines that share a home may differ.
+const MAX_SKEW_MS: u64 = 60 * 60 * 1000;
+/// No segment is older than this format: January 2025. A clock that says so
+/// had not been set yet.
+const EARLIEST_MS: u64 = 1_735_689_600_000;
 
 /// How much may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +107,32 @@ pub enum SyncPolicy {
     Each,
 }
 
+/// Tells by its payload whether a record is to wait for another program: this
+/// one cannot send it. Those behind it in the same file wait as well.
+#[derive(Clone, Copy)]
+pub struct HoldBack(pub fn(&[u8]) -> bool);
+
+impl Default for HoldBack {
+    /// All can be sent.
+    fn default() -> Self {
+        Self(|_| false)
+    }
+}
+
+impl PartialEq for HoldBack {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.0, other.0)
+    }
+}
+
+impl Eq for HoldBack {}
+
+impl std::fmt::Debug for HoldBack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HoldBack")
+    }
+}
+
 /// Where a spool is and how it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -113,6 +145,8 @@ pub struct Options {
     pub home: Option<PathBuf>,
     /// Which records are sent independently of which others.
     pub channels: Channels,
+    /// Which records wait for another program.
+    pub hold_back: HoldBack,
 }
 
 impl Default for Options {
@@ -122,6 +156,7 @@ impl Default for Options {
             sync: SyncPolicy::Every(Duration::from_secs(1)),
             home: None,
             channels: Channels::ONE,
+            hold_back: HoldBack::default(),
         }
     }
 }
@@ -180,6 +215,19 @@ pub struct Rejected {
     pub reason: Vec<u8>,
 }
 
+/// What has been lost, counted from the spool's beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LossCounts {
+    /// Records that have gone unsent because of the limits.
+    pub evicted: u64,
+    /// Records that have been rejected.
+    pub rejected: u64,
+    /// Records that are lost because a file was damaged.
+    pub damaged: u64,
+    /// How often the counts themselves were damaged and began anew.
+    pub counts_lost: u64,
+}
+
 /// What a spool holds, and what has become of what it held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -187,12 +235,17 @@ pub struct Stats {
     pub pending: u64,
     /// Bytes of their payloads.
     pub pending_bytes: u64,
+    /// How many of them wait for another program, or behind one that does.
+    pub held_back: u64,
     /// How long the oldest of them has waited.
     pub oldest: Option<Duration>,
     /// Bytes of the files, without those of rejected records.
     pub file_bytes: u64,
     /// Their number.
     pub files: u64,
+    /// Those of them that are empty: cut off, unless their writer has only just
+    /// created them or ended at that moment.
+    pub empty: u64,
     /// Those of them that cannot be read, whose records are not in the
     /// numbers.
     pub unreadable: u64,
@@ -290,6 +343,27 @@ impl<F: Files> Spool<F> {
         })))
     }
 
+    /// The same spool, of which these records wait for another program.
+    #[must_use]
+    pub fn holding_back(&self, hold_back: HoldBack) -> Self
+    where
+        F: Clone,
+    {
+        let Inner {
+            files,
+            dir,
+            options,
+        } = &*self.0;
+        Self(Arc::new(Inner {
+            files: files.clone(),
+            dir: dir.clone(),
+            options: Options {
+                hold_back,
+                ..options.clone()
+            },
+        }))
+    }
+
     /// Where it is.
     pub fn dir(&self) -> &Path {
         &self.0.dir
@@ -319,6 +393,7 @@ impl<F: Files> Spool<F> {
         stats.files = segments.len() as u64;
         stats.file_bytes = segments.iter().map(|it| it.length).sum();
         for segment in segments {
+            stats.empty += u64::from(segment.length == 0);
             let name = segment.name;
             let places = sent.places.get(&name).copied().unwrap_or_default();
             match Reader::open(self, name, places.lowest()) {
@@ -342,17 +417,25 @@ impl<F: Files> Spool<F> {
         stats: &mut Stats,
     ) -> Result<(), Error> {
         let head = reader.head(self)?;
-        let age_ms = self.age_ms(reader.name(), head);
+        let age_ms = self.age_ms(reader.name(), head).unwrap_or(0);
+        // Of each channel: what is behind such a record waits with it.
+        let mut is_held_back = [false; CHANNELS];
         loop {
             match reader.step(self, false)? {
                 Step::Frame(frame) => {
                     let bytes = frame.payload.len() as u64;
                     let age = age_ms.saturating_sub(frame.age_ms.into());
                     let channel = self.channel_in(places, frame.payload);
+                    let holds_back = self.holds_back(&frame);
                     let end = reader.place().position;
+                    for (channel, held) in is_held_back.iter_mut().enumerate() {
+                        *held |= holds_back && !places.is_done(channel, end);
+                    }
                     if channel.is_some_and(|it| places.is_done(it, end)) {
                         continue;
                     }
+                    let is_held_back = is_held_back[channel.unwrap_or(0)];
+                    stats.held_back += u64::from(is_held_back);
                     stats.pending += 1;
                     stats.pending_bytes += bytes;
                     let age = Some(Duration::from_millis(age));
@@ -369,7 +452,8 @@ impl<F: Files> Spool<F> {
         (!places.are_equal()).then(|| self.channels().of(payload))
     }
 
-    /// Whether anything of these channels waits; what cannot be read does not.
+    /// Whether anything of these channels waits that this program can send;
+    /// what cannot be read does not.
     ///
     /// # Errors
     ///
@@ -390,6 +474,7 @@ impl<F: Files> Spool<F> {
                 };
                 while let Ok(step) = reader.step(self, false) {
                     match step {
+                        Step::Frame(frame) if self.holds_back(&frame) => break,
                         Step::Frame(frame)
                             if frame.kind == Kind::Record
                                 && self.channels().of(frame.payload)
@@ -404,6 +489,22 @@ impl<F: Files> Spool<F> {
             }
         }
         Ok(false)
+    }
+
+    /// What has been lost so far, without reading what waits.
+    ///
+    /// # Errors
+    ///
+    /// The counts cannot be read.
+    pub fn losses(&self) -> Result<LossCounts, Error> {
+        let sent = Sent::load(self)?;
+        let evicted = Evicted::load(self)?;
+        Ok(LossCounts {
+            evicted: evicted.records,
+            rejected: sent.rejected,
+            damaged: sent.damage.records + evicted.damage.records,
+            counts_lost: sent.lost + evicted.lost,
+        })
     }
 
     /// As [`Spool::stats`], without the losses that were there when
@@ -499,13 +600,24 @@ impl<F: Files> Spool<F> {
         Ok(segments)
     }
 
-    /// How long ago a segment was created.
-    pub(crate) fn age_ms(&self, name: Name, head: Option<Head>) -> u64 {
+    /// How long ago a segment was created; none if the clock that tells it
+    /// cannot be believed: it was created in the future, or before there was
+    /// such a thing.
+    pub(crate) fn age_ms(&self, name: Name, head: Option<Head>) -> Option<u64> {
         let now = self.files().now();
-        head.map_or_else(
-            || now.wall_ms.saturating_sub(name.wall_ms()),
-            |head| head.age_ms(&now),
-        )
+        if let Some(head) = head.filter(|it| it.is_of_this_boot(&now)) {
+            return Some(head.age_ms(&now));
+        }
+        let stamp = head.map_or(name.wall_ms(), |head| head.now.wall_ms);
+        let latest = now.wall_ms.saturating_add(MAX_SKEW_MS);
+        let is_believable = (EARLIEST_MS..=latest).contains(&stamp);
+        is_believable.then(|| now.wall_ms.saturating_sub(stamp))
+    }
+
+    /// Whether a record waits for another program.
+    pub(crate) fn holds_back(&self, frame: &Frame<'_>) -> bool {
+        frame.kind == Kind::Record
+            && (self.0.options.hold_back.0)(frame.payload)
     }
 
     /// Opens a file that is there only to be locked.

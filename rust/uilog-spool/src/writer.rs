@@ -310,6 +310,10 @@ impl<F: Files> Writer<F> {
         };
         loop {
             match reader.step(spool, false)? {
+                // What is appended would wait with it.
+                Step::Frame(frame) if spool.holds_back(&frame) => {
+                    return Ok(None);
+                }
                 Step::Frame(_) => {}
                 Step::Damaged(_) => return Ok(None),
                 Step::End => break,

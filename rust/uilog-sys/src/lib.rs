@@ -10,6 +10,7 @@
 //! - [`descendants`] finds and signals the processes below a process.
 //! - [`ended`] tells how a child has ended, whatever the signal.
 //! - [`fd`] makes descriptors of numbers.
+//! - [`locale`] tells the locale's character set.
 //! - [`log_file`] appends to log files and rotates them.
 //! - `foreground` runs a program in this process's place (on Linux).
 //! - [`foreign_file`] reads files that others wrote, within bounds.
@@ -42,6 +43,7 @@ pub mod fd;
 pub mod foreground;
 pub mod foreign_file;
 pub mod fork;
+pub mod locale;
 pub mod log_file;
 pub mod malloc;
 pub mod own_dir;

@@ -40,7 +40,7 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[command(after_help = "\
 Exit status:
   0    all has been sent
-  1    something is left, or has been rejected
+  1    something is left, has been rejected, or is lost in a damaged file
   2    there is no such spool
   255  the configuration cannot be read (or what hg has for that reason, with
        ui.detailed-exit-code)
@@ -66,15 +66,20 @@ pub(super) struct Flushed {
     rejected: u64,
     /// Why, of the first.
     rejection: Option<String>,
+    /// Records that were found to be lost because a file was damaged.
+    damaged: u64,
+    /// Files in which nothing is left, so that nobody knows what they held.
+    emptied: u64,
     left: u64,
     /// Why something is left.
     reason: Option<String>,
 }
 
 impl Flushed {
-    /// Nothing is left, and nothing has been rejected.
+    /// Nothing is left, nothing has been rejected, and nothing is lost.
     pub(super) fn is_done(&self) -> bool {
-        self.left == 0 && self.rejected == 0 && self.reason.is_none()
+        let undone = self.left + self.rejected + self.damaged + self.emptied;
+        undone == 0 && self.reason.is_none()
     }
 }
 
@@ -109,14 +114,20 @@ pub(super) fn flush(owned: &Owned, globals: &Globals) -> Flushed {
         sent: 0,
         rejected: 0,
         rejection: None,
+        damaged: 0,
+        emptied: before.empty,
         left: before.pending,
         reason: before.problem,
     };
-    if flushed.reason.is_some() || before.pending == 0 {
+    // Where nothing waits, what has been there may be damaged.
+    let is_empty = before.pending + before.file_bytes + before.empty == 0;
+    if flushed.reason.is_some() || is_empty {
         return flushed;
     }
     let Some(definition) = &owned.definition else {
-        flushed.reason = Some("the sink is not configured here".to_owned());
+        if before.pending > 0 {
+            flushed.reason = Some("the sink is not configured here".to_owned());
+        }
         return flushed;
     };
     let bar = bar(&owned.sink, before.pending);
@@ -136,16 +147,32 @@ pub(super) fn flush(owned: &Owned, globals: &Globals) -> Flushed {
         if round.end != Round::Busy || Instant::now() > patience {
             break round.end;
         }
+        // Who is stopped does not end by being waited for.
+        let facts = owned.facts(globals, SystemTime::now());
+        if facts.sender.is_some_and(|it| it.is_stuck) {
+            break round.end;
+        }
         bar.set_message("another process is sending");
         thread::sleep(LOOK_EVERY);
     };
     bar.finish_and_clear();
+    let after = owned.facts(globals, SystemTime::now());
     flushed.reason = match end {
+        Round::Drained if after.held_back > 0 => Some(format!(
+            "{} can be sent by a later version of uilog only",
+            counted(after.held_back, "record")
+        )),
         Round::Drained => None,
-        Round::Busy => Some("another process is sending".to_owned()),
+        Round::Busy => Some(match after.sender {
+            Some(sender) => {
+                format!("another process is sending: {}", sender.describe())
+            }
+            None => "another process is sending".to_owned(),
+        }),
         Round::Later { reason, .. } | Round::Failed(reason) => Some(reason),
     };
-    flushed.left = owned.facts(globals, SystemTime::now()).pending;
+    flushed.damaged = after.damaged.saturating_sub(before.damaged);
+    flushed.left = after.pending;
     flushed
 }
 
@@ -173,6 +200,20 @@ pub(super) fn write_one(
         let why = it.rejection.as_deref().unwrap_or_default();
         let text =
             format!("{} rejected: {why}", counted(it.rejected, "record"));
+        writeln!(output, "  {}", styled(output::ERROR, &text))?;
+    }
+    if it.damaged > 0 {
+        let text = format!(
+            "{} or more lost: the files that they were in are damaged",
+            counted(it.damaged, "record")
+        );
+        writeln!(output, "  {}", styled(output::ERROR, &text))?;
+    }
+    if it.emptied > 0 {
+        let text = format!(
+            "{} found empty: what was in there is lost",
+            counted(it.emptied, "file")
+        );
         writeln!(output, "  {}", styled(output::ERROR, &text))?;
     }
     if it.left > 0 || it.reason.is_some() {

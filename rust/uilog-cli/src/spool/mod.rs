@@ -15,6 +15,7 @@ use serde::Serialize;
 use uilog_config::Config;
 use uilog_core::sinks;
 use uilog_sinks::globals::Globals;
+use uilog_sinks::otlp::sender::UNNOTED;
 use uilog_sinks::spools;
 use uilog_sinks::spools::Facts;
 use uilog_sinks::spools::Owned;
@@ -52,8 +53,8 @@ const EXIT_USAGE: u8 = 2;
 Exit status:
   0    all is well
   1    something has been rejected, evicted or damaged, a collector takes
-       nothing, something waits that nobody will send, or a spool cannot be
-       used
+       nothing, the process that sends is stopped or hangs, something waits
+       that nobody will send, or a spool cannot be used
   255  the configuration cannot be read (or what hg has for that reason, with
        ui.detailed-exit-code)
 
@@ -226,6 +227,18 @@ fn write_one(output: &mut impl Write, it: &Facts) -> io::Result<()> {
     }
     writeln!(output, "    waiting: {}", waiting(it))?;
     writeln!(output, "    sent: {}", counted(it.sent, "record"))?;
+    for (holder, consequence) in it.stuck() {
+        let holder = visible(&holder.describe());
+        let text = format!("{consequence} because of {holder}");
+        writeln!(output, "    {}", styled(output::ERROR, &text))?;
+    }
+    if it.held_back > 0 {
+        let text = format!(
+            "waiting for a later version of uilog: {}",
+            counted(it.held_back, "record")
+        );
+        writeln!(output, "    {}", styled(output::WARNING, &text))?;
+    }
     if it.evicted > 0 {
         let text = format!(
             "evicted: {}, unsent, because of spool-max-size or spool-max-age",
@@ -360,8 +373,22 @@ fn trouble(it: &Facts) -> String {
     let mut parts: Vec<_> = counts
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    if let Some(retry) = &it.retry {
-        parts.push(format!("the collector takes {}", retry.taken()));
+    for (holder, consequence) in it.stuck() {
+        let holder = visible(&holder.describe());
+        parts.push(format!("{consequence} because of {holder}"));
+    }
+    if it.held_back > 0 {
+        let held_back = it.held_back;
+        parts.push(format!("{held_back} need a later version of uilog"));
+    }
+    match &it.retry {
+        Some(retry) if retry.reason == UNNOTED => {
+            parts.push(UNNOTED.to_owned());
+        }
+        Some(retry) => {
+            parts.push(format!("the collector takes {}", retry.taken()));
+        }
+        None => {}
     }
     if it.url.is_none() && it.pending > 0 {
         parts.push("not configured here".to_owned());

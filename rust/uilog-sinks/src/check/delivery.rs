@@ -79,6 +79,26 @@ impl Found<'_> {
     fn spooled(&mut self, facts: &Facts) {
         let item = format!("{}{}", sinks::PREFIX, facts.sink);
         let full = format!("{}.{item}", sinks::SECTION);
+        for (holder, consequence) in facts.stuck() {
+            let pid = holder.process.pid;
+            let holder = holder.describe();
+            let text = format!("{full}: {consequence} because of {holder}");
+            let finding = Finding::error("sink-stuck", text).advise(format!(
+                "let it go on: kill -CONT {pid}; or end it, which loses \
+                 nothing: kill -KILL {pid}"
+            ));
+            self.add(&item, finding);
+        }
+        if facts.held_back > 0 {
+            let text = format!(
+                "{full}: {} waiting for a later version of uilog, which has \
+                 written them",
+                facts.held_back
+            );
+            let finding = Finding::warning("sink-newer", text)
+                .advise("send them with that version: uilog spool flush");
+            self.add(&item, finding);
+        }
         let waiting = format!("{} waiting", facts.pending);
         if let Some(retry) = &facts.retry {
             let times = match retry.failures {

@@ -26,6 +26,7 @@ use serde_json::Value;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::otlp::losses;
 use crate::record::Record;
 
 /// The version of the semantic conventions that the names are from.
@@ -279,7 +280,7 @@ fn log(record: &Record, place: &Place, time: u64) -> LogRecord {
     }
     let (number, text) = match record.event.as_str() {
         "commandexception" => (SeverityNumber::Error, "ERROR"),
-        "develwarn" => (SeverityNumber::Warn, "WARN"),
+        "develwarn" | losses::EVENT => (SeverityNumber::Warn, "WARN"),
         "debug" => (SeverityNumber::Debug, "DEBUG"),
         _ => (SeverityNumber::Info, "INFO"),
     };
@@ -378,17 +379,27 @@ fn attributes(record: &Record) -> Attributes {
     if record.lost > 0 {
         all.number("hg.lost", record.lost);
     }
+    if let Some(sink) = &record.sink {
+        all.text("hg.sink.name", &sink.name);
+        all.text("hg.sink.stream", &sink.stream);
+        all.number("hg.sink.number", sink.number);
+    }
     if let Some(rate) = record.sample_rate {
         all.float("hg.sample_rate", rate);
     }
     let told = TOLD_ELSEWHERE.iter().find(|it| it.0 == record.event);
     let told = told.map_or(&[][..], |it| it.1);
+    let prefix = if record.event == losses::EVENT {
+        "hg.loss"
+    } else {
+        "hg.option"
+    };
     for (key, value) in &record.options {
         if told.contains(&key.as_str()) {
             continue;
         }
         if let Some(value) = any(value) {
-            all.add(&format!("hg.option.{key}"), value);
+            all.add(&format!("{prefix}.{key}"), value);
         }
     }
     all

@@ -12,8 +12,11 @@
 //!   it could not be.
 //! - `verdict` is what an answer means, `body` whether it is a collector's, and
 //!   `retry_after` when it wants to be asked again.
+//! - `numbers` counts what is appended, and `losses` tells the collector what
+//!   has been lost.
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
-//!   `backoff` when, and `accepted` what an endpoint has accepted before.
+//!   `backoff` when, `unnoted` when where nothing can be written, and
+//!   `accepted` what an endpoint has accepted before.
 //!
 //! Here is what the dispatcher's thread does: it appends, and never waits for
 //! a collector.
@@ -27,7 +30,9 @@ mod endpoint;
 mod explain;
 pub mod http;
 pub mod json;
+pub mod losses;
 pub mod mapping;
+mod numbers;
 mod proxy;
 mod reported;
 pub mod request;
@@ -36,6 +41,7 @@ pub mod sender;
 pub mod settings;
 pub mod ship;
 pub mod signal;
+pub mod unnoted;
 pub mod verdict;
 
 use std::path::PathBuf;
@@ -44,6 +50,7 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use uilog_core::sinks::Definition;
+use uilog_spool::HoldBack;
 use uilog_spool::Limits;
 use uilog_spool::Options;
 use uilog_spool::RecordId;
@@ -52,6 +59,9 @@ use uilog_spool::Writer;
 
 use crate::globals::Globals;
 use crate::otlp::http::Collector;
+use crate::otlp::losses::Reports;
+use crate::otlp::numbers::Number;
+use crate::otlp::numbers::Numbers;
 use crate::otlp::sender::Flushed;
 use crate::otlp::sender::Progress;
 use crate::otlp::sender::Sending;
@@ -61,17 +71,19 @@ use crate::otlp::settings::Surroundings;
 use crate::outlet::Lost;
 use crate::outlet::Outlet;
 use crate::outlet::Undelivered;
+use crate::record;
 use crate::record::Record;
 
 /// A sink `otlp:`.
 #[derive(Debug)]
 pub struct Otlp {
     spool: Spool,
-    writer: Writer,
+    appender: Appender,
     /// Why nothing can be sent, if it cannot.
     settings: Result<Settings, String>,
     /// What is wrong with the settings, until it has been reported.
     trouble: Option<String>,
+    reports: Option<Reports>,
     worker: Option<Worker>,
 }
 
@@ -87,7 +99,10 @@ pub fn open(
 ) -> Result<Otlp, String> {
     let settings = Settings::new(definition, globals);
     let spool = spool(definition, globals)?;
-    Ok(Otlp::new(spool, settings))
+    Ok(Otlp {
+        reports: Some(Reports::new(globals)),
+        ..Otlp::new(spool, settings)
+    })
 }
 
 /// The spool of a sink `otlp:`.
@@ -139,6 +154,7 @@ fn spool_options(globals: &Globals) -> Options {
         },
         home: globals.home.clone(),
         channels: signal::CHANNELS_OF_SPOOL,
+        hold_back: HoldBack(record::is_of_later_schema),
         ..Options::default()
     }
 }
@@ -153,9 +169,9 @@ pub fn append(
     globals: &Globals,
     record: &Record,
 ) -> Result<(), String> {
-    let mut writer = Writer::new(&spool(definition, globals)?);
-    append_to(&mut writer, record)?;
-    writer.close().map_err(|error| error.to_string())
+    let mut appender = Appender::new(&spool(definition, globals)?);
+    appender.append(record)?;
+    appender.close().map_err(|error| error.to_string())
 }
 
 /// Looks whether a sink can be what it is configured to be: at the settings,
@@ -184,20 +200,69 @@ pub fn flush(
 ) -> Result<Flushed, String> {
     let settings = Settings::new(definition, globals)?;
     let spool = spool(definition, globals)?;
-    Ok(sending(&spool, &settings).flush(progress))
+    let reports = Some(Reports::new(globals));
+    Ok(sending(&spool, &settings, reports).flush(progress))
 }
 
-fn sending(spool: &Spool, settings: &Settings) -> Sending<Collector> {
+fn sending(
+    spool: &Spool,
+    settings: &Settings,
+    reports: Option<Reports>,
+) -> Sending<Collector> {
     let collector = |_| Collector::new(settings.clone());
-    Sending::new(spool, collector, &settings.resource)
+    Sending::new(spool, collector, &settings.resource).reporting(reports)
 }
 
-fn append_to(writer: &mut Writer, record: &Record) -> Result<(), String> {
-    let id = id(record).ok_or("the record has no id")?;
-    let payload = serde_json::to_vec(record)
-        .map_err(|error| format!("the record as JSON: {error}"))?;
-    let appended = writer.append(&id, &payload);
-    appended.map(drop).map_err(|error| error.to_string())
+/// Whoever appends records to a spool, each with its number.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    sink: String,
+    dir: PathBuf,
+    writer: Writer,
+    numbers: Option<Numbers>,
+}
+
+impl Appender {
+    pub(crate) fn new(spool: &Spool) -> Self {
+        let sink = spool.dir().file_name().unwrap_or_default();
+        Self {
+            sink: sink.to_string_lossy().into_owned(),
+            dir: spool.dir().to_owned(),
+            writer: Writer::new(spool),
+            numbers: None,
+        }
+    }
+
+    pub(crate) fn append(&mut self, record: &Record) -> Result<(), String> {
+        let id = id(record).ok_or("the record has no id")?;
+        let mut payload = serde_json::to_vec(record)
+            .map_err(|error| format!("the record as JSON: {error}"))?;
+        let number = self.number(&id, &record.host.name);
+        if let Some(Number { stream, number }) = number {
+            let numbered = serde_json::json!({
+                "name": &self.sink, "stream": &stream, "number": number,
+            });
+            // An object that is not empty.
+            payload.pop();
+            payload.extend_from_slice(b",\"sink\":");
+            payload.extend_from_slice(numbered.to_string().as_bytes());
+            payload.push(b'}');
+        }
+        let appended = self.writer.append(&id, &payload);
+        appended.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// None if the directory takes nothing: then it takes no record either.
+    fn number(&mut self, id: &RecordId, host: &str) -> Option<Number> {
+        if self.numbers.is_none() {
+            self.numbers = Numbers::open(&self.dir, host).ok();
+        }
+        self.numbers.as_mut()?.number(id.as_bytes()).ok()
+    }
+
+    fn close(&mut self) -> Result<(), uilog_spool::Error> {
+        self.writer.close()
+    }
 }
 
 /// What becomes of records as long as the settings make no sense.
@@ -224,10 +289,11 @@ impl Otlp {
             Err(problem) => unsendable(problem),
         };
         Self {
-            writer: Writer::new(&spool),
+            appender: Appender::new(&spool),
             spool,
             settings,
             trouble: Some(trouble).filter(|it| !it.is_empty()),
+            reports: None,
             worker: None,
         }
     }
@@ -239,7 +305,8 @@ impl Otlp {
             return;
         };
         if self.worker.as_ref().is_none_or(Worker::has_ended) {
-            let sending = sending(&self.spool, settings);
+            let reports = self.reports.clone();
+            let sending = sending(&self.spool, settings, reports);
             self.worker = Worker::start(sending).ok();
         }
         if let Some(worker) = &self.worker {
@@ -257,7 +324,7 @@ impl Outlet for Otlp {
         let mut lost = Lost::default();
         let mut is_any = false;
         for record in records {
-            match append_to(&mut self.writer, record) {
+            match self.appender.append(record) {
                 Ok(()) => is_any = true,
                 Err(reason) => lost.add(1, || reason),
             }
@@ -276,7 +343,7 @@ impl Outlet for Otlp {
 
     fn rest(&mut self) {
         // What could not be synced is still there unless the power fails.
-        let _ = self.writer.close();
+        let _ = self.appender.close();
     }
 
     /// What has not been sent by then waits for the next command's.

@@ -26,17 +26,23 @@ use std::time::SystemTime;
 use uilog_spool::Batch;
 use uilog_spool::CHANNELS;
 use uilog_spool::Error;
+use uilog_spool::HoldBack;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
 
 use crate::otlp::accepted::Accepted;
 use crate::otlp::backoff::Backoff;
 use crate::otlp::http::Post;
+use crate::otlp::losses;
+use crate::otlp::losses::Due;
+use crate::otlp::losses::Reports;
 use crate::otlp::request::Kind;
 use crate::otlp::ship::Book;
 use crate::otlp::ship::Outcome;
 use crate::otlp::ship::Settlement;
 use crate::otlp::ship::Shipper;
+use crate::otlp::unnoted;
+use crate::record;
 
 /// Records of a batch at most: some requests, so that one can be made while
 /// another is looked at.
@@ -51,6 +57,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a spool is left alone that cannot be read.
 const UNREADABLE: Duration = Duration::from_secs(10);
+/// Why nothing is sent although the collector takes it.
+pub const UNNOTED: &str = "what has been sent cannot be written down";
 /// How often it is looked once more in one go.
 const MAX_LOOKS: u32 = 16;
 
@@ -104,6 +112,7 @@ pub struct Sending<P> {
     rejection: Option<String>,
     /// Why each signal waits since the last round, by its channel.
     waits: [Option<Wait>; CHANNELS],
+    reports: Option<Reports>,
 }
 
 /// Why a signal waits, and for how long.
@@ -116,11 +125,16 @@ struct Wait {
 /// What those who send the signals share: the spool's one sender, and what
 /// has been done.
 struct Desk<'a> {
+    spool: &'a Spool,
     sender: Sender,
+    is_forced: bool,
     progress: Progress,
     rejection: Option<String>,
-    /// What could not be written down, last.
-    failure: Option<Error>,
+    /// Why it is not written down how far this is. Nothing comes twice from
+    /// this sender, and what it removes makes room; but from the next one.
+    unnoted: Option<Error>,
+    /// Told once the collector has taken something.
+    report: Option<Due>,
     tell: &'a mut (dyn FnMut(Progress) + Send),
 }
 
@@ -136,12 +150,20 @@ impl<P: Post> Sending<P> {
             Mutex::new(Shipper::new(collector, kind, resource.to_vec()))
         };
         Self {
-            spool: spool.clone(),
+            spool: spool.holding_back(HoldBack(record::is_of_later_schema)),
             shippers: Kind::ALL.map(shipper),
             progress: Progress::default(),
             rejection: None,
             waits: [const { None }; CHANNELS],
+            reports: None,
         }
+    }
+
+    /// Tells the collector of losses, too.
+    #[must_use]
+    pub fn reporting(mut self, reports: Option<Reports>) -> Self {
+        self.reports = reports;
+        self
     }
 
     /// Sends all that waits, whatever the collector has asked for before.
@@ -191,7 +213,8 @@ impl<P: Post> Sending<P> {
                 Ok(None) => return Round::Busy,
                 Err(error) => return Round::Failed(error.to_string()),
             };
-            let drained = self.drain(sender, is_due, progress, unlocking);
+            let drained =
+                self.drain(sender, is_due, is_forced, progress, unlocking);
             match drained {
                 Ok(new) => {
                     for (wait, new) in self.waits.iter_mut().zip(new) {
@@ -210,9 +233,14 @@ impl<P: Post> Sending<P> {
     }
 
     fn backoff(&self, kind: Kind, now: SystemTime) -> Option<Wait> {
-        let backoff = Backoff::load(self.spool.dir(), kind, now);
-        let time = backoff.wait(now)?;
-        let reason = backoff.reason;
+        let dir = self.spool.dir();
+        let backoff = Backoff::load(dir, kind, now);
+        if let Some(time) = backoff.wait(now) {
+            let reason = backoff.reason;
+            return Some(Wait { time, reason });
+        }
+        let time = unnoted::wait(dir, kind, now)?;
+        let reason = UNNOTED.to_owned();
         Some(Wait { time, reason })
     }
 
@@ -222,14 +250,19 @@ impl<P: Post> Sending<P> {
         &mut self,
         sender: Sender,
         is_due: [bool; CHANNELS],
+        is_forced: bool,
         progress: &mut (dyn FnMut(Progress) + Send),
         unlocking: &mut dyn FnMut(),
     ) -> Result<[Option<Wait>; CHANNELS], Error> {
+        let reports = self.reports.as_ref();
         let desk = Mutex::new(Desk {
+            spool: &self.spool,
+            report: reports.and_then(|it| it.due(&self.spool)),
             sender,
+            is_forced,
             progress: self.progress,
             rejection: self.rejection.take(),
-            failure: None,
+            unnoted: None,
             tell: progress,
         });
         let dir = self.spool.dir();
@@ -266,11 +299,21 @@ impl<P: Post> Sending<P> {
         let desk = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.progress = desk.progress;
         self.rejection = desk.rejection;
-        if let Some(error) = desk.failure {
-            return Err(error);
+        let Some(error) = desk.unnoted else {
+            let [of_first, of_second] = results;
+            return Ok([of_first?, of_second?]);
+        };
+        // What has been sent would be sent again: not before a while.
+        let now = SystemTime::now();
+        let mut waits = results.map(|it| it.unwrap_or(None));
+        for kind in Kind::ALL {
+            let time = unnoted::mark(dir, kind, now, random());
+            waits[kind.channel()].get_or_insert_with(|| Wait {
+                time,
+                reason: format!("{UNNOTED}: {error}"),
+            });
         }
-        let [of_first, of_second] = results;
-        Ok([of_first?, of_second?])
+        Ok(waits)
     }
 }
 
@@ -360,9 +403,14 @@ fn drain_signal<P: Post>(
                 lock(desk).sender.retry(batch);
                 let now = SystemTime::now();
                 backoff.fail(now, after, &reason, random());
+                let time = backoff.wait(now).unwrap_or_default();
                 // Who cannot write it down remembers it all the same; but the
                 // next process does not.
-                let reason = match backoff.save(dir, kind) {
+                let noted = backoff.save(dir, kind).or_else(|error| {
+                    let marked = unnoted::mark_until(dir, kind, now + time);
+                    marked.map_err(|_| error)
+                });
+                let reason = match noted {
                     Ok(()) => reason,
                     Err(error) => format!(
                         "{reason}; when to ask again cannot be written to \
@@ -370,7 +418,6 @@ fn drain_signal<P: Post>(
                         dir.display()
                     ),
                 };
-                let time = backoff.wait(now).unwrap_or_default();
                 return Ok(Some(Wait { time, reason }));
             }
         }
@@ -410,7 +457,21 @@ impl Book for Page<'_, '_> {
             reason,
             unknown,
         );
-        desk.failure = settled.err();
+        desk.unnoted = settled.err();
+        if desk.unnoted.is_none() && desk.is_forced {
+            for kind in Kind::ALL {
+                unnoted::clear(self.dir, kind);
+            }
+        }
+        let records = self.batch.records();
+        let reports = it.rejected.iter().filter_map(|at| records.get(*at));
+        let reports = reports.filter(|it| losses::is_report(&it.payload));
+        losses::forget_rejected(desk.spool, reports.count() as u64);
+        if all > rejected
+            && let Some(report) = desk.report.take()
+        {
+            report.append(desk.spool);
+        }
         desk.progress.rejected += rejected;
         let sent = desk.progress.sent + all;
         desk.progress.sent = sent.saturating_sub(rejected);
@@ -593,12 +654,16 @@ fn send_always<P: Post>(sending: &mut Sending<P>, shared: &Shared) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering;
+
     use uilog_spool::Options;
     use uilog_spool::RecordId;
     use uilog_spool::Writer;
 
     use super::*;
     use crate::otlp::request::Kind;
+    use crate::otlp::signal::CHANNELS_OF_SPOOL;
     use crate::otlp::verdict::Verdict;
 
     struct Nobody;
@@ -660,5 +725,105 @@ mod tests {
             worker.finish(Instant::now() + Duration::from_secs(60));
             assert_eq!(spool.stats().unwrap().pending, 0, "{number}");
         }
+    }
+
+    /// Takes everything, and counts the requests.
+    struct Counting<'a>(&'a AtomicU32);
+
+    impl Post for Counting<'_> {
+        fn post(&mut self, _: Kind, _: Vec<u8>) -> Verdict {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Verdict::Accepted
+        }
+
+        fn settings(&self, _: Kind) -> u64 {
+            0
+        }
+    }
+
+    fn counting<'a>(
+        spool: &Spool,
+        posts: &'a AtomicU32,
+    ) -> Sending<Counting<'a>> {
+        Sending::new(spool, |_| Counting(posts), &[])
+    }
+
+    fn asked(posts: &AtomicU32) -> u32 {
+        posts.load(Ordering::Relaxed)
+    }
+
+    fn spool_of_signals(dir: &Path) -> Spool {
+        let options = Options {
+            channels: CHANNELS_OF_SPOOL,
+            ..Options::default()
+        };
+        Spool::open(dir, options).unwrap()
+    }
+
+    /// A record of this version of the schema, or of a later one.
+    fn append_record(writer: &mut Writer, number: u8, schema: u32) {
+        let session = format!("{number:032x}");
+        let record = serde_json::json!({
+            "schema": schema,
+            "id": format!("{session}-1"),
+            "event": "x",
+            "time": "2026-01-02T03:04:05.000006+01:00",
+            "session": session,
+            "seq": 1,
+            "message": "",
+            "process": {"pid": 1, "executable": "/usr/bin/hg"},
+            "host": {"name": "here"},
+        });
+        let id = RecordId::new(&[number; 16]).unwrap();
+        let payload = serde_json::to_vec(&record).unwrap();
+        writer.append(&id, &payload).unwrap();
+    }
+
+    /// Whatever is in the way of the counts does as well as a full disk.
+    #[test]
+    fn what_cannot_be_written_down_is_not_sent_again_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool_of_signals(dir.path());
+        // It lives, so that nothing can be removed.
+        let mut writer = Writer::new(&spool);
+        append_record(&mut writer, 1, 1);
+        let in_the_way = dir.path().join("sender.counts.new");
+        std::fs::create_dir(&in_the_way).unwrap();
+        let posts = AtomicU32::new(0);
+        for _ in 0..3 {
+            let round = counting(&spool, &posts).round();
+            let Round::Later { wait, reason } = round else {
+                panic!("{round:?}");
+            };
+            assert!(wait > BUSY, "{wait:?}");
+            assert!(reason.starts_with(UNNOTED), "{reason}");
+        }
+        assert_eq!(asked(&posts), 1);
+        std::fs::remove_dir(&in_the_way).unwrap();
+        let flushed = counting(&spool, &posts).flush(&mut |_| {});
+        assert_eq!(flushed.end, Round::Drained);
+        assert_eq!(asked(&posts), 2);
+        append_record(&mut writer, 2, 1);
+        let round = counting(&spool, &posts).round();
+        assert_eq!((round, asked(&posts)), (Round::Drained, 3));
+    }
+
+    #[test]
+    fn what_a_later_program_has_written_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool_of_signals(dir.path());
+        let mut writer = Writer::new(&spool);
+        append_record(&mut writer, 1, 1);
+        append_record(&mut writer, 2, 2);
+        let posts = AtomicU32::new(0);
+        let flushed = counting(&spool, &posts).flush(&mut |_| {});
+        assert_eq!(flushed.end, Round::Drained);
+        let sent = Progress {
+            sent: 1,
+            ..Progress::default()
+        };
+        assert_eq!((flushed.progress, asked(&posts)), (sent, 1));
+        let stats = spool.stats().unwrap();
+        assert_eq!((stats.pending, stats.rejected), (1, 0));
     }
 }

@@ -6,6 +6,7 @@ mod connect;
 mod delivery;
 mod faults;
 mod foreign;
+mod losses;
 mod mapping;
 mod processes;
 mod proxies;

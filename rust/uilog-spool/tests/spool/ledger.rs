@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::path::Path;
 
-use uilog_spool::Channels;
 use uilog_spool::Error;
 use uilog_spool::Limits;
 use uilog_spool::Options;
@@ -30,8 +29,7 @@ pub(crate) fn options(sync: SyncPolicy, max_bytes: u64) -> Options {
             ..Limits::default()
         },
         sync,
-        home: None,
-        channels: Channels::ONE,
+        ..Options::default()
     }
 }
 

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
 mod channels;
+mod clocks;
 mod concurrent;
 mod crash;
 mod disk;
 mod forget;
+mod hold_back;
 mod ledger;
 mod model;
 mod place;

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use uilog_spool::Channels;
 use uilog_spool::Limits;
 use uilog_spool::MAX_PAYLOAD_BYTES;
 use uilog_spool::Options;
@@ -26,8 +25,7 @@ fn place(limits: Limits) -> Place {
     let options = Options {
         limits,
         sync: SyncPolicy::OnRequest,
-        home: None,
-        channels: Channels::ONE,
+        ..Options::default()
     };
     let dir = directory.path().join("spool");
     let spool = Spool::open(&dir, options).unwrap();

@@ -1,0 +1,106 @@
+//! When to send again, where what has been sent could not be written down: the
+//! disk is full, or the directory takes nothing.
+//!
+//! The next process would send the same again, and the one after it. Nothing
+//! can be written to keep them from that, so it is the time of modification of
+//! an empty file: until then nobody sends. It is advice, as `backoff`'s.
+//!
+//! Knows no collector and no spool but its directory.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use nix::fcntl::OFlag;
+use uilog_sys::own_dir::OwnDir;
+
+use crate::otlp::request::Kind;
+
+const FILE_MODE: u32 = 0o600;
+/// How long nobody sends, less up to a half at random.
+const WAIT: Duration = Duration::from_secs(5 * 60);
+/// What is further off is a clock's mistake.
+const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Lets nobody send this signal for a while, or for as long as is known
+/// already; returns for how long. `random` is from 0 to 1.
+pub fn mark(
+    spool: &Path,
+    kind: Kind,
+    now: SystemTime,
+    random: f64,
+) -> Duration {
+    let least = WAIT.mul_f64(1.0 - random / 2.0);
+    let wait = wait(spool, kind, now).unwrap_or_default().max(least);
+    // What refuses this, too, is asked by each process once.
+    let _ = mark_until(spool, kind, now + wait);
+    wait
+}
+
+/// Lets nobody send this signal until then.
+///
+/// # Errors
+///
+/// The directory takes no file, or its file no time.
+pub fn mark_until(
+    spool: &Path,
+    kind: Kind,
+    time: SystemTime,
+) -> io::Result<()> {
+    let dir = OwnDir::beside_users_file(spool)?;
+    let file = dir.open_or_create(&name(kind), OFlag::O_WRONLY, FILE_MODE)?;
+    file.set_modified(time)
+}
+
+/// How long nobody is to send this signal.
+pub fn wait(spool: &Path, kind: Kind, now: SystemTime) -> Option<Duration> {
+    let dir = OwnDir::beside_users_file(spool).ok()?;
+    let status = dir.entry(&name(kind)).ok()??;
+    let seconds = u64::try_from(status.st_mtime).ok()?;
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    let wait = time.duration_since(now).ok()?;
+    (!wait.is_zero() && wait <= LONGEST).then_some(wait)
+}
+
+/// It can be written down again.
+pub fn clear(spool: &Path, kind: Kind) {
+    // If it stays, it is sent a little later than it could.
+    let _ = OwnDir::beside_users_file(spool)
+        .and_then(|dir| dir.remove(&name(kind)));
+}
+
+fn name(kind: Kind) -> OsString {
+    format!("retry-{}.time", kind.name()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn it_is_an_empty_file_whose_time_counts_within_a_bound() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path();
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let kind = Kind::Logs;
+        assert_eq!(wait(dir, kind, now), None);
+        assert_eq!(mark(dir, kind, now, 1.0), WAIT / 2);
+        assert_eq!(wait(dir, kind, now), Some(WAIT / 2));
+        assert_eq!(fs::read(dir.join(name(kind))).unwrap(), b"");
+        assert_eq!(wait(dir, kind, now + WAIT), None);
+        // The other signal does not wait for that.
+        assert_eq!(wait(dir, Kind::Traces, now), None);
+        // Who asks for more gets it.
+        mark_until(dir, kind, now + 2 * WAIT).unwrap();
+        assert_eq!(mark(dir, kind, now, 1.0), 2 * WAIT);
+        mark_until(dir, kind, now + 2 * LONGEST).unwrap();
+        assert_eq!(wait(dir, kind, now), None);
+        clear(dir, kind);
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 0);
+    }
+}
