@@ -25,6 +25,7 @@ use crate::globals::Globals;
 use crate::otlp;
 use crate::otlp::backoff::Backoff;
 use crate::otlp::json;
+use crate::otlp::losses;
 use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
 use crate::otlp::sender::Refused;
@@ -398,8 +399,13 @@ impl Owned {
             return Ok(Some(0));
         };
         let sender = Sender::try_lock(&spool);
-        let requeued = sender
-            .and_then(|sender| sender.map(|mut it| it.requeue()).transpose());
+        let requeue = |mut sender: Sender| {
+            let requeued = sender.requeue();
+            losses::forget_requeued(&spool);
+            requeued
+        };
+        let requeued =
+            sender.and_then(|sender| sender.map(requeue).transpose());
         requeued.map_err(|error| error.to_string())
     }
 

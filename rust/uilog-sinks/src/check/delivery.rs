@@ -16,6 +16,7 @@ use uilog_core::sinks::Definition;
 
 use super::Found;
 use crate::globals::Globals;
+use crate::otlp::sender::UNNOTED;
 use crate::spools;
 use crate::spools::Facts;
 
@@ -105,13 +106,20 @@ impl Found<'_> {
                 1 => "once".to_owned(),
                 count => format!("{count} times in a row"),
             };
-            let text = format!(
-                "{full}: the collector takes {}, {times}: {}; {waiting}",
-                retry.taken(),
-                retry.reason
-            );
-            let finding = Finding::error("sink-failing", text)
-                .advise("ask it again: uilog spool flush");
+            let finding = if retry.reason == UNNOTED {
+                let text = format!("{full}: {UNNOTED}; {waiting}");
+                Finding::error("sink-failing", text).advise(
+                    "make room where the spool is, then: uilog spool flush",
+                )
+            } else {
+                let text = format!(
+                    "{full}: the collector takes {}, {times}: {}; {waiting}",
+                    retry.taken(),
+                    retry.reason
+                );
+                Finding::error("sink-failing", text)
+                    .advise("ask it again: uilog spool flush")
+            };
             self.add(&item, finding);
         } else if facts.pending > 0
             && facts.oldest.is_some_and(|it| it > MAX_QUIET.as_secs_f64())

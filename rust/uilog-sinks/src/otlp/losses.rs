@@ -223,6 +223,19 @@ pub fn forget_rejected(spool: &Spool, count: u64) {
     }
 }
 
+/// Some of what the collector has rejected is sent again: what it rejects then
+/// is told of, whatever has been before.
+pub fn forget_requeued(spool: &Spool) {
+    let Ok(losses) = spool.losses() else {
+        return;
+    };
+    let mut reported = Reported::load(spool.dir());
+    if reported.losses.rejected > losses.rejected {
+        reported.losses.rejected = losses.rejected;
+        let _ = reported.save(spool.dir());
+    }
+}
+
 /// Whether a record, as JSON, is one of losses.
 pub fn is_report(json: &[u8]) -> bool {
     serde_json::from_slice::<Record>(json).is_ok_and(|it| {

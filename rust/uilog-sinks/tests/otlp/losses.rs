@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use uilog_core::journal::Failure;
 use uilog_core::journal::FailureKind;
 use uilog_core::journal::Journal;
+use uilog_sinks::spools::Owned;
 
 use crate::support::*;
 
@@ -132,6 +133,44 @@ fn what_is_rejected_is_told_once_and_leaves_a_gap() {
     pass_a_minute(&sink);
     deliver(&sink, &logs([7, 8]));
     assert_eq!(reports(&server).len(), 1);
+}
+
+/// The count of what is rejected is lower after a requeue.
+#[test]
+fn what_is_rejected_after_a_requeue_is_told() {
+    let refuses = Arc::new(AtomicBool::new(false));
+    let refused = Arc::clone(&refuses);
+    let server = Server::start(move |_| {
+        if refused.load(Ordering::Relaxed) {
+            status(400)
+        } else {
+            accepted()
+        }
+    });
+    let sink = Sink::new(&server.url(), &[]);
+    let reject = |seq| {
+        refuses.store(true, Ordering::Relaxed);
+        deliver(&sink, &[numbered(0, seq)]);
+        refuses.store(false, Ordering::Relaxed);
+    };
+    deliver(&sink, &[numbered(0, 1)]);
+    reject(3);
+    deliver(&sink, &[numbered(0, 5)]);
+    assert_eq!(reports(&server).len(), 1);
+    let owned = Owned {
+        sink: "fleet".to_owned(),
+        definition: Some(sink.definition.clone()),
+    };
+    assert_eq!(owned.requeue(&sink.globals), Ok(Some(1)));
+    deliver(&sink, &[numbered(0, 7)]);
+    assert_eq!(sink.stats().rejected, 0);
+    reject(9);
+    pass_a_minute(&sink);
+    deliver(&sink, &[numbered(0, 11)]);
+    let told = reports(&server);
+    assert_eq!(told.len(), 2);
+    let attributes = &told[1].attributes;
+    assert_eq!(number(attributes, "hg.loss.rejected"), Some(1));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use uilog_spool::Channels;
+use uilog_spool::HoldBack;
 use uilog_spool::Options;
 use uilog_spool::RecordId;
 use uilog_spool::Sender;
@@ -351,4 +352,44 @@ fn the_counts_name_what_is_ahead() {
         |key: &str| text.lines().filter(|it| it.starts_with(key)).count();
     assert_eq!(lines("channels 1"), 1, "{text}");
     assert_eq!(lines("ahead 1 "), lines("segment "), "{text}");
+}
+
+/// The order of the records is kept, whatever their channels are.
+#[test]
+fn what_waits_for_another_program_holds_up_both_channels() {
+    let newer = two_channels(SyncPolicy::Each, MAX_BYTES);
+    let older = Options {
+        hold_back: HoldBack(|payload| payload[0] == 5),
+        ..newer.clone()
+    };
+    let disk = Disk::new();
+    let mut writer = Writer::new(&open(&disk.process(), &newer));
+    for number in 0..8 {
+        writer.append(&id(number), &[number as u8]).unwrap();
+    }
+    drop(writer);
+    let spool = open(&disk.process(), &older);
+    let counts = || {
+        let stats = spool.stats().unwrap();
+        (stats.pending, stats.held_back)
+    };
+    let has_pending = |channels| spool.has_pending(channels).unwrap();
+    let mut of_older = sender(&disk, &older);
+    assert_eq!(counts(), (8, 3));
+    assert_eq!(drain(&mut of_older, 0), [0, 2, 4]);
+    assert_eq!(counts(), (5, 3));
+    assert!(!has_pending([true, false]));
+    assert!(has_pending([false, true]));
+    assert_eq!(drain(&mut of_older, 1), [1, 3]);
+    assert_eq!(counts(), (3, 3));
+    assert!(!has_pending([true, true]));
+    drop(of_older);
+    // The other program has sent what it can of one of them.
+    let mut of_newer = sender(&disk, &newer);
+    assert_eq!(drain(&mut of_newer, 1), [5, 7]);
+    drop(of_newer);
+    assert_eq!(drain(&mut sender(&disk, &older), 0), [0; 0]);
+    assert_eq!(counts(), (1, 1));
+    assert_eq!(drain(&mut sender(&disk, &newer), 0), [6]);
+    assert_eq!(counts(), (0, 0));
 }
