@@ -178,7 +178,7 @@ bench: venv .venv/.stamp-collector
 FUZZ_SECONDS = $(or $(ARGS),60)
 fuzz:
 	@if cargo +nightly fuzz --version >/dev/null 2>&1; then set -ex; \
-	  for target in blackbox config redact spool; do \
+	  for target in blackbox config redact redact_long spool; do \
 	    mkdir -p target/fuzz/corpus/$$target; \
 	    cargo +nightly fuzz run --fuzz-dir rust/fuzz \
 	      --target-dir target/fuzz $$target \

@@ -1,152 +1,46 @@
 //! What is assigned to a name that tells of a secret: `PASSWORD=...` in a
 //! shell, `--token ...`, `"api_key": "..."`, `<password>...</password>`,
-//! `password = ...` in a file.
+//! `password = ...` in a file, `getenv("TOKEN", "...")`,
+//! `{"name": "TOKEN", "value": "..."}`.
 //!
 //! Most such names stand for nothing secret: in source code, in messages, in
 //! options. So the vaguer the name and the looser the form, the more must the
 //! value look like a secret itself.
+//!
+//! Which names tell is said in `name.rs`, where values end in `extent.rs`, what
+//! they look like in `value.rs`.
 
-use std::sync::OnceLock;
-
-use aho_corasick::AhoCorasick;
-use aho_corasick::MatchKind;
-use memchr::memchr_iter;
+use memchr::memchr;
+use memchr::memchr2;
 use memchr::memrchr;
 
-use crate::redactor::Found;
+use crate::extent::Extent;
+use crate::extent::Extents;
+use crate::extent::Mark;
+use crate::found::Found;
+use crate::name;
+use crate::name::Kind;
+use crate::name::Occurrence;
 use crate::rule::Rule;
-use crate::value::Quote;
+use crate::rule::marker_at;
+use crate::stand_in;
+use crate::steps;
 use crate::value::Scope;
-use crate::value::Value;
+use crate::value::is_code;
+use crate::value::is_literal_placeholder;
+use crate::value::is_path;
 use crate::value::is_placeholder;
+use crate::value::is_speech;
 use crate::value::looks_chosen;
+use crate::value::looks_like_key;
+use crate::value::looks_made;
 use crate::value::looks_random;
-use crate::value::value_at;
-
-/// Words in names, in lower case, and whether anything that is assigned to
-/// them is a secret. These are also what [`crate::redactor`] looks for before
-/// it calls this module.
-pub(crate) const WORDS: [(&str, Kind); 24] = [
-    ("password", Kind::Password),
-    ("passwd", Kind::Password),
-    ("passphrase", Kind::Password),
-    ("passcode", Kind::Password),
-    ("pass", Kind::Short),
-    ("pwd", Kind::Short),
-    ("psw", Kind::Short),
-    ("_auth", Kind::Token),
-    ("secret", Kind::Token),
-    ("token", Kind::Token),
-    ("apikey", Kind::Token),
-    ("api_key", Kind::Token),
-    ("api-key", Kind::Token),
-    ("accesskey", Kind::Token),
-    ("access_key", Kind::Token),
-    ("access-key", Kind::Token),
-    ("private_key", Kind::Token),
-    ("private-key", Kind::Token),
-    ("privatekey", Kind::Token),
-    ("signing_key", Kind::Token),
-    ("encryption_key", Kind::Token),
-    ("auth_key", Kind::Token),
-    ("credential", Kind::Token),
-    ("license_key", Kind::Token),
-];
-
-/// What a word in a name says of the value.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
-    /// It is a password: it may look like anything.
-    Password,
-    /// The same, but only if it is a word of its own: not in `bypass`.
-    Short,
-    /// It may be a token, but also a part of speech, a type, a state.
-    Token,
-}
-
-/// What may follow such a word in a name that means no secret.
-const HARMLESS_ENDINGS: [&str; 40] = [
-    "file", "path", "dir", "url", "uri", "host", "type", "name", "user", "id",
-    "len", "length", "count", "size", "limit", "max", "min", "prompt",
-    "command", "cmd", "helper", "field", "param", "expir", "ttl", "time",
-    "age", "stdin", "env", "var", "policy", "prefix", "suffix", "store",
-    "provider", "ring", "class", "format", "mode", "hint",
-];
-
-/// Objects of programs: `password=self.password` tells nothing.
-const CODE_ROOTS: [&[u8]; 23] = [
-    b"self",
-    b"cls",
-    b"this",
-    b"args",
-    b"opts",
-    b"options",
-    b"os",
-    b"sys",
-    b"config",
-    b"cfg",
-    b"conf",
-    b"settings",
-    b"env",
-    b"environ",
-    b"process",
-    b"ctx",
-    b"request",
-    b"req",
-    b"auth",
-    b"authinfo",
-    b"data",
-    b"kwargs",
-    b"getpass",
-];
-
-/// Where tokens and passwords lie, whose path is no secret.
-const PATHS: [&[u8]; 14] = [
-    b"/etc/", b"/home/", b"/run/", b"/var/", b"/usr/", b"/tmp/", b"/opt/",
-    b"/root/", b"/srv/", b"/mnt/", b"/dev/", b"/proc/", b"~/", b"./",
-];
-
-/// What follows such names when people speak of them.
-const SPEECH: [&[u8]; 34] = [
-    b"a",
-    b"an",
-    b"and",
-    b"are",
-    b"argument",
-    b"changed",
-    b"empty",
-    b"expired",
-    b"flag",
-    b"for",
-    b"from",
-    b"in",
-    b"incorrect",
-    b"invalid",
-    b"is",
-    b"may",
-    b"missing",
-    b"must",
-    b"needed",
-    b"no",
-    b"not",
-    b"ok",
-    b"option",
-    b"or",
-    b"rejected",
-    b"required",
-    b"set",
-    b"the",
-    b"to",
-    b"was",
-    b"will",
-    b"with",
-    b"wrong",
-    b"yes",
-];
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_SPACES: usize = 4;
-const MAX_LINE_BYTES: usize = 1024;
+const MAX_LINE_BYTES: usize = 256;
+/// Between a name and the value that is told apart from it.
+const MAX_GAP_BYTES: usize = 96;
 
 /// How a value stands behind a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -159,11 +53,25 @@ enum Form {
     Option,
     /// `<NAME>VALUE</NAME>`
     Element,
+    /// `('NAME', 'VALUE')`
+    Tuple,
+    /// `getenv('NAME') or 'VALUE'`, `${NAME:-VALUE}`
+    Default,
+    /// `{"name": "NAME", "value": "VALUE"}`
+    Field,
+    /// `setenv NAME VALUE`, `PASSWORD 'VALUE'`
+    Spaced,
+    /// `NAME == 'VALUE'`
+    Compared,
+    /// `the token VALUE`
+    Said,
 }
 
 /// A telling name, and where its value begins.
+#[derive(Debug)]
 struct Name<'t> {
     start: usize,
+    end: usize,
     bytes: &'t [u8],
     kind: Kind,
     form: Form,
@@ -171,263 +79,638 @@ struct Name<'t> {
     is_quoted: bool,
 }
 
-/// Whether this is the name of something secret, as that of an event's option.
-pub(crate) fn is_telling(name: &[u8]) -> bool {
-    telling(name).is_some()
-}
-
-fn words() -> &'static AhoCorasick {
-    static WORDS_FINDER: OnceLock<AhoCorasick> = OnceLock::new();
-    WORDS_FINDER.get_or_init(|| {
-        AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(WORDS.iter().map(|(word, _)| word))
-            .expect("the tests build it")
-    })
-}
-
-/// What the last telling word of a name says.
-fn telling(name: &[u8]) -> Option<Kind> {
-    let found = words().find_iter(name).last()?;
-    is_whole_word(name, found.start(), found.end())
-        .then(|| WORDS[found.pattern().as_usize()].1)
-}
-
-/// Whether a word in a name means what it says.
-fn is_whole_word(name: &[u8], start: usize, end: usize) -> bool {
-    let kind = words()
-        .find(&name[start..end])
-        .map(|found| WORDS[found.pattern().as_usize()].1);
-    let rest = name[end..].to_ascii_lowercase();
-    if kind == Some(Kind::Short) {
-        let is_capital = name[start].is_ascii_uppercase();
-        let before = start.checked_sub(1).map(|before| name[before]);
-        let is_start = before.is_none_or(|before| {
-            !before.is_ascii_alphabetic()
-                || (is_capital && before.is_ascii_lowercase())
-        });
-        // `SSHPASS`, but not `BYPASS`.
-        let is_environment = name.iter().all(u8::is_ascii_uppercase)
-            && name.len() > name[start..].len()
-            && !name.ends_with(b"BYPASS")
-            && !name.ends_with(b"COMPASS");
-        let is_end = rest
-            .first()
-            .is_none_or(|byte| *byte == b'_' || byte.is_ascii_digit());
-        // The working directory in a shell's environment.
-        if !(is_start || is_environment)
-            || !is_end
-            || name == b"PWD"
-            || name == b"OLDPWD"
-        {
-            return false;
-        }
-    }
-    let rest = String::from_utf8_lossy(&rest);
-    let rest = rest.trim_start_matches(['_', '-', '.']);
-    !HARMLESS_ENDINGS.iter().any(|ending| rest.contains(ending))
-        && !matches!(rest, "ize" | "izer" | "ary" | "less" | "ial")
-}
-
 /// Values that telling names have.
 pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
+    let mut extents = Extents::new(text);
     let mut done = 0;
-    for word in words().find_iter(text) {
-        if word.start() < done {
+    steps::add(text.len());
+    for word in name::find(text) {
+        if word.start < done {
             continue;
         }
-        let kind = WORDS[word.pattern().as_usize()].1;
-        let Some(name) = read_name(text, word.start(), word.end(), kind) else {
+        let Some(name) = read_name(text, word) else {
             continue;
         };
-        let is_alone = scope == Scope::Word
-            && name.form == Form::Tight
-            && matches!(&text[..name.start], b"" | b"--" | b"-");
-        let value = if is_alone {
-            Value {
-                range: name.value..text.len(),
-                is_quoted: true,
-            }
-        } else if name.form == Form::Element {
-            let len = text[name.value..]
-                .iter()
-                .take_while(|byte| !matches!(byte, b'<' | b'\n'))
-                .count();
-            Value {
-                range: name.value..name.value + len,
-                is_quoted: true,
-            }
-        } else {
-            let around = if name.is_quoted {
-                None
-            } else {
-                quote_around(text, name.start)
-            };
-            value_at(text, name.value, around)
-        };
-        let mut range = value.range;
-        if !is_alone && !value.is_quoted {
-            range.end = range.start + unquoted_len(&text[range.clone()]);
-            if is_setting(text, &name) {
-                let line = text[range.start..]
-                    .iter()
-                    .position(|byte| matches!(byte, b'\n' | b'\r'));
-                range.end =
-                    range.start + line.unwrap_or(text.len() - range.start);
-            }
+        let extent = extent(text, scope, &name, &mut extents);
+        if extent.range.start < done {
+            continue;
         }
-        let is_quoted = value.is_quoted;
-        if is_secret(text, &name, &text[range.clone()], is_quoted, scope) {
-            done = range.end;
-            found.push(Found::new(range, Rule::SECRET));
+        let is_found = is_secret(text, &name, &extent, scope);
+        steps::add(extent.range.len().min(MAX_LINE_BYTES));
+        if is_found {
+            done = extent.range.end;
+            found.push(Found::new(extent.range, Rule::SECRET));
         }
     }
 }
 
-/// How much of a word is a value: without the next of a list of assignments,
-/// and without punctuation.
-fn unquoted_len(word: &[u8]) -> usize {
-    let next = memchr_iter(b',', word).find(|comma| {
-        let rest = &word[comma + 1..];
-        let name = rest
+/// Where the value of a name stands.
+fn extent(
+    text: &[u8],
+    scope: Scope,
+    name: &Name<'_>,
+    extents: &mut Extents<'_>,
+) -> Extent {
+    let start = name.value;
+    let is_alone = scope == Scope::Word
+        && name.form == Form::Tight
+        && matches!(&text[..name.start], b"" | b"--" | b"-");
+    if is_alone {
+        let quote = Mark::before(b"\"", 1);
+        let range = start..text.len();
+        return Extent {
+            word: range.clone(),
+            range,
+            quote,
+        };
+    }
+    if name.form == Form::Element || is_in_element(text, name) {
+        const CDATA: &[u8] = b"<![CDATA[";
+        let (start, end) = if text[start..].starts_with(CDATA) {
+            let start = start + CDATA.len();
+            (start, memchr(b']', &text[start..]))
+        } else {
+            (start, text[start..].iter().position(|b| b"<\n".contains(b)))
+        };
+        let end = end.map_or(text.len(), |len| start + len);
+        steps::add(end - start);
+        return Extent {
+            range: start..end,
+            word: start..end,
+            quote: Mark::before(b"\"", 1),
+        };
+    }
+    // The quote around an assignment is that before its name or its dashes.
+    let around = if name.is_quoted || name.form != Form::Tight {
+        None
+    } else {
+        let dashes = text[..name.start]
             .iter()
-            .take(MAX_NAME_BYTES)
-            .take_while(|byte| is_name(**byte))
+            .rev()
+            .take(2)
+            .take_while(|byte| **byte == b'-')
             .count();
-        name > 0 && rest.get(name) == Some(&b'=')
-    });
-    word[..next.unwrap_or(word.len())]
-        .iter()
-        .rposition(|byte| !b",.:".contains(byte))
-        .map_or(0, |last| last + 1)
+        Mark::before(text, name.start - dashes)
+    };
+    let mut extent = extents.value(start, around, name.is_quoted);
+    if extent.quote.is_some() {
+        return extent;
+    }
+    if name.form == Form::Default
+        && memchr(b'}', &text[start..extent.range.end]).is_some()
+    {
+        let close = memchr(b'}', &text[start..extent.range.end]).unwrap_or(0);
+        extent.range.end = start + close;
+        extent.word.end = extent.word.end.min(extent.range.end);
+    }
+    if is_setting(text, name) {
+        let line = memchr(b'\n', &text[start..])
+            .map_or(text.len(), |line| start + line);
+        steps::add(line - start);
+        let line = start + text[start..line].trim_ascii_end().len();
+        extent.range.end = extent.range.end.max(line);
+    }
+    let without_punctuation = |range: std::ops::Range<usize>| {
+        let len = text[range.clone()]
+            .iter()
+            .rposition(|byte| !b",.:".contains(byte))
+            .map_or(0, |last| last + 1);
+        range.start..range.start + len
+    };
+    extent.range = without_punctuation(extent.range);
+    extent.word = without_punctuation(extent.word);
+    extent
 }
 
 /// Whether this is `password = ...` on a line of a file: it goes to the end.
 fn is_setting(text: &[u8], name: &Name<'_>) -> bool {
     name.form == Form::Loose
-        && name.kind != Kind::Token
+        && name.kind == Kind::Password
         && !name.is_quoted
-        && text[..name.value].trim_ascii_end().ends_with(b"=")
-        && text[line_start(text, name.start)..name.start]
-            .iter()
-            .all(u8::is_ascii_whitespace)
+        && text[name.end..name.value].contains(&b'=')
+        && is_line_start(text, name.start)
         && !is_source(text, name.start)
 }
 
-/// The quote before a name, its dashes, or the assignments before it.
-fn quote_around(text: &[u8], start: usize) -> Option<Quote> {
-    let dashes = text[..start]
+fn is_line_start(text: &[u8], at: usize) -> bool {
+    text[line_start(text, at)..at]
         .iter()
-        .rev()
-        .take(2)
-        .take_while(|byte| **byte == b'-')
-        .count();
-    Quote::before(text, start - dashes)
+        .all(u8::is_ascii_whitespace)
+}
+
+/// Whether the value of a field stands between tags.
+fn is_in_element(text: &[u8], name: &Name<'_>) -> bool {
+    name.form == Form::Field && text[..name.value].ends_with(b">")
 }
 
 /// The name around a word that tells, if something is assigned to it.
-fn read_name(
-    text: &[u8],
-    start: usize,
-    end: usize,
-    kind: Kind,
-) -> Option<Name<'_>> {
-    let before = text[..start]
+fn read_name(text: &[u8], word: Occurrence) -> Option<Name<'_>> {
+    let before = text[..word.start]
         .iter()
         .rev()
         .take(MAX_NAME_BYTES)
         .take_while(|byte| is_name(**byte) || **byte == b'.')
         .count();
-    let dashes = text[start - before..start]
+    let dashes = text[word.start - before..word.start]
         .iter()
-        .take_while(|byte| **byte == b'-')
+        .take_while(|byte| matches!(byte, b'-' | b'.'))
         .count();
-    let name_start = start - before + dashes;
-    let after = text[end..]
+    let start = word.start - before + dashes;
+    let after = text[word.end..]
         .iter()
         .take(MAX_NAME_BYTES)
         .take_while(|byte| is_name(**byte))
         .count();
-    let name_end = end + after;
-    let bytes = &text[name_start..name_end];
-    if !is_whole_word(bytes, start - name_start, end - name_start) {
-        return None;
+    steps::add(before + after);
+    let mut end = word.end + after;
+    // `db.password.prod=`, but not `password.py: `.
+    let dotted = text[end..]
+        .iter()
+        .take(MAX_NAME_BYTES)
+        .take_while(|byte| is_name(**byte) || **byte == b'.')
+        .count();
+    if matches!(text.get(end + dotted), Some(b'=' | b'"' | b'\'' | b'<')) {
+        end += dotted;
     }
-    let mut at = name_end;
-    let is_option = text[..name_start].ends_with(b"--");
-    let is_element = text[..name_start].ends_with(b"<");
-    if is_element && text.get(at) == Some(&b'>') {
-        return Some(Name {
-            start: name_start,
-            bytes,
-            kind,
-            form: Form::Element,
-            value: at + 1,
-            is_quoted: false,
-        });
-    }
-    if text.get(at) == Some(&b'\\') {
-        at += 1;
-    }
-    let is_quoted = matches!(text.get(at), Some(b'"' | b'\''));
-    if is_quoted {
-        at += 1;
-        // Python: os.environ['PASSWORD'] = ...
-        if text.get(at) == Some(&b']') {
-            at += 1;
-        }
-    } else if text.get(at) == Some(&b'\\') {
-        return None;
-    }
-    let spaces = spaces(&text[at..]);
-    at += spaces;
-    let rest = &text[at..];
-    let (form, len) = match rest {
-        [b'=', b'=' | b'~', ..] | [b':', b':' | b'/', ..] => return None,
-        [b'=', b'>', ..] => (Form::Loose, 2),
-        [b':', b'=', ..] => (Form::Loose, 2),
-        [b'=', next, ..]
-            if spaces == 0 && !is_quoted && !matches!(next, b' ' | b'\t') =>
-        {
-            (Form::Tight, 1)
-        }
-        [b':', next, ..]
-            if kind == Kind::Token
-                && !is_quoted
-                && !next.is_ascii_whitespace()
-                && !matches!(next, b'"' | b'\'') =>
-        {
-            // As in a URL: `gitlab-ci-token:PASSWORD@`.
-            return None;
-        }
-        [b'=' | b':', ..] => (Form::Loose, 1),
-        // A list of arguments, as Python prints it.
-        [b',', b' ', ..] if is_option && is_quoted => (Form::Option, 2),
-        [first, ..] if is_option && spaces > 0 && *first != b'-' => {
-            (Form::Option, 0)
-        }
-        _ => return None,
-    };
-    at += len;
-    if form == Form::Loose {
-        at += self::spaces(&text[at..]);
-    }
-    Some(Name {
-        start: name_start,
-        bytes,
+    let kind = word.kind_in(text, start, end)?;
+    let mut name = Name {
+        start,
+        end,
+        bytes: &text[start..end],
         kind,
-        form,
-        value: at,
-        is_quoted,
-    })
+        form: Form::Loose,
+        value: end,
+        is_quoted: false,
+    };
+    name.read_form(text).then_some(name)
 }
 
+impl Name<'_> {
+    /// Finds out how a value stands behind the name.
+    fn read_form(&mut self, text: &[u8]) -> bool {
+        if self.is_field_name(text)
+            && let Some(value) = field_value(text, self.end)
+                .or_else(|| field_value_before(text, self.start))
+        {
+            self.form = Form::Field;
+            self.value = value;
+            return true;
+        }
+        self.read_element(text)
+            || self.read_default(text)
+            || self.read_separator(text)
+            || self.read_spaced(text)
+    }
+
+    /// `<NAME>`, `<x:NAME a="b">`
+    fn read_element(&mut self, text: &[u8]) -> bool {
+        let before = &text[..self.start];
+        let prefix = before
+            .iter()
+            .rev()
+            .take(MAX_NAME_BYTES)
+            .take_while(|byte| is_name(**byte) || **byte == b':')
+            .count();
+        let tag = before.len() - prefix;
+        if !before[..tag].ends_with(b"<")
+            || marker_at(&text[tag - 1..]).is_some()
+        {
+            return false;
+        }
+        let rest = &text[self.end..text.len().min(self.end + MAX_GAP_BYTES)];
+        match (rest.first(), memchr(b'>', rest)) {
+            (Some(b'>'), _) => self.value = self.end + 1,
+            (Some(b' '), Some(close))
+                if rest[close - 1] != b'/' && rest[..close].contains(&b'=') =>
+            {
+                self.value = self.end + close + 1;
+            }
+            _ => return false,
+        }
+        self.form = Form::Element;
+        // `<user>:<password>@host` is none.
+        let rest = &text[self.value..];
+        let len = memchr2(b'<', b'\n', rest).unwrap_or(rest.len());
+        steps::add(len);
+        matches!(rest.get(len..len + 2), Some(b"</" | b"<!"))
+    }
+
+    /// `${NAME:-VALUE}`, `getenv("NAME") or "VALUE"`, `env.NAME || "VALUE"`
+    fn read_default(&mut self, text: &[u8]) -> bool {
+        let rest = &text[self.end..];
+        let operator = |rest: &[u8]| {
+            [&b":-"[..], b":=", b"-", b"="]
+                .into_iter()
+                .find(|operator| rest.starts_with(operator))
+                .map(<[u8]>::len)
+        };
+        if text[..self.start].ends_with(b"${")
+            && let Some(len) = operator(rest)
+        {
+            self.form = Form::Default;
+            self.value = self.end + len;
+            return true;
+        }
+        let closing = rest
+            .iter()
+            .take(4)
+            .take_while(|byte| b"\"')]".contains(byte))
+            .count();
+        let spaces = spaces(&rest[closing..]);
+        let behind = &rest[closing + spaces..];
+        let Some(operator) = [&b"or "[..], b"|| ", b"||", b"?? ", b"?: "]
+            .into_iter()
+            .find(|operator| behind.starts_with(operator))
+        else {
+            return false;
+        };
+        let value = closing + spaces + operator.len();
+        if !matches!(rest.get(value), Some(b'"' | b'\'')) {
+            return false;
+        }
+        self.form = Form::Default;
+        self.value = self.end + value;
+        true
+    }
+
+    /// `=`, `:`, `=>`, and what else stands between a name and a value.
+    fn read_separator(&mut self, text: &[u8]) -> bool {
+        let mut at = self.end;
+        let is_option = self.is_option(text);
+        if text.get(at) == Some(&b'\\') {
+            at += 1;
+        }
+        self.is_quoted = matches!(text.get(at), Some(b'"' | b'\''));
+        if self.is_quoted {
+            at += 1;
+            // Python: os.environ['PASSWORD'] = ..., {('x', 'password'): ...}
+            if matches!(text.get(at), Some(b']' | b')')) {
+                at += 1;
+            }
+        } else if text.get(at) == Some(&b'\\') {
+            return false;
+        }
+        let spaces = spaces(&text[at..]);
+        at += spaces;
+        let rest = &text[at..];
+        let (form, len) = match rest {
+            [b'=' | b'!', b'=', ..] => {
+                let len = 2 + usize::from(rest.get(2) == Some(&b'='));
+                (Form::Compared, len)
+            }
+            [b'=', b'~', ..] | [b':', b':' | b'/', ..] => return false,
+            // The user of a URL.
+            [b':', next, ..]
+                if text[..self.start].ends_with(b"://")
+                    && !next.is_ascii_whitespace() =>
+            {
+                return false;
+            }
+            [b'<', b'<', b'<', ..] => (Form::Loose, 3),
+            [b'=' | b'-', b'>', ..] => (Form::Loose, 2),
+            [b'<', b'-', b' ', ..] => (Form::Loose, 2),
+            [b':' | b'?', b'=', ..] => (Form::Loose, 2),
+            [b'=', next, ..]
+                if spaces == 0
+                    && !self.is_quoted
+                    && !matches!(next, b' ' | b'\t') =>
+            {
+                (Form::Tight, 1)
+            }
+            [b':', next, ..]
+                if self.kind != Kind::Password
+                    && !self.is_quoted
+                    && !next.is_ascii_whitespace()
+                    && !matches!(next, b'"' | b'\'') =>
+            {
+                // As in a URL: `gitlab-ci-token:PASSWORD@`.
+                return false;
+            }
+            [b':', ..] => (Form::Loose, 1 + type_len(&rest[1..])),
+            [b'=', ..] => (Form::Loose, 1),
+            // A list of arguments, as Python prints it.
+            [b',', b' ', b'"' | b'\'', ..]
+            | [b',', b' ', b'b' | b'u', b'"' | b'\'', ..]
+                if is_option && self.is_quoted =>
+            {
+                (Form::Option, 2)
+            }
+            [b',', ..] if self.is_quoted => {
+                let mut len = 1 + self::spaces(&rest[1..]);
+                const KEYWORDS: [&[u8]; 3] =
+                    [b"default=", b"fallback=", b"value="];
+                len += KEYWORDS
+                    .iter()
+                    .find(|keyword| rest[len..].starts_with(keyword))
+                    .map_or(0, |keyword| keyword.len());
+                let value = match rest[len..] {
+                    [b'b' | b'u', quote, ..] => quote,
+                    [quote, ..] => quote,
+                    [] => return false,
+                };
+                if !matches!(value, b'"' | b'\'') {
+                    return false;
+                }
+                (Form::Tuple, len)
+            }
+            [first, ..] if is_option && spaces > 0 && *first != b'-' => {
+                (Form::Option, 0)
+            }
+            _ => return false,
+        };
+        at += len;
+        if matches!(form, Form::Loose | Form::Compared) {
+            at += self::spaces(&text[at..]);
+        }
+        if form == Form::Loose {
+            at += block_len(&text[at..]);
+        }
+        self.form = form;
+        self.value = at;
+        true
+    }
+
+    /// `setenv NAME VALUE`, `WITH PASSWORD 'VALUE'`, `requirepass VALUE`
+    fn read_spaced(&mut self, text: &[u8]) -> bool {
+        const SETTERS: [&[u8]; 12] = [
+            b"setenv ",
+            b"set -x ",
+            b"set -gx ",
+            b"set -Ux ",
+            b"set -lx ",
+            b"set -xg ",
+            b"setx ",
+            b"ENV ",
+            b"ARG ",
+            b"config set ",
+            b"configure set ",
+            b"config:set ",
+        ];
+        const DIRECTIVES: [&[u8]; 4] =
+            [b"requirepass", b"bindpw", b"rootpw", b"rootbindpw"];
+        let spaces = spaces(&text[self.end..]);
+        let value = self.end + spaces;
+        let Some(&first) = text.get(value) else {
+            return false;
+        };
+        if spaces == 0 || self.is_quoted || matches!(first, b'=' | b'-') {
+            return false;
+        }
+        let before = &text[..self.start];
+        let is_set = SETTERS.iter().any(|setter| before.ends_with(setter))
+            || (DIRECTIVES.contains(&self.bytes)
+                && is_line_start(text, self.start));
+        let is_literal = self.kind == Kind::Password
+            && matches!(first, b'"' | b'\'')
+            && is_name_alone(before);
+        let is_directive = self.kind == Kind::Password
+            && self.bytes == b"password"
+            && is_line_start(text, self.start);
+        let is_said = if text[value..].starts_with(b"is ") {
+            3
+        } else if text[value..].starts_with(b"is: ") {
+            4
+        } else {
+            0
+        };
+        self.value = value + is_said;
+        self.form = if is_set || is_literal || is_said > 0 {
+            Form::Spaced
+        } else if is_directive {
+            Form::Loose
+        } else {
+            Form::Said
+        };
+        if is_said > 0 && !is_set {
+            self.form = Form::Loose;
+        }
+        true
+    }
+
+    fn is_option(&self, text: &[u8]) -> bool {
+        const MIN_BYTES: usize = 5;
+        match &text[..self.start] {
+            [.., b'-', b'-'] => true,
+            [before @ .., b'-'] => {
+                self.bytes.len() >= MIN_BYTES
+                    && !self.bytes.contains(&b'-')
+                    && before.last().is_none_or(|byte| {
+                        byte.is_ascii_whitespace()
+                            || matches!(byte, b'"' | b'\'')
+                    })
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the name is itself the value of something called a name.
+    fn is_field_name(&self, text: &[u8]) -> bool {
+        const NAMES: [&[u8]; 12] = [
+            b"name",
+            b"key",
+            b"id",
+            b"field",
+            b"property",
+            b"param",
+            b"parameter",
+            b"parameterkey",
+            b"variable",
+            b"env",
+            b"option",
+            b"k",
+        ];
+        word_before(text, self.start).is_some_and(|(word, _)| {
+            NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
+        })
+    }
+
+    fn is_environment(&self) -> bool {
+        !self.bytes.iter().any(u8::is_ascii_lowercase)
+    }
+}
+
+/// The word to which is assigned what begins here, and where it begins:
+/// `name` in `"name": "X` and `<name>X`.
+fn word_before(text: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    const MAX_BYTES: usize = 24;
+    let mut end = at;
+    let back = |end: usize, bytes: &[u8], max: usize| {
+        text[..end]
+            .iter()
+            .rev()
+            .take(max)
+            .take_while(|byte| bytes.contains(byte))
+            .count()
+    };
+    steps::add(MAX_BYTES);
+    end -= back(end, b"\"'\\", 4);
+    end -= back(end, b" ", MAX_SPACES);
+    let separator = back(end, b"=:>", 2);
+    if separator == 0 {
+        return None;
+    }
+    end -= separator;
+    end -= back(end, b" ", MAX_SPACES);
+    end -= back(end, b"\"'\\", 4);
+    let len = text[..end]
+        .iter()
+        .rev()
+        .take(MAX_BYTES)
+        .take_while(|byte| is_name(**byte))
+        .count();
+    (len > 0).then(|| (&text[end - len..end], end - len))
+}
+
+/// Words that a field's value has before it.
+const VALUE_WORDS: [&[u8]; 7] = [
+    b"value",
+    b"val",
+    b"content",
+    b"string",
+    b"parametervalue",
+    b"default",
+    b"v",
+];
+
+/// Where the value of a field begins whose name ends here.
+fn field_value(text: &[u8], end: usize) -> Option<usize> {
+    let near = &text[..text.len().min(end + MAX_GAP_BYTES)];
+    steps::add(MAX_GAP_BYTES);
+    let skip = |at: usize, bytes: &[u8]| {
+        at + near[at..]
+            .iter()
+            .take_while(|byte| bytes.contains(byte))
+            .count()
+    };
+    let mut at = skip(end, b"\"'\\");
+    // `<entry key="password">X</entry>`
+    if near.get(at) == Some(&b'>')
+        && at > end
+        && near
+            .get(at + 1)
+            .is_some_and(|byte| !b"< \r\n".contains(byte))
+    {
+        return Some(at + 1);
+    }
+    if near[at..].starts_with(b"</") {
+        at += memchr(b'>', &near[at..])?;
+    }
+    let mut len;
+    // Another member may stand between: `"type": "string",`.
+    let mut others = 0;
+    loop {
+        at = skip(at, b" \t\r\n,;></{\"'\\");
+        len = near[at..].iter().take_while(|byte| is_name(**byte)).count();
+        let word = &near[at..at + len];
+        let is_value = VALUE_WORDS
+            .iter()
+            .any(|other| word.eq_ignore_ascii_case(other));
+        if is_value {
+            break;
+        }
+        others += 1;
+        let next = near[at..]
+            .iter()
+            .position(|byte| b",<>{}\n".contains(byte))?;
+        if others > 1 || near[at + next] != b',' {
+            return None;
+        }
+        at += next;
+    }
+    at = skip(at + len, b"\"'\\");
+    at = skip(at, b" ");
+    if !matches!(near.get(at), Some(b'=' | b':' | b'>')) {
+        return None;
+    }
+    at = skip(at + 1, b" ");
+    (at < text.len()).then_some(at)
+}
+
+/// Where the value begins that stands before the name of its field:
+/// `"value": "X", "name": "NAME`.
+fn field_value_before(text: &[u8], start: usize) -> Option<usize> {
+    let (_, name) = word_before(text, start)?;
+    let before = &text[name.saturating_sub(MAX_GAP_BYTES)..name];
+    steps::add(MAX_GAP_BYTES);
+    // JSON has a quote before `name`, XML a space.
+    let before = before
+        .strip_suffix(b"\"")
+        .or_else(|| before.strip_suffix(b"'"))
+        .unwrap_or(before)
+        .trim_ascii_end();
+    let before = before.strip_suffix(b",").unwrap_or(before);
+    let before = before.trim_ascii_end();
+    let quote = *before.last()?;
+    if !matches!(quote, b'"' | b'\'') {
+        return None;
+    }
+    let value = memrchr(quote, &before[..before.len() - 1])?;
+    let offset = name - text[name.saturating_sub(MAX_GAP_BYTES)..name].len();
+    let (word, _) = word_before(text, offset + value + 1)?;
+    VALUE_WORDS
+        .iter()
+        .any(|other| word.eq_ignore_ascii_case(other))
+        .then_some(offset + value)
+}
+
+/// The length of ` TYPE =` that this begins with, as in `password: str = `.
+fn type_len(rest: &[u8]) -> usize {
+    const MAX_BYTES: usize = 32;
+    let near = &rest[..rest.len().min(MAX_BYTES)];
+    let Some(equals) = memchr(b'=', near) else {
+        return 0;
+    };
+    let is_type = near[..equals].iter().all(|byte| {
+        byte.is_ascii_alphanumeric() || b" &'_<>[]|?.".contains(byte)
+    }) && near[..equals].starts_with(b" ")
+        && near[..equals].ends_with(b" ")
+        && near.get(equals + 1) == Some(&b' ')
+        && equals > 2;
+    if is_type { equals + 1 } else { 0 }
+}
+
+/// The length of the `|` and the spaces that this begins with, where YAML's
+/// value is a block: on the next line.
+fn block_len(rest: &[u8]) -> usize {
+    const MAX_BYTES: usize = 64;
+    let len = rest
+        .iter()
+        .take(2)
+        .take_while(|byte| b"|>-+".contains(byte))
+        .count();
+    if len == 0 || rest[0] == b'-' || rest.get(len) != Some(&b'\n') {
+        return 0;
+    }
+    let spaces = rest[len + 1..]
+        .iter()
+        .take(MAX_BYTES)
+        .take_while(|byte| **byte == b' ')
+        .count();
+    if spaces == 0 { 0 } else { len + 1 + spaces }
+}
+
+/// Whether a name stands by itself, as in SQL: nothing but words before it.
+fn is_name_alone(before: &[u8]) -> bool {
+    before
+        .last()
+        .is_none_or(|byte| byte.is_ascii_whitespace() || *byte == b'(')
+}
+
+/// How many spaces this begins with; the end of a line that a backslash
+/// continues is one.
 fn spaces(text: &[u8]) -> usize {
-    text.iter()
-        .take(MAX_SPACES)
-        .take_while(|byte| matches!(byte, b' ' | b'\t'))
-        .count()
+    let blanks = |text: &[u8]| {
+        text.iter()
+            .take(MAX_SPACES)
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count()
+    };
+    let len = blanks(text);
+    if len > 0 && text[len..].starts_with(b"\\\n") {
+        let len = len + 2;
+        return len + blanks(&text[len..]);
+    }
+    len
 }
 
 fn is_name(byte: u8) -> bool {
@@ -438,76 +721,215 @@ fn is_name(byte: u8) -> bool {
 fn is_secret(
     text: &[u8],
     name: &Name<'_>,
-    value: &[u8],
-    is_quoted: bool,
+    extent: &Extent,
     scope: Scope,
 ) -> bool {
-    if is_placeholder(value, scope) || is_path(value) || is_code(value) {
+    let value = &text[extent.range.clone()];
+    let is_quoted = extent.quote.is_some();
+    let is_named = is_named_so(value);
+    if is_stand_in(text, name, extent, scope)
+        || (is_named && !value.iter().any(u8::is_ascii_lowercase))
+    {
         return false;
     }
-    let is_environment = !name.bytes.iter().any(u8::is_ascii_lowercase);
-    let is_password = name.kind != Kind::Token;
-    let is_speech = SPEECH.contains(&value) && !is_quoted;
-    // `tests pass=12`
-    let is_count = name.kind == Kind::Short
-        && value.len() < 6
-        && value.iter().all(u8::is_ascii_digit);
+    let is_environment = name.is_environment();
+    let is_word = is_speech(value);
+    let is_speech = is_word && !is_quoted;
+    let is_count = value.len() < 6
+        && value.iter().all(u8::is_ascii_digit)
+        && name.kind == Kind::Password
+        && name.bytes.len() < 6;
+    let is_password = name.kind == Kind::Password;
+    let looks_secret = || match name.kind {
+        Kind::Password => looks_chosen(value),
+        Kind::Token => looks_random(value),
+        Kind::Code => is_code_number(value) || looks_random(value),
+        Kind::Key => looks_like_key(name.bytes, value),
+        Kind::Doubtful => looks_made(value),
+    };
+    if name.form == Form::Said {
+        return looks_made(value);
+    }
+    if matches!(name.kind, Kind::Key | Kind::Doubtful) {
+        let is_source = name.form == Form::Loose
+            && !is_quoted
+            && is_source(text, name.start);
+        return !is_source && looks_secret();
+    }
     match name.form {
+        Form::Tight if is_count => false,
         Form::Tight if is_environment => true,
-        Form::Loose | Form::Option if is_speech => false,
-        Form::Loose | Form::Tight if is_count => false,
+        // JSON's numbers.
+        Form::Loose
+            if is_password && name.is_quoted && is_code_number(value) =>
+        {
+            true
+        }
+        Form::Loose | Form::Option | Form::Spaced if is_speech => false,
+        Form::Loose if is_count => false,
         Form::Loose if is_environment && is_quoted => true,
         Form::Tight | Form::Element if is_password => {
-            !is_named_so(value) && (is_quoted || !is_source(text, name.start))
+            !is_named && (is_quoted || !is_source(text, name.start))
         }
-        Form::Option if is_password => !is_named_so(value) || is_quoted,
+        Form::Option if is_password => !is_named || is_quoted,
         // `hg phase --secret REV`
         Form::Option if name.bytes == b"secret" => {
             looks_random(value) && !value.iter().all(u8::is_ascii_hexdigit)
         }
-        Form::Loose if is_password && is_quoted => !is_named_so(value),
+        Form::Loose if is_password && is_quoted => !is_named,
         Form::Loose if is_password => {
             looks_chosen(value)
                 || (!is_source(text, name.start)
                     && (is_setting(text, name)
-                        || is_line(text, name.start, name.value + value.len())))
+                        || is_line(text, name.start, extent.range.end)))
         }
         Form::Loose if !is_quoted && is_source(text, name.start) => false,
-        Form::Loose | Form::Tight | Form::Option | Form::Element => {
-            looks_random(value)
+        Form::Field | Form::Default | Form::Spaced
+            if is_environment && !is_word =>
+        {
+            true
+        }
+        Form::Field | Form::Default | Form::Spaced => {
+            !is_word
+                && !is_named
+                && ((is_password
+                    && (!value.contains(&b' ') || name.form == Form::Field))
+                    || looks_secret())
+        }
+        Form::Tuple => {
+            is_second(text, name, extent)
+                || is_set(text, name)
+                || looks_random(value)
+        }
+        Form::Compared => {
+            is_quoted
+                && (looks_random(value) || (is_password && looks_chosen(value)))
+        }
+        // `--credentials USER:PASSWORD`
+        Form::Option if value.contains(&b':') && is_pair(name.bytes) => true,
+        Form::Said
+        | Form::Loose
+        | Form::Tight
+        | Form::Option
+        | Form::Element => {
+            looks_secret()
+                || (is_quoted
+                    && is_compound(name.bytes)
+                    && looks_chosen(value)
+                    && !is_named)
         }
     }
 }
 
-fn is_path(value: &[u8]) -> bool {
-    PATHS.iter().any(|path| value.starts_with(path))
+/// Whether this only stands for a value: a variable, a path, code.
+fn is_stand_in(
+    text: &[u8],
+    name: &Name<'_>,
+    extent: &Extent,
+    scope: Scope,
+) -> bool {
+    let value = &text[extent.range.clone()];
+    let word = &text[extent.word.clone()];
+    let is_single = extent.quote.is_some_and(|quote| quote.byte == b'\'')
+        && matches!(name.form, Form::Tight | Form::Loose);
+    let is_shell =
+        is_single && name.form == Form::Tight && name.is_environment();
+    let is_placeholder = |value: &[u8]| {
+        if is_single {
+            is_literal_placeholder(value, scope, is_shell)
+        } else {
+            is_placeholder(value, scope)
+        }
+    };
+    is_placeholder(value)
+        || is_placeholder(word)
+        || (!is_single && stand_in::is_stand_in(value))
+        || (is_path(value) || is_path(word))
+        || (scope == Scope::Text && is_code(value, extent.quote.is_some()))
+        || (extent.quote.is_none() && value.starts_with(b"!"))
 }
 
-/// Whether this is an expression of a program.
-fn is_code(value: &[u8]) -> bool {
-    let root = value
-        .iter()
-        .position(|byte| matches!(byte, b'.' | b'(' | b'['))
-        .map(|end| &value[..end]);
-    root.is_some_and(|root| CODE_ROOTS.contains(&root))
+/// Whether this is the last of what a call or a tuple holds, and its name
+/// stands right before it: `get('password', 'X')`.
+fn is_second(text: &[u8], name: &Name<'_>, extent: &Extent) -> bool {
+    let value = &text[extent.range.clone()];
+    let before = text[..name.start]
+        .strip_suffix(b"\"")
+        .or_else(|| text[..name.start].strip_suffix(b"'"));
+    let Some(before) = before else {
+        return false;
+    };
+    let before = before
+        .strip_suffix(b"b")
+        .or_else(|| before.strip_suffix(b"u"))
+        .unwrap_or(before);
+    let is_call = matches!(before.last(), Some(b'(' | b' ' | b','));
+    let is_name = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
+    is_call
+        && text[..name.start]
+            .iter()
+            .rev()
+            .take(MAX_GAP_BYTES)
+            .any(|b| *b == b'(')
+        && !is_named_so(value)
+        && looks_chosen(value)
+        && !value.iter().all(is_name)
+}
+
+/// Whether this is in a call that sets something.
+fn is_set(text: &[u8], name: &Name<'_>) -> bool {
+    let from = name.start.saturating_sub(MAX_GAP_BYTES);
+    name.kind == Kind::Password
+        && memchr::memmem::rfind(&text[from..name.start], b"setconfig(")
+            .is_some()
+}
+
+/// Whether a user's name and a password belong to this name.
+fn is_pair(name: &[u8]) -> bool {
+    memchr::memmem::find(name, b"cred").is_some()
+}
+
+/// Whether a name says twice that it is secret: `api_key`, `client_secret`.
+fn is_compound(name: &[u8]) -> bool {
+    name.iter().any(|byte| matches!(byte, b'_' | b'-' | b'.'))
+        || name.windows(2).any(|two| {
+            two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase()
+        })
+}
+
+/// Whether this may be a one-time password.
+fn is_code_number(value: &[u8]) -> bool {
+    (4..=10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit)
 }
 
 /// Whether a value is itself made of telling words: `passwd=password`.
 fn is_named_so(value: &[u8]) -> bool {
-    let mut rest = value.to_ascii_lowercase();
-    for (word, _) in WORDS {
-        if let Some(at) = rest
-            .windows(word.len())
-            .position(|part| part == word.as_bytes())
-        {
-            rest.drain(at..at + word.len());
-        }
+    const MAX_OTHER_BYTES: usize = 6;
+    if value.len() > MAX_NAME_BYTES {
+        return false;
     }
-    rest.len() < value.len()
-        && rest
+    let mut words: Vec<_> = name::find(value)
+        .filter(|word| {
+            !word.is_short() || (word.start == 0 && word.end == value.len())
+        })
+        .map(|word| word.start..word.end)
+        .collect();
+    words.sort_by_key(|word| (word.start, usize::MAX - word.end));
+    let mut other = Vec::new();
+    let mut at = 0;
+    for word in &words {
+        if word.start >= at {
+            other.extend_from_slice(&value[at..word.start]);
+        }
+        at = at.max(word.end);
+    }
+    other.extend_from_slice(&value[at..]);
+    other.make_ascii_lowercase();
+    !words.is_empty()
+        && other
             .iter()
             .all(|byte| byte.is_ascii_lowercase() || *byte == b'_')
-        && rest.len() < 6
+        && other.len() < MAX_OTHER_BYTES
 }
 
 /// Whether name and value are a line of their own, as in a file.
@@ -535,7 +957,10 @@ fn is_source(text: &[u8], at: usize) -> bool {
 /// Where the line begins, or as far back as is looked.
 fn line_start(text: &[u8], at: usize) -> usize {
     let from = at.saturating_sub(MAX_LINE_BYTES);
-    memrchr(b'\n', &text[from..at]).map_or(from, |newline| from + newline + 1)
+    let line = memrchr(b'\n', &text[from..at])
+        .map_or(from, |newline| from + newline + 1);
+    steps::add(at - line);
+    line
 }
 
 #[cfg(test)]
@@ -546,26 +971,6 @@ mod tests {
         let mut found = Vec::new();
         find(text.as_bytes(), Scope::Text, &mut found);
         found.into_iter().map(|found| &text[found.range]).collect()
-    }
-
-    #[test]
-    fn names_tell() {
-        for name in ["password", "OPT_TOKEN", "apiKey", "db_pass", "dbPass"] {
-            assert!(is_telling(name.as_bytes()), "{name}");
-        }
-        for name in [
-            "token_type",
-            "password-file",
-            "bypass",
-            "passed",
-            "PWD",
-            "secretary",
-            "tokenizer",
-            "key",
-            "canonical_command",
-        ] {
-            assert!(!is_telling(name.as_bytes()), "{name}");
-        }
     }
 
     #[test]

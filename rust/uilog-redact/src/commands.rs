@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::assignment::is_telling;
+use crate::name::is_telling;
 
 /// What a part of a word is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,7 +71,7 @@ impl Opt {
     fn role(&self) -> Option<Role> {
         match self.long {
             _ if !self.takes_value => None,
-            "message" | "comment" => Some(Role::Message),
+            "message" | "comment" | "note" | "subject" => Some(Role::Message),
             "user" => Some(Role::User),
             _ => None,
         }
@@ -192,6 +192,7 @@ pub(crate) fn parse<W: AsRef<[u8]>>(words: &[W]) -> Parsed {
         words,
         at: 0,
         parsed: Parsed::default(),
+        is_noted: false,
     };
     let mut options = Options {
         own: &[],
@@ -206,6 +207,7 @@ pub(crate) fn parse<W: AsRef<[u8]>>(words: &[W]) -> Parsed {
         return parser.parsed;
     };
     parser.at += 1;
+    parser.is_noted = NOTED.contains(&command.as_ref());
     let number = table.command(command.as_ref());
     parser.parsed.command = number.map(|number| table.commands[number].0);
     options.own = &table.commands[number.unwrap_or(table.fallback)].1;
@@ -224,6 +226,8 @@ struct Parser<'w, W> {
     words: &'w [W],
     at: usize,
     parsed: Parsed,
+    /// Whether -n is followed by a note.
+    is_noted: bool,
 }
 
 impl<W: AsRef<[u8]>> Parser<'_, W> {
@@ -298,6 +302,7 @@ impl<W: AsRef<[u8]>> Parser<'_, W> {
                 Some(option) if option.takes_value => option.role(),
                 Some(_) => continue,
                 None if *letter == b'm' && has_command => Some(Role::Message),
+                None if *letter == b'n' && self.is_noted => Some(Role::Message),
                 None => continue,
             };
             let value = if at + 1 < word.len() {
@@ -327,10 +332,33 @@ impl<W: AsRef<[u8]>> Parser<'_, W> {
     }
 }
 
-/// Whether this is how `--message` begins, and no other common option.
+/// Options whose value is a text that somebody wrote, of commands that stock hg
+/// has not.
+const FREE_TEXTS: [&[u8]; 6] = [
+    b"comment",
+    b"description",
+    b"note",
+    b"reason",
+    b"subject",
+    b"title",
+];
+
+/// Whether this is how `--message` begins, and no other common option; or
+/// another name of a text.
 fn is_message(name: &[u8]) -> bool {
-    name.len() > 2 && b"message".starts_with(name)
+    (name.len() > 2 && b"message".starts_with(name))
+        || FREE_TEXTS.contains(&name)
 }
+
+/// Commands of the evolve extension in which -n is `--note`.
+const NOTED: [&[u8]; 6] = [
+    b"fold",
+    b"metaedit",
+    b"prune",
+    b"obsolete",
+    b"split",
+    b"touch",
+];
 
 #[cfg(test)]
 mod tests {
@@ -366,6 +394,13 @@ mod tests {
             "my-alias -m text",
             "comit -m text",
             "push -m text",
+            "amend --note text",
+            "amend -n text",
+            "email --subject text",
+            "email -s text",
+            "touch -n text",
+            "my-alias --note=text",
+            "my-alias --title text",
         ] {
             assert_eq!(messages(line), ["text"], "{line}");
         }
@@ -388,6 +423,8 @@ mod tests {
             "commit -dm text",
             "commit -- -m text",
             "log -r -m text",
+            "add -n text",
+            "log --summary text",
             "debugdata -m 3",
         ] {
             assert_eq!(messages(line), [""; 0], "{line}");

@@ -4,14 +4,23 @@
 //!
 //! Knows nothing of where a configuration comes from.
 
-use memchr::memchr_iter;
+use std::sync::OnceLock;
 
-use crate::redactor::Found;
+use memchr::memchr_iter;
+use regex::bytes::Regex;
+use regex::bytes::RegexBuilder;
+
+use crate::extent::Extents;
+use crate::extent::Mark;
+use crate::found::Found;
+use crate::name::is_telling;
 use crate::rule::Rule;
-use crate::value::Quote;
+use crate::stand_in::is_stand_in;
+use crate::steps;
 use crate::value::Scope;
 use crate::value::is_placeholder;
-use crate::value::value_at;
+use crate::value::looks_chosen;
+use crate::value::looks_random;
 
 /// Those of stock hg and its bundled extensions. Names that tell by themselves
 /// (`smtp.password`) are found without this.
@@ -62,6 +71,7 @@ impl ConfigItems {
         found: &mut Vec<Found>,
     ) {
         let mut done = 0;
+        let mut extents = Extents::new(text);
         for equals in memchr_iter(b'=', text) {
             if equals < done {
                 continue;
@@ -69,7 +79,10 @@ impl ConfigItems {
             let spaces = spaces_before(&text[..equals]);
             let end = equals - spaces;
             let start = name_start(&text[..end]);
-            if !self.contains(&text[start..end]) {
+            steps::add(end - start);
+            let item = &text[start..end];
+            let is_certain = self.contains(item);
+            if !is_certain && !is_telling_item(item) {
                 continue;
             }
             let after = text[equals + 1..]
@@ -87,14 +100,231 @@ impl ConfigItems {
                 let line = text[at..]
                     .iter()
                     .position(|byte| matches!(byte, b'\n' | b'\r'));
+                steps::add(line.unwrap_or(text.len() - at));
                 at..line.map_or(text.len(), |line| at + line)
             } else {
-                value_at(text, at, quote_before(text, start)).range
+                extents.value(at, quote_before(text, start), false).range
             };
-            if !is_placeholder(&text[range.clone()], Scope::Word) {
+            let range = if is_certain {
+                range
+            } else {
+                match secret_part(&text[range.clone()], is_password(item)) {
+                    Some(start) => range.start + start..range.end,
+                    None => continue,
+                }
+            };
+            let value = &text[range.clone()];
+            if !is_placeholder(value, Scope::Word) && !is_stand_in(value) {
                 done = range.end;
-                found.push(Found::new(range, Rule::CONFIG_VALUE));
+                let rule = if is_certain {
+                    Rule::CONFIG_VALUE
+                } else {
+                    Rule::SECRET
+                };
+                found.push(Found::new(range, rule));
             }
+        }
+    }
+}
+
+/// Parts of an item's section and name that tell of a secret, or of an account.
+const TELLING: [&[u8]; 19] = [
+    b"auth",
+    b"oauth",
+    b"token",
+    b"tokens",
+    b"secret",
+    b"secrets",
+    b"pat",
+    b"pw",
+    b"pwd",
+    b"pass",
+    b"passwd",
+    b"password",
+    b"passwords",
+    b"passphrase",
+    b"apikey",
+    b"credential",
+    b"credentials",
+    b"cookie",
+    b"sqlhost",
+];
+
+/// How names of items end that are about a secret and hold none.
+const HARMLESS_PARTS: [&[u8]; 24] = [
+    b"file",
+    b"path",
+    b"cmd",
+    b"command",
+    b"helper",
+    b"type",
+    b"url",
+    b"uri",
+    b"host",
+    b"user",
+    b"username",
+    b"id",
+    b"name",
+    b"method",
+    b"mode",
+    b"scheme",
+    b"schemes",
+    b"prefix",
+    b"timeout",
+    b"ttl",
+    b"required",
+    b"enabled",
+    b"header",
+    b"provider",
+];
+
+/// Sections whose names are chosen by the user, or tell of something else.
+const OTHER_SECTIONS: [&[u8]; 12] = [
+    b"alias",
+    b"color",
+    b"extdiff",
+    b"extensions",
+    b"hooks",
+    b"merge-patterns",
+    b"merge-tools",
+    b"paths",
+    b"phases",
+    b"revsetalias",
+    b"templatealias",
+    b"templates",
+];
+
+/// Whether an item of whatever extension tells of a secret by its section or
+/// its name: `jira.auth`, `tokens.hg`.
+fn is_telling_item(item: &[u8]) -> bool {
+    let Some(dot) = item.iter().position(|byte| *byte == b'.') else {
+        return false;
+    };
+    let is_separator = |byte: &u8| matches!(byte, b'.' | b'-' | b'_' | b':');
+    let last = item.rsplit(is_separator).next().unwrap_or_default();
+    let is_telling = |part: &[u8]| {
+        TELLING.iter().any(|word| part.eq_ignore_ascii_case(word))
+    };
+    let is_harmless = HARMLESS_PARTS
+        .iter()
+        .any(|word| last.eq_ignore_ascii_case(word));
+    item[..dot]
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && dot > 0
+        && !is_harmless
+        && !OTHER_SECTIONS.contains(&&item[..dot])
+        && (is_telling(&item[..dot]) || is_telling(last))
+}
+
+/// Whether the value of an item can be nothing but a password.
+fn is_password(item: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 5] =
+        [b"password", b"passwd", b"passphrase", b".pw", b".pass"];
+    let item = item.to_ascii_lowercase();
+    ENDINGS.iter().any(|ending| item.ends_with(ending))
+}
+
+/// Where the secret begins in the value of such an item: behind the user, if
+/// there is one.
+fn secret_part(value: &[u8], is_password: bool) -> Option<usize> {
+    let is_switch = [&b"yes"[..], b"no", b"on", b"off", b"always", b"never"]
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word));
+    let is_path =
+        matches!(value.first(), Some(b'/' | b'~' | b'.' | b'$' | b'!'));
+    let is_url = value.windows(3).any(|part| part == b"://");
+    if is_switch || is_path || is_url {
+        return None;
+    }
+    if is_password {
+        return Some(0);
+    }
+    if let Some(colon) = value.iter().rposition(|byte| *byte == b':')
+        && value[..colon].iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || b"._-:@+".contains(byte)
+        })
+    {
+        return (colon > 0 && colon + 1 < value.len()).then_some(colon + 1);
+    }
+    (looks_chosen(value) || looks_random(value)).then_some(0)
+}
+
+/// Values in sections of a file: `[auth]`, then `corp.password = X`.
+pub(crate) fn find_in_sections(text: &[u8], found: &mut Vec<Found>) {
+    const SECTIONS: [&[u8]; 2] = [b"[auth]", b"[hostsecurity]"];
+    let mut at = 0;
+    let mut section: Option<&[u8]> = None;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let start = at;
+        at += line.len();
+        let trimmed = line.trim_ascii();
+        if trimmed.starts_with(b"[") {
+            section = SECTIONS
+                .contains(&trimmed)
+                .then(|| &trimmed[1..trimmed.len() - 1]);
+            continue;
+        }
+        let Some(section) = section else {
+            continue;
+        };
+        let Some(equals) = line.iter().position(|byte| *byte == b'=') else {
+            continue;
+        };
+        let name = line[..equals].trim_ascii();
+        let item = [section, b".", name].concat();
+        let is_harmless =
+            HARMLESS_ITEMS.iter().any(|glob| matches(glob, &item));
+        let value = line[equals + 1..].trim_ascii();
+        if is_harmless
+            || name.starts_with(b"#")
+            || name.starts_with(b";")
+            || is_placeholder(value, Scope::Text)
+            || is_stand_in(value)
+        {
+            continue;
+        }
+        let from = start + equals + 1;
+        let from = from
+            + text[from..]
+                .iter()
+                .take_while(|byte| matches!(byte, b' ' | b'\t'))
+                .count();
+        found.push(Found::new(from..from + value.len(), Rule::CONFIG_VALUE));
+    }
+}
+
+/// How a program sets an item of hg's configuration.
+// hg: ui.setconfig, ui.configoverride
+const SETTING: &str = r#"(?x-u)
+    \(\s?b?['"](?<section>[\w-]{1,64})['"],\s{0,4}
+    b?['"](?<name>[\w.:-]{1,128})['"]\)?[,:]\s{0,4}
+    b?(?:'(?<single>[^'\n]{1,1024})'|"(?<double>[^"\n]{1,1024})")"#;
+
+/// Values that programs set: `ui.setconfig(b'auth', b'x.password', b'X')`.
+pub(crate) fn find_settings(
+    text: &[u8],
+    items: &ConfigItems,
+    found: &mut Vec<Found>,
+) {
+    static REGEX: OnceLock<Regex> = OnceLock::new();
+    let regex = REGEX.get_or_init(|| {
+        RegexBuilder::new(SETTING)
+            .unicode(false)
+            .build()
+            .expect("a test compiles it")
+    });
+    for captures in regex.captures_iter(text) {
+        let item = [&captures["section"], b".", &captures["name"]].concat();
+        let value = captures.name("single").or(captures.name("double"));
+        if let Some(value) = value
+            && (items.contains(&item)
+                || is_telling_item(&item)
+                || is_telling(&captures["name"]))
+            && !is_placeholder(value.as_bytes(), Scope::Text)
+            && !is_stand_in(value.as_bytes())
+        {
+            found.push(Found::new(value.range(), Rule::CONFIG_VALUE));
         }
     }
 }
@@ -112,14 +342,14 @@ fn is_listed(before: &[u8], scope: Scope) -> bool {
 }
 
 /// The quote before an item, or before the `--config=` that it follows.
-fn quote_before(text: &[u8], start: usize) -> Option<Quote> {
+fn quote_before(text: &[u8], start: usize) -> Option<Mark> {
     let option = b"--config=";
     let start = if text[..start].ends_with(option) {
         start - option.len()
     } else {
         start
     };
-    Quote::before(text, start)
+    Mark::before(text, start)
 }
 
 fn spaces_before(text: &[u8]) -> usize {
@@ -207,5 +437,61 @@ mod tests {
         assert_eq!(found("corp.door-code=4711", text), ["4711"]);
         assert_eq!(found("auth.a.prefix=b auth.a.schemes=c", text), [""; 0]);
         assert_eq!(found("ui.username=b web.auth.x=c", text), [""; 0]);
+    }
+
+    #[test]
+    fn items_of_any_extension_tell() {
+        let word = Scope::Word;
+        assert_eq!(found("jira.auth=bob:X", word), ["X"]);
+        assert_eq!(found("--config=x.y.auth=bob:X y", word), ["X y"]);
+        assert_eq!(found("tokens.hg=abc123def", word), ["abc123def"]);
+        assert_eq!(found("x.sqlhost=db:3306:hg:bob:X", word), ["X"]);
+        for harmless in [
+            "x.auth=yes",
+            "x.auth=basic",
+            "x.auth-type=a:b",
+            "x.token=/run/token",
+            "phases.secret=no",
+        ] {
+            assert_eq!(found(harmless, word), [""; 0], "{harmless}");
+        }
+    }
+
+    #[test]
+    fn what_programs_set_is_found() {
+        let found = |text: &'static str| {
+            let mut found = Vec::new();
+            find_settings(text.as_bytes(), &ConfigItems::new(&[]), &mut found);
+            found
+                .into_iter()
+                .map(|found| &text[found.range])
+                .collect::<Vec<_>>()
+        };
+        for text in [
+            "ui.setconfig(b'auth', b'x.password', b'a b')",
+            "setconfig(\"http_proxy\", \"passwd\", \"a b\", 'x')",
+            "{(b'auth', b'x.password'): b'a b'}",
+            "cfg.set('db', 'password', 'a b')",
+        ] {
+            assert_eq!(found(text), ["a b"], "{text}");
+        }
+        for text in [
+            "ui.setconfig(b'ui', b'username', b'bob')",
+            "ui.config(b'auth', b'x.password')",
+            "setconfig(b'auth', b'x.password', b'%s' % pw)",
+        ] {
+            assert_eq!(found(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn sections_of_a_file_are_read() {
+        let text = "[ui]\na = b\n[auth]\nx.prefix = h\nx.password = a b\n\
+                    [web]\nx.password2 = c\n";
+        let mut found = Vec::new();
+        find_in_sections(text.as_bytes(), &mut found);
+        let found: Vec<_> =
+            found.into_iter().map(|found| &text[found.range]).collect();
+        assert_eq!(found, ["a b"]);
     }
 }

@@ -7,9 +7,10 @@
 //! place of a secret stands `<redacted:RULE>`; docs/privacy.md lists the rules.
 //!
 //! Several finders look at the same text, each for one thing: shapes of
-//! tokens (`rules.toml`), URLs, assignments to telling names, items of
-//! configuration, private keys, hg's commands. None knows the others; what
-//! they find is joined and replaced in one place (`redactor.rs`). `structure/`
+//! tokens (`tokens.toml`), what stands around secrets (`rules.toml`), URLs,
+//! assignments to telling names, items of configuration, private keys, hg's
+//! commands. None knows the others; what they find is joined and replaced in
+//! one place (`redactor.rs`). `structure/`
 //! is the other way: it lets pass only what is known to be harmless.
 //!
 //! Nothing here knows sinks, files, configuration files or the environment.
@@ -29,19 +30,34 @@
 //! not be found. Nor is a secret that looks like any other word, and that
 //! nothing before it tells of.
 
+mod account;
 mod assignment;
 mod commands;
 mod config_item;
+mod decode;
+mod edits;
+mod extent;
+mod found;
+mod headers;
+#[cfg(test)]
+mod linear;
+mod name;
 mod patterns;
 mod pem;
 mod policy;
+mod programs;
 mod redactor;
 mod rule;
 mod shape;
+mod shell;
+mod stand_in;
+mod steps;
 mod structure;
+mod token;
 mod url;
 mod user;
 mod value;
+mod webhook;
 mod words;
 
 pub use policy::ArgvPolicy;

@@ -1,29 +1,46 @@
-//! Private keys in PEM, from `BEGIN` to `END`.
+//! Private keys in PEM, from `BEGIN` to `END`, SSH2's and PuTTY's, and those in
+//! JSON (JWK).
 //!
 //! By hand, because what is cut off before its end has to go, too, and a
 //! pattern that looks for an end that is not there takes quadratic time.
 
+use memchr::memchr;
 use memchr::memmem::Finder;
 
-use crate::redactor::Found;
+use crate::found::Found;
 use crate::rule::Rule;
+use crate::steps;
 
-const BEGIN: &[u8] = b"-----BEGIN ";
-const END: &[u8] = b"-----END ";
-const DASHES: &[u8] = b"-----";
+/// What brings this finder to work, in lower case.
+pub(crate) const WORDS: [&str; 4] =
+    ["private key", "private-lines:", "private-mac:", "kty"];
 
-/// The longest of the usual labels has 27 bytes.
+const BEGIN: &[u8] = b"BEGIN ";
+const END: &[u8] = b"END ";
+const DASHES: &[u8] = b"----";
+
+/// The longest of the usual labels has 35 bytes.
 const MAX_LABEL_BYTES: usize = 64;
 
 /// Each private key, together with what it stands between.
 pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
+    steps::add(text.len());
+    find_pem(text, found);
+    find_putty(text, found);
+    find_jwk(text, found);
+}
+
+fn find_pem(text: &[u8], found: &mut Vec<Found>) {
     let begin = Finder::new(BEGIN);
     let end = Finder::new(END);
     let mut at = 0;
-    while let Some(start) = begin.find(&text[at..]) {
-        let start = at + start;
-        let label = start + BEGIN.len();
+    while let Some(next) = begin.find(&text[at..]) {
+        let label = at + next + BEGIN.len();
+        let start = dashes_before(text, at + next);
         at = label;
+        let Some(start) = start else {
+            continue;
+        };
         if !is_private(&text[label..]) {
             continue;
         }
@@ -31,9 +48,24 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
             let label = label + end + END.len();
             label + label_end(&text[label..]).unwrap_or(0)
         });
+        steps::add(stop - start);
         found.push(Found::new(start..stop, Rule::PRIVATE_KEY));
         at = stop;
     }
+}
+
+/// Where the dashes before a `BEGIN` begin: five in PEM, four and a space in
+/// SSH2.
+fn dashes_before(text: &[u8], at: usize) -> Option<usize> {
+    const MAX_DASHES: usize = 5;
+    let before = text[..at].strip_suffix(b" ").unwrap_or(&text[..at]);
+    let dashes = before
+        .iter()
+        .rev()
+        .take(MAX_DASHES)
+        .take_while(|byte| **byte == b'-')
+        .count();
+    (dashes >= DASHES.len()).then(|| before.len() - dashes)
 }
 
 /// Whether this begins with the label of a private key.
@@ -47,10 +79,102 @@ fn is_private(text: &[u8]) -> bool {
 
 /// Where the label that this begins with ends, its dashes included.
 fn label_end(text: &[u8]) -> Option<usize> {
+    const MAX_DASHES: usize = 5;
     let text = &text[..text.len().min(MAX_LABEL_BYTES)];
-    text.windows(DASHES.len())
-        .position(|part| part == DASHES)
-        .map(|dashes| dashes + DASHES.len())
+    let dashes = text.windows(DASHES.len()).position(|part| part == DASHES)?;
+    let len = text[dashes..]
+        .iter()
+        .take(MAX_DASHES)
+        .take_while(|byte| **byte == b'-')
+        .count();
+    Some(dashes + len)
+}
+
+/// PuTTY's: the lines that follow `Private-Lines:`, and the key's MAC.
+fn find_putty(text: &[u8], found: &mut Vec<Found>) {
+    const LINES: &[u8] = b"Private-Lines:";
+    const MAC: &[u8] = b"Private-MAC:";
+    let is_base64 = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'+' | b'/' | b'=' | b'\r' | b'\n')
+    };
+    for at in Finder::new(LINES).find_iter(text) {
+        let Some(line) = memchr(b'\n', &text[at..]) else {
+            break;
+        };
+        let start = at + line + 1;
+        let mut len = text[start..]
+            .iter()
+            .take_while(|byte| is_base64(byte))
+            .count();
+        // What is in the line of `Private-MAC:` is none of the key.
+        if text.get(start + len).is_some() {
+            len = text[start..start + len]
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .unwrap_or(len);
+        }
+        steps::add(line + len);
+        found.push(Found::new(start..start + len, Rule::PRIVATE_KEY));
+    }
+    for at in Finder::new(MAC).find_iter(text) {
+        let start = at + MAC.len();
+        let spaces = usize::from(text.get(start) == Some(&b' '));
+        let start = start + spaces;
+        let len = text[start..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count();
+        steps::add(len);
+        found.push(Found::new(start..start + len, Rule::PRIVATE_KEY));
+    }
+}
+
+/// The private members of a JSON web key: whatever has a `kty`.
+// RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1
+fn find_jwk(text: &[u8], found: &mut Vec<Found>) {
+    const MEMBERS: [&[u8]; 7] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"];
+    const MIN_BYTES: usize = 10;
+    let has_type = [&b"\"kty\""[..], b"'kty'"]
+        .iter()
+        .any(|member| memchr::memmem::find(text, member).is_some());
+    if !has_type {
+        return;
+    }
+    let mut at = 0;
+    while let Some(colon) = memchr(b':', &text[at..]) {
+        let colon = at + colon;
+        at = colon + 1;
+        let before = text[..colon].trim_ascii_end();
+        let Some(quote @ (b'"' | b'\'')) = before.last().copied() else {
+            continue;
+        };
+        let is_member = MEMBERS.iter().any(|member| {
+            before[..before.len() - 1]
+                .strip_suffix(*member)
+                .is_some_and(|rest| rest.last() == Some(&quote))
+        });
+        if !is_member {
+            continue;
+        }
+        let value = text[at..].trim_ascii_start();
+        let start = text.len() - value.len() + 1;
+        if value.first() != Some(&quote) {
+            continue;
+        }
+        let len = text[start..]
+            .iter()
+            .take_while(|byte| {
+                byte.is_ascii_alphanumeric()
+                    || matches!(byte, b'-' | b'_' | b'=')
+            })
+            .count();
+        steps::add(len);
+        at = start + len;
+        if len >= MIN_BYTES {
+            found.push(Found::new(start..at, Rule::PRIVATE_KEY));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -78,5 +202,27 @@ mod tests {
         );
         assert_eq!(found(&key[..40]), [(0, 40)]);
         assert_eq!(found(b"-----BEGIN CERTIFICATE-----\nMII"), []);
+        assert_eq!(found(b"BEGIN RSA PRIVATE KEY-----\nMII"), []);
+        let key = b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nx\n\
+                    ---- END SSH2 ENCRYPTED PRIVATE KEY ----";
+        assert_eq!(found(key), [(0, key.len())]);
+    }
+
+    #[test]
+    fn keys_without_a_frame_go() {
+        let text = b"Public-Lines: 1\nAAAA\nPrivate-Lines: 2\nBBBB\nCC==\n\
+                     Private-MAC: 00ff\nx";
+        let parts: Vec<_> = found(text)
+            .into_iter()
+            .map(|(start, end)| &text[start..end])
+            .collect();
+        assert_eq!(parts, [&b"BBBB\nCC=="[..], b"00ff"]);
+        let text = br#"{"kty":"EC","x":"aaaaaaaaaaaa","d": "bbbbbbbbbbbb"}"#;
+        let parts: Vec<_> = found(text)
+            .into_iter()
+            .map(|(start, end)| &text[start..end])
+            .collect();
+        assert_eq!(parts, [b"bbbbbbbbbbbb"]);
+        assert_eq!(found(br#"{"d": "bbbbbbbbbbbb"}"#), []);
     }
 }

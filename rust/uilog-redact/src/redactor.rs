@@ -11,28 +11,40 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr_iter;
+use memchr::memchr2_iter;
 use memchr::memmem;
 
+use crate::account;
 use crate::assignment;
 use crate::commands;
 use crate::commands::Parsed;
 use crate::commands::Role;
+use crate::config_item;
 use crate::config_item::ConfigItems;
+use crate::decode;
+use crate::edits::Edits;
+use crate::found::Found;
+use crate::found::tidied;
+use crate::headers;
+use crate::name;
+use crate::name::Kind;
 use crate::patterns::Patterns;
 use crate::pem;
 use crate::policy::ArgvPolicy;
 use crate::policy::Policy;
 use crate::policy::UserPolicy;
-use crate::rule::MARKER_START;
+use crate::programs;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
+use crate::steps;
 use crate::structure::Structure;
 use crate::url;
 use crate::user::Key;
 use crate::user::hash_user;
 use crate::value::Scope;
+use crate::value::looks_like_key;
+use crate::webhook;
 use crate::words::Line;
 use crate::words::Word;
 use crate::words::format_arguments;
@@ -48,43 +60,12 @@ pub const MAX_ADDED_BYTES: usize = 32;
 /// How often a text is looked at before all of it goes. The corpus needs two.
 const MAX_PASSES: usize = 8;
 
+/// How often a text may have been escaped.
+const MAX_LEVELS: usize = 3;
+
 /// How deep hg's commands are looked for in hg's commands: an alias that runs
 /// a shell that runs hg.
 const MAX_DEPTH: usize = 3;
-
-/// What a finder has found.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) range: Range<usize>,
-    pub(crate) rule: Rule,
-    hash: Option<String>,
-}
-
-impl Found {
-    pub(crate) fn new(range: Range<usize>, rule: Rule) -> Self {
-        Self {
-            range,
-            rule,
-            hash: None,
-        }
-    }
-
-    /// A user's name, and its hash.
-    pub(crate) fn user(range: Range<usize>, hash: String) -> Self {
-        Self {
-            range,
-            rule: Rule::USER,
-            hash: Some(hash),
-        }
-    }
-
-    fn marker(&self) -> Vec<u8> {
-        match &self.hash {
-            Some(hash) => user_marker(hash),
-            None => self.rule.marker(),
-        }
-    }
-}
 
 /// Where something was, and why it went.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -172,7 +153,11 @@ impl Redactor {
         key: &[u8],
         value: &'t [u8],
     ) -> Redacted<Cow<'t, [u8]>> {
-        if assignment::is_telling(key)
+        let is_telling = name::is_telling(key)
+            || headers::is_secret_option(key)
+            || (name::kind(key) == Some(Kind::Key)
+                && looks_like_key(key, value));
+        if is_telling
             && !value.is_empty()
             && marker_at(value) != Some(value.len())
         {
@@ -315,13 +300,17 @@ impl Redactor {
             View::Text => self.find(text, Scope::Text, 0, found),
             View::Word => self.find(text, Scope::Word, 0, found),
             View::Command | View::Arguments => {
-                let end = if view == View::Command {
-                    self.find(text, Scope::Text, 0, found);
+                let is_command = view == View::Command;
+                let end = if is_command {
                     arguments_end(text)
                 } else {
                     text.len()
                 };
                 let (words, _) = split(&text[..end], 0, Line::Arguments);
+                if is_command {
+                    self.find(text, Scope::Text, 0, found);
+                    keep_words(&words, found);
+                }
                 self.find_in_words(&words, 0, found);
             }
             View::Alias => {
@@ -350,6 +339,9 @@ impl Redactor {
             let word = &words[part.word];
             let name = &word.bytes[part.range.clone()];
             let range = word.in_line(&part.range);
+            if marker_at(name) == Some(name.len()) {
+                continue;
+            }
             match (part.role, &self.user) {
                 (Role::Message, _) => {
                     found.push(Found::new(range, Rule::MESSAGE));
@@ -366,14 +358,15 @@ impl Redactor {
         let mut inner = Vec::new();
         for word in words {
             self.find(&word.bytes, Scope::Word, depth, &mut inner);
-            found.extend(inner.drain(..).map(|inner| Found {
-                range: word.in_line(&inner.range),
-                ..inner
+            found.extend(inner.drain(..).map(|inner| {
+                let range = word.in_line(&inner.range);
+                inner.at(range)
             }));
         }
     }
 
-    /// Finds secrets in a text that is no command line.
+    /// Finds secrets in a text that is no command line, and in what it was
+    /// before it was escaped.
     fn find(
         &self,
         text: &[u8],
@@ -381,16 +374,65 @@ impl Redactor {
         depth: usize,
         found: &mut Vec<Found>,
     ) {
+        self.find_as_it_is(text, scope, depth, found);
+        if depth == 0 {
+            self.find_decoded(text, scope, 0, found);
+        }
+    }
+
+    fn find_decoded(
+        &self,
+        text: &[u8],
+        scope: Scope,
+        level: usize,
+        found: &mut Vec<Found>,
+    ) {
+        if level == MAX_LEVELS {
+            return;
+        }
+        let Some(decoded) = decode::decoded(text) else {
+            return;
+        };
+        let mut inner = Vec::new();
+        self.find_as_it_is(&decoded.bytes, scope, MAX_DEPTH - 1, &mut inner);
+        self.find_decoded(&decoded.bytes, scope, level + 1, &mut inner);
+        found.extend(inner.into_iter().map(|inner| {
+            let range = decoded.in_line(&inner.range);
+            inner.at(range)
+        }));
+    }
+
+    fn find_as_it_is(
+        &self,
+        text: &[u8],
+        scope: Scope,
+        depth: usize,
+        found: &mut Vec<Found>,
+    ) {
         self.config_items.find(text, scope, found);
-        let wanted = self.patterns.wanted(text);
+        let wanted = self.patterns.wanted(text, found);
         if wanted.userinfo {
             url::find_userinfo(text, scope, self.user.as_ref(), found);
+            webhook::find(text, found);
         }
         if wanted.parameters {
             url::find_parameters(text, scope, found);
         }
         if wanted.assignments {
             assignment::find(text, scope, found);
+        }
+        account::find(text, scope, found);
+        if wanted.settings {
+            config_item::find_settings(text, &self.config_items, found);
+        }
+        if wanted.sections {
+            config_item::find_in_sections(text, found);
+        }
+        if wanted.headers {
+            headers::find(text, scope, found);
+        }
+        if wanted.programs {
+            programs::find(text, found);
         }
         if wanted.private_keys {
             pem::find(text, found);
@@ -408,12 +450,13 @@ impl Redactor {
 
     /// Finds hg's commands in what a shell runs.
     fn find_commands(&self, text: &[u8], depth: usize, found: &mut Vec<Found>) {
-        const NAME: &[u8] = b"hg";
-        let finder = memmem::Finder::new(NAME);
         let mut at = 0;
-        while let Some(next) = find_name(&finder, text, at) {
-            let start = next + NAME.len();
-            at = start;
+        steps::add(text.len());
+        for last in memchr2_iter(b'g', b'G', text) {
+            let start = last + 1;
+            if start < at || !ends_as_name(&text[..start]) {
+                continue;
+            }
             let Some(arguments) = arguments_start(&text[start..]) else {
                 continue;
             };
@@ -427,21 +470,30 @@ impl Redactor {
     }
 }
 
-/// Where the next `hg`, `HG`, `rhg` or `chg` begins its last two letters.
-fn find_name(
-    finder: &memmem::Finder<'_>,
-    text: &[u8],
-    at: usize,
-) -> Option<usize> {
-    let lower = finder.find(&text[at..]).map(|next| at + next);
-    let end = lower.unwrap_or(text.len());
-    // `$HG`, which hg sets for its hooks.
-    let upper = memmem::find(&text[at..end], b"$HG")
-        .map(|next| at + next + 1)
-        .or_else(|| {
-            memmem::find(&text[at..end], b"{HG").map(|next| at + next + 1)
-        });
-    upper.or(lower)
+/// Leaves out what begins or ends in the middle of an argument in quotes: of
+/// these each is looked at by itself, without its quotes.
+fn keep_words(words: &[Word], found: &mut Vec<Found>) {
+    let ends_in_quotes = |at: usize, is_start: bool| {
+        let next = words.partition_point(|word| word.range.end <= at);
+        words.get(next).is_some_and(|word| {
+            let edge = if is_start {
+                word.range.start
+            } else {
+                word.range.end - 1
+            };
+            word.is_quoted() && word.range.contains(&at) && at != edge
+        })
+    };
+    found.retain(|found| {
+        let last = found.range.end.saturating_sub(1);
+        !ends_in_quotes(found.range.start, true) && !ends_in_quotes(last, false)
+    });
+}
+
+/// Whether this ends with `hg`, `rhg` or `chg`, or with `$HG`, which hg sets for
+/// its hooks.
+fn ends_as_name(text: &[u8]) -> bool {
+    text.ends_with(b"hg") || text.ends_with(b"$HG") || text.ends_with(b"{HG")
 }
 
 /// Where the arguments begin behind a name of hg: behind quotes and braces.
@@ -540,129 +592,6 @@ fn place(text: &[u8], rule: Rule) -> Vec<Place> {
     }]
 }
 
-/// What was found, in order, none touching another or a part of a marker; what
-/// is in a marker already is left out.
-fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
-    if found.is_empty() {
-        return found;
-    }
-    let markers = markers(text);
-    found.retain_mut(|found| {
-        let Range { start, end } = found.range;
-        if start >= end {
-            return false;
-        }
-        let first = markers.partition_point(|marker| marker.end <= start);
-        let last = markers.partition_point(|marker| marker.start < end);
-        if let [first, .., last] = &markers[first..last] {
-            found.range = start.min(first.start)..end.max(last.end);
-        } else if let [marker] = &markers[first..last] {
-            if marker.start <= start && end <= marker.end {
-                return false;
-            }
-            found.range = start.min(marker.start)..end.max(marker.end);
-        }
-        true
-    });
-    // Of those at the same place, the first is the one that says most.
-    found.sort_by_key(|found| {
-        (found.range.start, usize::MAX - found.range.end, rank(found))
-    });
-    let mut tidied: Vec<Found> = Vec::new();
-    for found in found {
-        match tidied.last_mut() {
-            Some(last) if found.range.start < last.range.end => {
-                last.range.end = last.range.end.max(found.range.end);
-            }
-            _ => tidied.push(found),
-        }
-    }
-    tidied
-}
-
-/// How little a rule says of what it found.
-fn rank(found: &Found) -> u8 {
-    match found.rule {
-        Rule::SECRET => 3,
-        Rule::URL_PASSWORD | Rule::URL_PARAMETER | Rule::URL_TOKEN => 2,
-        Rule::CONFIG_VALUE | Rule::OPTION_VALUE | Rule::USER => 1,
-        _ => 0,
-    }
-}
-
-fn markers(text: &[u8]) -> Vec<Range<usize>> {
-    memchr_iter(MARKER_START, text)
-        .filter_map(|at| Some(at..at + marker_at(&text[at..])?))
-        .collect()
-}
-
-/// What is replaced in a text, over all the times that it was looked at.
-#[derive(Debug, Default)]
-struct Edits(Vec<Edit>);
-
-#[derive(Debug)]
-struct Edit {
-    /// In the text as it was.
-    range: Range<usize>,
-    rule: Rule,
-    marker: Vec<u8>,
-}
-
-impl Edits {
-    /// Adds what was found in the text with the edits so far. It goes over
-    /// each of their markers wholly or not at all.
-    fn add(&mut self, found: Vec<Found>) {
-        let mut old = std::mem::take(&mut self.0).into_iter().peekable();
-        // By the edits so far, up to the place that is looked at.
-        let (mut removed, mut added) = (0, 0);
-        for found in found {
-            while let Some(edit) = old.next_if(|edit| {
-                edit.range.start + added - removed < found.range.start
-            }) {
-                removed += edit.range.len();
-                added += edit.marker.len();
-                self.0.push(edit);
-            }
-            let start = found.range.start + removed - added;
-            while let Some(edit) = old.next_if(|edit| {
-                edit.range.start + added - removed < found.range.end
-            }) {
-                removed += edit.range.len();
-                added += edit.marker.len();
-            }
-            let end = found.range.end + removed - added;
-            self.0.push(Edit {
-                range: start..end,
-                rule: found.rule,
-                marker: found.marker(),
-            });
-        }
-        self.0.extend(old);
-    }
-
-    fn apply(&self, text: &[u8]) -> Vec<u8> {
-        let mut edited = Vec::with_capacity(text.len());
-        let mut at = 0;
-        for edit in &self.0 {
-            edited.extend_from_slice(&text[at..edit.range.start]);
-            edited.extend_from_slice(&edit.marker);
-            at = edit.range.end;
-        }
-        edited.extend_from_slice(&text[at..]);
-        edited
-    }
-
-    fn places(self) -> Vec<Place> {
-        self.0
-            .into_iter()
-            .map(|edit| Place {
-                range: edit.range,
-                rule: edit.rule,
-            })
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -744,35 +673,6 @@ mod tests {
     }
 
     #[test]
-    fn edits_are_joined() {
-        let found = |range: Range<usize>| Found::new(range, Rule::SECRET);
-        let text = b"0123456789";
-        let marker = "<redacted:secret>";
-        let mut edits = Edits::default();
-        edits.add(vec![found(2..3), found(5..6)]);
-        let end = marker.len();
-        assert_eq!(
-            edits.apply(text),
-            format!("01{marker}34{marker}6789").into_bytes()
-        );
-        // 4 and the second marker and 6; then 8
-        edits.add(vec![
-            found(3 + end..5 + 2 * end),
-            found(6 + 2 * end..7 + 2 * end),
-        ]);
-        assert_eq!(
-            edits.apply(text),
-            format!("01{marker}3{marker}7{marker}9").into_bytes()
-        );
-        let ranges: Vec<_> = edits
-            .places()
-            .into_iter()
-            .map(|place| place.range)
-            .collect();
-        assert_eq!(ranges, [2..3, 4..7, 8..9]);
-    }
-
-    #[test]
     fn users_are_hashed_where_they_are_known_as_such() {
         let key = Key::new(b"0123456789abcdef").unwrap();
         let redactor = Redactor::new(&Policy {
@@ -798,6 +698,9 @@ mod tests {
         let redactor = redactor(ArgvPolicy::Redacted);
         let told = |key: &[u8], value| redactor.redact_option(key, value).text;
         assert_eq!(*told(b"token", b"abc"), *b"<redacted:secret>");
+        for name in [&b"authorization"[..], b"cookie", b"x_api_key"] {
+            assert_eq!(*told(name, b"abc"), *b"<redacted:secret>");
+        }
         assert_eq!(
             *told(b"token", b"<redacted:secret>"),
             *b"<redacted:secret>"

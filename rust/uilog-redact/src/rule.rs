@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::shape::SHAPES;
+use crate::token::TOKENS;
 
 /// Why something was taken out.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -15,8 +16,12 @@ impl Rule {
     pub const ARGV: Self = Self("argv");
     /// An argument that is no known command or option: `:argv = canonical`.
     pub const ARGUMENT: Self = Self("argument");
+    /// The value of a header that says who asks.
+    pub const AUTHORIZATION: Self = Self("authorization");
     /// The value of a `--config` item.
     pub const CONFIG_VALUE: Self = Self("config-value");
+    /// A cookie.
+    pub const COOKIE: Self = Self("cookie");
     /// A text in `-m`.
     pub const MESSAGE: Self = Self("message");
     /// What follows an option that takes a secret.
@@ -35,11 +40,15 @@ impl Rule {
     pub const URL_TOKEN: Self = Self("url-token");
     /// A user's name, for which `<user:HASH>` stands.
     pub const USER: Self = Self("user");
+    /// What follows the host in a webhook's URL.
+    pub const WEBHOOK_URL: Self = Self("webhook-url");
 
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::ARGV,
         Self::ARGUMENT,
+        Self::AUTHORIZATION,
         Self::CONFIG_VALUE,
+        Self::COOKIE,
         Self::MESSAGE,
         Self::OPTION_VALUE,
         Self::PRIVATE_KEY,
@@ -49,6 +58,7 @@ impl Rule {
         Self::URL_PARAMETER,
         Self::URL_TOKEN,
         Self::USER,
+        Self::WEBHOOK_URL,
     ];
 
     pub(crate) const fn new(name: &'static str) -> Self {
@@ -76,6 +86,7 @@ impl fmt::Display for Rule {
 pub fn rules() -> Vec<Rule> {
     let mut rules = Rule::ALL.to_vec();
     rules.extend(SHAPES.iter().map(|shape| shape.rule));
+    rules.extend(TOKENS.iter().map(|token| token.rule));
     rules.sort_unstable();
     rules.dedup();
     rules

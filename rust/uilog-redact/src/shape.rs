@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
-use crate::redactor::Found;
+use crate::found::Found;
 use crate::rule::Rule;
+use crate::steps;
 use crate::value::Scope;
 use crate::value::is_placeholder;
 
@@ -65,6 +66,7 @@ impl Shapes {
         found: &mut Vec<Found>,
     ) {
         let shape = &SHAPES[number];
+        steps::add(text.len());
         let regex = self.0[number].get_or_init(|| shape.regex());
         if regex.captures_len() == 1 {
             found.extend(

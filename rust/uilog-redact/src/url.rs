@@ -8,13 +8,16 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use memchr::memchr;
 use memchr::memchr2_iter;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
-use crate::redactor::Found;
+use crate::found::Found;
 use crate::rule::Rule;
 use crate::rule::marker_at;
+use crate::stand_in::is_stand_in;
+use crate::steps;
 use crate::user::Key;
 use crate::user::hash_user;
 use crate::value::Scope;
@@ -44,6 +47,7 @@ pub(crate) fn find_userinfo(
     key: Option<&Key>,
     found: &mut Vec<Found>,
 ) {
+    steps::add(text.len());
     for at in memchr2_iter(b':', b'%', text) {
         let Some(separator) = separator_at(&text[at..]) else {
             continue;
@@ -131,6 +135,7 @@ impl Authority {
             at += bytes;
         }
         let len = len.unwrap_or(units.len());
+        steps::add(at - start);
         Self { units, len }
     }
 
@@ -174,6 +179,7 @@ impl Authority {
         let password = range(password);
         if let Some(range) = &password
             && !is_placeholder(&text[range.clone()], scope)
+            && !is_stand_in(&text[range.clone()])
         {
             found.push(Found::new(range.clone(), Rule::URL_PASSWORD));
         }
@@ -233,7 +239,7 @@ fn decoded(text: &[u8]) -> (u8, usize) {
 }
 
 /// Whether a user looks like no name: 16 letters and digits in a row.
-fn is_token(user: &[u8]) -> bool {
+pub(crate) fn is_token(user: &[u8]) -> bool {
     const MIN_RUN: usize = 16;
     user.split(|byte| !byte.is_ascii_alphanumeric())
         .any(|run| run.len() >= MIN_RUN && looks_random(run))
@@ -242,19 +248,21 @@ fn is_token(user: &[u8]) -> bool {
 /// Names of parameters that hold secrets, and how much a value must have.
 const PARAMETERS: &str = r"(?x-u)
     (?:[?&;\#]|%3f|%26|%23)
+    (?:amp;)?
+    (?:[a-z0-9_]{1,32}(?:\[|%5b))?
     (?:
-      (?:amp;)?
-      (?:
         x-amz-(?:signature|security-token|credential)
       | x-goog-(?:signature|credential)
-      | (?<any>(?:[a-z0-9]+[_-])?(?:password|passwd|passphrase|pwd|pass))
-      | (?<long>key|code|state|auth|session|sid|ticket|credential|s)
-      | awsaccesskeyid | signature | sig | hmac | sas | jwt
+      | (?<any>(?:[a-z0-9]+[_-])?(?:password|passwd|passphrase|passcode|pwd|pass|pw|t?otp|(?:one_?time|mfa|2fa|verification)_?code))
+      | (?<long>key|code|state|auth|session|sid|ticket|credential|s|appid|id_token_hint)
+      | awsaccesskeyid | (?:[a-z0-9]+[_-])?(?:signature|assertion|verifier)
+      | sig | hmac | sas | jwt | pat | authorization
+      | samlresponse | samlrequest | samlart | wresult
       | (?:[a-z0-9]+[_-])?(?:token|secret) | accesstoken | authtoken
-      | (?:[a-z0-9]+[_-])?(?:api|access|private|auth|subscription)[_-]?key
-      | sessionid | session_id
-      )
+      | (?:[a-z0-9]+[_-])?(?:api|access|private|auth|subscription|function|shared|secret)[_-]?key
+      | (?:php|j|asp\.net_|cgi|asp)?sess(?:ion)?[_-]?id
     )
+    (?:\]|%5d)?
     (?:=|%3d)";
 
 /// A parameter of a name that may as well mean something harmless.
@@ -286,19 +294,37 @@ pub(crate) fn find_parameters(
         if is_vague && is_protocol(text, whole.start()) {
             continue;
         }
-        let len = parameter_len(&text[start..]);
+        let mut len = parameter_len(&text[start..]);
+        steps::add(start + len - whole.start());
+        // `x;jsessionid=X?a=b`
+        if text[whole.start()] == b';'
+            && let Some(query) = memchr(b'?', &text[start..start + len])
+        {
+            len = query;
+        }
         let value = &text[start..start + len];
         let is_secret = if is_vague {
             value.len() >= MIN_LONG_BYTES && looks_random(value)
         } else {
-            value.len() >= MIN_BYTES || captures.name("any").is_some()
+            value.len() >= MIN_BYTES
+                || (captures.name("any").is_some()
+                    && !value.iter().all(u8::is_ascii_digit))
         };
-        if is_secret && !is_placeholder(value, scope) {
+        let is_otp = whole.as_bytes().to_ascii_lowercase().ends_with(b"otp=");
+        let is_secret = if is_otp {
+            value.len() >= MIN_BYTES && value.iter().any(u8::is_ascii_digit)
+        } else {
+            is_secret
+        };
+        if is_secret && !is_placeholder(value, scope) && !is_stand_in(value) {
             found.push(Found::new(start..start + len, Rule::URL_PARAMETER));
             at += len;
         }
     }
 }
+
+/// The longest `${...}` that is looked for.
+const MAX_VARIABLE_BYTES: usize = 64;
 
 /// How long the value is that this begins with.
 fn parameter_len(text: &[u8]) -> usize {
@@ -307,6 +333,14 @@ fn parameter_len(text: &[u8]) -> usize {
         if let Some(len) = marker_at(&text[at..]) {
             at += len;
             continue;
+        }
+        // A shell's or a template's variable.
+        if byte == b'{' || text[at..].starts_with(b"${") {
+            let near = &text[at..text.len().min(at + MAX_VARIABLE_BYTES)];
+            if let Some(close) = memchr(b'}', near) {
+                at += close + 1;
+                continue;
+            }
         }
         if ends_url(byte)
             || matches!(

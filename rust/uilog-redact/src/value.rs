@@ -2,11 +2,10 @@
 //!
 //! Knows no names, no URLs, no commands.
 
-use std::ops::Range;
-
 use memchr::memchr;
 use memchr::memmem;
 
+use crate::name;
 use crate::rule::marker_at;
 
 /// What is looked at.
@@ -44,6 +43,10 @@ pub(crate) fn is_placeholder(value: &[u8], scope: Scope) -> bool {
         b'%' => is_format(inner),
         b'{' if scope == Scope::Text => value.ends_with(b"}"),
         b'<' if scope == Scope::Text => value.ends_with(b">"),
+        b'[' if scope == Scope::Text && is_word_in(value, b']') => true,
+        b'(' if scope == Scope::Text && is_word_in(value, b')') => true,
+        b'@' if scope == Scope::Text && is_word_in(value, b'@') => true,
+        _ if scope == Scope::Text && is_pattern(value) => true,
         first => {
             is_mask(first, value)
                 || [
@@ -54,6 +57,8 @@ pub(crate) fn is_placeholder(value: &[u8], scope: Scope) -> bool {
                     b"false",
                     b"undefined",
                     b"hidden",
+                    b"filtered",
+                    b"~",
                     b"masked",
                     b"redacted",
                     b"[redacted]",
@@ -62,6 +67,40 @@ pub(crate) fn is_placeholder(value: &[u8], scope: Scope) -> bool {
                 .iter()
                 .any(|word| value.eq_ignore_ascii_case(word))
         }
+    }
+}
+
+/// Whether this is one word in brackets, as in `[masked]`.
+fn is_word_in(value: &[u8], close: u8) -> bool {
+    matches!(value, [_, inner @ .., last]
+        if *last == close && !inner.is_empty() && inner.iter().all(is_name))
+}
+
+/// Whether this is a regular expression: `\w+`, `(\S+)`, `.*`, `[^"]*`.
+fn is_pattern(value: &[u8]) -> bool {
+    value.windows(2).any(|two| {
+        matches!(two, br"\w" | br"\S" | br"\d" | b".*" | b".+" | b"[^")
+    })
+}
+
+/// Whether this stands for a secret although no shell puts a variable in its
+/// place, as in single quotes: `${PASSWORD}`, `$PASSWORD`, but not `$ecret`.
+pub(crate) fn is_literal_placeholder(
+    value: &[u8],
+    scope: Scope,
+    is_shell: bool,
+) -> bool {
+    if !is_placeholder(value, scope) {
+        return false;
+    }
+    match value {
+        [b'$', b'{' | b'(', ..] => true,
+        [b'$', name @ ..] => {
+            !name.iter().any(u8::is_ascii_lowercase)
+                || name::kind(name).is_some()
+        }
+        [b'{', name @ ..] => !is_shell || name::kind(name).is_some(),
+        _ => true,
     }
 }
 
@@ -121,6 +160,226 @@ fn is_mixed(value: &[u8]) -> bool {
     value.len() >= MIN_BYTES && changes >= MIN_CHANGES
 }
 
+/// Whether this looks like a key although its name may mean another thing:
+/// letters and digits in a row, and no hash of a changeset or a file.
+pub(crate) fn looks_like_key(name: &[u8], value: &[u8]) -> bool {
+    const MIN_BYTES: usize = 16;
+    const MIN_RUN: usize = 12;
+    let longest = value
+        .split(|byte| !byte.is_ascii_alphanumeric())
+        .map(<[u8]>::len)
+        .max()
+        .unwrap_or(0);
+    let is_hex = value.iter().all(u8::is_ascii_hexdigit);
+    let is_qualified = name.len() > b"key".len();
+    if is_qualified && is_serial_number(value) {
+        return true;
+    }
+    value.len() >= MIN_BYTES
+        && longest >= MIN_RUN
+        && looks_random(value)
+        && (!value.contains(&b'/') || is_base64(value))
+        && !is_uuid(value)
+        && if is_hex {
+            is_qualified && !name.eq_ignore_ascii_case(b"session")
+        } else {
+            is_qualified || has_all_sorts(value)
+        }
+}
+
+/// Whether this is a key as programs are sold with: `1MIDY-EMP78-WFDJ4-WI8CL`.
+fn is_serial_number(value: &[u8]) -> bool {
+    const MIN_GROUPS: usize = 4;
+    let mut groups = 0;
+    value.split(|byte| *byte == b'-').all(|group| {
+        groups += 1;
+        (4..=6).contains(&group.len())
+            && group
+                .iter()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+    }) && groups >= MIN_GROUPS
+        && value.iter().any(u8::is_ascii_digit)
+        && value.iter().any(u8::is_ascii_uppercase)
+}
+
+/// Whether this is certainly made by a machine, and is no hash: letters of both
+/// cases and digits in a row.
+pub(crate) fn looks_made(value: &[u8]) -> bool {
+    const MIN_BYTES: usize = 20;
+    const MIN_RUN: usize = 16;
+    value.len() >= MIN_BYTES
+        && value.len() <= MAX_LOOKED_AT_BYTES
+        && looks_random(value)
+        && has_all_sorts(value)
+        && value
+            .split(|byte| !byte.is_ascii_alphanumeric())
+            .any(|run| run.len() >= MIN_RUN && has_all_sorts(run))
+        && !value.contains(&b':')
+}
+
+/// Whether this is long base64, and not the path of a file.
+fn is_base64(value: &[u8]) -> bool {
+    const MIN_BYTES: usize = 40;
+    value.len() >= MIN_BYTES
+        && has_all_sorts(value)
+        && value.iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+        })
+}
+
+/// Whether this has capital and small letters and digits.
+fn has_all_sorts(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_uppercase)
+        && value.iter().any(u8::is_ascii_lowercase)
+        && value.iter().any(u8::is_ascii_digit)
+}
+
+/// Whether this is a UUID, with its dashes.
+pub(crate) fn is_uuid(value: &[u8]) -> bool {
+    const LENGTHS: [usize; 5] = [8, 4, 4, 4, 12];
+    let parts: Vec<_> = value.split(|byte| *byte == b'-').take(6).collect();
+    parts.len() == LENGTHS.len()
+        && parts.iter().zip(LENGTHS).all(|(part, len)| {
+            part.len() == len && part.iter().all(u8::is_ascii_hexdigit)
+        })
+}
+
+/// What follows telling names when people speak of them, or say their type.
+const SPEECH: [&[u8]; 62] = [
+    b"a",
+    b"an",
+    b"and",
+    b"any",
+    b"are",
+    b"argument",
+    b"bool",
+    b"bytes",
+    b"changed",
+    b"char",
+    b"default",
+    b"empty",
+    b"enabled",
+    b"disabled",
+    b"expired",
+    b"flag",
+    b"for",
+    b"from",
+    b"has",
+    b"in",
+    b"incorrect",
+    b"int",
+    b"invalid",
+    b"is",
+    b"may",
+    b"missing",
+    b"must",
+    b"needed",
+    b"no",
+    b"not",
+    b"object",
+    b"ok",
+    b"on",
+    b"off",
+    b"option",
+    b"optional",
+    b"or",
+    b"policy",
+    b"prompt",
+    b"rejected",
+    b"required",
+    b"requires",
+    b"needs",
+    b"takes",
+    b"expects",
+    b"without",
+    b"set",
+    b"str",
+    b"string",
+    b"text",
+    b"the",
+    b"to",
+    b"unknown",
+    b"unset",
+    b"valid",
+    b"varchar",
+    b"was",
+    b"will",
+    b"with",
+    b"wrong",
+    b"yes",
+    b"your",
+];
+
+/// Whether this is a word that follows such names in speech.
+pub(crate) fn is_speech(value: &[u8]) -> bool {
+    SPEECH.iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
+/// Where tokens and passwords lie, whose path is no secret.
+const PATHS: [&[u8]; 14] = [
+    b"/etc/", b"/home/", b"/run/", b"/var/", b"/usr/", b"/tmp/", b"/opt/",
+    b"/root/", b"/srv/", b"/mnt/", b"/dev/", b"/proc/", b"~/", b"./",
+];
+
+/// Whether this is the path of a file.
+pub(crate) fn is_path(value: &[u8]) -> bool {
+    PATHS.iter().any(|path| value.starts_with(path))
+        && value.len() <= MAX_LOOKED_AT_BYTES
+}
+
+/// Objects of programs: `password=self.password` tells nothing.
+const CODE_ROOTS: [&[u8]; 29] = [
+    b"self",
+    b"cls",
+    b"this",
+    b"args",
+    b"opts",
+    b"options",
+    b"os",
+    b"sys",
+    b"config",
+    b"cfg",
+    b"conf",
+    b"settings",
+    b"env",
+    b"environ",
+    b"process",
+    b"ctx",
+    b"request",
+    b"req",
+    b"auth",
+    b"authinfo",
+    b"data",
+    b"kwargs",
+    b"getpass",
+    b"var",
+    b"local",
+    b"module",
+    b"params",
+    b"secrets",
+    b"vault",
+];
+
+/// Whether this is an expression of a program.
+pub(crate) fn is_code(value: &[u8], is_quoted: bool) -> bool {
+    if value.len() > MAX_LOOKED_AT_BYTES {
+        return false;
+    }
+    let Some(end) = value
+        .iter()
+        .position(|byte| matches!(byte, b'.' | b'(' | b'['))
+    else {
+        return false;
+    };
+    let root = &value[..end];
+    let is_call = !is_quoted
+        && value[end..].contains(&b'(')
+        && matches!(value.last(), Some(b')' | b'\'' | b'"'))
+        && root.first().is_some_and(u8::is_ascii_alphabetic)
+        && root.iter().all(is_name);
+    CODE_ROOTS.contains(&root) || is_call
+}
+
 /// Whether this looks chosen by somebody who was told to mix: not a word.
 pub(crate) fn looks_chosen(value: &[u8]) -> bool {
     const MIN_BYTES: usize = 6;
@@ -150,7 +409,7 @@ impl Quote {
     }
 
     /// Where the text up to the same quote ends, if there is one.
-    fn close(self, text: &[u8], start: usize) -> Option<usize> {
+    pub(crate) fn close(self, text: &[u8], start: usize) -> Option<usize> {
         let rest = &text[start..];
         if self.is_escaped {
             return memmem::find(rest, &[b'\\', self.byte])
@@ -173,140 +432,9 @@ impl Quote {
     }
 }
 
-/// Where the value that begins here ends.
-pub(crate) struct Value {
-    /// Without its quotes.
-    pub(crate) range: Range<usize>,
-    /// Whether it had quotes of its own.
-    pub(crate) is_quoted: bool,
-}
-
-/// The value that begins at this place; `around` is the quote before the name
-/// that it is assigned to.
-pub(crate) fn value_at(
-    text: &[u8],
-    start: usize,
-    around: Option<Quote>,
-) -> Value {
-    let mut open = start;
-    // Python's b'', C's L"", and quotes in quotes.
-    if matches!(text.get(open), Some(b'b' | b'u' | b'r'))
-        && matches!(text.get(open + 1), Some(b'"' | b'\''))
-    {
-        open += 1;
-    }
-    if text.get(open) == Some(&b'\\') {
-        open += 1;
-    }
-    if matches!(text.get(open), Some(b'"' | b'\''))
-        && let Some(quote) = Quote::before(text, open + 1)
-        && !around.is_some_and(|around| {
-            around.byte == quote.byte && around.is_escaped == quote.is_escaped
-        })
-        && let Some(end) = quote.close(text, open + 1)
-    {
-        // A shell glues what follows a quote without a space: 'a'b, 'a'\''b'.
-        let is_glued = !quote.is_escaped
-            && (text.get(end + 1).is_some_and(|byte| {
-                byte.is_ascii_alphanumeric() || matches!(byte, b'"' | b'\'')
-            }) || text[end + 1..].starts_with(b"\\''"));
-        let range = if is_glued {
-            open..shell_end(text, end + 1, around)
-        } else {
-            open + 1..end
-        };
-        return Value {
-            range,
-            is_quoted: true,
-        };
-    }
-    let end = around
-        .and_then(|around| around.close(text, start))
-        .unwrap_or_else(|| shell_end(text, start, around));
-    Value {
-        range: start..end,
-        is_quoted: around.is_some(),
-    }
-}
-
-/// Where the word of a shell ends that goes on at `at`.
-fn shell_end(text: &[u8], mut at: usize, around: Option<Quote>) -> usize {
-    while let Some(&byte) = text.get(at) {
-        if let Some(len) = marker_at(&text[at..]) {
-            at += len;
-            continue;
-        }
-        match byte {
-            b'"' | b'\'' => {
-                let quote = Quote {
-                    byte,
-                    is_escaped: false,
-                };
-                if around.is_some_and(|around| around.byte == byte) {
-                    break;
-                }
-                match quote.close(text, at + 1) {
-                    Some(end) if !text[at..end].contains(&b'\n') => {
-                        at = end + 1;
-                    }
-                    _ => break,
-                }
-            }
-            b'\\' if text[at + 1..].starts_with(b"''") => at += 2,
-            b'$' => at += 1 + substitution_len(&text[at + 1..]),
-            b'\\'
-                if text
-                    .get(at + 1)
-                    .is_some_and(|next| !b"nrt\"'".contains(next)) =>
-            {
-                at += 2;
-            }
-            b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')' | b'{' | b'}'
-            | b'[' | b']' | b'`' | b'\\' => break,
-            _ if byte.is_ascii_whitespace() || byte == 0 => break,
-            _ => at += 1,
-        }
-    }
-    at
-}
-
-/// The length of the `{...}` or `(...)` that this begins with, behind `$`.
-fn substitution_len(text: &[u8]) -> usize {
-    let close = match text.first() {
-        Some(b'{') => b'}',
-        Some(b'(') => b')',
-        _ => return 0,
-    };
-    let near = &text[..text.len().min(MAX_LOOKED_AT_BYTES)];
-    memchr(close, near).map_or(0, |close| close + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn value(text: &[u8]) -> &[u8] {
-        let at = text.iter().position(|byte| *byte == b'=').unwrap() + 1;
-        let name = text[..at]
-            .iter()
-            .rposition(|byte| matches!(byte, b' ' | b'"' | b'\''))
-            .map_or(0, |before| before + 1);
-        &text[value_at(text, at, Quote::before(text, name)).range]
-    }
-
-    #[test]
-    fn values_end_where_a_shell_or_a_quote_ends_them() {
-        assert_eq!(value(b"a=b c"), b"b");
-        assert_eq!(value(b"a=b;c"), b"b");
-        assert_eq!(value(b"a='b c' d"), b"b c");
-        assert_eq!(value(b"a='b'c d"), b"'b'c");
-        assert_eq!(value(br"a='it'\''s' d"), br"'it'\''s'");
-        assert_eq!(value(b"x 'a=b c' d"), b"b c");
-        assert_eq!(value(b"x \"a=b c\" d"), b"b c");
-        assert_eq!(value(b"x 'a=b c"), b"b");
-        assert_eq!(value(br"a=b\ c d"), br"b\ c");
-        assert_eq!(value(b"f(a='b', c)"), b"b");
-    }
 
     #[test]
     fn what_stands_for_a_secret_is_none() {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::rule::marker_at;
+use crate::steps;
 
 /// Which line it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,12 +40,14 @@ struct Piece {
 }
 
 impl Word {
-    fn push(&mut self, line: &[u8], at: usize, len: usize) {
+    /// Adds bytes of the line.
+    pub(crate) fn push(&mut self, line: &[u8], at: usize, len: usize) {
         self.push_piece(at, 1);
         self.bytes.extend_from_slice(&line[at..at + len]);
     }
 
-    fn push_unit(&mut self, byte: u8, at: usize, unit: usize) {
+    /// Adds a byte that stands for several of the line.
+    pub(crate) fn push_unit(&mut self, byte: u8, at: usize, unit: usize) {
         self.push_piece(at, unit);
         self.bytes.push(byte);
     }
@@ -71,6 +74,22 @@ impl Word {
             return self.range.start..self.range.start;
         };
         self.byte_in_line(range.start).start..self.byte_in_line(last).end
+    }
+
+    /// Whether some of it is in quotes.
+    pub(crate) fn is_quoted(&self) -> bool {
+        self.range.len() > self.bytes.len()
+    }
+
+    /// Where a part of the word stood in the line, without quotes around it.
+    pub(crate) fn span(&self, range: &Range<usize>) -> Range<usize> {
+        match range.end.checked_sub(1) {
+            Some(last) if range.start <= last => {
+                self.byte_in_line(range.start).start
+                    ..self.byte_in_line(last).end
+            }
+            _ => self.range.start..self.range.start,
+        }
     }
 
     fn byte_in_line(&self, byte: usize) -> Range<usize> {
@@ -103,6 +122,7 @@ pub(crate) fn split(
             words.push(word);
         }
         if is_last || at == begin {
+            steps::add(at - start);
             return (words, at);
         }
     }

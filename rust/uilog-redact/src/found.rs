@@ -1,0 +1,107 @@
+//! What finders have found in a text, and what of it is replaced.
+//!
+//! Knows no finder.
+
+use std::ops::Range;
+
+use memchr::memchr_iter;
+
+use crate::rule::MARKER_START;
+use crate::rule::Rule;
+use crate::rule::marker_at;
+use crate::rule::user_marker;
+
+/// What a finder has found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) range: Range<usize>,
+    pub(crate) rule: Rule,
+    hash: Option<String>,
+}
+
+impl Found {
+    pub(crate) fn new(range: Range<usize>, rule: Rule) -> Self {
+        Self {
+            range,
+            rule,
+            hash: None,
+        }
+    }
+
+    /// A user's name, and its hash.
+    pub(crate) fn user(range: Range<usize>, hash: String) -> Self {
+        Self {
+            range,
+            rule: Rule::USER,
+            hash: Some(hash),
+        }
+    }
+
+    /// The same, in the text that a part of which was looked at.
+    pub(crate) fn at(self, range: Range<usize>) -> Self {
+        Self { range, ..self }
+    }
+
+    pub(crate) fn marker(&self) -> Vec<u8> {
+        match &self.hash {
+            Some(hash) => user_marker(hash),
+            None => self.rule.marker(),
+        }
+    }
+}
+
+/// What was found, in order, none touching another or a part of a marker; what
+/// is in a marker already is left out.
+pub(crate) fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
+    if found.is_empty() {
+        return found;
+    }
+    let markers = markers(text);
+    found.retain_mut(|found| {
+        let Range { start, end } = found.range;
+        if start >= end {
+            return false;
+        }
+        let first = markers.partition_point(|marker| marker.end <= start);
+        let last = markers.partition_point(|marker| marker.start < end);
+        if let [first, .., last] = &markers[first..last] {
+            found.range = start.min(first.start)..end.max(last.end);
+        } else if let [marker] = &markers[first..last] {
+            if marker.start <= start && end <= marker.end {
+                return false;
+            }
+            found.range = start.min(marker.start)..end.max(marker.end);
+        }
+        true
+    });
+    // Of those at the same place, the first is the one that says most.
+    found.sort_by_key(|found| {
+        (found.range.start, usize::MAX - found.range.end, rank(found))
+    });
+    let mut tidied: Vec<Found> = Vec::new();
+    for found in found {
+        match tidied.last_mut() {
+            Some(last) if found.range.start < last.range.end => {
+                last.range.end = last.range.end.max(found.range.end);
+            }
+            _ => tidied.push(found),
+        }
+    }
+    tidied
+}
+
+/// How little a rule says of what it found.
+fn rank(found: &Found) -> u8 {
+    match found.rule {
+        Rule::SECRET => 3,
+        Rule::URL_PASSWORD | Rule::URL_PARAMETER | Rule::URL_TOKEN => 2,
+        Rule::CONFIG_VALUE | Rule::OPTION_VALUE | Rule::USER => 1,
+        _ => 0,
+    }
+}
+
+fn markers(text: &[u8]) -> Vec<Range<usize>> {
+    memchr_iter(MARKER_START, text)
+        .filter_map(|at| Some(at..at + marker_at(&text[at..])?))
+        .collect()
+}

@@ -1,0 +1,156 @@
+//! Secrets on the command lines of programs: `curl -u bob:X`, `mysql -pX`,
+//! `htpasswd -nb bob X`, `echo X | sudo -S ...`.
+//!
+//! Which program takes secrets where is in `programs.txt`; how a text is taken
+//! apart into commands is [`crate::shell`]'s business. hg's own options are
+//! [`crate::commands`]' business.
+
+use crate::found::Found;
+use crate::name::is_telling;
+use crate::programs::call::Call;
+use crate::programs::table::Place;
+use crate::programs::table::Value;
+use crate::rule::Rule;
+use crate::shell::Arg;
+use crate::shell::Command;
+use crate::shell::commands;
+
+mod call;
+mod run;
+pub(crate) mod table;
+mod value;
+
+pub(crate) use call::is_word;
+
+/// How deep commands are looked for in quoted arguments of commands.
+const MAX_DEPTH: usize = 4;
+
+/// Finds secrets in whatever commands there are in a text.
+pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
+    find_at_depth(text, 0, found);
+}
+
+fn find_at_depth(text: &[u8], depth: usize, found: &mut Vec<Found>) {
+    let commands = commands(text);
+    let mut before: Option<&Command> = None;
+    let mut inner = Vec::new();
+    for command in &commands {
+        Call::new(command).find(found);
+        if command.is_file {
+            find_file(command, before, found);
+        }
+        find_input(command, before, found);
+        before = Some(command);
+        if depth + 1 >= MAX_DEPTH {
+            continue;
+        }
+        let args = command.args.iter().chain(&command.here_string);
+        for segment in args.flat_map(|arg| &arg.segments) {
+            if !segment.may_hold_commands() {
+                continue;
+            }
+            let part = segment.inner();
+            let text = &segment.word.bytes[part.clone()];
+            find_at_depth(text, depth + 1, &mut inner);
+            found.extend(inner.drain(..).map(|inner| {
+                let start = part.start + inner.range.start;
+                let end = part.start + inner.range.end;
+                let range = segment.word.span(&(start..end));
+                inner.at(range)
+            }));
+        }
+    }
+}
+
+/// Finds a secret that a command reads from a pipe or a here-string.
+fn find_input(
+    command: &Command,
+    before: Option<&Command>,
+    found: &mut Vec<Found>,
+) {
+    let source = if let Some(here) = &command.here_string {
+        here
+    } else if command.is_piped
+        && let Some(before) = before
+        && let Some(printed) = printed(before)
+    {
+        printed
+    } else {
+        return;
+    };
+    let Some(value) = input_value(command) else {
+        return;
+    };
+    if source.bytes.len() > 2 {
+        Call::new(command).value(source, 0, value, Rule::OPTION_VALUE, found);
+    }
+}
+
+/// Finds a secret that a command gets as a file: `--password-file <(echo X)`.
+fn find_file(
+    command: &Command,
+    before: Option<&Command>,
+    found: &mut Vec<Found>,
+) {
+    const WORDS: [&[u8]; 5] = [b"pass", b"key", b"secret", b"token", b"auth"];
+    let Some(option) = before.and_then(|before| before.args.last()) else {
+        return;
+    };
+    let option = option.bytes.to_ascii_lowercase();
+    let is_secret = WORDS
+        .iter()
+        .any(|word| option.windows(word.len()).any(|part| part == *word));
+    if is_secret && let Some(arg) = printed(command) {
+        let call = Call::new(command);
+        call.value(arg, 0, Value::Whole, Rule::OPTION_VALUE, found);
+    }
+}
+
+/// What an `echo` or `printf` writes.
+fn printed(command: &Command) -> Option<&Arg> {
+    let is_printer = command
+        .args
+        .iter()
+        .any(|arg| matches!(&arg.bytes[..], b"echo" | b"printf" | b"print"));
+    is_printer.then(|| command.args.last()).flatten()
+}
+
+/// What a command reads, if that is a secret.
+fn input_value(command: &Command) -> Option<Value> {
+    const FLAGS: [&[u8]; 5] = [
+        b"--with-token",
+        b"--key-file",
+        b"--api-token-stdin",
+        b"--passwd-on-stdin",
+        b"--auth-stdin",
+    ];
+    let call = Call::new(command);
+    for (at, arg) in command.args.iter().enumerate() {
+        for (programs, _) in call.programs_at(at) {
+            for place in &programs.places {
+                if let (Place::Input(flags), value) = place
+                    && flags.iter().all(|flag| call.has_flag(*flag))
+                {
+                    return Some(*value);
+                }
+            }
+        }
+        let bytes = &arg.bytes[..];
+        let is_fd = bytes.starts_with(b"--passphrase-fd");
+        let is_stdin = bytes.ends_with(b"stdin")
+            && bytes.strip_suffix(b"stdin").is_some_and(|name| {
+                is_telling(name.trim_ascii_end()) || {
+                    let name = name.strip_suffix(b"-").unwrap_or(name);
+                    is_telling(name)
+                }
+            });
+        let is_name = !bytes.contains(&b'=')
+            && !bytes.contains(&b'/')
+            && is_telling(bytes)
+            && command.here_string.is_some();
+        if is_fd || is_stdin || is_name || FLAGS.contains(&bytes) {
+            return Some(Value::Whole);
+        }
+    }
+    None
+}

@@ -1,0 +1,501 @@
+//! A command, and which of its arguments belong to which program.
+//!
+//! Knows how options of any program tell of secrets; what a known program's
+//! arguments mean is [`super::run`]'s business.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::ops::Range;
+
+use crate::commands as hg;
+use crate::commands::Role;
+use crate::found::Found;
+use crate::headers;
+use crate::name::is_telling;
+use crate::programs::run::Run;
+use crate::programs::table::Program;
+use crate::programs::table::Value;
+use crate::programs::table::table;
+use crate::programs::value::is_harmless;
+use crate::programs::value::secret_part;
+use crate::rule::Rule;
+use crate::shell::Arg;
+use crate::shell::Command;
+use crate::url::is_token;
+
+/// Programs whose arguments may be another program with its own.
+const RUNNERS: [&[u8]; 17] = [
+    b"docker", b"podman", b"nerdctl", b"ctr", b"kubectl", b"oc", b"lxc",
+    b"incus", b"ssh", b"autossh", b"sshpass", b"xcrun", b"java", b"pct",
+    b"sudo", b"doas", b"su",
+];
+
+/// Whether the name of a program is a word, too.
+pub(crate) fn is_word(name: &[u8]) -> bool {
+    WORDS.iter().any(|word| word.eq_ignore_ascii_case(name))
+}
+
+/// Names of hg.
+const HG: [&[u8]; 3] = [b"hg", b"rhg", b"chg"];
+
+/// Programs that run the one that follows.
+const WRAPPERS: [&[u8]; 22] = [
+    b"sudo", b"doas", b"env", b"exec", b"nice", b"ionice", b"time", b"nohup",
+    b"xargs", b"do", b"then", b"else", b"!", b"{", b"timeout", b"command",
+    b"stdbuf", b"setsid", b"chronic", b"run", b"sh", b"RUN",
+];
+
+/// Names of programs that are words, too: only where a command begins.
+const WORDS: [&[u8]; 65] = [
+    b"act",
+    b"arc",
+    b"arg",
+    b"art",
+    b"asset",
+    b"at",
+    b"cf",
+    b"chat",
+    b"chef",
+    b"cm",
+    b"connect",
+    b"crypt",
+    b"deliver",
+    b"email",
+    b"env",
+    b"exp",
+    b"expo",
+    b"fly",
+    b"form",
+    b"http",
+    b"https",
+    b"ii",
+    b"imp",
+    b"keyring",
+    b"lab",
+    b"label",
+    b"linear",
+    b"login",
+    b"mail",
+    b"mount",
+    b"net",
+    b"now",
+    b"op",
+    b"open",
+    b"opera",
+    b"oxide",
+    b"pass",
+    b"passwd",
+    b"pb",
+    b"platform",
+    b"puppet",
+    b"pw",
+    b"realm",
+    b"render",
+    b"salt",
+    b"sc",
+    b"screen",
+    b"security",
+    b"set",
+    b"slack",
+    b"sn",
+    b"sonar",
+    b"ss",
+    b"step",
+    b"su",
+    b"sum",
+    b"summon",
+    b"surge",
+    b"telegram",
+    b"tf",
+    b"zap",
+    b"bolt",
+    b"age",
+    b"hey",
+    b"crane",
+];
+
+/// Options of any program whose value is a secret, without dashes.
+const SECRET_OPTIONS: [&[u8]; 12] = [
+    b"pw",
+    b"pass",
+    b"passwd",
+    b"password",
+    b"passphrase",
+    b"passwort",
+    b"storepass",
+    b"keypass",
+    b"passin",
+    b"pwd",
+    b"pat",
+    b"otp",
+];
+
+/// A command whose arguments are looked at.
+pub(super) struct Call<'c> {
+    pub(super) args: &'c [Arg],
+    /// The last place of each argument.
+    last: HashMap<&'c [u8], usize>,
+    /// Letters behind single dashes.
+    flags: HashSet<u8>,
+    /// Whether it begins with a program that runs the one that follows.
+    is_wrapped: bool,
+}
+
+impl<'c> Call<'c> {
+    pub(super) fn new(command: &'c Command) -> Self {
+        let args = &command.args;
+        let last = args
+            .iter()
+            .enumerate()
+            .map(|(at, arg)| (&arg.bytes[..], at))
+            .collect();
+        let flags = args
+            .iter()
+            .filter(|arg| is_cluster(&arg.bytes))
+            .flat_map(|arg| arg.bytes[1..].iter().copied())
+            .collect();
+        let is_wrapped = args.first().is_some_and(|first| {
+            WRAPPERS.contains(&program_name(&first.bytes))
+        });
+        Self {
+            args,
+            last,
+            flags,
+            is_wrapped,
+        }
+    }
+
+    pub(super) fn has_flag(&self, flag: u8) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    /// The lines of the table that are about the program at this place, and
+    /// whether it stands where a command begins.
+    pub(super) fn programs_at(
+        &self,
+        at: usize,
+    ) -> impl Iterator<Item = (&'static Program, bool)> {
+        let name = program_name(&self.args[at].bytes);
+        let begins = self.begins(at);
+        let lines = table().lines(name);
+        let is_called = lines.is_empty() || begins || !is_word(name);
+        let lines = if is_called { lines } else { &[] };
+        lines
+            .iter()
+            .map(|line| &table().programs[*line])
+            .filter(move |program| {
+                program.subcommands.is_empty()
+                    || program.subcommands.iter().any(|word| {
+                        self.last
+                            .get(word.as_bytes())
+                            .is_some_and(|last| *last > at)
+                    })
+            })
+            .map(move |program| (program, begins))
+    }
+
+    /// Whether a command may begin at this place.
+    fn begins(&self, at: usize) -> bool {
+        let Some(before) = at.checked_sub(1) else {
+            return true;
+        };
+        let before = &self.args[before].bytes;
+        before.ends_with(b":")
+            || is_assignment(before)
+            || before.starts_with(b"-")
+            || WRAPPERS.contains(&program_name(before))
+            || self.is_wrapped
+    }
+
+    pub(super) fn find(&self, found: &mut Vec<Found>) {
+        let mut at = 0;
+        let mut run = self.tool();
+        if let Some(run) = &mut run {
+            at = 1 + run.tool_option(self, found);
+        }
+        while at < self.args.len() {
+            let arg = &self.args[at];
+            let bytes = &arg.bytes[..];
+            at += 1;
+            if arg.is_literal && HG.contains(&program_name(bytes)) {
+                self.find_in_hg(at, found);
+                break;
+            }
+            let programs: Vec<_> = if bytes.len() > 1 && bytes[0] == b'-' {
+                Vec::new()
+            } else {
+                self.programs_at(at - 1).collect()
+            };
+            let is_new = programs.iter().any(|(program, begins)| {
+                *begins
+                    || run.as_ref().is_none_or(|run| {
+                        program.has_options() && RUNNERS.contains(&run.name)
+                    })
+            });
+            if is_new && run.as_ref().is_none_or(|run| !run.is(bytes)) {
+                if let Some(run) = run.take() {
+                    run.end(self, found);
+                }
+                run = Some(Run {
+                    name: program_name(bytes),
+                    begins: programs[0].1,
+                    programs: programs
+                        .into_iter()
+                        .map(|(line, _)| line)
+                        .collect(),
+                    positional: Vec::new(),
+                });
+                continue;
+            }
+            let used = match &mut run {
+                Some(run) => run.argument(self, at - 1, found),
+                None => None,
+            };
+            match used {
+                Some(used) => at = at.max(at - 1 + used),
+                None => at += self.any_program(at - 1, found),
+            }
+        }
+        if let Some(run) = run {
+            run.end(self, found);
+        }
+    }
+
+    /// Finds secrets in hg's own arguments, in a list.
+    fn find_in_hg(&self, start: usize, found: &mut Vec<Found>) {
+        let args = &self.args[start..];
+        let words: Vec<_> = args.iter().map(|arg| &arg.bytes).collect();
+        for part in hg::parse(&words).parts {
+            let rule = match part.role {
+                Role::Message => Rule::MESSAGE,
+                Role::Secret => Rule::OPTION_VALUE,
+                Role::User => continue,
+            };
+            push(&args[part.word], 0, part.range, rule, found);
+        }
+    }
+
+    /// The tool that an item of hg is about: `merge-tools.TOOL.args=`.
+    fn tool(&self) -> Option<Run<'c>> {
+        let item = &self.args.first()?.bytes[..];
+        let equals = item.iter().position(|byte| *byte == b'=')?;
+        let item = &item[..equals];
+        if !item.starts_with(b"merge-tools.") && !item.starts_with(b"extdiff.")
+        {
+            return None;
+        }
+        let name = item
+            .split(|byte| *byte == b'.')
+            .skip(1)
+            .find(|part| !table().lines(part).is_empty())?;
+        Some(Run {
+            name,
+            begins: false,
+            programs: table()
+                .lines(name)
+                .iter()
+                .map(|line| &table().programs[*line])
+                .collect(),
+            positional: Vec::new(),
+        })
+    }
+
+    /// Looks at an option as of any program; how many further arguments it has
+    /// used.
+    fn any_program(&self, at: usize, found: &mut Vec<Found>) -> usize {
+        let bytes = &self.args[at].bytes;
+        let dashes = bytes.iter().take_while(|byte| **byte == b'-').count();
+        let dashes = match dashes {
+            0 if bytes.starts_with(b"//") => 2,
+            0 if bytes.starts_with(b"/") => 1,
+            dashes => dashes,
+        };
+        if !(1..=2).contains(&dashes) {
+            return 0;
+        }
+        let equals = bytes.iter().position(|byte| matches!(byte, b'=' | b':'));
+        let name = &bytes[dashes..equals.unwrap_or(bytes.len())];
+        let is_secret = SECRET_OPTIONS
+            .iter()
+            .any(|option| option.eq_ignore_ascii_case(name))
+            || (dashes == 1 && name.len() > 4 && is_telling(name));
+        let is_secret = is_secret && !name.ends_with(b"-fd");
+        let is_account = is_account(name);
+        let is_windows = bytes[0] == b'/';
+        if is_windows
+            && (equals.is_none() || !name.iter().all(u8::is_ascii_alphabetic))
+        {
+            return 0;
+        }
+        let value = if is_secret {
+            Value::Whole
+        } else if dashes == 2 && name != b"secret" && is_telling(name) {
+            Value::Chosen
+        } else if is_account {
+            Value::After(b':')
+        } else if dashes == 1
+            && matches!(name, b"p" | b"P" | b"w")
+            && self.has_user()
+        {
+            Value::Chosen
+        } else {
+            return 0;
+        };
+        let rule = if is_telling(name) {
+            Rule::SECRET
+        } else {
+            Rule::OPTION_VALUE
+        };
+        if let Some(equals) = equals {
+            let arg = &self.args[at];
+            self.value(arg, equals + 1, value, rule, found);
+            return 0;
+        }
+        let Some(next) = self.args.get(at + 1) else {
+            return 0;
+        };
+        // `-pass 1` is no password, nor is `-p 8080`.
+        if next.bytes.starts_with(b"-")
+            || (dashes == 1
+                && next.bytes.iter().all(u8::is_ascii_digit)
+                && next.bytes.len() < 4)
+        {
+            return 0;
+        }
+        self.value(next, 0, value, rule, found);
+        1
+    }
+
+    /// Whether there is an option for a user's name.
+    fn has_user(&self) -> bool {
+        [
+            &b"-u"[..],
+            b"-U",
+            b"--user",
+            b"--username",
+            b"-user",
+            b"-l",
+            b"-username",
+            b"--login",
+            b"-n",
+            b"-D",
+        ]
+        .iter()
+        .any(|option| self.last.contains_key(option))
+    }
+
+    /// Takes the secret out of an argument from a place on.
+    pub(super) fn value(
+        &self,
+        arg: &Arg,
+        start: usize,
+        value: Value,
+        rule: Rule,
+        found: &mut Vec<Found>,
+    ) {
+        let bytes = &arg.bytes[start..];
+        let Some(part) = secret_part(bytes, value) else {
+            return;
+        };
+        match value {
+            Value::Header => {
+                for range in headers::in_option(bytes) {
+                    push(arg, start, range, Rule::AUTHORIZATION, found);
+                }
+                return;
+            }
+            Value::Cookies => {
+                push(arg, start, part, Rule::COOKIE, found);
+                return;
+            }
+            Value::IfBasic => {
+                let is_basic = |arg: &Arg| arg.bytes.starts_with(b"http-basic");
+                if !self.args.iter().any(is_basic) {
+                    return;
+                }
+            }
+            // `TOKEN:` is a user, but what matters.
+            Value::After(b':')
+                if part.start > 1 && is_token(&bytes[..part.start - 1]) =>
+            {
+                push(arg, start, 0..part.start - 1, rule, found);
+            }
+            _ => {}
+        }
+        let secret = &bytes[part.clone()];
+        if is_harmless(secret, arg, value) {
+            return;
+        }
+        push(arg, start, part, rule, found);
+    }
+}
+
+pub(super) fn push(
+    arg: &Arg,
+    start: usize,
+    part: Range<usize>,
+    rule: Rule,
+    found: &mut Vec<Found>,
+) {
+    let range = arg.in_text(&(start + part.start..start + part.end));
+    found.push(Found::new(range, rule));
+}
+
+/// Whether this sets a variable for the command behind it.
+fn is_assignment(bytes: &[u8]) -> bool {
+    let name = bytes
+        .iter()
+        .take_while(|byte| {
+            byte.is_ascii_uppercase() || byte.is_ascii_digit() || **byte == b'_'
+        })
+        .count();
+    name > 0 && bytes.get(name) == Some(&b'=')
+}
+
+fn is_cluster(bytes: &[u8]) -> bool {
+    bytes.len() > 1
+        && bytes[0] == b'-'
+        && bytes[1..].iter().all(u8::is_ascii_alphanumeric)
+}
+
+/// The name of the program that is called by this: without a path, and without
+/// what stands before it in a text.
+pub(super) fn program_name(bytes: &[u8]) -> &[u8] {
+    let start = bytes
+        .iter()
+        .rposition(|byte| b"/\\=!({$\"'`@;&:".contains(byte))
+        .map_or(0, |before| before + 1);
+    let name = &bytes[start..];
+    [&b".exe"[..], b".cmd", b".bat"]
+        .into_iter()
+        .find_map(|ending| {
+            let len = name.len().checked_sub(ending.len())?;
+            name[len..]
+                .eq_ignore_ascii_case(ending)
+                .then(|| &name[..len])
+        })
+        .unwrap_or(name)
+}
+
+/// Whether an option of this name is followed by a user and a password.
+fn is_account(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    [
+        &b"userpwd"[..],
+        b"userpass",
+        b"basic-auth",
+        b"basicauth",
+        b"auth",
+        b"proxy-auth",
+        b"http-auth",
+        b"creds",
+        b"cred",
+        b"credentials",
+        b"proxy-creds",
+        b"user-pass",
+        b"userpassword",
+        b"proxy-user",
+        b"auth-basic",
+    ]
+    .contains(&&name[..])
+}

@@ -1,0 +1,367 @@
+//! A known program in a command: its options, arguments and keywords.
+//!
+//! Knows the places of secrets, not what a secret looks like.
+
+use crate::found::Found;
+use crate::name::is_telling;
+use crate::programs::call::Call;
+use crate::programs::call::program_name;
+use crate::programs::table::Place;
+use crate::programs::table::Program;
+use crate::programs::table::Value;
+use crate::rule::Rule;
+
+/// A program that has been found, and what it was called with so far.
+pub(super) struct Run<'c> {
+    pub(super) name: &'c [u8],
+    pub(super) begins: bool,
+    pub(super) programs: Vec<&'static Program>,
+    /// Arguments that are no options nor values of them.
+    pub(super) positional: Vec<usize>,
+}
+
+impl Run<'_> {
+    pub(super) fn is(&self, bytes: &[u8]) -> bool {
+        program_name(bytes).eq_ignore_ascii_case(self.name)
+    }
+
+    /// Looks at the option that an item's value begins with; how many further
+    /// arguments it has used.
+    pub(super) fn tool_option(
+        &self,
+        call: &Call<'_>,
+        found: &mut Vec<Found>,
+    ) -> usize {
+        let bytes = &call.args[0].bytes;
+        let value = bytes.splitn(2, |byte| *byte == b'=').nth(1);
+        for (place, kind) in self.places() {
+            if let Place::Option(option) = place
+                && Some(option.as_bytes()) == value
+            {
+                return self.next(call, 0, *kind, found) - 1;
+            }
+        }
+        0
+    }
+
+    fn places(&self) -> impl Iterator<Item = &'static (Place, Value)> {
+        self.programs.iter().flat_map(|program| &program.places)
+    }
+
+    /// Looks at an argument; how many were used, if it means something.
+    pub(super) fn argument(
+        &mut self,
+        call: &Call<'_>,
+        at: usize,
+        found: &mut Vec<Found>,
+    ) -> Option<usize> {
+        let arg = &call.args[at];
+        let bytes = &arg.bytes[..];
+        if bytes.starts_with(b"/")
+            && let Some(used) = self.slash(call, at, found)
+        {
+            return Some(used);
+        }
+        if bytes.len() < 2 || bytes[0] != b'-' {
+            for (place, value) in self.places() {
+                match place {
+                    Place::Keyword(word) if word.as_bytes() == bytes => {
+                        return Some(self.next(call, at, *value, found));
+                    }
+                    Place::Assigned(name) => {
+                        if let Some(rest) = bytes.strip_prefix(name.as_bytes())
+                            && rest.starts_with(b"=")
+                        {
+                            let start = name.len() + 1;
+                            call.value(
+                                arg,
+                                start,
+                                *value,
+                                Rule::OPTION_VALUE,
+                                found,
+                            );
+                            return Some(1);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            // What follows is another program's.
+            if self.name == b"sshpass" {
+                self.programs.clear();
+            }
+            self.positional.push(at);
+            return Some(1);
+        }
+        if self.programs.is_empty() {
+            return None;
+        }
+        let equals = bytes.iter().position(|byte| *byte == b'=');
+        let name = &bytes[..equals.unwrap_or(bytes.len())];
+        for (place, value) in self.places() {
+            let (Place::Option(option) | Place::Glued(option)) = place else {
+                continue;
+            };
+            if option.len() > 2 && matches!(place, Place::Glued(_)) {
+                if option.as_bytes() == name && equals.is_none() {
+                    return Some(1);
+                }
+                if !option.starts_with("--") {
+                    continue;
+                }
+            }
+            if option.len() > 2 && option.as_bytes().eq_ignore_ascii_case(name)
+            {
+                return Some(match equals {
+                    Some(equals) => {
+                        let rule = rule_of(name);
+                        call.value(arg, equals + 1, *value, rule, found);
+                        1
+                    }
+                    None => self.next(call, at, *value, found),
+                });
+            }
+        }
+        if bytes[1] == b'-' {
+            return None;
+        }
+        self.cluster(call, at, found)
+    }
+
+    /// `/p:X`, `/p X`
+    fn slash(
+        &self,
+        call: &Call<'_>,
+        at: usize,
+        found: &mut Vec<Found>,
+    ) -> Option<usize> {
+        let arg = &call.args[at];
+        for (place, value) in self.places() {
+            let Place::Slash(option) = place else {
+                continue;
+            };
+            let Some(start) = arg.bytes.get(..option.len()) else {
+                continue;
+            };
+            if !start.eq_ignore_ascii_case(option.as_bytes()) {
+                continue;
+            }
+            let start = start.len();
+            if !option.ends_with([':', '=']) {
+                if start == arg.bytes.len() {
+                    return Some(self.next(call, at, *value, found));
+                }
+                continue;
+            }
+            call.value(arg, start, *value, Rule::OPTION_VALUE, found);
+            return Some(1);
+        }
+        None
+    }
+
+    /// Reads letters behind one dash.
+    fn cluster(
+        &self,
+        call: &Call<'_>,
+        at: usize,
+        found: &mut Vec<Found>,
+    ) -> Option<usize> {
+        let arg = &call.args[at];
+        let bytes = &arg.bytes[..];
+        for (number, letter) in bytes.iter().enumerate().skip(1) {
+            if !letter.is_ascii_alphanumeric() {
+                break;
+            }
+            let rest = &bytes[number + 1..];
+            for (place, value) in self.places() {
+                let start = number + 1 + usize::from(rest.starts_with(b"="));
+                match place {
+                    Place::Option(option)
+                        if option.len() == 2
+                            && option.as_bytes()[1] == *letter =>
+                    {
+                        if rest.is_empty() {
+                            return Some(self.next(call, at, *value, found));
+                        }
+                        // In `-hpluto` there is no option -p.
+                        if number == 1 || value.has_separator() {
+                            call.value(
+                                arg,
+                                start,
+                                *value,
+                                Rule::OPTION_VALUE,
+                                found,
+                            );
+                            return Some(1);
+                        }
+                    }
+                    Place::Glued(option)
+                        if number == 1
+                            && bytes.starts_with(option.as_bytes())
+                            && bytes.len() > option.len() =>
+                    {
+                        let start = option.len();
+                        if !is_ports(&bytes[start..]) {
+                            call.value(
+                                arg,
+                                start,
+                                *value,
+                                Rule::OPTION_VALUE,
+                                found,
+                            );
+                        }
+                        return Some(1);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes the next argument as a value.
+    fn next(
+        &self,
+        call: &Call<'_>,
+        at: usize,
+        value: Value,
+        found: &mut Vec<Found>,
+    ) -> usize {
+        let Some(next) = call.args.get(at + 1) else {
+            return 1;
+        };
+        if next.bytes.len() > 1 && next.bytes[0] == b'-' && next.is_bare {
+            return 1;
+        }
+        let rule = rule_of(&call.args[at].bytes);
+        call.value(next, 0, value, rule, found);
+        if value == Value::Two
+            && let Some(second) = call.args.get(at + 2)
+        {
+            call.value(second, 0, value, Rule::OPTION_VALUE, found);
+            return 3;
+        }
+        2
+    }
+
+    /// Looks at the arguments that are no options.
+    pub(super) fn end(self, call: &Call<'_>, found: &mut Vec<Found>) {
+        for program in &self.programs {
+            self.find_positional(program, call, found);
+        }
+    }
+
+    fn find_positional(
+        &self,
+        program: &Program,
+        call: &Call<'_>,
+        found: &mut Vec<Found>,
+    ) {
+        if !self.begins {
+            return;
+        }
+        for (place, value) in &program.places {
+            let (number, flags) = match place {
+                Place::Argument(number, flags) => (*number, flags),
+                Place::Last(flags) => (self.positional.len(), flags),
+                Place::Named(flags) => {
+                    if flags.iter().all(|flag| call.has_flag(*flag)) {
+                        self.find_named(call, *value, found);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            if !flags.iter().all(|flag| call.has_flag(*flag)) {
+                continue;
+            }
+            if let Some(before) = number.checked_sub(1)
+                && let Some(at) = self.positional.get(before)
+            {
+                let arg = &call.args[*at];
+                let start = value_start(&arg.bytes);
+                let rule = if is_telling(&arg.bytes[..start]) {
+                    Rule::SECRET
+                } else {
+                    Rule::OPTION_VALUE
+                };
+                call.value(arg, start, *value, rule, found);
+            }
+        }
+    }
+
+    /// `set API_TOKEN X`
+    fn find_named(
+        &self,
+        call: &Call<'_>,
+        value: Value,
+        found: &mut Vec<Found>,
+    ) {
+        for two in self.positional.windows(2) {
+            let name = &call.args[two[0]].bytes;
+            let arg = &call.args[two[1]];
+            if two[1] != two[0] + 1
+                || name.contains(&b'=')
+                || name.contains(&b' ')
+                || is_verb(name)
+                || !is_telling(
+                    name.rsplit(|byte| *byte == b'/').next().unwrap_or(name),
+                )
+            {
+                continue;
+            }
+            // `config set token` is about a token; `config set x.token` is one.
+            let is_name = name.iter().any(|byte| {
+                matches!(byte, b'_' | b'.' | b'-' | b'/')
+                    || byte.is_ascii_uppercase()
+            });
+            let value = if is_name { value } else { Value::Chosen };
+            call.value(arg, 0, value, Rule::OPTION_VALUE, found);
+        }
+    }
+}
+
+/// The rule for the value of an option.
+fn rule_of(option: &[u8]) -> Rule {
+    if option.starts_with(b"--") && is_telling(option) {
+        Rule::SECRET
+    } else {
+        Rule::OPTION_VALUE
+    }
+}
+
+/// Where the value begins of an argument that may be `name=value`.
+fn value_start(bytes: &[u8]) -> usize {
+    let name = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_lowercase() || **byte == b'_')
+        .count();
+    match &bytes[name..] {
+        [b'=', next, ..] if name > 0 && *next != b'=' => name + 1,
+        _ => 0,
+    }
+}
+
+/// Whether this says what to do, not with what: `set-credentials`.
+fn is_verb(name: &[u8]) -> bool {
+    [
+        &b"set-"[..],
+        b"create-",
+        b"get-",
+        b"add-",
+        b"delete-",
+        b"update-",
+        b"list-",
+        b"put-",
+    ]
+    .iter()
+    .any(|verb| name.starts_with(verb))
+}
+
+/// Whether this is `8080:80`.
+fn is_ports(value: &[u8]) -> bool {
+    value.contains(&b':')
+        && value
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'))
+}

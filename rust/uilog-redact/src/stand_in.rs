@@ -1,0 +1,125 @@
+//! What manuals, examples and templates write in the place of a secret:
+//! `<password>`, `YOUR_TOKEN`, `${DB_PW}`.
+//!
+//! Knows only the value, not where it stands.
+
+/// The longest that is looked at.
+const MAX_BYTES: usize = 64;
+
+/// Parts of words that name what is to be put there.
+const NAMES: [&[u8]; 9] = [
+    b"PASS",
+    b"PW",
+    b"TOKEN",
+    b"SECRET",
+    b"KEY",
+    b"CREDENTIAL",
+    b"AUTH",
+    b"COOKIE",
+    b"PSWD",
+];
+
+/// Whether a value only stands for one.
+pub(crate) fn is_stand_in(value: &[u8]) -> bool {
+    if value.len() > MAX_BYTES {
+        return false;
+    }
+    let is_word = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'-' | b' ' | b'.')
+    };
+    match value {
+        [b'<', inner @ .., b'>'] | [b'[', inner @ .., b']'] => {
+            !inner.is_empty() && inner.iter().all(is_word)
+        }
+        [b'{', b'{', inner @ .., b'}', b'}'] | [b'{', inner @ .., b'}'] => {
+            !inner.is_empty() && inner.iter().all(is_word) && is_name(inner)
+        }
+        [b'$', b'{', inner @ .., b'}']
+        | [
+            b'%',
+            b'2',
+            b'4',
+            b'%',
+            b'7',
+            b'B',
+            inner @ ..,
+            b'%',
+            b'7',
+            b'D',
+        ] => !inner.is_empty(),
+        [b'$', b'(', .., b')'] => true,
+        [b'$', name @ ..] => {
+            !name.is_empty()
+                && !name[0].is_ascii_digit()
+                && name.iter().all(|byte| {
+                    byte.is_ascii_uppercase()
+                        || byte.is_ascii_digit()
+                        || *byte == b'_'
+                })
+        }
+        _ => {
+            value.iter().all(|byte| {
+                byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-')
+            }) && is_name(value)
+                || is_yours(value)
+        }
+    }
+}
+
+/// Whether this names a secret: `PASSWORD`, `api_key`.
+fn is_name(word: &[u8]) -> bool {
+    let word = word.to_ascii_uppercase();
+    NAMES
+        .iter()
+        .any(|name| word.windows(name.len()).any(|part| part == *name))
+}
+
+/// Whether this is `your-token-here`.
+fn is_yours(value: &[u8]) -> bool {
+    let value = value.to_ascii_lowercase();
+    [&b"your"[..], b"my"].iter().any(|yours| {
+        value.strip_prefix(*yours).is_some_and(|rest| {
+            matches!(rest.first(), Some(b'_' | b'-'))
+                && is_name(rest)
+                && rest.iter().all(|byte| {
+                    byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-')
+                })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_are_told_from_secrets() {
+        for value in [
+            "<password>",
+            "{password}",
+            "{{ api_token }}",
+            "$PASSWORD",
+            "${pw}",
+            "$(cat x)",
+            "PASSWORD",
+            "YOUR_API_KEY",
+            "your-token-here",
+            "%24%7BPW%7D",
+        ] {
+            assert!(is_stand_in(value.as_bytes()), "{value}");
+        }
+        for value in [
+            "hunter2",
+            "$ecret",
+            "{brace}",
+            "HUNTER",
+            "KEY4711",
+            "",
+            "$1abc",
+            "password1",
+        ] {
+            assert!(!is_stand_in(value.as_bytes()), "{value}");
+        }
+    }
+}
