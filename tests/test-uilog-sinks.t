@@ -346,4 +346,4 @@ A sink that fails stops neither hg nor its neighbours
   > journal = json.load(sys.stdin)["journal"]
   > print(sorted({it["detail"].split(":")[0] for it in journal["failures"]
   >     if it["lost"]}))' < $TESTTMP/status
-  ['uilog.sink.bad', 'uilog.sink.c', 'uilog.sink.worse']
+  ['uilog.sink.bad', 'uilog.sink.worse']

@@ -127,7 +127,7 @@ impl Numbers {
                 base: 0,
             },
         };
-        let file = open(&dir, &name, &host)?;
+        let (name, file) = open(&dir, name, &host)?;
         let count = file.metadata()?.len() / HASH_BYTES as u64;
         let first = count.saturating_sub(KNOWN_NUMBERS);
         // What cannot be read is not known.
@@ -182,8 +182,8 @@ impl Numbers {
             base: self.name.base + self.file_numbers,
         };
         let latest = latest(&names, &next.stream).unwrap_or(next.clone());
-        let next = latest.max(next);
-        self.file = open(&self.dir, &next, &self.host)?;
+        let (next, file) = open(&self.dir, latest.max(next), &self.host)?;
+        self.file = file;
         let full = std::mem::replace(&mut self.name, next);
         // If it stays, it is passed by.
         let _ = self.dir.remove(OsStr::new(&full.to_text(&self.host)));
@@ -218,9 +218,23 @@ fn latest(names: &[Name], stream: &str) -> Option<Name> {
     names.iter().filter(|it| it.stream == stream).max().cloned()
 }
 
-fn open(dir: &OwnDir, name: &Name, host: &str) -> io::Result<File> {
+/// A file, or a later one of its stream: while this process came to open it,
+/// others may have filled it, begun the next one and removed it. It would begin
+/// again then, with numbers that have been given.
+fn open(dir: &OwnDir, mut name: Name, host: &str) -> io::Result<(Name, File)> {
     let flags = OFlag::O_RDWR | OFlag::O_APPEND;
-    dir.open_or_create(OsStr::new(&name.to_text(host)), flags, FILE_MODE)
+    loop {
+        let text = name.to_text(host);
+        let text = OsStr::new(&text);
+        let file = dir.open_or_create(text, flags, FILE_MODE)?;
+        match latest(&names(dir, host)?, &name.stream) {
+            Some(later) if later > name => {
+                let _ = dir.remove(text);
+                name = later;
+            }
+            _ => return Ok((name, file)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -261,8 +275,8 @@ mod tests {
         });
         let streams: BTreeSet<_> = taken.iter().map(|it| &it.0).collect();
         assert_eq!(streams.len(), 1);
-        let numbers: Vec<_> = taken.iter().map(|it| it.1).collect();
-        assert_eq!(numbers, (1..=TAKERS * EACH).collect::<Vec<_>>());
+        let numbers = taken.iter().map(|it| it.1);
+        assert!(numbers.eq(1..=TAKERS * EACH), "{} of them", taken.len());
         // Of those that are full none is left.
         assert_eq!(fs::read_dir(path).unwrap().count(), 1);
     }
