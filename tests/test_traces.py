@@ -218,6 +218,53 @@ def span_of(
     return next(it for it in found if it["hook"]["name"] == name)
 
 
+def test_a_state_is_handed_on_with_its_trace_alone(traced: Home) -> None:
+    hook = f'echo "$TRACEPARENT ${{TRACESTATE-none}}" >> {traced.path}/told'
+    arguments = ("hg", "root", "--config", f"hooks.pre-root={hook}")
+    state = "congo=t61rcWkgMzE,ot=th:8"
+    wrong = PARENT.replace("00-", "ff-")
+    for variables in [
+        {"TRACEPARENT": PARENT[:-2] + "ff", "TRACESTATE": state},
+        {"TRACEPARENT": wrong, "TRACESTATE": state},
+        {"TRACESTATE": state},
+        {"TRACEPARENT": PARENT},
+    ]:
+        traced.run(*arguments, cwd=traced.path / "repo", **variables)
+    lines = (traced.path / "told").read_text().splitlines()
+    told = [line.split(" ", 1) for line in lines]
+    assert [it[1] for it in told] == [state, "none", "none", "none"]
+    traces = [it[0].split("-")[1] for it in told]
+    assert [it == PARENT.split("-")[1] for it in traces] == [1, 0, 0, 1]
+    # Of the flags only those that are known.
+    assert told[0][0].endswith("-03")
+    records = span_tree.read([str(traced.path / "records.jsonl")])
+    finished = ends(records, "commandfinish")
+    states = [it.get("trace_state") for it in finished]
+    kept = "ot=th:0,congo=t61rcWkgMzE"
+    assert states == [kept, None, None, None]
+
+
+def test_a_repository_is_told_with_its_origin_and_its_head(
+    traced: Home,
+) -> None:
+    repository = traced.path / "repo"
+    (repository / ".hg" / "hgrc").write_text(
+        "[paths]\ndefault = https://joe:hunter2@hg.example/a/main\n"
+    )
+    tip = traced.run("hg", "log", "-r", ".", "-T", "{node}", cwd=repository)
+    traced.run("hg", "summary", cwd=repository)
+    records = span_tree.read([str(traced.path / "records.jsonl")])
+    finished = ends(records, "commandfinish")
+    for record in finished:
+        told = record["repository"]
+        assert told["name"] == "repo"
+        assert told["url"] == "https://hg.example/a/main"
+        assert told["head_revision"] == tip.strip()
+    # What hg does not have in memory at the end is not known.
+    heads = {it["repository"].get("head_name") for it in finished}
+    assert heads == {None, "default"}
+
+
 def test_an_alias_is_a_command_like_others(traced: Home) -> None:
     traced.run("hg", "shell", TRACEPARENT=PARENT)
     assert tree(traced) == below("?", ALIAS)

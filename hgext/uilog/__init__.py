@@ -133,7 +133,7 @@ from mercurial import (
 from mercurial.i18n import _
 from mercurial.utils import procutil
 
-from . import _native, blackbox, history, peers, report, trace, wraps
+from . import _native, blackbox, checkout, history, peers, report, trace, wraps
 
 testedwith = b'6.3 6.9 7.0 7.2'
 minimumhgversion = b'6.3'
@@ -163,6 +163,7 @@ _stocklog = getattr(uimod.ui, 'log', None)
 _tellproblems = report.problems
 _endtrace = trace.end
 _tryto = wraps.tryto
+_gethead = checkout.head
 
 
 def uisetup(ui):
@@ -233,7 +234,8 @@ def reposetup(ui, repo):
 def _setuprepo(ui, repo):
     logger = ui.getlogger(LOGGER)
     if logger is not None and repo.local():
-        ui.setlogger(LOGGER, logger.with_root(repo.root))
+        url = checkout.add(repo)
+        ui.setlogger(LOGGER, logger.with_root(repo.root, url))
 
 
 def _replacestock(loaded):
@@ -283,12 +285,20 @@ def _wraplog(orig):
     return log
 
 
+def _tellhead():
+    root = _native.command_root()
+    if root is not None:
+        _native.set_head(root, *_gethead(root))
+
+
 def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
     loggers = ui._loggers
     if event == b'command':
         trace.begin(native)
     elif event == b'commandfinish':
         trace.finishing(native)
+        if native.tells_traces:
+            _tryto(_tellhead)
     # Only what tells of a whole command may have been logged around it.
     if event == b'command' or event == b'commandfinish':
         istaken, isinblackbox = _native.taken_by_run(event, peers.depth())

@@ -25,8 +25,13 @@ from . import _native, report, wraps
 
 # W3C Trace Context, as programs hand it on.
 VARIABLE = b'TRACEPARENT'
+# What goes with it, and says nothing of another trace.
+STATE = b'TRACESTATE'
 
-# What the variable said before each change, the outermost first.
+# Where in the variable's value the trace's id is.
+ID = slice(3, 35)
+
+# What the variables said before each change, the outermost first.
 _before: list = []
 
 # How many of these are to be left when a command of the main thread ends, and
@@ -94,7 +99,7 @@ def enter(isserved):
         atleave = len(_before)
         if isserved and _before:
             # The server's own span is none of its client's affair.
-            _before.append(encoding.environ.get(VARIABLE))
+            _before.append(_get())
             _set(_before[0])
         _entered.append((len(_before), atleave))
 
@@ -126,8 +131,14 @@ def _beginspan(native, isnew):
 
 def _tell(traceparent, isowner):
     if traceparent is not None and isowner:
-        _before.append(encoding.environ.get(VARIABLE))
-        encoding.environ[VARIABLE] = traceparent
+        before = _get()
+        _before.append(before)
+        state = before[1] if _issametrace(before[0], traceparent) else None
+        _set((traceparent, state))
+
+
+def _issametrace(before, traceparent):
+    return before is not None and before[ID] == traceparent[ID]
 
 
 def _restore(count):
@@ -136,11 +147,19 @@ def _restore(count):
         _set(_before.pop())
 
 
-def _set(value):
-    if value is None:
-        encoding.environ.pop(VARIABLE, None)
-    else:
-        encoding.environ[VARIABLE] = value
+def _get():
+    return encoding.environ.get(VARIABLE), encoding.environ.get(STATE)
+
+
+def _set(values):
+    for name, value in zip((VARIABLE, STATE), values):
+        # An unchanged variable costs no call of the system's.
+        if encoding.environ.get(name) == value:
+            continue
+        if value is None:
+            encoding.environ.pop(name, None)
+        else:
+            encoding.environ[name] = value
 
 
 def _tracing(ui):
@@ -201,6 +220,9 @@ def _withcontext(args, kwargs):
     given = args[1] if len(args) > 1 else kwargs.get('environ')
     environ = dict(given or {})
     environ.setdefault(VARIABLE, context)
+    if not _issametrace(encoding.environ.get(VARIABLE), context):
+        # Nothing is all that can be said of a variable that hg has.
+        environ.setdefault(STATE, b'')
     if len(args) > 1:
         return (args[0], environ, *args[2:]), kwargs
     return args, {**kwargs, 'environ': environ}

@@ -117,6 +117,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let hg = own::hg_program(&environment);
     let program = env::current_exe().context("find this program")?;
     host.set_program(program.as_os_str().as_bytes(), false);
+    if let Some(root) = &loaded.root {
+        let url = loaded.trusted.value(b"paths", b"default");
+        host.set_repository(root.as_os_str().as_bytes(), url);
+    }
     let draft = Draft {
         name,
         message: Cow::Owned(message),

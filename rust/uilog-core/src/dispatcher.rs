@@ -45,6 +45,7 @@ use crate::wire::Job;
 use crate::wire::PROTOCOL;
 use crate::wire::Program;
 use crate::wire::Record;
+use crate::wire::Repository;
 
 /// After a failed start the next attempt waits this long, then twice that.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
@@ -105,6 +106,10 @@ pub enum Task<'a> {
         hg_version: Option<&'a [u8]>,
         /// The program that it is about, if that is not hg's executable.
         program: Option<&'a Program<'static>>,
+        /// What `TRACESTATE` says of the event's trace.
+        trace_state: Option<&'a [u8]>,
+        /// What hg knows of the event's repository.
+        repository: &'a Repository<'static>,
     },
 }
 
@@ -617,6 +622,8 @@ impl Link {
                 items,
                 hg_version,
                 program,
+                trace_state,
+                repository,
             } => {
                 let mut items_at = sent.items_at;
                 if items_at == 0 || sent.items != items {
@@ -636,6 +643,8 @@ impl Link {
                     hg,
                     hg_version: hg_version.map(|it| Text(Cow::Borrowed(it))),
                     program: program.cloned(),
+                    trace_state: trace_state.map(|it| Text(Cow::Borrowed(it))),
+                    repository: repository.clone(),
                 })
             }
         };

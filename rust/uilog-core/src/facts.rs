@@ -2,6 +2,7 @@
 
 use crate::event::SessionId;
 use crate::event::Timestamp;
+use crate::event::Trace;
 use crate::pipeline::DEPTH_VARIABLE;
 use crate::pipeline::SESSION_VARIABLE;
 use crate::script_env::lookup;
@@ -17,6 +18,8 @@ pub(crate) struct Facts {
     pub(crate) lasting: Vec<u8>,
     /// The value of `TRACEPARENT`, if it is there.
     pub(crate) traceparent: Option<Vec<u8>>,
+    /// The value of `TRACESTATE`, which goes with `TRACEPARENT`.
+    state: Option<Vec<u8>>,
     /// What `uilog run` says.
     run: Option<Vec<u8>>,
     /// The session in whose script this process runs.
@@ -50,6 +53,15 @@ impl Facts {
         self.user = login_name(lasting).map(<[u8]>::to_vec);
         let run = lookup(lasting, trace::RUN_VARIABLE.as_bytes());
         self.run = run.map(<[u8]>::to_vec);
+        let state = lookup(lasting, trace::STATE_VARIABLE);
+        self.state = state.map(<[u8]>::to_vec);
+    }
+
+    /// What `TRACESTATE` says of this trace; nothing if it belongs to another
+    /// one, or to none.
+    pub(crate) fn state_of(&self, trace: Trace) -> Option<&[u8]> {
+        let given = Context::parse(self.traceparent.as_deref()?)?;
+        self.state.as_deref().filter(|_| given.id == trace.id)
     }
 
     /// What it says of traces.
@@ -79,4 +91,32 @@ pub(crate) fn new_session() -> SessionId {
         return SessionId(u128::from(id) << 64 | u128::from(micros));
     }
     SessionId(u128::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_belongs_to_the_trace_that_it_came_with() {
+        let trace = |id| Trace {
+            id,
+            span: 1,
+            parent: 0,
+            flags: 1,
+        };
+        let told = |environment: &str, id| {
+            let mut facts = Facts::default();
+            facts.update(environment.as_bytes());
+            facts.state_of(trace(id)).map(<[u8]>::to_vec)
+        };
+        let parent = format!("TRACEPARENT=00-{:032x}-{:016x}-01\0", 7, 8);
+        let both = format!("{parent}TRACESTATE=a=b\0");
+        assert_eq!(told(&both, 7).as_deref(), Some(&b"a=b"[..]));
+        assert_eq!(told(&both, 8), None);
+        assert_eq!(told(&parent, 7), None);
+        assert_eq!(told("TRACESTATE=a=b\0", 7), None);
+        let invalid = both.replace("00-", "ff-");
+        assert_eq!(told(&invalid, 7), None);
+    }
 }

@@ -42,6 +42,7 @@ use crate::spans::Surroundings;
 use crate::structured::Structured;
 use crate::trace::Context;
 use crate::wire::Program;
+use crate::wire::Repository;
 
 /// The environment variable by which a script's hg knows its parent session.
 pub const SESSION_VARIABLE: &[u8] = b"UILOG_SESSION";
@@ -343,6 +344,8 @@ pub struct Host {
     hg_version: Option<Vec<u8>>,
     /// The program that events are about, if that is not hg's executable.
     program: Option<Program<'static>>,
+    /// The root of the repository that hg has told of last, and what it knows.
+    repository: (Vec<u8>, Repository<'static>),
     counters: Counters,
     recent: VecDeque<String>,
     unseen: usize,
@@ -374,6 +377,7 @@ impl Host {
             is_adopted: false,
             hg_version: None,
             program: None,
+            repository: Default::default(),
             counters: Counters::default(),
             recent: VecDeque::new(),
             unseen: 0,
@@ -396,6 +400,7 @@ impl Host {
             let spans = std::mem::take(&mut self.spans);
             let hg_version = self.hg_version.take();
             let about = self.program.take();
+            let repository = std::mem::take(&mut self.repository);
             *self = Self::new(program);
             self.is_forked = true;
             self.parent = parent;
@@ -403,6 +408,7 @@ impl Host {
             self.spans = spans;
             self.hg_version = hg_version;
             self.program = about;
+            self.repository = repository;
         }
         if self.environment != *environment {
             std::mem::swap(&mut self.environment, environment);
@@ -460,6 +466,7 @@ impl Host {
         // A command server may not end in the ordinary way: the events of the
         // command before are looked after now.
         self.leave_note();
+        (self.repository.1.head, self.repository.1.revision) = (None, None);
         self.spans.begin_command(root);
     }
 
@@ -544,6 +551,44 @@ impl Host {
             path: Text(Cow::Owned(path.to_vec())),
             is_mercurial,
         });
+    }
+
+    /// Tells where the repository at `root` comes from: `paths.default`.
+    pub fn set_repository(&mut self, root: &[u8], url: Option<&[u8]>) {
+        let (known, repository) = &mut self.repository;
+        if known != root {
+            *known = root.to_vec();
+            *repository = Repository::default();
+        }
+        let told = repository.url.as_ref().map(|it| &*it.0);
+        if told != url {
+            repository.url = url.map(|it| Text(Cow::Owned(it.to_vec())));
+        }
+    }
+
+    /// Tells at which bookmark or branch and at which revision the working
+    /// directory of the repository at `root` is, at a command's end.
+    pub fn set_head(
+        &mut self,
+        root: &[u8],
+        name: Option<&[u8]>,
+        node: Option<&[u8]>,
+    ) {
+        let owned = |it: &[u8]| Text(Cow::Owned(it.to_vec()));
+        let (known, repository) = &mut self.repository;
+        if known != root {
+            return;
+        }
+        repository.head = name.map(owned);
+        repository.revision = node.map(|node| {
+            let digits = node.iter().map(|byte| format!("{byte:02x}"));
+            Text(Cow::Owned(digits.collect::<String>().into_bytes()))
+        });
+    }
+
+    /// The root of the repository of this thread's innermost command.
+    pub fn command_root(&self) -> Option<&[u8]> {
+        self.spans.root()
     }
 
     /// Tells that hg has changed its umask.
@@ -663,12 +708,19 @@ impl Host {
         settings: &Settings,
     ) -> Result<(), Loss> {
         let hg_version = self.hg_version.as_deref();
+        let trace_state = event.trace.and_then(|it| self.facts.state_of(it));
+        let nothing = Repository::default();
+        let (known, repository) = &self.repository;
+        let is_its = |root: &Text<'_>| *root.0 == **known;
+        let is_known = event.root.as_ref().is_some_and(is_its);
         self.dispatcher.send(&JobParts {
             event,
             task: Task::Record {
                 items,
                 hg_version,
                 program: self.program.as_ref(),
+                trace_state,
+                repository: if is_known { repository } else { &nothing },
             },
             settings,
             environment: &self.facts.lasting,

@@ -21,8 +21,17 @@ pub const RUN_VARIABLE: &str = "UILOG_TRACE";
 /// What stands between the two in [`RUN_VARIABLE`].
 const SEPARATOR: u8 = b' ';
 
+/// The variable by which they tell, beside that, what vendors have to say of
+/// the trace: it goes with [`VARIABLE`] and means nothing without.
+pub const STATE_VARIABLE: &[u8] = b"TRACESTATE";
+
 /// The flag that says that somebody keeps the trace.
 const SAMPLED: u8 = 1;
+/// The flag that says that the trace's id is random.
+const RANDOM: u8 = 2;
+/// The flags that have a meaning; others are not handed on.
+// W3C Trace Context, level 2, section 3.2.2.5: the rest must be set to zero
+const KNOWN_FLAGS: u8 = SAMPLED | RANDOM;
 
 /// A span that others can be a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +63,7 @@ impl Context {
         let context = Self {
             id: hex(id, 32)?,
             span: u64::try_from(hex(span, 16)?).ok()?,
-            flags: u8::try_from(hex(flags, 2)?).ok()?,
+            flags: u8::try_from(hex(flags, 2)?).ok()? & KNOWN_FLAGS,
         };
         (context.id != 0 && context.span != 0).then_some(context)
     }
@@ -208,6 +217,20 @@ mod tests {
         assert_eq!(Context::parse(later.as_bytes()), Some(context));
         let longer = format!("{later}-more");
         assert_eq!(Context::parse(longer.as_bytes()), Some(context));
+        for (given, known) in [
+            ("00", "00"),
+            ("02", "02"),
+            ("03", "03"),
+            ("04", "00"),
+            ("ff", "03"),
+        ] {
+            for version in ["00", "42"] {
+                let text = PARENT.replacen("00", version, 1);
+                let text = format!("{}{given}", &text[..text.len() - 2]);
+                let told = Context::parse(text.as_bytes()).unwrap().to_string();
+                assert_eq!(told, format!("{}{known}", &PARENT[..53]));
+            }
+        }
         let wrong = [
             "".to_owned(),
             "garbage".to_owned(),

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::event::Text;
 
 /// The version of everything in this file and of the queue's layout.
-pub const PROTOCOL: u16 = 4;
+pub const PROTOCOL: u16 = 5;
 
 /// The byte that means: look into the queue.
 pub const DOORBELL: [u8; 1] = [b'!'];
@@ -60,6 +60,26 @@ pub struct Record<'a> {
     /// The program that it is about, if that is not hg's executable.
     #[serde(borrow)]
     pub program: Option<Program<'a>>,
+    /// What `TRACESTATE` says of the event's trace.
+    #[serde(borrow)]
+    pub trace_state: Option<Text<'a>>,
+    /// What hg knows of the event's repository.
+    #[serde(borrow)]
+    pub repository: Repository<'a>,
+}
+
+/// What hg knows of a repository without looking.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Repository<'a> {
+    /// Where it comes from: `paths.default`, as it is configured.
+    #[serde(borrow)]
+    pub url: Option<Text<'a>>,
+    /// The working directory's bookmark or branch, at a command's end.
+    #[serde(borrow)]
+    pub head: Option<Text<'a>>,
+    /// Its first parent, in hexadecimal digits.
+    #[serde(borrow)]
+    pub revision: Option<Text<'a>>,
 }
 
 /// A program that an event is about.
@@ -191,6 +211,12 @@ mod tests {
             hg: Cow::Borrowed(b"h"),
             hg_version: Some(text(b"7")),
             program: None,
+            trace_state: Some(text(b"o")),
+            repository: Repository {
+                url: Some(text(b"p")),
+                head: None,
+                revision: Some(text(b"q")),
+            },
         };
         let job = Job {
             event,
@@ -219,8 +245,9 @@ mod tests {
         );
         let expected =
             format!("02{event}01730103663a31010a01017401012f010b01680c0d0e");
-        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (4, expected));
-        let expected = format!("03{event}151600016801013700");
+        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (5, expected));
+        let expected =
+            format!("03{event}15160001680101370001016f01017000010171");
         assert_eq!(hex(Frame::Record(record)), expected);
         let environment = Frame::Environment(text(b"A=b\0"));
         assert_eq!(hex(environment), "0004413d6200");

@@ -38,6 +38,8 @@ type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
 struct Logger {
     inner: Arc<pipeline::Logger>,
     root: Option<Vec<u8>>,
+    /// Where that comes from.
+    url: Option<Vec<u8>>,
 }
 
 impl Logger {
@@ -65,14 +67,21 @@ impl Logger {
             &sources.unwrap_or_default(),
         );
         let inner = Arc::new(inner);
-        Self { inner, root }
+        Self {
+            inner,
+            root,
+            url: None,
+        }
     }
 
-    /// The same sinks, for a ui that belongs to the repository at `root`.
-    fn with_root(&self, root: Vec<u8>) -> Self {
+    /// The same sinks, for a ui that belongs to the repository at `root`,
+    /// which comes from `url`.
+    #[pyo3(signature = (root, url=None))]
+    fn with_root(&self, root: Vec<u8>, url: Option<Vec<u8>>) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
             root: Some(root),
+            url,
         }
     }
 
@@ -85,7 +94,10 @@ impl Logger {
     /// Tells that a command begins in this ui's repository, whether or not
     /// any sink wants to know.
     fn begin_command(&self) {
-        host::with(|host| host.begin_command(self.root.as_deref()));
+        host::with(|host| {
+            host.begin_command(self.root.as_deref());
+            self.tell_repository(host);
+        });
     }
 
     /// Begins the span of this thread's innermost command. `version` tells
@@ -183,7 +195,10 @@ impl Logger {
                 time: None,
                 pid: None,
             };
-            host::with_environment(|host| self.inner.log(host, draft));
+            host::with_environment(|host| {
+                self.tell_repository(host);
+                self.inner.log(host, draft);
+            });
         });
         host::has_unseen()
     }
@@ -219,6 +234,14 @@ impl Logger {
             convert::Status::of(host, problem)
         });
         convert::status_dict(py, &status).map(Bound::unbind)
+    }
+}
+
+impl Logger {
+    fn tell_repository(&self, host: &mut pipeline::Host) {
+        if let Some(root) = &self.root {
+            host.set_repository(root, self.url.as_deref());
+        }
     }
 }
 
@@ -296,6 +319,20 @@ mod _native {
     #[pyfunction]
     fn end_hook() {
         host::with(pipeline::Host::end_hook);
+    }
+
+    /// The root of the repository of this thread's innermost command.
+    #[pyfunction]
+    fn command_root(py: Python<'_>) -> Option<Py<PyBytes>> {
+        let root = host::with(|host| host.command_root().map(<[u8]>::to_vec));
+        root.map(|root| PyBytes::new(py, &root).unbind())
+    }
+
+    /// Tells at which bookmark or branch and at which node the working
+    /// directory of the repository at `root` is.
+    #[pyfunction]
+    fn set_head(root: &[u8], name: Option<&[u8]>, node: Option<&[u8]>) {
+        host::with(|host| host.set_head(root, name, node));
     }
 
     /// What programs that this thread starts are to find in `TRACEPARENT`, if

@@ -80,6 +80,8 @@ fn finished<'e>(message: &'e str, command: &'e str) -> wire::Record<'e> {
         hg: Cow::Borrowed(b"/usr/bin/hg"),
         hg_version: Some(text("7.2.4")),
         program: None,
+        trace_state: None,
+        repository: wire::Repository::default(),
     }
 }
 

@@ -33,7 +33,10 @@ use uilog_redact::Redactor;
 use uilog_redact::UserPolicy;
 use uilog_sys::foreign_file;
 
+use crate::ci;
 use crate::globals::Globals;
+use crate::machine;
+use crate::record::Cicd;
 use crate::record::Hook;
 use crate::record::Host;
 use crate::record::Process;
@@ -42,11 +45,13 @@ use crate::record::Repository;
 use crate::record::SCHEMA;
 use crate::record::Usage;
 use crate::record::is_failure;
+use crate::repository as origin;
 use crate::sample::Sampler;
 use crate::text::Shown;
 use crate::text::Texts;
 use crate::text::json_len;
 use crate::told;
+use crate::trace_state::TraceState;
 
 /// Bytes that a record has at most, as JSON: no more than a spool takes.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
@@ -86,7 +91,7 @@ pub struct Composer {
     hashes_users: bool,
     /// Whether only what is known to be harmless is told.
     reduces: bool,
-    host: String,
+    host: Host,
     /// What the user database calls the user; asked when an event needs it.
     user: OnceLock<Option<Vec<u8>>>,
 }
@@ -147,7 +152,7 @@ impl Composer {
             redacts,
             hashes_users,
             reduces: argv == ArgvPolicy::Structure,
-            host: globals.host.clone(),
+            host: machine::host(&globals.host),
             user: OnceLock::new(),
         })
     }
@@ -164,6 +169,7 @@ impl Composer {
             return None;
         }
         let ending = Ending::of(event);
+        let state = self.trace_state(record);
         let kept = self.sampler.keep(
             event,
             || {
@@ -174,7 +180,7 @@ impl Composer {
                 let command = command.map(String::from_utf8_lossy);
                 is_failure(&name, exit_code, signal, command.as_deref())
             },
-            environment,
+            &state,
         )?;
         let mut texts = Texts::default();
         let (message, command_line) = self.message(record, &mut texts);
@@ -206,10 +212,9 @@ impl Composer {
                 signal: ending.signal,
                 ..self.process(record, &mut texts)
             },
-            host: Host {
-                name: self.host.clone(),
-            },
-            repository: repository(event, &mut texts),
+            host: self.host.clone(),
+            cicd: self.cicd(environment),
+            repository: self.repository(record, &mut texts),
             usage: usage(event),
             hook: hook(event, &message, &mut texts),
             blocked: told::blocked(event)
@@ -229,6 +234,82 @@ impl Composer {
             truncated: texts.truncated,
             base64: texts.base64,
         })
+    }
+
+    /// What the event's trace came with, without secrets.
+    fn trace_state<'r>(&self, record: &'r wire::Record<'_>) -> TraceState<'r> {
+        let Some(given) = &record.trace_state else {
+            return TraceState::default();
+        };
+        let mut state = TraceState::parse(&given.0);
+        state.retain(|value| self.plain(value.to_owned()) == value);
+        state
+    }
+
+    /// The run of a pipeline that this environment tells of.
+    fn cicd(&self, environment: &[u8]) -> Option<Cicd> {
+        let run = ci::run(environment)?;
+        let plain = |text: Option<String>| text.map(|it| self.plain(it));
+        let url = |text: Option<String>| text.map(|it| self.plain_url(it));
+        Some(Cicd {
+            pipeline_name: plain(run.pipeline),
+            run_id: plain(run.run),
+            run_url: url(run.run_url),
+            task_name: plain(run.task),
+            task_run_id: plain(run.task_run),
+            task_run_url: url(run.task_run_url),
+            worker_id: plain(run.worker),
+            worker_name: plain(run.worker_name),
+        })
+    }
+
+    fn repository(
+        &self,
+        record: &wire::Record<'_>,
+        texts: &mut Texts,
+    ) -> Option<Repository> {
+        let root = &record.event.root.as_ref()?.0;
+        let root = short(texts, &["repository", "root"], root, MAX_PATH_BYTES);
+        let mut parts = root.rsplit('/');
+        let name = parts.find(|part| !part.is_empty()).unwrap_or(&root);
+        let known = &record.repository;
+        let url = known.url.as_ref().and_then(|it| origin::plain_url(&it.0));
+        let head = known.head.as_ref().map(|name| {
+            let name = String::from_utf8_lossy(&name.0).into_owned();
+            self.plain(name)
+        });
+        let revision = known.revision.as_ref();
+        Some(Repository {
+            name: name.to_owned(),
+            root,
+            url: url.map(|it| self.plain_url(it)),
+            head_name: head.filter(|it| it.len() <= MAX_NAME_BYTES),
+            head_revision: revision
+                .map(|it| String::from_utf8_lossy(&it.0).into_owned()),
+        })
+    }
+
+    /// A short text without its secrets.
+    fn plain(&self, text: String) -> String {
+        self.without_secrets(text, Redactor::redact_text)
+    }
+
+    fn plain_url(&self, url: String) -> String {
+        self.without_secrets(url, Redactor::redact_url)
+    }
+
+    fn without_secrets(
+        &self,
+        text: String,
+        redact: impl for<'t> Fn(&Redactor, &'t [u8]) -> Redacted<Cow<'t, [u8]>>,
+    ) -> String {
+        match &self.redactor {
+            Some(redactor) if self.redacts => {
+                let shown = redact(redactor, text.as_bytes()).text;
+                String::from_utf8_lossy(&shown).into_owned()
+            }
+            _ => text,
+        }
     }
 
     /// The message, and of a command's events the command line.
@@ -569,17 +650,6 @@ fn time(time: Timestamp) -> String {
         offset: time.offset - time.offset % SECONDS_PER_MINUTE,
     };
     time.to_rfc3339()
-}
-
-fn repository(event: &Event<'_>, texts: &mut Texts) -> Option<Repository> {
-    let root = &event.root.as_ref()?.0;
-    let root = short(texts, &["repository", "root"], root, MAX_PATH_BYTES);
-    let mut parts = root.rsplit('/');
-    let name = parts.find(|part| !part.is_empty()).unwrap_or(&root);
-    Some(Repository {
-        name: name.to_owned(),
-        root,
-    })
 }
 
 /// The name of the program that the event is about, unless that is one of

@@ -10,6 +10,7 @@
 #![deny(missing_docs)]
 
 pub mod check;
+mod ci;
 pub mod compose;
 pub mod connect;
 mod connection;
@@ -20,12 +21,14 @@ pub mod fleet;
 pub mod globals;
 mod lane;
 pub mod lines;
+mod machine;
 pub mod open;
 pub mod otlp;
 pub mod outlet;
 mod owner;
 pub mod record;
 pub mod redact;
+mod repository;
 mod sample;
 mod setup;
 pub mod spools;
@@ -37,6 +40,7 @@ pub mod template;
 mod text;
 pub mod tls;
 mod told;
+mod trace_state;
 pub mod trial;
 pub mod unix;
 mod worker;

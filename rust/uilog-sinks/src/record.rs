@@ -61,8 +61,8 @@ pub struct Record {
     /// The flags of W3C Trace Context that came with the parent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_flags: Option<u8>,
-    /// What OpenTelemetry's `tracestate` says of sampling: `ot=th:...`, if
-    /// the trace is one of those that are kept for their number.
+    /// W3C Trace Context's `tracestate`: what vendors say of the trace, and
+    /// what OpenTelemetry says of sampling, `ot=th:...`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_state: Option<String>,
     /// The hg process: 32 hexadecimal digits.
@@ -84,6 +84,9 @@ pub struct Record {
     pub process: Process,
     /// Where it runs.
     pub host: Host,
+    /// The CI system's run that it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cicd: Option<Cicd>,
     /// The repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<Repository>,
@@ -290,6 +293,44 @@ pub struct Process {
 pub struct Host {
     /// Its name.
     pub name: String,
+    /// What no other machine has: the operating system's id of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its processor, as OpenTelemetry calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<String>,
+    /// Its operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
+}
+
+/// A run of a pipeline of a CI system.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cicd {
+    /// The pipeline's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline_name: Option<String>,
+    /// The run's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Where the run can be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_url: Option<String>,
+    /// The task's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_name: Option<String>,
+    /// The id of the task's run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_run_id: Option<String>,
+    /// Where that can be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_run_url: Option<String>,
+    /// The worker's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_id: Option<String>,
+    /// The worker's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_name: Option<String>,
 }
 
 /// A repository.
@@ -299,6 +340,16 @@ pub struct Repository {
     pub root: String,
     /// The last part of that.
     pub name: String,
+    /// Where it comes from, without credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The bookmark or branch that the working directory is at, at a command's
+    /// end, if hg has looked at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_name: Option<String>,
+    /// The changeset that it is at: 40 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_revision: Option<String>,
 }
 
 /// What a command has used.

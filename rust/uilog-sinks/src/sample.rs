@@ -9,7 +9,8 @@
 // OpenTelemetry: specification/trace/tracestate-probability-sampling.md
 
 use uilog_core::event::Event;
-use uilog_core::script_env::lookup;
+
+use crate::trace_state::TraceState;
 
 /// How many bits of a trace are taken for random.
 const RANDOM_BITS: u32 = 56;
@@ -17,6 +18,8 @@ const RANDOM_BITS: u32 = 56;
 const RANDOM_END: u64 = 1 << RANDOM_BITS;
 /// Hexadecimal digits of such a number.
 const RANDOM_DIGITS: usize = RANDOM_BITS as usize / 4;
+/// The threshold of whoever keeps all.
+const ALL: &str = "0";
 
 /// Keeps a part of all traces.
 #[derive(Clone, Copy, Debug)]
@@ -48,72 +51,52 @@ impl Sampler {
         }
     }
 
-    /// Whether the event is kept; `environment` is hg's, as a block.
+    /// Whether the event is kept; `state` is what its trace came with.
     pub(crate) fn keep(
         &self,
         event: &Event<'_>,
         is_failure: impl FnOnce() -> bool,
-        environment: &[u8],
+        state: &TraceState<'_>,
     ) -> Option<Kept> {
+        let told = |threshold: Option<&str>| {
+            event.trace.map(|_| state.with_threshold(threshold))
+        };
         if self.rate >= 1.0 {
-            return Some(Kept::default());
+            // What somebody before has kept says nothing of what is kept here.
+            let threshold = state.has_threshold().then_some(ALL);
+            return Some(Kept {
+                rate: None,
+                trace_state: told(threshold).filter(|it| !it.is_empty()),
+            });
         }
         if self.keeps_failures && is_failure() {
             // There are no more of them than are kept.
             return Some(Kept {
                 rate: Some(1.0),
-                trace_state: None,
+                trace_state: told(Some(ALL)),
             });
         }
-        let given = given_number(event, environment);
-        let number = given.unwrap_or_else(|| number(event));
+        let number = state.number().unwrap_or_else(|| number(event));
         (number >= self.threshold).then(|| Kept {
             rate: Some(self.rate),
-            trace_state: event.trace.map(|_| self.trace_state(given)),
+            trace_state: told(Some(&self.digits())),
         })
     }
 
-    fn trace_state(&self, given: Option<u64>) -> String {
-        let digits = hex(self.threshold);
-        let digits = match digits.trim_end_matches('0') {
-            "" => "0",
-            digits => digits,
-        };
-        match given {
-            Some(number) => format!("ot=th:{digits};rv:{}", hex(number)),
-            None => format!("ot=th:{digits}"),
+    /// The threshold as `tracestate` has it: without zeros at the end.
+    fn digits(&self) -> String {
+        let digits = format!("{:0RANDOM_DIGITS$x}", self.threshold);
+        match digits.trim_end_matches('0') {
+            "" => ALL.to_owned(),
+            digits => digits.to_owned(),
         }
     }
-}
-
-fn hex(number: u64) -> String {
-    format!("{number:0RANDOM_DIGITS$x}")
 }
 
 /// The random number of a trace; of what belongs to none, its session's.
 fn number(event: &Event<'_>) -> u64 {
     let id = event.trace.map_or(event.session.0, |trace| trace.id);
     (id as u64) % RANDOM_END
-}
-
-/// The number that whoever began the trace has given it, because its id is
-/// not random.
-fn given_number(event: &Event<'_>, environment: &[u8]) -> Option<u64> {
-    let trace = event.trace?;
-    let parent = lookup(environment, b"TRACEPARENT")?;
-    let id = format!("{:032x}", trace.id);
-    if parent.get(3..35) != Some(id.as_bytes()) {
-        return None;
-    }
-    let state = lookup(environment, b"TRACESTATE")?;
-    let mut members = state.split(|byte| *byte == b',');
-    let ours = members.find_map(|it| it.trim_ascii().strip_prefix(b"ot="))?;
-    let mut values = ours.split(|byte| *byte == b';');
-    let digits = values.find_map(|it| it.strip_prefix(b"rv:"))?;
-    let is_number = digits.len() == RANDOM_DIGITS
-        && digits.iter().all(u8::is_ascii_hexdigit);
-    let digits = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
-    u64::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]
@@ -137,8 +120,9 @@ mod tests {
         }
     }
 
-    fn keep(rate: f64, event: &Event<'_>, environment: &[u8]) -> Option<Kept> {
-        Sampler::new(rate, false).keep(event, || true, environment)
+    fn keep(rate: f64, event: &Event<'_>, state: &[u8]) -> Option<Kept> {
+        let state = TraceState::parse(state);
+        Sampler::new(rate, false).keep(event, || true, &state)
     }
 
     #[test]
@@ -194,26 +178,37 @@ mod tests {
     fn failures_are_kept_one_and_all() {
         let sampler = Sampler::new(0.0, true);
         let event = event(0, Some(0));
-        let kept = sampler.keep(&event, || true, b"").unwrap();
+        let state = TraceState::parse(b"a=b,ot=th:c;rv:00000000000001");
+        let kept = sampler.keep(&event, || true, &state).unwrap();
         assert_eq!(kept.rate, Some(1.0));
-        assert_eq!(sampler.keep(&event, || false, b""), None);
+        let told = kept.trace_state.as_deref();
+        assert_eq!(told, Some("ot=th:0;rv:00000000000001,a=b"));
+        assert_eq!(sampler.keep(&event, || false, &state), None);
     }
 
     #[test]
-    fn a_given_number_counts_for_its_trace_alone() {
-        let state = "TRACESTATE=a=b, ot=x:1;rv:ffffffffffffff\0";
-        let environment = |id: u128| {
-            format!("TRACEPARENT=00-{id:032x}-0000000000000001-01\0{state}")
-        };
+    fn a_given_number_counts() {
         let event = event(0, Some(7));
-        let kept = keep(0.5, &event, environment(7).as_bytes()).unwrap();
+        let state = b"a=b, ot=x:1;rv:ffffffffffffff";
+        let kept = keep(0.5, &event, state).unwrap();
         assert_eq!(
             kept.trace_state.as_deref(),
-            Some("ot=th:8;rv:ffffffffffffff")
+            Some("ot=th:8;x:1;rv:ffffffffffffff,a=b")
         );
-        assert_eq!(keep(0.5, &event, environment(8).as_bytes()), None);
-        assert_eq!(keep(0.5, &event, state.as_bytes()), None);
-        let short = environment(7).replace("rv:ff", "rv:");
-        assert_eq!(keep(0.5, &event, short.as_bytes()), None);
+        assert_eq!(keep(0.5, &event, b""), None);
+        assert_eq!(keep(0.5, &event, b"ot=rv:ffffffffffff"), None);
+    }
+
+    #[test]
+    fn who_keeps_all_does_not_hand_on_what_others_have_kept() {
+        let told = |state: &[u8]| {
+            let kept = keep(1.0, &event(0, Some(7)), state).unwrap();
+            assert_eq!(kept.rate, None);
+            kept.trace_state
+        };
+        assert_eq!(told(b""), None);
+        assert_eq!(told(b"a=b").as_deref(), Some("a=b"));
+        assert_eq!(told(b"a=b,ot=th:8").as_deref(), Some("ot=th:0,a=b"));
+        assert_eq!(keep(1.0, &event(7, None), b"a=b"), Some(Kept::default()));
     }
 }

@@ -170,6 +170,8 @@ fn sample<'a>(trial: &Trial<'a>) -> wire::Record<'a> {
         hg: Cow::Borrowed(trial.hg),
         hg_version: None,
         program: None,
+        trace_state: None,
+        repository: wire::Repository::default(),
     }
 }
 

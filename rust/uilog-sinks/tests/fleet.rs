@@ -191,6 +191,8 @@ impl Dispatcher {
             hg: Cow::Borrowed(b"hg"),
             hg_version: None,
             program: None,
+            trace_state: None,
+            repository: Default::default(),
         });
         let queued = Queued {
             position: self.queue.records.len() as u64,

@@ -246,6 +246,10 @@ fn prepare(host: &mut Host, subject: &mut Subject<'_>) -> Option<Watch> {
     host.set_program(program, line.kind.is_mercurial());
     let config = &loaded.trusted;
     let root = loaded.root.as_deref();
+    if let Some(root) = root {
+        let url = config.value(b"paths", b"default");
+        host.set_repository(root.as_os_str().as_bytes(), url);
+    }
     Some(Watch {
         logger: Watch::logger(config, root, line.kind),
         canonical: line.canonical(config),

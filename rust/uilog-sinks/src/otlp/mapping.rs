@@ -28,9 +28,10 @@ use sha2::Sha256;
 
 use crate::otlp::losses;
 use crate::record::Record;
+use crate::repository as origin;
 
 /// The version of the semantic conventions that the names are from.
-pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// W3C Trace Context's flag of a trace that is recorded.
 const SAMPLED: u32 = 1;
@@ -343,8 +344,15 @@ fn attributes(record: &Record) -> Attributes {
         all.add("hg.exit.signal", any_value::Value::IntValue(signal));
     }
     if let Some(repository) = &record.repository {
-        all.text("vcs.repository.name", &repository.name);
         all.text("hg.repository.root", &repository.root);
+        if let Some(url) = &repository.url {
+            all.text("vcs.repository.url.full", url);
+            all.maybe("vcs.repository.name", origin::name(url));
+        }
+        let head = repository.head_name.as_deref();
+        all.maybe("vcs.ref.head.name", head);
+        let revision = repository.head_revision.as_deref();
+        all.maybe("vcs.ref.head.revision", revision);
     }
     if let Some(usage) = record.usage {
         all.number("hg.memory.peak_bytes", usage.peak_memory_bytes);

@@ -19,6 +19,8 @@ use crate::otlp::mapping;
 use crate::otlp::mapping::Nonsense;
 use crate::otlp::mapping::SCHEMA_URL;
 use crate::otlp::mapping::Signal;
+use crate::record::Cicd;
+use crate::record::Host;
 use crate::record::Record;
 
 /// `ExportTraceServiceRequest.resource_spans` and
@@ -33,6 +35,8 @@ const MAX_HEAD_BYTES: usize = 11;
 
 /// What `service.name` is unless somebody says otherwise.
 const SERVICE: &str = "hg";
+/// Whose work the telemetry is: no SDK of OpenTelemetry's, so by its own name.
+const SDK: &str = "uilog";
 
 /// The two kinds of requests, each with an address of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,31 +47,53 @@ pub enum Kind {
     Logs,
 }
 
-/// Whom records are from: those of one are sent together.
+/// Whom records are from, in the terms of a resource: those of one are sent
+/// together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
-    host: String,
-    hg_version: Option<String>,
-}
+pub struct Origin(Vec<(&'static str, String)>);
 
 impl Origin {
     /// A record's.
     pub fn of(record: &Record) -> Self {
-        Self {
-            host: record.host.name.clone(),
-            hg_version: record.process.hg_version.clone(),
-        }
+        let Host { name, id, arch, os } = &record.host;
+        let cicd = record.cicd.as_ref();
+        let of_run = |get: fn(&Cicd) -> &Option<String>| {
+            cicd.and_then(|it| get(it).as_ref())
+        };
+        let known = [
+            ("service.version", record.process.hg_version.as_ref()),
+            ("host.name", Some(name)),
+            ("host.id", id.as_ref()),
+            ("host.arch", arch.as_ref()),
+            ("os.type", os.as_ref()),
+            ("cicd.pipeline.name", of_run(|it| &it.pipeline_name)),
+            ("cicd.pipeline.run.id", of_run(|it| &it.run_id)),
+            ("cicd.pipeline.run.url.full", of_run(|it| &it.run_url)),
+            ("cicd.pipeline.task.name", of_run(|it| &it.task_name)),
+            ("cicd.pipeline.task.run.id", of_run(|it| &it.task_run_id)),
+            (
+                "cicd.pipeline.task.run.url.full",
+                of_run(|it| &it.task_run_url),
+            ),
+            ("cicd.worker.id", of_run(|it| &it.worker_id)),
+            ("cicd.worker.name", of_run(|it| &it.worker_name)),
+        ];
+        let known = known.into_iter().filter_map(|(key, value)| {
+            let value = value.filter(|it| !it.is_empty())?;
+            Some((key, value.clone()))
+        });
+        Self(known.collect())
     }
 
     /// As a resource, with what is configured: that goes before.
     fn resource(&self, configured: &[(String, String)]) -> Resource {
-        let mut attributes: Vec<(&str, &str)> = vec![("service.name", SERVICE)];
-        if let Some(version) = &self.hg_version {
-            attributes.push(("service.version", version));
-        }
-        if !self.host.is_empty() {
-            attributes.push(("host.name", &self.host));
-        }
+        let mut attributes: Vec<(&str, &str)> = vec![
+            ("service.name", SERVICE),
+            ("telemetry.sdk.name", SDK),
+            ("telemetry.sdk.language", "rust"),
+            ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+        ];
+        attributes.extend(self.0.iter().map(|(key, it)| (*key, it.as_str())));
         for (key, value) in configured {
             attributes.retain(|it| it.0 != key);
             attributes.push((key, value));
@@ -196,7 +222,7 @@ fn put_head(tag: u8, length: usize, out: &mut Vec<u8>) {
 
 fn scope() -> InstrumentationScope {
     InstrumentationScope {
-        name: "uilog".to_owned(),
+        name: SDK.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..InstrumentationScope::default()
     }

@@ -65,6 +65,13 @@ fn common(event: &'static str) -> Vec<(&'static str, &'static str)> {
     ]
 }
 
+/// Whose work it is.
+const SDK: [(&str, &str); 3] = [
+    ("telemetry.sdk.language", "rust"),
+    ("telemetry.sdk.name", "uilog"),
+    ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+];
+
 fn mapped(record: &Record) -> Mapped {
     Mapped::new(record).unwrap()
 }
@@ -99,7 +106,8 @@ fn spans(record: &Record) -> Vec<Span> {
         ("service.name", "hg"),
         ("service.version", "7.2.4"),
     ];
-    assert_eq!(plain(&resource.attributes), map(&expected, &[]));
+    let expected = map(&SDK, &expected);
+    assert_eq!(plain(&resource.attributes), expected);
     scope.spans.clone()
 }
 
@@ -146,7 +154,13 @@ fn a_command_is_a_span() {
                 "command_line": "pull '--date=0 0' <redacted:x>",
                 "exit_code": 255,
             },
-            "repository": {"root": "/home/me/repo", "name": "repo"},
+            "repository": {
+                "root": "/home/me/repo",
+                "name": "repo",
+                "url": "https://hg.example/a/main",
+                "head_name": "stable",
+                "head_revision": "00112233445566778899aabbccddeeff00112233",
+            },
             "usage": {
                 "peak_memory_bytes": 5000,
                 "user_cpu_seconds": 0.5,
@@ -195,10 +209,66 @@ fn a_command_is_a_span() {
         ("process.exit.code", "255"),
         ("process.owner", "me"),
         ("process.working_directory", "/home/me/repo"),
-        ("vcs.repository.name", "repo"),
+        (
+            "vcs.ref.head.revision",
+            "00112233445566778899aabbccddeeff00112233",
+        ),
+        ("vcs.ref.head.name", "stable"),
+        ("vcs.repository.name", "main"),
+        ("vcs.repository.url.full", "https://hg.example/a/main"),
     ];
     let expected = map(&common("commandfinish"), &expected);
     assert_eq!(plain(&span.attributes), expected);
+}
+
+#[test]
+fn a_resource_tells_the_machine_and_the_run() {
+    let record = record(
+        0,
+        7,
+        json!({
+            "host": {
+                "name": "there", "id": "fdbf79e8af94cb7f9e8df36789187052",
+                "arch": "amd64", "os": "linux",
+            },
+            "cicd": {
+                "pipeline_name": "Build and Test", "run_id": "9753",
+                "run_url": "https://ci.example/9753", "task_name": "lint",
+                "task_run_id": "8", "task_run_url": "https://ci.example/8",
+                "worker_id": "w", "worker_name": "Worker",
+            },
+        }),
+    );
+    let all = request(Kind::Logs, &record).logs();
+    let resource = all.resource_logs[0].resource.as_ref().unwrap();
+    let expected = [
+        ("cicd.pipeline.name", "Build and Test"),
+        ("cicd.pipeline.run.id", "9753"),
+        ("cicd.pipeline.run.url.full", "https://ci.example/9753"),
+        ("cicd.pipeline.task.name", "lint"),
+        ("cicd.pipeline.task.run.id", "8"),
+        ("cicd.pipeline.task.run.url.full", "https://ci.example/8"),
+        ("cicd.worker.id", "w"),
+        ("cicd.worker.name", "Worker"),
+        ("host.arch", "amd64"),
+        ("host.id", "fdbf79e8af94cb7f9e8df36789187052"),
+        ("host.name", "there"),
+        ("os.type", "linux"),
+        ("service.name", "hg"),
+        ("service.version", "7.2.4"),
+    ];
+    assert_eq!(plain(&resource.attributes), map(&SDK, &expected));
+    let url = "https://opentelemetry.io/schemas/1.44.0";
+    assert_eq!(all.resource_logs[0].schema_url, url);
+}
+
+#[test]
+fn a_repository_of_unknown_origin_has_no_name() {
+    let repository = json!({"root": "/home/me/clone", "name": "clone"});
+    let record = record(0, 7, json!({"repository": repository}));
+    let told = plain(&log(&record).attributes);
+    assert_eq!(told["hg.repository.root"], "/home/me/clone");
+    assert!(!told.keys().any(|it| it.starts_with("vcs.")), "{told:?}");
 }
 
 #[test]

@@ -94,6 +94,12 @@ pub(crate) fn event<'e>(name: &'e str, message: &'e [u8]) -> wire::Record<'e> {
         hg: Cow::Borrowed(b"/usr/bin/hg"),
         hg_version: Some(text(b"7.2.4")),
         program: None,
+        trace_state: None,
+        repository: wire::Repository {
+            url: Some(text(b"https://joe:hunter2@hg.example/main")),
+            head: Some(text(b"default")),
+            revision: Some(text(b"00112233445566778899aabbccddeeff00112233")),
+        },
     }
 }
 

@@ -235,7 +235,7 @@ fn a_part_of_all_traces_is_kept_and_failures_if_wanted() {
     assert_eq!(kept(&sample, 1, "255", "log"), None);
     assert_eq!(kept(&[], 1, "255", "log"), Some((None, None)));
     let always = [("sample", "0.25"), ("sample-failures", "always")];
-    let exact = Some((Some(1.0), None));
+    let exact = Some((Some(1.0), Some("ot=th:0".to_owned())));
     assert_eq!(kept(&always, 1, "0", "log"), None);
     assert_eq!(kept(&always, 1, "255", "log"), exact);
     assert_eq!(kept(&always, u128::MAX, "255", "log"), exact);
@@ -249,6 +249,68 @@ fn a_part_of_all_traces_is_kept_and_failures_if_wanted() {
     }
     assert!(composer(&always).compose(&event, b"").is_some());
     assert!(composer(&sample).compose(&event, b"").is_none());
+}
+
+#[test]
+fn what_vendors_say_of_a_trace_is_kept() {
+    let told = |options: &[(&str, &str)], state: &'static str| {
+        let mut event = events::finished(COMMIT, "log", "0");
+        if let Some(place) = &mut event.event.trace {
+            place.id = u128::MAX;
+        }
+        event.trace_state = Some(events::text(state.as_bytes()));
+        composer(options).compose(&event, b"").unwrap().trace_state
+    };
+    let sample = [("sample", "0.25")];
+    let state = "a=b;c:d,ot=th:8;p:1,e@f=g";
+    let expected = Some("ot=th:c;p:1,a=b;c:d,e@f=g");
+    assert_eq!(told(&sample, state).as_deref(), expected);
+    let expected = Some("ot=th:0;p:1,a=b;c:d,e@f=g");
+    assert_eq!(told(&[], state).as_deref(), expected);
+    assert_eq!(told(&[], "nonsense"), None);
+    // A secret is none of a vendor's business.
+    let token = "a=b,c=ghp_0123456789abcdefghijABCDEFGHIJ012345";
+    assert_eq!(told(&[], token).as_deref(), Some("a=b"));
+}
+
+#[test]
+fn where_a_repository_comes_from_is_told_without_credentials() {
+    let told = |url: Option<&'static str>| {
+        let mut event = events::finished(COMMIT, "log", "0");
+        event.repository.url = url.map(|url| events::text(url.as_bytes()));
+        let record = compose(&[("argv", "structure")], &event);
+        record.repository.unwrap()
+    };
+    let full = told(Some("https://joe:hunter2@hg.example/a/main?token=x"));
+    assert_eq!(full.url.as_deref(), Some("https://hg.example/a/main"));
+    assert_eq!(full.head_name.as_deref(), Some("default"));
+    let revision = "00112233445566778899aabbccddeeff00112233";
+    assert_eq!(full.head_revision.as_deref(), Some(revision));
+    assert_eq!(full.name, "work");
+    assert_eq!(told(Some("/srv/hg/main")).url, None);
+    assert_eq!(told(None).url, None);
+}
+
+#[test]
+fn a_ci_systems_run_is_told_without_secrets() {
+    let told = |environment: &str| {
+        let event = events::event("command", b"x");
+        let record = composer(&[]).compose(&event, environment.as_bytes());
+        record.unwrap().cicd
+    };
+    let cicd = told(
+        "GITLAB_CI=true\0CI_PIPELINE_ID=7\0CI_JOB_TOKEN=secret\0\
+         CI_PIPELINE_NAME=deploy glpat-0123456789abcdefghij\0\
+         CI_PIPELINE_URL=https://a:b@gitlab.example/g/p/-/pipelines/7\0",
+    )
+    .unwrap();
+    assert_eq!(cicd.run_id.as_deref(), Some("7"));
+    let url = "https://gitlab.example/g/p/-/pipelines/7";
+    assert_eq!(cicd.run_url.as_deref(), Some(url));
+    assert_eq!(cicd.task_name, None);
+    let name = cicd.pipeline_name.unwrap();
+    assert!(name.starts_with("deploy <redacted:"), "{name}");
+    assert_eq!(told("CI=true\0BUILD_ID=7\0"), None);
 }
 
 #[test]

@@ -165,6 +165,8 @@ fn event() -> impl Strategy<Value = wire::Record<'static>> {
             cwd: cwd.clone(),
             hg: Cow::Owned(hg),
             hg_version: cwd,
+            trace_state: None,
+            repository: wire::Repository::default(),
             program: None,
         }
     })

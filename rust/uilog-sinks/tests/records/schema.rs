@@ -121,6 +121,18 @@ fn full() -> Json {
                 "exit_code": -1,
                 "signal": 9}),
         ),
+        (
+            "host",
+            // Not every machine has these.
+            json!({"id": "fdbf79e8af94cb7f9e8df36789187052"}),
+        ),
+        (
+            "cicd",
+            json!({"pipeline_name": "a", "run_id": "1", "run_url": "https://a",
+                "task_name": "a", "task_run_id": "1",
+                "task_run_url": "https://a", "worker_id": "1",
+                "worker_name": "a"}),
+        ),
     ];
     for (name, value) in more.as_object().into_iter().flatten() {
         record[name] = value.clone();

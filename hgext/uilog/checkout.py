@@ -1,0 +1,42 @@
+# checkout.py - what hg knows of a repository and its working directory
+#
+# This software may be used and distributed according to the terms of the
+# GNU General Public License version 2 or any later version.
+"""where a repository comes from, and at which revision it is
+
+Only what hg has in memory anyway: nothing here reads a file, and what hg has
+not looked at is not known.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+# The repositories that are in use, by their roots.
+_repos: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+
+
+def add(repo):
+    """remember a repository; where it comes from"""
+    unfiltered = repo.unfiltered()
+    _repos[repo.root] = unfiltered
+    return unfiltered.ui.config(b'paths', b'default')
+
+
+def head(root):
+    """the bookmark or branch, and the node, of the working directory"""
+    repo = _repos.get(root)
+    known = vars(repo) if repo is not None else {}
+    dirstate = known.get('dirstate')
+    fields = vars(dirstate) if dirstate is not None else {}
+    name = getattr(known.get('_bookmarks'), 'active', None)
+    if name is None:
+        name = fields.get('_branch')
+    parents = getattr(fields.get('_map'), '_parents', None)
+    if parents:
+        node = parents[0]
+    else:
+        # hg: localrepo._quick_access_changeid_wc, revision numbers and nodes
+        quick = known.get('_quick_access_changeid_wc') or {}
+        node = quick.get(b'.', (None, None))[1]
+    return name, node if node and any(node) else None
