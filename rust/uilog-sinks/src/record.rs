@@ -153,6 +153,7 @@ impl Record {
             options_left_out: 0,
             process: Process::default(),
             host: Host::default(),
+            cicd: None,
             repository: None,
             usage: None,
             hook: None,

@@ -32,8 +32,8 @@ use uilog_spool::Spool;
 use uilog_sys::own_dir::OwnDir;
 
 use crate::globals::Globals;
+use crate::machine;
 use crate::otlp::Appender;
-use crate::record::Host;
 use crate::record::Process;
 use crate::record::Record;
 use crate::record::SCHEMA;
@@ -205,9 +205,7 @@ impl Reports {
                 program: Some(PROGRAM.to_owned()),
                 ..Process::default()
             },
-            host: Host {
-                name: self.host.clone(),
-            },
+            host: machine::host(&self.host),
             ..Record::empty(SCHEMA)
         }
     }
