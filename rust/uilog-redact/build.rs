@@ -1,8 +1,9 @@
-//! Makes Rust tables of `rules.toml` and `tokens.toml`, so that no TOML is
-//! read at run time.
+//! Makes Rust tables of `rules.toml`, `tokens.toml`, `commands.txt` and the names
+//! in `programs.txt`, so that none of it is read at run time.
 
 #![allow(clippy::panic, reason = "that is how a build script fails")]
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write;
 use std::fs;
@@ -53,21 +54,107 @@ struct Token {
 fn main() {
     println!("cargo::rerun-if-changed=rules.toml");
     println!("cargo::rerun-if-changed=tokens.toml");
+    println!("cargo::rerun-if-changed=programs.txt");
+    println!("cargo::rerun-if-changed=commands.txt");
     write_table("rules.rs", &shapes(read::<Rules>("rules.toml").shape));
     write_table("tokens.rs", &tokens(read::<Tokens>("tokens.toml").token));
+    write_table("program_names.rs", &program_names());
+    write("commands.rs", &commands());
+}
+
+/// The names before the first space or colon of each line of `programs.txt`.
+fn program_names() -> Vec<String> {
+    let text = read_text("programs.txt");
+    let mut names: Vec<_> = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_once(": ").map_or(line, |(head, _)| head))
+        .map(|head| head.split_once(' ').map_or(head, |(names, _)| names))
+        .flat_map(|names| names.split('|'))
+        .map(|name| format!("{name:?}"))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn read<T: for<'de> Deserialize<'de>>(name: &str) -> T {
-    let text = fs::read_to_string(name)
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
-    toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+    toml::from_str(&read_text(name))
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn read_text(name: &str) -> String {
+    fs::read_to_string(name).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn write_table(name: &str, entries: &[String]) {
+    write(name, &format!("&[\n{}\n]", entries.join(",\n")));
+}
+
+fn write(name: &str, table: &str) {
     let dir = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
-    let table = format!("&[\n{}\n]", entries.join(",\n"));
     fs::write(Path::new(&dir).join(name), table)
         .expect("OUT_DIR can be written to");
+}
+
+/// The `Table` of `commands.txt`. Options that commands share are there once:
+/// whatever points to something costs time when a program starts.
+fn commands() -> String {
+    let text = read_text("commands.txt");
+    let mut options: Vec<&str> = Vec::new();
+    let mut numbers = Vec::new();
+    let mut commands = Vec::new();
+    let mut names = BTreeMap::new();
+    let mut global = String::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        // A name may hold colons, but no space behind one.
+        let (head, own) = line
+            .split_once(": ")
+            .or_else(|| line.strip_suffix(':').map(|head| (head, "")))
+            .expect("a line has a colon");
+        let from = numbers.len();
+        for option in own.split_whitespace() {
+            let known = options.iter().position(|known| *known == option);
+            numbers.push(known.unwrap_or(options.len()));
+            if known.is_none() {
+                options.push(option);
+            }
+        }
+        let range = format!("({from}, {})", numbers.len());
+        let mut heads = head.split(' ').peekable();
+        let name = *heads.peek().expect("a split has a part");
+        if name == "*" {
+            global = range;
+            continue;
+        }
+        names.extend(heads.map(|name| (name, commands.len())));
+        commands
+            .push(format!("Command {{ name: {name:?}, options: {range} }}"));
+    }
+    let options: Vec<_> = options.into_iter().map(command_option).collect();
+    let fallback = names["commit"];
+    let names: Vec<_> = names.into_iter().collect();
+    format!(
+        "Table {{ options: &[{}], numbers: &{numbers:?}, global: {global}, \
+         commands: &[{}], names: &{names:?}, fallback: {fallback} }}",
+        options.join(", "),
+        commands.join(", ")
+    )
+}
+
+fn command_option(text: &str) -> String {
+    let (text, takes_value) = match text.strip_suffix('=') {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
+    let (short, long) = match text.split_once(',') {
+        Some((short, long)) => (short.bytes().next(), long),
+        None => (None, text),
+    };
+    format!(
+        "Opt {{ short: {short:?}, long: {long:?}, \
+         takes_value: {takes_value} }}"
+    )
 }
 
 fn shapes(shapes: Vec<Shape>) -> Vec<String> {

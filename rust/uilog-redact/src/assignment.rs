@@ -33,6 +33,7 @@ use crate::value::is_placeholder;
 use crate::value::is_speech;
 use crate::value::looks_chosen;
 use crate::value::looks_like_key;
+use crate::value::looks_like_short_key;
 use crate::value::looks_made;
 use crate::value::looks_random;
 
@@ -303,6 +304,7 @@ impl Name<'_> {
                 .into_iter()
                 .find(|operator| rest.starts_with(operator))
                 .map(<[u8]>::len)
+                .or_else(|| is_spring_default(rest).then_some(1))
         };
         if text[..self.start].ends_with(b"${")
             && let Some(len) = operator(rest)
@@ -349,6 +351,8 @@ impl Name<'_> {
             }
         } else if text.get(at) == Some(&b'\\') {
             return false;
+        } else if is_key_closed(text, self.start, at) {
+            at += 1;
         }
         let spaces = spaces(&text[at..]);
         at += spaces;
@@ -424,6 +428,7 @@ impl Name<'_> {
         }
         if form == Form::Loose {
             at += block_len(&text[at..]);
+            at += anchor_len(&text[at..]);
         }
         self.form = form;
         self.value = at;
@@ -432,8 +437,9 @@ impl Name<'_> {
 
     /// `setenv NAME VALUE`, `WITH PASSWORD 'VALUE'`, `requirepass VALUE`
     fn read_spaced(&mut self, text: &[u8]) -> bool {
-        const SETTERS: [&[u8]; 12] = [
+        const SETTERS: [&[u8]; 13] = [
             b"setenv ",
+            b"fastcgi_param ",
             b"set -x ",
             b"set -gx ",
             b"set -Ux ",
@@ -464,7 +470,8 @@ impl Name<'_> {
             && matches!(first, b'"' | b'\'')
             && is_name_alone(before);
         let is_directive = self.kind == Kind::Password
-            && self.bytes == b"password"
+            && (self.bytes == b"password"
+                || self.bytes.ends_with(b".password"))
             && is_line_start(text, self.start);
         let is_said = if text[value..].starts_with(b"is ") {
             3
@@ -519,13 +526,26 @@ impl Name<'_> {
             b"option",
             b"k",
         ];
+        // Terraform: variable "db_password" {
+        let before = text[..self.start].strip_suffix(b"\"");
+        if before.is_some_and(|before| before.ends_with(b"variable ")) {
+            return true;
+        }
         word_before(text, self.start).is_some_and(|(word, _)| {
             NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
         })
     }
 
     fn is_environment(&self) -> bool {
-        !self.bytes.iter().any(u8::is_ascii_lowercase)
+        const PREFIXES: [&[u8]; 3] =
+            [b"TF_VAR_", b"ORG_GRADLE_PROJECT_", b"npm_config_"];
+        // `process.env.API_TOKEN`
+        let last = self.bytes.rsplit(|byte| *byte == b'.').next();
+        !last
+            .unwrap_or(self.bytes)
+            .iter()
+            .any(u8::is_ascii_lowercase)
+            || PREFIXES.iter().any(|prefix| self.bytes.starts_with(prefix))
     }
 }
 
@@ -612,7 +632,7 @@ fn field_value(text: &[u8], end: usize) -> Option<usize> {
         let next = near[at..]
             .iter()
             .position(|byte| b",<>{}\n".contains(byte))?;
-        if others > 1 || near[at + next] != b',' {
+        if others > 2 || !b",\n".contains(&near[at + next]) {
             return None;
         }
         at += next;
@@ -689,6 +709,41 @@ fn block_len(rest: &[u8]) -> usize {
     if spaces == 0 { 0 } else { len + 1 + spaces }
 }
 
+/// The length of the `&ANCHOR` or `!!TYPE`, and of the spaces behind it, that
+/// this begins with before YAML's value.
+fn anchor_len(rest: &[u8]) -> usize {
+    const MAX_BYTES: usize = 32;
+    // `!secret NAME` is no secret.
+    if !rest.starts_with(b"&") && !rest.starts_with(b"!!") {
+        return 0;
+    }
+    let word = rest
+        .iter()
+        .take(MAX_BYTES)
+        .take_while(|byte| is_name(**byte) || b"&!".contains(byte))
+        .count();
+    let spaces = spaces(&rest[word..]);
+    if spaces == 0 { 0 } else { word + spaces }
+}
+
+/// Whether a name is a key without quotes that ends here: Perl's
+/// `$x{password} = `, Ruby's `x[:password] = `.
+fn is_key_closed(text: &[u8], start: usize, end: usize) -> bool {
+    let is_closed = match text.get(end) {
+        Some(b'}') => text[..start].ends_with(b"{"),
+        Some(b']') => text[..start].ends_with(b"[:"),
+        _ => false,
+    };
+    is_closed && text[end + 1..].trim_ascii_start().starts_with(b"=")
+}
+
+/// Whether this goes on as Spring's `${NAME:VALUE}` does, and not as a shell's
+/// `${NAME:?...}` or `${NAME:0:3}`.
+fn is_spring_default(rest: &[u8]) -> bool {
+    matches!(rest, [b':', next, ..] if !b"?+-= }\"'$".contains(next)
+        && !next.is_ascii_digit())
+}
+
 /// Whether a name stands by itself, as in SQL: nothing but words before it.
 fn is_name_alone(before: &[u8]) -> bool {
     before
@@ -754,7 +809,13 @@ fn is_secret(
         let is_source = name.form == Form::Loose
             && !is_quoted
             && is_source(text, name.start);
-        return !is_source && looks_secret();
+        // `STRIPE_KEY_LIVE=...`
+        let is_variable = name.kind == Kind::Key
+            && name.form == Form::Tight
+            && is_environment;
+        return !is_source
+            && (looks_secret()
+                || (is_variable && looks_like_short_key(name.bytes, value)));
     }
     match name.form {
         Form::Tight if is_count => false,
@@ -794,11 +855,12 @@ fn is_secret(
                 && !is_named
                 && ((is_password
                     && (!value.contains(&b' ') || name.form == Form::Field))
+                    || (name.form == Form::Field && looks_chosen(value))
                     || looks_secret())
         }
         Form::Tuple => {
             is_second(text, name, extent)
-                || is_set(text, name)
+                || is_set(text, name, value)
                 || looks_random(value)
         }
         Form::Compared => {
@@ -813,9 +875,19 @@ fn is_secret(
         | Form::Option
         | Form::Element => {
             looks_secret()
-                || (is_quoted
-                    && is_compound(name.bytes)
+                || (name.form == Form::Option
                     && looks_chosen(value)
+                    && !value.contains(&b':'))
+                || (name.form == Form::Tight
+                    && is_compound_or_bare(name.bytes)
+                    && looks_chosen(value)
+                    && !is_pair(name.bytes)
+                    && !is_source(text, name.start)
+                    && !is_named)
+                || (is_quoted
+                    && is_compound_or_bare(name.bytes)
+                    && (looks_chosen(value)
+                        || is_secret_key(name.bytes) && !value.contains(&b' '))
                     && !is_named)
         }
     }
@@ -844,9 +916,31 @@ fn is_stand_in(
     is_placeholder(value)
         || is_placeholder(word)
         || (!is_single && stand_in::is_stand_in(value))
+        || stand_in::is_validation(value)
         || (is_path(value) || is_path(word))
         || (scope == Scope::Text && is_code(value, extent.quote.is_some()))
-        || (extent.quote.is_none() && value.starts_with(b"!"))
+        || (extent.quote.is_none()
+            && (value.starts_with(b"!") || is_typed_number(value)))
+}
+
+/// Whether this is a number as Rust and C write it: `0x8009030Cu32`, `13i32`.
+fn is_typed_number(value: &[u8]) -> bool {
+    const MAX_BYTES: usize = 24;
+    const TYPES: [&[u8]; 6] =
+        [b"u32", b"i32", b"u64", b"i64", b"usize", b"u16"];
+    let value = value.strip_suffix(b";").unwrap_or(value);
+    value.len() < MAX_BYTES
+        && TYPES
+            .iter()
+            .find_map(|name| value.strip_suffix(*name))
+            .is_some_and(|number| match number {
+                [b'0', b'x', digits @ ..] => digits
+                    .iter()
+                    .all(|byte| byte.is_ascii_hexdigit() || *byte == b'_'),
+                [b'-', digits @ ..] | digits => digits
+                    .iter()
+                    .all(|byte| byte.is_ascii_digit() || *byte == b'_'),
+            })
 }
 
 /// Whether this is the last of what a call or a tuple holds, and its name
@@ -877,16 +971,83 @@ fn is_second(text: &[u8], name: &Name<'_>, extent: &Extent) -> bool {
 }
 
 /// Whether this is in a call that sets something.
-fn is_set(text: &[u8], name: &Name<'_>) -> bool {
+fn is_set(text: &[u8], name: &Name<'_>, value: &[u8]) -> bool {
+    const SETTERS: [&[u8]; 8] = [
+        b"define(",
+        b"Property(",
+        b"property(",
+        b"setenv(",
+        b"Setenv(",
+        b"Variable(",
+        b"set_env(",
+        b"set_var(",
+    ];
+    // What such a call gives if the variable is not set.
+    const GETTERS: [&[u8]; 5] =
+        [b"environ.get(", b"getenv(", b"Getenv(", b".fetch(", b"env("];
+    // These set other things more often.
+    const COMMON: [&[u8]; 5] =
+        [b".put(", b".set(", b".Set(", b".add(", b".Add("];
+    const MIN_TOKEN_BYTES: usize = 6;
     let from = name.start.saturating_sub(MAX_GAP_BYTES);
-    name.kind == Kind::Password
-        && memchr::memmem::rfind(&text[from..name.start], b"setconfig(")
-            .is_some()
+    let before = &text[from..name.start];
+    let call = before
+        .strip_suffix(b"\"")
+        .or_else(|| before.strip_suffix(b"'"))
+        .unwrap_or(before)
+        .trim_ascii_end();
+    let is_in =
+        |setters: &[&[u8]]| setters.iter().any(|setter| call.ends_with(setter));
+    let is_default = name.is_environment() && is_in(&GETTERS);
+    match name.kind {
+        Kind::Password | Kind::Token if is_default => {
+            value.len() >= MIN_TOKEN_BYTES
+                && !is_speech(value)
+                && !is_named_so(value)
+        }
+        Kind::Password => {
+            is_in(&SETTERS)
+                || is_in(&COMMON)
+                || memchr::memmem::rfind(before, b"setconfig(").is_some()
+        }
+        Kind::Token => {
+            is_in(&SETTERS)
+                && value.len() >= MIN_TOKEN_BYTES
+                && !is_speech(value)
+                && !is_named_so(value)
+        }
+        Kind::Code | Kind::Key | Kind::Doubtful => false,
+    }
 }
 
 /// Whether a user's name and a password belong to this name.
 fn is_pair(name: &[u8]) -> bool {
     memchr::memmem::find(name, b"cred").is_some()
+}
+
+/// Whether a name ends as those of secret keys do: `aws_secret_access_key`,
+/// `clientSecret`.
+fn is_secret_key(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    [
+        &b"secret"[..],
+        b"secret_key",
+        b"secretkey",
+        b"access_key",
+        b"accesskey",
+    ]
+    .iter()
+    .any(|ending| name.ends_with(ending))
+}
+
+fn is_compound_or_bare(name: &[u8]) -> bool {
+    is_compound(name) || is_bare_token(name)
+}
+
+/// Whether a name says that it is secret and nothing else: of what, a file's
+/// section says.
+fn is_bare_token(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"token") || name.eq_ignore_ascii_case(b"secret")
 }
 
 /// Whether a name says twice that it is secret: `api_key`, `client_secret`.

@@ -4,9 +4,7 @@
 //! alias or another extension's, is taken for a command that has the options
 //! of `commit`: who writes `-m` most likely means a message.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use crate::name::is_telling;
 
@@ -52,22 +50,6 @@ pub(crate) struct Opt {
 }
 
 impl Opt {
-    fn parse(text: &'static str) -> Self {
-        let (text, takes_value) = match text.strip_suffix('=') {
-            Some(text) => (text, true),
-            None => (text, false),
-        };
-        let (short, long) = match text.split_once(',') {
-            Some((short, long)) => (short.bytes().next(), long),
-            None => (None, text),
-        };
-        Self {
-            short,
-            long,
-            takes_value,
-        }
-    }
-
     fn role(&self) -> Option<Role> {
         match self.long {
             _ if !self.takes_value => None,
@@ -78,92 +60,93 @@ impl Opt {
     }
 }
 
-/// The commands of stock hg.
-#[derive(Debug)]
-pub(crate) struct Table {
-    pub(crate) global: Vec<Opt>,
-    /// Each command's name and options.
-    pub(crate) commands: Vec<(&'static str, Vec<Opt>)>,
-    /// Names and aliases.
-    numbers: HashMap<&'static str, usize>,
-    /// The number of the command whose options an unknown one has.
-    fallback: usize,
+/// A command in the table.
+pub(crate) struct Command {
+    pub(crate) name: &'static str,
+    /// The numbers of its options are from here to there.
+    options: (u16, u16),
 }
 
-pub(crate) fn table() -> &'static Table {
-    static TABLE: OnceLock<Table> = OnceLock::new();
-    TABLE.get_or_init(|| Table::parse(include_str!("../commands.txt")))
+/// The commands of stock hg.
+pub(crate) struct Table {
+    /// Every option of any command.
+    pub(crate) options: &'static [Opt],
+    /// The numbers of options, of one command after the other.
+    numbers: &'static [u16],
+    /// Those that every command has.
+    global: (u16, u16),
+    commands: &'static [Command],
+    /// Names and aliases in order, and the numbers of their commands.
+    names: &'static [(&'static str, u16)],
+    /// The number of the command whose options an unknown one has.
+    fallback: u16,
 }
+
+pub(crate) static TABLE: Table =
+    include!(concat!(env!("OUT_DIR"), "/commands.rs"));
 
 impl Table {
-    fn parse(text: &'static str) -> Self {
-        let mut global = Vec::new();
-        let mut commands = Vec::new();
-        let mut numbers = HashMap::new();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            // A name may hold colons, but no space behind one.
-            let (names, options) = line
-                .split_once(": ")
-                .or_else(|| line.strip_suffix(':').map(|names| (names, "")))
-                .expect("a line has a colon");
-            let options = options.split(' ').filter(|text| !text.is_empty());
-            let options: Vec<_> = options.map(Opt::parse).collect();
-            let mut names = names.split(' ');
-            let name = names.next().expect("a split has a part");
-            if name == "*" {
-                global = options;
-                continue;
-            }
-            for name in names.chain([name]) {
-                numbers.insert(name, commands.len());
-            }
-            commands.push((name, options));
-        }
-        let fallback = numbers["commit"];
-        Self {
-            global,
-            commands,
-            numbers,
-            fallback,
-        }
-    }
-
     /// The command that this is the whole name of.
-    pub(crate) fn exact_command(&self, word: &[u8]) -> Option<usize> {
-        let word = std::str::from_utf8(word).ok()?;
-        self.numbers.get(word).copied()
+    pub(crate) fn exact_command(
+        &self,
+        word: &[u8],
+    ) -> Option<&'static Command> {
+        let at = self
+            .names
+            .binary_search_by(|(name, _)| name.as_bytes().cmp(word));
+        let (_, number) = self.names[at.ok()?];
+        Some(&self.commands[usize::from(number)])
     }
 
     /// The command that this is the name of, or the beginning of the name.
     // hg: cmdutil.findpossible
-    pub(crate) fn command(&self, word: &[u8]) -> Option<usize> {
-        if let Some(number) = self.exact_command(word) {
-            return Some(number);
-        }
-        let word = std::str::from_utf8(word).ok()?;
+    pub(crate) fn command(&self, word: &[u8]) -> Option<&'static Command> {
         if word.is_empty() {
             return None;
         }
-        let mut possible = self
-            .numbers
+        let first = self
+            .names
+            .partition_point(|(name, _)| name.as_bytes() < word);
+        let mut possible = self.names[first..]
             .iter()
-            .filter(|(name, _)| name.starts_with(word))
-            .map(|(_, number)| *number);
-        let number = possible.next()?;
-        possible.all(|other| other == number).then_some(number)
+            .take_while(|(name, _)| name.as_bytes().starts_with(word));
+        let (name, number) = possible.next()?;
+        // The whole of a name is the first of those that begin with it.
+        let is_command = name.len() == word.len()
+            || possible.all(|(_, other)| other == number);
+        is_command.then(|| &self.commands[usize::from(*number)])
+    }
+
+    fn numbers_of(&self, (from, to): (u16, u16)) -> &[u16] {
+        &self.numbers[usize::from(from)..usize::from(to)]
+    }
+
+    /// The options of a command, or before there is one.
+    pub(crate) fn options_of(
+        &'static self,
+        command: Option<&Command>,
+    ) -> Options {
+        let own = command.map_or((0, 0), |it| it.options);
+        Options {
+            own: self.numbers_of(own),
+            global: self.numbers_of(self.global),
+        }
     }
 }
 
 /// The options that a command has.
 #[derive(Clone, Copy)]
-pub(crate) struct Options<'t> {
-    pub(crate) own: &'t [Opt],
-    pub(crate) global: &'t [Opt],
+pub(crate) struct Options {
+    own: &'static [u16],
+    global: &'static [u16],
 }
 
-impl Options<'static> {
+impl Options {
     pub(crate) fn iter(self) -> impl Iterator<Item = &'static Opt> {
-        self.own.iter().chain(self.global)
+        self.own
+            .iter()
+            .chain(self.global)
+            .map(|number| &TABLE.options[usize::from(*number)])
     }
 
     pub(crate) fn short(self, letter: u8) -> Option<&'static Opt> {
@@ -187,17 +170,13 @@ impl Options<'static> {
 /// Says of each word what it is: `words` is everything behind `hg`.
 // hg: dispatch._parse over fancyopts.fancyopts
 pub(crate) fn parse<W: AsRef<[u8]>>(words: &[W]) -> Parsed {
-    let table = table();
     let mut parser = Parser {
         words,
         at: 0,
         parsed: Parsed::default(),
         is_noted: false,
     };
-    let mut options = Options {
-        own: &[],
-        global: &table.global,
-    };
+    let mut options = TABLE.options_of(None);
     while parser.at < words.len() {
         if !parser.option(options, false) {
             break;
@@ -208,9 +187,10 @@ pub(crate) fn parse<W: AsRef<[u8]>>(words: &[W]) -> Parsed {
     };
     parser.at += 1;
     parser.is_noted = NOTED.contains(&command.as_ref());
-    let number = table.command(command.as_ref());
-    parser.parsed.command = number.map(|number| table.commands[number].0);
-    options.own = &table.commands[number.unwrap_or(table.fallback)].1;
+    let known = TABLE.command(command.as_ref());
+    parser.parsed.command = known.map(|command| command.name);
+    let fallback = &TABLE.commands[usize::from(TABLE.fallback)];
+    options = TABLE.options_of(Some(known.unwrap_or(fallback)));
     while parser.at < words.len() {
         if words[parser.at].as_ref() == b"--" {
             break;
@@ -232,7 +212,7 @@ struct Parser<'w, W> {
 
 impl<W: AsRef<[u8]>> Parser<'_, W> {
     /// Reads an option with its value; whether there is one.
-    fn option(&mut self, options: Options<'static>, has_command: bool) -> bool {
+    fn option(&mut self, options: Options, has_command: bool) -> bool {
         let word = self.words[self.at].as_ref();
         if let Some(name) = word.strip_prefix(b"--") {
             self.at += 1;
@@ -247,12 +227,7 @@ impl<W: AsRef<[u8]>> Parser<'_, W> {
         }
     }
 
-    fn long(
-        &mut self,
-        name: &[u8],
-        options: Options<'static>,
-        has_command: bool,
-    ) {
+    fn long(&mut self, name: &[u8], options: Options, has_command: bool) {
         const DASHES: usize = 2;
         let equals = name.iter().position(|byte| *byte == b'=');
         let end = equals.unwrap_or(name.len());
@@ -290,7 +265,7 @@ impl<W: AsRef<[u8]>> Parser<'_, W> {
     }
 
     /// Reads letters behind one dash.
-    fn cluster(&mut self, options: Options<'static>, has_command: bool) {
+    fn cluster(&mut self, options: Options, has_command: bool) {
         let number = self.at - 1;
         let word = self.words[number].as_ref();
         for (at, letter) in word.iter().enumerate().skip(1) {

@@ -108,7 +108,10 @@ impl ConfigItems {
             let range = if is_certain {
                 range
             } else {
-                match secret_part(&text[range.clone()], is_password(item)) {
+                match secret_part(
+                    &text[range.clone()],
+                    is_password(item, spaces + after == 0),
+                ) {
                     Some(start) => range.start + start..range.end,
                     None => continue,
                 }
@@ -197,6 +200,8 @@ const OTHER_SECTIONS: [&[u8]; 12] = [
 /// Whether an item of whatever extension tells of a secret by its section or
 /// its name: `jira.auth`, `tokens.hg`.
 fn is_telling_item(item: &[u8]) -> bool {
+    // `authtoken`, `clientsecret`
+    const ENDINGS: [&[u8]; 4] = [b"token", b"secret", b"password", b"apikey"];
     let Some(dot) = item.iter().position(|byte| *byte == b'.') else {
         return false;
     };
@@ -208,33 +213,53 @@ fn is_telling_item(item: &[u8]) -> bool {
     let is_harmless = HARMLESS_PARTS
         .iter()
         .any(|word| last.eq_ignore_ascii_case(word));
-    item[..dot]
+    // Quarkus has a profile before it: `%prod.`
+    item.strip_prefix(b"%").unwrap_or(item)
+        [..dot - usize::from(item[0] == b'%')]
         .iter()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         && dot > 0
         && !is_harmless
         && !OTHER_SECTIONS.contains(&&item[..dot])
-        && (is_telling(&item[..dot]) || is_telling(last))
+        && (is_telling(&item[..dot])
+            || is_telling(last)
+            || ENDINGS
+                .iter()
+                .any(|ending| last.to_ascii_lowercase().ends_with(ending)))
 }
 
-/// Whether the value of an item can be nothing but a password.
-fn is_password(item: &[u8]) -> bool {
-    const ENDINGS: [&[u8]; 5] =
+/// Whether the value of an item can be nothing but a password; or a token, if
+/// it is a setting and no line of a program.
+fn is_password(item: &[u8], is_setting: bool) -> bool {
+    const PASSWORDS: [&[u8]; 5] =
         [b"password", b"passwd", b"passphrase", b".pw", b".pass"];
+    const TOKENS: [&[u8]; 5] = [b"secret", b"token", b"apikey", b"pw", b"pass"];
     let item = item.to_ascii_lowercase();
-    ENDINGS.iter().any(|ending| item.ends_with(ending))
+    let ends =
+        |endings: &[&[u8]]| endings.iter().any(|ending| item.ends_with(ending));
+    ends(&PASSWORDS) || (is_setting && ends(&TOKENS))
 }
 
 /// Where the secret begins in the value of such an item: behind the user, if
 /// there is one.
 fn secret_part(value: &[u8], is_password: bool) -> Option<usize> {
-    let is_switch = [&b"yes"[..], b"no", b"on", b"off", b"always", b"never"]
-        .iter()
-        .any(|word| value.eq_ignore_ascii_case(word));
+    let is_switch = [
+        &b"yes"[..],
+        b"no",
+        b"on",
+        b"off",
+        b"always",
+        b"never",
+        b"true",
+        b"false",
+    ]
+    .iter()
+    .any(|word| value.eq_ignore_ascii_case(word));
     let is_path =
         matches!(value.first(), Some(b'/' | b'~' | b'.' | b'$' | b'!'));
     let is_url = value.windows(3).any(|part| part == b"://");
-    if is_switch || is_path || is_url {
+    let is_number = value.len() < 4 && value.iter().all(u8::is_ascii_digit);
+    if is_switch || is_number || is_path || is_url {
         return None;
     }
     if is_password {

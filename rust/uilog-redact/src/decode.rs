@@ -10,7 +10,7 @@ use memchr::memchr3_iter;
 use crate::steps;
 use crate::words::Word;
 
-const ESCAPE: u8 = 0x1b;
+pub(crate) const ESCAPE: u8 = 0x1b;
 
 /// A single quote in single quotes, as hg and shells write it.
 const SHELL_QUOTE: &[u8] = br"'\''";

@@ -6,9 +6,7 @@
 //! text the value has to look like a secret, too.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 
-use aho_corasick::AhoCorasick;
 use memchr::memchr2;
 
 use crate::found::Found;
@@ -16,6 +14,8 @@ use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::stand_in::is_stand_in;
 use crate::steps;
+use crate::trie::Trie;
+use crate::trie::most_nodes;
 use crate::value::Quote;
 use crate::value::Scope;
 use crate::value::is_placeholder;
@@ -43,6 +43,9 @@ pub(crate) const ENDINGS: [&str; 17] = [
     "-credential",
     "-team",
 ];
+
+static TRIE: Trie<{ most_nodes(&ENDINGS) }, { ENDINGS.len() }> =
+    Trie::new(&ENDINGS);
 
 /// What names of harmless headers and other things begin with that end so.
 const HARMLESS: [&str; 44] = [
@@ -186,15 +189,13 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
     let mut last = 0;
     // Up to where parameters have been looked for already.
     let mut extended = 0;
-    for word in endings().find_overlapping_iter(text) {
-        if word.start() < done
-            || word.end() == last
-            || is_name(text.get(word.end()))
+    for word in TRIE.find(text) {
+        if word.start < done || word.end == last || is_name(text.get(word.end))
         {
             continue;
         }
-        last = word.end();
-        let start = name_start(text, word.start());
+        last = word.end;
+        let start = name_start(text, word.start);
         let before = text[..start].last().copied().unwrap_or(b' ');
         // In a URL it is a parameter, or a user; and it may be in a value that
         // has been looked at.
@@ -203,14 +204,14 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
         {
             continue;
         }
-        let name = text[start..word.end()].to_ascii_lowercase();
+        let name = text[start..word.end].to_ascii_lowercase();
         if !is_secret_name(&name) {
             continue;
         }
         let Some((form, value)) = value(
             text,
             start,
-            word.end(),
+            word.end,
             scope,
             Extent {
                 is_authorization: is_authorization(&name),
@@ -303,16 +304,6 @@ pub(crate) fn is_secret_option(name: &[u8]) -> bool {
         )
 }
 
-fn endings() -> &'static AhoCorasick {
-    static FINDER: OnceLock<AhoCorasick> = OnceLock::new();
-    FINDER.get_or_init(|| {
-        AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .build(ENDINGS)
-            .expect("the tests build it")
-    })
-}
-
 fn is_name(byte: Option<&u8>) -> bool {
     byte.is_some_and(|byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
@@ -360,11 +351,10 @@ fn is_secret_name(name: &[u8]) -> bool {
         return true;
     }
     // `--api-key` is no header.
-    !is_harmless(name)
-        && ENDINGS.iter().any(|ending| {
-            name.ends_with(ending.as_bytes())
-                && (name.len() > ending.len() || !ending.starts_with('-'))
-        })
+    ENDINGS.iter().any(|ending| {
+        name.ends_with(ending.as_bytes())
+            && (name.len() > ending.len() || !ending.starts_with('-'))
+    }) && !is_harmless(name)
         && (!name.ends_with(b"-team") || name == b"x-honeycomb-team")
 }
 
@@ -446,6 +436,23 @@ fn value(
             inline_end(text, at, extent.may_extend)
         };
         return Some((Form::Inline, at..line));
+    }
+    // PowerShell, Perl: @{Authorization = 'VALUE'}, (Authorization => 'VALUE')
+    if extent.is_authorization {
+        let equals = end + spaces(rest);
+        let after = match &text[equals..] {
+            [b'=', b'>', ..] => equals + 2,
+            [b'=', ..] => equals + 1,
+            _ => equals,
+        };
+        let quoted = after + spaces(&text[after..]) + 1;
+        // nginx: proxy_set_header Authorization "VALUE";
+        if (after > equals || equals > end)
+            && let Some(close) = Quote::before(text, quoted)
+                .and_then(|quote| quote.close(text, quoted))
+        {
+            return Some((Form::Entry, quoted..close));
+        }
     }
     // 'NAME': 'VALUE', ('NAME', 'VALUE'), x['NAME'] = 'VALUE'
     if rest.first() == Some(&b'\\') {

@@ -54,6 +54,7 @@ mod stand_in;
 mod steps;
 mod structure;
 mod token;
+mod trie;
 mod url;
 mod user;
 mod value;

@@ -112,7 +112,7 @@ const SAMPLES: &[&str] = &["password", "pw", "token", "API_KEY", "key", "otp"];
 
 fn pieces() -> Vec<String> {
     let mut pieces: Vec<String> =
-        name::words().map(|word| format!("{word}=")).collect();
+        name::WORDS.iter().map(|word| format!("{word}=")).collect();
     for word in SAMPLES {
         pieces.extend(VALUES.iter().map(|value| format!("{word}{value}")));
     }
@@ -120,7 +120,11 @@ fn pieces() -> Vec<String> {
         OTHERS.iter().map(|&other| other.to_owned()).collect();
     beginnings
         .extend(headers::ENDINGS.iter().map(|ending| format!("x{ending}:")));
-    pieces.extend(programs::table::names().map(|name| format!("{name} -p ")));
+    pieces.extend(
+        programs::table::NAMES
+            .iter()
+            .map(|name| format!("{name} -p ")),
+    );
     for shape in SHAPES {
         pieces.extend(shape.words.iter().map(|&word| word.to_owned()));
         // All but the secret, and a part of it.

@@ -3,9 +3,8 @@
 //!
 //! Knows no values, and not what is assigned to them.
 
-use std::sync::OnceLock;
-
-use aho_corasick::AhoCorasick;
+use crate::trie::Trie;
+use crate::trie::most_nodes;
 
 /// What a word in a name says of the value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -324,30 +323,29 @@ const HARMLESS_KEYS: [&str; 49] = [
 
 /// What [`crate::patterns`] looks for before it calls the finder of
 /// assignments.
-pub(crate) fn words() -> impl Iterator<Item = &'static str> {
-    TELLING.iter().map(|telling| telling.word)
-}
+pub(crate) const WORDS: [&str; TELLING.len()] = {
+    let mut words = [""; TELLING.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = TELLING[at].word;
+        at += 1;
+    }
+    words
+};
 
-fn finder() -> &'static AhoCorasick {
-    static FINDER: OnceLock<AhoCorasick> = OnceLock::new();
-    FINDER.get_or_init(|| {
-        AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .build(words())
-            .expect("the tests build it")
-    })
-}
+const NODES: usize =
+    Trie::<{ most_nodes(&WORDS) }, { WORDS.len() }>::new(&WORDS).len();
 
-/// Where telling words stand in a text, by their ends. They may overlap: there
-/// is `otp` in `rootpw`.
+static TRIE: Trie<NODES, { WORDS.len() }> = Trie::new(&WORDS);
+
+/// Where telling words stand in a text, by their beginnings. They may overlap:
+/// there is `otp` in `rootpw`.
 pub(crate) fn find(text: &[u8]) -> impl Iterator<Item = Occurrence> {
-    finder()
-        .find_overlapping_iter(text)
-        .map(|found| Occurrence {
-            number: found.pattern().as_usize(),
-            start: found.start(),
-            end: found.end(),
-        })
+    TRIE.find(text).map(|found| Occurrence {
+        number: found.word,
+        start: found.start,
+        end: found.end,
+    })
 }
 
 /// A telling word in a text.

@@ -2,21 +2,17 @@
 //!
 //! Knows nothing of policies, and not what the finders do.
 
-use std::collections::HashSet;
-use std::sync::OnceLock;
-
-use aho_corasick::AhoCorasick;
-
 use crate::found::Found;
 use crate::headers;
 use crate::name;
 use crate::pem;
 use crate::programs;
 use crate::shape::SHAPES;
-use crate::shape::Shapes;
 use crate::steps;
 use crate::token;
 use crate::token::TOKENS;
+use crate::trie::Trie;
+use crate::trie::most_nodes;
 
 /// What may begin the work of a finder.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +27,12 @@ enum Finder {
     Sections,
     Options,
     Shape(usize),
-    Token(usize, &'static str),
+    /// Which token, and which of its prefixes.
+    Token(usize, usize),
 }
 
 /// The finders that have a reason to look at a text.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub(crate) struct Wanted {
     pub(crate) userinfo: bool,
     pub(crate) parameters: bool,
@@ -95,146 +92,165 @@ const OPTION_WORDS: [&str; 33] = [
     "security ",
 ];
 
-/// Whether the name of a program that is here is a word of its own, and
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+/// Whether the name of a program that ends here is a word of its own, and
 /// something may follow it.
-fn is_called(text: &[u8], start: usize, end: usize) -> bool {
-    let is_name = |byte: &u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
-    };
-    !text[..start].last().is_some_and(is_name)
-        && match &text[end..] {
-            // `mysql.exe`, but not `mysql.c`
-            [b'.', b'a'..=b'z' | b'A'..=b'Z', _, _, ..] => true,
-            [b' ' | b'\t' | b'\'' | b'"' | b'\\' | b'=', ..] => true,
-            _ => false,
-        }
+fn is_called(text: &[u8], end: usize) -> bool {
+    match &text[end..] {
+        // `mysql.exe`, but not `mysql.c`
+        [b'.', b'a'..=b'z' | b'A'..=b'Z', _, _, ..] => true,
+        [b' ' | b'\t' | b'\'' | b'"' | b'\\' | b'=', ..] => true,
+        _ => false,
+    }
 }
 
-/// The longest name of a program in the table.
-const MAX_PROGRAM_BYTES: usize = 32;
+/// The words that bring a finder to work which is no shape or token.
+const GROUPS: [(Finder, &[&str]); 9] = [
+    (Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]),
+    (Finder::Parameters, &PARAMETER_WORDS),
+    (Finder::Assignments, &name::WORDS),
+    (Finder::PrivateKeys, &pem::WORDS),
+    (Finder::Commands, &COMMAND_WORDS),
+    (Finder::Headers, &headers::ENDINGS),
+    (Finder::Settings, &["config(", "configoverride", "set("]),
+    (Finder::Sections, &["[auth]", "[hostsecurity]"]),
+    (Finder::Options, &OPTION_WORDS),
+];
 
-/// What is looked for whatever the policy. It takes a megabyte and more, so
-/// there is one for all redactors.
-#[derive(Debug)]
-pub(crate) struct Patterns {
-    words: AhoCorasick,
-    finders: Vec<Finder>,
-    programs: HashSet<Vec<u8>>,
-    pub(crate) shapes: Shapes,
+/// All words, and for each its finder.
+struct Table {
+    words: [&'static str; WORDS],
+    finders: [Finder; WORDS],
+    len: usize,
 }
 
-impl Patterns {
-    /// The patterns, made when they are first needed.
-    pub(crate) fn get() -> &'static Self {
-        static PATTERNS: OnceLock<Patterns> = OnceLock::new();
-        PATTERNS.get_or_init(Self::new)
+/// How many words there are.
+const WORDS: usize = {
+    let mut count = 0;
+    let mut at = 0;
+    while at < GROUPS.len() {
+        count += GROUPS[at].1.len();
+        at += 1;
+    }
+    at = 0;
+    while at < SHAPES.len() {
+        count += SHAPES[at].words.len();
+        at += 1;
+    }
+    at = 0;
+    while at < TOKENS.len() {
+        count += TOKENS[at].prefixes.len();
+        at += 1;
+    }
+    count
+};
+
+impl Table {
+    const fn add(&mut self, word: &'static str, finder: Finder) {
+        self.words[self.len] = word;
+        self.finders[self.len] = finder;
+        self.len += 1;
     }
 
-    fn new() -> Self {
-        let mut words: Vec<&str> = Vec::new();
-        let mut finders = Vec::new();
-        let mut add = |finder, new: &[&'static str]| {
-            words.extend(new);
-            finders.extend(new.iter().map(|_| finder));
-        };
-        add(Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]);
-        add(Finder::Parameters, &PARAMETER_WORDS);
-        for word in name::words() {
-            add(Finder::Assignments, &[word]);
-        }
-        add(Finder::PrivateKeys, &pem::WORDS);
-        add(Finder::Commands, &COMMAND_WORDS);
-        add(Finder::Headers, &headers::ENDINGS);
-        add(Finder::Settings, &["config(", "configoverride", "set("]);
-        add(Finder::Sections, &["[auth]", "[hostsecurity]"]);
-        add(Finder::Options, &OPTION_WORDS);
-        for (number, shape) in SHAPES.iter().enumerate() {
-            add(Finder::Shape(number), shape.words);
-        }
-        for (number, token) in TOKENS.iter().enumerate() {
-            for prefix in token.prefixes {
-                add(Finder::Token(number, prefix), &[prefix]);
-            }
-        }
-        Self {
-            words: AhoCorasick::builder()
-                .ascii_case_insensitive(true)
-                .build(words)
-                .expect("a few hundred words are not too many"),
-            finders,
-            programs: programs::table::names()
-                .filter(|name| {
-                    // `http -a` is a command, `http:` is none.
-                    name.starts_with("http")
-                        || !programs::is_word(name.as_bytes())
-                })
-                .map(|name| name.to_ascii_lowercase().into_bytes())
-                .collect(),
-            shapes: Shapes::new(),
-        }
-    }
-
-    /// Whether a program is called that is in the table. Hundreds of names take
-    /// longer to be made a machine of than to be looked up one by one.
-    fn has_program(&self, text: &[u8]) -> bool {
-        let is_of_name = |byte: &u8| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+    const fn new() -> Self {
+        let mut table = Self {
+            words: [""; WORDS],
+            finders: [Finder::Options; WORDS],
+            len: 0,
         };
         let mut at = 0;
-        let mut lower = [0; MAX_PROGRAM_BYTES];
-        while at < text.len() {
-            let len = text[at..].iter().take_while(|b| is_of_name(b)).count();
-            if len == 0 {
-                at += 1;
-                continue;
+        while at < GROUPS.len() {
+            let (finder, words) = GROUPS[at];
+            let mut word = 0;
+            while word < words.len() {
+                table.add(words[word], finder);
+                word += 1;
             }
-            let word = &text[at..at + len];
-            // `plink.exe` is called plink.
-            let stem = word
-                .iter()
-                .position(|byte| *byte == b'.')
-                .map_or(word, |dot| &word[..dot]);
-            for name in [word, stem] {
-                if name.is_empty() || name.len() > MAX_PROGRAM_BYTES {
-                    continue;
-                }
-                let lower = &mut lower[..name.len()];
-                lower.copy_from_slice(name);
-                lower.make_ascii_lowercase();
-                if self.programs.contains(&*lower)
-                    && is_called(text, at, at + name.len())
-                {
-                    return true;
-                }
-            }
-            at += len;
+            at += 1;
         }
-        false
+        at = 0;
+        while at < SHAPES.len() {
+            let words = SHAPES[at].words;
+            let mut word = 0;
+            while word < words.len() {
+                table.add(words[word], Finder::Shape(at));
+                word += 1;
+            }
+            at += 1;
+        }
+        at = 0;
+        while at < TOKENS.len() {
+            let prefixes = TOKENS[at].prefixes;
+            let mut prefix = 0;
+            while prefix < prefixes.len() {
+                table.add(prefixes[prefix], Finder::Token(at, prefix));
+                prefix += 1;
+            }
+            at += 1;
+        }
+        assert!(table.len == WORDS, "every word is counted");
+        table
     }
+}
 
-    /// Which finders have a reason to look at a text; finds tokens by the way.
-    pub(crate) fn wanted(&self, text: &[u8], found: &mut Vec<Found>) -> Wanted {
-        steps::add(text.len());
-        let mut wanted = Wanted::default();
-        let mut tokens = token::Matcher::new();
-        for word in self.words.find_overlapping_iter(text) {
-            match self.finders[word.pattern().as_usize()] {
-                Finder::Userinfo => wanted.userinfo = true,
-                Finder::Parameters => wanted.parameters = true,
-                Finder::Assignments => wanted.assignments = true,
-                Finder::PrivateKeys => wanted.private_keys = true,
-                Finder::Commands => wanted.commands = true,
-                Finder::Headers => wanted.headers = true,
-                Finder::Settings => wanted.settings = true,
-                Finder::Sections => wanted.sections = true,
-                Finder::Options => wanted.programs = true,
-                Finder::Shape(number) => wanted.shapes |= 1 << number,
-                Finder::Token(number, prefix) => {
-                    tokens.look(number, prefix, text, word.end(), found);
-                }
+const TABLE: Table = Table::new();
+
+const NODES: usize =
+    Trie::<{ most_nodes(&TABLE.words) }, WORDS>::new(&TABLE.words).len();
+
+static FINDERS: [Finder; WORDS] = TABLE.finders;
+static TRIE: Trie<NODES, WORDS> = Trie::new(&TABLE.words);
+
+/// Whether a program is called that is in the table.
+fn has_program(text: &[u8]) -> bool {
+    let mut is_in_name = false;
+    for at in 0..text.len() {
+        let is_start = !is_in_name;
+        is_in_name = is_of_name(text[at]);
+        if is_start
+            && is_in_name
+            && programs::table::names_at(text, at).any(|end| {
+                let name = &text[at..end];
+                // `http -a` is a command, `http:` is none.
+                is_called(text, end)
+                    && (name
+                        .get(..4)
+                        .is_some_and(|n| n.eq_ignore_ascii_case(b"http"))
+                        || !programs::is_word(name))
+            })
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// Which finders have a reason to look at a text; finds tokens by the way.
+pub(crate) fn wanted(text: &[u8], found: &mut Vec<Found>) -> Wanted {
+    steps::add(text.len());
+    let mut wanted = Wanted::default();
+    let mut tokens = token::Matcher::new();
+    for word in TRIE.find(text) {
+        match FINDERS[word.word] {
+            Finder::Userinfo => wanted.userinfo = true,
+            Finder::Parameters => wanted.parameters = true,
+            Finder::Assignments => wanted.assignments = true,
+            Finder::PrivateKeys => wanted.private_keys = true,
+            Finder::Commands => wanted.commands = true,
+            Finder::Headers => wanted.headers = true,
+            Finder::Settings => wanted.settings = true,
+            Finder::Sections => wanted.sections = true,
+            Finder::Options => wanted.programs = true,
+            Finder::Shape(number) => wanted.shapes |= 1 << number,
+            Finder::Token(number, prefix) => {
+                let prefix = TOKENS[number].prefixes[prefix];
+                tokens.look(number, prefix, text, word.end, found);
             }
         }
-        wanted.programs = wanted.programs || self.has_program(text);
-        wanted
     }
+    wanted.programs = wanted.programs || has_program(text);
+    wanted
 }

@@ -28,7 +28,8 @@ use crate::found::tidied;
 use crate::headers;
 use crate::name;
 use crate::name::Kind;
-use crate::patterns::Patterns;
+use crate::patterns;
+use crate::patterns::Wanted;
 use crate::pem;
 use crate::policy::ArgvPolicy;
 use crate::policy::Policy;
@@ -37,6 +38,7 @@ use crate::programs;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
+use crate::shape;
 use crate::steps;
 use crate::structure::Structure;
 use crate::url;
@@ -92,7 +94,6 @@ pub struct Redactor {
     user: Option<Key>,
     argv: ArgvPolicy,
     config_items: ConfigItems,
-    patterns: &'static Patterns,
 }
 
 /// Which way a text is looked at.
@@ -120,7 +121,6 @@ impl Redactor {
             user,
             argv: policy.argv,
             config_items: ConfigItems::new(&policy.config_items),
-            patterns: Patterns::get(),
         }
     }
 
@@ -297,8 +297,12 @@ impl Redactor {
     /// Finds whatever there is to be found, in any order.
     fn look(&self, text: &[u8], view: View, found: &mut Vec<Found>) {
         match view {
-            View::Text => self.find(text, Scope::Text, 0, found),
-            View::Word => self.find(text, Scope::Word, 0, found),
+            View::Text => {
+                self.find(text, Scope::Text, 0, found);
+            }
+            View::Word => {
+                self.find(text, Scope::Word, 0, found);
+            }
             View::Command | View::Arguments => {
                 let is_command = view == View::Command;
                 let end = if is_command {
@@ -307,11 +311,20 @@ impl Redactor {
                     text.len()
                 };
                 let (words, _) = split(&text[..end], 0, Line::Arguments);
-                if is_command {
-                    self.find(text, Scope::Text, 0, found);
+                let is_plain = if is_command {
+                    let is_plain = self.find(text, Scope::Text, 0, found);
                     keep_words(&words, found);
+                    is_plain
+                } else {
+                    is_plain(text)
+                };
+                self.find_in_options(&words, found);
+                for word in &words {
+                    // What the line has not, no piece of it has.
+                    if !is_plain || !word.is_one_piece() {
+                        self.find_in_word(word, 0, found);
+                    }
                 }
-                self.find_in_words(&words, 0, found);
             }
             View::Alias => {
                 self.find(text, Scope::Text, 0, found);
@@ -334,6 +347,23 @@ impl Redactor {
         depth: usize,
         found: &mut Vec<Found>,
     ) {
+        self.find_in_options(words, found);
+        for word in words {
+            self.find_in_word(word, depth, found);
+        }
+    }
+
+    fn find_in_word(&self, word: &Word, depth: usize, found: &mut Vec<Found>) {
+        let mut inner = Vec::new();
+        self.find(&word.bytes, Scope::Word, depth, &mut inner);
+        found.extend(inner.into_iter().map(|inner| {
+            let range = word.in_line(&inner.range);
+            inner.at(range)
+        }));
+    }
+
+    /// Finds what follows a command's options.
+    fn find_in_options(&self, words: &[Word], found: &mut Vec<Found>) {
         let bytes: Vec<_> = words.iter().map(|word| &word.bytes).collect();
         for part in commands::parse(&bytes).parts {
             let word = &words[part.word];
@@ -355,29 +385,22 @@ impl Redactor {
                 (Role::User, None) => {}
             }
         }
-        let mut inner = Vec::new();
-        for word in words {
-            self.find(&word.bytes, Scope::Word, depth, &mut inner);
-            found.extend(inner.drain(..).map(|inner| {
-                let range = word.in_line(&inner.range);
-                inner.at(range)
-            }));
-        }
     }
 
     /// Finds secrets in a text that is no command line, and in what it was
-    /// before it was escaped.
+    /// before it was escaped. Whether nothing in it gave a reason to look.
     fn find(
         &self,
         text: &[u8],
         scope: Scope,
         depth: usize,
         found: &mut Vec<Found>,
-    ) {
-        self.find_as_it_is(text, scope, depth, found);
+    ) -> bool {
+        let is_plain = self.find_as_it_is(text, scope, depth, found);
         if depth == 0 {
             self.find_decoded(text, scope, 0, found);
         }
+        is_plain
     }
 
     fn find_decoded(
@@ -408,9 +431,13 @@ impl Redactor {
         scope: Scope,
         depth: usize,
         found: &mut Vec<Found>,
-    ) {
+    ) -> bool {
         self.config_items.find(text, scope, found);
-        let wanted = self.patterns.wanted(text, found);
+        let before = found.len();
+        let wanted = patterns::wanted(text, found);
+        let is_plain = wanted == Wanted::default()
+            && found.len() == before
+            && !has_sign(text);
         if wanted.userinfo {
             url::find_userinfo(text, scope, self.user.as_ref(), found);
             webhook::find(text, found);
@@ -444,8 +471,9 @@ impl Redactor {
         while shapes != 0 {
             let number = shapes.trailing_zeros() as usize;
             shapes &= shapes - 1;
-            self.patterns.shapes.find(number, text, found);
+            shape::find(number, text, found);
         }
+        is_plain
     }
 
     /// Finds hg's commands in what a shell runs.
@@ -468,6 +496,21 @@ impl Redactor {
             at = end.max(at);
         }
     }
+}
+
+/// Whether nothing in a text gives a finder a reason to look at it.
+fn is_plain(text: &[u8]) -> bool {
+    let mut tokens = Vec::new();
+    let wanted = patterns::wanted(text, &mut tokens);
+    wanted == Wanted::default() && tokens.is_empty() && !has_sign(text)
+}
+
+/// Whether there is a byte that finders look for which need no words: of items,
+/// of accounts, of what was escaped.
+fn has_sign(text: &[u8]) -> bool {
+    text.iter().any(|byte| {
+        matches!(*byte, b'=' | b'@' | b'\\' | b'%' | b'&' | decode::ESCAPE)
+    })
 }
 
 /// Leaves out what begins or ends in the middle of an argument in quotes: of
@@ -512,7 +555,11 @@ fn arguments_end(line: &[u8]) -> usize {
     const EXITED: &[u8] = b" exited ";
     const SECONDS: &[u8] = b" seconds";
     let end = line.strip_suffix(b"\n").unwrap_or(line);
-    memmem::rfind(end, EXITED)
+    if !end.ends_with(SECONDS) {
+        return end.len();
+    }
+    end.windows(EXITED.len())
+        .rposition(|part| part == EXITED)
         .filter(|at| {
             let rest = &end[at + EXITED.len()..];
             rest.ends_with(SECONDS) && !rest.contains(&b'\'')
@@ -632,6 +679,18 @@ mod tests {
             command(ArgvPolicy::Canonical, "my-alias x\n"),
             "<redacted:argument>\n"
         );
+    }
+
+    #[test]
+    fn quotes_inside_a_word_hide_nothing() {
+        for line in [
+            "push gh''p_0123456789abcdefghijABCDEFGHIJ012345\n",
+            "push g\"hp_\"0123456789abcdefghijABCDEFGHIJ012345\n",
+            "push gh\\p_0123456789abcdefghijABCDEFGHIJ012345\n",
+        ] {
+            let told = command(ArgvPolicy::Redacted, line);
+            assert!(told.starts_with("push <redacted:"), "{told}");
+        }
     }
 
     #[test]

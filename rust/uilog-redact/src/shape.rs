@@ -50,39 +50,28 @@ impl Shape {
 
 /// The patterns, each compiled when it is first needed: all of them take
 /// longer than a command that needs none.
-#[derive(Debug)]
-pub(crate) struct Shapes(Vec<OnceLock<Regex>>);
+static REGEXES: [OnceLock<Regex>; SHAPES.len()] =
+    [const { OnceLock::new() }; SHAPES.len()];
 
-impl Shapes {
-    pub(crate) fn new() -> Self {
-        Self(SHAPES.iter().map(|_| OnceLock::new()).collect())
-    }
-
-    /// Looks for the shape of this number.
-    pub(crate) fn find(
-        &self,
-        number: usize,
-        text: &[u8],
-        found: &mut Vec<Found>,
-    ) {
-        let shape = &SHAPES[number];
-        steps::add(text.len());
-        let regex = self.0[number].get_or_init(|| shape.regex());
-        if regex.captures_len() == 1 {
-            found.extend(
-                regex
-                    .find_iter(text)
-                    .map(|found| Found::new(found.range(), shape.rule)),
-            );
-        } else {
-            found.extend(
-                regex
-                    .captures_iter(text)
-                    .filter_map(|captures| captures.name("secret"))
-                    .filter(|secret| !shape.is_excepted(secret.as_bytes()))
-                    .map(|secret| Found::new(secret.range(), shape.rule)),
-            );
-        }
+/// Looks for the shape of this number.
+pub(crate) fn find(number: usize, text: &[u8], found: &mut Vec<Found>) {
+    let shape = &SHAPES[number];
+    steps::add(text.len());
+    let regex = REGEXES[number].get_or_init(|| shape.regex());
+    if regex.captures_len() == 1 {
+        found.extend(
+            regex
+                .find_iter(text)
+                .map(|found| Found::new(found.range(), shape.rule)),
+        );
+    } else {
+        found.extend(
+            regex
+                .captures_iter(text)
+                .filter_map(|captures| captures.name("secret"))
+                .filter(|secret| !shape.is_excepted(secret.as_bytes()))
+                .map(|secret| Found::new(secret.range(), shape.rule)),
+        );
     }
 }
 
@@ -96,7 +85,7 @@ mod tests {
             let example = shape.example.replace("{+}", "");
             assert_ne!(example, shape.example, "{}: no {{+}}", shape.rule);
             let mut found = Vec::new();
-            Shapes::new().find(number, example.as_bytes(), &mut found);
+            find(number, example.as_bytes(), &mut found);
             assert_eq!(found.len(), 1, "{}: {example}", shape.rule);
             let example = example.to_lowercase();
             assert!(

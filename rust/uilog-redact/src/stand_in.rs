@@ -67,6 +67,21 @@ pub(crate) fn is_stand_in(value: &[u8]) -> bool {
     }
 }
 
+/// Whether this says what a value must be, as Laravel's validation does:
+/// `required|string|max:64`.
+pub(crate) fn is_validation(value: &[u8]) -> bool {
+    const RULES: [&[u8]; 5] = [
+        b"required",
+        b"nullable",
+        b"string",
+        b"sometimes",
+        b"confirmed",
+    ];
+    let mut parts = value.split(|byte| *byte == b'|');
+    parts.next().is_some_and(|first| RULES.contains(&first))
+        && parts.next().is_some()
+}
+
 /// Whether this names a secret: `PASSWORD`, `api_key`.
 fn is_name(word: &[u8]) -> bool {
     let word = word.to_ascii_uppercase();

@@ -91,21 +91,25 @@ impl Matcher {
         end: usize,
         found: &mut Vec<Found>,
     ) {
-        if self.done.is_empty() {
-            self.done = vec![0; TOKENS.len()];
-        }
         let token = &TOKENS[number];
         let start = end - prefix.len();
-        let done = &mut self.done[number];
+        let mut done = self.done.get(number).copied().unwrap_or(0);
         // Upper and lower case matter here, and not where it was seen.
-        if start < *done || &text[start..end] != prefix.as_bytes() {
+        if start < done || &text[start..end] != prefix.as_bytes() {
             return;
         }
-        let Some((first, last)) = token.around(text, start, end, done) else {
-            return;
-        };
-        *done = last;
-        found.push(Found::new(first..last, token.rule));
+        let before = done;
+        if let Some((first, last)) = token.around(text, start, end, &mut done) {
+            done = last;
+            found.push(Found::new(first..last, token.rule));
+        }
+        // Most prefixes are those of other words: nothing is kept for them.
+        if done != before {
+            if self.done.is_empty() {
+                self.done = vec![0; TOKENS.len()];
+            }
+            self.done[number] = done;
+        }
     }
 }
 
@@ -183,11 +187,11 @@ fn is_of_word(byte: &u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patterns::Patterns;
+    use crate::patterns;
 
     fn found(text: &str) -> Vec<(&'static str, &str)> {
         let mut found = Vec::new();
-        Patterns::get().wanted(text.as_bytes(), &mut found);
+        patterns::wanted(text.as_bytes(), &mut found);
         found
             .into_iter()
             .map(|found| (found.rule.name(), &text[found.range]))

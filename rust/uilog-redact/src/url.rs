@@ -254,7 +254,7 @@ const PARAMETERS: &str = r"(?x-u)
         x-amz-(?:signature|security-token|credential)
       | x-goog-(?:signature|credential)
       | (?<any>(?:[a-z0-9]+[_-])?(?:password|passwd|passphrase|passcode|pwd|pass|pw|t?otp|(?:one_?time|mfa|2fa|verification)_?code))
-      | (?<long>key|code|state|auth|session|sid|ticket|credential|s|appid|id_token_hint)
+      | (?<long>key|code|state|(?<brief>auth)|session|sid|ticket|credential|s|appid|id_token_hint)
       | awsaccesskeyid | (?:[a-z0-9]+[_-])?(?:signature|assertion|verifier)
       | sig | hmac | sas | jwt | pat | authorization
       | samlresponse | samlrequest | samlart | wresult
@@ -304,7 +304,8 @@ pub(crate) fn find_parameters(
         }
         let value = &text[start..start + len];
         let is_secret = if is_vague {
-            value.len() >= MIN_LONG_BYTES && looks_random(value)
+            (value.len() >= MIN_LONG_BYTES || captures.name("brief").is_some())
+                && looks_random(value)
         } else {
             value.len() >= MIN_BYTES
                 || (captures.name("any").is_some()

@@ -187,6 +187,16 @@ pub(crate) fn looks_like_key(name: &[u8], value: &[u8]) -> bool {
         }
 }
 
+/// The same for the value of a variable that is called more than a key.
+pub(crate) fn looks_like_short_key(name: &[u8], value: &[u8]) -> bool {
+    const MIN_BYTES: usize = 10;
+    name.len() > b"key".len()
+        && value.len() >= MIN_BYTES
+        && value.iter().all(u8::is_ascii_alphanumeric)
+        && !value.iter().all(u8::is_ascii_hexdigit)
+        && looks_random(value)
+}
+
 /// Whether this is a key as programs are sold with: `1MIDY-EMP78-WFDJ4-WI8CL`.
 fn is_serial_number(value: &[u8]) -> bool {
     const MIN_GROUPS: usize = 4;

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use crate::rule::MARKER_START;
 use crate::rule::marker_at;
 use crate::steps;
 
@@ -81,6 +82,11 @@ impl Word {
         self.range.len() > self.bytes.len()
     }
 
+    /// Whether it stands in the line as it is, perhaps with quotes around it.
+    pub(crate) fn is_one_piece(&self) -> bool {
+        self.pieces.len() <= 1
+    }
+
     /// Where a part of the word stood in the line, without quotes around it.
     pub(crate) fn span(&self, range: &Range<usize>) -> Range<usize> {
         match range.end.checked_sub(1) {
@@ -140,10 +146,17 @@ fn is_operator(byte: u8) -> bool {
     )
 }
 
+/// Whether this byte stands for itself, whatever is before it.
+fn is_plain(byte: u8) -> bool {
+    !matches!(byte, b' ' | b'\t' | b'\'' | b'"' | b'\\') && !is_operator(byte)
+}
+
 /// Reads one word; whether the command ends with it.
 fn read_word(line: &[u8], at: &mut usize, kind: Line, word: &mut Word) -> bool {
     while let Some(&byte) = line.get(*at) {
-        if let Some(len) = marker_at(&line[*at..]) {
+        if byte == MARKER_START
+            && let Some(len) = marker_at(&line[*at..])
+        {
             word.push(line, *at, len);
             *at += len;
             continue;
@@ -166,8 +179,12 @@ fn read_word(line: &[u8], at: &mut usize, kind: Line, word: &mut Word) -> bool {
                 *at += 2;
             }
             _ => {
-                word.push(line, *at, 1);
-                *at += 1;
+                let plain = line[*at + 1..]
+                    .iter()
+                    .take_while(|byte| is_plain(**byte))
+                    .count();
+                word.push(line, *at, 1 + plain);
+                *at += 1 + plain;
             }
         }
     }

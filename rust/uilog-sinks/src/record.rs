@@ -155,6 +155,7 @@ impl Record {
             host: Host::default(),
             cicd: None,
             repository: None,
+            cicd: None,
             usage: None,
             hook: None,
             blocked: BTreeMap::new(),

@@ -5,6 +5,9 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use crate::trie::Trie;
+use crate::trie::most_nodes;
+
 /// Where a program takes a value.
 #[derive(Debug)]
 pub(crate) enum Place {
@@ -132,8 +135,25 @@ fn entries() -> impl Iterator<Item = (&'static str, &'static str, &'static str)>
 }
 
 /// The names of all programs.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    entries().flat_map(|(names, _, _)| names.split('|'))
+pub(crate) const NAMES: &[&str] =
+    include!(concat!(env!("OUT_DIR"), "/program_names.rs"));
+
+const NAME_COUNT: usize = NAMES.len();
+
+const NODES: usize = Trie::<{ most_nodes(NAMES) }, NAME_COUNT>::new(
+    NAMES.first_chunk().expect("these are all"),
+)
+.len();
+
+static TRIE: Trie<NODES, NAME_COUNT> =
+    Trie::new(NAMES.first_chunk().expect("these are all"));
+
+/// Where the names of programs end that begin here.
+pub(crate) fn names_at(
+    text: &[u8],
+    start: usize,
+) -> impl Iterator<Item = usize> {
+    TRIE.find_at(text, start).map(|found| found.end)
 }
 
 /// The table, read when it is first needed.
@@ -224,8 +244,8 @@ mod tests {
         assert!(table.programs.len() > 200);
         assert_eq!(table.lines(b"CURL").len(), 1);
         assert!(table.lines(b"no-such-program").is_empty());
-        for name in names() {
-            assert!(!name.is_empty());
+        for name in NAMES {
+            assert!(!table.lines(name.as_bytes()).is_empty(), "{name}");
         }
     }
 }

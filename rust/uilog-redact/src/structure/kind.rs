@@ -383,14 +383,13 @@ fn is_type(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::table;
+    use crate::commands::TABLE;
 
     #[test]
     fn the_lists_name_what_there_is() {
-        let table = table();
-        let own = table.commands.iter().flat_map(|(_, options)| options);
-        let options: Vec<_> = own
-            .chain(&table.global)
+        let options: Vec<_> = TABLE
+            .options
+            .iter()
             .filter(|it| it.takes_value)
             .map(|it| it.long)
             .collect();
@@ -402,9 +401,8 @@ mod tests {
         let words = ARGUMENTS.iter().flat_map(|(_, _, names)| names.split(' '));
         let of_commands = OF_COMMANDS.iter().map(|(command, _, _)| *command);
         for name in words.chain(of_commands) {
-            let number = table.exact_command(name.as_bytes());
-            let found = number.map(|number| table.commands[number].0);
-            assert_eq!(found, Some(name));
+            let found = TABLE.exact_command(name.as_bytes());
+            assert_eq!(found.map(|it| it.name), Some(name));
         }
     }
 }

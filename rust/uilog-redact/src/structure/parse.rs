@@ -10,7 +10,7 @@ use super::kind::Kind;
 use super::kind::Placeholder;
 use crate::commands::Opt;
 use crate::commands::Options;
-use crate::commands::table;
+use crate::commands::TABLE;
 
 /// Each argument, as far as it is harmless.
 // hg: dispatch._parse over fancyopts.fancyopts
@@ -18,16 +18,12 @@ pub(super) fn arguments<W: AsRef<[u8]>>(
     words: &[W],
     by: &Structure<'_>,
 ) -> Vec<Vec<u8>> {
-    let table = table();
     let mut reader = Reader {
         words,
         by,
         at: 0,
         told: Vec::new(),
-        options: Options {
-            own: &[],
-            global: &table.global,
-        },
+        options: TABLE.options_of(None),
         command: None,
         is_known: true,
     };
@@ -37,16 +33,15 @@ pub(super) fn arguments<W: AsRef<[u8]>>(
     };
     reader.at += 1;
     // Behind an option that hg has not, this may be its value.
-    let number = if reader.is_known {
-        table.command(command)
+    let known = if reader.is_known {
+        TABLE.command(command)
     } else {
-        table.exact_command(command)
+        TABLE.exact_command(command)
     };
-    if let Some(number) = number {
-        let (name, options) = &table.commands[number];
-        reader.command = Some(name);
-        reader.options.own = options;
-        reader.tell(name.as_bytes());
+    if let Some(known) = known {
+        reader.command = Some(known.name);
+        reader.options = TABLE.options_of(Some(known));
+        reader.tell(known.name.as_bytes());
     } else {
         let is_name = reader.is_known && by.is_name(command);
         reader.is_known = false;
@@ -65,7 +60,7 @@ struct Reader<'r, W> {
     by: &'r Structure<'r>,
     at: usize,
     told: Vec<Vec<u8>>,
-    options: Options<'static>,
+    options: Options,
     command: Option<&'static str>,
     /// Whether it is known which word is what.
     is_known: bool,
