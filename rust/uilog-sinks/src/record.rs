@@ -153,7 +153,6 @@ impl Record {
             options_left_out: 0,
             process: Process::default(),
             host: Host::default(),
-            cicd: None,
             repository: None,
             cicd: None,
             usage: None,
