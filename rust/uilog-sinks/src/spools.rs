@@ -191,7 +191,58 @@ pub struct Retry {
     pub only: Option<&'static str>,
 }
 
+/// A signal that waits, for how long, and why.
+struct Waiting {
+    kind: Kind,
+    wait: Duration,
+    failures: u32,
+    reason: String,
+}
+
+impl Waiting {
+    fn of(spool: &Spool, kind: Kind, now: SystemTime) -> Option<Self> {
+        let backoff = Backoff::load(spool.dir(), kind, now);
+        if backoff.failures > 0 {
+            return Some(Self {
+                kind,
+                wait: backoff.wait(now).unwrap_or_default(),
+                failures: backoff.failures,
+                reason: backoff.reason,
+            });
+        }
+        Some(Self {
+            kind,
+            wait: unnoted::wait(spool.dir(), kind, now)?,
+            failures: 1,
+            reason: UNNOTED.to_owned(),
+        })
+    }
+}
+
 impl Retry {
+    fn of(spool: &Spool, waiting: Vec<Waiting>) -> Option<Self> {
+        let soonest = waiting.iter().map(|it| it.wait).min()?;
+        let failures = waiting.iter().map(|it| it.failures).max()?;
+        let reasons: Vec<_> =
+            waiting.iter().map(|it| (it.kind, &*it.reason)).collect();
+        let refused = if waiting.iter().all(|it| it.reason == UNNOTED) {
+            // The collector refuses nothing.
+            Refused {
+                only: None,
+                reason: UNNOTED.to_owned(),
+            }
+        } else {
+            Refused::new(spool.dir(), &reasons)
+        };
+        Some(Self {
+            due_in: soonest.as_secs_f64(),
+            failures,
+            reason: redact::shown(&refused.reason),
+            only: refused.only.map(Kind::name),
+            signals: waiting.iter().map(|it| it.kind.name()).collect(),
+        })
+    }
+
     /// What the collector takes, in words.
     pub fn taken(&self) -> String {
         match self.only {
@@ -419,35 +470,8 @@ impl Facts {
         self.held_back = stats.held_back;
         self.sender = Holder::of(spool, SENDER_LOCK, &SENDERS_FILES, now);
         self.evictor = Holder::of(spool, EVICT_LOCK, &EVICTORS_FILES, now);
-        let load = |kind| (kind, Backoff::load(spool.dir(), kind, now));
-        let waiting: Vec<(Kind, Backoff)> = Kind::ALL
-            .map(load)
-            .into_iter()
-            .filter(|it| it.1.failures > 0)
-            .collect();
-        let wait = |it: &Backoff| it.wait(now).unwrap_or_default();
-        let soonest = waiting.iter().map(|it| wait(&it.1)).min();
-        let failures = waiting.iter().map(|it| it.1.failures).max();
-        let reasons: Vec<_> =
-            waiting.iter().map(|it| (it.0, &*it.1.reason)).collect();
-        if let Some((wait, failures)) = soonest.zip(failures) {
-            let refused = Refused::new(spool.dir(), &reasons);
-            self.retry = Some(Retry {
-                due_in: wait.as_secs_f64(),
-                failures,
-                reason: redact::shown(&refused.reason),
-                only: refused.only.map(Kind::name),
-                signals: waiting.iter().map(|it| it.0.name()).collect(),
-            });
-        } else if let Some(wait) = unnoted::wait(spool.dir(), now) {
-            self.retry = Some(Retry {
-                due_in: wait.as_secs_f64(),
-                failures: 1,
-                reason: UNNOTED.to_owned(),
-                only: None,
-                signals: Vec::new(),
-            });
-        }
+        let waiting = Kind::ALL.map(|kind| Waiting::of(spool, kind, now));
+        self.retry = Retry::of(spool, waiting.into_iter().flatten().collect());
         Ok(())
     }
 }

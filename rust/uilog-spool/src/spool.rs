@@ -418,18 +418,23 @@ impl<F: Files> Spool<F> {
     ) -> Result<(), Error> {
         let head = reader.head(self)?;
         let age_ms = self.age_ms(reader.name(), head).unwrap_or(0);
-        let mut is_held_back = false;
+        // Of each channel: what is behind such a record waits with it.
+        let mut is_held_back = [false; CHANNELS];
         loop {
             match reader.step(self, false)? {
                 Step::Frame(frame) => {
-                    is_held_back |= self.holds_back(&frame);
                     let bytes = frame.payload.len() as u64;
                     let age = age_ms.saturating_sub(frame.age_ms.into());
                     let channel = self.channel_in(places, frame.payload);
+                    let holds_back = self.holds_back(&frame);
                     let end = reader.place().position;
+                    for (channel, held) in is_held_back.iter_mut().enumerate() {
+                        *held |= holds_back && !places.is_done(channel, end);
+                    }
                     if channel.is_some_and(|it| places.is_done(it, end)) {
                         continue;
                     }
+                    let is_held_back = is_held_back[channel.unwrap_or(0)];
                     stats.held_back += u64::from(is_held_back);
                     stats.pending += 1;
                     stats.pending_bytes += bytes;
@@ -449,44 +454,41 @@ impl<F: Files> Spool<F> {
 
     /// Whether anything of these channels waits that this program can send;
     /// what cannot be read does not.
-    pub fn has_pending(&self, channels: [bool; CHANNELS]) -> bool {
-        let (Ok(sent), Ok(segments)) =
-            (Sent::load(self), self.segments(Class::Pending))
-        else {
-            return false;
-        };
-        let wanted = (0..CHANNELS).filter(|it| channels[*it]);
-        wanted.into_iter().any(|channel| {
-            segments.iter().any(|segment| {
+    ///
+    /// # Errors
+    ///
+    /// The directory or the counts cannot be read.
+    pub fn has_pending(
+        &self,
+        channels: [bool; CHANNELS],
+    ) -> Result<bool, Error> {
+        let sent = Sent::load(self)?;
+        let segments = self.segments(Class::Pending)?;
+        for (channel, _) in channels.iter().enumerate().filter(|it| *it.1) {
+            for segment in &segments {
                 let places = sent.places.get(&segment.name).copied();
                 let place = places.unwrap_or_default().of(channel);
                 let opened = Reader::open(self, segment.name, place);
-                let Ok(Some(reader)) = opened else {
-                    return false;
+                let Ok(Some(mut reader)) = opened else {
+                    continue;
                 };
-                self.has_more(reader, channel)
-            })
-        })
-    }
-
-    /// Whether a segment has more of a channel.
-    fn has_more(&self, mut reader: Reader<F>, channel: usize) -> bool {
-        loop {
-            match reader.step(self, false) {
-                Ok(Step::Frame(frame)) => {
-                    if self.holds_back(&frame) {
-                        return false;
-                    }
-                    if frame.kind == Kind::Record
-                        && self.channels().of(frame.payload) == channel
-                    {
-                        return true;
+                while let Ok(step) = reader.step(self, false) {
+                    match step {
+                        Step::Frame(frame) if self.holds_back(&frame) => break,
+                        Step::Frame(frame)
+                            if frame.kind == Kind::Record
+                                && self.channels().of(frame.payload)
+                                    == channel =>
+                        {
+                            return Ok(true);
+                        }
+                        Step::Frame(_) | Step::Damaged(_) => {}
+                        Step::End => break,
                     }
                 }
-                Ok(Step::Damaged(_)) => {}
-                Ok(Step::End) | Err(_) => return false,
             }
         }
+        Ok(false)
     }
 
     /// What has been lost so far, without reading what waits.

@@ -76,10 +76,10 @@ pub(super) struct Flushed {
 }
 
 impl Flushed {
-    /// Nothing is left, rejected or lost.
+    /// Nothing is left, nothing has been rejected, and nothing is lost.
     pub(super) fn is_done(&self) -> bool {
-        self.left + self.rejected + self.damaged + self.emptied == 0
-            && self.reason.is_none()
+        let undone = self.left + self.rejected + self.damaged + self.emptied;
+        undone == 0 && self.reason.is_none()
     }
 }
 

@@ -44,11 +44,11 @@ pub const EVENT: &str = "uilogloss";
 const PROGRAM: &str = "uilog";
 
 /// The file that has what has been told.
-const FILE: &str = "reported";
-const NEW: &str = "reported.new";
+const FILE: &str = "losses";
+const NEW: &str = "losses.new";
 const FILE_MODE: u32 = 0o600;
 /// Its first line.
-const FORMAT: &str = "uilog-reported 1";
+const FORMAT: &str = "uilog-losses 1";
 /// Bytes of it that are read.
 const MAX_BYTES: u64 = 4096;
 /// How often there is a record of losses at most: a collector that rejects

@@ -15,8 +15,8 @@
 //! - `numbers` counts what is appended, and `losses` tells the collector what
 //!   has been lost.
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
-//!   `backoff` when, `unnoted` when where nothing can be written, and `accepted`
-//!   what an endpoint has accepted before.
+//!   `backoff` when, `unnoted` when where nothing can be written, and
+//!   `accepted` what an endpoint has accepted before.
 //!
 //! Here is what the dispatcher's thread does: it appends, and never waits for
 //! a collector.

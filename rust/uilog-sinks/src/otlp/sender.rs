@@ -126,14 +126,14 @@ struct Wait {
 /// has been done.
 struct Desk<'a> {
     spool: &'a Spool,
-    is_forced: bool,
     sender: Sender,
+    is_forced: bool,
     progress: Progress,
     rejection: Option<String>,
-    /// What could not be written down, last. Nothing comes twice from this
-    /// sender, and what it removes makes room; but from the next one.
-    failure: Option<Error>,
-    /// What has been lost: told once the collector has taken something.
+    /// Why it is not written down how far this is. Nothing comes twice from
+    /// this sender, and what it removes makes room; but from the next one.
+    unnoted: Option<Error>,
+    /// Told once the collector has taken something.
     report: Option<Due>,
     tell: &'a mut (dyn FnMut(Progress) + Send),
 }
@@ -208,11 +208,6 @@ impl<P: Post> Sending<P> {
             if !is_due.contains(&true) {
                 break;
             }
-            let unnoted = unnoted::wait(self.spool.dir(), now);
-            if let Some(wait) = unnoted.filter(|_| !is_forced) {
-                let reason = UNNOTED.to_owned();
-                return Round::Later { wait, reason };
-            }
             let sender = match Sender::try_lock(&self.spool) {
                 Ok(Some(sender)) => sender,
                 Ok(None) => return Round::Busy,
@@ -230,7 +225,7 @@ impl<P: Post> Sending<P> {
             }
             let is_due: [bool; CHANNELS] =
                 std::array::from_fn(|it| self.waits[it].is_none());
-            if !self.spool.has_pending(is_due) {
+            if !self.spool.has_pending(is_due).unwrap_or(false) {
                 break;
             }
         }
@@ -238,9 +233,14 @@ impl<P: Post> Sending<P> {
     }
 
     fn backoff(&self, kind: Kind, now: SystemTime) -> Option<Wait> {
-        let backoff = Backoff::load(self.spool.dir(), kind, now);
-        let time = backoff.wait(now)?;
-        let reason = backoff.reason;
+        let dir = self.spool.dir();
+        let backoff = Backoff::load(dir, kind, now);
+        if let Some(time) = backoff.wait(now) {
+            let reason = backoff.reason;
+            return Some(Wait { time, reason });
+        }
+        let time = unnoted::wait(dir, kind, now)?;
+        let reason = UNNOTED.to_owned();
         Some(Wait { time, reason })
     }
 
@@ -257,12 +257,12 @@ impl<P: Post> Sending<P> {
         let reports = self.reports.as_ref();
         let desk = Mutex::new(Desk {
             spool: &self.spool,
-            is_forced,
+            report: reports.and_then(|it| it.due(&self.spool)),
             sender,
+            is_forced,
             progress: self.progress,
             rejection: self.rejection.take(),
-            failure: None,
-            report: reports.and_then(|it| it.due(&self.spool)),
+            unnoted: None,
             tell: progress,
         });
         let dir = self.spool.dir();
@@ -276,7 +276,7 @@ impl<P: Post> Sending<P> {
         let is_waiting = |kind: Kind| {
             let mut only = [false; CHANNELS];
             only[kind.channel()] = is_due[kind.channel()];
-            self.spool.has_pending(only)
+            self.spool.has_pending(only).unwrap_or(false)
         };
         let [first, second] = Kind::ALL;
         let results = if is_waiting(first) && is_waiting(second) {
@@ -297,24 +297,23 @@ impl<P: Post> Sending<P> {
         };
         unlocking();
         let desk = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let Desk {
-            progress,
-            rejection,
-            failure,
-            ..
-        } = desk;
-        self.progress = progress;
-        self.rejection = rejection;
-        if let Some(error) = failure {
-            // What has been sent would be sent again: not before a while.
-            let now = SystemTime::now();
-            let time = unnoted::mark(self.spool.dir(), now, random());
-            let reason = format!("{UNNOTED}: {error}");
-            let wait = Wait { time, reason };
-            return Ok([Some(wait.clone()), Some(wait)]);
+        self.progress = desk.progress;
+        self.rejection = desk.rejection;
+        let Some(error) = desk.unnoted else {
+            let [of_first, of_second] = results;
+            return Ok([of_first?, of_second?]);
+        };
+        // What has been sent would be sent again: not before a while.
+        let now = SystemTime::now();
+        let mut waits = results.map(|it| it.unwrap_or(None));
+        for kind in Kind::ALL {
+            let time = unnoted::mark(dir, kind, now, random());
+            waits[kind.channel()].get_or_insert_with(|| Wait {
+                time,
+                reason: format!("{UNNOTED}: {error}"),
+            });
         }
-        let [of_first, of_second] = results;
-        Ok([of_first?, of_second?])
+        Ok(waits)
     }
 }
 
@@ -404,19 +403,20 @@ fn drain_signal<P: Post>(
                 lock(desk).sender.retry(batch);
                 let now = SystemTime::now();
                 backoff.fail(now, after, &reason, random());
+                let time = backoff.wait(now).unwrap_or_default();
                 // Who cannot write it down remembers it all the same; but the
                 // next process does not.
-                let time = backoff.wait(now).unwrap_or_default();
-                let reason = match backoff.save(dir, kind) {
+                let noted = backoff.save(dir, kind).or_else(|error| {
+                    let marked = unnoted::mark_until(dir, kind, now + time);
+                    marked.map_err(|_| error)
+                });
+                let reason = match noted {
                     Ok(()) => reason,
-                    Err(error) => match unnoted::mark_until(dir, now + time) {
-                        Ok(()) => reason,
-                        Err(_) => format!(
-                            "{reason}; when to ask again cannot be written \
-                             to {}: {error}",
-                            dir.display()
-                        ),
-                    },
+                    Err(error) => format!(
+                        "{reason}; when to ask again cannot be written to \
+                         {}: {error}",
+                        dir.display()
+                    ),
                 };
                 return Ok(Some(Wait { time, reason }));
             }
@@ -457,15 +457,15 @@ impl Book for Page<'_, '_> {
             reason,
             unknown,
         );
-        desk.failure = settled.err();
-        if desk.failure.is_none() && desk.is_forced {
-            unnoted::clear(self.dir);
+        desk.unnoted = settled.err();
+        if desk.unnoted.is_none() && desk.is_forced {
+            for kind in Kind::ALL {
+                unnoted::clear(self.dir, kind);
+            }
         }
         let records = self.batch.records();
-        let reports = it.rejected.iter().filter(|index| {
-            let record = records.get(**index);
-            record.is_some_and(|it| losses::is_report(&it.payload))
-        });
+        let reports = it.rejected.iter().filter_map(|at| records.get(*at));
+        let reports = reports.filter(|it| losses::is_report(&it.payload));
         losses::forget_rejected(desk.spool, reports.count() as u64);
         if all > rejected
             && let Some(report) = desk.report.take()
@@ -663,7 +663,7 @@ mod tests {
 
     use super::*;
     use crate::otlp::request::Kind;
-    use crate::otlp::signal;
+    use crate::otlp::signal::CHANNELS_OF_SPOOL;
     use crate::otlp::verdict::Verdict;
 
     struct Nobody;
@@ -732,7 +732,7 @@ mod tests {
 
     impl Post for Counting<'_> {
         fn post(&mut self, _: Kind, _: Vec<u8>) -> Verdict {
-            self.0.fetch_add(1, Ordering::SeqCst);
+            self.0.fetch_add(1, Ordering::Relaxed);
             Verdict::Accepted
         }
 
@@ -748,11 +748,16 @@ mod tests {
         Sending::new(spool, |_| Counting(posts), &[])
     }
 
-    fn two_signals() -> Options {
-        Options {
-            channels: signal::CHANNELS_OF_SPOOL,
+    fn asked(posts: &AtomicU32) -> u32 {
+        posts.load(Ordering::Relaxed)
+    }
+
+    fn spool_of_signals(dir: &Path) -> Spool {
+        let options = Options {
+            channels: CHANNELS_OF_SPOOL,
             ..Options::default()
-        }
+        };
+        Spool::open(dir, options).unwrap()
     }
 
     /// A record of this version of the schema, or of a later one.
@@ -778,7 +783,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_down_is_not_sent_again_at_once() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path(), two_signals()).unwrap();
+        let spool = spool_of_signals(dir.path());
         // It lives, so that nothing can be removed.
         let mut writer = Writer::new(&spool);
         append_record(&mut writer, 1, 1);
@@ -793,21 +798,20 @@ mod tests {
             assert!(wait > BUSY, "{wait:?}");
             assert!(reason.starts_with(UNNOTED), "{reason}");
         }
-        assert_eq!(posts.load(Ordering::SeqCst), 1);
+        assert_eq!(asked(&posts), 1);
         std::fs::remove_dir(&in_the_way).unwrap();
         let flushed = counting(&spool, &posts).flush(&mut |_| {});
         assert_eq!(flushed.end, Round::Drained);
-        assert_eq!(posts.load(Ordering::SeqCst), 2);
+        assert_eq!(asked(&posts), 2);
         append_record(&mut writer, 2, 1);
         let round = counting(&spool, &posts).round();
-        let posts = posts.load(Ordering::SeqCst);
-        assert_eq!((round, posts), (Round::Drained, 3));
+        assert_eq!((round, asked(&posts)), (Round::Drained, 3));
     }
 
     #[test]
     fn what_a_later_program_has_written_waits_for_it() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path(), two_signals()).unwrap();
+        let spool = spool_of_signals(dir.path());
         let mut writer = Writer::new(&spool);
         append_record(&mut writer, 1, 1);
         append_record(&mut writer, 2, 2);
@@ -818,8 +822,7 @@ mod tests {
             sent: 1,
             ..Progress::default()
         };
-        let posts = posts.load(Ordering::SeqCst);
-        assert_eq!((flushed.progress, posts), (sent, 1));
+        assert_eq!((flushed.progress, asked(&posts)), (sent, 1));
         let stats = spool.stats().unwrap();
         assert_eq!((stats.pending, stats.rejected), (1, 0));
     }

@@ -738,4 +738,37 @@ mod tests {
         assert_eq!((told.end, told.rejected), (RECORDS, vec![]));
         assert_eq!(told.reasons[0], "two");
     }
+
+    /// Another process has sent the batch whose answer told of rejections.
+    #[test]
+    fn what_is_counted_only_does_not_survive_into_another_batch() {
+        let mut answers = 0;
+        let mut asked = Asked(Vec::new(), |_: &[usize]| {
+            answers += 1;
+            match answers {
+                1 => Verdict::Partly {
+                    rejected: 2,
+                    reason: "two".to_owned(),
+                },
+                2 => Verdict::Later {
+                    after: None,
+                    reason: "busy".to_owned(),
+                },
+                _ => Verdict::Accepted,
+            }
+        });
+        let mut shipper = Shipper::new(&mut asked, Kind::Logs, Vec::new());
+        let all = records(2 * RECORDS);
+        let mut told = Told::default();
+        let outcome = shipper.ship(&all[..RECORDS], &mut told);
+        assert_eq!(later(&outcome), "busy");
+        // That is told at once, with the records that it is about.
+        assert_eq!(told.unknown, 2);
+        assert!(told.end > 0 && told.end < RECORDS, "{}", told.end);
+        let mut told = Told::default();
+        let outcome = shipper.ship(&all[RECORDS..], &mut told);
+        assert_eq!(outcome, Outcome::Done);
+        assert_eq!((told.end, told.unknown), (RECORDS, 0));
+        assert_eq!(told.reasons, [""; 0]);
+    }
 }

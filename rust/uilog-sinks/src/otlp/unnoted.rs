@@ -7,7 +7,7 @@
 //!
 //! Knows no collector and no spool but its directory.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -17,38 +17,48 @@ use std::time::UNIX_EPOCH;
 use nix::fcntl::OFlag;
 use uilog_sys::own_dir::OwnDir;
 
-/// The file's name.
-const FILE: &str = "retry.time";
+use crate::otlp::request::Kind;
+
 const FILE_MODE: u32 = 0o600;
 /// How long nobody sends, less up to a half at random.
 const WAIT: Duration = Duration::from_secs(5 * 60);
 /// What is further off is a clock's mistake.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Lets nobody send for a while; returns for how long. `random` is from 0 to 1.
-pub fn mark(spool: &Path, now: SystemTime, random: f64) -> Duration {
-    let wait = WAIT.mul_f64(1.0 - random / 2.0);
+/// Lets nobody send this signal for a while, or for as long as is known
+/// already; returns for how long. `random` is from 0 to 1.
+pub fn mark(
+    spool: &Path,
+    kind: Kind,
+    now: SystemTime,
+    random: f64,
+) -> Duration {
+    let least = WAIT.mul_f64(1.0 - random / 2.0);
+    let wait = wait(spool, kind, now).unwrap_or_default().max(least);
     // What refuses this, too, is asked by each process once.
-    let _ = mark_until(spool, now + wait);
+    let _ = mark_until(spool, kind, now + wait);
     wait
 }
 
-/// Lets nobody send until then.
+/// Lets nobody send this signal until then.
 ///
 /// # Errors
 ///
 /// The directory takes no file, or its file no time.
-pub fn mark_until(spool: &Path, time: SystemTime) -> io::Result<()> {
+pub fn mark_until(
+    spool: &Path,
+    kind: Kind,
+    time: SystemTime,
+) -> io::Result<()> {
     let dir = OwnDir::beside_users_file(spool)?;
-    let file =
-        dir.open_or_create(OsStr::new(FILE), OFlag::O_WRONLY, FILE_MODE)?;
+    let file = dir.open_or_create(&name(kind), OFlag::O_WRONLY, FILE_MODE)?;
     file.set_modified(time)
 }
 
-/// How long nobody is to send.
-pub fn wait(spool: &Path, now: SystemTime) -> Option<Duration> {
+/// How long nobody is to send this signal.
+pub fn wait(spool: &Path, kind: Kind, now: SystemTime) -> Option<Duration> {
     let dir = OwnDir::beside_users_file(spool).ok()?;
-    let status = dir.entry(OsStr::new(FILE)).ok()??;
+    let status = dir.entry(&name(kind)).ok()??;
     let seconds = u64::try_from(status.st_mtime).ok()?;
     let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
     let wait = time.duration_since(now).ok()?;
@@ -56,10 +66,14 @@ pub fn wait(spool: &Path, now: SystemTime) -> Option<Duration> {
 }
 
 /// It can be written down again.
-pub fn clear(spool: &Path) {
+pub fn clear(spool: &Path, kind: Kind) {
     // If it stays, it is sent a little later than it could.
     let _ = OwnDir::beside_users_file(spool)
-        .and_then(|dir| dir.remove(OsStr::new(FILE)));
+        .and_then(|dir| dir.remove(&name(kind)));
+}
+
+fn name(kind: Kind) -> OsString {
+    format!("retry-{}.time", kind.name()).into()
 }
 
 #[cfg(test)]
@@ -70,17 +84,23 @@ mod tests {
 
     #[test]
     fn it_is_an_empty_file_whose_time_counts_within_a_bound() {
-        let dir = tempfile::tempdir().unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path();
         let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
-        assert_eq!(wait(dir.path(), now), None);
-        assert_eq!(mark(dir.path(), now, 1.0), WAIT / 2);
-        assert_eq!(wait(dir.path(), now), Some(WAIT / 2));
-        let path = dir.path().join(FILE);
-        assert_eq!(fs::read(path).unwrap(), b"");
-        assert_eq!(wait(dir.path(), now + WAIT), None);
-        mark_until(dir.path(), now + 2 * LONGEST).unwrap();
-        assert_eq!(wait(dir.path(), now), None);
-        clear(dir.path());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let kind = Kind::Logs;
+        assert_eq!(wait(dir, kind, now), None);
+        assert_eq!(mark(dir, kind, now, 1.0), WAIT / 2);
+        assert_eq!(wait(dir, kind, now), Some(WAIT / 2));
+        assert_eq!(fs::read(dir.join(name(kind))).unwrap(), b"");
+        assert_eq!(wait(dir, kind, now + WAIT), None);
+        // The other signal does not wait for that.
+        assert_eq!(wait(dir, Kind::Traces, now), None);
+        // Who asks for more gets it.
+        mark_until(dir, kind, now + 2 * WAIT).unwrap();
+        assert_eq!(mark(dir, kind, now, 1.0), 2 * WAIT);
+        mark_until(dir, kind, now + 2 * LONGEST).unwrap();
+        assert_eq!(wait(dir, kind, now), None);
+        clear(dir, kind);
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 0);
     }
 }

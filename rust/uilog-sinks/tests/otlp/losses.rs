@@ -55,7 +55,7 @@ fn reports(server: &Server) -> Vec<LogRecord> {
 
 /// Lets the next record of losses be due, as if a minute had passed.
 fn pass_a_minute(sink: &Sink) {
-    let path = sink.dir.path().join("fleet").join("reported");
+    let path = sink.dir.path().join("fleet").join("losses");
     let text = fs::read_to_string(&path).unwrap();
     let lines = text.lines().map(|line| match line.split_once(' ') {
         Some(("time", _)) => "time 1".to_owned(),

@@ -104,6 +104,7 @@ fn full() -> Json {
         "options_left_out": 1,
         "trace_state": "ot=th:c",
         "sample_rate": 0.25,
+        "sink": {"name": "a", "stream": "0123456789abcdef", "number": 1},
         "blocked": {"stdio": 0.5},
         "truncated": {"message": 1, "options": {"text": 2}},
     });
