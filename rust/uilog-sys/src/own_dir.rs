@@ -48,6 +48,9 @@ use nix::unistd::unlinkat;
 /// Who else may write into a directory or a file.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// How often a file is opened or created that others create and remove.
+const MAX_ATTEMPTS: u32 = 100;
+
 /// What every open of ours has: no link is followed, nobody is waited for, a
 /// terminal does not become ours, and no program inherits the descriptor.
 const SAFE: OFlag = OFlag::O_NOFOLLOW
@@ -247,16 +250,22 @@ impl OwnDir {
         flags: OFlag,
         mode: u32,
     ) -> io::Result<File> {
-        match self.open(name, flags) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => return result,
-        }
-        match self.create_new(name, flags, mode) {
-            // Another process has been faster.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.open(name, flags)
+        let mut attempts = 0;
+        loop {
+            match self.open(name, flags) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => return result,
             }
-            result => result,
+            match self.create_new(name, flags, mode) {
+                // Another process has been faster, and may remove it again.
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists
+                        && attempts < MAX_ATTEMPTS =>
+                {
+                    attempts += 1;
+                }
+                result => return result,
+            }
         }
     }
 

@@ -373,7 +373,7 @@ fn what_waits_for_another_program_holds_up_both_channels() {
         let stats = spool.stats().unwrap();
         (stats.pending, stats.held_back)
     };
-    let has_pending = |channels| spool.has_pending(channels);
+    let has_pending = |channels| spool.has_pending(channels).unwrap();
     let mut of_older = sender(&disk, &older);
     assert_eq!(counts(), (8, 3));
     assert_eq!(drain(&mut of_older, 0), [0, 2, 4]);
