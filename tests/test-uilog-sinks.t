@@ -128,8 +128,12 @@ hooks, tracebacks and URLs as well.
   [255]
   $ HGRCPATH=$plain
   $ settled
+
+The random name of this test's directory may look like a key.
+
   $ records message | grep -v '^\*\* \|^  File .*mercurial' |
-  >     sed 's/after .* seconds/after N seconds/; s/in 0.* sec/in N sec/'
+  >     sed 's/after .* seconds/after N seconds/; s/in 0.* sec/in N sec/
+  >          s#File ".*leaks.py"#File "<file>"#'
   ship <value> -u <value> --config=ui.editor=<value>
   alias 'ship' expands to 'tag --local --message=<message>'
   exthook-pretag.ask: true <arguments:2> finished in N seconds
@@ -138,7 +142,7 @@ hooks, tracebacks and URLs as well.
   call <value> exited 0 after N seconds
   leak -t <value> <value>
   Traceback (most recent call last):
-    File "$TESTTMP/repo/leaks.py", line 6, in leak
+    File "<file>", line 6, in leak
   RuntimeError: <message>
   leak -t <value> <value> exited 1 after N seconds
   log --rev=tip --template=<template> --removed -- a
