@@ -5,6 +5,10 @@
 //! apart into commands is [`crate::shell`]'s business. hg's own options are
 //! [`crate::commands`]' business.
 
+use memchr::memchr;
+use memchr::memchr_iter;
+use memchr::memmem;
+
 use crate::found::Found;
 use crate::name::is_telling;
 use crate::programs::call::Call;
@@ -28,6 +32,31 @@ const MAX_DEPTH: usize = 4;
 /// Finds secrets in whatever commands there are in a text.
 pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
     find_at_depth(text, 0, found);
+    let has_lines = memchr(b'\n', text.trim_ascii_end()).is_some();
+    if has_lines && has_lone_quote(text) {
+        find_in_lines(text, found);
+    }
+}
+
+/// Whether there is a quote without its pair, or an apostrophe.
+fn has_lone_quote(text: &[u8]) -> bool {
+    let is_odd = |quote: u8| memchr_iter(quote, text).count() % 2 == 1;
+    is_odd(b'\'') || is_odd(b'"') || memmem::find(text, b"n't ").is_some()
+}
+
+/// Looks at each line by itself: a quote that has no end, as in "can't", hides
+/// nothing in the lines below.
+fn find_in_lines(text: &[u8], found: &mut Vec<Found>) {
+    let mut start = 0;
+    let mut inner = Vec::new();
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        find_at_depth(line, 0, &mut inner);
+        found.extend(inner.drain(..).map(|inner| {
+            let range = start + inner.range.start..start + inner.range.end;
+            inner.at(range)
+        }));
+        start += line.len();
+    }
 }
 
 fn find_at_depth(text: &[u8], depth: usize, found: &mut Vec<Found>) {
