@@ -6,8 +6,7 @@
 //! [`crate::commands`]' business.
 
 use memchr::memchr;
-use memchr::memchr_iter;
-use memchr::memmem;
+use memchr::memchr2;
 
 use crate::found::Found;
 use crate::name::is_telling;
@@ -32,16 +31,11 @@ const MAX_DEPTH: usize = 4;
 /// Finds secrets in whatever commands there are in a text.
 pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
     find_at_depth(text, 0, found);
-    let has_lines = memchr(b'\n', text.trim_ascii_end()).is_some();
-    if has_lines && has_lone_quote(text) {
+    if memchr(b'\n', text.trim_ascii_end()).is_some()
+        && memchr2(b'\'', b'"', text).is_some()
+    {
         find_in_lines(text, found);
     }
-}
-
-/// Whether there is a quote without its pair, or an apostrophe.
-fn has_lone_quote(text: &[u8]) -> bool {
-    let is_odd = |quote: u8| memchr_iter(quote, text).count() % 2 == 1;
-    is_odd(b'\'') || is_odd(b'"') || memmem::find(text, b"n't ").is_some()
 }
 
 /// Looks at each line by itself: a quote that has no end, as in "can't", hides
@@ -137,11 +131,10 @@ fn find_file(
 
 /// What an `echo` or `printf` writes.
 fn printed(command: &Command) -> Option<&Arg> {
-    let is_printer = command
-        .args
-        .iter()
-        .any(|arg| matches!(&arg.bytes[..], b"echo" | b"printf" | b"print"));
-    is_printer.then(|| command.args.last()).flatten()
+    let is_printer =
+        |arg: &Arg| matches!(&arg.bytes[..], b"echo" | b"printf" | b"print");
+    let printed = command.args.last().filter(|it| !is_printer(it));
+    printed.filter(|_| command.args.iter().any(is_printer))
 }
 
 /// What a command reads, if that is a secret.
