@@ -7,6 +7,7 @@
 //! It knows nothing of how hg decides what to run.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -773,10 +774,26 @@ impl Server {
             self.running.enforce_deadlines();
             self.settle()?;
         }
+        let given_up = self.move_past_the_rest(0)?;
+        // Whoever logs from now on finds nobody, and starts another
+        // dispatcher, though this one may need a while to end. What has come
+        // before nobody else looks at.
+        if let Some(socket) = self.socket.take() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        self.move_past_the_rest(given_up)?;
+        self.finish_journal(TERMINATED_BOUND);
+        Ok(())
+    }
+
+    /// Counts what has come and is not to be run as lost, but for so many that
+    /// it has counted before; how many it were.
+    fn move_past_the_rest(&mut self, before: u64) -> Result<u64, Error> {
         let committed = self.feed.queue.committed().map_err(reading)?;
         let seen = self.seen;
         let progress = self.progress();
-        let left = committed.jobs.saturating_sub(seen + progress.scripts);
+        let done = seen + progress.scripts + before;
+        let left = committed.jobs.saturating_sub(done);
         if left > 0 {
             let detail = "the dispatcher was ended by SIGTERM";
             self.report(FailureKind::Lost, left, detail, 0);
@@ -787,8 +804,7 @@ impl Server {
         progress.taken += left;
         progress.not_started += left;
         self.publish()?;
-        self.finish_journal(TERMINATED_BOUND);
-        Ok(())
+        Ok(left)
     }
 
     /// Tells hg, and whoever asks later, of what is no single event's, and is
