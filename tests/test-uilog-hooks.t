@@ -24,16 +24,19 @@ runs under each Mercurial, the others under the newest only (tests/README.md).
   > blackbox =
   > touching = $TESTTMP/touching.py
   > [logtoprocess]
-  > command = echo "begins: \$(printf %s "\$MSG1" | head -n 1)" >> $got/order
-  > commandfinish = echo "ends: \$OPT_CANONICAL_COMMAND \$OPT_RETURN_CODE" >> $got/order
-  > masked = umask >> $got/order
-  > peerclose = echo "peer: \$OPT_OUTCOME \$OPT_LEAKED" >> $got/order
+  > command = echo "\$UILOG_TIME begins: \$(printf %s "\$MSG1" | head -n 1)" >> $got/order
+  > commandfinish = echo "\$UILOG_TIME ends: \$OPT_CANONICAL_COMMAND \$OPT_RETURN_CODE" >> $got/order
+  > masked = echo "\$UILOG_TIME \`umask\`" >> $got/order
+  > peerclose = echo "\$UILOG_TIME peer: \$OPT_OUTCOME \$OPT_LEAKED" >> $got/order
   > [uilog]
   > max-scripts = 1
   > END
+
+order: what has happened, whichever process's scripts were faster.
+
   $ order() {
   >     settled
-  >     cat $got/order
+  >     LC_ALL=C sort $got/order | cut -d ' ' -f 2-
   >     rm $got/order
   > }
 
