@@ -10,21 +10,12 @@
 //! A small file for each signal in the spool's directory has it, which only
 //! the one sender writes. If it is damaged or absent, records wait.
 
-use std::ffi::OsString;
-use std::io;
-use std::io::Read;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
-use uilog_sys::own_dir::OwnDir;
-
+use crate::otlp::memo::Memo;
+use crate::otlp::memo::items;
 use crate::otlp::request::Kind;
 
-const FILE_MODE: u32 = 0o600;
-/// Its first line.
-const FORMAT: &str = "uilog-accepted 1";
-/// Bytes of it that are read.
-const MAX_BYTES: u64 = 4096;
 /// Records that are rejected at most while nothing is accepted.
 const MAX_REJECTED: u64 = 16;
 
@@ -40,15 +31,9 @@ pub struct Accepted {
 impl Accepted {
     /// What is known of the endpoint of a signal.
     pub fn load(spool: &Path, kind: Kind) -> Self {
-        let Ok(text) = read(spool, kind) else {
-            return Self::default();
-        };
-        let mut lines = text.lines();
-        if lines.next() != Some(FORMAT) {
-            return Self::default();
-        }
         let mut known = Self::default();
-        for (key, value) in lines.filter_map(|line| line.split_once(' ')) {
+        let lines = memo(kind).read(spool).unwrap_or_default();
+        for (key, value) in items(&lines) {
             match key {
                 "settings" => {
                     known.settings = u64::from_str_radix(value, 16).ok();
@@ -108,28 +93,18 @@ impl Accepted {
         let Some(settings) = self.settings else {
             return;
         };
-        let text = format!(
-            "{FORMAT}\nsettings {settings:016x}\nrejected {}\n",
-            self.rejected
-        );
-        let _ = OwnDir::beside_users_file(spool).and_then(|dir| {
-            let (file, new) = (name(kind, ""), name(kind, ".new"));
-            dir.replace(&file, &new, FILE_MODE, text.as_bytes())
-        });
+        let rejected = self.rejected;
+        let lines = format!("settings {settings:016x}\nrejected {rejected}\n");
+        let _ = memo(kind).write(spool, &lines);
     }
 }
 
-fn name(kind: Kind, suffix: &str) -> OsString {
-    format!("accepted-{}{suffix}", kind.name()).into()
-}
-
-/// What the file says. A link is not followed, a FIFO not waited for.
-fn read(spool: &Path, kind: Kind) -> io::Result<String> {
-    let dir = OwnDir::beside_users_file(spool)?;
-    let file = dir.open(&name(kind, ""), OFlag::O_RDONLY)?;
-    let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text)?;
-    Ok(text)
+fn memo(kind: Kind) -> Memo {
+    Memo {
+        name: format!("accepted-{}", kind.name()).into(),
+        format: "uilog-accepted 1",
+        max_bytes: 4096,
+    }
 }
 
 #[cfg(test)]

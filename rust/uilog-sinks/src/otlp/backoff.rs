@@ -6,27 +6,16 @@
 //! damaged, absent, no file of ours or cannot be written, the collector is
 //! asked.
 
-use std::ffi::OsStr;
-use std::ffi::OsString;
 use std::io;
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use nix::fcntl::OFlag;
-use uilog_sys::own_dir::OwnDir;
-
+use crate::otlp::memo::Memo;
+use crate::otlp::memo::items;
 use crate::otlp::request::Kind;
 
-/// The file of earlier versions, for both signals.
-const EARLIER_FILE: &str = "retry";
-const FILE_MODE: u32 = 0o600;
-/// Its first line.
-const FORMAT: &str = "uilog-retry 1";
-/// Bytes of it that are read.
-const MAX_BYTES: u64 = 4096;
 /// The wait after the first failure. It doubles with each.
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait of our own accord.
@@ -48,15 +37,14 @@ pub struct Backoff {
 impl Backoff {
     /// What is known of a signal of a spool.
     pub fn load(spool: &Path, kind: Kind, now: SystemTime) -> Self {
-        let Ok(text) = read(spool, kind) else {
-            return Self::default();
-        };
-        let mut lines = text.lines();
-        if lines.next() != Some(FORMAT) {
-            return Self::default();
-        }
         let mut known = Self::default();
-        for (key, value) in lines.filter_map(|line| line.split_once(' ')) {
+        let lines = match memo(kind).read(spool) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                earlier_memo().read(spool)
+            }
+            read => read,
+        };
+        for (key, value) in items(&lines.unwrap_or_default()) {
             let number = || value.parse().unwrap_or(0);
             match key {
                 "not-before-ms" => {
@@ -112,14 +100,12 @@ impl Backoff {
         let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok();
         let millis = self.not_before.and_then(since);
         let millis = millis.map_or(0, |it| it.as_millis());
-        let text = format!(
-            "{FORMAT}\nnot-before-ms {millis}\nfailures {}\nreason {}\n",
+        let lines = format!(
+            "not-before-ms {millis}\nfailures {}\nreason {}\n",
             self.failures, self.reason,
         );
-        let dir = OwnDir::beside_users_file(spool)?;
-        let (file, new) = (name(kind, ""), name(kind, ".new"));
-        dir.replace(&file, &new, FILE_MODE, text.as_bytes())?;
-        let _ = dir.remove(OsStr::new(EARLIER_FILE));
+        memo(kind).write(spool, &lines)?;
+        earlier_memo().remove(spool);
         Ok(())
     }
 
@@ -127,30 +113,25 @@ impl Backoff {
     pub fn clear(&mut self, spool: &Path, kind: Kind) {
         *self = Self::default();
         // If it stays, it is asked a little later than it could.
-        if let Ok(dir) = OwnDir::beside_users_file(spool) {
-            let _ = dir.remove(&name(kind, ""));
-            let _ = dir.remove(OsStr::new(EARLIER_FILE));
-        }
+        memo(kind).remove(spool);
+        earlier_memo().remove(spool);
     }
 }
 
-fn name(kind: Kind, suffix: &str) -> OsString {
-    format!("retry-{}{suffix}", kind.name()).into()
+fn memo(kind: Kind) -> Memo {
+    Memo {
+        name: format!("retry-{}", kind.name()).into(),
+        ..earlier_memo()
+    }
 }
 
-/// What the file says, or that of an earlier version if there is none. A link
-/// is not followed, a FIFO not waited for.
-fn read(spool: &Path, kind: Kind) -> io::Result<String> {
-    let dir = OwnDir::beside_users_file(spool)?;
-    let file = match dir.open(&name(kind, ""), OFlag::O_RDONLY) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            dir.open(OsStr::new(EARLIER_FILE), OFlag::O_RDONLY)?
-        }
-        opened => opened?,
-    };
-    let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text)?;
-    Ok(text)
+/// That of earlier versions, for both signals.
+fn earlier_memo() -> Memo {
+    Memo {
+        name: "retry".into(),
+        format: "uilog-retry 1",
+        max_bytes: 4096,
+    }
 }
 
 #[cfg(test)]
@@ -283,7 +264,7 @@ mod tests {
     #[test]
     fn what_an_earlier_version_waits_for_counts_until_something_is_known() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(EARLIER_FILE);
+        let path = dir.path().join("retry");
         let millis = (now() + Duration::from_secs(9)).duration_since(NOW);
         let millis = millis.unwrap().as_millis();
         let text = format!(

@@ -9,15 +9,13 @@
 //!
 //! Knows the spool's counts and the journal; not how anything is sent.
 
-use std::ffi::OsStr;
+use std::borrow::Cow;
 use std::io;
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::DateTime;
 use chrono::Utc;
-use nix::fcntl::OFlag;
 use serde_json::Map;
 use serde_json::Value;
 use sha2::Digest;
@@ -29,11 +27,12 @@ use uilog_core::journal::Journal;
 use uilog_core::sinks;
 use uilog_spool::LossCounts;
 use uilog_spool::Spool;
-use uilog_sys::own_dir::OwnDir;
 
 use crate::globals::Globals;
 use crate::machine;
 use crate::otlp::Appender;
+use crate::otlp::memo::Memo;
+use crate::otlp::memo::items;
 use crate::record::Process;
 use crate::record::Record;
 use crate::record::SCHEMA;
@@ -43,14 +42,12 @@ pub const EVENT: &str = "uilogloss";
 /// The program that tells of it.
 const PROGRAM: &str = "uilog";
 
-/// The file that has what has been told.
-const FILE: &str = "losses";
-const NEW: &str = "losses.new";
-const FILE_MODE: u32 = 0o600;
-/// Its first line.
-const FORMAT: &str = "uilog-losses 1";
-/// Bytes of it that are read.
-const MAX_BYTES: u64 = 4096;
+/// What has been told.
+const MEMO: Memo = Memo {
+    name: Cow::Borrowed("losses"),
+    format: "uilog-losses 1",
+    max_bytes: 4096,
+};
 /// How often there is a record of losses at most: a collector that rejects
 /// something of each command gets no second record with each.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -318,14 +315,8 @@ impl Reported {
     /// Nothing, if the file is damaged: it is better told twice.
     fn load(spool: &Path) -> Self {
         let mut reported = Self::default();
-        let Ok(text) = read(spool) else {
-            return reported;
-        };
-        let mut lines = text.lines();
-        if lines.next() != Some(FORMAT) {
-            return reported;
-        }
-        for (key, value) in lines.filter_map(|line| line.split_once(' ')) {
+        let lines = MEMO.read(spool).unwrap_or_default();
+        for (key, value) in items(&lines) {
             let count = || value.parse().unwrap_or(0);
             let time = || value.parse().unwrap_or(0);
             match key {
@@ -349,27 +340,14 @@ impl Reported {
             damaged,
             counts_lost,
         } = self.losses;
-        let text = format!(
-            "{FORMAT}\nevicted {evicted}\nrejected {rejected}\n\
+        let lines = format!(
+            "evicted {evicted}\nrejected {rejected}\n\
              damaged {damaged}\ncounts-lost {counts_lost}\n\
              journal {}\njournal-modified {}\ntime {}\n",
             self.journal, self.journal_modified, self.time,
         );
-        OwnDir::beside_users_file(spool)?.replace(
-            OsStr::new(FILE),
-            OsStr::new(NEW),
-            FILE_MODE,
-            text.as_bytes(),
-        )
+        MEMO.write(spool, &lines)
     }
-}
-
-fn read(spool: &Path) -> io::Result<String> {
-    let dir = OwnDir::beside_users_file(spool)?;
-    let file = dir.open(OsStr::new(FILE), OFlag::O_RDONLY)?;
-    let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -447,7 +425,7 @@ mod tests {
         };
         reported.save(dir.path()).unwrap();
         assert_eq!(Reported::load(dir.path()), reported);
-        std::fs::write(dir.path().join(FILE), "x").unwrap();
+        std::fs::write(dir.path().join(&*MEMO.name), "x").unwrap();
         assert_eq!(Reported::load(dir.path()), Reported::default());
     }
 }

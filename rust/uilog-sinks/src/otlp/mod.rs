@@ -17,6 +17,7 @@
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
 //!   `backoff` when, `unnoted` when where nothing can be written, and
 //!   `accepted` what an endpoint has accepted before.
+//! - `memo` is a small file by which these let the next process know.
 //!
 //! Here is what the dispatcher's thread does: it appends, and never waits for
 //! a collector.
@@ -32,6 +33,7 @@ pub mod http;
 pub mod json;
 pub mod losses;
 pub mod mapping;
+mod memo;
 mod numbers;
 mod proxy;
 mod reported;

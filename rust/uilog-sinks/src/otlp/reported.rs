@@ -6,26 +6,21 @@
 //! than advice: if it is damaged, absent or cannot be written, the trouble is
 //! reported once more. Knows neither the journal nor what the trouble is.
 
-use std::ffi::OsStr;
-use std::io;
-use std::io::Read;
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use nix::fcntl::OFlag;
-use uilog_sys::own_dir::OwnDir;
+use crate::otlp::memo::Memo;
+use crate::otlp::memo::items;
 
-/// The file's name.
-const FILE: &str = "reported";
-/// What it is called while it is written.
-const NEW: &str = "reported.new";
-const FILE_MODE: u32 = 0o600;
-/// Its first line; each other one is a time in milliseconds and a text.
-const FORMAT: &str = "uilog-reported 1";
-/// Bytes of it that are read.
-const MAX_BYTES: u64 = 64 * 1024;
+/// Each line is a time in milliseconds and a text.
+const MEMO: Memo = Memo {
+    name: Cow::Borrowed("reported"),
+    format: "uilog-reported 1",
+    max_bytes: 64 * 1024,
+};
 /// Texts that are remembered.
 const MAX_TEXTS: usize = 16;
 /// How long a report holds: `uilog check` shows those of the last 24 hours.
@@ -34,13 +29,10 @@ const HOLDS: Duration = Duration::from_secs(12 * 60 * 60);
 /// Whether this is to be reported now; then it is remembered.
 pub(crate) fn is_due(spool: &Path, text: &str, now: SystemTime) -> bool {
     let text = text.replace(char::is_control, " ");
-    let known = read(spool).unwrap_or_default();
-    let mut lines = known.lines();
-    let is_ours = lines.next() == Some(FORMAT);
-    let mut reports: Vec<(u64, &str)> = lines
-        .filter_map(|line| line.split_once(' '))
+    let known = MEMO.read(spool).unwrap_or_default();
+    let mut reports: Vec<(u64, &str)> = items(&known)
         .filter_map(|(at, text)| Some((at.parse().ok()?, text)))
-        .filter(|(at, _)| is_ours && holds(*at, now))
+        .filter(|(at, _)| holds(*at, now))
         .collect();
     if reports.iter().any(|it| it.1 == text) {
         return false;
@@ -48,15 +40,12 @@ pub(crate) fn is_due(spool: &Path, text: &str, now: SystemTime) -> bool {
     let first = (reports.len() + 1).saturating_sub(MAX_TEXTS);
     reports.drain(..first);
     reports.push((millis(now), &text));
-    let mut file = format!("{FORMAT}\n");
-    for (at, text) in reports {
-        file.push_str(&format!("{at} {text}\n"));
-    }
+    let lines: String = reports
+        .iter()
+        .map(|(at, text)| format!("{at} {text}\n"))
+        .collect();
     // If it cannot be written, it is reported again.
-    let _ = OwnDir::beside_users_file(spool).and_then(|dir| {
-        let (name, new) = (OsStr::new(FILE), OsStr::new(NEW));
-        dir.replace(name, new, FILE_MODE, file.as_bytes())
-    });
+    let _ = MEMO.write(spool, &lines);
     true
 }
 
@@ -69,15 +58,6 @@ fn holds(at: u64, now: SystemTime) -> bool {
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What the file says. A link is not followed, a FIFO not waited for.
-fn read(spool: &Path) -> io::Result<String> {
-    let dir = OwnDir::beside_users_file(spool)?;
-    let file = dir.open(OsStr::new(FILE), OFlag::O_RDONLY)?;
-    let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -108,16 +88,16 @@ mod tests {
         for number in 0..100 {
             assert!(due(&number.to_string(), 13 * 60), "{number}");
         }
-        let text = fs::read_to_string(spool.join(FILE)).unwrap();
+        let text = fs::read_to_string(spool.join(&*MEMO.name)).unwrap();
         assert_eq!(text.lines().count(), 1 + MAX_TEXTS);
-        fs::write(spool.join(FILE), "damaged").unwrap();
+        fs::write(spool.join(&*MEMO.name), "damaged").unwrap();
         assert!(due("99", 13 * 60));
     }
 
     #[test]
     fn what_cannot_be_remembered_is_reported() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join(FILE);
+        let file = dir.path().join(&*MEMO.name);
         fs::create_dir(&file).unwrap();
         for _ in 0..2 {
             assert!(is_due(dir.path(), "a", SystemTime::now()));

@@ -1,0 +1,72 @@
+//! What one sender lets the next one know: small files in a spool's directory,
+//! each a line that names its format, and then what there is to say.
+//!
+//! They are advice. One that is damaged, absent or no file of ours says
+//! nothing; a link is not followed, a FIFO not waited for. A new one replaces
+//! the old one as a whole. Knows nothing of what they say.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use uilog_sys::own_dir::OwnDir;
+
+const FILE_MODE: u32 = 0o600;
+
+/// A file of this name, whose first line is `format`.
+#[derive(Clone, Debug)]
+pub(crate) struct Memo {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) format: &'static str,
+    /// Bytes of it that are read.
+    pub(crate) max_bytes: u64,
+}
+
+impl Memo {
+    /// What it says, behind the first line.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, it cannot be read, or it has another format.
+    pub(crate) fn read(&self, spool: &Path) -> io::Result<String> {
+        let dir = OwnDir::beside_users_file(spool)?;
+        let file = dir.open(OsStr::new(&*self.name), OFlag::O_RDONLY)?;
+        let mut text = String::new();
+        file.take(self.max_bytes).read_to_string(&mut text)?;
+        let end = text.find('\n').unwrap_or(text.len());
+        if text[..end].trim_end_matches('\r') != self.format {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(text.split_off((end + 1).min(text.len())))
+    }
+
+    /// Lets it say these lines.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written, or what has its name is not ours.
+    pub(crate) fn write(&self, spool: &Path, lines: &str) -> io::Result<()> {
+        let new = format!("{}.new", self.name);
+        let text = format!("{}\n{lines}", self.format);
+        OwnDir::beside_users_file(spool)?.replace(
+            OsStr::new(&*self.name),
+            OsStr::new(&new),
+            FILE_MODE,
+            text.as_bytes(),
+        )
+    }
+
+    /// Removes it, if that can be done.
+    pub(crate) fn remove(&self, spool: &Path) {
+        let _ = OwnDir::beside_users_file(spool)
+            .and_then(|dir| dir.remove(OsStr::new(&*self.name)));
+    }
+}
+
+/// Lines of a name and a value each.
+pub(crate) fn items(lines: &str) -> impl Iterator<Item = (&str, &str)> {
+    lines.lines().filter_map(|line| line.split_once(' '))
+}
