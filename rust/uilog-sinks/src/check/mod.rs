@@ -338,7 +338,7 @@ impl Found<'_> {
             let advice = "to switch the sink off, leave its URL empty";
             self.add(&item, finding.advise(advice));
         }
-        let in_clear = [Kind::Traces, Kind::Logs]
+        let in_clear = Kind::ALL
             .map(|kind| settings.endpoint(kind))
             .into_iter()
             .filter_map(|endpoint| {

@@ -18,6 +18,7 @@ use crate::connect::Trail;
 use crate::connect::try_tcp;
 use crate::connect::try_tls;
 use crate::globals::Globals;
+use crate::otlp::connector::WITHOUT_TLS;
 use crate::otlp::http::Collector;
 use crate::otlp::http::Received;
 use crate::otlp::request::Kind;
@@ -25,8 +26,6 @@ use crate::otlp::settings::Settings;
 use crate::otlp::verdict::Verdict;
 use crate::target::Address;
 
-/// What a URL without TLS begins with.
-const WITHOUT_TLS: &str = "http://";
 /// However little time is left: so long an answer is waited for.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -61,7 +60,7 @@ pub(crate) fn try_collector(
     let ways = trail.step("files", || {
         collector.check()?;
         let mut ways = Vec::new();
-        for kind in [Kind::Traces, Kind::Logs] {
+        for kind in Kind::ALL {
             ways.push(way(kind, &settings, &mut collector)?);
         }
         Ok((ways, "all that is configured can be read".to_owned()))

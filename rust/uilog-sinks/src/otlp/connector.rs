@@ -26,7 +26,7 @@ use crate::tls;
 use crate::tls::explain;
 
 /// What a URL without TLS begins with.
-const WITHOUT_TLS: &str = "http://";
+pub(crate) const WITHOUT_TLS: &str = "http://";
 
 /// Wraps connections of `https:` in TLS.
 pub(crate) struct TlsConnector {

@@ -92,7 +92,7 @@ impl Collector {
     ///
     /// What is missing or makes no sense.
     pub fn check(&mut self) -> Result<(), String> {
-        for kind in [Kind::Traces, Kind::Logs] {
+        for kind in Kind::ALL {
             self.agent(kind).map_err(|why| self.at(kind, &why))?;
         }
         match &self.settings.token_file {
@@ -113,11 +113,7 @@ impl Collector {
         kind: Kind,
     ) -> Result<Option<Address>, String> {
         let agent = self.agent(kind)?;
-        let url = &self.settings.endpoint(kind).url;
-        let uri: Uri = url.parse().map_err(|it| format!("{it}"))?;
-        let proxy = agent.config().proxy();
-        let proxy = proxy.filter(|it| !it.is_no_proxy(&uri));
-        Ok(proxy.map(|it| Address {
+        Ok(agent.config().proxy().map(|it| Address {
             host: it.host().to_owned(),
             port: it.port(),
         }))

@@ -65,9 +65,6 @@ const WITHOUT_EFFECT: [(&str, &str); 6] = [
     ("OTEL_EXPERIMENTAL_CONFIG_FILE", ""),
 ];
 
-/// All kinds of requests.
-const KINDS: [Kind; 2] = [Kind::Traces, Kind::Logs];
-
 /// Where variables are looked up, and paths begin.
 pub trait Surroundings {
     /// The value of a variable of hg's environment.
@@ -213,7 +210,7 @@ impl Settings {
     /// Why a collector cannot be asked although the settings make sense: the
     /// environment names a proxy that is none.
     pub fn proxy_problem(&self) -> Option<String> {
-        KINDS.into_iter().find_map(|kind| {
+        Kind::ALL.into_iter().find_map(|kind| {
             let url = self.endpoint(kind).url.parse().ok()?;
             self.proxies.of(&url).err()
         })
@@ -335,9 +332,9 @@ impl<'a> Reader<'a> {
             for advice in &base.advice {
                 self.warn(format!("'{shown}': {advice}"));
             }
-            return Ok(KINDS.map(|kind| base.endpoint(kind)));
+            return Ok(Kind::ALL.map(|kind| base.endpoint(kind)));
         }
-        Ok(KINDS.map(|kind| self.endpoint_of_variables(kind)))
+        Ok(Kind::ALL.map(|kind| self.endpoint_of_variables(kind)))
     }
 
     /// Where requests of a kind go, of a sink without a URL.

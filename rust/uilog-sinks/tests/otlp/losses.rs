@@ -92,8 +92,8 @@ fn records_are_numbered_without_gaps_by_all_who_append() {
     assert_eq!(text(&all[0], "hg.sink.name").unwrap(), "fleet");
 }
 
-#[test]
-fn what_is_rejected_is_told_once_and_leaves_a_gap() {
+/// A collector, and what makes it refuse everything.
+fn server_that_may_refuse() -> (Server, Arc<AtomicBool>) {
     let refuses = Arc::new(AtomicBool::new(false));
     let refused = Arc::clone(&refuses);
     let server = Server::start(move |_| {
@@ -103,6 +103,12 @@ fn what_is_rejected_is_told_once_and_leaves_a_gap() {
             accepted()
         }
     });
+    (server, refuses)
+}
+
+#[test]
+fn what_is_rejected_is_told_once_and_leaves_a_gap() {
+    let (server, refuses) = server_that_may_refuse();
     let sink = Sink::new(&server.url(), &[]);
     let logs = |numbers: [u64; 2]| numbers.map(|it| numbered(0, 2 * it - 1));
     deliver(&sink, &logs([1, 2]));
@@ -138,15 +144,7 @@ fn what_is_rejected_is_told_once_and_leaves_a_gap() {
 /// The count of what is rejected is lower after a requeue.
 #[test]
 fn what_is_rejected_after_a_requeue_is_told() {
-    let refuses = Arc::new(AtomicBool::new(false));
-    let refused = Arc::clone(&refuses);
-    let server = Server::start(move |_| {
-        if refused.load(Ordering::Relaxed) {
-            status(400)
-        } else {
-            accepted()
-        }
-    });
+    let (server, refuses) = server_that_may_refuse();
     let sink = Sink::new(&server.url(), &[]);
     let reject = |seq| {
         refuses.store(true, Ordering::Relaxed);
