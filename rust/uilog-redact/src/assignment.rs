@@ -36,6 +36,7 @@ use crate::value::looks_like_key;
 use crate::value::looks_like_short_key;
 use crate::value::looks_made;
 use crate::value::looks_random;
+use crate::words::blanks;
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_SPACES: usize = 4;
@@ -754,16 +755,10 @@ fn is_name_alone(before: &[u8]) -> bool {
 /// How many spaces this begins with; the end of a line that a backslash
 /// continues is one.
 fn spaces(text: &[u8]) -> usize {
-    let blanks = |text: &[u8]| {
-        text.iter()
-            .take(MAX_SPACES)
-            .take_while(|byte| matches!(byte, b' ' | b'\t'))
-            .count()
-    };
-    let len = blanks(text);
+    let len = blanks(text, MAX_SPACES);
     if len > 0 && text[len..].starts_with(b"\\\n") {
         let len = len + 2;
-        return len + blanks(&text[len..]);
+        return len + blanks(&text[len..], MAX_SPACES);
     }
     len
 }

@@ -21,6 +21,7 @@ use crate::value::Scope;
 use crate::value::is_placeholder;
 use crate::value::looks_chosen;
 use crate::value::looks_random;
+use crate::words::blanks;
 
 /// Those of stock hg and its bundled extensions. Names that tell by themselves
 /// (`smtp.password`) are found without this.
@@ -85,11 +86,7 @@ impl ConfigItems {
             if !is_certain && !is_telling_item(item) {
                 continue;
             }
-            let after = text[equals + 1..]
-                .iter()
-                .take(MAX_SPACES)
-                .take_while(|byte| matches!(byte, b' ' | b'\t'))
-                .count();
+            let after = blanks(&text[equals + 1..], MAX_SPACES);
             let at = equals + 1 + after;
             let is_alone = scope == Scope::Word
                 && matches!(&text[..start], b"" | b"--config=");

@@ -21,6 +21,7 @@ use crate::value::Scope;
 use crate::value::is_placeholder;
 use crate::value::looks_chosen;
 use crate::value::looks_random;
+use crate::words::blanks;
 
 /// How names of such headers end. These are also what [`crate::redactor`]
 /// looks for before it calls this module.
@@ -359,10 +360,7 @@ fn is_secret_name(name: &[u8]) -> bool {
 }
 
 fn spaces(text: &[u8]) -> usize {
-    text.iter()
-        .take(MAX_SPACES)
-        .take_while(|byte| matches!(byte, b' ' | b'\t'))
-        .count()
+    blanks(text, MAX_SPACES)
 }
 
 /// How far a header may go.

@@ -285,6 +285,14 @@ pub(crate) fn format_arguments<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
     line
 }
 
+/// How many blanks a text begins with, of so many that are looked at.
+pub(crate) fn blanks(text: &[u8], most: usize) -> usize {
+    text.iter()
+        .take(most)
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
