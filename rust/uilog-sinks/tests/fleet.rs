@@ -65,6 +65,7 @@ impl Outlet for Acting {
                 }
             }
             "slow" => std::thread::sleep(Duration::from_millis(5)),
+            "crawl" => std::thread::sleep(Duration::from_millis(20)),
             "panic" => panic!("as a test of it"),
             "fail" => {
                 return Err(Undelivered {
@@ -377,9 +378,16 @@ fn one_that_is_slow_reads_from_the_queue_what_it_has_no_room_for() {
 
 #[test]
 fn one_that_is_too_slow_leaves_room_for_others() {
-    let mut it = Dispatcher::new(&[("creeps", "slow"), ("hurries", "take")]);
+    let mut it = Dispatcher::new(&[("creeps", "crawl"), ("hurries", "take")]);
     it.queue.limit = Some(2000);
-    let ids: Vec<_> = (0..2 * MANY).map(|_| it.send("event")).collect();
+    let mut ids = Vec::new();
+    while ids.len() < 2 * MANY {
+        ids.extend((0..100).map(|_| it.send("event")));
+        // On a busy machine it is too slow as well, if it is given no time.
+        it.until("the quick one", |_| {
+            (arrived("hurries").len() + 1000 > ids.len()).then_some(())
+        });
+    }
     it.until("room", |it| {
         let waiting = it.queue.records.len() - it.queue.released;
         (waiting <= 2000 + 1100).then_some(())
