@@ -343,27 +343,6 @@ impl<F: Files> Spool<F> {
         })))
     }
 
-    /// The same spool, of which these records wait for another program.
-    #[must_use]
-    pub fn holding_back(&self, hold_back: HoldBack) -> Self
-    where
-        F: Clone,
-    {
-        let Inner {
-            files,
-            dir,
-            options,
-        } = &*self.0;
-        Self(Arc::new(Inner {
-            files: files.clone(),
-            dir: dir.clone(),
-            options: Options {
-                hold_back,
-                ..options.clone()
-            },
-        }))
-    }
-
     /// Where it is.
     pub fn dir(&self) -> &Path {
         &self.0.dir

@@ -26,7 +26,6 @@ use std::time::SystemTime;
 use uilog_spool::Batch;
 use uilog_spool::CHANNELS;
 use uilog_spool::Error;
-use uilog_spool::HoldBack;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
 
@@ -42,7 +41,6 @@ use crate::otlp::ship::Outcome;
 use crate::otlp::ship::Settlement;
 use crate::otlp::ship::Shipper;
 use crate::otlp::unnoted;
-use crate::record;
 
 /// Records of a batch at most: some requests, so that one can be made while
 /// another is looked at.
@@ -150,7 +148,7 @@ impl<P: Post> Sending<P> {
             Mutex::new(Shipper::new(collector, kind, resource.to_vec()))
         };
         Self {
-            spool: spool.holding_back(HoldBack(record::is_of_later_schema)),
+            spool: spool.clone(),
             shippers: Kind::ALL.map(shipper),
             progress: Progress::default(),
             rejection: None,
@@ -657,6 +655,7 @@ mod tests {
     use std::sync::atomic::AtomicU32;
     use std::sync::atomic::Ordering;
 
+    use uilog_spool::HoldBack;
     use uilog_spool::Options;
     use uilog_spool::RecordId;
     use uilog_spool::Writer;
@@ -665,6 +664,7 @@ mod tests {
     use crate::otlp::request::Kind;
     use crate::otlp::signal::CHANNELS_OF_SPOOL;
     use crate::otlp::verdict::Verdict;
+    use crate::record::is_of_later_schema;
 
     struct Nobody;
 
@@ -755,6 +755,7 @@ mod tests {
     fn spool_of_signals(dir: &Path) -> Spool {
         let options = Options {
             channels: CHANNELS_OF_SPOOL,
+            hold_back: HoldBack(is_of_later_schema),
             ..Options::default()
         };
         Spool::open(dir, options).unwrap()
