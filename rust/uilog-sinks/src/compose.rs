@@ -9,7 +9,9 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
 
 use memchr::memmem;
 use serde_json::Map;
@@ -94,6 +96,9 @@ pub struct Composer {
     host: Host,
     /// What the user database calls the user; asked when an event needs it.
     user: OnceLock<Option<Vec<u8>>>,
+    /// The run of a pipeline that an environment tells of, of the last one:
+    /// that of an hg seldom changes, and to search it takes long.
+    cicd: Mutex<Option<(Vec<u8>, Option<Cicd>)>>,
 }
 
 impl Composer {
@@ -154,6 +159,7 @@ impl Composer {
             reduces: argv == ArgvPolicy::Structure,
             host: machine::host(&globals.host),
             user: OnceLock::new(),
+            cicd: Mutex::new(None),
         })
     }
 
@@ -248,6 +254,18 @@ impl Composer {
 
     /// The run of a pipeline that this environment tells of.
     fn cicd(&self, environment: &[u8]) -> Option<Cicd> {
+        let mut last = self.cicd.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, run)) = &*last
+            && known == environment
+        {
+            return run.clone();
+        }
+        let run = self.find_cicd(environment);
+        *last = Some((environment.to_vec(), run.clone()));
+        run
+    }
+
+    fn find_cicd(&self, environment: &[u8]) -> Option<Cicd> {
         let run = ci::run(environment)?;
         let plain = |text: Option<String>| text.map(|it| self.plain(it));
         let url = |text: Option<String>| text.map(|it| self.plain_url(it));
