@@ -169,7 +169,15 @@ impl Writer {
     ///
     /// The system has no descriptor or no memory left.
     pub fn create(max_bytes: u64) -> io::Result<Self> {
-        let file = anonymous_file()?;
+        Self::lay_out(anonymous_file()?, max_bytes)
+    }
+
+    /// Makes a queue of an empty file, as [`Self::create`] does.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn lay_out(file: File, max_bytes: u64) -> io::Result<Self> {
         let committed = Committed {
             end: FIRST_FRAME,
             jobs: 0,

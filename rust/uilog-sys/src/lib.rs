@@ -10,6 +10,7 @@
 //! - [`descendants`] finds and signals the processes below a process.
 //! - [`ended`] tells how a child has ended, whatever the signal.
 //! - [`fd`] makes descriptors of numbers.
+//! - `living_file` makes files that tell whether their holders live (on Linux).
 //! - [`locale`] tells the locale's character set.
 //! - [`log_file`] appends to log files and rotates them.
 //! - `foreground` runs a program in this process's place (on Linux).
@@ -43,6 +44,8 @@ pub mod fd;
 pub mod foreground;
 pub mod foreign_file;
 pub mod fork;
+#[cfg(target_os = "linux")]
+pub mod living_file;
 pub mod locale;
 pub mod log_file;
 pub mod malloc;
