@@ -16,7 +16,9 @@
 
 #![deny(missing_docs)]
 
+mod backoff;
 pub mod blackbox;
+mod bound;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod claim;
@@ -28,6 +30,7 @@ pub mod events;
 mod facts;
 mod failed;
 mod feed;
+mod frames;
 pub mod hgdate;
 pub mod hints;
 pub mod installation;
