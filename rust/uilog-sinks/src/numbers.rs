@@ -342,6 +342,10 @@ fn open(dir: &OwnDir, mut name: Name, key: &str) -> io::Result<(Name, File)> {
         let text = name.to_text(key);
         let text = OsStr::new(&text);
         let file = dir.open_or_create(text, flags, FILE_MODE)?;
+        // Nobody appends to one that has begun again.
+        if file.metadata()?.len() > 0 {
+            return Ok((name, file));
+        }
         match latest(&names(dir, key)?, &name.stream) {
             Some(later) if later > name => {
                 let _ = dir.remove(text);
