@@ -387,7 +387,6 @@ Faults of the configuration are told with --debug, and where they are.
   uilog: $TESTTMP/faults.hgrc:6: logtoprocess.nothing:stdin: there is no script beside it
   loudly
   $ HGRCPATH=$HGRCPATH:$TESTTMP/faults.hgrc hg debuguilog | grep faults.hgrc
-    uilog.enabled = yes (default)
     uilog.max-scripts = lots ($TESTTMP/faults.hgrc:2)
     uilog.script-timeout = -1 ($TESTTMP/faults.hgrc:3)
     logtoprocess.said:stdin = xml ($TESTTMP/faults.hgrc:5)

@@ -138,12 +138,6 @@ minimumhgversion = b'6.3'
 cmdtable: dict = {}
 command = registrar.command(cmdtable)
 
-# All other items are registered as soon as uilog is to work.
-configtable: dict = {}
-configitem = registrar.configitem(configtable)
-
-configitem(brake.SECTION, brake.ITEM, default=b'yes')
-
 # As hg has it: other extensions may wrap it before it is our turn.
 _stocklog = getattr(uimod.ui, 'log', None)
 

@@ -68,7 +68,8 @@ def _causeof(ui):
     value = encoding.environ.get(VARIABLE)
     if value is not None and value.lower() in _OFF:
         return b'%s=%s in the environment' % (VARIABLE, value)
-    value = ui.config(SECTION, ITEM)
+    # Not ui.config: what items there are is not known yet.
+    value = dict(ui.configitems(SECTION)).get(ITEM)
     # hg: an extension may have set a boolean
     if value is False:
         value = b'no'

@@ -36,12 +36,12 @@ from . import (
     wraps,
 )
 
+# Not for hg to find: it is of no use while uilog is switched off.
 configtable: dict = {}
 configitem = registrar.configitem(configtable)
 
 for _name, _default in _native.ITEMS:
-    if _name.encode() != brake.ITEM:
-        configitem(b'uilog', _name.encode(), default=_default.encode())
+    configitem(b'uilog', _name.encode(), default=_default.encode())
 configitem(b'uilog', rb'sink\..*', default=None, generic=True)
 # An event may have any name, and sub-options beside it.
 configitem(b'logtoprocess', b'.*', default=None, generic=True)
