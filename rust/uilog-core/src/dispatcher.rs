@@ -145,6 +145,11 @@ impl Dispatcher {
         &self.program
     }
 
+    /// hg's executable, as it was told.
+    pub(crate) fn hg(&self) -> &[u8] {
+        &self.hg
+    }
+
     /// How many dispatchers have been started.
     pub fn starts(&self) -> u64 {
         self.starts

@@ -16,6 +16,7 @@
 
 #![deny(missing_docs)]
 
+pub mod agent_address;
 mod backoff;
 pub mod blackbox;
 mod bound;
@@ -43,6 +44,7 @@ pub mod losses;
 pub mod native;
 pub mod pipeline;
 pub mod queue;
+pub mod record_queue;
 pub mod records;
 pub mod reporter;
 mod running;
@@ -50,6 +52,7 @@ mod rusage;
 mod script;
 pub mod script_env;
 pub mod settings;
+pub mod sink_environment;
 pub mod sinks;
 pub mod spans;
 pub mod status;

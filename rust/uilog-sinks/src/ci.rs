@@ -294,6 +294,34 @@ fn expand<'v>(
 mod tests {
     use super::*;
 
+    #[test]
+    fn every_variable_is_handed_over_by_hg() {
+        for System { marker, texts, .. } in SYSTEMS {
+            let asked = std::cell::RefCell::new(vec![marker.0.to_owned()]);
+            let value = |name: &str| {
+                asked.borrow_mut().push(name.to_owned());
+                Some("x")
+            };
+            for text in [
+                texts.pipeline,
+                texts.run,
+                texts.run_url,
+                texts.task,
+                texts.task_run,
+                texts.task_run_url,
+                texts.worker,
+                texts.worker_name,
+            ] {
+                expand(text, value);
+            }
+            for name in asked.into_inner() {
+                let is_known =
+                    uilog_core::sink_environment::is_of_ci(name.as_bytes());
+                assert!(is_known, "sink_environment.rs lacks {name}");
+            }
+        }
+    }
+
     fn block(variables: &[(&str, &str)]) -> Vec<u8> {
         let all = variables.iter().map(|(n, v)| format!("{n}={v}\0"));
         all.collect::<String>().into_bytes()

@@ -7,6 +7,7 @@
 //!   but listed system calls between `clone` and `execve`.
 //! - `append` appends a line to a file of ours, by a child (on Linux).
 //! - [`child`] waits for and signals children that others have started.
+//! - `confined` tells whether this process may do less than others (on Linux).
 //! - [`descendants`] finds and signals the processes below a process.
 //! - [`ended`] tells how a child has ended, whatever the signal.
 //! - [`fd`] makes descriptors of numbers.
@@ -37,6 +38,8 @@
 pub mod append;
 pub mod child;
 pub mod clock;
+#[cfg(target_os = "linux")]
+pub mod confined;
 pub mod descendants;
 pub mod ended;
 pub mod environ;
