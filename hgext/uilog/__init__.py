@@ -65,6 +65,9 @@ Scripts start in the order of their events. These settings bound them::
   # how long the end of an ssh connection may take, whatever its server still
   # says (in seconds; 0: without end)
   peer-close-max = 30
+  # whether one process per user delivers the records of all its commands to
+  # structured sinks, instead of one process for each command
+  agent = no
 
 Connections to ssh peers that a command has left open are closed before its
 end is logged. For each connection there is an event, ``peerclose``, with the

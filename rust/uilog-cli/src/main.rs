@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod emit;
 mod encoding;
+mod flush;
 mod generate;
 mod journal;
 mod known;
@@ -58,6 +59,7 @@ Examples:
   uilog status                          what runs, and what has failed
   uilog journal forget                  acknowledge what has failed
   uilog spool                           what waits for a collector
+  uilog flush                           deliver it before a job ends
   uilog config --source logtoprocess    which scripts there are, and where
   uilog run -- rhg files                log a command that is not hg
 
@@ -102,6 +104,7 @@ Files:
     /// Run a program and log it as hg logs its commands
     #[cfg(target_os = "linux")]
     Run(run::Arguments),
+    Flush(flush::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
     /// Take secrets out of texts on standard input, each with a NUL behind it
@@ -154,6 +157,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Emit(arguments) => emit::run(&arguments),
+        Command::Flush(arguments) => flush::run(&arguments),
         Command::Generate(arguments) => {
             generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)

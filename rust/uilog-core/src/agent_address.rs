@@ -22,6 +22,9 @@ const RECORDS: &str = "records-";
 /// What the names of an agent's socket and lock begin with.
 const AGENT: &str = "agent-";
 
+/// What the name of an agent's lock ends with.
+const LOCK: &str = ".lock";
+
 /// The namespaces in which the same path, process id or address means the same
 /// thing, and the same user may do the same.
 const NAMESPACES: [&str; 4] = ["user", "mnt", "pid", "net"];
@@ -74,8 +77,14 @@ impl AgentNames {
         let stem = format!("{AGENT}{PROTOCOL}-{namespaces}");
         Self {
             socket: format!("{stem}.sock").into(),
-            lock: format!("{stem}.lock").into(),
+            lock: format!("{stem}{LOCK}").into(),
         }
+    }
+
+    /// Whether this is the name of an agent's lock.
+    pub fn is_lock(name: &OsStr) -> bool {
+        let name = name.as_bytes();
+        name.starts_with(AGENT.as_bytes()) && name.ends_with(LOCK.as_bytes())
     }
 }
 

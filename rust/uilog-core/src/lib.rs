@@ -17,6 +17,7 @@
 #![deny(missing_docs)]
 
 pub mod agent_address;
+pub mod agent_start;
 mod backoff;
 pub mod blackbox;
 mod bound;
@@ -45,6 +46,7 @@ pub mod native;
 pub mod pipeline;
 pub mod queue;
 pub mod record_queue;
+pub mod record_queues;
 pub mod records;
 pub mod reporter;
 mod running;

@@ -24,7 +24,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::socket;
 use nix::sys::socket::AddressFamily;
 use nix::sys::socket::MsgFlags;
@@ -35,14 +34,11 @@ use uilog_sys::append::Place;
 use uilog_sys::confined;
 use uilog_sys::fork::CloseInChild;
 use uilog_sys::living_file;
-use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
-use uilog_sys::spawn;
-use uilog_sys::spawn::Start;
-use uilog_sys::spawn::Stdio;
 
 use crate::agent_address;
 use crate::agent_address::AgentNames;
+use crate::agent_start;
 use crate::backoff::Backoff;
 use crate::bound::Bound;
 use crate::bound::leave_some_for_hg;
@@ -68,8 +64,6 @@ const MAX_KEPT_BUFFER: usize = 256 * 1024;
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// How often whoever waits for a verdict looks for it.
 const VERDICT_STEP: Duration = Duration::from_millis(1);
-/// Where an agent finds programs, such as a system's certificates' helpers.
-const PATH: &str = "PATH=/usr/local/bin:/usr/bin:/bin";
 
 /// Why a record has not been taken.
 #[derive(Debug)]
@@ -115,7 +109,6 @@ struct Open {
     socket: Bound<OwnedFd>,
     name: OsString,
     place: Place,
-    agent: AgentNames,
     address: UnixAddr,
     /// Keeps a long address short.
     _dir: Option<Bound<OwnDir>>,
@@ -184,7 +177,9 @@ impl RecordQueue {
         if open.ring() || is_early || self.backoff.reason().is_some() {
             return Ok(());
         }
-        match open.start_agent(program) {
+        let started = open.place.open(false);
+        let started = started.map_err(|error| error.to_string());
+        match started.and_then(|dir| agent_start::start(&dir, program)) {
             Ok(has_started) => {
                 if has_started {
                     self.starts += 1;
@@ -332,7 +327,6 @@ impl Open {
             socket: Bound::new(socket),
             name,
             place,
-            agent,
             address,
             _dir: is_long.then(|| Bound::new(dir)),
             sent: Sent::default(),
@@ -376,50 +370,6 @@ impl Open {
             _ => true,
         }
     }
-
-    /// Starts an agent, unless somebody is just starting one; whether it has.
-    fn start_agent(&self, program: &Path) -> Result<bool, String> {
-        let failed = |what: &str, error: &dyn std::fmt::Display| {
-            format!("{what} {}: {error}", program.display())
-        };
-        // The exec's own errors come too late for a caller that does not wait.
-        nix::unistd::access(program, nix::unistd::AccessFlags::X_OK)
-            .map_err(|errno| failed("cannot run", &errno))?;
-        let lock = self
-            .lock()
-            .map_err(|error| format!("cannot lock: {error}"))?;
-        let Some(lock) = lock else {
-            return Ok(false);
-        };
-        let mut command = spawn::Command::new(program)
-            .map_err(|_| format!("'{}' is no path", program.display()))?;
-        for argument in [c"agent", c"serve"] {
-            command.arg(argument.to_owned());
-        }
-        let directory = self.place.directory();
-        let directory = directory.as_os_str().as_bytes();
-        let directory = std::ffi::CString::new(directory)
-            .map_err(|_| "the directory is no path".to_owned())?;
-        command.arg(directory);
-        command.stdin(Stdio::Fd(lock.as_fd()));
-        if let Ok(path) = std::ffi::CString::new(PATH) {
-            command.env(vec![path]);
-        }
-        command
-            .spawn_detached(Start::NoWait)
-            .map_err(|error| failed("cannot start", &error))?;
-        Ok(true)
-    }
-
-    /// The lock of whoever starts an agent; none if somebody has it, who is
-    /// about to look into every queue.
-    fn lock(&self) -> io::Result<Option<fs::File>> {
-        let dir = self.place.open(false)?;
-        let flags = OFlag::O_RDWR;
-        let file = dir.open_or_create(&self.agent.lock, flags, 0o600)?;
-        let is_free = living_file::hold(&file, Holder::Maker)?;
-        Ok(is_free.then_some(file))
-    }
 }
 
 /// The agent's address, and whether it holds only while the directory is open:
@@ -449,6 +399,8 @@ mod tests {
     use std::borrow::Cow;
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixDatagram;
+
+    use uilog_sys::living_file::Holder;
 
     use super::*;
     use crate::pipeline::Draft;
