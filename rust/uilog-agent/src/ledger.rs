@@ -50,10 +50,13 @@ impl Page {
     }
 }
 
+/// Pages, and how many of their losses are to be told, in order.
+type Waiting = VecDeque<(Arc<Page>, u64)>;
+
 /// The losses that one journal has not been told of.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
-    waiting: Arc<Mutex<VecDeque<(Arc<Page>, u64)>>>,
+    waiting: Arc<Mutex<Waiting>>,
     /// Wakes the loop: a queue may have nothing left to be told.
     bell: Arc<UnixStream>,
 }

@@ -25,10 +25,12 @@ mod doorbell;
 mod ending;
 mod group;
 mod groups;
+mod home;
 mod ledger;
 mod serve;
 
 pub use directory::Elsewhere;
+pub use home::with_home;
 pub use serve::Error;
 pub use serve::Options;
 pub use serve::serve;

@@ -534,6 +534,14 @@ impl Server {
             &mut self.configurations,
         );
         let (chosen, refused) = match decision {
+            Decision::Wait
+                if !Arc::ptr_eq(&client.dir, &self.directories.own)
+                    && !self.admission.is_asking(now) =>
+            {
+                // The agent of that directory may know more.
+                self.decline(id);
+                return Some(WaitsFor::Trust);
+            }
             Decision::Wait => {
                 self.retry_at =
                     [self.retry_at, Admission::deadline(client.trust)]
@@ -573,6 +581,19 @@ impl Server {
         self.report_left(id);
         self.lose_refused(id, &own, &event, &refused);
         None
+    }
+
+    /// Leaves a queue to others.
+    fn decline(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get(&id) else {
+            return;
+        };
+        // Unless some of its records are on their way.
+        if client.is_settled() && client.page.is_told() {
+            let path = client.dir.path().to_owned();
+            self.useless.insert((client.name.clone(), path));
+            self.forget(id);
+        }
     }
 
     /// Records are lost for sinks that their queue may not choose.

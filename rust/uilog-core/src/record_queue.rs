@@ -179,7 +179,8 @@ impl RecordQueue {
         }
         let started = open.place.open(false);
         let started = started.map_err(|error| error.to_string());
-        match started.and_then(|dir| agent_start::start(&dir, program)) {
+        let own = Some(open.name.as_os_str());
+        match started.and_then(|dir| agent_start::start(&dir, program, own)) {
             Ok(has_started) => {
                 if has_started {
                     self.starts += 1;
