@@ -72,7 +72,7 @@ impl Admission {
         }
     }
 
-    /// Whether a process that has rung is one from here.
+    /// Whether a process is one from here that has not shown it.
     pub(crate) fn is_from_here(&self, pid: Pid) -> bool {
         let process = PathBuf::from(format!("/proc/{pid}"));
         namespaces_of(&process).is_ok_and(|it| it == self.namespaces)

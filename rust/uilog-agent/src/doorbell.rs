@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -28,10 +29,14 @@ use nix::sys::socket::UnixCredentials;
 use nix::sys::socket::sockopt::PassCred;
 use nix::unistd::Pid;
 use nix::unistd::geteuid;
+use uilog_core::agent_address;
+use uilog_sys::fd::Identity;
 use uilog_sys::own_dir::OwnDir;
 
 /// Bytes of a name at most.
 const MAX_NAME_BYTES: usize = 256;
+/// Descriptors that somebody may send along; the kernel closes the others.
+const MAX_DESCRIPTORS: usize = 4;
 /// Names that are heard at a time: others have to be looked after, too.
 const MAX_HEARD: usize = 512;
 /// How many datagrams the kernel keeps, where that cannot be read.
@@ -41,6 +46,8 @@ const USUAL_BACKLOG: usize = 10;
 #[derive(Debug)]
 pub(crate) struct Doorbell {
     socket: OwnedFd,
+    /// What somebody from here has to show.
+    here: Option<Identity>,
     /// As many datagrams can wait here; whoever finds no room rings in vain.
     backlog: usize,
 }
@@ -59,6 +66,8 @@ pub(crate) struct Ring {
     pub(crate) name: OsString,
     /// The process, if it can be seen from here.
     pub(crate) pid: Option<Pid>,
+    /// It has shown that it is from the agent's own namespaces.
+    pub(crate) is_from_here: bool,
 }
 
 impl Doorbell {
@@ -70,6 +79,8 @@ impl Doorbell {
         let socket = socket::socket(AddressFamily::Unix, kind, flags, None)?;
         // Before anybody can send.
         socket::setsockopt(&socket, PassCred, &true)?;
+        let here = agent_address::evidence().ok();
+        let here = here.and_then(|it| Identity::of(it.as_raw_fd()));
         let backlog = backlog();
         dir.unlink(name)?;
         // A path may be too long for an address.
@@ -82,7 +93,11 @@ impl Doorbell {
             // Without /proc.
             socket::bind(socket.as_raw_fd(), &long()?)?;
         }
-        Ok(Self { socket, backlog })
+        Ok(Self {
+            socket,
+            here,
+            backlog,
+        })
     }
 
     /// What has been sent since it was asked last.
@@ -104,7 +119,8 @@ impl Doorbell {
     /// None if it is somebody else's, or nonsense.
     fn receive(&self) -> Result<Option<Ring>, Errno> {
         let mut bytes = [0; MAX_NAME_BYTES];
-        let mut control = cmsg_space!(UnixCredentials);
+        let mut control =
+            cmsg_space!(UnixCredentials, [RawFd; MAX_DESCRIPTORS]);
         let mut slices = [IoSliceMut::new(&mut bytes)];
         let received = socket::recvmsg::<()>(
             self.socket.as_raw_fd(),
@@ -113,12 +129,23 @@ impl Doorbell {
             MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC,
         )?;
         let is_whole = !received.flags.contains(MsgFlags::MSG_TRUNC);
-        let credentials = received.cmsgs().ok().and_then(|mut messages| {
-            messages.find_map(|message| match message {
-                ControlMessageOwned::ScmCredentials(it) => Some(it),
-                _ => None,
-            })
-        });
+        let mut credentials = None;
+        let mut is_from_here = false;
+        for message in received.cmsgs().into_iter().flatten() {
+            match message {
+                ControlMessageOwned::ScmCredentials(it) => {
+                    credentials = Some(it);
+                }
+                ControlMessageOwned::ScmRights(descriptors) => {
+                    for raw in descriptors {
+                        let shown = Identity::of(raw);
+                        is_from_here |= shown.is_some() && shown == self.here;
+                        let _ = nix::unistd::close(raw);
+                    }
+                }
+                _ => {}
+            }
+        }
         let length = received.bytes;
         let Some(credentials) = credentials.filter(|_| is_whole) else {
             return Ok(None);
@@ -131,6 +158,7 @@ impl Doorbell {
         Ok(Some(Ring {
             name: OsStr::from_bytes(&bytes[..length]).to_owned(),
             pid: pid.map(Pid::from_raw),
+            is_from_here,
         }))
     }
 }
@@ -151,6 +179,9 @@ fn backlog() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
+    use nix::sys::socket::ControlMessage;
     use nix::sys::socket::sendto;
 
     use super::*;
@@ -185,7 +216,40 @@ mod tests {
         assert_eq!(heard.rings.len(), 1);
         assert_eq!(heard.rings[0].name, "records-1-0a");
         assert_eq!(heard.rings[0].pid, Some(Pid::this()));
+        assert!(!heard.rings[0].is_from_here);
         assert!(!heard.may_have_missed);
+    }
+
+    #[test]
+    fn whoever_is_from_here_can_show_it() {
+        let (dir, own) = directory();
+        let bell = Doorbell::bind(&own, OsStr::new("s")).expect("bound");
+        let address = UnixAddr::new(&dir.path().join("s")).expect("short");
+        let client = client();
+        let show = |fd: RawFd| {
+            let rights = [fd];
+            let rights = [ControlMessage::ScmRights(&rights)];
+            let name = [IoSlice::new(b"name")];
+            let flags = MsgFlags::MSG_DONTWAIT;
+            let raw = client.as_raw_fd();
+            socket::sendmsg(raw, &name, &rights, flags, Some(&address))
+        };
+        let evidence = agent_address::evidence().expect("it opens");
+        let other = std::fs::File::open("/proc/self/ns/net").expect("it opens");
+        let count =
+            || std::fs::read_dir("/proc/self/fd").expect("there").count();
+        let before = count();
+        show(evidence.as_raw_fd()).expect("sent");
+        show(other.as_raw_fd()).expect("sent");
+        let rings = bell.hear().rings;
+        let shown: Vec<_> = rings.iter().map(|it| it.is_from_here).collect();
+        assert_eq!(shown, [true, false]);
+        // Other tests of this process open some as well, but not without end.
+        for _ in 0..500 {
+            show(evidence.as_raw_fd()).expect("sent");
+            assert!(bell.hear().rings[0].is_from_here);
+        }
+        assert!(count() < before + 400);
     }
 
     #[test]

@@ -67,6 +67,7 @@ use crate::directory::Elsewhere;
 use crate::directory::Found;
 use crate::directory::Taken;
 use crate::doorbell::Doorbell;
+use crate::doorbell::Ring;
 use crate::ending::Idle;
 use crate::group::Clients;
 use crate::groups::Groups;
@@ -331,7 +332,7 @@ impl Server {
         };
         let heard = doorbell.hear();
         for ring in &heard.rings {
-            self.heard(&ring.name, ring.pid);
+            self.heard(ring);
         }
         let now = Instant::now();
         if heard.may_have_missed {
@@ -348,7 +349,12 @@ impl Server {
         has_rung
     }
 
-    fn heard(&mut self, name: &OsStr, pid: Option<Pid>) {
+    fn heard(&mut self, ring: &Ring) {
+        let name = &*ring.name;
+        let is_from_here = || {
+            let pid = ring.pid.filter(|it| self.admission.is_from_here(*it));
+            ring.is_from_here || pid.is_some()
+        };
         let known = self.by_name.get(name);
         let known = known.and_then(|id| self.clients.get_mut(id));
         if let Some(client) = known {
@@ -356,10 +362,9 @@ impl Server {
             if let Trust::Proven = client.trust {
                 return;
             }
-            if let Some(pid) = pid.filter(|it| self.admission.is_from_here(*it))
-            {
+            if is_from_here() {
                 client.trust = Trust::Proven;
-                client.process = pidfd::open(pid);
+                client.process = ring.pid.and_then(pidfd::open);
             }
             return;
         }
@@ -367,16 +372,24 @@ impl Server {
             return;
         }
         // Before anything else: it may be about to end.
-        let pid = pid.filter(|it| self.admission.is_from_here(*it));
+        let is_proven = is_from_here();
         let dir = Arc::clone(&self.directories.own);
-        self.take(&dir, name, pid);
+        self.take(&dir, name, is_proven, ring.pid);
     }
 
     /// Takes over a queue, if that is possible; `pid` is its writer, if that
-    /// is proven.
-    fn take(&mut self, dir: &Arc<OwnDir>, name: &OsStr, pid: Option<Pid>) {
+    /// is known, and `is_proven` whether it is known to be from here.
+    fn take(
+        &mut self,
+        dir: &Arc<OwnDir>,
+        name: &OsStr,
+        is_proven: bool,
+        pid: Option<Pid>,
+    ) {
         match directory::take(dir, name, &self.namespaces) {
-            Found::Taken(taken) => self.add(dir, name, *taken, pid),
+            Found::Taken(taken) => {
+                self.add(dir, name, *taken, is_proven, pid);
+            }
             Found::Others | Found::Exhausted => self.scan_again(),
             Found::Gone => {}
             Found::Useless => {
@@ -399,6 +412,7 @@ impl Server {
         dir: &Arc<OwnDir>,
         name: &OsStr,
         taken: Taken,
+        is_proven: bool,
         pid: Option<Pid>,
     ) {
         let Taken {
@@ -406,9 +420,15 @@ impl Server {
             origin,
             file,
         } = taken;
-        let pid = pid.or_else(|| self.writer(&origin?, file));
         let is_starter = self.started_by.as_deref() == Some(name);
-        let trust = match pid.is_some() || is_starter {
+        let (is_proven, pid) = match is_proven || is_starter {
+            true => (true, pid),
+            false => {
+                let pid = self.writer(&origin.unwrap_or_default(), file);
+                (pid.is_some(), pid)
+            }
+        };
+        let trust = match is_proven {
             true => Trust::Proven,
             false => Trust::Unproven(Instant::now()),
         };
@@ -456,7 +476,7 @@ impl Server {
                         && self.useless.contains(&of_dir())
             };
             for name in directory::queues_in(&dir, is_known) {
-                self.take(&dir, &name, None);
+                self.take(&dir, &name, false, None);
             }
         }
     }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs;
 use std::fs::File;
+use std::io::IoSlice;
+use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -17,14 +19,16 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::sys::socket::AddressFamily;
+use nix::sys::socket::ControlMessage;
 use nix::sys::socket::MsgFlags;
 use nix::sys::socket::SockFlag;
 use nix::sys::socket::SockType;
 use nix::sys::socket::UnixAddr;
-use nix::sys::socket::sendto;
+use nix::sys::socket::sendmsg;
 use nix::sys::socket::socket;
 use nix::unistd::Pid;
 use uilog_agent::Options;
@@ -48,6 +52,7 @@ use uilog_core::wire::PROTOCOL;
 use uilog_core::wire::Record;
 use uilog_sinks::open::open;
 use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 
 /// What is waited for comes within this time, or never.
@@ -108,12 +113,6 @@ impl Place {
         names.filter(|it| it.starts_with("records-")).collect()
     }
 
-    pub(crate) fn until_no_queues(&self) {
-        until("all queues to be done", || {
-            self.queues().is_empty().then_some(())
-        });
-    }
-
     /// The ids that a file sink has got.
     pub(crate) fn ids(&self, name: &str) -> Vec<String> {
         let text = fs::read_to_string(self.path(name)).unwrap_or_default();
@@ -129,6 +128,11 @@ impl Place {
         let environment = self.environment();
         let journal = Journal::for_environment(environment.as_bytes());
         journal.unwrap().read()
+    }
+
+    /// The configuration that is read here.
+    pub(crate) fn configure(&self, text: &str) {
+        fs::write(self.path("home/.hgrc"), text).unwrap();
     }
 
     /// The events that the journal says are lost.
@@ -159,6 +163,20 @@ impl Place {
                 .spawn()
                 .unwrap(),
         )
+    }
+
+    /// The same, started with the lock held, as hg does it; none if somebody
+    /// else has the lock.
+    pub(crate) fn agent_with_lock(&self) -> Option<Process> {
+        let dir = OwnDir::beside_users_file(&self.run()).unwrap();
+        let flags = OFlag::O_RDWR;
+        let lock = dir.open_or_create(&names().lock, flags, 0o600).unwrap();
+        if !living_file::hold(&lock, Holder::Maker).unwrap() {
+            return None;
+        }
+        let mut command = self.process("support::agent_process", "");
+        let child = command.stdin(OwnedFd::from(lock)).spawn();
+        Some(Process(child.unwrap()))
     }
 
     /// One that has the socket by now, and does not end by itself.
@@ -201,6 +219,29 @@ impl Process {
         kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
     }
 
+    /// The names of its threads.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id()));
+        let paths = tasks.unwrap().map(|it| it.unwrap().path().join("comm"));
+        let names = paths.filter_map(|it| fs::read_to_string(it).ok());
+        names.map(|it| it.trim().to_owned()).collect()
+    }
+
+    /// The most memory of its own that it has taken, in kB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.0.id());
+        let text = fs::read_to_string(path).unwrap();
+        let kb = |name: &str| -> u64 {
+            let line = text.lines().find_map(|it| it.strip_prefix(name));
+            line.unwrap()
+                .trim()
+                .trim_end_matches(" kB")
+                .parse()
+                .unwrap()
+        };
+        kb("VmHWM:") - kb("RssFile:")
+    }
+
     /// Ends it as whoever shuts down a system does.
     pub(crate) fn stop(self) {
         self.send(Signal::SIGTERM);
@@ -236,9 +277,10 @@ fn task() -> Option<(PathBuf, String)> {
 #[ignore = "the other tests start it"]
 fn agent_process() {
     let (place, queue) = task().unwrap();
+    uilog_sys::malloc::share_arenas();
     let options = Options {
         directory: place.join("run"),
-        lock: None,
+        lock: std::io::stdin().as_fd().try_clone_to_owned().ok(),
         queue: (!queue.is_empty()).then(|| OsString::from(queue)),
         environment: environment(&place).into_bytes(),
         elsewhere: Vec::new,
@@ -406,11 +448,14 @@ impl Queue {
     pub(crate) fn ring(&self) -> bool {
         let path = self.run.join(names().socket);
         let address = UnixAddr::new(&path).unwrap();
-        let sent = sendto(
+        let evidence = agent_address::evidence().unwrap();
+        let rights = [evidence.as_raw_fd()];
+        let sent = sendmsg(
             self.client.as_raw_fd(),
-            self.name.as_bytes(),
-            &address,
+            &[IoSlice::new(self.name.as_bytes())],
+            &[ControlMessage::ScmRights(&rights)],
             MsgFlags::MSG_DONTWAIT,
+            Some(&address),
         );
         use nix::errno::Errno;
         !matches!(sent, Err(Errno::ECONNREFUSED | Errno::ENOENT))
