@@ -578,7 +578,12 @@ mod tests {
                 file.write_all_at(&bytes, at + 8).unwrap();
             }
             for (word, value) in words {
-                file.write_all_at(&value.to_le_bytes(), 512 + word * 8).unwrap();
+                // The reader's words, and the writer's three.
+                let at = match word {
+                    20.. => 64 + (word - 20) * 8,
+                    word => 512 + word * 8,
+                };
+                file.write_all_at(&value.to_le_bytes(), at).unwrap();
             }
             let client = before.map_or_else(|| client(&dir), Ok);
             if let Ok(mut client) = client {
