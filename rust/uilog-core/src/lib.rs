@@ -21,6 +21,7 @@ pub mod agent_start;
 mod backoff;
 pub mod blackbox;
 mod bound;
+pub mod brake;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod claim;
