@@ -152,7 +152,8 @@ impl Progress {
     /// What nobody will ever tell of, should the reader have died: lost
     /// records that the journal has not been told of.
     pub fn untold(&self) -> u64 {
-        self.records_lost.saturating_sub(self.records_told) + self.at_risk
+        let untold = self.records_lost.saturating_sub(self.records_told);
+        untold.saturating_add(self.at_risk)
     }
 }
 
@@ -460,6 +461,11 @@ impl Reader {
         Ok(())
     }
 
+    /// The file, for its locks.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The first position that anybody may still read from.
     pub fn low(&self) -> u64 {
         self.progress.scripts_at.min(self.progress.records_at)
@@ -516,6 +522,11 @@ impl Reader {
         let length = u64::from(u32::from_le_bytes(length));
         let begin = position + LENGTH_BYTES;
         if length == 0 || begin + length > end {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        // Whoever has damaged it may claim anything; it takes memory here only
+        // for what takes memory there.
+        if length > RELEASE_STEP && length > self.bytes()? {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let mut frame = vec![0; length as usize];
@@ -724,7 +735,7 @@ pub struct Told {
 impl Told {
     /// So many more.
     pub fn add(&mut self, records: u64) {
-        self.count += records;
+        self.count = self.count.saturating_add(records);
         let at = READER_AT + (Progress::BYTES - size_of::<u64>()) as u64;
         // If that fails they are told a second time, should it come to that.
         let _ = write_words(&self.file, at, [self.count]);
