@@ -43,6 +43,7 @@ pub mod lock_holder;
 pub mod logtoprocess;
 mod losses;
 pub mod native;
+mod page;
 pub mod pipeline;
 pub mod queue;
 pub mod record_queue;
