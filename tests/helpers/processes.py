@@ -20,9 +20,8 @@ from collections.abc import Callable
 # Seconds, and far more than anything here takes: only a hang gets there.
 DEADLINE = 120
 
-# Where a queue's frames begin, and where it stands where they end (queue.rs).
+# Where a queue's frames begin (queue.rs).
 FIRST_FRAME = 4096
-WRITER_AT = 64
 
 
 class Process:
@@ -156,10 +155,11 @@ def serves(dispatcher: int, needle: bytes) -> bool | None:
     fds = f"/proc/{dispatcher}/fd"
     try:
         for fd in os.listdir(fds):
-            if os.readlink(f"{fds}/{fd}").startswith("/memfd:uilog"):
+            target = os.readlink(f"{fds}/{fd}")
+            if target.startswith("/memfd:uilog-queue"):
                 queue = read(f"{fds}/{fd}")
-                end = int.from_bytes(queue[WRITER_AT:][:8], "little")
-                return needle + b"\0" in queue if end > FIRST_FRAME else None
+                has_frames = len(queue) > FIRST_FRAME
+                return needle + b"\0" in queue if has_frames else None
     except OSError:
         # It ends, or has closed what we have just seen.
         pass
