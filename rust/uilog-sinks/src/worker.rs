@@ -272,7 +272,7 @@ fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
             Work::Finish(_) => return mailbox.end(None),
         };
         let lost = count + mailbox.take_missed();
-        // That there is no number is no more than the sink's trouble is.
+        // If there is no number, the sink's own trouble is reported all the same.
         let _ = numbering.as_mut().map(|it| it.number(&mut [], lost));
         let reason = reason.to_owned();
         mailbox.report(count, Some(Undelivered { count, reason }));
