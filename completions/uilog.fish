@@ -32,6 +32,7 @@ complete -c uilog -n "__fish_uilog_needs_command" -f -a "config" -d 'Show the co
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "dispatch" -d 'Run the scripts and feed the sinks of one hg process (started by hg itself)'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "emit" -d 'Log an event of your own'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "run" -d 'Run a program and log it as hg logs its commands'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "flush" -d 'Deliver what waits, before this machine or container goes away'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "journal" -d 'Show what has been lost or has failed, or acknowledge it'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "spool" -d 'Show what waits for collectors, send it now, or write it to files'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "status" -d 'Show the dispatchers that run, and what has been lost or has failed'
@@ -135,6 +136,17 @@ complete -c uilog -n "__fish_uilog_using_subcommand run" -l config -d 'Set a con
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l config-file -d 'Read a configuration file, over all others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l install-hint -d 'Print how to make `hg` be `uilog run -- rhg`'
 complete -c uilog -n "__fish_uilog_using_subcommand run" -s h -l help -d 'Print help'
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -l wait -d 'For how long it may take, in seconds' -r
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
+always\t'In any case'
+never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -s R -l repository -d 'The repository: its root, or a name of the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -l config -d 'Set a configuration item, over all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -l config-file -d 'Read a configuration file, over all others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -l all -d 'Also what lies where other environments of this user keep it, and what processes in other containers have left there'
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and not __fish_seen_subcommand_from forget help" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and not __fish_seen_subcommand_from forget help" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'
 always\t'In any case'
@@ -198,15 +210,16 @@ complete -c uilog -n "__fish_uilog_using_subcommand status" -l color -d 'When to
 always\t'In any case'
 never\t'Never'"
 complete -c uilog -n "__fish_uilog_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run journal spool status help" -f -a "check" -d 'Find what is wrong with the configuration'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run journal spool status help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run journal spool status help" -f -a "dispatch" -d 'Run the scripts and feed the sinks of one hg process (started by hg itself)'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run journal spool status help" -f -a "emit" -d 'Log an event of your own'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run journal spool status help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run journal spool status help" -f -a "journal" -d 'Show what has been lost or has failed, or acknowledge it'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run journal spool status help" -f -a "spool" -d 'Show what waits for collectors, send it now, or write it to files'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run journal spool status help" -f -a "status" -d 'Show the dispatchers that run, and what has been lost or has failed'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run journal spool status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run flush journal spool status help" -f -a "check" -d 'Find what is wrong with the configuration'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run flush journal spool status help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run flush journal spool status help" -f -a "dispatch" -d 'Run the scripts and feed the sinks of one hg process (started by hg itself)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run flush journal spool status help" -f -a "emit" -d 'Log an event of your own'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run flush journal spool status help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run flush journal spool status help" -f -a "flush" -d 'Deliver what waits, before this machine or container goes away'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run flush journal spool status help" -f -a "journal" -d 'Show what has been lost or has failed, or acknowledge it'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run flush journal spool status help" -f -a "spool" -d 'Show what waits for collectors, send it now, or write it to files'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run flush journal spool status help" -f -a "status" -d 'Show the dispatchers that run, and what has been lost or has failed'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from check config dispatch emit run flush journal spool status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from journal" -f -a "forget" -d 'Acknowledge all failures so far'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "flush" -d 'Send what waits, now'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "export" -d 'Write what waits, or what was rejected'

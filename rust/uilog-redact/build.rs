@@ -194,7 +194,10 @@ fn tokens(tokens: Vec<Token>) -> Vec<String> {
             example,
         } = token;
         assert!(!prefixes.is_empty(), "{rule}: without prefixes");
-        assert!(source.starts_with("https://"), "{rule}: without a source");
+        assert!(
+            source.starts_with("https://") || source == "use",
+            "{rule}: without a source"
+        );
         let is_word = match left.as_deref() {
             None => false,
             Some("word") => true,

@@ -3,10 +3,13 @@
 //! Each subcommand has a module of its name; none of them decides anything
 //! about events or configuration.
 
+#[cfg(target_os = "linux")]
+mod agent;
 mod check;
 mod config;
 mod emit;
 mod encoding;
+mod flush;
 mod generate;
 mod journal;
 mod known;
@@ -58,6 +61,7 @@ Examples:
   uilog status                          what runs, and what has failed
   uilog journal forget                  acknowledge what has failed
   uilog spool                           what waits for a collector
+  uilog flush                           deliver it before a job ends
   uilog config --source logtoprocess    which scripts there are, and where
   uilog run -- rhg files                log a command that is not hg
 
@@ -74,6 +78,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Agent(agent::Arguments),
     #[command(visible_alias = "doctor")]
     Check(check::Arguments),
     Config(config::Arguments),
@@ -102,6 +109,7 @@ Files:
     /// Run a program and log it as hg logs its commands
     #[cfg(target_os = "linux")]
     Run(run::Arguments),
+    Flush(flush::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
     /// Take secrets out of texts on standard input, each with a NUL behind it
@@ -151,9 +159,12 @@ fn finished(result: anyhow::Result<ExitCode>) -> ExitCode {
 
 fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
+        #[cfg(target_os = "linux")]
+        Command::Agent(arguments) => agent::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Emit(arguments) => emit::run(&arguments),
+        Command::Flush(arguments) => flush::run(&arguments),
         Command::Generate(arguments) => {
             generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)

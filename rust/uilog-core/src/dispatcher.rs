@@ -4,13 +4,9 @@
 //! rung. A dispatcher that has died is replaced by another one on the same
 //! queue; one that stalls is simply not heard of.
 
-use std::borrow::Cow;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
-use std::os::fd::RawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
@@ -18,39 +14,31 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::sys::resource::Resource;
-use nix::sys::resource::getrlimit;
 use nix::sys::socket;
 use nix::sys::socket::MsgFlags;
-use uilog_sys::fd::Identity;
 use uilog_sys::fork::CloseInChild;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Stdio;
 
+use crate::backoff::Backoff;
+use crate::bound::Bound;
+use crate::bound::leave_some_for_hg;
 use crate::event::Event;
-use crate::event::Text;
+use crate::frames::Sent;
 use crate::journal::unserved;
 use crate::journal::unserved::Left;
 use crate::journal::unserved::NotLeft;
 use crate::logtoprocess::Script;
 use crate::pipeline::Loss;
-use crate::queue;
 use crate::queue::Progress;
 use crate::queue::Writer;
 use crate::settings::Settings;
 use crate::wire::DOORBELL;
-use crate::wire::Frame;
-use crate::wire::Job;
 use crate::wire::PROTOCOL;
 use crate::wire::Program;
-use crate::wire::Record;
 use crate::wire::Repository;
 
-/// After a failed start the next attempt waits this long, then twice that.
-const FIRST_BACKOFF: Duration = Duration::from_millis(10);
-/// ... but never longer than this.
-const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// How long `hg debuguilog` waits for the dispatcher.
 const PROBE_BOUND: Duration = Duration::from_secs(5);
 /// When hg ends, a dispatcher that replaces one that did nothing is given
@@ -62,9 +50,6 @@ const VERDICT_STEP: Duration = Duration::from_millis(1);
 const LOOK_STEP: Duration = Duration::from_millis(50);
 /// How many dispatchers in a row may die without taking a single job.
 const MAX_BARREN: u32 = 3;
-
-/// How many descriptors there must be for hg behind ours.
-const MIN_DESCRIPTORS_LEFT: u64 = 8;
 
 /// `MSG_NOSIGNAL`: while a pager runs, hg has SIGPIPE at its default.
 const SEND_FLAGS: MsgFlags =
@@ -158,6 +143,11 @@ impl Dispatcher {
     /// The binary.
     pub fn program(&self) -> &Path {
         &self.program
+    }
+
+    /// hg's executable, as it was told.
+    pub(crate) fn hg(&self) -> &[u8] {
+        &self.hg
     }
 
     /// How many dispatchers have been started.
@@ -474,29 +464,6 @@ impl Dispatcher {
 /// A larger buffer is given back after use.
 const MAX_KEPT_BUFFER: usize = 256 * 1024;
 
-/// When to try again after a dispatcher could not be started.
-#[derive(Debug, Default)]
-struct Backoff {
-    retry_at: Option<Instant>,
-    delay: Duration,
-    reason: String,
-}
-
-impl Backoff {
-    /// Why there is to be no attempt now.
-    fn reason(&self) -> Option<String> {
-        let is_early = self.retry_at.is_some_and(|at| Instant::now() < at);
-        is_early.then(|| self.reason.clone())
-    }
-
-    fn failed(&mut self, reason: String) -> String {
-        self.delay = (self.delay * 2).clamp(FIRST_BACKOFF, MAX_BACKOFF);
-        self.retry_at = Some(Instant::now() + self.delay);
-        self.reason = reason.clone();
-        reason
-    }
-}
-
 /// A running dispatcher and the queue to it.
 #[derive(Debug)]
 struct Link {
@@ -513,15 +480,6 @@ struct Link {
     has_begun: bool,
     /// What was left for it to remove.
     note: Option<Left>,
-}
-
-/// What the queue holds last of what jobs refer to, and where; 0 for nowhere.
-#[derive(Debug, Default)]
-struct Sent {
-    environment: Vec<u8>,
-    environment_at: u64,
-    items: Vec<(Vec<u8>, Vec<u8>)>,
-    items_at: u64,
 }
 
 impl Link {
@@ -578,87 +536,11 @@ impl Link {
         hg: &[u8],
         buffer: &mut Vec<u8>,
     ) -> io::Result<()> {
-        buffer.clear();
         // All frames go in one write, so positions are known beforehand.
         let end = self.queue.committed().end;
-        let sent = &self.sent;
-        let has_environment =
-            sent.environment_at != 0 && sent.environment == parts.environment;
-        let environment_at = if has_environment {
-            sent.environment_at
-        } else {
-            let block = Text(Cow::Borrowed(parts.environment));
-            encode(&Frame::Environment(block), buffer)?;
-            end
-        };
-        let cwd = nix::unistd::getcwd().ok();
-        let cwd = cwd.as_ref().map(|path| path.as_os_str().as_bytes());
-        let cwd = cwd.map(|cwd| Text(Cow::Borrowed(cwd)));
-        let event = parts.event.clone();
-        let hg = Cow::Borrowed(hg);
-        let mut new_items = None;
-        let frame = match parts.task {
-            Task::Script {
-                script,
-                depth,
-                umask,
-                traceparent,
-            } => Frame::Job(Job {
-                event,
-                script: Cow::Borrowed(&script.text),
-                source: Some(&script.source)
-                    .filter(|source| !source.is_empty())
-                    .map(|source| Text(Cow::Borrowed(source))),
-                stdin: script.stdin,
-                environment_at,
-                traceparent: traceparent.map(|it| Text(Cow::Borrowed(it))),
-                cwd,
-                umask,
-                hg,
-                depth,
-                limits: parts.settings.run_limits(),
-            }),
-            Task::Record {
-                items,
-                hg_version,
-                program,
-                trace_state,
-                repository,
-            } => {
-                let mut items_at = sent.items_at;
-                if items_at == 0 || sent.items != items {
-                    items_at = end + buffer.len() as u64;
-                    let text = |it| Text(Cow::Borrowed(it));
-                    let pairs = items
-                        .iter()
-                        .map(|(name, value)| (text(&**name), text(&**value)));
-                    encode(&Frame::Items(pairs.collect()), buffer)?;
-                    new_items = Some((items, items_at));
-                }
-                Frame::Record(Record {
-                    event,
-                    environment_at,
-                    items_at,
-                    cwd,
-                    hg,
-                    hg_version: hg_version.map(|it| Text(Cow::Borrowed(it))),
-                    program: program.cloned(),
-                    trace_state: trace_state.map(|it| Text(Cow::Borrowed(it))),
-                    repository: repository.clone(),
-                })
-            }
-        };
-        encode(&frame, buffer)?;
+        let new = self.sent.encode(parts, hg, end, buffer)?;
         self.queue.append(buffer, 1)?;
-        if !has_environment {
-            self.sent.environment_at = environment_at;
-            self.sent.environment.clear();
-            self.sent.environment.extend_from_slice(parts.environment);
-        }
-        if let Some((items, items_at)) = new_items {
-            self.sent.items = items.to_vec();
-            self.sent.items_at = items_at;
-        }
+        self.sent.keep(new, parts);
         Ok(())
     }
 
@@ -680,104 +562,5 @@ impl Link {
             Ok(_) | Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => true,
             Err(_) => false,
         }
-    }
-}
-
-/// Something whose descriptor's number may be another's by now: in a forked
-/// child, where ours is closed already, and wherever somebody has closed what
-/// he has found. It is then not dropped.
-#[derive(Debug)]
-struct Bound<T: AsFd> {
-    owner: u32,
-    identity: Option<Identity>,
-    value: Option<ManuallyDrop<T>>,
-}
-
-impl<T: AsFd> Bound<T> {
-    fn new(value: T) -> Self {
-        Self {
-            owner: std::process::id(),
-            identity: Identity::of(value.as_fd().as_raw_fd()),
-            value: Some(ManuallyDrop::new(value)),
-        }
-    }
-
-    /// Whether the descriptor is still what it was.
-    fn is_intact(&self) -> bool {
-        let now = Identity::of(self.as_fd().as_raw_fd());
-        now.is_some() && now == self.identity
-    }
-
-    fn into_inner(mut self) -> Option<T> {
-        self.value.take().map(ManuallyDrop::into_inner)
-    }
-}
-
-impl<T: AsFd> std::ops::Deref for Bound<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.value
-            .as_ref()
-            .expect("only into_inner takes it, by value")
-    }
-}
-
-impl<T: AsFd> std::ops::DerefMut for Bound<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.value
-            .as_mut()
-            .expect("only into_inner takes it, by value")
-    }
-}
-
-impl<T: AsFd> Drop for Bound<T> {
-    fn drop(&mut self) {
-        let is_own = self.owner == std::process::id();
-        if self.value.is_some() && is_own && self.is_intact() {
-            drop(self.value.take().map(ManuallyDrop::into_inner));
-        }
-    }
-}
-
-/// Refuses to keep descriptors where hg would then have too few: it could not
-/// open a file that it could have opened without us. A dispatcher, which has
-/// the same limit, could not work there either.
-fn leave_some_for_hg(ours: &[RawFd]) -> Result<(), String> {
-    let limit = getrlimit(Resource::RLIMIT_NOFILE);
-    let (limit, _hard) =
-        limit.map_err(|errno| format!("cannot ask for limits: {errno}"))?;
-    let used = ours.iter().max().map_or(0, |highest| highest + 1);
-    let left = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
-    if left < MIN_DESCRIPTORS_LEFT {
-        return Err(format!(
-            "of {limit} descriptors (ulimit -n) only {left} would be left \
-             for hg"
-        ));
-    }
-    Ok(())
-}
-
-/// Appends a frame to `buffer`.
-fn encode(frame: &Frame<'_>, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let begin = queue::begin_frame(buffer)?;
-    postcard::to_io(frame, Fallible(buffer)).map_err(io::Error::other)?;
-    queue::end_frame(buffer, begin)
-}
-
-/// Appends, and fails where `Vec` would abort for lack of memory.
-struct Fallible<'a>(&'a mut Vec<u8>);
-
-impl io::Write for Fallible<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .try_reserve(bytes.len())
-            .map_err(|_| io::ErrorKind::OutOfMemory)?;
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -16,7 +16,12 @@
 
 #![deny(missing_docs)]
 
+pub mod agent_address;
+pub mod agent_start;
+mod backoff;
 pub mod blackbox;
+mod bound;
+pub mod brake;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod claim;
@@ -27,7 +32,8 @@ pub mod event;
 pub mod events;
 mod facts;
 mod failed;
-mod feed;
+pub mod feed;
+mod frames;
 pub mod hgdate;
 pub mod hints;
 pub mod installation;
@@ -36,17 +42,20 @@ pub mod json;
 #[cfg(target_os = "linux")]
 pub mod lock_holder;
 pub mod logtoprocess;
-mod losses;
+pub mod losses;
 pub mod native;
 pub mod pipeline;
 pub mod queue;
+pub mod record_queue;
+pub mod record_queues;
 pub mod records;
-mod reporter;
+pub mod reporter;
 mod running;
 mod rusage;
 mod script;
 pub mod script_env;
 pub mod settings;
+pub mod sink_environment;
 pub mod sinks;
 pub mod spans;
 pub mod status;

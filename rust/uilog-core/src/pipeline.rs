@@ -33,6 +33,8 @@ use crate::journal::FailureKind;
 use crate::journal::Journal;
 use crate::logtoprocess::LogToProcess;
 use crate::logtoprocess::Script;
+use crate::record_queue::NotTaken;
+use crate::record_queue::RecordQueue;
 use crate::rusage;
 use crate::settings::Fault;
 use crate::settings::Settings;
@@ -333,6 +335,7 @@ pub struct Host {
     environment: Vec<u8>,
     facts: Facts,
     dispatcher: Dispatcher,
+    records: RecordQueue,
     umask: Option<u32>,
     /// The commands and hooks that run.
     spans: Spans,
@@ -371,6 +374,7 @@ impl Host {
             environment: Vec::new(),
             facts: Facts::default(),
             dispatcher: Dispatcher::new(program),
+            records: RecordQueue::default(),
             umask: None,
             spans: Spans::default(),
             begun: 0,
@@ -695,8 +699,8 @@ impl Host {
         })
     }
 
-    /// Hands an event to the dispatcher for the structured sinks that these
-    /// items of `[uilog]` tell of.
+    /// Hands an event on for the structured sinks that these items of
+    /// `[uilog]` tell of: to the user's agent, or to the dispatcher.
     ///
     /// # Errors
     ///
@@ -713,7 +717,7 @@ impl Host {
         let (known, repository) = &self.repository;
         let is_its = |root: &Text<'_>| *root.0 == **known;
         let is_known = event.root.as_ref().is_some_and(is_its);
-        self.dispatcher.send(&JobParts {
+        let parts = JobParts {
             event,
             task: Task::Record {
                 items,
@@ -724,7 +728,31 @@ impl Host {
             },
             settings,
             environment: &self.facts.lasting,
-        })
+        };
+        if !settings.has_agent {
+            return self.dispatcher.send(&parts);
+        }
+        let hg = self.dispatcher.hg();
+        let program = self.dispatcher.program();
+        match self.records.send(&parts, items, hg, program, self.session) {
+            Ok(()) => Ok(()),
+            Err(NotTaken::Unusable) => self.dispatcher.send(&parts),
+            Err(NotTaken::Waits(reason)) => {
+                self.records_wait(reason);
+                Ok(())
+            }
+            Err(NotTaken::Lost(loss)) => Err(loss),
+        }
+    }
+
+    /// Tells the journal of records that wait in their queue, and that nobody
+    /// can be started to deliver.
+    fn records_wait(&mut self, reason: String) {
+        let session = self.session.to_string();
+        let kind = FailureKind::NotStarted;
+        let failure = Failure::now(session, b"", kind, 0, reason.clone());
+        self.fault(FaultKind::Internal, reason);
+        self.append_fault(&failure);
     }
 
     /// Counts and reports lost events, some of which have been counted as
@@ -798,19 +826,27 @@ impl Host {
     /// logged, but not longer than `bound`. For whoever has the time: hg never
     /// has.
     pub fn await_verdict(&mut self, bound: Duration) -> Verdict {
+        let deadline = Instant::now() + bound;
         match self.dispatcher.await_verdict(bound) {
             Err(loss) => self.lose(b"", loss.events, loss),
             Ok(false) => return Verdict::Open,
             Ok(true) => {}
         }
+        if !self.records.await_verdict(deadline) {
+            return Verdict::Open;
+        }
         let status = self.dispatcher.status();
         let lost = status
             .as_ref()
             .map_or(0, |it| it.progress.not_started + it.progress.records_lost);
-        if lost == 0 {
+        let records = self.records.status();
+        let lost_records =
+            records.as_ref().map_or(0, |it| it.progress.records_lost);
+        if lost + lost_records == 0 {
             return Verdict::Taken;
         }
         let reason = status.and_then(|it| it.last_failure);
+        let reason = reason.or(records.and_then(|it| it.last_failure));
         Verdict::Lost(reason.unwrap_or_else(|| "no reason given".to_owned()))
     }
 
@@ -823,6 +859,9 @@ impl Host {
         }
         if let Err(loss) = self.dispatcher.finish() {
             self.lose(b"", loss.events, loss);
+        }
+        if let Err(reason) = self.records.finish(self.dispatcher.program()) {
+            self.records_wait(reason);
         }
         self.leave_note();
         // If the place ends with its first process, so do those that append.
@@ -893,21 +932,27 @@ impl Host {
     /// Looks whether scripts and records have failed since the last time, as
     /// far as that is known by now; for debug output.
     pub fn look_for_failures(&mut self) {
-        let Some(status) = self.dispatcher.status() else {
-            return;
-        };
-        let progress = status.progress;
-        let scripts =
-            progress.failed + progress.not_started + progress.timed_out;
-        let failures = scripts + progress.records_lost;
+        let (mut scripts, mut lost) = (0, 0);
+        let mut last_failure = None;
+        if let Some(status) = self.dispatcher.status() {
+            let progress = status.progress;
+            scripts =
+                progress.failed + progress.not_started + progress.timed_out;
+            lost = progress.records_lost;
+            last_failure = status.last_failure;
+        }
+        if let Some(status) = self.records.status() {
+            lost += status.progress.records_lost;
+            last_failure = last_failure.or(status.last_failure);
+        }
+        let failures = scripts + lost;
         if failures <= self.seen_failures {
             return;
         }
         self.seen_failures = failures;
-        let lost = progress.records_lost;
         let mut text =
             format!("so far: scripts failed: {scripts}, records lost: {lost}");
-        if let Some(last) = status.last_failure {
+        if let Some(last) = last_failure {
             text = format!("{text}; the last failure: {last}");
         }
         self.remember(text);
@@ -970,6 +1015,11 @@ impl Host {
     /// The dispatcher, as this process sees it.
     pub fn dispatcher(&mut self) -> &mut Dispatcher {
         &mut self.dispatcher
+    }
+
+    /// The queue to the user's agent, as this process sees it.
+    pub fn records(&self) -> &RecordQueue {
+        &self.records
     }
 
     /// The journal of this user.

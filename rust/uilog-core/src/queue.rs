@@ -17,6 +17,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::wire::PROTOCOL;
 
 /// Where the frames begin: after the page of counts.
@@ -53,6 +56,14 @@ const REFUSED_BY_AT: u64 = READER_AT + 7 * 8;
 const FAILURE_AT: u64 = 1024;
 /// Bytes of that text at most.
 const MAX_FAILURE_BYTES: usize = 2048;
+
+/// Where in the first page of a queue that has a name it stands who has made
+/// it, as the length and the text.
+const ORIGIN_AT: u64 = 3584;
+/// Bytes of that text at most.
+const MAX_ORIGIN_BYTES: usize = 500;
+/// Where scripts begin in a queue that has none.
+const NO_SCRIPTS: u64 = u64::MAX;
 
 /// What the writer has committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,7 +152,8 @@ impl Progress {
     /// What nobody will ever tell of, should the reader have died: lost
     /// records that the journal has not been told of.
     pub fn untold(&self) -> u64 {
-        self.records_lost.saturating_sub(self.records_told) + self.at_risk
+        let untold = self.records_lost.saturating_sub(self.records_told);
+        untold.saturating_add(self.at_risk)
     }
 }
 
@@ -169,36 +181,30 @@ impl Writer {
     ///
     /// The system has no descriptor or no memory left.
     pub fn create(max_bytes: u64) -> io::Result<Self> {
-        let file = anonymous_file()?;
-        let committed = Committed {
-            end: FIRST_FRAME,
-            jobs: 0,
-        };
-        let progress = Progress {
-            scripts_at: FIRST_FRAME,
-            records_at: FIRST_FRAME,
-            ..Progress::default()
-        };
-        // All at once: this is on the way of a command's first event.
-        let mut page = [0; READER_AT as usize + Progress::BYTES];
-        let (writers, readers) = page.split_at_mut(READER_AT as usize);
-        let [low, high] = PROTOCOL.to_le_bytes();
-        let magic = [&MAGIC[..], &[low, high]].concat();
-        writers[..magic.len()].copy_from_slice(&magic);
-        let [end, jobs] = committed.to_words();
-        let words = [end, jobs, max_bytes].map(u64::to_le_bytes);
-        let words = words.as_flattened();
-        writers[WRITER_AT as usize..][..words.len()].copy_from_slice(words);
-        let words = progress.to_words().map(u64::to_le_bytes);
-        readers.copy_from_slice(words.as_flattened());
-        file.write_all_at(&page, MAGIC_AT)?;
-        let room_until = FIRST_FRAME + max_bytes;
-        Ok(Self {
+        Self::lay_out(anonymous_file()?, max_bytes)
+    }
+
+    /// Makes a queue of an empty file, as [`Self::create`] does.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn lay_out(file: File, max_bytes: u64) -> io::Result<Self> {
+        write_first_page(&file, max_bytes, FIRST_FRAME)?;
+        Ok(Self::over(file, max_bytes))
+    }
+
+    /// Writes to a file that [`lay_out_for_records`] has just made a queue.
+    pub fn over(file: File, max_bytes: u64) -> Self {
+        Self {
             file,
-            committed,
+            committed: Committed {
+                end: FIRST_FRAME,
+                jobs: 0,
+            },
             max_bytes,
-            room_until,
-        })
+            room_until: FIRST_FRAME + max_bytes,
+        }
     }
 
     /// Changes how much memory the queue may take.
@@ -298,6 +304,73 @@ impl From<Writer> for OwnedFd {
     }
 }
 
+/// Who has made a queue that has a name. Whoever reads it may be a process that
+/// knows nothing else of that one, and cannot rely on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The process.
+    pub pid: u32,
+    /// The user.
+    pub uid: u32,
+    /// The inode number of its pid namespace.
+    pub pid_namespace: u64,
+    /// What stands for all its namespaces, as agents are told apart by it.
+    pub namespaces: String,
+    /// Which start of the system it belongs to: `boot_id`, as the kernel
+    /// writes it.
+    pub boot: String,
+    /// Its session.
+    pub session: String,
+    /// When the queue was made, in microseconds since 1970.
+    pub micros: i64,
+}
+
+/// Makes a queue for records of an empty file that has no name yet: it holds
+/// no scripts, and says who makes it.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub fn lay_out_for_records(
+    file: &File,
+    max_bytes: u64,
+    origin: &Origin,
+) -> io::Result<()> {
+    write_first_page(file, max_bytes, NO_SCRIPTS)?;
+    let text = postcard::to_stdvec(origin).map_err(io::Error::other)?;
+    if text.len() > MAX_ORIGIN_BYTES {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
+    bytes.extend_from_slice(&text);
+    file.write_all_at(&bytes, ORIGIN_AT)
+}
+
+/// Writes what a queue begins with, all at once: this is on the way of a
+/// command's first event.
+fn write_first_page(
+    file: &File,
+    max_bytes: u64,
+    scripts_at: u64,
+) -> io::Result<()> {
+    let progress = Progress {
+        scripts_at,
+        records_at: FIRST_FRAME,
+        ..Progress::default()
+    };
+    let mut page = [0; READER_AT as usize + Progress::BYTES];
+    let (writers, readers) = page.split_at_mut(READER_AT as usize);
+    let [low, high] = PROTOCOL.to_le_bytes();
+    let magic = [&MAGIC[..], &[low, high]].concat();
+    writers[..magic.len()].copy_from_slice(&magic);
+    let words = [FIRST_FRAME, 0, max_bytes].map(u64::to_le_bytes);
+    let words = words.as_flattened();
+    writers[WRITER_AT as usize..][..words.len()].copy_from_slice(words);
+    let words = progress.to_words().map(u64::to_le_bytes);
+    readers.copy_from_slice(words.as_flattened());
+    file.write_all_at(&page, MAGIC_AT)
+}
+
 /// What later frames refer to by its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
@@ -388,6 +461,11 @@ impl Reader {
         Ok(())
     }
 
+    /// The file, for its locks.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The first position that anybody may still read from.
     pub fn low(&self) -> u64 {
         self.progress.scripts_at.min(self.progress.records_at)
@@ -444,6 +522,11 @@ impl Reader {
         let length = u64::from(u32::from_le_bytes(length));
         let begin = position + LENGTH_BYTES;
         if length == 0 || begin + length > end {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        // Whoever has damaged it may claim anything; it takes memory here only
+        // for what takes memory there.
+        if length > RELEASE_STEP && length > self.bytes()? {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let mut frame = vec![0; length as usize];
@@ -575,6 +658,22 @@ impl Reader {
         Ok((!path.is_empty()).then_some(path))
     }
 
+    /// Who has made the queue, if it says so.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read, or it says nothing that makes sense.
+    pub fn origin(&self) -> io::Result<Origin> {
+        let mut length = [0; LENGTH_BYTES as usize];
+        self.file.read_exact_at(&mut length, ORIGIN_AT)?;
+        let length = u32::from_le_bytes(length) as usize;
+        let mut text = vec![0; length.min(MAX_ORIGIN_BYTES)];
+        self.file
+            .read_exact_at(&mut text, ORIGIN_AT + LENGTH_BYTES)?;
+        postcard::from_bytes(&text)
+            .map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
     /// The last failure that a reader has shown, if any.
     ///
     /// # Errors
@@ -636,7 +735,7 @@ pub struct Told {
 impl Told {
     /// So many more.
     pub fn add(&mut self, records: u64) {
-        self.count += records;
+        self.count = self.count.saturating_add(records);
         let at = READER_AT + (Progress::BYTES - size_of::<u64>()) as u64;
         // If that fails they are told a second time, should it come to that.
         let _ = write_words(&self.file, at, [self.count]);

@@ -364,7 +364,9 @@ fn add_user_environment<'a>(
 }
 
 /// The names and values of an environment block.
-fn split_environment(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(crate) fn split_environment(
+    block: &[u8],
+) -> impl Iterator<Item = (&[u8], &[u8])> {
     block.split(|byte| *byte == 0).filter_map(|entry| {
         let at = entry.iter().position(|byte| *byte == b'=')?;
         let (name, value) = entry.split_at(at);

@@ -30,6 +30,8 @@ pub struct Settings {
     pub peer_timeout: Duration,
     /// How long a peer's end may take at all; zero is without end.
     pub peer_close_max: Duration,
+    /// Whether records go to the user's agent.
+    pub has_agent: bool,
 }
 
 /// A configuration value that was not understood.
@@ -70,6 +72,7 @@ impl Default for Settings {
             queue_bytes: 0,
             peer_timeout: Duration::ZERO,
             peer_close_max: Duration::ZERO,
+            has_agent: false,
         };
         for item in items::ITEMS {
             if let Some(value) = item.parse(item.default.as_bytes()) {
@@ -119,6 +122,9 @@ impl Settings {
             }
             ("peer-close-max", Value::Seconds(max)) => {
                 self.peer_close_max = *max;
+            }
+            ("agent", Value::Boolean(is_wanted)) => {
+                self.has_agent = *is_wanted;
             }
             // What there is besides is for the binary alone.
             _ => {}
@@ -178,6 +184,7 @@ mod tests {
             queue_bytes: 0,
             peer_timeout: Duration::ZERO,
             peer_close_max: Duration::ZERO,
+            has_agent: true,
         };
         let own = items::ITEMS.iter().filter(|item| item.section == SECTION);
         for item in own.filter(|item| item.is_for_hg) {

@@ -20,7 +20,8 @@ struct System {
     marker: (&'static str, Option<&'static str>),
     /// The texts; an empty one if the system does not tell.
     texts: Run<&'static str>,
-    /// Where its variables are documented.
+    /// The page or file that tells of its variables, as it was when it was
+    /// read. What it does not tell is named beside it.
     #[cfg_attr(not(test), expect(dead_code, reason = "for readers"))]
     source: &'static str,
 }
@@ -42,6 +43,7 @@ pub(crate) struct Run<T> {
 const SYSTEMS: &[System] = &[
     System {
         // It sets GitHub's variables as well, and has other addresses.
+        // Forgejo's runner, which was made of it, sets this one, too.
         marker: ("GITEA_ACTIONS", Some("true")),
         texts: Run {
             pipeline: "{GITHUB_WORKFLOW}",
@@ -53,7 +55,8 @@ const SYSTEMS: &[System] = &[
             worker: "",
             worker_name: "{RUNNER_NAME}",
         },
-        source: "https://docs.gitea.com/usage/actions/actions-variables",
+        source: "https://github.com/project-mirrors/gitea-act-runner/blob/\
+                 07ca4bfa7f5a/internal/app/run/runner.go",
     },
     System {
         marker: ("GITHUB_ACTIONS", Some("true")),
@@ -68,8 +71,8 @@ const SYSTEMS: &[System] = &[
             worker: "",
             worker_name: "{RUNNER_NAME}",
         },
-        source: "https://docs.github.com/en/actions/reference/workflows-and-\
-                 actions/variables",
+        source: "https://github.com/github/docs/blob/159bd1b02c04/content/\
+                 actions/reference/workflows-and-actions/variables.md",
     },
     System {
         marker: ("GITLAB_CI", Some("true")),
@@ -83,7 +86,8 @@ const SYSTEMS: &[System] = &[
             worker: "{CI_RUNNER_ID}",
             worker_name: "{CI_RUNNER_DESCRIPTION}",
         },
-        source: "https://docs.gitlab.com/ci/variables/predefined_variables/",
+        source: "https://github.com/gitlabhq/gitlabhq/blob/00a46ce6b45b/doc/\
+                 ci/variables/predefined_variables.md",
     },
     System {
         marker: ("BUILDKITE", Some("true")),
@@ -97,8 +101,8 @@ const SYSTEMS: &[System] = &[
             worker: "{BUILDKITE_AGENT_ID}",
             worker_name: "{BUILDKITE_AGENT_NAME}",
         },
-        source: "https://buildkite.com/docs/pipelines/configure/environment-\
-                 variables",
+        source: "https://github.com/buildkite/docs/blob/00d09180e445/data/\
+                 content/environment_variables.yaml",
     },
     System {
         marker: ("CIRCLECI", Some("true")),
@@ -119,7 +123,8 @@ const SYSTEMS: &[System] = &[
         texts: Run {
             pipeline: "{BUILD_DEFINITIONNAME}",
             run: "{BUILD_BUILDID}",
-            // The address ends with a slash.
+            // The address ends with a slash. What follows the project is
+            // known from use.
             run_url: "{SYSTEM_COLLECTIONURI}{SYSTEM_TEAMPROJECTID}/_build/\
                       results?buildId={BUILD_BUILDID}",
             task: "{SYSTEM_JOBDISPLAYNAME}",
@@ -128,13 +133,15 @@ const SYSTEMS: &[System] = &[
             worker: "{AGENT_ID}",
             worker_name: "{AGENT_NAME}",
         },
-        source: "https://learn.microsoft.com/en-us/azure/devops/pipelines/\
-                 build/variables",
+        source: "https://github.com/MicrosoftDocs/azure-devops-docs/blob/\
+                 08132ed662ce/docs/pipelines/build/includes/variables-\
+                 hosted.md",
     },
     System {
         marker: ("TEAMCITY_VERSION", None),
         texts: Run {
             pipeline: "{TEAMCITY_BUILDCONF_NAME}",
+            // The unique number is a parameter without a variable.
             run: "{BUILD_NUMBER}",
             run_url: "{BUILD_URL}",
             task: "",
@@ -143,8 +150,8 @@ const SYSTEMS: &[System] = &[
             worker: "",
             worker_name: "",
         },
-        source: "https://www.jetbrains.com/help/teamcity/predefined-build-\
-                 parameters.html",
+        source: "https://jetbrains.com/help/teamcity/cloud/2023.09/\
+                 predefined-build-parameters.html",
     },
     System {
         marker: ("TRAVIS", Some("true")),
@@ -158,12 +165,15 @@ const SYSTEMS: &[System] = &[
             worker: "",
             worker_name: "",
         },
-        source: "https://docs.travis-ci.com/user/environment-variables/",
+        source: "https://github.com/travis-ci/docs-travis-ci-com/blob/\
+                 6f00aea4a19f/user/environment-variables.md",
     },
     System {
         marker: ("BITBUCKET_BUILD_NUMBER", None),
         texts: Run {
-            pipeline: "",
+            pipeline: "{BITBUCKET_REPO_FULL_NAME}",
+            // These two also in the crate nerdbank_gitversioning,
+            // cloud_build_services/bitbucket_cloud.rs.
             run: "{BITBUCKET_PIPELINE_UUID}",
             run_url: "",
             task: "",
@@ -173,13 +183,14 @@ const SYSTEMS: &[System] = &[
             worker_name: "",
         },
         source: "https://support.atlassian.com/bitbucket-cloud/docs/\
-                 variables-and-secrets/",
+                 variables-and-secrets",
     },
     System {
-        marker: ("APPVEYOR", None),
+        marker: ("APPVEYOR", Some("True")),
         texts: Run {
             pipeline: "{APPVEYOR_PROJECT_NAME}",
             run: "{APPVEYOR_BUILD_ID}",
+            // From `/project` on known from use.
             run_url: "{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/\
                       {APPVEYOR_PROJECT_SLUG}/builds/{APPVEYOR_BUILD_ID}",
             task: "{APPVEYOR_JOB_NAME}",
@@ -188,7 +199,8 @@ const SYSTEMS: &[System] = &[
             worker: "",
             worker_name: "",
         },
-        source: "https://www.appveyor.com/docs/environment-variables/",
+        source: "https://github.com/appveyor/website/blob/214848f0883a/src/\
+                 docs/environment-variables.md",
     },
     System {
         marker: ("DRONE", Some("true")),
@@ -202,7 +214,8 @@ const SYSTEMS: &[System] = &[
             worker: "",
             worker_name: "{DRONE_STAGE_MACHINE}",
         },
-        source: "https://docs.drone.io/pipeline/environment/reference/",
+        source: "https://github.com/drone/runner-go/blob/102fd9ab4f31/\
+                 environ/environ.go",
     },
     System {
         marker: ("CI", Some("woodpecker")),
@@ -216,7 +229,8 @@ const SYSTEMS: &[System] = &[
             worker: "",
             worker_name: "",
         },
-        source: "https://woodpecker-ci.org/docs/usage/environment",
+        source: "https://github.com/woodpecker-ci/woodpecker/blob/\
+                 01bc8073d661/docs/docs/20-usage/50-environment.md",
     },
     System {
         marker: ("JENKINS_URL", None),
@@ -224,14 +238,16 @@ const SYSTEMS: &[System] = &[
             pipeline: "{JOB_NAME}",
             run: "{BUILD_ID}",
             run_url: "{BUILD_URL}",
+            // Of the plugin pipeline-stage-step: StageStepExecution.java.
             task: "{STAGE_NAME}",
             task_run: "",
             task_run_url: "",
             worker: "",
             worker_name: "{NODE_NAME}",
         },
-        source: "https://www.jenkins.io/doc/book/pipeline/jenkinsfile/\
-                 #using-environment-variables",
+        source: "https://github.com/jenkinsci/jenkins/blob/056552b2215c/core/\
+                 src/main/resources/jenkins/model/CoreEnvironmentContributor/\
+                 buildEnv.properties",
     },
 ];
 
@@ -293,6 +309,34 @@ fn expand<'v>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_variable_is_handed_over_by_hg() {
+        for System { marker, texts, .. } in SYSTEMS {
+            let asked = std::cell::RefCell::new(vec![marker.0.to_owned()]);
+            let value = |name: &str| {
+                asked.borrow_mut().push(name.to_owned());
+                Some("x")
+            };
+            for text in [
+                texts.pipeline,
+                texts.run,
+                texts.run_url,
+                texts.task,
+                texts.task_run,
+                texts.task_run_url,
+                texts.worker,
+                texts.worker_name,
+            ] {
+                expand(text, value);
+            }
+            for name in asked.into_inner() {
+                let is_known =
+                    uilog_core::sink_environment::is_of_ci(name.as_bytes());
+                assert!(is_known, "sink_environment.rs lacks {name}");
+            }
+        }
+    }
 
     fn block(variables: &[(&str, &str)]) -> Vec<u8> {
         let all = variables.iter().map(|(n, v)| format!("{n}={v}\0"));

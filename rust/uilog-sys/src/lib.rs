@@ -7,9 +7,11 @@
 //!   but listed system calls between `clone` and `execve`.
 //! - `append` appends a line to a file of ours, by a child (on Linux).
 //! - [`child`] waits for and signals children that others have started.
+//! - `confined` tells whether this process may do less than others (on Linux).
 //! - [`descendants`] finds and signals the processes below a process.
 //! - [`ended`] tells how a child has ended, whatever the signal.
 //! - [`fd`] makes descriptors of numbers.
+//! - `living_file` makes files that tell whether their holders live (on Linux).
 //! - [`locale`] tells the locale's character set.
 //! - [`log_file`] appends to log files and rotates them.
 //! - `foreground` runs a program in this process's place (on Linux).
@@ -19,6 +21,7 @@
 //! - [`environ`] reads the environment as the C library sees it.
 //! - [`own_dir`] creates, renames and removes files, and follows no link.
 //! - [`sched`] tells the kernel who is in a hurry.
+//! - [`pidfd`] makes descriptors of processes.
 //! - `shared_word` is what processes agree by (on Linux).
 //!
 //! # Known differences
@@ -35,6 +38,8 @@
 pub mod append;
 pub mod child;
 pub mod clock;
+#[cfg(target_os = "linux")]
+pub mod confined;
 pub mod descendants;
 pub mod ended;
 pub mod environ;
@@ -43,11 +48,13 @@ pub mod fd;
 pub mod foreground;
 pub mod foreign_file;
 pub mod fork;
+#[cfg(target_os = "linux")]
+pub mod living_file;
 pub mod locale;
 pub mod log_file;
 pub mod malloc;
 pub mod own_dir;
-mod pidfd;
+pub mod pidfd;
 pub mod sched;
 #[cfg(target_os = "linux")]
 pub mod shared_word;

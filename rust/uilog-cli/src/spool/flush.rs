@@ -3,6 +3,8 @@
 use std::io::IsTerminal;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -15,6 +17,7 @@ use uilog_sinks::globals::Globals;
 use uilog_sinks::otlp;
 use uilog_sinks::otlp::sender::Progress;
 use uilog_sinks::otlp::sender::Round;
+use uilog_sinks::spools::Facts;
 use uilog_sinks::spools::Owned;
 
 use super::Spools;
@@ -60,7 +63,7 @@ pub(super) struct Arguments {
 
 /// How it went, for programs.
 #[derive(Serialize)]
-pub(super) struct Flushed {
+pub(crate) struct Flushed {
     sink: String,
     sent: u64,
     rejected: u64,
@@ -70,14 +73,28 @@ pub(super) struct Flushed {
     damaged: u64,
     /// Files in which nothing is left, so that nobody knows what they held.
     emptied: u64,
-    left: u64,
+    pub(crate) left: u64,
     /// Why something is left.
     reason: Option<String>,
 }
 
 impl Flushed {
+    /// Of one that nothing has been tried for: what was there `before`.
+    fn untried(before: Facts) -> Self {
+        Self {
+            sink: before.sink,
+            sent: 0,
+            rejected: 0,
+            rejection: None,
+            damaged: 0,
+            emptied: before.empty,
+            left: before.pending,
+            reason: before.problem,
+        }
+    }
+
     /// Nothing is left, nothing has been rejected, and nothing is lost.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         let undone = self.left + self.rejected + self.damaged + self.emptied;
         undone == 0 && self.reason.is_none()
     }
@@ -91,7 +108,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut output = arguments.presentation.stdout();
     let mut all = Vec::new();
     for owned in &spools.all {
-        let flushed = flush(owned, &spools.globals);
+        let patience = Instant::now() + PATIENCE;
+        let flushed = flush(owned, &spools.globals, patience);
         if !arguments.presentation.is_json() {
             write_one(&mut output, &flushed)?;
         }
@@ -107,31 +125,29 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!is_done)))
 }
 
-pub(super) fn flush(owned: &Owned, globals: &Globals) -> Flushed {
+/// Sends what waits for a sink. Another process that is sending is waited for
+/// until `patience`.
+pub(super) fn flush(
+    owned: &Owned,
+    globals: &Globals,
+    patience: Instant,
+) -> Flushed {
     let before = owned.facts(globals, SystemTime::now());
-    let mut flushed = Flushed {
-        sink: owned.sink.clone(),
-        sent: 0,
-        rejected: 0,
-        rejection: None,
-        damaged: 0,
-        emptied: before.empty,
-        left: before.pending,
-        reason: before.problem,
-    };
-    // Where nothing waits, what has been there may be damaged.
     let is_empty = before.pending + before.file_bytes + before.empty == 0;
+    let pending = before.pending;
+    let damaged = before.damaged;
+    let mut flushed = Flushed::untried(before);
+    // Where nothing waits, what has been there may be damaged.
     if flushed.reason.is_some() || is_empty {
         return flushed;
     }
     let Some(definition) = &owned.definition else {
-        if before.pending > 0 {
+        if pending > 0 {
             flushed.reason = Some("the sink is not configured here".to_owned());
         }
         return flushed;
     };
-    let bar = bar(&owned.sink, before.pending);
-    let patience = Instant::now() + PATIENCE;
+    let bar = bar(&owned.sink, pending);
     let end = loop {
         let base = flushed.sent + flushed.rejected;
         let mut told = |it: Progress| {
@@ -171,9 +187,43 @@ pub(super) fn flush(owned: &Owned, globals: &Globals) -> Flushed {
         }),
         Round::Later { reason, .. } | Round::Failed(reason) => Some(reason),
     };
-    flushed.damaged = after.damaged.saturating_sub(before.damaged);
+    flushed.damaged = after.damaged.saturating_sub(damaged);
     flushed.left = after.pending;
     flushed
+}
+
+/// Sends what waits for each sink, one after the other, until it is too late.
+/// What is then under way goes on for as long as this process does.
+pub(crate) fn flush_until(spools: Spools, deadline: Instant) -> Vec<Flushed> {
+    let spools = Arc::new(spools);
+    let (told, results) = mpsc::channel();
+    let flushing = Arc::clone(&spools);
+    thread::spawn(move || {
+        for owned in &flushing.all {
+            let flushed = flush(owned, &flushing.globals, deadline);
+            if told.send(flushed).is_err() {
+                return;
+            }
+        }
+    });
+    let mut all = Vec::new();
+    while all.len() < spools.all.len() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match results.recv_timeout(left) {
+            Ok(flushed) => all.push(flushed),
+            Err(_) => break,
+        }
+    }
+    for owned in &spools.all[all.len()..] {
+        let facts = owned.facts(&spools.globals, SystemTime::now());
+        let mut flushed = Flushed::untried(facts);
+        if flushed.left > 0 {
+            let late = || "there was no time for more".to_owned();
+            flushed.reason.get_or_insert_with(late);
+        }
+        all.push(flushed);
+    }
+    all
 }
 
 /// A bar on a terminal; nothing in a pipe.
@@ -190,7 +240,7 @@ fn bar(sink: &str, records: u64) -> ProgressBar {
     }
 }
 
-pub(super) fn write_one(
+pub(crate) fn write_one(
     output: &mut impl Write,
     it: &Flushed,
 ) -> std::io::Result<()> {

@@ -1,7 +1,7 @@
 //! `uilog spool`: what waits for collectors, and what has become of it.
 
 mod export;
-mod flush;
+pub(crate) mod flush;
 mod forget;
 mod requeue;
 
@@ -137,7 +137,9 @@ pub(crate) struct Spools {
 impl Spools {
     /// Those of the configuration that counts at this place; the status to
     /// end with, if hg would not go on.
-    fn load(place: &Place) -> anyhow::Result<Result<Self, ExitCode>> {
+    pub(crate) fn load(
+        place: &Place,
+    ) -> anyhow::Result<Result<Self, ExitCode>> {
         Ok(match place.load()? {
             Ok(loaded) => Ok(Self::of(&loaded.trusted)?),
             Err(error) => Err(ExitCode::from(error.exit_status())),

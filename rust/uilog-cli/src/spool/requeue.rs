@@ -64,7 +64,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let records = counted(requeued, "rejected record");
         writeln!(output, "{sink}: {records} requeued")?;
         if requeued > 0 {
-            let flushed = flush::flush(owned, &spools.globals);
+            let patience = Instant::now() + flush::PATIENCE;
+            let flushed = flush::flush(owned, &spools.globals, patience);
             flush::write_one(&mut output, &flushed)?;
             is_done &= flushed.is_done();
         }

@@ -124,7 +124,7 @@ impl Choice {
 }
 
 /// FNV-1a: not against anybody, but the same in every version.
-fn key_of(bytes: &[u8]) -> String {
+pub(crate) fn key_of(bytes: &[u8]) -> String {
     const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;
     let hash = bytes.iter().fold(BASIS, |hash, byte| {

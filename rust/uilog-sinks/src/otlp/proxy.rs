@@ -230,6 +230,21 @@ mod tests {
     }
 
     #[test]
+    fn every_variable_is_handed_over_by_hg() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        Proxies::new(|name| {
+            asked.borrow_mut().push(name.to_owned());
+            None
+        });
+        for name in asked.into_inner() {
+            let block = format!("{name}=x\0");
+            let part =
+                uilog_core::sink_environment::needed(block.as_bytes(), &[]);
+            assert_eq!(part, block.as_bytes());
+        }
+    }
+
+    #[test]
     fn the_variables_are_those_of_curl() {
         let host = |variables: &[(&str, &str)], url| {
             proxy(variables, url).unwrap().map(|it| it.1)

@@ -1,0 +1,81 @@
+//! Starting the user's agent, if there is none.
+//!
+//! Responsible for there being one: whoever starts it takes a lock first and
+//! hands it over, so that it is held from then on for as long as the agent
+//! lives. Waits for nothing.
+
+use std::ffi::CString;
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::unistd::AccessFlags;
+use nix::unistd::access;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
+use uilog_sys::own_dir::OwnDir;
+use uilog_sys::spawn;
+use uilog_sys::spawn::Start;
+use uilog_sys::spawn::Stdio;
+
+use crate::agent_address;
+use crate::agent_address::AgentNames;
+
+/// All of its environment: nothing of whoever starts it serves the others.
+const ENVIRONMENT: &str = "PATH=/usr/local/bin:/usr/bin:/bin";
+
+/// Starts an agent in a runtime directory, by this program, unless there is
+/// one or somebody else is just starting it; whether it has. The agent believes
+/// what the queue of that name says of sinks: it is the caller's own.
+///
+/// # Errors
+///
+/// Why none can be started.
+pub fn start(
+    dir: &OwnDir,
+    program: &Path,
+    queue: Option<&OsStr>,
+) -> Result<bool, String> {
+    let failed = |what: &str, error: &dyn Display| {
+        format!("{what} {}: {error}", program.display())
+    };
+    // The exec's own errors come too late for a caller that does not wait.
+    access(program, AccessFlags::X_OK)
+        .map_err(|errno| failed("cannot run", &errno))?;
+    let lock = lock(dir).map_err(|error| format!("cannot lock: {error}"))?;
+    let Some(lock) = lock else {
+        return Ok(false);
+    };
+    let no_path = |_| "there is NUL in a path".to_owned();
+    let directory = dir.path().as_os_str().as_bytes();
+    let directory = CString::new(directory).map_err(no_path)?;
+    let environment = CString::new(ENVIRONMENT).map_err(no_path)?;
+    let mut command = spawn::Command::new(program)
+        .map_err(|_| format!("'{}' is no path", program.display()))?;
+    command.arg(c"agent".to_owned());
+    command.arg(c"serve".to_owned());
+    command.arg(directory);
+    if let Some(queue) = queue {
+        command.arg(CString::new(queue.as_bytes()).map_err(no_path)?);
+    }
+    command.stdin(Stdio::Fd(lock.as_fd()));
+    command.env(vec![environment]);
+    command
+        .spawn_detached(Start::NoWait)
+        .map_err(|error| failed("cannot start", &error))?;
+    Ok(true)
+}
+
+/// The lock of whoever starts an agent; none if somebody has it, who is about
+/// to look into every queue.
+fn lock(dir: &OwnDir) -> io::Result<Option<File>> {
+    let names = AgentNames::new(&agent_address::namespaces()?);
+    let file = dir.open_or_create(&names.lock, OFlag::O_RDWR, 0o600)?;
+    let is_free = living_file::hold(&file, Holder::Maker)?;
+    Ok(is_free.then_some(file))
+}

@@ -1,0 +1,92 @@
+//! Descriptors that hg's process keeps for us.
+//!
+//! Responsible for two promises: whatever hg or its extensions do with
+//! descriptors, nothing is closed or written to that is not ours; and hg has
+//! enough of them left. Knows nothing of what they are of.
+
+use std::mem::ManuallyDrop;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::RawFd;
+
+use nix::sys::resource::Resource;
+use nix::sys::resource::getrlimit;
+use uilog_sys::fd::Identity;
+
+/// How many descriptors there must be for hg behind ours.
+const MIN_DESCRIPTORS_LEFT: u64 = 8;
+
+/// Something whose descriptor's number may be another's by now: in a forked
+/// child, where ours is closed already, and wherever somebody has closed what
+/// he has found. It is then not dropped.
+#[derive(Debug)]
+pub(crate) struct Bound<T: AsFd> {
+    owner: u32,
+    identity: Option<Identity>,
+    value: Option<ManuallyDrop<T>>,
+}
+
+impl<T: AsFd> Bound<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self {
+            owner: std::process::id(),
+            identity: Identity::of(value.as_fd().as_raw_fd()),
+            value: Some(ManuallyDrop::new(value)),
+        }
+    }
+
+    /// Whether the descriptor is still what it was.
+    pub(crate) fn is_intact(&self) -> bool {
+        let now = Identity::of(self.as_fd().as_raw_fd());
+        now.is_some() && now == self.identity
+    }
+
+    pub(crate) fn into_inner(mut self) -> Option<T> {
+        self.value.take().map(ManuallyDrop::into_inner)
+    }
+}
+
+impl<T: AsFd> std::ops::Deref for Bound<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value
+            .as_ref()
+            .expect("only into_inner takes it, by value")
+    }
+}
+
+impl<T: AsFd> std::ops::DerefMut for Bound<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value
+            .as_mut()
+            .expect("only into_inner takes it, by value")
+    }
+}
+
+impl<T: AsFd> Drop for Bound<T> {
+    fn drop(&mut self) {
+        let is_own = self.owner == std::process::id();
+        if self.value.is_some() && is_own && self.is_intact() {
+            drop(self.value.take().map(ManuallyDrop::into_inner));
+        }
+    }
+}
+
+/// Refuses to keep descriptors where hg would then have too few: it could not
+/// open a file that it could have opened without us. A process of ours, which
+/// would have the same limit, could not work there either.
+pub(crate) fn leave_some_for_hg(ours: &[RawFd]) -> Result<(), String> {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE);
+    let (limit, _hard) =
+        limit.map_err(|errno| format!("cannot ask for limits: {errno}"))?;
+    let used = ours.iter().max().map_or(0, |highest| highest + 1);
+    let left = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
+    if left < MIN_DESCRIPTORS_LEFT {
+        return Err(format!(
+            "of {limit} descriptors (ulimit -n) only {left} would be left \
+             for hg"
+        ));
+    }
+    Ok(())
+}

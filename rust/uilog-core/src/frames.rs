@@ -1,0 +1,159 @@
+//! The frames that hg appends to a queue for an event.
+//!
+//! An environment and the items of `[uilog]` are appended once, and again when
+//! they have changed; what comes later refers to their positions. Knows
+//! nothing of who reads.
+
+use std::borrow::Cow;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::dispatcher::JobParts;
+use crate::dispatcher::Task;
+use crate::event::Text;
+use crate::queue;
+use crate::wire::Frame;
+use crate::wire::Job;
+use crate::wire::Record;
+
+/// What the queue holds last of what jobs refer to, and where; 0 for nowhere.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    environment: Vec<u8>,
+    environment_at: u64,
+    items: Vec<(Vec<u8>, Vec<u8>)>,
+    items_at: u64,
+}
+
+/// Where what a job refers to will stand, once its frames are appended.
+#[derive(Debug)]
+pub(crate) struct New {
+    environment_at: u64,
+    items_at: u64,
+}
+
+impl Sent {
+    /// Encodes, in place of what is in `buffer`, the frames that a job needs,
+    /// the first of which will stand at `end`.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory, or a frame is too long.
+    pub(crate) fn encode(
+        &self,
+        parts: &JobParts<'_>,
+        hg: &[u8],
+        end: u64,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<New> {
+        buffer.clear();
+        let has_environment =
+            self.environment_at != 0 && self.environment == parts.environment;
+        let environment_at = if has_environment {
+            self.environment_at
+        } else {
+            let block = Text(Cow::Borrowed(parts.environment));
+            encode(&Frame::Environment(block), buffer)?;
+            end
+        };
+        let mut items_at = self.items_at;
+        let cwd = nix::unistd::getcwd().ok();
+        let cwd = cwd.as_ref().map(|path| path.as_os_str().as_bytes());
+        let cwd = cwd.map(|cwd| Text(Cow::Borrowed(cwd)));
+        let event = parts.event.clone();
+        let hg = Cow::Borrowed(hg);
+        let frame = match parts.task {
+            Task::Script {
+                script,
+                depth,
+                umask,
+                traceparent,
+            } => Frame::Job(Job {
+                event,
+                script: Cow::Borrowed(&script.text),
+                source: Some(&script.source)
+                    .filter(|source| !source.is_empty())
+                    .map(|source| Text(Cow::Borrowed(source))),
+                stdin: script.stdin,
+                environment_at,
+                traceparent: traceparent.map(|it| Text(Cow::Borrowed(it))),
+                cwd,
+                umask,
+                hg,
+                depth,
+                limits: parts.settings.run_limits(),
+            }),
+            Task::Record {
+                items,
+                hg_version,
+                program,
+                trace_state,
+                repository,
+            } => {
+                if items_at == 0 || self.items != items {
+                    items_at = end + buffer.len() as u64;
+                    let text = |it| Text(Cow::Borrowed(it));
+                    let pairs = items
+                        .iter()
+                        .map(|(name, value)| (text(&**name), text(&**value)));
+                    encode(&Frame::Items(pairs.collect()), buffer)?;
+                }
+                Frame::Record(Record {
+                    event,
+                    environment_at,
+                    items_at,
+                    cwd,
+                    hg,
+                    hg_version: hg_version.map(|it| Text(Cow::Borrowed(it))),
+                    program: program.cloned(),
+                    trace_state: trace_state.map(|it| Text(Cow::Borrowed(it))),
+                    repository: repository.clone(),
+                })
+            }
+        };
+        encode(&frame, buffer)?;
+        Ok(New {
+            environment_at,
+            items_at,
+        })
+    }
+
+    /// Tells that the frames of a job stand in the queue now.
+    pub(crate) fn keep(&mut self, new: New, parts: &JobParts<'_>) {
+        if self.environment_at != new.environment_at {
+            self.environment_at = new.environment_at;
+            self.environment.clear();
+            self.environment.extend_from_slice(parts.environment);
+        }
+        if let Task::Record { items, .. } = parts.task
+            && self.items_at != new.items_at
+        {
+            self.items_at = new.items_at;
+            self.items = items.to_vec();
+        }
+    }
+}
+
+/// Appends a frame to `buffer`.
+fn encode(frame: &Frame<'_>, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let begin = queue::begin_frame(buffer)?;
+    postcard::to_io(frame, Fallible(buffer)).map_err(io::Error::other)?;
+    queue::end_frame(buffer, begin)
+}
+
+/// Appends, and fails where `Vec` would abort for lack of memory.
+struct Fallible<'a>(&'a mut Vec<u8>);
+
+impl io::Write for Fallible<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .try_reserve(bytes.len())
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! The queues of records that lie in a user's runtime directories, as whoever
+//! looks at them from outside sees them.
+//!
+//! Changes nothing and waits for nobody. Another process of the user may have
+//! planted or damaged a file: what cannot be read is passed over. hg itself
+//! never looks.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use nix::fcntl::OFlag;
+use serde::Serialize;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
+use uilog_sys::own_dir::OwnDir;
+
+use crate::agent_address;
+use crate::agent_address::AgentNames;
+use crate::event::Timestamp;
+use crate::queue::Reader;
+use crate::wire::PROTOCOL;
+
+/// Names in a directory that are looked at: many times what there ought to be.
+const MAX_NAMES: usize = 64 * 1024;
+
+/// A queue of records.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RecordQueue {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The protocol that it is of.
+    pub protocol: u16,
+    /// Whether the process that has made it is alive.
+    pub is_alive: bool,
+    /// Whether somebody reads it.
+    pub is_read: bool,
+    /// That process, by its id where it runs.
+    pub pid: u32,
+    /// Its session.
+    pub session: String,
+    /// Whether that process is in this one's namespaces, as it says.
+    pub is_near: bool,
+    /// For how many seconds it has been there.
+    pub age: f64,
+    /// Records appended.
+    pub records: u64,
+    /// Records that every sink is done with.
+    pub done: u64,
+    /// Records lost, once for each sink.
+    pub lost: u64,
+    /// Memory that it takes.
+    pub bytes: u64,
+}
+
+impl RecordQueue {
+    /// Records that sinks are not done with.
+    pub fn waiting(&self) -> u64 {
+        self.records.saturating_sub(self.done)
+    }
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Agent {
+    /// Where its socket is.
+    pub path: PathBuf,
+    /// Whether it is that of this process's namespaces.
+    pub is_near: bool,
+}
+
+/// The queues in the directories that a process with this environment, a
+/// block, may use; with `is_first_only`, in the first of them that there is.
+pub fn find(environment: &[u8], is_first_only: bool) -> Vec<RecordQueue> {
+    let directories = directories(environment, is_first_only);
+    let own = agent_address::namespaces().ok();
+    let found = directories.iter().flat_map(|dir| {
+        let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
+        let own = own.as_deref();
+        names
+            .into_iter()
+            .filter_map(move |name| look(dir, &name, own))
+    });
+    found.collect()
+}
+
+/// The agents that run there, or are being started.
+pub fn agents(environment: &[u8], is_first_only: bool) -> Vec<Agent> {
+    let own = agent_address::namespaces().ok();
+    let own = own.map(|it| AgentNames::new(&it).lock);
+    let mut agents = Vec::new();
+    for dir in directories(environment, is_first_only) {
+        let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
+        for name in names {
+            let is_lock = AgentNames::is_lock(&name);
+            let file = dir.open(&name, OFlag::O_RDWR).ok();
+            let is_held = |file| living_file::is_held(file, Holder::Maker);
+            let Some(file) = file.filter(|_| is_lock) else {
+                continue;
+            };
+            if is_held(&file).unwrap_or(false) {
+                agents.push(Agent {
+                    path: dir.path().join(&name),
+                    is_near: own.as_ref() == Some(&name),
+                });
+            }
+        }
+    }
+    agents
+}
+
+fn directories(environment: &[u8], is_first_only: bool) -> Vec<OwnDir> {
+    let mut directories = agent_address::directories(environment);
+    if is_first_only {
+        directories.truncate(1);
+    }
+    directories
+}
+
+fn look(dir: &OwnDir, name: &OsStr, own: Option<&str>) -> Option<RecordQueue> {
+    let protocol = agent_address::protocol_of(name)?;
+    let file = dir.open(name, OFlag::O_RDWR).ok()?;
+    let is_held = |holder| living_file::is_held(&file, holder).ok();
+    let (is_alive, is_read) =
+        (is_held(Holder::Maker)?, is_held(Holder::Reader)?);
+    let mut queue = RecordQueue {
+        path: dir.path().join(name),
+        protocol,
+        is_alive,
+        is_read,
+        pid: 0,
+        session: String::new(),
+        is_near: false,
+        age: 0.0,
+        records: 0,
+        done: 0,
+        lost: 0,
+        bytes: 0,
+    };
+    if protocol != PROTOCOL {
+        return Some(queue);
+    }
+    let reader = Reader::open(file.try_clone().ok()?.into()).ok()?;
+    let progress = reader.progress();
+    queue.records = reader.committed().ok()?.jobs;
+    queue.done = progress.records;
+    queue.lost = progress.records_lost;
+    queue.bytes = reader.bytes().unwrap_or(0);
+    if let Ok(origin) = reader.origin() {
+        queue.is_near = own == Some(origin.namespaces.as_str());
+        let micros = Timestamp::now().micros.saturating_sub(origin.micros);
+        queue.age = micros.max(0) as f64 / 1e6;
+        queue.pid = origin.pid;
+        queue.session = origin.session;
+    }
+    Some(queue)
+}

@@ -1,0 +1,250 @@
+//! Files of which anybody can tell whether those who serve them are alive.
+//!
+//! Responsible for a life line: a lock that the kernel takes back when its
+//! holder ends, however that is. A file is locked before it has a name, so
+//! nobody ever finds a living one unlocked. Each lock belongs to one open file
+//! description, which the holder hands to nobody; a forked child must close
+//! its copy ([`crate::fork::CloseInChild`]), or it counts for the holder. Must
+//! not know what the files say.
+//!
+//! Whoever wants to look opens the file by its path. Locks are seen from other
+//! pid namespaces, too, but not from other machines: the directory must be on
+//! a local file system.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::fs::Permissions;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::fcntl::FcntlArg;
+use nix::fcntl::OFlag;
+use nix::fcntl::fcntl;
+use nix::sys::stat::Mode;
+use nix::sys::stat::fstat;
+use nix::unistd::LinkatFlags;
+use nix::unistd::linkat;
+
+use crate::own_dir::OwnDir;
+
+/// Who holds a file: each has a byte of the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Whoever has made it, and writes.
+    Maker,
+    /// Whoever reads it.
+    Reader,
+}
+
+impl Holder {
+    fn lock(self, kind: i32) -> libc::flock {
+        let start = match self {
+            Self::Maker => 0,
+            Self::Reader => 1,
+        };
+        libc::flock {
+            l_type: kind as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: start,
+            l_len: 1,
+            l_pid: 0,
+        }
+    }
+}
+
+/// Creates a file that its maker holds from the first moment that it has the
+/// name, for this user alone. `fill` writes what it is to say by then.
+///
+/// # Errors
+///
+/// There is something of that name, or the system refuses.
+pub fn create(
+    dir: &OwnDir,
+    name: &OsStr,
+    fill: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<File> {
+    let unnamed = create_unnamed(dir);
+    let (file, temporary) = match unnamed {
+        Ok(file) => (file, None),
+        // Not every file system can.
+        Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => {
+            let mut temporary = OsStr::new(".new-").to_owned();
+            temporary.push(name);
+            let file = dir.create_new(&temporary, OFlag::O_RDWR, 0o600)?;
+            (file, Some(temporary))
+        }
+        Err(errno) => return Err(errno.into()),
+    };
+    let made = hold(&file, Holder::Maker)
+        .and_then(|_| fill(&file))
+        .and_then(|()| match &temporary {
+            None => name_it(&file, dir, name),
+            Some(temporary) => dir.link_to(temporary, dir, name),
+        });
+    if let Some(temporary) = temporary {
+        let _ = dir.unlink(&temporary);
+    }
+    made.map(|()| file)
+}
+
+fn create_unnamed(dir: &OwnDir) -> Result<File, Errno> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+    let fd = nix::fcntl::openat(dir, ".", flags, mode)?;
+    let file = File::from(fd);
+    // A umask may take the owner's rights away.
+    let has_mode = fstat(&file).is_ok_and(|it| it.st_mode & 0o777 == 0o600);
+    if !has_mode {
+        let set = file.set_permissions(Permissions::from_mode(0o600));
+        set.map_err(|error| {
+            Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+        })?;
+    }
+    Ok(file)
+}
+
+fn name_it(file: &File, dir: &OwnDir, name: &OsStr) -> io::Result<()> {
+    // By the descriptor alone that is allowed to root only, in older kernels.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = LinkatFlags::AT_SYMLINK_FOLLOW;
+    let cwd = nix::fcntl::AT_FDCWD;
+    match linkat(cwd, Path::new(&path), dir, name, flags) {
+        Err(Errno::ENOENT) => {}
+        linked => return Ok(linked?),
+    }
+    // Without /proc.
+    let flags = AtFlags::AT_EMPTY_PATH;
+    Ok(linkat(file, "", dir, name, flags)?)
+}
+
+/// Holds a file as `holder`, without waiting; false if somebody else does.
+///
+/// # Errors
+///
+/// The file system knows no locks.
+pub fn hold(file: &File, holder: Holder) -> io::Result<bool> {
+    let lock = holder.lock(libc::F_WRLCK);
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Lets go of a file that was held as `holder`.
+///
+/// # Errors
+///
+/// The system's.
+pub fn let_go(file: &File, holder: Holder) -> io::Result<()> {
+    let lock = holder.lock(libc::F_UNLCK);
+    fcntl(file, FcntlArg::F_OFD_SETLK(&lock))?;
+    Ok(())
+}
+
+/// Whether somebody else holds a file as `holder`.
+///
+/// # Errors
+///
+/// The file system knows no locks.
+pub fn is_held(file: &File, holder: Holder) -> io::Result<bool> {
+    let mut lock = holder.lock(libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
+    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
+/// Whether the file that is open still has this name.
+///
+/// # Errors
+///
+/// The system's.
+pub fn has_name(file: &File, dir: &OwnDir, name: &OsStr) -> io::Result<bool> {
+    let own = fstat(file)?;
+    let entry = dir.entry(name)?;
+    Ok(entry
+        .is_some_and(|it| (it.st_dev, it.st_ino) == (own.st_dev, own.st_ino)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::FileExt;
+    use std::process::Command;
+    use std::process::Stdio;
+
+    use super::*;
+
+    fn directory() -> (tempfile::TempDir, OwnDir) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let own = OwnDir::beside_users_file(dir.path()).expect("it opens");
+        (dir, own)
+    }
+
+    const NAME: &str = "page";
+
+    #[test]
+    fn a_file_is_held_and_filled_when_it_has_its_name() {
+        let (dir, own) = directory();
+        let name = OsStr::new(NAME);
+        let file = create(&own, name, |file| {
+            assert!(!dir.path().join(NAME).exists());
+            (&*file).write_all(b"said")
+        })
+        .expect("created");
+        assert!(has_name(&file, &own, name).expect("there"));
+        let other = own.open(name, OFlag::O_RDWR).expect("it opens");
+        let mut text = [0; 4];
+        other.read_exact_at(&mut text, 0).expect("readable");
+        assert_eq!(&text, b"said");
+        assert!(is_held(&other, Holder::Maker).expect("known"));
+        assert!(!hold(&other, Holder::Maker).expect("known"));
+        assert!(!is_held(&other, Holder::Reader).expect("known"));
+        assert!(hold(&other, Holder::Reader).expect("known"));
+        assert!(is_held(&file, Holder::Reader).expect("known"));
+        let_go(&other, Holder::Reader).expect("let go");
+        assert!(!is_held(&file, Holder::Reader).expect("known"));
+        drop(file);
+        assert!(!is_held(&other, Holder::Maker).expect("known"));
+    }
+
+    #[test]
+    fn what_has_the_name_already_stays() {
+        let (dir, own) = directory();
+        std::fs::write(dir.path().join(NAME), b"x").expect("written");
+        create(&own, OsStr::new(NAME), |_| Ok(())).expect_err("it is there");
+        let names = own.names(9).expect("readable").expect("few");
+        assert_eq!(names, [NAME]);
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_filled_has_no_name() {
+        let (_dir, own) = directory();
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let made = create(&own, OsStr::new(NAME), |_| Err(full()));
+        assert_eq!(made.expect_err("full").kind(), full().kind());
+        assert_eq!(own.names(9).expect("readable").expect("few").len(), 0);
+    }
+
+    #[test]
+    fn the_kernel_lets_go_for_whoever_is_killed() {
+        let (_dir, own) = directory();
+        let name = OsStr::new(NAME);
+        let file = create(&own, name, |_| Ok(())).expect("created");
+        let other = own.open(name, OFlag::O_RDWR).expect("it opens");
+        // The description that holds it is this child's alone from now on.
+        let mut child = Command::new("sleep")
+            .arg("1000")
+            .stdin(Stdio::from(OwnedFd::from(file)))
+            .spawn()
+            .expect("started");
+        assert!(is_held(&other, Holder::Maker).expect("known"));
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        assert!(!is_held(&other, Holder::Maker).expect("known"));
+    }
+}
