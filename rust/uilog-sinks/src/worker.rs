@@ -266,6 +266,7 @@ fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
         let count = match mailbox.take() {
             Work::Parcels(parcels) => parcels.len() as u64,
             Work::Rest => {
+                numbering.iter().for_each(Numbering::rest);
                 mailbox.wait();
                 continue;
             }
@@ -296,6 +297,7 @@ impl Worker {
                 Work::Parcels(parcels) => self.deliver(&parcels),
                 Work::Rest => {
                     self.outlet.rest();
+                    self.numbering.iter().for_each(Numbering::rest);
                     self.mailbox.wait();
                 }
                 Work::Finish(deadline) => {
