@@ -262,6 +262,30 @@ fn files_that_are_removed_and_other_sinks_have_streams_of_their_own() {
     assert_eq!(counts, [1, 2]);
 }
 
+#[test]
+fn a_sink_that_has_nothing_to_do_lets_go_of_its_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path();
+    let place = numbers_dir(home);
+    let is_open = || {
+        let entries = fs::read_dir("/proc/self/fd").unwrap();
+        let mut links =
+            entries.filter_map(|it| fs::read_link(it.ok()?.path()).ok());
+        links.any(|it| it.starts_with(&place))
+    };
+    let mut it = dispatcher(home, &[]);
+    it.send("commandfinish");
+    it.until_done();
+    it.until("nothing to be open", |_| (!is_open()).then_some(()));
+    fs::remove_dir_all(&place).unwrap();
+    it.send("commandfinish");
+    it.finish(BOUND);
+    // What is still open would go on with 2.
+    let streams = streams(&records(home));
+    let all: Vec<_> = streams.into_values().flatten().collect();
+    assert_eq!(all, [1, 1]);
+}
+
 /// What has no place for its numbers is delivered all the same.
 #[test]
 fn records_without_numbers_arrive_and_that_is_reported_once() {
