@@ -57,6 +57,7 @@ Nothing is wrong
       program: */cat (glob)
   Sinks: none
   Settings
+    uilog.enabled = yes  default
     uilog.max-scripts = 3  *:* (glob)
     uilog.script-timeout = 600  default
     uilog.queue-size = 64 MB  default
@@ -1021,13 +1022,13 @@ Trying a script
     error: the event 'no-such-event' has neither a script nor a sink
       [logtoprocess] no-such-event = SCRIPT
 
-Nothing of that has been logged.
+Nothing of that has been logged. A record that a sink was given has a number.
 
   $ settled
   $ test -e .hg/blackbox.log
   [1]
-  $ test -e ~/.local/state/uilog
-  [1]
+  $ ls ~/.local/state/uilog
+  numbers
 
 Ctrl-C ends the script, and then the command.
 
@@ -1114,6 +1115,7 @@ For programs
       layer "user"
       state "read"
       detail null
+  switched_off []
   hgs
       path "HG"
       found
@@ -1134,9 +1136,9 @@ For programs
         builtin "echo"
   settings
       section "uilog"
-      name "max-scripts"
-      value "3"
-      source "USER:8"
+      name "enabled"
+      value "yes"
+      source null
   findings
       severity "error"
       code "run-failed"

@@ -314,6 +314,78 @@ Events from elsewhere
   commandfinish 3
   $ forget
 
+Numbers
+=======
+
+Whoever logs, the records of a sink share their numbers. What is missing is
+counted as docs/fleet.md says.
+
+  $ rm -r $TESTTMP/.local/state/uilog/numbers
+  $ hg root > $TESTTMP/out
+  $ settled
+  $ uilog run -- true
+  $ settled
+  $ uilog emit -v commandfinish 'it is done'
+  commandfinish: sink.audit
+  $ settled
+  $ records process.program sink.name sink.number
+  - audit 1
+  true audit 2
+  uilog audit 3
+  $ sed -n '/^cat audit/,/^```/p' "$TESTDIR/../docs/fleet.md" |
+  >     grep -v '^```' > $TESTTMP/missing
+  $ missing() {
+  >     (cd $TESTTMP; sh ./missing)
+  > }
+  $ missing
+  audit [0-9a-f]{16} 0 (re)
+
+What cannot be delivered is missing, what is left out is not.
+
+  $ file=`echo $TESTTMP/audit-*.jsonl`
+  $ mv $file $TESTTMP/kept
+  $ mkdir $file
+  $ hg root > $TESTTMP/out
+  $ settled
+  $ rmdir $file
+  $ mv $TESTTMP/kept $file
+  $ hg root --config uilog.sink.audit:sample=0 > $TESTTMP/out
+  $ hg root --config uilog.sink.audit:track=other > $TESTTMP/out
+  $ hg root > $TESTTMP/out
+  $ settled
+  $ records sink.number
+  1
+  2
+  3
+  5
+  $ missing
+  audit [0-9a-f]{16} 1 (re)
+  $ rm $TESTTMP/.local/state/uilog/failures.jsonl
+
+Without a place for numbers records arrive all the same, and that is told once.
+
+  $ forget
+  $ rm -r $TESTTMP/.local/state/uilog/numbers
+  $ echo > $TESTTMP/.local/state/uilog/numbers
+  $ for n in 1 2; do
+  >     hg root > $TESTTMP/out
+  >     settled
+  > done
+  $ records event sink.number
+  commandfinish -
+  commandfinish -
+  $ uilog status -T json > $TESTTMP/status
+  [1]
+  $ "$PYTHON" -c 'import json, sys
+  > for it in json.load(sys.stdin)["journal"]["failures"]:
+  >     print(it["kind"], it["lost"], it["detail"])' < $TESTTMP/status
+  sink 0 uilog.sink.audit: its records have no numbers, so what is lost cannot be missed: cannot use $TESTTMP/.local/state/uilog/numbers: it is no directory
+  $ uilog check | grep -c 'its records have no numbers: cannot use'
+  1
+  $ rm $TESTTMP/.local/state/uilog/numbers
+  $ rm $TESTTMP/.local/state/uilog/failures.jsonl
+  $ forget
+
 What hg itself says
 ===================
 

@@ -128,16 +128,15 @@ def test_what_is_missing_is_named_and_all_else_works(home: Home) -> None:
 
 # A command that calls each wrapper in a way that Mercurial does not yet.
 CALLING = """\
-import hgext3rd.uilog as uilog
-from hgext3rd.uilog import blackbox, peers, trace
+from hgext3rd.uilog import blackbox, extension, peers, trace
 from mercurial import registrar
 
 cmdtable = {}
 command = registrar.command(cmdtable)
 
 WRAPPERS = [
-    uilog._populatestock,
-    uilog._setumask,
+    extension._populatestock,
+    extension._setumask,
     trace._exthook,
     trace._pythonhook,
     trace._system,
@@ -183,7 +182,7 @@ def calls(ui):
 def test_whatever_wrappers_are_given_is_handed_on(home: Home) -> None:
     home.extension("calling", CALLING)
     names = home.hg("calls").split()
-    assert len(names) == CALLING.count("uilog._") + CALLING.count(
+    assert len(names) == CALLING.count("extension._") + CALLING.count(
         "trace._"
     ) + CALLING.count("    peers._") + CALLING.count("    blackbox._")
 

@@ -22,7 +22,7 @@ from mercurial import (
 )
 from mercurial.utils import dateutil, procutil, stringutil
 
-from . import _native, wraps
+from . import _native, brake, wraps
 
 # The stock extension, and what it calls its logger and its file.
 STOCK = b'blackbox'
@@ -71,7 +71,17 @@ def _replacestock(loaded):
         (uimod.ui, 'restoreconfig', _changed),
     ):
         Logger.last = last
-        stock.blackboxlogger = Logger
+        stock.blackboxlogger = _loggerfor(stock.blackboxlogger)
+
+
+def _loggerfor(stocklogger):
+    """makes a repository's logger: ours, unless uilog is switched off there"""
+
+    def make(ui, repo):
+        isoff = brake.cause(ui) is not None
+        return (stocklogger if isoff else Logger)(ui, repo)
+
+    return make
 
 
 def _changed(orig, self, *args, **kwargs):

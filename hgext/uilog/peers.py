@@ -27,7 +27,7 @@ from mercurial import (
 )
 from mercurial.i18n import _
 
-from . import _native, report, trace, wraps
+from . import _native, brake, report, trace, wraps
 
 # What the parts of this module are called, if they are off.
 SSH = 'ssh peers'
@@ -268,7 +268,8 @@ def _makeconnection(orig, *args, **kwargs):
         ui = args[0] if args else kwargs['ui']
         proc, *pipes = made
         # Another extension may have wrapped them.
-        if all(type(pipe) is io.FileIO for pipe in pipes):
+        isplain = all(type(pipe) is io.FileIO for pipe in pipes)
+        if isplain and brake.cause(ui) is None:
             path = _opening[-1] if _opening else None
             url = b'ssh:' if path is None else _url(path)
             made = (proc, *Connection(ui, url, proc, pipes, _stack(ui)).pipes)
@@ -340,6 +341,8 @@ def _watch(peer):
     if isinstance(peer, localrepo.localpeer):
         return
     if peer.local() is not None or not hasattr(peer, 'close'):
+        return
+    if brake.cause(peer.ui) is not None:
         return
     cls = type(peer)
     if cls not in _watched:

@@ -3,6 +3,8 @@
 //! Each subcommand has a module of its name; none of them decides anything
 //! about events or configuration.
 
+#[cfg(target_os = "linux")]
+mod agent;
 mod check;
 mod config;
 mod emit;
@@ -76,6 +78,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Agent(agent::Arguments),
     #[command(visible_alias = "doctor")]
     Check(check::Arguments),
     Config(config::Arguments),
@@ -154,6 +159,8 @@ fn finished(result: anyhow::Result<ExitCode>) -> ExitCode {
 
 fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
+        #[cfg(target_os = "linux")]
+        Command::Agent(arguments) => agent::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Emit(arguments) => emit::run(&arguments),

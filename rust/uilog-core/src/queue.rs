@@ -752,7 +752,7 @@ impl Reader {
         Page::read(&self.page)
     }
 
-    /// Where the counters are.
+    /// The file with the counters, for its locks.
     pub fn page_file(&self) -> &File {
         &self.page
     }
@@ -832,6 +832,11 @@ impl Reader {
         let length = u64::from(u32::from_le_bytes(length));
         let begin = position + LENGTH_BYTES;
         if length == 0 || begin + length > end {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        // Whoever has damaged it may claim anything; it takes memory here only
+        // for what takes memory there.
+        if length > RELEASE_STEP && length > self.bytes()? {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let mut frame = vec![0; length as usize];
@@ -1023,7 +1028,7 @@ pub struct Told {
 impl Told {
     /// So many more.
     pub fn add(&mut self, losses: u64) {
-        self.count += losses;
+        self.count = self.count.saturating_add(losses);
         // If that fails they are told a second time, should it come to that.
         let _ = write_words(&self.page, TOLD_AT, [self.count]);
     }

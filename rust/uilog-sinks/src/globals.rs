@@ -24,6 +24,9 @@ pub struct Globals {
     /// The directory in which each sink that needs one has its spool; why
     /// there is none.
     pub spool: Result<PathBuf, String>,
+    /// The directory of the numbers of sinks that have no spool; why there is
+    /// none.
+    pub numbers: Result<PathBuf, String>,
     /// How many bytes may wait in a spool.
     pub spool_max_bytes: u64,
     /// For how long something may wait there.
@@ -48,6 +51,12 @@ impl Globals {
         };
         Self {
             spool: spool(&value(items, "spool"), &environment),
+            numbers: state(&environment)
+                .map(|it| it.join("numbers"))
+                .ok_or_else(|| {
+                    "neither XDG_STATE_HOME nor HOME names a directory"
+                        .to_owned()
+                }),
             spool_max_bytes: number("spool-max-size"),
             spool_max_age: match value(items, "spool-max-age") {
                 Value::Seconds(age) => age,
@@ -71,6 +80,20 @@ impl Globals {
     /// A variable of hg's environment.
     pub fn variable(&self, name: &str) -> Option<&[u8]> {
         self.environment.var(name.as_bytes())
+    }
+
+    /// What tells where the user's journal is, as a block.
+    pub fn environment_of_journal(&self) -> Vec<u8> {
+        let mut block = Vec::new();
+        for name in ["HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"] {
+            if let Some(value) = self.variable(name) {
+                block.extend_from_slice(name.as_bytes());
+                block.push(b'=');
+                block.extend_from_slice(value);
+                block.push(0);
+            }
+        }
+        block
     }
 
     /// The path that a value of the configuration means: `~` and variables
@@ -115,17 +138,23 @@ fn spool(value: &Value, environment: &Environment) -> Result<PathBuf, String> {
         return absolute(text, environment)
             .map_err(|problem| format!("{SECTION}.spool: {problem}"));
     }
-    if let Some(state) = directory(environment, b"XDG_STATE_HOME") {
-        return Ok(state.join("uilog/spool"));
-    }
-    directory(environment, b"HOME")
-        .map(|home| home.join(".local/state/uilog/spool"))
+    state(environment)
+        .map(|it| it.join("spool"))
         .ok_or_else(|| {
             format!(
                 "there is no place for a spool: neither {SECTION}.spool nor \
-                 XDG_STATE_HOME nor HOME names a directory"
+             XDG_STATE_HOME nor HOME names a directory"
             )
         })
+}
+
+/// Where uilog keeps what it has to remember.
+fn state(environment: &Environment) -> Option<PathBuf> {
+    if let Some(state) = directory(environment, b"XDG_STATE_HOME") {
+        return Some(state.join("uilog"));
+    }
+    let home = directory(environment, b"HOME")?;
+    Some(home.join(".local/state/uilog"))
 }
 
 fn absolute(text: &[u8], environment: &Environment) -> Result<PathBuf, String> {

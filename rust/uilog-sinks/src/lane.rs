@@ -144,7 +144,7 @@ impl Lane {
             behind.wanted += u64::from(setup.wants(&self.name, &record.event));
         } else if !self.take(place, record, setup, starter, now) {
             if self.is_stuck(now) {
-                self.lose(1, &stuck());
+                self.miss(1, &stuck());
             } else {
                 let next = place;
                 self.behind = Some(Behind { next, wanted: 1 });
@@ -168,7 +168,7 @@ impl Lane {
             };
             let (next, wanted) = (behind.next, behind.wanted);
             if wanted > 0 && self.is_stuck(now) {
-                self.lose(wanted, &stuck());
+                self.miss(wanted, &stuck());
             }
             if wanted == 0 || self.is_stuck(now) || next.number > last {
                 self.behind = None;
@@ -187,7 +187,7 @@ impl Lane {
             if queue.is_too_far_behind(record.position) {
                 // Else there would be no room for anybody.
                 if is_wanted {
-                    self.lose(1, TOO_SLOW);
+                    self.miss(1, TOO_SLOW);
                 }
             } else if !self.take(place, &record, &setup, starter, now) {
                 return Ok(());
@@ -289,6 +289,15 @@ impl Lane {
 
     fn is_stuck(&self, now: Instant) -> bool {
         self.full_since.is_some_and(|at| now >= at + STUCK_AFTER)
+    }
+
+    /// Loses what its thread has not been given, and lets it know, so that the
+    /// receiver can miss it.
+    fn miss(&mut self, count: u64, reason: &str) {
+        if let Current::Running(running) = &self.current {
+            running.mailbox.miss(count);
+        }
+        self.lose(count, reason);
     }
 
     fn lose(&mut self, count: u64, reason: &str) {

@@ -22,6 +22,8 @@ pub mod globals;
 mod lane;
 pub mod lines;
 mod machine;
+mod numbering;
+mod numbers;
 pub mod open;
 pub mod otlp;
 pub mod outlet;

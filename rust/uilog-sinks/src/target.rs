@@ -2,7 +2,11 @@
 //!
 //! Opens nothing.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::path::PathBuf;
 
 use uilog_config::Environment;
@@ -100,6 +104,25 @@ impl Target {
         parsed.map_err(|why| format!("'{}': {why}", sinks::shown_url(url)))
     }
 
+    /// What tells it from any other, whatever the environment that its URL has
+    /// been read in.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (scheme, rest) = match self {
+            Self::File(template) => ("file", template.to_bytes()),
+            Self::UnixStream(path) => ("unix", bytes(path)),
+            Self::UnixDatagram(path) => ("unix-dgram", bytes(path)),
+            Self::SyslogLocal(path) => ("syslog", bytes(path)),
+            Self::SyslogTcp(address) => {
+                ("syslog+tcp", address.to_string().into_bytes())
+            }
+            Self::SyslogTls(address) => {
+                ("syslog+tls", address.to_string().into_bytes())
+            }
+            Self::Otlp(url) => ("otlp", url.clone().into_bytes()),
+        };
+        [scheme.as_bytes(), b":", &rest].concat()
+    }
+
     /// The kind of sink that this is, as `items.toml` names it.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -113,6 +136,10 @@ impl Target {
     }
 }
 
+fn bytes(path: &Path) -> Vec<u8> {
+    path.as_os_str().as_bytes().to_vec()
+}
+
 /// A path that may be written as `///path`, as in other URLs of files.
 fn without_host(path: &[u8]) -> Result<&[u8], String> {
     match path.strip_prefix(b"//") {
@@ -123,14 +150,12 @@ fn without_host(path: &[u8]) -> Result<&[u8], String> {
 }
 
 fn path(text: &[u8], environment: &Environment) -> Result<PathBuf, String> {
-    use std::os::unix::ffi::OsStringExt;
-
     let path = expand_variables(without_host(text)?, environment);
     let path = expand_user(&path, environment);
     if !path.starts_with(b"/") {
         return Err("it is no absolute path".to_owned());
     }
-    Ok(PathBuf::from(std::ffi::OsString::from_vec(path)))
+    Ok(PathBuf::from(OsString::from_vec(path)))
 }
 
 /// `//HOST`, `//HOST:PORT`, `//[::1]:PORT`.

@@ -71,6 +71,15 @@ impl Template {
         Ok(Self { pieces })
     }
 
+    /// What tells it from any other: variables are replaced, dates are not.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Text(text) => text.as_slice(),
+            Piece::Directive(directive) => directive.as_bytes(),
+        });
+        pieces.collect::<Vec<_>>().concat()
+    }
+
     /// The path for this time, as the clock on the wall shows it.
     pub fn path(&self, time: &DateTime<FixedOffset>) -> PathBuf {
         let mut path = Vec::new();

@@ -20,6 +20,7 @@ use uilog_core::wire;
 
 use crate::compose::Composer;
 use crate::globals::Globals;
+use crate::numbering::Numbering;
 use crate::open::open;
 use crate::otlp;
 use crate::otlp::request::Kind;
@@ -113,10 +114,14 @@ fn try_one(
     let mut whole = definition.clone();
     whole.options.retain(|(name, _)| name != b"sample");
     let composer = Composer::new(&whole, globals)?;
-    let record = composer
+    let mut record = composer
         .compose(&sample(trial), trial.block)
-        .map(Arc::new)
         .ok_or("it does not track the event")?;
+    if let Some(mut numbering) = Numbering::new(&whole, globals) {
+        // That there is no number is no reason not to send it.
+        let _ = numbering.number(std::slice::from_mut(&mut record), 0);
+    }
+    let record = Arc::new(record);
     *composed = Some(Arc::clone(&record));
     let target = Target::parse(&definition.url, globals.environment())?;
     if matches!(target, Target::Otlp(_)) {

@@ -1,5 +1,5 @@
 //! One sink's thread: takes what the dispatcher hands over, makes records of
-//! it, delivers them, and counts.
+//! it, numbers and delivers them, and counts.
 //!
 //! The dispatcher's loop and the thread share a [`Mailbox`], which neither
 //! holds for longer than it takes to move a pointer.
@@ -24,8 +24,10 @@ use uilog_core::wire::Frame;
 use crate::compose::Composer;
 use crate::fleet::Open;
 use crate::globals::Globals;
+use crate::numbering::Numbering;
 use crate::outlet::Outlet;
 use crate::outlet::Undelivered;
+use crate::record::Record;
 
 /// How long one delivery may take.
 const DELIVERY_BOUND: Duration = Duration::from_secs(10);
@@ -60,6 +62,8 @@ pub(crate) struct Mailbox {
 struct State {
     waiting: VecDeque<Parcel>,
     waiting_bytes: usize,
+    /// Parcels that had no room, and will not come.
+    missed: u64,
     /// Parcels done with, and not reported yet.
     done: u64,
     losses: Vec<Undelivered>,
@@ -103,6 +107,15 @@ impl Mailbox {
         let mut state = self.lock();
         state.waiting_bytes += parcel.frame.len();
         state.waiting.push_back(parcel);
+    }
+
+    /// So many are lost that had no room.
+    pub(crate) fn miss(&self, count: u64) {
+        self.lock().missed += count;
+    }
+
+    fn take_missed(&self) -> u64 {
+        std::mem::take(&mut self.lock().missed)
     }
 
     pub(crate) fn announce(&self) {
@@ -220,14 +233,17 @@ pub(crate) fn start(
                 open(&definition, &globals)?,
             ))
         });
-        let made = catch_unwind(made).unwrap_or_else(|_| Err(PANICKED.into()));
+        let made =
+            catch_unwind(made).unwrap_or_else(|_| Err(PANICKED.to_owned()));
+        let numbering = Numbering::new(&definition, &globals);
         let (composer, outlet) = match made {
             Ok(made) => made,
-            Err(reason) => return mailbox.end(Some(reason)),
+            Err(reason) => return refuse(&mailbox, numbering, &reason),
         };
         let mut worker = Worker {
             mailbox: Arc::clone(&mailbox),
             composer,
+            numbering,
             outlet,
             in_hand: 0,
         };
@@ -244,9 +260,30 @@ pub(crate) fn start(
     thread.spawn(body).map(drop)
 }
 
+/// Loses whatever comes, for the reason that the sink could not be opened.
+fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
+    loop {
+        let count = match mailbox.take() {
+            Work::Parcels(parcels) => parcels.len() as u64,
+            Work::Rest => {
+                mailbox.wait();
+                continue;
+            }
+            Work::Finish(_) => return mailbox.end(None),
+        };
+        let lost = count + mailbox.take_missed();
+        // That there is no number is no more than the sink's trouble is.
+        let _ = numbering.as_mut().map(|it| it.number(&mut [], lost));
+        let reason = reason.to_owned();
+        mailbox.report(count, Some(Undelivered { count, reason }));
+    }
+}
+
 struct Worker {
     mailbox: Arc<Mailbox>,
     composer: Composer,
+    /// None if the outlet numbers records itself.
+    numbering: Option<Numbering>,
     outlet: Box<dyn Outlet>,
     /// Parcels taken and not reported.
     in_hand: u64,
@@ -262,11 +299,24 @@ impl Worker {
                     self.mailbox.wait();
                 }
                 Work::Finish(deadline) => {
+                    self.number(&mut [], 0);
                     let loss = self.outlet.finish(deadline).err();
                     self.mailbox.report(0, loss);
                     return;
                 }
             }
+        }
+    }
+
+    /// Numbers records, before which so many were lost besides those that had
+    /// no room.
+    fn number(&mut self, records: &mut [Record], lost: u64) {
+        let lost = lost + self.mailbox.take_missed();
+        let numbering = self.numbering.as_mut();
+        let trouble = numbering.and_then(|it| it.number(records, lost));
+        if let Some(reason) = trouble {
+            self.mailbox
+                .report(0, Some(Undelivered { count: 0, reason }));
         }
     }
 
@@ -278,7 +328,7 @@ impl Worker {
             match postcard::from_bytes(frame) {
                 Ok(Frame::Record(record)) => {
                     let record = self.composer.compose(&record, environment);
-                    records.extend(record.map(Arc::new));
+                    records.extend(record);
                 }
                 _ => unreadable += 1,
             }
@@ -287,7 +337,9 @@ impl Worker {
             count: unreadable,
             reason: "unreadable record in the queue".to_owned(),
         });
+        self.number(&mut records, unreadable);
         if !records.is_empty() {
+            let records: Vec<_> = records.into_iter().map(Arc::new).collect();
             let deadline = Instant::now() + DELIVERY_BOUND;
             if let Err(mut more) = self.outlet.deliver(&records, deadline) {
                 more.count += loss.map_or(0, |loss| loss.count);

@@ -43,6 +43,8 @@ pub use crate::frame::MAX_ID_BYTES;
 pub use crate::frame::MAX_PAYLOAD_BYTES;
 pub use crate::frame::MAX_REASON_BYTES;
 pub use crate::frame::MIN_ID_BYTES;
+pub use crate::place::find as find_dir;
+pub use crate::place::prepare as prepare_dir;
 pub use crate::sender::Batch;
 pub use crate::sender::LOCK as SENDER_LOCK;
 pub use crate::sender::Sender;

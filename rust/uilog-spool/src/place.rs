@@ -40,13 +40,21 @@ const OTHERS_WRITE: u32 = 0o002;
 
 /// Creates `dir` if it is not there, and makes sure that it is safe. What is
 /// above `home` is not looked at, as with ssh.
-pub(crate) fn prepare(dir: &Path, home: Option<&Path>) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// It cannot be created, or is not safe.
+pub fn prepare(dir: &Path, home: Option<&Path>) -> Result<(), Error> {
     walk(dir, home, look_or_create).map(drop)
 }
 
 /// Whether `dir` is there, and safe if it is. Creates nothing; what is not
 /// there is not looked behind.
-pub(crate) fn find(dir: &Path, home: Option<&Path>) -> Result<bool, Error> {
+///
+/// # Errors
+///
+/// It cannot be looked at, or is not safe.
+pub fn find(dir: &Path, home: Option<&Path>) -> Result<bool, Error> {
     walk(dir, home, |_, path| match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         result => result.map(Some).context(Operation::Use, path),

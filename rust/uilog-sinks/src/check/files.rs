@@ -206,19 +206,39 @@ impl Found<'_> {
         self.add(&item, finding.advise(advice));
     }
 
+    /// Whether there is, or could be, a place for the numbers of records that
+    /// no spool numbers.
+    pub(super) fn numbers(
+        &mut self,
+        definition: &Definition,
+        globals: &Globals,
+    ) {
+        let place = globals.numbers.as_ref().map_err(Clone::clone);
+        let problem = place.and_then(|dir| {
+            let found = uilog_spool::find_dir(dir, globals.home.as_deref());
+            let is_there = found.map_err(|error| error.to_string())?;
+            usable(dir, is_there)
+        });
+        let Err(problem) = problem else { return };
+        let item = definition.item();
+        let text = format!(
+            "{}.{item}: its records have no numbers: {problem}",
+            sinks::SECTION
+        );
+        let finding = Finding::warning("sink-unnumbered", text).advise(
+            "records arrive, but who receives them cannot count those that do \
+             not: make it a directory of yours that nobody else can write, \
+             or name another place by XDG_STATE_HOME",
+        );
+        self.add(&item, finding);
+    }
+
     /// Whether there is, or could be, a spool.
     pub(super) fn spool(&mut self, definition: &Definition, globals: &Globals) {
         let found = otlp::find_spool(&definition.name, globals);
         let problem = found.and_then(|spool| {
             let dir = otlp::spool_dir(&definition.name, globals)?;
-            let is_there = spool.is_some();
-            let result = if is_there {
-                access(&dir, AccessFlags::W_OK | AccessFlags::X_OK)
-                    .map_err(|errno| errno.desc().to_owned())
-            } else {
-                creatable(&dir)
-            };
-            result.map_err(|why| format!("{}: {why}", dir.display()))
+            usable(&dir, spool.is_some())
         });
         if let Err(problem) = problem {
             let item = definition.item();
@@ -233,6 +253,18 @@ impl Found<'_> {
             self.add(&item, finding);
         }
     }
+}
+
+/// Whether something can be made in a directory, if that is there, or else it
+/// itself.
+fn usable(dir: &Path, is_there: bool) -> Result<(), String> {
+    let result = if is_there {
+        access(dir, AccessFlags::W_OK | AccessFlags::X_OK)
+            .map_err(|errno| errno.desc().to_owned())
+    } else {
+        creatable(dir)
+    };
+    result.map_err(|why| format!("{}: {why}", dir.display()))
 }
 
 /// Whether a file can be read.

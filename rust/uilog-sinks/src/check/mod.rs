@@ -20,6 +20,7 @@ use uilog_redact::Redactor;
 
 use crate::compose::Composer;
 use crate::globals::Globals;
+use crate::numbering::Numbering;
 use crate::otlp::request::Kind;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
@@ -89,6 +90,11 @@ pub fn check(subject: &Subject<'_>) -> Checked {
         }
     });
     let sinks = sinks.collect();
+    let is_numbered_here = |it: &&Definition| Numbering::is_for(it, &globals);
+    // One place for all of them.
+    if let Some(first) = definitions.iter().find(is_numbered_here) {
+        found.numbers(first, &globals);
+    }
     found.deliveries(&definitions, &globals);
     Checked {
         sinks,

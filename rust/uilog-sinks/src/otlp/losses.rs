@@ -100,18 +100,9 @@ struct Untold {
 impl Reports {
     /// Of this machine, and of the user with this environment.
     pub fn new(globals: &Globals) -> Self {
-        let mut environment = Vec::new();
-        for name in ["HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"] {
-            if let Some(value) = globals.variable(name) {
-                environment.extend_from_slice(name.as_bytes());
-                environment.push(b'=');
-                environment.extend_from_slice(value);
-                environment.push(0);
-            }
-        }
         Self {
             host: globals.host.clone(),
-            environment,
+            environment: globals.environment_of_journal(),
         }
     }
 

@@ -12,8 +12,7 @@
 //!   it could not be.
 //! - `verdict` is what an answer means, `body` whether it is a collector's, and
 //!   `retry_after` when it wants to be asked again.
-//! - `numbers` counts what is appended, and `losses` tells the collector what
-//!   has been lost.
+//! - `losses` tells the collector what has been lost.
 //! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
 //!   `backoff` when, `unnoted` when where nothing can be written, and
 //!   `accepted` what an endpoint has accepted before.
@@ -34,7 +33,6 @@ pub mod json;
 pub mod losses;
 pub mod mapping;
 mod memo;
-mod numbers;
 mod proxy;
 mod reported;
 pub mod request;
@@ -60,10 +58,11 @@ use uilog_spool::Spool;
 use uilog_spool::Writer;
 
 use crate::globals::Globals;
+use crate::numbers;
+use crate::numbers::Number;
+use crate::numbers::Numbers;
 use crate::otlp::http::Collector;
 use crate::otlp::losses::Reports;
-use crate::otlp::numbers::Number;
-use crate::otlp::numbers::Numbers;
 use crate::otlp::sender::Flushed;
 use crate::otlp::sender::Progress;
 use crate::otlp::sender::Sending;
@@ -215,6 +214,9 @@ fn sending(
     Sending::new(spool, collector, &settings.resource).reporting(reports)
 }
 
+/// How much of a hash of the machine's name stands in the names of files.
+const HOST_BYTES: usize = 4;
+
 /// Whoever appends records to a spool, each with its number.
 #[derive(Debug)]
 pub(crate) struct Appender {
@@ -257,9 +259,12 @@ impl Appender {
     /// None if the directory takes nothing: then it takes no record either.
     fn number(&mut self, id: &RecordId, host: &str) -> Option<Number> {
         if self.numbers.is_none() {
-            self.numbers = Numbers::open(&self.dir, host).ok();
+            let key = numbers::key(host.as_bytes(), HOST_BYTES);
+            self.numbers = Numbers::open(&self.dir, &key).ok();
         }
-        self.numbers.as_mut()?.number(id.as_bytes()).ok()
+        let hash = numbers::hash(id.as_bytes());
+        let (mut numbers, _) = self.numbers.as_mut()?.number(&[hash]);
+        numbers.pop()?
     }
 
     fn close(&mut self) -> Result<(), uilog_spool::Error> {

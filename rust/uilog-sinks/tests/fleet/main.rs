@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
+mod numbers;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
@@ -25,6 +27,7 @@ use uilog_core::sinks::Definition;
 use uilog_core::wire::Frame;
 use uilog_core::wire::Record as WireRecord;
 use uilog_sinks::fleet::Fleet;
+use uilog_sinks::fleet::Open;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::outlet::Outlet;
 use uilog_sinks::outlet::Undelivered;
@@ -138,11 +141,16 @@ struct Dispatcher {
     done: u64,
     at_risk: u64,
     losses: HashMap<(String, String), u64>,
+    session: SessionId,
     sent: u64,
 }
 
 impl Dispatcher {
     fn new(sinks: &[(&str, &str)]) -> Self {
+        Self::with(open, sinks)
+    }
+
+    fn with(open: Open, sinks: &[(&str, &str)]) -> Self {
         let mut it = Self {
             fleet: Fleet::new(open),
             queue: Queue::default(),
@@ -151,6 +159,7 @@ impl Dispatcher {
             done: 0,
             at_risk: 0,
             losses: HashMap::new(),
+            session: SessionId(7),
             sent: 0,
         };
         it.configure(sinks);
@@ -175,7 +184,7 @@ impl Dispatcher {
 
     /// Offers an event; its id.
     fn send(&mut self, event: &str) -> String {
-        let session = SessionId(7);
+        let session = self.session;
         self.sent += 1;
         let seq = self.sent;
         let frame = Frame::Record(WireRecord {

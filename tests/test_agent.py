@@ -1,0 +1,173 @@
+"""One process of a user's delivers the records of all commands, and what those
+have left that were killed with everything around them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import processes
+import pytest
+from conftest import Home, until
+
+# In `make test`; `make soak` asks more often.
+KILLS = 30
+MANY_KILLS = 1000
+
+
+class Agents:
+    """A home with an agent: its runtime directory, and a file that its only
+    sink writes."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.runtime = home.path / "run"
+        self.runtime.mkdir(mode=0o700)
+        self.file = home.path / "audit.jsonl"
+        home.env["XDG_RUNTIME_DIR"] = str(self.runtime)
+        home.configure(
+            "[uilog]\nagent = yes\nagent-idle = 0.5\n"
+            f"sink.audit = file:{self.file}\n"
+            "sink.audit:track = commandfinish\n"
+        )
+
+    def queues(self) -> list[Path]:
+        """The queues of records that there are."""
+        return sorted((self.runtime / "uilog").glob("records-*"))
+
+    def running(self) -> list[processes.Process]:
+        """The agents that run for this home."""
+        place = str(self.runtime / "uilog")
+        return [
+            it
+            for it in processes.everyone()
+            if it.argv[1:] == ("agent", "serve", place)
+        ]
+
+    def flush(self) -> None:
+        """Delivers all that waits."""
+        self.home.run("uilog", "flush", "--wait", str(processes.DEADLINE))
+
+    def records(self) -> list[dict[str, object]]:
+        """What the sink has got."""
+        if not self.file.exists():
+            return []
+        lines = self.file.read_text().splitlines()
+        return [json.loads(line) for line in lines if line]
+
+    def commands(self) -> list[str]:
+        """The names of the commands that the sink has been told of, each
+        record once."""
+        named = {}
+        for record in self.records():
+            process = record["process"]
+            assert isinstance(process, dict)
+            named[record["id"]] = process["command"]
+        return list(named.values())
+
+
+@pytest.fixture
+def agents(home: Home) -> Agents:
+    return Agents(home)
+
+
+def test_one_agent_delivers_what_all_commands_log(agents: Agents) -> None:
+    home = agents.home
+    repository = home.unseen_repository()
+    pids = set()
+    for _ in range(5):
+        home.hg("root", cwd=repository)
+        pids |= {it.pid for it in agents.running()}
+    agents.flush()
+    assert agents.commands() == ["root"] * 5
+    assert len(pids) == 1
+    # No other process has been needed, and nothing is left.
+    until("the agent's end", lambda: not agents.running())
+    assert agents.queues() == []
+
+
+def test_an_hg_and_an_agent_that_are_killed_lose_nothing(
+    agents: Agents,
+) -> None:
+    home = agents.home
+    repository = home.unseen_repository()
+    home.hg("root", cwd=repository)
+    agents.flush()
+    [agent] = agents.running()
+    # It can do nothing any more, and nobody waits for it.
+    os.kill(agent.pid, signal.SIGSTOP)
+    home.hg("id", cwd=repository)
+    os.kill(agent.pid, signal.SIGKILL)
+    until("its end", lambda: not agents.running())
+    assert agents.commands() == ["root"]
+    home.hg("branch", cwd=repository)
+    agents.flush()
+    assert Counter(agents.commands()) == Counter(["root", "id", "branch"])
+
+
+def namespaced(home: Home, *args: str, cwd: Path) -> subprocess.Popen[bytes]:
+    """Starts a program as the first one of its own pid namespace: with it all
+    end that it has started."""
+    return subprocess.Popen(
+        ["unshare", "-pf", "--mount-proc", "--kill-child", *args],
+        env=home.env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def can_unshare() -> bool:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return False
+    done = subprocess.run(
+        [unshare, "-pf", "--mount-proc", "true"],
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [KILLS, pytest.param(MANY_KILLS, marks=pytest.mark.soak)],
+)
+def test_the_end_of_a_container_loses_nothing_in_silence(
+    agents: Agents, kills: int
+) -> None:
+    if not can_unshare():
+        pytest.skip("no pid namespace can be made here (unshare -pf)")
+    home = agents.home
+    repository = home.unseen_repository()
+    rng = random.Random(kills)
+    finished = 0
+    for _ in range(kills):
+        started = time.monotonic()
+        inside = namespaced(home, "hg", "root", cwd=repository)
+        until_kill = rng.uniform(0.05, 0.6)
+        try:
+            inside.wait(until_kill)
+        except subprocess.TimeoutExpired:
+            inside.kill()
+            inside.wait()
+        assert time.monotonic() - started < processes.DEADLINE
+        # One that came to its end has logged it.
+        finished += inside.returncode == 0
+    home.hg("id", cwd=repository)
+    home.run(
+        "uilog", "flush", "--all", "--wait", str(processes.DEADLINE)
+    )
+    told = Counter(agents.commands())
+    assert told["id"] == 1
+    # One that was killed may have logged its end, or not.
+    assert finished <= told["root"] <= kills
+    assert agents.queues() == []
