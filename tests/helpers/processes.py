@@ -153,17 +153,19 @@ def serves(dispatcher: int, needle: bytes) -> bool | None:
     """Whether a dispatcher's queue holds an environment with this entry; None
     if it holds nothing yet."""
     fds = f"/proc/{dispatcher}/fd"
+    answer = None
     try:
         for fd in os.listdir(fds):
-            target = os.readlink(f"{fds}/{fd}")
-            if target.startswith("/memfd:uilog-queue"):
+            if os.readlink(f"{fds}/{fd}").startswith("/memfd:uilog"):
                 queue = read(f"{fds}/{fd}")
-                has_frames = len(queue) > FIRST_FRAME
-                return needle + b"\0" in queue if has_frames else None
+                if needle + b"\0" in queue:
+                    return True
+                if len(queue) > FIRST_FRAME:
+                    answer = False
     except OSError:
         # It ends, or has closed what we have just seen.
         pass
-    return None
+    return answer
 
 
 def has_program(pid: int) -> bool:

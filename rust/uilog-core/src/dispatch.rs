@@ -816,14 +816,14 @@ impl Server {
             self.running.enforce_deadlines();
             self.settle()?;
         }
-        let given_up = self.move_past_the_rest(0)?;
+        self.move_past_the_rest()?;
         // Whoever logs from now on finds nobody, and starts another
         // dispatcher, though this one may need a while to end. What has come
         // before nobody else looks at.
         if let Some(socket) = self.socket.take() {
             let _ = socket.shutdown(Shutdown::Both);
         }
-        self.move_past_the_rest(given_up)?;
+        self.move_past_the_rest()?;
         self.finish_journal(TERMINATED_BOUND);
         // They go on, but nobody here will see their end.
         let progress = self.progress();
@@ -831,17 +831,18 @@ impl Server {
         self.publish()
     }
 
-    /// Counts what has come and is not to be run as lost, but for so many that
-    /// it has counted before; how many it were.
-    fn move_past_the_rest(&mut self, before: u64) -> Result<u64, Error> {
+    /// Counts what has come and is not to be run as lost.
+    fn move_past_the_rest(&mut self) -> Result<(), Error> {
         let committed = self.feed.queue.committed().map_err(reading)?;
         let seen = self.seen;
         let progress = self.progress();
-        let done = seen + progress.scripts + before;
+        let done = seen + progress.scripts;
         let left = committed.jobs.saturating_sub(done);
         let progress = self.progress();
         progress.scripts_at = committed.end;
         progress.records_at = committed.end;
+        // Taken by this one, so that no later one counts them again.
+        progress.scripts += left;
         progress.taken += left;
         progress.not_started += left;
         self.publish()?;
@@ -849,7 +850,7 @@ impl Server {
             let detail = "the dispatcher was ended by SIGTERM";
             self.report(FailureKind::Lost, left, detail);
         }
-        Ok(left)
+        Ok(())
     }
 
     /// Tells hg, and whoever asks later, of what is no single event's. The

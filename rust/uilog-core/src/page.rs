@@ -70,8 +70,9 @@ pub(crate) const PREFIX: &str = "page-";
 /// So many pages there may be of dispatchers that have never begun: if nobody
 /// removes them, no program works, and hg counts the events as lost itself.
 const MAX_PAGES: usize = 1024;
-/// A directory that is smaller has fewer entries: it is not worth listing.
-const FEW_PAGES_BYTES: i64 = 16 * 1024;
+/// A directory that is smaller has hardly more entries: listing it would cost
+/// each command more than it is worth. Some never become smaller again.
+const FEW_PAGES_BYTES: i64 = 64 * 1024;
 /// How many of them are looked at to see whether any dispatcher has begun.
 const SAMPLE: usize = 32;
 
@@ -346,18 +347,19 @@ mod tests {
         // The word that counts readers.
         text[512 + 8 * 8] = 1;
         fs::write(&one_begun, &text).unwrap();
-        for number in 0..=MAX_PAGES {
-            let name = format!("uilog/page-{number}");
-            fs::hard_link(&path, dir.path().join(name)).unwrap();
+        let names: Vec<_> = (0..4 * MAX_PAGES)
+            .map(|number| dir.path().join(format!("uilog/page-{number:032}")))
+            .collect();
+        for name in &names {
+            fs::hard_link(&path, name).unwrap();
         }
         // All are this one, which has a maker that lives.
         assert!(make_for(&block).is_ok());
         drop(page);
         assert!(matches!(make_for(&block), Err(NotMade::TooMany)));
-        for number in 0..=MAX_PAGES {
-            let name = dir.path().join(format!("uilog/page-{number}"));
-            fs::remove_file(&name).unwrap();
-            fs::hard_link(&one_begun, &name).unwrap();
+        for name in &names {
+            fs::remove_file(name).unwrap();
+            fs::hard_link(&one_begun, name).unwrap();
         }
         assert!(make_for(&block).is_ok());
     }

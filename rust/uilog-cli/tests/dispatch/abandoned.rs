@@ -264,6 +264,32 @@ fn what_a_second_dispatcher_leaves_is_counted_without_what_the_first_ran() {
 }
 
 #[test]
+fn what_one_has_given_up_the_next_does_not_count() {
+    let mut hg = Hg::new(PROGRAM, &[("max-scripts", "1")], WAITS);
+    for (round, number) in [0, 3].into_iter().enumerate() {
+        hg.log(&number.to_string());
+        until("its script", || {
+            (hg.status().progress.started == round as u64 + 1).then_some(())
+        });
+        for more in 1..3 {
+            hg.log(&(number + more).to_string());
+        }
+        let pid = hg.status().pid;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+        until("it to end", || (!is_running(pid)).then_some(()));
+        assert_eq!(lost(&hg.journal()), 2 * (round as u64 + 1));
+    }
+    hg.host.finish();
+    let journal = hg.journal();
+    let home = end(hg);
+    // The two scripts go on by themselves: nothing is left.
+    assert_eq!(
+        (lost(&journal), pages(&home.path().join("run/uilog"))),
+        (4, 0)
+    );
+}
+
+#[test]
 fn what_hg_has_given_up_is_counted_by_it_or_by_who_finds_it() {
     let mut hg = Hg::new("/bin/true", &[], "true");
     hg.log("1");

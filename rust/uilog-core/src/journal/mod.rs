@@ -45,7 +45,7 @@ const LINE_BEGINS: &[u8] = b"{\"time\":";
 
 /// How many pages of counters a dispatcher looks at when it ends: where a
 /// thousand commands run at once, not each looks at all others'.
-const MAX_LOOKED_AT: usize = 64;
+const MAX_LOOKED_AT: usize = 32;
 
 /// Why there is no first place.
 const NO_HOME: &str = "neither HOME nor XDG_STATE_HOME names a directory";
