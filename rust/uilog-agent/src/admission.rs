@@ -60,6 +60,8 @@ pub(crate) struct Admission {
     configured: Configured,
     /// Nobody is waited for any more.
     pub(crate) is_final: bool,
+    /// There is a configuration that was not known when this was asked last.
+    has_learnt: bool,
 }
 
 impl Admission {
@@ -69,6 +71,7 @@ impl Admission {
             known: VecDeque::new(),
             configured,
             is_final: false,
+            has_learnt: false,
         }
     }
 
@@ -110,9 +113,16 @@ impl Admission {
         if self.known.front().is_some_and(is_it) {
             return;
         }
+        let before = self.known.len();
         self.known.retain(|it| !is_it(it));
+        self.has_learnt |= self.known.len() == before;
         self.known.truncate(MAX_KNOWN - 1);
         self.known.push_front(Arc::clone(configuration));
+    }
+
+    /// Whether what has been decided to wait is to be looked at again.
+    pub(crate) fn has_learnt(&mut self) -> bool {
+        std::mem::take(&mut self.has_learnt)
     }
 
     /// What is to be done with a record of this configuration and of the

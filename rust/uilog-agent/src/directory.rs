@@ -26,7 +26,7 @@ use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 
 /// Queues that are found at a time: more are found when some are done.
-const MAX_FOUND: usize = 1024;
+pub(crate) const MAX_FOUND: usize = 1024;
 /// Who else may write into a file.
 const OTHERS_WRITE: u32 = 0o022;
 

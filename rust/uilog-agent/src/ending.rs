@@ -8,6 +8,7 @@
 //! still held, had appended before.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,7 +181,8 @@ impl Server {
 
     fn is_anything_waiting(&self, ends: &HashMap<OsString, u64>) -> bool {
         self.directories.all().iter().any(|dir| {
-            let names = directory::queues_in(dir, |_| false);
+            let is_useless = |name: &OsStr| self.is_useless(dir, name);
+            let names = directory::queues_in(dir, is_useless);
             let mut names = names.iter();
             names.any(|name| {
                 let end = ends.get(name).copied().unwrap_or(0);

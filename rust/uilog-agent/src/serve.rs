@@ -87,6 +87,9 @@ const SCAN_AGAIN: Duration = Duration::from_secs(2);
 /// How long records of a queue wait for older ones of the same queue that have
 /// other sinks: the order of a process holds, unless a sink hangs.
 const ORDER_BOUND: Duration = Duration::from_secs(1);
+/// Queues that are open at a time.
+const MIN_CLIENTS: usize = 64;
+const MAX_CLIENTS: usize = 4096;
 /// Files that are remembered because they are of no use.
 const MAX_USELESS: usize = 4096;
 
@@ -199,6 +202,7 @@ pub(crate) struct Server {
     pub(crate) clients: Clients,
     by_name: HashMap<OsString, ClientId>,
     next_id: ClientId,
+    max_clients: usize,
     pub(crate) groups: Groups,
     configurations: Configurations,
     pub(crate) admission: Admission,
@@ -253,6 +257,7 @@ impl Server {
             clients: Clients::new(),
             by_name: HashMap::new(),
             next_id: 0,
+            max_clients: max_clients(),
             groups: Groups::new(open),
             configurations: Configurations::default(),
             admission: Admission::new(namespaces.clone(), configured),
@@ -371,6 +376,9 @@ impl Server {
         if protocol_of(name) != Some(PROTOCOL) {
             return;
         }
+        if self.clients.len() >= self.max_clients {
+            return self.scan_again();
+        }
         // Before anything else: it may be about to end.
         let is_proven = is_from_here();
         let dir = Arc::clone(&self.directories.own);
@@ -470,15 +478,28 @@ impl Server {
         }
         for dir in self.directories.all() {
             let is_known = |name: &OsStr| {
-                let of_dir = || (name.to_owned(), dir.path().to_owned());
-                self.by_name.contains_key(name)
-                    || !self.useless.is_empty()
-                        && self.useless.contains(&of_dir())
+                self.by_name.contains_key(name) || self.is_useless(&dir, name)
             };
-            for name in directory::queues_in(&dir, is_known) {
+            let names = directory::queues_in(&dir, is_known);
+            if names.len() >= directory::MAX_FOUND {
+                self.scan_again();
+            }
+            for name in names {
+                if self.clients.len() >= self.max_clients {
+                    break;
+                }
                 self.take(&dir, &name, false, None);
             }
         }
+        if self.clients.len() >= self.max_clients {
+            self.scan_again();
+        }
+    }
+
+    /// Whether a file has been looked at in vain.
+    pub(crate) fn is_useless(&self, dir: &OwnDir, name: &OsStr) -> bool {
+        let of_dir = || (name.to_owned(), dir.path().to_owned());
+        !self.useless.is_empty() && self.useless.contains(&of_dir())
     }
 
     /// Looks into the queues that may have more; whether some have been left
@@ -494,6 +515,9 @@ impl Server {
             has_more |= self.look_into(id);
         }
         self.groups.make_places(Instant::now());
+        if self.admission.has_learnt() && self.is_doubtful() {
+            self.look_again();
+        }
         has_more
     }
 
@@ -740,15 +764,14 @@ impl Server {
             if client.is_rung || !client.is_settled() || !is_looked_at {
                 continue;
             }
-            if client.is_alive() {
-                client.may_have_ended = false;
-                continue;
-            }
-            client.may_have_ended = true;
-            // It may have appended something before it ended.
+            // Before its end is looked at: it may append until it ends.
+            client.may_have_ended = !client.is_alive();
             if !client.is_at_end() {
                 client.is_rung = true;
                 self.retry_at = Some(now);
+                continue;
+            }
+            if !client.may_have_ended {
                 continue;
             }
             done.push(client.id);
@@ -872,6 +895,13 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// As many queues are open at a time: their sinks need descriptors, too.
+fn max_clients() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |it| it.0);
+    let part = usize::try_from(limit / 4).unwrap_or(usize::MAX);
+    part.clamp(MIN_CLIENTS, MAX_CLIENTS)
 }
 
 /// Whether a record has this configuration, as far as that is quickly told.

@@ -28,6 +28,23 @@ fn an_idle_agent_ends_and_leaves_the_queues_of_the_living() {
     assert_eq!(place.ids("a").len(), 2);
 }
 
+/// As after a logout.
+#[test]
+fn an_agent_ends_whose_directory_is_gone() {
+    let place = Place::new();
+    let sinks = [("a", &*file(&place, "a")), ("agent-idle", "1")];
+    let mut queue = Queue::new(&place, &sinks);
+    queue.log("foo");
+    let agent = place.agent();
+    queue.until_done();
+    std::fs::remove_dir_all(place.run()).unwrap();
+    // It has no name any more, and is served all the same.
+    queue.log("foo");
+    queue.until_done();
+    agent.ends_well();
+    assert_eq!(place.ids("a"), queue.all_ids());
+}
+
 /// As hg does it: rings, and starts an agent if there is none and nobody else
 /// is starting one.
 #[test]

@@ -117,6 +117,29 @@ fn a_queue_of_another_living_agent_is_left_to_it() {
     assert_eq!(place.lost(), 0);
 }
 
+/// Another agent may be at home there, and know more.
+#[test]
+fn nothing_is_judged_that_lies_elsewhere() {
+    let place = Place::new();
+    let url = file(&place, "a");
+    place.configure(&format!("[uilog]\nsink.a = {url}\n"));
+    let elsewhere = place.path("elsewhere");
+    let fill = |sinks: &[(&str, &str)]| {
+        let environment = place.environment();
+        let mut queue =
+            Queue::made_by(&elsewhere, &environment, sinks, &forged());
+        queue.log("foo");
+        queue.all_ids()
+    };
+    let ids = fill(&[("a", &*url)]);
+    fill(&[("b", &*file(&place, "b"))]);
+    place.agent().ends_well();
+    assert_eq!(place.ids("a"), ids);
+    assert!(!place.path("b").exists());
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1);
+    assert_eq!(place.lost(), 0);
+}
+
 #[test]
 fn files_that_are_no_queues_hold_up_nobody() {
     let place = Place::new();

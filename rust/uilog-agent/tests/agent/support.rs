@@ -85,7 +85,7 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["run", "home"] {
+        for name in ["run", "home", "elsewhere"] {
             let mut builder = fs::DirBuilder::new();
             builder.mode(0o700).create(dir.path().join(name)).unwrap();
         }
@@ -272,6 +272,14 @@ fn task() -> Option<(PathBuf, String)> {
     Some((place.into(), std::env::var(TASK).unwrap()))
 }
 
+/// Another directory in which queues may lie.
+fn elsewhere() -> Vec<OwnDir> {
+    let (place, _) = task().unwrap();
+    OwnDir::beside_users_file(&place.join("elsewhere"))
+        .into_iter()
+        .collect()
+}
+
 /// An agent's process, not a test.
 #[test]
 #[ignore = "the other tests start it"]
@@ -283,7 +291,7 @@ fn agent_process() {
         lock: std::io::stdin().as_fd().try_clone_to_owned().ok(),
         queue: (!queue.is_empty()).then(|| OsString::from(queue)),
         environment: environment(&place).into_bytes(),
-        elsewhere: Vec::new,
+        elsewhere,
         open,
     };
     serve(options).unwrap();
