@@ -31,6 +31,7 @@ use crate::value::is_literal_placeholder;
 use crate::value::is_path;
 use crate::value::is_placeholder;
 use crate::value::is_speech;
+use crate::value::is_uuid;
 use crate::value::looks_chosen;
 use crate::value::looks_like_key;
 use crate::value::looks_like_short_key;
@@ -67,6 +68,8 @@ enum Form {
     Compared,
     /// `the token VALUE`
     Said,
+    /// `x.password("VALUE")`
+    Call,
 }
 
 /// A telling name, and where its value begins.
@@ -97,13 +100,39 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
         if extent.range.start < done {
             continue;
         }
-        let is_found = is_secret(text, &name, &extent, scope);
+        let mut extent = extent;
+        let mut is_found = is_secret(text, &name, &extent, scope);
+        if !is_found && let Some(first) = first_word(text, &name, &extent) {
+            is_found = is_secret(text, &name, &first, scope);
+            extent = first;
+        }
         steps::add(extent.range.len().min(MAX_LINE_BYTES));
         if is_found {
             done = extent.range.end;
             found.push(Found::new(extent.range, Rule::SECRET));
         }
     }
+}
+
+/// The first word of a value that ends with the quote around it and other
+/// things: `-e 'token=X user=bob'`.
+fn first_word(text: &[u8], name: &Name<'_>, extent: &Extent) -> Option<Extent> {
+    let value = &text[extent.range.clone()];
+    if name.form != Form::Tight
+        || extent.range.start != name.value
+        || extent.quote.is_none()
+        || value.starts_with(b"$")
+        || value.starts_with(b"{")
+    {
+        return None;
+    }
+    let len = memchr(b' ', &value[..value.len().min(MAX_LINE_BYTES)])?;
+    let range = name.value..name.value + len;
+    Some(Extent {
+        word: range.clone(),
+        range,
+        quote: None,
+    })
 }
 
 /// Where the value of a name stands.
@@ -154,6 +183,13 @@ fn extent(
             .count();
         Mark::before(text, name.start - dashes)
     };
+    if let Some(range) = in_backticks(text, name) {
+        return Extent {
+            word: range.clone(),
+            range,
+            quote: Mark::before(b"\"", 1),
+        };
+    }
     let mut extent = extents.value(start, around, name.is_quoted);
     if extent.quote.is_some() {
         return extent;
@@ -184,14 +220,47 @@ fn extent(
     extent
 }
 
+/// What is in backticks: a literal of JavaScript, or a word in Markdown. In a
+/// shell it would be a command.
+fn in_backticks(
+    text: &[u8],
+    name: &Name<'_>,
+) -> Option<std::ops::Range<usize>> {
+    let start = name.value + 1;
+    if name.form != Form::Loose || text.get(name.value) != Some(&b'`') {
+        return None;
+    }
+    let near = &text[start..text.len().min(start + MAX_LINE_BYTES)];
+    steps::add(near.len());
+    let len = memchr2(b'`', b'\n', near)?;
+    (near[len] == b'`' && !near[..len].contains(&b' '))
+        .then_some(start..start + len)
+}
+
 /// Whether this is `password = ...` on a line of a file: it goes to the end.
 fn is_setting(text: &[u8], name: &Name<'_>) -> bool {
     name.form == Form::Loose
         && name.kind == Kind::Password
         && !name.is_quoted
-        && text[name.end..name.value].contains(&b'=')
         && is_line_start(text, name.start)
+        && (text[name.end..name.value].contains(&b'=')
+            || is_below_user(text, name.start))
         && !is_source(text, name.start)
+}
+
+/// Whether the line above tells who the user is, as in `.pypirc`.
+fn is_below_user(text: &[u8], at: usize) -> bool {
+    const USERS: [&[u8]; 4] = [b"username", b"user", b"login", b"email"];
+    let line = line_start(text, at);
+    let Some(end) = line.checked_sub(1) else {
+        return false;
+    };
+    let above = text[line_start(text, end)..end].trim_ascii_start();
+    USERS.iter().any(|user| {
+        above.strip_prefix(*user).is_some_and(|rest| {
+            matches!(rest.trim_ascii_start().first(), Some(b':' | b'='))
+        })
+    })
 }
 
 fn is_line_start(text: &[u8], at: usize) -> bool {
@@ -350,6 +419,14 @@ impl Name<'_> {
             if matches!(text.get(at), Some(b']' | b')')) {
                 at += 1;
             }
+            // Ruby: ENV.fetch('PASSWORD') { 'VALUE' }
+            if text[at..].starts_with(b" { ")
+                && matches!(text.get(at + 3), Some(b'"' | b'\''))
+            {
+                self.form = Form::Default;
+                self.value = at + 3;
+                return true;
+            }
         } else if text.get(at) == Some(&b'\\') {
             return false;
         } else if is_key_closed(text, self.start, at) {
@@ -372,7 +449,7 @@ impl Name<'_> {
                 return false;
             }
             [b'<', b'<', b'<', ..] => (Form::Loose, 3),
-            [b'=' | b'-', b'>', ..] => (Form::Loose, 2),
+            [b'=' | b'-', b'>', ..] => (Form::Loose, 2 + dump_len(&rest[2..])),
             [b'<', b'-', b' ', ..] => (Form::Loose, 2),
             [b':' | b'?', b'=', ..] => (Form::Loose, 2),
             [b'=', next, ..]
@@ -389,7 +466,10 @@ impl Name<'_> {
                     && !matches!(next, b'"' | b'\'') =>
             {
                 // As in a URL: `gitlab-ci-token:PASSWORD@`.
-                return false;
+                if !is_field_of_struct(text, self.start, &rest[1..]) {
+                    return false;
+                }
+                (Form::Tight, 1)
             }
             [b':', ..] => (Form::Loose, 1 + type_len(&rest[1..])),
             [b'=', ..] => (Form::Loose, 1),
@@ -421,6 +501,9 @@ impl Name<'_> {
             [first, ..] if is_option && spaces > 0 && *first != b'-' => {
                 (Form::Option, 0)
             }
+            [b'(', b'"' | b'\'', ..] if spaces == 0 && !self.is_quoted => {
+                (Form::Call, 1)
+            }
             _ => return false,
         };
         at += len;
@@ -428,6 +511,7 @@ impl Name<'_> {
             at += self::spaces(&text[at..]);
         }
         if form == Form::Loose {
+            at += wrapper_len(&text[at..]);
             at += block_len(&text[at..]);
             at += anchor_len(&text[at..]);
         }
@@ -690,6 +774,76 @@ fn type_len(rest: &[u8]) -> usize {
     if is_type { equals + 1 } else { 0 }
 }
 
+/// The length of the line's end and the type that PHP's `var_dump` shows before
+/// a value.
+fn dump_len(rest: &[u8]) -> usize {
+    const MAX_BYTES: usize = 64;
+    let near = &rest[..rest.len().min(MAX_BYTES)];
+    let Some(text) = near.strip_prefix(b"\n") else {
+        return 0;
+    };
+    let spaces = text.iter().take_while(|byte| **byte == b' ').count();
+    if !text[spaces..].starts_with(b"string(") {
+        return 0;
+    }
+    memchr(b')', near).map_or(0, |close| close + 1)
+}
+
+/// The length of the call that this begins with, which makes nothing else of a
+/// text: `Some("`, `String::from("`.
+fn wrapper_len(rest: &[u8]) -> usize {
+    const MAX_BYTES: usize = 32;
+    const WRAPPERS: [&[u8]; 14] = [
+        b"Some",
+        b"Ok",
+        b"Just",
+        b"String",
+        b"String::from",
+        b"Secret",
+        b"Secret::new",
+        b"SecretString",
+        b"SecretStr",
+        b"SecretString::new",
+        b"SecretString::from",
+        b"Sensitive",
+        b"Buffer.from",
+        b"bytes",
+    ];
+    let rest = rest.strip_prefix(b"new ").unwrap_or(rest);
+    let near = &rest[..rest.len().min(MAX_BYTES)];
+    match memchr(b'(', near) {
+        Some(open)
+            if WRAPPERS.contains(&&near[..open])
+                && matches!(near.get(open + 1), Some(b'"' | b'\'')) =>
+        {
+            open + 1
+        }
+        _ => 0,
+    }
+}
+
+/// Whether a name with a value right behind its colon is one of several, as Go
+/// prints a map, or an option of Windows, and the value is certainly no word.
+fn is_field_of_struct(text: &[u8], start: usize, value: &[u8]) -> bool {
+    const MIN_BYTES: usize = 16;
+    let is_field = text[..start]
+        .last()
+        .is_none_or(|before| b" {[/\n".contains(before));
+    let len = value
+        .iter()
+        .take(MAX_LINE_BYTES)
+        .take_while(|byte| {
+            !byte.is_ascii_whitespace() && !b"}],".contains(byte)
+        })
+        .count();
+    steps::add(len);
+    let value = &value[..len];
+    is_field
+        && value.len() >= MIN_BYTES
+        && looks_random(value)
+        && !value.iter().any(|byte| b"@/:".contains(byte))
+}
+
 /// The length of the `|` and the spaces that this begins with, where YAML's
 /// value is a block: on the next line.
 fn block_len(rest: &[u8]) -> usize {
@@ -732,7 +886,12 @@ fn anchor_len(rest: &[u8]) -> usize {
 fn is_key_closed(text: &[u8], start: usize, end: usize) -> bool {
     let is_closed = match text.get(end) {
         Some(b'}') => text[..start].ends_with(b"{"),
-        Some(b']') => text[..start].ends_with(b"[:"),
+        // Ruby, PHP's print_r.
+        Some(b']') => {
+            text[..start].ends_with(b"[:")
+                || text[..start].ends_with(b"[")
+                    && text[end..].starts_with(b"] =>")
+        }
         _ => false,
     };
     is_closed && text[end + 1..].trim_ascii_start().starts_with(b"=")
@@ -741,15 +900,28 @@ fn is_key_closed(text: &[u8], start: usize, end: usize) -> bool {
 /// Whether this goes on as Spring's `${NAME:VALUE}` does, and not as a shell's
 /// `${NAME:?...}` or `${NAME:0:3}`.
 fn is_spring_default(rest: &[u8]) -> bool {
-    matches!(rest, [b':', next, ..] if !b"?+-= }\"'$".contains(next)
-        && !next.is_ascii_digit())
+    let is_number = || {
+        rest[1..]
+            .iter()
+            .take(MAX_NAME_BYTES)
+            .take_while(|byte| **byte != b'}')
+            .all(|byte| byte.is_ascii_digit() || *byte == b':')
+    };
+    matches!(rest, [b':', next, ..]
+        if !(b"?+-= }\"'$".contains(next)
+            || next.is_ascii_digit() && is_number()))
 }
 
 /// Whether a name stands by itself, as in SQL: nothing but words before it.
 fn is_name_alone(before: &[u8]) -> bool {
+    // Clojure: {:password "VALUE"}
+    let before = match before {
+        [before @ .., b':'] => before,
+        before => before,
+    };
     before
         .last()
-        .is_none_or(|byte| byte.is_ascii_whitespace() || *byte == b'(')
+        .is_none_or(|byte| byte.is_ascii_whitespace() || b"({".contains(byte))
 }
 
 /// How many spaces this begins with; the end of a line that a backslash
@@ -798,7 +970,14 @@ fn is_secret(
         Kind::Doubtful => looks_made(value),
     };
     if name.form == Form::Said {
-        return looks_made(value);
+        return looks_made(value)
+            || (is_quoted
+                && name.kind == Kind::Token
+                && is_compound(name.bytes)
+                && looks_random(value));
+    }
+    if name.form == Form::Call {
+        return is_passed(name, value);
     }
     if matches!(name.kind, Kind::Key | Kind::Doubtful) {
         let is_source = name.form == Form::Loose
@@ -865,6 +1044,7 @@ fn is_secret(
         // `--credentials USER:PASSWORD`
         Form::Option if value.contains(&b':') && is_pair(name.bytes) => true,
         Form::Said
+        | Form::Call
         | Form::Loose
         | Form::Tight
         | Form::Option
@@ -885,6 +1065,27 @@ fn is_secret(
                         || is_secret_key(name.bytes) && !value.contains(&b' '))
                     && !is_named)
         }
+    }
+}
+
+/// Whether this is a secret that a call is given: `x.setPassword("VALUE")`, but
+/// not `ask_password("for bob")`.
+fn is_passed(name: &Name<'_>, value: &[u8]) -> bool {
+    const SETTERS: [&[u8]; 4] = [b"set", b"with", b"Set", b"With"];
+    let method = name.bytes.rsplit(|byte| *byte == b'.').next();
+    let method = method.unwrap_or(name.bytes);
+    let is_setter = SETTERS.iter().any(|word| method.starts_with(word));
+    let is_name = || {
+        !is_uuid(value)
+            && value.iter().all(|byte| is_name(*byte) || *byte == b'.')
+            && value.iter().any(|byte| b"_.-".contains(byte))
+    };
+    match name.kind {
+        Kind::Password if value.contains(&b' ') || is_named_so(value) => false,
+        Kind::Password => (is_setter || looks_chosen(value)) && !is_name(),
+        Kind::Token => looks_random(value) && !is_name(),
+        Kind::Code => is_setter && is_code_number(value),
+        Kind::Key | Kind::Doubtful => looks_made(value),
     }
 }
 
@@ -909,7 +1110,10 @@ fn is_stand_in(
         }
     };
     is_placeholder(value)
-        || is_placeholder(word)
+        || (!word.is_empty()
+            && (name.form == Form::Tight
+                || text.get(extent.word.end) != Some(&b';'))
+            && is_placeholder(word))
         || (!is_single && stand_in::is_stand_in(value))
         || stand_in::is_validation(value)
         || (is_path(value) || is_path(word))
@@ -942,9 +1146,12 @@ fn is_typed_number(value: &[u8]) -> bool {
 /// stands right before it: `get('password', 'X')`.
 fn is_second(text: &[u8], name: &Name<'_>, extent: &Extent) -> bool {
     let value = &text[extent.range.clone()];
-    let before = text[..name.start]
+    let start = &text[..name.start];
+    // add_argument('--password', default='VALUE')
+    let start = start.strip_suffix(b"--").unwrap_or(start);
+    let before = start
         .strip_suffix(b"\"")
-        .or_else(|| text[..name.start].strip_suffix(b"'"));
+        .or_else(|| start.strip_suffix(b"'"));
     let Some(before) = before else {
         return false;
     };

@@ -423,7 +423,14 @@ fn value(
             || text[start..end].to_ascii_lowercase().starts_with(b"x-"))
     {
         at += 1;
-        let _ = after;
+        let quoted = at + usize::from(after.starts_with(b"\\")) + 1;
+        if let Some(close) = text
+            .get(..quoted)
+            .and_then(|_| Quote::before(text, quoted))
+            .and_then(|quote| quote.close(text, quoted))
+        {
+            return Some((Form::Entry, quoted..close));
+        }
         let line = if scope == Scope::Word {
             text.len()
         } else if let Some(around) = around {

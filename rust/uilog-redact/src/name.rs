@@ -46,7 +46,7 @@ const fn whole(word: &'static str, kind: Kind) -> Telling {
 }
 
 /// Words in names, in lower case.
-const TELLING: [Telling; 76] = [
+const TELLING: [Telling; 131] = [
     part("password", Kind::Password),
     part("passwd", Kind::Password),
     part("passwrd", Kind::Password),
@@ -101,6 +101,60 @@ const TELLING: [Telling; 76] = [
     part("license-key", Kind::Token),
     part("license_key", Kind::Token),
     part("licensekey", Kind::Token),
+    part("consumer_key", Kind::Token),
+    part("consumer-key", Kind::Token),
+    part("consumerkey", Kind::Token),
+    part("client_key", Kind::Token),
+    part("client-key", Kind::Token),
+    part("clientkey", Kind::Token),
+    part("master_key", Kind::Token),
+    part("master-key", Kind::Token),
+    part("masterkey", Kind::Token),
+    part("app_key", Kind::Token),
+    part("app-key", Kind::Token),
+    part("appkey", Kind::Token),
+    part("application_key", Kind::Token),
+    part("application-key", Kind::Token),
+    part("applicationkey", Kind::Token),
+    part("service_key", Kind::Token),
+    part("service-key", Kind::Token),
+    part("servicekey", Kind::Token),
+    part("storage_key", Kind::Token),
+    part("storage-key", Kind::Token),
+    part("storagekey", Kind::Token),
+    part("session_key", Kind::Token),
+    part("session-key", Kind::Token),
+    part("sessionkey", Kind::Token),
+    part("server_key", Kind::Token),
+    part("server-key", Kind::Token),
+    part("serverkey", Kind::Token),
+    part("subscription_key", Kind::Token),
+    part("subscription-key", Kind::Token),
+    part("subscriptionkey", Kind::Token),
+    part("function_key", Kind::Token),
+    part("function-key", Kind::Token),
+    part("functionkey", Kind::Token),
+    part("ingest_key", Kind::Token),
+    part("ingest-key", Kind::Token),
+    part("ingestkey", Kind::Token),
+    part("write_key", Kind::Token),
+    part("write-key", Kind::Token),
+    part("writekey", Kind::Token),
+    part("admin_key", Kind::Token),
+    part("admin-key", Kind::Token),
+    part("adminkey", Kind::Token),
+    part("integration_key", Kind::Token),
+    part("integration-key", Kind::Token),
+    part("integrationkey", Kind::Token),
+    part("deploy_key", Kind::Token),
+    part("deploy-key", Kind::Token),
+    part("deploykey", Kind::Token),
+    part("device_key", Kind::Token),
+    part("device-key", Kind::Token),
+    part("devicekey", Kind::Token),
+    part("publish_key", Kind::Token),
+    part("publish-key", Kind::Token),
+    part("publishkey", Kind::Token),
     part("credential", Kind::Token),
     whole("creds", Kind::Token),
     whole("pat", Kind::Token),
@@ -123,6 +177,7 @@ const TELLING: [Telling; 76] = [
     whole("jsessionid", Kind::Key),
     whole("phpsessid", Kind::Key),
     whole("cookie", Kind::Key),
+    part("_login", Kind::Key),
 ];
 
 /// Words that are passwords at the end of a longer word, too (`dbpass`,
@@ -366,6 +421,10 @@ impl Occurrence {
     fn kind(&self, name: &[u8]) -> Option<Kind> {
         let telling = &TELLING[self.number];
         if telling.is_whole && !self.is_whole(name, telling.word) {
+            return None;
+        }
+        // .NET: how an assembly names the key that it is signed with.
+        if name.eq_ignore_ascii_case(b"publickeytoken") {
             return None;
         }
         let (before, after) = self.around(name);

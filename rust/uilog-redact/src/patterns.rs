@@ -56,8 +56,13 @@ const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
 const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
 
 /// What any program may be called with.
-const OPTION_WORDS: [&str; 33] = [
+const OPTION_WORDS: [&str; 42] = [
     " -p",
+    "'-p'",
+    "\"-p\"",
+    "-p\\\"",
+    ">-p<",
+    "\0-p",
     "-pass",
     "-pw",
     "auth",
@@ -90,6 +95,10 @@ const OPTION_WORDS: [&str; 33] = [
     "https -",
     "env ",
     "security ",
+    "connect ",
+    "printf ",
+    "_cmd",
+    "secret",
 ];
 
 fn is_of_name(byte: u8) -> bool {
@@ -103,6 +112,8 @@ fn is_called(text: &[u8], end: usize) -> bool {
         // `mysql.exe`, but not `mysql.c`
         [b'.', b'a'..=b'z' | b'A'..=b'Z', _, _, ..] => true,
         [b' ' | b'\t' | b'\'' | b'"' | b'\\' | b'=', ..] => true,
+        // In a list.
+        [b',' | b']' | b'<' | b'\n' | b'\r' | 0, ..] => true,
         _ => false,
     }
 }

@@ -11,14 +11,17 @@ use memchr::memchr2;
 use crate::found::Found;
 use crate::name::is_telling;
 use crate::programs::call::Call;
+use crate::programs::list::lists;
 use crate::programs::table::Place;
 use crate::programs::table::Value;
 use crate::rule::Rule;
 use crate::shell::Arg;
 use crate::shell::Command;
+use crate::shell::Segment;
 use crate::shell::commands;
 
 mod call;
+mod list;
 mod run;
 pub(crate) mod table;
 mod value;
@@ -30,7 +33,7 @@ const MAX_DEPTH: usize = 4;
 
 /// Finds secrets in whatever commands there are in a text.
 pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
-    find_at_depth(text, 0, found);
+    find_at_depth(text, None, 0, found);
     if memchr(b'\n', text.trim_ascii_end()).is_some()
         && memchr2(b'\'', b'"', text).is_some()
     {
@@ -44,7 +47,7 @@ fn find_in_lines(text: &[u8], found: &mut Vec<Found>) {
     let mut start = 0;
     let mut inner = Vec::new();
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        find_at_depth(line, 0, &mut inner);
+        find_at_depth(line, None, 0, &mut inner);
         found.extend(inner.drain(..).map(|inner| {
             let range = start + inner.range.start..start + inner.range.end;
             inner.at(range)
@@ -53,10 +56,19 @@ fn find_in_lines(text: &[u8], found: &mut Vec<Found>) {
     }
 }
 
-fn find_at_depth(text: &[u8], depth: usize, found: &mut Vec<Found>) {
-    let commands = commands(text);
+/// Finds secrets in the commands and in the lists of arguments of a text, in
+/// which the arguments of a program may stand whose name is somewhere else.
+fn find_at_depth(
+    text: &[u8],
+    program: Option<&[u8]>,
+    depth: usize,
+    found: &mut Vec<Found>,
+) {
+    let mut commands = commands(text);
+    if let (Some(program), Some(first)) = (program, commands.first_mut()) {
+        first.args.insert(0, Arg::named(program));
+    }
     let mut before: Option<&Command> = None;
-    let mut inner = Vec::new();
     for command in &commands {
         Call::new(command).find(found);
         if command.is_file {
@@ -64,25 +76,50 @@ fn find_at_depth(text: &[u8], depth: usize, found: &mut Vec<Found>) {
         }
         find_input(command, before, found);
         before = Some(command);
-        if depth + 1 >= MAX_DEPTH {
-            continue;
-        }
         let args = command.args.iter().chain(&command.here_string);
         for segment in args.flat_map(|arg| &arg.segments) {
-            if !segment.may_hold_commands() {
-                continue;
+            if segment.may_hold_commands() {
+                find_in_segment(segment, None, depth, found);
             }
-            let part = segment.inner();
-            let text = &segment.word.bytes[part.clone()];
-            find_at_depth(text, depth + 1, &mut inner);
-            found.extend(inner.drain(..).map(|inner| {
-                let start = part.start + inner.range.start;
-                let end = part.start + inner.range.end;
-                let range = segment.word.span(&(start..end));
-                inner.at(range)
-            }));
         }
     }
+    for list in lists(text) {
+        if list.args.len() > 1 {
+            Call::new(&list).find(found);
+        }
+        for (number, arg) in list.args.iter().enumerate() {
+            // `Process.Start("curl", "-u bob:X")`
+            let program = (number == 1 && list.args.len() == 2)
+                .then_some(&list.args[0].bytes[..]);
+            for segment in &arg.segments {
+                if segment.may_hold_commands() || segment.may_hold_lists() {
+                    find_in_segment(segment, program, depth, found);
+                }
+            }
+        }
+    }
+}
+
+/// Finds secrets in the commands in an argument.
+fn find_in_segment(
+    segment: &Segment,
+    program: Option<&[u8]>,
+    depth: usize,
+    found: &mut Vec<Found>,
+) {
+    if depth + 1 >= MAX_DEPTH {
+        return;
+    }
+    let part = segment.inner();
+    let text = &segment.word.bytes[part.clone()];
+    let mut inner = Vec::new();
+    find_at_depth(text, program, depth + 1, &mut inner);
+    found.extend(inner.into_iter().map(|inner| {
+        let start = part.start + inner.range.start;
+        let end = part.start + inner.range.end;
+        let range = segment.word.span(&(start..end));
+        inner.at(range)
+    }));
 }
 
 /// Finds a secret that a command reads from a pipe or a here-string.

@@ -229,7 +229,7 @@ pub(crate) fn looks_made(value: &[u8]) -> bool {
 
 /// Whether this is long base64, and not the path of a file.
 fn is_base64(value: &[u8]) -> bool {
-    const MIN_BYTES: usize = 40;
+    const MIN_BYTES: usize = 28;
     value.len() >= MIN_BYTES
         && has_all_sorts(value)
         && value.iter().all(|byte| {

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
 
+use memchr::memmem;
+
 use crate::commands as hg;
 use crate::commands::Role;
 use crate::found::Found;
@@ -39,10 +41,35 @@ pub(crate) fn is_word(name: &[u8]) -> bool {
 const HG: [&[u8]; 3] = [b"hg", b"rhg", b"chg"];
 
 /// Programs that run the one that follows.
-const WRAPPERS: [&[u8]; 22] = [
-    b"sudo", b"doas", b"env", b"exec", b"nice", b"ionice", b"time", b"nohup",
-    b"xargs", b"do", b"then", b"else", b"!", b"{", b"timeout", b"command",
-    b"stdbuf", b"setsid", b"chronic", b"run", b"sh", b"RUN",
+const WRAPPERS: [&[u8]; 28] = [
+    b"sudo",
+    b"doas",
+    b"env",
+    b"exec",
+    b"nice",
+    b"ionice",
+    b"time",
+    b"nohup",
+    b"xargs",
+    b"do",
+    b"then",
+    b"else",
+    b"if",
+    b"while",
+    b"until",
+    b"elif",
+    b"timeout",
+    b"command",
+    b"stdbuf",
+    b"setsid",
+    b"chronic",
+    b"run",
+    b"sh",
+    b"RUN",
+    b"CMD",
+    b"ENTRYPOINT",
+    b"watch",
+    b"flock",
 ];
 
 /// Names of programs that are words, too: only where a command begins.
@@ -137,8 +164,8 @@ pub(super) struct Call<'c> {
     last: HashMap<&'c [u8], usize>,
     /// Letters behind single dashes.
     flags: HashSet<u8>,
-    /// Whether it begins with a program that runs the one that follows.
-    is_wrapped: bool,
+    /// Up to where it is a program that runs the one that follows.
+    wrapped: usize,
 }
 
 impl<'c> Call<'c> {
@@ -154,14 +181,12 @@ impl<'c> Call<'c> {
             .filter(|arg| is_cluster(&arg.bytes))
             .flat_map(|arg| arg.bytes[1..].iter().copied())
             .collect();
-        let is_wrapped = args.first().is_some_and(|first| {
-            WRAPPERS.contains(&program_name(&first.bytes))
-        });
+        let wrapped = wrapped(args);
         Self {
             args,
             last,
             flags,
-            is_wrapped,
+            wrapped,
         }
     }
 
@@ -200,14 +225,20 @@ impl<'c> Call<'c> {
             return true;
         };
         let before = &self.args[before].bytes;
-        before.ends_with(b":")
+        // A prompt, `set -x`, a time, an item of a list, `x = `.
+        let is_sign = before.last().is_some_and(|byte| {
+            b":$#%>+=!{]*".contains(byte) && !is_word_before(before)
+        });
+        is_sign
             || is_assignment(before)
             || before.starts_with(b"-")
+            || is_time(before)
             || WRAPPERS.contains(&program_name(before))
-            || self.is_wrapped
+            || at <= self.wrapped
     }
 
     pub(super) fn find(&self, found: &mut Vec<Found>) {
+        self.find_printed(found);
         let mut at = 0;
         let mut run = self.tool();
         if let Some(run) = &mut run {
@@ -253,11 +284,37 @@ impl<'c> Call<'c> {
             };
             match used {
                 Some(used) => at = at.max(at - 1 + used),
-                None => at += self.any_program(at - 1, found),
+                None => {
+                    let start = run.as_ref().map_or(0, Run::start);
+                    at += self.any_program(at - 1, start, found);
+                }
             }
         }
         if let Some(run) = run {
             run.end(self, found);
+        }
+    }
+
+    /// Finds what stands for `%s` behind a telling name:
+    /// `printf 'PASSWORD=%s' X`.
+    fn find_printed(&self, found: &mut Vec<Found>) {
+        for two in self.args.windows(2) {
+            let Some(percent) = memmem::find(&two[0].bytes, b"%s") else {
+                continue;
+            };
+            let before = &two[0].bytes[..percent];
+            let name = before
+                .strip_suffix(b"=")
+                .or_else(|| before.strip_suffix(b": "));
+            if let Some(name) = name
+                && is_telling(
+                    name.rsplit(|byte| !byte.is_ascii_graphic())
+                        .next()
+                        .unwrap_or(name),
+                )
+            {
+                self.value(&two[1], 0, Value::Whole, Rule::SECRET, found);
+            }
         }
     }
 
@@ -300,9 +357,14 @@ impl<'c> Call<'c> {
         })
     }
 
-    /// Looks at an option as of any program; how many further arguments it has
-    /// used.
-    fn any_program(&self, at: usize, found: &mut Vec<Found>) -> usize {
+    /// Looks at an option as of any program, which begins at `start`; how many
+    /// further arguments it has used.
+    fn any_program(
+        &self,
+        at: usize,
+        start: usize,
+        found: &mut Vec<Found>,
+    ) -> usize {
         let bytes = &self.args[at].bytes;
         let dashes = bytes.iter().take_while(|byte| **byte == b'-').count();
         let dashes = match dashes {
@@ -329,15 +391,25 @@ impl<'c> Call<'c> {
         }
         let value = if is_secret {
             Value::Whole
+        } else if dashes == 1
+            && matches!(name, b"p" | b"P" | b"w")
+            && self.has_user(start)
+        {
+            Value::Chosen
+        } else if is_command(name) {
+            Value::Echo
+        } else if name == b"key"
+            || (dashes == 1 && matches!(name, b"p" | b"P" | b"t" | b"k" | b"w"))
+        {
+            Value::Made
+        } else if dashes == 2 && is_value(name) && self.is_about_secret() {
+            Value::Chosen
+        } else if is_account && self.is_pair(at, equals) {
+            Value::After(b':')
         } else if dashes == 2 && name != b"secret" && is_telling(name) {
             Value::Chosen
         } else if is_account {
             Value::After(b':')
-        } else if dashes == 1
-            && matches!(name, b"p" | b"P" | b"w")
-            && self.has_user()
-        {
-            Value::Chosen
         } else {
             return 0;
         };
@@ -366,8 +438,36 @@ impl<'c> Call<'c> {
         1
     }
 
-    /// Whether there is an option for a user's name.
-    fn has_user(&self) -> bool {
+    /// Whether the value of an option is a user and a password.
+    fn is_pair(&self, at: usize, equals: Option<usize>) -> bool {
+        let value = match equals {
+            Some(equals) => &self.args[at].bytes[equals + 1..],
+            None => match self.args.get(at + 1) {
+                Some(next) => &next.bytes[..],
+                None => return false,
+            },
+        };
+        value.contains(&b':')
+    }
+
+    /// Whether this is a command that keeps secrets: `x secrets set`.
+    fn is_about_secret(&self) -> bool {
+        [
+            &b"secret"[..],
+            b"secrets",
+            b"put-secret",
+            b"create-secret",
+            b"set-secret",
+            b"secretsmanager",
+            b"credential",
+            b"credentials",
+        ]
+        .iter()
+        .any(|word| self.last.contains_key(word))
+    }
+
+    /// Whether there is an option for a user's name from a place on.
+    fn has_user(&self, start: usize) -> bool {
         [
             &b"-u"[..],
             b"-U",
@@ -381,7 +481,7 @@ impl<'c> Call<'c> {
             b"-D",
         ]
         .iter()
-        .any(|option| self.last.contains_key(option))
+        .any(|option| self.last.get(option).is_some_and(|at| *at >= start))
     }
 
     /// Takes the secret out of an argument from a place on.
@@ -452,6 +552,57 @@ fn is_assignment(bytes: &[u8]) -> bool {
     name > 0 && bytes.get(name) == Some(&b'=')
 }
 
+/// Up to where arguments belong to a program that runs the one that follows:
+/// `sudo -u bob`, `docker exec web`, `ssh host`, `0 3 * * * root`.
+fn wrapped(args: &[Arg]) -> usize {
+    const RUN: [&[u8]; 3] = [b"exec", b"run", b"compose"];
+    let Some(first) = args.first() else {
+        return 0;
+    };
+    let name = program_name(&first.bytes);
+    let is_wrapper = WRAPPERS.contains(&name)
+        || matches!(name, b"ssh" | b"autossh" | b"sshpass")
+        || RUNNERS.contains(&name)
+            && args.iter().any(|arg| RUN.contains(&&arg.bytes[..]))
+        || is_schedule(args);
+    if !is_wrapper {
+        return 0;
+    }
+    args.iter()
+        .skip(1)
+        .position(|arg| {
+            let name = program_name(&arg.bytes);
+            !WRAPPERS.contains(&name)
+                && !RUNNERS.contains(&name)
+                && !table().lines(name).is_empty()
+        })
+        .map_or(args.len(), |at| at + 1)
+}
+
+/// Whether this begins as a line of cron's does.
+fn is_schedule(args: &[Arg]) -> bool {
+    const FIELDS: usize = 5;
+    args.len() > FIELDS
+        && args[..FIELDS].iter().all(|arg| {
+            arg.bytes
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || b"*/,-".contains(byte))
+        })
+}
+
+/// Whether this is a word of a sentence, although it ends with a sign.
+fn is_word_before(bytes: &[u8]) -> bool {
+    matches!(bytes, [.., before, b'!' | b'*'] if before.is_ascii_alphabetic())
+}
+
+/// Whether this is a time or a percentage, as `ps` shows it before a command.
+fn is_time(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| b":.".contains(byte))
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || b":.-".contains(byte))
+}
+
 fn is_cluster(bytes: &[u8]) -> bool {
     bytes.len() > 1
         && bytes[0] == b'-'
@@ -475,6 +626,27 @@ pub(super) fn program_name(bytes: &[u8]) -> &[u8] {
                 .then(|| &name[..len])
         })
         .unwrap_or(name)
+}
+
+/// Whether an option of this name is followed by a command that tells a
+/// secret.
+fn is_command(name: &[u8]) -> bool {
+    [
+        &b"_cmd"[..],
+        b"-cmd",
+        b"_command",
+        b"-command",
+        b"passcommand",
+    ]
+    .iter()
+    .any(|ending| name.ends_with(ending))
+}
+
+/// Whether an option of this name is followed by what is to be kept.
+fn is_value(name: &[u8]) -> bool {
+    [&b"value"[..], b"-string", b"-data", b"body"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
 }
 
 /// Whether an option of this name is followed by a user and a password.
