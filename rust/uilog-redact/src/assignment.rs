@@ -31,6 +31,7 @@ use crate::value::is_literal_placeholder;
 use crate::value::is_path;
 use crate::value::is_placeholder;
 use crate::value::is_speech;
+use crate::value::is_statement;
 use crate::value::is_uuid;
 use crate::value::looks_chosen;
 use crate::value::looks_like_key;
@@ -109,9 +110,36 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
         steps::add(extent.range.len().min(MAX_LINE_BYTES));
         if is_found {
             done = extent.range.end;
+            if extent.quote.is_some()
+                && let Some(next) = concatenated(text, done)
+            {
+                done = next.end;
+                found.push(Found::new(next, Rule::SECRET));
+            }
             found.push(Found::new(extent.range, Rule::SECRET));
         }
     }
+}
+
+/// The text that is added to the one whose quote ends here: `'a' + 'b'`.
+fn concatenated(text: &[u8], end: usize) -> Option<std::ops::Range<usize>> {
+    let (mark, len) = Mark::at(text, end)?;
+    let mut at = end + len;
+    at += blanks(&text[at..], MAX_SPACES);
+    if !matches!(text.get(at), Some(b'+' | b'.')) {
+        return None;
+    }
+    at += 1;
+    at += blanks(&text[at..], MAX_SPACES);
+    let (next, len) = Mark::at(text, at)?;
+    if next != mark {
+        return None;
+    }
+    let start = at + len;
+    let near = &text[start..text.len().min(start + MAX_LINE_BYTES)];
+    steps::add(near.len());
+    let len = memchr2(mark.byte, b'\n', near)?;
+    (near[len] == mark.byte && len > 0).then_some(start..start + len)
 }
 
 /// The first word of a value that ends with the quote around it and other
@@ -233,7 +261,8 @@ fn in_backticks(
     let near = &text[start..text.len().min(start + MAX_LINE_BYTES)];
     steps::add(near.len());
     let len = memchr2(b'`', b'\n', near)?;
-    (near[len] == b'`' && !near[..len].contains(&b' '))
+    let is_template = memchr::memmem::find(&near[..len], b"${").is_some();
+    (near[len] == b'`' && !near[..len].contains(&b' ') && !is_template)
         .then_some(start..start + len)
 }
 
@@ -258,9 +287,21 @@ fn is_below_user(text: &[u8], at: usize) -> bool {
     let above = text[line_start(text, end)..end].trim_ascii_start();
     USERS.iter().any(|user| {
         above.strip_prefix(*user).is_some_and(|rest| {
-            matches!(rest.trim_ascii_start().first(), Some(b':' | b'='))
+            matches!(rest.trim_ascii(), [b':' | b'=', .., last] if *last != b',')
         })
     })
+}
+
+/// Whether nothing follows the word that begins here but the line's end.
+fn is_last_word(text: &[u8], at: usize) -> bool {
+    let near = &text[at..text.len().min(at + MAX_LINE_BYTES)];
+    let len = near
+        .iter()
+        .take_while(|byte| !byte.is_ascii_whitespace())
+        .count();
+    steps::add(len);
+    matches!(near.get(len), None | Some(b'\n' | b'\r'))
+        && !near.starts_with(b"*")
 }
 
 fn is_line_start(text: &[u8], at: usize) -> bool {
@@ -537,8 +578,14 @@ impl Name<'_> {
             b"configure set ",
             b"config:set ",
         ];
-        const DIRECTIVES: [&[u8]; 4] =
-            [b"requirepass", b"bindpw", b"rootpw", b"rootbindpw"];
+        const DIRECTIVES: [&[u8]; 6] = [
+            b"requirepass",
+            b"masterauth",
+            b"masterpass",
+            b"bindpw",
+            b"rootpw",
+            b"rootbindpw",
+        ];
         let spaces = spaces(&text[self.end..]);
         let value = self.end + spaces;
         let Some(&first) = text.get(value) else {
@@ -548,16 +595,29 @@ impl Name<'_> {
             return false;
         }
         let before = &text[..self.start];
-        let is_set = SETTERS.iter().any(|setter| before.ends_with(setter))
-            || (DIRECTIVES.contains(&self.bytes)
-                && is_line_start(text, self.start));
+        let is_set = SETTERS.iter().any(|setter| {
+            before
+                .len()
+                .checked_sub(setter.len())
+                .is_some_and(|from| before[from..].eq_ignore_ascii_case(setter))
+        }) || (DIRECTIVES.contains(&self.bytes)
+            && is_line_start(text, self.start));
         let is_literal = self.kind == Kind::Password
             && matches!(first, b'"' | b'\'')
-            && is_name_alone(before);
+            && is_name_alone(before)
+            // `to pass '--x' on`
+            && !(self.bytes == b"pass" && before.ends_with(b"to "));
         let is_directive = self.kind == Kind::Password
             && (self.bytes == b"password"
                 || self.bytes.ends_with(b".password"))
             && is_line_start(text, self.start);
+        // `AuthLDAPBindPassword X`, `auth_pass X`, `wpa-psk X`
+        let is_directive = is_directive
+            || (matches!(self.kind, Kind::Password | Kind::Token)
+                && is_compound(self.bytes)
+                && is_line_start(text, self.start)
+                && is_last_word(text, value)
+                && !is_source(text, self.start));
         let is_said = if text[value..].starts_with(b"is ") {
             3
         } else if text[value..].starts_with(b"is: ") {
@@ -1110,16 +1170,22 @@ fn is_stand_in(
         }
     };
     is_placeholder(value)
+        || (word.is_empty()
+            && value.first().is_some_and(|b| b"([{".contains(b)))
         || (!word.is_empty()
             && (name.form == Form::Tight
                 || text.get(extent.word.end) != Some(&b';'))
             && is_placeholder(word))
         || (!is_single && stand_in::is_stand_in(value))
         || stand_in::is_validation(value)
+        || stand_in::is_version(value)
         || (is_path(value) || is_path(word))
         || (scope == Scope::Text && is_code(value, extent.quote.is_some()))
         || (extent.quote.is_none()
             && (value.starts_with(b"!") || is_typed_number(value)))
+        || (extent.quote.is_none()
+            && name.form == Form::Loose
+            && is_statement(value))
 }
 
 /// Whether this is a number as Rust and C write it: `0x8009030Cu32`, `13i32`.
@@ -1291,7 +1357,7 @@ fn is_named_so(value: &[u8]) -> bool {
     !words.is_empty()
         && other
             .iter()
-            .all(|byte| byte.is_ascii_lowercase() || *byte == b'_')
+            .all(|byte| byte.is_ascii_lowercase() || b"_-".contains(byte))
         && other.len() < MAX_OTHER_BYTES
 }
 

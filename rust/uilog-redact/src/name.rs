@@ -46,7 +46,7 @@ const fn whole(word: &'static str, kind: Kind) -> Telling {
 }
 
 /// Words in names, in lower case.
-const TELLING: [Telling; 131] = [
+const TELLING: [Telling; 132] = [
     part("password", Kind::Password),
     part("passwd", Kind::Password),
     part("passwrd", Kind::Password),
@@ -66,6 +66,7 @@ const TELLING: [Telling; 131] = [
     whole("pswd", Kind::Password),
     whole("pw", Kind::Password),
     whole("psk", Kind::Password),
+    whole("masterauth", Kind::Password),
     part("presharedkey", Kind::Token),
     part("preshared_key", Kind::Token),
     part("pre_shared_key", Kind::Token),
@@ -183,7 +184,7 @@ const TELLING: [Telling; 131] = [
 /// Words that are passwords at the end of a longer word, too (`dbpass`,
 /// `bindpw`), and the words that only look so.
 const GLUED: [&str; 4] = ["pass", "pwd", "pw", "psw"];
-const NOT_GLUED: [&str; 18] = [
+const NOT_GLUED: [&str; 20] = [
     "bypass",
     "compass",
     "trespass",
@@ -202,10 +203,12 @@ const NOT_GLUED: [&str; 18] = [
     "renderpass",
     "askpass",
     "oldpwd",
+    "minipass",
+    "passthrough",
 ];
 
 /// Words behind a telling word that make it harmless: `token_type`.
-const HARMLESS_ENDINGS: [&str; 109] = [
+const HARMLESS_ENDINGS: [&str; 111] = [
     "file",
     "files",
     "filename",
@@ -315,6 +318,8 @@ const HARMLESS_ENDINGS: [&str; 109] = [
     "izer",
     "ary",
     "less",
+    "header",
+    "headers",
 ];
 
 /// Words before a telling word that make it harmless: `has_password`.
@@ -324,7 +329,7 @@ const HARMLESS_BEGINNINGS: [&str; 16] = [
 ];
 
 /// Words before `key` that mean no secret one.
-const HARMLESS_KEYS: [&str; 49] = [
+const HARMLESS_KEYS: [&str; 50] = [
     "public",
     "pub",
     "cache",
@@ -374,6 +379,7 @@ const HARMLESS_KEYS: [&str; 49] = [
     "path",
     "restore",
     "artifact",
+    "socket",
 ];
 
 /// What [`crate::patterns`] looks for before it calls the finder of
@@ -425,6 +431,14 @@ impl Occurrence {
         }
         // .NET: how an assembly names the key that it is signed with.
         if name.eq_ignore_ascii_case(b"publickeytoken") {
+            return None;
+        }
+        // `GIT_AUTHOR_DATE`
+        if telling.word == "_auth"
+            && name[self.end..]
+                .get(..2)
+                .is_some_and(|rest| rest.eq_ignore_ascii_case(b"or"))
+        {
             return None;
         }
         let (before, after) = self.around(name);
@@ -499,9 +513,11 @@ impl Occurrence {
             .map_or(0, |before| before + 1);
         let whole = &name[begin..self.end];
         GLUED.contains(&word)
-            && !NOT_GLUED
-                .iter()
-                .any(|other| whole.eq_ignore_ascii_case(other.as_bytes()))
+            && !NOT_GLUED.iter().any(|other| {
+                whole.len() >= other.len()
+                    && whole[whole.len() - other.len()..]
+                        .eq_ignore_ascii_case(other.as_bytes())
+            })
     }
 }
 

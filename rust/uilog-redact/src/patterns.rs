@@ -56,7 +56,7 @@ const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
 const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
 
 /// What any program may be called with.
-const OPTION_WORDS: [&str; 42] = [
+const OPTION_WORDS: [&str; 44] = [
     " -p",
     "'-p'",
     "\"-p\"",
@@ -96,6 +96,8 @@ const OPTION_WORDS: [&str; 42] = [
     "env ",
     "security ",
     "connect ",
+    " /d ",
+    "-value ",
     "printf ",
     "_cmd",
     "secret",

@@ -7,10 +7,13 @@
 
 use memchr::memchr;
 use memchr::memchr2;
+use memchr::memmem;
+use memchr::memrchr;
 
 use crate::found::Found;
 use crate::name::is_telling;
 use crate::programs::call::Call;
+use crate::programs::call::program_name;
 use crate::programs::list::lists;
 use crate::programs::table::Place;
 use crate::programs::table::Value;
@@ -34,10 +37,41 @@ const MAX_DEPTH: usize = 4;
 /// Finds secrets in whatever commands there are in a text.
 pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
     find_at_depth(text, None, 0, found);
+    find_wrapped(text, found);
     if memchr(b'\n', text.trim_ascii_end()).is_some()
         && memchr2(b'\'', b'"', text).is_some()
     {
         find_in_lines(text, found);
+    }
+}
+
+/// Looks at commands that stand in quotes with quotes of the same sort in them,
+/// up to the last one of the line: `Command 'a 'b c'' returned 1`,
+/// `cmd /c "a "b c""`.
+fn find_wrapped(text: &[u8], found: &mut Vec<Found>) {
+    const BEFORE: [&[u8]; 3] = [b"Command '", b"/c \"", b"/C \""];
+    if BEFORE.iter().all(|it| memmem::find(text, it).is_none()) {
+        return;
+    }
+    let mut at = 0;
+    let mut inner = Vec::new();
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let start = BEFORE.iter().find_map(|before| {
+            memmem::find(line, before).map(|start| start + before.len())
+        });
+        if let Some(start) = start
+            && let Some(end) = memrchr(line[start - 1], &line[start..])
+        {
+            let command = &line[start..start + end];
+            find_at_depth(command, None, 1, &mut inner);
+            found.extend(inner.drain(..).map(|inner| {
+                let offset = at + start;
+                let range =
+                    offset + inner.range.start..offset + inner.range.end;
+                inner.at(range)
+            }));
+        }
+        at += line.len();
     }
 }
 
@@ -138,12 +172,77 @@ fn find_input(
     } else {
         return;
     };
-    let Some(value) = input_value(command) else {
+    let Some(mut value) = input_value(command).or_else(|| {
+        // What else would be one word that looks like a password?
+        (command.here_string.is_some()
+            && !is_filter(command)
+            && !source.bytes.iter().all(u8::is_ascii_hexdigit))
+        .then_some(Value::Chosen)
+    }) else {
         return;
     };
+    // printf 'bob:%s' X | chpasswd
+    if let Value::After(separator) = value
+        && !source.bytes.contains(&separator)
+        && before.is_some_and(|before| {
+            before.args.iter().any(|arg| arg.bytes.ends_with(b"%s"))
+        })
+    {
+        value = Value::Whole;
+    }
     if source.bytes.len() > 2 {
         Call::new(command).value(source, 0, value, Rule::OPTION_VALUE, found);
     }
+}
+
+/// Whether a command reads any text, and no password.
+fn is_filter(command: &Command) -> bool {
+    const FILTERS: [&[u8]; 40] = [
+        b"cat",
+        b"grep",
+        b"egrep",
+        b"fgrep",
+        b"rg",
+        b"sed",
+        b"awk",
+        b"gawk",
+        b"jq",
+        b"yq",
+        b"bc",
+        b"dc",
+        b"wc",
+        b"tr",
+        b"cut",
+        b"sort",
+        b"uniq",
+        b"head",
+        b"tail",
+        b"tee",
+        b"read",
+        b"base64",
+        b"xxd",
+        b"od",
+        b"hexdump",
+        b"md5sum",
+        b"sha1sum",
+        b"sha256sum",
+        b"sha512sum",
+        b"python",
+        b"python3",
+        b"perl",
+        b"ruby",
+        b"node",
+        b"bash",
+        b"sh",
+        b"xargs",
+        b"diff",
+        b"column",
+        b"hg",
+    ];
+    command
+        .args
+        .iter()
+        .any(|arg| FILTERS.contains(&program_name(&arg.bytes)))
 }
 
 /// Finds a secret that a command gets as a file: `--password-file <(echo X)`.
@@ -156,10 +255,15 @@ fn find_file(
     let Some(option) = before.and_then(|before| before.args.last()) else {
         return;
     };
-    let option = option.bytes.to_ascii_lowercase();
-    let is_secret = WORDS
-        .iter()
-        .any(|word| option.windows(word.len()).any(|part| part == *word));
+    let is_telling = |arg: &Arg| {
+        let name = arg.bytes.to_ascii_lowercase();
+        WORDS
+            .iter()
+            .any(|word| name.windows(word.len()).any(|part| part == *word))
+    };
+    let program = before.and_then(|before| before.args.first());
+    let is_secret = is_telling(option)
+        || option.bytes == b"-f" && program.is_some_and(is_telling);
     if is_secret && let Some(arg) = printed(command) {
         let call = Call::new(command);
         call.value(arg, 0, Value::Whole, Rule::OPTION_VALUE, found);
@@ -206,7 +310,12 @@ fn input_value(command: &Command) -> Option<Value> {
         let is_name = !bytes.contains(&b'=')
             && !bytes.contains(&b'/')
             && is_telling(bytes)
-            && command.here_string.is_some();
+            && (command.here_string.is_some()
+                || (bytes.starts_with(b"--")
+                    && command
+                        .args
+                        .get(at + 1)
+                        .is_none_or(|next| next.bytes.starts_with(b"-"))));
         if is_fd || is_stdin || is_name || FLAGS.contains(&bytes) {
             return Some(Value::Whole);
         }

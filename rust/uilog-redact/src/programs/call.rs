@@ -23,7 +23,9 @@ use crate::programs::value::secret_part;
 use crate::rule::Rule;
 use crate::shell::Arg;
 use crate::shell::Command;
+use crate::url::find_userinfo;
 use crate::url::is_token;
+use crate::value::Scope;
 
 /// Programs whose arguments may be another program with its own.
 const RUNNERS: [&[u8]; 17] = [
@@ -239,6 +241,7 @@ impl<'c> Call<'c> {
 
     pub(super) fn find(&self, found: &mut Vec<Found>) {
         self.find_printed(found);
+        self.find_with_spaces(found);
         let mut at = 0;
         let mut run = self.tool();
         if let Some(run) = &mut run {
@@ -292,6 +295,51 @@ impl<'c> Call<'c> {
         }
         if let Some(run) = run {
             run.end(self, found);
+        }
+    }
+
+    /// Finds passwords with spaces in quoted arguments, which end where the
+    /// argument does: `-F 'password=two words'`, `'https://bob:two words@host'`.
+    fn find_with_spaces(&self, found: &mut Vec<Found>) {
+        let mut is_option = false;
+        for arg in self.args {
+            let bytes = &arg.bytes[..];
+            let was_option = is_option;
+            is_option = bytes.starts_with(b"-");
+            let Some(space) = bytes.iter().position(|byte| *byte == b' ')
+            else {
+                continue;
+            };
+            if arg.is_bare || arg.segments.len() > 2 {
+                continue;
+            }
+            let mut inner = Vec::new();
+            find_userinfo(bytes, Scope::Word, None, &mut inner);
+            for inner in inner {
+                push(arg, 0, inner.range, inner.rule, found);
+            }
+            let is_single = !bytes[space..].contains(&b'=')
+                && !bytes.iter().any(|byte| b"'\"".contains(byte));
+            if !(is_option || was_option) || !is_single {
+                continue;
+            }
+            let mut start = bytes.iter().take_while(|b| **b == b'-').count();
+            for (at, byte) in bytes[..space].iter().enumerate() {
+                if *byte == b'=' {
+                    let name = &bytes[start.min(at)..at];
+                    if is_telling(name)
+                        && !name.eq_ignore_ascii_case(b"authorization")
+                        && !bytes[at..].contains(&b'&')
+                    {
+                        let rule = Rule::SECRET;
+                        self.value(arg, at + 1, Value::Whole, rule, found);
+                        break;
+                    }
+                }
+                if matches!(byte, b'=' | b'&') {
+                    start = at + 1;
+                }
+            }
         }
     }
 
@@ -384,7 +432,9 @@ impl<'c> Call<'c> {
         let is_secret = is_secret && !name.ends_with(b"-fd");
         let is_account = is_account(name);
         let is_windows = bytes[0] == b'/';
+        let is_data = is_windows && equals.is_none() && self.is_data(name);
         if is_windows
+            && !is_data
             && (equals.is_none() || !name.iter().all(u8::is_ascii_alphabetic))
         {
             return 0;
@@ -402,7 +452,9 @@ impl<'c> Call<'c> {
             || (dashes == 1 && matches!(name, b"p" | b"P" | b"t" | b"k" | b"w"))
         {
             Value::Made
-        } else if dashes == 2 && is_value(name) && self.is_about_secret() {
+        } else if self.is_data(name)
+            || dashes == 2 && is_value(name) && self.is_about_secret()
+        {
             Value::Chosen
         } else if is_account && self.is_pair(at, equals) {
             Value::After(b':')
@@ -448,6 +500,28 @@ impl<'c> Call<'c> {
             },
         };
         value.contains(&b':')
+    }
+
+    /// Whether an option of this name gives the value of what another argument
+    /// names: `reg add KEY /v Password /d X`, `put-parameter --name x-token
+    /// --value X`.
+    fn is_data(&self, name: &[u8]) -> bool {
+        const OPTIONS: [&[u8]; 5] =
+            [b"d", b"value", b"string", b"data", b"val"];
+        OPTIONS
+            .iter()
+            .any(|option| option.eq_ignore_ascii_case(name))
+            && self.args.iter().skip(1).any(|arg| {
+                !arg.bytes.starts_with(b"-")
+                    && !arg.bytes.contains(&b'=')
+                    && !arg.bytes.contains(&b' ')
+                    && is_telling(
+                        arg.bytes
+                            .rsplit(|byte| *byte == b'/')
+                            .next()
+                            .unwrap_or(&arg.bytes),
+                    )
+            })
     }
 
     /// Whether this is a command that keeps secrets: `x secrets set`.

@@ -139,17 +139,18 @@ pub(super) fn is_harmless(secret: &[u8], arg: &Arg, value: Value) -> bool {
 /// and no hash.
 fn is_made(secret: &[u8]) -> bool {
     const MIN_BYTES: usize = 20;
-    const MIN_DIGITS: usize = 3;
+    const MIN_CHANGES: usize = 4;
+    let changes = secret
+        .windows(2)
+        .filter(|two| two[0].is_ascii_digit() != two[1].is_ascii_digit())
+        .count();
     is_uuid(secret)
         || secret.len() >= MIN_BYTES
-            && secret.iter().all(|byte| {
-                byte.is_ascii_alphanumeric() || b"_=".contains(byte)
-            })
+            && secret
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'=')
             && !secret.iter().all(u8::is_ascii_hexdigit)
-            && secret.iter().filter(|byte| byte.is_ascii_digit()).count()
-                >= MIN_DIGITS
-            && secret.iter().any(u8::is_ascii_alphabetic)
-            && !secret.contains(&b'-')
+            && changes >= MIN_CHANGES
 }
 
 /// What follows an option when people speak of it.
