@@ -657,28 +657,10 @@ impl Name<'_> {
 
     /// Whether the name is itself the value of something called a name.
     fn is_field_name(&self, text: &[u8]) -> bool {
-        const NAMES: [&[u8]; 12] = [
-            b"name",
-            b"key",
-            b"id",
-            b"field",
-            b"property",
-            b"param",
-            b"parameter",
-            b"parameterkey",
-            b"variable",
-            b"env",
-            b"option",
-            b"k",
-        ];
         // Terraform: variable "db_password" {
         let before = text[..self.start].strip_suffix(b"\"");
-        if before.is_some_and(|before| before.ends_with(b"variable ")) {
-            return true;
-        }
-        word_before(text, self.start).is_some_and(|(word, _)| {
-            NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
-        })
+        before.is_some_and(|before| before.ends_with(b"variable "))
+            || is_field_name(text, self.start)
     }
 
     fn is_environment(&self) -> bool {
@@ -692,6 +674,40 @@ impl Name<'_> {
             .any(u8::is_ascii_lowercase)
             || PREFIXES.iter().any(|prefix| self.bytes.starts_with(prefix))
     }
+}
+
+/// Whether what begins here is the value of something called a name.
+fn is_field_name(text: &[u8], start: usize) -> bool {
+    const NAMES: [&[u8]; 13] = [
+        b"name",
+        b"key",
+        b"id",
+        b"field",
+        b"property",
+        b"param",
+        b"parameter",
+        b"parameterkey",
+        b"variable",
+        b"env",
+        b"option",
+        b"k",
+        b"header",
+    ];
+    word_before(text, start).is_some_and(|(word, _)| {
+        NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
+    })
+}
+
+/// Where the value of a field begins, if the name of one stands here:
+/// `{"name": "NAME", "value": "VALUE"}`.
+pub(crate) fn value_of_field(
+    text: &[u8],
+    start: usize,
+    end: usize,
+) -> Option<usize> {
+    is_field_name(text, start)
+        .then(|| field_value(text, end))
+        .flatten()
 }
 
 /// The word to which is assigned what begins here, and where it begins:
