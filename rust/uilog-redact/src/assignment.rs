@@ -229,7 +229,10 @@ fn extent(
         extent.range.end = start + close;
         extent.word.end = extent.word.end.min(extent.range.end);
     }
-    if is_setting(text, name) {
+    let is_docker = name.form == Form::Spaced
+        && text[..name.start].ends_with(b"ENV ")
+        && is_line_start(text, name.start - 4);
+    if is_docker || is_setting(text, name) {
         let line = memchr(b'\n', &text[start..])
             .map_or(text.len(), |line| start + line);
         steps::add(line - start);
@@ -898,6 +901,43 @@ fn wrapper_len(rest: &[u8]) -> usize {
     }
 }
 
+/// Whether a name and a value are one of several without spaces around their
+/// colons, as Go prints them: `map[password:X user:bob]`, `{User:bob Pass:X}`.
+fn is_between_fields(
+    text: &[u8],
+    start: usize,
+    value: std::ops::Range<usize>,
+) -> bool {
+    const MAX_BYTES: usize = 64;
+    let is_field = |word: &[u8]| {
+        let name = word.iter().take_while(|byte| is_name(**byte)).count();
+        name > 0 && word.get(name) == Some(&b':') && word.len() > name + 1
+    };
+    steps::add(2 * MAX_BYTES);
+    let before = &text[start.saturating_sub(MAX_BYTES)..start];
+    let after = &text[value.end..text.len().min(value.end + MAX_BYTES)];
+    let is_open = matches!(before.last(), Some(b'[' | b'{'));
+    let is_closed = matches!(after.first(), Some(b']' | b'}'));
+    let next = || {
+        after.first() == Some(&b' ')
+            && after[1..]
+                .split(|b| *b == b' ')
+                .next()
+                .is_some_and(is_field)
+    };
+    let previous = || {
+        before.last() == Some(&b' ')
+            && before[..before.len() - 1]
+                .rsplit(|byte| b" [{".contains(byte))
+                .next()
+                .is_some_and(is_field)
+    };
+    text[value.start - 1] == b':'
+        && (is_open && next()
+            || is_closed && previous()
+            || next() && previous())
+}
+
 /// Whether a name with a value right behind its colon is one of several, as Go
 /// prints a map, or an option of Windows, and the value is certainly no word.
 fn is_field_of_struct(text: &[u8], start: usize, value: &[u8]) -> bool {
@@ -1090,6 +1130,7 @@ fn is_secret(
         Form::Loose if is_password && is_quoted => !is_named,
         Form::Loose if is_password => {
             looks_chosen(value)
+                || is_between_fields(text, name.start, extent.range.clone())
                 || (!is_source(text, name.start)
                     && (is_setting(text, name)
                         || is_line(text, name.start, extent.range.end)))
@@ -1383,7 +1424,7 @@ fn is_line(text: &[u8], start: usize, end: usize) -> bool {
     let before = &text[line..start];
     let is_first = before
         .iter()
-        .all(|byte| byte.is_ascii_whitespace() || matches!(byte, b'-' | b'"'));
+        .all(|byte| byte.is_ascii_whitespace() || b"-\"[".contains(byte));
     let after = text[end..]
         .iter()
         .find(|byte| !matches!(byte, b' ' | b'\r'));

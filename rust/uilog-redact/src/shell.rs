@@ -383,9 +383,14 @@ impl Reader<'_> {
             return Vec::new();
         }
         if is_list {
+            // `help='...'` is no item of a list.
+            let is_keyword = segments
+                .first()
+                .is_some_and(|first| first.word.bytes.ends_with(b"="));
             return segments
                 .into_iter()
                 .filter(|segment| segment.quote.is_some())
+                .skip(usize::from(is_keyword))
                 .map(|segment| {
                     let mut arg = Arg::new(vec![segment]);
                     arg.is_literal = true;

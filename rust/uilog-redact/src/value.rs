@@ -46,7 +46,12 @@ pub(crate) fn is_placeholder(value: &[u8], scope: Scope) -> bool {
         b'[' if scope == Scope::Text && is_word_in(value, b']') => true,
         b'(' if scope == Scope::Text && is_word_in(value, b')') => true,
         b'@' if scope == Scope::Text && is_word_in(value, b'@') => true,
-        _ if scope == Scope::Text && is_pattern(value) => true,
+        first
+            if (scope == Scope::Text || b"\\([.".contains(&first))
+                && is_pattern(value) =>
+        {
+            true
+        }
         first => {
             is_mask(first, value)
                 || [

@@ -478,6 +478,10 @@ impl<'c> Call<'c> {
         let Some(next) = self.args.get(at + 1) else {
             return 0;
         };
+        // `add_argument('--password', help='...')`
+        if self.args[at].is_literal && !next.is_literal && !next.is_bare {
+            return 0;
+        }
         // `-pass 1` is no password, nor is `-p 8080`.
         if next.bytes.starts_with(b"-")
             || (dashes == 1

@@ -291,6 +291,11 @@ impl Reader<'_, '_> {
             .filter(|word| word.range.end == end);
         match in_quotes {
             Some(word) => flow.args.push(Arg::in_list(word, true)),
+            // An expression of a program.
+            None if memchr2(b'"', b'\'', &self.text[start..end]).is_some() => {
+                self.flow = None;
+                return;
+            }
             None if start < end => {
                 flow.args.push(bare(self.text, start..end));
                 flow.has_bare = true;
