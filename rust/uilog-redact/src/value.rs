@@ -47,7 +47,7 @@ pub(crate) fn is_placeholder(value: &[u8], scope: Scope) -> bool {
         b'(' if scope == Scope::Text && is_word_in(value, b')') => true,
         b'@' if scope == Scope::Text && is_word_in(value, b'@') => true,
         first
-            if (scope == Scope::Text || b"\\([.".contains(&first))
+            if (scope == Scope::Text || first == b'\\')
                 && is_pattern(value) =>
         {
             true

@@ -205,7 +205,9 @@ impl<'c> Call<'c> {
         let name = program_name(&self.args[at].bytes);
         let begins = self.begins(at);
         let lines = table().lines(name);
-        let is_called = lines.is_empty() || begins || !is_word(name);
+        let is_called = lines.is_empty()
+            || !is_word(name)
+            || begins && !(at > 0 && is_inner_path(&self.args[at].bytes));
         let lines = if is_called { lines } else { &[] };
         lines
             .iter()
@@ -425,9 +427,7 @@ impl<'c> Call<'c> {
         }
         let equals = bytes.iter().position(|byte| matches!(byte, b'=' | b':'));
         let name = &bytes[dashes..equals.unwrap_or(bytes.len())];
-        let is_secret = SECRET_OPTIONS
-            .iter()
-            .any(|option| option.eq_ignore_ascii_case(name))
+        let is_secret = is_secret_option(name)
             || (dashes == 1 && name.len() > 4 && is_telling(name));
         let is_secret = is_secret && !name.ends_with(b"-fd");
         let is_account = is_account(name);
@@ -560,6 +560,11 @@ impl<'c> Call<'c> {
         ]
         .iter()
         .any(|option| self.last.get(option).is_some_and(|at| *at >= start))
+            || self.args[start..].iter().any(|arg| {
+                arg.bytes.starts_with(b"-u=")
+                    || arg.bytes.starts_with(b"--user=")
+                    || arg.bytes.starts_with(b"--username=")
+            })
     }
 
     /// Takes the secret out of an argument from a place on.
@@ -617,6 +622,22 @@ pub(super) fn push(
 ) {
     let range = arg.in_text(&(start + part.start..start + part.end));
     found.push(Found::new(range, rule));
+}
+
+/// Whether the value of an option of this name is a secret, whatever the
+/// program.
+pub(super) fn is_secret_option(name: &[u8]) -> bool {
+    SECRET_OPTIONS
+        .iter()
+        .any(|option| option.eq_ignore_ascii_case(name))
+}
+
+/// Whether this is the path of no program: `auth/approle/login`.
+fn is_inner_path(bytes: &[u8]) -> bool {
+    bytes.contains(&b'/')
+        && bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && !bytes.iter().any(|byte| b":=\\$".contains(byte))
+        && memmem::find(bytes, b"bin/").is_none()
 }
 
 /// Whether this sets a variable for the command behind it.

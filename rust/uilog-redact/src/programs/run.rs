@@ -5,6 +5,7 @@
 use crate::found::Found;
 use crate::name::is_telling;
 use crate::programs::call::Call;
+use crate::programs::call::is_secret_option;
 use crate::programs::call::program_name;
 use crate::programs::table::Place;
 use crate::programs::table::Program;
@@ -130,7 +131,11 @@ impl Run<'_> {
                 });
             }
         }
-        if bytes[1] == b'-' {
+        // `-pw X` is no `-p w`.
+        let is_glued = self
+            .places()
+            .any(|(place, _)| matches!(place, Place::Glued("-p")));
+        if bytes[1] == b'-' || !is_glued && is_secret_option(&bytes[1..]) {
             return None;
         }
         self.cluster(call, at, found)
