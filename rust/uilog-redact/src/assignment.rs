@@ -524,7 +524,7 @@ impl Name<'_> {
             {
                 (Form::Option, 2)
             }
-            [b',', ..] if self.is_quoted => {
+            [b',', ..] if self.is_quoted || self.is_constant(text) => {
                 let mut len = 1 + self::spaces(&rest[1..]);
                 const KEYWORDS: [&[u8]; 3] =
                     [b"default=", b"fallback=", b"value="];
@@ -664,6 +664,15 @@ impl Name<'_> {
         let before = text[..self.start].strip_suffix(b"\"");
         before.is_some_and(|before| before.ends_with(b"variable "))
             || is_field_name(text, self.start)
+    }
+
+    /// Whether this is the name of a constant that a call is given:
+    /// `put(SECURITY_CREDENTIALS, "VALUE")`.
+    fn is_constant(&self, text: &[u8]) -> bool {
+        let last = self.bytes.rsplit(|byte| *byte == b'.').next();
+        last.is_some_and(|last| {
+            last.contains(&b'_') && !last.iter().any(u8::is_ascii_lowercase)
+        }) && matches!(text[..self.start].last(), Some(b'(' | b' ' | b'.'))
     }
 
     fn is_environment(&self) -> bool {
@@ -1151,6 +1160,10 @@ fn is_secret(
         }
         Form::Tuple => {
             is_second(text, name, extent)
+                || (!name.is_quoted
+                    && is_quoted
+                    && looks_chosen(value)
+                    && !is_named)
                 || is_set(text, name, value)
                 || looks_random(value)
         }

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of policies, and not what the finders do.
 
+use crate::calls;
 use crate::found::Found;
 use crate::headers;
 use crate::name;
@@ -25,6 +26,7 @@ enum Finder {
     Headers,
     Settings,
     Sections,
+    Calls,
     Options,
     Shape(usize),
     /// Which token, and which of its prefixes.
@@ -42,6 +44,7 @@ pub(crate) struct Wanted {
     pub(crate) headers: bool,
     pub(crate) settings: bool,
     pub(crate) sections: bool,
+    pub(crate) calls: bool,
     pub(crate) programs: bool,
     pub(crate) shapes: u128,
 }
@@ -121,7 +124,7 @@ fn is_called(text: &[u8], end: usize) -> bool {
 }
 
 /// The words that bring a finder to work which is no shape or token.
-const GROUPS: [(Finder, &[&str]); 9] = [
+const GROUPS: [(Finder, &[&str]); 10] = [
     (Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]),
     (Finder::Parameters, &PARAMETER_WORDS),
     (Finder::Assignments, &name::WORDS),
@@ -130,6 +133,7 @@ const GROUPS: [(Finder, &[&str]); 9] = [
     (Finder::Headers, &headers::ENDINGS),
     (Finder::Settings, &["config(", "configoverride", "set("]),
     (Finder::Sections, &["[auth]", "[hostsecurity]"]),
+    (Finder::Calls, &calls::WORDS),
     (Finder::Options, &OPTION_WORDS),
 ];
 
@@ -256,6 +260,7 @@ pub(crate) fn wanted(text: &[u8], found: &mut Vec<Found>) -> Wanted {
             Finder::Headers => wanted.headers = true,
             Finder::Settings => wanted.settings = true,
             Finder::Sections => wanted.sections = true,
+            Finder::Calls => wanted.calls = true,
             Finder::Options => wanted.programs = true,
             Finder::Shape(number) => wanted.shapes |= 1 << number,
             Finder::Token(number, prefix) => {
