@@ -397,12 +397,15 @@ impl<F: Files> Reader<F> {
         self.window_at = at;
         while self.window.len() < bytes {
             let length = self.window.len();
-            let mut chunk = vec![0; CHUNK_BYTES.max(bytes - length)];
+            let more = CHUNK_BYTES.max(bytes - length);
+            self.window.resize(length + more, 0);
+            let chunk = &mut self.window[length..];
             let position = at + length as u64;
-            let count =
-                retry(|| spool.files().read(&self.file, &mut chunk, position))
-                    .context(Operation::Read, &self.path)?;
-            self.window.extend_from_slice(&chunk[..count]);
+            let result =
+                retry(|| spool.files().read(&self.file, chunk, position));
+            let count = *result.as_ref().unwrap_or(&0);
+            self.window.truncate(length + count);
+            result.context(Operation::Read, &self.path)?;
             if count == 0 {
                 break;
             }
