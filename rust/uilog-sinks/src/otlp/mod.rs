@@ -6,10 +6,11 @@
 //! - `settings` is what is configured, `endpoint` the URLs in it, and `proxy`
 //!   what the environment says of proxies; `reported` is which trouble with
 //!   them is known already.
-//! - `mapping` is a record in OpenTelemetry's terms, `signal` which of the two
-//!   signals it belongs to, `request` what is sent of it, `json` the same for
-//!   files, `http` how it is sent, `connector` that in TLS, and `explain` why
-//!   it could not be.
+//! - `stored` is a record as the spool has it, `mapping` the same in
+//!   OpenTelemetry's terms, with its `attributes`, in the encoding of
+//!   `protobuf`; `signal` is which of the two signals it belongs to, `request`
+//!   what is sent of it, `json` the same for files, `http` how it is sent,
+//!   `connector` that in TLS, and `explain` why it could not be.
 //! - `verdict` is what an answer means, `body` whether it is a collector's, and
 //!   `retry_after` when it wants to be asked again.
 //! - `numbers` counts what is appended, and `losses` tells the collector what
@@ -23,6 +24,7 @@
 //! a collector.
 
 pub mod accepted;
+mod attributes;
 pub mod backoff;
 pub mod body;
 pub(crate) mod connect;
@@ -35,6 +37,7 @@ pub mod losses;
 pub mod mapping;
 mod memo;
 mod numbers;
+mod protobuf;
 mod proxy;
 mod reported;
 pub mod request;
@@ -43,6 +46,7 @@ pub mod sender;
 pub mod settings;
 pub mod ship;
 pub mod signal;
+mod stored;
 pub mod unnoted;
 pub mod verdict;
 
@@ -416,7 +420,7 @@ impl Outlet for Otlp {
 
 /// A record's id in the spool: the session's and the number in it.
 pub fn id(record: &Record) -> Option<RecordId> {
-    let session = mapping::hex(&record.session, 16)?;
+    let session: [u8; 16] = mapping::hex(&record.session)?;
     let seq = record.seq.to_be_bytes();
     RecordId::new(&[&session[..], &seq].concat())
 }
