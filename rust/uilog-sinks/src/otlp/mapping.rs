@@ -8,6 +8,7 @@
 //! order of their numbers. Knows nothing of how that is sent.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use chrono::DateTime;
 use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
@@ -35,6 +36,9 @@ pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// W3C Trace Context's flag of a trace that is recorded.
 const SAMPLED: u32 = 1;
+/// From March of the year 0 to 1970.
+const DAYS_BEFORE_1970: i64 = 719_468;
+
 /// `ScopeSpans.spans` and `ScopeLogs.log_records`.
 const RECORDS: u32 = 2;
 
@@ -410,9 +414,55 @@ fn span_id(record: &Stored<'_>, what: &str) -> [u8; 8] {
     id
 }
 
+/// Nanoseconds since 1970.
 fn nanos(time: &str) -> Option<u64> {
+    if let Some(nanos) = nanos_of_ours(time.as_bytes()) {
+        return Some(nanos);
+    }
     let time = DateTime::parse_from_rfc3339(time).ok()?;
     u64::try_from(time.timestamp_nanos_opt()?).ok()
+}
+
+/// The same of a time as this program writes it, where that is simple: the last
+/// days of months are left to the other.
+fn nanos_of_ours(time: &[u8]) -> Option<u64> {
+    let time: &[u8; 32] = time.try_into().ok()?;
+    let number = |at: usize, digits: usize, range: Range<i64>| {
+        let mut value = 0;
+        for byte in &time[at..at + digits] {
+            let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+            value = value * 10 + i64::from(digit);
+        }
+        range.contains(&value).then_some(value)
+    };
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    let marks = marks.into_iter().chain([(19, b'.'), (29, b':')]);
+    if marks.into_iter().any(|(at, mark)| time[at] != mark) {
+        return None;
+    }
+    let sign = match time[26] {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (year, month) = (number(0, 4, 1971..2200)?, number(5, 2, 1..13)?);
+    let day = number(8, 2, 1..29)?;
+    let seconds = number(11, 2, 0..24)? * 3600
+        + number(14, 2, 0..60)? * 60
+        + number(17, 2, 0..60)?;
+    let offset = number(27, 2, 0..24)? * 3600 + number(30, 2, 0..60)? * 60;
+    let micros = number(20, 6, 0..1_000_000)?;
+    // Years that begin with March have the day of leap years at their end.
+    let years = if month > 2 { year } else { year - 1 };
+    let months = (month + 9) % 12;
+    let days = years * 365 + years / 4 - years / 100
+        + years / 400
+        + (months * 153 + 2) / 5
+        + day
+        - 1
+        - DAYS_BEFORE_1970;
+    let seconds = days * 86_400 + seconds - sign * offset;
+    u64::try_from(seconds * 1_000_000_000 + micros * 1000).ok()
 }
 
 fn duration_nanos(secs: Option<f64>) -> Option<u64> {
@@ -433,4 +483,41 @@ pub(crate) fn hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
         *byte = (digit(0)? << 4 | digit(1)?) as u8;
     }
     (id != [0; BYTES]).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_same_however_it_is_read() {
+        let first = DateTime::parse_from_rfc3339("1971-01-02T00:00:00Z");
+        let step = TimeDelta::microseconds(40_003_000_001);
+        let mut simple = 0;
+        for (number, offset) in
+            (0..120_000).zip([0, 3600, -34_200].repeat(40_000))
+        {
+            let offset = chrono::FixedOffset::east_opt(offset).unwrap();
+            let time = (first.unwrap() + step * number).with_timezone(&offset);
+            let text = time.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string();
+            let expected = time.timestamp_nanos_opt().unwrap();
+            assert_eq!(nanos(&text), u64::try_from(expected).ok(), "{text}");
+            simple += u64::from(nanos_of_ours(text.as_bytes()).is_some());
+        }
+        assert!(simple > 100_000, "{simple}");
+        for text in [
+            "2026-02-30T03:04:05.000006+01:00",
+            "2026-13-02T03:04:05.000006+01:00",
+            "2026-01-02T24:04:05.000006+01:00",
+            "2026-01-02T03:04:05.00000x+01:00",
+            "2026-01-02T03:04:05.000006+24:00",
+            "1960-01-02T03:04:05.000006+01:00",
+        ] {
+            assert_eq!(nanos(text), None, "{text}");
+        }
+        let short = nanos("2026-01-02T03:04:05Z").unwrap();
+        assert_eq!(nanos("2026-01-02T04:04:05.000000+01:00"), Some(short));
+    }
 }

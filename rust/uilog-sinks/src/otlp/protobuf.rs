@@ -124,9 +124,11 @@ pub(crate) fn put_message(
     if head > GUESS {
         out.resize(out.len() + head - GUESS, 0);
     }
-    let begin = start + GUESS;
-    out.copy_within(begin..begin + length, start + head);
-    out.truncate(start + head + length);
+    if head != GUESS {
+        let begin = start + GUESS;
+        out.copy_within(begin..begin + length, start + head);
+        out.truncate(start + head + length);
+    }
     let mut left = length;
     for byte in &mut out[start..start + head - 1] {
         *byte = left as u8 | 0x80;

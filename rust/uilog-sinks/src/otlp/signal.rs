@@ -4,9 +4,11 @@
 //! Knows of a record only what decides to which of them it belongs.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use memchr::memchr_iter;
 use memchr::memchr2;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use uilog_spool::CHANNELS;
 use uilog_spool::Channels;
@@ -73,20 +75,21 @@ fn quickly(payload: &[u8]) -> Option<Kind> {
     let rest = payload.strip_prefix(BEGINNING)?;
     let (_, rest) = take_plain(rest)?;
     let (event, _) = take_plain(rest.strip_prefix(b",\"event\":\"")?)?;
-    if !payload.ends_with(b"}") || is_there(payload, b"\\u") {
+    let mut escapes = memchr_iter(b'\\', payload);
+    let is_in_other_words =
+        escapes.any(|at| payload.get(at + 1) == Some(&b'u'));
+    if !payload.ends_with(b"}") || is_in_other_words {
         return None;
     }
     if event == b"commandfinish" {
         return Some(Kind::Traces);
     }
     // An option may have such a name as well.
-    let may_be_spans = [&b"\"duration\":"[..], b"\"blocked\":"];
-    let may_be_spans = may_be_spans.iter().any(|it| is_there(payload, it));
+    static NAMES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| {
+        [&b"\"duration\":"[..], b"\"blocked\":"].map(Finder::new)
+    });
+    let may_be_spans = NAMES.iter().any(|it| it.find(payload).is_some());
     (!may_be_spans).then_some(Kind::Logs)
-}
-
-fn is_there(payload: &[u8], part: &[u8]) -> bool {
-    memmem::find(payload, part).is_some()
 }
 
 /// The rest of a text without escapes, and what is behind its end.
