@@ -2,11 +2,13 @@
 //!
 //! Knows neither how they are sent nor what becomes of them.
 
-use std::io::Write;
 use std::sync::Arc;
 
+use flate2::Compress;
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::Crc;
+use flate2::FlushCompress;
+use flate2::Status;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -241,11 +243,75 @@ fn scope() -> InstrumentationScope {
     }
 }
 
-/// Packs a body.
-pub fn gzip(body: &[u8]) -> Vec<u8> {
-    let packed = Vec::with_capacity(body.len() / 4);
-    let mut encoder = GzEncoder::new(packed, Compression::fast());
-    let result = encoder.write_all(body);
-    debug_assert!(result.is_ok(), "a Vec takes everything");
-    encoder.finish().unwrap_or_default()
+/// Packs bodies, one after the other: to make anew what is needed for that
+/// takes half as long as packing.
+#[derive(Debug, Default)]
+pub struct Packer(Option<Compress>);
+
+impl Packer {
+    /// Bytes that are made room for at a time.
+    const ROOM_BYTES: usize = 32 * 1024;
+    /// gzip, deflated, no name and no time; fast, by whatever system.
+    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
+
+    /// A body as gzip has it.
+    pub fn gzip(&mut self, body: &[u8]) -> Vec<u8> {
+        let level = Compression::fast();
+        let deflate = self.0.get_or_insert_with(|| Compress::new(level, false));
+        deflate.reset();
+        let mut packed = Vec::with_capacity(Self::ROOM_BYTES);
+        packed.extend_from_slice(&Self::HEADER);
+        loop {
+            packed.reserve(Self::ROOM_BYTES);
+            let rest = &body[deflate.total_in() as usize..];
+            let finish = FlushCompress::Finish;
+            let status = deflate.compress_vec(rest, &mut packed, finish);
+            debug_assert!(status.is_ok(), "it has its input and room");
+            if !matches!(status, Ok(Status::Ok)) {
+                break;
+            }
+        }
+        let mut sum = Crc::new();
+        sum.update(body);
+        packed.extend_from_slice(&sum.sum().to_le_bytes());
+        packed.extend_from_slice(&sum.amount().to_le_bytes());
+        packed
+    }
+
+    /// Gives back what is needed for packing.
+    pub fn rest(&mut self) {
+        self.0 = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_there_again_each_time() {
+        let mut packer = Packer::default();
+        let text: Vec<u8> = (0..100_000_u32)
+            .flat_map(|it| (it.wrapping_mul(it) % 251).to_le_bytes())
+            .collect();
+        let noise: Vec<u8> = (0..200_000_u64)
+            .map(|it| (it.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+            .collect();
+        for body in [&text[..], b"", &noise, b"x", &text[..70_000]] {
+            let packed = packer.gzip(body);
+            let mut unpacked = Vec::new();
+            GzDecoder::new(&packed[..])
+                .read_to_end(&mut unpacked)
+                .unwrap();
+            assert!(unpacked == body, "{} bytes", body.len());
+            assert!(packed.len() < body.len() + 1024);
+            if body.is_empty() {
+                packer.rest();
+            }
+        }
+    }
 }

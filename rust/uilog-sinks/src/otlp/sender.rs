@@ -281,7 +281,9 @@ impl<P: Post> Sending<P> {
                 return Ok(None);
             };
             let mut shipper = lock(&self.shippers[kind.channel()]);
-            drain_signal(&mut shipper, &desk, dir, batch?)
+            let drained = drain_signal(&mut shipper, &desk, dir, batch?);
+            shipper.rest();
+            drained
         };
         let [first, second] = Kind::ALL;
         let results = if are_both {

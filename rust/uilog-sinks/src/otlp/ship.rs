@@ -319,6 +319,11 @@ impl<P: Post> Shipper<P> {
         self.collector.settings(self.kind)
     }
 
+    /// Nothing is sent for a while.
+    pub fn rest(&mut self) {
+        self.collector.rest();
+    }
+
     /// Sends the records of a batch, which are of its kind, and tells the book
     /// what becomes of them.
     pub fn ship(
