@@ -117,132 +117,264 @@ other program, ``uilog emit`` an event of your own.
 
 from __future__ import annotations
 
-import atexit
 import functools
+import importlib
 import os
+import sys
+import types
+import weakref
 
+import hgdemandimport
 from mercurial import (
     cmdutil,
+    configitems,
+    dispatch,
     extensions,
-    loggingutil,
-    pycompat,
     registrar,
     ui as uimod,
-    util,
 )
 from mercurial.i18n import _
-from mercurial.utils import procutil
-
-from . import _native, blackbox, checkout, history, peers, report, trace, wraps
+from mercurial.utils import procutil, stringutil
 
 testedwith = b'6.3 6.9 7.0 7.2'
-minimumhgversion = b'6.3'
+if b'exp-archived-phase' not in configitems.coreitems.get(b'format', {}):
+    # This setting is new in hg 6.3. Wherever there is a minimumhgversion, hg
+    # finds out its own, which costs as much as all that is done in here.
+    minimumhgversion = b'6.3'
 
 cmdtable: dict = {}
 command = registrar.command(cmdtable)
 
-configtable: dict = {}
-configitem = registrar.configitem(configtable)
-
-for _name, _default in _native.ITEMS:
-    configitem(b'uilog', _name.encode(), default=_default.encode())
-configitem(b'uilog', rb'sink\..*', default=None, generic=True)
-# An event may have any name, and sub-options beside it.
-configitem(b'logtoprocess', b'.*', default=None, generic=True)
+# What our logger is called, by which a ui knows its configuration.
+LOGGER = b'uilog'
+# The stock extension, and what it calls its logger.
+STOCK = b'logtoprocess'
+BLACKBOX = b'blackbox'
 
 # By which `uilog run` tells its command that it is being watched.
 RUN_VARIABLE = 'UILOG_RUN'
-
-LOGGER = report.LOGGER
-# The stock extension, and what it calls its logger.
-STOCK = b'logtoprocess'
+# By which chg tells the server that it starts.
+CHG_VARIABLE = 'CHGINTERNALMARK'
 
 _stocklog = getattr(uimod.ui, 'log', None)
-# Loaded now and not, as Mercurial's imports are, when it is first needed: then
-# there may be no descriptor left to load it, and a signal may leave the half.
-_tellproblems = report.problems
-_endtrace = trace.end
-_tryto = wraps.tryto
-_gethead = checkout.head
+
+# Whether it has been told that nothing can be logged.
+_isrefused = False
+
+# The repositories that are in use, by their roots.
+repos: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+
+# All parts, those first that others need. A part is a module of ours that is
+# loaded when it is needed for the first time: most commands need none, and each
+# costs all commands. Once anything is to be logged, or a connection is opened,
+# the native module and `events` are loaded.
+PARTS = (
+    'events',
+    'blackbox',
+    'trace',
+    'checkout',
+    'peers',
+    'report',
+    'history',
+)
+
+# The parts that are loaded, and set up.
+_parts: dict = {}
+
+# Faults before the native module was there to count them, and how many.
+_uncounted: list = []
+MAX_UNCOUNTED = 10
+
+# What is off because Mercurial lacks something: its label, and what it lacks.
+missing: list = []
+OFF = 'off: %s (%s)'
+
+# Lazy modules whose loading is awaited.
+pending: list = []
+
+# hg: demandimport makes lazy modules with importlib's LazyLoader
+LAZY = '_LazyModule'
 
 
 def uisetup(ui):
-    _native.setup(os.fsencode(_native.__file__), procutil.hgexecutable)
-    # A net below the net: children that leave through os._exit do without.
-    atexit.register(_native.finish)
-    atexit.register(peers.closecommand)
-    _wrapui()
-    wraps.wrap('umask', (util, 'setumask', _setumask))
-    for part in (trace, peers, blackbox, history):
-        wraps.tryto(_setup, part, ui)
-    extensions.afterloaded(STOCK, _replacestock)
+    """touch what must be touched in any case
 
-
-def _setup(part, ui):
-    # A module of Mercurial's that is missing is noticed here.
-    part.uisetup(ui)
-
-
-def _wrapui():
+    All else is done by parts, which most commands do not need (see py).
+    """
+    _registeritems(ui)
+    log = find('traces', uimod.ui, 'log')
     # Without, hg itself calls our logger.
-    log = wraps.function('traces', uimod.ui, 'log')
     if log is not None:
         uimod.ui.log = _wraplog(log)
+    nested = late('peers', 'nested')
+    wrap('nested commands', (dispatch, 'dispatch', nested))
+    for label, module, func in (
+        ('other peers', _factory(), _wrapfactory),
+        ('ssh peers', findmodule('ssh peers', 'sshpeer'), _wrapssh),
+        ('servers', findmodule('servers', 'server'), _prepareserver),
+    ):
+        if module is not None:
+            whenloaded(label, module, func)
+    extensions.afterloaded(STOCK, _replacestock)
+    extensions.afterloaded(BLACKBOX, _replaceblackbox)
+    # chg's server is told by its environment what it is, but not for long. Of
+    # what runs no command it is not known how long it runs.
+    if CHG_VARIABLE in os.environ or not isincommand():
+        loadparts()
+
+
+def isincommand():
+    """whether a command has loaded us"""
+    frame: types.FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get('__name__') == dispatch.__name__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _factory():
+    """the module with the function that opens a peer"""
+    try:
+        # hg 7.2 has moved it.
+        from mercurial.repo import factory
+    except ImportError:
+        return findmodule('other peers', 'hg')
+    return factory
+
+
+def _wrapfactory(module):
+    openpeer = late('peers', 'openpeer')
+    wrap('other peers', (module, 'peer', openpeer))
+
+
+def _wrapssh(module):
+    part('peers').wrapssh(module)
+
+
+def _prepareserver(module):
+    loadparts()
+
+
+def _registeritems(ui):
+    known = ui._knownconfig
+    for section in (b'uilog', STOCK):
+        if section not in known:
+            items = known[section] = _Items()
+            items.section = section
+
+
+class _Items(configitems.itemregister):
+    """a section's items, which are made when one is asked for
+
+    Few commands ask; those of all extensions are made for every command.
+    """
+
+
+def _filling(name):
+    def method(self, *args):
+        self.__class__ = configitems.itemregister
+        tryto(_fill, self)
+        return getattr(self, name)(*args)
+
+    return method
+
+
+for _name in (
+    *('__contains__', '__getitem__', '__iter__', '__len__'),
+    *('get', 'items', 'keys', 'update', 'values'),
+):
+    setattr(_Items, _name, _filling(_name))
+
+
+def _fill(items):
+    table: dict = {}
+    configitem = registrar.configitem(table)
+    section = items.section
+    if section == STOCK:
+        # An event may have any name, and sub-options beside it.
+        configitem(section, b'.*', default=None, generic=True)
+    else:
+        configitem(section, rb'sink\..*', default=None, generic=True)
+        for name, default in part('_native').ITEMS:
+            configitem(section, name.encode(), default=default.encode())
+    items.update(table[section])
+
+
+# The logger of a ui for which nothing is to be logged. No class of our own:
+# each one that is made costs as much as ten functions.
+def _idlelogger(root):
+    return types.SimpleNamespace(
+        root=root, tells_traces=False, tracked=_tracksnothing
+    )
+
+
+def _tracksnothing(event):
+    return False
 
 
 def uipopulate(ui):
-    wraps.tryto(_populate, ui)
+    tryto(_populate, ui)
 
 
 def _populate(ui):
-    if _native.claim_command():
-        # It is about this command, not about those that this one runs.
-        os.environ.pop(RUN_VARIABLE, None)
-    before = ui.getlogger(LOGGER)
-    scripts = _items(ui, b'logtoprocess')
-    logger = _native.Logger(
-        _items(ui, b'uilog'),
-        scripts,
-        before.root if before is not None else None,
-        [
-            (event, ui.configsource(b'logtoprocess', event))
-            for event, _script in scripts
-        ],
+    events = loaded('events')
+    if events is None and not _iswanted(ui):
+        before = ui.getlogger(LOGGER)
+        root = before.root if before is not None else None
+        ui.setlogger(LOGGER, _idlelogger(root))
+        ui._loggers.pop(STOCK, None)
+        return
+    if events is None:
+        events = _loadevents(ui)
+    if events is not None:
+        if ui.debugflag:
+            loadparts()
+        events.populate(ui)
+
+
+def _loadevents(ui):
+    try:
+        return part('events')
+    except Exception as err:
+        global _isrefused
+        if not _isrefused:
+            _isrefused = True
+            # As hg tells of an extension that it cannot load.
+            why = stringutil.forcebytestr(err)
+            ui.warn(_(b'*** failed to import extension "uilog": %s\n') % why)
+
+
+def _iswanted(ui):
+    """whether anything may have to be logged for a ui"""
+    return (
+        ui.debugflag
+        or RUN_VARIABLE in os.environ
+        or ui.configitems(b'uilog')
+        or ui.configitems(STOCK)
     )
-    ui.setlogger(LOGGER, logger)
-    ui._loggers.pop(STOCK, None)
-    if ui.debugflag:
-        report.configfaults(ui, logger)
-        report.problems(ui)
-
-
-def _items(ui, section):
-    """a section's names and values, as far as they are this process's"""
-    items = ui.configitems(section)
-    if _native.is_chg_server():
-        # chg gives the server that it starts the options of the command that
-        # it was called for: they are for that command alone.
-        source = functools.partial(ui.configsource, section)
-        items = [item for item in items if source(item[0]) != b'--config']
-    return items
 
 
 def reposetup(ui, repo):
-    wraps.tryto(_setuprepo, ui, repo)
+    tryto(_setuprepo, ui, repo)
 
 
 def _setuprepo(ui, repo):
     logger = ui.getlogger(LOGGER)
     if logger is not None and repo.local():
-        url = checkout.add(repo)
-        ui.setlogger(LOGGER, logger.with_root(repo.root, url))
+        repos[repo.root] = repo.unfiltered()
+        events = loaded('events')
+        if events is not None:
+            events.setrepo(ui, logger, repo)
+        else:
+            ui.setlogger(LOGGER, _idlelogger(repo.root))
 
 
 def _replacestock(loaded):
     """keep the stock extension from running each script a second time"""
     if loaded:
         stock = extensions.find(STOCK)
-        wraps.wrap(STOCK.decode(), (stock, 'uipopulate', _populatestock))
+        wrap(STOCK.decode(), (stock, 'uipopulate', _populatestock))
 
 
 def _populatestock(orig, ui, *args, **kwargs):
@@ -250,121 +382,231 @@ def _populatestock(orig, ui, *args, **kwargs):
         orig(ui, *args, **kwargs)
 
 
-def _setumask(orig, *args, **kwargs):
-    orig(*args, **kwargs)
-    # hg: the umask is its only argument
-    for mask in (*args, *kwargs.values())[:1]:
-        wraps.tryto(_native.set_umask, mask)
+def _replaceblackbox(loaded):
+    if loaded:
+        tryto(_loadblackbox)
+
+
+def _loadblackbox():
+    part('blackbox').replacestock()
 
 
 def _wraplog(orig):
-    """ui.log, except that nothing about logging raises into the command"""
+    """ui.log until anything is to be logged
 
-    # Positional-only, as everything that takes an event's options: these may
-    # have any name. No extensions.wrapfunction: every event would pay for it.
+    It makes way for that of `events`, unless another extension has wrapped it.
+    """
+    isstock = orig is _stocklog
+    full = None
+
     @functools.wraps(orig)
     def log(ui, event, msgfmt, /, *msgargs, **opts):
-        if event == b'commandfinish':
-            peers.closecommand()
-        try:
-            native = ui._loggers.get(LOGGER)
-        except AttributeError:
-            native = None
-        if native is None:
-            return orig(ui, event, msgfmt, *msgargs, **opts)
-        try:
-            _deliver(orig, ui, native, event, msgfmt, msgargs, opts)
-        except Exception as err:
-            _native.internal_fault(err)
-        if event == b'commandfinish':
-            if ui.debugflag:
-                # Scripts may have failed since the last event.
-                _tryto(_tellproblems, ui)
-            _tryto(_endtrace)
+        nonlocal full
+        if full is None:
+            loggers = getattr(ui, '_loggers', ())
+            if LOGGER not in loggers:
+                # Another extension's ui, or too early.
+                return orig(ui, event, msgfmt, *msgargs, **opts)
+            isidle = loaded('events') is None and not ui.debugflag
+            if isidle and isstock and len(loggers) == 1:
+                return
+            try:
+                full = part('events').wraplog(orig, isstock)
+            except Exception as err:
+                fault(err)
+                return orig(ui, event, msgfmt, *msgargs, **opts)
+            if uimod.ui.log is log:
+                uimod.ui.log = full
+        return full(ui, event, msgfmt, *msgargs, **opts)
 
     return log
 
 
-def _tellhead():
-    root = _native.command_root()
-    if root is not None:
-        _native.set_head(root, *_gethead(root))
+def part(name):
+    """a part of uilog, which is loaded if it is not yet
+
+    The native module and `events` always come with it. Raises if it cannot be
+    loaded; the next call tries again.
+    """
+    found = _parts.get(name)
+    if found is not None:
+        return found
+    if '_native' not in _parts:
+        _parts['_native'] = _loadnative()
+        if name == '_native':
+            return _parts[name]
+    if name != 'events':
+        part('events')
+    found = _load(name)
+    setup = getattr(found, 'setup', None)
+    if setup is not None:
+        setup()
+    _parts[name] = found
+    return found
 
 
-def _deliver(orig, ui, native, event, msgfmt, msgargs, opts):
-    loggers = ui._loggers
-    if event == b'command':
-        trace.begin(native)
-    elif event == b'commandfinish':
-        trace.finishing(native)
-        if native.tells_traces:
-            _tryto(_tellhead)
-    # Only what tells of a whole command may have been logged around it.
-    if event == b'command' or event == b'commandfinish':
-        istaken, isinblackbox = _native.taken_by_run(event, peers.depth())
-    else:
-        istaken = isinblackbox = False
-    others = []
-    for name, logger in loggers.items():
-        # The stock extension's would run each script again.
-        if logger is native or name == STOCK:
-            continue
-        if type(logger) is loggingutil.proxylogger:
-            logger = logger.logger
-            if logger is None:
-                continue
+def loaded(name):
+    """a part of uilog if it is loaded, or None"""
+    return _parts.get(name)
+
+
+def loadparts():
+    """load all parts, for a process that is to do without their files
+
+    A server may run for weeks, while uilog is upgraded or removed.
+    """
+    for name in PARTS:
+        tryto(part, name)
+
+
+def _identity():
+    """tells whether the files are those that have been loaded from"""
+    status = os.stat(__file__)
+    return status.st_dev, status.st_ino, status.st_mtime_ns
+
+
+_OWN_IDENTITY = _identity()
+
+
+def _load(name):
+    """a module of ours, all of it or nothing
+
+    Not lazy as what hg imports: a signal in the middle would leave the half of
+    it behind.
+    """
+    if _identity() != _OWN_IDENTITY:
+        raise ImportError('uilog has been upgraded since hg was started')
+    with hgdemandimport.deactivated():
+        return importlib.import_module('.' + name, __package__)
+
+
+def _loadnative():
+    # Python makes this module anew for every process that imports it.
+    import atexit
+
+    native = _load('_native')
+    native.setup(os.fsencode(native.__file__), procutil.hgexecutable)
+    # The last resort: children that leave through os._exit do without.
+    atexit.register(native.finish)
+    for err in _uncounted:
+        native.internal_fault(err)
+    for label, problem in missing:
+        native.part_off(OFF % (label, problem))
+    return native
+
+
+def late(name, func):
+    """a wrapper: a function of a part that is loaded when it is first called"""
+
+    def wrapper(orig, *args, **kwargs):
         try:
-            if type(logger) is blackbox.Logger:
-                istracked = not isinblackbox and event in logger.file
-            else:
-                istracked = logger.tracked(event)
-            if istracked:
-                others.append((name, logger))
+            wrapper = getattr(part(name), func)
         except Exception as err:
-            _foreignfault(ui, name, event, err)
-    istracked = not istaken and event in native
-    isstock = orig is _stocklog
-    if not istracked and not others and isstock:
+            fault(err)
+            return orig(*args, **kwargs)
+        return wrapper(orig, *args, **kwargs)
+
+    return wrapper
+
+
+def wrap(label, *wrapped):
+    """wrap functions, each a container, a name and a wrapper
+
+    All of them, or none if one is missing: then this part is off. Whether
+    they are wrapped. A signal may have been in the way, so to wrap twice is to
+    wrap once.
+    """
+    try:
+        for container, name, _wrapper in wrapped:
+            if not callable(getattr(container, name, None)):
+                return off(label, _whatiswrong(container, name))
+        for container, name, wrapper in wrapped:
+            if wrapper not in extensions.getwrapperchain(container, name):
+                extensions.wrapfunction(container, name, wrapper)
+    except Exception as err:
+        fault(err)
+        return off(label, str(err))
+    return True
+
+
+def find(label, container, name):
+    """the function or class of this name; None, and the part is off, if there
+    is none"""
+    value = getattr(container, name, None)
+    if callable(value):
+        return value
+    off(label, _whatiswrong(container, name))
+    return None
+
+
+def findmodule(label, name):
+    """a module of Mercurial's; None, and the part is off, if that is missing"""
+    full = 'mercurial.' + name
+    try:
+        # To import once more what hg has imported lazily would load it.
+        return sys.modules.get(full) or importlib.import_module(full)
+    except Exception as err:
+        off(label, '%s is missing: %s' % (name, err))
+        return None
+
+
+def off(label, problem):
+    """note that a part is off"""
+    if (label, problem) not in missing:
+        missing.append((label, problem))
+        native = _parts.get('_native')
+        if native is not None:
+            native.part_off(OFF % (label, problem))
+    return False
+
+
+def whenloaded(label, lazy, func):
+    """call func with a module as soon as it is more than a promise"""
+    if type(lazy).__name__ != LAZY:
+        tryto(func, lazy)
         return
     try:
-        msg = msgfmt % msgargs
+        spec = object.__getattribute__(lazy, '__spec__')
+        loader = spec.loader
+
+        def execute(module):
+            module.__spec__.loader = loader
+            loader.exec_module(module)
+            tryto(func, module)
+
+        # No class of ours: each that is made costs as much as ten functions.
+        spec.loader = types.SimpleNamespace(exec_module=execute)
+        pending.append(lazy)
     except Exception as err:
-        msg = _native.repair(event, msgfmt, msgargs, err)
-        # For whoever formats it again.
-        msgfmt, msgargs = b'%s', (msg,)
-    if istracked and native.log(ui, event, msg, opts):
-        _tellproblems(ui)
-    if not isstock:
-        # Another extension has wrapped ui.log before, and what it does with
-        # an event is its own affair. It must not reach us a second time.
-        del loggers[LOGGER]
-        try:
-            orig(ui, event, msgfmt, *msgargs, **opts)
-        except Exception as err:
-            _foreignfault(ui, b'ui.log', event, err)
-        finally:
-            loggers[LOGGER] = native
-    elif others:
-        # As in stock hg, what a logger logs itself reaches no other logger;
-        # it does reach ours, which cannot log in turn.
-        ui._loggers = {LOGGER: native}
-        try:
-            for name, logger in others:
-                try:
-                    if type(logger) is blackbox.Logger:
-                        logger.log(ui, event, msg)
-                    else:
-                        logger.log(ui, event, msg, pycompat.byteskwargs(opts))
-                except Exception as err:
-                    _foreignfault(ui, name, event, err)
-        finally:
-            ui._loggers = loggers
+        off(label, 'cannot tell whether %r is loaded: %s' % (lazy, err))
 
 
-def _foreignfault(ui, name, event, err):
-    """count what another extension has made for the logger of this name"""
-    _native.foreign_fault(name, event, err)
-    _tellproblems(ui)
+def tryto(func, *args):
+    """call what must not make a command fail"""
+    try:
+        func(*args)
+    except Exception as err:
+        fault(err)
+
+
+def fault(err):
+    """count a fault of ours"""
+    native = _parts.get('_native')
+    if native is not None:
+        native.internal_fault(err)
+    elif len(_uncounted) < MAX_UNCOUNTED:
+        # Not what its frames refer to.
+        _uncounted.append(err.with_traceback(None))
+
+
+def _whatiswrong(container, name):
+    label = container.__name__
+    if isinstance(container, type):
+        label = '%s.%s' % (container.__module__, container.__qualname__)
+    label = label.removeprefix('mercurial.') + '.' + name
+    if getattr(container, name, None) is None:
+        return label + ' is missing'
+    return label + ' is no function'
 
 
 @command(
@@ -381,4 +623,5 @@ def debuguilog(ui, repo, **opts):
     been lost or has failed: in this process, and, from a journal in the
     user's state directory, in earlier ones.
     """
-    return report.show(ui, opts)
+    loadparts()
+    return part('report').show(ui, opts)
