@@ -445,6 +445,15 @@ fn under_valgrind_which_knows_no_such_clone_posix_spawn_does_it() {
     assert!(text.starts_with("ok Executed"), "{text}");
     let three = ["foreground", "--", "sh", "-c", "exit 3"];
     assert_eq!(probed(&three).0, Some(3));
+    // Its own descriptors are above the limit.
+    let script = "exec 9</dev/null; exec \"$0\" posix nofile=8 -- /bin/true";
+    let output = process::Command::new("/bin/sh")
+        .args(["-c", script])
+        .arg(probe())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("ok Executed"), "{text}");
 }
 
 #[test]
