@@ -7,7 +7,9 @@ import resource
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from figures import NS_PER_MS, Report, median, ms, percentile, ratio
 from lab import HG, MARK, NONE, OURS, PYTHON, STOCK, Lab, in_turn
@@ -15,6 +17,13 @@ from lab import HG, MARK, NONE, OURS, PYTHON, STOCK, Lab, in_turn
 LOADING_MS = 2
 # One of Mercurial's own that is small and has nothing to do with logging.
 OTHER = "share"
+# What switches uilog off: names, variables, lines of the hgrc.
+EMPTY = "an empty extension"
+BRAKES = {
+    EMPTY: ({}, ""),
+    f"{OURS}, UILOG=off": ({"UILOG": "off"}, ""),
+    f"{OURS}, enabled = no": ({}, "[uilog]\nenabled = no\n"),
+}
 
 
 def run(lab: Lab) -> Report:
@@ -187,6 +196,10 @@ def _instructions(lab: Lab, report: Report) -> None:
             with hgrc.open("a") as file:
                 file.write(f"[extensions]\n{other} =\n" if other else "")
             counts[who, other] = _count(lab, script, hgrc)
+        for who, (variables, text) in BRAKES.items():
+            counts[who, other] = _count(
+                lab, script, _braked(lab, who, other, text), variables
+            )
     table = report.table(
         "`hg id` under valgrind without garbage collection, "
         "million instructions",
@@ -200,7 +213,7 @@ def _instructions(lab: Lab, report: Report) -> None:
     def millions(count: int) -> str:
         return f"{count / 1e6:.1f}"
 
-    for who in (NONE, OURS, STOCK):
+    for who in (NONE, OURS, STOCK, *BRAKES):
         cells = []
         for other in ("", OTHER):
             count = counts[who, other]
@@ -209,7 +222,25 @@ def _instructions(lab: Lab, report: Report) -> None:
         table.add(who, *cells)
 
 
-def _count(lab: Lab, script: Path, hgrc: Path) -> int:
+def _braked(lab: Lab, who: str, other: str, text: str) -> Path:
+    """a configuration with uilog, which these lines may switch off, or with
+    an extension of which nothing is to be had"""
+    hgrc = lab.hgrc(NONE if who == EMPTY else OURS)
+    if who == EMPTY:
+        empty = lab.directory / "empty.py"
+        empty.write_text("")
+        text = f"[extensions]\nempty = {empty}\n"
+    with hgrc.open("a") as file:
+        file.write(text + (f"[extensions]\n{other} =\n" if other else ""))
+    return hgrc
+
+
+def _count(
+    lab: Lab,
+    script: Path,
+    hgrc: Path,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> int:
     done = subprocess.run(
         [
             "valgrind",
@@ -221,7 +252,7 @@ def _count(lab: Lab, script: Path, hgrc: Path) -> int:
             "id",
         ],
         cwd=lab.repository(),
-        env={**lab.hg_environment(hgrc), "PYTHONHASHSEED": "0"},
+        env={**lab.hg_environment(hgrc), "PYTHONHASHSEED": "0", **variables},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         check=True,

@@ -57,6 +57,7 @@ Nothing is wrong
       program: */cat (glob)
   Sinks: none
   Settings
+    uilog.enabled = yes  default
     uilog.max-scripts = 3  *:* (glob)
     uilog.script-timeout = 600  default
     uilog.queue-size = 64 MB  default
@@ -1114,6 +1115,7 @@ For programs
       layer "user"
       state "read"
       detail null
+  switched_off []
   hgs
       path "HG"
       found
@@ -1134,9 +1136,9 @@ For programs
         builtin "echo"
   settings
       section "uilog"
-      name "max-scripts"
-      value "3"
-      source "USER:8"
+      name "enabled"
+      value "yes"
+      source null
   findings
       severity "error"
       code "run-failed"

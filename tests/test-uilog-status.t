@@ -126,6 +126,7 @@ A dispatcher whose hg and whose script wait for the test
     pid "int"
     command "*/hg root --config hooks.pre-root=read line < $got/hook" (glob)
   status dict
+    switched_off []
     foreign "int"
     unreadable "int"
     journal {"path": "$TESTTMP/.local/state/uilog/failures.jsonl", "problem": null, "fallback": null, "lost": 0, "counts": {"config": 0, "failed": 0, "lost": 0, "not-started": 0, "peer": 0, "sink": 0, "timed-out": 0}, "failures": []}

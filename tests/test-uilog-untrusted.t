@@ -42,6 +42,7 @@ are without the extension.
   session: [0-9a-f]{32} (re)
   sinks: none
   settings:
+    uilog.enabled = yes (default)
     uilog.max-scripts = 8 (default)
     uilog.script-timeout = 600 (default)
     uilog.queue-size = 64 MB (default)

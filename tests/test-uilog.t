@@ -403,7 +403,7 @@ Every item is documented and registered.
   $ hg help uilog > $TESTTMP/help
   $ for name in max-scripts script-timeout queue-size :stdin \
   >     EVENT MSG1 OPT_ HGPID UILOG_EVENT_ID UILOG_SESSION UILOG_TIME \
-  >     UILOG_TRUNCATED debuguilog; do
+  >     UILOG_TRUNCATED debuguilog UILOG=off enabled; do
   >     grep -q -- "$name" $TESTTMP/help || echo "no $name"
   > done
   $ hg help debuguilog | head -1
@@ -427,6 +427,7 @@ Every item is documented and registered.
   session: [0-9a-f]{32} (re)
   sinks: logtoprocess
   settings:
+    uilog.enabled = yes (default)
     uilog.max-scripts = 1 (*:*) (glob)
     uilog.script-timeout = 600 (default)
     uilog.queue-size = 64 MB (default)
@@ -496,14 +497,16 @@ Every item is documented and registered.
     "problems": [],
     "scripts": [{"name": "command", "source": "*:*", "value": ""}, {"name": "commandfinish", "source": "*:*", "value": ""}, {"name": "said", "source": "*:*", "value": "printf 'said %s' \"$MSG1\" >> $got/log"}], (glob)
     "session": "[0-9a-f]{32}", (re)
-    "settings": [{"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}, {"name": "peer-close-max", "source": "default", "value": "30"}, {"name": "spool", "source": "default", "value": ""}, {"name": "spool-max-size", "source": "default", "value": "64 MB"}, {"name": "spool-max-age", "source": "default", "value": "7 days"}, {"name": "redact-config", "source": "default", "value": ""}], (glob)
+    "settings": [{"name": "enabled", "source": "default", "value": "yes"}, {"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}, {"name": "peer-close-max", "source": "default", "value": "30"}, {"name": "spool", "source": "default", "value": ""}, {"name": "spool-max-size", "source": "default", "value": "64 MB"}, {"name": "spool-max-age", "source": "default", "value": "7 days"}, {"name": "redact-config", "source": "default", "value": ""}], (glob)
     "sinks": ["logtoprocess"],
+    "switchedoff": null,
     "urls": [],
+    "variableproblem": null,
     "version": "*" (glob)
    }
   ]
   $ hg debuguilog -T '{version}: {settings % "{name}={value} "}\n'
-  *: max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5 peer-close-max=30 spool= spool-max-size=64 MB spool-max-age=7 days redact-config=  (glob)
+  *: enabled=yes max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5 peer-close-max=30 spool= spool-max-size=64 MB spool-max-age=7 days redact-config=  (glob)
   $ settled
 
 The program

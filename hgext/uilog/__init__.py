@@ -113,6 +113,16 @@ The program ``uilog`` comes along: ``uilog check`` finds what is wrong with the
 configuration, ``uilog status`` shows what runs and what has failed, ``uilog
 spool`` what waits for collectors, ``uilog run -- COMMAND`` logs rhg or any
 other program, ``uilog emit`` an event of your own.
+
+To switch all of this off, set ``UILOG=off`` in the environment, or say in any
+configuration file that hg trusts::
+
+  [uilog]
+  enabled = no
+
+Then hg runs as if uilog were not installed, and :hg:`debuguilog` names what has
+switched it off. ``logtoprocess`` and ``blackbox``, if they are enabled, do
+what they do without uilog. A running :hg:`serve` has to be started anew.
 """
 
 from __future__ import annotations
@@ -135,6 +145,8 @@ from mercurial import (
 )
 from mercurial.i18n import _
 from mercurial.utils import procutil, stringutil
+
+from . import brake
 
 testedwith = b'6.3 6.9 7.0 7.2'
 if b'exp-archived-phase' not in configitems.coreitems.get(b'format', {}):
@@ -201,6 +213,8 @@ def uisetup(ui):
 
     All else is done by parts, which most commands do not need (see py).
     """
+    if brake.uisetup(ui):
+        return
     _registeritems(ui)
     log = find('traces', uimod.ui, 'log')
     # Without, hg itself calls our logger.
@@ -314,6 +328,10 @@ def _tracksnothing(event):
 
 
 def uipopulate(ui):
+    if brake.cause(ui) is not None:
+        # It may be the copy of a ui that is not switched off.
+        ui._loggers.pop(LOGGER, None)
+        return
     tryto(_populate, ui)
 
 
@@ -378,7 +396,7 @@ def _replacestock(loaded):
 
 
 def _populatestock(orig, ui, *args, **kwargs):
-    if ui.getlogger(LOGGER) is None:
+    if ui.getlogger(LOGGER) is None or brake.cause(ui) is not None:
         orig(ui, *args, **kwargs)
 
 
@@ -621,7 +639,11 @@ def debuguilog(ui, repo, **opts):
     Shows the version, which sinks are in use, where each setting comes from,
     the dispatcher (which is started, to see whether that works), and what has
     been lost or has failed: in this process, and, from a journal in the
-    user's state directory, in earlier ones.
+    user's state directory, in earlier ones. If uilog is switched off, shows by
+    what, and nothing else.
     """
+    cause = brake.cause(ui)
+    if cause is not None:
+        return brake.show(ui, opts, cause)
     loadparts()
     return part('report').show(ui, opts)

@@ -25,7 +25,7 @@ from mercurial import (
 from mercurial.i18n import _
 from mercurial.utils import dateutil, procutil, stringutil
 
-from . import _native, find, late, off, wrap
+from . import _native, brake, find, late, off, wrap
 
 # The stock extension, and what it calls its logger and its file.
 STOCK = b'blackbox'
@@ -193,8 +193,18 @@ def replacestock():
         (uimod.ui, 'restoreconfig', _changed),
     ):
         Logger.last = last
-        stock.blackboxlogger = Logger
+        stock.blackboxlogger = _loggerfor(stock.blackboxlogger)
     _replacecommand(getattr(stock, 'cmdtable', {}))
+
+
+def _loggerfor(stocklogger):
+    """makes a repository's logger: ours, unless uilog is switched off there"""
+
+    def make(ui, repo):
+        isoff = brake.cause(ui) is not None
+        return (stocklogger if isoff else Logger)(ui, repo)
+
+    return make
 
 
 def _replacecommand(table):

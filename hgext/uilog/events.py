@@ -22,6 +22,7 @@ from . import (
     RUN_VARIABLE,
     STOCK,
     _native,
+    brake,
     isincommand,
     loaded,
     part,
@@ -30,6 +31,9 @@ from . import (
 )
 
 _Logger = _native.Logger
+
+# How deeply nested the commands are that have begun switched off.
+_offdepths: set = set()
 
 
 def setup():
@@ -129,7 +133,15 @@ def wraplog(orig, isstock):
         except Exception:
             native = None
         if native is None:
+            if event == b'command' and brake.cause(ui) is not None:
+                _offdepths.add(_depth())
+            elif event == b'commandfinish':
+                _offdepths.discard(_depth())
             return orig(ui, event, msgfmt, *msgargs, **opts)
+        if event == b'commandfinish' and _depth() in _offdepths:
+            # hg: the end is logged with a ui that no repository configures
+            _offdepths.remove(_depth())
+            return _logunseen(orig, ui, event, msgfmt, msgargs, opts)
         try:
             _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts)
         except Exception as err:
@@ -140,6 +152,20 @@ def wraplog(orig, isstock):
             tryto(_endcommand)
 
     return log
+
+
+def _depth():
+    peers = loaded('peers')
+    return peers.depth() if peers is not None else 0
+
+
+def _logunseen(orig, ui, event, msgfmt, msgargs, opts):
+    """let everybody but us have an event"""
+    native = ui._loggers.pop(LOGGER)
+    try:
+        return orig(ui, event, msgfmt, *msgargs, **opts)
+    finally:
+        ui._loggers[LOGGER] = native
 
 
 def _endcommand():
@@ -177,9 +203,7 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
                 trace.begin(native)
             if event == b'commandfinish':
                 tryto(_tellhead)
-        peers = loaded('peers')
-        depth = peers.depth() if peers is not None else 0
-        istaken, isinblackbox = _native.taken_by_run(event, depth)
+        istaken, isinblackbox = _native.taken_by_run(event, _depth())
     others = []
     if len(loggers) > 1:
         files = loaded('blackbox') or _loadfiles()

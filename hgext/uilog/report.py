@@ -13,7 +13,7 @@ import re
 
 from mercurial import encoding, pycompat
 
-from . import _native, blackbox, events, missing, pending, tryto
+from . import _native, blackbox, brake, events, missing, pending, tryto
 
 # The most failures of earlier processes that are shown.
 SHOWN_FAILURES = 10
@@ -33,6 +33,9 @@ _telling = False
 
 def configfaults(ui, logger):
     """tell with --debug what the configuration says that is not understood"""
+    problem = brake.variableproblem()
+    if problem is not None:
+        _tellonce(ui, problem)
     for section, name, problem in _faults(ui, logger):
         source = ui.configsource(_bytes(section), _bytes(name))
         fault = b'%s: %s.%s: %s' % (
@@ -41,9 +44,13 @@ def configfaults(ui, logger):
             _bytes(name),
             _bytes(problem),
         )
-        if fault not in _told:
-            _told.add(fault)
-            _debug(ui, fault)
+        _tellonce(ui, fault)
+
+
+def _tellonce(ui, fault):
+    if fault not in _told:
+        _told.add(fault)
+        _debug(ui, fault)
 
 
 def _faults(ui, logger):
@@ -94,6 +101,9 @@ def show(ui, opts):
     fm.startitem()
     fm.write(b'version', b'version: %s\n', _bytes(_native.VERSION))
     fm.write(b'session', b'session: %s\n', _bytes(status['session']))
+    fm.data(switchedoff=None)
+    problem = brake.variableproblem()
+    fm.condwrite(problem, b'variableproblem', b'%s\n', problem)
     _showsinks(ui, fm, logger, dispatcher['program'])
     redacted = _redacting(dispatcher['program'])
     _showsettings(ui, fm, redacted)

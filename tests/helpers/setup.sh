@@ -7,7 +7,7 @@
 # Switches uilog on, gives failures a journal of the test's own, and defines
 # how to wait: for a condition, with a deadline that only a hang reaches.
 
-unset XDG_STATE_HOME UILOG_SESSION UILOG_TRUNCATED
+unset XDG_STATE_HOME UILOG UILOG_SESSION UILOG_TRUNCATED
 mkdir -p "$TESTTMP/got"
 got="$TESTTMP/got"
 helpers="$TESTDIR/helpers"

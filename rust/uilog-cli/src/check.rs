@@ -63,7 +63,8 @@ const WITHOUT_SCRIPT: &str = "run-without-script";
 /// where they should go: scripts that are missing, not executable, not trusted
 /// or no shell script, events that nothing emits, values that make no sense,
 /// settings that others override, extensions that hg cannot load, a blackbox
-/// or a journal that cannot be written, a dispatcher that does not start; sinks
+/// or a journal that cannot be written, a dispatcher that does not start;
+/// UILOG=off or `uilog.enabled = no`, which switch uilog off; sinks
 /// that lead nowhere, options that they do not have, keys and tokens that
 /// cannot be read or that others can read, a spool that is not safe. It tells
 /// what has failed in the last 24 hours, as the journal says, and what keeps
@@ -490,6 +491,7 @@ fn write_configuration(
     sinks: &[SinkFacts],
 ) -> io::Result<()> {
     let headline = |text: &str| styled(HEADLINE, text);
+    output::write_switched_off(output, &report.switched_off)?;
     writeln!(output, "{}", headline("Files"))?;
     for file in loaded.files.iter().map(file_facts) {
         let style = match file.state {

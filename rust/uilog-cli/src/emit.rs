@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
+use std::io;
+use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use anyhow::Context;
 use clap::Args;
 use uilog_config::Config;
 use uilog_config::Environment;
+use uilog_core::brake;
+use uilog_core::brake::Cause;
 use uilog_core::check;
 use uilog_core::event::EventOption;
 use uilog_core::event::Text;
@@ -39,9 +43,11 @@ const EXIT_USAGE: u8 = 2;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status:
-  0    every sink that wants the event has taken it, or none wants it
+  0    every sink that wants the event has taken it, or none wants it, or
+       uilog is switched off (UILOG=off, or uilog.enabled = no)
   1    a sink has lost it, or has not taken it within 10 seconds, or, with
-       --require-sink, none wants it; standard error tells
+       --require-sink, none wants it or uilog is switched off; standard error
+       tells
   2    the arguments make no sense
   255  the configuration cannot be read (or what hg has for that reason, with
        ui.detailed-exit-code)
@@ -98,10 +104,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             value: Value::Bytes(Text(Cow::Borrowed(&bytes[at + 1..]))),
         });
     }
+    if let Some(cause) = own::switched_off() {
+        return Ok(switched_off(arguments, &cause));
+    }
     let loaded = match arguments.place.load()? {
         Ok(loaded) => loaded,
         Err(error) => return Ok(ExitCode::from(error.exit_status())),
     };
+    if let Some(cause) = brake::of_config(&loaded.trusted) {
+        return Ok(switched_off(arguments, &cause));
+    }
     if let Some(cwd) = &arguments.place.request().cwd {
         env::set_current_dir(cwd).context("change the working directory")?;
     }
@@ -163,6 +175,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         Ok(ExitCode::from(EXIT_LOST))
     }
+}
+
+/// What becomes of the event while uilog is switched off: nothing, which is
+/// said to whoever may want to know.
+fn switched_off(arguments: &Arguments, cause: &Cause) -> ExitCode {
+    let is_error = arguments.require_sink;
+    if is_error || arguments.verbose || io::stderr().is_terminal() {
+        output::say(&format!(
+            "uilog: nothing is logged: uilog is switched off: {cause}"
+        ));
+    }
+    ExitCode::from(if is_error { EXIT_LOST } else { 0 })
 }
 
 /// Says that no sink wants the event, if that is an error or looks like one:

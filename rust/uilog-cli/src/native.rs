@@ -2,10 +2,14 @@
 //! configuration, the process's host.
 
 use std::env;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Context;
 use uilog_config::Environment;
+use uilog_core::brake;
+use uilog_core::brake::Cause;
 use uilog_core::pipeline::Host;
 use uilog_sys::environ;
 
@@ -14,6 +18,12 @@ pub(crate) fn environment_block() -> Vec<u8> {
     let mut block = Vec::new();
     environ::append_to(&mut block);
     block
+}
+
+/// By what this process's environment switches uilog off.
+pub(crate) fn switched_off() -> Option<Cause> {
+    let value = env::var_os(brake::VARIABLE).map(OsString::into_vec);
+    brake::of_variable(value.as_deref())
 }
 
 /// This process's host; it starts this very binary as its dispatcher.

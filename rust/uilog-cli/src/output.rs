@@ -69,6 +69,18 @@ impl Presentation {
     }
 }
 
+/// Writes what switches uilog off, if anything does.
+pub(crate) fn write_switched_off(
+    output: &mut impl Write,
+    causes: &[String],
+) -> io::Result<()> {
+    for cause in causes {
+        let headline = styled(WARNING, "Switched off");
+        writeln!(output, "{headline}: {}", visible(cause))?;
+    }
+    Ok(())
+}
+
 /// Writes one JSON value.
 pub(crate) fn write_json(
     output: &mut impl Write,

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
+use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::Request;
+use uilog_core::brake;
 use uilog_core::journal::Group;
 use uilog_core::journal::grouped;
 use uilog_core::status;
@@ -41,6 +43,9 @@ const SHOWN_FAILURES: usize = 10;
 /// failed, across processes, until `uilog journal forget`; the last ten kinds
 /// of failures are shown, with -T json all failures.
 ///
+/// If UILOG=off or `uilog.enabled = no` switches uilog off here, that comes
+/// first. What runs already, or waits, is shown all the same.
+///
 /// Only what belongs to you can be looked at; dispatchers of other users are
 /// counted. Nothing is changed, and nobody is waited for.
 #[derive(Debug, clap::Args)]
@@ -67,15 +72,24 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let status = status::read(&native::environment_block())
         .context("cannot look for processes")?;
-    let spools = spools();
+    let loaded = Environment::current().ok().and_then(|environment| {
+        uilog_config::load(&Request::default(), &environment).ok()
+    });
+    let config = loaded.map(|it| it.trusted).unwrap_or_default();
+    let causes = native::switched_off().into_iter();
+    let causes = causes.chain(brake::of_config(&config));
+    let switched_off: Vec<_> = causes.map(|it| it.to_string()).collect();
+    let spools = spools(&config);
     let mut output = arguments.presentation.stdout();
     if arguments.presentation.is_json() {
         let shown = Shown {
+            switched_off: &switched_off,
             status: &status,
             spools: &spools,
         };
         output::write_json(&mut output, &shown)?;
     } else {
+        output::write_switched_off(&mut output, &switched_off)?;
         write_status(&mut output, &status, &spools)?;
     }
     output.flush()?;
@@ -87,6 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// Everything, for programs.
 #[derive(Serialize)]
 struct Shown<'a> {
+    switched_off: &'a [String],
     #[serde(flatten)]
     status: &'a Status,
     spools: &'a [Facts],
@@ -94,12 +109,8 @@ struct Shown<'a> {
 
 /// The spools, as far as they can be found: what is wrong with the
 /// configuration is for `uilog check` to tell.
-fn spools() -> Vec<Facts> {
-    let loaded = Environment::current().ok().and_then(|environment| {
-        uilog_config::load(&Request::default(), &environment).ok()
-    });
-    let config = loaded.map(|it| it.trusted).unwrap_or_default();
-    let spools = Spools::of(&config);
+fn spools(config: &Config) -> Vec<Facts> {
+    let spools = Spools::of(config);
     spools.map(|it| it.facts()).unwrap_or_default()
 }
 

@@ -17,6 +17,7 @@
 #![deny(missing_docs)]
 
 pub mod blackbox;
+pub mod brake;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod claim;

@@ -6,14 +6,19 @@ use uilog_config::Config;
 
 use crate::blackbox::sink;
 use crate::blackbox::sink::Blackbox;
+use crate::brake;
 use crate::pipeline::Logger;
 
 /// The extension's name where it is installed.
 const INSTALLED_NAME: &[u8] = b"hgext3rd.uilog";
 
 /// The sinks that hg would have with this configuration: of the trusted part
-/// of what the hgrcs say, of the repository at `root`.
+/// of what the hgrcs say, of the repository at `root`. None, if that switches
+/// uilog off.
 pub fn logger(config: &Config, root: Option<&Path>) -> Logger {
+    if brake::of_config(config).is_some() {
+        return Logger::with_sources(&[], &[], &[]);
+    }
     let items = |section: &[u8]| -> Vec<(Vec<u8>, Vec<u8>)> {
         let items = config.items(section);
         items

@@ -51,6 +51,9 @@ ends as it ends. `command` and `commandfinish` go wherever the hgrc says, the
 one that the command itself would read if it is hg, rhg or chg. An hg with uilog
 enabled logs itself, and is not logged twice.
 
+If UILOG=off is set, uilog becomes the command and does nothing else. If the
+hgrc says `uilog.enabled = no`, the command runs as ever, and is not logged.
+
 Exit status: the command's; 127 if it cannot be found, 126 if it cannot be
 executed. If a signal ends it, the same signal ends uilog.
 
@@ -109,6 +112,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let block = own::environment_block();
     let args = arguments.command.iter().map(|arg| arg.as_bytes().to_vec());
     let args: Vec<_> = args.collect();
+    if own::switched_off().is_some() {
+        return Ok(run_bare(&arguments.command[0], &args, &block));
+    }
     let path = variable(&block, b"PATH").unwrap_or_default();
     let file = command::locate(&args[0], path);
     let kind = Kind::of(&args[0], file.as_deref());
@@ -130,11 +136,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(error) => {
             let reason = format!("cannot start a process: {error}");
             logging::lose_both(host.as_mut(), reason);
-            let inherited = entries(&block).map(<[u8]>::to_vec);
-            let inherited = inherited.filter_map(|it| CString::new(it).ok());
-            let end = program(&args, inherited.collect()).replace_us();
-            say_not_run(&arguments.command[0], &end);
-            end.mirror()
+            return Ok(run_bare(&arguments.command[0], &args, &block));
         }
     };
     let subject = Subject {
@@ -156,6 +158,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(logging) = logging {
         logging.finish(&end);
     }
+    end.mirror()
+}
+
+/// Becomes the command, in the environment that there is; the status if that
+/// does not work.
+fn run_bare(name: &OsStr, args: &[Vec<u8>], block: &[u8]) -> ExitCode {
+    let inherited = entries(block).map(<[u8]>::to_vec);
+    let inherited = inherited.filter_map(|it| CString::new(it).ok());
+    let end = program(args, inherited.collect()).replace_us();
+    say_not_run(name, &end);
     end.mirror()
 }
 

@@ -16,6 +16,7 @@ use uilog_config::FileState;
 
 use super::Finding;
 use super::Subject;
+use super::brake;
 use super::extensions;
 use super::extensions::Extensions;
 use super::lossy;
@@ -45,7 +46,8 @@ pub(super) fn check(
         name.starts_with(sinks::PREFIX.as_bytes()) && !name.contains(&b':')
     };
     let sink = first(config, b"uilog", is_sink);
-    if let (Some(uilog), Some(stock)) = (uilog, stock) {
+    let is_on = brake::causes(subject).is_empty();
+    if let (true, Some(uilog), Some(stock)) = (is_on, uilog, stock) {
         let text = format!(
             "uilog is enabled as well, in {}, and takes the place of \
              logtoprocess",

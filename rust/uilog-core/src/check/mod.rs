@@ -6,6 +6,7 @@
 //! it starts are a dispatcher, to see whether that works, and the shell, to
 //! parse scripts. How findings are shown is not known here.
 
+mod brake;
 mod extensions;
 pub mod failures;
 mod history;
@@ -183,6 +184,8 @@ pub struct SettingFacts {
 /// What a check has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// What switches uilog off, if anything does.
+    pub switched_off: Vec<String>,
     /// Every hg that may read the configuration.
     pub hgs: Vec<Hg>,
     /// The extensions that matter.
@@ -215,6 +218,8 @@ pub fn check(subject: &Subject<'_>) -> Report {
     let trusted = &subject.loaded.trusted;
     let settings = settings(trusted);
     let mut found = Vec::new();
+    let causes = brake::causes(subject);
+    brake::check(subject, &causes, &mut found);
     files(subject, &mut found);
     let scripts = scripts::check(subject, &mut found);
     items::check(subject, &mut found);
@@ -230,6 +235,7 @@ pub fn check(subject: &Subject<'_>) -> Report {
         source: listed(trusted, name),
     });
     Report {
+        switched_off: causes.iter().map(ToString::to_string).collect(),
         hgs: loaded.hgs,
         extensions: extensions.into(),
         scripts,

@@ -1,0 +1,100 @@
+# brake.py - whether uilog is switched off, and by what
+#
+# This software may be used and distributed according to the terms of the
+# GNU General Public License version 2 or any later version.
+"""the emergency brake: UILOG=off, and enabled = no in [uilog]
+
+Looked at before anything else of uilog is loaded, the native module above
+all: that may be what is broken. So nothing of uilog may be imported here, and
+of Mercurial only what every command has loaded anyway.
+"""
+
+from __future__ import annotations
+
+from mercurial import encoding, pycompat
+
+VARIABLE = b'UILOG'
+SECTION = b'uilog'
+ITEM = b'enabled'
+
+# hg: stringutil._booleans
+_OFF = (b'0', b'no', b'false', b'off', b'never')
+_ON = (b'1', b'yes', b'true', b'on', b'always')
+
+# Set while chg starts a server.
+_CHG = b'CHGINTERNALMARK'
+
+# By what this process was switched off when hg set its extensions up. It stays
+# so: nothing has been prepared for logging.
+_ofprocess = None
+
+
+def uisetup(ui):
+    """whether this process is to do without uilog, from now on"""
+    global _ofprocess
+    cause = _causeof(ui)
+    if _CHG in encoding.environ and not _separateservers():
+        # A server that cannot be told from others must serve all clients.
+        return False
+    _ofprocess = cause
+    return cause is not None
+
+
+def cause(ui):
+    """by what uilog is switched off for what this ui is used for, or None"""
+    return _ofprocess or _causeof(ui)
+
+
+def _causeof(ui):
+    value = encoding.environ.get(VARIABLE)
+    if value is not None and value.lower() in _OFF:
+        return b'%s=%s in the environment' % (VARIABLE, value)
+    # Not ui.config: what items there are is not known yet.
+    value = dict(ui.configitems(SECTION)).get(ITEM)
+    # hg: an extension may have set a boolean
+    if value is False:
+        value = b'no'
+    if isinstance(value, bytes) and value.lower() in _OFF:
+        source = ui.configsource(SECTION, ITEM)
+        return b'%s.%s = %s (%s)' % (SECTION, ITEM, value, source)
+    return None
+
+
+def variableproblem():
+    """what is wrong with the variable's value, if it means nothing"""
+    value = encoding.environ.get(VARIABLE)
+    if not value or value.lower() in _OFF + _ON:
+        return None
+    return b"%s=%s is not understood, uilog is on" % (VARIABLE, value)
+
+
+def _separateservers():
+    """let chg have servers of their own for commands that are to do without
+    uilog; whether that works
+
+    A server keeps what its extensions were set up with, so one that was
+    started for such a command would log no other client's either.
+    """
+    from mercurial import chgserver
+
+    confighash = getattr(chgserver, '_confighash', None)
+    hashlist = getattr(chgserver, '_hashlist', None)
+    if not callable(confighash) or not callable(hashlist):
+        return False
+
+    def hashed(ui):
+        known = confighash(ui)
+        if _causeof(ui) is None:
+            return known
+        return hashlist([known, VARIABLE])[: len(known)]
+
+    chgserver._confighash = hashed
+    return True
+
+
+def show(ui, opts, cause):
+    """what `hg debuguilog` has to say"""
+    fm = ui.formatter(b'debuguilog', pycompat.byteskwargs(opts))
+    fm.startitem()
+    fm.write(b'switchedoff', b'uilog is switched off: %s\n', cause)
+    fm.end()

@@ -1,0 +1,80 @@
+//! What switches uilog off, and what hg's own extensions then do.
+
+use super::Finding;
+use super::Subject;
+use super::extensions;
+use super::listed;
+use super::shown;
+use crate::brake;
+use crate::brake::Cause;
+use crate::brake::ITEM;
+use crate::brake::SECTION;
+use crate::brake::VARIABLE;
+use crate::script_env;
+
+/// All that switches uilog off here.
+pub(super) fn causes(subject: &Subject<'_>) -> Vec<Cause> {
+    let of_variable = brake::of_variable(variable(subject));
+    let of_config = brake::of_config(&subject.loaded.trusted);
+    of_variable.into_iter().chain(of_config).collect()
+}
+
+fn variable<'a>(subject: &Subject<'a>) -> Option<&'a [u8]> {
+    script_env::lookup(subject.block, VARIABLE.as_bytes())
+}
+
+pub(super) fn check(
+    subject: &Subject<'_>,
+    causes: &[Cause],
+    found: &mut Vec<Finding>,
+) {
+    for cause in causes {
+        let finding = |by: String| {
+            let text = format!("uilog is switched off: {by}");
+            Finding::warning("switched-off", text)
+        };
+        found.push(match cause {
+            Cause::Variable(_) => finding(cause.to_string())
+                .advise(format!("nothing is logged until {VARIABLE} is unset")),
+            Cause::Item { value, source } => {
+                finding(format!("{SECTION}.{ITEM} = {value}"))
+                    .at(source)
+                    .advise("nothing is logged as long as that stands there")
+            }
+        });
+    }
+    if !causes.is_empty() {
+        own_extensions(subject, found);
+    }
+    let nonsense = variable(subject).filter(|it| brake::is_nonsense(it));
+    if let Some(value) = nonsense {
+        let value = shown(value);
+        let text = format!("{VARIABLE}={value} is not understood, uilog is on");
+        found.push(
+            Finding::warning("variable-nonsense", text)
+                .advise(format!("say {VARIABLE}=off, or unset it")),
+        );
+    }
+}
+
+/// hg's own extensions that uilog stands in for while it is on.
+fn own_extensions(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let config = &subject.loaded.trusted;
+    for (name, what) in [
+        ("logtoprocess", "runs the scripts itself"),
+        ("blackbox", "writes the blackbox itself"),
+    ] {
+        if extensions::listed_on(config, name).is_none() {
+            continue;
+        }
+        let text = format!(
+            "hg's own extension {name} is enabled, and {what} while uilog is \
+             switched off"
+        );
+        let finding = Finding::note("switched-off-stock", text);
+        found.push(match listed(config, name) {
+            Some(place) => finding.at(place),
+            None => finding,
+        });
+    }
+}
