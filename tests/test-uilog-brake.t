@@ -98,9 +98,6 @@ What is broken may be uilog itself.
   $ hg root --config extensions.uilog=$TESTTMP/broken
   \*\*\* failed to import extension "uilog": *broken/_native.abi3.so* (glob)
   $TESTTMP/repo
-  $ hg debuguilog --config extensions.uilog=$TESTTMP/broken 2> /dev/null
-  uilog is switched off: it cannot be loaded: *broken/_native.abi3.so* (glob)
-  [1]
   $ UILOG=off hg root --config extensions.uilog=$TESTTMP/broken
   $TESTTMP/repo
 
