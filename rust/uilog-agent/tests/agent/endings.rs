@@ -54,7 +54,7 @@ fn nobody_rings_in_vain_while_agents_come_and_go() {
     let mut queue = Queue::new(&place, &sinks);
     let mut agents = Vec::new();
     let mut starts = 0;
-    for round in 0..150_u32 {
+    for round in 0..90_u32 {
         queue.log("foo");
         if !queue.ring()
             && let Some(agent) = place.agent_with_lock()

@@ -194,6 +194,37 @@ fn a_sink_that_hangs_holds_up_no_other() {
 }
 
 #[test]
+fn what_a_sink_loses_is_counted_and_told_before_the_queue_goes() {
+    let place = Place::new();
+    let agent = place.agent_that_listens();
+    let good = file(&place, "good");
+    let sinks = [("bad", "file:/proc/none/x"), ("good", &*good)];
+    let mut queue = Queue::new(&place, &sinks);
+    for _ in 0..10 {
+        queue.log("foo");
+    }
+    queue.ring();
+    queue.until_done();
+    until("the losses to be told", || {
+        let progress = queue.progress();
+        let is_told = progress.records_lost == 10 && progress.untold() == 0;
+        is_told.then_some(())
+    });
+    assert_eq!(place.lost(), 10);
+    let journal = place.journal();
+    let is_of_sink = |it: &str| it.starts_with("uilog.sink.bad: ");
+    assert!(
+        journal.iter().all(|it| is_of_sink(&it.detail)),
+        "{journal:?}"
+    );
+    assert_eq!(place.ids("good"), queue.all_ids());
+    drop(queue);
+    agent.stop();
+    assert!(place.queues().is_empty());
+    assert_eq!(place.lost(), 10);
+}
+
+#[test]
 fn whoever_found_no_room_to_ring_is_found() {
     const COUNT: usize = 600;
     let place = Place::new();
