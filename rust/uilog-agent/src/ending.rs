@@ -32,6 +32,9 @@ const USUAL_IDLE: Duration = Duration::from_secs(10);
 const FIRST_IDLE: Duration = Duration::from_secs(2);
 /// The pid namespace that is not somebody's own. Linux: PROC_PID_INIT_INO.
 const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
+/// How long an agent stays at least while those live whose queues it serves:
+/// when they end, it removes the queues.
+const WRITERS_GRACE: Duration = Duration::from_secs(1);
 /// How long sinks may take to end.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// How long they may after SIGTERM: whoever shuts down a system waits longer.
@@ -93,9 +96,15 @@ impl Idle {
         self.has_served = true;
     }
 
-    /// When the agent is to end if nothing comes.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.used_at + self.bound
+    /// When the agent is to end if nothing comes; `has_writers` tells whether
+    /// anybody lives who may write.
+    pub(crate) fn deadline(&self, has_writers: bool) -> Instant {
+        let least = if has_writers {
+            WRITERS_GRACE
+        } else {
+            Duration::ZERO
+        };
+        self.used_at + self.bound.max(least)
     }
 }
 
@@ -103,7 +112,7 @@ impl Server {
     /// Lets the agent end if it is time; whether it has.
     pub(crate) fn has_ended(&mut self) -> Result<bool, Error> {
         let now = Instant::now();
-        if !self.is_at_rest() || now < self.idle.deadline() {
+        if !self.is_at_rest() || now < self.idle_until() {
             return Ok(false);
         }
         if self.is_doubtful() && !self.admission.is_final {
@@ -126,6 +135,13 @@ impl Server {
         self.clerks.finish(JOURNAL_BOUND);
         self.close_ended();
         self.leave()
+    }
+
+    /// Until when there must be nothing to do for the agent to end.
+    pub(crate) fn idle_until(&self) -> Instant {
+        let mut clients = self.clients.values();
+        let has_writers = clients.any(|it| it.process.is_some());
+        self.idle.deadline(has_writers)
     }
 
     /// Ends, unless something has come in the last moment.

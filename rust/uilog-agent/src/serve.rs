@@ -826,7 +826,7 @@ impl Server {
         let idle = match self.groups.are_ending() {
             // Their sinks tell when they have ended.
             true => None,
-            false => self.is_at_rest().then(|| self.idle.deadline()),
+            false => self.is_at_rest().then(|| self.idle_until()),
         };
         let answer = self.admission.asks_until();
         let is_awaited = self.is_doubtful() && self.admission.is_asking(now);
