@@ -166,7 +166,7 @@ Nobody becomes a child of hg, and nobody a zombie, however long hg runs.
   > END
   $ hg case zombies
   dispatchers: 1
-  descriptors: 2 more
+  descriptors: 3 more
   events: 100
   delivered: 100
   $ ran

@@ -455,7 +455,7 @@ Every item is documented and registered.
     timed-out: 0
     records: 0
     records-lost: 0
-    queue-bytes: 4096
+    queue-bytes: 0
     last-failure: 
   counters:
     events: 0
@@ -487,7 +487,7 @@ Every item is documented and registered.
    {
     "configfaults": [],
     "counters": [{"delivered": 0, "events": 0, "faultforeignlogger": 0, "faultformat": 0, "faultinternal": 0, "faultlogfile": 0, "faultpeer": 0, "faultrecursion": 0, "faultunprintable": 0, "lost": 0}],
-    "dispatcher": [{"failed": 0, "jobs": 0, "lastfailure": "", "notstarted": 0, "pid": *, "program": "*/bin/uilog", "queuebytes": 4096, "records": 0, "recordslost": 0, "started": 0, "starts": 1, "state": "running", "succeeded": 0, "timedout": 0, "waiting": 0}], (glob)
+    "dispatcher": [{"failed": 0, "jobs": 0, "lastfailure": "", "notstarted": 0, "pid": *, "program": "*/bin/uilog", "queuebytes": 0, "records": 0, "recordslost": 0, "started": 0, "starts": 1, "state": "running", "succeeded": 0, "timedout": 0, "waiting": 0}], (glob)
     "failures": [],
     "journal": "$TESTTMP/.local/state/uilog/failures.jsonl",
     "journalfallback": "",

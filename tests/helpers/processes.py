@@ -164,7 +164,7 @@ def serves(dispatcher: int, needle: bytes) -> bool | None:
                     answer = False
     except OSError:
         # It ends, or has closed what we have just seen.
-        pass
+        return None
     return answer
 
 

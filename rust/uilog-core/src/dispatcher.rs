@@ -324,11 +324,13 @@ impl Dispatcher {
                 self.program.display()
             )),
             Err(NotMade::NoPlace(problem)) => {
+                // Without any queue something else is wrong.
+                let queue = Queue::without_page(max_bytes)?;
                 if !self.has_lacked_page {
                     self.no_page = Some(problem);
                 }
                 self.has_lacked_page = true;
-                Queue::without_page(max_bytes)
+                Ok(queue)
             }
         }
     }

@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering;
 use crate::fd::Identity;
 
 /// The most descriptors that can be guarded at a time.
-const SLOTS: usize = 8;
+const SLOTS: usize = 16;
 
 const EMPTY: i32 = -1;
 /// Somebody is about to put a descriptor there.
@@ -91,9 +91,9 @@ fn install_handler() {
 }
 
 impl CloseInChild {
-    /// Guards `raw`. Beyond eight guarded descriptors it does nothing: the
-    /// descriptor then lives as long as the child, which is wasteful but
-    /// harmless.
+    /// Guards `raw`. Beyond sixteen guarded descriptors it does nothing: the
+    /// descriptor then lives as long as the child, as does a lock that it
+    /// holds.
     pub fn new(raw: RawFd) -> Self {
         install_handler();
         let slot = Identity::of(raw).and_then(|identity| {
