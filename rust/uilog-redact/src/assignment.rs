@@ -17,10 +17,18 @@ use memchr::memrchr;
 use crate::extent::Extent;
 use crate::extent::Extents;
 use crate::extent::Mark;
+use crate::field::field_value;
+use crate::field::field_value_before;
+use crate::field::is_field_name;
 use crate::found::Found;
 use crate::name;
 use crate::name::Kind;
 use crate::name::Occurrence;
+use crate::notation::anchor_len;
+use crate::notation::block_len;
+use crate::notation::dump_len;
+use crate::notation::type_len;
+use crate::notation::wrapper_len;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::stand_in;
@@ -688,228 +696,6 @@ impl Name<'_> {
     }
 }
 
-/// Whether what begins here is the value of something called a name.
-fn is_field_name(text: &[u8], start: usize) -> bool {
-    const NAMES: [&[u8]; 13] = [
-        b"name",
-        b"key",
-        b"id",
-        b"field",
-        b"property",
-        b"param",
-        b"parameter",
-        b"parameterkey",
-        b"variable",
-        b"env",
-        b"option",
-        b"k",
-        b"header",
-    ];
-    word_before(text, start).is_some_and(|(word, _)| {
-        NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
-    })
-}
-
-/// Where the value of a field begins, if the name of one stands here:
-/// `{"name": "NAME", "value": "VALUE"}`.
-pub(crate) fn value_of_field(
-    text: &[u8],
-    start: usize,
-    end: usize,
-) -> Option<usize> {
-    is_field_name(text, start)
-        .then(|| field_value(text, end))
-        .flatten()
-}
-
-/// The word to which is assigned what begins here, and where it begins:
-/// `name` in `"name": "X` and `<name>X`.
-fn word_before(text: &[u8], at: usize) -> Option<(&[u8], usize)> {
-    const MAX_BYTES: usize = 24;
-    let mut end = at;
-    let back = |end: usize, bytes: &[u8], max: usize| {
-        text[..end]
-            .iter()
-            .rev()
-            .take(max)
-            .take_while(|byte| bytes.contains(byte))
-            .count()
-    };
-    steps::add(MAX_BYTES);
-    end -= back(end, b"\"'\\", 4);
-    end -= back(end, b" ", MAX_SPACES);
-    let separator = back(end, b"=:>", 2);
-    if separator == 0 {
-        return None;
-    }
-    end -= separator;
-    end -= back(end, b" ", MAX_SPACES);
-    end -= back(end, b"\"'\\", 4);
-    let len = text[..end]
-        .iter()
-        .rev()
-        .take(MAX_BYTES)
-        .take_while(|byte| is_name(**byte))
-        .count();
-    (len > 0).then(|| (&text[end - len..end], end - len))
-}
-
-/// Words that a field's value has before it.
-const VALUE_WORDS: [&[u8]; 7] = [
-    b"value",
-    b"val",
-    b"content",
-    b"string",
-    b"parametervalue",
-    b"default",
-    b"v",
-];
-
-/// Where the value of a field begins whose name ends here.
-fn field_value(text: &[u8], end: usize) -> Option<usize> {
-    let near = &text[..text.len().min(end + MAX_GAP_BYTES)];
-    steps::add(MAX_GAP_BYTES);
-    let skip = |at: usize, bytes: &[u8]| {
-        at + near[at..]
-            .iter()
-            .take_while(|byte| bytes.contains(byte))
-            .count()
-    };
-    let mut at = skip(end, b"\"'\\");
-    // `<entry key="password">X</entry>`
-    if near.get(at) == Some(&b'>')
-        && at > end
-        && near
-            .get(at + 1)
-            .is_some_and(|byte| !b"< \r\n".contains(byte))
-    {
-        return Some(at + 1);
-    }
-    if near[at..].starts_with(b"</") {
-        at += memchr(b'>', &near[at..])?;
-    }
-    let mut len;
-    // Another member may stand between: `"type": "string",`.
-    let mut others = 0;
-    loop {
-        at = skip(at, b" \t\r\n,;></{\"'\\");
-        len = near[at..].iter().take_while(|byte| is_name(**byte)).count();
-        let word = &near[at..at + len];
-        let is_value = VALUE_WORDS
-            .iter()
-            .any(|other| word.eq_ignore_ascii_case(other));
-        if is_value {
-            break;
-        }
-        others += 1;
-        let next = near[at..]
-            .iter()
-            .position(|byte| b",<>{}\n".contains(byte))?;
-        if others > 2 || !b",\n".contains(&near[at + next]) {
-            return None;
-        }
-        at += next;
-    }
-    at = skip(at + len, b"\"'\\");
-    at = skip(at, b" ");
-    if !matches!(near.get(at), Some(b'=' | b':' | b'>')) {
-        return None;
-    }
-    at = skip(at + 1, b" ");
-    (at < text.len()).then_some(at)
-}
-
-/// Where the value begins that stands before the name of its field:
-/// `"value": "X", "name": "NAME`.
-fn field_value_before(text: &[u8], start: usize) -> Option<usize> {
-    let (_, name) = word_before(text, start)?;
-    let before = &text[name.saturating_sub(MAX_GAP_BYTES)..name];
-    steps::add(MAX_GAP_BYTES);
-    // JSON has a quote before `name`, XML a space.
-    let before = before
-        .strip_suffix(b"\"")
-        .or_else(|| before.strip_suffix(b"'"))
-        .unwrap_or(before)
-        .trim_ascii_end();
-    let before = before.strip_suffix(b",").unwrap_or(before);
-    let before = before.trim_ascii_end();
-    let quote = *before.last()?;
-    if !matches!(quote, b'"' | b'\'') {
-        return None;
-    }
-    let value = memrchr(quote, &before[..before.len() - 1])?;
-    let offset = name - text[name.saturating_sub(MAX_GAP_BYTES)..name].len();
-    let (word, _) = word_before(text, offset + value + 1)?;
-    VALUE_WORDS
-        .iter()
-        .any(|other| word.eq_ignore_ascii_case(other))
-        .then_some(offset + value)
-}
-
-/// The length of ` TYPE =` that this begins with, as in `password: str = `.
-fn type_len(rest: &[u8]) -> usize {
-    const MAX_BYTES: usize = 32;
-    let near = &rest[..rest.len().min(MAX_BYTES)];
-    let Some(equals) = memchr(b'=', near) else {
-        return 0;
-    };
-    let is_type = near[..equals].iter().all(|byte| {
-        byte.is_ascii_alphanumeric() || b" &'_<>[]|?.".contains(byte)
-    }) && near[..equals].starts_with(b" ")
-        && near[..equals].ends_with(b" ")
-        && near.get(equals + 1) == Some(&b' ')
-        && equals > 2;
-    if is_type { equals + 1 } else { 0 }
-}
-
-/// The length of the line's end and the type that PHP's `var_dump` shows before
-/// a value.
-fn dump_len(rest: &[u8]) -> usize {
-    const MAX_BYTES: usize = 64;
-    let near = &rest[..rest.len().min(MAX_BYTES)];
-    let Some(text) = near.strip_prefix(b"\n") else {
-        return 0;
-    };
-    let spaces = text.iter().take_while(|byte| **byte == b' ').count();
-    if !text[spaces..].starts_with(b"string(") {
-        return 0;
-    }
-    memchr(b')', near).map_or(0, |close| close + 1)
-}
-
-/// The length of the call that this begins with, which makes nothing else of a
-/// text: `Some("`, `String::from("`.
-fn wrapper_len(rest: &[u8]) -> usize {
-    const MAX_BYTES: usize = 32;
-    const WRAPPERS: [&[u8]; 14] = [
-        b"Some",
-        b"Ok",
-        b"Just",
-        b"String",
-        b"String::from",
-        b"Secret",
-        b"Secret::new",
-        b"SecretString",
-        b"SecretStr",
-        b"SecretString::new",
-        b"SecretString::from",
-        b"Sensitive",
-        b"Buffer.from",
-        b"bytes",
-    ];
-    let rest = rest.strip_prefix(b"new ").unwrap_or(rest);
-    let near = &rest[..rest.len().min(MAX_BYTES)];
-    match memchr(b'(', near) {
-        Some(open)
-            if WRAPPERS.contains(&&near[..open])
-                && matches!(near.get(open + 1), Some(b'"' | b'\'')) =>
-        {
-            open + 1
-        }
-        _ => 0,
-    }
-}
-
 /// Whether a name and a value are one of several without spaces around their
 /// colons, as Go prints them: `map[password:X user:bob]`, `{User:bob Pass:X}`.
 fn is_between_fields(
@@ -967,43 +753,6 @@ fn is_field_of_struct(text: &[u8], start: usize, value: &[u8]) -> bool {
         && value.len() >= MIN_BYTES
         && looks_random(value)
         && !value.iter().any(|byte| b"@/:".contains(byte))
-}
-
-/// The length of the `|` and the spaces that this begins with, where YAML's
-/// value is a block: on the next line.
-fn block_len(rest: &[u8]) -> usize {
-    const MAX_BYTES: usize = 64;
-    let len = rest
-        .iter()
-        .take(2)
-        .take_while(|byte| b"|>-+".contains(byte))
-        .count();
-    if len == 0 || rest[0] == b'-' || rest.get(len) != Some(&b'\n') {
-        return 0;
-    }
-    let spaces = rest[len + 1..]
-        .iter()
-        .take(MAX_BYTES)
-        .take_while(|byte| **byte == b' ')
-        .count();
-    if spaces == 0 { 0 } else { len + 1 + spaces }
-}
-
-/// The length of the `&ANCHOR` or `!!TYPE`, and of the spaces behind it, that
-/// this begins with before YAML's value.
-fn anchor_len(rest: &[u8]) -> usize {
-    const MAX_BYTES: usize = 32;
-    // `!secret NAME` is no secret.
-    if !rest.starts_with(b"&") && !rest.starts_with(b"!!") {
-        return 0;
-    }
-    let word = rest
-        .iter()
-        .take(MAX_BYTES)
-        .take_while(|byte| is_name(**byte) || b"&!".contains(byte))
-        .count();
-    let spaces = spaces(&rest[word..]);
-    if spaces == 0 { 0 } else { word + spaces }
 }
 
 /// Whether a name is a key without quotes that ends here: Perl's

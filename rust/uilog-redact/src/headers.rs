@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-use crate::assignment::value_of_field;
+use crate::field::value_of_field;
 use crate::found::Found;
 use crate::rule::Rule;
 use crate::rule::marker_at;

@@ -8,8 +8,8 @@
 //!
 //! Several finders look at the same text, each for one thing: shapes of
 //! tokens (`tokens.toml`), what stands around secrets (`rules.toml`), URLs,
-//! assignments to telling names, items of configuration, private keys, hg's
-//! commands. None knows the others; what they find is joined and replaced in
+//! assignments to telling names, calls, headers, command lines of programs
+//! (`programs.txt`), items of configuration, private keys, hg's commands. None knows the others; what they find is joined and replaced in
 //! one place (`redactor.rs`). `structure/`
 //! is the other way: it lets pass only what is known to be harmless.
 //!
@@ -38,11 +38,13 @@ mod config_item;
 mod decode;
 mod edits;
 mod extent;
+mod field;
 mod found;
 mod headers;
 #[cfg(test)]
 mod linear;
 mod name;
+mod notation;
 mod patterns;
 mod pem;
 mod policy;

@@ -13,8 +13,8 @@ use memchr::memrchr;
 use crate::found::Found;
 use crate::name::is_telling;
 use crate::programs::call::Call;
-use crate::programs::call::program_name;
 use crate::programs::list::lists;
+use crate::programs::position::program_name;
 use crate::programs::table::Place;
 use crate::programs::table::Value;
 use crate::rule::Rule;
@@ -25,11 +25,13 @@ use crate::shell::commands;
 
 mod call;
 mod list;
+mod option;
+mod position;
 mod run;
 pub(crate) mod table;
 mod value;
 
-pub(crate) use call::is_word;
+pub(crate) use position::is_word;
 
 /// How deep commands are looked for in quoted arguments of commands.
 const MAX_DEPTH: usize = 4;

@@ -14,6 +14,19 @@ use crate::commands::Role;
 use crate::found::Found;
 use crate::headers;
 use crate::name::is_telling;
+use crate::programs::option::is_account;
+use crate::programs::option::is_command;
+use crate::programs::option::is_secret_option;
+use crate::programs::option::is_value;
+use crate::programs::position::RUNNERS;
+use crate::programs::position::WRAPPERS;
+use crate::programs::position::is_assignment;
+use crate::programs::position::is_inner_path;
+use crate::programs::position::is_time;
+use crate::programs::position::is_word;
+use crate::programs::position::is_word_before;
+use crate::programs::position::program_name;
+use crate::programs::position::wrapped;
 use crate::programs::run::Run;
 use crate::programs::table::Program;
 use crate::programs::table::Value;
@@ -27,137 +40,8 @@ use crate::url::find_userinfo;
 use crate::url::is_token;
 use crate::value::Scope;
 
-/// Programs whose arguments may be another program with its own.
-const RUNNERS: [&[u8]; 17] = [
-    b"docker", b"podman", b"nerdctl", b"ctr", b"kubectl", b"oc", b"lxc",
-    b"incus", b"ssh", b"autossh", b"sshpass", b"xcrun", b"java", b"pct",
-    b"sudo", b"doas", b"su",
-];
-
-/// Whether the name of a program is a word, too.
-pub(crate) fn is_word(name: &[u8]) -> bool {
-    WORDS.iter().any(|word| word.eq_ignore_ascii_case(name))
-}
-
 /// Names of hg.
 const HG: [&[u8]; 3] = [b"hg", b"rhg", b"chg"];
-
-/// Programs that run the one that follows.
-const WRAPPERS: [&[u8]; 28] = [
-    b"sudo",
-    b"doas",
-    b"env",
-    b"exec",
-    b"nice",
-    b"ionice",
-    b"time",
-    b"nohup",
-    b"xargs",
-    b"do",
-    b"then",
-    b"else",
-    b"if",
-    b"while",
-    b"until",
-    b"elif",
-    b"timeout",
-    b"command",
-    b"stdbuf",
-    b"setsid",
-    b"chronic",
-    b"run",
-    b"sh",
-    b"RUN",
-    b"CMD",
-    b"ENTRYPOINT",
-    b"watch",
-    b"flock",
-];
-
-/// Names of programs that are words, too: only where a command begins.
-const WORDS: [&[u8]; 65] = [
-    b"act",
-    b"arc",
-    b"arg",
-    b"art",
-    b"asset",
-    b"at",
-    b"cf",
-    b"chat",
-    b"chef",
-    b"cm",
-    b"connect",
-    b"crypt",
-    b"deliver",
-    b"email",
-    b"env",
-    b"exp",
-    b"expo",
-    b"fly",
-    b"form",
-    b"http",
-    b"https",
-    b"ii",
-    b"imp",
-    b"keyring",
-    b"lab",
-    b"label",
-    b"linear",
-    b"login",
-    b"mail",
-    b"mount",
-    b"net",
-    b"now",
-    b"op",
-    b"open",
-    b"opera",
-    b"oxide",
-    b"pass",
-    b"passwd",
-    b"pb",
-    b"platform",
-    b"puppet",
-    b"pw",
-    b"realm",
-    b"render",
-    b"salt",
-    b"sc",
-    b"screen",
-    b"security",
-    b"set",
-    b"slack",
-    b"sn",
-    b"sonar",
-    b"ss",
-    b"step",
-    b"su",
-    b"sum",
-    b"summon",
-    b"surge",
-    b"telegram",
-    b"tf",
-    b"zap",
-    b"bolt",
-    b"age",
-    b"hey",
-    b"crane",
-];
-
-/// Options of any program whose value is a secret, without dashes.
-const SECRET_OPTIONS: [&[u8]; 12] = [
-    b"pw",
-    b"pass",
-    b"passwd",
-    b"password",
-    b"passphrase",
-    b"passwort",
-    b"storepass",
-    b"keypass",
-    b"passin",
-    b"pwd",
-    b"pat",
-    b"otp",
-];
 
 /// A command whose arguments are looked at.
 pub(super) struct Call<'c> {
@@ -624,149 +508,8 @@ pub(super) fn push(
     found.push(Found::new(range, rule));
 }
 
-/// Whether the value of an option of this name is a secret, whatever the
-/// program.
-pub(super) fn is_secret_option(name: &[u8]) -> bool {
-    SECRET_OPTIONS
-        .iter()
-        .any(|option| option.eq_ignore_ascii_case(name))
-}
-
-/// Whether this is the path of no program: `auth/approle/login`.
-fn is_inner_path(bytes: &[u8]) -> bool {
-    bytes.contains(&b'/')
-        && bytes.first().is_some_and(u8::is_ascii_alphabetic)
-        && !bytes.iter().any(|byte| b":=\\$".contains(byte))
-        && memmem::find(bytes, b"bin/").is_none()
-}
-
-/// Whether this sets a variable for the command behind it.
-fn is_assignment(bytes: &[u8]) -> bool {
-    let name = bytes
-        .iter()
-        .take_while(|byte| {
-            byte.is_ascii_uppercase() || byte.is_ascii_digit() || **byte == b'_'
-        })
-        .count();
-    name > 0 && bytes.get(name) == Some(&b'=')
-}
-
-/// Up to where arguments belong to a program that runs the one that follows:
-/// `sudo -u bob`, `docker exec web`, `ssh host`, `0 3 * * * root`.
-fn wrapped(args: &[Arg]) -> usize {
-    const RUN: [&[u8]; 3] = [b"exec", b"run", b"compose"];
-    let Some(first) = args.first() else {
-        return 0;
-    };
-    let name = program_name(&first.bytes);
-    let is_wrapper = WRAPPERS.contains(&name)
-        || matches!(name, b"ssh" | b"autossh" | b"sshpass")
-        || RUNNERS.contains(&name)
-            && args.iter().any(|arg| RUN.contains(&&arg.bytes[..]))
-        || is_schedule(args);
-    if !is_wrapper {
-        return 0;
-    }
-    args.iter()
-        .skip(1)
-        .position(|arg| {
-            let name = program_name(&arg.bytes);
-            !WRAPPERS.contains(&name)
-                && !RUNNERS.contains(&name)
-                && !table().lines(name).is_empty()
-        })
-        .map_or(args.len(), |at| at + 1)
-}
-
-/// Whether this begins as a line of cron's does.
-fn is_schedule(args: &[Arg]) -> bool {
-    const FIELDS: usize = 5;
-    args.len() > FIELDS
-        && args[..FIELDS].iter().all(|arg| {
-            arg.bytes
-                .iter()
-                .all(|byte| byte.is_ascii_digit() || b"*/,-".contains(byte))
-        })
-}
-
-/// Whether this is a word of a sentence, although it ends with a sign.
-fn is_word_before(bytes: &[u8]) -> bool {
-    matches!(bytes, [.., before, b'!' | b'*'] if before.is_ascii_alphabetic())
-}
-
-/// Whether this is a time or a percentage, as `ps` shows it before a command.
-fn is_time(bytes: &[u8]) -> bool {
-    bytes.iter().any(|byte| b":.".contains(byte))
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || b":.-".contains(byte))
-}
-
 fn is_cluster(bytes: &[u8]) -> bool {
     bytes.len() > 1
         && bytes[0] == b'-'
         && bytes[1..].iter().all(u8::is_ascii_alphanumeric)
-}
-
-/// The name of the program that is called by this: without a path, and without
-/// what stands before it in a text.
-pub(super) fn program_name(bytes: &[u8]) -> &[u8] {
-    let start = bytes
-        .iter()
-        .rposition(|byte| b"/\\=!({$\"'`@;&:".contains(byte))
-        .map_or(0, |before| before + 1);
-    let name = &bytes[start..];
-    [&b".exe"[..], b".cmd", b".bat"]
-        .into_iter()
-        .find_map(|ending| {
-            let len = name.len().checked_sub(ending.len())?;
-            name[len..]
-                .eq_ignore_ascii_case(ending)
-                .then(|| &name[..len])
-        })
-        .unwrap_or(name)
-}
-
-/// Whether an option of this name is followed by a command that tells a
-/// secret.
-fn is_command(name: &[u8]) -> bool {
-    [
-        &b"_cmd"[..],
-        b"-cmd",
-        b"_command",
-        b"-command",
-        b"passcommand",
-    ]
-    .iter()
-    .any(|ending| name.ends_with(ending))
-}
-
-/// Whether an option of this name is followed by what is to be kept.
-fn is_value(name: &[u8]) -> bool {
-    [&b"value"[..], b"-string", b"-data", b"body"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
-}
-
-/// Whether an option of this name is followed by a user and a password.
-fn is_account(name: &[u8]) -> bool {
-    let name = name.to_ascii_lowercase();
-    [
-        &b"userpwd"[..],
-        b"userpass",
-        b"basic-auth",
-        b"basicauth",
-        b"auth",
-        b"proxy-auth",
-        b"http-auth",
-        b"creds",
-        b"cred",
-        b"credentials",
-        b"proxy-creds",
-        b"user-pass",
-        b"userpassword",
-        b"proxy-user",
-        b"auth-basic",
-    ]
-    .contains(&&name[..])
 }

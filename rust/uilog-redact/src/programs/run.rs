@@ -5,8 +5,8 @@
 use crate::found::Found;
 use crate::name::is_telling;
 use crate::programs::call::Call;
-use crate::programs::call::is_secret_option;
-use crate::programs::call::program_name;
+use crate::programs::option::is_secret_option;
+use crate::programs::position::program_name;
 use crate::programs::table::Place;
 use crate::programs::table::Program;
 use crate::programs::table::Value;
