@@ -98,9 +98,6 @@ What is broken may be uilog itself.
   $ hg root --config extensions.uilog=$TESTTMP/broken
   \*\*\* failed to import extension "uilog": *broken/_native.abi3.so* (glob)
   $TESTTMP/repo
-  $ hg debuguilog --config extensions.uilog=$TESTTMP/broken 2> /dev/null
-  uilog is switched off: it cannot be loaded: *broken/_native.abi3.so* (glob)
-  [1]
   $ UILOG=off hg root --config extensions.uilog=$TESTTMP/broken
   $TESTTMP/repo
 
@@ -135,6 +132,17 @@ As of every item, the last word counts, but none takes the variable back.
   $TESTTMP/repo
   $ logged
   $ HGRCPATH=$before
+
+A file that is moved to where the system's are, as docs/fleet.md says.
+
+  $ mkdir $TESTTMP/hgrc.d
+  $ printf '[uilog]\nenabled = yes\n' > $TESTTMP/hgrc.d/uilog.rc
+  $ printf '[uilog]\nenabled = no\n' > $TESTTMP/hgrc.d/.uilog-off
+  $ HGRCPATH=$TESTTMP/hgrc.d uilog config uilog.enabled
+  yes
+  $ mv $TESTTMP/hgrc.d/.uilog-off $TESTTMP/hgrc.d/zz-uilog-off.rc
+  $ HGRCPATH=$TESTTMP/hgrc.d uilog config uilog.enabled
+  no
 
 What means nothing leaves uilog on.
 

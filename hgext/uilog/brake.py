@@ -12,11 +12,6 @@ of Mercurial only what every command has loaded anyway.
 from __future__ import annotations
 
 from mercurial import encoding, pycompat
-from mercurial.i18n import _
-from mercurial.utils import stringutil
-
-# What our logger is called, by which a ui knows its configuration.
-LOGGER = b'uilog'
 
 VARIABLE = b'UILOG'
 SECTION = b'uilog'
@@ -33,9 +28,6 @@ _CHG = b'CHGINTERNALMARK'
 # so: nothing has been prepared for logging.
 _ofprocess = None
 
-# Whether that is because uilog cannot be loaded.
-_isbroken = False
-
 
 def uisetup(ui):
     """whether this process is to do without uilog, from now on"""
@@ -46,17 +38,6 @@ def uisetup(ui):
         return False
     _ofprocess = cause
     return cause is not None
-
-
-def fail(ui, err):
-    """go on without uilog, which cannot be loaded"""
-    global _ofprocess, _isbroken
-    why = stringutil.forcebytestr(err)
-    # hg: extensions.loadall
-    ui.warn(_(b'*** failed to import extension "%s": %s\n') % (SECTION, why))
-    ui.traceback()
-    _ofprocess = b'it cannot be loaded: %s' % why
-    _isbroken = True
 
 
 def cause(ui):
@@ -112,9 +93,8 @@ def _separateservers():
 
 
 def show(ui, opts, cause):
-    """what `hg debuguilog` has to say; its exit status"""
+    """what `hg debuguilog` has to say"""
     fm = ui.formatter(b'debuguilog', pycompat.byteskwargs(opts))
     fm.startitem()
     fm.write(b'switchedoff', b'uilog is switched off: %s\n', cause)
     fm.end()
-    return 1 if _isbroken else 0

@@ -47,7 +47,7 @@ impl Clerk {
     ) -> Self {
         let ledger = Ledger::new(Arc::clone(bell));
         let for_thread = ledger.clone();
-        let told = Box::new(move |records| for_thread.tell(records));
+        let told = Box::new(move |losses| for_thread.tell(losses));
         Self {
             choice,
             environment,
@@ -59,7 +59,7 @@ impl Clerk {
 
     /// A sink has lost something that stands in this page.
     pub(crate) fn lose(&mut self, page: &Arc<Page>, loss: RecordLoss) {
-        self.ledger.add(page, loss.count);
+        self.ledger.add(Some(page), loss.count);
         self.losses.add(loss);
     }
 
@@ -71,12 +71,9 @@ impl Clerk {
         lost: u64,
         detail: String,
     ) {
-        let records = page.map_or(0, |page| {
-            self.ledger.add(page, lost);
-            lost
-        });
+        self.ledger.add(page, lost);
         let failure = Failure::now(String::new(), b"", kind, lost, detail);
-        self.reporter.report(failure, &self.environment, records);
+        self.reporter.report(failure, &self.environment);
     }
 
     /// Tells what is due; all, if nothing comes after that.
@@ -89,7 +86,7 @@ impl Clerk {
             };
             let count = loss.count;
             let failure = Failure::now(String::new(), b"", kind, count, detail);
-            self.reporter.report(failure, &self.environment, count);
+            self.reporter.report(failure, &self.environment);
         }
     }
 

@@ -314,7 +314,7 @@ impl Client {
 
     /// Whether whoever writes lives.
     pub(crate) fn is_alive(&self) -> bool {
-        living_file::is_held(self.feed.queue.file(), Holder::Maker)
+        living_file::is_held(self.feed.queue.page_file(), Holder::Maker)
             .unwrap_or(true)
     }
 
@@ -340,7 +340,7 @@ impl Client {
 
     /// Removes the file, if it is still the one of this name.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        let file = self.feed.queue.file();
+        let file = self.feed.queue.page_file();
         if living_file::has_name(file, &self.dir, &self.name)? {
             self.dir.unlink(&self.name)?;
         }
@@ -351,7 +351,7 @@ impl Client {
 /// The end of what has been committed, if that lies in the file.
 fn end_of(queue: &Reader) -> io::Result<u64> {
     let end = queue.committed()?.end;
-    if end > queue.file().metadata()?.len().max(queue.low()) {
+    if end > queue.page_file().metadata()?.len().max(queue.low()) {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(end)

@@ -50,8 +50,9 @@ impl Page {
     }
 }
 
-/// Pages, and how many of their losses are to be told, in order.
-type Waiting = VecDeque<(Arc<Page>, u64)>;
+/// How many losses are to be told, in order, and the page that they stand in,
+/// if in any.
+type Waiting = VecDeque<(Option<Arc<Page>>, u64)>;
 
 /// The losses that one journal has not been told of.
 #[derive(Clone, Debug)]
@@ -69,12 +70,12 @@ impl Ledger {
         }
     }
 
-    /// So many losses that stand in this page are to be told.
-    pub(crate) fn add(&self, page: &Arc<Page>, count: u64) {
+    /// So many losses are to be told, which stand in this page, if in any.
+    pub(crate) fn add(&self, page: Option<&Arc<Page>>, count: u64) {
         if count > 0 {
             let mut waiting =
                 self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push_back((Arc::clone(page), count));
+            waiting.push_back((page.cloned(), count));
         }
     }
 
@@ -86,7 +87,9 @@ impl Ledger {
             && let Some((page, left)) = waiting.front_mut()
         {
             let now = count.min(*left);
-            page.tell(now);
+            if let Some(page) = page {
+                page.tell(now);
+            }
             count -= now;
             *left -= now;
             if *left == 0 {

@@ -180,10 +180,12 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;
             let queue = own(io::stdout().as_fd()).context("standard output")?;
+            let frames =
+                dispatch::take_frames(&queue).context("standard error")?;
             // There is a thread for each sink, and a dispatcher for each hg.
             malloc::share_arenas();
             let records = Box::new(Fleet::new(open));
-            dispatch::run(socket, queue, records, redact::text)
+            dispatch::run(socket, queue, frames, records, redact::text)
                 .context("dispatch")?;
             Ok(ExitCode::SUCCESS)
         }

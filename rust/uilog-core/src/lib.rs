@@ -44,6 +44,7 @@ pub mod lock_holder;
 pub mod logtoprocess;
 pub mod losses;
 pub mod native;
+mod page;
 pub mod pipeline;
 pub mod queue;
 pub mod record_queue;

@@ -39,7 +39,7 @@ pub struct Reporter {
     is_started: bool,
 }
 
-/// Is called with the number of lost records that have been told of.
+/// Is called with the number of losses that have been told of.
 pub type Count = Box<dyn FnMut(u64) + Send>;
 
 #[derive(Debug)]
@@ -63,8 +63,6 @@ struct State {
 struct Entry {
     failure: Failure,
     environment: Arc<[u8]>,
-    /// As many lost records does it tell of.
-    records: u64,
 }
 
 impl Reporter {
@@ -82,24 +80,15 @@ impl Reporter {
         }
     }
 
-    /// Hands over a failure, which tells of so many lost records.
-    pub fn report(
-        &mut self,
-        failure: Failure,
-        environment: &Arc<[u8]>,
-        records: u64,
-    ) {
+    /// Hands over a failure, whose losses have been counted.
+    pub fn report(&mut self, failure: Failure, environment: &Arc<[u8]>) {
         let mut state = self.shared.lock();
         let is_full = state.waiting.len() >= MAX_WAITING;
         match state.waiting.back_mut().filter(|_| is_full) {
-            Some(last) => {
-                last.failure.lost += failure.lost;
-                last.records += records;
-            }
+            Some(last) => last.failure.lost += failure.lost,
             None => state.waiting.push_back(Entry {
                 failure,
                 environment: Arc::clone(environment),
-                records,
             }),
         }
         drop(state);
@@ -178,10 +167,10 @@ impl Shared {
             state.is_busy = true;
             drop(state);
             let is_told = append(&entry.failure, &entry.environment);
-            if is_told && entry.records > 0 {
+            if is_told && entry.failure.lost > 0 {
                 let mut told =
                     told.lock().unwrap_or_else(PoisonError::into_inner);
-                told(entry.records);
+                told(entry.failure.lost);
             }
             state = self.lock();
             state.is_busy = false;
@@ -213,7 +202,7 @@ mod tests {
         Failure::now(String::new(), b"", kind, 1, "lost".to_owned())
     }
 
-    /// And how many lost records it has told of.
+    /// And how many losses it has told of.
     fn reporter(append: Append) -> (Reporter, Arc<AtomicU64>) {
         let told = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&told);
@@ -239,7 +228,7 @@ mod tests {
             true
         });
         for _ in 0..10_000 {
-            reporter.report(failure(), &Arc::default(), 1);
+            reporter.report(failure(), &Arc::default());
         }
         assert_eq!(told.load(Ordering::Relaxed), 0);
         assert!(reporter.shared.lock().waiting.len() <= MAX_WAITING);
@@ -256,14 +245,14 @@ mod tests {
         static TRIED: AtomicU64 = AtomicU64::new(0);
         let append: Append = |_, _| TRIED.fetch_add(1, Ordering::Relaxed) > 0;
         let (mut first, told) = reporter(append);
-        first.report(failure(), &Arc::default(), 1);
+        first.report(failure(), &Arc::default());
         let deadline = soon();
         while told.load(Ordering::Relaxed) == 0 {
             assert!(Instant::now() < deadline, "it is not tried again");
             std::thread::sleep(Duration::from_millis(5));
         }
         let (mut second, told) = reporter(|_, _| false);
-        second.report(failure(), &Arc::default(), 1);
+        second.report(failure(), &Arc::default());
         second.finish(soon());
         assert_eq!(told.load(Ordering::Relaxed), 0);
     }
