@@ -357,8 +357,8 @@ impl Server {
     fn heard(&mut self, ring: &Ring) {
         let name = &*ring.name;
         let is_from_here = || {
-            let pid = ring.pid.filter(|it| self.admission.is_from_here(*it));
-            ring.is_from_here || pid.is_some()
+            let is_known = |pid| self.admission.is_from_here(pid);
+            ring.is_from_here || ring.pid.is_some_and(is_known)
         };
         let known = self.by_name.get(name);
         let known = known.and_then(|id| self.clients.get_mut(id));
