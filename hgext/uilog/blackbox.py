@@ -6,7 +6,8 @@
 
 Stands in for the loggers of the stock blackbox extension and of
 ``mercurial.loggingutil``: asks hg for what a line says, hands it to the native
-module, and tells with --debug, in hg's own words, what has gone wrong.
+module, and tells with --debug, in hg's own words, what has gone wrong. Gives
+`hg blackbox` its options; what they mean is `history`'s affair.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from __future__ import annotations
 import os
 
 from mercurial import (
+    cmdutil,
     error,
     extensions,
     loggingutil,
     posix,
     ui as uimod,
 )
+from mercurial.i18n import _
 from mercurial.utils import dateutil, procutil, stringutil
 
-from . import _native, brake, wraps
+from . import _native, cause, find, late, off, wrap
 
 # The stock extension, and what it calls its logger and its file.
 STOCK = b'blackbox'
@@ -46,39 +49,173 @@ _METHODS = {
     b'debug.to-stderr': 'configbool',
 }
 
+# Forwards to a logger that is set later.
+proxylogger = loggingutil.proxylogger
+
 # What counts then.
 _DEFAULTS = {name.encode(): value for name, value in _native.BLACKBOX}
 
 
-def uisetup(ui):
-    extensions.afterloaded(STOCK, _replacestock)
-    filelogger = wraps.function('log files', loggingutil, 'filelogger')
+# What hg's own catalogue translates, and nothing else: each costs all commands.
+_DATE, _USER, _REV = _(b'DATE'), _(b'USER'), _(b'REV')
+
+OPTIONS = [
+    (b'', b'since', b'', b'show events of DATE or later', _DATE),
+    (b'', b'until', b'', b'show events of DATE or earlier', _DATE),
+    (b'', b'event', [], b'show events of this name', b'EVENT'),
+    (b'', b'user', [], b'show events of commands run by USER', _USER),
+    (b'', b'pid', [], b'show events of this process', b'PID'),
+    (
+        b'',
+        b'command',
+        [],
+        b'show events of commands that match the pattern',
+        b'GLOB',
+    ),
+    (b'', b'failed', None, b'show commands that failed'),
+    (
+        b'',
+        b'slower',
+        b'',
+        b'show events that took SECONDS or longer',
+        b'SECONDS',
+    ),
+    (
+        b'r',
+        b'rev',
+        [],
+        b'show events with one of the revisions as working directory parent',
+        _REV,
+    ),
+    (b'f', b'follow', None, b'go on showing events as they are logged'),
+]
+
+# Not indented: hg 6.3 shows it as it stands.
+DOC = """
+
+Shows the last events in the repository's blackbox, the oldest first,
+10 of them or as many as -l/--limit says; 0 is all. Rotated log files
+are read as well.
+
+Options narrow down which events are shown. If one is given more than
+once, any of its values will do; different options must all be met:
+
+- --since and --until take dates (see :hg:`help dates`), and include all
+  of the day, hour or minute that they name. ``-7`` is 7 days ago.
+- --event takes the name of an event, such as ``command``,
+  ``commandfinish``, ``commandexception``, ``exthook`` or ``incoming``.
+  Where the log does not tell it (see ``blackbox.logsource``), it is
+  guessed from the message.
+- --command takes a pattern for the whole command line without ``hg``,
+  where ``*`` stands for anything.
+- --failed shows the ends of commands that returned something other than
+  0, and of those that failed with an unexpected exception.
+- -r/--rev also takes the full hash of a changeset that does not exist
+  any more.
+
+-f/--follow goes on showing events as they are logged, until it is
+interrupted.
+
+.. container:: verbose
+
+  Template:
+
+  The following keywords are supported. See also :hg:`help templates`.
+
+  :command: String. The command line, without ``hg``.
+  :damaged: Boolean. True if the log is damaged here.
+  :date:    Date. When the event was logged.
+  :dirty:   Boolean. True if the working directory had changes
+            (``blackbox.dirty``).
+  :duration: Float. Seconds.
+  :event:   String. The event's name.
+  :message: String. What was logged, of any number of lines.
+  :parents: List of strings. The working directory's parents.
+  :pid:     Integer. The process.
+  :return_code: Integer. The command's return code.
+  :source:  String. The name of the log file.
+  :user:    String. Who ran the command.
+
+  What is not known is empty (in JSON: null).
+
+.. container:: verbose
+
+  Examples:
+
+  - what failed this week::
+
+      hg blackbox --failed --since -7 -l 0
+
+  - pulls that took longer than half a minute::
+
+      hg blackbox --command "pull*" --event commandfinish --slower 30
+
+  - what happened on a day::
+
+      hg blackbox --since 2026-11-02 --until 2026-11-02 -l 0
+
+  - when something ran on a changeset that has been stripped since::
+
+      hg blackbox -l 0 -r 73f6ee326b27d820b0472f1a825e3a50f3dc489b
+
+  - watch what hooks do::
+
+      hg blackbox -f --event exthook --event pythonhook
+
+  - the slowest commands, for a program::
+
+      hg blackbox -l 0 --event commandfinish --slower 10 -Tjson
+
+  - return codes and commands::
+
+      hg blackbox --event commandfinish -T "{return_code} {command}\\n"
+
+Returns 0 on success.
+"""
+
+
+def setup():
+    filelogger = find('log files', loggingutil, 'filelogger')
     if filelogger is not None:
-        wraps.wrap('log files', (filelogger, 'log', _filelog))
+        wrap('log files', (filelogger, 'log', _filelog))
 
 
-def _replacestock(loaded):
-    if not loaded:
-        return
-    part = STOCK.decode()
+def replacestock():
+    """stand in for the stock extension, which is loaded"""
+    label = STOCK.decode()
     stock = extensions.find(STOCK)
     last = getattr(stock, '_lastlogger', None)
     if last is None:
-        wraps.off(part, 'blackbox._lastlogger is missing')
-    elif wraps.function(part, stock, 'blackboxlogger') and wraps.wrap(
-        part,
+        off(label, 'blackbox._lastlogger is missing')
+    elif find(label, stock, 'blackboxlogger') and wrap(
+        label,
         (uimod.ui, 'fixconfig', _changed),
         (uimod.ui, 'restoreconfig', _changed),
     ):
         Logger.last = last
         stock.blackboxlogger = _loggerfor(stock.blackboxlogger)
+    _replacecommand(getattr(stock, 'cmdtable', {}))
+
+
+def _replacecommand(table):
+    command = late('history', 'blackbox')
+    try:
+        extensions.wrapcommand(table, STOCK, command, docstring=DOC)
+    except error.UnknownCommand:
+        off('hg blackbox', 'blackbox.cmdtable lacks the command')
+        return
+    options = table[STOCK][1]
+    known = {option[1] for option in options}
+    for option in (*OPTIONS, *cmdutil.formatteropts):
+        if option[1] not in known:
+            options.append(option)
 
 
 def _loggerfor(stocklogger):
     """makes a repository's logger: ours, unless uilog is switched off there"""
 
     def make(ui, repo):
-        isoff = brake.cause(ui) is not None
+        isoff = cause(ui) is not None
         return (stocklogger if isoff else Logger)(ui, repo)
 
     return make
@@ -94,7 +231,7 @@ class Logger:
     """a repository's blackbox, as a logger for ui.setlogger"""
 
     # The stock extension's fallback for a ui without a repository.
-    last = loggingutil.proxylogger()
+    last = proxylogger()
 
     def __init__(self, ui, repo):
         self._repo = repo
@@ -225,7 +362,7 @@ def _setting(ui, name):
 def current(ui):
     """the logger of a repository's blackbox that a ui's events go to, if any"""
     logger = ui.getlogger(STOCK)
-    if type(logger) is loggingutil.proxylogger:
+    if type(logger) is proxylogger:
         logger = logger.logger
     return logger if isinstance(logger, Logger) else None
 

@@ -10,22 +10,17 @@ not looked at is not known.
 
 from __future__ import annotations
 
-import weakref
-
-# The repositories that are in use, by their roots.
-_repos: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+from . import repos
 
 
-def add(repo):
-    """remember a repository; where it comes from"""
-    unfiltered = repo.unfiltered()
-    _repos[repo.root] = unfiltered
-    return unfiltered.ui.config(b'paths', b'default')
+def url(repo):
+    """where a repository comes from"""
+    return repo.unfiltered().ui.config(b'paths', b'default')
 
 
 def head(root):
     """the bookmark or branch, and the node, of the working directory"""
-    repo = _repos.get(root)
+    repo = repos.get(root)
     known = vars(repo) if repo is not None else {}
     dirstate = known.get('dirstate')
     fields = vars(dirstate) if dirstate is not None else {}

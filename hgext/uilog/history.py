@@ -4,8 +4,9 @@
 # GNU General Public License version 2 or any later version.
 """`hg blackbox` with more options, and through rotated files
 
-Stands in for the stock extension's command. What the options mean is decided
-here; which events that concerns, by the native module.
+Stands in for the stock extension's command, to which `blackbox` has given more
+options. What they mean is decided here; which events that concerns, by the
+native module.
 """
 
 from __future__ import annotations
@@ -17,166 +18,28 @@ import sys
 import time
 
 from mercurial import (
-    cmdutil,
     encoding,
     error,
-    extensions,
     pycompat,
 )
 from mercurial.i18n import _
 from mercurial.node import hex
 from mercurial.utils import dateutil
 
-from . import _native, report, wraps
+from . import LOGGER, _native
 
 # The stock extension, its command and its file.
 STOCK = b'blackbox'
 FILE = b'blackbox.log'
-
-# What this module is called, if it is off.
-PART = 'hg blackbox'
 
 # Seconds between two looks for new events. A look costs less than 0.1 ms.
 FOLLOW_PAUSE = 0.1
 
 DAY = 24 * 60 * 60
 
-OPTIONS = [
-    (b'', b'since', b'', _(b'show events of DATE or later'), _(b'DATE')),
-    (b'', b'until', b'', _(b'show events of DATE or earlier'), _(b'DATE')),
-    (b'', b'event', [], _(b'show events of this name'), _(b'EVENT')),
-    (b'', b'user', [], _(b'show events of commands run by USER'), _(b'USER')),
-    (b'', b'pid', [], _(b'show events of this process'), _(b'PID')),
-    (
-        b'',
-        b'command',
-        [],
-        _(b'show events of commands that match the pattern'),
-        _(b'GLOB'),
-    ),
-    (b'', b'failed', None, _(b'show commands that failed')),
-    (
-        b'',
-        b'slower',
-        b'',
-        _(b'show events that took SECONDS or longer'),
-        _(b'SECONDS'),
-    ),
-    (
-        b'r',
-        b'rev',
-        [],
-        _(b'show events with one of the revisions as working directory parent'),
-        _(b'REV'),
-    ),
-    (b'f', b'follow', None, _(b'go on showing events as they are logged')),
-    *cmdutil.formatteropts,
-]
 
-# Not indented: hg 6.3 shows it as it stands.
-DOC = """
-
-Shows the last events in the repository's blackbox, the oldest first,
-10 of them or as many as -l/--limit says; 0 is all. Rotated log files
-are read as well.
-
-Options narrow down which events are shown. If one is given more than
-once, any of its values will do; different options must all be met:
-
-- --since and --until take dates (see :hg:`help dates`), and include all
-  of the day, hour or minute that they name. ``-7`` is 7 days ago.
-- --event takes the name of an event, such as ``command``,
-  ``commandfinish``, ``commandexception``, ``exthook`` or ``incoming``.
-  Where the log does not tell it (see ``blackbox.logsource``), it is
-  guessed from the message.
-- --command takes a pattern for the whole command line without ``hg``,
-  where ``*`` stands for anything.
-- --failed shows the ends of commands that returned something other than
-  0, and of those that failed with an unexpected exception.
-- -r/--rev also takes the full hash of a changeset that does not exist
-  any more.
-
--f/--follow goes on showing events as they are logged, until it is
-interrupted.
-
-.. container:: verbose
-
-  Template:
-
-  The following keywords are supported. See also :hg:`help templates`.
-
-  :command: String. The command line, without ``hg``.
-  :damaged: Boolean. True if the log is damaged here.
-  :date:    Date. When the event was logged.
-  :dirty:   Boolean. True if the working directory had changes
-            (``blackbox.dirty``).
-  :duration: Float. Seconds.
-  :event:   String. The event's name.
-  :message: String. What was logged, of any number of lines.
-  :parents: List of strings. The working directory's parents.
-  :pid:     Integer. The process.
-  :return_code: Integer. The command's return code.
-  :source:  String. The name of the log file.
-  :user:    String. Who ran the command.
-
-  What is not known is empty (in JSON: null).
-
-.. container:: verbose
-
-  Examples:
-
-  - what failed this week::
-
-      hg blackbox --failed --since -7 -l 0
-
-  - pulls that took longer than half a minute::
-
-      hg blackbox --command "pull*" --event commandfinish --slower 30
-
-  - what happened on a day::
-
-      hg blackbox --since 2026-11-02 --until 2026-11-02 -l 0
-
-  - when something ran on a changeset that has been stripped since::
-
-      hg blackbox -l 0 -r 73f6ee326b27d820b0472f1a825e3a50f3dc489b
-
-  - watch what hooks do::
-
-      hg blackbox -f --event exthook --event pythonhook
-
-  - the slowest commands, for a program::
-
-      hg blackbox -l 0 --event commandfinish --slower 10 -Tjson
-
-  - return codes and commands::
-
-      hg blackbox --event commandfinish -T "{return_code} {command}\\n"
-
-Returns 0 on success.
-"""
-
-
-def uisetup(ui):
-    extensions.afterloaded(STOCK, _replacestock)
-
-
-def _replacestock(loaded):
-    if not loaded:
-        return
-    table = getattr(extensions.find(STOCK), 'cmdtable', {})
-    try:
-        extensions.wrapcommand(table, STOCK, _blackbox, docstring=DOC)
-    except error.UnknownCommand:
-        wraps.off(PART, 'blackbox.cmdtable lacks the command')
-        return
-    options = table[STOCK][1]
-    known = {option[1] for option in options}
-    options.extend(option for option in OPTIONS if option[1] not in known)
-
-
-def _blackbox(orig, ui, repo, *revs, **opts):
-    if ui.getlogger(report.LOGGER) is None:
+def blackbox(orig, ui, repo, *revs, **opts):
+    if ui.getlogger(LOGGER) is None:
         # A server's command for which we are not enabled.
         return orig(ui, repo, *revs, **opts)
     byteopts = pycompat.byteskwargs(opts)

@@ -16,23 +16,19 @@ affair.
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import weakref
 
-from mercurial import (
-    dispatch,
-    localrepo,
-    util,
-)
+from mercurial import localrepo, util
 from mercurial.i18n import _
 
-from . import _native, brake, report, trace, wraps
+from . import _native, cause, events, find, part, tryto, wrap
 
 # What the parts of this module are called, if they are off.
 SSH = 'ssh peers'
 OTHERS = 'other peers'
-NESTED = 'nested commands'
 
 # Where connections that are being opened lead, the innermost last.
 _opening: list = []
@@ -47,38 +43,26 @@ _watched: set = set()
 _served: list = []
 
 
-def uisetup(ui):
-    wraps.wrap(NESTED, (dispatch, 'dispatch', _dispatch))
-    # Most commands open no peer, and need not load what does.
-    factory = _factory()
-    if factory is not None:
-        wraps.whenloaded(OTHERS, factory, _wrapfactory)
-    sshpeer = wraps.module(SSH, 'sshpeer')
-    if sshpeer is not None:
-        wraps.whenloaded(SSH, sshpeer, _wrapssh)
+def setup():
+    # A net below the net: children that leave through os._exit do without.
+    atexit.register(closecommand)
 
 
-def _factory():
-    """the module with the function that opens a peer"""
-    try:
-        # hg 7.2 has moved it.
-        from mercurial.repo import factory
-    except ImportError:
-        return wraps.module(OTHERS, 'hg')
-    return factory
+def openpeer(orig, *args, **kwargs):
+    """the function that opens a peer"""
+    peer = orig(*args, **kwargs)
+    tryto(_watch, peer)
+    return peer
 
 
-def _wrapfactory(module):
-    wraps.wrap(OTHERS, (module, 'peer', _openpeer))
-
-
-def _wrapssh(module):
+def wrapssh(module):
+    """wrap what opens and closes ssh connections"""
     # hg 6.4 has renamed it.
     isold = not hasattr(module, 'make_peer') and hasattr(module, 'instance')
     opener = 'instance' if isold else 'make_peer'
-    peer = wraps.function(SSH, module, 'sshv1peer')
+    peer = find(SSH, module, 'sshv1peer')
     if peer is not None:
-        wraps.wrap(
+        wrap(
             SSH,
             (module, opener, _openssh),
             (module, '_makeconnection', _makeconnection),
@@ -94,7 +78,7 @@ def closecommand():
     A signal ends the wait, not the command, which is over already.
     """
     try:
-        wraps.tryto(_closecommand)
+        tryto(_closecommand)
     except KeyboardInterrupt:
         pass
 
@@ -106,9 +90,10 @@ def _closecommand():
         _close([peer for peer in left if peer not in kept], leaked=True)
 
 
-def _dispatch(orig, req, *args, **kwargs):
+def nested(orig, req, *args, **kwargs):
     """a command that runs inside of another, or of a server"""
     repo = getattr(req, 'repo', None)
+    trace = part('trace')
     trace.enter(_isserved(req))
     _served.append(repo)
     try:
@@ -269,7 +254,7 @@ def _makeconnection(orig, *args, **kwargs):
         proc, *pipes = made
         # Another extension may have wrapped them.
         isplain = all(type(pipe) is io.FileIO for pipe in pipes)
-        if isplain and brake.cause(ui) is None:
+        if isplain and cause(ui) is None:
             path = _opening[-1] if _opening else None
             url = b'ssh:' if path is None else _url(path)
             made = (proc, *Connection(ui, url, proc, pipes, _stack(ui)).pipes)
@@ -295,7 +280,7 @@ def _cleanuppipes(orig, *args, **kwargs):
 def _finalizessh(orig, self):
     """sshv1peer.__del__, which may run anywhere and at any time"""
     if hasattr(self, '_pipee'):
-        wraps.tryto(_finalizeopen, orig, self)
+        tryto(_finalizeopen, orig, self)
 
 
 def _finalizeopen(orig, self):
@@ -315,21 +300,15 @@ def _close(peers, leaked):
     if connections:
         ui = connections[0].ui
         try:
-            logger = ui.getlogger(report.LOGGER)
+            logger = events.logger(ui)
             _native.close_peers(logger, connections, Connection.show, leaked)
         finally:
             for connection in connections:
                 connection.finish(leaked)
-            report.problems(ui)
+            events.tellproblems(ui)
     for peer in peers:
         if isinstance(peer, Other):
-            wraps.tryto(peer.close)
-
-
-def _openpeer(orig, *args, **kwargs):
-    peer = orig(*args, **kwargs)
-    wraps.tryto(_watch, peer)
-    return peer
+            tryto(peer.close)
 
 
 def _watch(peer):
@@ -342,12 +321,12 @@ def _watch(peer):
         return
     if peer.local() is not None or not hasattr(peer, 'close'):
         return
-    if brake.cause(peer.ui) is not None:
+    if cause(peer.ui) is not None:
         return
     cls = type(peer)
     if cls not in _watched:
         _watched.add(cls)
-        wraps.wrap(OTHERS, (cls, 'close', _closeother))
+        wrap(OTHERS, (cls, 'close', _closeother))
     _others[peer] = Other(peer.ui, _url(peer.url()), peer)
 
 

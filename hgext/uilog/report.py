@@ -13,9 +13,7 @@ import re
 
 from mercurial import encoding, pycompat
 
-from . import _native, blackbox, brake, wraps
-
-LOGGER = brake.LOGGER
+from . import _native, blackbox, events, missing, part, pending, tryto
 
 # The most failures of earlier processes that are shown.
 SHOWN_FAILURES = 10
@@ -35,7 +33,7 @@ _telling = False
 
 def configfaults(ui, logger):
     """tell with --debug what the configuration says that is not understood"""
-    problem = brake.variableproblem()
+    problem = part('brake').variableproblem()
     if problem is not None:
         _tellonce(ui, problem)
     for section, name, problem in _faults(ui, logger):
@@ -96,7 +94,7 @@ def _debug(ui, text):
 
 def show(ui, opts):
     """print the state, as text or by a template"""
-    logger = ui.getlogger(LOGGER)
+    logger = events.logger(ui)
     status = logger.status(probe=True)
     dispatcher = status['dispatcher']
     fm = _Text(ui.formatter(b'debuguilog', pycompat.byteskwargs(opts)))
@@ -104,7 +102,7 @@ def show(ui, opts):
     fm.write(b'version', b'version: %s\n', _bytes(_native.VERSION))
     fm.write(b'session', b'session: %s\n', _bytes(status['session']))
     fm.data(switchedoff=None)
-    problem = brake.variableproblem()
+    problem = part('brake').variableproblem()
     fm.condwrite(problem, b'variableproblem', b'%s\n', problem)
     _showsinks(ui, fm, logger, dispatcher['program'])
     redacted = _redacting(dispatcher['program'])
@@ -301,16 +299,25 @@ def _showfaults(ui, fm, logger):
     nested.end()
 
 
+def _loadpending():
+    """load what we wait for: only then is it known what is missing"""
+    for lazy in pending:
+        tryto(getattr, lazy, '__name__')
+        # An attribute that importlib itself sets does not load a module.
+        tryto(getattr, lazy, '__doc__')
+    del pending[:]
+
+
 def _showoff(fm):
     """parts of uilog that this version of Mercurial has no place for"""
-    wraps.loadall()
+    _loadpending()
     nested = fm.nested(b'off')
-    for part, problem in wraps.whatisoff():
+    for label, problem in missing:
         nested.startitem()
         nested.write(
             b'part problem',
             b'off: %s (%s)\n',
-            _bytes(part),
+            _bytes(label),
             _bytes(problem),
         )
     nested.end()

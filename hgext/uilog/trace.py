@@ -15,13 +15,11 @@ thread starts through hg are told by an environment of their own.
 from __future__ import annotations
 
 import os
-import sys
 import threading
-import types
 
-from mercurial import dispatch, encoding, ui as uimod, util
+from mercurial import encoding, ui as uimod, util
 
-from . import _native, report, wraps
+from . import LOGGER, _native, findmodule, whenloaded, wrap
 
 # W3C Trace Context, as programs hand it on.
 VARIABLE = b'TRACEPARENT'
@@ -42,51 +40,26 @@ _entered: list = [(0, 0)]
 _owner = os.getpid()
 
 
-def uisetup(ui):
-    if _isincommand():
-        _native.enter_outermost()
-    wraps.wrap('shell aliases', (uimod.ui, 'system', _system))
-    hook = wraps.module('hooks', 'hook')
+def setup():
+    wrap('shell aliases', (uimod.ui, 'system', _system))
+    hook = findmodule('hooks', 'hook')
     if hook is not None:
-        wraps.whenloaded('hooks', hook, _wraphooks)
+        whenloaded('hooks', hook, _wraphooks)
 
 
 def _wraphooks(module):
-    wraps.wrap('shell hooks', (module, '_exthook', _exthook))
-    wraps.wrap('Python hooks', (module, 'pythonhook', _pythonhook))
-
-
-def _isincommand():
-    """whether a command has loaded us"""
-    frame: types.FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_globals.get('__name__') == dispatch.__name__:
-            return True
-        frame = frame.f_back
-    return False
+    wrap('shell hooks', (module, '_exthook', _exthook))
+    wrap('Python hooks', (module, 'pythonhook', _pythonhook))
 
 
 def begin(native):
-    """tell that a command begins: its hooks are a part of it"""
+    """begin the span of a command, if it has not: its hooks are a part of it"""
     _disown()
-    native.begin_command()
-    if native.tells_traces:
-        _beginspan(native, True)
-
-
-def finishing(native):
-    """make sure that a command that ends has begun
-
-    One that was aborted before it could say what it is has not.
-    """
-    _disown()
-    if native.tells_traces:
-        _beginspan(native, True)
+    _beginspan(native, True)
 
 
 def end():
     """tell that a command has ended"""
-    _native.end_command()
     if _before and _ownsenviron():
         _restore(_entered[-1][0])
 
@@ -164,7 +137,7 @@ def _set(values):
 
 def _tracing(ui):
     """the logger of a ui that tells of traces, if it has one"""
-    native = ui._loggers.get(report.LOGGER)
+    native = ui._loggers.get(LOGGER)
     return native if native is not None and native.tells_traces else None
 
 

@@ -58,3 +58,5 @@ pub mod sched;
 #[cfg(target_os = "linux")]
 pub mod shared_word;
 pub mod spawn;
+#[cfg(target_os = "linux")]
+mod valgrind;

@@ -424,6 +424,39 @@ fn where_clone_is_refused_posix_spawn_does_it() {
 }
 
 #[test]
+fn under_valgrind_which_knows_no_such_clone_posix_spawn_does_it() {
+    let _alone = alone();
+    // What Valgrind says of itself, without the time that it takes.
+    let probed = |arguments: &[&str]| {
+        let output = process::Command::new(probe())
+            .args(arguments)
+            .env("LD_PRELOAD", "/no/such/vgpreload_core-amd64-linux.so")
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    // Only posix_spawn waits for the exec without being asked to.
+    let (_, text) = probed(&["--", "/no/such"]);
+    assert_eq!(text.trim_end(), format!("error Exec {}", libc::ENOENT));
+    let (_, text) = probed(&["--", "/bin/true"]);
+    assert!(text.starts_with("ok Executed"), "{text}");
+    let three = ["foreground", "--", "sh", "-c", "exit 3"];
+    assert_eq!(probed(&three).0, Some(3));
+    // Its own descriptors are above the limit.
+    let script = "exec 9</dev/null; exec \"$0\" posix nofile=8 -- /bin/true";
+    let output = process::Command::new("/bin/sh")
+        .args(["-c", script])
+        .arg(probe())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("ok Executed"), "{text}");
+}
+
+#[test]
 fn process_1_keeps_no_zombie_for_longer_than_a_spawn() {
     let _alone = alone();
     if !nix::unistd::geteuid().is_root() {

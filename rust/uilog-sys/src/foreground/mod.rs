@@ -59,6 +59,7 @@ pub use companion::Waited;
 
 use crate::spawn::Region;
 use crate::spawn::SignalsBlocked;
+use crate::valgrind;
 
 /// Where programs are looked for if there is no `PATH`.
 // glibc: confstr(_CS_PATH)
@@ -243,6 +244,9 @@ impl Launch {
 
     /// Makes the child; its process id.
     fn start(&self) -> io::Result<i32> {
+        if valgrind::is_there() {
+            return self.fork();
+        }
         let plan = (&raw const *self.program.plan).cast_mut();
         let plan = plan.cast::<c_void>();
         // Memory is shared and we go on at once: who waited for the exec, as

@@ -26,6 +26,7 @@ use super::child::Plan;
 use crate::append;
 use crate::append::StartError;
 use crate::sched;
+use crate::valgrind;
 
 /// Bytes of one child's stack. The deepest use seen is under 1 KiB; a debug
 /// build needs a few times that.
@@ -39,7 +40,7 @@ static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the scheme is worth trying.
 pub(super) fn is_available() -> bool {
-    !REFUSED.load(Ordering::Relaxed)
+    !REFUSED.load(Ordering::Relaxed) && !valgrind::is_there()
 }
 
 /// Why nothing was started.

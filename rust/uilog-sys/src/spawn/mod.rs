@@ -23,7 +23,8 @@
 //! that memory used again. Whoever does want the exec's outcome waits for
 //! that word.
 //!
-//! Where the scheme is refused (another system, a sandbox, an emulator),
+//! Where the scheme is refused (another system, a sandbox, an emulator,
+//! Valgrind),
 //! `posix` does the same by `posix_spawn` and a thread that reaps.
 
 #[cfg(target_os = "linux")]

@@ -11,6 +11,9 @@ use std::path::Path;
 use std::ptr;
 use std::thread;
 
+use nix::sys::resource::Resource;
+use nix::sys::resource::getrlimit;
+
 use super::Command;
 use super::Error;
 use super::Process;
@@ -143,8 +146,9 @@ fn check(status: i32) -> io::Result<()> {
 }
 
 /// The descriptors above the standard three that are open now. One that is
-/// closed before the spawn is no error there; one that only an emulator knows
-/// of would be.
+/// closed before the spawn is no error there. One that only an emulator knows
+/// of would be, or one at or above the limit, where Valgrind keeps its own: that
+/// is left to its close-on-exec flag.
 fn open_descriptors() -> Vec<i32> {
     let listed = ["/proc/self/fd", "/dev/fd"]
         .iter()
@@ -157,7 +161,11 @@ fn open_descriptors() -> Vec<i32> {
         // SAFETY: touches no memory.
         unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
     };
-    numbers.filter(|fd| *fd > 2 && is_open(*fd)).collect()
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |it| it.0);
+    let is_below = |fd: i32| u64::try_from(fd).is_ok_and(|fd| fd < limit);
+    numbers
+        .filter(|fd| *fd > 2 && is_below(*fd) && is_open(*fd))
+        .collect()
 }
 
 /// Waits for the child in a thread of its own, so that it is no zombie for

@@ -1,0 +1,284 @@
+# events.py - where an event goes
+#
+# This software may be used and distributed according to the terms of the
+# GNU General Public License version 2 or any later version.
+"""ui.log, once anything is to be logged
+
+Hands each event to our own sinks, to the loggers of others, and to whoever has
+wrapped ui.log before. Nothing about logging raises into the command.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import types
+
+from mercurial import extensions, pycompat, util
+
+from . import (
+    LOGGER,
+    RUN_VARIABLE,
+    STOCK,
+    _native,
+    cause,
+    isincommand,
+    loaded,
+    part,
+    tryto,
+    wrap,
+)
+
+_Logger = _native.Logger
+
+# How deeply nested the commands are that have begun switched off.
+_offdepths: set = set()
+
+
+def setup():
+    if isincommand():
+        _native.enter_outermost()
+    wrap('umask', (util, 'setumask', _setumask))
+    # When Python ends it does not collect hg's util as early as all others.
+    # What can be reached from there, and for that time that is all of hg,
+    # would be taken apart piece by piece, which costs 5 million instructions.
+    atexit.register(tryto, _unwrapumask)
+
+
+def _unwrapumask():
+    if _setumask in extensions.getwrapperchain(util, 'setumask'):
+        extensions.unwrapfunction(util, 'setumask', _setumask)
+
+
+def _setumask(orig, *args, **kwargs):
+    orig(*args, **kwargs)
+    # hg: the umask is its only argument
+    for mask in (*args, *kwargs.values())[:1]:
+        tryto(_native.set_umask, mask)
+
+
+def populate(ui):
+    """give a ui the logger that its configuration asks for"""
+    if _native.claim_command():
+        # It is about this command, not about those that this one runs.
+        os.environ.pop(RUN_VARIABLE, None)
+    before = ui.getlogger(LOGGER)
+    scripts = _items(ui, b'logtoprocess')
+    logger = _native.Logger(
+        _items(ui, b'uilog'),
+        scripts,
+        before.root if before is not None else None,
+        [
+            (event, ui.configsource(b'logtoprocess', event))
+            for event, _script in scripts
+        ],
+    )
+    if logger.tells_traces:
+        tryto(part, 'trace')
+        tryto(part, 'checkout')
+    ui.setlogger(LOGGER, logger)
+    ui._loggers.pop(STOCK, None)
+    if ui.debugflag:
+        report = part('report')
+        report.configfaults(ui, logger)
+        report.problems(ui)
+    return logger
+
+
+def _items(ui, section):
+    """a section's names and values, as far as they are this process's"""
+    items = ui.configitems(section)
+    if _native.is_chg_server():
+        # chg gives the server that it starts the options of the command that
+        # it was called for: they are for that command alone.
+        source = functools.partial(ui.configsource, section)
+        items = [item for item in items if source(item[0]) != b'--config']
+    return items
+
+
+def setrepo(ui, logger, repo):
+    """tell a ui's logger to which repository it belongs"""
+    if type(logger) is not _Logger:
+        logger = populate(ui)
+    checkout = loaded('checkout') if logger.tells_traces else None
+    url = checkout.url(repo) if checkout is not None else None
+    ui.setlogger(LOGGER, logger.with_root(repo.root, url))
+
+
+def logger(ui):
+    """a ui's logger, if uilog is enabled for it"""
+    found = ui.getlogger(LOGGER)
+    if found is not None and type(found) is not _Logger:
+        found = populate(ui)
+    return found
+
+
+def wraplog(orig, isstock):
+    """ui.log, except that nothing about logging raises into the command"""
+
+    # Positional-only, as everything that takes an event's options: these may
+    # have any name. No extensions.wrapfunction: every event would pay for it.
+    @functools.wraps(orig)
+    def log(ui, event, msgfmt, /, *msgargs, **opts):
+        if event == b'commandfinish':
+            peers = loaded('peers')
+            if peers is not None:
+                peers.closecommand()
+        try:
+            native = ui._loggers.get(LOGGER)
+            if native is not None and type(native) is not _Logger:
+                # It was populated when nothing was to be logged.
+                native = populate(ui)
+        except Exception:
+            native = None
+        if native is None:
+            tryto(_noteoff, ui, event)
+            return orig(ui, event, msgfmt, *msgargs, **opts)
+        if event == b'commandfinish' and _depth() in _offdepths:
+            # hg: the end is logged with a ui that no repository configures
+            _offdepths.remove(_depth())
+            return _logunseen(orig, ui, event, msgfmt, msgargs, opts)
+        try:
+            _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts)
+        except Exception as err:
+            _native.internal_fault(err)
+        if event == b'commandfinish':
+            # Scripts may have failed since the last event.
+            tryto(tellproblems, ui)
+            tryto(_endcommand)
+
+    return log
+
+
+def _depth():
+    """how many commands are nested in the one that hg was started for"""
+    peers = loaded('peers')
+    return peers.depth() if peers is not None else 0
+
+
+def _noteoff(ui, event):
+    """remember of a command that begins switched off that it did"""
+    if event == b'command' and cause(ui) is not None:
+        _offdepths.add(_depth())
+    elif event == b'commandfinish':
+        _offdepths.discard(_depth())
+
+
+def _logunseen(orig, ui, event, msgfmt, msgargs, opts):
+    """let everybody but us have an event"""
+    native = ui._loggers.pop(LOGGER)
+    try:
+        return orig(ui, event, msgfmt, *msgargs, **opts)
+    finally:
+        ui._loggers[LOGGER] = native
+
+
+def _endcommand():
+    _native.end_command()
+    trace = loaded('trace')
+    if trace is not None:
+        trace.end()
+
+
+def tellproblems(ui):
+    """tell with --debug what has gone wrong since the last time"""
+    if ui.debugflag:
+        part('report').problems(ui)
+
+
+def _tellhead():
+    root = _native.command_root()
+    checkout = loaded('checkout')
+    if root is not None and checkout is not None:
+        _native.set_head(root, *checkout.head(root))
+
+
+def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
+    loggers = ui._loggers
+    istaken = isinblackbox = False
+    # Only what tells of a whole command may have been logged around it.
+    if event == b'command' or event == b'commandfinish':
+        if event == b'command':
+            native.begin_command()
+        if native.tells_traces:
+            # A command that was aborted before it could say what it is has
+            # not begun when it ends.
+            trace = loaded('trace')
+            if trace is not None:
+                trace.begin(native)
+            if event == b'commandfinish':
+                tryto(_tellhead)
+        istaken, isinblackbox = _native.taken_by_run(event, _depth())
+    others = []
+    if len(loggers) > 1:
+        files = loaded('blackbox') or _loadfiles()
+        for name, logger in loggers.items():
+            # The stock extension's would run each script again.
+            if logger is native or name == STOCK:
+                continue
+            if type(logger) is files.proxylogger:
+                logger = logger.logger
+                if logger is None:
+                    continue
+            try:
+                if type(logger) is files.Logger:
+                    wants = not isinblackbox and event in logger.file
+                else:
+                    wants = logger.tracked(event)
+                if wants:
+                    others.append((name, logger))
+            except Exception as err:
+                _foreignfault(ui, name, event, err)
+    istracked = not istaken and event in native
+    if not istracked and not others and isstock:
+        return
+    try:
+        msg = msgfmt % msgargs
+    except Exception as err:
+        msg = _native.repair(event, msgfmt, msgargs, err)
+        # For whoever formats it again.
+        msgfmt, msgargs = b'%s', (msg,)
+    if istracked and native.log(ui, event, msg, opts):
+        tellproblems(ui)
+    if not isstock:
+        # Another extension has wrapped ui.log before, and what it does with
+        # an event is its own affair. It must not reach us a second time.
+        del loggers[LOGGER]
+        try:
+            orig(ui, event, msgfmt, *msgargs, **opts)
+        except Exception as err:
+            _foreignfault(ui, b'ui.log', event, err)
+        finally:
+            loggers[LOGGER] = native
+    elif others:
+        # As in stock hg, what a logger logs itself reaches no other logger;
+        # it does reach ours, which cannot log in turn.
+        ui._loggers = {LOGGER: native}
+        try:
+            for name, logger in others:
+                try:
+                    if type(logger) is files.Logger:
+                        logger.log(ui, event, msg)
+                    else:
+                        logger.log(ui, event, msg, pycompat.byteskwargs(opts))
+                except Exception as err:
+                    _foreignfault(ui, name, event, err)
+        finally:
+            ui._loggers = loggers
+
+
+def _loadfiles():
+    """the part that knows hg's own loggers"""
+    try:
+        return part('blackbox')
+    except Exception as err:
+        _native.internal_fault(err)
+        # They are loggers like any others then.
+        return types.SimpleNamespace(Logger=None, proxylogger=None)
+
+
+def _foreignfault(ui, name, event, err):
+    """count what another extension has made for the logger of this name"""
+    _native.foreign_fault(name, event, err)
+    tellproblems(ui)
