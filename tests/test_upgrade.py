@@ -114,6 +114,61 @@ def test_a_server_outlives_an_upgrade(home: Home) -> None:
         until("it to be tried again", lambda: serves(client, home))
 
 
+def test_a_server_that_logs_nothing_outlives_an_upgrade(home: Home) -> None:
+    repository = home.repository()
+    other = home.path / "other"
+    shutil.copytree(repository, other, symlinks=True)
+    log = home.path / "other.jsonl"
+    (other / ".hg" / "hgrc").write_text(f"[uilog]\nsink.log = file:{log}\n")
+    site = Site(home)
+    with home.serving(repository) as client:
+        # Nothing has been logged yet, and nothing can be loaded any more.
+        shutil.rmtree(site.package)
+        run(client, "root")
+        assert run(client, "root", "-R", str(other)) == f"{other}\n".encode()
+        script = "logtoprocess.commandfinish=echo $OPT_RETURN_CODE >> $OUT/end"
+        run(client, "root", "--config", script)
+        until("the script", lambda: home.read("end") == "0\n")
+        assert b"sinks: none" in run(client, "debuguilog")
+    assert not processes.wait_until_gone(str(home.path))
+    records = map(json.loads, whole_lines(log).splitlines())
+    # hg logs the end by what the server is configured with.
+    assert [it["event"] for it in records] == ["command"]
+    assert not failures(home)
+
+
+# A command whose configuration asks for a script when uilog is another one.
+LATER = """\
+import os
+import hgext3rd.uilog as uilog
+from mercurial import extensions, registrar
+
+cmdtable = {}
+command = registrar.command(cmdtable)
+
+
+@command(b'later', [], norepo=True)
+def later(ui):
+    os.utime(uilog.__file__)
+    for ui in (ui.copy(), ui.copy()):
+        ui.setconfig(b'logtoprocess', b'later', b'true')
+        extensions.populateui(ui)
+        ui.log(b'later', b'nobody hears\\n')
+    ui.write(b'done\\n')
+"""
+
+
+def test_a_command_loads_nothing_of_another_version(home: Home) -> None:
+    Site(home)
+    home.extension("later", LATER)
+    done = home.run("sh", "-c", "hg later 2>&1")
+    assert done == (
+        '*** failed to import extension "uilog":'
+        " uilog has been upgraded since hg was started\n"
+        "done\n"
+    )
+
+
 # A program of another version: it refuses the queue, where each version reads
 # that (queue.rs), and ends.
 OTHER_PROTOCOL = 99

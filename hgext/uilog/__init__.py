@@ -313,13 +313,6 @@ def _registeritems(ui):
             items.section = section
 
 
-class _Items(configitems.itemregister):
-    """a section's items, which are made when one is asked for
-
-    Few commands ask; those of all extensions are made for every command.
-    """
-
-
 def _filling(name):
     def method(self, *args):
         self.__class__ = configitems.itemregister
@@ -329,11 +322,21 @@ def _filling(name):
     return method
 
 
-for _name in (
-    *('__contains__', '__getitem__', '__iter__', '__len__'),
-    *('get', 'items', 'keys', 'update', 'values'),
-):
-    setattr(_Items, _name, _filling(_name))
+class _Items(configitems.itemregister):
+    """a section's items, which are made when one is asked for
+
+    Few commands ask; those of all extensions are made for every command.
+    """
+
+    __contains__ = _filling('__contains__')
+    __getitem__ = _filling('__getitem__')
+    __iter__ = _filling('__iter__')
+    __len__ = _filling('__len__')
+    get = _filling('get')
+    items = _filling('items')
+    keys = _filling('keys')
+    update = _filling('update')
+    values = _filling('values')
 
 
 def _fill(items):
@@ -530,9 +533,9 @@ def _load(name):
 
 
 def _loadnative():
-    # Python makes this module anew for every process that imports it.
-    import atexit
-
+    # hg itself does not need it.
+    with hgdemandimport.deactivated():
+        import atexit
     native = _load('_native')
     native.setup(os.fsencode(native.__file__), procutil.hgexecutable)
     # The last resort: children that leave through os._exit do without.

@@ -35,10 +35,15 @@ _Logger = _native.Logger
 # How deeply nested the commands are that have begun switched off.
 _offdepths: set = set()
 
+# Whether the native module knows of the command that has loaded it.
+_hasentered = False
+
 
 def setup():
-    if isincommand():
+    global _hasentered
+    if not _hasentered and isincommand():
         _native.enter_outermost()
+    _hasentered = True
     wrap('umask', (util, 'setumask', _setumask))
     # When Python ends it does not collect hg's util as early as all others.
     # What can be reached from there, and for that time that is all of hg,

@@ -1,0 +1,98 @@
+"""What uilog costs each command: a part that a command does not need is not
+loaded, and nothing of uilog's keeps hg's modules alive while Python ends.
+
+docs/benchmarks.md has what each part costs, in instructions.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import processes
+import pytest
+from conftest import Home
+
+# Tells at the end which modules are more than a promise.
+LOADED = """\
+import atexit, os, sys
+
+def tell():
+    loaded = [
+        name
+        for name, module in sys.modules.items()
+        if type(module).__name__ != '_LazyModule'
+    ]
+    with open(os.environ['LOADED'], 'w') as fp:
+        fp.write('\\n'.join(loaded))
+
+atexit.register(tell)
+"""
+
+NATIVE = {"_native", "events"}
+
+# What hg is configured with, with uilog or without, and the parts of uilog that
+# `hg id` loads then. One more costs each command 0.3 million instructions or
+# more.
+CONFIGURED = {
+    "": set(),
+    "[logtoprocess]\ncommandfinish = true\n": NATIVE,
+    "[extensions]\nblackbox =\n": {*NATIVE, "blackbox"},
+    "[uilog]\nsink.log = file:$OUT/log\n": {*NATIVE, "trace", "checkout"},
+}
+
+
+def loaded(home: Home, repository: Path, *options: str) -> set[str]:
+    """The modules of ours and of Mercurial's that `hg id` has loaded."""
+    told = home.path / "loaded"
+    home.run("hg", "id", *options, cwd=repository, LOADED=str(told))
+    names = told.read_text().splitlines()
+    return {it for it in names if re.match(r"(hgext3rd|mercurial)\b", it)}
+
+
+@pytest.mark.parametrize("text", CONFIGURED)
+def test_a_command_loads_what_it_needs(home: Home, text: str) -> None:
+    repository = home.unseen_repository()
+    home.extension("loaded", LOADED)
+    home.configure(text)
+    stock = loaded(home, repository, "--config", "extensions.uilog=!")
+    more = loaded(home, repository) - stock
+    uilog = "hgext3rd.uilog"
+    expected = {"hgext3rd", uilog}
+    expected |= {f"{uilog}.{name}" for name in CONFIGURED[text]}
+    if "trace" in CONFIGURED[text]:
+        # Spans tell it.
+        expected.add("mercurial.__version__")
+    assert more == expected
+    assert not processes.wait_until_gone(str(home.path))
+
+
+def alive(home: Home, repository: Path, *options: str) -> set[str]:
+    """The modules that Python has to take apart piece by piece when `hg id`
+    ends, because something refers to them still."""
+    hg = home.run("sh", "-c", "command -v hg").strip()
+    done = subprocess.run(
+        [Path(hg).parent / "python", "-v", hg, "id", *options],
+        env=home.env,
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=processes.DEADLINE,
+    )
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^# cleanup\[3\] wiping (\S+)$", done.stderr, re.M)
+    assert found
+    return {it for it in found if re.match(r"(hgext3rd|mercurial)\b", it)}
+
+
+def test_no_module_outlives_the_others_because_of_us(home: Home) -> None:
+    repository = home.unseen_repository()
+    home.configure(
+        "[extensions]\nblackbox =\n[logtoprocess]\ncommandfinish = true\n"
+    )
+    # The first command writes caches, which leaves much behind.
+    home.hg("id", cwd=repository)
+    stock = alive(home, repository, "--config", "extensions.uilog=!")
+    assert alive(home, repository) == stock
+    assert not processes.wait_until_gone(str(home.path))
