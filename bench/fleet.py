@@ -116,7 +116,7 @@ def _listening(path: Path, kind: socket.SocketKind) -> Iterator[None]:
             thread.join()
 
 
-def _environment(lab: Lab, hgrc: Path, home: Path) -> dict[str, str]:
+def environment_of(lab: Lab, hgrc: Path, home: Path) -> dict[str, str]:
     """a home of its own: a spool belongs to a home
 
     What would lead sinks elsewhere, or make all of it one trace, is not in it.
@@ -166,7 +166,7 @@ def _event(lab: Lab, report: Report) -> None:
         for number in range(rounds):
             for name in in_turn(list(hgrcs), number):
                 home = lab.directory / "event-home"
-                environment = _environment(lab, hgrcs[name], home)
+                environment = environment_of(lab, hgrcs[name], home)
                 result = lab.run_probe(
                     environment, "to_sinks", groups=groups, size=GROUP
                 )
@@ -250,7 +250,7 @@ def _spool(lab: Lab, report: Report) -> None:
         table.add(what, measured)
 
 
-def _sending(lab: Lab, name: str, url: str, **options: str) -> Path:
+def sending(lab: Lab, name: str, url: str, **options: str) -> Path:
     items = {"sink.fleet": f"otlp:{url}"}
     items.update({f"sink.fleet:{key}": it for key, it in options.items()})
     return lab.configuration("uilog =", name, "uilog", items)
@@ -258,10 +258,10 @@ def _sending(lab: Lab, name: str, url: str, **options: str) -> Path:
 
 def _waiting(spool: Path) -> int:
     """bytes of records that a spool holds"""
-    return sum(it.stat().st_size for it in _segments(spool))
+    return sum(it.stat().st_size for it in segments(spool))
 
 
-def _segments(spool: Path) -> list[Path]:
+def segments(spool: Path) -> list[Path]:
     return list(spool.glob("*.seg1"))
 
 
@@ -286,14 +286,14 @@ def _ship(lab: Lab, report: Report) -> None:
         directory = lab.directory / f"ship{number}"
         directory.mkdir()
         rotel = Rotel(directory / "rotel", None, core=cores[-1])
-        hgrc = _sending(lab, f"ship{number}", rotel.url)
-        environment = _environment(lab, hgrc, directory / "home")
+        hgrc = sending(lab, f"ship{number}", rotel.url)
+        environment = environment_of(lab, hgrc, directory / "home")
         spool = directory / "home" / SPOOL / "fleet"
         # Nobody is there yet.
         lab.run_probe(
             environment, "feed", where=str(lab.repository()), count=count
         )
-        if not _all_gone(environment["HOME"]):
+        if not all_gone(environment["HOME"]):
             report.notes.append("A dispatcher has not ended in time.")
             return
         size = _waiting(spool)
@@ -307,7 +307,7 @@ def _ship(lab: Lab, report: Report) -> None:
             begin = time.perf_counter()
             used = 0.0
             (sender,) = _dispatchers(environment["HOME"]) or (None,)
-            while sender is not None and _segments(spool):
+            while sender is not None and segments(spool):
                 now = _processor_seconds(sender)
                 if now is None:
                     break
@@ -356,7 +356,7 @@ def _dispatchers(home: str) -> list[int]:
     ]
 
 
-def _all_gone(home: str) -> bool:
+def all_gone(home: str) -> bool:
     return wait_until(lambda: not _dispatchers(home))
 
 
@@ -380,10 +380,10 @@ def _wire(lab: Lab, report: Report) -> None:
         directory.mkdir()
         with Receiver() as receiver:
             receiver.hold()
-            hgrc = _sending(
+            hgrc = sending(
                 lab, compression, receiver.url, compression=compression
             )
-            environment = _environment(lab, hgrc, directory / "home")
+            environment = environment_of(lab, hgrc, directory / "home")
             where = str(lab.repository())
             # The first one keeps the sender busy, so the rest is in batches.
             lab.run_probe(environment, "feed", where=where, count=count)
@@ -409,9 +409,9 @@ def _alone(lab: Lab, report: Report) -> None:
     directory = lab.directory / "alone"
     directory.mkdir()
     used, lives = [], []
-    with Receiver() as receiver, _adopting():
-        hgrc = _sending(lab, "alone", receiver.url)
-        environment = _environment(lab, hgrc, directory / "home")
+    with Receiver() as receiver, adopting():
+        hgrc = sending(lab, "alone", receiver.url)
+        environment = environment_of(lab, hgrc, directory / "home")
         where = str(lab.repository())
         for _ in range(count):
             lab.run_probe(environment, "feed", where=where, count=1)
@@ -440,7 +440,7 @@ def _alone(lab: Lab, report: Report) -> None:
 
 
 @contextmanager
-def _adopting() -> Iterator[None]:
+def adopting() -> Iterator[None]:
     """processes that our children leave behind become our children"""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
@@ -459,8 +459,8 @@ def _crowd(lab: Lab, report: Report) -> None:
     with ExitStack() as stack:
         receiver = stack.enter_context(Receiver())
         # Not through rotel, which would make other requests of them.
-        hgrc = _sending(lab, "crowd", receiver.url)
-        environment = _environment(lab, hgrc, directory / "home")
+        hgrc = sending(lab, "crowd", receiver.url)
+        environment = environment_of(lab, hgrc, directory / "home")
         process = subprocess.Popen(
             [
                 *(str(PYTHON), str(lab.directory / "hg"), "forked"),
@@ -492,7 +492,7 @@ def _crowd(lab: Lab, report: Report) -> None:
         store = receiver.store
         arrived = _all_came(receiver, 2 * count)
         drained = time.perf_counter() - end
-        gone = _all_gone(environment["HOME"])
+        gone = all_gone(environment["HOME"])
         ended = time.perf_counter() - end
     samples = [float(it) for it in re.findall(r"\d+", result)]
     report.keep("an event of the crowd", samples)

@@ -55,9 +55,13 @@ UNWANTED = ("HG", "CHG", "PYTHON", "UILOG")
 class Lab:
     """one benchmark run's temporary directory and its environment"""
 
-    def __init__(self, directory: Path, quick: bool) -> None:
+    def __init__(
+        self, directory: Path, quick: bool, before: Path | None = None
+    ) -> None:
         self.directory = directory
         self.quick = quick
+        # A program to compare ours with.
+        self.before = before and before.resolve()
         self.marks = directory / "marks"
         self.marks.write_bytes(b"")
         # hg knows itself by the name of the file that Python was given:

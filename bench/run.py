@@ -7,7 +7,7 @@ status says only whether measuring was possible.
 
 Must not know how anything is measured: that is the parts' (spawn.py, event.py,
 server.py, startup.py, memory.py, peer.py, blackbox.py, blackbox_read.py,
-run_rhg.py, config_read.py, fleet.py) and the probe's.
+run_rhg.py, config_read.py, fleet.py, ship.py) and the probe's.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import memory
 import peer
 import run_rhg
 import server
+import ship
 import spawn
 import startup
 from figures import Report, Table, as_json
@@ -47,6 +48,7 @@ PARTS: dict[str, Callable[[Lab], Report]] = {
     "run": run_rhg.run,
     "config": config_read.run,
     "fleet": fleet.run,
+    "ship": ship.run,
 }
 
 
@@ -62,7 +64,8 @@ def arguments() -> argparse.Namespace:
         "peers), blackbox (lines of blackbox.log), history (hg blackbox on a "
         "log of 1 GB), run (uilog run around rhg, which is built for it), "
         "config (reading hgrc files, rhg's reader included), fleet (sinks, a "
-        "collector, a thousand commands at once). A "
+        "collector, a thousand commands at once), ship (a record's way to a "
+        "collector, and what it cost before). A "
         "full run takes about twenty-five minutes and up to 4 GB; "
         "close other programs first.",
     )
@@ -79,6 +82,13 @@ def arguments() -> argparse.Namespace:
         action="store_true",
         help="few repetitions and at most 1 GB: to see that it works, not "
         "for figures to keep",
+    )
+    parser.add_argument(
+        "--before",
+        metavar="BINARY",
+        type=Path,
+        help="in the part `ship`, measure this program `uilog` in turn with "
+        "ours: one of the same queue, from before a change",
     )
     parser.add_argument(
         "--json",
@@ -104,7 +114,7 @@ def main() -> int:
         print("With --quick: too few repetitions for figures to keep.\n")
     reports = []
     with tempfile.TemporaryDirectory(prefix="uilog-bench-") as directory:
-        lab = Lab(Path(directory), options.quick)
+        lab = Lab(Path(directory), options.quick, options.before)
         for name, part in PARTS.items():
             if options.only and name not in options.only:
                 continue

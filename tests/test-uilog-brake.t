@@ -145,6 +145,17 @@ As of every item, the last word counts, but none takes the variable back.
   $ logged
   $ HGRCPATH=$before
 
+A file that is moved to where the system's are, as docs/fleet.md says.
+
+  $ mkdir $TESTTMP/hgrc.d
+  $ printf '[uilog]\nenabled = yes\n' > $TESTTMP/hgrc.d/uilog.rc
+  $ printf '[uilog]\nenabled = no\n' > $TESTTMP/hgrc.d/.uilog-off
+  $ HGRCPATH=$TESTTMP/hgrc.d uilog config uilog.enabled
+  yes
+  $ mv $TESTTMP/hgrc.d/.uilog-off $TESTTMP/hgrc.d/zz-uilog-off.rc
+  $ HGRCPATH=$TESTTMP/hgrc.d uilog config uilog.enabled
+  no
+
 What means nothing leaves uilog on.
 
   $ hg debuguilog --config uilog.enabled=nope | grep enabled

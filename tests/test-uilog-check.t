@@ -1022,13 +1022,13 @@ Trying a script
     error: the event 'no-such-event' has neither a script nor a sink
       [logtoprocess] no-such-event = SCRIPT
 
-Nothing of that has been logged.
+Nothing of that has been logged. A record that a sink was given has a number.
 
   $ settled
   $ test -e .hg/blackbox.log
   [1]
-  $ test -e ~/.local/state/uilog
-  [1]
+  $ ls ~/.local/state/uilog
+  numbers
 
 Ctrl-C ends the script, and then the command.
 

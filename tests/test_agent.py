@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import processes
@@ -33,7 +34,7 @@ class Agents:
         self.file = home.path / "audit.jsonl"
         home.env["XDG_RUNTIME_DIR"] = str(self.runtime)
         home.configure(
-            "[uilog]\nagent = yes\nagent-idle = 0.5\n"
+            "[uilog]\nagent = yes\nagent-idle = 60\n"
             f"sink.audit = file:{self.file}\n"
             "sink.audit:track = commandfinish\n"
         )
@@ -48,7 +49,7 @@ class Agents:
         return [
             it
             for it in processes.everyone()
-            if it.argv[1:] == ("agent", "serve", place)
+            if it.argv[1:4] == ("agent", "serve", place)
         ]
 
     def flush(self) -> None:
@@ -74,8 +75,13 @@ class Agents:
 
 
 @pytest.fixture
-def agents(home: Home) -> Agents:
-    return Agents(home)
+def agents(home: Home) -> Iterator[Agents]:
+    """A home with an agent, which is ended with the test."""
+    agents = Agents(home)
+    yield agents
+    for agent in agents.running():
+        os.kill(agent.pid, signal.SIGTERM)
+    until("the agents' end", lambda: not agents.running())
 
 
 def test_one_agent_delivers_what_all_commands_log(agents: Agents) -> None:
@@ -88,8 +94,15 @@ def test_one_agent_delivers_what_all_commands_log(agents: Agents) -> None:
     agents.flush()
     assert agents.commands() == ["root"] * 5
     assert len(pids) == 1
-    # No other process has been needed, and nothing is left.
-    until("the agent's end", lambda: not agents.running())
+    until("no queue", lambda: not agents.queues())
+
+
+def test_an_agent_that_has_nothing_to_do_ends(agents: Agents) -> None:
+    agents.home.configure("[uilog]\nagent-idle = 0\n")
+    agents.home.hg("root", cwd=agents.home.unseen_repository())
+    agents.flush()
+    until("its end", lambda: not agents.running())
+    assert agents.commands() == ["root"]
     assert agents.queues() == []
 
 
@@ -109,7 +122,7 @@ def test_an_hg_and_an_agent_that_are_killed_lose_nothing(
     assert agents.commands() == ["root"]
     home.hg("branch", cwd=repository)
     agents.flush()
-    assert Counter(agents.commands()) == Counter(["root", "id", "branch"])
+    assert Counter(agents.commands()) == Counter(["root", "identify", "branch"])
 
 
 def namespaced(home: Home, *args: str, cwd: Path) -> subprocess.Popen[bytes]:
@@ -163,11 +176,9 @@ def test_the_end_of_a_container_loses_nothing_in_silence(
         # One that came to its end has logged it.
         finished += inside.returncode == 0
     home.hg("id", cwd=repository)
-    home.run(
-        "uilog", "flush", "--all", "--wait", str(processes.DEADLINE)
-    )
+    home.run("uilog", "flush", "--all", "--wait", str(processes.DEADLINE))
     told = Counter(agents.commands())
-    assert told["id"] == 1
+    assert told["identify"] == 1
     # One that was killed may have logged its end, or not.
     assert finished <= told["root"] <= kills
-    assert agents.queues() == []
+    until("no queue", lambda: not agents.queues())

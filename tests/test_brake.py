@@ -7,6 +7,7 @@ from pathlib import Path
 
 from conftest import Chg, Home, chg_servers, until
 from growing import whole_lines
+from terminal import Terminal
 
 OFF = "[uilog]\nenabled = no\n"
 
@@ -88,3 +89,16 @@ def test_a_command_server_heeds_each_command(home: Home) -> None:
             return set(home.read("finish").splitlines()) - {"serve"}
 
         until("all scripts", lambda: own <= run())
+
+
+def test_emit_says_on_a_terminal_that_nothing_is_logged(home: Home) -> None:
+    why = "UILOG=off in the environment"
+    text = f"uilog: nothing is logged: uilog is switched off: {why}\n"
+    terminal = Terminal({**home.env, "UILOG": "off"}, home.path)
+    try:
+        assert terminal.run("uilog emit backup done") == (0, text)
+        assert terminal.run("uilog emit backup done 2>/dev/null") == (0, "")
+        # The command has the terminal to itself.
+        assert terminal.run("uilog run -- tty | grep -c dev/pts") == (0, "1\n")
+    finally:
+        terminal.close()

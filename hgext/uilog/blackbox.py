@@ -197,6 +197,16 @@ def replacestock():
     _replacecommand(getattr(stock, 'cmdtable', {}))
 
 
+def _loggerfor(stocklogger):
+    """makes a repository's logger: ours, unless uilog is switched off there"""
+
+    def make(ui, repo):
+        isoff = cause(ui) is not None
+        return (stocklogger if isoff else Logger)(ui, repo)
+
+    return make
+
+
 def _replacecommand(table):
     command = late('history', 'blackbox')
     try:
@@ -209,16 +219,6 @@ def _replacecommand(table):
     for option in (*OPTIONS, *cmdutil.formatteropts):
         if option[1] not in known:
             options.append(option)
-
-
-def _loggerfor(stocklogger):
-    """makes a repository's logger: ours, unless uilog is switched off there"""
-
-    def make(ui, repo):
-        isoff = cause(ui) is not None
-        return (stocklogger if isoff else Logger)(ui, repo)
-
-    return make
 
 
 def _changed(orig, self, *args, **kwargs):

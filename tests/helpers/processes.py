@@ -20,9 +20,8 @@ from collections.abc import Callable
 # Seconds, and far more than anything here takes: only a hang gets there.
 DEADLINE = 120
 
-# Where a queue's frames begin, and where it stands where they end (queue.rs).
+# Where a queue's frames begin (queue.rs).
 FIRST_FRAME = 4096
-WRITER_AT = 64
 
 
 class Process:
@@ -154,16 +153,19 @@ def serves(dispatcher: int, needle: bytes) -> bool | None:
     """Whether a dispatcher's queue holds an environment with this entry; None
     if it holds nothing yet."""
     fds = f"/proc/{dispatcher}/fd"
+    answer = None
     try:
         for fd in os.listdir(fds):
             if os.readlink(f"{fds}/{fd}").startswith("/memfd:uilog"):
                 queue = read(f"{fds}/{fd}")
-                end = int.from_bytes(queue[WRITER_AT:][:8], "little")
-                return needle + b"\0" in queue if end > FIRST_FRAME else None
+                if needle + b"\0" in queue:
+                    return True
+                if len(queue) > FIRST_FRAME:
+                    answer = False
     except OSError:
         # It ends, or has closed what we have just seen.
         pass
-    return None
+    return answer
 
 
 def has_program(pid: int) -> bool:

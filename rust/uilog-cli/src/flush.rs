@@ -172,7 +172,7 @@ fn start_agent(
 ) -> Option<String> {
     let mut directories = agent_address::directories(environment).into_iter();
     let directory = directories.next()?;
-    agent_start::start(&directory, program).err()
+    agent_start::start(&directory, program, None).err()
 }
 
 /// Why something is left.

@@ -3,6 +3,8 @@
 //! Each subcommand has a module of its name; none of them decides anything
 //! about events or configuration.
 
+#[cfg(target_os = "linux")]
+mod agent;
 mod check;
 mod config;
 mod emit;
@@ -76,6 +78,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Agent(agent::Arguments),
     #[command(visible_alias = "doctor")]
     Check(check::Arguments),
     Config(config::Arguments),
@@ -154,6 +159,8 @@ fn finished(result: anyhow::Result<ExitCode>) -> ExitCode {
 
 fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
+        #[cfg(target_os = "linux")]
+        Command::Agent(arguments) => agent::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Emit(arguments) => emit::run(&arguments),
@@ -173,10 +180,12 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
             let socket = own(io::stdin().as_fd()).context("standard input")?;
             let queue = own(io::stdout().as_fd()).context("standard output")?;
+            let frames =
+                dispatch::take_frames(&queue).context("standard error")?;
             // There is a thread for each sink, and a dispatcher for each hg.
             malloc::share_arenas();
             let records = Box::new(Fleet::new(open));
-            dispatch::run(socket, queue, records, redact::text)
+            dispatch::run(socket, queue, frames, records, redact::text)
                 .context("dispatch")?;
             Ok(ExitCode::SUCCESS)
         }

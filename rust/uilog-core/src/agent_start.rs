@@ -5,6 +5,7 @@
 //! lives. Waits for nothing.
 
 use std::ffi::CString;
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs::File;
 use std::io;
@@ -29,12 +30,17 @@ use crate::agent_address::AgentNames;
 const ENVIRONMENT: &str = "PATH=/usr/local/bin:/usr/bin:/bin";
 
 /// Starts an agent in a runtime directory, by this program, unless there is
-/// one or somebody else is just starting it; whether it has.
+/// one or somebody else is just starting it; whether it has. The agent believes
+/// what the queue of that name says of sinks: it is the caller's own.
 ///
 /// # Errors
 ///
 /// Why none can be started.
-pub fn start(dir: &OwnDir, program: &Path) -> Result<bool, String> {
+pub fn start(
+    dir: &OwnDir,
+    program: &Path,
+    queue: Option<&OsStr>,
+) -> Result<bool, String> {
     let failed = |what: &str, error: &dyn Display| {
         format!("{what} {}: {error}", program.display())
     };
@@ -54,6 +60,9 @@ pub fn start(dir: &OwnDir, program: &Path) -> Result<bool, String> {
     command.arg(c"agent".to_owned());
     command.arg(c"serve".to_owned());
     command.arg(directory);
+    if let Some(queue) = queue {
+        command.arg(CString::new(queue.as_bytes()).map_err(no_path)?);
+    }
     command.stdin(Stdio::Fd(lock.as_fd()));
     command.env(vec![environment]);
     command

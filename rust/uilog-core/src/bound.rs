@@ -16,29 +16,52 @@ use uilog_sys::fd::Identity;
 /// How many descriptors there must be for hg behind ours.
 const MIN_DESCRIPTORS_LEFT: u64 = 8;
 
-/// Something whose descriptor's number may be another's by now: in a forked
-/// child, where ours is closed already, and wherever somebody has closed what
+/// Something that has at most two descriptors.
+pub(crate) trait Descriptors {
+    /// Their numbers, or [`NO_DESCRIPTOR`].
+    fn raw_fds(&self) -> [RawFd; 2];
+}
+
+/// In place of a descriptor's number.
+pub(crate) const NO_DESCRIPTOR: RawFd = -1;
+
+impl<T: AsFd> Descriptors for T {
+    fn raw_fds(&self) -> [RawFd; 2] {
+        [self.as_fd().as_raw_fd(), NO_DESCRIPTOR]
+    }
+}
+
+/// What descriptors refer to now.
+fn identities(value: &impl Descriptors) -> [Option<Identity>; 2] {
+    value.raw_fds().map(|raw| match raw {
+        NO_DESCRIPTOR => None,
+        raw => Identity::of(raw),
+    })
+}
+
+/// Something whose descriptors' numbers may be others' by now: in a forked
+/// child, where ours are closed already, and wherever somebody has closed what
 /// he has found. It is then not dropped.
 #[derive(Debug)]
-pub(crate) struct Bound<T: AsFd> {
+pub(crate) struct Bound<T: Descriptors> {
     owner: u32,
-    identity: Option<Identity>,
+    identities: [Option<Identity>; 2],
     value: Option<ManuallyDrop<T>>,
 }
 
-impl<T: AsFd> Bound<T> {
+impl<T: Descriptors> Bound<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
             owner: std::process::id(),
-            identity: Identity::of(value.as_fd().as_raw_fd()),
+            identities: identities(&value),
             value: Some(ManuallyDrop::new(value)),
         }
     }
 
-    /// Whether the descriptor is still what it was.
+    /// Whether the descriptors are still what they were.
     pub(crate) fn is_intact(&self) -> bool {
-        let now = Identity::of(self.as_fd().as_raw_fd());
-        now.is_some() && now == self.identity
+        let now = identities(&**self);
+        now[0].is_some() && now == self.identities
     }
 
     pub(crate) fn into_inner(mut self) -> Option<T> {
@@ -46,7 +69,7 @@ impl<T: AsFd> Bound<T> {
     }
 }
 
-impl<T: AsFd> std::ops::Deref for Bound<T> {
+impl<T: Descriptors> std::ops::Deref for Bound<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -56,7 +79,7 @@ impl<T: AsFd> std::ops::Deref for Bound<T> {
     }
 }
 
-impl<T: AsFd> std::ops::DerefMut for Bound<T> {
+impl<T: Descriptors> std::ops::DerefMut for Bound<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.value
             .as_mut()
@@ -64,7 +87,7 @@ impl<T: AsFd> std::ops::DerefMut for Bound<T> {
     }
 }
 
-impl<T: AsFd> Drop for Bound<T> {
+impl<T: Descriptors> Drop for Bound<T> {
     fn drop(&mut self) {
         let is_own = self.owner == std::process::id();
         if self.value.is_some() && is_own && self.is_intact() {

@@ -6,6 +6,7 @@
 //! the last script has ended, the sinks are done and no hg holds the socket.
 //! It knows nothing of how hg decides what to run.
 
+use std::fs::File;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -30,12 +31,12 @@ use crate::event::Event;
 use crate::failed::FailedScripts;
 pub use crate::failed::Redact;
 use crate::feed::Feed;
-use crate::journal;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
-use crate::journal::unserved;
 use crate::losses::Losses;
+use crate::page;
+use crate::queue;
 use crate::queue::Progress;
 use crate::queue::Reader;
 use crate::queue::Reference;
@@ -87,6 +88,9 @@ pub enum Error {
     /// hg speaks another protocol.
     #[error("hg speaks protocol {0}, this is {PROTOCOL}")]
     Protocol(u16),
+    /// It has come too late.
+    #[error("what is in the queue has been counted as lost already")]
+    Claimed,
     /// The system failed.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
@@ -96,9 +100,28 @@ fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
     move |error| Error::System(what, error.into())
 }
 
+/// The queue's frames, if hg has passed them as standard error: that is
+/// `/dev/null` from now on, so that no message falls into the queue. To be
+/// called before there can be one.
+///
+/// # Errors
+///
+/// The system has no descriptor to give.
+pub fn take_frames(queue: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+    let page = File::from(queue.try_clone()?);
+    if !queue::is_apart(&page) {
+        return Ok(None);
+    }
+    let frames = io::stderr().as_fd().try_clone_to_owned()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stderr(null)?;
+    Ok(Some(frames))
+}
+
 /// Runs until there is nothing left to do; `socket` is hg's, `queue` what it
-/// writes to, and `records` gets what is for structured sinks. What failed
-/// scripts have said goes through `redact` before it is kept.
+/// writes to, with its `frames` if these are apart, and `records` gets what is
+/// for structured sinks. What failed scripts have said goes through `redact`
+/// before it is kept.
 ///
 /// # Errors
 ///
@@ -106,6 +129,7 @@ fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
 pub fn run(
     socket: OwnedFd,
     queue: OwnedFd,
+    frames: Option<OwnedFd>,
     records: Box<dyn Records>,
     redact: Redact,
 ) -> Result<(), Error> {
@@ -113,10 +137,19 @@ pub fn run(
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     let socket = UnixStream::from(socket);
     socket.peer_addr().map_err(|_| Error::ByHand)?;
-    let queue = Reader::open(queue).map_err(|_| Error::ByHand)?;
-    if queue.protocol() != PROTOCOL {
+    let page = File::from(queue.try_clone().map_err(system("open the queue"))?);
+    let protocol = queue::protocol_of(&page).map_err(|_| Error::ByHand)?;
+    let has_name = frames.is_some() && protocol == PROTOCOL;
+    if has_name {
+        let begun = page::begin_reading(&page);
+        if !begun.map_err(system("wait for the dispatcher before"))? {
+            return Err(Error::Claimed);
+        }
+    }
+    let queue = Reader::open_apart(queue, frames).map_err(|_| Error::ByHand)?;
+    if protocol != PROTOCOL {
         queue.refuse().map_err(system("write to the queue"))?;
-        return Err(Error::Protocol(queue.protocol()));
+        return Err(Error::Protocol(protocol));
     }
     socket
         .set_nonblocking(true)
@@ -124,15 +157,15 @@ pub fn run(
     // hg wakes us with each event, and must not lose its processor to us.
     let is_batch = sched::enter_batch();
     let mut server = Server::new(socket, queue, records, redact, is_batch)?;
-    server.progress().readers += 1;
-    server.publish()?;
-    server.remove_note();
-    server.report_predecessor()?;
+    server.take_over()?;
+    server.report_predecessor();
     let served = server.serve();
     // Whatever has ended it, scripts may still run.
     server.collector.hand_over_all();
-    server.claim_unserved();
-    journal::wait_for_appending(APPEND_BOUND);
+    if has_name {
+        server.remove_page();
+    }
+    server.claim_abandoned();
     served
 }
 
@@ -178,14 +211,14 @@ struct Server {
     exhausted: Option<Exhausted>,
 }
 
-/// What a dispatcher before this one has left behind.
+/// What a dispatcher before this one has left behind, and the journal has not
+/// been told of.
 struct Predecessor {
     /// Scripts that it had taken, and may have started or not.
     uncertain: u64,
-    /// Records that sinks had lost, and that the journal has not been told of.
+    /// Events that it had lost, and records that sinks had in hand and the
+    /// queue has no more.
     untold: u64,
-    /// Records that sinks had in hand and the queue has no more.
-    in_hand: u64,
     failure: Option<String>,
 }
 
@@ -236,11 +269,9 @@ impl Server {
         }
         let mut told = queue.told().map_err(system("share the queue"))?;
         let progress = queue.progress();
-        let known = progress.started + progress.not_started;
         let predecessor = Predecessor {
-            uncertain: progress.scripts.saturating_sub(known),
-            untold: progress.untold() - progress.at_risk,
-            in_hand: progress.at_risk,
+            uncertain: progress.uncertain(),
+            untold: progress.untold(),
             failure: queue.last_failure().ok().flatten(),
         };
         let mut feed = Feed::new(queue);
@@ -276,62 +307,70 @@ impl Server {
         })
     }
 
-    /// Reports and counts what the predecessor left behind, as soon as it is
-    /// known whose journal to write to. Counted last, so that nothing is
-    /// forgotten if this one dies, too.
-    fn report_predecessor(&mut self) -> Result<(), Error> {
+    /// Begins: counts what the predecessor left behind.
+    fn take_over(&mut self) -> Result<(), Error> {
+        let uncertain = self.predecessor.uncertain;
+        let progress = self.progress();
+        progress.readers += 1;
+        progress.not_started += uncertain;
+        progress.records_lost += progress.at_risk;
+        progress.at_risk = 0;
+        progress.unseen += progress.running();
+        self.publish()
+    }
+
+    /// Reports what the predecessor left behind, as soon as it is known whose
+    /// journal to write to. It has been counted already.
+    fn report_predecessor(&mut self) {
         let Predecessor {
-            uncertain,
-            untold,
-            in_hand,
-            ..
+            uncertain, untold, ..
         } = self.predecessor;
-        let records = untold + in_hand;
-        if self.environment.is_empty() || uncertain + records == 0 {
-            return Ok(());
+        if self.environment.is_empty() {
+            return;
         }
         if uncertain > 0 {
             // Whether they ran, nobody knows.
             let detail = "the dispatcher died while starting its script";
-            self.report(FailureKind::Lost, uncertain, detail, 0);
+            self.report(FailureKind::Lost, uncertain, detail);
         }
-        if records > 0 {
+        if untold > 0 {
             let failure = self.predecessor.failure.take();
             let last = failure.map_or(String::new(), |it| {
                 format!("; its last failure: {it}")
             });
             let detail = format!(
-                "records that sinks had lost or had in hand when the \
-                 dispatcher was killed{last}"
+                "the dispatcher had lost them, or had records of them in \
+                 hand, when it was killed{last}"
             );
-            self.report(FailureKind::Lost, records, &detail, records);
+            self.report(FailureKind::Lost, untold, &detail);
         }
         self.predecessor.uncertain = 0;
         self.predecessor.untold = 0;
-        self.predecessor.in_hand = 0;
-        let progress = self.progress();
-        progress.not_started += uncertain;
-        progress.records_lost += in_hand;
-        self.publish()
     }
 
     fn progress(&mut self) -> &mut Progress {
         self.feed.queue.progress_mut()
     }
 
-    /// Removes the note that hg may have left in case that nobody begins.
-    fn remove_note(&self) {
-        if let Ok(Some(named)) = self.feed.queue.note() {
-            unserved::remove_named(&named);
+    /// Removes the page, unless something is left that whoever finds it is to
+    /// count, or hg, which may append more, still has it.
+    fn remove_page(&self) {
+        let queue = &self.feed.queue;
+        let holders = page::holders(queue.page_file());
+        let is_left = holders.is_ok_and(|it| it.maker);
+        let Ok(page) = queue.page() else { return };
+        if !is_left && page.lost() == 0 {
+            // One that stays says that nothing has been lost.
+            let _ = page::remove(queue.page_file(), &page.path);
         }
     }
 
-    /// Tells the journal of events whose dispatchers have never begun.
-    fn claim_unserved(&self) {
+    /// Tells the journal of what others have lost that have been killed.
+    fn claim_abandoned(&self) {
         let block = &self.environment;
         let journal = Journal::for_environment(block);
         if let Some(journal) = journal.filter(|_| !block.is_empty()) {
-            journal.claim_unserved();
+            journal.claim_abandoned(APPEND_BOUND);
         }
     }
 
@@ -430,7 +469,7 @@ impl Server {
             return Ok(());
         };
         self.environment = Arc::clone(&queued.environment);
-        self.report_predecessor()?;
+        self.report_predecessor();
         self.records.offer(&queued);
         self.seen += 1;
         self.count_taken();
@@ -485,7 +524,7 @@ impl Server {
         let environment =
             self.feed.environment(job.environment_at).map_err(reading)?;
         self.environment = Arc::clone(&environment);
-        self.report_predecessor()?;
+        self.report_predecessor();
         self.take_script(next)?;
         let (started, capture) = self.start(job, &environment);
         match started {
@@ -513,7 +552,9 @@ impl Server {
                 );
                 failure.script = Some(Box::new(running::facts(job)));
                 self.show(&failure);
-                self.reporter.report(failure, &environment, 0);
+                // Counted first: who dies in between leaves it to others.
+                self.publish()?;
+                self.reporter.report(failure, &environment);
             }
         }
         self.exhausted = None;
@@ -551,9 +592,10 @@ impl Server {
     fn pass_unreadable(&mut self, next: u64) -> Result<(), Error> {
         self.take_script(next)?;
         self.progress().not_started += 1;
+        self.publish()?;
         let detail = "unreadable record in the queue";
-        self.report(FailureKind::Lost, 1, detail, 0);
-        self.publish()
+        self.report(FailureKind::Lost, 1, detail);
+        Ok(())
     }
 
     /// Notes that a script has been taken, before anything is done about it:
@@ -619,7 +661,7 @@ impl Server {
             } else {
                 FailureKind::Sink
             };
-            self.report(kind, loss.count, &detail, loss.count);
+            self.report(kind, loss.count, &detail);
         }
     }
 
@@ -686,7 +728,7 @@ impl Server {
     /// it has written to standard error is there.
     fn journal_failed(&mut self, is_last: bool) {
         for (failure, environment) in self.failed.take_ready(is_last) {
-            self.reporter.report(failure, &environment, 0);
+            self.reporter.report(failure, &environment);
         }
     }
 
@@ -774,52 +816,50 @@ impl Server {
             self.running.enforce_deadlines();
             self.settle()?;
         }
-        let given_up = self.move_past_the_rest(0)?;
+        self.move_past_the_rest()?;
         // Whoever logs from now on finds nobody, and starts another
         // dispatcher, though this one may need a while to end. What has come
         // before nobody else looks at.
         if let Some(socket) = self.socket.take() {
             let _ = socket.shutdown(Shutdown::Both);
         }
-        self.move_past_the_rest(given_up)?;
+        self.move_past_the_rest()?;
         self.finish_journal(TERMINATED_BOUND);
-        Ok(())
+        // They go on, but nobody here will see their end.
+        let progress = self.progress();
+        progress.unseen += progress.running();
+        self.publish()
     }
 
-    /// Counts what has come and is not to be run as lost, but for so many that
-    /// it has counted before; how many it were.
-    fn move_past_the_rest(&mut self, before: u64) -> Result<u64, Error> {
+    /// Counts what has come and is not to be run as lost.
+    fn move_past_the_rest(&mut self) -> Result<(), Error> {
         let committed = self.feed.queue.committed().map_err(reading)?;
         let seen = self.seen;
         let progress = self.progress();
-        let done = seen + progress.scripts + before;
+        let done = seen + progress.scripts;
         let left = committed.jobs.saturating_sub(done);
-        if left > 0 {
-            let detail = "the dispatcher was ended by SIGTERM";
-            self.report(FailureKind::Lost, left, detail, 0);
-        }
         let progress = self.progress();
         progress.scripts_at = committed.end;
         progress.records_at = committed.end;
+        // Taken by this one, so that no later one counts them again.
+        progress.scripts += left;
         progress.taken += left;
         progress.not_started += left;
         self.publish()?;
-        Ok(left)
+        if left > 0 {
+            let detail = "the dispatcher was ended by SIGTERM";
+            self.report(FailureKind::Lost, left, detail);
+        }
+        Ok(())
     }
 
-    /// Tells hg, and whoever asks later, of what is no single event's, and is
-    /// about so many lost records.
-    fn report(
-        &mut self,
-        kind: FailureKind,
-        lost: u64,
-        detail: &str,
-        records: u64,
-    ) {
+    /// Tells hg, and whoever asks later, of what is no single event's. The
+    /// losses have been counted in the page already.
+    fn report(&mut self, kind: FailureKind, lost: u64, detail: &str) {
         let detail = detail.to_owned();
         let failure = Failure::now(String::new(), b"", kind, lost, detail);
         self.show(&failure);
-        self.reporter.report(failure, &self.environment, records);
+        self.reporter.report(failure, &self.environment);
     }
 
     /// Tells hg. Where neither this nor the journal can be written there is

@@ -2,11 +2,14 @@
 //!
 //! Nothing here waits: a job is appended to the queue and the doorbell is
 //! rung. A dispatcher that has died is replaced by another one on the same
-//! queue; one that stalls is simply not heard of.
+//! queue; one that stalls is simply not heard of. What is lost when everything
+//! is killed, the queue's page tells ([`crate::page`]).
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
@@ -23,16 +26,20 @@ use uilog_sys::spawn::Stdio;
 
 use crate::backoff::Backoff;
 use crate::bound::Bound;
+use crate::bound::Descriptors;
+use crate::bound::NO_DESCRIPTOR;
 use crate::bound::leave_some_for_hg;
 use crate::event::Event;
+use crate::event::SessionId;
 use crate::frames::Sent;
-use crate::journal::unserved;
-use crate::journal::unserved::Left;
-use crate::journal::unserved::NotLeft;
 use crate::logtoprocess::Script;
+use crate::page;
+use crate::page::Made;
+use crate::page::NotMade;
 use crate::pipeline::Loss;
 use crate::queue::Progress;
 use crate::queue::Writer;
+use crate::queue::frames_file;
 use crate::settings::Settings;
 use crate::wire::DOORBELL;
 use crate::wire::PROTOCOL;
@@ -98,6 +105,15 @@ pub enum Task<'a> {
     },
 }
 
+/// What a page of counters needs to be found again: whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// hg's environment, as a block.
+    pub environment: &'a [u8],
+    /// hg's session.
+    pub session: SessionId,
+}
+
 /// The dispatcher, as hg sees it.
 #[derive(Debug)]
 pub struct Dispatcher {
@@ -107,6 +123,11 @@ pub struct Dispatcher {
     backoff: Backoff,
     starts: u64,
     barren: u32,
+    /// The page of a dispatcher that has been given up.
+    given_up: Option<String>,
+    /// Why there is no page, until somebody has asked.
+    no_page: Option<String>,
+    has_lacked_page: bool,
     /// Encoded frames are built here, so that memory is taken only once.
     buffer: Vec<u8>,
 }
@@ -136,6 +157,9 @@ impl Dispatcher {
             backoff: Backoff::default(),
             starts: 0,
             barren: 0,
+            given_up: None,
+            no_page: None,
+            has_lacked_page: false,
             buffer: Vec::new(),
         }
     }
@@ -176,14 +200,19 @@ impl Dispatcher {
     }
 
     /// Starts the dispatcher if none runs, and waits until it serves the
-    /// queue; for `hg debuguilog`, which has the time.
+    /// queue; for `hg debuguilog`, which has the time. Without an owner nothing
+    /// is created that has a name.
     ///
     /// # Errors
     ///
     /// Why it does not.
-    pub fn probe(&mut self, settings: &Settings) -> Result<(), String> {
+    pub fn probe(
+        &mut self,
+        settings: &Settings,
+        owner: Option<Owner<'_>>,
+    ) -> Result<(), String> {
         if self.link.is_none() {
-            self.open(settings, Start::Wait(PROBE_BOUND))?;
+            self.open(settings, Start::Wait(PROBE_BOUND), owner)?;
         }
         let Some(link) = &self.link else {
             return Ok(());
@@ -203,9 +232,9 @@ impl Dispatcher {
 
     /// Starts the dispatcher if none runs, for a job that will come. Should
     /// that fail, the job will be told.
-    pub fn prepare(&mut self, settings: &Settings) {
+    pub fn prepare(&mut self, settings: &Settings, owner: Owner<'_>) {
         if self.link.is_none() {
-            let _ = self.open(settings, Start::NoWait);
+            let _ = self.open(settings, Start::NoWait, Some(owner));
         }
     }
 
@@ -224,7 +253,11 @@ impl Dispatcher {
             if let Some(reason) = self.backoff.reason() {
                 return Err(lost(reason));
             }
-            self.open(parts.settings, Start::NoWait)
+            let owner = Owner {
+                environment: parts.environment,
+                session: parts.event.session,
+            };
+            self.open(parts.settings, Start::NoWait, Some(owner))
                 .map_err(|reason| lost(self.backoff.failed(reason)))?;
         }
         let Some(link) = self.link.as_mut() else {
@@ -240,6 +273,7 @@ impl Dispatcher {
             }
             // The dispatcher still runs what it has; the next event gets
             // another one, with a queue that may have more luck.
+            link.set_untold(0);
             self.link = None;
             return Err(lost(format!("cannot append to the queue: {error}")));
         }
@@ -253,18 +287,78 @@ impl Dispatcher {
         &mut self,
         settings: &Settings,
         start: Start,
+        owner: Option<Owner<'_>>,
     ) -> Result<(), String> {
-        let queue = Writer::create(settings.queue_bytes)
-            .map_err(|error| format!("cannot create a queue: {error}"))?;
+        self.check_program()?;
+        let max_bytes = settings.queue_bytes;
+        let queue = match owner {
+            Some(owner) => self.create_queue(owner, max_bytes)?,
+            None => Queue::without_page(max_bytes)?,
+        };
         self.start(queue, start)
     }
 
+    /// The exec's own errors come too late for a caller that does not wait; a
+    /// missing binary must not go unnoticed.
+    fn check_program(&self) -> Result<(), String> {
+        let program = &self.program;
+        nix::unistd::access(program, nix::unistd::AccessFlags::X_OK).map_err(
+            |errno| format!("cannot run {}: {errno}", program.display()),
+        )
+    }
+
+    /// A queue with a page that has a name; without one if none can be had.
+    fn create_queue(
+        &mut self,
+        owner: Owner<'_>,
+        max_bytes: u64,
+    ) -> Result<Queue, String> {
+        let Owner {
+            environment,
+            session,
+        } = owner;
+        match page::make(environment, session, &self.program, max_bytes) {
+            Ok(made) => Queue::with_page(made, max_bytes),
+            Err(NotMade::TooMany) => Err(format!(
+                "{} dispatch has not begun, nor have those before it",
+                self.program.display()
+            )),
+            Err(NotMade::NoPlace(problem)) => {
+                if !self.has_lacked_page {
+                    self.no_page = Some(problem);
+                }
+                self.has_lacked_page = true;
+                Queue::without_page(max_bytes)
+            }
+        }
+    }
+
     /// Starts a dispatcher on `queue`.
-    fn start(&mut self, queue: Writer, start: Start) -> Result<(), String> {
+    fn start(&mut self, queue: Queue, start: Start) -> Result<(), String> {
         let link = Link::start(&self.program, queue, start)?;
         self.link = Some(link);
         self.starts += 1;
         Ok(())
+    }
+
+    /// Why events of a dispatcher that is killed together with this process
+    /// would be lost in silence, if so; once.
+    pub fn take_no_page(&mut self) -> Option<String> {
+        self.no_page.take()
+    }
+
+    /// The page of the dispatcher that has just been given up: whoever finds it
+    /// counts the same losses, unless the journal says that it has them.
+    pub fn take_given_up(&mut self) -> Option<String> {
+        self.given_up.take()
+    }
+
+    /// Tells whoever finds the page of how many lost events the journal has not
+    /// been told, should this process be killed.
+    pub fn set_untold(&mut self, events: u64) {
+        if let Some(link) = &mut self.link {
+            link.set_untold(events);
+        }
     }
 
     /// Waits until it is known what has become of every job, but not longer
@@ -325,105 +419,35 @@ impl Dispatcher {
         self.replace()
     }
 
-    /// If events wait for a dispatcher that has not begun, leaves a note of
-    /// them: hg does not wait, and nobody else would miss them.
-    ///
-    /// # Errors
-    ///
-    /// No note could be left, and why.
-    pub fn leave_note(
-        &mut self,
-        environment: &[u8],
-        session: &str,
-    ) -> Result<(), Loss> {
-        let Some(link) = self.link.as_mut() else {
-            return Ok(());
-        };
-        if link.has_begun || !link.is_intact() {
-            return Ok(());
-        }
-        let progress = link.progress();
-        link.has_begun = progress.readers != link.readers_at_start;
-        let jobs = link.queue.committed().jobs;
-        let events = jobs.saturating_sub(progress.done());
-        if link.has_begun || events == 0 {
-            return Ok(());
-        }
-        let program = &self.program;
-        let left = unserved::leave(
-            environment,
-            link.note.as_ref(),
-            session,
-            events,
-            program,
-            link.pid,
-        );
-        // Without a note there will be none for later events either.
-        link.has_begun = left.is_err();
-        let left = match left {
-            Ok(left) => left,
-            Err(NotLeft::TooMany) => {
-                let reason = format!(
-                    "{} dispatch has not begun, nor have those before it",
-                    program.display()
-                );
-                return Err(Loss { events, reason });
-            }
-            Err(NotLeft::NoPlace(problem)) => {
-                let reason = format!(
-                    "{} dispatch has not begun, and no note of {events} \
-                     event(s) can be left: {problem}",
-                    program.display()
-                );
-                return Err(Loss { events: 0, reason });
-            }
-        };
-        let named = link.queue.publish_note(&left.named());
-        // It may have looked for the note just before there was one.
-        link.has_begun = link.progress().readers != link.readers_at_start;
-        if link.has_begun || named.is_err() {
-            left.remove();
-        } else {
-            link.note = Some(left);
-        }
-        Ok(())
-    }
-
     /// The dispatcher has died: starts another one on the same queue.
     fn replace(&mut self) -> Result<(), Loss> {
-        let note = self.link.as_mut().and_then(|link| link.note.take());
-        let replaced = self.replace_by(note.clone());
-        if let (Err(_), Some(note)) = (&replaced, note) {
-            // Its events are counted as lost now.
-            note.remove();
-        }
-        replaced
-    }
-
-    fn replace_by(&mut self, note: Option<Left>) -> Result<(), Loss> {
-        let Some(link) = self.link.take() else {
+        let Some(mut link) = self.link.take() else {
             return Ok(());
         };
+        // Whoever finds the page must not count what this process will tell.
+        link.set_untold(0);
         let progress = link.progress();
         // What it had taken but not started counts here, too: its successor
         // accounts for that.
         let undone =
             link.queue.committed().jobs.saturating_sub(progress.done());
         let untold = progress.untold();
-        if undone == 0 && untold > 0 {
+        if undone + untold == 0 {
+            link.remove_page();
+            return Ok(());
+        }
+        self.given_up = link.path.as_deref().and_then(page::id_of);
+        if undone == 0 {
             // All have been dealt with, but of some nobody has told.
             let failure = link.queue.last_failure().ok().flatten();
             let failure = failure.unwrap_or_default();
             return Err(Loss {
                 events: untold,
                 reason: format!(
-                    "sinks had lost them or had them in hand when the \
-                     dispatcher was killed: {failure}"
+                    "the dispatcher had lost them or had them in hand when \
+                     it was killed: {failure}"
                 ),
             });
-        }
-        if undone == 0 {
-            return Ok(());
         }
         let lost = |reason: String| Loss {
             events: undone + untold,
@@ -444,84 +468,203 @@ impl Dispatcher {
                 self.program.display()
             ))));
         }
-        let Link { queue, sent, .. } = link;
-        let Some(queue) = queue.into_inner() else {
+        let Link {
+            queue, sent, path, ..
+        } = link;
+        let Some(writer) = queue.into_inner() else {
             return Ok(());
         };
-        self.start(queue, Start::NoWait)
+        self.check_program()
+            .and_then(|()| Queue::again(writer, path, &progress))
+            .and_then(|queue| self.start(queue, Start::NoWait))
             .map_err(|reason| lost(self.backoff.failed(reason)))?;
+        self.given_up = None;
         if let Some(link) = &mut self.link {
             link.sent = sent;
             link.taken_at_start = progress.taken;
-            link.readers_at_start = progress.readers;
-            link.note = note;
+            // Nothing may be appended for long.
+            let _ = link.queue.publish_reader();
             link.ring();
         }
         Ok(())
     }
 }
 
+/// A queue without a dispatcher.
+#[derive(Debug)]
+struct Queue {
+    writer: Writer,
+    /// How many dispatchers have begun to serve it.
+    begun: u64,
+    /// Its page, for the dispatcher that is to be started; the writer's if that
+    /// has no name.
+    readers: Option<File>,
+    /// Where the page is.
+    path: Option<PathBuf>,
+}
+
+impl Queue {
+    fn without_page(max_bytes: u64) -> Result<Self, String> {
+        let writer = Writer::create(max_bytes)
+            .map_err(|error| format!("cannot create a queue: {error}"))?;
+        Ok(Self {
+            writer,
+            begun: 0,
+            readers: None,
+            path: None,
+        })
+    }
+
+    fn with_page(made: Made, max_bytes: u64) -> Result<Self, String> {
+        let Made {
+            page,
+            readers,
+            path,
+        } = made;
+        let frames = match frames_file() {
+            Ok(frames) => frames,
+            Err(error) => {
+                let _ = page::remove(&page, &path);
+                return Err(format!("cannot create a queue: {error}"));
+            }
+        };
+        Ok(Self {
+            writer: Writer::open_apart(page, frames, max_bytes),
+            begun: 0,
+            readers: Some(readers),
+            path: Some(path),
+        })
+    }
+
+    /// For another dispatcher.
+    fn again(
+        writer: Writer,
+        path: Option<PathBuf>,
+        progress: &Progress,
+    ) -> Result<Self, String> {
+        let readers = path
+            .is_some()
+            .then(|| page::for_next_reader(writer.page()))
+            .transpose()
+            .map_err(|error| format!("cannot open the queue: {error}"))?;
+        Ok(Self {
+            writer,
+            begun: progress.readers,
+            readers,
+            path,
+        })
+    }
+
+    /// Removes the page of a queue that has never been used.
+    fn discard(self) {
+        if let (Some(path), 0) = (&self.path, self.writer.committed().jobs) {
+            let _ = page::remove(self.writer.page(), path);
+        }
+    }
+}
+
 /// A larger buffer is given back after use.
 const MAX_KEPT_BUFFER: usize = 256 * 1024;
+
+impl Descriptors for Writer {
+    fn raw_fds(&self) -> [RawFd; 2] {
+        let frames = self.frames().map(AsRawFd::as_raw_fd);
+        [self.page().as_raw_fd(), frames.unwrap_or(NO_DESCRIPTOR)]
+    }
+}
 
 /// A running dispatcher and the queue to it.
 #[derive(Debug)]
 struct Link {
     /// Dropped first: after that a forked child would keep the descriptors.
-    _guards: [CloseInChild; 2],
+    _guards: Vec<CloseInChild>,
     socket: Bound<UnixStream>,
     queue: Bound<Writer>,
+    /// Where the queue's page is.
+    path: Option<PathBuf>,
     pid: i32,
     sent: Sent,
     taken_at_start: u64,
-    /// How many dispatchers had begun to serve the queue before.
-    readers_at_start: u64,
-    /// This one has begun, or there is to be no note of it.
-    has_begun: bool,
-    /// What was left for it to remove.
-    note: Option<Left>,
 }
 
 impl Link {
     fn start(
         program: &Path,
-        queue: Writer,
+        queue: Queue,
         start: Start,
     ) -> Result<Self, String> {
-        // The exec's own errors come too late for a caller that does not
-        // wait; a missing binary must not go unnoticed.
-        nix::unistd::access(program, nix::unistd::AccessFlags::X_OK).map_err(
-            |errno| format!("cannot run {}: {errno}", program.display()),
-        )?;
+        let started = Self::start_on(program, &queue, start);
+        let (socket, pid) = match started {
+            Ok(started) => started,
+            Err(reason) => {
+                queue.discard();
+                return Err(reason);
+            }
+        };
+        let Queue {
+            mut writer,
+            begun,
+            path,
+            ..
+        } = queue;
+        writer.set_reader(pid, begun);
+        let raws = writer.raw_fds().into_iter();
+        let raws = raws.chain([socket.as_raw_fd()]);
+        let raws = raws.filter(|raw| *raw != NO_DESCRIPTOR);
+        Ok(Self {
+            _guards: raws.map(CloseInChild::new).collect(),
+            socket: Bound::new(socket),
+            queue: Bound::new(writer),
+            path,
+            pid,
+            sent: Sent::default(),
+            taken_at_start: 0,
+        })
+    }
+
+    /// Starts the program; returns our end of the socket, and its process id.
+    fn start_on(
+        program: &Path,
+        queue: &Queue,
+        start: Start,
+    ) -> Result<(UnixStream, i32), String> {
         let (ours, theirs) = UnixStream::pair()
             .map_err(|error| format!("cannot create a socket: {error}"))?;
+        let page = queue.writer.page();
         leave_some_for_hg(&[
             ours.as_raw_fd(),
             theirs.as_raw_fd(),
-            queue.as_fd().as_raw_fd(),
+            page.as_raw_fd(),
         ])?;
         let mut command = spawn::Command::new(program)
             .map_err(|_| format!("'{}' is no path", program.display()))?;
         command.arg(c"dispatch".to_owned());
         command.stdin(Stdio::Fd(theirs.as_fd()));
-        command.stdout(Stdio::Fd(queue.as_fd()));
+        let page = queue.readers.as_ref().unwrap_or(page);
+        command.stdout(Stdio::Fd(page.as_fd()));
+        if let Some(frames) = queue.writer.frames() {
+            command.stderr(Stdio::Fd(frames.as_fd()));
+        }
         let process = command
             .spawn_detached(start)
             .map_err(|error| error.to_string())?;
-        Ok(Self {
-            _guards: [
-                CloseInChild::new(ours.as_raw_fd()),
-                CloseInChild::new(queue.as_fd().as_raw_fd()),
-            ],
-            socket: Bound::new(ours),
-            queue: Bound::new(queue),
-            pid: process.pid,
-            sent: Sent::default(),
-            taken_at_start: 0,
-            readers_at_start: 0,
-            has_begun: false,
-            note: None,
-        })
+        Ok((ours, process.pid))
+    }
+
+    /// Says in the page of how many lost events this process has not told.
+    fn set_untold(&mut self, events: u64) {
+        if self.queue.untold() != events && self.is_intact() {
+            // If it cannot, they are lost in silence if it is killed.
+            let _ = self.queue.set_untold(events);
+        }
+    }
+
+    /// Removes the page, of which nothing is left.
+    fn remove_page(&self) {
+        if let Some(path) = self.path.as_ref().filter(|_| self.is_intact()) {
+            // One that stays says that nothing has been lost.
+            let _ = page::remove(self.queue.page(), path);
+        }
     }
 
     /// Whether the descriptors are still what they were. Code that closes all

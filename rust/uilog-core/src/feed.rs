@@ -18,14 +18,17 @@ use crate::wire::Frame;
 const REMEMBERED: usize = 4;
 
 /// The queue, and what has been looked up in it.
-pub(crate) struct Feed {
-    pub(crate) queue: Reader,
+#[derive(Debug)]
+pub struct Feed {
+    /// The queue itself.
+    pub queue: Reader,
     environments: Recent<Arc<[u8]>>,
     items: Recent<Arc<Items>>,
 }
 
 impl Feed {
-    pub(crate) fn new(queue: Reader) -> Self {
+    /// Of a queue in which nothing has been looked up yet.
+    pub fn new(queue: Reader) -> Self {
         Self {
             queue,
             environments: Recent::default(),
@@ -34,7 +37,11 @@ impl Feed {
     }
 
     /// The environment that stands at this position.
-    pub(crate) fn environment(&mut self, at: u64) -> io::Result<Arc<[u8]>> {
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read, or something else stands there.
+    pub fn environment(&mut self, at: u64) -> io::Result<Arc<[u8]>> {
         if let Some(known) = self.environments.get(at) {
             return Ok(known);
         }
@@ -64,7 +71,12 @@ impl Feed {
 
     /// The record that a frame holds, with what it refers to; none if it holds
     /// something else.
-    pub(crate) fn queued(
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read, or something else stands where its environment
+    /// or its items should.
+    pub fn queued(
         &mut self,
         position: u64,
         frame: Vec<u8>,
@@ -106,6 +118,7 @@ impl Source for Feed {
 }
 
 /// The last few that were looked up, by their positions.
+#[derive(Debug)]
 struct Recent<T>(VecDeque<(u64, T)>);
 
 impl<T> Default for Recent<T> {

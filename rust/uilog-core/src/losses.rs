@@ -16,8 +16,8 @@ const TELL_ALONE: Duration = Duration::from_millis(100);
 /// Reasons of losses that are kept apart until they are told.
 const MAX_UNTOLD: usize = 64;
 /// What sinks have lost and the journal has not been told of.
-#[derive(Default)]
-pub(crate) struct Losses {
+#[derive(Debug, Default)]
+pub struct Losses {
     untold: Vec<RecordLoss>,
     told_at: Option<Instant>,
     /// How many have been told.
@@ -25,7 +25,8 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    pub(crate) fn add(&mut self, loss: RecordLoss) {
+    /// Adds one, to those of the same sink and reason if there are any.
+    pub fn add(&mut self, loss: RecordLoss) {
         let is_full = self.untold.len() >= MAX_UNTOLD;
         let mut known = self.untold.iter_mut().rev();
         let same = known.find(|it| {
@@ -38,7 +39,7 @@ impl Losses {
     }
 
     /// When something is to be told.
-    pub(crate) fn deadline(&self, is_alone: bool) -> Option<Instant> {
+    pub fn deadline(&self, is_alone: bool) -> Option<Instant> {
         let every = if is_alone { TELL_ALONE } else { TELL_EVERY };
         let told_at = self.told_at.filter(|_| !self.untold.is_empty());
         told_at.map(|at| at + every)
@@ -46,7 +47,7 @@ impl Losses {
 
     /// What is to be told now: all if it is as much as before, or some time has
     /// passed.
-    pub(crate) fn due(
+    pub fn due(
         &mut self,
         now: Instant,
         is_alone: bool,

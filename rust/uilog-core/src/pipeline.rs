@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use crate::dispatcher::Dispatcher;
 use crate::dispatcher::JobParts;
+use crate::dispatcher::Owner;
 use crate::dispatcher::Task;
 use crate::event::Event;
 use crate::event::EventOption;
@@ -467,9 +468,6 @@ impl Host {
     /// Tells that a command begins, and in which repository: what is logged
     /// through a ui without one, such as the command's end, belongs there.
     pub fn begin_command(&mut self, root: Option<&[u8]>) {
-        // A command server may not end in the ordinary way: the events of the
-        // command before are looked after now.
-        self.leave_note();
         (self.repository.1.head, self.repository.1.revision) = (None, None);
         self.spans.begin_command(root);
     }
@@ -611,10 +609,17 @@ impl Host {
                 self.lose(event, others, loss);
             }
         }
-        // A worker leaves through `os._exit`, and never comes to its end.
-        if self.is_forked {
-            self.leave_note();
+        if let Some(problem) = self.dispatcher.take_no_page() {
+            self.page_missing(&problem);
         }
+        self.show_untold();
+    }
+
+    /// Leaves to others what the journal is to be told of, should this process
+    /// be killed.
+    fn show_untold(&mut self) {
+        let untold = self.counters.lost.saturating_sub(self.journaled);
+        self.dispatcher.set_untold(untold);
     }
 
     /// Whether this process is the one that all this belongs to, and not a
@@ -766,6 +771,10 @@ impl Host {
             "lost {} event(s) at {name}: {}",
             loss.events, loss.reason
         ));
+        if let Some(page) = self.dispatcher.take_given_up() {
+            self.journal_given_up(event, page, loss);
+            return;
+        }
         // A process that loses everything need not write a line for each:
         // one whenever the number has doubled or a second has passed.
         let unreported = self.counters.lost - self.journaled;
@@ -778,6 +787,23 @@ impl Host {
         } else {
             self.journal_losses(event, loss.reason);
         }
+    }
+
+    /// Tells the journal of what has been lost with a dispatcher that was given
+    /// up. Whoever finds its page tells of the same, and of the two lines one
+    /// counts: so it is no harm if this one is not written.
+    fn journal_given_up(&mut self, event: &[u8], page: String, loss: Loss) {
+        self.journaled += loss.events;
+        if journal::is_busy() {
+            return;
+        }
+        let session = self.session.to_string();
+        let kind = FailureKind::Lost;
+        let failure = Failure {
+            page: Some(page),
+            ..Failure::now(session, event, kind, loss.events, loss.reason)
+        };
+        self.append_fault(&failure);
     }
 
     /// Tells the journal of the losses that it has not been told of yet.
@@ -863,7 +889,6 @@ impl Host {
         if let Err(reason) = self.records.finish(self.dispatcher.program()) {
             self.records_wait(reason);
         }
-        self.leave_note();
         // If the place ends with its first process, so do those that append.
         let is_first = self.owner == 1;
         let bound = if is_first {
@@ -880,23 +905,46 @@ impl Host {
         }
         journal::wait_for_appending(bound);
         self.note_append_trouble();
+        self.show_untold();
     }
 
-    /// Leaves a note of the events whose dispatcher has not begun.
-    fn leave_note(&mut self) {
+    /// Starts the dispatcher if none runs, for an event that will come.
+    pub fn prepare_dispatcher(&mut self, settings: &Settings) {
+        let owner = Owner {
+            environment: &self.environment,
+            session: self.session,
+        };
+        self.dispatcher.prepare(settings, owner);
+    }
+
+    /// Starts the dispatcher if none runs, and waits until it serves its queue.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub fn probe_dispatcher(
+        &mut self,
+        settings: &Settings,
+    ) -> Result<(), String> {
+        let owner = Owner {
+            environment: &self.environment,
+            session: self.session,
+        };
+        self.dispatcher.probe(settings, Some(owner))
+    }
+
+    /// Tells the journal, once, that nobody will know what has been lost if
+    /// this process and its dispatcher are killed together.
+    fn page_missing(&mut self, problem: &str) {
+        let detail = format!(
+            "if hg and its dispatcher are killed together, what is lost then \
+             cannot be counted: no page of counters can be kept: {problem}"
+        );
         let session = self.session.to_string();
-        match self.dispatcher.leave_note(&self.environment, &session) {
-            Ok(()) => {}
-            Err(loss) if loss.events > 0 => self.lose(b"", loss.events, loss),
-            // Perhaps nothing has been lost, but nobody will know.
-            Err(loss) => {
-                let kind = FailureKind::NotStarted;
-                let reason = loss.reason.clone();
-                let failure = Failure::now(session, b"", kind, 0, reason);
-                self.fault(FaultKind::Internal, loss.reason);
-                self.append_fault(&failure);
-            }
-        }
+        let kind = FailureKind::NotStarted;
+        let failure = Failure::now(session, b"", kind, 0, detail.clone());
+        self.fault(FaultKind::Internal, detail);
+        self.append_fault(&failure);
     }
 
     /// Counts a fault that cost no event.

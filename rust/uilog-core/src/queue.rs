@@ -1,25 +1,33 @@
-//! The queue between hg and its dispatcher: an anonymous file in memory.
+//! The queue between hg and its dispatcher: frames, and a page of counters.
 //!
 //! hg appends, and never waits for whoever reads; the dispatcher reads, and
 //! gives back the memory behind it. What hg has committed survives hg. Both
-//! ends keep their counts in the file's first page, so that either can be
-//! asked after the other has gone, and a second dispatcher can go on where
-//! the first one died.
+//! ends keep their counters in one page, so that either can be asked after the
+//! other has gone, and a second dispatcher can go on where the first one died.
 //!
-//! Knows nothing of what a frame holds.
+//! The frames hold hg's environment, so they are in a file in memory that has
+//! no name. The page is the first one of that file, or a file of its own, which
+//! may have a name ([`crate::page`]): then it tells what has been lost when
+//! both ends have been killed.
+//!
+//! Knows nothing of what a frame holds, nor of names and locks.
 
 use std::collections::VecDeque;
+use std::ffi::CStr;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
-use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::event::SessionId;
 use crate::wire::PROTOCOL;
 
 /// Where the frames begin: after the page of counts.
@@ -38,24 +46,50 @@ const BLOCK_BYTES: u64 = 512;
 const MAGIC_AT: u64 = 0;
 /// What it says, with the protocol in the last two bytes.
 const MAGIC: [u8; 6] = *b"uilog\0";
-/// Where in the first page the writer's words stand.
+/// Where the page says how the queue is kept.
+const FLAGS_AT: u64 = 8;
+/// The frames are in a file of their own.
+const APART: u64 = 1;
+/// Where the writer's words stand: what it has committed, how much memory the
+/// queue may take, and what it knows of its reader and of its losses.
 const WRITER_AT: u64 = 64;
-/// Where it stands behind them how much memory the queue may take.
+/// How many words these are.
+const WRITER_WORDS: usize = 6;
+/// Where it stands among them how much memory the queue may take.
 const MAX_BYTES_AT: u64 = WRITER_AT + 16;
-/// Where in the first page the writer names its note, as the length and the
-/// path: the reader that begins removes it.
-const NOTE_AT: u64 = 128;
-/// Bytes of that path at most.
-const MAX_NOTE_BYTES: usize = 380;
-/// Where in the first page the reader's words stand.
+/// Where it stands among them who reads.
+const READER_PID_AT: u64 = WRITER_AT + 24;
+/// Where it stands among them how many events the writer has lost of which the
+/// journal has not been told.
+const WRITER_UNTOLD_AT: u64 = WRITER_AT + 40;
+/// Where it stands who has made the page: [`Maker`].
+const MAKER_AT: u64 = 128;
+/// Where the name of the reader's program stands, as its length and its text.
+const PROGRAM_AT: u64 = 176;
+/// Bytes of that at most.
+const MAX_PROGRAM_BYTES: usize = 330;
+/// Where the reader's words stand.
 const READER_AT: u64 = 512;
 /// Where `refused_by` stands among them, in every version.
 const REFUSED_BY_AT: u64 = READER_AT + 7 * 8;
-/// Where in the first page the reader's last failure stands, as its length
-/// and its text.
+/// Where it stands how many losses the journal has been told of: a word that
+/// [`Told`] alone writes.
+const TOLD_AT: u64 = 960;
+/// Where a finder says that it counts what is left as lost.
+const CLAIMED_AT: u64 = 968;
+/// Where the reader's last failure stands, as its length and its text.
 const FAILURE_AT: u64 = 1024;
 /// Bytes of that text at most.
 const MAX_FAILURE_BYTES: usize = 2048;
+/// Where the page's own path stands, as its length and its text.
+const PATH_AT: u64 = 3080;
+/// Bytes of that at most.
+const MAX_PATH_BYTES: usize = 496;
+/// The first protocol whose page has its words where they are now. Later ones
+/// may append words, and move none.
+const FIRST_OF_LAYOUT: u16 = 6;
+/// A page that says of more jobs than this is damaged.
+const MAX_JOBS: u64 = 1 << 48;
 
 /// Where in the first page of a queue that has a name it stands who has made
 /// it, as the length and the text.
@@ -80,6 +114,9 @@ macro_rules! words {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Progress {
             $($(#[$meta])* pub $name: u64,)*
+            /// Losses that the journal has been told of: events whose scripts
+            /// were not started, and lost records. Written by [`Told`] alone.
+            pub told: u64,
         }
 
         impl Progress {
@@ -89,9 +126,9 @@ macro_rules! words {
                 [$(self.$name),*]
             }
 
-            fn from_words(words: [u64; Self::WORDS]) -> Self {
+            fn from_words(words: [u64; Self::WORDS], told: u64) -> Self {
                 let [$($name),*] = words;
-                Self { $($name),* }
+                Self { $($name,)* told }
             }
         }
     };
@@ -136,41 +173,140 @@ words! {
     environment_at,
     /// The last items before both, 0 if there are none.
     items_at,
-    /// As many lost records as the journal has been told of. This word is
-    /// written by [`Told`] alone.
-    records_told,
+    /// Scripts started whose end no reader will see, because the one that has
+    /// started them ended first, and they went on.
+    unseen,
 }
 
 impl Progress {
-    const BYTES: usize = Self::WORDS * size_of::<u64>();
-
     /// Jobs of which it is known what has become of them.
     pub fn done(&self) -> u64 {
-        self.started + self.not_started + self.records
+        let done = self.started.saturating_add(self.not_started);
+        done.saturating_add(self.records)
     }
 
-    /// What nobody will ever tell of, should the reader have died: lost
-    /// records that the journal has not been told of.
+    /// What nobody will ever tell of, should the reader have died: losses that
+    /// the journal has not been told of.
     pub fn untold(&self) -> u64 {
-        self.records_lost.saturating_sub(self.records_told) + self.at_risk
+        let lost = self.records_lost.saturating_add(self.not_started);
+        lost.saturating_sub(self.told).saturating_add(self.at_risk)
+    }
+
+    /// Scripts that have been taken, and of which nobody knows whether they
+    /// have been started, should the reader have died.
+    pub fn uncertain(&self) -> u64 {
+        let known = self.started.saturating_add(self.not_started);
+        self.scripts.saturating_sub(known)
+    }
+
+    /// Scripts that have been started and whose end may still be seen.
+    pub fn running(&self) -> u64 {
+        let ended = [self.succeeded, self.failed, self.timed_out, self.unseen];
+        let ended = ended.into_iter().fold(0, u64::saturating_add);
+        self.started.saturating_sub(ended)
+    }
+
+    fn read(file: &File) -> io::Result<Self> {
+        const ALL: usize = ((TOLD_AT - READER_AT) / 8 + 1) as usize;
+        let words: [u64; ALL] = read_words(file, READER_AT)?;
+        Ok(Self::from_all(&words))
+    }
+
+    /// Of all words from the first one to `told`.
+    fn from_all(words: &[u64]) -> Self {
+        let mut own = [0; Self::WORDS];
+        for (own, word) in own.iter_mut().zip(words) {
+            *own = *word;
+        }
+        Self::from_words(own, words.last().copied().unwrap_or(0))
     }
 }
 
-impl Committed {
-    fn to_words(self) -> [u64; 2] {
-        [self.end, self.jobs]
+/// Who makes a page that has a name, for whoever finds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Maker<'a> {
+    /// Its process id.
+    pub pid: u32,
+    /// When the page was made, in microseconds since the epoch.
+    pub micros: i64,
+    /// Its session.
+    pub session: SessionId,
+    /// The program that is to read.
+    pub program: &'a Path,
+    /// Where the page will be.
+    pub path: &'a Path,
+}
+
+/// What an empty queue's page says at first, up to its last word.
+fn new_page(max_bytes: u64, flags: u64, scripts_at: u64) -> Vec<u8> {
+    let mut page = vec![0; CLAIMED_AT as usize + size_of::<u64>()];
+    let [low, high] = PROTOCOL.to_le_bytes();
+    put(&mut page, MAGIC_AT, &[&MAGIC[..], &[low, high]].concat());
+    put_words(&mut page, FLAGS_AT, &[flags]);
+    put_words(&mut page, WRITER_AT, &[FIRST_FRAME, 0, max_bytes]);
+    let progress = Progress {
+        scripts_at,
+        records_at: FIRST_FRAME,
+        ..Progress::default()
+    };
+    put_words(&mut page, READER_AT, &progress.to_words());
+    page
+}
+
+/// What the page of an empty queue says whose frames are in a file of their
+/// own, for [`Writer::open_apart`].
+pub fn page_apart(max_bytes: u64, maker: &Maker<'_>) -> Vec<u8> {
+    let mut page = new_page(max_bytes, APART, FIRST_FRAME);
+    page.resize(FIRST_FRAME as usize, 0);
+    let SessionId(session) = maker.session;
+    let words = [
+        u64::from(maker.pid),
+        maker.micros as u64,
+        session as u64,
+        (session >> 64) as u64,
+    ];
+    put_words(&mut page, MAKER_AT, &words);
+    let program = maker.program.as_os_str().as_bytes();
+    put_text(&mut page, PROGRAM_AT, program, MAX_PROGRAM_BYTES);
+    let path = maker.path.as_os_str().as_bytes();
+    // Half a path would be another one.
+    if path.len() <= MAX_PATH_BYTES {
+        put_text(&mut page, PATH_AT, path, MAX_PATH_BYTES);
     }
+    page
+}
+
+fn put(page: &mut [u8], at: u64, bytes: &[u8]) {
+    page[at as usize..][..bytes.len()].copy_from_slice(bytes);
+}
+
+fn put_words(page: &mut [u8], at: u64, words: &[u64]) {
+    for (word, at) in words.iter().zip((at..).step_by(size_of::<u64>())) {
+        put(page, at, &word.to_le_bytes());
+    }
+}
+
+fn put_text(page: &mut [u8], at: u64, text: &[u8], max_bytes: usize) {
+    let text = &text[..text.len().min(max_bytes)];
+    put(page, at, &(text.len() as u32).to_le_bytes());
+    put(page, at + LENGTH_BYTES, text);
 }
 
 /// hg's end.
 #[derive(Debug)]
 pub struct Writer {
-    file: File,
+    page: File,
+    /// None if they are behind the page.
+    frames: Option<File>,
     committed: Committed,
     /// Bytes that the queue's memory may take.
     max_bytes: u64,
     /// Up to which position it is known that `max_bytes` are not exceeded.
     room_until: u64,
+    /// Who reads, and how many readers had begun before that one was started.
+    reader: (u64, u64),
+    /// Events that the writer has lost and the journal has not been told of.
+    untold: u64,
 }
 
 impl Writer {
@@ -180,7 +316,7 @@ impl Writer {
     ///
     /// The system has no descriptor or no memory left.
     pub fn create(max_bytes: u64) -> io::Result<Self> {
-        Self::lay_out(anonymous_file()?, max_bytes)
+        Self::lay_out(frames_file()?, max_bytes)
     }
 
     /// Makes a queue of an empty file, as [`Self::create`] does.
@@ -189,21 +325,50 @@ impl Writer {
     ///
     /// The file cannot be written.
     pub fn lay_out(file: File, max_bytes: u64) -> io::Result<Self> {
-        write_first_page(&file, max_bytes, FIRST_FRAME)?;
+        // All at once: this is on the way of a command's first event.
+        let page = new_page(max_bytes, 0, FIRST_FRAME);
+        file.write_all_at(&page, MAGIC_AT)?;
         Ok(Self::over(file, max_bytes))
     }
 
     /// Writes to a file that [`lay_out_for_records`] has just made a queue.
     pub fn over(file: File, max_bytes: u64) -> Self {
+        Self::new(file, None, max_bytes)
+    }
+
+    /// A queue whose page says what [`page_apart`] has made, and whose frames
+    /// go into an empty file of their own.
+    pub fn open_apart(page: File, frames: File, max_bytes: u64) -> Self {
+        Self::new(page, Some(frames), max_bytes)
+    }
+
+    fn new(page: File, frames: Option<File>, max_bytes: u64) -> Self {
         Self {
-            file,
+            page,
+            frames,
             committed: Committed {
                 end: FIRST_FRAME,
                 jobs: 0,
             },
             max_bytes,
             room_until: FIRST_FRAME + max_bytes,
+            reader: (0, 0),
+            untold: 0,
         }
+    }
+
+    /// Where the counters are.
+    pub fn page(&self) -> &File {
+        &self.page
+    }
+
+    /// Where the frames are, if not behind the page.
+    pub fn frames(&self) -> Option<&File> {
+        self.frames.as_ref()
+    }
+
+    fn data(&self) -> &File {
+        self.frames.as_ref().unwrap_or(&self.page)
     }
 
     /// Changes how much memory the queue may take.
@@ -212,6 +377,39 @@ impl Writer {
             self.max_bytes = max_bytes;
             self.room_until = 0;
         }
+    }
+
+    /// Tells whoever finds the page who reads from now on: the process, and how
+    /// many readers had begun before. It is shown with what is appended next.
+    pub fn set_reader(&mut self, pid: i32, begun_before: u64) {
+        self.reader = (pid as u64, begun_before);
+    }
+
+    /// Shows what [`Self::set_reader`] says, though nothing is appended.
+    ///
+    /// # Errors
+    ///
+    /// The page cannot be written.
+    pub fn publish_reader(&self) -> io::Result<()> {
+        let (pid, begun) = self.reader;
+        write_words(&self.page, READER_PID_AT, [pid, begun])
+    }
+
+    /// What [`Self::set_untold`] has said last.
+    pub fn untold(&self) -> u64 {
+        self.untold
+    }
+
+    /// Tells whoever finds the page how many events the writer has lost of
+    /// which the journal does not know.
+    ///
+    /// # Errors
+    ///
+    /// The page cannot be written.
+    pub fn set_untold(&mut self, untold: u64) -> io::Result<()> {
+        write_words(&self.page, WRITER_UNTOLD_AT, [untold])?;
+        self.untold = untold;
+        Ok(())
     }
 
     /// Appends frames, each of which [`begin_frame`] and [`end_frame`] have
@@ -225,7 +423,7 @@ impl Writer {
         let position = self.committed.end;
         let end = position + frames.len() as u64;
         self.make_room(end)?;
-        self.file.write_all_at(frames, position)?;
+        self.data().write_all_at(frames, position)?;
         let before = self.committed;
         self.committed = Committed {
             end,
@@ -241,7 +439,7 @@ impl Writer {
             return Ok(());
         }
         // What the reader has given back no longer counts as allocated.
-        let used = self.file.metadata()?.blocks() * BLOCK_BYTES;
+        let used = self.bytes()?;
         let added = end - self.committed.end;
         if used + added > self.max_bytes {
             return Err(io::ErrorKind::StorageFull.into());
@@ -251,23 +449,10 @@ impl Writer {
     }
 
     fn commit(&self) -> io::Result<()> {
-        let [end, jobs] = self.committed.to_words();
-        write_words(&self.file, WRITER_AT, [end, jobs, self.max_bytes])
-    }
-
-    /// Names the note that says what is lost if no reader begins, by its path
-    /// or by several.
-    ///
-    /// # Errors
-    ///
-    /// That is too long, or the queue cannot be written.
-    pub fn publish_note(&self, path: &[u8]) -> io::Result<()> {
-        if path.len() > MAX_NOTE_BYTES {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let mut bytes = (path.len() as u32).to_le_bytes().to_vec();
-        bytes.extend_from_slice(path);
-        self.file.write_all_at(&bytes, NOTE_AT)
+        let Committed { end, jobs } = self.committed;
+        let (pid, begun) = self.reader;
+        let words = [end, jobs, self.max_bytes, pid, begun, self.untold];
+        write_words::<WRITER_WORDS>(&self.page, WRITER_AT, words)
     }
 
     /// What has been committed.
@@ -277,30 +462,160 @@ impl Writer {
 
     /// What the reader has done.
     pub fn progress(&self) -> io::Result<Progress> {
-        read_words(&self.file, READER_AT).map(Progress::from_words)
+        Progress::read(&self.page)
     }
 
     /// The reader's last failure, if it had one.
     pub fn last_failure(&self) -> io::Result<Option<String>> {
-        read_failure(&self.file)
+        read_failure(&self.page)
     }
 
     /// The memory that the queue takes, in bytes.
     pub fn bytes(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.blocks() * BLOCK_BYTES)
+        Ok(self.data().metadata()?.blocks() * BLOCK_BYTES)
     }
 }
 
-impl AsFd for Writer {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+/// What a page says, read at once and never believed: any process of this user
+/// may have written it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The protocol of whoever has made it.
+    pub protocol: u16,
+    /// What the writer has committed.
+    pub committed: Committed,
+    /// Who reads.
+    pub reader_pid: u64,
+    /// How many readers had begun before that one.
+    pub begun_before: u64,
+    /// Events that the writer has lost and the journal does not know of.
+    pub writer_untold: u64,
+    /// Who has made it.
+    pub maker_pid: u64,
+    /// When, in microseconds since the epoch.
+    pub maker_micros: i64,
+    /// In which session.
+    pub session: SessionId,
+    /// The program that is to read.
+    pub program: String,
+    /// What the reader has done.
+    pub progress: Progress,
+    /// Somebody counts what is left as lost.
+    pub is_claimed: bool,
+    /// Its reader's last failure.
+    pub last_failure: Option<String>,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl Page {
+    /// Reads a page; of one whose words are elsewhere only the protocol.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is no page or a damaged one, which is
+    /// `InvalidData`.
+    pub fn read(file: &File) -> io::Result<Self> {
+        let damaged = || io::Error::from(io::ErrorKind::InvalidData);
+        let mut page = [0; FIRST_FRAME as usize];
+        let mut filled = 0;
+        while filled < page.len() {
+            match file.read_at(&mut page[filled..], filled as u64)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        let words = |at: u64, count: usize| -> Vec<u64> {
+            let words = page[at as usize..].chunks_exact(size_of::<u64>());
+            let value =
+                |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
+            words.take(count).map(value).collect()
+        };
+        let text = |at: u64, max_bytes: usize| -> &[u8] {
+            let (length, text) =
+                page[at as usize..].split_at(LENGTH_BYTES as usize);
+            let length = length.try_into().map_or(0, u32::from_le_bytes);
+            &text[..(length as usize).min(max_bytes).min(text.len())]
+        };
+        let lossy = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        let protocol = u16::from_le_bytes([page[6], page[7]]);
+        if page[..MAGIC.len()] != MAGIC {
+            return Err(damaged());
+        }
+        let writer = words(WRITER_AT, WRITER_WORDS);
+        let maker = words(MAKER_AT, 4);
+        let [end, jobs, _, reader_pid, begun_before, writer_untold] =
+            writer[..]
+        else {
+            return Err(damaged());
+        };
+        let [maker_pid, maker_micros, low, high] = maker[..] else {
+            return Err(damaged());
+        };
+        let all = ((TOLD_AT - READER_AT) / 8 + 1) as usize;
+        let failure = text(FAILURE_AT, MAX_FAILURE_BYTES);
+        let read = Self {
+            protocol,
+            committed: Committed { end, jobs },
+            reader_pid,
+            begun_before,
+            writer_untold,
+            maker_pid,
+            maker_micros: maker_micros as i64,
+            session: SessionId(u128::from(high) << 64 | u128::from(low)),
+            program: lossy(text(PROGRAM_AT, MAX_PROGRAM_BYTES)),
+            progress: Progress::from_all(&words(READER_AT, all)),
+            is_claimed: words(CLAIMED_AT, 1) != [0],
+            last_failure: Some(lossy(failure)).filter(|it| !it.is_empty()),
+            path: OsStr::from_bytes(text(PATH_AT, MAX_PATH_BYTES)).into(),
+        };
+        let is_known = read.has_words();
+        if is_known && (jobs > MAX_JOBS || read.lost() > 2 * MAX_JOBS) {
+            return Err(damaged());
+        }
+        Ok(read)
+    }
+
+    /// Whether the words of its protocol are where ours are.
+    pub fn has_words(&self) -> bool {
+        self.protocol >= FIRST_OF_LAYOUT
+    }
+
+    /// Jobs that nobody has done.
+    pub fn undone(&self) -> u64 {
+        self.committed.jobs.saturating_sub(self.progress.done())
+    }
+
+    /// Losses that the journal has not been told of.
+    pub fn untold(&self) -> u64 {
+        self.progress.untold().saturating_add(self.writer_untold)
+    }
+
+    /// Events that are lost if both ends have been killed.
+    pub fn lost(&self) -> u64 {
+        let running = self.progress.running();
+        self.undone()
+            .saturating_add(running)
+            .saturating_add(self.untold())
     }
 }
 
-impl From<Writer> for OwnedFd {
-    fn from(writer: Writer) -> Self {
-        writer.file.into()
-    }
+/// Says in a page that its events are counted as lost from now on: a reader
+/// that begins later must not serve it.
+///
+/// # Errors
+///
+/// The page cannot be written.
+pub fn claim(page: &File) -> io::Result<()> {
+    write_words(page, CLAIMED_AT, [1])
+}
+
+/// Whether the frames of the queue with this page are in a file of their own.
+pub fn is_apart(page: &File) -> bool {
+    let magic: io::Result<[u64; 1]> = read_words(page, MAGIC_AT);
+    let is_page = magic.is_ok_and(|[it]| it.to_le_bytes().starts_with(&MAGIC));
+    let flags: io::Result<[u64; 1]> = read_words(page, FLAGS_AT);
+    is_page && flags.is_ok_and(|[flags]| flags & APART != 0)
 }
 
 /// Who has made a queue that has a name. Whoever reads it may be a process that
@@ -335,7 +650,7 @@ pub fn lay_out_for_records(
     max_bytes: u64,
     origin: &Origin,
 ) -> io::Result<()> {
-    write_first_page(file, max_bytes, NO_SCRIPTS)?;
+    file.write_all_at(&new_page(max_bytes, 0, NO_SCRIPTS), MAGIC_AT)?;
     let text = postcard::to_stdvec(origin).map_err(io::Error::other)?;
     if text.len() > MAX_ORIGIN_BYTES {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -343,31 +658,6 @@ pub fn lay_out_for_records(
     let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
     bytes.extend_from_slice(&text);
     file.write_all_at(&bytes, ORIGIN_AT)
-}
-
-/// Writes what a queue begins with, all at once: this is on the way of a
-/// command's first event.
-fn write_first_page(
-    file: &File,
-    max_bytes: u64,
-    scripts_at: u64,
-) -> io::Result<()> {
-    let progress = Progress {
-        scripts_at,
-        records_at: FIRST_FRAME,
-        ..Progress::default()
-    };
-    let mut page = [0; READER_AT as usize + Progress::BYTES];
-    let (writers, readers) = page.split_at_mut(READER_AT as usize);
-    let [low, high] = PROTOCOL.to_le_bytes();
-    let magic = [&MAGIC[..], &[low, high]].concat();
-    writers[..magic.len()].copy_from_slice(&magic);
-    let words = [FIRST_FRAME, 0, max_bytes].map(u64::to_le_bytes);
-    let words = words.as_flattened();
-    writers[WRITER_AT as usize..][..words.len()].copy_from_slice(words);
-    let words = progress.to_words().map(u64::to_le_bytes);
-    readers.copy_from_slice(words.as_flattened());
-    file.write_all_at(&page, MAGIC_AT)
 }
 
 /// What later frames refer to by its position.
@@ -386,7 +676,9 @@ pub enum Reference {
 /// done. Memory is given back up to the slower one.
 #[derive(Debug)]
 pub struct Reader {
-    file: File,
+    page: File,
+    /// None if they are behind the page.
+    frames: Option<File>,
     protocol: u16,
     progress: Progress,
     /// It is known that the frames up to here are committed.
@@ -407,23 +699,29 @@ impl Reader {
     ///
     /// The descriptor is no queue, which is `InvalidData`.
     pub fn open(fd: OwnedFd) -> io::Result<Self> {
-        let file = File::from(fd);
-        let mut magic = [0; MAGIC.len() + 2];
-        file.read_exact_at(&mut magic, MAGIC_AT)
-            .map_err(|_| io::ErrorKind::InvalidData)?;
-        let [name @ .., low, high] = magic;
-        if name != MAGIC {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let protocol = u16::from_le_bytes([low, high]);
+        Self::open_apart(fd, None)
+    }
+
+    /// The same of a queue whose frames may be in a file of their own.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Reader::open`].
+    pub fn open_apart(
+        page: OwnedFd,
+        frames: Option<OwnedFd>,
+    ) -> io::Result<Self> {
+        let page = File::from(page);
+        let protocol = protocol_of(&page)?;
         // Another protocol's words mean something else, and may be fewer.
         let progress = if protocol == PROTOCOL {
-            read_words(&file, READER_AT).map(Progress::from_words)?
+            Progress::read(&page)?
         } else {
             Progress::default()
         };
         let mut reader = Self {
-            file,
+            page,
+            frames: frames.map(File::from),
             protocol,
             progress,
             end: 0,
@@ -439,6 +737,24 @@ impl Reader {
             reader.pin_predecessors()?;
         }
         Ok(reader)
+    }
+
+    fn data(&self) -> &File {
+        self.frames.as_ref().unwrap_or(&self.page)
+    }
+
+    /// What the page says now.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Page::read`].
+    pub fn page(&self) -> io::Result<Page> {
+        Page::read(&self.page)
+    }
+
+    /// The file with the counters, for its locks.
+    pub fn page_file(&self) -> &File {
+        &self.page
     }
 
     /// Keeps what the reader before has kept.
@@ -497,7 +813,7 @@ impl Reader {
     pub fn is_nearly_full_from(&self, position: u64) -> bool {
         let used = self.end.saturating_sub(position);
         // Where that cannot be read, nobody is to lose anything for it.
-        let limit = read_words(&self.file, MAX_BYTES_AT);
+        let limit = read_words(&self.page, MAX_BYTES_AT);
         limit.is_ok_and(|[limit]| limit > 0 && used > limit / 8 * 7)
     }
 
@@ -512,14 +828,19 @@ impl Reader {
 
     fn read(&self, position: u64, end: u64) -> io::Result<Vec<u8>> {
         let mut length = [0; LENGTH_BYTES as usize];
-        self.file.read_exact_at(&mut length, position)?;
+        self.data().read_exact_at(&mut length, position)?;
         let length = u64::from(u32::from_le_bytes(length));
         let begin = position + LENGTH_BYTES;
         if length == 0 || begin + length > end {
             return Err(io::ErrorKind::InvalidData.into());
         }
+        // Whoever has damaged it may claim anything; it takes memory here only
+        // for what takes memory there.
+        if length > RELEASE_STEP && length > self.bytes()? {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         let mut frame = vec![0; length as usize];
-        self.file.read_exact_at(&mut frame, begin)?;
+        self.data().read_exact_at(&mut frame, begin)?;
         Ok(frame)
     }
 
@@ -573,7 +894,7 @@ impl Reader {
     ///
     /// The queue cannot be read.
     pub fn committed(&self) -> io::Result<Committed> {
-        let [end, jobs] = read_words(&self.file, WRITER_AT)?;
+        let [end, jobs] = read_words(&self.page, WRITER_AT)?;
         Ok(Committed { end, jobs })
     }
 
@@ -593,10 +914,7 @@ impl Reader {
     ///
     /// The queue cannot be written.
     pub fn publish(&self) -> io::Result<()> {
-        let words = self.progress.to_words().map(u64::to_le_bytes);
-        // All but the last, which somebody else writes.
-        let (_, words) = words.split_last().unwrap_or((&[0; 8], &[]));
-        self.file.write_all_at(words.as_flattened(), READER_AT)
+        write_words(&self.page, READER_AT, self.progress.to_words())
     }
 
     /// Counts what the journal is told of.
@@ -606,8 +924,8 @@ impl Reader {
     /// The system has no descriptor to give.
     pub fn told(&self) -> io::Result<Told> {
         Ok(Told {
-            file: self.file.try_clone()?,
-            count: self.progress.records_told,
+            page: self.page.try_clone()?,
+            count: self.progress.told,
         })
     }
 
@@ -617,7 +935,7 @@ impl Reader {
     ///
     /// The queue cannot be written.
     pub fn refuse(&self) -> io::Result<()> {
-        write_words(&self.file, REFUSED_BY_AT, [PROTOCOL.into()])
+        write_words(&self.page, REFUSED_BY_AT, [PROTOCOL.into()])
     }
 
     /// Shows a failure to the writer, in place of the one before.
@@ -630,21 +948,7 @@ impl Reader {
         text = &text[..text.len().min(MAX_FAILURE_BYTES)];
         let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
         bytes.extend_from_slice(text);
-        self.file.write_all_at(&bytes, FAILURE_AT)
-    }
-
-    /// The path of the note that the writer has left, if any.
-    ///
-    /// # Errors
-    ///
-    /// The queue cannot be read.
-    pub fn note(&self) -> io::Result<Option<Vec<u8>>> {
-        let mut length = [0; LENGTH_BYTES as usize];
-        self.file.read_exact_at(&mut length, NOTE_AT)?;
-        let length = u32::from_le_bytes(length) as usize;
-        let mut path = vec![0; length.min(MAX_NOTE_BYTES)];
-        self.file.read_exact_at(&mut path, NOTE_AT + LENGTH_BYTES)?;
-        Ok((!path.is_empty()).then_some(path))
+        self.page.write_all_at(&bytes, FAILURE_AT)
     }
 
     /// Who has made the queue, if it says so.
@@ -654,10 +958,10 @@ impl Reader {
     /// The queue cannot be read, or it says nothing that makes sense.
     pub fn origin(&self) -> io::Result<Origin> {
         let mut length = [0; LENGTH_BYTES as usize];
-        self.file.read_exact_at(&mut length, ORIGIN_AT)?;
+        self.page.read_exact_at(&mut length, ORIGIN_AT)?;
         let length = u32::from_le_bytes(length) as usize;
         let mut text = vec![0; length.min(MAX_ORIGIN_BYTES)];
-        self.file
+        self.page
             .read_exact_at(&mut text, ORIGIN_AT + LENGTH_BYTES)?;
         postcard::from_bytes(&text)
             .map_err(|_| io::ErrorKind::InvalidData.into())
@@ -669,7 +973,7 @@ impl Reader {
     ///
     /// The queue cannot be read.
     pub fn last_failure(&self) -> io::Result<Option<String>> {
-        read_failure(&self.file)
+        read_failure(&self.page)
     }
 
     /// The memory that the queue takes, in bytes.
@@ -678,7 +982,7 @@ impl Reader {
     ///
     /// The queue cannot be looked at.
     pub fn bytes(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.blocks() * BLOCK_BYTES)
+        Ok(self.data().metadata()?.blocks() * BLOCK_BYTES)
     }
 
     /// Gives back the memory of what is done with, but for pinned frames, if it
@@ -707,27 +1011,26 @@ impl Reader {
             let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE
                 | FallocateFlags::FALLOC_FL_KEEP_SIZE;
             let (begin, length) = (begin as i64, (end - begin) as i64);
-            let _ = nix::fcntl::fallocate(&self.file, flags, begin, length);
+            let _ = nix::fcntl::fallocate(self.data(), flags, begin, length);
         }
         #[cfg(not(target_os = "linux"))]
         let _ = (begin, end);
     }
 }
 
-/// How many lost records the journal has been told of, for whoever tells it.
+/// How many losses the journal has been told of, for whoever tells it.
 #[derive(Debug)]
 pub struct Told {
-    file: File,
+    page: File,
     count: u64,
 }
 
 impl Told {
     /// So many more.
-    pub fn add(&mut self, records: u64) {
-        self.count += records;
-        let at = READER_AT + (Progress::BYTES - size_of::<u64>()) as u64;
+    pub fn add(&mut self, losses: u64) {
+        self.count = self.count.saturating_add(losses);
         // If that fails they are told a second time, should it come to that.
-        let _ = write_words(&self.file, at, [self.count]);
+        let _ = write_words(&self.page, TOLD_AT, [self.count]);
     }
 }
 
@@ -780,7 +1083,7 @@ pub enum Memory {
 ///
 /// The system has neither.
 pub fn probe() -> io::Result<Memory> {
-    match in_memory() {
+    match in_memory(c"uilog") {
         Some(_) => Ok(Memory::Anonymous),
         None => tempfile::tempfile().map(|_| Memory::Temporary),
     }
@@ -789,22 +1092,52 @@ pub fn probe() -> io::Result<Memory> {
 /// A file without a name: in memory where the system can, else in the
 /// directory for temporary files.
 pub fn anonymous_file() -> io::Result<File> {
-    match in_memory() {
+    match in_memory(c"uilog") {
         Some(file) => Ok(file),
         None => tempfile::tempfile(),
     }
 }
 
-fn in_memory() -> Option<File> {
+/// How a link in /proc begins to a file in memory that holds frames.
+pub(crate) const FRAMES_LINK: &[u8] = b"/memfd:uilog-queue";
+
+/// The same for a queue's frames.
+pub fn frames_file() -> io::Result<File> {
+    match in_memory(c"uilog-queue") {
+        Some(file) => Ok(file),
+        None => tempfile::tempfile(),
+    }
+}
+
+fn in_memory(name: &CStr) -> Option<File> {
     #[cfg(target_os = "linux")]
     {
         use nix::sys::memfd::MFdFlags;
         let flags = MFdFlags::MFD_CLOEXEC;
-        let created = nix::sys::memfd::memfd_create(c"uilog", flags);
+        let created = nix::sys::memfd::memfd_create(name, flags);
         created.ok().map(File::from)
     }
     #[cfg(not(target_os = "linux"))]
-    None
+    {
+        let _ = name;
+        None
+    }
+}
+
+/// The protocol of whoever writes, without which nothing else means anything.
+///
+/// # Errors
+///
+/// It is no page, which is `InvalidData`.
+pub(crate) fn protocol_of(page: &File) -> io::Result<u16> {
+    let mut magic = [0; MAGIC.len() + 2];
+    page.read_exact_at(&mut magic, MAGIC_AT)
+        .map_err(|_| io::ErrorKind::InvalidData)?;
+    let [name @ .., low, high] = magic;
+    if name != MAGIC {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(u16::from_le_bytes([low, high]))
 }
 
 fn read_failure(file: &File) -> io::Result<Option<String>> {
@@ -848,7 +1181,7 @@ mod tests {
 
     fn pair(max_bytes: u64) -> (Writer, Reader) {
         let writer = Writer::create(max_bytes).unwrap();
-        let fd = writer.as_fd().try_clone_to_owned().unwrap();
+        let fd = OwnedFd::from(writer.page().try_clone().unwrap());
         (writer, Reader::open(fd).unwrap())
     }
 
@@ -871,7 +1204,7 @@ mod tests {
         move_to(&mut reader, next);
         reader.publish().unwrap();
         drop(reader);
-        let fd = writer.as_fd().try_clone_to_owned().unwrap();
+        let fd = OwnedFd::from(writer.page().try_clone().unwrap());
         let mut second = Reader::open(fd).unwrap();
         let (frame, _) = second.frame(second.low()).unwrap().unwrap();
         assert_eq!(frame, b"two");
@@ -883,7 +1216,7 @@ mod tests {
         let (mut writer, mut reader) = pair(1 << 20);
         let position = writer.append(&framed(b"whole"), 1).unwrap();
         let torn = framed(b"torn");
-        writer.file.write_all_at(&torn, position + 9).unwrap();
+        writer.page.write_all_at(&torn, position + 9).unwrap();
         let (_, next) = reader.frame(position).unwrap().unwrap();
         assert_eq!(reader.frame(next).unwrap(), None);
     }
@@ -916,7 +1249,7 @@ mod tests {
         assert_eq!(reader.frame_at(pinned).unwrap(), b"pinned");
         // A later reader keeps it as well.
         reader.publish().unwrap();
-        let fd = writer.as_fd().try_clone_to_owned().unwrap();
+        let fd = OwnedFd::from(writer.page().try_clone().unwrap());
         let mut second = Reader::open(fd).unwrap();
         while let Some((_, next)) = second.frame(at).unwrap() {
             at = next;
@@ -996,25 +1329,13 @@ mod tests {
     }
 
     #[test]
-    fn the_reader_finds_the_writers_note() {
-        let (mut writer, reader) = pair(1 << 20);
-        assert_eq!(reader.note().unwrap(), None);
-        writer.append(&framed(b"one"), 1).unwrap();
-        writer.publish_note(b"/run/note").unwrap();
-        assert_eq!(reader.note().unwrap().as_deref(), Some(&b"/run/note"[..]));
-        assert_eq!(reader.committed().unwrap().jobs, 1);
-        assert_eq!(reader.progress(), writer.progress().unwrap());
-        writer.publish_note(&[b'x'; 400]).unwrap_err();
-    }
-
-    #[test]
     fn the_writer_sees_what_the_reader_says() {
         let (writer, mut reader) = pair(1 << 20);
         assert_eq!(writer.last_failure().unwrap(), None);
         reader.progress_mut().failed = 3;
         reader.told().unwrap().add(5);
         reader.publish().unwrap();
-        assert_eq!(writer.progress().unwrap().records_told, 5);
+        assert_eq!(writer.progress().unwrap().told, 5);
         reader.publish_failure("exit status 127").unwrap();
         reader.publish_failure("gone").unwrap();
         assert_eq!(writer.progress().unwrap().failed, 3);

@@ -14,6 +14,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::io::IoSlice;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
@@ -26,6 +27,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::sys::socket;
 use nix::sys::socket::AddressFamily;
+use nix::sys::socket::ControlMessage;
 use nix::sys::socket::MsgFlags;
 use nix::sys::socket::SockFlag;
 use nix::sys::socket::SockType;
@@ -113,6 +115,8 @@ struct Open {
     /// Keeps a long address short.
     _dir: Option<Bound<OwnDir>>,
     sent: Sent,
+    /// An agent knows where this process comes from.
+    has_shown: bool,
 }
 
 impl RecordQueue {
@@ -168,7 +172,7 @@ impl RecordQueue {
     ///
     /// Why there is no agent.
     fn wake(&mut self, program: &Path) -> Result<(), String> {
-        let Some(open) = &self.open else {
+        let Some(open) = &mut self.open else {
             return Ok(());
         };
         let is_early = self
@@ -179,7 +183,8 @@ impl RecordQueue {
         }
         let started = open.place.open(false);
         let started = started.map_err(|error| error.to_string());
-        match started.and_then(|dir| agent_start::start(&dir, program)) {
+        let own = Some(open.name.as_os_str());
+        match started.and_then(|dir| agent_start::start(&dir, program, own)) {
             Ok(has_started) => {
                 if has_started {
                     self.starts += 1;
@@ -330,6 +335,7 @@ impl Open {
             address,
             _dir: is_long.then(|| Bound::new(dir)),
             sent: Sent::default(),
+            has_shown: false,
         })
     }
 
@@ -359,16 +365,41 @@ impl Open {
     }
 
     /// Tells the agent to look into the queue; false if there is none.
-    fn ring(&self) -> bool {
+    fn ring(&mut self) -> bool {
         let raw = self.socket.as_raw_fd();
         let name = self.name.as_bytes();
-        match socket::sendto(raw, name, &self.address, SEND_FLAGS) {
+        let mut sent = Err(Errno::ENOSYS);
+        if !self.has_shown {
+            sent = self.ring_with_evidence();
+            self.has_shown = sent.is_ok();
+        }
+        let is_to_try = |it: &Errno| {
+            !matches!(it, Errno::ECONNREFUSED | Errno::ENOENT | Errno::EAGAIN)
+        };
+        if sent.as_ref().is_err_and(is_to_try) {
+            sent = socket::sendto(raw, name, &self.address, SEND_FLAGS);
+        }
+        match sent {
             Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ENOTDIR) => false,
             // A full socket means that it has enough to wake up from; it
             // looks into every queue then. What else there may be is no sign
             // that another agent would do better.
             _ => true,
         }
+    }
+}
+
+impl Open {
+    /// The same, and shows that this process is from the agent's namespaces:
+    /// once is enough.
+    fn ring_with_evidence(&self) -> Result<usize, Errno> {
+        let evidence = agent_address::evidence().map_err(|_| Errno::ENOSYS)?;
+        let rights = [evidence.as_raw_fd()];
+        let rights = [ControlMessage::ScmRights(&rights)];
+        let name = [IoSlice::new(self.name.as_bytes())];
+        let raw = self.socket.as_raw_fd();
+        let address = Some(&self.address);
+        socket::sendmsg(raw, &name, &rights, SEND_FLAGS, address)
     }
 }
 

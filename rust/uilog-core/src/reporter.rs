@@ -1,9 +1,10 @@
-//! Writes the dispatcher's failures into the journal, in a thread of its own: a
-//! home directory that hangs must not hang scripts and sinks.
+//! Writes failures into the journal, in a thread of its own: a home directory
+//! that hangs must not hang scripts and sinks.
 //!
 //! Knows nothing of the queue.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -21,16 +22,16 @@ const MAX_WAITING: usize = 256;
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Appends a failure to the journal of an environment; whether it could.
-pub(crate) type Append = fn(&Failure, &[u8]) -> bool;
+pub type Append = fn(&Failure, &[u8]) -> bool;
 
 /// Appends to the journal. Without one there is nobody to tell.
-pub(crate) fn append(failure: &Failure, environment: &[u8]) -> bool {
+pub fn append(failure: &Failure, environment: &[u8]) -> bool {
     let journal = Journal::for_environment(environment);
     journal.is_none_or(|journal| journal.append(failure).is_ok())
 }
 
-/// The thread, as the dispatcher's loop sees it.
-pub(crate) struct Reporter {
+/// The thread, as the loop sees it that must not wait for it.
+pub struct Reporter {
     append: Append,
     shared: Arc<Shared>,
     /// Who counts what has been told, until the thread has it.
@@ -38,8 +39,8 @@ pub(crate) struct Reporter {
     is_started: bool,
 }
 
-/// Is called with the number of lost records that have been told of.
-pub(crate) type Count = Box<dyn FnMut(u64) + Send>;
+/// Is called with the number of losses that have been told of.
+pub type Count = Box<dyn FnMut(u64) + Send>;
 
 #[derive(Debug)]
 struct Shared {
@@ -54,19 +55,19 @@ struct State {
     is_busy: bool,
     /// There is no time to try again.
     is_last: bool,
+    /// Nothing will be reported any more: the thread ends when it is done.
+    is_over: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
     failure: Failure,
     environment: Arc<[u8]>,
-    /// As many lost records does it tell of.
-    records: u64,
 }
 
 impl Reporter {
     /// `told` counts, in the thread, as soon as a line has been written.
-    pub(crate) fn new(append: Append, told: Count) -> Self {
+    pub fn new(append: Append, told: Count) -> Self {
         let shared = Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -79,24 +80,15 @@ impl Reporter {
         }
     }
 
-    /// Hands over a failure, which tells of so many lost records.
-    pub(crate) fn report(
-        &mut self,
-        failure: Failure,
-        environment: &Arc<[u8]>,
-        records: u64,
-    ) {
+    /// Hands over a failure, whose losses have been counted.
+    pub fn report(&mut self, failure: Failure, environment: &Arc<[u8]>) {
         let mut state = self.shared.lock();
         let is_full = state.waiting.len() >= MAX_WAITING;
         match state.waiting.back_mut().filter(|_| is_full) {
-            Some(last) => {
-                last.failure.lost += failure.lost;
-                last.records += records;
-            }
+            Some(last) => last.failure.lost += failure.lost,
             None => state.waiting.push_back(Entry {
                 failure,
                 environment: Arc::clone(environment),
-                records,
             }),
         }
         drop(state);
@@ -116,19 +108,43 @@ impl Reporter {
         self.is_started = started.is_ok();
     }
 
+    /// Whether all has been written.
+    pub fn is_idle(&self) -> bool {
+        let state = self.shared.lock();
+        !state.is_busy && state.waiting.is_empty()
+    }
+
     /// Waits until all has been written, but no longer than until `deadline`.
-    pub(crate) fn finish(&mut self, deadline: Instant) {
+    pub fn finish(&mut self, deadline: Instant) {
         let mut state = self.shared.lock();
         state.is_last = true;
         self.shared.changed.notify_all();
         while self.is_started && (state.is_busy || !state.waiting.is_empty()) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                break;
             }
             let waited = self.shared.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        // There may be more to report all the same.
+        state.is_last = false;
+    }
+}
+
+impl Drop for Reporter {
+    /// The thread tries what it was given once more; nobody waits.
+    fn drop(&mut self) {
+        self.shared.lock().is_over = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporter")
+            .field("is_started", &self.is_started)
+            .finish_non_exhaustive()
     }
 }
 
@@ -141,6 +157,9 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let Some(entry) = state.waiting.pop_front() else {
+                if state.is_over {
+                    return;
+                }
                 let waited = self.changed.wait(state);
                 state = waited.unwrap_or_else(PoisonError::into_inner);
                 continue;
@@ -148,17 +167,18 @@ impl Shared {
             state.is_busy = true;
             drop(state);
             let is_told = append(&entry.failure, &entry.environment);
-            if is_told && entry.records > 0 {
+            if is_told && entry.failure.lost > 0 {
                 let mut told =
                     told.lock().unwrap_or_else(PoisonError::into_inner);
-                told(entry.records);
+                told(entry.failure.lost);
             }
             state = self.lock();
             state.is_busy = false;
-            if !is_told && !state.is_last {
+            if !is_told && !state.is_last && !state.is_over {
                 // The system may have had no descriptor to give.
                 state.waiting.push_front(entry);
-                let until = |state: &mut State| !state.is_last;
+                let until =
+                    |state: &mut State| !state.is_last && !state.is_over;
                 let waited =
                     self.changed.wait_timeout_while(state, RETRY_DELAY, until);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -182,7 +202,7 @@ mod tests {
         Failure::now(String::new(), b"", kind, 1, "lost".to_owned())
     }
 
-    /// And how many lost records it has told of.
+    /// And how many losses it has told of.
     fn reporter(append: Append) -> (Reporter, Arc<AtomicU64>) {
         let told = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&told);
@@ -208,7 +228,7 @@ mod tests {
             true
         });
         for _ in 0..10_000 {
-            reporter.report(failure(), &Arc::default(), 1);
+            reporter.report(failure(), &Arc::default());
         }
         assert_eq!(told.load(Ordering::Relaxed), 0);
         assert!(reporter.shared.lock().waiting.len() <= MAX_WAITING);
@@ -225,14 +245,14 @@ mod tests {
         static TRIED: AtomicU64 = AtomicU64::new(0);
         let append: Append = |_, _| TRIED.fetch_add(1, Ordering::Relaxed) > 0;
         let (mut first, told) = reporter(append);
-        first.report(failure(), &Arc::default(), 1);
+        first.report(failure(), &Arc::default());
         let deadline = soon();
         while told.load(Ordering::Relaxed) == 0 {
             assert!(Instant::now() < deadline, "it is not tried again");
             std::thread::sleep(Duration::from_millis(5));
         }
         let (mut second, told) = reporter(|_, _| false);
-        second.report(failure(), &Arc::default(), 1);
+        second.report(failure(), &Arc::default());
         second.finish(soon());
         assert_eq!(told.load(Ordering::Relaxed), 0);
     }

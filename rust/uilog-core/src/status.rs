@@ -24,7 +24,9 @@ use uilog_sys::foreign_file;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
-use crate::queue::Reader;
+use crate::page;
+use crate::queue::FRAMES_LINK;
+use crate::queue::Page;
 use crate::script_env::lookup;
 use crate::wire::PROTOCOL;
 
@@ -37,6 +39,9 @@ const CHECKS: [&str; 2] = ["check", "doctor"];
 
 /// What the kernel appends to the name of a program that has been replaced.
 const DELETED: &[u8] = b" (deleted)";
+
+/// Bytes of one unit of `st_blocks`.
+const BLOCK_BYTES: u64 = 512;
 
 /// Clock ticks in a second, where the system does not tell.
 const USUAL_TICKS: i64 = 100;
@@ -261,6 +266,7 @@ fn look_at(
     let program = fs::read_link(proc.join("exe"))?;
     let program = program.as_os_str().as_bytes();
     let program = program.strip_suffix(DELETED).unwrap_or(program);
+    // Its queue's page.
     let path = proc.join("fd/1");
     // Not opened before it is known what it is.
     let (file, metadata) = match foreign_file::open(&path) {
@@ -277,20 +283,20 @@ fn look_at(
         stopped: matches!(stat.state, b'T' | b't'),
         ..Dispatcher::default()
     };
-    let queue = match Reader::open(file.into()) {
-        Ok(queue) => queue,
+    let page = match Page::read(&file) {
+        Ok(page) => page,
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             return Ok(None);
         }
         Err(error) => return Err(error),
     };
-    dispatcher.queue_bytes = queue.bytes()?;
-    if queue.protocol() != PROTOCOL {
-        dispatcher.protocol = Some(queue.protocol());
+    dispatcher.queue_bytes = queue_bytes(&proc).unwrap_or(0);
+    if page.protocol != PROTOCOL {
+        dispatcher.protocol = Some(page.protocol);
         return Ok(Some((dispatcher, id)));
     }
-    let progress = queue.progress();
-    dispatcher.events = queue.committed()?.jobs;
+    let progress = page.progress;
+    dispatcher.events = page.committed.jobs;
     dispatcher.taken = progress.taken;
     dispatcher.waiting = dispatcher.events.saturating_sub(progress.taken);
     dispatcher.started = progress.started;
@@ -302,8 +308,19 @@ fn look_at(
     dispatcher.records_waiting = records.saturating_sub(progress.records);
     dispatcher.records_done = progress.records;
     dispatcher.records_lost = progress.records_lost;
-    dispatcher.last_failure = queue.last_failure()?;
+    dispatcher.last_failure = page.last_failure;
     Ok(Some((dispatcher, id)))
+}
+
+/// The memory that a dispatcher's queue takes.
+fn queue_bytes(proc: &Path) -> Option<u64> {
+    let entries = fs::read_dir(proc.join("fd")).ok()?.flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    let frames = paths.find(|path| {
+        let target = fs::read_link(path).unwrap_or_default();
+        target.as_os_str().as_bytes().starts_with(FRAMES_LINK)
+    })?;
+    Some(fs::metadata(frames).ok()?.blocks() * BLOCK_BYTES)
 }
 
 /// Adds a process to the dispatcher that it runs a script of, or that it hands
@@ -338,7 +355,10 @@ fn add_relation(
         let Ok(target) = fs::read_link(entry.path()) else {
             continue;
         };
-        if !target.as_os_str().as_bytes().ends_with(DELETED) {
+        let name = target.file_name().unwrap_or_default().as_bytes();
+        if !(name.ends_with(DELETED)
+            || name.starts_with(page::PREFIX.as_bytes()))
+        {
             continue;
         }
         let Ok(metadata) = fs::metadata(entry.path()) else {
@@ -436,7 +456,9 @@ pub fn read_journal(environment: &[u8]) -> JournalFacts {
         fallback: journal
             .fallback()
             .map(|path| lossy(path.as_os_str().as_bytes())),
-        lost: failures.iter().map(|failure| failure.lost).sum(),
+        lost: failures
+            .iter()
+            .fold(0, |sum: u64, it| sum.saturating_add(it.lost)),
         counts: counts.into(),
         failures,
     }

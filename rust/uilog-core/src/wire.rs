@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::event::Text;
 
 /// The version of everything in this file and of the queue's layout.
-pub const PROTOCOL: u16 = 5;
+pub const PROTOCOL: u16 = 6;
 
 /// The byte that means: look into the queue.
 pub const DOORBELL: [u8; 1] = [b'!'];
@@ -245,7 +245,7 @@ mod tests {
         );
         let expected =
             format!("02{event}01730103663a31010a01017401012f010b01680c0d0e");
-        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (5, expected));
+        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (6, expected));
         let expected =
             format!("03{event}15160001680101370001016f01017000010171");
         assert_eq!(hex(Frame::Record(record)), expected);

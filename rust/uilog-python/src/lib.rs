@@ -229,7 +229,7 @@ impl Logger {
         let settings = *self.settings();
         let status = host::with_environment(|host| {
             let problem = probe
-                .then(|| host.dispatcher().probe(&settings).err())
+                .then(|| host.probe_dispatcher(&settings).err())
                 .flatten();
             convert::Status::of(host, problem)
         });

@@ -31,6 +31,8 @@ use crate::value::is_literal_placeholder;
 use crate::value::is_path;
 use crate::value::is_placeholder;
 use crate::value::is_speech;
+use crate::value::is_statement;
+use crate::value::is_uuid;
 use crate::value::looks_chosen;
 use crate::value::looks_like_key;
 use crate::value::looks_like_short_key;
@@ -67,6 +69,8 @@ enum Form {
     Compared,
     /// `the token VALUE`
     Said,
+    /// `x.password("VALUE")`
+    Call,
 }
 
 /// A telling name, and where its value begins.
@@ -97,13 +101,66 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
         if extent.range.start < done {
             continue;
         }
-        let is_found = is_secret(text, &name, &extent, scope);
+        let mut extent = extent;
+        let mut is_found = is_secret(text, &name, &extent, scope);
+        if !is_found && let Some(first) = first_word(text, &name, &extent) {
+            is_found = is_secret(text, &name, &first, scope);
+            extent = first;
+        }
         steps::add(extent.range.len().min(MAX_LINE_BYTES));
         if is_found {
             done = extent.range.end;
+            if extent.quote.is_some()
+                && let Some(next) = concatenated(text, done)
+            {
+                done = next.end;
+                found.push(Found::new(next, Rule::SECRET));
+            }
             found.push(Found::new(extent.range, Rule::SECRET));
         }
     }
+}
+
+/// The text that is added to the one whose quote ends here: `'a' + 'b'`.
+fn concatenated(text: &[u8], end: usize) -> Option<std::ops::Range<usize>> {
+    let (mark, len) = Mark::at(text, end)?;
+    let mut at = end + len;
+    at += blanks(&text[at..], MAX_SPACES);
+    if !matches!(text.get(at), Some(b'+' | b'.')) {
+        return None;
+    }
+    at += 1;
+    at += blanks(&text[at..], MAX_SPACES);
+    let (next, len) = Mark::at(text, at)?;
+    if next != mark {
+        return None;
+    }
+    let start = at + len;
+    let near = &text[start..text.len().min(start + MAX_LINE_BYTES)];
+    steps::add(near.len());
+    let len = memchr2(mark.byte, b'\n', near)?;
+    (near[len] == mark.byte && len > 0).then_some(start..start + len)
+}
+
+/// The first word of a value that ends with the quote around it and other
+/// things: `-e 'token=X user=bob'`.
+fn first_word(text: &[u8], name: &Name<'_>, extent: &Extent) -> Option<Extent> {
+    let value = &text[extent.range.clone()];
+    if name.form != Form::Tight
+        || extent.range.start != name.value
+        || extent.quote.is_none()
+        || value.starts_with(b"$")
+        || value.starts_with(b"{")
+    {
+        return None;
+    }
+    let len = memchr(b' ', &value[..value.len().min(MAX_LINE_BYTES)])?;
+    let range = name.value..name.value + len;
+    Some(Extent {
+        word: range.clone(),
+        range,
+        quote: None,
+    })
 }
 
 /// Where the value of a name stands.
@@ -154,6 +211,13 @@ fn extent(
             .count();
         Mark::before(text, name.start - dashes)
     };
+    if let Some(range) = in_backticks(text, name) {
+        return Extent {
+            word: range.clone(),
+            range,
+            quote: Mark::before(b"\"", 1),
+        };
+    }
     let mut extent = extents.value(start, around, name.is_quoted);
     if extent.quote.is_some() {
         return extent;
@@ -165,7 +229,10 @@ fn extent(
         extent.range.end = start + close;
         extent.word.end = extent.word.end.min(extent.range.end);
     }
-    if is_setting(text, name) {
+    let is_docker = name.form == Form::Spaced
+        && text[..name.start].ends_with(b"ENV ")
+        && is_line_start(text, name.start - 4);
+    if is_docker || is_setting(text, name) {
         let line = memchr(b'\n', &text[start..])
             .map_or(text.len(), |line| start + line);
         steps::add(line - start);
@@ -184,14 +251,60 @@ fn extent(
     extent
 }
 
+/// What is in backticks: a literal of JavaScript, or a word in Markdown. In a
+/// shell it would be a command.
+fn in_backticks(
+    text: &[u8],
+    name: &Name<'_>,
+) -> Option<std::ops::Range<usize>> {
+    let start = name.value + 1;
+    if name.form != Form::Loose || text.get(name.value) != Some(&b'`') {
+        return None;
+    }
+    let near = &text[start..text.len().min(start + MAX_LINE_BYTES)];
+    steps::add(near.len());
+    let len = memchr2(b'`', b'\n', near)?;
+    let is_template = memchr::memmem::find(&near[..len], b"${").is_some();
+    (near[len] == b'`' && !near[..len].contains(&b' ') && !is_template)
+        .then_some(start..start + len)
+}
+
 /// Whether this is `password = ...` on a line of a file: it goes to the end.
 fn is_setting(text: &[u8], name: &Name<'_>) -> bool {
     name.form == Form::Loose
         && name.kind == Kind::Password
         && !name.is_quoted
-        && text[name.end..name.value].contains(&b'=')
         && is_line_start(text, name.start)
+        && (text[name.end..name.value].contains(&b'=')
+            || is_below_user(text, name.start))
         && !is_source(text, name.start)
+}
+
+/// Whether the line above tells who the user is, as in `.pypirc`.
+fn is_below_user(text: &[u8], at: usize) -> bool {
+    const USERS: [&[u8]; 4] = [b"username", b"user", b"login", b"email"];
+    let line = line_start(text, at);
+    let Some(end) = line.checked_sub(1) else {
+        return false;
+    };
+    let above = text[line_start(text, end)..end].trim_ascii_start();
+    USERS.iter().any(|user| {
+        above.strip_prefix(*user).is_some_and(|rest| {
+            matches!(rest.trim_ascii(), [b':' | b'=', .., last] if *last != b',')
+        })
+    })
+}
+
+/// Whether nothing follows the word that begins here but the line's end.
+fn is_last_word(text: &[u8], at: usize) -> bool {
+    let near = &text[at..text.len().min(at + MAX_LINE_BYTES)];
+    let len = near
+        .iter()
+        .take_while(|byte| !byte.is_ascii_whitespace())
+        .count();
+    steps::add(len);
+    matches!(near.get(len), None | Some(b'\n' | b'\r'))
+        && !near.starts_with(b"*")
 }
 
 fn is_line_start(text: &[u8], at: usize) -> bool {
@@ -350,6 +463,14 @@ impl Name<'_> {
             if matches!(text.get(at), Some(b']' | b')')) {
                 at += 1;
             }
+            // Ruby: ENV.fetch('PASSWORD') { 'VALUE' }
+            if text[at..].starts_with(b" { ")
+                && matches!(text.get(at + 3), Some(b'"' | b'\''))
+            {
+                self.form = Form::Default;
+                self.value = at + 3;
+                return true;
+            }
         } else if text.get(at) == Some(&b'\\') {
             return false;
         } else if is_key_closed(text, self.start, at) {
@@ -372,7 +493,7 @@ impl Name<'_> {
                 return false;
             }
             [b'<', b'<', b'<', ..] => (Form::Loose, 3),
-            [b'=' | b'-', b'>', ..] => (Form::Loose, 2),
+            [b'=' | b'-', b'>', ..] => (Form::Loose, 2 + dump_len(&rest[2..])),
             [b'<', b'-', b' ', ..] => (Form::Loose, 2),
             [b':' | b'?', b'=', ..] => (Form::Loose, 2),
             [b'=', next, ..]
@@ -389,7 +510,10 @@ impl Name<'_> {
                     && !matches!(next, b'"' | b'\'') =>
             {
                 // As in a URL: `gitlab-ci-token:PASSWORD@`.
-                return false;
+                if !is_field_of_struct(text, self.start, &rest[1..]) {
+                    return false;
+                }
+                (Form::Tight, 1)
             }
             [b':', ..] => (Form::Loose, 1 + type_len(&rest[1..])),
             [b'=', ..] => (Form::Loose, 1),
@@ -400,7 +524,7 @@ impl Name<'_> {
             {
                 (Form::Option, 2)
             }
-            [b',', ..] if self.is_quoted => {
+            [b',', ..] if self.is_quoted || self.is_constant(text) => {
                 let mut len = 1 + self::spaces(&rest[1..]);
                 const KEYWORDS: [&[u8]; 3] =
                     [b"default=", b"fallback=", b"value="];
@@ -421,6 +545,9 @@ impl Name<'_> {
             [first, ..] if is_option && spaces > 0 && *first != b'-' => {
                 (Form::Option, 0)
             }
+            [b'(', b'"' | b'\'', ..] if spaces == 0 && !self.is_quoted => {
+                (Form::Call, 1)
+            }
             _ => return false,
         };
         at += len;
@@ -428,6 +555,7 @@ impl Name<'_> {
             at += self::spaces(&text[at..]);
         }
         if form == Form::Loose {
+            at += wrapper_len(&text[at..]);
             at += block_len(&text[at..]);
             at += anchor_len(&text[at..]);
         }
@@ -453,8 +581,14 @@ impl Name<'_> {
             b"configure set ",
             b"config:set ",
         ];
-        const DIRECTIVES: [&[u8]; 4] =
-            [b"requirepass", b"bindpw", b"rootpw", b"rootbindpw"];
+        const DIRECTIVES: [&[u8]; 6] = [
+            b"requirepass",
+            b"masterauth",
+            b"masterpass",
+            b"bindpw",
+            b"rootpw",
+            b"rootbindpw",
+        ];
         let spaces = spaces(&text[self.end..]);
         let value = self.end + spaces;
         let Some(&first) = text.get(value) else {
@@ -464,16 +598,29 @@ impl Name<'_> {
             return false;
         }
         let before = &text[..self.start];
-        let is_set = SETTERS.iter().any(|setter| before.ends_with(setter))
-            || (DIRECTIVES.contains(&self.bytes)
-                && is_line_start(text, self.start));
+        let is_set = SETTERS.iter().any(|setter| {
+            before
+                .len()
+                .checked_sub(setter.len())
+                .is_some_and(|from| before[from..].eq_ignore_ascii_case(setter))
+        }) || (DIRECTIVES.contains(&self.bytes)
+            && is_line_start(text, self.start));
         let is_literal = self.kind == Kind::Password
             && matches!(first, b'"' | b'\'')
-            && is_name_alone(before);
+            && is_name_alone(before)
+            // `to pass '--x' on`
+            && !(self.bytes == b"pass" && before.ends_with(b"to "));
         let is_directive = self.kind == Kind::Password
             && (self.bytes == b"password"
                 || self.bytes.ends_with(b".password"))
             && is_line_start(text, self.start);
+        // `AuthLDAPBindPassword X`, `auth_pass X`, `wpa-psk X`
+        let is_directive = is_directive
+            || (matches!(self.kind, Kind::Password | Kind::Token)
+                && is_compound(self.bytes)
+                && is_line_start(text, self.start)
+                && is_last_word(text, value)
+                && !is_source(text, self.start));
         let is_said = if text[value..].starts_with(b"is ") {
             3
         } else if text[value..].starts_with(b"is: ") {
@@ -513,28 +660,19 @@ impl Name<'_> {
 
     /// Whether the name is itself the value of something called a name.
     fn is_field_name(&self, text: &[u8]) -> bool {
-        const NAMES: [&[u8]; 12] = [
-            b"name",
-            b"key",
-            b"id",
-            b"field",
-            b"property",
-            b"param",
-            b"parameter",
-            b"parameterkey",
-            b"variable",
-            b"env",
-            b"option",
-            b"k",
-        ];
         // Terraform: variable "db_password" {
         let before = text[..self.start].strip_suffix(b"\"");
-        if before.is_some_and(|before| before.ends_with(b"variable ")) {
-            return true;
-        }
-        word_before(text, self.start).is_some_and(|(word, _)| {
-            NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
-        })
+        before.is_some_and(|before| before.ends_with(b"variable "))
+            || is_field_name(text, self.start)
+    }
+
+    /// Whether this is the name of a constant that a call is given:
+    /// `put(SECURITY_CREDENTIALS, "VALUE")`.
+    fn is_constant(&self, text: &[u8]) -> bool {
+        let last = self.bytes.rsplit(|byte| *byte == b'.').next();
+        last.is_some_and(|last| {
+            last.contains(&b'_') && !last.iter().any(u8::is_ascii_lowercase)
+        }) && matches!(text[..self.start].last(), Some(b'(' | b' ' | b'.'))
     }
 
     fn is_environment(&self) -> bool {
@@ -548,6 +686,40 @@ impl Name<'_> {
             .any(u8::is_ascii_lowercase)
             || PREFIXES.iter().any(|prefix| self.bytes.starts_with(prefix))
     }
+}
+
+/// Whether what begins here is the value of something called a name.
+fn is_field_name(text: &[u8], start: usize) -> bool {
+    const NAMES: [&[u8]; 13] = [
+        b"name",
+        b"key",
+        b"id",
+        b"field",
+        b"property",
+        b"param",
+        b"parameter",
+        b"parameterkey",
+        b"variable",
+        b"env",
+        b"option",
+        b"k",
+        b"header",
+    ];
+    word_before(text, start).is_some_and(|(word, _)| {
+        NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
+    })
+}
+
+/// Where the value of a field begins, if the name of one stands here:
+/// `{"name": "NAME", "value": "VALUE"}`.
+pub(crate) fn value_of_field(
+    text: &[u8],
+    start: usize,
+    end: usize,
+) -> Option<usize> {
+    is_field_name(text, start)
+        .then(|| field_value(text, end))
+        .flatten()
 }
 
 /// The word to which is assigned what begins here, and where it begins:
@@ -690,6 +862,113 @@ fn type_len(rest: &[u8]) -> usize {
     if is_type { equals + 1 } else { 0 }
 }
 
+/// The length of the line's end and the type that PHP's `var_dump` shows before
+/// a value.
+fn dump_len(rest: &[u8]) -> usize {
+    const MAX_BYTES: usize = 64;
+    let near = &rest[..rest.len().min(MAX_BYTES)];
+    let Some(text) = near.strip_prefix(b"\n") else {
+        return 0;
+    };
+    let spaces = text.iter().take_while(|byte| **byte == b' ').count();
+    if !text[spaces..].starts_with(b"string(") {
+        return 0;
+    }
+    memchr(b')', near).map_or(0, |close| close + 1)
+}
+
+/// The length of the call that this begins with, which makes nothing else of a
+/// text: `Some("`, `String::from("`.
+fn wrapper_len(rest: &[u8]) -> usize {
+    const MAX_BYTES: usize = 32;
+    const WRAPPERS: [&[u8]; 14] = [
+        b"Some",
+        b"Ok",
+        b"Just",
+        b"String",
+        b"String::from",
+        b"Secret",
+        b"Secret::new",
+        b"SecretString",
+        b"SecretStr",
+        b"SecretString::new",
+        b"SecretString::from",
+        b"Sensitive",
+        b"Buffer.from",
+        b"bytes",
+    ];
+    let rest = rest.strip_prefix(b"new ").unwrap_or(rest);
+    let near = &rest[..rest.len().min(MAX_BYTES)];
+    match memchr(b'(', near) {
+        Some(open)
+            if WRAPPERS.contains(&&near[..open])
+                && matches!(near.get(open + 1), Some(b'"' | b'\'')) =>
+        {
+            open + 1
+        }
+        _ => 0,
+    }
+}
+
+/// Whether a name and a value are one of several without spaces around their
+/// colons, as Go prints them: `map[password:X user:bob]`, `{User:bob Pass:X}`.
+fn is_between_fields(
+    text: &[u8],
+    start: usize,
+    value: std::ops::Range<usize>,
+) -> bool {
+    const MAX_BYTES: usize = 64;
+    let is_field = |word: &[u8]| {
+        let name = word.iter().take_while(|byte| is_name(**byte)).count();
+        name > 0 && word.get(name) == Some(&b':') && word.len() > name + 1
+    };
+    steps::add(2 * MAX_BYTES);
+    let before = &text[start.saturating_sub(MAX_BYTES)..start];
+    let after = &text[value.end..text.len().min(value.end + MAX_BYTES)];
+    let is_open = matches!(before.last(), Some(b'[' | b'{'));
+    let is_closed = matches!(after.first(), Some(b']' | b'}'));
+    let next = || {
+        after.first() == Some(&b' ')
+            && after[1..]
+                .split(|b| *b == b' ')
+                .next()
+                .is_some_and(is_field)
+    };
+    let previous = || {
+        before.last() == Some(&b' ')
+            && before[..before.len() - 1]
+                .rsplit(|byte| b" [{".contains(byte))
+                .next()
+                .is_some_and(is_field)
+    };
+    text[value.start - 1] == b':'
+        && (is_open && next()
+            || is_closed && previous()
+            || next() && previous())
+}
+
+/// Whether a name with a value right behind its colon is one of several, as Go
+/// prints a map, or an option of Windows, and the value is certainly no word.
+fn is_field_of_struct(text: &[u8], start: usize, value: &[u8]) -> bool {
+    const MIN_BYTES: usize = 16;
+    let is_field = text[..start]
+        .last()
+        .is_none_or(|before| b" {[/\n".contains(before));
+    let len = value
+        .iter()
+        .take(MAX_LINE_BYTES)
+        .take_while(|byte| {
+            !byte.is_ascii_whitespace() && !b"}],".contains(byte)
+        })
+        .count();
+    steps::add(len);
+    let value = &value[..len];
+    is_field
+        && value.len() >= MIN_BYTES
+        && looks_random(value)
+        && !value.iter().any(|byte| b"@/:".contains(byte))
+}
+
 /// The length of the `|` and the spaces that this begins with, where YAML's
 /// value is a block: on the next line.
 fn block_len(rest: &[u8]) -> usize {
@@ -732,7 +1011,12 @@ fn anchor_len(rest: &[u8]) -> usize {
 fn is_key_closed(text: &[u8], start: usize, end: usize) -> bool {
     let is_closed = match text.get(end) {
         Some(b'}') => text[..start].ends_with(b"{"),
-        Some(b']') => text[..start].ends_with(b"[:"),
+        // Ruby, PHP's print_r.
+        Some(b']') => {
+            text[..start].ends_with(b"[:")
+                || text[..start].ends_with(b"[")
+                    && text[end..].starts_with(b"] =>")
+        }
         _ => false,
     };
     is_closed && text[end + 1..].trim_ascii_start().starts_with(b"=")
@@ -741,15 +1025,28 @@ fn is_key_closed(text: &[u8], start: usize, end: usize) -> bool {
 /// Whether this goes on as Spring's `${NAME:VALUE}` does, and not as a shell's
 /// `${NAME:?...}` or `${NAME:0:3}`.
 fn is_spring_default(rest: &[u8]) -> bool {
-    matches!(rest, [b':', next, ..] if !b"?+-= }\"'$".contains(next)
-        && !next.is_ascii_digit())
+    let is_number = || {
+        rest[1..]
+            .iter()
+            .take(MAX_NAME_BYTES)
+            .take_while(|byte| **byte != b'}')
+            .all(|byte| byte.is_ascii_digit() || *byte == b':')
+    };
+    matches!(rest, [b':', next, ..]
+        if !(b"?+-= }\"'$".contains(next)
+            || next.is_ascii_digit() && is_number()))
 }
 
 /// Whether a name stands by itself, as in SQL: nothing but words before it.
 fn is_name_alone(before: &[u8]) -> bool {
+    // Clojure: {:password "VALUE"}
+    let before = match before {
+        [before @ .., b':'] => before,
+        before => before,
+    };
     before
         .last()
-        .is_none_or(|byte| byte.is_ascii_whitespace() || *byte == b'(')
+        .is_none_or(|byte| byte.is_ascii_whitespace() || b"({".contains(byte))
 }
 
 /// How many spaces this begins with; the end of a line that a backslash
@@ -798,7 +1095,14 @@ fn is_secret(
         Kind::Doubtful => looks_made(value),
     };
     if name.form == Form::Said {
-        return looks_made(value);
+        return looks_made(value)
+            || (is_quoted
+                && name.kind == Kind::Token
+                && is_compound(name.bytes)
+                && looks_random(value));
+    }
+    if name.form == Form::Call {
+        return is_passed(name, value);
     }
     if matches!(name.kind, Kind::Key | Kind::Doubtful) {
         let is_source = name.form == Form::Loose
@@ -835,6 +1139,7 @@ fn is_secret(
         Form::Loose if is_password && is_quoted => !is_named,
         Form::Loose if is_password => {
             looks_chosen(value)
+                || is_between_fields(text, name.start, extent.range.clone())
                 || (!is_source(text, name.start)
                     && (is_setting(text, name)
                         || is_line(text, name.start, extent.range.end)))
@@ -855,6 +1160,10 @@ fn is_secret(
         }
         Form::Tuple => {
             is_second(text, name, extent)
+                || (!name.is_quoted
+                    && is_quoted
+                    && looks_chosen(value)
+                    && !is_named)
                 || is_set(text, name, value)
                 || looks_random(value)
         }
@@ -865,6 +1174,7 @@ fn is_secret(
         // `--credentials USER:PASSWORD`
         Form::Option if value.contains(&b':') && is_pair(name.bytes) => true,
         Form::Said
+        | Form::Call
         | Form::Loose
         | Form::Tight
         | Form::Option
@@ -885,6 +1195,27 @@ fn is_secret(
                         || is_secret_key(name.bytes) && !value.contains(&b' '))
                     && !is_named)
         }
+    }
+}
+
+/// Whether this is a secret that a call is given: `x.setPassword("VALUE")`, but
+/// not `ask_password("for bob")`.
+fn is_passed(name: &Name<'_>, value: &[u8]) -> bool {
+    const SETTERS: [&[u8]; 4] = [b"set", b"with", b"Set", b"With"];
+    let method = name.bytes.rsplit(|byte| *byte == b'.').next();
+    let method = method.unwrap_or(name.bytes);
+    let is_setter = SETTERS.iter().any(|word| method.starts_with(word));
+    let is_name = || {
+        !is_uuid(value)
+            && value.iter().all(|byte| is_name(*byte) || *byte == b'.')
+            && value.iter().any(|byte| b"_.-".contains(byte))
+    };
+    match name.kind {
+        Kind::Password if value.contains(&b' ') || is_named_so(value) => false,
+        Kind::Password => (is_setter || looks_chosen(value)) && !is_name(),
+        Kind::Token => looks_random(value) && !is_name(),
+        Kind::Code => is_setter && is_code_number(value),
+        Kind::Key | Kind::Doubtful => looks_made(value),
     }
 }
 
@@ -909,13 +1240,22 @@ fn is_stand_in(
         }
     };
     is_placeholder(value)
-        || is_placeholder(word)
+        || (word.is_empty()
+            && value.first().is_some_and(|b| b"([{".contains(b)))
+        || (!word.is_empty()
+            && (name.form == Form::Tight
+                || text.get(extent.word.end) != Some(&b';'))
+            && is_placeholder(word))
         || (!is_single && stand_in::is_stand_in(value))
         || stand_in::is_validation(value)
+        || stand_in::is_version(value)
         || (is_path(value) || is_path(word))
         || (scope == Scope::Text && is_code(value, extent.quote.is_some()))
         || (extent.quote.is_none()
             && (value.starts_with(b"!") || is_typed_number(value)))
+        || (extent.quote.is_none()
+            && name.form == Form::Loose
+            && is_statement(value))
 }
 
 /// Whether this is a number as Rust and C write it: `0x8009030Cu32`, `13i32`.
@@ -942,9 +1282,12 @@ fn is_typed_number(value: &[u8]) -> bool {
 /// stands right before it: `get('password', 'X')`.
 fn is_second(text: &[u8], name: &Name<'_>, extent: &Extent) -> bool {
     let value = &text[extent.range.clone()];
-    let before = text[..name.start]
+    let start = &text[..name.start];
+    // add_argument('--password', default='VALUE')
+    let start = start.strip_suffix(b"--").unwrap_or(start);
+    let before = start
         .strip_suffix(b"\"")
-        .or_else(|| text[..name.start].strip_suffix(b"'"));
+        .or_else(|| start.strip_suffix(b"'"));
     let Some(before) = before else {
         return false;
     };
@@ -1084,7 +1427,7 @@ fn is_named_so(value: &[u8]) -> bool {
     !words.is_empty()
         && other
             .iter()
-            .all(|byte| byte.is_ascii_lowercase() || *byte == b'_')
+            .all(|byte| byte.is_ascii_lowercase() || b"_-".contains(byte))
         && other.len() < MAX_OTHER_BYTES
 }
 
@@ -1094,7 +1437,7 @@ fn is_line(text: &[u8], start: usize, end: usize) -> bool {
     let before = &text[line..start];
     let is_first = before
         .iter()
-        .all(|byte| byte.is_ascii_whitespace() || matches!(byte, b'-' | b'"'));
+        .all(|byte| byte.is_ascii_whitespace() || b"-\"[".contains(byte));
     let after = text[end..]
         .iter()
         .find(|byte| !matches!(byte, b' ' | b'\r'));

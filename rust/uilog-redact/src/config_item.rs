@@ -179,8 +179,9 @@ const HARMLESS_PARTS: [&[u8]; 24] = [
 ];
 
 /// Sections whose names are chosen by the user, or tell of something else.
-const OTHER_SECTIONS: [&[u8]; 12] = [
+const OTHER_SECTIONS: [&[u8]; 15] = [
     b"alias",
+    b"cls",
     b"color",
     b"extdiff",
     b"extensions",
@@ -190,8 +191,10 @@ const OTHER_SECTIONS: [&[u8]; 12] = [
     b"paths",
     b"phases",
     b"revsetalias",
+    b"self",
     b"templatealias",
     b"templates",
+    b"this",
 ];
 
 /// Whether an item of whatever extension tells of a secret by its section or

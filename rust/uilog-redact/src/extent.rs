@@ -42,7 +42,7 @@ const SHELL_QUOTE: &[u8] = br"'\''";
 
 impl Mark {
     /// The quote that begins here, and its length.
-    fn at(text: &[u8], at: usize) -> Option<(Self, usize)> {
+    pub(crate) fn at(text: &[u8], at: usize) -> Option<(Self, usize)> {
         let rest = &text[at..];
         if rest.starts_with(SHELL_QUOTE) {
             return Some((

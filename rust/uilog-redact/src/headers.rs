@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
+use crate::assignment::value_of_field;
 use crate::found::Found;
 use crate::rule::Rule;
 use crate::rule::marker_at;
@@ -418,12 +419,32 @@ fn value(
             at..inline_end(text, at, extent.may_extend),
         ));
     }
+    // Other names are [`crate::assignment`]'s business.
+    let is_header = extent.is_authorization
+        || is_header_line(&text[start..end])
+            && text[start..end].contains(&b'-');
+    if is_header && let Some(at) = value_of_field(text, start, end) {
+        return Some((Form::Entry, field(text, at)));
+    }
+    if is_header && text[..start].ends_with(b"<") && rest.starts_with(b">") {
+        return Some((Form::Entry, field(text, end + 1)));
+    }
+    if let Some(at) = directive(text, start, end) {
+        return Some((Form::Entry, field(text, at)));
+    }
     if let Some(after) = rest.strip_prefix(b"=")
         && (extent.is_authorization
             || text[start..end].to_ascii_lowercase().starts_with(b"x-"))
     {
         at += 1;
-        let _ = after;
+        let quoted = at + usize::from(after.starts_with(b"\\")) + 1;
+        if let Some(close) = text
+            .get(..quoted)
+            .and_then(|_| Quote::before(text, quoted))
+            .and_then(|quote| quote.close(text, quoted))
+        {
+            return Some((Form::Entry, quoted..close));
+        }
         let line = if scope == Scope::Word {
             text.len()
         } else if let Some(around) = around {
@@ -456,32 +477,91 @@ fn value(
     if rest.first() == Some(&b'\\') {
         at += 1;
     }
-    if !matches!(text.get(at), Some(b'\'' | b'"')) {
+    if !matches!(text.get(at), Some(b'\'' | b'"' | b'`')) {
         return None;
     }
     at += 1;
-    if text.get(at) == Some(&b']') {
+    if matches!(text.get(at), Some(b']' | b')')) {
         at += 1;
     }
-    at += spaces(&text[at..]);
+    let between = spaces(&text[at..]);
+    at += between;
     at += match &text[at..] {
-        [b'=', b'>', ..] => 2,
+        [b'=', b'=', b'=', ..] => 3,
+        [b'=', b'>' | b'=', ..] => 2,
         [b':' | b',' | b'=', ..] => 1,
+        // Clojure, Nix: {"NAME" "VALUE"}
+        [b'"', ..] if between > 0 => 0,
         _ => return None,
     };
     at += spaces(&text[at..]);
+    // Go: {"NAME":["VALUE"]}, {"NAME": []string{"VALUE"}}
+    at += [&b"[]string{"[..], b"[", b"{"]
+        .into_iter()
+        .find(|list| text[at..].starts_with(list))
+        .map_or(0, <[u8]>::len);
     if matches!(text.get(at), Some(b'b' | b'u' | b'f')) {
         at += 1;
     }
     if text.get(at) == Some(&b'\\') {
         at += 1;
     }
-    if !matches!(text.get(at), Some(b'\'' | b'"')) {
+    if !matches!(text.get(at), Some(b'\'' | b'"' | b'`')) {
         return None;
     }
     at += 1;
     let close = Quote::before(text, at)?.close(text, at)?;
     Some((Form::Entry, at..close))
+}
+
+/// Where the value stands that begins here: in its quotes, or up to a tag or
+/// the line's end.
+fn field(text: &[u8], at: usize) -> Range<usize> {
+    let start = at
+        + text[at..]
+            .iter()
+            .take(2)
+            .take_while(|byte| b"\\\"'".contains(byte))
+            .count();
+    if start > at
+        && let Some(close) = Quote::before(text, start)
+            .and_then(|quote| quote.close(text, start))
+    {
+        return start..close;
+    }
+    let near = &text[start..text.len().min(start + MAX_VALUE_BYTES)];
+    let len = near
+        .iter()
+        .position(|byte| b"<\r\n;".contains(byte))
+        .unwrap_or(near.len());
+    start..start + len
+}
+
+/// Where the value begins in the directive of a server: `add_header NAME X;`,
+/// `Header set NAME X`; or of a file: `NAME = X`.
+fn directive(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    let after = spaces(&text[end..]);
+    let at = end + after;
+    if after == 0 || at == text.len() {
+        return None;
+    }
+    let before = &text[..start];
+    if [
+        &b"header "[..],
+        b"Header set ",
+        b"Header add ",
+        b"Header append ",
+    ]
+    .iter()
+    .any(|word| before.ends_with(word))
+    {
+        return (text[at] != b':' && text[at] != b'=').then_some(at);
+    }
+    let is_first = before.is_empty() || before.ends_with(b"\n");
+    if is_first && text[at..].starts_with(b"= ") {
+        return Some(at + 1 + spaces(&text[at + 1..]));
+    }
+    None
 }
 
 /// Whether a name stands on a line as a header's name does.

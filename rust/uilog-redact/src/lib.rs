@@ -32,6 +32,7 @@
 
 mod account;
 mod assignment;
+mod calls;
 mod commands;
 mod config_item;
 mod decode;

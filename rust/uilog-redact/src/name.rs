@@ -46,7 +46,7 @@ const fn whole(word: &'static str, kind: Kind) -> Telling {
 }
 
 /// Words in names, in lower case.
-const TELLING: [Telling; 76] = [
+const TELLING: [Telling; 132] = [
     part("password", Kind::Password),
     part("passwd", Kind::Password),
     part("passwrd", Kind::Password),
@@ -66,6 +66,7 @@ const TELLING: [Telling; 76] = [
     whole("pswd", Kind::Password),
     whole("pw", Kind::Password),
     whole("psk", Kind::Password),
+    whole("masterauth", Kind::Password),
     part("presharedkey", Kind::Token),
     part("preshared_key", Kind::Token),
     part("pre_shared_key", Kind::Token),
@@ -101,6 +102,60 @@ const TELLING: [Telling; 76] = [
     part("license-key", Kind::Token),
     part("license_key", Kind::Token),
     part("licensekey", Kind::Token),
+    part("consumer_key", Kind::Token),
+    part("consumer-key", Kind::Token),
+    part("consumerkey", Kind::Token),
+    part("client_key", Kind::Token),
+    part("client-key", Kind::Token),
+    part("clientkey", Kind::Token),
+    part("master_key", Kind::Token),
+    part("master-key", Kind::Token),
+    part("masterkey", Kind::Token),
+    part("app_key", Kind::Token),
+    part("app-key", Kind::Token),
+    part("appkey", Kind::Token),
+    part("application_key", Kind::Token),
+    part("application-key", Kind::Token),
+    part("applicationkey", Kind::Token),
+    part("service_key", Kind::Token),
+    part("service-key", Kind::Token),
+    part("servicekey", Kind::Token),
+    part("storage_key", Kind::Token),
+    part("storage-key", Kind::Token),
+    part("storagekey", Kind::Token),
+    part("session_key", Kind::Token),
+    part("session-key", Kind::Token),
+    part("sessionkey", Kind::Token),
+    part("server_key", Kind::Token),
+    part("server-key", Kind::Token),
+    part("serverkey", Kind::Token),
+    part("subscription_key", Kind::Token),
+    part("subscription-key", Kind::Token),
+    part("subscriptionkey", Kind::Token),
+    part("function_key", Kind::Token),
+    part("function-key", Kind::Token),
+    part("functionkey", Kind::Token),
+    part("ingest_key", Kind::Token),
+    part("ingest-key", Kind::Token),
+    part("ingestkey", Kind::Token),
+    part("write_key", Kind::Token),
+    part("write-key", Kind::Token),
+    part("writekey", Kind::Token),
+    part("admin_key", Kind::Token),
+    part("admin-key", Kind::Token),
+    part("adminkey", Kind::Token),
+    part("integration_key", Kind::Token),
+    part("integration-key", Kind::Token),
+    part("integrationkey", Kind::Token),
+    part("deploy_key", Kind::Token),
+    part("deploy-key", Kind::Token),
+    part("deploykey", Kind::Token),
+    part("device_key", Kind::Token),
+    part("device-key", Kind::Token),
+    part("devicekey", Kind::Token),
+    part("publish_key", Kind::Token),
+    part("publish-key", Kind::Token),
+    part("publishkey", Kind::Token),
     part("credential", Kind::Token),
     whole("creds", Kind::Token),
     whole("pat", Kind::Token),
@@ -123,12 +178,13 @@ const TELLING: [Telling; 76] = [
     whole("jsessionid", Kind::Key),
     whole("phpsessid", Kind::Key),
     whole("cookie", Kind::Key),
+    part("_login", Kind::Key),
 ];
 
 /// Words that are passwords at the end of a longer word, too (`dbpass`,
 /// `bindpw`), and the words that only look so.
 const GLUED: [&str; 4] = ["pass", "pwd", "pw", "psw"];
-const NOT_GLUED: [&str; 18] = [
+const NOT_GLUED: [&str; 20] = [
     "bypass",
     "compass",
     "trespass",
@@ -147,10 +203,12 @@ const NOT_GLUED: [&str; 18] = [
     "renderpass",
     "askpass",
     "oldpwd",
+    "minipass",
+    "passthrough",
 ];
 
 /// Words behind a telling word that make it harmless: `token_type`.
-const HARMLESS_ENDINGS: [&str; 109] = [
+const HARMLESS_ENDINGS: [&str; 111] = [
     "file",
     "files",
     "filename",
@@ -260,6 +318,8 @@ const HARMLESS_ENDINGS: [&str; 109] = [
     "izer",
     "ary",
     "less",
+    "header",
+    "headers",
 ];
 
 /// Words before a telling word that make it harmless: `has_password`.
@@ -269,7 +329,7 @@ const HARMLESS_BEGINNINGS: [&str; 16] = [
 ];
 
 /// Words before `key` that mean no secret one.
-const HARMLESS_KEYS: [&str; 49] = [
+const HARMLESS_KEYS: [&str; 50] = [
     "public",
     "pub",
     "cache",
@@ -319,6 +379,7 @@ const HARMLESS_KEYS: [&str; 49] = [
     "path",
     "restore",
     "artifact",
+    "socket",
 ];
 
 /// What [`crate::patterns`] looks for before it calls the finder of
@@ -366,6 +427,18 @@ impl Occurrence {
     fn kind(&self, name: &[u8]) -> Option<Kind> {
         let telling = &TELLING[self.number];
         if telling.is_whole && !self.is_whole(name, telling.word) {
+            return None;
+        }
+        // .NET: how an assembly names the key that it is signed with.
+        if name.eq_ignore_ascii_case(b"publickeytoken") {
+            return None;
+        }
+        // `GIT_AUTHOR_DATE`
+        if telling.word == "_auth"
+            && name[self.end..]
+                .get(..2)
+                .is_some_and(|rest| rest.eq_ignore_ascii_case(b"or"))
+        {
             return None;
         }
         let (before, after) = self.around(name);
@@ -440,9 +513,11 @@ impl Occurrence {
             .map_or(0, |before| before + 1);
         let whole = &name[begin..self.end];
         GLUED.contains(&word)
-            && !NOT_GLUED
-                .iter()
-                .any(|other| whole.eq_ignore_ascii_case(other.as_bytes()))
+            && !NOT_GLUED.iter().any(|other| {
+                whole.len() >= other.len()
+                    && whole[whole.len() - other.len()..]
+                        .eq_ignore_ascii_case(other.as_bytes())
+            })
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of policies, and not what the finders do.
 
+use crate::calls;
 use crate::found::Found;
 use crate::headers;
 use crate::name;
@@ -25,6 +26,7 @@ enum Finder {
     Headers,
     Settings,
     Sections,
+    Calls,
     Options,
     Shape(usize),
     /// Which token, and which of its prefixes.
@@ -42,6 +44,7 @@ pub(crate) struct Wanted {
     pub(crate) headers: bool,
     pub(crate) settings: bool,
     pub(crate) sections: bool,
+    pub(crate) calls: bool,
     pub(crate) programs: bool,
     pub(crate) shapes: u128,
 }
@@ -56,8 +59,13 @@ const PARAMETER_WORDS: [&str; 7] = ["?", "&", "#", ";", "%3f", "%26", "%23"];
 const COMMAND_WORDS: [&str; 4] = ["hg ", "hg\" ", "hg} ", "hg}\" "];
 
 /// What any program may be called with.
-const OPTION_WORDS: [&str; 33] = [
+const OPTION_WORDS: [&str; 44] = [
     " -p",
+    "'-p'",
+    "\"-p\"",
+    "-p\\\"",
+    ">-p<",
+    "\0-p",
     "-pass",
     "-pw",
     "auth",
@@ -90,6 +98,12 @@ const OPTION_WORDS: [&str; 33] = [
     "https -",
     "env ",
     "security ",
+    "connect ",
+    " /d ",
+    "-value ",
+    "printf ",
+    "_cmd",
+    "secret",
 ];
 
 fn is_of_name(byte: u8) -> bool {
@@ -103,12 +117,14 @@ fn is_called(text: &[u8], end: usize) -> bool {
         // `mysql.exe`, but not `mysql.c`
         [b'.', b'a'..=b'z' | b'A'..=b'Z', _, _, ..] => true,
         [b' ' | b'\t' | b'\'' | b'"' | b'\\' | b'=', ..] => true,
+        // In a list.
+        [b',' | b']' | b'<' | b'\n' | b'\r' | 0, ..] => true,
         _ => false,
     }
 }
 
 /// The words that bring a finder to work which is no shape or token.
-const GROUPS: [(Finder, &[&str]); 9] = [
+const GROUPS: [(Finder, &[&str]); 10] = [
     (Finder::Userinfo, &["://", r":\/\/", "%3a%2f%2f"]),
     (Finder::Parameters, &PARAMETER_WORDS),
     (Finder::Assignments, &name::WORDS),
@@ -117,6 +133,7 @@ const GROUPS: [(Finder, &[&str]); 9] = [
     (Finder::Headers, &headers::ENDINGS),
     (Finder::Settings, &["config(", "configoverride", "set("]),
     (Finder::Sections, &["[auth]", "[hostsecurity]"]),
+    (Finder::Calls, &calls::WORDS),
     (Finder::Options, &OPTION_WORDS),
 ];
 
@@ -243,6 +260,7 @@ pub(crate) fn wanted(text: &[u8], found: &mut Vec<Found>) -> Wanted {
             Finder::Headers => wanted.headers = true,
             Finder::Settings => wanted.settings = true,
             Finder::Sections => wanted.sections = true,
+            Finder::Calls => wanted.calls = true,
             Finder::Options => wanted.programs = true,
             Finder::Shape(number) => wanted.shapes |= 1 << number,
             Finder::Token(number, prefix) => {

@@ -7,18 +7,24 @@
 
 use memchr::memchr;
 use memchr::memchr2;
+use memchr::memmem;
+use memchr::memrchr;
 
 use crate::found::Found;
 use crate::name::is_telling;
 use crate::programs::call::Call;
+use crate::programs::call::program_name;
+use crate::programs::list::lists;
 use crate::programs::table::Place;
 use crate::programs::table::Value;
 use crate::rule::Rule;
 use crate::shell::Arg;
 use crate::shell::Command;
+use crate::shell::Segment;
 use crate::shell::commands;
 
 mod call;
+mod list;
 mod run;
 pub(crate) mod table;
 mod value;
@@ -30,11 +36,42 @@ const MAX_DEPTH: usize = 4;
 
 /// Finds secrets in whatever commands there are in a text.
 pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
-    find_at_depth(text, 0, found);
+    find_at_depth(text, None, 0, found);
+    find_wrapped(text, found);
     if memchr(b'\n', text.trim_ascii_end()).is_some()
         && memchr2(b'\'', b'"', text).is_some()
     {
         find_in_lines(text, found);
+    }
+}
+
+/// Looks at commands that stand in quotes with quotes of the same sort in them,
+/// up to the last one of the line: `Command 'a 'b c'' returned 1`,
+/// `cmd /c "a "b c""`.
+fn find_wrapped(text: &[u8], found: &mut Vec<Found>) {
+    const BEFORE: [&[u8]; 3] = [b"Command '", b"/c \"", b"/C \""];
+    if BEFORE.iter().all(|it| memmem::find(text, it).is_none()) {
+        return;
+    }
+    let mut at = 0;
+    let mut inner = Vec::new();
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let start = BEFORE.iter().find_map(|before| {
+            memmem::find(line, before).map(|start| start + before.len())
+        });
+        if let Some(start) = start
+            && let Some(end) = memrchr(line[start - 1], &line[start..])
+        {
+            let command = &line[start..start + end];
+            find_at_depth(command, None, 1, &mut inner);
+            found.extend(inner.drain(..).map(|inner| {
+                let offset = at + start;
+                let range =
+                    offset + inner.range.start..offset + inner.range.end;
+                inner.at(range)
+            }));
+        }
+        at += line.len();
     }
 }
 
@@ -44,7 +81,7 @@ fn find_in_lines(text: &[u8], found: &mut Vec<Found>) {
     let mut start = 0;
     let mut inner = Vec::new();
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        find_at_depth(line, 0, &mut inner);
+        find_at_depth(line, None, 0, &mut inner);
         found.extend(inner.drain(..).map(|inner| {
             let range = start + inner.range.start..start + inner.range.end;
             inner.at(range)
@@ -53,10 +90,19 @@ fn find_in_lines(text: &[u8], found: &mut Vec<Found>) {
     }
 }
 
-fn find_at_depth(text: &[u8], depth: usize, found: &mut Vec<Found>) {
-    let commands = commands(text);
+/// Finds secrets in the commands and in the lists of arguments of a text, in
+/// which the arguments of a program may stand whose name is somewhere else.
+fn find_at_depth(
+    text: &[u8],
+    program: Option<&[u8]>,
+    depth: usize,
+    found: &mut Vec<Found>,
+) {
+    let mut commands = commands(text);
+    if let (Some(program), Some(first)) = (program, commands.first_mut()) {
+        first.args.insert(0, Arg::named(program));
+    }
     let mut before: Option<&Command> = None;
-    let mut inner = Vec::new();
     for command in &commands {
         Call::new(command).find(found);
         if command.is_file {
@@ -64,25 +110,50 @@ fn find_at_depth(text: &[u8], depth: usize, found: &mut Vec<Found>) {
         }
         find_input(command, before, found);
         before = Some(command);
-        if depth + 1 >= MAX_DEPTH {
-            continue;
-        }
         let args = command.args.iter().chain(&command.here_string);
         for segment in args.flat_map(|arg| &arg.segments) {
-            if !segment.may_hold_commands() {
-                continue;
+            if segment.may_hold_commands() {
+                find_in_segment(segment, None, depth, found);
             }
-            let part = segment.inner();
-            let text = &segment.word.bytes[part.clone()];
-            find_at_depth(text, depth + 1, &mut inner);
-            found.extend(inner.drain(..).map(|inner| {
-                let start = part.start + inner.range.start;
-                let end = part.start + inner.range.end;
-                let range = segment.word.span(&(start..end));
-                inner.at(range)
-            }));
         }
     }
+    for list in lists(text) {
+        if list.args.len() > 1 {
+            Call::new(&list).find(found);
+        }
+        for (number, arg) in list.args.iter().enumerate() {
+            // `Process.Start("curl", "-u bob:X")`
+            let program = (number == 1 && list.args.len() == 2)
+                .then_some(&list.args[0].bytes[..]);
+            for segment in &arg.segments {
+                if segment.may_hold_commands() || segment.may_hold_lists() {
+                    find_in_segment(segment, program, depth, found);
+                }
+            }
+        }
+    }
+}
+
+/// Finds secrets in the commands in an argument.
+fn find_in_segment(
+    segment: &Segment,
+    program: Option<&[u8]>,
+    depth: usize,
+    found: &mut Vec<Found>,
+) {
+    if depth + 1 >= MAX_DEPTH {
+        return;
+    }
+    let part = segment.inner();
+    let text = &segment.word.bytes[part.clone()];
+    let mut inner = Vec::new();
+    find_at_depth(text, program, depth + 1, &mut inner);
+    found.extend(inner.into_iter().map(|inner| {
+        let start = part.start + inner.range.start;
+        let end = part.start + inner.range.end;
+        let range = segment.word.span(&(start..end));
+        inner.at(range)
+    }));
 }
 
 /// Finds a secret that a command reads from a pipe or a here-string.
@@ -101,12 +172,77 @@ fn find_input(
     } else {
         return;
     };
-    let Some(value) = input_value(command) else {
+    let Some(mut value) = input_value(command).or_else(|| {
+        // What else would be one word that looks like a password?
+        (command.here_string.is_some()
+            && !is_filter(command)
+            && !source.bytes.iter().all(u8::is_ascii_hexdigit))
+        .then_some(Value::Chosen)
+    }) else {
         return;
     };
+    // printf 'bob:%s' X | chpasswd
+    if let Value::After(separator) = value
+        && !source.bytes.contains(&separator)
+        && before.is_some_and(|before| {
+            before.args.iter().any(|arg| arg.bytes.ends_with(b"%s"))
+        })
+    {
+        value = Value::Whole;
+    }
     if source.bytes.len() > 2 {
         Call::new(command).value(source, 0, value, Rule::OPTION_VALUE, found);
     }
+}
+
+/// Whether a command reads any text, and no password.
+fn is_filter(command: &Command) -> bool {
+    const FILTERS: [&[u8]; 40] = [
+        b"cat",
+        b"grep",
+        b"egrep",
+        b"fgrep",
+        b"rg",
+        b"sed",
+        b"awk",
+        b"gawk",
+        b"jq",
+        b"yq",
+        b"bc",
+        b"dc",
+        b"wc",
+        b"tr",
+        b"cut",
+        b"sort",
+        b"uniq",
+        b"head",
+        b"tail",
+        b"tee",
+        b"read",
+        b"base64",
+        b"xxd",
+        b"od",
+        b"hexdump",
+        b"md5sum",
+        b"sha1sum",
+        b"sha256sum",
+        b"sha512sum",
+        b"python",
+        b"python3",
+        b"perl",
+        b"ruby",
+        b"node",
+        b"bash",
+        b"sh",
+        b"xargs",
+        b"diff",
+        b"column",
+        b"hg",
+    ];
+    command
+        .args
+        .iter()
+        .any(|arg| FILTERS.contains(&program_name(&arg.bytes)))
 }
 
 /// Finds a secret that a command gets as a file: `--password-file <(echo X)`.
@@ -119,10 +255,15 @@ fn find_file(
     let Some(option) = before.and_then(|before| before.args.last()) else {
         return;
     };
-    let option = option.bytes.to_ascii_lowercase();
-    let is_secret = WORDS
-        .iter()
-        .any(|word| option.windows(word.len()).any(|part| part == *word));
+    let is_telling = |arg: &Arg| {
+        let name = arg.bytes.to_ascii_lowercase();
+        WORDS
+            .iter()
+            .any(|word| name.windows(word.len()).any(|part| part == *word))
+    };
+    let program = before.and_then(|before| before.args.first());
+    let is_secret = is_telling(option)
+        || option.bytes == b"-f" && program.is_some_and(is_telling);
     if is_secret && let Some(arg) = printed(command) {
         let call = Call::new(command);
         call.value(arg, 0, Value::Whole, Rule::OPTION_VALUE, found);
@@ -169,7 +310,12 @@ fn input_value(command: &Command) -> Option<Value> {
         let is_name = !bytes.contains(&b'=')
             && !bytes.contains(&b'/')
             && is_telling(bytes)
-            && command.here_string.is_some();
+            && (command.here_string.is_some()
+                || (bytes.starts_with(b"--")
+                    && command
+                        .args
+                        .get(at + 1)
+                        .is_none_or(|next| next.bytes.starts_with(b"-"))));
         if is_fd || is_stdin || is_name || FLAGS.contains(&bytes) {
             return Some(Value::Whole);
         }

@@ -16,6 +16,7 @@ use memchr::memmem;
 
 use crate::account;
 use crate::assignment;
+use crate::calls;
 use crate::commands;
 use crate::commands::Parsed;
 use crate::commands::Role;
@@ -457,6 +458,9 @@ impl Redactor {
         }
         if wanted.headers {
             headers::find(text, scope, found);
+        }
+        if wanted.calls {
+            calls::find(text, found);
         }
         if wanted.programs {
             programs::find(text, found);

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use memchr::memchr;
+use memchr::memchr2;
 
 use crate::rule::marker_at;
 use crate::steps;
@@ -54,6 +55,13 @@ impl Segment {
         (self.quote.is_some() || self.is_substitution)
             && self.word.bytes.iter().any(u8::is_ascii_whitespace)
     }
+
+    /// Whether it may hold a list of arguments.
+    pub(crate) fn may_hold_lists(&self) -> bool {
+        self.quote.is_some()
+            && memchr(b',', &self.word.bytes).is_some()
+            && memchr2(b'"', b'\'', &self.word.bytes).is_some()
+    }
 }
 
 /// An argument of a command.
@@ -81,6 +89,29 @@ impl Arg {
             segments,
             is_literal,
             is_bare,
+        }
+    }
+
+    /// An argument that does not stand in the text.
+    pub(crate) fn named(name: &[u8]) -> Self {
+        Self {
+            bytes: name.to_vec(),
+            segments: Vec::new(),
+            is_literal: true,
+            is_bare: true,
+        }
+    }
+
+    /// An argument in a list, in which nothing stands for anything else.
+    pub(crate) fn in_list(word: Word, is_quoted: bool) -> Self {
+        let segment = Segment {
+            word,
+            quote: is_quoted.then_some(b'\''),
+            is_substitution: false,
+        };
+        Self {
+            is_literal: true,
+            ..Self::new(vec![segment])
         }
     }
 
@@ -162,9 +193,14 @@ impl Reader<'_> {
     fn read(mut self) -> Vec<Command> {
         while let Some(&byte) = self.text.get(self.at) {
             match byte {
-                b' ' | b'\t' => self.at += 1,
-                b'\\' if self.continuation() > 0 => {
+                // In `/proc/PID/cmdline` a zero ends each argument.
+                b' ' | b'\t' | 0 => self.at += 1,
+                b'\\' | b'`' | b'^' if self.continuation() > 0 => {
                     self.at += self.continuation();
+                }
+                b'<' if self.tag_len() > 0 => {
+                    self.at += self.tag_len();
+                    self.end();
                 }
                 b'<' | b'>' if marker_at(&self.text[self.at..]).is_none() => {
                     self.redirection();
@@ -175,7 +211,7 @@ impl Reader<'_> {
                     self.end();
                     self.command.is_piped = is_pipe;
                 }
-                b'\n' | b'\r' | b';' | b'&' | b'(' | b')' | b'`' | 0 => {
+                b'\n' | b'\r' | b';' | b'&' | b'(' | b')' | b'`' => {
                     self.at += 1;
                     self.end();
                 }
@@ -224,11 +260,31 @@ impl Reader<'_> {
         self.commands.push(command);
     }
 
-    /// How long the backslash with the end of the line is.
+    /// How long the backslash with the end of the line is; PowerShell has a
+    /// backtick there, and `cmd` a caret.
     fn continuation(&self) -> usize {
         match &self.text[self.at..] {
-            [b'\\', b'\n', ..] => 2,
-            [b'\\', b'\r', b'\n', ..] => 3,
+            [b'\\' | b'`' | b'^', b'\n', ..] => 2,
+            [b'\\' | b'`' | b'^', b'\r', b'\n', ..] => 3,
+            _ => 0,
+        }
+    }
+
+    /// How long the tag of HTML or XML is that begins here.
+    fn tag_len(&self) -> usize {
+        const MAX_NAME_BYTES: usize = 24;
+        let text = &self.text[self.at..];
+        if marker_at(text).is_some() {
+            return 0;
+        }
+        let slash = 1 + usize::from(text.get(1) == Some(&b'/'));
+        let len = text[slash.min(text.len())..]
+            .iter()
+            .take(MAX_NAME_BYTES)
+            .take_while(|byte| byte.is_ascii_alphanumeric())
+            .count();
+        match text.get(slash + len) {
+            Some(b'>') if len > 0 => slash + len + 1,
             _ => 0,
         }
     }
@@ -284,7 +340,9 @@ impl Reader<'_> {
                 was_quoted = false;
                 continue;
             }
-            if self.ends(byte, segments.is_empty()) {
+            if self.ends(byte, segments.is_empty())
+                || is_word_list(byte, &segments)
+            {
                 break;
             }
             if was_quoted && matches!(byte, b',' | b']' | b')') {
@@ -325,9 +383,14 @@ impl Reader<'_> {
             return Vec::new();
         }
         if is_list {
+            // `help='...'` is no item of a list.
+            let is_keyword = segments
+                .first()
+                .is_some_and(|first| first.word.bytes.ends_with(b"="));
             return segments
                 .into_iter()
                 .filter(|segment| segment.quote.is_some())
+                .skip(usize::from(is_keyword))
                 .map(|segment| {
                     let mut arg = Arg::new(vec![segment]);
                     arg.is_literal = true;
@@ -344,7 +407,7 @@ impl Reader<'_> {
             b' ' | b'\t' | b'\n' | b'\r' | b'|' | b'<' | b'>' | b'`' | 0 => {
                 true
             }
-            b'\\' => self.continuation() > 0,
+            b'\\' | b'^' => self.continuation() > 0,
             // In a password they stand between letters, and behind a command
             // mostly before a space.
             b';' | b'&' | b'(' | b')' => {
@@ -509,6 +572,19 @@ impl Reader<'_> {
         segment.word.range.end = self.at;
         segments.push(segment);
     }
+}
+
+/// Whether Ruby's `%w[...]` or Perl's `qw(...)` begins here.
+fn is_word_list(byte: u8, segments: &[Segment]) -> bool {
+    let [segment] = segments else {
+        return false;
+    };
+    let word = &segment.word.bytes;
+    segment.quote.is_none()
+        && b"[({".contains(&byte)
+        && [&b"%w"[..], b"%W", b"qw"]
+            .iter()
+            .any(|start| word.ends_with(start))
 }
 
 #[cfg(test)]

@@ -82,6 +82,14 @@ pub(crate) fn is_validation(value: &[u8]) -> bool {
         && parts.next().is_some()
 }
 
+/// Whether this is a version or an object identifier: `1.2.3`.
+pub(crate) fn is_version(value: &[u8]) -> bool {
+    value.iter().filter(|byte| **byte == b'.').count() > 1
+        && value
+            .split(|byte| *byte == b'.')
+            .all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit))
+}
+
 /// Whether this names a secret: `PASSWORD`, `api_key`.
 fn is_name(word: &[u8]) -> bool {
     let word = word.to_ascii_uppercase();

@@ -144,7 +144,10 @@ impl Token {
         }
         if self.is_exact
             && let Some(last) = self.body.last()
-            && text.get(at).is_some_and(|byte| last.has(*byte))
+            // One letter more may be glued to it.
+            && text
+                .get(at..at + 2)
+                .is_some_and(|two| two.iter().all(|byte| last.has(*byte)))
         {
             return None;
         }

@@ -124,7 +124,7 @@ impl Authority {
             if byte == b'/' && len.is_none() {
                 len = Some(units.len());
                 // Only a password that was cut off is looked for beyond.
-                if !Self::ends_oddly(&units) {
+                if !Self::ends_oddly(&units) && !Self::has_odd_host(&units) {
                     break;
                 }
             }
@@ -153,6 +153,37 @@ impl Authority {
             && !matches!(port[0].byte, b'$' | b'{' | b'%')
     }
 
+    /// Whether there is a password, and what follows its `@` may be a part of
+    /// it: a host without a dot or a port.
+    fn has_odd_host(units: &[Unit]) -> bool {
+        let is = |byte: u8| move |unit: &Unit| unit.byte == byte;
+        let Some(at) = units.iter().rposition(is(b'@')) else {
+            return false;
+        };
+        let host = &units[at + 1..];
+        units[..at].iter().any(is(b':'))
+            && !host.iter().any(|unit| b".:[".contains(&unit.byte))
+    }
+
+    /// Whether a host with a dot or a port follows the last `@`.
+    fn ends_with_host(&self, at: usize) -> bool {
+        let host = &self.units[at + 1..];
+        let len = host
+            .iter()
+            .take_while(|unit| {
+                unit.byte.is_ascii_alphanumeric() || b".-".contains(&unit.byte)
+            })
+            .count();
+        len > 0
+            && match host.get(len).map(|unit| unit.byte) {
+                Some(b':') => true,
+                None | Some(b'/' | b'?' | b'#') => {
+                    host[..len].iter().any(|unit| unit.byte == b'.')
+                }
+                Some(_) => false,
+            }
+    }
+
     fn find(
         &self,
         text: &[u8],
@@ -162,8 +193,16 @@ impl Authority {
     ) {
         let last_at =
             |units: &[Unit]| units.iter().rposition(|unit| unit.byte == b'@');
-        let Some(end) = last_at(&self.units[..self.len]).or_else(|| {
-            Self::ends_oddly(&self.units[..self.len])
+        let authority = &self.units[..self.len];
+        let beyond = || {
+            last_at(&self.units).filter(|at| {
+                *at >= self.len
+                    && Self::has_odd_host(authority)
+                    && self.ends_with_host(*at)
+            })
+        };
+        let Some(end) = beyond().or_else(|| last_at(authority)).or_else(|| {
+            Self::ends_oddly(authority)
                 .then(|| last_at(&self.units))
                 .flatten()
         }) else {
@@ -254,7 +293,7 @@ const PARAMETERS: &str = r"(?x-u)
         x-amz-(?:signature|security-token|credential)
       | x-goog-(?:signature|credential)
       | (?<any>(?:[a-z0-9]+[_-])?(?:password|passwd|passphrase|passcode|pwd|pass|pw|t?otp|(?:one_?time|mfa|2fa|verification)_?code))
-      | (?<long>key|code|state|(?<brief>auth)|session|sid|ticket|credential|s|appid|id_token_hint)
+      | (?<long>key|code|state|(?<brief>auth)|session|sid|ticket|credential|crumb|magic|nonce_key|s|appid|id_token_hint)
       | awsaccesskeyid | (?:[a-z0-9]+[_-])?(?:signature|assertion|verifier)
       | sig | hmac | sas | jwt | pat | authorization
       | samlresponse | samlrequest | samlart | wresult

@@ -46,7 +46,12 @@ pub(crate) fn is_placeholder(value: &[u8], scope: Scope) -> bool {
         b'[' if scope == Scope::Text && is_word_in(value, b']') => true,
         b'(' if scope == Scope::Text && is_word_in(value, b')') => true,
         b'@' if scope == Scope::Text && is_word_in(value, b'@') => true,
-        _ if scope == Scope::Text && is_pattern(value) => true,
+        first
+            if (scope == Scope::Text || first == b'\\')
+                && is_pattern(value) =>
+        {
+            true
+        }
         first => {
             is_mask(first, value)
                 || [
@@ -229,7 +234,7 @@ pub(crate) fn looks_made(value: &[u8]) -> bool {
 
 /// Whether this is long base64, and not the path of a file.
 fn is_base64(value: &[u8]) -> bool {
-    const MIN_BYTES: usize = 40;
+    const MIN_BYTES: usize = 28;
     value.len() >= MIN_BYTES
         && has_all_sorts(value)
         && value.iter().all(|byte| {
@@ -388,6 +393,39 @@ pub(crate) fn is_code(value: &[u8], is_quoted: bool) -> bool {
         && root.first().is_some_and(u8::is_ascii_alphabetic)
         && root.iter().all(is_name);
     CODE_ROOTS.contains(&root) || is_call
+}
+
+/// Whether this is what a program assigns, and no setting: `x(y)`, `x[1]`,
+/// `a->b`, `a::b`, `*const T`, `$X || "y"`.
+pub(crate) fn is_statement(value: &[u8]) -> bool {
+    if value.len() > MAX_LOOKED_AT_BYTES {
+        return false;
+    }
+    let value = value.strip_suffix(b",").unwrap_or(value);
+    let value = value.strip_suffix(b";").unwrap_or(value);
+    let has = |part: &[u8]| memmem::find(value, part).is_some();
+    let root = value
+        .iter()
+        .take_while(|byte| is_name(byte) || b".:!".contains(byte))
+        .count();
+    let is_word = |byte: &u8| byte.is_ascii_lowercase() || b"_.".contains(byte);
+    let is_applied = root > 0
+        && value[0].is_ascii_alphabetic()
+        && matches!(
+            (value.get(root), value.last()),
+            (Some(b'('), Some(b')')) | (Some(b'['), Some(b']'))
+        );
+    is_applied
+        || (root > 0 && matches!(value.get(root), Some(b'(')) && has(b")."))
+        || has(b"->")
+        || has(b"::")
+        || has(b" || ")
+        || has(b" ?? ")
+        || value.starts_with(b"*const ")
+        || value.starts_with(b"*mut ")
+        || value.iter().all(is_word)
+            && value.iter().any(|byte| b"_.".contains(byte))
+            && name::kind(value).is_some()
 }
 
 /// Whether this looks chosen by somebody who was told to mix: not a word.

@@ -14,7 +14,7 @@ use crate::steps;
 use crate::value::ends_url;
 
 /// Parts of a path behind which a secret may follow.
-const PARTS: [&[u8]; 19] = [
+const PARTS: [&[u8]; 20] = [
     b"webhook",
     b"webhooks",
     b"hook",
@@ -34,6 +34,8 @@ const PARTS: [&[u8]; 19] = [
     b"key",
     b"ping",
     b"incoming",
+    // conda: https://HOST/t/TOKEN/CHANNEL
+    b"t",
 ];
 
 /// How such hosts begin.

@@ -80,7 +80,8 @@ pub(crate) struct Numbering {
 
 #[derive(Debug)]
 struct Thread {
-    requests: Sender<Request>,
+    /// None: there is nothing to do for a while.
+    requests: Sender<Option<Request>>,
     answers: Receiver<Answer>,
     /// Whether an answer has been given up that has not come yet.
     is_late: bool,
@@ -110,7 +111,13 @@ impl Numbering {
                 is_reported: false,
             },
         };
-        Some(Self::start(definition, move |request| taker.take(request)))
+        Some(Self::start(definition, move |request| {
+            let Some(request) = request else {
+                taker.numbers = None;
+                return None;
+            };
+            Some(taker.take(request))
+        }))
     }
 
     /// Whether a sink's records have their numbers from here.
@@ -120,16 +127,17 @@ impl Numbering {
 
     fn start(
         definition: &Definition,
-        mut take: impl FnMut(&Request) -> Answer + Send + 'static,
+        mut take: impl FnMut(Option<&Request>) -> Option<Answer> + Send + 'static,
     ) -> Self {
-        let (requests, asked) = mpsc::channel::<Request>();
+        let (requests, asked) = mpsc::channel::<Option<Request>>();
         let (answer, answers) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("numbers".to_owned())
             .stack_size(STACK_BYTES);
         let started = thread.spawn(move || {
             for request in asked {
-                if answer.send(take(&request)).is_err() {
+                let taken = take(request.as_ref());
+                if taken.is_some_and(|it| answer.send(it).is_err()) {
                     return;
                 }
             }
@@ -146,6 +154,14 @@ impl Numbering {
                 .map(|_| thread)
                 .map_err(|error| format!("cannot start a thread: {error}")),
             is_reported: false,
+        }
+    }
+
+    /// Nothing has come for a while: lets go of the directory and the file.
+    pub(crate) fn rest(&self) {
+        if let Ok(thread) = &self.thread {
+            // If it has ended, it has none.
+            let _ = thread.requests.send(None);
         }
     }
 
@@ -212,7 +228,7 @@ impl Thread {
                 }
             }
         }
-        if self.requests.send(request).is_err() {
+        if self.requests.send(Some(request)).is_err() {
             return Err(Some(ENDED.to_owned()));
         }
         self.answers
@@ -356,13 +372,13 @@ mod tests {
             Numbering::start(&definition(&[]), move |request| {
                 let number = released.recv().unwrap();
                 let stream = "s".to_owned();
-                Answer {
+                Some(Answer {
                     numbers: vec![
                         Some(Number { stream, number });
-                        request.hashes.len()
+                        request?.hashes.len()
                     ],
                     trouble: None,
-                }
+                })
             });
         let (number, trouble) = next(&mut numbering);
         assert_eq!(number, None);

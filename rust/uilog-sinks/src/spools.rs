@@ -33,7 +33,6 @@ use crate::otlp::sender::UNNOTED;
 use crate::otlp::settings;
 use crate::otlp::settings::Settings;
 use crate::otlp::unnoted;
-use crate::record::Record;
 use crate::redact;
 
 /// What the URL of a sink with a spool begins with.
@@ -501,9 +500,7 @@ impl Translator {
     ///
     /// It is no record.
     pub fn line(&self, payload: &[u8]) -> Result<(Kind, Vec<u8>), String> {
-        let record: Record = serde_json::from_slice(payload)
-            .map_err(|error| format!("it is no record: {error}"))?;
-        let mapped = Mapped::new(&record).map_err(|it| it.to_string())?;
+        let mapped = Mapped::read(payload, None)?;
         let mut line = json::line(&mapped, &self.resource)?;
         line.push(b'\n');
         Ok((mapped.kind(), line))

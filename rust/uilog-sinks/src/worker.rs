@@ -266,13 +266,14 @@ fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
         let count = match mailbox.take() {
             Work::Parcels(parcels) => parcels.len() as u64,
             Work::Rest => {
+                numbering.iter().for_each(Numbering::rest);
                 mailbox.wait();
                 continue;
             }
             Work::Finish(_) => return mailbox.end(None),
         };
         let lost = count + mailbox.take_missed();
-        // That there is no number is no more than the sink's trouble is.
+        // If there is no number, the sink's own trouble is reported all the same.
         let _ = numbering.as_mut().map(|it| it.number(&mut [], lost));
         let reason = reason.to_owned();
         mailbox.report(count, Some(Undelivered { count, reason }));
@@ -296,6 +297,7 @@ impl Worker {
                 Work::Parcels(parcels) => self.deliver(&parcels),
                 Work::Rest => {
                     self.outlet.rest();
+                    self.numbering.iter().for_each(Numbering::rest);
                     self.mailbox.wait();
                 }
                 Work::Finish(deadline) => {

@@ -122,8 +122,9 @@ pub(crate) struct Reader<F: Files> {
     place: Place,
     /// Who began it, once that has been read.
     head: Option<Option<Head>>,
-    /// Some bytes of the file, and where they begin.
+    /// Some bytes of the file, and where they begin. Behind them there is room.
     window: Vec<u8>,
+    window_bytes: usize,
     window_at: u64,
 }
 
@@ -148,6 +149,7 @@ impl<F: Files> Reader<F> {
             place,
             head: None,
             window: Vec::new(),
+            window_bytes: 0,
             window_at: 0,
         }))
     }
@@ -243,7 +245,7 @@ impl<F: Files> Reader<F> {
                 Found::Damaged(damage) => return Ok(Step::Damaged(damage)),
                 Found::End => {
                     // What is there now may be taken back by its writer.
-                    self.window.clear();
+                    self.window_bytes = 0;
                     return Ok(Step::End);
                 }
             }
@@ -260,7 +262,7 @@ impl<F: Files> Reader<F> {
         // writer may just have taken back half a record, and begun anew.
         for is_fresh in [false, true] {
             if is_fresh {
-                self.window.clear();
+                self.window_bytes = 0;
             }
             if let Some(header) = self.whole_at(spool, start)? {
                 return Ok(self.frame_after_gap(start, header));
@@ -285,7 +287,7 @@ impl<F: Files> Reader<F> {
                         // What is before it may have been half written when it
                         // was read, and is not any more: its writer has gone
                         // on since.
-                        self.window.clear();
+                        self.window_bytes = 0;
                         if let Some(first) = self.whole_at(spool, start)? {
                             return Ok(self.frame_after_gap(start, first));
                         }
@@ -314,7 +316,7 @@ impl<F: Files> Reader<F> {
             return Ok(Found::End);
         }
         self.place.position = 0;
-        self.window.clear();
+        self.window_bytes = 0;
         let records = 1;
         Ok(Found::Damaged(Damage { records, bytes }))
     }
@@ -383,26 +385,30 @@ impl<F: Files> Reader<F> {
         at: u64,
         bytes: usize,
     ) -> Result<(), Error> {
-        let end = self.window_at + self.window.len() as u64;
+        let end = self.window_at + self.window_bytes as u64;
         if at < self.window_at || at > end {
-            self.window.clear();
+            self.window_bytes = 0;
             self.window_at = at;
         }
-        let wanted = |window_at: u64| (at - window_at) as usize + bytes;
-        if self.window.len() >= wanted(self.window_at) {
+        let done = (at - self.window_at) as usize;
+        if self.window_bytes >= done + bytes {
             return Ok(());
         }
-        let done = (at - self.window_at) as usize;
-        self.window.drain(..done);
+        self.window.copy_within(done..self.window_bytes, 0);
+        self.window_bytes -= done;
         self.window_at = at;
-        while self.window.len() < bytes {
-            let length = self.window.len();
-            let mut chunk = vec![0; CHUNK_BYTES.max(bytes - length)];
-            let position = at + length as u64;
+        while self.window_bytes < bytes {
+            let start = self.window_bytes;
+            let end = start + CHUNK_BYTES.max(bytes - start);
+            if self.window.len() < end {
+                self.window.resize(end, 0);
+            }
+            let chunk = &mut self.window[start..end];
+            let position = at + start as u64;
             let count =
-                retry(|| spool.files().read(&self.file, &mut chunk, position))
+                retry(|| spool.files().read(&self.file, chunk, position))
                     .context(Operation::Read, &self.path)?;
-            self.window.extend_from_slice(&chunk[..count]);
+            self.window_bytes += count;
             if count == 0 {
                 break;
             }
@@ -413,6 +419,8 @@ impl<F: Files> Reader<F> {
     /// The bytes of the window from `at` on.
     fn from(&self, at: u64) -> &[u8] {
         let skipped = (at - self.window_at) as usize;
-        self.window.get(skipped..).unwrap_or_default()
+        self.window
+            .get(skipped..self.window_bytes)
+            .unwrap_or_default()
     }
 }

@@ -200,6 +200,50 @@ impl<F: Files> Sender<F> {
         max_records: usize,
         max_bytes: usize,
     ) -> Result<Batch, Error> {
+        let batch = self.take_batch(channel, (max_records, max_bytes))?;
+        if batch.is_empty() && self.is_unsaved {
+            self.save()?;
+        }
+        Ok(batch)
+    }
+
+    /// The next records of each of these channels, as [`Sender::next_batch_of`]
+    /// has them. What has been passed of the one whose batch is empty is written
+    /// down with what becomes of the other's.
+    ///
+    /// # Errors
+    ///
+    /// As there, of each.
+    pub fn next_batches(
+        &mut self,
+        channels: [bool; CHANNELS],
+        max_records: usize,
+        max_bytes: usize,
+    ) -> [Option<Result<Batch, Error>>; CHANNELS] {
+        let limits = (max_records, max_bytes);
+        let mut batches = std::array::from_fn(|channel| {
+            channels[channel].then(|| self.take_batch(channel, limits))
+        });
+        let is_any = batches.iter().flatten().any(|it: &Result<Batch, _>| {
+            it.as_ref().is_ok_and(|it| !it.is_empty())
+        });
+        if !is_any
+            && self.is_unsaved
+            && let Err(error) = self.save()
+            && let Some(batch) = batches.iter_mut().flatten().next()
+        {
+            *batch = Err(error);
+        }
+        batches
+    }
+
+    /// The next records of a channel. What has been passed is not written down
+    /// if there are none.
+    fn take_batch(
+        &mut self,
+        channel: usize,
+        limits: (usize, usize),
+    ) -> Result<Batch, Error> {
         let channel = channel.min(CHANNELS - 1);
         self.numbers[channel] += 1;
         let mut batch = Batch {
@@ -218,7 +262,6 @@ impl<F: Files> Sender<F> {
         let is_known =
             |name: &Name| names.contains(name) || self.removed.contains(name);
         self.sent.places.retain(|name, _| is_known(name));
-        let limits = (max_records, max_bytes);
         // Those of writers who live and have nothing to say would have to be
         // opened each time; that can wait until nothing else is to be done.
         let (idle, busy): (Vec<Segment>, Vec<Segment>) =
@@ -252,9 +295,6 @@ impl<F: Files> Sender<F> {
         if batch.is_empty() {
             let passed = std::mem::take(&mut self.unsettled[channel]);
             self.take_over(channel, passed.parts);
-            if self.is_unsaved {
-                self.save()?;
-            }
         }
         match failure {
             Some(error) if batch.is_empty() => Err(error),

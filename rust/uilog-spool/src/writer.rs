@@ -110,6 +110,35 @@ impl<F: Files> Writer<F> {
         self.append_frame(Kind::Record, id, payload, MAX_PAYLOAD_BYTES)
     }
 
+    /// Appends the first of these records, and with the same write those behind
+    /// it for which there is room in the segment; returns how many. Each is
+    /// acknowledged then, as by [`Writer::append`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::append`], of the first record; of the others nothing is in
+    /// the spool.
+    pub fn append_some<P: AsRef<[u8]>>(
+        &mut self,
+        records: &[(RecordId, P)],
+    ) -> Result<(usize, Ack), Error> {
+        let Some((id, payload)) = records.first() else {
+            return Ok((0, Ack { is_durable: true }));
+        };
+        let max_bytes = MAX_PAYLOAD_BYTES;
+        let short = records.iter().map(|(id, payload)| (id, payload.as_ref()));
+        let short: Vec<_> =
+            short.take_while(|it| it.1.len() <= max_bytes).collect();
+        if short.len() > 1
+            && let Ok(appended) = self.append_frames(Kind::Record, &short)
+        {
+            return Ok(appended);
+        }
+        // Where there is no room for all there may be some for one.
+        let ack = self.append(id, payload.as_ref())?;
+        Ok((1, ack))
+    }
+
     pub(crate) fn append_frame(
         &mut self,
         kind: Kind,
@@ -122,24 +151,54 @@ impl<F: Files> Writer<F> {
             let cause = Cause::TooLarge { bytes, max_bytes };
             return Err(Error::new(Operation::Append, self.spool.dir(), cause));
         }
-        let mut frame = Frame {
-            kind,
-            sequence: 0,
-            age_ms: 0,
-            id: id.as_bytes(),
-            payload,
+        Ok(self.append_frames(kind, &[(id, payload)])?.1)
+    }
+
+    /// Appends the first of these frames and those for which there is room
+    /// behind it; returns how many. There is one at least.
+    fn append_frames(
+        &mut self,
+        kind: Kind,
+        records: &[(&RecordId, &[u8])],
+    ) -> Result<(usize, Ack), Error> {
+        let segment_bytes = self.spool.limits().segment_bytes();
+        let frame = |at: usize| {
+            let (id, payload) = records[at];
+            Frame {
+                kind,
+                sequence: 0,
+                age_ms: 0,
+                id: id.as_bytes(),
+                payload,
+            }
         };
         for attempt in 1..=MAX_ATTEMPTS {
             let now = self.spool.files().now();
-            let frame_bytes = frame.bytes() as u64;
-            let mut current = self.take_current(frame_bytes, &now)?;
-            frame.sequence = current.sequence;
+            let mut current =
+                self.take_current(frame(0).bytes() as u64, &now)?;
             let age_ms = current.head.age_ms(&now);
-            frame.age_ms = u32::try_from(age_ms).unwrap_or(u32::MAX);
+            let age_ms = u32::try_from(age_ms).unwrap_or(u32::MAX);
+            let salt = self.salt(&current);
             self.buffer.clear();
-            frame.encode(self.salt(&current), &mut self.buffer);
+            let mut count = 0;
+            for (at, sequence) in (0..records.len()).zip(current.sequence..) {
+                let frame = Frame {
+                    sequence,
+                    age_ms,
+                    ..frame(at)
+                };
+                let bytes = self.buffer.len() + frame.bytes();
+                let is_full = current.length + bytes as u64 > segment_bytes
+                    || bytes > KEPT_BUFFER_BYTES;
+                if at > 0 && is_full {
+                    break;
+                }
+                frame.encode(salt, &mut self.buffer);
+                count += 1;
+            }
             let files = self.spool.files();
             let written = append_all(files, &current.file, &self.buffer);
+            let bytes = self.buffer.len() as u64;
             self.buffer.shrink_to(KEPT_BUFFER_BYTES);
             if let Err(error) = written {
                 let path = current.path.clone();
@@ -153,8 +212,8 @@ impl<F: Files> Writer<F> {
                 }
                 return Err(Error::new(Operation::Append, path, error));
             }
-            current.length += frame_bytes;
-            current.sequence += 1;
+            current.length += bytes;
+            current.sequence += count as u32;
             current.is_dirty = true;
             // Somebody has removed it, and the record with it. Whoever does so
             // after this removes a record that was there.
@@ -164,13 +223,13 @@ impl<F: Files> Writer<F> {
             }
             if !self.is_sync_due(&now) {
                 self.current = Some(current);
-                return Ok(Ack { is_durable: false });
+                return Ok((count, Ack { is_durable: false }));
             }
             match sync(&self.spool, &mut current) {
                 Ok(()) => {
                     self.synced_ms = now.boot_ms;
                     self.current = Some(current);
-                    return Ok(Ack { is_durable: true });
+                    return Ok((count, Ack { is_durable: true }));
                 }
                 // After that nobody knows what the segment holds. Another one
                 // gets the record again; what has its id is dropped as ever.

@@ -21,6 +21,7 @@
 //! - [`environ`] reads the environment as the C library sees it.
 //! - [`own_dir`] creates, renames and removes files, and follows no link.
 //! - [`sched`] tells the kernel who is in a hurry.
+//! - [`pidfd`] makes descriptors of processes.
 //! - `shared_word` is what processes agree by (on Linux).
 //!
 //! # Known differences
@@ -53,7 +54,7 @@ pub mod locale;
 pub mod log_file;
 pub mod malloc;
 pub mod own_dir;
-mod pidfd;
+pub mod pidfd;
 pub mod sched;
 #[cfg(target_os = "linux")]
 pub mod shared_word;

@@ -121,6 +121,16 @@ fn name_it(file: &File, dir: &OwnDir, name: &OsStr) -> io::Result<()> {
     Ok(linkat(file, "", dir, name, flags)?)
 }
 
+/// Opens a file once more, whatever its name is by now: with locks of its own.
+///
+/// # Errors
+///
+/// There is no /proc, or no descriptor left.
+pub fn open_again(file: &File) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    File::options().read(true).write(true).open(path)
+}
+
 /// Holds a file as `holder`, without waiting; false if somebody else does.
 ///
 /// # Errors

@@ -406,21 +406,36 @@ impl OwnDir {
     ///
     /// The system's.
     pub fn names(&self, max_names: usize) -> io::Result<Option<Vec<OsString>>> {
+        let names = self.some_names(max_names.saturating_add(1), |_| true)?;
+        Ok((names.len() <= max_names).then_some(names))
+    }
+
+    /// Names in it that are wanted, at most so many: whoever is done with
+    /// those can ask for others.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn some_names(
+        &self,
+        max_names: usize,
+        is_wanted: impl Fn(&OsStr) -> bool,
+    ) -> io::Result<Vec<OsString>> {
         let flags = SAFE | OFlag::O_DIRECTORY;
         let mut dir = Dir::openat(&self.fd, ".", flags, Mode::empty())?;
         let mut names = Vec::new();
         for entry in dir.iter() {
+            if names.len() == max_names {
+                break;
+            }
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
-                continue;
+            let name = OsStr::from_bytes(name);
+            if name != "." && name != ".." && is_wanted(name) {
+                names.push(name.to_owned());
             }
-            if names.len() == max_names {
-                return Ok(None);
-            }
-            names.push(OsStr::from_bytes(name).to_owned());
         }
-        Ok(Some(names))
+        Ok(names)
     }
 }
 
@@ -556,6 +571,9 @@ mod tests {
         assert_eq!(own.names(2).expect("readable"), None);
         let names = own.names(3).expect("readable").expect("three");
         assert_eq!(names.len(), 3);
+        let some = own.some_names(1, |name| name != "0").expect("readable");
+        assert_eq!(some.len(), 1);
+        assert_ne!(some[0], "0");
     }
 
     #[test]

@@ -21,7 +21,7 @@ const REAPED: i32 = -1;
 
 /// A process.
 #[derive(Debug)]
-pub(crate) struct Pidfd {
+pub struct Pidfd {
     fd: Held,
     pid: Pid,
 }
@@ -57,7 +57,7 @@ impl AsFd for Pidfd {
 
 /// A descriptor for this process, close-on-exec, if the kernel has such and
 /// there is such a process.
-pub(crate) fn open(pid: Pid) -> Option<Pidfd> {
+pub fn open(pid: Pid) -> Option<Pidfd> {
     // SAFETY: creates a descriptor and touches no memory.
     let raw =
         unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0_u32) };

@@ -160,6 +160,22 @@ fn the_second_place_gets_what_the_first_refuses() {
 }
 
 #[test]
+fn where_no_lock_can_be_had_the_first_place_is_used_all_the_same() {
+    let (dir, inner) = prepared();
+    let second = tempfile::tempdir().unwrap();
+    // As in a directory that is full or read-only.
+    let in_its_place = second.path().join("near/slot");
+    fs::create_dir_all(&in_its_place).unwrap();
+    chmod(in_its_place.parent().unwrap(), 0o700);
+    let places = vec![place(dir.path()), near(second.path())];
+    let plan = Plan::new(places, b"line\n".to_vec(), MAX_BYTES);
+    let slots = ["slot".to_owned()].into_iter();
+    plan.slots(slots).start().unwrap();
+    until("a line", || fs::read(inner.join("lines")).ok());
+    assert!(!second.path().join("near/lines").exists());
+}
+
+#[test]
 fn what_cannot_be_rotated_goes_on_growing() {
     let (dir, inner) = prepared();
     fs::create_dir(inner.join("lines.1")).unwrap();

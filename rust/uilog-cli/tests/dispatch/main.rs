@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
+mod abandoned;
 mod records;
 mod stderr;
-mod unserved;
 
 use std::borrow::Cow;
 use std::fs;
 use std::io::Read;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -476,7 +475,7 @@ fn a_probe_tells_whether_the_program_works() {
     let probe = |program: &str| {
         let hg = &mut Hg::new(program, &[], "true");
         let settings = *hg.logger.settings();
-        hg.host.dispatcher().probe(&settings)
+        hg.host.dispatcher().probe(&settings, None)
     };
     assert_eq!(probe(PROGRAM), Ok(()));
     let ends = probe("/bin/true").unwrap_err();
@@ -543,13 +542,14 @@ fn descriptors_that_are_not_ours_any_more_are_left_alone() {
     });
 }
 
-/// The descriptors that hold a queue or a socket of this process.
+/// The descriptors that hold a queue, its page or a socket of this process.
 fn open_descriptors() -> Vec<i32> {
     let entries = fs::read_dir("/proc/self/fd").unwrap().flatten();
     let ours = entries.filter(|entry| {
         let target = fs::read_link(entry.path()).unwrap_or_default();
         let target = target.to_string_lossy().into_owned();
-        target.starts_with("socket:") || target.contains("memfd:uilog")
+        // A page has been made without a name.
+        target.starts_with("socket:") || target.ends_with(" (deleted)")
     });
     ours.map(|entry| entry.file_name().to_str().unwrap().parse().unwrap())
         .collect()
@@ -558,7 +558,7 @@ fn open_descriptors() -> Vec<i32> {
 #[test]
 fn another_protocol_is_refused_and_said_so() {
     let queue = Writer::create(1 << 20).unwrap();
-    let file = fs::File::from(queue.as_fd().try_clone_to_owned().unwrap());
+    let file = queue.page().try_clone().unwrap();
     let other = PROTOCOL + 1;
     const PROTOCOL_AT: u64 = 6;
     FileExt::write_all_at(&file, &other.to_le_bytes(), PROTOCOL_AT).unwrap();
@@ -647,7 +647,7 @@ fn a_job_that_a_dead_dispatcher_had_taken_is_counted_not_run() {
     let writer = fs::OpenOptions::new()
         .read(true)
         .write(true)
-        .open(format!("/proc/{}/fd/{}", process::id(), queue_of(pid)))
+        .open(format!("/proc/{pid}/fd/1"))
         .unwrap();
     kill(pid, Signal::SIGKILL).unwrap();
     until("the dispatcher to be gone", || {
@@ -663,32 +663,4 @@ fn a_job_that_a_dead_dispatcher_had_taken_is_counted_not_run() {
             .contains("died while starting")
             .then_some(())
     });
-}
-
-/// The number of this process's descriptor of the queue that `pid` reads.
-fn queue_of(pid: Pid) -> String {
-    let inode = |path: &Path| {
-        fs::metadata(path)
-            .ok()
-            .map(|m| std::os::unix::fs::MetadataExt::ino(&m))
-    };
-    let links = |pid: &str| {
-        let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
-        entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| {
-                let target = fs::read_link(path).unwrap_or_default();
-                target.to_string_lossy().contains("memfd:uilog")
-            })
-            .collect::<Vec<_>>()
-    };
-    let theirs = inode(&links(&pid.to_string())[0]);
-    let ours = links("self").into_iter().find(|path| inode(path) == theirs);
-    ours.unwrap()
-        .file_name()
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .to_owned()
 }

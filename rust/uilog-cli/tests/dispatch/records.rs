@@ -201,7 +201,7 @@ fn a_limit_on_files_costs_records_and_no_dispatcher() {
     });
     assert_eq!(hg.status().progress.records_lost, 1);
     until("the journal", || {
-        (hg.status().progress.records_told == 1).then_some(())
+        (hg.status().progress.told == 1).then_some(())
     });
     let journal = hg.read(".local/state/uilog/failures.jsonl");
     assert!(journal.contains("File too large"), "{journal}");
@@ -358,8 +358,7 @@ fn losses_of_a_sink_are_not_forgotten_with_the_dispatcher() {
     until("all to be told", || {
         let status = hg.host.dispatcher().status();
         let is_told = status.is_none_or(|it| {
-            it.progress.records_told >= EVENTS
-                && it.progress.records_lost == EVENTS
+            it.progress.told >= EVENTS && it.progress.records_lost == EVENTS
         });
         is_told.then_some(())
     });
@@ -377,7 +376,7 @@ fn losses_that_a_dead_dispatcher_has_not_told_are_told_by_hg() {
     };
     hg.log("told at once");
     until("the first", || {
-        (hg.status().progress.records_told == 1).then_some(())
+        (hg.status().progress.told == 1).then_some(())
     });
     assert_eq!(lost(&hg), 1);
     for _ in 0..200 {

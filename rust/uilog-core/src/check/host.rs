@@ -180,7 +180,8 @@ fn check_dispatcher(
         return;
     }
     // It ends by itself when this process has let go of it.
-    if let Err(problem) = Dispatcher::new(program.clone()).probe(settings) {
+    if let Err(problem) = Dispatcher::new(program.clone()).probe(settings, None)
+    {
         let text = format!(
             "the dispatcher does not start, so no script will run: {problem}"
         );

@@ -7,15 +7,18 @@
 //! as well. How a line is appended without waiting for a home directory, and
 //! what makes a directory safe, [`uilog_sys::append`] knows.
 
+pub(crate) mod abandoned;
 pub(crate) mod places;
 mod script;
-pub(crate) mod unserved;
 
+use std::collections::HashSet;
 use std::io;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
@@ -40,6 +43,10 @@ const MAX_APPENDING: u32 = 8;
 /// How a line of a failure begins.
 const LINE_BEGINS: &[u8] = b"{\"time\":";
 
+/// How many pages of counters a dispatcher looks at when it ends: where a
+/// thousand commands run at once, not each looks at all others'.
+const MAX_LOOKED_AT: usize = 32;
+
 /// Why there is no first place.
 const NO_HOME: &str = "neither HOME nor XDG_STATE_HOME names a directory";
 
@@ -61,6 +68,10 @@ pub struct Failure {
     /// The script, if it concerns one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<Box<ScriptFailure>>,
+    /// The page of counters that was lost, if it concerns one. What two lines
+    /// say of one page has been lost once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
 }
 
 /// What kind of failure.
@@ -202,9 +213,27 @@ impl Journal {
         }
     }
 
-    /// Takes over what has been lost because no dispatcher has begun.
-    pub fn claim_unserved(&self) {
-        unserved::claim(&self.choice, |failure| self.append_apart(failure));
+    /// Takes over what has been lost where hg and its dispatcher have both
+    /// gone. A home directory that does not answer is waited for no longer than
+    /// `bound`; the next one takes over what this one has not.
+    pub fn claim_abandoned(&self, bound: Duration) {
+        let found = abandoned::dead(&self.choice, MAX_LOOKED_AT);
+        if found.is_empty() {
+            return;
+        }
+        let journal = self.clone();
+        let (done, is_done) = mpsc::channel();
+        let claim = move || {
+            for page in found {
+                // One that cannot be claimed stays for somebody else.
+                let _ = page.claim(|failure| journal.append(failure));
+            }
+            let _ = done.send(());
+        };
+        let thread = thread::Builder::new().name("finder".to_owned());
+        if thread.spawn(claim).is_ok() {
+            let _ = is_done.recv_timeout(bound);
+        }
     }
 
     fn plan(&self, failure: &Failure) -> io::Result<Plan> {
@@ -217,16 +246,25 @@ impl Journal {
         Ok(plan.slots(slots))
     }
 
-    /// The failures that are still kept, the oldest first, and the events that
-    /// have been lost because no dispatcher has begun. Lines that cannot be
-    /// read are passed over.
+    /// The failures that are still kept, the oldest first, and those that pages
+    /// of counters tell of: events that have been lost where hg and its
+    /// dispatcher have both gone, or that wait. Lines that cannot be read are
+    /// passed over.
     pub fn read(&self) -> Vec<Failure> {
-        let places = self.places.iter();
-        let mut failures: Vec<_> = places.flat_map(read_place).collect();
-        failures.extend(unserved::failures(&self.choice));
-        // Those who append are not in the order of what they append.
-        failures.sort_by(|a, b| a.time.cmp(&b.time));
-        failures
+        // First, for one that is being moved to the journal.
+        let abandoned = abandoned::failures(&self.choice);
+        let mut failures = self.lines();
+        failures.extend(abandoned);
+        finished(failures)
+    }
+
+    /// The failures that are still kept in the journal itself.
+    pub fn read_lines(&self) -> Vec<Failure> {
+        finished(self.lines())
+    }
+
+    fn lines(&self) -> Vec<Failure> {
+        self.places.iter().flat_map(read_place).collect()
     }
 
     /// Shows no more of what is kept now, which stays in the files; how many
@@ -239,18 +277,32 @@ impl Journal {
         let time = Timestamp::now().to_rfc3339();
         let line = serde_json::json!({ "forgotten": time });
         let line = format!("{line}\n").into_bytes();
-        // Those whose dispatchers hang are shown as long as they do.
-        let mut forgotten = unserved::claim(&self.choice, |_| Ok(()));
+        let mut forgotten = self.lines();
+        // Those that wait are shown as long as they do.
+        abandoned::claim_all(&self.choice, |failure| {
+            forgotten.push(failure.clone());
+            Ok(())
+        });
         for place in &self.places {
-            let known = read_place(place).len() as u64;
-            if known > 0 {
+            if !read_place(place).is_empty() {
                 let here = vec![place.clone()];
                 Plan::new(here, line.clone(), MAX_BYTES).run()?;
-                forgotten += known;
             }
         }
-        Ok(forgotten)
+        Ok(finished(forgotten).len() as u64)
     }
+}
+
+/// Of those that tell of one page only the first, the oldest first.
+fn finished(mut failures: Vec<Failure>) -> Vec<Failure> {
+    let mut pages = HashSet::new();
+    failures.retain(|failure| match &failure.page {
+        Some(page) => pages.insert(page.clone()),
+        None => true,
+    });
+    // Those who append are not in the order of what they append.
+    failures.sort_by(|a, b| a.time.cmp(&b.time));
+    failures
 }
 
 /// Whether so many processes of this one append that what comes next goes to
@@ -260,9 +312,9 @@ pub fn is_busy() -> bool {
 }
 
 /// Waits until processes of this one have appended to journals what they are
-/// to append, but not longer than this.
-pub fn wait_for_appending(bound: Duration) {
-    append::wait(bound);
+/// to append, but not longer than this; whether they have.
+pub fn wait_for_appending(bound: Duration) -> bool {
+    append::wait(bound)
 }
 
 /// Why no place has taken a failure that a process of its own was to append,
@@ -307,7 +359,7 @@ pub fn grouped(failures: &[Failure]) -> Vec<Group<'_>> {
         };
         group.last = failure;
         group.count += 1;
-        group.lost += failure.lost;
+        group.lost = group.lost.saturating_add(failure.lost);
         groups.push(group);
     }
     groups
@@ -350,6 +402,7 @@ impl Failure {
             lost,
             detail: redacted(detail),
             script: None,
+            page: None,
         }
     }
 }

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
 
+use memchr::memmem;
+
 use crate::commands as hg;
 use crate::commands::Role;
 use crate::found::Found;
@@ -21,7 +23,9 @@ use crate::programs::value::secret_part;
 use crate::rule::Rule;
 use crate::shell::Arg;
 use crate::shell::Command;
+use crate::url::find_userinfo;
 use crate::url::is_token;
+use crate::value::Scope;
 
 /// Programs whose arguments may be another program with its own.
 const RUNNERS: [&[u8]; 17] = [
@@ -39,10 +43,35 @@ pub(crate) fn is_word(name: &[u8]) -> bool {
 const HG: [&[u8]; 3] = [b"hg", b"rhg", b"chg"];
 
 /// Programs that run the one that follows.
-const WRAPPERS: [&[u8]; 22] = [
-    b"sudo", b"doas", b"env", b"exec", b"nice", b"ionice", b"time", b"nohup",
-    b"xargs", b"do", b"then", b"else", b"!", b"{", b"timeout", b"command",
-    b"stdbuf", b"setsid", b"chronic", b"run", b"sh", b"RUN",
+const WRAPPERS: [&[u8]; 28] = [
+    b"sudo",
+    b"doas",
+    b"env",
+    b"exec",
+    b"nice",
+    b"ionice",
+    b"time",
+    b"nohup",
+    b"xargs",
+    b"do",
+    b"then",
+    b"else",
+    b"if",
+    b"while",
+    b"until",
+    b"elif",
+    b"timeout",
+    b"command",
+    b"stdbuf",
+    b"setsid",
+    b"chronic",
+    b"run",
+    b"sh",
+    b"RUN",
+    b"CMD",
+    b"ENTRYPOINT",
+    b"watch",
+    b"flock",
 ];
 
 /// Names of programs that are words, too: only where a command begins.
@@ -137,8 +166,8 @@ pub(super) struct Call<'c> {
     last: HashMap<&'c [u8], usize>,
     /// Letters behind single dashes.
     flags: HashSet<u8>,
-    /// Whether it begins with a program that runs the one that follows.
-    is_wrapped: bool,
+    /// Up to where it is a program that runs the one that follows.
+    wrapped: usize,
 }
 
 impl<'c> Call<'c> {
@@ -154,14 +183,12 @@ impl<'c> Call<'c> {
             .filter(|arg| is_cluster(&arg.bytes))
             .flat_map(|arg| arg.bytes[1..].iter().copied())
             .collect();
-        let is_wrapped = args.first().is_some_and(|first| {
-            WRAPPERS.contains(&program_name(&first.bytes))
-        });
+        let wrapped = wrapped(args);
         Self {
             args,
             last,
             flags,
-            is_wrapped,
+            wrapped,
         }
     }
 
@@ -178,7 +205,9 @@ impl<'c> Call<'c> {
         let name = program_name(&self.args[at].bytes);
         let begins = self.begins(at);
         let lines = table().lines(name);
-        let is_called = lines.is_empty() || begins || !is_word(name);
+        let is_called = lines.is_empty()
+            || !is_word(name)
+            || begins && !(at > 0 && is_inner_path(&self.args[at].bytes));
         let lines = if is_called { lines } else { &[] };
         lines
             .iter()
@@ -200,14 +229,21 @@ impl<'c> Call<'c> {
             return true;
         };
         let before = &self.args[before].bytes;
-        before.ends_with(b":")
+        // A prompt, `set -x`, a time, an item of a list, `x = `.
+        let is_sign = before.last().is_some_and(|byte| {
+            b":$#%>+=!{]*".contains(byte) && !is_word_before(before)
+        });
+        is_sign
             || is_assignment(before)
             || before.starts_with(b"-")
+            || is_time(before)
             || WRAPPERS.contains(&program_name(before))
-            || self.is_wrapped
+            || at <= self.wrapped
     }
 
     pub(super) fn find(&self, found: &mut Vec<Found>) {
+        self.find_printed(found);
+        self.find_with_spaces(found);
         let mut at = 0;
         let mut run = self.tool();
         if let Some(run) = &mut run {
@@ -253,11 +289,82 @@ impl<'c> Call<'c> {
             };
             match used {
                 Some(used) => at = at.max(at - 1 + used),
-                None => at += self.any_program(at - 1, found),
+                None => {
+                    let start = run.as_ref().map_or(0, Run::start);
+                    at += self.any_program(at - 1, start, found);
+                }
             }
         }
         if let Some(run) = run {
             run.end(self, found);
+        }
+    }
+
+    /// Finds passwords with spaces in quoted arguments, which end where the
+    /// argument does: `-F 'password=two words'`, `'https://bob:two words@host'`.
+    fn find_with_spaces(&self, found: &mut Vec<Found>) {
+        let mut is_option = false;
+        for arg in self.args {
+            let bytes = &arg.bytes[..];
+            let was_option = is_option;
+            is_option = bytes.starts_with(b"-");
+            let Some(space) = bytes.iter().position(|byte| *byte == b' ')
+            else {
+                continue;
+            };
+            if arg.is_bare || arg.segments.len() > 2 {
+                continue;
+            }
+            let mut inner = Vec::new();
+            find_userinfo(bytes, Scope::Word, None, &mut inner);
+            for inner in inner {
+                push(arg, 0, inner.range, inner.rule, found);
+            }
+            let is_single = !bytes[space..].contains(&b'=')
+                && !bytes.iter().any(|byte| b"'\"".contains(byte));
+            if !(is_option || was_option) || !is_single {
+                continue;
+            }
+            let mut start = bytes.iter().take_while(|b| **b == b'-').count();
+            for (at, byte) in bytes[..space].iter().enumerate() {
+                if *byte == b'=' {
+                    let name = &bytes[start.min(at)..at];
+                    if is_telling(name)
+                        && !name.eq_ignore_ascii_case(b"authorization")
+                        && !bytes[at..].contains(&b'&')
+                    {
+                        let rule = Rule::SECRET;
+                        self.value(arg, at + 1, Value::Whole, rule, found);
+                        break;
+                    }
+                }
+                if matches!(byte, b'=' | b'&') {
+                    start = at + 1;
+                }
+            }
+        }
+    }
+
+    /// Finds what stands for `%s` behind a telling name:
+    /// `printf 'PASSWORD=%s' X`.
+    fn find_printed(&self, found: &mut Vec<Found>) {
+        for two in self.args.windows(2) {
+            let Some(percent) = memmem::find(&two[0].bytes, b"%s") else {
+                continue;
+            };
+            let before = &two[0].bytes[..percent];
+            let name = before
+                .strip_suffix(b"=")
+                .or_else(|| before.strip_suffix(b": "));
+            if let Some(name) = name
+                && is_telling(
+                    name.rsplit(|byte| !byte.is_ascii_graphic())
+                        .next()
+                        .unwrap_or(name),
+                )
+            {
+                self.value(&two[1], 0, Value::Whole, Rule::SECRET, found);
+            }
         }
     }
 
@@ -300,9 +407,14 @@ impl<'c> Call<'c> {
         })
     }
 
-    /// Looks at an option as of any program; how many further arguments it has
-    /// used.
-    fn any_program(&self, at: usize, found: &mut Vec<Found>) -> usize {
+    /// Looks at an option as of any program, which begins at `start`; how many
+    /// further arguments it has used.
+    fn any_program(
+        &self,
+        at: usize,
+        start: usize,
+        found: &mut Vec<Found>,
+    ) -> usize {
         let bytes = &self.args[at].bytes;
         let dashes = bytes.iter().take_while(|byte| **byte == b'-').count();
         let dashes = match dashes {
@@ -315,29 +427,41 @@ impl<'c> Call<'c> {
         }
         let equals = bytes.iter().position(|byte| matches!(byte, b'=' | b':'));
         let name = &bytes[dashes..equals.unwrap_or(bytes.len())];
-        let is_secret = SECRET_OPTIONS
-            .iter()
-            .any(|option| option.eq_ignore_ascii_case(name))
+        let is_secret = is_secret_option(name)
             || (dashes == 1 && name.len() > 4 && is_telling(name));
         let is_secret = is_secret && !name.ends_with(b"-fd");
         let is_account = is_account(name);
         let is_windows = bytes[0] == b'/';
+        let is_data = is_windows && equals.is_none() && self.is_data(name);
         if is_windows
+            && !is_data
             && (equals.is_none() || !name.iter().all(u8::is_ascii_alphabetic))
         {
             return 0;
         }
         let value = if is_secret {
             Value::Whole
+        } else if dashes == 1
+            && matches!(name, b"p" | b"P" | b"w")
+            && self.has_user(start)
+        {
+            Value::Chosen
+        } else if is_command(name) {
+            Value::Echo
+        } else if name == b"key"
+            || (dashes == 1 && matches!(name, b"p" | b"P" | b"t" | b"k" | b"w"))
+        {
+            Value::Made
+        } else if self.is_data(name)
+            || dashes == 2 && is_value(name) && self.is_about_secret()
+        {
+            Value::Chosen
+        } else if is_account && self.is_pair(at, equals) {
+            Value::After(b':')
         } else if dashes == 2 && name != b"secret" && is_telling(name) {
             Value::Chosen
         } else if is_account {
             Value::After(b':')
-        } else if dashes == 1
-            && matches!(name, b"p" | b"P" | b"w")
-            && self.has_user()
-        {
-            Value::Chosen
         } else {
             return 0;
         };
@@ -354,6 +478,10 @@ impl<'c> Call<'c> {
         let Some(next) = self.args.get(at + 1) else {
             return 0;
         };
+        // `add_argument('--password', help='...')`
+        if self.args[at].is_literal && !next.is_literal && !next.is_bare {
+            return 0;
+        }
         // `-pass 1` is no password, nor is `-p 8080`.
         if next.bytes.starts_with(b"-")
             || (dashes == 1
@@ -366,8 +494,58 @@ impl<'c> Call<'c> {
         1
     }
 
-    /// Whether there is an option for a user's name.
-    fn has_user(&self) -> bool {
+    /// Whether the value of an option is a user and a password.
+    fn is_pair(&self, at: usize, equals: Option<usize>) -> bool {
+        let value = match equals {
+            Some(equals) => &self.args[at].bytes[equals + 1..],
+            None => match self.args.get(at + 1) {
+                Some(next) => &next.bytes[..],
+                None => return false,
+            },
+        };
+        value.contains(&b':')
+    }
+
+    /// Whether an option of this name gives the value of what another argument
+    /// names: `reg add KEY /v Password /d X`, `put-parameter --name x-token
+    /// --value X`.
+    fn is_data(&self, name: &[u8]) -> bool {
+        const OPTIONS: [&[u8]; 5] =
+            [b"d", b"value", b"string", b"data", b"val"];
+        OPTIONS
+            .iter()
+            .any(|option| option.eq_ignore_ascii_case(name))
+            && self.args.iter().skip(1).any(|arg| {
+                !arg.bytes.starts_with(b"-")
+                    && !arg.bytes.contains(&b'=')
+                    && !arg.bytes.contains(&b' ')
+                    && is_telling(
+                        arg.bytes
+                            .rsplit(|byte| *byte == b'/')
+                            .next()
+                            .unwrap_or(&arg.bytes),
+                    )
+            })
+    }
+
+    /// Whether this is a command that keeps secrets: `x secrets set`.
+    fn is_about_secret(&self) -> bool {
+        [
+            &b"secret"[..],
+            b"secrets",
+            b"put-secret",
+            b"create-secret",
+            b"set-secret",
+            b"secretsmanager",
+            b"credential",
+            b"credentials",
+        ]
+        .iter()
+        .any(|word| self.last.contains_key(word))
+    }
+
+    /// Whether there is an option for a user's name from a place on.
+    fn has_user(&self, start: usize) -> bool {
         [
             &b"-u"[..],
             b"-U",
@@ -381,7 +559,12 @@ impl<'c> Call<'c> {
             b"-D",
         ]
         .iter()
-        .any(|option| self.last.contains_key(option))
+        .any(|option| self.last.get(option).is_some_and(|at| *at >= start))
+            || self.args[start..].iter().any(|arg| {
+                arg.bytes.starts_with(b"-u=")
+                    || arg.bytes.starts_with(b"--user=")
+                    || arg.bytes.starts_with(b"--username=")
+            })
     }
 
     /// Takes the secret out of an argument from a place on.
@@ -441,6 +624,22 @@ pub(super) fn push(
     found.push(Found::new(range, rule));
 }
 
+/// Whether the value of an option of this name is a secret, whatever the
+/// program.
+pub(super) fn is_secret_option(name: &[u8]) -> bool {
+    SECRET_OPTIONS
+        .iter()
+        .any(|option| option.eq_ignore_ascii_case(name))
+}
+
+/// Whether this is the path of no program: `auth/approle/login`.
+fn is_inner_path(bytes: &[u8]) -> bool {
+    bytes.contains(&b'/')
+        && bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && !bytes.iter().any(|byte| b":=\\$".contains(byte))
+        && memmem::find(bytes, b"bin/").is_none()
+}
+
 /// Whether this sets a variable for the command behind it.
 fn is_assignment(bytes: &[u8]) -> bool {
     let name = bytes
@@ -450,6 +649,57 @@ fn is_assignment(bytes: &[u8]) -> bool {
         })
         .count();
     name > 0 && bytes.get(name) == Some(&b'=')
+}
+
+/// Up to where arguments belong to a program that runs the one that follows:
+/// `sudo -u bob`, `docker exec web`, `ssh host`, `0 3 * * * root`.
+fn wrapped(args: &[Arg]) -> usize {
+    const RUN: [&[u8]; 3] = [b"exec", b"run", b"compose"];
+    let Some(first) = args.first() else {
+        return 0;
+    };
+    let name = program_name(&first.bytes);
+    let is_wrapper = WRAPPERS.contains(&name)
+        || matches!(name, b"ssh" | b"autossh" | b"sshpass")
+        || RUNNERS.contains(&name)
+            && args.iter().any(|arg| RUN.contains(&&arg.bytes[..]))
+        || is_schedule(args);
+    if !is_wrapper {
+        return 0;
+    }
+    args.iter()
+        .skip(1)
+        .position(|arg| {
+            let name = program_name(&arg.bytes);
+            !WRAPPERS.contains(&name)
+                && !RUNNERS.contains(&name)
+                && !table().lines(name).is_empty()
+        })
+        .map_or(args.len(), |at| at + 1)
+}
+
+/// Whether this begins as a line of cron's does.
+fn is_schedule(args: &[Arg]) -> bool {
+    const FIELDS: usize = 5;
+    args.len() > FIELDS
+        && args[..FIELDS].iter().all(|arg| {
+            arg.bytes
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || b"*/,-".contains(byte))
+        })
+}
+
+/// Whether this is a word of a sentence, although it ends with a sign.
+fn is_word_before(bytes: &[u8]) -> bool {
+    matches!(bytes, [.., before, b'!' | b'*'] if before.is_ascii_alphabetic())
+}
+
+/// Whether this is a time or a percentage, as `ps` shows it before a command.
+fn is_time(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| b":.".contains(byte))
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || b":.-".contains(byte))
 }
 
 fn is_cluster(bytes: &[u8]) -> bool {
@@ -475,6 +725,27 @@ pub(super) fn program_name(bytes: &[u8]) -> &[u8] {
                 .then(|| &name[..len])
         })
         .unwrap_or(name)
+}
+
+/// Whether an option of this name is followed by a command that tells a
+/// secret.
+fn is_command(name: &[u8]) -> bool {
+    [
+        &b"_cmd"[..],
+        b"-cmd",
+        b"_command",
+        b"-command",
+        b"passcommand",
+    ]
+    .iter()
+    .any(|ending| name.ends_with(ending))
+}
+
+/// Whether an option of this name is followed by what is to be kept.
+fn is_value(name: &[u8]) -> bool {
+    [&b"value"[..], b"-string", b"-data", b"body"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
 }
 
 /// Whether an option of this name is followed by a user and a password.

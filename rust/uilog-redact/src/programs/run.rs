@@ -5,6 +5,7 @@
 use crate::found::Found;
 use crate::name::is_telling;
 use crate::programs::call::Call;
+use crate::programs::call::is_secret_option;
 use crate::programs::call::program_name;
 use crate::programs::table::Place;
 use crate::programs::table::Program;
@@ -23,6 +24,15 @@ pub(super) struct Run<'c> {
 impl Run<'_> {
     pub(super) fn is(&self, bytes: &[u8]) -> bool {
         program_name(bytes).eq_ignore_ascii_case(self.name)
+    }
+
+    /// Where the program begins that the next option belongs to.
+    pub(super) fn start(&self) -> usize {
+        if self.programs.is_empty() {
+            self.positional.last().copied().unwrap_or(0)
+        } else {
+            0
+        }
     }
 
     /// Looks at the option that an item's value begins with; how many further
@@ -86,11 +96,10 @@ impl Run<'_> {
                     _ => {}
                 }
             }
-            // What follows is another program's.
-            if self.name == b"sshpass" {
+            self.positional.push(at);
+            if self.has_ended(call) {
                 self.programs.clear();
             }
-            self.positional.push(at);
             return Some(1);
         }
         if self.programs.is_empty() {
@@ -122,10 +131,29 @@ impl Run<'_> {
                 });
             }
         }
-        if bytes[1] == b'-' {
+        // `-pw X` is no `-p w`.
+        let is_glued = self
+            .places()
+            .any(|(place, _)| matches!(place, Place::Glued("-p")));
+        if bytes[1] == b'-' || !is_glued && is_secret_option(&bytes[1..]) {
             return None;
         }
         self.cluster(call, at, found)
+    }
+
+    /// Whether what follows is another program's.
+    fn has_ended(&self, call: &Call<'_>) -> bool {
+        match self.name {
+            b"sshpass" | b"sudo" | b"doas" => true,
+            b"ssh" | b"autossh" => self.positional.len() == 2,
+            b"docker" | b"podman" | b"kubectl" | b"oc" | b"nerdctl" => {
+                let run = self.positional.iter().position(|at| {
+                    matches!(&call.args[*at].bytes[..], b"exec" | b"run")
+                });
+                run.is_some_and(|run| self.positional.len() > run + 2)
+            }
+            _ => false,
+        }
     }
 
     /// `/p:X`, `/p X`
@@ -304,6 +332,7 @@ impl Run<'_> {
                 || name.contains(&b'=')
                 || name.contains(&b' ')
                 || is_verb(name)
+                || is_source_file(name)
                 || !is_telling(
                     name.rsplit(|byte| *byte == b'/').next().unwrap_or(name),
                 )
@@ -356,6 +385,19 @@ fn is_verb(name: &[u8]) -> bool {
     ]
     .iter()
     .any(|verb| name.starts_with(verb))
+}
+
+/// Whether this is the name of a file with a program or a text:
+/// `src/token.py`.
+fn is_source_file(name: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 16] = [
+        b"c", b"cc", b"cpp", b"css", b"go", b"h", b"html", b"java", b"js",
+        b"md", b"py", b"rb", b"rs", b"sh", b"ts", b"txt",
+    ];
+    let mut parts = name.rsplitn(2, |byte| *byte == b'.');
+    let ending = parts.next();
+    parts.next().is_some()
+        && ending.is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
 /// Whether this is `8080:80`.

@@ -41,6 +41,8 @@ pub(crate) enum Value {
     /// If it looks like no word.
     Chosen,
     Random,
+    /// If it is certainly made by a machine, and is no hash.
+    Made,
     /// What follows the first of these.
     After(u8),
     AfterUpToHost(u8),

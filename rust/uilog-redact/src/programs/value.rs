@@ -11,6 +11,7 @@ use crate::stand_in::is_stand_in;
 use crate::url::is_token;
 use crate::value::Scope;
 use crate::value::is_placeholder;
+use crate::value::is_uuid;
 use crate::value::looks_chosen;
 use crate::value::looks_random;
 
@@ -23,6 +24,7 @@ pub(super) fn secret_part(bytes: &[u8], value: Value) -> Option<Range<usize>> {
         | Value::Two
         | Value::Chosen
         | Value::Random
+        | Value::Made
         | Value::Header
         | Value::Community
         | Value::Password
@@ -120,6 +122,7 @@ pub(super) fn is_harmless(secret: &[u8], arg: &Arg, value: Value) -> bool {
                 || secret.contains(&b':')
         }
         Value::Random => is_file(secret) || !looks_random(secret),
+        Value::Made => is_file(secret) || !is_made(secret),
         Value::Community => {
             matches!(&lower[..], b"public" | b"private") || is_file(secret)
         }
@@ -130,6 +133,24 @@ pub(super) fn is_harmless(secret: &[u8], arg: &Arg, value: Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether this is nothing but a token: a UUID, or letters and digits in a row,
+/// and no hash.
+fn is_made(secret: &[u8]) -> bool {
+    const MIN_BYTES: usize = 20;
+    const MIN_CHANGES: usize = 4;
+    let changes = secret
+        .windows(2)
+        .filter(|two| two[0].is_ascii_digit() != two[1].is_ascii_digit())
+        .count();
+    is_uuid(secret)
+        || secret.len() >= MIN_BYTES
+            && secret
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'=')
+            && !secret.iter().all(u8::is_ascii_hexdigit)
+            && changes >= MIN_CHANGES
 }
 
 /// What follows an option when people speak of it.

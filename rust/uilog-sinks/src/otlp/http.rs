@@ -30,6 +30,7 @@ use crate::otlp::endpoint::GRPC_PORT;
 use crate::otlp::endpoint::HTTP_PORT;
 use crate::otlp::explain;
 use crate::otlp::request::Kind;
+use crate::otlp::request::Packer;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
 use crate::otlp::settings::TlsFiles;
@@ -62,6 +63,9 @@ pub trait Post: Send {
     /// What it is configured to be, as a number: another one if anything of
     /// that is different.
     fn settings(&self, kind: Kind) -> u64;
+
+    /// Nothing is sent for a while.
+    fn rest(&mut self) {}
 }
 
 /// A collector.
@@ -72,6 +76,7 @@ pub struct Collector {
     logs: Option<Agent>,
     /// What the last one was made of, since that takes its time.
     tls: Option<(TlsFiles, Arc<ClientConfig>)>,
+    packer: Packer,
 }
 
 impl Collector {
@@ -82,6 +87,7 @@ impl Collector {
             traces: None,
             logs: None,
             tls: None,
+            packer: Packer::default(),
         }
     }
 
@@ -321,9 +327,9 @@ impl Collector {
         format!("{shown}{hint}: {why}").replace(char::is_control, " ")
     }
 
-    fn packed(&self, kind: Kind, body: Vec<u8>) -> Vec<u8> {
+    fn packed(&mut self, kind: Kind, body: Vec<u8>) -> Vec<u8> {
         if self.settings.endpoint(kind).is_gzip {
-            crate::otlp::request::gzip(&body)
+            self.packer.gzip(&body)
         } else {
             body
         }
@@ -406,6 +412,10 @@ fn blot(text: &mut [u8], secret: &[u8]) {
 }
 
 impl Post for Collector {
+    fn rest(&mut self) {
+        self.packer.rest();
+    }
+
     fn settings(&self, kind: Kind) -> u64 {
         let endpoint = self.settings.endpoint(kind);
         let mut hash = Sha256::new();

@@ -122,7 +122,8 @@ impl Reports {
         // It may be long, so it is read only once for what is in it.
         let failures = match journal {
             Some(journal) if modified != before.journal_modified => {
-                journal.read()
+                // What is not in it yet will be.
+                journal.read_lines()
             }
             _ => Vec::new(),
         };

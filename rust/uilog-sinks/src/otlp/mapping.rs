@@ -4,53 +4,82 @@
 //! both, so that it is accepted or rejected as a whole. The same record always
 //! becomes the same: what is sent again has the same ids.
 //!
-//! Knows nothing of how that is sent.
+//! Spans and log records are written as they are sent, field by field in the
+//! order of their numbers. Knows nothing of how that is sent.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use chrono::DateTime;
-use opentelemetry_proto::tonic::common::v1::AnyValue;
-use opentelemetry_proto::tonic::common::v1::ArrayValue;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::common::v1::KeyValueList;
-use opentelemetry_proto::tonic::common::v1::any_value;
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
-use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::SpanFlags;
-use opentelemetry_proto::tonic::trace::v1::Status;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use serde_json::Value;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::otlp::attributes::AnyValue;
+use crate::otlp::attributes::Attributes;
+use crate::otlp::attributes::common;
 use crate::otlp::losses;
-use crate::record::Record;
-use crate::repository as origin;
+use crate::otlp::protobuf::put_bytes;
+use crate::otlp::protobuf::put_choice;
+use crate::otlp::protobuf::put_fixed32;
+use crate::otlp::protobuf::put_fixed64;
+use crate::otlp::protobuf::put_joined;
+use crate::otlp::protobuf::put_message;
+use crate::otlp::stored::Stored;
+use crate::record::is_failure;
 
 /// The version of the semantic conventions that the names are from.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// W3C Trace Context's flag of a trace that is recorded.
 const SAMPLED: u32 = 1;
-/// Options that are told in other words.
-const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
-    (
-        "commandfinish",
-        &["return_code", "duration", "canonical_command", "signal"],
-    ),
-    ("peerclose", &["url", "duration"]),
-];
+/// From March of the year 0 to 1970.
+const DAYS_BEFORE_1970: i64 = 719_468;
 
-/// What a record becomes.
-#[derive(Clone, Debug, PartialEq)]
+/// `ScopeSpans.spans` and `ScopeLogs.log_records`.
+const RECORDS: u32 = 2;
+
+/// The numbers of the fields of `Span`.
+mod span {
+    pub(super) const TRACE_ID: u32 = 1;
+    pub(super) const SPAN_ID: u32 = 2;
+    pub(super) const TRACE_STATE: u32 = 3;
+    pub(super) const PARENT_SPAN_ID: u32 = 4;
+    pub(super) const NAME: u32 = 5;
+    pub(super) const KIND: u32 = 6;
+    pub(super) const START_TIME: u32 = 7;
+    pub(super) const END_TIME: u32 = 8;
+    pub(super) const ATTRIBUTES: u32 = 9;
+    pub(super) const STATUS: u32 = 15;
+    pub(super) const FLAGS: u32 = 16;
+    pub(super) const STATUS_MESSAGE: u32 = 2;
+    pub(super) const STATUS_CODE: u32 = 3;
+}
+
+/// The numbers of the fields of `LogRecord`.
+mod log_record {
+    pub(super) const TIME: u32 = 1;
+    pub(super) const SEVERITY_NUMBER: u32 = 2;
+    pub(super) const SEVERITY_TEXT: u32 = 3;
+    pub(super) const BODY: u32 = 5;
+    pub(super) const ATTRIBUTES: u32 = 6;
+    pub(super) const FLAGS: u32 = 8;
+    pub(super) const TRACE_ID: u32 = 9;
+    pub(super) const SPAN_ID: u32 = 10;
+    pub(super) const OBSERVED_TIME: u32 = 11;
+    pub(super) const EVENT_NAME: u32 = 12;
+}
+
+/// What a record has become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// Of what has taken time.
-    Spans(Vec<Span>),
-    /// Of all else.
-    Log(Box<LogRecord>),
+    /// So many spans, of what has taken time.
+    Spans(u64),
+    /// A log record, of all else.
+    Log,
 }
 
 /// A record that OpenTelemetry has no place for.
@@ -73,63 +102,83 @@ pub fn becomes_spans(
         || duration.is_some_and(is_told)
 }
 
-/// Maps a record.
+/// Maps a record: appends what it becomes, each a field of the scope's message.
 ///
 /// # Errors
 ///
 /// Its ids or its time are none. What this program writes has both; what is
 /// in a spool may have been written by another.
-pub fn map(record: &Record) -> Result<Signal, Nonsense> {
+pub(crate) fn map(
+    record: &Stored<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Signal, Nonsense> {
     let end = nanos(&record.time).ok_or(Nonsense("time"))?;
     let place = Place::of(record)?;
-    if record.event == "commandfinish" {
-        return Ok(Signal::Spans(vec![command(record, &place, end)]));
+    if *record.event == *"commandfinish" {
+        put_message(RECORDS, out, |out| command(record, &place, end, out));
+        return Ok(Signal::Spans(1));
     }
-    let blocked = blocked(record, &place, end);
-    if !blocked.is_empty() {
-        return Ok(Signal::Spans(blocked));
+    let count = blocked(record, &place, end, out);
+    if count > 0 {
+        return Ok(Signal::Spans(count));
     }
     if let Some(duration) = duration_nanos(record.duration) {
-        let span = part(record, &place, end, duration);
-        return Ok(Signal::Spans(vec![span]));
+        put_message(RECORDS, out, |out| {
+            part(record, &place, end, duration, out);
+        });
+        return Ok(Signal::Spans(1));
     }
-    Ok(Signal::Log(Box::new(log(record, &place, end))))
+    put_message(RECORDS, out, |out| log(record, &place, end, out));
+    Ok(Signal::Log)
 }
 
 /// Where in a trace a record stands.
 struct Place {
-    trace: Vec<u8>,
-    /// The command's or the hook's; empty if there is none.
-    span: Vec<u8>,
+    trace: [u8; 16],
+    /// The command's or the hook's; none if there is none.
+    span: Option<[u8; 8]>,
     /// What that is a part of.
-    parent: Vec<u8>,
+    parent: Option<[u8; 8]>,
     /// W3C Trace Context's.
     flags: u32,
     /// The record tells no trace, and what is here is made up.
     is_made_up: bool,
 }
 
+/// The bytes of an id; none if there is none.
+fn id_bytes(id: &Option<[u8; 8]>) -> &[u8] {
+    id.as_ref().map_or(&[], |it| &it[..])
+}
+
 impl Place {
-    fn of(record: &Record) -> Result<Self, Nonsense> {
-        let id = |text: &Option<String>, bytes, name| match text {
-            Some(text) => hex(text, bytes).ok_or(Nonsense(name)),
-            None => Ok(Vec::new()),
-        };
-        let mut place = Self {
-            trace: id(&record.trace_id, 16, "trace id")?,
-            span: id(&record.span_id, 8, "span id")?,
-            parent: id(&record.parent_span_id, 8, "parent span id")?,
-            flags: record.trace_flags.map_or(SAMPLED, u32::from),
-            is_made_up: false,
-        };
-        if place.trace.is_empty() {
-            place.trace =
-                hex(&record.session, 16).ok_or(Nonsense("session"))?;
-            place.span.clear();
-            place.parent.clear();
-            place.is_made_up = true;
+    fn of(record: &Stored<'_>) -> Result<Self, Nonsense> {
+        fn id<const BYTES: usize>(
+            text: Option<&str>,
+            name: &'static str,
+        ) -> Result<Option<[u8; BYTES]>, Nonsense> {
+            let id = text.map(|it| hex(it).ok_or(Nonsense(name)));
+            id.transpose()
         }
-        Ok(place)
+        let trace = id(record.trace_id.as_deref(), "trace id")?;
+        let span = id(record.span_id.as_deref(), "span id")?;
+        let parent = id(record.parent_span_id.as_deref(), "parent span id")?;
+        let flags = record.trace_flags.map_or(SAMPLED, u32::from);
+        Ok(match trace {
+            Some(trace) => Self {
+                trace,
+                span,
+                parent,
+                flags,
+                is_made_up: false,
+            },
+            None => Self {
+                trace: hex(&record.session).ok_or(Nonsense("session"))?,
+                span: None,
+                parent: None,
+                flags,
+                is_made_up: true,
+            },
+        })
     }
 
     fn part_flags(&self) -> u32 {
@@ -137,411 +186,283 @@ impl Place {
     }
 
     fn command_flags(&self) -> u32 {
-        if self.parent.is_empty() {
+        if self.parent.is_none() {
             return self.part_flags();
         }
         self.part_flags() | SpanFlags::ContextIsRemoteMask as u32
     }
 }
 
+/// What a span is, but for its attributes.
+struct Span<'r> {
+    id: [u8; 8],
+    parent: Option<[u8; 8]>,
+    /// The parts of its name.
+    name: [&'r str; 2],
+    kind: SpanKind,
+    duration: u64,
+    flags: u32,
+    /// Why it has failed, if it has.
+    failure: Option<Failure>,
+}
+
+impl Span<'_> {
+    /// Appends the fields of the span, which ends then.
+    fn put(
+        &self,
+        record: &Stored<'_>,
+        place: &Place,
+        end: u64,
+        attributes: impl FnOnce(&mut Attributes<'_>),
+        out: &mut Vec<u8>,
+    ) {
+        put_bytes(span::TRACE_ID, &place.trace, out);
+        put_bytes(span::SPAN_ID, &self.id, out);
+        let state = record.trace_state.as_deref().unwrap_or_default();
+        put_bytes(span::TRACE_STATE, state.as_bytes(), out);
+        put_bytes(span::PARENT_SPAN_ID, id_bytes(&self.parent), out);
+        put_joined(span::NAME, self.name, out);
+        put_choice(span::KIND, self.kind.into(), out);
+        let start = end.saturating_sub(self.duration);
+        put_fixed64(span::START_TIME, start, out);
+        put_fixed64(span::END_TIME, end, out);
+        let mut all = Attributes::new(span::ATTRIBUTES, out);
+        common(record, &mut all);
+        attributes(&mut all);
+        if let Some(failure) = &self.failure {
+            put_message(span::STATUS, out, |out| {
+                let text = [failure.introduction, &failure.text];
+                put_joined(span::STATUS_MESSAGE, text, out);
+                put_choice(span::STATUS_CODE, StatusCode::Error.into(), out);
+            });
+        }
+        put_fixed32(span::FLAGS, self.flags, out);
+    }
+}
+
 /// The span of a command.
-fn command(record: &Record, place: &Place, end: u64) -> Span {
+fn command(record: &Stored<'_>, place: &Place, end: u64, out: &mut Vec<u8>) {
     let process = &record.process;
-    let name = process.command.as_deref();
-    let duration = duration_nanos(record.duration).unwrap_or(0);
-    let mut attributes = attributes(record);
-    attributes.message(record);
     let failure = failure(record);
-    if let Some(failure) = &failure {
-        attributes.text("error.type", failure);
-    }
-    let message = failure.map(|it| match process.signal {
-        Some(_) => format!("ended by {it}"),
-        None => format!("exit status {it}"),
-    });
-    Span {
-        trace_id: place.trace.clone(),
-        span_id: if place.span.is_empty() {
-            span_id(record, "")
-        } else {
-            place.span.clone()
+    let error = failure.as_ref().map(|it| it.text.clone());
+    let span = Span {
+        id: place.span.unwrap_or_else(|| span_id(record, "")),
+        parent: place.parent,
+        name: match (&process.program, &process.command) {
+            (Some(program), _) => [program, ""],
+            (None, Some(name)) => ["hg ", name],
+            (None, None) => ["hg", ""],
         },
-        trace_state: record.trace_state.clone().unwrap_or_default(),
-        parent_span_id: place.parent.clone(),
+        kind: SpanKind::Internal,
+        duration: duration_nanos(record.duration).unwrap_or(0),
         flags: place.command_flags(),
-        name: match (&process.program, name) {
-            (Some(program), _) => program.clone(),
-            (None, Some(name)) => format!("hg {name}"),
-            (None, None) => "hg".to_owned(),
-        },
-        kind: SpanKind::Internal.into(),
-        start_time_unix_nano: end.saturating_sub(duration),
-        end_time_unix_nano: end,
-        attributes: attributes.0,
-        status: message.map(|message| Status {
-            message,
-            code: StatusCode::Error.into(),
-        }),
-        ..Span::default()
-    }
+        failure,
+    };
+    let attributes = |all: &mut Attributes<'_>| {
+        all.message(record);
+        all.maybe("error.type", error.as_deref());
+    };
+    span.put(record, place, end, attributes, out);
+}
+
+/// Why a command has failed.
+struct Failure {
+    introduction: &'static str,
+    text: String,
 }
 
 /// Why a command has failed, if it has. The semantic conventions' rule for
 /// programs, but that some of hg's say with 1 that there was nothing.
-fn failure(record: &Record) -> Option<String> {
+fn failure(record: &Stored<'_>) -> Option<Failure> {
     let process = &record.process;
-    let failure = match (process.signal, process.exit_code) {
-        (Some(signal), _) => format!("signal {signal}"),
-        (None, Some(code)) => code.to_string(),
-        (None, None) => return None,
-    };
-    record.is_failure().then_some(failure)
+    // 1 means what it means of Mercurial's commands only.
+    let command = process.command.as_deref();
+    let command = command.filter(|_| process.program.is_none());
+    let (code, signal) = (process.exit_code, process.signal);
+    if !is_failure(&record.event, code, signal, command) {
+        return None;
+    }
+    Some(match (signal, code) {
+        (Some(signal), _) => Failure {
+            introduction: "ended by ",
+            text: format!("signal {signal}"),
+        },
+        (None, code) => Failure {
+            introduction: "exit status ",
+            text: code?.to_string(),
+        },
+    })
 }
 
 /// The span of something within a command.
-fn part(record: &Record, place: &Place, end: u64, duration: u64) -> Span {
-    let event = record.event.as_str();
+fn part(
+    record: &Stored<'_>,
+    place: &Place,
+    end: u64,
+    duration: u64,
+    out: &mut Vec<u8>,
+) {
+    let event = &*record.event;
     let (name, kind) = match event {
         "exthook" | "pythonhook" => {
             let hook = record.hook.as_ref();
-            let name = hook.map_or_else(
-                || "hook".to_owned(),
-                |hook| format!("hook {}", hook.name),
-            );
+            let name = match hook {
+                Some(hook) => ["hook ", &hook.name],
+                None => ["hook", ""],
+            };
             (name, SpanKind::Internal)
         }
-        "peerclose" => ("peer".to_owned(), SpanKind::Client),
-        "discovery" | "remotefilefetchlog" => {
-            (event.to_owned(), SpanKind::Client)
-        }
-        _ => (event.to_owned(), SpanKind::Internal),
+        "peerclose" => (["peer", ""], SpanKind::Client),
+        "discovery" | "remotefilefetchlog" => ([event, ""], SpanKind::Client),
+        _ => ([event, ""], SpanKind::Internal),
     };
-    let mut attributes = attributes(record);
-    attributes.message(record);
-    if event == "peerclose" {
-        attributes.peer(record);
-    }
     let has_span = record.hook.as_ref().is_some_and(|hook| hook.has_span);
-    let (span_id, parent_span_id) = if has_span && !place.span.is_empty() {
-        (place.span.clone(), place.parent.clone())
-    } else {
-        (span_id(record, ""), place.span.clone())
+    let (id, parent) = match place.span.filter(|_| has_span) {
+        Some(span) => (span, place.parent),
+        None => (span_id(record, ""), place.span),
     };
-    Span {
-        span_id,
-        parent_span_id,
+    let span = Span {
+        id,
+        parent,
         name,
-        kind: kind.into(),
-        start_time_unix_nano: end.saturating_sub(duration),
-        end_time_unix_nano: end,
-        attributes: attributes.0,
-        ..part_of(record, place)
-    }
-}
-
-fn part_of(record: &Record, place: &Place) -> Span {
-    Span {
-        trace_id: place.trace.clone(),
-        trace_state: record.trace_state.clone().unwrap_or_default(),
-        parent_span_id: place.span.clone(),
+        kind,
+        duration,
         flags: place.part_flags(),
-        ..Span::default()
-    }
+        failure: None,
+    };
+    let attributes = |all: &mut Attributes<'_>| {
+        all.message(record);
+        if event == "peerclose" {
+            all.peer(record);
+        }
+    };
+    span.put(record, place, end, attributes, out);
 }
 
 /// The spans of what a command has waited for: hg tells how long in all, and
-/// not when, so each is put before the end.
-fn blocked(record: &Record, place: &Place, end: u64) -> Vec<Span> {
-    let waits = record
-        .blocked
-        .iter()
-        .filter_map(|(what, secs)| Some((what, duration_nanos(Some(*secs))?)));
-    waits
-        .map(|(what, duration)| {
-            let mut attributes = attributes(record);
-            attributes.text("hg.blocked.on", what);
-            Span {
-                span_id: span_id(record, what),
-                name: format!("blocked {what}"),
-                kind: SpanKind::Internal.into(),
-                start_time_unix_nano: end.saturating_sub(duration),
-                end_time_unix_nano: end,
-                attributes: attributes.0,
-                ..part_of(record, place)
-            }
-        })
-        .collect()
+/// not when, so each is put before the end. Returns how many.
+fn blocked(
+    record: &Stored<'_>,
+    place: &Place,
+    end: u64,
+    out: &mut Vec<u8>,
+) -> u64 {
+    let mut count = 0;
+    for (what, secs) in &record.blocked {
+        let Some(duration) = duration_nanos(Some(*secs)) else {
+            continue;
+        };
+        let span = Span {
+            id: span_id(record, what),
+            parent: place.span,
+            name: ["blocked ", what],
+            kind: SpanKind::Internal,
+            duration,
+            flags: place.part_flags(),
+            failure: None,
+        };
+        put_message(RECORDS, out, |out| {
+            let on = |all: &mut Attributes<'_>| all.text("hg.blocked.on", what);
+            span.put(record, place, end, on, out);
+        });
+        count += 1;
+    }
+    count
 }
 
-fn log(record: &Record, place: &Place, time: u64) -> LogRecord {
-    let mut attributes = attributes(record);
-    attributes.text("log.record.uid", &record.id);
-    if record.event == "peerclose" {
-        attributes.peer(record);
-    }
-    let (number, text) = match record.event.as_str() {
+/// The fields of a log record.
+fn log(record: &Stored<'_>, place: &Place, time: u64, out: &mut Vec<u8>) {
+    let (number, text) = match &*record.event {
         "commandexception" => (SeverityNumber::Error, "ERROR"),
         "develwarn" | losses::EVENT => (SeverityNumber::Warn, "WARN"),
         "debug" => (SeverityNumber::Debug, "DEBUG"),
         _ => (SeverityNumber::Info, "INFO"),
     };
-    let (trace_id, span_id, flags) = if place.is_made_up {
-        (Vec::new(), Vec::new(), 0)
-    } else {
-        (place.trace.clone(), place.span.clone(), place.flags)
-    };
-    LogRecord {
-        time_unix_nano: time,
-        observed_time_unix_nano: time,
-        severity_number: number.into(),
-        severity_text: text.to_owned(),
-        body: Some(text_value(&record.message)),
-        attributes: attributes.0,
-        flags,
-        trace_id,
-        span_id,
-        event_name: format!("hg.{}", record.event),
-        ..LogRecord::default()
+    put_fixed64(log_record::TIME, time, out);
+    put_choice(log_record::SEVERITY_NUMBER, number.into(), out);
+    put_bytes(log_record::SEVERITY_TEXT, text.as_bytes(), out);
+    put_message(log_record::BODY, out, |out| {
+        AnyValue::Text(&record.message).put(out);
+    });
+    let mut all = Attributes::new(log_record::ATTRIBUTES, out);
+    common(record, &mut all);
+    all.text("log.record.uid", &record.id);
+    if *record.event == *"peerclose" {
+        all.peer(record);
     }
-}
-
-/// What every span and log record is told.
-fn attributes(record: &Record) -> Attributes {
-    let process = &record.process;
-    let mut all = Attributes(Vec::with_capacity(24));
-    all.text("hg.id", &record.id);
-    all.text("hg.event", &record.event);
-    all.text("hg.session.id", &record.session);
-    all.maybe("hg.session.parent_id", record.parent_session.as_deref());
-    all.number("hg.seq", record.seq);
-    all.number("process.pid", process.pid.into());
-    let program = match process.executable.rsplit('/').next() {
-        Some(name) if !name.is_empty() => name,
-        _ => "hg",
-    };
-    all.text("process.executable.name", program);
-    all.text("process.executable.path", &process.executable);
-    all.maybe("process.working_directory", process.cwd.as_deref());
-    all.maybe("process.owner", process.user.as_deref());
-    if let Some(uid) = process.uid {
-        all.number("process.real_user.id", uid.into());
+    if !place.is_made_up {
+        put_fixed32(log_record::FLAGS, place.flags, out);
+        put_bytes(log_record::TRACE_ID, &place.trace, out);
+        put_bytes(log_record::SPAN_ID, id_bytes(&place.span), out);
     }
-    if let Some(line) = &process.command_line {
-        // Another program's line begins with its name.
-        let name = process.program.is_none().then_some(program);
-        let words = uilog_redact::arguments(line.as_bytes());
-        let words = words.iter().map(|it| String::from_utf8_lossy(it));
-        let args = name.map(Cow::from).into_iter().chain(words);
-        all.texts("process.command_args", args);
-    }
-    if process.program.is_none() {
-        all.maybe("hg.command", process.command.as_deref());
-    }
-    if let Some(code) = process.exit_code {
-        all.add("process.exit.code", any_value::Value::IntValue(code));
-    }
-    if let Some(signal) = process.signal {
-        all.add("hg.exit.signal", any_value::Value::IntValue(signal));
-    }
-    if let Some(repository) = &record.repository {
-        all.text("hg.repository.root", &repository.root);
-        if let Some(url) = &repository.url {
-            all.text("vcs.repository.url.full", url);
-            all.maybe("vcs.repository.name", origin::name(url));
-        }
-        let head = repository.head_name.as_deref();
-        all.maybe("vcs.ref.head.name", head);
-        let revision = repository.head_revision.as_deref();
-        all.maybe("vcs.ref.head.revision", revision);
-    }
-    if let Some(usage) = record.usage {
-        all.number("hg.memory.peak_bytes", usage.peak_memory_bytes);
-        all.float("hg.cpu.user_seconds", usage.user_cpu_seconds);
-        all.float("hg.cpu.system_seconds", usage.system_cpu_seconds);
-    }
-    if let Some(hook) = &record.hook {
-        all.text("hg.hook.name", &hook.name);
-        all.text("hg.hook.command", &hook.command);
-    }
-    if let Some(counts) = record.counts {
-        let counts = [
-            ("hg.incoming.changes", counts.incoming_changes),
-            ("hg.discovery.common_heads", counts.common_heads),
-            ("hg.discovery.unknown_heads", counts.unknown_heads),
-            ("hg.discovery.roundtrips", counts.roundtrips),
-            ("hg.cache.hits", counts.cache_hits),
-            ("hg.cache.lookups", counts.cache_lookups),
-        ];
-        for (key, count) in counts {
-            if let Some(count) = count {
-                all.number(key, count);
-            }
-        }
-    }
-    if !record.truncated.is_empty() {
-        all.number("hg.truncated", record.truncated.len() as u64);
-    }
-    if record.options_left_out > 0 {
-        all.number("hg.options_left_out", record.options_left_out);
-    }
-    if record.lost > 0 {
-        all.number("hg.lost", record.lost);
-    }
-    if let Some(sink) = &record.sink {
-        all.text("hg.sink.name", &sink.name);
-        all.text("hg.sink.stream", &sink.stream);
-        all.number("hg.sink.number", sink.number);
-    }
-    if let Some(rate) = record.sample_rate {
-        all.float("hg.sample_rate", rate);
-    }
-    let told = TOLD_ELSEWHERE.iter().find(|it| it.0 == record.event);
-    let told = told.map_or(&[][..], |it| it.1);
-    let prefix = if record.event == losses::EVENT {
-        "hg.loss"
-    } else {
-        "hg.option"
-    };
-    for (key, value) in &record.options {
-        if told.contains(&key.as_str()) {
-            continue;
-        }
-        if let Some(value) = any(value) {
-            all.add(&format!("{prefix}.{key}"), value);
-        }
-    }
-    all
-}
-
-struct Attributes(Vec<KeyValue>);
-
-impl Attributes {
-    fn add(&mut self, key: &str, value: any_value::Value) {
-        self.0.push(KeyValue {
-            key: key.to_owned(),
-            value: Some(AnyValue { value: Some(value) }),
-            ..KeyValue::default()
-        });
-    }
-
-    fn text(&mut self, key: &str, value: &str) {
-        self.add(key, any_value::Value::StringValue(value.to_owned()));
-    }
-
-    fn texts<'t>(
-        &mut self,
-        key: &str,
-        values: impl Iterator<Item = Cow<'t, str>>,
-    ) {
-        let values = values.map(|value| text_value(&value)).collect();
-        self.add(key, any_value::Value::ArrayValue(ArrayValue { values }));
-    }
-
-    fn maybe(&mut self, key: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.text(key, value);
-        }
-    }
-
-    fn number(&mut self, key: &str, value: u64) {
-        let value = i64::try_from(value).unwrap_or(i64::MAX);
-        self.add(key, any_value::Value::IntValue(value));
-    }
-
-    fn float(&mut self, key: &str, value: f64) {
-        self.add(key, any_value::Value::DoubleValue(value));
-    }
-
-    fn message(&mut self, record: &Record) {
-        if !record.message.is_empty() {
-            self.text("hg.message", &record.message);
-        }
-    }
-
-    /// Whom a connection was to.
-    fn peer(&mut self, record: &Record) {
-        let url = record.options.get("url").and_then(Value::as_str);
-        let Some(url) = url else {
-            return;
-        };
-        self.text("url.full", url);
-        let Some((host, port)) = server(url) else {
-            return;
-        };
-        self.text("server.address", host);
-        if let Some(port) = port {
-            self.number("server.port", port.into());
-        }
-    }
-}
-
-/// The host and the port of a URL.
-fn server(url: &str) -> Option<(&str, Option<u16>)> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?;
-    let (host, port) = match host.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|it| it.is_ascii_digit()) => {
-            (host, port.parse().ok())
-        }
-        _ => (host, None),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    (!host.is_empty()).then_some((host, port))
-}
-
-fn text_value(text: &str) -> AnyValue {
-    AnyValue {
-        value: Some(any_value::Value::StringValue(text.to_owned())),
-    }
-}
-
-/// A value of JSON; none of `null`.
-fn any(value: &Value) -> Option<any_value::Value> {
-    Some(match value {
-        Value::Null => return None,
-        Value::Bool(value) => any_value::Value::BoolValue(*value),
-        Value::Number(number) => match number.as_i64() {
-            Some(number) => any_value::Value::IntValue(number),
-            None => any_value::Value::DoubleValue(number.as_f64()?),
-        },
-        Value::String(text) => any_value::Value::StringValue(text.clone()),
-        Value::Array(values) => any_value::Value::ArrayValue(ArrayValue {
-            values: values
-                .iter()
-                .map(|value| AnyValue { value: any(value) })
-                .collect(),
-        }),
-        Value::Object(map) => any_value::Value::KvlistValue(KeyValueList {
-            values: map
-                .iter()
-                .map(|(key, value)| KeyValue {
-                    key: key.clone(),
-                    value: Some(AnyValue { value: any(value) }),
-                    ..KeyValue::default()
-                })
-                .collect(),
-        }),
-    })
+    put_fixed64(log_record::OBSERVED_TIME, time, out);
+    put_joined(log_record::EVENT_NAME, ["hg.", &record.event], out);
 }
 
 /// The id of a span that the record has none for: of the record's, so that
 /// what is sent again is the same span.
-fn span_id(record: &Record, what: &str) -> Vec<u8> {
+fn span_id(record: &Stored<'_>, what: &str) -> [u8; 8] {
     let mut hash = Sha256::new();
     hash.update(b"uilog span\0");
     hash.update(record.id.as_bytes());
     hash.update(b"\0");
     hash.update(what.as_bytes());
-    let mut id = hash.finalize()[..8].to_vec();
+    let sum = hash.finalize();
+    let mut id: [u8; 8] = std::array::from_fn(|at| sum[at]);
     // All zeros would be none.
-    id[7] |= u8::from(id.iter().all(|byte| *byte == 0));
+    id[7] |= u8::from(id == [0; 8]);
     id
 }
 
+/// Nanoseconds since 1970.
 fn nanos(time: &str) -> Option<u64> {
+    if let Some(nanos) = nanos_of_ours(time.as_bytes()) {
+        return Some(nanos);
+    }
     let time = DateTime::parse_from_rfc3339(time).ok()?;
     u64::try_from(time.timestamp_nanos_opt()?).ok()
+}
+
+/// The same of a time as this program writes it, where that is simple: the last
+/// days of months are left to the other.
+fn nanos_of_ours(time: &[u8]) -> Option<u64> {
+    let time: &[u8; 32] = time.try_into().ok()?;
+    let number = |at: usize, digits: usize, range: Range<i64>| {
+        let mut value = 0;
+        for byte in &time[at..at + digits] {
+            let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+            value = value * 10 + i64::from(digit);
+        }
+        range.contains(&value).then_some(value)
+    };
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    let marks = marks.into_iter().chain([(19, b'.'), (29, b':')]);
+    if marks.into_iter().any(|(at, mark)| time[at] != mark) {
+        return None;
+    }
+    let sign = match time[26] {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (year, month) = (number(0, 4, 1971..2200)?, number(5, 2, 1..13)?);
+    let day = number(8, 2, 1..29)?;
+    let seconds = number(11, 2, 0..24)? * 3600
+        + number(14, 2, 0..60)? * 60
+        + number(17, 2, 0..60)?;
+    let offset = number(27, 2, 0..24)? * 3600 + number(30, 2, 0..60)? * 60;
+    let micros = number(20, 6, 0..1_000_000)?;
+    // Years that begin with March have the day of leap years at their end.
+    let years = if month > 2 { year } else { year - 1 };
+    let months = (month + 9) % 12;
+    let days = years * 365 + years / 4 - years / 100
+        + years / 400
+        + (months * 153 + 2) / 5
+        + day
+        - 1
+        - DAYS_BEFORE_1970;
+    let seconds = days * 86_400 + seconds - sign * offset;
+    u64::try_from(seconds * 1_000_000_000 + micros * 1000).ok()
 }
 
 fn duration_nanos(secs: Option<f64>) -> Option<u64> {
@@ -552,16 +473,51 @@ fn duration_nanos(secs: Option<f64>) -> Option<u64> {
 
 /// The bytes of so many hexadecimal digits; none if all are zero, which is no
 /// id.
-pub(crate) fn hex(text: &str, bytes: usize) -> Option<Vec<u8>> {
-    if text.len() != 2 * bytes || !text.is_ascii() {
+pub(crate) fn hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
+    if text.len() != 2 * BYTES {
         return None;
     }
-    let value: Option<Vec<u8>> = (0..bytes)
-        .map(|at| {
-            let digits = &text[2 * at..2 * at + 2];
-            let is_plain = digits.bytes().all(|it| it.is_ascii_hexdigit());
-            u8::from_str_radix(digits, 16).ok().filter(|_| is_plain)
-        })
-        .collect();
-    value.filter(|it| it.iter().any(|byte| *byte != 0))
+    let mut id = [0; BYTES];
+    for (byte, digits) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let digit = |at: usize| char::from(digits[at]).to_digit(16);
+        *byte = (digit(0)? << 4 | digit(1)?) as u8;
+    }
+    (id != [0; BYTES]).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_same_however_it_is_read() {
+        let first = DateTime::parse_from_rfc3339("1971-01-02T00:00:00Z");
+        let step = TimeDelta::microseconds(40_003_000_001);
+        let mut simple = 0;
+        for (number, offset) in
+            (0..120_000).zip([0, 3600, -34_200].repeat(40_000))
+        {
+            let offset = chrono::FixedOffset::east_opt(offset).unwrap();
+            let time = (first.unwrap() + step * number).with_timezone(&offset);
+            let text = time.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string();
+            let expected = time.timestamp_nanos_opt().unwrap();
+            assert_eq!(nanos(&text), u64::try_from(expected).ok(), "{text}");
+            simple += u64::from(nanos_of_ours(text.as_bytes()).is_some());
+        }
+        assert!(simple > 100_000, "{simple}");
+        for text in [
+            "2026-02-30T03:04:05.000006+01:00",
+            "2026-13-02T03:04:05.000006+01:00",
+            "2026-01-02T24:04:05.000006+01:00",
+            "2026-01-02T03:04:05.00000x+01:00",
+            "2026-01-02T03:04:05.000006+24:00",
+            "1960-01-02T03:04:05.000006+01:00",
+        ] {
+            assert_eq!(nanos(text), None, "{text}");
+        }
+        let short = nanos("2026-01-02T03:04:05Z").unwrap();
+        assert_eq!(nanos("2026-01-02T04:04:05.000000+01:00"), Some(short));
+    }
 }

@@ -6,10 +6,11 @@
 //! - `settings` is what is configured, `endpoint` the URLs in it, and `proxy`
 //!   what the environment says of proxies; `reported` is which trouble with
 //!   them is known already.
-//! - `mapping` is a record in OpenTelemetry's terms, `signal` which of the two
-//!   signals it belongs to, `request` what is sent of it, `json` the same for
-//!   files, `http` how it is sent, `connector` that in TLS, and `explain` why
-//!   it could not be.
+//! - `stored` is a record as the spool has it, `mapping` the same in
+//!   OpenTelemetry's terms, with its `attributes`, in the encoding of
+//!   `protobuf`; `signal` is which of the two signals it belongs to, `request`
+//!   what is sent of it, `json` the same for files, `http` how it is sent,
+//!   `connector` that in TLS, and `explain` why it could not be.
 //! - `verdict` is what an answer means, `body` whether it is a collector's, and
 //!   `retry_after` when it wants to be asked again.
 //! - `losses` tells the collector what has been lost.
@@ -22,6 +23,7 @@
 //! a collector.
 
 pub mod accepted;
+mod attributes;
 pub mod backoff;
 pub mod body;
 pub(crate) mod connect;
@@ -33,6 +35,7 @@ pub mod json;
 pub mod losses;
 pub mod mapping;
 mod memo;
+mod protobuf;
 mod proxy;
 mod reported;
 pub mod request;
@@ -41,6 +44,7 @@ pub mod sender;
 pub mod settings;
 pub mod ship;
 pub mod signal;
+mod stored;
 pub mod unnoted;
 pub mod verdict;
 
@@ -216,10 +220,15 @@ fn sending(
 
 /// How much of a hash of the machine's name stands in the names of files.
 const HOST_BYTES: usize = 4;
+/// Bytes of records that are appended together, about.
+const GROUP_BYTES: usize = 64 * 1024;
+/// Bytes that most records have at most.
+const PAYLOAD_BYTES: usize = 1536;
 
 /// Whoever appends records to a spool, each with its number.
 #[derive(Debug)]
 pub(crate) struct Appender {
+    /// The sink's name, as JSON.
     sink: String,
     dir: PathBuf,
     writer: Writer,
@@ -229,8 +238,9 @@ pub(crate) struct Appender {
 impl Appender {
     pub(crate) fn new(spool: &Spool) -> Self {
         let sink = spool.dir().file_name().unwrap_or_default();
+        let sink = serde_json::Value::from(sink.to_string_lossy());
         Self {
-            sink: sink.to_string_lossy().into_owned(),
+            sink: sink.to_string(),
             dir: spool.dir().to_owned(),
             writer: Writer::new(spool),
             numbers: None,
@@ -238,22 +248,74 @@ impl Appender {
     }
 
     pub(crate) fn append(&mut self, record: &Record) -> Result<(), String> {
+        match self.append_all([record]).pop() {
+            Some(reason) => Err(reason),
+            None => Ok(()),
+        }
+    }
+
+    /// Appends records, many of them with one write; returns why some are lost,
+    /// a reason for each.
+    pub(crate) fn append_all<'r>(
+        &mut self,
+        records: impl IntoIterator<Item = &'r Record>,
+    ) -> Vec<String> {
+        let mut lost = Vec::new();
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        for record in records {
+            match self.payload(record) {
+                Ok((id, payload)) => {
+                    bytes += payload.len();
+                    group.push((id, payload));
+                }
+                Err(reason) => lost.push(reason),
+            }
+            if bytes >= GROUP_BYTES {
+                self.put(&group, &mut lost);
+                group.clear();
+                bytes = 0;
+            }
+        }
+        self.put(&group, &mut lost);
+        lost
+    }
+
+    fn put(&mut self, group: &[(RecordId, Vec<u8>)], lost: &mut Vec<String>) {
+        let mut rest = group;
+        while !rest.is_empty() {
+            let done = match self.writer.append_some(rest) {
+                Ok((count, _)) => count,
+                Err(error) => {
+                    lost.push(error.to_string());
+                    1
+                }
+            };
+            rest = &rest[done..];
+        }
+    }
+
+    /// A record as it is in the spool, with its number.
+    fn payload(
+        &mut self,
+        record: &Record,
+    ) -> Result<(RecordId, Vec<u8>), String> {
         let id = id(record).ok_or("the record has no id")?;
-        let mut payload = serde_json::to_vec(record)
+        let mut payload = Vec::with_capacity(PAYLOAD_BYTES);
+        serde_json::to_writer(&mut payload, record)
             .map_err(|error| format!("the record as JSON: {error}"))?;
         let number = self.number(&id, &record.host.name);
         if let Some(Number { stream, number }) = number {
-            let numbered = serde_json::json!({
-                "name": &self.sink, "stream": &stream, "number": number,
-            });
+            let sink = &self.sink;
+            let numbered = format!(
+                ",\"sink\":{{\"name\":{sink},\"stream\":\"{stream}\",\
+                 \"number\":{number}}}}}"
+            );
             // An object that is not empty.
             payload.pop();
-            payload.extend_from_slice(b",\"sink\":");
-            payload.extend_from_slice(numbered.to_string().as_bytes());
-            payload.push(b'}');
+            payload.extend_from_slice(numbered.as_bytes());
         }
-        let appended = self.writer.append(&id, &payload);
-        appended.map(drop).map_err(|error| error.to_string())
+        Ok((id, payload))
     }
 
     /// None if the directory takes nothing: then it takes no record either.
@@ -329,15 +391,12 @@ impl Outlet for Otlp {
         _deadline: Instant,
     ) -> Result<(), Undelivered> {
         let mut lost = Lost::default();
-        let mut is_any = false;
-        for record in records {
-            match self.appender.append(record) {
-                Ok(()) => is_any = true,
-                Err(reason) => lost.add(1, || reason),
-            }
-        }
-        if is_any {
+        let reasons = self.appender.append_all(records.iter().map(|it| &**it));
+        if reasons.len() < records.len() {
             self.wake();
+        }
+        for reason in reasons {
+            lost.add(1, || reason);
         }
         let trouble = self.trouble.take().filter(|trouble| {
             reported::is_due(self.spool.dir(), trouble, SystemTime::now())
@@ -365,7 +424,7 @@ impl Outlet for Otlp {
 
 /// A record's id in the spool: the session's and the number in it.
 pub fn id(record: &Record) -> Option<RecordId> {
-    let session = mapping::hex(&record.session, 16)?;
+    let session: [u8; 16] = mapping::hex(&record.session)?;
     let seq = record.seq.to_be_bytes();
     RecordId::new(&[&session[..], &seq].concat())
 }

@@ -2,10 +2,13 @@
 //!
 //! Knows neither how they are sent nor what becomes of them.
 
-use std::io::Write;
+use std::sync::Arc;
 
+use flate2::Compress;
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::Crc;
+use flate2::FlushCompress;
+use flate2::Status;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -16,20 +19,20 @@ use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
 use prost::Message;
 
 use crate::otlp::mapping;
-use crate::otlp::mapping::Nonsense;
 use crate::otlp::mapping::SCHEMA_URL;
 use crate::otlp::mapping::Signal;
-use crate::record::Cicd;
-use crate::record::Host;
+use crate::otlp::protobuf::put_head;
+use crate::otlp::stored::Cicd;
+use crate::otlp::stored::Host;
+use crate::otlp::stored::Stored;
+use crate::otlp::stored::Text;
 use crate::record::Record;
 
 /// `ExportTraceServiceRequest.resource_spans` and
-/// `ExportLogsServiceRequest.resource_logs`: number 1, a message.
-const RESOURCES: u8 = 0x0a;
-/// `ResourceSpans.scope_spans`, `ResourceLogs.scope_logs`: number 2.
-const SCOPES: u8 = 0x12;
-/// `ScopeSpans.spans`, `ScopeLogs.log_records`: number 2.
-const RECORDS: u8 = 0x12;
+/// `ExportLogsServiceRequest.resource_logs`.
+const RESOURCES: u32 = 1;
+/// `ResourceSpans.scope_spans`, `ResourceLogs.scope_logs`.
+const SCOPES: u32 = 2;
 /// Bytes of a tag and a length at most.
 const MAX_HEAD_BYTES: usize = 11;
 
@@ -52,37 +55,54 @@ pub enum Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin(Vec<(&'static str, String)>);
 
+/// What a record tells of whom it is from.
+fn origin<'s>(
+    record: &'s Stored<'_>,
+) -> impl Iterator<Item = (&'static str, &'s str)> {
+    let Host { name, id, arch, os } = &record.host;
+    let cicd = record.cicd.as_ref();
+    let of_run = |get: fn(&'s Cicd<'s>) -> &'s Option<Text<'s>>| {
+        cicd.and_then(|it| get(it).as_ref())
+    };
+    let known = [
+        ("service.version", record.process.hg_version.as_ref()),
+        ("host.name", Some(name)),
+        ("host.id", id.as_ref()),
+        ("host.arch", arch.as_ref()),
+        ("os.type", os.as_ref()),
+        ("cicd.pipeline.name", of_run(|it| &it.pipeline_name)),
+        ("cicd.pipeline.run.id", of_run(|it| &it.run_id)),
+        ("cicd.pipeline.run.url.full", of_run(|it| &it.run_url)),
+        ("cicd.pipeline.task.name", of_run(|it| &it.task_name)),
+        ("cicd.pipeline.task.run.id", of_run(|it| &it.task_run_id)),
+        (
+            "cicd.pipeline.task.run.url.full",
+            of_run(|it| &it.task_run_url),
+        ),
+        ("cicd.worker.id", of_run(|it| &it.worker_id)),
+        ("cicd.worker.name", of_run(|it| &it.worker_name)),
+    ];
+    known.into_iter().filter_map(|(key, value)| {
+        let value: &'s str = value.filter(|it| !it.is_empty())?;
+        Some((key, value))
+    })
+}
+
 impl Origin {
-    /// A record's.
-    pub fn of(record: &Record) -> Self {
-        let Host { name, id, arch, os } = &record.host;
-        let cicd = record.cicd.as_ref();
-        let of_run = |get: fn(&Cicd) -> &Option<String>| {
-            cicd.and_then(|it| get(it).as_ref())
+    /// A record's; that of the record before, if it is the same.
+    fn of(record: &Stored<'_>, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let is_same = |it: &&Arc<Self>| {
+            let known = it.0.iter().map(|(key, value)| (*key, value.as_str()));
+            known.eq(origin(record))
         };
-        let known = [
-            ("service.version", record.process.hg_version.as_ref()),
-            ("host.name", Some(name)),
-            ("host.id", id.as_ref()),
-            ("host.arch", arch.as_ref()),
-            ("os.type", os.as_ref()),
-            ("cicd.pipeline.name", of_run(|it| &it.pipeline_name)),
-            ("cicd.pipeline.run.id", of_run(|it| &it.run_id)),
-            ("cicd.pipeline.run.url.full", of_run(|it| &it.run_url)),
-            ("cicd.pipeline.task.name", of_run(|it| &it.task_name)),
-            ("cicd.pipeline.task.run.id", of_run(|it| &it.task_run_id)),
-            (
-                "cicd.pipeline.task.run.url.full",
-                of_run(|it| &it.task_run_url),
-            ),
-            ("cicd.worker.id", of_run(|it| &it.worker_id)),
-            ("cicd.worker.name", of_run(|it| &it.worker_name)),
-        ];
-        let known = known.into_iter().filter_map(|(key, value)| {
-            let value = value.filter(|it| !it.is_empty())?;
-            Some((key, value.clone()))
-        });
-        Self(known.collect())
+        match before.filter(is_same) {
+            Some(before) => Arc::clone(before),
+            None => {
+                let known = origin(record);
+                let known = known.map(|(key, value)| (key, value.to_owned()));
+                Arc::new(Self(known.collect()))
+            }
+        }
     }
 
     /// As a resource, with what is configured: that goes before.
@@ -118,7 +138,7 @@ impl Origin {
 /// once, and messages take several times the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapped {
-    origin: Origin,
+    origin: Arc<Origin>,
     kind: Kind,
     parts: u64,
     /// Fields of the scope's message, one for each span or log record.
@@ -130,23 +150,31 @@ impl Mapped {
     ///
     /// # Errors
     ///
-    /// As [`mapping::map`].
-    pub fn new(record: &Record) -> Result<Self, Nonsense> {
-        let mut fields = Vec::new();
-        let (kind, parts) = match mapping::map(record)? {
-            Signal::Spans(spans) => {
-                for span in &spans {
-                    put(RECORDS, span, &mut fields);
-                }
-                (Kind::Traces, spans.len() as u64)
-            }
-            Signal::Log(log) => {
-                put(RECORDS, &*log, &mut fields);
-                (Kind::Logs, 1)
-            }
+    /// What of it makes no sense.
+    pub fn new(record: &Record) -> Result<Self, String> {
+        let payload = serde_json::to_vec(record)
+            .map_err(|error| format!("the record as JSON: {error}"))?;
+        Self::read(&payload, None)
+    }
+
+    /// Maps a record as a spool has it: JSON. `before` is the one before it,
+    /// from the same machine more often than not.
+    ///
+    /// # Errors
+    ///
+    /// It is no record, or what of it makes no sense.
+    pub fn read(payload: &[u8], before: Option<&Self>) -> Result<Self, String> {
+        let record = Stored::read(payload)?;
+        // It is about as long.
+        let mut fields = Vec::with_capacity(payload.len());
+        let signal = mapping::map(&record, &mut fields)
+            .map_err(|error| error.to_string())?;
+        let (kind, parts) = match signal {
+            Signal::Spans(count) => (Kind::Traces, count),
+            Signal::Log => (Kind::Logs, 1),
         };
         Ok(Self {
-            origin: Origin::of(record),
+            origin: Origin::of(&record, before.map(|it| &it.origin)),
             kind,
             parts,
             fields,
@@ -171,12 +199,13 @@ pub fn encode<'a>(
     configured: &[(String, String)],
 ) -> Vec<u8> {
     // There are few: a machine has one name and few Mercurials.
-    let mut groups: Vec<(&Origin, Vec<&[u8]>)> = Vec::new();
+    let mut groups: Vec<(&Arc<Origin>, Vec<&[u8]>)> = Vec::new();
     for record in records {
-        let known = groups.iter_mut().find(|it| *it.0 == record.origin);
+        let origin = &record.origin;
+        let known = groups.iter_mut().find(|it| it.0 == origin);
         match known {
             Some((_, fields)) => fields.push(&record.fields),
-            None => groups.push((&record.origin, vec![&record.fields])),
+            None => groups.push((origin, vec![&record.fields])),
         }
     }
     let mut body = Vec::new();
@@ -206,20 +235,6 @@ pub fn encode<'a>(
     body
 }
 
-/// Appends a message as a field.
-fn put(tag: u8, message: &impl Message, out: &mut Vec<u8>) {
-    out.reserve(message.encoded_len() + MAX_HEAD_BYTES);
-    out.push(tag);
-    let put = message.encode_length_delimited(out);
-    debug_assert!(put.is_ok(), "a Vec has room");
-}
-
-fn put_head(tag: u8, length: usize, out: &mut Vec<u8>) {
-    out.push(tag);
-    let put = prost::encode_length_delimiter(length, out);
-    debug_assert!(put.is_ok(), "a Vec has room");
-}
-
 fn scope() -> InstrumentationScope {
     InstrumentationScope {
         name: SDK.to_owned(),
@@ -228,11 +243,75 @@ fn scope() -> InstrumentationScope {
     }
 }
 
-/// Packs a body.
-pub fn gzip(body: &[u8]) -> Vec<u8> {
-    let packed = Vec::with_capacity(body.len() / 4);
-    let mut encoder = GzEncoder::new(packed, Compression::fast());
-    let result = encoder.write_all(body);
-    debug_assert!(result.is_ok(), "a Vec takes everything");
-    encoder.finish().unwrap_or_default()
+/// Packs bodies, one after the other: to make anew what is needed for that
+/// takes half as long as packing.
+#[derive(Debug, Default)]
+pub struct Packer(Option<Compress>);
+
+impl Packer {
+    /// Bytes that are made room for at a time.
+    const ROOM_BYTES: usize = 32 * 1024;
+    /// gzip, deflated, no name and no time; fast, by whatever system.
+    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
+
+    /// A body as gzip has it.
+    pub fn gzip(&mut self, body: &[u8]) -> Vec<u8> {
+        let level = Compression::fast();
+        let deflate = self.0.get_or_insert_with(|| Compress::new(level, false));
+        deflate.reset();
+        let mut packed = Vec::with_capacity(Self::ROOM_BYTES);
+        packed.extend_from_slice(&Self::HEADER);
+        loop {
+            packed.reserve(Self::ROOM_BYTES);
+            let rest = &body[deflate.total_in() as usize..];
+            let finish = FlushCompress::Finish;
+            let status = deflate.compress_vec(rest, &mut packed, finish);
+            debug_assert!(status.is_ok(), "it has its input and room");
+            if !matches!(status, Ok(Status::Ok)) {
+                break;
+            }
+        }
+        let mut sum = Crc::new();
+        sum.update(body);
+        packed.extend_from_slice(&sum.sum().to_le_bytes());
+        packed.extend_from_slice(&sum.amount().to_le_bytes());
+        packed
+    }
+
+    /// Gives back what is needed for packing.
+    pub fn rest(&mut self) {
+        self.0 = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_there_again_each_time() {
+        let mut packer = Packer::default();
+        let text: Vec<u8> = (0..100_000_u32)
+            .flat_map(|it| (it.wrapping_mul(it) % 251).to_le_bytes())
+            .collect();
+        let noise: Vec<u8> = (0..200_000_u64)
+            .map(|it| (it.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+            .collect();
+        for body in [&text[..], b"", &noise, b"x", &text[..70_000]] {
+            let packed = packer.gzip(body);
+            let mut unpacked = Vec::new();
+            GzDecoder::new(&packed[..])
+                .read_to_end(&mut unpacked)
+                .unwrap();
+            assert!(unpacked == body, "{} bytes", body.len());
+            assert!(packed.len() < body.len() + 1024);
+            if body.is_empty() {
+                packer.rest();
+            }
+        }
+    }
 }

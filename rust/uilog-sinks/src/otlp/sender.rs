@@ -264,20 +264,29 @@ impl<P: Post> Sending<P> {
             tell: progress,
         });
         let dir = self.spool.dir();
-        let drain = |kind: Kind| {
-            if !is_due[kind.channel()] {
-                return Ok(None);
-            }
-            let mut shipper = lock(&self.shippers[kind.channel()]);
-            drain_signal(&mut shipper, &desk, dir)
+        // Of each signal what is there is read once, also to know that nothing
+        // is.
+        let batches =
+            lock(&desk)
+                .sender
+                .next_batches(is_due, MAX_RECORDS, MAX_BYTES);
+        let is_some = |batch: &Option<Result<Batch, Error>>| {
+            let batch = batch.as_ref().and_then(|it| it.as_ref().ok());
+            batch.is_some_and(|it| !it.is_empty())
         };
-        let is_waiting = |kind: Kind| {
-            let mut only = [false; CHANNELS];
-            only[kind.channel()] = is_due[kind.channel()];
-            self.spool.has_pending(only).unwrap_or(false)
+        let are_both = batches.iter().all(is_some);
+        let batches = batches.map(Mutex::new);
+        let drain = |kind: Kind| {
+            let Some(batch) = lock(&batches[kind.channel()]).take() else {
+                return Ok(None);
+            };
+            let mut shipper = lock(&self.shippers[kind.channel()]);
+            let drained = drain_signal(&mut shipper, &desk, dir, batch?);
+            shipper.rest();
+            drained
         };
         let [first, second] = Kind::ALL;
-        let results = if is_waiting(first) && is_waiting(second) {
+        let results = if are_both {
             thread::scope(|scope| {
                 let thread =
                     thread::Builder::new().name("uilog-signal".to_owned());
@@ -367,24 +376,17 @@ impl Refused {
     }
 }
 
-/// Sends what waits of a signal; returns why and for how long it has to wait,
-/// if so.
+/// Sends what waits of a signal, this batch first; returns why and for how long
+/// the signal has to wait, if so.
 fn drain_signal<P: Post>(
     shipper: &mut Shipper<P>,
     desk: &Mutex<Desk<'_>>,
     dir: &Path,
+    mut batch: Batch,
 ) -> Result<Option<Wait>, Error> {
     let kind = shipper.kind();
     let mut backoff = Backoff::load(dir, kind, SystemTime::now());
-    loop {
-        let batch = lock(desk).sender.next_batch_of(
-            kind.channel(),
-            MAX_RECORDS,
-            MAX_BYTES,
-        )?;
-        if batch.is_empty() {
-            return Ok(None);
-        }
+    while !batch.is_empty() {
         let mut page = Page {
             desk,
             batch: &batch,
@@ -419,7 +421,13 @@ fn drain_signal<P: Post>(
                 return Ok(Some(Wait { time, reason }));
             }
         }
+        batch = lock(desk).sender.next_batch_of(
+            kind.channel(),
+            MAX_RECORDS,
+            MAX_BYTES,
+        )?;
     }
+    Ok(None)
 }
 
 /// Where it is written down what becomes of a batch.

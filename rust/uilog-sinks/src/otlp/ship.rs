@@ -28,7 +28,6 @@ use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
 use crate::otlp::verdict::Refusal;
 use crate::otlp::verdict::Verdict;
-use crate::record::Record;
 
 /// Records of a request at most.
 const MAX_RECORDS: usize = 512;
@@ -157,7 +156,8 @@ impl<'a> Requests<'a> {
 
     fn next(&mut self) -> Option<Request> {
         for (index, record) in self.records.by_ref() {
-            let mapped = match read(&record.payload, self.kind) {
+            let before = self.begun.records.last().map(|it| &it.1);
+            let mapped = match read(&record.payload, self.kind, before) {
                 Ok(mapped) => mapped,
                 Err(why) => {
                     self.begun.unreadable.push((index, why));
@@ -319,6 +319,11 @@ impl<P: Post> Shipper<P> {
         self.collector.settings(self.kind)
     }
 
+    /// Nothing is sent for a while.
+    pub fn rest(&mut self) {
+        self.collector.rest();
+    }
+
     /// Sends the records of a batch, which are of its kind, and tells the book
     /// what becomes of them.
     pub fn ship(
@@ -437,10 +442,12 @@ impl<P: Post> Shipper<P> {
     }
 }
 
-fn read(payload: &[u8], kind: Kind) -> Result<Mapped, String> {
-    let record: Record = serde_json::from_slice(payload)
-        .map_err(|error| format!("it is no record: {error}"))?;
-    let mapped = Mapped::new(&record).map_err(|error| error.to_string())?;
+fn read(
+    payload: &[u8],
+    kind: Kind,
+    before: Option<&Mapped>,
+) -> Result<Mapped, String> {
+    let mapped = Mapped::read(payload, before)?;
     if mapped.kind() == kind {
         Ok(mapped)
     } else {

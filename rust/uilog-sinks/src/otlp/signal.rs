@@ -4,7 +4,11 @@
 //! Knows of a record only what decides to which of them it belongs.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use memchr::memchr_iter;
+use memchr::memchr2;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use uilog_spool::CHANNELS;
 use uilog_spool::Channels;
@@ -17,6 +21,9 @@ pub const VERSION: u32 = 1;
 
 /// The channels of a spool.
 pub const CHANNELS_OF_SPOOL: Channels = Channels::two(VERSION, channel);
+
+/// How records of this program begin.
+const BEGINNING: &[u8] = b"{\"schema\":1,\"id\":\"";
 
 /// What decides to which signal a record belongs.
 #[derive(Deserialize)]
@@ -51,12 +58,44 @@ impl Kind {
 
 /// The channel of a record. What is no record is among the log records.
 fn channel(payload: &[u8]) -> usize {
-    let outline: Result<Outline, _> = serde_json::from_slice(payload);
-    let is_spans = outline.is_ok_and(|it| {
-        mapping::becomes_spans(&it.event, it.duration, &it.blocked)
+    let kind = quickly(payload).unwrap_or_else(|| {
+        let outline: Result<Outline, _> = serde_json::from_slice(payload);
+        let is_spans = outline.is_ok_and(|it| {
+            mapping::becomes_spans(&it.event, it.duration, &it.blocked)
+        });
+        if is_spans { Kind::Traces } else { Kind::Logs }
     });
-    let kind = if is_spans { Kind::Traces } else { Kind::Logs };
     kind.channel()
+}
+
+/// The same of most records that this program has written, without reading
+/// them: senders and those who look at a spool ask this of each record, more
+/// than once. What is written otherwise is left to be read.
+fn quickly(payload: &[u8]) -> Option<Kind> {
+    let rest = payload.strip_prefix(BEGINNING)?;
+    let (_, rest) = take_plain(rest)?;
+    let (event, _) = take_plain(rest.strip_prefix(b",\"event\":\"")?)?;
+    let mut escapes = memchr_iter(b'\\', payload);
+    let is_in_other_words =
+        escapes.any(|at| payload.get(at + 1) == Some(&b'u'));
+    if !payload.ends_with(b"}") || is_in_other_words {
+        return None;
+    }
+    if event == b"commandfinish" {
+        return Some(Kind::Traces);
+    }
+    // An option may have such a name as well.
+    static NAMES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| {
+        [&b"\"duration\":"[..], b"\"blocked\":"].map(Finder::new)
+    });
+    let may_be_spans = NAMES.iter().any(|it| it.find(payload).is_some());
+    (!may_be_spans).then_some(Kind::Logs)
+}
+
+/// The rest of a text without escapes, and what is behind its end.
+fn take_plain(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr2(b'"', b'\\', text)?;
+    (text[end] == b'"').then(|| (&text[..end], &text[end + 1..]))
 }
 
 #[cfg(test)]
@@ -65,6 +104,7 @@ mod tests {
 
     use super::*;
     use crate::otlp::request::Mapped;
+    use crate::record::Record;
 
     /// The table is what spools of this version rely on.
     #[test]
@@ -81,6 +121,8 @@ mod tests {
             json!({"event": "anything", "duration": -1.0}),
             json!({"event": "uiblocked", "blocked": {}}),
             json!({"event": "uiblocked", "blocked": {"stdio": -1.0}}),
+            json!({"event": "x", "options": {"duration": 3, "blocked": 1}}),
+            json!({"event": "x", "message": "\"event\":\"commandfinish\""}),
         ];
         let all = spans.iter().map(|it| (it, Kind::Traces));
         let all = all.chain(logs.iter().map(|it| (it, Kind::Logs)));
@@ -96,8 +138,27 @@ mod tests {
             record.as_object_mut().unwrap().extend(fields);
             let payload = serde_json::to_vec(&record).unwrap();
             assert_eq!(channel(&payload), kind.channel(), "{more}");
-            let record = serde_json::from_slice(&payload).unwrap();
+            let record: Record = serde_json::from_slice(&payload).unwrap();
             assert_eq!(Mapped::new(&record).unwrap().kind(), kind, "{more}");
+            // As this program writes it, and with the names in other words.
+            let ours = serde_json::to_vec(&record).unwrap();
+            assert!(ours.starts_with(BEGINNING));
+            assert_eq!(channel(&ours), kind.channel(), "{more}");
+            let escaped = String::from_utf8(ours).unwrap();
+            for (name, escaped_name) in [
+                ("\"event\":", "\"\\u0065vent\":"),
+                ("\"duration\":", "\"d\\u0075ration\":"),
+                ("\"blocked\":", "\"bl\\u006fcked\":"),
+                ("commandfinish", "command\\u0066inish"),
+                ("\"event\":", " \"event\" : "),
+            ] {
+                let other = escaped.replace(name, escaped_name);
+                assert_eq!(
+                    channel(other.as_bytes()),
+                    kind.channel(),
+                    "{other}"
+                );
+            }
         }
         for nothing in [&b""[..], b"{", b"[]", b"{}", b"\xff"] {
             assert_eq!(channel(nothing), Kind::Logs.channel());

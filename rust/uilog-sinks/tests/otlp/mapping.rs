@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -9,8 +10,8 @@ use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use prost::Message;
 use serde_json::json;
-use uilog_sinks::otlp::mapping;
 use uilog_sinks::otlp::request::Kind;
 use uilog_sinks::otlp::request::Mapped;
 use uilog_sinks::otlp::request::encode;
@@ -92,7 +93,8 @@ fn request(kind: Kind, record: &Record) -> Request {
 }
 
 fn spans(record: &Record) -> Vec<Span> {
-    let request = request(Kind::Traces, record).traces();
+    let request = request(Kind::Traces, record);
+    let (body, request) = (request.body.clone(), request.traces());
     let [resource] = &request.resource_spans[..] else {
         panic!("{request:?}");
     };
@@ -108,7 +110,18 @@ fn spans(record: &Record) -> Vec<Span> {
     ];
     let expected = map(&SDK, &expected);
     assert_eq!(plain(&resource.attributes), expected);
+    assert_written_as_others_do(&body, &scope.spans);
     scope.spans.clone()
+}
+
+/// Who reads and writes it again, as a collector does, gets the same bytes.
+fn assert_written_as_others_do(body: &[u8], records: &[impl Message]) {
+    let mut again = Vec::new();
+    for record in records {
+        prost::encoding::message::encode(2, record, &mut again);
+    }
+    // What is sent of the resource and the scope stands before it.
+    assert!(body.ends_with(&again), "not as prost writes it");
 }
 
 fn span(record: &Record) -> Span {
@@ -118,8 +131,11 @@ fn span(record: &Record) -> Span {
 }
 
 fn log(record: &Record) -> LogRecord {
-    let request = request(Kind::Logs, record).logs();
-    request.resource_logs[0].scope_logs[0].log_records[0].clone()
+    let request = request(Kind::Logs, record);
+    let (body, request) = (request.body.clone(), request.logs());
+    let logs = &request.resource_logs[0].scope_logs[0].log_records;
+    assert_written_as_others_do(&body, logs);
+    logs[0].clone()
 }
 
 #[test]
@@ -286,10 +302,10 @@ fn a_status_tells_failures() {
         process.as_object_mut().unwrap().extend(more);
         let all = json!({"event": "commandfinish", "process": process});
         let record = record(0, 7, all);
-        let mapping::Signal::Spans(spans) = mapping::map(&record).unwrap()
-        else {
-            panic!("{record:?}");
-        };
+        let mapped = mapped(&record);
+        let body = encode(std::iter::once(&mapped), &[]);
+        let request = ExportTraceServiceRequest::decode(&body[..]).unwrap();
+        let spans = &request.resource_spans[0].scope_spans[0].spans;
         let [span] = &spans[..] else {
             panic!("{spans:?}");
         };
@@ -508,7 +524,7 @@ fn what_makes_no_sense_is_said_and_not_sent() {
     let change = |change: fn(&mut Record)| {
         let mut all = record(0, 7, json!({}));
         change(&mut all);
-        mapping::map(&all).unwrap_err().to_string()
+        Mapped::new(&all).unwrap_err()
     };
     let sense = |what| format!("the record's {what} makes no sense");
     assert_eq!(change(|it| it.time = "now".into()), sense("time"));

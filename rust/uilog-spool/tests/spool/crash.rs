@@ -18,15 +18,14 @@ use crate::ledger::open;
 use crate::ledger::options;
 
 /// Some of everything: two writers, one of them after the other's segment,
-/// segments that become full, batches that are accepted, rejected in part and
-/// retried, evictions. Whatever fails, the next thing is done.
+/// records that come one by one and together, segments that become full,
+/// batches that are accepted, rejected in part and retried, evictions. Whatever
+/// fails, the next thing is done.
 fn scenario(process: &Process, options: &Options, ledger: &mut Ledger) {
     let spool = open(process, options);
     let mut first = Writer::new(&spool);
     let mut second = Writer::new(&spool);
-    for length in [10, 20, 1900] {
-        let _ = ledger.append(&mut first, 1, length);
-    }
+    ledger.append_all(&mut first, 1, &[10, 20, 1900]);
     let _ = ledger.append(&mut second, 2, 30);
     send(process, options, ledger, 2, &[1]);
     // The segment is full.
@@ -39,10 +38,8 @@ fn scenario(process: &Process, options: &Options, ledger: &mut Ledger) {
     let mut third = Writer::new(&spool);
     let _ = ledger.append(&mut third, 3, 40);
     send(process, options, ledger, 100, &[]);
-    // More than there is room for.
-    for _ in 0..4 {
-        let _ = ledger.append(&mut third, 3, 3000);
-    }
+    // More than there is room for, and each more than a segment takes.
+    ledger.append_all(&mut third, 3, &[3000; 4]);
     if third.sync().is_ok() {
         ledger.synced(3);
     }
@@ -229,6 +226,7 @@ fn fail(plan: Plan, options: &Options, what: &str) {
     let process = disk.process();
     process.plan(plan);
     let mut ledger = Ledger::of_a_faulty_system();
+    ledger.what = format!("{:?}, {plan:?}, {what}", options.sync);
     scenario(&process, options, &mut ledger);
     assert!(!process.is_dead(), "{what}");
     process.kill();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::path::Path;
 
+use uilog_spool::Ack;
 use uilog_spool::Error;
 use uilog_spool::Limits;
 use uilog_spool::Options;
@@ -97,6 +98,38 @@ impl Ledger {
         session: usize,
         length: usize,
     ) -> Result<(), Error> {
+        let (id, payload) = self.next(session, length);
+        let result = writer.append(&id, &payload);
+        self.note(id, result.as_ref().ok().copied());
+        result.map(|_| ())
+    }
+
+    /// Appends such records, as many at a time as the writer takes. One that it
+    /// does not take is left out.
+    pub(crate) fn append_all(
+        &mut self,
+        writer: &mut Writer<Process>,
+        session: usize,
+        lengths: &[usize],
+    ) {
+        let lengths = lengths.iter();
+        let records: Vec<_> =
+            lengths.map(|length| self.next(session, *length)).collect();
+        let mut rest = &records[..];
+        while !rest.is_empty() {
+            let result = writer.append_some(rest);
+            let count = result.as_ref().map_or(1, |it| it.0);
+            assert!(count > 0 && count <= rest.len());
+            let (done, left) = rest.split_at(count);
+            for (id, _) in done {
+                self.note(*id, result.as_ref().ok().map(|it| it.1));
+            }
+            rest = left;
+        }
+    }
+
+    /// A record of a session, which is about to be appended.
+    fn next(&mut self, session: usize, length: usize) -> (RecordId, Vec<u8>) {
         let total = self.appended.len() as u64;
         let mut id = *b"0123456789abcdef";
         id[..8].copy_from_slice(&total.to_le_bytes());
@@ -104,20 +137,24 @@ impl Ledger {
         let payload = vec![(total % 251) as u8; length];
         let number = self.counts.entry(session).or_default();
         *number += 1;
-        let result = writer.append(&id, &payload);
-        let is_acknowledged = result.is_ok();
-        let is_durable = result.as_ref().is_ok_and(|ack| ack.is_durable);
         self.appended.insert(
             id,
             Appended {
-                payload,
+                payload: payload.clone(),
                 session,
                 number: *number,
-                is_acknowledged,
-                is_durable,
+                is_acknowledged: false,
+                is_durable: false,
             },
         );
-        result.map(|_| ())
+        (id, payload)
+    }
+
+    /// Notes what the writer has said of a record.
+    fn note(&mut self, id: RecordId, ack: Option<Ack>) {
+        let appended = self.appended.get_mut(&id).unwrap();
+        appended.is_acknowledged = ack.is_some();
+        appended.is_durable = ack.is_some_and(|it| it.is_durable);
     }
 
     /// A session's records have been synced.

@@ -98,6 +98,58 @@ fn the_longest_record_goes_and_a_longer_one_does_not() {
     assert_eq!(place.drain().len(), 1);
 }
 
+/// Whatever their lengths, and however many of them are written together.
+#[test]
+fn records_that_come_together_are_appended_as_one_by_one() {
+    let lengths = [
+        [0, 10, 2_000, 10, 4_100, 9_000].repeat(20),
+        vec![60_000, 10, 5_000, 70_000, 10, MAX_PAYLOAD_BYTES, 3],
+        vec![10, MAX_PAYLOAD_BYTES + 1, 20, MAX_PAYLOAD_BYTES + 1],
+    ]
+    .concat();
+    let records: Vec<_> = lengths
+        .iter()
+        .enumerate()
+        .map(|(number, length)| (id(number), vec![number as u8; *length]))
+        .collect();
+    for max_bytes in [64 << 20, 4 << 20] {
+        let limits = Limits {
+            max_bytes,
+            ..Limits::default()
+        };
+        let (alone, together) = (place(limits), place(limits));
+        let mut writer = Writer::new(&alone.spool);
+        let of_one: Vec<_> = records
+            .iter()
+            .map(|(id, payload)| writer.append(id, payload).is_ok())
+            .collect();
+        drop(writer);
+        let mut writer = Writer::new(&together.spool);
+        let (mut of_all, mut most) = (Vec::new(), 0);
+        while of_all.len() < records.len() {
+            let result = writer.append_some(&records[of_all.len()..]);
+            let count = result.as_ref().map_or(1, |it| it.0);
+            assert!(count > 0);
+            most = most.max(count);
+            of_all.extend(vec![result.is_ok(); count]);
+        }
+        drop(writer);
+        assert_eq!(of_all, of_one);
+        assert_eq!(of_all.iter().filter(|it| !**it).count(), 2);
+        assert!(most > 5, "{most}");
+        let lengths_of = |place: &Place| -> Vec<_> {
+            let paths = place.segments().into_iter();
+            paths.map(|it| it.metadata().unwrap().len()).collect()
+        };
+        assert_eq!(lengths_of(&alone), lengths_of(&together));
+        let plain = |place: &Place| -> Vec<_> {
+            let all = place.drain().into_iter();
+            all.map(|it| (it.id, it.payload)).collect()
+        };
+        assert!(plain(&alone) == plain(&together));
+    }
+}
+
 #[test]
 fn a_damaged_record_costs_itself() {
     let place = place(Limits::default());

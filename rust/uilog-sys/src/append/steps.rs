@@ -145,6 +145,7 @@ fn take_slot(plan: &Plan) -> Slot<'_> {
         let Ok(dir) = walk(place, plan.uid, true) else {
             continue;
         };
+        let mut is_busy = false;
         for name in &plan.slots {
             let flags = libc::O_RDWR | libc::O_CREAT | SAFE;
             let Ok(fd) = open_at(dir, name, flags, FILE_MODE) else {
@@ -153,10 +154,14 @@ fn take_slot(plan: &Plan) -> Slot<'_> {
             if lock(fd, libc::LOCK_EX).is_ok() {
                 return Slot::Taken(dir, name);
             }
+            is_busy = true;
             close(fd);
         }
         close(dir);
-        return Slot::None;
+        if is_busy {
+            return Slot::None;
+        }
+        // A place that is full or read-only holds no locks.
     }
     Slot::Unbounded
 }

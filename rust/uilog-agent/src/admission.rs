@@ -1,0 +1,195 @@
+//! For which sinks a queue's records are delivered.
+//!
+//! Responsible for one rule: a file that somebody has put into the runtime
+//! directory must not make the agent write where it is not configured to. What
+//! a process of the agent's own user and namespaces has written is delivered as
+//! it says (it could write there itself). Of any other queue records are
+//! delivered only to sinks that such a process has had in this agent's life, or
+//! that the configuration names which is read here (`configured`). Must not
+//! know how anything is delivered.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::unistd::Pid;
+use uilog_core::agent_address::namespaces_of;
+use uilog_core::queue::Origin;
+
+use crate::configuration::Configuration;
+use crate::configuration::Configurations;
+use crate::configured::Configured;
+
+/// How many configurations are remembered as those of processes from here.
+const MAX_KNOWN: usize = 64;
+/// For how long somebody may still come who has the same sinks.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Descriptors of a process that are looked at.
+const MAX_DESCRIPTORS: usize = 4096;
+
+/// What is known of whoever has written a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trust {
+    /// It is a process of this user and of these namespaces.
+    Proven,
+    /// It may be anybody's. It was found then.
+    Unproven(Instant),
+}
+
+/// What is to be done with a record.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// It goes to the sinks of this configuration, and is lost for those of
+    /// its own configuration that have these names.
+    Deliver(Arc<Configuration>, Vec<String>),
+    /// It is lost for the sinks of these names, and there are no others.
+    Refuse(Vec<String>),
+    /// That cannot be told yet.
+    Wait,
+}
+
+/// Decides.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    namespaces: String,
+    known: VecDeque<Arc<Configuration>>,
+    configured: Configured,
+    /// Nobody is waited for any more.
+    pub(crate) is_final: bool,
+    /// There is a configuration that was not known when this was asked last.
+    has_learnt: bool,
+}
+
+impl Admission {
+    pub(crate) fn new(namespaces: String, configured: Configured) -> Self {
+        Self {
+            namespaces,
+            known: VecDeque::new(),
+            configured,
+            is_final: false,
+            has_learnt: false,
+        }
+    }
+
+    /// Whether a process is one from here that has not shown it.
+    pub(crate) fn is_from_here(&self, pid: Pid) -> bool {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        namespaces_of(&process).is_ok_and(|it| it == self.namespaces)
+    }
+
+    /// Whether a queue was made here, as far as it can be believed.
+    pub(crate) fn claims_to_be_from_here(&self, origin: &Origin) -> bool {
+        origin.namespaces == self.namespaces
+    }
+
+    /// Whether the process that a queue names is one from here and has the
+    /// file open: nobody can make it so who could not write by himself.
+    pub(crate) fn is_open_there(
+        &self,
+        origin: &Origin,
+        file: (u64, u64),
+    ) -> Option<Pid> {
+        let pid = i32::try_from(origin.pid).ok().filter(|pid| *pid > 0)?;
+        let pid = Pid::from_raw(pid);
+        if !self.claims_to_be_from_here(origin) || !self.is_from_here(pid) {
+            return None;
+        }
+        let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+        let mut entries = entries.flatten().take(MAX_DESCRIPTORS);
+        let has_it = entries.any(|entry| {
+            let metadata = fs::metadata(entry.path());
+            metadata.is_ok_and(|it| (it.dev(), it.ino()) == file)
+        });
+        has_it.then_some(pid)
+    }
+
+    /// A process from here has this configuration.
+    fn remember(&mut self, configuration: &Arc<Configuration>) {
+        let is_it = |it: &Arc<Configuration>| Arc::ptr_eq(it, configuration);
+        if self.known.front().is_some_and(is_it) {
+            return;
+        }
+        let before = self.known.len();
+        self.known.retain(|it| !is_it(it));
+        self.has_learnt |= self.known.len() == before;
+        self.known.truncate(MAX_KNOWN - 1);
+        self.known.push_front(Arc::clone(configuration));
+    }
+
+    /// Whether what has been decided to wait is to be looked at again.
+    pub(crate) fn has_learnt(&mut self) -> bool {
+        std::mem::take(&mut self.has_learnt)
+    }
+
+    /// What is to be done with a record of this configuration and of the
+    /// repository with this root.
+    pub(crate) fn decide(
+        &mut self,
+        trust: Trust,
+        configuration: &Arc<Configuration>,
+        root: Option<&[u8]>,
+        all: &mut Configurations,
+    ) -> Decision {
+        let since = match trust {
+            Trust::Proven => {
+                self.remember(configuration);
+                return Decision::Deliver(configuration.clone(), Vec::new());
+            }
+            Trust::Unproven(since) => since,
+        };
+        let is_known = |it: &Arc<Configuration>| Arc::ptr_eq(it, configuration);
+        if self.known.iter().any(is_known) {
+            return Decision::Deliver(configuration.clone(), Vec::new());
+        }
+        let Some(here) = self.configured.of(root, all) else {
+            return Decision::Wait;
+        };
+        let covered = |it: &Arc<Configuration>| {
+            let sinks = configuration.sinks.iter();
+            sinks.filter(|sink| it.has(&sink.definition)).count()
+        };
+        let candidates = self.known.iter().chain(here.as_ref());
+        let best = candidates.max_by_key(|it| covered(it));
+        let count = best.map_or(0, covered);
+        let is_complete = count == configuration.sinks.len();
+        let is_late = self.is_final || since.elapsed() >= PATIENCE;
+        if !is_complete && !is_late {
+            return Decision::Wait;
+        }
+        let is_missing =
+            |definition| !best.is_some_and(|it| it.has(definition));
+        let sinks = configuration.sinks.iter().map(|it| &it.definition);
+        let missing = sinks.filter(|it| is_missing(it));
+        let missing = missing.map(|it| it.name.clone()).collect();
+        match best.filter(|_| count > 0) {
+            Some(best) => {
+                let items = best.items_for(|it| configuration.has(it));
+                let chosen = all.of(&items, &best.environment);
+                Decision::Deliver(chosen, missing)
+            }
+            None => Decision::Refuse(missing),
+        }
+    }
+
+    /// When a decision is to be made though nobody has come.
+    pub(crate) fn deadline(trust: Trust) -> Option<Instant> {
+        match trust {
+            Trust::Proven => None,
+            Trust::Unproven(since) => Some(since + PATIENCE),
+        }
+    }
+
+    /// Whether it may soon be known what is configured here.
+    pub(crate) fn is_asking(&self, now: Instant) -> bool {
+        self.configured.deadline().is_some_and(|it| now < it)
+    }
+
+    /// Until when that is worth to be waited for.
+    pub(crate) fn asks_until(&self) -> Option<Instant> {
+        self.configured.deadline()
+    }
+}

@@ -1,0 +1,157 @@
+//! Tells journals what has been lost: one clerk for each user's choice of a
+//! journal.
+//!
+//! Responsible for telling each loss once, at a bounded rate, and without
+//! waiting for a home directory. Must not know sinks or queues, but for the
+//! pages that the losses stand in.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use uilog_core::journal::Failure;
+use uilog_core::journal::FailureKind;
+use uilog_core::losses::Losses;
+use uilog_core::records::RecordLoss;
+use uilog_core::reporter;
+use uilog_core::reporter::Reporter;
+use uilog_core::script_env::lookup;
+
+use crate::ledger::Ledger;
+use crate::ledger::Page;
+
+/// Clerks that are kept although they have nothing to do.
+const MAX_IDLE: usize = 8;
+
+/// The variables that choose a journal.
+const CHOICE: [&[u8]; 3] = [b"HOME", b"XDG_STATE_HOME", b"XDG_RUNTIME_DIR"];
+
+type Choice = [Option<Vec<u8>>; CHOICE.len()];
+
+/// Tells one journal.
+#[derive(Debug)]
+pub(crate) struct Clerk {
+    choice: Choice,
+    environment: Arc<[u8]>,
+    reporter: Reporter,
+    losses: Losses,
+    ledger: Ledger,
+}
+
+impl Clerk {
+    fn new(
+        choice: Choice,
+        environment: Arc<[u8]>,
+        bell: &Arc<UnixStream>,
+    ) -> Self {
+        let ledger = Ledger::new(Arc::clone(bell));
+        let for_thread = ledger.clone();
+        let told = Box::new(move |losses| for_thread.tell(losses));
+        Self {
+            choice,
+            environment,
+            reporter: Reporter::new(reporter::append, told),
+            losses: Losses::default(),
+            ledger,
+        }
+    }
+
+    /// A sink has lost something that stands in this page.
+    pub(crate) fn lose(&mut self, page: &Arc<Page>, loss: RecordLoss) {
+        self.ledger.add(Some(page), loss.count);
+        self.losses.add(loss);
+    }
+
+    /// A loss that stands in this page, if in any, is told at once.
+    pub(crate) fn report(
+        &mut self,
+        page: Option<&Arc<Page>>,
+        kind: FailureKind,
+        lost: u64,
+        detail: String,
+    ) {
+        self.ledger.add(page, lost);
+        let failure = Failure::now(String::new(), b"", kind, lost, detail);
+        self.reporter.report(failure, &self.environment);
+    }
+
+    /// Tells what is due; all, if nothing comes after that.
+    fn tell(&mut self, is_last: bool) {
+        for loss in self.losses.due(Instant::now(), false, is_last) {
+            let detail = text(&loss);
+            let kind = match loss.count {
+                0 => FailureKind::Sink,
+                _ => FailureKind::Lost,
+            };
+            let count = loss.count;
+            let failure = Failure::now(String::new(), b"", kind, count, detail);
+            self.reporter.report(failure, &self.environment);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.losses.deadline(false).is_none() && self.reporter.is_idle()
+    }
+}
+
+/// What a loss is, for people.
+pub(crate) fn text(loss: &RecordLoss) -> String {
+    format!("uilog.sink.{}: {}", loss.sink, loss.reason)
+}
+
+/// All clerks.
+#[derive(Debug)]
+pub(crate) struct Clerks {
+    all: Vec<Clerk>,
+    bell: Arc<UnixStream>,
+}
+
+impl Clerks {
+    pub(crate) fn new(bell: Arc<UnixStream>) -> Self {
+        Self {
+            all: Vec::new(),
+            bell,
+        }
+    }
+
+    /// The one of the journal that this environment chooses.
+    pub(crate) fn of(&mut self, environment: &Arc<[u8]>) -> &mut Clerk {
+        let value = |name| lookup(environment, name).map(<[u8]>::to_vec);
+        let choice = CHOICE.map(value);
+        let known = self.all.iter().position(|it| it.choice == choice);
+        let index = known.unwrap_or_else(|| {
+            if self.all.len() >= MAX_IDLE {
+                self.all.retain(|it| !it.is_idle());
+            }
+            let environment = Arc::clone(environment);
+            self.all.push(Clerk::new(choice, environment, &self.bell));
+            self.all.len() - 1
+        });
+        &mut self.all[index]
+    }
+
+    /// Tells what is due.
+    pub(crate) fn tell(&mut self) {
+        for clerk in &mut self.all {
+            clerk.tell(false);
+        }
+    }
+
+    /// When something is to be told.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let deadlines = self.all.iter();
+        deadlines.filter_map(|it| it.losses.deadline(false)).min()
+    }
+
+    /// Tells all there is, and waits for the journals, but not longer than so.
+    pub(crate) fn finish(&mut self, bound: Duration) {
+        let deadline = Instant::now() + bound;
+        for clerk in &mut self.all {
+            clerk.tell(true);
+        }
+        for clerk in &mut self.all {
+            clerk.reporter.finish(deadline);
+        }
+    }
+}

@@ -1,0 +1,596 @@
+//! One queue that the agent serves: how far it has been read, and which of its
+//! records somebody still needs.
+//!
+//! Responsible for the queue's words of progress, so that whoever serves it
+//! next goes on where this one was, and for taking nothing that the file says
+//! for granted: anybody of this user may have written it. Must not know sinks.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use uilog_core::feed::Feed;
+use uilog_core::queue::Progress;
+use uilog_core::queue::Reader;
+use uilog_core::queue::Reference;
+use uilog_core::records::Queued;
+use uilog_core::wire::Frame;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
+use uilog_sys::own_dir::OwnDir;
+use uilog_sys::pidfd::Pidfd;
+
+use crate::admission::Trust;
+use crate::configuration::Configuration;
+use crate::group::GroupId;
+use crate::ledger::Page;
+
+/// A number that no other client of this agent has had.
+pub(crate) type ClientId = u32;
+
+/// Set in the position of a record that nobody needs any more.
+const DONE: u64 = 1 << 63;
+/// Scripts begin here in a queue that has none.
+const NO_SCRIPTS: u64 = u64::MAX;
+/// A record takes more bytes than this.
+const MIN_FRAME_BYTES: u64 = 16;
+/// Records of a client that are looked after at a time: the others stay in
+/// its queue.
+const MAX_OUTSTANDING: usize = 1 << 18;
+
+/// A queue, and how far it is.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) id: ClientId,
+    pub(crate) dir: Arc<OwnDir>,
+    pub(crate) name: OsString,
+    pub(crate) feed: Feed,
+    pub(crate) trust: Trust,
+    /// Tells when whoever writes has ended.
+    pub(crate) process: Option<Pidfd>,
+    /// There may be more than has been looked at.
+    pub(crate) is_rung: bool,
+    /// What its next record waits for.
+    pub(crate) waits_for: Option<WaitsFor>,
+    /// Whoever writes may have ended.
+    pub(crate) may_have_ended: bool,
+    /// The group that got its last record, and when.
+    pub(crate) last_group: Option<(GroupId, Instant)>,
+    /// The configuration of its last record.
+    pub(crate) last: Option<Arc<Configuration>>,
+    /// How many of its losses the journal has not been told of.
+    pub(crate) page: Arc<Page>,
+    /// What the agent before this one has left to be told.
+    pub(crate) left: Option<Left>,
+    /// What environment its records have: whose journal to write to.
+    pub(crate) environment: Option<Arc<[u8]>>,
+    /// The frame that is looked at next.
+    position: u64,
+    /// Where the records stand that have been looked at, up to the last one
+    /// that somebody needs.
+    outstanding: VecDeque<u64>,
+    /// The number of the first of them.
+    first: u32,
+    published: Option<Progress>,
+    /// Nothing more can be read.
+    is_damaged: bool,
+}
+
+/// What a record waits for that has been looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitsFor {
+    /// A place in the group of its sinks.
+    Place,
+    /// That it is known for which sinks it may be delivered.
+    Trust,
+}
+
+/// What an agent that was killed has left.
+#[derive(Clone, Debug)]
+pub(crate) struct Left {
+    /// Lost records that it has not told of, or had in hand.
+    pub(crate) records: u64,
+    pub(crate) last_failure: Option<String>,
+}
+
+/// What has been found at a client's position.
+#[derive(Debug)]
+pub(crate) enum Ahead {
+    /// Nothing more.
+    Nothing,
+    /// A record, and where the next frame stands.
+    Record(Box<Queued>, u64),
+    /// So many records that cannot be read; they have been passed.
+    Unreadable(u64),
+    /// There is more, and others have to be looked after first.
+    Later,
+}
+
+impl Client {
+    /// Takes over a queue that the caller holds as its reader.
+    ///
+    /// # Errors
+    ///
+    /// What it says of itself makes no sense.
+    pub(crate) fn new(
+        id: ClientId,
+        dir: Arc<OwnDir>,
+        name: OsString,
+        mut queue: Reader,
+        trust: Trust,
+    ) -> io::Result<Self> {
+        let last_failure = queue.last_failure().ok().flatten();
+        let end = end_of(&queue)?;
+        let page = Page::new(queue.told()?);
+        let progress = queue.progress_mut();
+        if progress.records_at > end {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let untold = progress.untold();
+        let in_hand = progress.at_risk;
+        // At once with the first word that is published: whoever is killed
+        // after that has left it as told as it was.
+        progress.records_lost = progress.records_lost.saturating_add(in_hand);
+        progress.at_risk = 0;
+        progress.scripts_at = NO_SCRIPTS;
+        progress.readers = progress.readers.saturating_add(1);
+        let position = progress.records_at;
+        page.add(untold);
+        Ok(Self {
+            id,
+            dir,
+            name,
+            trust,
+            process: None,
+            is_rung: true,
+            waits_for: None,
+            may_have_ended: true,
+            last_group: None,
+            last: None,
+            page: Arc::new(page),
+            left: (untold > 0).then_some(Left {
+                records: untold,
+                last_failure,
+            }),
+            environment: None,
+            position,
+            outstanding: VecDeque::new(),
+            first: 0,
+            published: None,
+            is_damaged: false,
+            feed: Feed::new(queue),
+        })
+    }
+
+    /// What stands at its position.
+    pub(crate) fn look(&mut self, max_frames: usize) -> Ahead {
+        match self.try_look(max_frames) {
+            Ok(ahead) => ahead,
+            Err(_) => self.pass_damage(),
+        }
+    }
+
+    fn try_look(&mut self, max_frames: usize) -> io::Result<Ahead> {
+        if self.is_damaged || self.outstanding.len() >= MAX_OUTSTANDING {
+            return Ok(Ahead::Nothing);
+        }
+        for _ in 0..max_frames {
+            let position = self.position;
+            let Some((bytes, next)) = self.feed.queue.frame(position)? else {
+                return Ok(Ahead::Nothing);
+            };
+            match postcard::from_bytes::<Frame<'_>>(&bytes) {
+                Ok(Frame::Environment(_)) => {
+                    let kind = Reference::Environment;
+                    self.feed.queue.refer(kind, position, next);
+                }
+                Ok(Frame::Items(_)) => {
+                    self.feed.queue.refer(Reference::Items, position, next);
+                }
+                Ok(Frame::Record(_)) => {
+                    if let Ok(Some(queued)) = self.feed.queued(position, bytes)
+                    {
+                        return Ok(Ahead::Record(Box::new(queued), next));
+                    }
+                    self.pass(next);
+                    return Ok(Ahead::Unreadable(1));
+                }
+                // There are no scripts in such a queue.
+                Ok(Frame::Job(_)) | Err(_) => {
+                    self.pass(next);
+                    return Ok(Ahead::Unreadable(1));
+                }
+            }
+            self.position = next;
+        }
+        Ok(Ahead::Later)
+    }
+
+    /// Goes on behind what cannot be read, if something may stand there.
+    fn pass_damage(&mut self) -> Ahead {
+        let before = self.position;
+        let looked_at = self.seen();
+        let committed = self.feed.queue.committed();
+        let end = end_of(&self.feed.queue);
+        let (Ok(committed), Ok(end)) = (committed, end) else {
+            // Its end lies outside of the file: nothing can be said of it.
+            self.is_damaged = true;
+            self.pass(before);
+            return Ahead::Unreadable(1);
+        };
+        let most = end.saturating_sub(before) / MIN_FRAME_BYTES;
+        let lost = committed.jobs.saturating_sub(looked_at);
+        let lost = lost.min(most).max(1);
+        self.pass(end.max(before));
+        let progress = self.feed.queue.progress_mut();
+        progress.records = progress.records.saturating_add(lost - 1);
+        Ahead::Unreadable(lost)
+    }
+
+    /// The record at its position is somebody's from now on; its number.
+    pub(crate) fn take(&mut self, next: u64) -> u32 {
+        let place = self.outstanding.len() as u32;
+        let number = self.first.wrapping_add(place);
+        self.outstanding.push_back(self.position);
+        self.position = next;
+        number
+    }
+
+    /// Nobody needs the record at its position.
+    pub(crate) fn pass(&mut self, next: u64) {
+        let number = self.take(next);
+        self.done(number);
+    }
+
+    /// Nobody needs the record of this number any more.
+    pub(crate) fn done(&mut self, number: u32) {
+        let index = number.wrapping_sub(self.first) as usize;
+        if let Some(place) = self.outstanding.get_mut(index) {
+            *place |= DONE;
+        }
+        while self.outstanding.front().is_some_and(|it| it & DONE != 0) {
+            self.outstanding.pop_front();
+            self.first = self.first.wrapping_add(1);
+            let progress = self.feed.queue.progress_mut();
+            progress.records = progress.records.saturating_add(1);
+        }
+        if self.outstanding.is_empty() {
+            // It may have been a hundred thousand.
+            self.outstanding.shrink_to(16);
+        }
+    }
+
+    /// The record of this number, if it can still be read.
+    pub(crate) fn record(&mut self, number: u32) -> Option<Queued> {
+        let index = number.wrapping_sub(self.first) as usize;
+        let place = self.outstanding.get(index)? & !DONE;
+        let (bytes, _) = self.feed.queue.frame(place).ok()??;
+        self.feed.queued(place, bytes).ok()?
+    }
+
+    /// Whether so much waits from this record on that there is hardly room for
+    /// more.
+    pub(crate) fn is_nearly_full_from(&self, number: u32) -> bool {
+        let index = number.wrapping_sub(self.first) as usize;
+        let place = self.outstanding.get(index).map(|it| it & !DONE);
+        place.is_some_and(|it| self.feed.queue.is_nearly_full_from(it))
+    }
+
+    /// Records that have been looked at.
+    fn seen(&self) -> u64 {
+        let records = self.feed.queue.progress().records;
+        records.saturating_add(self.outstanding.len() as u64)
+    }
+
+    /// So many of its records are lost, once for each sink that they were for.
+    pub(crate) fn count_lost(&mut self, count: u64) {
+        let progress = self.feed.queue.progress_mut();
+        progress.records_lost = progress.records_lost.saturating_add(count);
+        self.page.add(count);
+    }
+
+    /// So many records that it is done with are still in the hands of sinks.
+    pub(crate) fn set_at_risk(&mut self, count: u64) {
+        self.feed.queue.progress_mut().at_risk = count;
+    }
+
+    /// Whether nobody needs anything of what has been looked at.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+
+    /// Whether there is nothing that has not been looked at.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.is_damaged || self.position >= self.end()
+    }
+
+    /// The end of what has been written.
+    pub(crate) fn end(&self) -> u64 {
+        let end = self.feed.queue.committed().map(|it| it.end);
+        end.unwrap_or(self.position)
+    }
+
+    /// Whether whoever writes lives.
+    pub(crate) fn is_alive(&self) -> bool {
+        living_file::is_held(self.feed.queue.page_file(), Holder::Maker)
+            .unwrap_or(true)
+    }
+
+    /// Shows how far it is, if that is not shown yet, and gives back what
+    /// nobody needs. What cannot be written now is written with what comes.
+    pub(crate) fn publish(&mut self) {
+        let first = self.outstanding.front().map(|it| it & !DONE);
+        let oldest = first.unwrap_or(self.position);
+        let seen = self.seen();
+        let progress = self.feed.queue.progress_mut();
+        progress.records_at = progress.records_at.max(oldest);
+        progress.taken = progress.taken.max(seen);
+        self.feed.queue.pass();
+        let progress = self.feed.queue.progress();
+        if self.published == Some(progress) {
+            return;
+        }
+        if self.feed.queue.publish().is_ok() {
+            self.published = Some(progress);
+            self.feed.queue.release();
+        }
+    }
+
+    /// Removes the file, if it is still the one of this name.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        let file = self.feed.queue.page_file();
+        if living_file::has_name(file, &self.dir, &self.name)? {
+            self.dir.unlink(&self.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// The end of what has been committed, if that lies in the file.
+fn end_of(queue: &Reader) -> io::Result<u64> {
+    let end = queue.committed()?.end;
+    if end > queue.page_file().metadata()?.len().max(queue.low()) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::FileExt;
+
+    use proptest::prelude::*;
+    use uilog_core::event::Event;
+    use uilog_core::event::Text;
+    use uilog_core::queue::Origin;
+    use uilog_core::queue::Writer;
+    use uilog_core::queue::begin_frame;
+    use uilog_core::queue::end_frame;
+    use uilog_core::queue::lay_out_for_records;
+    use uilog_core::wire::Record;
+
+    use super::*;
+
+    const NAME: &str = "records-0-0a";
+    const MAX_BYTES: u64 = 1 << 20;
+
+    fn framed(bytes: &mut Vec<u8>, frame: &Frame<'_>) {
+        let begin = begin_frame(bytes).unwrap();
+        bytes.extend_from_slice(&postcard::to_stdvec(frame).unwrap());
+        end_frame(bytes, begin).unwrap();
+    }
+
+    /// A queue of so many records, and its file.
+    fn queue(records: u64) -> (tempfile::TempDir, Writer, File) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        let file = options.open(dir.path().join(NAME)).unwrap();
+        let origin = Origin::default();
+        lay_out_for_records(&file, MAX_BYTES, &origin).unwrap();
+        let mut writer = Writer::over(file.try_clone().unwrap(), MAX_BYTES);
+        let mut bytes = Vec::new();
+        let at = writer.committed().end;
+        framed(
+            &mut bytes,
+            &Frame::Environment(Text(Cow::Borrowed(b"A=b\0"))),
+        );
+        let items_at = at + bytes.len() as u64;
+        framed(&mut bytes, &Frame::Items(Vec::new()));
+        for seq in 0..records {
+            let record = Record {
+                event: Event {
+                    seq,
+                    ..Event::bare(b"foo")
+                },
+                environment_at: at,
+                items_at,
+                cwd: None,
+                hg: Cow::Borrowed(b"hg"),
+                hg_version: None,
+                program: None,
+                trace_state: None,
+                repository: Default::default(),
+            };
+            framed(&mut bytes, &Frame::Record(record));
+        }
+        writer.append(&bytes, records).unwrap();
+        (dir, writer, file)
+    }
+
+    fn client(dir: &tempfile::TempDir) -> io::Result<Client> {
+        client_of(dir, File::options().read(true).write(true))
+    }
+
+    fn client_of(
+        dir: &tempfile::TempDir,
+        options: &std::fs::OpenOptions,
+    ) -> io::Result<Client> {
+        let file = options.open(dir.path().join(NAME))?;
+        let queue = Reader::open(OwnedFd::from(file))?;
+        let own = Arc::new(OwnDir::beside_users_file(dir.path())?);
+        Client::new(0, own, NAME.into(), queue, Trust::Proven)
+    }
+
+    /// Looks at all there is; how many records, and how many are unreadable.
+    fn look_at_all(client: &mut Client) -> (u64, u64) {
+        let (mut records, mut unreadable) = (0, 0);
+        for _ in 0..100_000 {
+            match client.look(64) {
+                Ahead::Nothing => return (records, unreadable),
+                Ahead::Record(_, next) => {
+                    let number = client.take(next);
+                    client.record(number);
+                    client.done(number);
+                    records += 1;
+                }
+                Ahead::Unreadable(count) => {
+                    client.count_lost(count);
+                    unreadable += count;
+                }
+                Ahead::Later => {}
+            }
+        }
+        panic!("it never ends");
+    }
+
+    #[test]
+    fn records_that_are_needed_stay_whatever_comes_after_them() {
+        let (dir, writer, _) = queue(3);
+        let mut client = client(&dir).unwrap();
+        let mut numbers = Vec::new();
+        while let Ahead::Record(_, next) = client.look(64) {
+            numbers.push(client.take(next));
+        }
+        client.publish();
+        let before = writer.progress().unwrap();
+        assert_eq!((before.records, before.taken), (0, 3));
+        client.done(numbers[1]);
+        client.publish();
+        let same = writer.progress().unwrap();
+        assert_eq!((same.records, same.records_at), (0, before.records_at));
+        client.done(numbers[0]);
+        client.publish();
+        let after = writer.progress().unwrap();
+        assert_eq!(after.records, 2);
+        assert!(after.records_at > before.records_at);
+        assert!(!client.is_settled());
+        client.done(numbers[2]);
+        client.publish();
+        let end = writer.progress().unwrap();
+        assert_eq!((end.records, end.records_at), (3, client.end()));
+        assert!(client.is_settled() && client.is_at_end());
+    }
+
+    #[test]
+    fn what_a_killed_reader_had_in_hand_is_told_once() {
+        let (dir, writer, _) = queue(2);
+        let mut first = client(&dir).unwrap();
+        look_at_all(&mut first);
+        first.count_lost(1);
+        first.set_at_risk(2);
+        first.publish();
+        assert_eq!(writer.progress().unwrap().untold(), 3);
+        drop(first);
+        let mut second = client(&dir).unwrap();
+        assert_eq!(second.left.as_ref().unwrap().records, 3);
+        second.publish();
+        let progress = writer.progress().unwrap();
+        assert_eq!((progress.records_lost, progress.at_risk), (3, 0));
+        // It is killed before it has told anybody.
+        drop(second);
+        assert_eq!(client(&dir).unwrap().left.unwrap().records, 3);
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_written_is_no_end() {
+        let (dir, writer, _) = queue(3);
+        let mut client = client_of(&dir, File::options().read(true)).unwrap();
+        assert_eq!(look_at_all(&mut client), (3, 0));
+        client.publish();
+        client.publish();
+        assert_eq!(client.published, None);
+        assert!(client.is_settled() && client.is_at_end());
+        assert_eq!(writer.progress().unwrap().records, 0);
+    }
+
+    #[test]
+    fn behind_a_damaged_record_the_others_are_read() {
+        let (dir, mut writer, file) = queue(0);
+        let mut client = client(&dir).unwrap();
+        assert_eq!(look_at_all(&mut client), (0, 0));
+        let mut bytes = Vec::new();
+        let begin = begin_frame(&mut bytes).unwrap();
+        bytes.extend_from_slice(b"\xff\xff\xff");
+        end_frame(&mut bytes, begin).unwrap();
+        writer.append(&bytes, 1).unwrap();
+        assert_eq!(look_at_all(&mut client), (0, 1));
+        // A length that makes no sense spoils all up to the end.
+        let at = writer.append(&bytes, 1).unwrap();
+        writer.append(&bytes, 1).unwrap();
+        file.write_all_at(&[0xff; 4], at).unwrap();
+        let (_, unreadable) = look_at_all(&mut client);
+        assert!(unreadable >= 1);
+        assert!(client.is_at_end());
+        writer.append(&bytes, 1).unwrap();
+        assert_eq!(look_at_all(&mut client), (0, 1));
+    }
+
+    #[test]
+    fn an_end_outside_of_the_file_is_told_and_read_no_further() {
+        let (dir, _, file) = queue(2);
+        let mut client = client(&dir).unwrap();
+        file.write_all_at(&(1_u64 << 62).to_le_bytes(), 64).unwrap();
+        let (records, unreadable) = look_at_all(&mut client);
+        assert_eq!((records, unreadable), (2, 1));
+        assert!(client.is_at_end());
+        super::tests::client(&dir).expect_err("its end makes no sense");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// Whatever is written over a queue, nobody panics or hangs.
+        #[test]
+        fn damage_ends_nobody(
+            patches in prop::collection::vec(
+                (0_u64..6000, prop::collection::vec(any::<u8>(), 1..64)),
+                1..6,
+            ),
+            words in prop::collection::vec(
+                (0_u64..23, prop::sample::select(vec![
+                    0, 1, 4095, 4096, 4097, 1 << 31, 1 << 62, u64::MAX - 1,
+                    u64::MAX,
+                ])),
+                0..4,
+            ),
+            is_late in any::<bool>(),
+        ) {
+            let (dir, _, file) = queue(20);
+            let before = is_late.then(|| client(&dir).unwrap());
+            for (at, bytes) in patches {
+                // The magic stays: without it there is no queue.
+                file.write_all_at(&bytes, at + 8).unwrap();
+            }
+            for (word, value) in words {
+                // The reader's words, and the writer's three.
+                let at = match word {
+                    20.. => 64 + (word - 20) * 8,
+                    word => 512 + word * 8,
+                };
+                file.write_all_at(&value.to_le_bytes(), at).unwrap();
+            }
+            let client = before.map_or_else(|| client(&dir), Ok);
+            if let Ok(mut client) = client {
+                look_at_all(&mut client);
+                client.publish();
+                prop_assert!(client.is_settled());
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What one set of sinks is like: what `[uilog]` says of them, and the part of
+//! hg's environment that they depend on.
+//!
+//! Responsible for telling whether two are the same, and for keeping one of
+//! each. Must not know where a configuration comes from, or whether it may be
+//! used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uilog_config::items;
+use uilog_config::items::Value;
+use uilog_core::records::Items;
+use uilog_core::sink_environment::is_of_ci;
+use uilog_core::sinks;
+use uilog_core::sinks::Definition;
+use uilog_core::sinks::PREFIX;
+use uilog_core::sinks::SECTION;
+use uilog_core::tracked::Tracked;
+
+/// Configurations that nobody uses and that are kept all the same.
+const MAX_UNUSED: usize = 64;
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    pub(crate) items: Arc<Items>,
+    pub(crate) environment: Arc<[u8]>,
+    pub(crate) sinks: Vec<Sink>,
+}
+
+/// A sink, and the events that it wants.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    pub(crate) definition: Definition,
+    pub(crate) tracked: Tracked,
+}
+
+impl Configuration {
+    fn new(items: Arc<Items>, environment: Arc<[u8]>) -> Self {
+        let named = items.iter().map(|(name, value)| (&**name, &**value));
+        let (definitions, _) = sinks::read(named);
+        let sinks = definitions.into_iter().map(|definition| Sink {
+            tracked: definition.tracked(),
+            definition,
+        });
+        Self {
+            sinks: sinks.collect(),
+            items,
+            environment,
+        }
+    }
+
+    /// Whether it has exactly this sink.
+    pub(crate) fn has(&self, definition: &Definition) -> bool {
+        self.sinks.iter().any(|it| it.definition == *definition)
+    }
+
+    /// For how long an agent waits for more records, if it says so.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        const NAME: &[u8] = b"agent-idle";
+        let item = items::find(SECTION.as_bytes(), NAME)?;
+        let set = self.items.iter().rfind(|it| it.0 == NAME)?;
+        match item.parse(&set.1) {
+            Some(Value::Seconds(idle)) => Some(idle),
+            _ => None,
+        }
+    }
+
+    /// Whether it is that of a CI system's job.
+    pub(crate) fn is_of_ci(&self) -> bool {
+        let entries = self.environment.split(|byte| *byte == 0);
+        let mut names =
+            entries.filter_map(|it| it.split(|b| *b == b'=').next());
+        names.any(is_of_ci)
+    }
+
+    /// Its items without those sinks that are not wanted.
+    pub(crate) fn items_for(
+        &self,
+        is_wanted: impl Fn(&Definition) -> bool,
+    ) -> Arc<Items> {
+        let is_kept = |(name, _): &&(Vec<u8>, Vec<u8>)| {
+            let Some(rest) = name.strip_prefix(PREFIX.as_bytes()) else {
+                return true;
+            };
+            let named = rest.split(|byte| *byte == b':').next();
+            let mut definitions = self.sinks.iter().map(|it| &it.definition);
+            definitions
+                .any(|it| Some(it.name.as_bytes()) == named && is_wanted(it))
+        };
+        let items = self.items.iter().filter(is_kept);
+        items.cloned().collect()
+    }
+}
+
+/// One of each.
+#[derive(Debug, Default)]
+pub(crate) struct Configurations(Vec<Arc<Configuration>>);
+
+impl Configurations {
+    /// The one that says this.
+    pub(crate) fn of(
+        &mut self,
+        items: &Arc<Items>,
+        environment: &Arc<[u8]>,
+    ) -> Arc<Configuration> {
+        let known = self.0.iter().position(|it| {
+            it.items == *items && it.environment == *environment
+        });
+        if let Some(index) = known {
+            return Arc::clone(&self.0[index]);
+        }
+        if self.0.len() >= MAX_UNUSED {
+            self.0.retain(|it| Arc::strong_count(it) > 1);
+        }
+        let new = Configuration::new(items.clone(), environment.clone());
+        let new = Arc::new(new);
+        self.0.push(Arc::clone(&new));
+        new
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn items(items: &[(&str, &str)]) -> Arc<Items> {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        items.iter().map(|(n, v)| (bytes(n), bytes(v))).collect()
+    }
+
+    #[test]
+    fn there_is_one_of_each() {
+        let mut all = Configurations::default();
+        let environment: Arc<[u8]> = Arc::from(&b"HOME=/h\0"[..]);
+        let first = items(&[("sink.a", "file:/a")]);
+        let one = all.of(&first, &environment);
+        let same = items(&[("sink.a", "file:/a")]);
+        assert!(Arc::ptr_eq(&one, &all.of(&same, &environment)));
+        let other = Arc::from(&b"HOME=/other\0"[..]);
+        assert!(!Arc::ptr_eq(&one, &all.of(&same, &other)));
+        for number in 0..1000 {
+            let items = items(&[("sink.a", &format!("file:/{number}"))]);
+            all.of(&items, &environment);
+        }
+        assert!(all.0.len() <= MAX_UNUSED + 1);
+        assert!(Arc::ptr_eq(&one, &all.of(&same, &environment)));
+    }
+
+    #[test]
+    fn items_of_other_sinks_are_left_out() {
+        let mut all = Configurations::default();
+        let one = all.of(
+            &items(&[
+                ("sink.a", "file:/a"),
+                ("sink.a:track", "*"),
+                ("sink.ab", "file:/b"),
+                ("sink.ab:track", "*"),
+                ("spool", "/s"),
+            ]),
+            &Arc::default(),
+        );
+        let kept = one.items_for(|it| it.name == "ab");
+        let expected = [
+            ("sink.ab", "file:/b"),
+            ("sink.ab:track", "*"),
+            ("spool", "/s"),
+        ];
+        assert_eq!(kept, items(&expected));
+    }
+
+    #[test]
+    fn a_job_of_ci_is_known() {
+        let mut all = Configurations::default();
+        let items = items(&[("agent-idle", "3")]);
+        let job = all.of(&items, &Arc::from(&b"HOME=/\0GITLAB_CI=true\0"[..]));
+        assert!(job.is_of_ci());
+        assert_eq!(job.idle(), Some(Duration::from_secs(3)));
+        let other = all.of(&items, &Arc::from(&b"HOME=/\0"[..]));
+        assert!(!other.is_of_ci());
+    }
+}

@@ -1,0 +1,223 @@
+//! Finds queues of records, and takes over those that are this agent's to
+//! serve.
+//!
+//! Responsible for what a file must be like to be looked into, and for who may
+//! serve it: one reader at a time, and before all others the agent of the
+//! namespaces that it comes from. Must not know what becomes of the records.
+
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
+use uilog_core::agent_address::AgentNames;
+use uilog_core::agent_address::protocol_of;
+use uilog_core::queue::Origin;
+use uilog_core::queue::Reader;
+use uilog_core::wire::PROTOCOL;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
+use uilog_sys::own_dir::OwnDir;
+
+/// Queues that are found at a time: more are found when some are done.
+pub(crate) const MAX_FOUND: usize = 1024;
+/// Who else may write into a file.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// The directories in which queues may lie, besides the agent's own.
+pub type Elsewhere = fn() -> Vec<OwnDir>;
+
+/// All directories in which queues may lie.
+#[derive(Debug)]
+pub(crate) struct Directories {
+    pub(crate) own: Arc<OwnDir>,
+    own_file: (u64, u64),
+    elsewhere: Elsewhere,
+}
+
+/// A queue that has been taken over.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) queue: Reader,
+    pub(crate) origin: Option<Origin>,
+    pub(crate) file: (u64, u64),
+}
+
+/// Why a file is not served, or that it is.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Taken(Box<Taken>),
+    /// Somebody else serves it, or ought to: later this may be different.
+    Others,
+    /// It is not to be looked into: another user's, or of another version.
+    Useless,
+    /// It is a file of ours that says nothing that makes sense, and nobody
+    /// writes to it any more.
+    Damaged,
+    /// There is no such file any more.
+    Gone,
+    /// The system has no descriptor to give.
+    Exhausted,
+}
+
+impl Directories {
+    /// The agent's own directory must be this user's alone.
+    pub(crate) fn new(own: &Path, elsewhere: Elsewhere) -> io::Result<Self> {
+        let parts = || Some((own.parent()?, own.file_name()?));
+        let (above, name) = parts().ok_or(io::ErrorKind::InvalidInput)?;
+        let own = OwnDir::beside_users_file(above)?.open_private(name)?;
+        let status = own.status()?;
+        Ok(Self {
+            own: Arc::new(own),
+            own_file: (status.st_dev, status.st_ino),
+            elsewhere,
+        })
+    }
+
+    /// Whether hg still finds the agent's own directory: a logout may have
+    /// removed it.
+    pub(crate) fn is_there(&self) -> bool {
+        std::fs::metadata(self.own.path())
+            .is_ok_and(|it| (it.dev(), it.ino()) == self.own_file)
+    }
+
+    /// All that are there now, each once.
+    pub(crate) fn all(&self) -> Vec<Arc<OwnDir>> {
+        let mut all = vec![Arc::clone(&self.own)];
+        let mut known = vec![self.own_file];
+        for dir in (self.elsewhere)() {
+            let Ok(status) = dir.status() else {
+                continue;
+            };
+            let file = (status.st_dev, status.st_ino);
+            if !known.contains(&file) {
+                known.push(file);
+                all.push(Arc::new(dir));
+            }
+        }
+        all
+    }
+}
+
+/// The names of queues in a directory, but for those that are known.
+pub(crate) fn queues_in(
+    dir: &OwnDir,
+    is_known: impl Fn(&OsStr) -> bool,
+) -> Vec<OsString> {
+    let is_new =
+        |name: &OsStr| protocol_of(name) == Some(PROTOCOL) && !is_known(name);
+    dir.some_names(MAX_FOUND, is_new).unwrap_or_default()
+}
+
+/// Takes over a queue, if it is to be served in these namespaces.
+pub(crate) fn take(dir: &OwnDir, name: &OsStr, namespaces: &str) -> Found {
+    let file = match open(dir, name) {
+        Ok(file) => file,
+        Err(error) => return unusable(&error),
+    };
+    try_take(dir, name, namespaces, &file).unwrap_or_else(|error| {
+        let is_dead = living_file::is_held(&file, Holder::Maker);
+        match unusable(&error) {
+            Found::Useless if is_dead.is_ok_and(|it| !it) => Found::Damaged,
+            found => found,
+        }
+    })
+}
+
+fn try_take(
+    dir: &OwnDir,
+    name: &OsStr,
+    namespaces: &str,
+    file: &File,
+) -> io::Result<Found> {
+    let read = || Reader::open(OwnedFd::from(file.try_clone()?));
+    let queue = read()?;
+    if queue.protocol() != PROTOCOL {
+        return Ok(Found::Useless);
+    }
+    let origin = queue.origin().ok();
+    let is_others = origin.as_ref().is_some_and(|origin| {
+        origin.namespaces != namespaces && has_own_agent(dir, origin, file)
+    });
+    if is_others || !living_file::hold(file, Holder::Reader)? {
+        return Ok(Found::Others);
+    }
+    // Whoever served it may have removed it before it was ours.
+    if !living_file::has_name(file, dir, name)? {
+        return Ok(Found::Gone);
+    }
+    let metadata = file.metadata()?;
+    Ok(Found::Taken(Box::new(Taken {
+        // Again: what the reader before has written last.
+        queue: read()?,
+        origin,
+        file: (metadata.dev(), metadata.ino()),
+    })))
+}
+
+fn unusable(error: &io::Error) -> Found {
+    match error.raw_os_error() {
+        Some(nix::libc::EMFILE | nix::libc::ENFILE) => Found::Exhausted,
+        _ if error.kind() == io::ErrorKind::NotFound => Found::Gone,
+        _ => Found::Useless,
+    }
+}
+
+/// Whether a queue, which nobody holds to read it, has something behind the
+/// position `end` that has not been delivered.
+pub(crate) fn is_waiting(
+    dir: &OwnDir,
+    name: &OsStr,
+    namespaces: &str,
+    end: u64,
+) -> bool {
+    let look = || -> io::Result<bool> {
+        let file = open(dir, name)?;
+        if living_file::is_held(&file, Holder::Reader)? {
+            return Ok(false);
+        }
+        let queue = Reader::open(OwnedFd::from(file))?;
+        let origin = queue.origin().unwrap_or_default();
+        if origin.namespaces != namespaces {
+            // Its own agent looks after it, or the next scan of one that lives.
+            return Ok(false);
+        }
+        let done = queue.progress().records_at.max(end);
+        Ok(done < queue.committed()?.end)
+    };
+    look().unwrap_or(false)
+}
+
+/// Opens a file that may be a queue.
+fn open(dir: &OwnDir, name: &OsStr) -> io::Result<File> {
+    let file = dir.open(name, OFlag::O_RDWR)?;
+    let metadata = file.metadata()?;
+    let is_own = metadata.uid() == geteuid().as_raw();
+    if !is_own || metadata.nlink() > 1 || metadata.mode() & OTHERS_WRITE != 0 {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(file)
+}
+
+/// Whether somebody serves a queue from other namespaces, or will: its maker
+/// lives, or an agent of those namespaces does.
+fn has_own_agent(dir: &OwnDir, origin: &Origin, queue: &File) -> bool {
+    if living_file::is_held(queue, Holder::Maker).unwrap_or(true) {
+        return true;
+    }
+    // It goes into a name.
+    if !origin.namespaces.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return false;
+    }
+    let lock = AgentNames::new(&origin.namespaces).lock;
+    let lock = dir.open(&lock, OFlag::O_RDWR);
+    lock.is_ok_and(|lock| {
+        living_file::is_held(&lock, Holder::Maker).unwrap_or(false)
+    })
+}

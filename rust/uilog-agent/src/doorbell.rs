@@ -1,0 +1,269 @@
+//! The agent's socket: by it hg says into which queue to look.
+//!
+//! Responsible for names and for who has sent them, as the kernel tells. Must
+//! not know what a queue is. Nothing here waits.
+
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::io::IoSliceMut;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket;
+use nix::sys::socket::AddressFamily;
+use nix::sys::socket::ControlMessageOwned;
+use nix::sys::socket::MsgFlags;
+use nix::sys::socket::SockFlag;
+use nix::sys::socket::SockType;
+use nix::sys::socket::UnixAddr;
+use nix::sys::socket::UnixCredentials;
+use nix::sys::socket::sockopt::PassCred;
+use nix::unistd::Pid;
+use nix::unistd::geteuid;
+use uilog_core::agent_address;
+use uilog_sys::fd::Identity;
+use uilog_sys::own_dir::OwnDir;
+
+/// Bytes of a name at most.
+const MAX_NAME_BYTES: usize = 256;
+/// Descriptors that somebody may send along; the kernel closes the others.
+const MAX_DESCRIPTORS: usize = 4;
+/// Names that are heard at a time: others have to be looked after, too.
+const MAX_HEARD: usize = 512;
+/// How many datagrams the kernel keeps, where that cannot be read.
+const USUAL_BACKLOG: usize = 10;
+
+/// The socket.
+#[derive(Debug)]
+pub(crate) struct Doorbell {
+    socket: OwnedFd,
+    /// What somebody from here has to show.
+    here: Option<Identity>,
+    /// As many datagrams can wait here; whoever finds no room rings in vain.
+    backlog: usize,
+}
+
+/// What has been heard.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) rings: Vec<Ring>,
+    /// Others may have found no room: their queues have to be looked for.
+    pub(crate) may_have_missed: bool,
+}
+
+/// Somebody wants a queue to be looked into.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    pub(crate) name: OsString,
+    /// The process, if it can be seen from here.
+    pub(crate) pid: Option<Pid>,
+    /// It has shown that it is from the agent's own namespaces.
+    pub(crate) is_from_here: bool,
+}
+
+impl Doorbell {
+    /// Creates it in place of whatever has the name: that the name is ours is
+    /// for the caller to know.
+    pub(crate) fn bind(dir: &OwnDir, name: &OsStr) -> io::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let kind = SockType::Datagram;
+        let socket = socket::socket(AddressFamily::Unix, kind, flags, None)?;
+        // Before anybody can send.
+        socket::setsockopt(&socket, PassCred, &true)?;
+        let here = agent_address::evidence().ok();
+        let here = here.and_then(|it| Identity::of(it.as_raw_fd()));
+        let backlog = backlog();
+        dir.unlink(name)?;
+        // A path may be too long for an address.
+        let short = format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd());
+        let long = || UnixAddr::new(&dir.path().join(name));
+        let address = UnixAddr::new(&Path::new(&short).join(name));
+        let bound = address
+            .and_then(|address| socket::bind(socket.as_raw_fd(), &address));
+        if bound.is_err() {
+            // Without /proc.
+            socket::bind(socket.as_raw_fd(), &long()?)?;
+        }
+        Ok(Self {
+            socket,
+            here,
+            backlog,
+        })
+    }
+
+    /// What has been sent since it was asked last.
+    pub(crate) fn hear(&self) -> Heard {
+        let mut heard = Heard::default();
+        let mut count = 0;
+        while count < MAX_HEARD {
+            match self.receive() {
+                Ok(ring) => heard.rings.extend(ring),
+                Err(Errno::EINTR) => continue,
+                Err(_) => break,
+            }
+            count += 1;
+        }
+        heard.may_have_missed = count >= self.backlog.min(MAX_HEARD);
+        heard
+    }
+
+    /// None if it is somebody else's, or nonsense.
+    fn receive(&self) -> Result<Option<Ring>, Errno> {
+        let mut bytes = [0; MAX_NAME_BYTES];
+        let mut control =
+            cmsg_space!(UnixCredentials, [RawFd; MAX_DESCRIPTORS]);
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let received = socket::recvmsg::<()>(
+            self.socket.as_raw_fd(),
+            &mut slices,
+            Some(&mut control),
+            MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC,
+        )?;
+        let is_whole = !received.flags.contains(MsgFlags::MSG_TRUNC);
+        let mut credentials = None;
+        let mut is_from_here = false;
+        for message in received.cmsgs().into_iter().flatten() {
+            match message {
+                ControlMessageOwned::ScmCredentials(it) => {
+                    credentials = Some(it);
+                }
+                ControlMessageOwned::ScmRights(descriptors) => {
+                    for raw in descriptors {
+                        let shown = Identity::of(raw);
+                        is_from_here |= shown.is_some() && shown == self.here;
+                        let _ = nix::unistd::close(raw);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let length = received.bytes;
+        let Some(credentials) = credentials.filter(|_| is_whole) else {
+            return Ok(None);
+        };
+        if credentials.uid() != geteuid().as_raw() {
+            return Ok(None);
+        }
+        // 0 is whom this namespace cannot see.
+        let pid = Some(credentials.pid()).filter(|pid| *pid > 0);
+        Ok(Some(Ring {
+            name: OsStr::from_bytes(&bytes[..length]).to_owned(),
+            pid: pid.map(Pid::from_raw),
+            is_from_here,
+        }))
+    }
+}
+
+impl AsFd for Doorbell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// How many datagrams wait in a socket that is made now.
+fn backlog() -> usize {
+    fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(USUAL_BACKLOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use nix::sys::socket::ControlMessage;
+    use nix::sys::socket::sendto;
+
+    use super::*;
+
+    fn directory() -> (tempfile::TempDir, OwnDir) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let own = OwnDir::beside_users_file(dir.path()).expect("it opens");
+        (dir, own)
+    }
+
+    fn client() -> OwnedFd {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let kind = SockType::Datagram;
+        socket::socket(AddressFamily::Unix, kind, flags, None).expect("made")
+    }
+
+    #[test]
+    fn a_name_comes_with_its_sender() {
+        let (dir, own) = directory();
+        std::fs::write(dir.path().join("s"), b"stale").expect("written");
+        let bell = Doorbell::bind(&own, OsStr::new("s")).expect("bound");
+        let address = UnixAddr::new(&dir.path().join("s")).expect("short");
+        let client = client();
+        let send = |name: &[u8]| {
+            let flags = MsgFlags::MSG_DONTWAIT;
+            sendto(client.as_raw_fd(), name, &address, flags)
+        };
+        assert!(bell.hear().rings.is_empty());
+        send(b"records-1-0a").expect("sent");
+        send(&[b'x'; 1000]).expect("sent");
+        let heard = bell.hear();
+        assert_eq!(heard.rings.len(), 1);
+        assert_eq!(heard.rings[0].name, "records-1-0a");
+        assert_eq!(heard.rings[0].pid, Some(Pid::this()));
+        assert!(!heard.rings[0].is_from_here);
+        assert!(!heard.may_have_missed);
+    }
+
+    #[test]
+    fn whoever_is_from_here_can_show_it() {
+        let (dir, own) = directory();
+        let bell = Doorbell::bind(&own, OsStr::new("s")).expect("bound");
+        let address = UnixAddr::new(&dir.path().join("s")).expect("short");
+        let client = client();
+        let show = |fd: RawFd| {
+            let rights = [fd];
+            let rights = [ControlMessage::ScmRights(&rights)];
+            let name = [IoSlice::new(b"name")];
+            let flags = MsgFlags::MSG_DONTWAIT;
+            let raw = client.as_raw_fd();
+            socket::sendmsg(raw, &name, &rights, flags, Some(&address))
+        };
+        let evidence = agent_address::evidence().expect("it opens");
+        let other = std::fs::File::open("/proc/self/ns/net").expect("it opens");
+        let count =
+            || std::fs::read_dir("/proc/self/fd").expect("there").count();
+        let before = count();
+        show(evidence.as_raw_fd()).expect("sent");
+        show(other.as_raw_fd()).expect("sent");
+        let rings = bell.hear().rings;
+        let shown: Vec<_> = rings.iter().map(|it| it.is_from_here).collect();
+        assert_eq!(shown, [true, false]);
+        // Other tests of this process open some as well, but not without end.
+        for _ in 0..500 {
+            show(evidence.as_raw_fd()).expect("sent");
+            assert!(bell.hear().rings[0].is_from_here);
+        }
+        assert!(count() < before + 400);
+    }
+
+    #[test]
+    fn whoever_finds_no_room_is_not_forgotten() {
+        let (dir, own) = directory();
+        let bell = Doorbell::bind(&own, OsStr::new("s")).expect("bound");
+        let address = UnixAddr::new(&dir.path().join("s")).expect("short");
+        let clients: Vec<_> = (0..2000).map(|_| client()).collect();
+        let refused = clients.iter().any(|client| {
+            let flags = MsgFlags::MSG_DONTWAIT;
+            let sent = sendto(client.as_raw_fd(), b"name", &address, flags);
+            sent == Err(Errno::EAGAIN)
+        });
+        assert!(refused, "there is room without end");
+        assert!(bell.hear().may_have_missed);
+    }
+}

@@ -1,0 +1,234 @@
+//! How the agent ends: when there has been nothing to do for a while, or by
+//! SIGTERM.
+//!
+//! Responsible for one promise: whoever rings is either heard, or finds no agent
+//! and can start one, or his queue is found before this process ends. So the
+//! socket goes first; then queues are looked for; then the lock is let go of,
+//! and they are looked for again. Whoever has rung in vain while the lock was
+//! still held, had appended before.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use uilog_core::agent_address;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
+
+use crate::client::Client;
+use crate::client::WaitsFor;
+use crate::configuration::Configuration;
+use crate::directory;
+use crate::serve::Error;
+use crate::serve::Server;
+use crate::serve::system;
+
+/// How long an agent waits for more records, unless somebody says otherwise.
+const USUAL_IDLE: Duration = Duration::from_secs(10);
+/// How long it waits for the first one, should there be none yet.
+const FIRST_IDLE: Duration = Duration::from_secs(2);
+/// The pid namespace that is not somebody's own. Linux: PROC_PID_INIT_INO.
+const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
+/// How long an agent stays at least while those live whose queues it serves:
+/// when they end, it removes the queues.
+const WRITERS_GRACE: Duration = Duration::from_secs(1);
+/// How long sinks may take to end.
+const SINKS_BOUND: Duration = Duration::from_secs(60);
+/// How long they may after SIGTERM: whoever shuts down a system waits longer.
+const TERMINATED_BOUND: Duration = Duration::from_secs(2);
+/// How long journals may take at the end.
+const JOURNAL_BOUND: Duration = Duration::from_secs(5);
+
+/// How long there has been nothing to do.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    used_at: Instant,
+    /// The longest that anybody has asked for.
+    bound: Duration,
+    /// What holds for those who ask for nothing.
+    usual: Duration,
+    last: Option<Arc<Configuration>>,
+    has_served: bool,
+}
+
+impl Idle {
+    pub(crate) fn new(now: Instant) -> Self {
+        // Where the place ends with its first process, an agent ends early.
+        let is_private = agent_address::pid_namespace()
+            .is_ok_and(|it| it != INITIAL_PID_NAMESPACE);
+        Self {
+            used_at: now,
+            bound: FIRST_IDLE,
+            has_served: false,
+            usual: if is_private {
+                Duration::ZERO
+            } else {
+                USUAL_IDLE
+            },
+            last: None,
+        }
+    }
+
+    /// There was something to do.
+    pub(crate) fn is_used(&mut self, now: Instant) {
+        self.used_at = now;
+    }
+
+    /// A record of this configuration has come.
+    pub(crate) fn serve(&mut self, configuration: &Arc<Configuration>) {
+        let is_it = |it: &Arc<Configuration>| Arc::ptr_eq(it, configuration);
+        if self.last.as_ref().is_some_and(is_it) {
+            return;
+        }
+        self.last = Some(Arc::clone(configuration));
+        let usual = match configuration.is_of_ci() {
+            true => Duration::ZERO,
+            false => self.usual,
+        };
+        let wanted = configuration.idle().unwrap_or(usual);
+        self.bound = match self.has_served {
+            true => self.bound.max(wanted),
+            false => wanted,
+        };
+        self.has_served = true;
+    }
+
+    /// When the agent is to end if nothing comes; `has_writers` tells whether
+    /// anybody lives who may write.
+    pub(crate) fn deadline(&self, has_writers: bool) -> Instant {
+        let least = if has_writers {
+            WRITERS_GRACE
+        } else {
+            Duration::ZERO
+        };
+        self.used_at + self.bound.max(least)
+    }
+}
+
+impl Server {
+    /// Lets the agent end if it is time; whether it has.
+    pub(crate) fn has_ended(&mut self) -> Result<bool, Error> {
+        let now = Instant::now();
+        if !self.is_at_rest() || now < self.idle_until() {
+            return Ok(false);
+        }
+        if self.is_doubtful() && !self.admission.is_final {
+            // Nobody will come any more who could prove anything.
+            self.admission.is_final = true;
+            self.look_again();
+            return Ok(false);
+        }
+        if self.is_doubtful() && self.admission.is_asking(now) {
+            return Ok(false);
+        }
+        if !self.groups.is_empty() {
+            // Whoever rings meanwhile gets sinks of his own.
+            self.groups.finish(now + SINKS_BOUND);
+            self.settle();
+            if !self.groups.is_empty() {
+                return Ok(false);
+            }
+        }
+        self.clerks.finish(JOURNAL_BOUND);
+        self.close_ended();
+        self.leave()
+    }
+
+    /// Until when there must be nothing to do for the agent to end.
+    pub(crate) fn idle_until(&self) -> Instant {
+        let mut clients = self.clients.values();
+        let has_writers = clients.any(|it| it.process.is_some());
+        self.idle.deadline(has_writers)
+    }
+
+    /// Ends, unless something has come in the last moment.
+    fn leave(&mut self) -> Result<bool, Error> {
+        self.close_doorbell();
+        let is_there = self.directories.is_there();
+        if is_there {
+            self.scan();
+            let has_more = |it: &Client| {
+                it.waits_for != Some(WaitsFor::Trust) && !it.is_at_end()
+            };
+            if self.clients.values().any(has_more) {
+                return self.go_on();
+            }
+        }
+        self.close_all();
+        // How far each is done with here, whatever its page says.
+        let ends = self.clients.values().map(|it| (it.name.clone(), it.end()));
+        let ends: HashMap<_, _> = ends.collect();
+        self.forget_all();
+        let let_go = living_file::let_go(&self.lock, Holder::Maker);
+        let_go.map_err(system("let go of the lock"))?;
+        if is_there && self.is_anything_waiting(&ends) {
+            let is_free = living_file::hold(&self.lock, Holder::Maker);
+            if is_free.map_err(system("take the lock"))? {
+                return self.go_on();
+            }
+            // There is another agent, which looks for queues when it begins.
+        }
+        Ok(true)
+    }
+
+    fn go_on(&mut self) -> Result<bool, Error> {
+        self.idle.is_used(Instant::now());
+        self.begin()?;
+        Ok(false)
+    }
+
+    fn close_doorbell(&mut self) {
+        if self.doorbell.take().is_some() {
+            let _ = self.directories.own.unlink(&self.names.socket);
+        }
+    }
+
+    /// Removes the queues that nobody needs any more.
+    fn close_all(&mut self) {
+        for client in self.clients.values_mut() {
+            client.is_rung = false;
+            client.may_have_ended = true;
+        }
+        self.close_ended();
+    }
+
+    fn is_anything_waiting(&self, ends: &HashMap<OsString, u64>) -> bool {
+        self.directories.all().iter().any(|dir| {
+            let is_useless = |name: &OsStr| self.is_useless(dir, name);
+            let names = directory::queues_in(dir, is_useless);
+            let mut names = names.iter();
+            names.any(|name| {
+                let end = ends.get(name).copied().unwrap_or(0);
+                directory::is_waiting(dir, name, &self.namespaces, end)
+            })
+        })
+    }
+
+    /// On SIGTERM: what has come gets a moment to arrive. The others stay in
+    /// their queues, and the next agent delivers them.
+    pub(crate) fn give_up(&mut self) {
+        let deadline = Instant::now() + TERMINATED_BOUND;
+        self.hear();
+        self.close_doorbell();
+        while self.look_ahead() && Instant::now() < deadline {
+            self.settle();
+        }
+        self.groups.finish(deadline);
+        self.settle();
+        // Not to the very end: what sinks have not done by then stays in the
+        // queues, and is not lost.
+        while !self.groups.is_empty() && Instant::now() < deadline {
+            if self.wait_until(Some(deadline)).is_err() {
+                break;
+            }
+            self.drain_wakeup();
+            self.settle();
+        }
+        self.close_ended();
+        self.clerks.finish(TERMINATED_BOUND);
+        self.close_all();
+    }
+}

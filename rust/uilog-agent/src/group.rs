@@ -1,0 +1,271 @@
+//! The sinks of one configuration, and the records of many queues on their way
+//! to them.
+//!
+//! Responsible for making one source of the queues: each record that a sink
+//! may still need has a running number, behind which stand its queue and its
+//! number there; sinks that are behind read on by those numbers. Must not know
+//! which queues there are, or what else is to be done.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use uilog_core::records::Queued;
+use uilog_core::records::RecordLoss;
+use uilog_core::records::Records;
+use uilog_core::records::Source;
+use uilog_sinks::fleet::Fleet;
+use uilog_sinks::fleet::Open;
+
+use crate::client::Client;
+use crate::client::ClientId;
+use crate::configuration::Configuration;
+
+/// All queues that the agent serves.
+pub(crate) type Clients = HashMap<ClientId, Client>;
+
+/// A number that no other group of this agent has had.
+pub(crate) type GroupId = u32;
+
+/// Records of a group that are looked after at a time.
+const MAX_ENTRIES: usize = 1 << 18;
+
+/// Whether a group takes records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It does.
+    Open,
+    /// Not any more: another one needs its place. It does what it has.
+    Closing,
+    /// Its sinks end.
+    Ending,
+}
+
+/// The sinks of one configuration.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) id: GroupId,
+    pub(crate) configuration: Arc<Configuration>,
+    pub(crate) state: State,
+    pub(crate) opened_at: Instant,
+    pub(crate) used_at: Instant,
+    fleet: Fleet,
+    /// The records that some sink may still need, in order.
+    entries: VecDeque<Entry>,
+    /// The running number of the first of them.
+    first: u64,
+    /// In whose page it stands what is in the hands of sinks that do not move.
+    keeper: Option<ClientId>,
+    at_risk: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    client: ClientId,
+    number: u32,
+}
+
+/// What has become of a group's records.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) losses: Vec<RecordLoss>,
+    /// In whose page they are to stand, if anybody's.
+    pub(crate) client: Option<ClientId>,
+    pub(crate) has_moved: bool,
+}
+
+impl Group {
+    pub(crate) fn new(
+        id: GroupId,
+        configuration: Arc<Configuration>,
+        open: Open,
+        now: Instant,
+    ) -> Self {
+        Self {
+            id,
+            configuration,
+            state: State::Open,
+            opened_at: now,
+            used_at: now,
+            fleet: Fleet::new(open),
+            entries: VecDeque::new(),
+            first: 1,
+            keeper: None,
+            at_risk: 0,
+        }
+    }
+
+    /// Whether one more record may be offered.
+    pub(crate) fn has_room(&self) -> bool {
+        self.state == State::Open && self.entries.len() < MAX_ENTRIES
+    }
+
+    /// Offers the record at a client's position; `next` is where the next frame
+    /// stands.
+    pub(crate) fn offer(
+        &mut self,
+        client: &mut Client,
+        mut record: Queued,
+        next: u64,
+        now: Instant,
+    ) {
+        let number = client.take(next);
+        record.position = self.first + self.entries.len() as u64;
+        self.entries.push_back(Entry {
+            client: client.id,
+            number,
+        });
+        self.used_at = now;
+        client.last_group = Some((self.id, now));
+        record.items = Arc::clone(&self.configuration.items);
+        record.environment = Arc::clone(&self.configuration.environment);
+        self.fleet.offer(&record);
+    }
+
+    /// Lets the sinks go on, and tells the queues what nobody needs any more.
+    pub(crate) fn settle(
+        &mut self,
+        clients: &mut Clients,
+    ) -> io::Result<Outcome> {
+        let mut merged = Merged {
+            configuration: &self.configuration,
+            entries: &self.entries,
+            first: self.first,
+            clients,
+            unreadable: 0,
+        };
+        let settled = self.fleet.settle(&mut merged)?;
+        let unreadable = merged.unreadable;
+        let mut last = None;
+        let mut losses = settled.losses;
+        for _ in 0..settled.done {
+            let Some(entry) = self.entries.pop_front() else {
+                break;
+            };
+            self.first += 1;
+            if let Some(client) = clients.get_mut(&entry.client) {
+                client.done(entry.number);
+                last = Some(entry.client);
+            }
+        }
+        if self.entries.is_empty() {
+            self.entries.shrink_to(64);
+        }
+        if unreadable > 0 {
+            losses.push(RecordLoss {
+                sink: "*".to_owned(),
+                count: unreadable,
+                reason: "records in the queue have become unreadable".into(),
+            });
+        }
+        let client = self.keep_at_risk(settled.at_risk, last, clients);
+        Ok(Outcome {
+            has_moved: settled.done > 0 || !losses.is_empty(),
+            losses,
+            client,
+        })
+    }
+
+    /// Chooses in whose page it stands what the group has lost or may lose.
+    fn keep_at_risk(
+        &mut self,
+        at_risk: u64,
+        last: Option<ClientId>,
+        clients: &Clients,
+    ) -> Option<ClientId> {
+        self.at_risk = at_risk;
+        let is_there = |id: &ClientId| clients.contains_key(id);
+        let known = self.keeper.filter(is_there).or(last);
+        self.keeper = known.filter(|_| at_risk > 0);
+        let waiting = self.entries.front().map(|it| it.client);
+        known.or(waiting).filter(is_there)
+    }
+
+    /// Who must stay because of what sinks have in hand, and how much that is.
+    pub(crate) fn at_risk(&self) -> Option<(ClientId, u64)> {
+        self.keeper.map(|keeper| (keeper, self.at_risk))
+    }
+
+    /// Whether no record is on its way.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Nothing will be offered any more: the sinks end until then.
+    pub(crate) fn finish(&mut self, deadline: Instant) {
+        self.state = State::Ending;
+        self.fleet.finish(deadline);
+    }
+
+    /// Whether its sinks have ended, and all is known of its records.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state == State::Ending
+            && self.entries.is_empty()
+            && self.fleet.is_finished()
+    }
+
+    /// Becomes readable when its sinks have news.
+    pub(crate) fn wakeup(&self) -> Option<BorrowedFd<'_>> {
+        self.fleet.wakeup()
+    }
+
+    /// When to look after it at the latest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.fleet.deadline()
+    }
+}
+
+/// The queues of a group's records, as one.
+struct Merged<'a> {
+    configuration: &'a Configuration,
+    entries: &'a VecDeque<Entry>,
+    first: u64,
+    clients: &'a mut Clients,
+    unreadable: u64,
+}
+
+impl Merged<'_> {
+    fn entry(&self, number: u64) -> Option<Entry> {
+        let index = number.checked_sub(self.first)?;
+        self.entries.get(usize::try_from(index).ok()?).copied()
+    }
+}
+
+impl Source for Merged<'_> {
+    fn record_from(
+        &mut self,
+        position: u64,
+    ) -> io::Result<Option<(Queued, u64)>> {
+        let Some(entry) = self.entry(position) else {
+            return Ok(None);
+        };
+        let client = self.clients.get_mut(&entry.client);
+        let read = client.and_then(|it| it.record(entry.number));
+        let mut record = read.unwrap_or_else(|| {
+            // It could be read before: somebody has changed the file.
+            self.unreadable += 1;
+            Queued {
+                position,
+                event: Vec::new(),
+                frame: Arc::default(),
+                environment: Arc::default(),
+                items: Arc::default(),
+            }
+        });
+        record.position = position;
+        record.items = Arc::clone(&self.configuration.items);
+        record.environment = Arc::clone(&self.configuration.environment);
+        Ok(Some((record, position + 1)))
+    }
+
+    fn is_too_far_behind(&self, position: u64) -> bool {
+        let Some(entry) = self.entry(position) else {
+            return false;
+        };
+        let client = self.clients.get(&entry.client);
+        client.is_some_and(|it| it.is_nearly_full_from(entry.number))
+    }
+}

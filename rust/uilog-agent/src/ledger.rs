@@ -1,0 +1,103 @@
+//! Which queues' losses the journal has not been told of.
+//!
+//! Responsible for one thing: a loss stands in the page of a queue until it has
+//! been told, so that whoever serves that queue after a killed agent tells it.
+//! The journal is told of losses together; so they are taken off the pages in
+//! the order in which they were counted. Must not know why they were lost.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use uilog_core::queue::Told;
+
+/// What a queue's page still has to be told of.
+#[derive(Debug)]
+pub(crate) struct Page {
+    told: Mutex<Told>,
+    untold: AtomicU64,
+}
+
+impl Page {
+    pub(crate) fn new(told: Told) -> Self {
+        Self {
+            told: Mutex::new(told),
+            untold: AtomicU64::new(0),
+        }
+    }
+
+    /// So many more are lost.
+    pub(crate) fn add(&self, count: u64) {
+        self.untold.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Whether the journal has been told of all.
+    pub(crate) fn is_told(&self) -> bool {
+        self.untold.load(Ordering::Relaxed) == 0
+    }
+
+    /// The journal has been told of so many.
+    fn tell(&self, count: u64) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.add(count);
+        drop(told);
+        self.untold.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+/// How many losses are to be told, in order, and the page that they stand in,
+/// if in any.
+type Waiting = VecDeque<(Option<Arc<Page>>, u64)>;
+
+/// The losses that one journal has not been told of.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    waiting: Arc<Mutex<Waiting>>,
+    /// Wakes the loop: a queue may have nothing left to be told.
+    bell: Arc<UnixStream>,
+}
+
+impl Ledger {
+    pub(crate) fn new(bell: Arc<UnixStream>) -> Self {
+        Self {
+            waiting: Arc::default(),
+            bell,
+        }
+    }
+
+    /// So many losses are to be told, which stand in this page, if in any.
+    pub(crate) fn add(&self, page: Option<&Arc<Page>>, count: u64) {
+        if count > 0 {
+            let mut waiting =
+                self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.push_back((page.cloned(), count));
+        }
+    }
+
+    /// So many have been told.
+    pub(crate) fn tell(&self, mut count: u64) {
+        let mut waiting =
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        while count > 0
+            && let Some((page, left)) = waiting.front_mut()
+        {
+            let now = count.min(*left);
+            if let Some(page) = page {
+                page.tell(now);
+            }
+            count -= now;
+            *left -= now;
+            if *left == 0 {
+                waiting.pop_front();
+            }
+        }
+        drop(waiting);
+        // A full socket means that there is enough to wake up from.
+        let _ = (&*self.bell).write(b"!");
+    }
+}

@@ -1,0 +1,36 @@
+//! The agent: one process for each user and set of namespaces, which delivers
+//! the records of all of the user's hg processes.
+//!
+//! Each hg process has a queue of records, a file in the user's runtime
+//! directory (`uilog_core::record_queue`). The agent finds them ([`serve`],
+//! `directory`), reads each at its own pace (`client`), decides for which sinks
+//! their records may be delivered (`admission`), and merges the records that
+//! have the same sinks (`group`, `groups`). What is lost, journals are told
+//! (`clerk`, `ledger`).
+//!
+//! hg starts it, holding a lock that the agent inherits; it ends when there has
+//! been nothing to do for a while (`ending`). If it is killed, the next one goes
+//! on from the words of progress in each queue's first page: what had not
+//! arrived is delivered again, with the same ids.
+
+#![deny(missing_docs)]
+
+mod admission;
+mod clerk;
+mod client;
+mod configuration;
+mod configured;
+mod directory;
+mod doorbell;
+mod ending;
+mod group;
+mod groups;
+mod home;
+mod ledger;
+mod serve;
+
+pub use directory::Elsewhere;
+pub use home::with_home;
+pub use serve::Error;
+pub use serve::Options;
+pub use serve::serve;

@@ -1,0 +1,154 @@
+//! How agents end, and that nobody rings in vain.
+
+use std::collections::BTreeSet;
+use std::os::unix::net::UnixListener;
+
+use nix::sys::signal::Signal;
+
+use crate::file;
+use crate::support::Place;
+use crate::support::Queue;
+use crate::support::until;
+
+#[test]
+fn an_idle_agent_ends_and_leaves_the_queues_of_the_living() {
+    let place = Place::new();
+    let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0.1")];
+    let mut living = Queue::new(&place, &sinks);
+    living.log("foo");
+    let mut dead = Queue::new(&place, &sinks);
+    dead.log("foo");
+    let agent = place.agent();
+    dead.until_done();
+    drop(dead);
+    agent.ends_well();
+    let name = living.name.clone().into_string().unwrap();
+    assert_eq!(place.queues(), [name]);
+    assert!(!living.ring());
+    assert_eq!(place.ids("a").len(), 2);
+}
+
+/// As after a logout.
+#[test]
+fn an_agent_ends_whose_directory_is_gone() {
+    let place = Place::new();
+    let sinks = [("a", &*file(&place, "a")), ("agent-idle", "1")];
+    let mut queue = Queue::new(&place, &sinks);
+    queue.log("foo");
+    let agent = place.agent();
+    queue.until_done();
+    std::fs::remove_dir_all(place.run()).unwrap();
+    // It has no name any more, and is served all the same.
+    queue.log("foo");
+    queue.until_done();
+    agent.ends_well();
+    assert_eq!(place.ids("a"), queue.all_ids());
+}
+
+/// As hg does it: rings, and starts an agent if there is none and nobody else
+/// is starting one.
+#[test]
+fn nobody_rings_in_vain_while_agents_come_and_go() {
+    let place = Place::new();
+    let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0")];
+    let mut queue = Queue::new(&place, &sinks);
+    let mut agents = Vec::new();
+    let mut starts = 0;
+    for round in 0..90_u32 {
+        queue.log("foo");
+        if !queue.ring()
+            && let Some(agent) = place.agent_with_lock()
+        {
+            agents.push(agent);
+            starts += 1;
+        }
+        agents.retain_mut(|it| it.0.try_wait().unwrap().is_none());
+        if round % 3 == 0 {
+            // Some come when the one before is just ending.
+            queue.until_done();
+            let spins = (round % 50) * 4000;
+            for spin in 0..spins {
+                std::hint::black_box(spin);
+            }
+        }
+    }
+    // Nobody rings any more.
+    queue.until_done();
+    let ids: BTreeSet<_> = place.ids("a").into_iter().collect();
+    assert_eq!(ids, queue.all_ids().into_iter().collect());
+    assert!(starts > 1, "no agent has ended");
+}
+
+#[test]
+fn an_agent_that_is_ended_by_sigterm_leaves_the_others_in_their_queue() {
+    const COUNT: usize = 1500;
+    let place = Place::new();
+    let agent = place.agent_that_listens();
+    let socket = place.path("hung");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let hung = format!("unix:{}", socket.display());
+    let mut queue = Queue::new(&place, &[("hung", &*hung)]);
+    let long = vec![b'x'; 2000];
+    for _ in 0..COUNT {
+        queue.log_message("foo", &long);
+    }
+    queue.ring();
+    until("the agent to read", || {
+        (queue.progress().taken == COUNT as u64).then_some(())
+    });
+    agent.stop();
+    let progress = queue.progress();
+    assert!(progress.records < COUNT as u64, "{progress:?}");
+    assert_eq!(place.lost() + progress.untold(), progress.records_lost);
+    // Now somebody reads.
+    let reader = std::thread::spawn(move || read_all(&listener, COUNT));
+    let agent = place.agent();
+    queue.until_done();
+    let progress = queue.progress();
+    assert_eq!(
+        reader.join().unwrap() as u64,
+        COUNT as u64 - progress.records_lost
+    );
+    agent.kill();
+}
+
+/// Reads until there are so many different records.
+fn read_all(listener: &UnixListener, count: usize) -> usize {
+    use std::io::BufRead;
+    let mut ids = BTreeSet::new();
+    for stream in listener.incoming() {
+        let lines = std::io::BufReader::new(stream.unwrap()).lines();
+        for line in lines.map_while(Result::ok) {
+            let Ok(value) = serde_json::from_str::<serde_json::Value>(&line)
+            else {
+                continue;
+            };
+            ids.insert(value["id"].as_str().unwrap().to_owned());
+            if ids.len() == count {
+                return count;
+            }
+        }
+    }
+    ids.len()
+}
+
+#[test]
+fn a_stopped_agent_goes_on() {
+    let place = Place::new();
+    let agent = place.agent_that_listens();
+    let mut queue = Queue::new(&place, &[("a", &*file(&place, "a"))]);
+    queue.log("foo");
+    queue.ring();
+    queue.until_done();
+    agent.send(Signal::SIGSTOP);
+    for _ in 0..200 {
+        queue.log("foo");
+        assert!(queue.ring());
+    }
+    agent.send(Signal::SIGTERM);
+    agent.send(Signal::SIGCONT);
+    agent.ends_well();
+    // What has come is delivered, though it is to end.
+    assert_eq!(place.ids("a"), queue.all_ids());
+    assert_eq!(queue.progress().records, 201);
+}

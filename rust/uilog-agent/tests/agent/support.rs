@@ -1,0 +1,498 @@
+//! What the tests are made of: a runtime directory, queues as hg makes them,
+//! and agents in processes of their own.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fs;
+use std::fs::File;
+use std::io::IoSlice;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::sys::socket::AddressFamily;
+use nix::sys::socket::ControlMessage;
+use nix::sys::socket::MsgFlags;
+use nix::sys::socket::SockFlag;
+use nix::sys::socket::SockType;
+use nix::sys::socket::UnixAddr;
+use nix::sys::socket::sendmsg;
+use nix::sys::socket::socket;
+use nix::unistd::Pid;
+use uilog_agent::Options;
+use uilog_agent::serve;
+use uilog_core::agent_address;
+use uilog_core::agent_address::AgentNames;
+use uilog_core::event::Event;
+use uilog_core::event::SessionId;
+use uilog_core::event::Text;
+use uilog_core::event::Timestamp;
+use uilog_core::journal::Failure;
+use uilog_core::journal::Journal;
+use uilog_core::queue::Origin;
+use uilog_core::queue::Progress;
+use uilog_core::queue::Writer;
+use uilog_core::queue::begin_frame;
+use uilog_core::queue::end_frame;
+use uilog_core::queue::lay_out_for_records;
+use uilog_core::wire::Frame;
+use uilog_core::wire::PROTOCOL;
+use uilog_core::wire::Record;
+use uilog_sinks::open::open;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
+use uilog_sys::own_dir::OwnDir;
+
+/// What is waited for comes within this time, or never.
+const BOUND: Duration = Duration::from_secs(60);
+/// Where a process of the tests finds its place.
+const PLACE: &str = "UILOG_TEST_PLACE";
+/// What it is to do there.
+const TASK: &str = "UILOG_TEST_TASK";
+
+/// Waits for a condition; fails after a time that no condition needs.
+pub(crate) fn until<T>(
+    what: &str,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + BOUND;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A user's home and runtime directory.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["run", "home", "elsewhere"] {
+            let mut builder = fs::DirBuilder::new();
+            builder.mode(0o700).create(dir.path().join(name)).unwrap();
+        }
+        Self { dir }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn run(&self) -> PathBuf {
+        self.path("run")
+    }
+
+    /// The environment of everybody here.
+    pub(crate) fn environment(&self) -> String {
+        environment(self.dir.path())
+    }
+
+    /// What stands in the runtime directory.
+    pub(crate) fn queues(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.run()).unwrap();
+        let names =
+            entries.map(|it| it.unwrap().file_name().into_string().unwrap());
+        names.filter(|it| it.starts_with("records-")).collect()
+    }
+
+    /// The ids that a file sink has got.
+    pub(crate) fn ids(&self, name: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let id = |line: &str| {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            value["id"].as_str().unwrap().to_owned()
+        };
+        whole.lines().map(id).collect()
+    }
+
+    pub(crate) fn journal(&self) -> Vec<Failure> {
+        let environment = self.environment();
+        let journal = Journal::for_environment(environment.as_bytes());
+        journal.unwrap().read()
+    }
+
+    /// The configuration that is read here.
+    pub(crate) fn configure(&self, text: &str) {
+        fs::write(self.path("home/.hgrc"), text).unwrap();
+    }
+
+    /// The events that the journal says are lost.
+    pub(crate) fn lost(&self) -> u64 {
+        self.journal().iter().map(|it| it.lost).sum()
+    }
+
+    fn process(&self, role: &str, task: &str) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", role, "--ignored", "--nocapture"])
+            .env(PLACE, self.dir.path())
+            .env(TASK, task)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+
+    /// An agent, in a process of its own.
+    pub(crate) fn agent(&self) -> Process {
+        self.agent_for("")
+    }
+
+    /// The same; the queue of this name has a writer that started it.
+    pub(crate) fn agent_for(&self, queue: &str) -> Process {
+        Process(
+            self.process("support::agent_process", queue)
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    /// The same, started with the lock held, as hg does it; none if somebody
+    /// else has the lock.
+    pub(crate) fn agent_with_lock(&self) -> Option<Process> {
+        let dir = OwnDir::beside_users_file(&self.run()).unwrap();
+        let flags = OFlag::O_RDWR;
+        let lock = dir.open_or_create(&names().lock, flags, 0o600).unwrap();
+        if !living_file::hold(&lock, Holder::Maker).unwrap() {
+            return None;
+        }
+        let mut command = self.process("support::agent_process", "");
+        let child = command.stdin(OwnedFd::from(lock)).spawn();
+        Some(Process(child.unwrap()))
+    }
+
+    /// One that has the socket by now, and does not end by itself.
+    pub(crate) fn agent_that_listens(&self) -> Process {
+        let path = format!("file:{}", self.path("first").display());
+        let mut queue =
+            Queue::new(self, &[("first", &path), ("agent-idle", "600")]);
+        queue.log("foo");
+        let agent = self.agent();
+        queue.until_done();
+        agent
+    }
+
+    /// A process that writes so many records and waits to be killed.
+    pub(crate) fn writer(&self, count: u64) -> Process {
+        let task = count.to_string();
+        Process(
+            self.process("support::writer_process", &task)
+                .spawn()
+                .unwrap(),
+        )
+    }
+}
+
+fn environment(place: &Path) -> String {
+    let home = place.join("home").display().to_string();
+    let run = place.join("run").display().to_string();
+    format!("HOME={home}\0XDG_RUNTIME_DIR={run}\0")
+}
+
+pub(crate) fn names() -> AgentNames {
+    AgentNames::new(&agent_address::namespaces().unwrap())
+}
+
+/// A process of the tests, which is killed if it is still there at the end.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    pub(crate) fn send(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
+    }
+
+    /// The names of its threads.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id()));
+        let paths = tasks.unwrap().map(|it| it.unwrap().path().join("comm"));
+        let names = paths.filter_map(|it| fs::read_to_string(it).ok());
+        names.map(|it| it.trim().to_owned()).collect()
+    }
+
+    /// The most memory of its own that it has taken, in kB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.0.id());
+        let text = fs::read_to_string(path).unwrap();
+        let kb = |name: &str| -> u64 {
+            let line = text.lines().find_map(|it| it.strip_prefix(name));
+            line.unwrap()
+                .trim()
+                .trim_end_matches(" kB")
+                .parse()
+                .unwrap()
+        };
+        kb("VmHWM:") - kb("RssFile:")
+    }
+
+    /// Ends it as whoever shuts down a system does.
+    pub(crate) fn stop(self) {
+        self.send(Signal::SIGTERM);
+        self.ends_well();
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub(crate) fn ends_well(mut self) {
+        let status = until("the process to end", || self.0.try_wait().unwrap());
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn task() -> Option<(PathBuf, String)> {
+    let place = std::env::var_os(PLACE)?;
+    Some((place.into(), std::env::var(TASK).unwrap()))
+}
+
+/// Another directory in which queues may lie.
+fn elsewhere() -> Vec<OwnDir> {
+    let (place, _) = task().unwrap();
+    OwnDir::beside_users_file(&place.join("elsewhere"))
+        .into_iter()
+        .collect()
+}
+
+/// An agent's process, not a test.
+#[test]
+#[ignore = "the other tests start it"]
+fn agent_process() {
+    let (place, queue) = task().unwrap();
+    uilog_sys::malloc::share_arenas();
+    let options = Options {
+        directory: place.join("run"),
+        lock: std::io::stdin().as_fd().try_clone_to_owned().ok(),
+        queue: (!queue.is_empty()).then(|| OsString::from(queue)),
+        environment: environment(&place).into_bytes(),
+        elsewhere,
+        open,
+    };
+    serve(options).unwrap();
+}
+
+/// A writer's process, not a test.
+#[test]
+#[ignore = "the other tests start it"]
+fn writer_process() {
+    let (place, count) = task().unwrap();
+    let run = place.join("run");
+    let environment = environment(&place);
+    let mut queue = Queue::in_dir(&run, &environment, &[]);
+    let path = place.join("out").display().to_string();
+    queue.configure(&[("out", &format!("file:{path}"))]);
+    for _ in 0..count.parse::<u64>().unwrap() {
+        queue.log("foo");
+    }
+    queue.ring();
+    fs::write(place.join("written"), b"").unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+/// A queue of records, as an hg process has it.
+pub(crate) struct Queue {
+    pub(crate) writer: Writer,
+    pub(crate) name: OsString,
+    run: PathBuf,
+    environment: Vec<u8>,
+    items: Vec<(Vec<u8>, Vec<u8>)>,
+    sent: Option<(u64, u64)>,
+    session: SessionId,
+    pub(crate) seq: u64,
+    client: OwnedFd,
+}
+
+/// Who makes a queue here.
+pub(crate) fn origin() -> Origin {
+    Origin {
+        pid: std::process::id(),
+        uid: nix::unistd::geteuid().as_raw(),
+        pid_namespace: agent_address::pid_namespace().unwrap(),
+        namespaces: agent_address::namespaces().unwrap(),
+        ..Origin::default()
+    }
+}
+
+impl Queue {
+    /// One whose records go to these sinks.
+    pub(crate) fn new(place: &Place, sinks: &[(&str, &str)]) -> Self {
+        Self::in_dir(&place.run(), &place.environment(), sinks)
+    }
+
+    fn in_dir(run: &Path, environment: &str, sinks: &[(&str, &str)]) -> Self {
+        Self::made_by(run, environment, sinks, &origin())
+    }
+
+    pub(crate) fn made_by(
+        run: &Path,
+        environment: &str,
+        sinks: &[(&str, &str)],
+        origin: &Origin,
+    ) -> Self {
+        const MAX_BYTES: u64 = 64 << 20;
+        static LAST: std::sync::atomic::AtomicU64 =
+            std::sync::atomic::AtomicU64::new(1);
+        let number = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let session = u64::from(std::process::id()) << 32 | number;
+        let name = OsString::from(format!("records-{PROTOCOL}-{session:x}"));
+        let dir = OwnDir::beside_users_file(run).unwrap();
+        let file = living_file::create(&dir, &name, |file| {
+            lay_out_for_records(file, MAX_BYTES, origin)
+        });
+        let client = socket(
+            AddressFamily::Unix,
+            SockType::Datagram,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        );
+        let mut queue = Self {
+            writer: Writer::over(file.unwrap(), MAX_BYTES),
+            name,
+            run: run.to_owned(),
+            environment: environment.as_bytes().to_vec(),
+            items: Vec::new(),
+            sent: None,
+            session: SessionId(session.into()),
+            seq: 0,
+            client: client.unwrap(),
+        };
+        queue.configure(sinks);
+        queue
+    }
+
+    /// From now on these are the sinks.
+    pub(crate) fn configure(&mut self, sinks: &[(&str, &str)]) {
+        let item = |(name, value): &(&str, &str)| {
+            let name = match *name {
+                "agent-idle" => name.as_bytes().to_vec(),
+                name => format!("sink.{name}").into_bytes(),
+            };
+            (name, value.as_bytes().to_vec())
+        };
+        self.items = sinks.iter().map(item).collect();
+        self.sent = None;
+    }
+
+    /// Appends an event; its id.
+    pub(crate) fn log(&mut self, event: &str) -> String {
+        self.log_message(event, b"m\n")
+    }
+
+    pub(crate) fn log_message(&mut self, event: &str, text: &[u8]) -> String {
+        let mut bytes = Vec::new();
+        let begin = self.writer.committed().end;
+        let (environment_at, items_at) = self.sent.unwrap_or_else(|| {
+            let block = Text(Cow::Borrowed(&self.environment));
+            add(&mut bytes, &Frame::Environment(block));
+            let items_at = begin + bytes.len() as u64;
+            let text = |it: &[u8]| Text(Cow::Owned(it.to_vec()));
+            let items = self.items.iter();
+            let items = items.map(|(name, value)| (text(name), text(value)));
+            add(&mut bytes, &Frame::Items(items.collect()));
+            (begin, items_at)
+        });
+        self.sent = Some((environment_at, items_at));
+        self.seq += 1;
+        let record = Record {
+            event: Event {
+                session: self.session,
+                seq: self.seq,
+                time: Timestamp::now(),
+                message: Cow::Borrowed(text),
+                ..Event::bare(event.as_bytes())
+            },
+            environment_at,
+            items_at,
+            cwd: None,
+            hg: Cow::Borrowed(b"hg"),
+            hg_version: None,
+            program: None,
+            trace_state: None,
+            repository: Default::default(),
+        };
+        add(&mut bytes, &Frame::Record(record));
+        self.writer.append(&bytes, 1).unwrap();
+        self.id(self.seq)
+    }
+
+    pub(crate) fn id(&self, seq: u64) -> String {
+        format!("{}-{seq}", self.session)
+    }
+
+    /// The ids of all that have been logged.
+    pub(crate) fn all_ids(&self) -> Vec<String> {
+        (1..=self.seq).map(|seq| self.id(seq)).collect()
+    }
+
+    /// Tells the agent to look into the queue; false if there is none.
+    pub(crate) fn ring(&self) -> bool {
+        let path = self.run.join(names().socket);
+        let address = UnixAddr::new(&path).unwrap();
+        let evidence = agent_address::evidence().unwrap();
+        let rights = [evidence.as_raw_fd()];
+        let sent = sendmsg(
+            self.client.as_raw_fd(),
+            &[IoSlice::new(self.name.as_bytes())],
+            &[ControlMessage::ScmRights(&rights)],
+            MsgFlags::MSG_DONTWAIT,
+            Some(&address),
+        );
+        use nix::errno::Errno;
+        !matches!(sent, Err(Errno::ECONNREFUSED | Errno::ENOENT))
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        self.writer.progress().unwrap()
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.run.join(&self.name)
+    }
+
+    pub(crate) fn file(&self) -> File {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).open(self.path()).unwrap()
+    }
+
+    /// Waits until nobody needs any of its records.
+    pub(crate) fn until_done(&self) {
+        until("the queue to be done", || {
+            (self.progress().records >= self.seq).then_some(())
+        });
+    }
+}
+
+fn add(bytes: &mut Vec<u8>, frame: &Frame<'_>) {
+    let begin = begin_frame(bytes).unwrap();
+    let encoded = postcard::to_stdvec(frame).unwrap();
+    bytes.extend_from_slice(&encoded);
+    end_frame(bytes, begin).unwrap();
+}

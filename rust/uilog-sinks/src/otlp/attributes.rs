@@ -1,0 +1,331 @@
+//! The attributes of spans and log records.
+//!
+//! docs/otlp.md has the table. Knows which field of a record is which
+//! attribute, and not whether it is one of a span or of a log record.
+
+use crate::otlp::losses;
+use crate::otlp::protobuf::put_bytes;
+use crate::otlp::protobuf::put_head;
+use crate::otlp::protobuf::put_joined;
+use crate::otlp::protobuf::put_message;
+use crate::otlp::protobuf::put_set_bytes;
+use crate::otlp::protobuf::put_set_fixed64;
+use crate::otlp::protobuf::put_set_number;
+use crate::otlp::protobuf::sized_bytes;
+use crate::otlp::protobuf::varint_bytes;
+use crate::otlp::stored::Stored;
+use crate::otlp::stored::Value;
+use crate::repository as origin;
+
+/// Options that are told in other words.
+const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
+    (
+        "commandfinish",
+        &["return_code", "duration", "canonical_command", "signal"],
+    ),
+    ("peerclose", &["url", "duration"]),
+];
+
+/// The numbers of the fields of `KeyValue`.
+mod key_value {
+    pub(super) const KEY: u32 = 1;
+    pub(super) const VALUE: u32 = 2;
+}
+
+/// The numbers of the fields of `AnyValue`.
+mod any_value {
+    pub(super) const TEXT: u32 = 1;
+    pub(super) const BOOL: u32 = 2;
+    pub(super) const INT: u32 = 3;
+    pub(super) const DOUBLE: u32 = 4;
+    pub(super) const ARRAY: u32 = 5;
+    pub(super) const MAP: u32 = 6;
+    /// Of `ArrayValue` and `KeyValueList`.
+    pub(super) const VALUES: u32 = 1;
+}
+
+/// The attributes that every span and log record has.
+pub(crate) fn common(record: &Stored<'_>, all: &mut Attributes<'_>) {
+    let process = &record.process;
+    all.text("hg.id", &record.id);
+    all.text("hg.event", &record.event);
+    all.text("hg.session.id", &record.session);
+    all.maybe("hg.session.parent_id", record.parent_session.as_deref());
+    all.number("hg.seq", record.seq);
+    all.number("process.pid", process.pid.into());
+    let program = match process.executable.rsplit('/').next() {
+        Some(name) if !name.is_empty() => name,
+        _ => "hg",
+    };
+    all.text("process.executable.name", program);
+    all.text("process.executable.path", &process.executable);
+    all.maybe("process.working_directory", process.cwd.as_deref());
+    all.maybe("process.owner", process.user.as_deref());
+    if let Some(uid) = process.uid {
+        all.number("process.real_user.id", uid.into());
+    }
+    if let Some(line) = &process.command_line {
+        // Another program's line begins with its name.
+        let name = process.program.is_none().then_some(program);
+        let words = uilog_redact::arguments(line.as_bytes());
+        all.value("process.command_args", |out| {
+            put_message(any_value::ARRAY, out, |out| {
+                let mut put = |text: &str| {
+                    put_message(any_value::VALUES, out, |out| {
+                        put_set_bytes(any_value::TEXT, text.as_bytes(), out);
+                    });
+                };
+                name.into_iter().for_each(&mut put);
+                let words = words.iter().map(|it| String::from_utf8_lossy(it));
+                words.for_each(|it| put(&it));
+            });
+        });
+    }
+    if process.program.is_none() {
+        all.maybe("hg.command", process.command.as_deref());
+    }
+    if let Some(code) = process.exit_code {
+        all.int("process.exit.code", code);
+    }
+    if let Some(signal) = process.signal {
+        all.int("hg.exit.signal", signal);
+    }
+    if let Some(repository) = &record.repository {
+        all.text("hg.repository.root", &repository.root);
+        if let Some(url) = &repository.url {
+            all.text("vcs.repository.url.full", url);
+            all.maybe("vcs.repository.name", origin::name(url));
+        }
+        let head = repository.head_name.as_deref();
+        all.maybe("vcs.ref.head.name", head);
+        let revision = repository.head_revision.as_deref();
+        all.maybe("vcs.ref.head.revision", revision);
+    }
+    if let Some(usage) = record.usage {
+        all.number("hg.memory.peak_bytes", usage.peak_memory_bytes);
+        all.float("hg.cpu.user_seconds", usage.user_cpu_seconds);
+        all.float("hg.cpu.system_seconds", usage.system_cpu_seconds);
+    }
+    if let Some(hook) = &record.hook {
+        all.text("hg.hook.name", &hook.name);
+        all.text("hg.hook.command", &hook.command);
+    }
+    if let Some(counts) = record.counts {
+        let counts = [
+            ("hg.incoming.changes", counts.incoming_changes),
+            ("hg.discovery.common_heads", counts.common_heads),
+            ("hg.discovery.unknown_heads", counts.unknown_heads),
+            ("hg.discovery.roundtrips", counts.roundtrips),
+            ("hg.cache.hits", counts.cache_hits),
+            ("hg.cache.lookups", counts.cache_lookups),
+        ];
+        for (key, count) in counts {
+            if let Some(count) = count {
+                all.number(key, count);
+            }
+        }
+    }
+    if record.truncated.0 > 0 {
+        all.number("hg.truncated", record.truncated.0);
+    }
+    if record.options_left_out > 0 {
+        all.number("hg.options_left_out", record.options_left_out);
+    }
+    if record.lost > 0 {
+        all.number("hg.lost", record.lost);
+    }
+    if let Some(sink) = &record.sink {
+        all.text("hg.sink.name", &sink.name);
+        all.text("hg.sink.stream", &sink.stream);
+        all.number("hg.sink.number", sink.number);
+    }
+    if let Some(rate) = record.sample_rate {
+        all.float("hg.sample_rate", rate);
+    }
+    let told = TOLD_ELSEWHERE.iter().find(|it| *record.event == *it.0);
+    let told = told.map_or(&[][..], |it| it.1);
+    let prefix = if *record.event == *losses::EVENT {
+        "hg.loss."
+    } else {
+        "hg.option."
+    };
+    for (key, value) in record.options.iter() {
+        if told.contains(&key) {
+            continue;
+        }
+        let key = [prefix, key];
+        match value {
+            Value::Null => {}
+            Value::Bool(value) => all.put(key, AnyValue::Bool(*value)),
+            Value::Int(value) => all.put(key, AnyValue::Int(*value)),
+            Value::Float(value) => all.put(key, AnyValue::Double(*value)),
+            Value::Text(text) => all.put(key, AnyValue::Text(text)),
+            Value::Other(value) => {
+                all.put_with(key, |out| put_json(value, out));
+            }
+        }
+    }
+}
+
+/// A value without others in it.
+#[derive(Clone, Copy)]
+pub(crate) enum AnyValue<'r> {
+    Text(&'r str),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+}
+
+impl AnyValue<'_> {
+    /// Bytes of the message.
+    fn bytes(self) -> usize {
+        match self {
+            Self::Text(text) => sized_bytes(any_value::TEXT, text.len()),
+            Self::Bool(_) => 2,
+            Self::Int(value) => 1 + varint_bytes(value as u64),
+            Self::Double(_) => 9,
+        }
+    }
+
+    pub(crate) fn put(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => {
+                put_set_bytes(any_value::TEXT, text.as_bytes(), out);
+            }
+            Self::Bool(value) => {
+                put_set_number(any_value::BOOL, value.into(), out);
+            }
+            Self::Int(value) => {
+                put_set_number(any_value::INT, value as u64, out);
+            }
+            Self::Double(value) => {
+                put_set_fixed64(any_value::DOUBLE, value.to_bits(), out);
+            }
+        }
+    }
+}
+
+/// Appends a value of JSON; nothing of `null`.
+fn put_json(value: &serde_json::Value, out: &mut Vec<u8>) {
+    use serde_json::Value;
+    match value {
+        Value::Null => {}
+        Value::Bool(value) => AnyValue::Bool(*value).put(out),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(value), _) => AnyValue::Int(value).put(out),
+            (None, Some(value)) => AnyValue::Double(value).put(out),
+            (None, None) => {}
+        },
+        Value::String(text) => AnyValue::Text(text).put(out),
+        Value::Array(values) => put_message(any_value::ARRAY, out, |out| {
+            for value in values {
+                put_message(any_value::VALUES, out, |out| put_json(value, out));
+            }
+        }),
+        Value::Object(map) => put_message(any_value::MAP, out, |out| {
+            for (key, value) in map {
+                put_message(any_value::VALUES, out, |out| {
+                    put_bytes(key_value::KEY, key.as_bytes(), out);
+                    put_message(key_value::VALUE, out, |out| {
+                        put_json(value, out);
+                    });
+                });
+            }
+        }),
+    }
+}
+
+/// Appends attributes, each as this field.
+pub(crate) struct Attributes<'o> {
+    field: u32,
+    out: &'o mut Vec<u8>,
+}
+
+impl<'o> Attributes<'o> {
+    pub(crate) fn new(field: u32, out: &'o mut Vec<u8>) -> Self {
+        Self { field, out }
+    }
+
+    /// Appends one whose name has two parts.
+    fn put(&mut self, [prefix, name]: [&str; 2], value: AnyValue<'_>) {
+        let key = [prefix, name];
+        let key_bytes = prefix.len() + name.len();
+        let value_bytes = value.bytes();
+        let bytes = sized_bytes(key_value::KEY, key_bytes)
+            + sized_bytes(key_value::VALUE, value_bytes);
+        put_head(self.field, bytes, self.out);
+        put_joined(key_value::KEY, key, self.out);
+        put_head(key_value::VALUE, value_bytes, self.out);
+        value.put(self.out);
+    }
+
+    /// Appends one whose value has others in it.
+    fn put_with(&mut self, key: [&str; 2], value: impl FnOnce(&mut Vec<u8>)) {
+        put_message(self.field, self.out, |out| {
+            put_joined(key_value::KEY, key, out);
+            put_message(key_value::VALUE, out, value);
+        });
+    }
+
+    fn value(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        self.put_with([key, ""], value);
+    }
+
+    pub(crate) fn text(&mut self, key: &str, value: &str) {
+        self.put([key, ""], AnyValue::Text(value));
+    }
+
+    pub(crate) fn maybe(&mut self, key: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
+    }
+
+    fn int(&mut self, key: &str, value: i64) {
+        self.put([key, ""], AnyValue::Int(value));
+    }
+
+    fn number(&mut self, key: &str, value: u64) {
+        self.int(key, i64::try_from(value).unwrap_or(i64::MAX));
+    }
+
+    fn float(&mut self, key: &str, value: f64) {
+        self.put([key, ""], AnyValue::Double(value));
+    }
+
+    pub(crate) fn message(&mut self, record: &Stored<'_>) {
+        if !record.message.is_empty() {
+            self.text("hg.message", &record.message);
+        }
+    }
+
+    /// Whom a connection was to.
+    pub(crate) fn peer(&mut self, record: &Stored<'_>) {
+        let Some(url) = record.options.text("url") else {
+            return;
+        };
+        self.text("url.full", url);
+        let Some((host, port)) = server(url) else {
+            return;
+        };
+        self.text("server.address", host);
+        if let Some(port) = port {
+            self.number("server.port", port.into());
+        }
+    }
+}
+
+/// The host and the port of a URL.
+fn server(url: &str) -> Option<(&str, Option<u16>)> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let (host, port) = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|it| it.is_ascii_digit()) => {
+            (host, port.parse().ok())
+        }
+        _ => (host, None),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (!host.is_empty()).then_some((host, port))
+}
