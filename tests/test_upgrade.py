@@ -158,6 +158,16 @@ def later(ui):
 """
 
 
+TOUCHING = """\
+import os
+import hgext3rd.uilog as uilog
+
+
+def extsetup(ui):
+    os.utime(uilog.__file__)
+"""
+
+
 def test_a_command_loads_nothing_of_another_version(home: Home) -> None:
     Site(home)
     home.extension("later", LATER)
@@ -166,6 +176,14 @@ def test_a_command_loads_nothing_of_another_version(home: Home) -> None:
         '*** failed to import extension "uilog":'
         " uilog has been upgraded since hg was started\n"
         "done\n"
+    )
+    # With fewer options it would show what was not asked for.
+    home.configure("[extensions]\nblackbox =\n")
+    home.extension("touching", TOUCHING)
+    done = home.run("sh", "-c", "hg init repo; cd repo; hg blackbox 2>&1; :")
+    assert done == (
+        "abort: cannot read the blackbox:"
+        " uilog has been upgraded since hg was started\n"
     )
 
 

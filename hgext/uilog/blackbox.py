@@ -25,7 +25,7 @@ from mercurial import (
 from mercurial.i18n import _
 from mercurial.utils import dateutil, procutil, stringutil
 
-from . import _native, cause, find, late, off, wrap
+from . import _native, cause, find, off, part, wrap
 
 # The stock extension, and what it calls its logger and its file.
 STOCK = b'blackbox'
@@ -208,9 +208,8 @@ def _loggerfor(stocklogger):
 
 
 def _replacecommand(table):
-    command = late('history', 'blackbox')
     try:
-        extensions.wrapcommand(table, STOCK, command, docstring=DOC)
+        extensions.wrapcommand(table, STOCK, _show, docstring=DOC)
     except error.UnknownCommand:
         off('hg blackbox', 'blackbox.cmdtable lacks the command')
         return
@@ -219,6 +218,17 @@ def _replacecommand(table):
     for option in (*OPTIONS, *cmdutil.formatteropts):
         if option[1] not in known:
             options.append(option)
+
+
+def _show(orig, ui, repo, *revs, **opts):
+    """`hg blackbox`"""
+    try:
+        history = part('history')
+    except Exception as err:
+        # Stock hg's would show more than was asked for.
+        why = stringutil.forcebytestr(err)
+        raise error.Abort(_(b'cannot read the blackbox: %s') % why) from err
+    return history.blackbox(orig, ui, repo, *revs, **opts)
 
 
 def _changed(orig, self, *args, **kwargs):
