@@ -98,8 +98,20 @@ What is broken may be uilog itself.
   $ hg root --config extensions.uilog=$TESTTMP/broken
   \*\*\* failed to import extension "uilog": *broken/_native.abi3.so* (glob)
   $TESTTMP/repo
+  $ hg debuguilog --config extensions.uilog=$TESTTMP/broken 2> /dev/null
+  uilog is switched off: it cannot be loaded: *broken/_native.abi3.so* (glob)
+  [1]
   $ UILOG=off hg root --config extensions.uilog=$TESTTMP/broken
   $TESTTMP/repo
+
+Where nothing is to be logged, only `hg debuguilog` notices.
+
+  $ HGRCPATH= hg root --config extensions.uilog=$TESTTMP/broken
+  $TESTTMP/repo
+  $ HGRCPATH= hg debuguilog --config extensions.uilog=$TESTTMP/broken
+  \*\*\* failed to import extension "uilog": *broken/_native.abi3.so* (glob)
+  uilog is switched off: it cannot be loaded: *broken/_native.abi3.so* (glob)
+  [1]
 
 The item
 ========

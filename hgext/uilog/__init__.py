@@ -143,13 +143,12 @@ from mercurial import (
     configitems,
     dispatch,
     extensions,
+    pycompat,
     registrar,
     ui as uimod,
 )
 from mercurial.i18n import _
 from mercurial.utils import procutil, stringutil
-
-from . import brake
 
 testedwith = b'6.3 6.9 7.0 7.2'
 if b'exp-archived-phase' not in configitems.coreitems.get(b'format', {}):
@@ -166,6 +165,11 @@ LOGGER = b'uilog'
 STOCK = b'logtoprocess'
 BLACKBOX = b'blackbox'
 
+# What may switch uilog off. Whether it does, `brake` decides.
+BRAKE_VARIABLE = 'UILOG'
+BRAKE_SECTION = b'uilog'
+BRAKE_ITEM = b'enabled'
+
 # By which `uilog run` tells its command that it is being watched.
 RUN_VARIABLE = 'UILOG_RUN'
 # By which chg tells the server that it starts.
@@ -173,8 +177,8 @@ CHG_VARIABLE = 'CHGINTERNALMARK'
 
 _stocklog = getattr(uimod.ui, 'log', None)
 
-# Whether it has been told that nothing can be logged.
-_isrefused = False
+# Why uilog cannot be loaded, and so is off until this process ends.
+_failure = None
 
 # The repositories that are in use, by their roots.
 repos: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
@@ -182,8 +186,9 @@ repos: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 # All parts, those first that others need. A part is a module of ours that is
 # loaded when it is needed for the first time: most commands need none, and each
 # costs all commands. Once anything is to be logged, or a connection is opened,
-# the native module and `events` are loaded.
+# the native module and `events` are loaded; `brake` needs neither.
 PARTS = (
+    'brake',
     'events',
     'blackbox',
     'trace',
@@ -212,11 +217,12 @@ LAZY = '_LazyModule'
 
 
 def uisetup(ui):
-    """touch what must be touched in any case
+    """touch what must be touched in any case, unless uilog is switched off
 
     All else is done by parts, which most commands do not need.
     """
-    if brake.uisetup(ui):
+    maybeoff = CHG_VARIABLE in os.environ or _maybeoff(ui)
+    if maybeoff and part('brake').uisetup(ui):
         return
     _registeritems(ui)
     log = find('traces', uimod.ui, 'log')
@@ -238,6 +244,32 @@ def uisetup(ui):
     # what runs no command it is not known how long it runs.
     if CHG_VARIABLE in os.environ or not isincommand():
         loadparts()
+
+
+def cause(ui):
+    """by what uilog is switched off for what this ui is used for, or None"""
+    if _failure is None and ('brake' in _parts or _maybeoff(ui)):
+        try:
+            return part('brake').cause(ui)
+        except Exception as err:
+            _fail(ui, err)
+    return _failure
+
+
+def _maybeoff(ui):
+    return BRAKE_VARIABLE in os.environ or ui.hasconfig(
+        BRAKE_SECTION, BRAKE_ITEM
+    )
+
+
+def _fail(ui, err):
+    """go on without uilog, which cannot be loaded"""
+    global _failure
+    why = stringutil.forcebytestr(err)
+    # hg: extensions.loadall
+    ui.warn(_(b'*** failed to import extension "uilog": %s\n') % why)
+    ui.traceback()
+    _failure = b'it cannot be loaded: %s' % why
 
 
 def isincommand():
@@ -334,7 +366,7 @@ def _tracksnothing(event):
 
 
 def uipopulate(ui):
-    if brake.cause(ui) is not None:
+    if cause(ui) is not None:
         # It may be the copy of a ui that is not switched off.
         ui._loggers.pop(LOGGER, None)
         return
@@ -350,23 +382,15 @@ def _populate(ui):
         ui._loggers.pop(STOCK, None)
         return
     if events is None:
-        events = _loadevents(ui)
-    if events is not None:
-        if ui.debugflag:
-            loadparts()
-        events.populate(ui)
-
-
-def _loadevents(ui):
-    try:
-        return part('events')
-    except Exception as err:
-        global _isrefused
-        if not _isrefused:
-            _isrefused = True
-            # As hg tells of an extension that it cannot load.
-            why = stringutil.forcebytestr(err)
-            ui.warn(_(b'*** failed to import extension "uilog": %s\n') % why)
+        try:
+            events = part('events')
+        except Exception as err:
+            _fail(ui, err)
+            ui._loggers.pop(LOGGER, None)
+            return
+    if ui.debugflag:
+        loadparts()
+    events.populate(ui)
 
 
 def _iswanted(ui):
@@ -402,7 +426,7 @@ def _replacestock(loaded):
 
 
 def _populatestock(orig, ui, *args, **kwargs):
-    if ui.getlogger(LOGGER) is None or brake.cause(ui) is not None:
+    if ui.getlogger(LOGGER) is None or cause(ui) is not None:
         orig(ui, *args, **kwargs)
 
 
@@ -427,13 +451,13 @@ def _wraplog(orig):
     def log(ui, event, msgfmt, /, *msgargs, **opts):
         nonlocal full
         if full is None:
-            loggers = getattr(ui, '_loggers', ())
-            if LOGGER not in loggers:
-                # Another extension's ui, or too early.
-                return orig(ui, event, msgfmt, *msgargs, **opts)
-            isidle = loaded('events') is None and not ui.debugflag
-            if isidle and isstock and len(loggers) == 1:
-                return
+            if loaded('events') is None:
+                loggers = getattr(ui, '_loggers', ())
+                if LOGGER not in loggers:
+                    # Switched off, another extension's ui, or too early.
+                    return orig(ui, event, msgfmt, *msgargs, **opts)
+                if isstock and len(loggers) == 1 and not ui.debugflag:
+                    return
             try:
                 full = part('events').wraplog(orig, isstock)
             except Exception as err:
@@ -449,11 +473,15 @@ def _wraplog(orig):
 def part(name):
     """a part of uilog, which is loaded if it is not yet
 
-    The native module and `events` always come with it. Raises if it cannot be
-    loaded; the next call tries again.
+    The native module and `events` always come with it, except with `brake`:
+    they may be what is broken. Raises if it cannot be loaded; the next call
+    tries again.
     """
     found = _parts.get(name)
     if found is not None:
+        return found
+    if name == 'brake':
+        found = _parts[name] = _load(name)
         return found
     if '_native' not in _parts:
         _parts['_native'] = _loadnative()
@@ -648,8 +676,18 @@ def debuguilog(ui, repo, **opts):
     user's state directory, in earlier ones. If uilog is switched off, shows by
     what, and nothing else.
     """
-    cause = brake.cause(ui)
-    if cause is not None:
-        return brake.show(ui, opts, cause)
-    loadparts()
-    return part('report').show(ui, opts)
+    why = cause(ui)
+    if why is None:
+        loadparts()
+        try:
+            report = part('report')
+        except Exception as err:
+            _fail(ui, err)
+            why = _failure
+        else:
+            return report.show(ui, opts)
+    fm = ui.formatter(b'debuguilog', pycompat.byteskwargs(opts))
+    fm.startitem()
+    fm.write(b'switchedoff', b'uilog is switched off: %s\n', why)
+    fm.end()
+    return 1 if _failure is not None else 0

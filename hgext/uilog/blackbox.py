@@ -25,7 +25,7 @@ from mercurial import (
 from mercurial.i18n import _
 from mercurial.utils import dateutil, procutil, stringutil
 
-from . import _native, brake, find, off, part, wrap
+from . import _native, cause, find, off, part, wrap
 
 # The stock extension, and what it calls its logger and its file.
 STOCK = b'blackbox'
@@ -201,7 +201,7 @@ def _loggerfor(stocklogger):
     """makes a repository's logger: ours, unless uilog is switched off there"""
 
     def make(ui, repo):
-        isoff = brake.cause(ui) is not None
+        isoff = cause(ui) is not None
         return (stocklogger if isoff else Logger)(ui, repo)
 
     return make

@@ -4,25 +4,28 @@
 # GNU General Public License version 2 or any later version.
 """the emergency brake: UILOG=off, and enabled = no in [uilog]
 
-Looked at before anything else of uilog is loaded, the native module above
-all: that may be what is broken. So nothing of uilog may be imported here, and
-of Mercurial only what every command has loaded anyway.
+Looked at before any other part of uilog is loaded, the native module above
+all: that may be what is broken. So none of them may be imported here, and of
+Mercurial only what every command has loaded anyway. Not loaded itself where
+neither the variable nor the item is set.
 """
 
 from __future__ import annotations
 
-from mercurial import encoding, pycompat
+from mercurial import encoding
 
-VARIABLE = b'UILOG'
-SECTION = b'uilog'
-ITEM = b'enabled'
+from . import (
+    BRAKE_ITEM as ITEM,
+    BRAKE_SECTION as SECTION,
+    BRAKE_VARIABLE,
+    CHG_VARIABLE,
+)
+
+VARIABLE = BRAKE_VARIABLE.encode()
 
 # hg: stringutil._booleans
 _OFF = (b'0', b'no', b'false', b'off', b'never')
 _ON = (b'1', b'yes', b'true', b'on', b'always')
-
-# Set while chg starts a server.
-_CHG = b'CHGINTERNALMARK'
 
 # By what this process was switched off when hg set its extensions up. It stays
 # so: nothing has been prepared for logging.
@@ -33,7 +36,7 @@ def uisetup(ui):
     """whether this process is to do without uilog, from now on"""
     global _ofprocess
     cause = _causeof(ui)
-    if _CHG in encoding.environ and not _separateservers():
+    if CHG_VARIABLE.encode() in encoding.environ and not _separateservers():
         # A server that cannot be told from others must serve all clients.
         return False
     _ofprocess = cause
@@ -90,11 +93,3 @@ def _separateservers():
 
     chgserver._confighash = hashed
     return True
-
-
-def show(ui, opts, cause):
-    """what `hg debuguilog` has to say"""
-    fm = ui.formatter(b'debuguilog', pycompat.byteskwargs(opts))
-    fm.startitem()
-    fm.write(b'switchedoff', b'uilog is switched off: %s\n', cause)
-    fm.end()

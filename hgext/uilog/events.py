@@ -22,7 +22,7 @@ from . import (
     RUN_VARIABLE,
     STOCK,
     _native,
-    brake,
+    cause,
     isincommand,
     loaded,
     part,
@@ -138,10 +138,7 @@ def wraplog(orig, isstock):
         except Exception:
             native = None
         if native is None:
-            if event == b'command' and brake.cause(ui) is not None:
-                _offdepths.add(_depth())
-            elif event == b'commandfinish':
-                _offdepths.discard(_depth())
+            tryto(_noteoff, ui, event)
             return orig(ui, event, msgfmt, *msgargs, **opts)
         if event == b'commandfinish' and _depth() in _offdepths:
             # hg: the end is logged with a ui that no repository configures
@@ -160,8 +157,17 @@ def wraplog(orig, isstock):
 
 
 def _depth():
+    """how many commands are nested in the one that hg was started for"""
     peers = loaded('peers')
     return peers.depth() if peers is not None else 0
+
+
+def _noteoff(ui, event):
+    """remember of a command that begins switched off that it did"""
+    if event == b'command' and cause(ui) is not None:
+        _offdepths.add(_depth())
+    elif event == b'commandfinish':
+        _offdepths.discard(_depth())
 
 
 def _logunseen(orig, ui, event, msgfmt, msgargs, opts):

@@ -24,7 +24,7 @@ import weakref
 from mercurial import localrepo, util
 from mercurial.i18n import _
 
-from . import _native, brake, events, find, part, tryto, wrap
+from . import _native, cause, events, find, part, tryto, wrap
 
 # What the parts of this module are called, if they are off.
 SSH = 'ssh peers'
@@ -254,7 +254,7 @@ def _makeconnection(orig, *args, **kwargs):
         proc, *pipes = made
         # Another extension may have wrapped them.
         isplain = all(type(pipe) is io.FileIO for pipe in pipes)
-        if isplain and brake.cause(ui) is None:
+        if isplain and cause(ui) is None:
             path = _opening[-1] if _opening else None
             url = b'ssh:' if path is None else _url(path)
             made = (proc, *Connection(ui, url, proc, pipes, _stack(ui)).pipes)
@@ -321,7 +321,7 @@ def _watch(peer):
         return
     if peer.local() is not None or not hasattr(peer, 'close'):
         return
-    if brake.cause(peer.ui) is not None:
+    if cause(peer.ui) is not None:
         return
     cls = type(peer)
     if cls not in _watched:

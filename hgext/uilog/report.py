@@ -13,7 +13,7 @@ import re
 
 from mercurial import encoding, pycompat
 
-from . import _native, blackbox, brake, events, missing, pending, tryto
+from . import _native, blackbox, events, missing, part, pending, tryto
 
 # The most failures of earlier processes that are shown.
 SHOWN_FAILURES = 10
@@ -33,7 +33,7 @@ _telling = False
 
 def configfaults(ui, logger):
     """tell with --debug what the configuration says that is not understood"""
-    problem = brake.variableproblem()
+    problem = part('brake').variableproblem()
     if problem is not None:
         _tellonce(ui, problem)
     for section, name, problem in _faults(ui, logger):
@@ -102,7 +102,7 @@ def show(ui, opts):
     fm.write(b'version', b'version: %s\n', _bytes(_native.VERSION))
     fm.write(b'session', b'session: %s\n', _bytes(status['session']))
     fm.data(switchedoff=None)
-    problem = brake.variableproblem()
+    problem = part('brake').variableproblem()
     fm.condwrite(problem, b'variableproblem', b'%s\n', problem)
     _showsinks(ui, fm, logger, dispatcher['program'])
     redacted = _redacting(dispatcher['program'])
