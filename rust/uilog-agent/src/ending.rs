@@ -32,9 +32,9 @@ const USUAL_IDLE: Duration = Duration::from_secs(10);
 const FIRST_IDLE: Duration = Duration::from_secs(2);
 /// The pid namespace that is not somebody's own. Linux: PROC_PID_INIT_INO.
 const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
-/// How long an agent stays at least while those live whose queues it serves:
-/// when they end, it removes the queues.
-const WRITERS_GRACE: Duration = Duration::from_secs(1);
+/// How long an agent usually stays at least while those live whose queues it
+/// serves: when they end, it removes the queues.
+pub const WRITERS_GRACE: Duration = Duration::from_secs(1);
 /// How long sinks may take to end.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// How long they may after SIGTERM: whoever shuts down a system waits longer.
@@ -52,10 +52,11 @@ pub(crate) struct Idle {
     usual: Duration,
     last: Option<Arc<Configuration>>,
     has_served: bool,
+    writers_grace: Duration,
 }
 
 impl Idle {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant, writers_grace: Duration) -> Self {
         // Where the place ends with its first process, an agent ends early.
         let is_private = agent_address::pid_namespace()
             .is_ok_and(|it| it != INITIAL_PID_NAMESPACE);
@@ -63,6 +64,7 @@ impl Idle {
             used_at: now,
             bound: FIRST_IDLE,
             has_served: false,
+            writers_grace,
             usual: if is_private {
                 Duration::ZERO
             } else {
@@ -99,10 +101,9 @@ impl Idle {
     /// When the agent is to end if nothing comes; `has_writers` tells whether
     /// anybody lives who may write.
     pub(crate) fn deadline(&self, has_writers: bool) -> Instant {
-        let least = if has_writers {
-            WRITERS_GRACE
-        } else {
-            Duration::ZERO
+        let least = match has_writers {
+            true => self.writers_grace,
+            false => Duration::ZERO,
         };
         self.used_at + self.bound.max(least)
     }

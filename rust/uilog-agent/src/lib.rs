@@ -30,6 +30,7 @@ mod ledger;
 mod serve;
 
 pub use directory::Elsewhere;
+pub use ending::WRITERS_GRACE;
 pub use home::with_home;
 pub use serve::Error;
 pub use serve::Options;

@@ -113,6 +113,8 @@ pub struct Options {
     pub environment: Vec<u8>,
     /// Where there may be queues besides.
     pub elsewhere: Elsewhere,
+    /// How long it stays at least while those live whose queues it serves.
+    pub writers_grace: Duration,
     /// Opens the sinks.
     pub open: Open,
 }
@@ -162,6 +164,7 @@ pub fn serve(options: Options) -> Result<(), Error> {
         lock,
         environment,
         options.open,
+        options.writers_grace,
     )?;
     server.started_by = options.queue;
     server.begin()?;
@@ -230,6 +233,7 @@ impl Server {
         lock: File,
         environment: Arc<[u8]>,
         open: Open,
+        writers_grace: Duration,
     ) -> Result<Self, Error> {
         let failed = system("create a socket");
         let (wakeup, bell) = UnixStream::pair().map_err(&failed)?;
@@ -272,7 +276,7 @@ impl Server {
             scan_at: None,
             looked_at: Instant::now(),
             retry_at: None,
-            idle: Idle::new(Instant::now()),
+            idle: Idle::new(Instant::now(), writers_grace),
         })
     }
 

@@ -53,6 +53,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         queue,
         environment: uilog_agent::with_home(environment),
         elsewhere: || agent_address::directories(&native::environment_block()),
+        writers_grace: uilog_agent::WRITERS_GRACE,
         open,
     };
     uilog_agent::serve(options).context("agent")?;

@@ -53,8 +53,10 @@ fn nobody_rings_in_vain_while_agents_come_and_go() {
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0")];
     let mut queue = Queue::new(&place, &sinks);
     let mut agents = Vec::new();
-    let mut starts = 0;
-    for round in 0..90_u32 {
+    let (mut starts, mut round) = (0, 0_u32);
+    while round < 90 || starts < 5 {
+        assert!(round < 10_000, "no agent ends");
+        round += 1;
         queue.log("foo");
         if !queue.ring()
             && let Some(agent) = place.agent_with_lock()
@@ -76,7 +78,6 @@ fn nobody_rings_in_vain_while_agents_come_and_go() {
     queue.until_done();
     let ids: BTreeSet<_> = place.ids("a").into_iter().collect();
     assert_eq!(ids, queue.all_ids().into_iter().collect());
-    assert!(starts > 1, "no agent has ended");
 }
 
 #[test]

@@ -292,6 +292,8 @@ fn agent_process() {
         queue: (!queue.is_empty()).then(|| OsString::from(queue)),
         environment: environment(&place).into_bytes(),
         elsewhere,
+        // The writers are the test itself.
+        writers_grace: Duration::ZERO,
         open,
     };
     serve(options).unwrap();
