@@ -208,7 +208,7 @@ const NOT_GLUED: [&str; 20] = [
 ];
 
 /// Words behind a telling word that make it harmless: `token_type`.
-const HARMLESS_ENDINGS: [&str; 111] = [
+const HARMLESS_ENDINGS: [&str; 117] = [
     "file",
     "files",
     "filename",
@@ -320,6 +320,12 @@ const HARMLESS_ENDINGS: [&str; 111] = [
     "less",
     "header",
     "headers",
+    "days",
+    "hours",
+    "minutes",
+    "seconds",
+    "attempts",
+    "retries",
 ];
 
 /// Words before a telling word that make it harmless: `has_password`.
