@@ -381,6 +381,7 @@ impl Server {
         }
         // Before anything else: it may be about to end.
         let is_proven = is_from_here();
+        self.admission.begin_looking();
         let dir = Arc::clone(&self.directories.own);
         self.take(&dir, name, is_proven, ring.pid);
     }
@@ -453,7 +454,7 @@ impl Server {
     }
 
     /// The process that has a queue open, if it can be proven.
-    fn writer(&self, origin: &Origin, file: (u64, u64)) -> Option<Pid> {
+    fn writer(&mut self, origin: &Origin, file: (u64, u64)) -> Option<Pid> {
         self.admission.is_open_there(origin, file)
     }
 
@@ -472,6 +473,7 @@ impl Server {
     /// Looks for queues, and into each that is known.
     pub(crate) fn scan(&mut self) {
         self.scan_at = None;
+        self.admission.begin_looking();
         for client in self.clients.values_mut() {
             client.is_rung = true;
             client.may_have_ended = true;
@@ -620,8 +622,8 @@ impl Server {
             if is_proven {
                 client.environment = Some(Arc::clone(&own.environment));
             }
+            self.idle.is_used(now);
         }
-        self.idle.is_used(now);
         self.report_left(id);
         self.lose_refused(id, &own, &event, &refused);
         None
