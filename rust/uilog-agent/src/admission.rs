@@ -8,6 +8,7 @@
 //! that the configuration names which is read here (`configured`). Must not
 //! know how anything is delivered.
 
+use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -62,6 +63,9 @@ pub(crate) struct Admission {
     pub(crate) is_final: bool,
     /// There is a configuration that was not known when this was asked last.
     has_learnt: bool,
+    /// The process that was looked at last, and the files that it has open:
+    /// many queues may name the same.
+    looked_at: Option<(Pid, HashSet<(u64, u64)>)>,
 }
 
 impl Admission {
@@ -72,6 +76,7 @@ impl Admission {
             configured,
             is_final: false,
             has_learnt: false,
+            looked_at: None,
         }
     }
 
@@ -89,7 +94,7 @@ impl Admission {
     /// Whether the process that a queue names is one from here and has the
     /// file open: nobody can make it so who could not write by himself.
     pub(crate) fn is_open_there(
-        &self,
+        &mut self,
         origin: &Origin,
         file: (u64, u64),
     ) -> Option<Pid> {
@@ -98,13 +103,22 @@ impl Admission {
         if !self.claims_to_be_from_here(origin) || !self.is_from_here(pid) {
             return None;
         }
-        let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-        let mut entries = entries.flatten().take(MAX_DESCRIPTORS);
-        let has_it = entries.any(|entry| {
-            let metadata = fs::metadata(entry.path());
-            metadata.is_ok_and(|it| (it.dev(), it.ino()) == file)
-        });
-        has_it.then_some(pid)
+        if self.looked_at.as_ref().is_none_or(|it| it.0 != pid) {
+            let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+            let entries = entries.flatten().take(MAX_DESCRIPTORS);
+            let files = entries.filter_map(|entry| {
+                let metadata = fs::metadata(entry.path()).ok()?;
+                Some((metadata.dev(), metadata.ino()))
+            });
+            self.looked_at = Some((pid, files.collect()));
+        }
+        let files = self.looked_at.as_ref().map(|it| &it.1)?;
+        files.contains(&file).then_some(pid)
+    }
+
+    /// What processes have open is to be looked at anew.
+    pub(crate) fn begin_looking(&mut self) {
+        self.looked_at = None;
     }
 
     /// A process from here has this configuration.

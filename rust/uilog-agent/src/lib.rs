@@ -3,10 +3,10 @@
 //!
 //! Each hg process has a queue of records, a file in the user's runtime
 //! directory (`uilog_core::record_queue`). The agent finds them ([`serve`],
-//! `directory`), reads each at its own pace (`client`), decides for which sinks
-//! their records may be delivered (`admission`), and merges the records that
-//! have the same sinks (`group`, `groups`). What is lost, journals are told
-//! (`clerk`, `ledger`).
+//! `finding`, `directory`), reads each at its own pace (`delivering`, `client`),
+//! decides for which sinks their records may be delivered (`admission`), and
+//! merges the records that have the same sinks (`group`, `groups`). What is
+//! lost, journals are told (`clerk`, `ledger`).
 //!
 //! hg starts it, holding a lock that the agent inherits; it ends when there has
 //! been nothing to do for a while (`ending`). If it is killed, the next one goes
@@ -20,9 +20,11 @@ mod clerk;
 mod client;
 mod configuration;
 mod configured;
+mod delivering;
 mod directory;
 mod doorbell;
 mod ending;
+mod finding;
 mod group;
 mod groups;
 mod home;

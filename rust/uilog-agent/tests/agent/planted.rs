@@ -61,7 +61,8 @@ fn what_is_configured_here_is_delivered_whoever_has_written_it() {
     for origin in [forged(), foreign()] {
         let place = Place::new();
         let url = file(&place, "a");
-        place.configure(&format!("[uilog]\nsink.a = {url}\n"));
+        let text = format!("[uilog]\nagent-idle = 0\nsink.a = {url}\n");
+        place.configure(&text);
         let sinks = [("a", &*url), ("b", &*file(&place, "b"))];
         let ids = plant(&place, &origin, &sinks);
         place.agent().ends_well();
@@ -122,7 +123,7 @@ fn a_queue_of_another_living_agent_is_left_to_it() {
 fn nothing_is_judged_that_lies_elsewhere() {
     let place = Place::new();
     let url = file(&place, "a");
-    place.configure(&format!("[uilog]\nsink.a = {url}\n"));
+    place.configure(&format!("[uilog]\nagent-idle = 0\nsink.a = {url}\n"));
     let elsewhere = place.path("elsewhere");
     let fill = |sinks: &[(&str, &str)]| {
         let environment = place.environment();

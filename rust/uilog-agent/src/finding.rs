@@ -1,0 +1,242 @@
+//! Which queues the agent has: those whose writers ring, and those that lie in
+//! the directories.
+//!
+//! Responsible for taking them over, and for what is known of who writes them.
+//! Must not know what their records say.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::unistd::Pid;
+use uilog_core::agent_address::protocol_of;
+use uilog_core::journal::FailureKind;
+use uilog_core::queue::Origin;
+use uilog_core::wire::PROTOCOL;
+use uilog_sys::own_dir::OwnDir;
+use uilog_sys::pidfd;
+
+use crate::admission::Trust;
+use crate::client::Client;
+use crate::client::ClientId;
+use crate::directory;
+use crate::directory::Found;
+use crate::directory::Taken;
+use crate::doorbell::Ring;
+use crate::serve::Server;
+
+/// When somebody has rung, others are waited for so long before sinks get
+/// anything: hg, which may be about to log more, has the processors for itself.
+const GATHER: Duration = Duration::from_millis(2);
+/// How soon queues are looked for again that others serve, or for which there
+/// was no descriptor.
+const SCAN_AGAIN: Duration = Duration::from_secs(2);
+/// Files that are remembered because they are of no use.
+const MAX_USELESS: usize = 4096;
+
+impl Server {
+    /// Hears who has rung; true if anybody has.
+    pub(crate) fn hear(&mut self) -> bool {
+        let Some(doorbell) = &self.doorbell else {
+            return false;
+        };
+        let heard = doorbell.hear();
+        let was_at_rest = self.is_at_rest();
+        for ring in &heard.rings {
+            self.heard(ring);
+        }
+        let now = Instant::now();
+        if heard.may_have_missed {
+            self.scan_at = Some(now);
+        }
+        let has_rung = !heard.rings.is_empty();
+        if has_rung {
+            if was_at_rest {
+                self.gather_until = Some(now + GATHER);
+            }
+            self.admission.is_final = false;
+            self.idle.is_used(now);
+        }
+        has_rung
+    }
+
+    pub(crate) fn heard(&mut self, ring: &Ring) {
+        let name = &*ring.name;
+        let is_from_here = || {
+            let is_known = |pid| self.admission.is_from_here(pid);
+            ring.is_from_here || ring.pid.is_some_and(is_known)
+        };
+        let known = self.by_name.get(name);
+        let known = known.and_then(|id| self.clients.get_mut(id));
+        if let Some(client) = known {
+            client.is_rung = true;
+            if let Trust::Proven = client.trust {
+                return;
+            }
+            if is_from_here() {
+                client.trust = Trust::Proven;
+                client.process = ring.pid.and_then(pidfd::open);
+            }
+            return;
+        }
+        if protocol_of(name) != Some(PROTOCOL) {
+            return;
+        }
+        if self.clients.len() >= self.max_clients {
+            return self.scan_again();
+        }
+        // Before anything else: it may be about to end.
+        let is_proven = is_from_here();
+        self.admission.begin_looking();
+        let dir = Arc::clone(&self.directories.own);
+        self.take(&dir, name, is_proven, ring.pid);
+    }
+
+    /// Takes over a queue, if that is possible; `pid` is its writer, if that
+    /// is known, and `is_proven` whether it is known to be from here.
+    pub(crate) fn take(
+        &mut self,
+        dir: &Arc<OwnDir>,
+        name: &OsStr,
+        is_proven: bool,
+        pid: Option<Pid>,
+    ) {
+        match directory::take(dir, name, &self.namespaces) {
+            Found::Taken(taken) => {
+                self.add(dir, name, *taken, is_proven, pid);
+            }
+            Found::Others | Found::Exhausted => self.scan_again(),
+            Found::Gone => {}
+            Found::Useless => {
+                if self.useless.len() >= MAX_USELESS {
+                    self.useless.clear();
+                }
+                self.useless
+                    .insert((name.to_owned(), dir.path().to_owned()));
+            }
+            Found::Damaged => self.remove_damaged(dir, name),
+        }
+    }
+
+    pub(crate) fn scan_again(&mut self) {
+        self.scan_at = Some(Instant::now() + SCAN_AGAIN);
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        dir: &Arc<OwnDir>,
+        name: &OsStr,
+        taken: Taken,
+        is_proven: bool,
+        pid: Option<Pid>,
+    ) {
+        let Taken {
+            queue,
+            origin,
+            file,
+        } = taken;
+        let is_starter = self.started_by.as_deref() == Some(name);
+        let (is_proven, pid) = match is_proven || is_starter {
+            true => (true, pid),
+            false => {
+                let pid = self.writer(&origin.unwrap_or_default(), file);
+                (pid.is_some(), pid)
+            }
+        };
+        let trust = match is_proven {
+            true => Trust::Proven,
+            false => Trust::Unproven(Instant::now()),
+        };
+        let id = self.next_id;
+        let client =
+            Client::new(id, dir.clone(), name.to_owned(), queue, trust);
+        let Ok(mut client) = client else {
+            return self.remove_damaged(dir, name);
+        };
+        client.process = pid.and_then(pidfd::open);
+        self.next_id = id.wrapping_add(1);
+        self.by_name.insert(name.to_owned(), id);
+        self.clients.insert(id, client);
+    }
+
+    /// The process that has a queue open, if it can be proven.
+    pub(crate) fn writer(
+        &mut self,
+        origin: &Origin,
+        file: (u64, u64),
+    ) -> Option<Pid> {
+        self.admission.is_open_there(origin, file)
+    }
+
+    /// A file that has been a queue cannot be read; that is told once.
+    pub(crate) fn remove_damaged(&mut self, dir: &OwnDir, name: &OsStr) {
+        let path = dir.path().join(name);
+        let detail = format!("a queue is damaged: {}", path.display());
+        let clerk = self.clerks.of(&self.environment);
+        clerk.report(None, FailureKind::Lost, 1, detail);
+        if dir.unlink(name).is_err() {
+            self.useless
+                .insert((name.to_owned(), dir.path().to_owned()));
+        }
+    }
+
+    /// Looks for queues, and into each that is known.
+    pub(crate) fn scan(&mut self) {
+        self.scan_at = None;
+        self.admission.begin_looking();
+        for client in self.clients.values_mut() {
+            client.is_rung = true;
+            client.may_have_ended = true;
+        }
+        for dir in self.directories.all() {
+            let is_known = |name: &OsStr| {
+                self.by_name.contains_key(name) || self.is_useless(&dir, name)
+            };
+            let names = directory::queues_in(&dir, is_known);
+            if names.len() >= directory::MAX_FOUND {
+                self.scan_again();
+            }
+            for name in names {
+                if self.clients.len() >= self.max_clients {
+                    break;
+                }
+                self.take(&dir, &name, false, None);
+            }
+        }
+        if self.clients.len() >= self.max_clients {
+            self.scan_again();
+        }
+    }
+
+    /// Whether a file has been looked at in vain.
+    pub(crate) fn is_useless(&self, dir: &OwnDir, name: &OsStr) -> bool {
+        let of_dir = || (name.to_owned(), dir.path().to_owned());
+        !self.useless.is_empty() && self.useless.contains(&of_dir())
+    }
+
+    /// Leaves a queue to others.
+    pub(crate) fn decline(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get(&id) else {
+            return;
+        };
+        // Unless some of its records are on their way.
+        if client.is_settled() && client.page.is_told() {
+            let path = client.dir.path().to_owned();
+            self.useless.insert((client.name.clone(), path));
+            self.forget(id);
+        }
+    }
+
+    pub(crate) fn forget(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.remove(&id) {
+            self.by_name.remove(&client.name);
+        }
+    }
+
+    /// Forgets all queues: others may serve them.
+    pub(crate) fn forget_all(&mut self) {
+        self.clients.clear();
+        self.by_name.clear();
+    }
+}
