@@ -82,7 +82,12 @@ pub(crate) fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
     for found in found {
         match tidied.last_mut() {
             Some(last) if found.range.start < last.range.end => {
-                last.range.end = last.range.end.max(found.range.end);
+                // Where a URL's password ends is known, whatever stands in it.
+                let is_by_chance = last.rule == Rule::URL_PASSWORD
+                    && found.range.start > last.range.start;
+                if !is_by_chance {
+                    last.range.end = last.range.end.max(found.range.end);
+                }
             }
             _ => tidied.push(found),
         }
