@@ -63,6 +63,8 @@ Nothing is wrong
     uilog.queue-size = 64 MB  default
     uilog.peer-timeout = 5  default
     uilog.peer-close-max = 30  default
+    uilog.agent = no  default
+    uilog.agent-idle = 10  default
     uilog.spool =   default
     uilog.spool-max-size = 64 MB  default
     uilog.spool-max-age = 7 days  default

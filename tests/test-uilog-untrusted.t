@@ -48,6 +48,8 @@ are without the extension.
     uilog.queue-size = 64 MB (default)
     uilog.peer-timeout = 5 (default)
     uilog.peer-close-max = 30 (default)
+    uilog.agent = no (default)
+    uilog.agent-idle = 10 (default)
     uilog.spool =  (default)
     uilog.spool-max-size = 64 MB (default)
     uilog.spool-max-age = 7 days (default)
