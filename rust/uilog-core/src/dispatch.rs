@@ -40,6 +40,7 @@ use crate::queue;
 use crate::queue::Progress;
 use crate::queue::Reader;
 use crate::queue::Reference;
+use crate::records::RecordLoss;
 use crate::records::Records;
 use crate::reporter;
 use crate::reporter::Reporter;
@@ -638,9 +639,15 @@ impl Server {
         let oldest = settled.oldest.unwrap_or(position);
         progress.records_at = progress.records_at.max(oldest);
         progress.at_risk = settled.at_risk;
+        let mut reason = None;
         for loss in settled.losses {
             progress.records_lost += loss.count;
+            reason = Some(explain_loss(&loss));
             self.losses.add(loss);
+        }
+        if let Some(reason) = reason {
+            // Whoever sees the count is to find the reason.
+            let _ = self.feed.queue.publish_failure(&reason);
         }
         self.feed.queue.pass();
         self.publish()?;
@@ -655,7 +662,7 @@ impl Server {
         let is_alone = self.socket.is_none();
         let losses = self.losses.due(Instant::now(), is_alone, is_last);
         for loss in losses {
-            let detail = format!("uilog.sink.{}: {}", loss.sink, loss.reason);
+            let detail = explain_loss(&loss);
             let kind = if loss.count > 0 {
                 FailureKind::Lost
             } else {
@@ -880,6 +887,10 @@ impl Server {
         self.tell(true);
         self.reporter.finish(Instant::now() + bound);
     }
+}
+
+fn explain_loss(loss: &RecordLoss) -> String {
+    format!("uilog.sink.{}: {}", loss.sink, loss.reason)
 }
 
 fn reading(error: io::Error) -> Error {

@@ -325,7 +325,11 @@ fn probe(directory: &Path) -> PathBuf {
     program.set_file_name("examples");
     program.push("append_probe");
     let copy = directory.join("append_probe");
-    fs::copy(program, &copy).unwrap();
+    // A copy may still be open for writing in another test's child, and is
+    // then not executed.
+    if fs::hard_link(&program, &copy).is_err() {
+        fs::copy(program, &copy).unwrap();
+    }
     copy
 }
 
