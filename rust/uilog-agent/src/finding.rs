@@ -138,7 +138,11 @@ impl Server {
         } = taken;
         let is_starter = self.started_by.as_deref() == Some(name);
         let (is_proven, pid) = match is_proven || is_starter {
-            true => (true, pid),
+            // What a proven queue says of its writer is believed.
+            true => {
+                let writer = origin.and_then(|it| i32::try_from(it.pid).ok());
+                (true, pid.or(writer.map(Pid::from_raw)))
+            }
             false => {
                 let pid = self.writer(&origin.unwrap_or_default(), file);
                 (pid.is_some(), pid)

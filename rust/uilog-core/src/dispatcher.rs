@@ -3,7 +3,7 @@
 //! Nothing here waits: a job is appended to the queue and the doorbell is
 //! rung. A dispatcher that has died is replaced by another one on the same
 //! queue; one that stalls is simply not heard of. What is lost when everything
-//! is killed, the queue's page tells ([`crate::page`]).
+//! is killed, the queue's page tells (`page`).
 
 use std::fs::File;
 use std::io;

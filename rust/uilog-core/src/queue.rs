@@ -7,7 +7,7 @@
 //!
 //! The frames hold hg's environment, so they are in a file in memory that has
 //! no name. The page is the first one of that file, or a file of its own, which
-//! may have a name ([`crate::page`]): then it tells what has been lost when
+//! may have a name (`page`): then it tells what has been lost when
 //! both ends have been killed.
 //!
 //! Knows nothing of what a frame holds, nor of names and locks.

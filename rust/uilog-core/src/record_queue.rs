@@ -8,7 +8,7 @@
 //! know what an agent does with it.
 //!
 //! A process that is confined more than others of its container, or that finds
-//! no place for such a file, has no such queue ([`NotTaken::Unusable`]): its
+//! no place for such a file, has no such queue (`NotTaken::Unusable`): its
 //! records go by way of its own dispatcher.
 
 use std::ffi::OsString;
