@@ -130,6 +130,8 @@ A dispatcher whose hg and whose script wait for the test
     foreign "int"
     unreadable "int"
     journal {"path": "$TESTTMP/.local/state/uilog/failures.jsonl", "problem": null, "fallback": null, "lost": 0, "counts": {"config": 0, "failed": 0, "lost": 0, "not-started": 0, "peer": 0, "sink": 0, "timed-out": 0}, "failures": []}
+    agents []
+    queues []
     spools []
 
 hg has ended, and its last event waits.

@@ -117,6 +117,10 @@ def test_an_hg_and_an_agent_that_are_killed_lose_nothing(
     # It can do nothing any more, and nobody waits for it.
     os.kill(agent.pid, signal.SIGSTOP)
     home.hg("id", cwd=repository)
+    status = json.loads(home.run("uilog", "status", "-T", "json"))
+    (queue,) = [it for it in status["queues"] if it["records"] > it["done"]]
+    assert not queue["is_alive"]
+    assert [it["is_near"] for it in status["agents"]] == [True]
     os.kill(agent.pid, signal.SIGKILL)
     until("its end", lambda: not agents.running())
     assert agents.commands() == ["root"]

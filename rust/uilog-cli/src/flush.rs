@@ -11,6 +11,7 @@ use anyhow::Context;
 use serde::Serialize;
 use uilog_core::agent_address;
 use uilog_core::agent_start;
+use uilog_core::journal::Journal;
 use uilog_core::record_queues;
 use uilog_core::record_queues::RecordQueue;
 
@@ -92,6 +93,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(status) => return Ok(status),
     };
     let queues = drain(arguments.all, deadline)?;
+    if let Some(journal) =
+        Journal::for_environment(&native::environment_block())
+    {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // What scripts have not been run may be told nowhere else soon.
+        journal.claim_abandoned(left);
+    }
     let flushed = flush_until(spools, deadline);
     let left: u64 = flushed.iter().map(|it| it.left).sum();
     let mut output = arguments.presentation.stdout();

@@ -12,6 +12,9 @@ use uilog_config::Request;
 use uilog_core::brake;
 use uilog_core::journal::Group;
 use uilog_core::journal::grouped;
+use uilog_core::record_queues;
+use uilog_core::record_queues::Agent;
+use uilog_core::record_queues::RecordQueue;
 use uilog_core::status;
 use uilog_core::status::Dispatcher;
 use uilog_core::status::JournalFacts;
@@ -38,7 +41,8 @@ const SHOWN_FAILURES: usize = 10;
 ///
 /// A dispatcher is the process that runs scripts and feeds structured sinks
 /// for one hg. Each is shown with its hg, the events that wait for it, its
-/// counts, and the scripts that it runs. What waits for collectors is shown in
+/// counts, and the scripts that it runs. With `uilog.agent` there are agents
+/// besides, and the queues from which they deliver records. What waits for collectors is shown in
 /// short; `uilog spool` tells more. The journal keeps what has been lost or has
 /// failed, across processes, until `uilog journal forget`; the last ten kinds
 /// of failures are shown, with -T json all failures.
@@ -80,21 +84,30 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let causes = causes.chain(brake::of_config(&config));
     let switched_off: Vec<_> = causes.map(|it| it.to_string()).collect();
     let spools = spools(&config);
+    let block = native::environment_block();
+    let agents = record_queues::agents(&block, false);
+    let queues = record_queues::find(&block, false);
     let mut output = arguments.presentation.stdout();
     if arguments.presentation.is_json() {
         let shown = Shown {
             switched_off: &switched_off,
             status: &status,
+            agents: &agents,
+            queues: &queues,
             spools: &spools,
         };
         output::write_json(&mut output, &shown)?;
     } else {
         output::write_switched_off(&mut output, &switched_off)?;
-        write_status(&mut output, &status, &spools)?;
+        write_dispatchers(&mut output, &status)?;
+        write_queues(&mut output, &agents, &queues)?;
+        spool::write_brief(&mut output, &spools)?;
+        write_journal(&mut output, &status.journal, SHOWN_FAILURES)?;
     }
     output.flush()?;
-    let is_troubled =
-        status.is_troubled() || spools.iter().any(Facts::is_troubled);
+    let is_troubled = status.is_troubled()
+        || queues.iter().any(RecordQueue::is_abandoned)
+        || spools.iter().any(Facts::is_troubled);
     Ok(ExitCode::from(u8::from(is_troubled)))
 }
 
@@ -104,6 +117,8 @@ struct Shown<'a> {
     switched_off: &'a [String],
     #[serde(flatten)]
     status: &'a Status,
+    agents: &'a [Agent],
+    queues: &'a [RecordQueue],
     spools: &'a [Facts],
 }
 
@@ -114,10 +129,9 @@ fn spools(config: &Config) -> Vec<Facts> {
     spools.map(|it| it.facts()).unwrap_or_default()
 }
 
-fn write_status(
+fn write_dispatchers(
     output: &mut impl Write,
     status: &Status,
-    spools: &[Facts],
 ) -> io::Result<()> {
     let none = if status.dispatchers.is_empty() {
         ": none"
@@ -138,8 +152,47 @@ fn write_status(
         let text = format!("{count} of yours cannot be looked at");
         writeln!(output, "  {}", styled(output::WARNING, &text))?;
     }
-    spool::write_brief(output, spools)?;
-    write_journal(output, &status.journal, SHOWN_FAILURES)
+    Ok(())
+}
+
+/// The agents, and the queues from which they deliver; nothing where there
+/// are none.
+fn write_queues(
+    output: &mut impl Write,
+    agents: &[Agent],
+    queues: &[RecordQueue],
+) -> io::Result<()> {
+    if agents.is_empty() && queues.is_empty() {
+        return Ok(());
+    }
+    writeln!(output, "{}", styled(HEADLINE, "Agents"))?;
+    for agent in agents {
+        let path = visible(&agent.path);
+        let far = if agent.is_near {
+            ""
+        } else {
+            ", of a container"
+        };
+        writeln!(output, "  {}{far}", styled(PLACE, &path))?;
+    }
+    for queue in queues {
+        let waiting = counted(queue.waiting(), "record");
+        let age = duration(queue.age);
+        let writer = match queue.is_alive {
+            true => "which runs",
+            false => "which has ended",
+        };
+        let pid = queue.pid;
+        writeln!(
+            output,
+            "  queue of process {pid}, {writer}: {waiting} waiting, for {age}"
+        )?;
+        if queue.is_abandoned() {
+            let text = "nobody delivers it; `uilog flush` does";
+            writeln!(output, "    {}", styled(output::WARNING, text))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_dispatcher(

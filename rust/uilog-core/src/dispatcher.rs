@@ -264,7 +264,10 @@ impl Dispatcher {
             return Err(lost("there is no dispatcher".to_owned()));
         };
         link.queue.set_max_bytes(parts.settings.queue_bytes);
-        if let Err(error) = link.append(parts, &self.hg, &mut self.buffer) {
+        if let Err(error) =
+            link.sent
+                .append(&mut link.queue, parts, &self.hg, &mut self.buffer)
+        {
             if error.kind() == io::ErrorKind::StorageFull {
                 return Err(lost(format!(
                     "{} bytes of events wait already (uilog.queue-size)",
@@ -673,20 +676,6 @@ impl Link {
     /// it finds is rare, but bytes in another file would be unforgivable.
     fn is_intact(&self) -> bool {
         self.socket.is_intact() && self.queue.is_intact()
-    }
-
-    fn append(
-        &mut self,
-        parts: &JobParts<'_>,
-        hg: &[u8],
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        // All frames go in one write, so positions are known beforehand.
-        let end = self.queue.committed().end;
-        let new = self.sent.encode(parts, hg, end, buffer)?;
-        self.queue.append(buffer, 1)?;
-        self.sent.keep(new, parts);
-        Ok(())
     }
 
     /// What the dispatcher has done.

@@ -12,6 +12,7 @@ use crate::dispatcher::JobParts;
 use crate::dispatcher::Task;
 use crate::event::Text;
 use crate::queue;
+use crate::queue::Writer;
 use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::Record;
@@ -27,19 +28,35 @@ pub(crate) struct Sent {
 
 /// Where what a job refers to will stand, once its frames are appended.
 #[derive(Debug)]
-pub(crate) struct New {
+struct New {
     environment_at: u64,
     items_at: u64,
 }
 
 impl Sent {
-    /// Encodes, in place of what is in `buffer`, the frames that a job needs,
-    /// the first of which will stand at `end`.
+    /// Appends the frames that a job needs; `buffer` is for their encoding.
     ///
     /// # Errors
     ///
-    /// There is no memory, or a frame is too long.
-    pub(crate) fn encode(
+    /// As of [`Writer::append`], there is no memory, or a frame is too long.
+    pub(crate) fn append(
+        &mut self,
+        queue: &mut Writer,
+        parts: &JobParts<'_>,
+        hg: &[u8],
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        // All frames go in one write, so positions are known beforehand.
+        let end = queue.committed().end;
+        let new = self.encode(parts, hg, end, buffer)?;
+        queue.append(buffer, 1)?;
+        self.keep(new, parts);
+        Ok(())
+    }
+
+    /// Encodes, in place of what is in `buffer`, the frames that a job needs,
+    /// the first of which will stand at `end`.
+    fn encode(
         &self,
         parts: &JobParts<'_>,
         hg: &[u8],
@@ -119,7 +136,7 @@ impl Sent {
     }
 
     /// Tells that the frames of a job stand in the queue now.
-    pub(crate) fn keep(&mut self, new: New, parts: &JobParts<'_>) {
+    fn keep(&mut self, new: New, parts: &JobParts<'_>) {
         if self.environment_at != new.environment_at {
             self.environment_at = new.environment_at;
             self.environment.clear();

@@ -351,11 +351,7 @@ impl Open {
         buffer: &mut Vec<u8>,
     ) -> io::Result<()> {
         self.queue.set_max_bytes(parts.settings.queue_bytes);
-        let end = self.queue.committed().end;
-        let new = self.sent.encode(parts, hg, end, buffer)?;
-        self.queue.append(buffer, 1)?;
-        self.sent.keep(new, parts);
-        Ok(())
+        self.sent.append(&mut self.queue, parts, hg, buffer)
     }
 
     /// Whether there are records that no agent is done with.

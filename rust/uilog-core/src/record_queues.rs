@@ -6,7 +6,6 @@
 //! never looks.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
 use serde::Serialize;
@@ -23,11 +22,14 @@ use crate::wire::PROTOCOL;
 /// Names in a directory that are looked at: many times what there ought to be.
 const MAX_NAMES: usize = 64 * 1024;
 
+/// After so many seconds somebody ought to read a queue.
+const ABANDONED_AFTER: f64 = 60.0;
+
 /// A queue of records.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RecordQueue {
     /// Where it is.
-    pub path: PathBuf,
+    pub path: String,
     /// The protocol that it is of.
     pub protocol: u16,
     /// Whether the process that has made it is alive.
@@ -57,13 +59,18 @@ impl RecordQueue {
     pub fn waiting(&self) -> u64 {
         self.records.saturating_sub(self.done)
     }
+
+    /// Whether records wait, and nobody has read them for a while.
+    pub fn is_abandoned(&self) -> bool {
+        self.waiting() > 0 && !self.is_read && self.age > ABANDONED_AFTER
+    }
 }
 
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Agent {
     /// Where its socket is.
-    pub path: PathBuf,
+    pub path: String,
     /// Whether it is that of this process's namespaces.
     pub is_near: bool,
 }
@@ -99,7 +106,7 @@ pub fn agents(environment: &[u8], is_first_only: bool) -> Vec<Agent> {
             };
             if is_held(&file).unwrap_or(false) {
                 agents.push(Agent {
-                    path: dir.path().join(&name),
+                    path: dir.path().join(&name).display().to_string(),
                     is_near: own.as_ref() == Some(&name),
                 });
             }
@@ -123,7 +130,7 @@ fn look(dir: &OwnDir, name: &OsStr, own: Option<&str>) -> Option<RecordQueue> {
     let (is_alive, is_read) =
         (is_held(Holder::Maker)?, is_held(Holder::Reader)?);
     let mut queue = RecordQueue {
-        path: dir.path().join(name),
+        path: dir.path().join(name).display().to_string(),
         protocol,
         is_alive,
         is_read,

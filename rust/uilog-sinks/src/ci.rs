@@ -310,6 +310,20 @@ fn expand<'v>(
 mod tests {
     use super::*;
 
+    /// The texts of a system.
+    fn all_of(texts: &Run<&'static str>) -> [&'static str; 8] {
+        [
+            texts.pipeline,
+            texts.run,
+            texts.run_url,
+            texts.task,
+            texts.task_run,
+            texts.task_run_url,
+            texts.worker,
+            texts.worker_name,
+        ]
+    }
+
     #[test]
     fn every_variable_is_handed_over_by_hg() {
         for System { marker, texts, .. } in SYSTEMS {
@@ -318,16 +332,7 @@ mod tests {
                 asked.borrow_mut().push(name.to_owned());
                 Some("x")
             };
-            for text in [
-                texts.pipeline,
-                texts.run,
-                texts.run_url,
-                texts.task,
-                texts.task_run,
-                texts.task_run_url,
-                texts.worker,
-                texts.worker_name,
-            ] {
+            for text in all_of(texts) {
                 expand(text, value);
             }
             for name in asked.into_inner() {
@@ -414,16 +419,7 @@ mod tests {
         for system in SYSTEMS {
             assert!(system.source.starts_with("https://"));
             let texts = &system.texts;
-            let all = [
-                texts.pipeline,
-                texts.run,
-                texts.run_url,
-                texts.task,
-                texts.task_run,
-                texts.task_run_url,
-                texts.worker,
-                texts.worker_name,
-            ];
+            let all = all_of(texts);
             let names = all.iter().flat_map(|text| {
                 text.split('{')
                     .skip(1)
