@@ -79,9 +79,8 @@ def agents(home: Home) -> Iterator[Agents]:
     """A home with an agent, which is ended with the test."""
     agents = Agents(home)
     yield agents
-    for agent in agents.running():
-        os.kill(agent.pid, signal.SIGTERM)
-    until("the agents' end", lambda: not agents.running())
+    home.run("uilog", "agent", "stop")
+    assert agents.running() == []
 
 
 def test_one_agent_delivers_what_all_commands_log(agents: Agents) -> None:
@@ -117,10 +116,19 @@ def test_an_hg_and_an_agent_that_are_killed_lose_nothing(
     # It can do nothing any more, and nobody waits for it.
     os.kill(agent.pid, signal.SIGSTOP)
     home.hg("id", cwd=repository)
-    status = json.loads(home.run("uilog", "status", "-T", "json"))
+    done = subprocess.run(
+        ["uilog", "status", "-T", "json"],
+        env=home.env,
+        capture_output=True,
+        check=False,
+    )
+    # Somebody ought to know of a stopped agent.
+    assert done.returncode == 1
+    status = json.loads(done.stdout)
     (queue,) = [it for it in status["queues"] if it["records"] > it["done"]]
     assert not queue["is_alive"]
-    assert [it["is_near"] for it in status["agents"]] == [True]
+    (told,) = status["agents"]
+    assert (told["pid"], told["is_stopped"]) == (agent.pid, True)
     os.kill(agent.pid, signal.SIGKILL)
     until("its end", lambda: not agents.running())
     assert agents.commands() == ["root"]

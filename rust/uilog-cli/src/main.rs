@@ -79,7 +79,6 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[cfg(target_os = "linux")]
-    #[command(hide = true)]
     Agent(agent::Arguments),
     #[command(visible_alias = "doctor")]
     Check(check::Arguments),

@@ -107,6 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     output.flush()?;
     let is_troubled = status.is_troubled()
         || queues.iter().any(RecordQueue::is_abandoned)
+        || agents.iter().any(|it| it.is_stopped)
         || spools.iter().any(Facts::is_troubled);
     Ok(ExitCode::from(u8::from(is_troubled)))
 }
@@ -157,7 +158,7 @@ fn write_dispatchers(
 
 /// The agents, and the queues from which they deliver; nothing where there
 /// are none.
-fn write_queues(
+pub(crate) fn write_queues(
     output: &mut impl Write,
     agents: &[Agent],
     queues: &[RecordQueue],
@@ -173,7 +174,12 @@ fn write_queues(
         } else {
             ", of a container"
         };
-        writeln!(output, "  {}{far}", styled(PLACE, &path))?;
+        let pid = agent.pid.map_or(String::new(), |pid| format!("{pid}  "));
+        writeln!(output, "  {pid}{}{far}", styled(PLACE, &path))?;
+        if agent.is_stopped {
+            let text = "stopped by a signal: its records wait";
+            writeln!(output, "    {}", styled(output::WARNING, text))?;
+        }
     }
     for queue in queues {
         let waiting = counted(queue.waiting(), "record");

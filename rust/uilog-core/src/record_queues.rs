@@ -6,8 +6,14 @@
 //! never looks.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
 use serde::Serialize;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
@@ -17,6 +23,8 @@ use crate::agent_address;
 use crate::agent_address::AgentNames;
 use crate::event::Timestamp;
 use crate::queue::Reader;
+use crate::status;
+use crate::status::Stat;
 use crate::wire::PROTOCOL;
 
 /// Names in a directory that are looked at: many times what there ought to be.
@@ -69,8 +77,12 @@ impl RecordQueue {
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Agent {
-    /// Where its socket is.
+    /// Where its lock is.
     pub path: String,
+    /// Its process id, if it can be seen from here.
+    pub pid: Option<i32>,
+    /// It has been stopped by a signal or a debugger: nothing is delivered.
+    pub is_stopped: bool,
     /// Whether it is that of this process's namespaces.
     pub is_near: bool,
 }
@@ -105,14 +117,36 @@ pub fn agents(environment: &[u8], is_first_only: bool) -> Vec<Agent> {
                 continue;
             };
             if is_held(&file).unwrap_or(false) {
+                let is_near = own.as_ref() == Some(&name);
+                let pid = process_of(dir.path()).filter(|_| is_near);
+                let stat = pid.and_then(|pid| Stat::read(pid).ok());
                 agents.push(Agent {
+                    pid,
+                    is_stopped: stat.is_some_and(|it| it.is_stopped()),
                     path: dir.path().join(&name).display().to_string(),
-                    is_near: own.as_ref() == Some(&name),
+                    is_near,
                 });
             }
         }
     }
     agents
+}
+
+/// The process of this user that serves a directory here.
+fn process_of(directory: &Path) -> Option<i32> {
+    let own = geteuid().as_raw();
+    let wanted = directory.as_os_str().as_bytes();
+    let serves = |pid: &i32| {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let is_own = fs::metadata(&process).is_ok_and(|it| it.uid() == own);
+        let line = fs::read(process.join("cmdline")).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == 0).skip(1);
+        is_own
+            && words.next() == Some(b"agent")
+            && words.next() == Some(b"serve")
+            && words.next() == Some(wanted)
+    };
+    status::processes().ok()?.into_iter().find(serves)
 }
 
 fn directories(environment: &[u8], is_first_only: bool) -> Vec<OwnDir> {

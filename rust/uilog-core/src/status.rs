@@ -231,7 +231,7 @@ pub fn read(environment: &[u8]) -> io::Result<Status> {
 }
 
 /// The processes that there are.
-fn processes() -> io::Result<Vec<i32>> {
+pub(crate) fn processes() -> io::Result<Vec<i32>> {
     let numbers = fs::read_dir("/proc")?.filter_map(|entry| {
         let name = entry.ok()?.file_name();
         std::str::from_utf8(name.as_bytes()).ok()?.parse().ok()
@@ -280,7 +280,7 @@ fn look_at(
         pid,
         program: lossy(program),
         age: clock.age(&stat),
-        stopped: matches!(stat.state, b'T' | b't'),
+        stopped: stat.is_stopped(),
         ..Dispatcher::default()
     };
     let page = match Page::read(&file) {
@@ -393,6 +393,11 @@ impl Stat {
     pub(crate) fn read(pid: i32) -> io::Result<Self> {
         let text = fs::read(proc(pid).join("stat"))?;
         Self::parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Whether a signal or a debugger has stopped it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
     }
 
     // proc(5): the name in parentheses may hold anything
