@@ -373,7 +373,7 @@ What it takes is sent once, whoever sends; the other signal waits.
   $ uilog status | grep takes
       the collector takes no logs: see `uilog spool`
   $ uilog check | grep 404
-    error: $HGRCPATH:*: uilog.sink.fleet: the collector takes no logs, * times in a row: logs: status 404; 1 waiting (glob)
+    error: *:*: uilog.sink.fleet: the collector takes no logs, * times in a row: logs: status 404; 1 waiting (glob)
   $ wc -l < $TESTTMP/collector/ids
   2
   $ rm $TESTTMP/collector/answer.v1.logs
@@ -427,7 +427,7 @@ It keeps the lock, so nothing is sent; that is told, and nobody takes over.
   $ uilog check > $TESTTMP/out
   [1]
   $ corpse | grep -A 1 stopped
-    error: $HGRCPATH:*: uilog.sink.fleet: nothing is sent because of process PID (sleep), stopped since T (glob)
+    error: *:*: uilog.sink.fleet: nothing is sent because of process PID (sleep), stopped since T (glob)
       let it go on: kill -CONT PID; or end it, which loses nothing: kill -KILL PID
   $ uilog spool flush > $TESTTMP/out
   [1]

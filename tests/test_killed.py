@@ -196,7 +196,7 @@ def test_killed_at_any_moment_every_event_is_accounted_for(
         if prefix:
             hg.kill()
         else:
-            found = processes.of_home(str(home.path))
+            found = processes.surely_of_home(str(home.path))
             chance.shuffle(found)
             for process in found:
                 try:

@@ -126,6 +126,22 @@ def of_home(home: str) -> list[Process]:
     return list(filter(belonging(home), everyone()))
 
 
+def surely_of_home(home: str) -> list[Process]:
+    """The processes that certainly have this HOME, for whoever kills them:
+    others may be another test's."""
+    needle = os.fsencode(f"HOME={home}")
+    waiting = {process.pid for process in ancestors()}
+
+    def is_sure(process: Process) -> bool:
+        if process.pid in waiting:
+            return False
+        if process.is_dispatcher():
+            return serves(process.pid, needle) is True
+        return needle in process.environ
+
+    return list(filter(is_sure, everyone()))
+
+
 def belonging(home: str) -> Callable[[Process], bool]:
     """What tells whether a process has this HOME; see `of_home`."""
     needle = os.fsencode(f"HOME={home}")
