@@ -250,7 +250,7 @@ class Machine:
         assert status["counters"]["lost"] == 0, status
 
     def look(self) -> None:
-        for pid in fleet.dispatchers(self.home):
+        for pid in fleet.certain_dispatchers(self.home):
             with contextlib.suppress(OSError, AssertionError):
                 self.peak = max(self.peak, fleet.peak_bytes(pid))
 

@@ -78,6 +78,15 @@ def dispatchers(home: Home) -> list[int]:
     ]
 
 
+def certain_dispatchers(home: Home) -> list[int]:
+    """The same, but for those of which it cannot be told yet."""
+    return [
+        it.pid
+        for it in processes.surely_of_home(str(home.path))
+        if it.is_dispatcher() and it.state != "Z"
+    ]
+
+
 def peak_bytes(pid: int) -> int:
     """The most memory of its own that a process has had at a time. The pages
     of its program do not count: others share them, and how many they are is
@@ -89,7 +98,6 @@ def peak_bytes(pid: int) -> int:
             found[name] = int(value.split()[0]) * 1024
     # A zombie has neither.
     assert len(found) == 2, f"process {pid} has no memory"
-    print(found)
     return found["VmHWM"] - found["RssFile"]
 
 
