@@ -590,7 +590,7 @@ fn what_takes_the_logs_place_at_the_last_moment_is_not_moved() {
             if continued.elapsed() >= pause {
                 let _ = kill(stopped.unwrap(), Signal::SIGCONT);
                 continued = Instant::now();
-                pause *= 2;
+                pause = (pause * 2).min(Duration::from_millis(250));
             }
             child.try_wait().unwrap().is_some()
         });
