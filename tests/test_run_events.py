@@ -389,10 +389,10 @@ def test_signals(logged: Logged, name: str, mercurial: int, other: int) -> None:
     number = getattr(signal, f"SIG{name}")
     done = logged.run(str(logged.rhg), "kill", name)
     assert done.returncode == -number
-    options = logged.events()[1]["options"]
+    options = logged.end()["options"]
     assert (options["return_code"], options["signal"]) == (mercurial, number)
     logged.run("sh", "-c", f"kill -{name} $$")
-    options = logged.events()[1]["options"]
+    options = logged.end()["options"]
     assert (options["return_code"], options["signal"]) == (other, number)
 
 
