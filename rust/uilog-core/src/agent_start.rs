@@ -6,7 +6,6 @@
 
 use std::ffi::CString;
 use std::ffi::OsStr;
-use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -41,12 +40,7 @@ pub fn start(
     program: &Path,
     queue: Option<&OsStr>,
 ) -> Result<bool, String> {
-    let failed = |what: &str, error: &dyn Display| {
-        format!("{what} {}: {error}", program.display())
-    };
-    // The exec's own errors come too late for a caller that does not wait.
-    access(program, AccessFlags::X_OK)
-        .map_err(|errno| failed("cannot run", &errno))?;
+    check_program(program)?;
     let lock = lock(dir).map_err(|error| format!("cannot lock: {error}"))?;
     let Some(lock) = lock else {
         return Ok(false);
@@ -65,10 +59,21 @@ pub fn start(
     }
     command.stdin(Stdio::Fd(lock.as_fd()));
     command.env(vec![environment]);
-    command
-        .spawn_detached(Start::NoWait)
-        .map_err(|error| failed("cannot start", &error))?;
+    command.spawn_detached(Start::NoWait).map_err(|error| {
+        format!("cannot start {}: {error}", program.display())
+    })?;
     Ok(true)
+}
+
+/// Whether a program can be run: the exec's own errors come too late for a
+/// caller that does not wait, and a missing binary must not go unnoticed.
+///
+/// # Errors
+///
+/// Why it cannot.
+pub(crate) fn check_program(program: &Path) -> Result<(), String> {
+    access(program, AccessFlags::X_OK)
+        .map_err(|errno| format!("cannot run {}: {errno}", program.display()))
 }
 
 /// The lock of whoever starts an agent; none if somebody has it, who is about

@@ -11,7 +11,12 @@ use std::os::fd::RawFd;
 
 use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
+use nix::sys::socket::MsgFlags;
 use uilog_sys::fd::Identity;
+
+/// `MSG_NOSIGNAL`: while a pager runs, hg has SIGPIPE at its default.
+pub(crate) const SEND_FLAGS: MsgFlags =
+    MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 
 /// How many descriptors there must be for hg behind ours.
 const MIN_DESCRIPTORS_LEFT: u64 = 8;

@@ -18,19 +18,21 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::socket;
-use nix::sys::socket::MsgFlags;
 use uilog_sys::fork::CloseInChild;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Stdio;
 
+use crate::agent_start;
 use crate::backoff::Backoff;
 use crate::bound::Bound;
 use crate::bound::Descriptors;
 use crate::bound::NO_DESCRIPTOR;
+use crate::bound::SEND_FLAGS;
 use crate::bound::leave_some_for_hg;
 use crate::event::Event;
 use crate::event::SessionId;
+use crate::frames;
 use crate::frames::Sent;
 use crate::logtoprocess::Script;
 use crate::page;
@@ -57,10 +59,6 @@ const VERDICT_STEP: Duration = Duration::from_millis(1);
 const LOOK_STEP: Duration = Duration::from_millis(50);
 /// How many dispatchers in a row may die without taking a single job.
 const MAX_BARREN: u32 = 3;
-
-/// `MSG_NOSIGNAL`: while a pager runs, hg has SIGPIPE at its default.
-const SEND_FLAGS: MsgFlags =
-    MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 
 /// What makes up a job, besides what the dispatcher's side knows itself.
 #[derive(Clone, Copy, Debug)]
@@ -128,8 +126,6 @@ pub struct Dispatcher {
     /// Why there is no page, until somebody has asked.
     no_page: Option<String>,
     has_lacked_page: bool,
-    /// Encoded frames are built here, so that memory is taken only once.
-    buffer: Vec<u8>,
 }
 
 /// The state of a dispatcher, to be shown.
@@ -160,7 +156,6 @@ impl Dispatcher {
             given_up: None,
             no_page: None,
             has_lacked_page: false,
-            buffer: Vec::new(),
         }
     }
 
@@ -263,25 +258,15 @@ impl Dispatcher {
         let Some(link) = self.link.as_mut() else {
             return Err(lost("there is no dispatcher".to_owned()));
         };
-        link.queue.set_max_bytes(parts.settings.queue_bytes);
-        if let Err(error) =
-            link.sent
-                .append(&mut link.queue, parts, &self.hg, &mut self.buffer)
-        {
-            if error.kind() == io::ErrorKind::StorageFull {
-                return Err(lost(format!(
-                    "{} bytes of events wait already (uilog.queue-size)",
-                    parts.settings.queue_bytes
-                )));
+        let appended = link.sent.append(&mut link.queue, parts, &self.hg);
+        if let Err(error) = appended {
+            if error.kind() != io::ErrorKind::StorageFull {
+                // The dispatcher still runs what it has; the next event gets
+                // another one, with a queue that may have more luck.
+                link.set_untold(0);
+                self.link = None;
             }
-            // The dispatcher still runs what it has; the next event gets
-            // another one, with a queue that may have more luck.
-            link.set_untold(0);
-            self.link = None;
-            return Err(lost(format!("cannot append to the queue: {error}")));
-        }
-        if self.buffer.capacity() > MAX_KEPT_BUFFER {
-            self.buffer = Vec::new();
+            return Err(lost(frames::explain(&error, parts.settings)));
         }
         if link.ring() { Ok(()) } else { self.replace() }
     }
@@ -292,22 +277,13 @@ impl Dispatcher {
         start: Start,
         owner: Option<Owner<'_>>,
     ) -> Result<(), String> {
-        self.check_program()?;
+        agent_start::check_program(&self.program)?;
         let max_bytes = settings.queue_bytes;
         let queue = match owner {
             Some(owner) => self.create_queue(owner, max_bytes)?,
             None => Queue::without_page(max_bytes)?,
         };
         self.start(queue, start)
-    }
-
-    /// The exec's own errors come too late for a caller that does not wait; a
-    /// missing binary must not go unnoticed.
-    fn check_program(&self) -> Result<(), String> {
-        let program = &self.program;
-        nix::unistd::access(program, nix::unistd::AccessFlags::X_OK).map_err(
-            |errno| format!("cannot run {}: {errno}", program.display()),
-        )
     }
 
     /// A queue with a page that has a name; without one if none can be had.
@@ -479,7 +455,7 @@ impl Dispatcher {
         let Some(writer) = queue.into_inner() else {
             return Ok(());
         };
-        self.check_program()
+        agent_start::check_program(&self.program)
             .and_then(|()| Queue::again(writer, path, &progress))
             .and_then(|queue| self.start(queue, Start::NoWait))
             .map_err(|reason| lost(self.backoff.failed(reason)))?;
@@ -567,9 +543,6 @@ impl Queue {
         }
     }
 }
-
-/// A larger buffer is given back after use.
-const MAX_KEPT_BUFFER: usize = 256 * 1024;
 
 impl Descriptors for Writer {
     fn raw_fds(&self) -> [RawFd; 2] {

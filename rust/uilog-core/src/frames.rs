@@ -13,9 +13,13 @@ use crate::dispatcher::Task;
 use crate::event::Text;
 use crate::queue;
 use crate::queue::Writer;
+use crate::settings::Settings;
 use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::Record;
+
+/// A larger buffer is given back after use.
+const MAX_KEPT_BUFFER: usize = 256 * 1024;
 
 /// What the queue holds last of what jobs refer to, and where; 0 for nowhere.
 #[derive(Debug, Default)]
@@ -24,6 +28,8 @@ pub(crate) struct Sent {
     environment_at: u64,
     items: Vec<(Vec<u8>, Vec<u8>)>,
     items_at: u64,
+    /// Encoded frames are built here, so that memory is taken only once.
+    buffer: Vec<u8>,
 }
 
 /// Where what a job refers to will stand, once its frames are appended.
@@ -34,7 +40,7 @@ struct New {
 }
 
 impl Sent {
-    /// Appends the frames that a job needs; `buffer` is for their encoding.
+    /// Appends the frames that a job needs.
     ///
     /// # Errors
     ///
@@ -44,13 +50,17 @@ impl Sent {
         queue: &mut Writer,
         parts: &JobParts<'_>,
         hg: &[u8],
-        buffer: &mut Vec<u8>,
     ) -> io::Result<()> {
+        queue.set_max_bytes(parts.settings.queue_bytes);
         // All frames go in one write, so positions are known beforehand.
         let end = queue.committed().end;
-        let new = self.encode(parts, hg, end, buffer)?;
-        queue.append(buffer, 1)?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let new = self.encode(parts, hg, end, &mut buffer)?;
+        queue.append(&buffer, 1)?;
         self.keep(new, parts);
+        if buffer.capacity() <= MAX_KEPT_BUFFER {
+            self.buffer = buffer;
+        }
         Ok(())
     }
 
@@ -149,6 +159,17 @@ impl Sent {
             self.items = items.to_vec();
         }
     }
+}
+
+/// Why a job could not be appended.
+pub(crate) fn explain(error: &io::Error, settings: &Settings) -> String {
+    if error.kind() == io::ErrorKind::StorageFull {
+        let bytes = settings.queue_bytes;
+        return format!(
+            "{bytes} bytes of events wait already (uilog.queue-size)"
+        );
+    }
+    format!("cannot append to the queue: {error}")
 }
 
 /// Appends a frame to `buffer`.

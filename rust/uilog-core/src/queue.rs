@@ -624,15 +624,8 @@ pub fn is_apart(page: &File) -> bool {
 pub struct Origin {
     /// The process.
     pub pid: u32,
-    /// The user.
-    pub uid: u32,
-    /// The inode number of its pid namespace.
-    pub pid_namespace: u64,
     /// What stands for all its namespaces, as agents are told apart by it.
     pub namespaces: String,
-    /// Which start of the system it belongs to: `boot_id`, as the kernel
-    /// writes it.
-    pub boot: String,
     /// Its session.
     pub session: String,
     /// When the queue was made, in microseconds since 1970.

@@ -12,7 +12,6 @@
 //! records go by way of its own dispatcher.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::io::IoSlice;
 use std::os::fd::AsFd;
@@ -28,7 +27,6 @@ use nix::errno::Errno;
 use nix::sys::socket;
 use nix::sys::socket::AddressFamily;
 use nix::sys::socket::ControlMessage;
-use nix::sys::socket::MsgFlags;
 use nix::sys::socket::SockFlag;
 use nix::sys::socket::SockType;
 use nix::sys::socket::UnixAddr;
@@ -43,10 +41,12 @@ use crate::agent_address::AgentNames;
 use crate::agent_start;
 use crate::backoff::Backoff;
 use crate::bound::Bound;
+use crate::bound::SEND_FLAGS;
 use crate::bound::leave_some_for_hg;
 use crate::dispatcher::JobParts;
 use crate::event::SessionId;
 use crate::event::Timestamp;
+use crate::frames;
 use crate::frames::Sent;
 use crate::journal::places::Choice;
 use crate::pipeline::Loss;
@@ -57,11 +57,6 @@ use crate::queue::Writer;
 use crate::settings::Settings;
 use crate::sink_environment;
 
-/// `MSG_NOSIGNAL`: while a pager runs, hg has SIGPIPE at its default.
-const SEND_FLAGS: MsgFlags =
-    MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
-/// A larger buffer is given back after use.
-const MAX_KEPT_BUFFER: usize = 256 * 1024;
 /// So long after it has started one this process starts no other agent.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// How often whoever waits for a verdict looks for it.
@@ -70,7 +65,7 @@ const VERDICT_STEP: Duration = Duration::from_millis(1);
 /// Why a record has not been taken.
 #[derive(Debug)]
 pub(crate) enum NotTaken {
-    /// This process has no queue of records ([`RecordQueue::unusable`]).
+    /// This process has no queue of records.
     Unusable,
     /// It is in the queue, and for this reason nobody is told.
     Waits(String),
@@ -88,8 +83,6 @@ pub struct RecordQueue {
     started_at: Option<Instant>,
     /// Agents that this process has started.
     starts: u64,
-    /// Encoded frames are built here, so that memory is taken only once.
-    buffer: Vec<u8>,
     environment: Needed,
 }
 
@@ -156,11 +149,9 @@ impl RecordQueue {
             environment: &self.environment.part,
             ..*parts
         };
-        if let Err(error) = open.append(&parts, hg, &mut self.buffer) {
-            return Err(NotTaken::Lost(lost(parts.settings, &error)));
-        }
-        if self.buffer.capacity() > MAX_KEPT_BUFFER {
-            self.buffer = Vec::new();
+        if let Err(error) = open.sent.append(&mut open.queue, &parts, hg) {
+            let reason = frames::explain(&error, parts.settings);
+            return Err(NotTaken::Lost(Loss { events: 1, reason }));
         }
         self.wake(program).map_err(NotTaken::Waits)
     }
@@ -238,11 +229,6 @@ impl RecordQueue {
             starts: self.starts,
         })
     }
-
-    /// Why this process's records do not go to the agent, if that is so.
-    pub fn unusable(&self) -> Option<&str> {
-        self.unusable.as_deref()
-    }
 }
 
 /// The state of a queue of records, to be shown.
@@ -279,15 +265,11 @@ impl Open {
         if let Some(reason) = confined::reason() {
             return Err(reason);
         }
-        let unknown = |error: io::Error| format!("namespaces: {error}");
-        let namespaces = agent_address::namespaces().map_err(unknown)?;
+        let namespaces = agent_address::namespaces()
+            .map_err(|error| format!("namespaces: {error}"))?;
         let origin = Origin {
             pid: std::process::id(),
-            uid: nix::unistd::geteuid().as_raw(),
-            pid_namespace: agent_address::pid_namespace().map_err(unknown)?,
             namespaces,
-            boot: fs::read_to_string("/proc/sys/kernel/random/boot_id")
-                .map_or_else(|_| String::new(), |it| it.trim().to_owned()),
             session: session.to_string(),
             micros: Timestamp::now().micros,
         };
@@ -344,16 +326,6 @@ impl Open {
         self.queue.is_intact() && self.socket.is_intact()
     }
 
-    fn append(
-        &mut self,
-        parts: &JobParts<'_>,
-        hg: &[u8],
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        self.queue.set_max_bytes(parts.settings.queue_bytes);
-        self.sent.append(&mut self.queue, parts, hg, buffer)
-    }
-
     /// Whether there are records that no agent is done with.
     fn is_waiting(&self) -> bool {
         let done = self.queue.progress().unwrap_or_default().records;
@@ -383,9 +355,7 @@ impl Open {
             _ => true,
         }
     }
-}
 
-impl Open {
     /// The same, and shows that this process is from the agent's namespaces:
     /// once is enough.
     fn ring_with_evidence(&self) -> Result<usize, Errno> {
@@ -411,19 +381,10 @@ fn address(dir: &OwnDir, agent: &AgentNames) -> io::Result<(UnixAddr, bool)> {
     Ok((address, true))
 }
 
-fn lost(settings: &Settings, error: &io::Error) -> Loss {
-    let reason = if error.kind() == io::ErrorKind::StorageFull {
-        let bytes = settings.queue_bytes;
-        format!("{bytes} bytes of events wait already (uilog.queue-size)")
-    } else {
-        format!("cannot append to the queue: {error}")
-    };
-    Loss { events: 1, reason }
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixDatagram;
 

@@ -336,8 +336,6 @@ pub(crate) struct Queue {
 pub(crate) fn origin() -> Origin {
     Origin {
         pid: std::process::id(),
-        uid: nix::unistd::geteuid().as_raw(),
-        pid_namespace: agent_address::pid_namespace().unwrap(),
         namespaces: agent_address::namespaces().unwrap(),
         ..Origin::default()
     }
