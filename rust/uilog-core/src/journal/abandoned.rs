@@ -267,6 +267,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
     use std::path::Path;
     use std::path::PathBuf;
+    use std::time::Instant;
 
     use proptest::prelude::*;
 
@@ -299,6 +300,19 @@ mod tests {
         (writer, readers, path)
     }
 
+    /// Those who hold a page are gone, as if they had been killed. A child that
+    /// another test is just starting has copies of their descriptors, until it
+    /// becomes its program.
+    fn kill(path: &Path, holders: impl Sized) {
+        drop(holders);
+        let page = File::options().read(true).write(true).open(path).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !page::holders(&page).unwrap().is_dead() {
+            assert!(Instant::now() < deadline, "somebody holds it");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// What is moved to a journal that takes it.
     fn claimed(choice: &Choice) -> Vec<Failure> {
         let mut moved = Vec::new();
@@ -320,7 +334,7 @@ mod tests {
             drop(holder);
         }
         assert!(path.exists());
-        drop(writer);
+        kill(&path, writer);
         let shown = failures(&choice);
         assert_eq!((shown.len(), shown[0].lost), (1, 3));
         claim_all(&choice, |_| Err(io::ErrorKind::StorageFull.into()));
@@ -337,7 +351,7 @@ mod tests {
     fn a_page_of_which_nothing_is_left_goes_without_a_word() {
         let (_dir, choice, block) = environment();
         let (writer, readers, path) = queue_of(&block, 0);
-        drop((writer, readers));
+        kill(&path, (writer, readers));
         assert_eq!(failures(&choice), []);
         assert_eq!(claimed(&choice), []);
         assert!(!path.exists());
@@ -347,7 +361,7 @@ mod tests {
     fn what_another_has_moved_meanwhile_is_not_moved_again() {
         let (_dir, choice, block) = environment();
         let (writer, readers, path) = queue_of(&block, 1);
-        drop((writer, readers));
+        kill(&path, (writer, readers));
         let [first, second] = [(); 2].map(|()| dead(&choice, 9).remove(0));
         // While one is at it, and when it has done.
         let append = |_: &Failure| -> io::Result<()> {
@@ -358,7 +372,7 @@ mod tests {
         assert!(!second.claim(|_| panic!("again")).unwrap());
         // Nor is what has got its name since.
         let (writer, readers, other) = queue_of(&block, 1);
-        drop((writer, readers));
+        kill(&other, (writer, readers));
         let found = dead(&choice, 9).remove(0);
         fs::rename(&other, &path).unwrap();
         fs::write(&other, b"somebody's").unwrap();
@@ -369,7 +383,7 @@ mod tests {
     #[test]
     fn each_loss_is_told_apart() {
         let (_dir, choice, block) = environment();
-        let (mut writer, readers, _) = queue_of(&block, 20);
+        let (mut writer, readers, path) = queue_of(&block, 20);
         writer.set_untold(1).unwrap();
         let words = |at: u64, words: &[u64]| {
             for (word, at) in words.iter().zip((at..).step_by(8)) {
@@ -383,7 +397,7 @@ mod tests {
         words(512 + 8 * 8, &[1, 8]);
         words(512 + 11 * 8, &[4, 2, 1]);
         words(960, &[2]);
-        drop((writer, readers));
+        kill(&path, (writer, readers));
         let failure = claimed(&choice).remove(0);
         let what = "5 not begun, 3 begun, and perhaps run to the end, \
                     3 perhaps not delivered to all sinks, \
@@ -403,7 +417,7 @@ mod tests {
         };
         let victim = dir.path().join("victim");
         fs::write(&victim, fs::read(&path).unwrap()).unwrap();
-        drop((writer, readers));
+        kill(&path, (writer, readers));
         std::os::unix::fs::symlink(&victim, name("link")).unwrap();
         let mode = nix::sys::stat::Mode::S_IRWXU;
         nix::unistd::mkfifo(&name("fifo"), mode).unwrap();
@@ -440,7 +454,7 @@ mod tests {
             }
             readers.set_len(bytes).unwrap();
             failures(&choice);
-            drop((writer, readers));
+            kill(&path, (writer, readers));
             let moved = claimed(&choice);
             prop_assert!(moved.len() <= 1);
             for failure in moved {
