@@ -79,12 +79,8 @@ impl Clerk {
     /// Tells what is due; all, if nothing comes after that.
     fn tell(&mut self, is_last: bool) {
         for loss in self.losses.due(Instant::now(), false, is_last) {
-            let detail = text(&loss);
-            let kind = match loss.count {
-                0 => FailureKind::Sink,
-                _ => FailureKind::Lost,
-            };
-            let count = loss.count;
+            let (kind, count) = (loss.kind(), loss.count);
+            let detail = loss.explain();
             let failure = Failure::now(String::new(), b"", kind, count, detail);
             self.reporter.report(failure, &self.environment);
         }
@@ -93,11 +89,6 @@ impl Clerk {
     fn is_idle(&self) -> bool {
         self.losses.deadline(false).is_none() && self.reporter.is_idle()
     }
-}
-
-/// What a loss is, for people.
-pub(crate) fn text(loss: &RecordLoss) -> String {
-    format!("uilog.sink.{}: {}", loss.sink, loss.reason)
 }
 
 /// All clerks.

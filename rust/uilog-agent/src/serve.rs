@@ -26,7 +26,6 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
-use nix::poll::PollTimeout;
 use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 use nix::sys::resource::setrlimit;
@@ -35,6 +34,7 @@ use signal_hook::consts::SIGXFSZ;
 use uilog_core::agent_address;
 use uilog_core::agent_address::AgentNames;
 use uilog_core::journal::FailureKind;
+use uilog_core::poll::timeout_until;
 use uilog_sinks::fleet::Open;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
@@ -42,7 +42,6 @@ use uilog_sys::own_dir::OwnDir;
 use uilog_sys::sched;
 
 use crate::admission::Admission;
-use crate::clerk;
 use crate::clerk::Clerks;
 use crate::client::Client;
 use crate::client::ClientId;
@@ -315,7 +314,7 @@ impl Server {
             let client = outcome.client;
             let mut client = client.and_then(|id| self.clients.get_mut(&id));
             for loss in outcome.losses {
-                let text = clerk::text(&loss);
+                let text = loss.explain();
                 match &mut client {
                     Some(client) => {
                         client.count_lost(loss.count);
@@ -447,15 +446,7 @@ impl Server {
                 }
             }
         }
-        let timeout = match deadline {
-            None => PollTimeout::NONE,
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                // Up to the next millisecond, or it would spin in the last.
-                let left = left + Duration::from_millis(1);
-                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-            }
-        };
+        let timeout = timeout_until(deadline);
         match nix::poll::poll(&mut wanted, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::System("wait", errno.into())),

@@ -15,12 +15,11 @@ use anyhow::Context;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use serde::Serialize;
 use uilog_agent::Options;
 use uilog_core::agent_address;
 use uilog_core::record_queues;
 use uilog_core::record_queues::Agent;
-use uilog_core::record_queues::RecordQueue;
+use uilog_core::record_queues::Overview;
 use uilog_sinks::open::open;
 use uilog_sys::malloc;
 
@@ -89,30 +88,18 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Everything, for programs.
-#[derive(Serialize)]
-struct Shown<'a> {
-    agents: &'a [Agent],
-    queues: &'a [RecordQueue],
-}
-
 fn show(presentation: Presentation) -> anyhow::Result<ExitCode> {
-    let block = native::environment_block();
-    let agents = record_queues::agents(&block, false);
-    let queues = record_queues::find(&block, false);
+    let records = Overview::read(&native::environment_block());
     let mut output = presentation.stdout();
     if presentation.is_json() {
-        let (agents, queues) = (&agents, &queues);
-        output::write_json(&mut output, &Shown { agents, queues })?;
-    } else if agents.is_empty() && queues.is_empty() {
+        output::write_json(&mut output, &records)?;
+    } else if records.is_empty() {
         writeln!(output, "no agent runs, and no queue waits for one")?;
     } else {
-        status::write_queues(&mut output, &agents, &queues)?;
+        status::write_records(&mut output, &records)?;
     }
     output.flush()?;
-    let is_troubled = agents.iter().any(|it| it.is_stopped)
-        || queues.iter().any(RecordQueue::is_abandoned);
-    Ok(ExitCode::from(u8::from(is_troubled)))
+    Ok(ExitCode::from(u8::from(records.is_troubled())))
 }
 
 fn stop() -> anyhow::Result<ExitCode> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -92,10 +93,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(spools) => spools,
         Err(status) => return Ok(status),
     };
-    let queues = drain(arguments.all, deadline)?;
-    if let Some(journal) =
-        Journal::for_environment(&native::environment_block())
-    {
+    let environment = native::environment_block();
+    let queues = drain(&environment, arguments.all, deadline)?;
+    if let Some(journal) = Journal::for_environment(&environment) {
         let left = deadline.saturating_duration_since(Instant::now());
         // What scripts have not been run may be told nowhere else soon.
         journal.claim_abandoned(left);
@@ -129,9 +129,12 @@ struct Target {
 }
 
 /// Waits until the records that are in queues now are done with.
-fn drain(is_all: bool, deadline: Instant) -> anyhow::Result<Queues> {
-    let environment = native::environment_block();
-    let find = || record_queues::find(&environment, !is_all);
+fn drain(
+    environment: &[u8],
+    is_all: bool,
+    deadline: Instant,
+) -> anyhow::Result<Queues> {
+    let find = || record_queues::find(environment, !is_all);
     let is_ours = |it: &RecordQueue| is_all || it.is_near;
     let mut targets: Vec<_> = find()
         .into_iter()
@@ -162,7 +165,7 @@ fn drain(is_all: bool, deadline: Instant) -> anyhow::Result<Queues> {
         if targets.is_empty() {
             return Ok(queues);
         }
-        let problem = start_agent(&environment, &program);
+        let problem = start_agent(environment, &program);
         if Instant::now() > deadline {
             queues.left =
                 targets.iter().map(|it| it.records - it.queue.done).sum();
@@ -174,10 +177,7 @@ fn drain(is_all: bool, deadline: Instant) -> anyhow::Result<Queues> {
 }
 
 /// Starts an agent where queues of this environment lie; why there is none.
-fn start_agent(
-    environment: &[u8],
-    program: &std::path::Path,
-) -> Option<String> {
+fn start_agent(environment: &[u8], program: &Path) -> Option<String> {
     let mut directories = agent_address::directories(environment).into_iter();
     let directory = directories.next()?;
     agent_start::start(&directory, program, None).err()

@@ -12,9 +12,7 @@ use uilog_config::Request;
 use uilog_core::brake;
 use uilog_core::journal::Group;
 use uilog_core::journal::grouped;
-use uilog_core::record_queues;
-use uilog_core::record_queues::Agent;
-use uilog_core::record_queues::RecordQueue;
+use uilog_core::record_queues::Overview;
 use uilog_core::status;
 use uilog_core::status::Dispatcher;
 use uilog_core::status::JournalFacts;
@@ -74,8 +72,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let status = status::read(&native::environment_block())
-        .context("cannot look for processes")?;
+    let block = native::environment_block();
+    let status = status::read(&block).context("cannot look for processes")?;
     let loaded = Environment::current().ok().and_then(|environment| {
         uilog_config::load(&Request::default(), &environment).ok()
     });
@@ -84,30 +82,26 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let causes = causes.chain(brake::of_config(&config));
     let switched_off: Vec<_> = causes.map(|it| it.to_string()).collect();
     let spools = spools(&config);
-    let block = native::environment_block();
-    let agents = record_queues::agents(&block, false);
-    let queues = record_queues::find(&block, false);
+    let records = Overview::read(&block);
     let mut output = arguments.presentation.stdout();
     if arguments.presentation.is_json() {
         let shown = Shown {
             switched_off: &switched_off,
             status: &status,
-            agents: &agents,
-            queues: &queues,
+            records: &records,
             spools: &spools,
         };
         output::write_json(&mut output, &shown)?;
     } else {
         output::write_switched_off(&mut output, &switched_off)?;
         write_dispatchers(&mut output, &status)?;
-        write_queues(&mut output, &agents, &queues)?;
+        write_records(&mut output, &records)?;
         spool::write_brief(&mut output, &spools)?;
         write_journal(&mut output, &status.journal, SHOWN_FAILURES)?;
     }
     output.flush()?;
     let is_troubled = status.is_troubled()
-        || queues.iter().any(RecordQueue::is_abandoned)
-        || agents.iter().any(|it| it.is_stopped)
+        || records.is_troubled()
         || spools.iter().any(Facts::is_troubled);
     Ok(ExitCode::from(u8::from(is_troubled)))
 }
@@ -118,8 +112,8 @@ struct Shown<'a> {
     switched_off: &'a [String],
     #[serde(flatten)]
     status: &'a Status,
-    agents: &'a [Agent],
-    queues: &'a [RecordQueue],
+    #[serde(flatten)]
+    records: &'a Overview,
     spools: &'a [Facts],
 }
 
@@ -158,12 +152,12 @@ fn write_dispatchers(
 
 /// The agents, and the queues from which they deliver; nothing where there
 /// are none.
-pub(crate) fn write_queues(
+pub(crate) fn write_records(
     output: &mut impl Write,
-    agents: &[Agent],
-    queues: &[RecordQueue],
+    records: &Overview,
 ) -> io::Result<()> {
-    if agents.is_empty() && queues.is_empty() {
+    let Overview { agents, queues } = records;
+    if records.is_empty() {
         return Ok(());
     }
     writeln!(output, "{}", styled(HEADLINE, "Agents"))?;

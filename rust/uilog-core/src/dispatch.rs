@@ -21,7 +21,6 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
-use nix::poll::PollTimeout;
 use nix::unistd::Pid;
 use signal_hook::consts::SIGXFSZ;
 use uilog_sys::ended::Ended;
@@ -36,11 +35,11 @@ use crate::journal::FailureKind;
 use crate::journal::Journal;
 use crate::losses::Losses;
 use crate::page;
+use crate::poll::timeout_until;
 use crate::queue;
 use crate::queue::Progress;
 use crate::queue::Reader;
 use crate::queue::Reference;
-use crate::records::RecordLoss;
 use crate::records::Records;
 use crate::reporter;
 use crate::reporter::Reporter;
@@ -642,7 +641,7 @@ impl Server {
         let mut reason = None;
         for loss in settled.losses {
             progress.records_lost += loss.count;
-            reason = Some(explain_loss(&loss));
+            reason = Some(loss.explain());
             self.losses.add(loss);
         }
         if let Some(reason) = reason {
@@ -662,13 +661,7 @@ impl Server {
         let is_alone = self.socket.is_none();
         let losses = self.losses.due(Instant::now(), is_alone, is_last);
         for loss in losses {
-            let detail = explain_loss(&loss);
-            let kind = if loss.count > 0 {
-                FailureKind::Lost
-            } else {
-                FailureKind::Sink
-            };
-            self.report(kind, loss.count, &detail);
+            self.report(loss.kind(), loss.count, &loss.explain());
         }
     }
 
@@ -783,15 +776,7 @@ impl Server {
         }
         let others = wanted.len();
         wanted.extend(self.collector.polled());
-        let timeout = match deadline {
-            None => PollTimeout::NONE,
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                // Up to the next millisecond, or it would spin in the last.
-                let left = left + Duration::from_millis(1);
-                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-            }
-        };
+        let timeout = timeout_until(deadline);
         match nix::poll::poll(&mut wanted, timeout) {
             Ok(0) | Err(Errno::EINTR) => return Ok(false),
             Ok(_) => {}
@@ -887,10 +872,6 @@ impl Server {
         self.tell(true);
         self.reporter.finish(Instant::now() + bound);
     }
-}
-
-fn explain_loss(loss: &RecordLoss) -> String {
-    format!("uilog.sink.{}: {}", loss.sink, loss.reason)
 }
 
 fn reading(error: io::Error) -> Error {

@@ -46,6 +46,7 @@ pub mod losses;
 pub mod native;
 mod page;
 pub mod pipeline;
+pub mod poll;
 pub mod queue;
 pub mod record_queue;
 pub mod record_queues;

@@ -87,6 +87,36 @@ pub struct Agent {
     pub is_near: bool,
 }
 
+/// The agents, and the queues from which they deliver.
+#[derive(Clone, Debug, Serialize)]
+pub struct Overview {
+    /// The agents.
+    pub agents: Vec<Agent>,
+    /// The queues.
+    pub queues: Vec<RecordQueue>,
+}
+
+impl Overview {
+    /// All that a process with this environment, a block, finds.
+    pub fn read(environment: &[u8]) -> Self {
+        Self {
+            agents: agents(environment, false),
+            queues: find(environment, false),
+        }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.agents.is_empty() && self.queues.is_empty()
+    }
+
+    /// Whether there is anything that somebody ought to know.
+    pub fn is_troubled(&self) -> bool {
+        self.agents.iter().any(|it| it.is_stopped)
+            || self.queues.iter().any(RecordQueue::is_abandoned)
+    }
+}
+
 /// The queues in the directories that a process with this environment, a
 /// block, may use; with `is_first_only`, in the first of them that there is.
 pub fn find(environment: &[u8], is_first_only: bool) -> Vec<RecordQueue> {
@@ -109,16 +139,14 @@ pub fn agents(environment: &[u8], is_first_only: bool) -> Vec<Agent> {
     let mut agents = Vec::new();
     for dir in directories(environment, is_first_only) {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
-        for name in names {
-            let is_lock = AgentNames::is_lock(&name);
-            let file = dir.open(&name, OFlag::O_RDWR).ok();
-            let is_held = |file| living_file::is_held(file, Holder::Maker);
-            let Some(file) = file.filter(|_| is_lock) else {
+        for name in names.into_iter().filter(|it| AgentNames::is_lock(it)) {
+            let Ok(file) = dir.open(&name, OFlag::O_RDWR) else {
                 continue;
             };
-            if is_held(&file).unwrap_or(false) {
+            if living_file::is_held(&file, Holder::Maker).unwrap_or(false) {
                 let is_near = own.as_ref() == Some(&name);
-                let pid = process_of(dir.path()).filter(|_| is_near);
+                let process = is_near.then(|| process_of(dir.path()));
+                let pid = process.flatten();
                 let stat = pid.and_then(|pid| Stat::read(pid).ok());
                 agents.push(Agent {
                     pid,

@@ -10,6 +10,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::journal::FailureKind;
+
 /// Names and values of `[uilog]`.
 pub type Items = [(Vec<u8>, Vec<u8>)];
 
@@ -98,4 +100,19 @@ pub struct RecordLoss {
     pub count: u64,
     /// Why.
     pub reason: String,
+}
+
+impl RecordLoss {
+    /// What it is, for people.
+    pub fn explain(&self) -> String {
+        format!("uilog.sink.{}: {}", self.sink, self.reason)
+    }
+
+    /// What the journal calls it.
+    pub fn kind(&self) -> FailureKind {
+        match self.count {
+            0 => FailureKind::Sink,
+            _ => FailureKind::Lost,
+        }
+    }
 }

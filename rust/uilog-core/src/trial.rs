@@ -23,7 +23,6 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
-use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
@@ -45,6 +44,7 @@ use crate::events;
 use crate::events::Sample;
 use crate::facts;
 use crate::logtoprocess::Script;
+use crate::poll::timeout_until;
 use crate::running;
 use crate::script;
 use crate::script::Outputs;
@@ -386,12 +386,7 @@ impl Signals {
         wanted.extend(
             output.map(|it| PollFd::new(it.as_fd(), PollFlags::POLLIN)),
         );
-        let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // Up to the next millisecond, or it would spin in the last.
-            PollTimeout::try_from(left + Duration::from_millis(1))
-                .unwrap_or(PollTimeout::MAX)
-        });
+        let timeout = timeout_until(deadline);
         match nix::poll::poll(&mut wanted, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
