@@ -264,25 +264,31 @@ impl Appender {
         let mut group = Vec::new();
         let mut bytes = 0;
         for record in records {
-            match self.payload(record) {
+            match encode(record) {
                 Ok((id, payload)) => {
                     bytes += payload.len();
                     group.push((id, payload));
+                    self.open_numbers(&record.host.name);
                 }
                 Err(reason) => lost.push(reason),
             }
             if bytes >= GROUP_BYTES {
-                self.put(&group, &mut lost);
+                self.put(&mut group, &mut lost);
                 group.clear();
                 bytes = 0;
             }
         }
-        self.put(&group, &mut lost);
+        self.put(&mut group, &mut lost);
         lost
     }
 
-    fn put(&mut self, group: &[(RecordId, Vec<u8>)], lost: &mut Vec<String>) {
-        let mut rest = group;
+    fn put(
+        &mut self,
+        group: &mut [(RecordId, Vec<u8>)],
+        lost: &mut Vec<String>,
+    ) {
+        self.number(group);
+        let mut rest = &*group;
         while !rest.is_empty() {
             let done = match self.writer.append_some(rest) {
                 Ok((count, _)) => count,
@@ -295,17 +301,26 @@ impl Appender {
         }
     }
 
-    /// A record as it is in the spool, with its number.
-    fn payload(
-        &mut self,
-        record: &Record,
-    ) -> Result<(RecordId, Vec<u8>), String> {
-        let id = id(record).ok_or("the record has no id")?;
-        let mut payload = Vec::with_capacity(PAYLOAD_BYTES);
-        serde_json::to_writer(&mut payload, record)
-            .map_err(|error| format!("the record as JSON: {error}"))?;
-        let number = self.number(&id, &record.host.name);
-        if let Some(Number { stream, number }) = number {
+    /// There are none if the directory takes nothing: then it takes no record
+    /// either.
+    fn open_numbers(&mut self, host: &str) {
+        if self.numbers.is_none() {
+            let key = numbers::key(host.as_bytes(), HOST_BYTES);
+            self.numbers = Numbers::open(&self.dir, &key).ok();
+        }
+    }
+
+    /// Gives records their numbers, all with one write.
+    fn number(&mut self, group: &mut [(RecordId, Vec<u8>)]) {
+        let Some(numbers) = &mut self.numbers else {
+            return;
+        };
+        let hashes = group.iter().map(|(id, _)| numbers::hash(id.as_bytes()));
+        let (taken, _) = numbers.number(&hashes.collect::<Vec<_>>());
+        for ((_, payload), number) in group.iter_mut().zip(taken) {
+            let Some(Number { stream, number }) = number else {
+                continue;
+            };
             let sink = &self.sink;
             let numbered = format!(
                 ",\"sink\":{{\"name\":{sink},\"stream\":\"{stream}\",\
@@ -315,23 +330,20 @@ impl Appender {
             payload.pop();
             payload.extend_from_slice(numbered.as_bytes());
         }
-        Ok((id, payload))
-    }
-
-    /// None if the directory takes nothing: then it takes no record either.
-    fn number(&mut self, id: &RecordId, host: &str) -> Option<Number> {
-        if self.numbers.is_none() {
-            let key = numbers::key(host.as_bytes(), HOST_BYTES);
-            self.numbers = Numbers::open(&self.dir, &key).ok();
-        }
-        let hash = numbers::hash(id.as_bytes());
-        let (mut numbers, _) = self.numbers.as_mut()?.number(&[hash]);
-        numbers.pop()?
     }
 
     fn close(&mut self) -> Result<(), uilog_spool::Error> {
         self.writer.close()
     }
+}
+
+/// A record as it is in the spool, but for its number.
+fn encode(record: &Record) -> Result<(RecordId, Vec<u8>), String> {
+    let id = id(record).ok_or("the record has no id")?;
+    let mut payload = Vec::with_capacity(PAYLOAD_BYTES);
+    serde_json::to_writer(&mut payload, record)
+        .map_err(|error| format!("the record as JSON: {error}"))?;
+    Ok((id, payload))
 }
 
 /// What becomes of records as long as the settings make no sense.
