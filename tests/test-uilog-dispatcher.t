@@ -298,6 +298,8 @@ While its scripts run: they go on.
   > def killedrunning(ui):
   >     log(ui, 1, 1)
   >     wait(lambda: os.path.exists(os.environ['got'] + '/started'))
+  >     # Else nobody could tell whether it has been started.
+  >     wait(lambda: status(ui)['started'] == 1)
   >     kill(ui)
   >     log(ui, 2, 2)
   > END
