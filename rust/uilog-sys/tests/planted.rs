@@ -541,14 +541,16 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// The only child of a process, if it has been stopped.
-fn stopped_child(parent: u32) -> Option<Pid> {
-    let children = format!("/proc/{parent}/task/{parent}/children");
-    let child = fs::read_to_string(children).ok()?;
-    let child: i32 = child.trim().parse().ok()?;
-    let status = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
-    let state = status.rsplit_once(") ")?.1.chars().next()?;
-    matches!(state, 'T' | 't').then_some(Pid::from_raw(child))
+/// The program that strace runs. strace forks a few more children before it,
+/// which it stops to see what the kernel can do.
+fn traced(strace: u32, program: &Path) -> Option<Pid> {
+    let children = format!("/proc/{strace}/task/{strace}/children");
+    let children = fs::read_to_string(children).ok()?;
+    let mut pids = children.split_whitespace();
+    let pid = pids.find(|pid| {
+        fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|it| it == program)
+    })?;
+    Some(Pid::from_raw(pid.parse().ok()?))
 }
 
 #[test]
@@ -564,36 +566,27 @@ fn what_takes_the_logs_place_at_the_last_moment_is_not_moved() {
         let _ = log(&path).append(b"0\n").unwrap();
         let _ = log(&path).append(b"1\n").unwrap();
         let fault = format!("inject={call}");
+        let probe = probe(directory.path());
+        let calls = directory.path().join("calls");
         let mut child = process::Command::new("strace")
-            .args(["-o", "/dev/null", "-e", &fault])
-            .arg(probe(directory.path()))
+            .args(["-e", &fault, "-o"])
+            .args([&calls, &probe])
             .args(probe_arguments(&path, 1, kind))
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("strace is needed for this test");
-        let mut stopped = None;
         wait_for("it stops", || {
-            stopped = stopped_child(child.id());
             assert!(child.try_wait().unwrap().is_none(), "{kind}: it ended");
-            stopped.is_some()
+            let calls = fs::read_to_string(&calls).unwrap_or_default();
+            calls.contains("--- stopped by SIGSTOP ---")
         });
+        let stopped = traced(child.id(), &probe).unwrap();
         fs::rename(&path, directory.path().join("elsewhere")).unwrap();
         make_victim(&path);
         let before = snapshot(&path);
-        // What is traced may be seen before it has really stopped, and then
-        // stops behind a single SIGCONT. Each SIGCONT stops it for strace once
-        // more: on a slow machine it needs ever longer pauses to get on.
-        let mut pause = Duration::from_millis(2);
-        let mut continued = Instant::now() - pause;
-        wait_for("it ends", || {
-            if continued.elapsed() >= pause {
-                let _ = kill(stopped.unwrap(), Signal::SIGCONT);
-                continued = Instant::now();
-                pause = (pause * 2).min(Duration::from_millis(250));
-            }
-            child.try_wait().unwrap().is_some()
-        });
+        kill(stopped, Signal::SIGCONT).unwrap();
+        wait_for("it ends", || child.try_wait().unwrap().is_some());
         let done = child.wait_with_output().unwrap();
         let said = String::from_utf8(done.stderr).unwrap();
         assert!(said.contains("Is a directory"), "{kind}: {said}");
