@@ -23,6 +23,7 @@
 //! - [`sched`] tells the kernel who is in a hurry.
 //! - [`pidfd`] makes descriptors of processes.
 //! - `shared_word` is what processes agree by (on Linux).
+//! - [`vector`] runs a loop with the widest vectors of the processor.
 //!
 //! # Known differences
 //!
@@ -61,3 +62,4 @@ pub mod shared_word;
 pub mod spawn;
 #[cfg(target_os = "linux")]
 mod valgrind;
+pub mod vector;

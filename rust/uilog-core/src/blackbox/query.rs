@@ -2,9 +2,13 @@
 //!
 //! Responsible for judging one event, and for saying what can be searched for
 //! in its place: most of a log is passed over without being looked at line by
-//! line. Must not know files.
+//! line. Must not know
+//! more of files than where to look in one.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
 
 use memchr::memmem::Finder;
 
@@ -17,11 +21,14 @@ use super::dates::OutOf;
 use super::event;
 use super::event::Event;
 use super::glob::Glob;
+use super::hits;
 use super::line;
 use super::message;
+use super::span;
+use super::span::Span;
 
-/// How far the local time may be from a date's own zone, and the clock may be
-/// set back: dates that are further away are out of range in any zone.
+/// How far the local time may be from a date's own zone: dates that are
+/// further away are out of range in any zone. Seconds.
 const MAX_SHIFT: i64 = 26 * 3600;
 
 /// More parents than these are not searched for one by one.
@@ -83,25 +90,13 @@ enum Search {
     /// Nothing: no event can match.
     Nothing,
     /// Events that hold one of these.
-    Needles(Vec<Needle>),
+    Needles(Vec<Finder<'static>>),
+    /// Events that may tell of a failure.
+    Failures,
+    /// Events that may tell of a duration of at least so many seconds.
+    Durations(f64),
     /// Events whose dates may be between these readings of the clock.
     Between(Minute, Minute),
-}
-
-#[derive(Debug)]
-struct Needle {
-    finder: Finder<'static>,
-    check: Check,
-}
-
-/// What must be around a needle.
-#[derive(Clone, Copy, Debug)]
-enum Check {
-    Nothing,
-    /// Not `0 ` behind it.
-    NotZero,
-    /// A number of at least this before it.
-    AtLeast(f64),
 }
 
 impl Query {
@@ -118,6 +113,20 @@ impl Query {
     /// How dates are read.
     pub fn format(&self) -> &DateFormat {
         &self.format
+    }
+
+    /// The part of the first `len` bytes of a file in which wanted events
+    /// begin.
+    pub(crate) fn part_of(
+        &self,
+        file: &File,
+        len: u64,
+    ) -> io::Result<Range<u64>> {
+        let filters = &self.filters;
+        if filters.since.is_none() && filters.until.is_none() {
+            return Ok(0..len);
+        }
+        span::find(file, len, filters.span(), &self.format)
     }
 
     /// Whether it is wanted.
@@ -175,7 +184,7 @@ impl Query {
     pub(crate) fn candidates<'a>(
         &self,
         text: &'a [u8],
-        mut each: impl FnMut(usize, &'a [u8]),
+        each: impl FnMut(usize, &'a [u8]),
     ) {
         match &self.search {
             Search::Everything => event::chunks(text, each),
@@ -184,19 +193,22 @@ impl Query {
             Search::Needles(needles) => {
                 let mut hits = Vec::new();
                 for needle in needles {
-                    needle.find(text, &mut hits);
+                    hits.extend(needle.find_iter(text));
                 }
                 if needles.len() > 1 {
                     hits.sort_unstable();
                 }
-                let mut done = 0;
-                for hit in hits {
-                    if hit >= done {
-                        let start = event::chunk_start(text, hit);
-                        done = event::chunk_end(text, start);
-                        each(start, &text[start..done]);
-                    }
-                }
+                around(text, &hits, each);
+            }
+            Search::Failures => {
+                let mut hits = Vec::new();
+                hits::failures(text, &mut hits);
+                around(text, &hits, each);
+            }
+            Search::Durations(seconds) => {
+                let mut hits = Vec::new();
+                hits::durations(text, *seconds, &mut hits);
+                around(text, &hits, each);
             }
         }
     }
@@ -235,6 +247,17 @@ impl Filters {
             && self.until.is_none_or(|until| date.is_until(&until))
     }
 
+    /// Between which readings of whatever clock the events are.
+    fn span(&self) -> Span {
+        let from = self.since.map_or(i64::MIN, |since| {
+            since.civil.min(since.unix).saturating_sub(MAX_SHIFT)
+        });
+        let to = self.until.map_or(i64::MAX, |until| {
+            until.civil.max(until.unix).saturating_add(MAX_SHIFT)
+        });
+        Span { from, to }
+    }
+
     /// Whether what a message says matters.
     fn need_facts(&self) -> bool {
         !self.events.is_empty()
@@ -248,8 +271,8 @@ impl Search {
     /// The rarest thing that every wanted event must hold.
     fn new(filters: &Filters) -> Self {
         let any = |needles: Vec<Vec<u8>>| {
-            let needles = needles.into_iter();
-            Self::Needles(needles.map(Needle::new).collect())
+            let finder = |needle: &Vec<u8>| Finder::new(needle).into_owned();
+            Self::Needles(needles.iter().map(finder).collect())
         };
         if let Some(revs) = &filters.revs {
             if revs.is_empty() {
@@ -268,24 +291,10 @@ impl Search {
             return any(filters.users.iter().map(needle).collect());
         }
         if filters.failed {
-            let exited = Needle::new(message::EXITED.to_vec());
-            let mut needles = vec![Needle {
-                check: Check::NotZero,
-                ..exited
-            }];
-            for needle in message::needles(message::EXCEPTION) {
-                needles.push(Needle::new(needle));
-            }
-            return Self::Needles(needles);
+            return Self::Failures;
         }
         if let Some(seconds) = filters.slower {
-            let seconds = Needle {
-                check: Check::AtLeast(seconds),
-                ..Needle::new(message::SECONDS.to_vec())
-            };
-            // hg: setdiscovery writes "0.0012s"
-            let discovery = Needle::new(message::HEADS.to_vec());
-            return Self::Needles(vec![seconds, discovery]);
+            return Self::Durations(seconds);
         }
         if let Some(needles) = command_needles(&filters.commands) {
             return any(needles);
@@ -300,15 +309,8 @@ impl Search {
             }
         }
         if is_bound {
-            let from = filters.since.map_or(Minute::MIN, |since| {
-                let first = since.civil.min(since.unix);
-                Minute::of_civil(first.saturating_sub(MAX_SHIFT))
-            });
-            let to = filters.until.map_or(Minute::MAX, |until| {
-                let last = until.civil.max(until.unix);
-                Minute::of_civil(last.saturating_add(MAX_SHIFT))
-            });
-            return Self::Between(from, to);
+            let Span { from, to } = filters.span();
+            return Self::Between(Minute::of_civil(from), Minute::of_civil(to));
         }
         Self::Everything
     }
@@ -347,48 +349,20 @@ fn event_needles(events: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     (!needles.is_empty()).then_some(needles)
 }
 
-impl Needle {
-    fn new(text: Vec<u8>) -> Self {
-        Self {
-            finder: Finder::new(&text).into_owned(),
-            check: Check::Nothing,
+/// [`Query::candidates`] by places inside of them, in their order.
+fn around<'a>(
+    text: &'a [u8],
+    hits: &[usize],
+    mut each: impl FnMut(usize, &'a [u8]),
+) {
+    let mut done = 0;
+    for hit in hits {
+        if *hit >= done {
+            let start = event::chunk_start(text, *hit);
+            done = event::chunk_end(text, start);
+            each(start, &text[start..done]);
         }
     }
-
-    fn find(&self, text: &[u8], hits: &mut Vec<usize>) {
-        for at in self.finder.find_iter(text) {
-            let is_hit = match self.check {
-                Check::Nothing => true,
-                Check::NotZero => {
-                    let behind = at + self.finder.needle().len();
-                    !text[behind..].starts_with(b"0 ")
-                }
-                Check::AtLeast(least) => is_number_before(text, at, least),
-            };
-            if is_hit {
-                hits.push(at);
-            }
-        }
-    }
-}
-
-/// Whether a number of at least this ends before `at`.
-fn is_number_before(text: &[u8], at: usize, least: f64) -> bool {
-    let digits = text[..at]
-        .iter()
-        .rev()
-        .take_while(|b| b.is_ascii_digit() || **b == b'.')
-        .count();
-    let number = &text[at - digits..at];
-    // Most are small, and not worth to be parsed.
-    let whole = number.iter().take_while(|b| **b != b'.');
-    let rounded_up = whole
-        .fold(1.0, |sum, digit| sum * 10.0 - 9.0 + f64::from(digit - b'0'));
-    rounded_up >= least
-        && std::str::from_utf8(number)
-            .ok()
-            .and_then(|number| number.parse().ok())
-            .is_some_and(|number: f64| number >= least)
 }
 
 /// [`Query::candidates`] by dates. A line costs little as long as it has

@@ -192,6 +192,7 @@ impl Reader {
             newest.read_to = newest.last_line_end(0)?;
         }
         let is_plain = options.filters.is_empty() && !options.as_events;
+        let query = Query::new(options.filters, options.format);
         let stage = if is_plain {
             Stage::Tail {
                 left: sources.len(),
@@ -199,8 +200,10 @@ impl Reader {
                 want: options.limit,
             }
         } else {
-            let mut parts: Vec<Part> =
-                sources.iter().flat_map(Source::parts).collect();
+            let mut parts: Vec<Part> = Vec::new();
+            for source in &sources {
+                parts.extend(source.parts(&query)?);
+            }
             if options.limit > 0 {
                 let found = VecDeque::new();
                 Stage::Backwards {
@@ -217,7 +220,7 @@ impl Reader {
             path: path.to_owned(),
             sources,
             unreadable: opened.unreadable,
-            query: Query::new(options.filters, options.format),
+            query,
             limit: options.limit,
             is_plain,
             count_damaged: options.count_damaged,
@@ -557,14 +560,25 @@ impl Source {
         }
     }
 
-    fn parts(&self) -> impl Iterator<Item = Part> {
-        let end = self.read_to;
-        let count = end.div_ceil(PART);
-        (0..count).map(move |number| Part {
-            log: Arc::clone(&self.log),
-            range: number * PART..((number + 1) * PART).min(end),
-            len: end,
-        })
+    /// What is to be searched.
+    fn parts(
+        &self,
+        query: &Query,
+    ) -> Result<impl Iterator<Item = Part>, ReadError> {
+        let log = &self.log;
+        let len = self.read_to;
+        let range = query
+            .part_of(&log.file, len)
+            .map_err(|error| ReadError::new(&log.path, error))?;
+        let count = (range.end - range.start).div_ceil(PART);
+        Ok((0..count).map(move |number| {
+            let start = range.start + number * PART;
+            Part {
+                log: Arc::clone(log),
+                range: start..(start + PART).min(range.end),
+                len,
+            }
+        }))
     }
 
     /// What there is to read since the last time: whole lines, and the rest
