@@ -180,6 +180,9 @@ _stocklog = getattr(uimod.ui, 'log', None)
 # Why uilog cannot be loaded, and so is off until this process ends.
 _failure = None
 
+# Whether it was switched off when hg set its extensions up, and so stays off.
+_isoff = False
+
 # The repositories that are in use, by their roots.
 repos: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
@@ -221,8 +224,10 @@ def uisetup(ui):
 
     All else is done by parts, which most commands do not need.
     """
+    global _isoff
     maybeoff = CHG_VARIABLE in os.environ or _maybeoff(ui)
     if maybeoff and part('brake').uisetup(ui):
+        _isoff = True
         return
     _registeritems(ui)
     log = find('traces', uimod.ui, 'log')
@@ -248,7 +253,7 @@ def uisetup(ui):
 
 def cause(ui):
     """by what uilog is switched off for what this ui is used for, or None"""
-    if _failure is None and ('brake' in _parts or _maybeoff(ui)):
+    if _failure is None and (_isoff or _maybeoff(ui)):
         try:
             return part('brake').cause(ui)
         except Exception as err:
@@ -374,13 +379,13 @@ def uipopulate(ui):
 
 
 def _populate(ui):
-    events = loaded('events')
-    if events is None and not _iswanted(ui):
+    if not _iswanted(ui):
         before = ui.getlogger(LOGGER)
         root = before.root if before is not None else None
         ui.setlogger(LOGGER, _idlelogger(root))
         ui._loggers.pop(STOCK, None)
         return
+    events = loaded('events')
     if events is None:
         try:
             events = part('events')
@@ -411,11 +416,10 @@ def _setuprepo(ui, repo):
     logger = ui.getlogger(LOGGER)
     if logger is not None and repo.local():
         repos[repo.root] = repo.unfiltered()
-        events = loaded('events')
-        if events is not None:
-            events.setrepo(ui, logger, repo)
-        else:
+        if type(logger) is types.SimpleNamespace:
             ui.setlogger(LOGGER, _idlelogger(repo.root))
+        else:
+            part('events').setrepo(ui, logger, repo)
 
 
 def _replacestock(loaded):

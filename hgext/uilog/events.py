@@ -32,6 +32,9 @@ from . import (
 
 _Logger = _native.Logger
 
+# The events that tell of a whole command.
+_WHOLE = (b'command', b'commandfinish')
+
 # How deeply nested the commands are that have begun switched off.
 _offdepths: set = set()
 
@@ -104,8 +107,6 @@ def _items(ui, section):
 
 def setrepo(ui, logger, repo):
     """tell a ui's logger to which repository it belongs"""
-    if type(logger) is not _Logger:
-        logger = populate(ui)
     checkout = loaded('checkout') if logger.tells_traces else None
     url = checkout.url(repo) if checkout is not None else None
     ui.setlogger(LOGGER, logger.with_root(repo.root, url))
@@ -131,9 +132,18 @@ def wraplog(orig, isstock):
             if peers is not None:
                 peers.closecommand()
         try:
-            native = ui._loggers.get(LOGGER)
+            loggers = ui._loggers
+            native = loggers.get(LOGGER)
             if native is not None and type(native) is not _Logger:
-                # It was populated when nothing was to be logged.
+                # Nothing is to be logged for this ui. Whole commands are
+                # known all the same: those within them may be logged.
+                if (
+                    isstock
+                    and len(loggers) == 1
+                    and event not in _WHOLE
+                    and not ui.debugflag
+                ):
+                    return
                 native = populate(ui)
         except Exception:
             native = None
@@ -203,7 +213,7 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
     loggers = ui._loggers
     istaken = isinblackbox = False
     # Only what tells of a whole command may have been logged around it.
-    if event == b'command' or event == b'commandfinish':
+    if event in _WHOLE:
         if event == b'command':
             native.begin_command()
         if native.tells_traces:

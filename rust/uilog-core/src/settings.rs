@@ -5,6 +5,7 @@
 //! then counts, and whoever asks is told.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use uilog_config::items;
@@ -64,8 +65,18 @@ impl fmt::Display for Fault {
     }
 }
 
+/// The defaults, which are text in the table of items. A command server makes
+/// a logger for each command.
+static DEFAULTS: LazyLock<Settings> = LazyLock::new(Settings::of_items);
+
 impl Default for Settings {
     fn default() -> Self {
+        DEFAULTS.clone()
+    }
+}
+
+impl Settings {
+    fn of_items() -> Self {
         let mut settings = Self {
             max_scripts: 0,
             script_timeout: Duration::ZERO,
@@ -81,9 +92,7 @@ impl Default for Settings {
         }
         settings
     }
-}
 
-impl Settings {
     /// Reads the section's names and values; unknown names are left to hg.
     pub fn read<'a>(
         items: impl Iterator<Item = (&'a [u8], &'a [u8])>,
