@@ -69,6 +69,11 @@ impl Server {
 
     pub(crate) fn heard(&mut self, ring: &Ring) {
         let name = &*ring.name;
+        if self.by_name.contains_key(name)
+            && protocol_of(name).is_some_and(|it| it < PROTOCOL)
+        {
+            self.serve_older();
+        }
         let is_from_here = || {
             let is_known = |pid| self.admission.is_from_here(pid);
             ring.is_from_here || ring.pid.is_some_and(is_known)

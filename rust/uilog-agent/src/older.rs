@@ -53,12 +53,17 @@ pub(crate) fn lock_of(
     }
 }
 
+/// Lets go of a lock, which may be this process's standard input as well.
+pub(crate) fn let_go(lock: &File) {
+    // If it cannot, the end of this process does.
+    let _ = living_file::let_go(lock, Holder::Maker);
+}
+
 impl Server {
     /// Lets another agent listen for them.
     pub(crate) fn leave_older(&mut self) {
         if let Some(older) = self.older.take() {
-            // It may be this process's standard input as well.
-            let _ = living_file::let_go(&older.lock, Holder::Maker);
+            let_go(&older.lock);
         }
     }
 

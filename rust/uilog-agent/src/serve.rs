@@ -124,6 +124,7 @@ pub fn serve(options: Options) -> Result<(), Error> {
     let lock = lock.inspect_err(|_| {
         // Whoever has started this one relies on being heard.
         if let Some(queue) = &options.queue {
+            older_lock.iter().for_each(older::let_go);
             doorbell::ring(&directories.own, &names.socket, queue);
         }
     })?;
@@ -286,8 +287,9 @@ impl Server {
     pub(crate) fn count_room(&mut self) {
         let own = &self.directories.own;
         if self.counted != Some(queue_room::reserved(own)) {
+            let counted = queue_room::recount(own);
             // Without it they go another way.
-            self.counted = queue_room::recount(own).ok();
+            self.counted = counted.ok().or(Some(queue_room::reserved(own)));
         }
     }
 
@@ -445,6 +447,7 @@ impl Server {
             true => None,
             false => self.is_at_rest().then(|| self.idle_until()),
         };
+        let count = self.counted.is_none().then(|| self.looked_at + LOOK_EVERY);
         let answer = self.admission.asks_until();
         let is_awaited = self.is_doubtful() && self.admission.is_asking(now);
         let all = [
@@ -453,6 +456,7 @@ impl Server {
             self.scan_at,
             self.retry_at,
             look.min(),
+            count,
             idle.filter(|_| !is_awaited),
             answer.filter(|_| is_awaited),
             self.gathering(),
