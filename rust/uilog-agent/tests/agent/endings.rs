@@ -50,15 +50,15 @@ fn an_agent_ends_whose_directory_is_gone() {
 /// What hg appends without being heard: it relies on whoever reads.
 #[test]
 fn an_agent_that_ends_leaves_nothing_in_a_queue_without_a_name() {
-    let place = Place::new();
-    let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0")];
     for round in 0..20_u32 {
+        let place = Place::new();
+        let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0")];
         let mut queue = Queue::new(&place, &sinks);
         queue.log("foo");
         let agent = place.agent();
         queue.until_done();
         let reader = queue.file();
-        std::fs::remove_file(queue.path()).unwrap();
+        std::fs::remove_dir_all(place.run()).unwrap();
         let is_read = || living_file::is_held(&reader, Holder::Reader).unwrap();
         // As hg does: append, and look then whether somebody reads.
         loop {
