@@ -20,7 +20,9 @@ use uilog_core::agent_address::AgentNames;
 use uilog_core::agent_address::protocol_of;
 use uilog_core::queue::Origin;
 use uilog_core::queue::Reader;
+use uilog_core::wire::OLDEST_READABLE;
 use uilog_core::wire::PROTOCOL;
+use uilog_core::wire::is_readable;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
@@ -110,8 +112,9 @@ pub(crate) fn queues_in(
     dir: &OwnDir,
     is_known: impl Fn(&OsStr) -> bool,
 ) -> Vec<OsString> {
-    let is_new =
-        |name: &OsStr| protocol_of(name) == Some(PROTOCOL) && !is_known(name);
+    let is_new = |name: &OsStr| {
+        protocol_of(name).is_some_and(is_readable) && !is_known(name)
+    };
     dir.some_names(MAX_FOUND, is_new).unwrap_or_default()
 }
 
@@ -138,7 +141,7 @@ fn try_take(
 ) -> io::Result<Found> {
     let read = || Reader::open(OwnedFd::from(file.try_clone()?));
     let queue = read()?;
-    if queue.protocol() != PROTOCOL {
+    if !is_readable(queue.protocol()) {
         return Ok(Found::Useless);
     }
     let origin = queue.origin().ok();
@@ -215,9 +218,12 @@ fn has_own_agent(dir: &OwnDir, origin: &Origin, queue: &File) -> bool {
     if !origin.namespaces.bytes().all(|it| it.is_ascii_hexdigit()) {
         return false;
     }
-    let lock = AgentNames::new(&origin.namespaces).lock;
-    let lock = dir.open(&lock, OFlag::O_RDWR);
-    lock.is_ok_and(|lock| {
-        living_file::is_held(&lock, Holder::Maker).unwrap_or(false)
+    let mut protocols = OLDEST_READABLE..=PROTOCOL;
+    protocols.any(|protocol| {
+        let lock = AgentNames::of(protocol, &origin.namespaces).lock;
+        let lock = dir.open(&lock, OFlag::O_RDWR);
+        lock.is_ok_and(|lock| {
+            living_file::is_held(&lock, Holder::Maker).unwrap_or(false)
+        })
     })
 }

@@ -169,6 +169,21 @@ impl AsFd for Doorbell {
     }
 }
 
+/// Tells another agent of a queue.
+pub(crate) fn ring(dir: &OwnDir, socket: &OsStr, queue: &OsStr) {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let kind = SockType::Datagram;
+    let short = format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd());
+    let address = UnixAddr::new(&Path::new(&short).join(socket));
+    let own = socket::socket(AddressFamily::Unix, kind, flags, None);
+    if let (Ok(own), Ok(address)) = (own, address) {
+        // If there is none by now, there is nobody to tell.
+        let name = queue.as_bytes();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let _ = socket::sendto(own.as_raw_fd(), name, &address, flags);
+    }
+}
+
 /// How many datagrams wait in a socket that is made now.
 fn backlog() -> usize {
     fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen")

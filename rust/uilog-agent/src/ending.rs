@@ -159,12 +159,17 @@ impl Server {
             }
         }
         self.close_all();
+        self.count_room();
+        if self.has_more_without_name() {
+            return self.go_on();
+        }
         // How far each is done with here, whatever its page says.
         let ends = self.clients.values().map(|it| (it.name.clone(), it.end()));
         let ends: HashMap<_, _> = ends.collect();
         self.forget_all();
         let let_go = living_file::let_go(&self.lock, Holder::Maker);
         let_go.map_err(system("let go of the lock"))?;
+        self.leave_older();
         if is_there && self.is_anything_waiting(&ends) {
             let is_free = living_file::hold(&self.lock, Holder::Maker);
             if is_free.map_err(system("take the lock"))? {
@@ -177,11 +182,39 @@ impl Server {
 
     fn go_on(&mut self) -> Result<bool, Error> {
         self.idle.is_used(Instant::now());
-        self.begin()?;
+        if self.directories.is_there() {
+            self.begin()?;
+        }
         Ok(false)
     }
 
+    /// Whether there is more in a queue that has no name any more, as after a
+    /// logout: nobody else will read it. Its writer appends, and looks then
+    /// whether somebody reads; so it is not read any more before this looks.
+    fn has_more_without_name(&mut self) -> bool {
+        let mut has_more = false;
+        for client in self.clients.values_mut() {
+            let file = client.feed.queue.page_file();
+            let has_name =
+                living_file::has_name(file, &client.dir, &client.name);
+            if has_name.unwrap_or(false) {
+                continue;
+            }
+            let _ = living_file::let_go(file, Holder::Reader);
+            if !client.is_at_end() {
+                let file = client.feed.queue.page_file();
+                let _ = living_file::hold(file, Holder::Reader);
+                client.is_rung = true;
+                has_more = true;
+            }
+        }
+        has_more
+    }
+
     fn close_doorbell(&mut self) {
+        if let Some(older) = &self.older {
+            let _ = self.directories.own.unlink(&older.names.socket);
+        }
         if self.doorbell.take().is_some() {
             let _ = self.directories.own.unlink(&self.names.socket);
         }
@@ -231,5 +264,6 @@ impl Server {
         self.close_ended();
         self.clerks.finish(TERMINATED_BOUND);
         self.close_all();
+        self.count_room();
     }
 }

@@ -14,6 +14,7 @@ use uilog_core::agent_address::protocol_of;
 use uilog_core::journal::FailureKind;
 use uilog_core::queue::Origin;
 use uilog_core::wire::PROTOCOL;
+use uilog_core::wire::is_readable;
 use uilog_sys::own_dir::OwnDir;
 use uilog_sys::pidfd;
 
@@ -41,7 +42,12 @@ impl Server {
         let Some(doorbell) = &self.doorbell else {
             return false;
         };
-        let heard = doorbell.hear();
+        let mut heard = doorbell.hear();
+        if let Some(older) = &self.older {
+            let more = older.doorbell.hear();
+            heard.rings.extend(more.rings);
+            heard.may_have_missed |= more.may_have_missed;
+        }
         let was_at_rest = self.is_at_rest();
         for ring in &heard.rings {
             self.heard(ring);
@@ -63,6 +69,11 @@ impl Server {
 
     pub(crate) fn heard(&mut self, ring: &Ring) {
         let name = &*ring.name;
+        if self.by_name.contains_key(name)
+            && protocol_of(name).is_some_and(|it| it < PROTOCOL)
+        {
+            self.serve_older();
+        }
         let is_from_here = || {
             let is_known = |pid| self.admission.is_from_here(pid);
             ring.is_from_here || ring.pid.is_some_and(is_known)
@@ -80,7 +91,7 @@ impl Server {
             }
             return;
         }
-        if protocol_of(name) != Some(PROTOCOL) {
+        if !protocol_of(name).is_some_and(is_readable) {
             return;
         }
         if self.clients.len() >= self.max_clients {
@@ -160,8 +171,13 @@ impl Server {
         };
         client.process = pid.and_then(pidfd::open);
         self.next_id = id.wrapping_add(1);
+        let is_older = protocol_of(name).is_some_and(|it| it < PROTOCOL);
+        let is_served = is_older && client.is_alive();
         self.by_name.insert(name.to_owned(), id);
         self.clients.insert(id, client);
+        if is_served {
+            self.serve_older();
+        }
     }
 
     /// The process that has a queue open, if it can be proven.

@@ -29,6 +29,7 @@ mod group;
 mod groups;
 mod home;
 mod ledger;
+mod older;
 mod serve;
 
 pub use directory::Elsewhere;

@@ -35,6 +35,7 @@ use uilog_core::agent_address;
 use uilog_core::agent_address::AgentNames;
 use uilog_core::journal::FailureKind;
 use uilog_core::poll::timeout_until;
+use uilog_core::queue_room;
 use uilog_sinks::fleet::Open;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
@@ -50,10 +51,13 @@ use crate::configuration::Configurations;
 use crate::configured::Configured;
 use crate::directory::Directories;
 use crate::directory::Elsewhere;
+use crate::doorbell;
 use crate::doorbell::Doorbell;
 use crate::ending::Idle;
 use crate::group::Clients;
 use crate::groups::Groups;
+use crate::older;
+use crate::older::Older;
 
 /// How often it is looked whether those have ended who cannot be waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -114,7 +118,16 @@ pub fn serve(options: Options) -> Result<(), Error> {
     let directories = Directories::new(&options.directory, options.elsewhere)
         .map_err(system("open the directory"))?;
     let names = AgentNames::new(&namespaces);
-    let lock = take_lock(&directories.own, &names.lock, options.lock)?;
+    let (given, older_lock) =
+        older::lock_of(&directories.own, &namespaces, options.lock);
+    let lock = take_lock(&directories.own, &names.lock, given);
+    let lock = lock.inspect_err(|_| {
+        // Whoever has started this one relies on being heard.
+        if let Some(queue) = &options.queue {
+            older_lock.iter().for_each(older::let_go);
+            doorbell::ring(&directories.own, &names.socket, queue);
+        }
+    })?;
     // Keep no directory busy.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     // hg wakes us with each event, and must not lose its processor to us.
@@ -133,6 +146,7 @@ pub fn serve(options: Options) -> Result<(), Error> {
         options.writers_grace,
     )?;
     server.started_by = options.queue;
+    server.older_lock = older_lock;
     server.begin()?;
     server.run()
 }
@@ -168,6 +182,10 @@ pub(crate) struct Server {
     pub(crate) lock: File,
     /// None while it ends.
     pub(crate) doorbell: Option<Doorbell>,
+    /// For processes of the version before, if there are any.
+    pub(crate) older: Option<Older>,
+    /// What one of them has handed over.
+    pub(crate) older_lock: Option<File>,
     pub(crate) clients: Clients,
     pub(crate) by_name: HashMap<OsString, ClientId>,
     pub(crate) next_id: ClientId,
@@ -189,6 +207,8 @@ pub(crate) struct Server {
     /// When there is something to do for a record that waits.
     pub(crate) retry_at: Option<Instant>,
     pub(crate) idle: Idle,
+    /// What the queues in its own directory took when that was last counted.
+    pub(crate) counted: Option<u64>,
 }
 
 impl Server {
@@ -224,6 +244,8 @@ impl Server {
             names,
             lock,
             doorbell: None,
+            older: None,
+            older_lock: None,
             clients: Clients::new(),
             by_name: HashMap::new(),
             next_id: 0,
@@ -243,6 +265,7 @@ impl Server {
             looked_at: Instant::now(),
             retry_at: None,
             idle: Idle::new(Instant::now(), writers_grace),
+            counted: None,
         })
     }
 
@@ -251,8 +274,23 @@ impl Server {
     pub(crate) fn begin(&mut self) -> Result<(), Error> {
         let bell = Doorbell::bind(&self.directories.own, &self.names.socket);
         self.doorbell = Some(bell.map_err(system("create the socket"))?);
+        if self.older_lock.is_some() {
+            self.serve_older();
+        }
         self.scan();
+        self.count_room();
         Ok(())
+    }
+
+    /// Lets writers take again what the queues in its own directory do not take
+    /// any more.
+    pub(crate) fn count_room(&mut self) {
+        let own = &self.directories.own;
+        if self.counted != Some(queue_room::reserved(own)) {
+            let counted = queue_room::recount(own);
+            // Without it they go another way.
+            self.counted = counted.ok().or(Some(queue_room::reserved(own)));
+        }
     }
 
     fn run(&mut self) -> Result<(), Error> {
@@ -343,6 +381,7 @@ impl Server {
         let is_due = now >= self.looked_at + LOOK_EVERY;
         if is_due {
             self.looked_at = now;
+            self.count_room();
         }
         let kept: HashSet<_> = self
             .groups
@@ -374,6 +413,7 @@ impl Server {
             };
             if client.page.is_told() && !kept.contains(&id) {
                 let _ = client.remove();
+                self.counted = None;
                 self.forget(id);
             }
         }
@@ -407,6 +447,7 @@ impl Server {
             true => None,
             false => self.is_at_rest().then(|| self.idle_until()),
         };
+        let count = self.counted.is_none().then(|| self.looked_at + LOOK_EVERY);
         let answer = self.admission.asks_until();
         let is_awaited = self.is_doubtful() && self.admission.is_asking(now);
         let all = [
@@ -415,6 +456,7 @@ impl Server {
             self.scan_at,
             self.retry_at,
             look.min(),
+            count,
             idle.filter(|_| !is_awaited),
             answer.filter(|_| is_awaited),
             self.gathering(),
@@ -438,6 +480,8 @@ impl Server {
         let mut processes = Vec::new();
         if !is_gathering {
             wanted.extend(self.doorbell.iter().map(|it| input(it.as_fd())));
+            let older = self.older.iter();
+            wanted.extend(older.map(|it| input(it.doorbell.as_fd())));
             wanted.extend(self.groups.wakeups().map(input));
             for client in self.clients.values() {
                 if let Some(process) = &client.process {

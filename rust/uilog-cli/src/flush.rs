@@ -180,7 +180,7 @@ fn drain(
 fn start_agent(environment: &[u8], program: &Path) -> Option<String> {
     let mut directories = agent_address::directories(environment).into_iter();
     let directory = directories.next()?;
-    agent_start::start(&directory, program, None).err()
+    agent_start::start(&directory, program, None, environment).err()
 }
 
 /// Why something is left.

@@ -86,7 +86,12 @@ pub struct AgentNames {
 impl AgentNames {
     /// Those in these namespaces, of this version of the protocol.
     pub fn new(namespaces: &str) -> Self {
-        let stem = format!("{AGENT}{PROTOCOL}-{namespaces}");
+        Self::of(PROTOCOL, namespaces)
+    }
+
+    /// The same, of another version.
+    pub fn of(protocol: u16, namespaces: &str) -> Self {
+        let stem = format!("{AGENT}{protocol}-{namespaces}");
         Self {
             socket: format!("{stem}.sock").into(),
             lock: format!("{stem}{LOCK}").into(),

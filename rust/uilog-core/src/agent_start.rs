@@ -24,13 +24,26 @@ use uilog_sys::spawn::Stdio;
 
 use crate::agent_address;
 use crate::agent_address::AgentNames;
+use crate::script_env::split_environment;
 
-/// All of its environment: nothing of whoever starts it serves the others.
-const ENVIRONMENT: &str = "PATH=/usr/local/bin:/usr/bin:/bin";
+/// Where it finds programs.
+const PATH: &[u8] = b"PATH=/usr/local/bin:/usr/bin:/bin";
+/// What it gets of its starter's environment: where this user's files are. It
+/// reads the configuration there for queues of unknown origin, and looks for
+/// queues. Nothing else serves others; and whoever ends all processes with a
+/// job's variables, as Jenkins does, finds none of them.
+const INHERITED: [&[u8]; 5] = [
+    b"HGRCPATH",
+    b"HOME",
+    b"XDG_CONFIG_HOME",
+    b"XDG_RUNTIME_DIR",
+    b"XDG_STATE_HOME",
+];
 
 /// Starts an agent in a runtime directory, by this program, unless there is
 /// one or somebody else is just starting it; whether it has. The agent believes
-/// what the queue of that name says of sinks: it is the caller's own.
+/// what the queue of that name says of sinks: it is the caller's own. It is at
+/// home where this environment, a block, says.
 ///
 /// # Errors
 ///
@@ -39,6 +52,7 @@ pub fn start(
     dir: &OwnDir,
     program: &Path,
     queue: Option<&OsStr>,
+    environment: &[u8],
 ) -> Result<bool, String> {
     check_program(program)?;
     let lock = lock(dir).map_err(|error| format!("cannot lock: {error}"))?;
@@ -48,7 +62,6 @@ pub fn start(
     let no_path = |_| "there is NUL in a path".to_owned();
     let directory = dir.path().as_os_str().as_bytes();
     let directory = CString::new(directory).map_err(no_path)?;
-    let environment = CString::new(ENVIRONMENT).map_err(no_path)?;
     let mut command = spawn::Command::new(program)
         .map_err(|_| format!("'{}' is no path", program.display()))?;
     command.arg(c"agent".to_owned());
@@ -58,11 +71,20 @@ pub fn start(
         command.arg(CString::new(queue.as_bytes()).map_err(no_path)?);
     }
     command.stdin(Stdio::Fd(lock.as_fd()));
-    command.env(vec![environment]);
+    command.env(inherited(environment));
     command.spawn_detached(Start::NoWait).map_err(|error| {
         format!("cannot start {}: {error}", program.display())
     })?;
     Ok(true)
+}
+
+/// An agent's environment.
+fn inherited(environment: &[u8]) -> Vec<CString> {
+    let entries = split_environment(environment);
+    let kept = entries.filter(|(name, _)| INHERITED.contains(name));
+    let kept = kept.map(|(name, value)| [name, b"=", value].concat());
+    let all = std::iter::once(PATH.to_vec()).chain(kept);
+    all.filter_map(|entry| CString::new(entry).ok()).collect()
 }
 
 /// Whether a program can be run: the exec's own errors come too late for a
@@ -83,4 +105,29 @@ fn lock(dir: &OwnDir) -> io::Result<Option<File>> {
     let file = dir.open_or_create(&names.lock, OFlag::O_RDWR, 0o600)?;
     let is_free = living_file::hold(&file, Holder::Maker)?;
     Ok(is_free.then_some(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_at_home_where_its_starter_is() {
+        let block = b"BUILD_ID=7\0HOME=/h\0TOKEN=x\0HGRCPATH=/rc\0PATH=/evil\0\
+                      XDG_CONFIG_HOME=/c\0XDG_STATE_HOME=/s\0HG=/hg\0\
+                      XDG_RUNTIME_DIR=/r\0LD_PRELOAD=x\0";
+        let entries = inherited(block);
+        let entries = entries.iter().map(|it| it.to_str().unwrap());
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_unstable();
+        let expected = [
+            "HGRCPATH=/rc",
+            "HOME=/h",
+            "PATH=/usr/local/bin:/usr/bin:/bin",
+            "XDG_CONFIG_HOME=/c",
+            "XDG_RUNTIME_DIR=/r",
+            "XDG_STATE_HOME=/s",
+        ];
+        assert_eq!(entries, expected);
+    }
 }

@@ -22,7 +22,7 @@ use crate::wire::Record;
 const MAX_KEPT_BUFFER: usize = 256 * 1024;
 
 /// What the queue holds last of what jobs refer to, and where; 0 for nowhere.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sent {
     environment: Vec<u8>,
     environment_at: u64,
@@ -163,7 +163,8 @@ impl Sent {
 
 /// Why a job could not be appended.
 pub(crate) fn explain(error: &io::Error, settings: &Settings) -> String {
-    if error.kind() == io::ErrorKind::StorageFull {
+    let is_own = error.raw_os_error().is_none();
+    if is_own && error.kind() == io::ErrorKind::StorageFull {
         let bytes = settings.queue_bytes;
         return format!(
             "{bytes} bytes of events wait already (uilog.queue-size)"

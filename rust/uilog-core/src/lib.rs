@@ -48,6 +48,7 @@ mod page;
 pub mod pipeline;
 pub mod poll;
 pub mod queue;
+pub mod queue_room;
 pub mod record_queue;
 pub mod record_queues;
 pub mod records;

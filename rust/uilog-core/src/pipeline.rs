@@ -741,18 +741,24 @@ impl Host {
         let program = self.dispatcher.program();
         match self.records.send(&parts, items, hg, program, self.session) {
             Ok(()) => Ok(()),
-            Err(NotTaken::Unusable) => self.dispatcher.send(&parts),
+            Err(NotTaken::Unusable(reason)) => {
+                let sent = self.dispatcher.send(&parts);
+                if let Some(reason) = reason {
+                    self.records_troubled(reason);
+                }
+                sent
+            }
             Err(NotTaken::Waits(reason)) => {
-                self.records_wait(reason);
+                self.records_troubled(reason);
                 Ok(())
             }
             Err(NotTaken::Lost(loss)) => Err(loss),
         }
     }
 
-    /// Tells the journal of records that wait in their queue, and that nobody
-    /// can be started to deliver.
-    fn records_wait(&mut self, reason: String) {
+    /// Tells the journal why records wait in their queue, or take another way:
+    /// none is lost.
+    fn records_troubled(&mut self, reason: String) {
         let session = self.session.to_string();
         let kind = FailureKind::NotStarted;
         let failure = Failure::now(session, b"", kind, 0, reason.clone());
@@ -886,8 +892,10 @@ impl Host {
         if let Err(loss) = self.dispatcher.finish() {
             self.lose(b"", loss.events, loss);
         }
-        if let Err(reason) = self.records.finish(self.dispatcher.program()) {
-            self.records_wait(reason);
+        match self.records.finish(self.dispatcher.program()) {
+            Err(NotTaken::Lost(loss)) => self.lose(b"", loss.events, loss),
+            Err(NotTaken::Waits(reason)) => self.records_troubled(reason),
+            Ok(()) | Err(NotTaken::Unusable(_)) => {}
         }
         // If the place ends with its first process, so do those that append.
         let is_first = self.owner == 1;

@@ -24,11 +24,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
+use nix::unistd::Whence;
+use nix::unistd::lseek;
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::event::SessionId;
 use crate::wire::PROTOCOL;
+use crate::wire::is_readable;
 
 /// Where the frames begin: after the page of counts.
 const FIRST_FRAME: u64 = 4096;
@@ -40,6 +44,8 @@ const RELEASE_STEP: u64 = 256 * 1024;
 const PAGE_BYTES: u64 = 4096;
 /// Bytes of one unit of `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
+/// Bytes that are copied at a time.
+const COPY_BYTES: usize = 64 * 1024;
 
 /// Where in the first page the queue says that it is one, and of which
 /// protocol. This stays the same in every version.
@@ -90,6 +96,13 @@ const MAX_PATH_BYTES: usize = 496;
 const FIRST_OF_LAYOUT: u16 = 6;
 /// A page that says of more jobs than this is damaged.
 const MAX_JOBS: u64 = 1 << 48;
+
+/// What a writer may take beyond what its queue holds, before it asks whoever
+/// bounds all queues together: few ask often.
+const ALLOWANCE_BYTES: u64 = 64 * 1024;
+/// What it may keep of that beyond what its queue holds: it need not ask again
+/// as long as somebody reads, who gives back a part of this at a time.
+const KEPT_BYTES: u64 = 2 * RELEASE_STEP;
 
 /// Where in the first page of a queue that has a name it stands who has made
 /// it, as the length and the text.
@@ -301,7 +314,11 @@ pub struct Writer {
     committed: Committed,
     /// Bytes that the queue's memory may take.
     max_bytes: u64,
-    /// Up to which position it is known that `max_bytes` are not exceeded.
+    /// Of these, how many it may take for now: others share what there is.
+    allowed: u64,
+    /// How many more the last append would have needed.
+    missing: u64,
+    /// Up to which position it is known that no bound is exceeded.
     room_until: u64,
     /// Who reads, and how many readers had begun before that one was started.
     reader: (u64, u64),
@@ -351,6 +368,8 @@ impl Writer {
                 jobs: 0,
             },
             max_bytes,
+            allowed: u64::MAX,
+            missing: 0,
             room_until: FIRST_FRAME + max_bytes,
             reader: (0, 0),
             untold: 0,
@@ -377,6 +396,22 @@ impl Writer {
             self.max_bytes = max_bytes;
             self.room_until = 0;
         }
+    }
+
+    /// The queue may take so many bytes more than what it has been allowed
+    /// before; as long as nobody calls this, that is no bound.
+    pub fn allow(&mut self, bytes: u64) {
+        self.allowed = match self.allowed {
+            u64::MAX => bytes,
+            before => before.saturating_add(bytes),
+        };
+        self.room_until = 0;
+    }
+
+    /// How many bytes have to be allowed for the append that has failed with
+    /// `QuotaExceeded`, and a few that come after it.
+    pub fn missing(&self) -> u64 {
+        self.missing.saturating_add(ALLOWANCE_BYTES)
     }
 
     /// Tells whoever finds the page who reads from now on: the process, and how
@@ -417,8 +452,10 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// `StorageFull` if the queue holds `max_bytes` that nobody has read;
-    /// other errors of the file. Nothing has then been appended.
+    /// `StorageFull`, without an error of the system's, if the queue holds
+    /// `max_bytes` that nobody has read; the same with `QuotaExceeded` if it
+    /// has not been allowed so much yet; other errors of the file. Nothing has
+    /// then been appended.
     pub fn append(&mut self, frames: &[u8], jobs: u64) -> io::Result<u64> {
         let position = self.committed.end;
         let end = position + frames.len() as u64;
@@ -441,10 +478,21 @@ impl Writer {
         // What the reader has given back no longer counts as allocated.
         let used = self.bytes()?;
         let added = end - self.committed.end;
-        if used + added > self.max_bytes {
+        let wanted = used + added;
+        if wanted > self.max_bytes {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.room_until = self.committed.end + (self.max_bytes - used);
+        if self.allowed != u64::MAX {
+            // What the reader has given back has to be allowed again.
+            let kept = (used + KEPT_BYTES).max(wanted);
+            self.allowed = self.allowed.min(kept);
+        }
+        if wanted > self.allowed {
+            self.missing = wanted - self.allowed;
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        let bound = self.max_bytes.min(self.allowed);
+        self.room_until = self.committed.end + (bound - used);
         Ok(())
     }
 
@@ -474,6 +522,46 @@ impl Writer {
     pub fn bytes(&self) -> io::Result<u64> {
         Ok(self.data().metadata()?.blocks() * BLOCK_BYTES)
     }
+
+    /// Goes on in another file, to which [`copy`] has copied the queue.
+    pub fn go_on_in(&self, file: File) -> Self {
+        Self {
+            committed: self.committed,
+            reader: self.reader,
+            untold: self.untold,
+            ..Self::over(file, self.max_bytes)
+        }
+    }
+}
+
+/// Copies a queue to an empty file. What has been given back is not there
+/// either.
+///
+/// # Errors
+///
+/// One of the two files cannot be used, or is full.
+pub fn copy(from: &File, to: &File) -> io::Result<()> {
+    let length = i64::try_from(from.metadata()?.len())
+        .map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut at = 0;
+    while at < length {
+        let begin = match lseek(from, at, Whence::SeekData) {
+            Err(Errno::ENXIO) => break,
+            begin => begin?,
+        };
+        let end = lseek(from, begin, Whence::SeekHole)?.min(length);
+        let mut position = begin as u64;
+        while position < end as u64 {
+            let left = (end as u64 - position).min(COPY_BYTES as u64);
+            let part = &mut buffer[..left as usize];
+            from.read_exact_at(part, position)?;
+            to.write_all_at(part, position)?;
+            position += left;
+        }
+        at = end.max(begin + 1);
+    }
+    to.set_len(length as u64)
 }
 
 /// What a page says, read at once and never believed: any process of this user
@@ -707,7 +795,7 @@ impl Reader {
         let page = File::from(page);
         let protocol = protocol_of(&page)?;
         // Another protocol's words mean something else, and may be fewer.
-        let progress = if protocol == PROTOCOL {
+        let progress = if is_readable(protocol) {
             Progress::read(&page)?
         } else {
             Progress::default()
@@ -723,7 +811,7 @@ impl Reader {
             pinned: Vec::new(),
         };
         // Another protocol's words mean something else.
-        if protocol == PROTOCOL {
+        if is_readable(protocol) {
             if reader.low() < FIRST_FRAME {
                 return Err(io::ErrorKind::InvalidData.into());
             }
@@ -1256,6 +1344,79 @@ mod tests {
         move_to(&mut second, next);
         assert!(second.frame_at(pinned).is_err());
         assert_eq!(second.frame_at(newer).unwrap().len(), 10_000);
+    }
+
+    #[test]
+    fn a_writer_takes_what_it_is_allowed() {
+        let (mut writer, mut reader) = pair(16 << 20);
+        writer.allow(16 * 1024);
+        let payload = framed(&[7; 10_000]);
+        writer.append(&payload, 1).unwrap();
+        let refused = writer.append(&payload, 1).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::QuotaExceeded);
+        assert_eq!(writer.committed().jobs, 1);
+        let mut asked = 0;
+        let mut append = |writer: &mut Writer| {
+            if let Err(error) = writer.append(&payload, 1) {
+                assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+                writer.allow(writer.missing());
+                writer.append(&payload, 1).unwrap();
+                asked += 1;
+            }
+            asked
+        };
+        let grown: Vec<_> = (0..100).map(|_| append(&mut writer)).collect();
+        assert!(grown[99] > 10 && grown[99] < 20, "{grown:?}");
+        // As long as somebody reads, nothing is to be allowed any more.
+        let mut at = reader.low();
+        let mut asked = Vec::new();
+        for _ in 0..100 {
+            while let Some((_, next)) = reader.frame(at).unwrap() {
+                at = next;
+            }
+            move_to(&mut reader, at);
+            asked.push(append(&mut writer));
+        }
+        assert!(asked[99] < grown[99] + 5, "{asked:?}");
+        assert!(writer.bytes().unwrap() < 600 * 1024);
+        // What was given back has to be allowed again.
+        for _ in 0..200 {
+            append(&mut writer);
+        }
+        assert!(append(&mut writer) > asked[99] + 5);
+    }
+
+    #[test]
+    fn a_copy_of_a_queue_goes_on_where_it_was() {
+        let (mut writer, mut reader) = pair(16 << 20);
+        let environment = writer.append(&framed(b"A=b"), 0).unwrap();
+        let (_, next) = reader.frame(environment).unwrap().unwrap();
+        reader.refer(Reference::Environment, environment, next);
+        for _ in 0..100 {
+            writer.append(&framed(&[1; 10_000]), 1).unwrap();
+        }
+        let mut at = reader.low();
+        for _ in 0..90 {
+            (_, at) = reader.frame(at).unwrap().unwrap();
+        }
+        move_to(&mut reader, at);
+        reader.publish().unwrap();
+        let file = tempfile::tempfile().unwrap();
+        copy(writer.page(), &file).unwrap();
+        let mut copied = writer.go_on_in(file);
+        assert!(copied.bytes().unwrap() <= writer.bytes().unwrap() + 8192);
+        copied.append(&framed(b"more"), 1).unwrap();
+        let fd = OwnedFd::from(copied.page().try_clone().unwrap());
+        let mut second = Reader::open(fd).unwrap();
+        assert_eq!(second.low(), at);
+        assert_eq!(second.frame_at(environment).unwrap(), b"A=b");
+        let mut last = Vec::new();
+        let mut count = 0;
+        while let Some((frame, next)) = second.frame(at).unwrap() {
+            (last, at) = (frame, next);
+            count += 1;
+        }
+        assert_eq!((last, count), (b"more".to_vec(), 12));
     }
 
     #[test]

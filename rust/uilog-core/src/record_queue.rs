@@ -8,15 +8,18 @@
 //! know what an agent does with it.
 //!
 //! A process that is confined more than others of its container, or that finds
-//! no place for such a file, has no such queue (`NotTaken::Unusable`): its
-//! records go by way of its own dispatcher.
+//! no place for such a file or no room in it, uses its own dispatcher instead
+//! (`NotTaken::Unusable`). A file whose name is gone, as after a logout, is
+//! found by nobody: what no agent has read by then goes into a new one.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::io::IoSlice;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -24,16 +27,23 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::socket;
 use nix::sys::socket::AddressFamily;
 use nix::sys::socket::ControlMessage;
 use nix::sys::socket::SockFlag;
 use nix::sys::socket::SockType;
 use nix::sys::socket::UnixAddr;
+use nix::sys::socket::UnixCredentials;
+use nix::sys::stat::fstat;
+use nix::unistd::getegid;
+use nix::unistd::geteuid;
+use nix::unistd::getuid;
 use uilog_sys::append::Place;
 use uilog_sys::confined;
 use uilog_sys::fork::CloseInChild;
 use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 
 use crate::agent_address;
@@ -54,19 +64,26 @@ use crate::queue;
 use crate::queue::Origin;
 use crate::queue::Progress;
 use crate::queue::Writer;
+use crate::queue_room;
+use crate::queue_room::Refused;
+use crate::queue_room::UNIT_BYTES;
 use crate::settings::Settings;
 use crate::sink_environment;
 
 /// So long after it has started one this process starts no other agent.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
+/// After so long a process that has found no place for a queue looks again: a
+/// server may live for weeks.
+const PLACE_PAUSE: Duration = Duration::from_secs(10);
 /// How often whoever waits for a verdict looks for it.
 const VERDICT_STEP: Duration = Duration::from_millis(1);
 
 /// Why a record has not been taken.
 #[derive(Debug)]
 pub(crate) enum NotTaken {
-    /// This process has no queue of records.
-    Unusable,
+    /// This process has no queue of records, or no room in it: somebody else
+    /// has to take it. If there is a reason, a user ought to know it.
+    Unusable(Option<String>),
     /// It is in the queue, and for this reason nobody is told.
     Waits(String),
     /// It is lost.
@@ -79,6 +96,10 @@ pub struct RecordQueue {
     open: Option<Open>,
     /// Why there is none in this process.
     unusable: Option<String>,
+    /// When that may have changed, if it can.
+    retry_at: Option<Instant>,
+    /// A user has been told that it cannot be used.
+    has_told: bool,
     backoff: Backoff,
     started_at: Option<Instant>,
     /// Agents that this process has started.
@@ -103,11 +124,14 @@ struct Open {
     queue: Bound<Writer>,
     socket: Bound<OwnedFd>,
     name: OsString,
+    /// What stands for this process's.
+    namespaces: String,
     place: Place,
     address: UnixAddr,
     /// Keeps a long address short.
     _dir: Option<Bound<OwnDir>>,
     sent: Sent,
+    settings: Settings,
     /// An agent knows where this process comes from.
     has_shown: bool,
 }
@@ -127,33 +151,96 @@ impl RecordQueue {
         program: &Path,
         session: SessionId,
     ) -> Result<(), NotTaken> {
-        if self.unusable.is_some() {
-            return Err(NotTaken::Unusable);
+        if self.unusable.is_some() && !self.may_try_again() {
+            return Err(NotTaken::Unusable(None));
         }
         if self.open.as_ref().is_some_and(|it| !it.is_intact()) {
             // Whatever is in it will be found.
             self.open = None;
         }
         self.environment.update(parts.environment, items);
-        if self.open.is_none() {
-            let opened = Open::new(parts, session).map_err(|reason| {
-                self.unusable = Some(reason);
-                NotTaken::Unusable
-            })?;
-            self.open = Some(opened);
+        let is_found = self.open.as_ref().is_some_and(Open::has_name);
+        if !is_found && let Err(refusal) = self.open_new(parts, session) {
+            return Err(self.refuse(refusal, parts.environment, program));
         }
         let Some(open) = self.open.as_mut() else {
-            return Err(NotTaken::Unusable);
+            return Err(NotTaken::Unusable(None));
         };
         let parts = JobParts {
             environment: &self.environment.part,
             ..*parts
         };
-        if let Err(error) = open.sent.append(&mut open.queue, &parts, hg) {
-            let reason = frames::explain(&error, parts.settings);
-            return Err(NotTaken::Lost(Loss { events: 1, reason }));
+        match open.append(&parts, hg) {
+            Ok(()) => self.wake(program).map_err(NotTaken::Waits),
+            Err(error) if is_own_bound(&error) => {
+                let reason = frames::explain(&error, parts.settings);
+                Err(NotTaken::Lost(Loss { events: 1, reason }))
+            }
+            Err(error) => {
+                // Whatever is in it is to be delivered, and makes room.
+                let _ = self.wake(program);
+                Err(NotTaken::Unusable(self.tell(error.to_string())))
+            }
         }
-        self.wake(program).map_err(NotTaken::Waits)
+    }
+
+    fn may_try_again(&mut self) -> bool {
+        let is_due = self.retry_at.is_some_and(|at| Instant::now() >= at);
+        if is_due {
+            self.unusable = None;
+            self.retry_at = None;
+        }
+        is_due
+    }
+
+    /// Makes a queue. What no agent has read of one that has no name any more
+    /// goes into it.
+    fn open_new(
+        &mut self,
+        parts: &JobParts<'_>,
+        session: SessionId,
+    ) -> Result<(), Refusal> {
+        let lost = self.open.as_ref();
+        let left = lost.filter(|it| it.is_waiting() && !it.is_read());
+        let opened = Open::new(parts, session, left)?;
+        self.open = Some(opened);
+        Ok(())
+    }
+
+    /// There is no queue for now; who has to take a record instead.
+    fn refuse(
+        &mut self,
+        refusal: Refusal,
+        environment: &[u8],
+        program: &Path,
+    ) -> NotTaken {
+        let Refusal { reason, why } = refusal;
+        let is_to_tell = match &why {
+            Why::Confined => false,
+            Why::NoPlace => {
+                self.retry_at = Some(Instant::now() + PLACE_PAUSE);
+                false
+            }
+            Why::Full(dir) => {
+                self.retry_at = Some(Instant::now() + PLACE_PAUSE);
+                // It counts anew what the queues take, and delivers them.
+                let _ = agent_start::start(dir, program, None, environment);
+                true
+            }
+        };
+        self.unusable = Some(reason.clone());
+        NotTaken::Unusable(is_to_tell.then(|| self.tell(reason)).flatten())
+    }
+
+    /// Why records take another way, if no user has been told.
+    fn tell(&mut self, reason: String) -> Option<String> {
+        let is_first = !std::mem::replace(&mut self.has_told, true);
+        is_first.then(|| {
+            format!(
+                "records go by way of this command's own process instead of \
+                 the agent: {reason}"
+            )
+        })
     }
 
     /// Wakes the agent, or starts one. What could not be handed over stays in
@@ -175,7 +262,9 @@ impl RecordQueue {
         let started = open.place.open(false);
         let started = started.map_err(|error| error.to_string());
         let own = Some(open.name.as_os_str());
-        match started.and_then(|dir| agent_start::start(&dir, program, own)) {
+        let environment = &self.environment.whole;
+        let start = |dir| agent_start::start(&dir, program, own, environment);
+        match started.and_then(start) {
             Ok(has_started) => {
                 if has_started {
                     self.starts += 1;
@@ -194,12 +283,30 @@ impl RecordQueue {
     ///
     /// # Errors
     ///
-    /// As of [`Self::wake`].
-    pub(crate) fn finish(&mut self, program: &Path) -> Result<(), String> {
-        match self.open.as_ref().map(Open::is_waiting) {
-            Some(true) => self.wake(program),
-            _ => Ok(()),
+    /// Records wait and there is no agent, or they are lost with a queue that
+    /// has no name any more.
+    pub(crate) fn finish(&mut self, program: &Path) -> Result<(), NotTaken> {
+        let Some(open) = self.open.as_ref().filter(|it| it.is_waiting()) else {
+            return Ok(());
+        };
+        if !open.has_name() && !open.is_read() {
+            let undone = open.undone();
+            let environment = &self.environment.whole;
+            let moved = Open::moved(environment, &open.settings, open);
+            let moved = moved.map_err(|refusal| {
+                let reason = format!(
+                    "the file that held them was removed, and there is no \
+                     other place: {}",
+                    refusal.reason
+                );
+                NotTaken::Lost(Loss {
+                    events: undone,
+                    reason,
+                })
+            })?;
+            self.open = Some(moved);
         }
+        self.wake(program).map_err(NotTaken::Waits)
     }
 
     /// Waits until it is known what has become of every record, but not longer
@@ -259,39 +366,111 @@ impl Needed {
     }
 }
 
+/// Why there is no queue.
+struct Refusal {
+    reason: String,
+    why: Why,
+}
+
+/// What follows from it.
+enum Why {
+    /// This process may do less than others. That never changes.
+    Confined,
+    /// There is no directory for it.
+    NoPlace,
+    /// The user's queues in this directory, where an agent may serve them, take
+    /// as much as they may.
+    Full(OwnDir),
+}
+
+impl Refusal {
+    fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            why: Why::NoPlace,
+        }
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        io::Error::from(errno).into()
+    }
+}
+
 impl Open {
-    /// Makes a queue in the first place that can be used.
-    fn new(parts: &JobParts<'_>, session: SessionId) -> Result<Self, String> {
+    /// Makes a queue in the first place that can be used, with what is left in
+    /// another one.
+    fn new(
+        parts: &JobParts<'_>,
+        session: SessionId,
+        left: Option<&Self>,
+    ) -> Result<Self, Refusal> {
+        if let Some(left) = left {
+            return Self::moved(parts.environment, parts.settings, left);
+        }
         if let Some(reason) = confined::reason() {
-            return Err(reason);
+            let why = Why::Confined;
+            return Err(Refusal { reason, why });
         }
         let namespaces = agent_address::namespaces()
-            .map_err(|error| format!("namespaces: {error}"))?;
+            .map_err(|error| Refusal::new(format!("namespaces: {error}")))?;
         let origin = Origin {
             pid: std::process::id(),
             namespaces,
             session: session.to_string(),
             micros: Timestamp::now().micros,
         };
-        let mut problem = "there is no place for a queue".to_owned();
         // The whole environment: what chooses the place is the caller's.
-        for place in Choice::of(parts.environment).near("records") {
-            match Self::in_place(place, parts.settings, &origin) {
-                Ok(open) => return Ok(open),
-                Err(error) => problem = error.to_string(),
-            }
-        }
-        Err(problem)
+        somewhere(parts.environment, |place| {
+            let settings = parts.settings;
+            let max_bytes = settings.queue_bytes;
+            let fill = |file: &File| {
+                queue::lay_out_for_records(file, max_bytes, &origin)
+            };
+            let over = |file| Writer::over(file, max_bytes);
+            let namespaces = &origin.namespaces;
+            Self::in_place(place, settings, namespaces, 0, fill, over)
+        })
     }
 
+    /// Goes on with what is left in a queue in another file.
+    fn moved(
+        environment: &[u8],
+        settings: &Settings,
+        left: &Self,
+    ) -> Result<Self, Refusal> {
+        let bytes = left.queue.bytes()?;
+        somewhere(environment, |place| {
+            let fill = |file: &File| queue::copy(left.queue.page(), file);
+            let over = |file| left.queue.go_on_in(file);
+            let namespaces = &left.namespaces;
+            let new =
+                Self::in_place(place, settings, namespaces, bytes, fill, over)?;
+            let sent = left.sent.clone();
+            Ok(Self { sent, ..new })
+        })
+    }
+
+    /// Makes a queue, which `fill` lays out, which takes so many bytes then, and
+    /// to which `over` writes.
     fn in_place(
         place: Place,
         settings: &Settings,
-        origin: &Origin,
-    ) -> io::Result<Self> {
+        namespaces: &str,
+        bytes: u64,
+        fill: impl FnOnce(&File) -> io::Result<()>,
+        over: impl FnOnce(File) -> Writer,
+    ) -> Result<Self, Refusal> {
         let dir = place.open(true)?;
         let name = agent_address::new_queue();
-        let agent = AgentNames::new(&origin.namespaces);
+        let agent = AgentNames::new(namespaces);
         let (address, is_long) = address(&dir, &agent)?;
         let socket = socket::socket(
             AddressFamily::Unix,
@@ -299,26 +478,76 @@ impl Open {
             SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
             None,
         )?;
-        let max_bytes = settings.queue_bytes;
-        let file = living_file::create(&dir, &name, |file| {
-            queue::lay_out_for_records(file, max_bytes, origin)
-        })?;
+        let max_bytes = settings.agent_queues_bytes;
+        let room = queue_room::reserve(&dir, bytes + UNIT_BYTES, max_bytes);
+        let room = match room {
+            Ok(room) => room,
+            Err(refused) => {
+                let reason = refused.to_string();
+                let why = match refused {
+                    Refused::Bound(_) => Why::Full(dir),
+                    Refused::System(_) => Why::NoPlace,
+                };
+                return Err(Refusal { reason, why });
+            }
+        };
+        let file = living_file::create(&dir, &name, fill)?;
         let used = [socket.as_raw_fd(), file.as_raw_fd()];
         if let Err(reason) = leave_some_for_hg(&used) {
             let _ = dir.unlink(&name);
-            return Err(io::Error::other(reason));
+            return Err(Refusal::new(reason));
         }
+        let mut queue = over(file);
+        queue.allow(room);
         Ok(Self {
             _guards: used.map(CloseInChild::new),
-            queue: Bound::new(Writer::over(file, max_bytes)),
+            queue: Bound::new(queue),
             socket: Bound::new(socket),
             name,
+            namespaces: namespaces.to_owned(),
             place,
             address,
             _dir: is_long.then(|| Bound::new(dir)),
             sent: Sent::default(),
+            settings: *settings,
             has_shown: false,
         })
+    }
+
+    /// Appends a record. If that takes more memory than has been reserved, more
+    /// is.
+    fn append(&mut self, parts: &JobParts<'_>, hg: &[u8]) -> io::Result<()> {
+        let appended = self.sent.append(&mut self.queue, parts, hg);
+        match appended {
+            Err(error) if is_to_be_allowed(&error) => {}
+            appended => return appended,
+        }
+        let dir = self.place.open(false)?;
+        let max_bytes = parts.settings.agent_queues_bytes;
+        let missing = self.queue.missing();
+        let room = queue_room::reserve(&dir, missing, max_bytes);
+        let room = room.map_err(|refused| match refused {
+            Refused::System(error) => error,
+            bound => io::Error::other(bound.to_string()),
+        })?;
+        self.queue.allow(room);
+        self.sent.append(&mut self.queue, parts, hg)
+    }
+
+    /// Whether others can find it: a logout may have removed its directory.
+    fn has_name(&self) -> bool {
+        fstat(self.queue.page()).is_ok_and(|it| it.st_nlink > 0)
+    }
+
+    /// Whether an agent reads it, which goes on until all is delivered.
+    fn is_read(&self) -> bool {
+        living_file::is_held(self.queue.page(), Holder::Reader).unwrap_or(false)
+    }
+
+    /// Records that no agent is done with.
+    fn undone(&self) -> u64 {
+        let done = self.queue.progress().unwrap_or_default().records;
+        self.queue.committed().jobs.saturating_sub(done)
     }
 
     /// Whether the descriptors are still what they were.
@@ -328,14 +557,11 @@ impl Open {
 
     /// Whether there are records that no agent is done with.
     fn is_waiting(&self) -> bool {
-        let done = self.queue.progress().unwrap_or_default().records;
-        self.is_intact() && done < self.queue.committed().jobs
+        self.is_intact() && self.undone() > 0
     }
 
     /// Tells the agent to look into the queue; false if there is none.
     fn ring(&mut self) -> bool {
-        let raw = self.socket.as_raw_fd();
-        let name = self.name.as_bytes();
         let mut sent = Err(Errno::ENOSYS);
         if !self.has_shown {
             sent = self.ring_with_evidence();
@@ -345,7 +571,7 @@ impl Open {
             !matches!(it, Errno::ECONNREFUSED | Errno::ENOENT | Errno::EAGAIN)
         };
         if sent.as_ref().is_err_and(is_to_try) {
-            sent = socket::sendto(raw, name, &self.address, SEND_FLAGS);
+            sent = self.ring_with(&[]);
         }
         match sent {
             Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ENOTDIR) => false,
@@ -360,13 +586,65 @@ impl Open {
     /// once is enough.
     fn ring_with_evidence(&self) -> Result<usize, Errno> {
         let evidence = agent_address::evidence().map_err(|_| Errno::ENOSYS)?;
-        let rights = [evidence.as_raw_fd()];
-        let rights = [ControlMessage::ScmRights(&rights)];
-        let name = [IoSlice::new(self.name.as_bytes())];
-        let raw = self.socket.as_raw_fd();
-        let address = Some(&self.address);
-        socket::sendmsg(raw, &name, &rights, SEND_FLAGS, address)
+        self.ring_with(&[evidence.as_raw_fd()])
     }
+
+    fn ring_with(&self, rights: &[RawFd]) -> Result<usize, Errno> {
+        let raw = self.socket.as_raw_fd();
+        let (user, effective) = (getuid(), geteuid());
+        if rights.is_empty() && user == effective {
+            let name = self.name.as_bytes();
+            return socket::sendto(raw, name, &self.address, SEND_FLAGS);
+        }
+        let name = [IoSlice::new(self.name.as_bytes())];
+        let mut messages = Vec::new();
+        if !rights.is_empty() {
+            messages.push(ControlMessage::ScmRights(rights));
+        }
+        // By itself the kernel tells who has started the program, not whom it
+        // acts for.
+        let credentials = UnixCredentials::from(libc::ucred {
+            pid: nix::unistd::getpid().as_raw(),
+            uid: effective.as_raw(),
+            gid: getegid().as_raw(),
+        });
+        if user != effective {
+            messages.push(ControlMessage::ScmCredentials(&credentials));
+        }
+        let address = Some(&self.address);
+        socket::sendmsg(raw, &name, &messages, SEND_FLAGS, address)
+    }
+}
+
+/// Makes a queue in the first place of this environment, a block, that can be
+/// used. One that is full because of its queues comes before others: if they
+/// were used instead, the bound would be none.
+fn somewhere(
+    environment: &[u8],
+    make: impl Fn(Place) -> Result<Open, Refusal>,
+) -> Result<Open, Refusal> {
+    let mut refusal = Refusal::new("there is no place for a queue");
+    for place in Choice::of(environment).near("records") {
+        match make(place) {
+            Err(Refusal {
+                why: Why::NoPlace,
+                reason,
+            }) => refusal = Refusal::new(reason),
+            made => return made,
+        }
+    }
+    Err(refusal)
+}
+
+/// Whether a queue holds as much as it may by itself.
+fn is_own_bound(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::StorageFull && error.raw_os_error().is_none()
+}
+
+/// Whether a queue may take more, if there is room for it.
+fn is_to_be_allowed(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::QuotaExceeded
+        && error.raw_os_error().is_none()
 }
 
 /// The agent's address, and whether it holds only while the directory is open:
@@ -385,10 +663,9 @@ fn address(dir: &OwnDir, agent: &AgentNames) -> io::Result<(UnixAddr, bool)> {
 mod tests {
     use std::borrow::Cow;
     use std::fs;
+    use std::os::unix::fs::FileExt;
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixDatagram;
-
-    use uilog_sys::living_file::Holder;
 
     use super::*;
     use crate::pipeline::Draft;
@@ -515,6 +792,162 @@ mod tests {
         drop(lock);
         log(&mut host, b"two");
         assert_eq!(host.records().status().unwrap().starts, 1);
+    }
+
+    fn log_message(host: &mut Host, name: &[u8], message: &[u8]) {
+        let item = |name: &str, value: &str| {
+            (name.as_bytes().to_vec(), value.as_bytes().to_vec())
+        };
+        let items = [
+            item("agent", "yes"),
+            item("agent-queues-size", "1 MB"),
+            item("sink.a", "file:/x"),
+        ];
+        let draft = Draft {
+            name,
+            message: Cow::Borrowed(message),
+            options: Vec::new(),
+            hg: b"hg",
+            root: None,
+            time: None,
+            pid: None,
+        };
+        Logger::new(&items, &[]).log(host, draft);
+    }
+
+    #[test]
+    fn all_queues_of_a_user_have_one_bound() {
+        let (dir, block) = environment();
+        let long = [b'x'; 200_000];
+        let mut hosts: Vec<_> =
+            (0..8).map(|_| host(&block, "/bin/true")).collect();
+        for host in &mut hosts {
+            log_message(host, b"one", &long);
+        }
+        let own = dir.path().join("uilog");
+        let reserved = fs::metadata(own.join("reserved")).unwrap().len();
+        assert!(reserved * UNIT_BYTES <= 1 << 20);
+        let has_queue = |it: &&mut Host| {
+            it.records().status().is_some_and(|it| it.records > 0)
+        };
+        let served = hosts.iter_mut().filter(has_queue).count();
+        assert!((2..8).contains(&served), "{served}");
+        // The others' go another way, and that is told.
+        let last = hosts.last_mut().unwrap();
+        assert_eq!(last.dispatcher().starts(), 1);
+        let told: Vec<_> = last.recent().collect();
+        assert!(told[0].contains("uilog.agent-queues-size"), "{told:?}");
+        // It need not stay so: an agent counts what is there.
+        let first = &mut hosts[0];
+        log_message(first, b"two", &long);
+        assert_eq!(first.records().status().unwrap().records, 1);
+        fs::write(own.join("reserved"), b"").unwrap();
+        log_message(first, b"three", &long);
+        let status = first.records().status().unwrap();
+        let (names, _) = read(&status.name);
+        assert_eq!(names, [&b"one"[..], b"three"]);
+    }
+
+    /// As after a logout.
+    #[test]
+    fn what_nobody_has_read_goes_into_a_new_file_when_the_old_one_is_gone() {
+        let (dir, block) = environment();
+        let mut host = host(&block, "/bin/true");
+        log(&mut host, b"one");
+        let first = host.records().status().unwrap().name;
+        fs::remove_dir_all(dir.path().join("uilog")).unwrap();
+        log(&mut host, b"two");
+        let second = host.records().status().unwrap().name;
+        assert_ne!(first, second);
+        assert_eq!(read(&second).0, [&b"one"[..], b"two"]);
+        // What an agent reads, it delivers.
+        let reader = File::options().read(true).write(true).open(&second);
+        let reader = reader.unwrap();
+        assert!(living_file::hold(&reader, Holder::Reader).unwrap());
+        fs::remove_file(&second).unwrap();
+        log(&mut host, b"three");
+        let third = host.records().status().unwrap().name;
+        assert_eq!(read(&third).0, [b"three"]);
+        // At the latest when hg ends.
+        fs::remove_file(&third).unwrap();
+        host.finish();
+        let fourth = host.records().status().unwrap().name;
+        assert_ne!(third, fourth);
+        assert_eq!(read(&fourth).0, [b"three"]);
+        assert_eq!(host.counters().lost, 0);
+    }
+
+    /// A file system of so many bytes for what this test does in a process of
+    /// its own; whether it is that.
+    fn on_a_small_file_system(test: &str, size: &str) -> bool {
+        if std::env::var_os("UILOG_SMALL").is_some() {
+            return true;
+        }
+        let script = "mount -t tmpfs -o size=$1,mode=0700 tmpfs \"$2\" || \
+                      exit 77; UILOG_SMALL=\"$2\" exec \"$3\" --exact \"$4\"";
+        let dir = tempfile::tempdir().unwrap();
+        let output = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+            .args(["sh", size])
+            .arg(dir.path())
+            .arg(std::env::current_exe().unwrap())
+            .arg(format!("record_queue::tests::{test}"))
+            .output();
+        match output {
+            Ok(output) if output.status.success() => {
+                let text = String::from_utf8_lossy(&output.stdout);
+                assert!(text.contains("1 passed"), "{text}");
+            }
+            Ok(output) if matches!(output.status.code(), Some(1 | 77)) => {
+                eprintln!("LEFT OUT: {test} because nothing can be mounted");
+            }
+            Err(error) => {
+                eprintln!("LEFT OUT: {test} because of unshare: {error}");
+            }
+            Ok(output) => {
+                let text = String::from_utf8_lossy(&output.stdout);
+                panic!("{text}{}", String::from_utf8_lossy(&output.stderr));
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn a_full_file_system_ends_and_stops_nobody() {
+        let test = "a_full_file_system_ends_and_stops_nobody";
+        if !on_a_small_file_system(test, "1m") {
+            return;
+        }
+        let small = PathBuf::from(std::env::var_os("UILOG_SMALL").unwrap());
+        let path = small.display();
+        let block = format!("HOME=/nowhere\0XDG_RUNTIME_DIR={path}\0");
+        let mut early = host(block.as_bytes(), "/bin/true");
+        log(&mut early, b"one");
+        let status = early.records().status().unwrap();
+        assert!(status.name.starts_with(&small));
+        // To the brim.
+        let filler = File::create(small.join("filler")).unwrap();
+        let mut at = 0;
+        while let Ok(count) = filler.write_at(&[1; 4096], at) {
+            at += count as u64;
+        }
+        // What is there can be read and written, what is new goes elsewhere.
+        log_message(&mut early, b"two", &[b'x'; 100_000]);
+        assert_eq!(early.dispatcher().starts(), 1);
+        let told: Vec<_> = early.recent().collect();
+        assert!(told[0].contains("No space left"), "{told:?}");
+        log(&mut early, b"three");
+        assert_eq!(read(&status.name).0, [&b"one"[..], b"three"]);
+        let mut late = host(block.as_bytes(), "/bin/true");
+        log(&mut late, b"one");
+        match late.records().status() {
+            Some(status) => {
+                assert!(!status.name.starts_with(&small));
+                assert_eq!(status.records, 1);
+                fs::remove_file(&status.name).unwrap();
+            }
+            None => assert_eq!(late.dispatcher().starts(), 1),
+        }
     }
 
     #[test]

@@ -21,11 +21,12 @@ use uilog_sys::own_dir::OwnDir;
 
 use crate::agent_address;
 use crate::agent_address::AgentNames;
+use crate::agent_address::namespaces_of;
 use crate::event::Timestamp;
+use crate::queue::Page;
 use crate::queue::Reader;
 use crate::status;
 use crate::status::Stat;
-use crate::wire::PROTOCOL;
 
 /// Names in a directory that are looked at: many times what there ought to be.
 const MAX_NAMES: usize = 64 * 1024;
@@ -134,8 +135,8 @@ pub fn find(environment: &[u8], is_first_only: bool) -> Vec<RecordQueue> {
 
 /// The agents that run there, or are being started.
 pub fn agents(environment: &[u8], is_first_only: bool) -> Vec<Agent> {
-    let own = agent_address::namespaces().ok();
-    let own = own.map(|it| AgentNames::new(&it).lock);
+    let near = agent_address::namespaces().unwrap_or_default();
+    let own = AgentNames::new(&near).lock;
     let mut agents = Vec::new();
     for dir in directories(environment, is_first_only) {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
@@ -144,8 +145,8 @@ pub fn agents(environment: &[u8], is_first_only: bool) -> Vec<Agent> {
                 continue;
             };
             if living_file::is_held(&file, Holder::Maker).unwrap_or(false) {
-                let is_near = own.as_ref() == Some(&name);
-                let process = is_near.then(|| process_of(dir.path()));
+                let is_near = own == name;
+                let process = is_near.then(|| process_of(dir.path(), &near));
                 let pid = process.flatten();
                 let stat = pid.and_then(|pid| Stat::read(pid).ok());
                 agents.push(Agent {
@@ -160,8 +161,9 @@ pub fn agents(environment: &[u8], is_first_only: bool) -> Vec<Agent> {
     agents
 }
 
-/// The process of this user that serves a directory here.
-fn process_of(directory: &Path) -> Option<i32> {
+/// The process of this user that serves a directory in these namespaces. One
+/// of a container that shares the directory may be seen here as well.
+fn process_of(directory: &Path, namespaces: &str) -> Option<i32> {
     let own = geteuid().as_raw();
     let wanted = directory.as_os_str().as_bytes();
     let serves = |pid: &i32| {
@@ -173,6 +175,7 @@ fn process_of(directory: &Path) -> Option<i32> {
             && words.next() == Some(b"agent")
             && words.next() == Some(b"serve")
             && words.next() == Some(wanted)
+            && namespaces_of(&process).is_ok_and(|it| it == namespaces)
     };
     status::processes().ok()?.into_iter().find(serves)
 }
@@ -205,14 +208,15 @@ fn look(dir: &OwnDir, name: &OsStr, own: Option<&str>) -> Option<RecordQueue> {
         lost: 0,
         bytes: 0,
     };
-    if protocol != PROTOCOL {
+    let page = Page::read(&file).ok()?;
+    if !page.has_words() {
         return Some(queue);
     }
     let reader = Reader::open(file.try_clone().ok()?.into()).ok()?;
-    let progress = reader.progress();
-    queue.records = reader.committed().ok()?.jobs;
-    queue.done = progress.records;
-    queue.lost = progress.records_lost;
+    // Also of versions that nobody here can deliver from.
+    queue.records = page.committed.jobs;
+    queue.done = page.progress.records;
+    queue.lost = page.progress.records_lost;
     queue.bytes = reader.bytes().unwrap_or(0);
     if let Ok(origin) = reader.origin() {
         queue.is_near = own == Some(origin.namespaces.as_str());

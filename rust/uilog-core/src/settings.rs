@@ -33,6 +33,8 @@ pub struct Settings {
     pub peer_close_max: Duration,
     /// Whether records go to the user's agent.
     pub has_agent: bool,
+    /// How much memory all of the user's queues of records take, in bytes.
+    pub agent_queues_bytes: u64,
 }
 
 /// A configuration value that was not understood.
@@ -84,6 +86,7 @@ impl Settings {
             peer_timeout: Duration::ZERO,
             peer_close_max: Duration::ZERO,
             has_agent: false,
+            agent_queues_bytes: 0,
         };
         for item in items::ITEMS {
             if let Some(value) = item.parse(item.default.as_bytes()) {
@@ -134,6 +137,10 @@ impl Settings {
             }
             ("agent", Value::Boolean(is_wanted)) => {
                 self.has_agent = *is_wanted;
+            }
+            ("agent-queues-size", Value::Number(bytes)) => {
+                let bytes = u64::try_from(*bytes);
+                self.agent_queues_bytes = bytes.unwrap_or(u64::MAX);
             }
             // What there is besides is for the binary alone.
             _ => {}
@@ -194,6 +201,7 @@ mod tests {
             peer_timeout: Duration::ZERO,
             peer_close_max: Duration::ZERO,
             has_agent: true,
+            agent_queues_bytes: 0,
         };
         let own = items::ITEMS.iter().filter(|item| item.section == SECTION);
         for item in own.filter(|item| item.is_for_hg) {

@@ -14,7 +14,19 @@ use crate::event::Event;
 use crate::event::Text;
 
 /// The version of everything in this file and of the queue's layout.
-pub const PROTOCOL: u16 = 6;
+pub const PROTOCOL: u16 = 7;
+
+/// The oldest version of whose queues of records this one can read the frames
+/// and the words: while hg is upgraded, processes of both versions run, and
+/// their queues lie in one directory. Whoever raises [`PROTOCOL`] for a change
+/// that this does not hold for any more, must read the version before in
+/// another way.
+pub const OLDEST_READABLE: u16 = 6;
+
+/// Whether queues of records of this version can be read.
+pub fn is_readable(protocol: u16) -> bool {
+    (OLDEST_READABLE..=PROTOCOL).contains(&protocol)
+}
 
 /// The byte that means: look into the queue.
 pub const DOORBELL: [u8; 1] = [b'!'];
@@ -245,7 +257,7 @@ mod tests {
         );
         let expected =
             format!("02{event}01730103663a31010a01017401012f010b01680c0d0e");
-        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (6, expected));
+        assert_eq!((PROTOCOL, hex(Frame::Job(job))), (7, expected));
         let expected =
             format!("03{event}15160001680101370001016f01017000010171");
         assert_eq!(hex(Frame::Record(record)), expected);
@@ -253,5 +265,36 @@ mod tests {
         assert_eq!(hex(environment), "0004413d6200");
         let items = vec![(text(b"a"), text(b"b"))];
         assert_eq!(hex(Frame::Items(items)), "010101610162");
+    }
+
+    /// If this fails, [`OLDEST_READABLE`] promises what is not kept.
+    #[test]
+    fn frames_of_the_oldest_version_are_read() {
+        let record = concat!(
+            "030102010304016e0a0c01000000000000e03f070101750800016d060161",
+            "0001620101016302013101640301320165040133016605013409010f1011",
+            "01010112131415160001680101370001016f01017000010171",
+        );
+        let bytes = |hex: &str| -> Vec<u8> {
+            let digits = hex.as_bytes().chunks(2);
+            let byte = |pair| {
+                let pair = std::str::from_utf8(pair).unwrap();
+                u8::from_str_radix(pair, 16).unwrap()
+            };
+            digits.map(byte).collect()
+        };
+        let record = bytes(record);
+        let Ok(Frame::Record(record)) = postcard::from_bytes(&record) else {
+            panic!("it is no record any more");
+        };
+        assert_eq!(*record.event.name, *b"n");
+        assert_eq!((record.environment_at, record.items_at), (21, 22));
+        assert_eq!(record.repository.revision.unwrap().0, &b"q"[..]);
+        let items = bytes("010101610162");
+        let items = postcard::from_bytes::<Frame<'_>>(&items);
+        assert!(matches!(items, Ok(Frame::Items(it)) if it.len() == 1));
+        let environment = bytes("0004413d6200");
+        let environment = postcard::from_bytes::<Frame<'_>>(&environment);
+        assert!(matches!(environment, Ok(Frame::Environment(_))));
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;
 
 use nix::sys::signal::Signal;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
 
 use crate::file;
 use crate::support::Place;
@@ -43,6 +45,41 @@ fn an_agent_ends_whose_directory_is_gone() {
     queue.until_done();
     agent.ends_well();
     assert_eq!(place.ids("a"), queue.all_ids());
+}
+
+/// What hg appends without being heard: it relies on whoever reads.
+#[test]
+fn an_agent_that_ends_leaves_nothing_in_a_queue_without_a_name() {
+    for round in 0..20_u32 {
+        let place = Place::new();
+        let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0")];
+        let mut queue = Queue::new(&place, &sinks);
+        queue.log("foo");
+        let agent = place.agent();
+        queue.until_done();
+        let reader = queue.file();
+        std::fs::remove_dir_all(place.run()).unwrap();
+        let is_read = || living_file::is_held(&reader, Holder::Reader).unwrap();
+        // As hg does: append, and look then whether somebody reads.
+        loop {
+            queue.log("foo");
+            if !is_read() {
+                break;
+            }
+            queue.until_done();
+            // Some come when it is just ending.
+            for spin in 0..round * 20_000 {
+                std::hint::black_box(spin);
+            }
+        }
+        agent.ends_well();
+        let ids = place.ids("a");
+        let own = queue.all_ids();
+        let last = own.len() - 1;
+        let missing: Vec<_> =
+            own[..last].iter().filter(|it| !ids.contains(it)).collect();
+        assert!(missing.is_empty(), "{round}: {missing:?}");
+    }
 }
 
 /// As hg does it: rings, and starts an agent if there is none and nobody else

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
 mod endings;
+mod faults;
 mod planted;
 mod support;
+mod upgrades;
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;
@@ -133,7 +135,7 @@ fn a_queue_that_another_serves_is_left_alone_until_it_does_not() {
 
 #[test]
 fn more_configurations_than_places_are_served_in_turn() {
-    const COUNT: usize = 12;
+    const COUNT: usize = 200;
     let place = Place::new();
     let agent = place.agent_that_listens();
     let names: Vec<_> = (0..COUNT).map(|it| format!("s{it}")).collect();
@@ -141,21 +143,29 @@ fn more_configurations_than_places_are_served_in_turn() {
         .iter()
         .map(|name| Queue::new(&place, &[(name, &*file(&place, name))]))
         .collect();
-    for _ in 0..30 {
+    let open = || {
+        let threads = agent.threads();
+        threads.iter().filter(|it| names.contains(it)).count()
+    };
+    // A thread may be seen for a moment after its sinks have ended.
+    let mut most = 0;
+    let mut look = || {
+        let few = || Some(open()).filter(|it| *it <= 8);
+        most = most.max(until("at most eight sets of sinks", few));
+    };
+    for _ in 0..10 {
         for queue in &mut queues {
             queue.log("foo");
             queue.ring();
         }
+        look();
     }
     for (queue, name) in queues.iter().zip(&names) {
         queue.until_done();
+        look();
         assert_eq!(place.ids(name), queue.all_ids());
     }
-    until("the places to be taken", || {
-        let threads = agent.threads();
-        let open = threads.iter().filter(|it| names.contains(it)).count();
-        (open <= 8 && open > 1).then_some(())
-    });
+    assert!(most > 1);
     agent.stop();
     assert_eq!(place.lost(), 0);
 }

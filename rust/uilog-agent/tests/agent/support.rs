@@ -11,11 +11,13 @@ use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -47,10 +49,15 @@ use uilog_core::queue::Writer;
 use uilog_core::queue::begin_frame;
 use uilog_core::queue::end_frame;
 use uilog_core::queue::lay_out_for_records;
+use uilog_core::sinks::Definition;
 use uilog_core::wire::Frame;
 use uilog_core::wire::PROTOCOL;
 use uilog_core::wire::Record;
+use uilog_sinks as sinks;
+use uilog_sinks::globals::Globals;
 use uilog_sinks::open::open;
+use uilog_sinks::outlet::Outlet;
+use uilog_sinks::outlet::Undelivered;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
@@ -61,6 +68,13 @@ const BOUND: Duration = Duration::from_secs(60);
 const PLACE: &str = "UILOG_TEST_PLACE";
 /// What it is to do there.
 const TASK: &str = "UILOG_TEST_TASK";
+
+/// The version before this one.
+pub(crate) const OLDER: u16 = PROTOCOL - 1;
+
+fn namespaces() -> String {
+    agent_address::namespaces().unwrap()
+}
 
 /// Waits for a condition; fails after a time that no condition needs.
 pub(crate) fn until<T>(
@@ -168,13 +182,23 @@ impl Place {
     /// The same, started with the lock held, as hg does it; none if somebody
     /// else has the lock.
     pub(crate) fn agent_with_lock(&self) -> Option<Process> {
+        self.agent_with_lock_of(PROTOCOL, "")
+    }
+
+    /// The same, as an hg of this version does it that has this queue.
+    pub(crate) fn agent_with_lock_of(
+        &self,
+        protocol: u16,
+        queue: &str,
+    ) -> Option<Process> {
         let dir = OwnDir::beside_users_file(&self.run()).unwrap();
         let flags = OFlag::O_RDWR;
-        let lock = dir.open_or_create(&names().lock, flags, 0o600).unwrap();
+        let lock = AgentNames::of(protocol, &namespaces()).lock;
+        let lock = dir.open_or_create(&lock, flags, 0o600).unwrap();
         if !living_file::hold(&lock, Holder::Maker).unwrap() {
             return None;
         }
-        let mut command = self.process("support::agent_process", "");
+        let mut command = self.process("support::agent_process", queue);
         let child = command.stdin(OwnedFd::from(lock)).spawn();
         Some(Process(child.unwrap()))
     }
@@ -208,7 +232,84 @@ fn environment(place: &Path) -> String {
 }
 
 pub(crate) fn names() -> AgentNames {
-    AgentNames::new(&agent_address::namespaces().unwrap())
+    names_of(PROTOCOL)
+}
+
+pub(crate) fn names_of(protocol: u16) -> AgentNames {
+    AgentNames::of(protocol, &namespaces())
+}
+
+/// Whether something can be mounted by this test, which runs a second time for
+/// that, in a mount namespace of its own.
+pub(crate) fn may_mount(test: &str) -> bool {
+    const INSIDE: &str = "UILOG_TEST_MOUNTS";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount"])
+        .args([
+            "sh",
+            "-c",
+            "mount -t tmpfs t /proc/tty || exit 77; exec \"$@\"",
+        ])
+        .arg("sh")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(text.contains("1 passed"), "{text}");
+        }
+        Ok(output) if matches!(output.status.code(), Some(1 | 77)) => {
+            eprintln!("LEFT OUT: {test} because nothing can be mounted");
+        }
+        Err(error) => {
+            eprintln!("LEFT OUT: {test} because of unshare: {error}");
+        }
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            panic!("{text}{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    false
+}
+
+/// A file system of so many bytes, as long as this lives.
+pub(crate) struct Mount(PathBuf);
+
+impl Mount {
+    pub(crate) fn new(path: &Path, size: &str) -> Self {
+        let options = format!("size={size},mode=0700");
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(path)
+            .status();
+        assert!(status.unwrap().success());
+        Self(path.to_owned())
+    }
+
+    /// Fills it to the brim.
+    pub(crate) fn fill(&self) {
+        let file = File::create(self.0.join("filler")).unwrap();
+        let mut at = 0;
+        while let Ok(count) = file.write_at(&[1; 4096], at) {
+            at += count as u64;
+        }
+        assert!(at > 0);
+    }
+
+    pub(crate) fn empty(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
 }
 
 /// A process of the tests, which is killed if it is still there at the end.
@@ -280,6 +381,36 @@ fn elsewhere() -> Vec<OwnDir> {
         .collect()
 }
 
+/// A disk that does not answer.
+struct Hung;
+
+impl Outlet for Hung {
+    fn deliver(
+        &mut self,
+        _: &[Arc<sinks::record::Record>],
+        _: Instant,
+    ) -> Result<(), Undelivered> {
+        loop {
+            std::thread::park();
+        }
+    }
+
+    fn finish(&mut self, _: Instant) -> Result<(), Undelivered> {
+        self.deliver(&[], Instant::now())
+    }
+}
+
+/// A sink whose name says so has a spool on such a disk.
+fn open_or_hang(
+    definition: &Definition,
+    globals: &Globals,
+) -> Result<Box<dyn Outlet>, String> {
+    match definition.name.starts_with("hung-disk") {
+        true => Ok(Box::new(Hung)),
+        false => open(definition, globals),
+    }
+}
+
 /// An agent's process, not a test.
 #[test]
 #[ignore = "the other tests start it"]
@@ -294,7 +425,7 @@ fn agent_process() {
         elsewhere,
         // The writers are the test itself.
         writers_grace: Duration::ZERO,
-        open,
+        open: open_or_hang,
     };
     serve(options).unwrap();
 }
@@ -329,6 +460,9 @@ pub(crate) struct Queue {
     sent: Option<(u64, u64)>,
     session: SessionId,
     pub(crate) seq: u64,
+    /// What the clock says, if it is not right.
+    pub(crate) clock: Option<Timestamp>,
+    protocol: u16,
     client: OwnedFd,
 }
 
@@ -382,9 +516,25 @@ impl Queue {
             sent: None,
             session: SessionId(session.into()),
             seq: 0,
+            clock: None,
+            protocol: PROTOCOL,
             client: client.unwrap(),
         };
         queue.configure(sinks);
+        queue
+    }
+
+    /// One that a process of the version before has made.
+    pub(crate) fn older(place: &Place, sinks: &[(&str, &str)]) -> Self {
+        let mut queue = Self::new(place, sinks);
+        queue.protocol = OLDER;
+        queue.file().write_all_at(&OLDER.to_le_bytes(), 6).unwrap();
+        let name = queue.name.clone().into_string().unwrap();
+        let own = format!("records-{PROTOCOL}-");
+        let older = name.replace(&own, &format!("records-{OLDER}-"));
+        let run = place.run();
+        fs::rename(run.join(&name), run.join(&older)).unwrap();
+        queue.name = older.into();
         queue
     }
 
@@ -425,7 +575,7 @@ impl Queue {
             event: Event {
                 session: self.session,
                 seq: self.seq,
-                time: Timestamp::now(),
+                time: self.clock.unwrap_or_else(Timestamp::now),
                 message: Cow::Borrowed(text),
                 ..Event::bare(event.as_bytes())
             },
@@ -454,7 +604,8 @@ impl Queue {
 
     /// Tells the agent to look into the queue; false if there is none.
     pub(crate) fn ring(&self) -> bool {
-        let path = self.run.join(names().socket);
+        let names = AgentNames::of(self.protocol, &namespaces());
+        let path = self.run.join(names.socket);
         let address = UnixAddr::new(&path).unwrap();
         let evidence = agent_address::evidence().unwrap();
         let rights = [evidence.as_raw_fd()];

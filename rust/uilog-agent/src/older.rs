@@ -1,0 +1,98 @@
+//! Processes of the version before this one, while hg is upgraded.
+//!
+//! Responsible for their being heard: they ring another socket, and start
+//! agents by a program that is this one by now. An agent of their version that
+//! still runs holds the lock of that socket; then this one leaves it alone, and
+//! takes over only what it leaves. Must not know what a queue is.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::OFlag;
+use uilog_core::agent_address::AgentNames;
+use uilog_core::wire::OLDEST_READABLE;
+use uilog_core::wire::PROTOCOL;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
+use uilog_sys::own_dir::OwnDir;
+
+use crate::doorbell::Doorbell;
+use crate::serve::Server;
+
+/// What they find instead of an agent of their own version.
+#[derive(Debug)]
+pub(crate) struct Older {
+    pub(crate) names: AgentNames,
+    pub(crate) doorbell: Doorbell,
+    lock: File,
+}
+
+/// The names that they know; none if there is no such version.
+fn names(namespaces: &str) -> Option<AgentNames> {
+    let older = PROTOCOL - 1;
+    (older >= OLDEST_READABLE).then(|| AgentNames::of(older, namespaces))
+}
+
+/// Tells apart what has been handed over: a lock of this version, if it is that,
+/// or one of the version before.
+pub(crate) fn lock_of(
+    dir: &OwnDir,
+    namespaces: &str,
+    given: Option<OwnedFd>,
+) -> (Option<OwnedFd>, Option<File>) {
+    let Some(names) = names(namespaces) else {
+        return (given, None);
+    };
+    let Some(given) = given else {
+        return (None, None);
+    };
+    let given = File::from(given);
+    match living_file::has_name(&given, dir, &names.lock) {
+        Ok(true) => (None, Some(given)),
+        _ => (Some(given.into()), None),
+    }
+}
+
+/// Lets go of a lock, which may be this process's standard input as well.
+pub(crate) fn let_go(lock: &File) {
+    // If it cannot, the end of this process does.
+    let _ = living_file::let_go(lock, Holder::Maker);
+}
+
+impl Server {
+    /// Lets another agent listen for them.
+    pub(crate) fn leave_older(&mut self) {
+        if let Some(older) = self.older.take() {
+            let_go(&older.lock);
+        }
+    }
+
+    /// Listens for processes of the version before, unless another agent does.
+    pub(crate) fn serve_older(&mut self) {
+        if self.older.is_some() || self.doorbell.is_none() {
+            return;
+        }
+        let Some(names) = names(&self.namespaces) else {
+            return;
+        };
+        let dir = &self.directories.own;
+        let lock = self.older_lock.take().map_or_else(
+            || dir.open_or_create(&names.lock, OFlag::O_RDWR, 0o600),
+            Ok,
+        );
+        let is_held = |lock: &File| {
+            living_file::hold(lock, Holder::Maker).unwrap_or(false)
+        };
+        let Some(lock) = lock.ok().filter(is_held) else {
+            return;
+        };
+        // If it cannot be made, their queues are found by looking for them.
+        if let Ok(doorbell) = Doorbell::bind(dir, &names.socket) {
+            self.older = Some(Older {
+                names,
+                doorbell,
+                lock,
+            });
+        }
+    }
+}
