@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let causes = causes.chain(brake::of_config(&config));
     let switched_off: Vec<_> = causes.map(|it| it.to_string()).collect();
     let spools = spools(&config);
-    let records = Overview::read(&block);
+    let records = Overview::read(&native::whereabouts(&config));
     let mut output = arguments.presentation.stdout();
     if arguments.presentation.is_json() {
         let shown = Shown {

@@ -48,15 +48,17 @@ use crate::event::SessionId;
 use crate::event::Timestamp;
 use crate::frames;
 use crate::frames::Sent;
-use crate::journal::places::Choice;
 use crate::pipeline::Loss;
 use crate::queue;
+use crate::queue::Delivery;
 use crate::queue::Origin;
 use crate::queue::Progress;
 use crate::queue::Writer;
 use crate::settings::Settings;
 use crate::sink_environment;
 
+/// The item that names a directory for queues.
+const QUEUE_DIR: &[u8] = b"queue-dir";
 /// So long after it has started one this process starts no other agent.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// How often whoever waits for a verdict looks for it.
@@ -136,10 +138,11 @@ impl RecordQueue {
         }
         self.environment.update(parts.environment, items);
         if self.open.is_none() {
-            let opened = Open::new(parts, session).map_err(|reason| {
-                self.unusable = Some(reason);
-                NotTaken::Unusable
-            })?;
+            let opened =
+                Open::new(parts, items, session).map_err(|reason| {
+                    self.unusable = Some(reason);
+                    NotTaken::Unusable
+                })?;
             self.open = Some(opened);
         }
         let Some(open) = self.open.as_mut() else {
@@ -217,6 +220,43 @@ impl RecordQueue {
         true
     }
 
+    /// Whether there may be records that have not got to those that they are
+    /// for; `answers` tells whether any of these answers only after a while,
+    /// as a collector does.
+    pub(crate) fn may_be_undelivered(&self, answers: bool) -> bool {
+        self.open.as_ref().is_some_and(|open| {
+            let has_records = open.queue.committed().jobs > 0;
+            open.is_intact() && has_records && (answers || open.is_waiting())
+        })
+    }
+
+    /// Asks the agent to deliver at once what has been appended, and to say
+    /// when that is done.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no agent.
+    pub(crate) fn ask_for_delivery(
+        &mut self,
+        program: &Path,
+    ) -> Result<(), String> {
+        let Some(open) = self.open.as_ref().filter(|it| it.is_intact()) else {
+            return Ok(());
+        };
+        let asked = open.queue.ask_for_delivery();
+        asked.map_err(|error| format!("cannot write the queue: {error}"))?;
+        self.wake(program)
+    }
+
+    /// How far the delivery is.
+    pub(crate) fn delivery(&self) -> Delivery {
+        match self.open.as_ref().filter(|it| it.is_intact()) {
+            Some(open) => open.queue.delivery(),
+            // Nobody here will be told.
+            None => Delivery::Done,
+        }
+    }
+
     /// Its state, if there is one.
     pub fn status(&self) -> Option<Status> {
         let open = self.open.as_ref().filter(|it| it.is_intact())?;
@@ -261,7 +301,11 @@ impl Needed {
 
 impl Open {
     /// Makes a queue in the first place that can be used.
-    fn new(parts: &JobParts<'_>, session: SessionId) -> Result<Self, String> {
+    fn new(
+        parts: &JobParts<'_>,
+        items: &[(Vec<u8>, Vec<u8>)],
+        session: SessionId,
+    ) -> Result<Self, String> {
         if let Some(reason) = confined::reason() {
             return Err(reason);
         }
@@ -274,8 +318,14 @@ impl Open {
             micros: Timestamp::now().micros,
         };
         let mut problem = "there is no place for a queue".to_owned();
+        let set = items.iter().find(|(name, _)| name == QUEUE_DIR);
+        let queue_dir = set.map(|(_, value)| &**value).unwrap_or_default();
+        // One that makes no sense is told where all settings are.
+        let queue_dir = agent_address::queue_dir_of(queue_dir).ok().flatten();
         // The whole environment: what chooses the place is the caller's.
-        for place in Choice::of(parts.environment).near("records") {
+        let environment = parts.environment;
+        let places = agent_address::places(environment, queue_dir.as_deref());
+        for place in places {
             match Self::in_place(place, parts.settings, &origin) {
                 Ok(open) => return Ok(open),
                 Err(error) => problem = error.to_string(),

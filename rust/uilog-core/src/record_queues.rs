@@ -21,6 +21,7 @@ use uilog_sys::own_dir::OwnDir;
 
 use crate::agent_address;
 use crate::agent_address::AgentNames;
+use crate::agent_address::Whereabouts;
 use crate::event::Timestamp;
 use crate::queue::Reader;
 use crate::status;
@@ -97,11 +98,11 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// All that a process with this environment, a block, finds.
-    pub fn read(environment: &[u8]) -> Self {
+    /// All that is found there.
+    pub fn read(whereabouts: &Whereabouts) -> Self {
         Self {
-            agents: agents(environment, false),
-            queues: find(environment, false),
+            agents: agents(whereabouts, false),
+            queues: find(whereabouts, false),
         }
     }
 
@@ -117,10 +118,13 @@ impl Overview {
     }
 }
 
-/// The queues in the directories that a process with this environment, a
-/// block, may use; with `is_first_only`, in the first of them that there is.
-pub fn find(environment: &[u8], is_first_only: bool) -> Vec<RecordQueue> {
-    let directories = directories(environment, is_first_only);
+/// The queues that are there; with `is_first_only`, in the first directory that
+/// there is.
+pub fn find(
+    whereabouts: &Whereabouts,
+    is_first_only: bool,
+) -> Vec<RecordQueue> {
+    let directories = directories(whereabouts, is_first_only);
     let own = agent_address::namespaces().ok();
     let found = directories.iter().flat_map(|dir| {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
@@ -133,11 +137,11 @@ pub fn find(environment: &[u8], is_first_only: bool) -> Vec<RecordQueue> {
 }
 
 /// The agents that run there, or are being started.
-pub fn agents(environment: &[u8], is_first_only: bool) -> Vec<Agent> {
+pub fn agents(whereabouts: &Whereabouts, is_first_only: bool) -> Vec<Agent> {
     let own = agent_address::namespaces().ok();
     let own = own.map(|it| AgentNames::new(&it).lock);
     let mut agents = Vec::new();
-    for dir in directories(environment, is_first_only) {
+    for dir in directories(whereabouts, is_first_only) {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
         for name in names.into_iter().filter(|it| AgentNames::is_lock(it)) {
             let Ok(file) = dir.open(&name, OFlag::O_RDWR) else {
@@ -177,8 +181,8 @@ fn process_of(directory: &Path) -> Option<i32> {
     status::processes().ok()?.into_iter().find(serves)
 }
 
-fn directories(environment: &[u8], is_first_only: bool) -> Vec<OwnDir> {
-    let mut directories = agent_address::directories(environment);
+fn directories(whereabouts: &Whereabouts, is_first_only: bool) -> Vec<OwnDir> {
+    let mut directories = whereabouts.directories();
     if is_first_only {
         directories.truncate(1);
     }

@@ -11,6 +11,7 @@ use uilog_config::items;
 use uilog_config::items::Item;
 use uilog_config::items::Value;
 
+use crate::agent_address;
 use crate::wire::RunLimits;
 
 /// The section.
@@ -32,6 +33,18 @@ pub struct Settings {
     pub peer_close_max: Duration,
     /// Whether records go to the user's agent.
     pub has_agent: bool,
+    /// How long hg waits at its end until what it has logged is delivered.
+    pub before_exit: BeforeExit,
+}
+
+/// How long a process waits at its end until what it has logged is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BeforeExit {
+    /// A moment, where the place ends with the process and there is a
+    /// collector; else it does not.
+    Auto,
+    /// So long at most, for every sink and script; zero is not at all.
+    For(Duration),
 }
 
 /// A configuration value that was not understood.
@@ -73,6 +86,7 @@ impl Default for Settings {
             peer_timeout: Duration::ZERO,
             peer_close_max: Duration::ZERO,
             has_agent: false,
+            before_exit: BeforeExit::Auto,
         };
         for item in items::ITEMS {
             if let Some(value) = item.parse(item.default.as_bytes()) {
@@ -94,6 +108,15 @@ impl Settings {
             let Some(item) = items::find(SECTION.as_bytes(), name) else {
                 continue;
             };
+            if name == b"queue-dir"
+                && let Err(problem) = agent_address::queue_dir_of(value)
+            {
+                faults.push(Fault {
+                    section: item.section,
+                    name: item.name.to_owned(),
+                    problem,
+                });
+            }
             match item.parse(value) {
                 Some(value) => settings.set(item, &value),
                 None => faults.push(Fault::new(item, value)),
@@ -125,6 +148,12 @@ impl Settings {
             }
             ("agent", Value::Boolean(is_wanted)) => {
                 self.has_agent = *is_wanted;
+            }
+            ("deliver-before-exit", Value::Auto) => {
+                self.before_exit = BeforeExit::Auto;
+            }
+            ("deliver-before-exit", Value::Seconds(max)) => {
+                self.before_exit = BeforeExit::For(*max);
             }
             // What there is besides is for the binary alone.
             _ => {}
@@ -185,6 +214,7 @@ mod tests {
             peer_timeout: Duration::ZERO,
             peer_close_max: Duration::ZERO,
             has_agent: true,
+            before_exit: BeforeExit::For(Duration::ZERO),
         };
         let own = items::ITEMS.iter().filter(|item| item.section == SECTION);
         for item in own.filter(|item| item.is_for_hg) {

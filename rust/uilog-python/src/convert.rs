@@ -73,6 +73,7 @@ pub(crate) fn default<'py>(
             PyBytes::new(py, choice.as_bytes()).into_any()
         }
         Some(items::Value::Fraction(part)) => PyFloat::new(py, part).into_any(),
+        Some(items::Value::Auto) => PyBytes::new(py, b"auto").into_any(),
     };
     Ok(default)
 }

@@ -7,6 +7,7 @@
 #[cfg(target_os = "linux")]
 mod claim;
 mod convert;
+mod exit;
 mod history;
 mod host;
 mod log;
@@ -500,9 +501,11 @@ mod _native {
         host::with(pipeline::Host::leave_command);
     }
 
-    /// When hg ends: looks after what nobody else would notice any more.
+    /// When hg ends: waits until what it has logged is delivered, if it is to
+    /// wait, and looks after what nobody else would notice any more.
     #[pyfunction]
-    fn finish() {
+    fn finish(py: Python<'_>) {
+        exit::deliver(py);
         host::guarded(|| host::with(pipeline::Host::finish));
     }
 
