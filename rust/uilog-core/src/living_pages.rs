@@ -10,8 +10,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
 use uilog_sys::own_dir::OwnDir;
@@ -29,7 +27,6 @@ const MAX_NAMES: usize = 1 << 16;
 /// The page of a command's dispatcher.
 #[derive(Debug)]
 pub struct LivingPage {
-    path: PathBuf,
     file: File,
     /// How many jobs there were when it was found.
     jobs: u64,
@@ -57,9 +54,9 @@ pub struct Counts {
     pub is_dead: bool,
 }
 
-/// The pages that say that something is left: of commands with this
-/// environment, a block, or, with `is_all`, of all of this user's. If it is
-/// that of a script, then not the page of the dispatcher that runs it, which
+/// The pages that say that something is left, of commands whose journal is that
+/// of this environment, a block; with `is_all`, also of others whose runtime
+/// directory is the same. If it is the environment of a script, then not the page of the dispatcher that runs it, which
 /// cannot end before.
 pub fn find(environment: &[u8], is_all: bool) -> Vec<LivingPage> {
     let choice = Choice::of(environment);
@@ -72,8 +69,10 @@ pub fn find(environment: &[u8], is_all: bool) -> Vec<LivingPage> {
     let own_session = lookup(environment, DEPTH_VARIABLE)
         .and_then(|_| lookup(environment, SESSION_VARIABLE));
     let mut found = Vec::new();
-    for place in choice.near("page") {
-        let Ok(dir) = place.open(false) else { continue };
+    let places = choice.near("page");
+    let directories = places.iter().filter_map(|it| it.open(false).ok());
+    for (index, dir) in directories.enumerate() {
+        let is_all = is_all && index == 0;
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
         let is_page = |name: &&OsString| {
             let is_page =
@@ -103,7 +102,6 @@ impl LivingPage {
             return Ok(None);
         }
         let mut found = Self {
-            path: dir.path().join(name),
             file,
             jobs: page.committed.jobs,
             before: Counts::default(),
@@ -151,10 +149,5 @@ impl LivingPage {
             reader_pid: page.reader_pid,
             is_dead,
         })
-    }
-
-    /// Where it is, or was.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }

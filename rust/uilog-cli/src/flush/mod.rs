@@ -65,8 +65,8 @@ pub(crate) struct Arguments {
     /// For how long it may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     wait: f64,
-    /// Also what lies where other environments of this user keep it, and
-    /// what processes in other containers have left there
+    /// Also what commands with another HOME have left, and what commands in
+    /// other containers have left in the same directories
     #[arg(long)]
     all: bool,
     #[command(flatten)]
