@@ -99,6 +99,16 @@ impl AgentNames {
         }
     }
 
+    /// Whether this is the lock of an agent in these namespaces whose protocol
+    /// is another one.
+    pub fn is_of_other_version(name: &OsStr, namespaces: &str) -> bool {
+        let own = Self::new(namespaces).lock;
+        let end = format!("-{namespaces}{LOCK}");
+        Self::is_lock(name)
+            && name != own
+            && name.as_bytes().ends_with(end.as_bytes())
+    }
+
     /// Whether this is the name of an agent's lock.
     pub fn is_lock(name: &OsStr) -> bool {
         let name = name.as_bytes();
@@ -195,6 +205,18 @@ mod tests {
         for other in ["records-7-", "records-x-0a", "records-7-0a.new", "0a"] {
             assert_eq!(of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn agents_of_other_versions_and_of_other_places_are_told_apart() {
+        let is_other = |name: &str| {
+            AgentNames::is_of_other_version(OsStr::new(name), "0a")
+        };
+        let own = AgentNames::new("0a").lock;
+        assert!(!is_other(own.to_str().unwrap()));
+        assert!(is_other("agent-0-0a.lock"));
+        assert!(!is_other("agent-0-0b.lock"));
+        assert!(!is_other("agent-0-0a.sock"));
     }
 
     #[test]

@@ -64,6 +64,11 @@ const MAX_NESTING: u32 = 5;
 /// How many recent problems are kept to be shown.
 const MAX_RECENT: usize = 16;
 
+/// How many causes of losses are told apart.
+const MAX_CAUSES: usize = 16;
+/// What all others are called.
+const OTHER_CAUSES: &str = "other causes";
+
 /// The journal gets no more than a line in this time, unless the number of
 /// lost events doubles.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
@@ -360,6 +365,8 @@ pub struct Host {
     /// The root of the repository that hg has told of last, and what it knows.
     repository: (Vec<u8>, Repository<'static>),
     counters: Counters,
+    /// Why deliveries were lost, and how many for each of these reasons.
+    causes: Vec<(String, u64)>,
     recent: VecDeque<String>,
     unseen: usize,
     /// How many failures of the dispatcher have been shown.
@@ -396,6 +403,7 @@ impl Host {
             program: None,
             repository: Default::default(),
             counters: Counters::default(),
+            causes: Vec::new(),
             recent: VecDeque::new(),
             unseen: 0,
             seen_failures: 0,
@@ -783,6 +791,7 @@ impl Host {
         self.counters.lost += loss.events;
         let still = self.counters.delivered.saturating_sub(delivered);
         self.counters.delivered = still;
+        self.count_cause(&loss);
         let name = String::from_utf8_lossy(event);
         self.remember(format!(
             "lost {} event(s) at {name}: {}",
@@ -804,6 +813,23 @@ impl Host {
         } else {
             self.journal_losses(event, loss.reason);
         }
+    }
+
+    fn count_cause(&mut self, loss: &Loss) {
+        let is_full = self.causes.len() >= MAX_CAUSES;
+        let reason = match self.causes.iter().any(|it| it.0 == loss.reason) {
+            false if is_full => OTHER_CAUSES,
+            _ => &loss.reason,
+        };
+        match self.causes.iter_mut().find(|it| it.0 == reason) {
+            Some((_, count)) => *count = count.saturating_add(loss.events),
+            None => self.causes.push((reason.to_owned(), loss.events)),
+        }
+    }
+
+    /// Why deliveries were lost in this process, and how many for each reason.
+    pub fn causes(&self) -> &[(String, u64)] {
+        &self.causes
     }
 
     /// Tells the journal of what has been lost with a dispatcher that was given

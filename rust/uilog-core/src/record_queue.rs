@@ -257,6 +257,12 @@ impl RecordQueue {
         }
     }
 
+    /// Why this process has no such queue and will have none, if so.
+    pub fn why_unusable(&self) -> Option<String> {
+        let known = self.unusable.clone();
+        known.or_else(|| self.open.is_none().then(confined::reason).flatten())
+    }
+
     /// Its state, if there is one.
     pub fn status(&self) -> Option<Status> {
         let open = self.open.as_ref().filter(|it| it.is_intact())?;

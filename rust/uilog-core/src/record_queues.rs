@@ -25,6 +25,7 @@ use crate::agent_address::Whereabouts;
 use crate::event::Timestamp;
 use crate::queue::Reader;
 use crate::status;
+use crate::status::Clock;
 use crate::status::Stat;
 use crate::wire::PROTOCOL;
 
@@ -86,6 +87,10 @@ pub struct Agent {
     pub is_stopped: bool,
     /// Whether it is that of this process's namespaces.
     pub is_near: bool,
+    /// Whether it is of these namespaces, and of another version of uilog.
+    pub is_of_other_version: bool,
+    /// For how many seconds it has been running, if that can be seen.
+    pub age: Option<f64>,
 }
 
 /// The agents, and the queues from which they deliver.
@@ -139,7 +144,8 @@ pub fn find(
 /// The agents that run there, or are being started.
 pub fn agents(whereabouts: &Whereabouts, is_first_only: bool) -> Vec<Agent> {
     let own = agent_address::namespaces().ok();
-    let own = own.map(|it| AgentNames::new(&it).lock);
+    let own_lock = own.as_ref().map(|it| AgentNames::new(it).lock);
+    let clock = Clock::now();
     let mut agents = Vec::new();
     for dir in directories(whereabouts, is_first_only) {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
@@ -148,15 +154,20 @@ pub fn agents(whereabouts: &Whereabouts, is_first_only: bool) -> Vec<Agent> {
                 continue;
             };
             if living_file::is_held(&file, Holder::Maker).unwrap_or(false) {
-                let is_near = own.as_ref() == Some(&name);
+                let is_near = own_lock.as_ref() == Some(&name);
+                let is_of_other_version = own.as_ref().is_some_and(|own| {
+                    AgentNames::is_of_other_version(&name, own)
+                });
                 let process = is_near.then(|| process_of(dir.path()));
                 let pid = process.flatten();
                 let stat = pid.and_then(|pid| Stat::read(pid).ok());
                 agents.push(Agent {
                     pid,
+                    age: stat.as_ref().and_then(|it| clock.age(it)),
                     is_stopped: stat.is_some_and(|it| it.is_stopped()),
                     path: dir.path().join(&name).display().to_string(),
                     is_near,
+                    is_of_other_version,
                 });
             }
         }
