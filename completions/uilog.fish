@@ -162,7 +162,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand flush" -s R -l repository -d
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -l config -d 'Set a configuration item, over all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -l config-file -d 'Read a configuration file, over all others' -r -F
-complete -c uilog -n "__fish_uilog_using_subcommand flush" -l all -d 'Also what lies where other environments of this user keep it, and what processes in other containers have left there'
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -l all -d 'Also what commands with another HOME have left, and what commands in other containers have left in the same directories'
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and not __fish_seen_subcommand_from forget help" -s T -l template -d 'Show it for programs' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and not __fish_seen_subcommand_from forget help" -l color -d 'When to use colours: NO_COLOR and a pipe mean never' -r -f -a "auto\t'On a terminal'

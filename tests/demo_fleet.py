@@ -1,5 +1,6 @@
 """What a fleet gets from one line of hgrc: a hundred real commands, a real
-collector that is stopped half-way, and each command as one span in the end.
+collector that is stopped half-way, a container that is killed, and each command
+as one span in the end.
 
 Starts the collector and a receiver behind it on the loopback, in a directory of
 its own, and leaves nothing behind. The exit status tells whether each command
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,9 @@ COMMANDS = 100
 HALF = COMMANDS // 2
 # Seconds until what is left must have arrived.
 DEADLINE = 60
+
+# The first process of a container, with which all others end.
+CONTAINER = ("unshare", "-pf", "--mount-proc", "--kill-child")
 
 KEPT = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
 
@@ -54,6 +59,10 @@ class Work:
         print(hgrc.read_text(), end="")
         self.env = {k: v for k, v in os.environ.items() if k in KEPT}
         self.env.update(HOME=str(home), HGRCPATH=str(hgrc), HGUSER="demo")
+        self.hgrc = hgrc
+        run = home / "run"
+        run.mkdir(mode=0o700)
+        self.env["XDG_RUNTIME_DIR"] = str(run)
         self.run = 0
         self.slowest = 0.0
 
@@ -68,6 +77,24 @@ class Work:
             check=True,
         )
         self.slowest = max(self.slowest, time.perf_counter() - begin)
+        self.run += 1
+
+    def killed_container(self) -> None:
+        """A command in a container, all of which is killed when the command
+        has just ended."""
+        ready = self.home / "ready"
+        script = f"hg id && touch {ready} && exec sleep 600"
+        container = subprocess.Popen(
+            [*CONTAINER, "sh", "-c", script],
+            cwd=self.repository,
+            env=self.env,
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + DEADLINE
+        while not ready.exists() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        container.kill()
+        container.wait()
         self.run += 1
 
     def uilog(self, *args: str) -> int:
@@ -97,6 +124,33 @@ def wait_for(count: int, receiver: Receiver) -> None:
     deadline = time.monotonic() + DEADLINE
     while receiver.store.count() < count and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+def can_make_containers() -> bool:
+    if shutil.which(CONTAINER[0]) is None:
+        return False
+    done = subprocess.run([*CONTAINER, "true"], capture_output=True)
+    return done.returncode == 0
+
+
+def show_killed_container(work: Work, receiver: Receiver) -> None:
+    store = receiver.store
+    before = store.count()
+    # What the second one says is for this demonstration alone: by itself hg
+    # waits for the collector where a container ends with it.
+    lines = "[uilog]\nagent = yes\ndeliver-before-exit = no\n"
+    with work.hgrc.open("a") as hgrc:
+        hgrc.write(lines)
+    say("A container is killed just after a command, with all its processes")
+    print(lines, end="")
+    work.killed_container()
+    print(f"  {store.count() - before} spans have come")
+    print("$ uilog agent status")
+    work.uilog("agent", "status")
+    say("One more command, outside of it")
+    work.hg("id")
+    wait_for(before + 2, receiver)
+    print(f"  {store.count() - before} spans have come")
 
 
 def demo(directory: Path) -> int:
@@ -133,6 +187,11 @@ def demo(directory: Path) -> int:
         wait_for(COMMANDS, receiver)
         print(f"  {store.count()} spans have come")
 
+        if can_make_containers():
+            show_killed_container(work, receiver)
+        else:
+            say("LEFT OUT: the container because `unshare -pf` does not work")
+
         say("Each command, as a span:")
         kinds: dict[str, int] = {}
         for span in store.spans():
@@ -152,6 +211,7 @@ def demo(directory: Path) -> int:
             print(f"  {what:30}{number:5}")
         for complaint in store.complaints[:5]:
             print(f"  {complaint}")
+        work.uilog("agent", "stop")
         failed = (lost, left, flushed, store.repeated(), store.complaints)
         fine = not any(failed)
         say(

@@ -133,6 +133,7 @@ A dispatcher whose hg and whose script wait for the test
     agents []
     queues []
     spools []
+    losses []
 
 hg has ended, and its last event waits.
 
@@ -249,6 +250,8 @@ The journal
     TIME  lost  (70 events)  made\u{1b}[31m up  (10 times)
     TIME  failed  command  exit status 3
     TIME  failed  commandfinish  exit status 127: the script was not found
+  Lost, by cause
+    70: made\u{1b}[31m up (journal)
   $ for number in 0 1 2 3 4 5 6 7 8 9; do
   >     sed "s/up/up $number/" $TESTTMP/line \
   >         >> ~/.local/state/uilog/failures.jsonl
@@ -258,6 +261,12 @@ The journal
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
     140 events lost, 22 failures
     the last 10 kinds:
+  Lost, by cause
+    70: made\u{1b}[31m up (journal)
+    7: made\u{1b}[31m up 0 (journal)
+    7: made\u{1b}[31m up 1 (journal)
+    7: made\u{1b}[31m up 2 (journal)
+    7: made\u{1b}[31m up 3 (journal)
 
 Who has seen them may say so.
 

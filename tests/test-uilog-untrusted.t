@@ -51,6 +51,8 @@ are without the extension.
     uilog.agent = no (default)
     uilog.agent-idle = 10 (default)
     uilog.agent-queues-size = 256 MB (default)
+    uilog.queue-dir =  (default)
+    uilog.deliver-before-exit = auto (default)
     uilog.spool =  (default)
     uilog.spool-max-size = 64 MB (default)
     uilog.spool-max-age = 7 days (default)

@@ -436,6 +436,8 @@ Every item is documented and registered.
     uilog.agent = no (default)
     uilog.agent-idle = 10 (default)
     uilog.agent-queues-size = 256 MB (default)
+    uilog.queue-dir =  (default)
+    uilog.deliver-before-exit = auto (default)
     uilog.spool =  (default)
     uilog.spool-max-size = 64 MB (default)
     uilog.spool-max-age = 7 days (default)
@@ -460,6 +462,19 @@ Every item is documented and registered.
     records-lost: 0
     queue-bytes: 0
     last-failure: 
+  records:
+    way: none
+    agent: 
+    queue: 
+    no-queue-because: 
+    appended: 0
+    waiting: 0
+    done: 0
+    lost: 0
+    bytes: 0
+    starts: 0
+    last-failure: 
+  lost by cause: nothing
   counters:
     events: 0
     delivered: 0
@@ -488,6 +503,7 @@ Every item is documented and registered.
   $ hg debuguilog -T json
   [
    {
+    "causes": [],
     "configfaults": [],
     "counters": [{"delivered": 0, "events": 0, "faultforeignlogger": 0, "faultformat": 0, "faultinternal": 0, "faultlogfile": 0, "faultpeer": 0, "faultrecursion": 0, "faultunprintable": 0, "lost": 0}],
     "dispatcher": [{"failed": 0, "jobs": 0, "lastfailure": "", "notstarted": 0, "pid": *, "program": "*/bin/uilog", "queuebytes": 0, "records": 0, "recordslost": 0, "started": 0, "starts": 1, "state": "running", "succeeded": 0, "timedout": 0, "waiting": 0}], (glob)
@@ -498,9 +514,10 @@ Every item is documented and registered.
     "off": [],
     "peers": [{"closed": 0, "cut": 0, "foreignfork": 0, "interrupted": 0, "killed": 0, "leaked": 0, "open": 0, "opened": 0, "timeout": 0}],
     "problems": [],
+    "records": [{"agent": "", "appended": 0, "bytes": 0, "done": 0, "lastfailure": "", "lost": 0, "noqueuebecause": "", "queue": "", "starts": 0, "waiting": 0, "way": "none"}],
     "scripts": [{"name": "command", "source": "*:*", "value": ""}, {"name": "commandfinish", "source": "*:*", "value": ""}, {"name": "said", "source": "*:*", "value": "printf 'said %s' \"$MSG1\" >> $got/log"}], (glob)
     "session": "[0-9a-f]{32}", (re)
-    "settings": [{"name": "enabled", "source": "default", "value": "yes"}, {"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}, {"name": "peer-close-max", "source": "default", "value": "30"}, {"name": "agent", "source": "default", "value": "no"}, {"name": "agent-idle", "source": "default", "value": "10"}, {"name": "agent-queues-size", "source": "default", "value": "256 MB"}, {"name": "spool", "source": "default", "value": ""}, {"name": "spool-max-size", "source": "default", "value": "64 MB"}, {"name": "spool-max-age", "source": "default", "value": "7 days"}, {"name": "redact-config", "source": "default", "value": ""}], (glob)
+    "settings": [{"name": "enabled", "source": "default", "value": "yes"}, {"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}, {"name": "peer-close-max", "source": "default", "value": "30"}, {"name": "agent", "source": "default", "value": "no"}, {"name": "agent-idle", "source": "default", "value": "10"}, {"name": "agent-queues-size", "source": "default", "value": "256 MB"}, {"name": "queue-dir", "source": "default", "value": ""}, {"name": "deliver-before-exit", "source": "default", "value": "auto"}, {"name": "spool", "source": "default", "value": ""}, {"name": "spool-max-size", "source": "default", "value": "64 MB"}, {"name": "spool-max-age", "source": "default", "value": "7 days"}, {"name": "redact-config", "source": "default", "value": ""}], (glob)
     "sinks": ["logtoprocess"],
     "switchedoff": null,
     "urls": [],
@@ -509,7 +526,7 @@ Every item is documented and registered.
    }
   ]
   $ hg debuguilog -T '{version}: {settings % "{name}={value} "}\n'
-  *: enabled=yes max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5 peer-close-max=30 agent=no agent-idle=10 agent-queues-size=256 MB spool= spool-max-size=64 MB spool-max-age=7 days redact-config=  (glob)
+  *: enabled=yes max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5 peer-close-max=30 agent=no agent-idle=10 agent-queues-size=256 MB queue-dir= deliver-before-exit=auto spool= spool-max-size=64 MB spool-max-age=7 days redact-config=  (glob)
   $ settled
 
 The program

@@ -68,6 +68,10 @@ Scripts start in the order of their events. These settings bound them::
   # whether one process per user delivers the records of all its commands to
   # structured sinks, instead of one process for each command
   agent = no
+  # for how many seconds at most a command waits at its end until what it has
+  # logged is delivered (no: never; auto: 1, if a container ends with it and
+  # there is a collector)
+  deliver-before-exit = auto
 
 Connections to ssh peers that a command has left open are closed before its
 end is logged. For each connection there is an event, ``peerclose``, with the

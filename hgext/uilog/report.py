@@ -95,7 +95,8 @@ def _debug(ui, text):
 def show(ui, opts):
     """print the state, as text or by a template"""
     logger = events.logger(ui)
-    status = logger.status(probe=True)
+    queuedir = ui.config(b'uilog', b'queue-dir')
+    status = logger.status(probe=True, queue_dir=queuedir)
     dispatcher = status['dispatcher']
     fm = _Text(ui.formatter(b'debuguilog', pycompat.byteskwargs(opts)))
     fm.startitem()
@@ -112,6 +113,8 @@ def show(ui, opts):
     _showfaults(ui, fm, logger)
     _showoff(fm)
     _showdispatcher(fm, dispatcher)
+    _showdict(fm, b'records', status['records'])
+    _showcauses(fm, status['causes'])
     _showdict(fm, b'counters', status['counters'])
     _showdict(fm, b'peers', status['peers'])
     recent = [_bytes(problem) for problem in status['recent']]
@@ -328,6 +331,16 @@ def _showdispatcher(fm, dispatcher):
     problem = values.pop('problem')
     state = 'does not work: %s' % problem if problem else 'running'
     _showdict(fm, b'dispatcher', {'state': state, **values})
+
+
+def _showcauses(fm, causes):
+    """why this process has lost deliveries"""
+    nested = fm.nested(b'causes')
+    fm.plain(b'lost by cause:%s\n' % (b'' if causes else b' nothing'))
+    for cause, count in causes:
+        nested.startitem()
+        nested.write(b'count cause', b'  %d: %s\n', count, _bytes(cause))
+    nested.end()
 
 
 def _showdict(fm, name, values):

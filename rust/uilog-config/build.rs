@@ -126,6 +126,7 @@ fn kind(item: &Item) -> String {
         "size" => format!("Kind::Size {{ min: {min} }}"),
         "seconds" => "Kind::Seconds".to_owned(),
         "age" => "Kind::Age".to_owned(),
+        "wait" => "Kind::Wait".to_owned(),
         "fraction" => "Kind::Fraction".to_owned(),
         "choice" => {
             let choices = item.choices.as_deref().unwrap_or_default();

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use uilog_core::feed::Feed;
+use uilog_core::queue::Delivery;
 use uilog_core::queue::Progress;
 use uilog_core::queue::Reader;
 use uilog_core::queue::Reference;
@@ -52,6 +53,12 @@ pub(crate) struct Client {
     pub(crate) process: Option<Pidfd>,
     /// There may be more than has been looked at.
     pub(crate) is_rung: bool,
+    /// Whoever writes may have asked for something since it was looked for.
+    pub(crate) may_await: bool,
+    /// Whoever writes waits for the delivery of so many jobs; 0 if of none.
+    pub(crate) awaited: u64,
+    /// The groups that have got its records.
+    pub(crate) groups: Vec<GroupId>,
     /// What its next record waits for.
     pub(crate) waits_for: Option<WaitsFor>,
     /// Whoever writes may have ended.
@@ -145,6 +152,9 @@ impl Client {
             trust,
             process: None,
             is_rung: true,
+            may_await: true,
+            awaited: 0,
+            groups: Vec::new(),
             waits_for: None,
             may_have_ended: true,
             last_group: None,
@@ -294,6 +304,26 @@ impl Client {
     /// So many records that it is done with are still in the hands of sinks.
     pub(crate) fn set_at_risk(&mut self, count: u64) {
         self.feed.queue.progress_mut().at_risk = count;
+    }
+
+    /// Whether whoever writes waits, and all that is to be known is whether
+    /// its records are delivered.
+    pub(crate) fn is_awaited(&mut self) -> bool {
+        if std::mem::take(&mut self.may_await) {
+            self.awaited = self.feed.queue.awaited();
+        }
+        self.awaited > 0
+            && self.waits_for.is_none()
+            && self.is_settled()
+            && self.is_at_end()
+    }
+
+    /// Tells whoever writes what has become of the records for which it waits.
+    pub(crate) fn answer(&mut self, delivery: Delivery) {
+        // If it cannot be written, it waits for as long as it may.
+        let _ = self.feed.queue.answer(self.awaited, delivery);
+        self.awaited = 0;
+        self.groups.clear();
     }
 
     /// Whether nobody needs anything of what has been looked at.

@@ -30,8 +30,6 @@ use crate::serve::system;
 const USUAL_IDLE: Duration = Duration::from_secs(10);
 /// How long it waits for the first one, should there be none yet.
 const FIRST_IDLE: Duration = Duration::from_secs(2);
-/// The pid namespace that is not somebody's own. Linux: PROC_PID_INIT_INO.
-const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
 /// How long an agent usually stays at least while those live whose queues it
 /// serves: when they end, it removes the queues.
 pub const WRITERS_GRACE: Duration = Duration::from_secs(1);
@@ -58,8 +56,7 @@ pub(crate) struct Idle {
 impl Idle {
     pub(crate) fn new(now: Instant, writers_grace: Duration) -> Self {
         // Where the place ends with its first process, an agent ends early.
-        let is_private = agent_address::pid_namespace()
-            .is_ok_and(|it| it != INITIAL_PID_NAMESPACE);
+        let is_private = agent_address::is_in_container();
         Self {
             used_at: now,
             bound: FIRST_IDLE,

@@ -82,6 +82,7 @@ impl Server {
         let known = known.and_then(|id| self.clients.get_mut(id));
         if let Some(client) = known {
             client.is_rung = true;
+            client.may_await = true;
             if let Trust::Proven = client.trust {
                 return;
             }

@@ -13,6 +13,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use uilog_core::queue::Delivery;
 use uilog_core::records::Queued;
 use uilog_core::records::RecordLoss;
 use uilog_core::records::Records;
@@ -32,6 +33,9 @@ pub(crate) type GroupId = u32;
 
 /// Records of a group that are looked after at a time.
 const MAX_ENTRIES: usize = 1 << 18;
+
+/// Groups that are remembered of a client: it is rare that it has two.
+const MAX_GROUPS_OF_CLIENT: usize = 16;
 
 /// Whether a group takes records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +124,13 @@ impl Group {
         });
         self.used_at = now;
         client.last_group = Some((self.id, now));
+        if !client.groups.contains(&self.id) {
+            client.groups.push(self.id);
+            if client.groups.len() > MAX_GROUPS_OF_CLIENT {
+                // The first stands for all that have ended long ago.
+                client.groups.remove(1);
+            }
+        }
         record.items = Arc::clone(&self.configuration.items);
         record.environment = Arc::clone(&self.configuration.environment);
         self.fleet.offer(&record);
@@ -187,6 +198,11 @@ impl Group {
     /// Who must stay because of what sinks have in hand, and how much that is.
     pub(crate) fn at_risk(&self) -> Option<(ClientId, u64)> {
         self.keeper.map(|keeper| (keeper, self.at_risk))
+    }
+
+    /// Lets what was offered be delivered at once; how far that is.
+    pub(crate) fn hurry(&mut self) -> Delivery {
+        self.fleet.hurry()
     }
 
     /// Whether no record is on its way.

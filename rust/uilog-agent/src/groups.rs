@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_core::queue::Delivery;
 use uilog_sinks::fleet::Open;
 
 use crate::configuration::Configuration;
@@ -107,6 +108,17 @@ impl Groups {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Group> {
         self.all.iter()
+    }
+
+    /// Lets what these groups were offered be delivered at once; how far that
+    /// is. Of a group that has ended nobody knows.
+    pub(crate) fn hurry(&mut self, ids: &[GroupId]) -> Delivery {
+        let mut all = Delivery::Done;
+        for id in ids {
+            let group = self.all.iter_mut().find(|it| it.id == *id);
+            all = all.and(group.map_or(Delivery::Deferred, Group::hurry));
+        }
+        all
     }
 
     /// Forgets those whose sinks have ended.

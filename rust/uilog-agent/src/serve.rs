@@ -35,6 +35,7 @@ use uilog_core::agent_address;
 use uilog_core::agent_address::AgentNames;
 use uilog_core::journal::FailureKind;
 use uilog_core::poll::timeout_until;
+use uilog_core::queue::Delivery;
 use uilog_core::queue_room;
 use uilog_sinks::fleet::Open;
 use uilog_sys::living_file;
@@ -371,8 +372,23 @@ impl Server {
             client.set_at_risk(count);
             client.publish();
         }
+        self.answer();
         self.groups.remove_finished();
         self.clerks.tell();
+    }
+
+    /// Tells those who wait for it that their records are delivered, or not
+    /// now.
+    fn answer(&mut self) {
+        for client in self.clients.values_mut() {
+            if !client.is_awaited() {
+                continue;
+            }
+            match self.groups.hurry(&client.groups) {
+                Delivery::Pending => self.idle.is_used(Instant::now()),
+                delivery => client.answer(delivery),
+            }
+        }
     }
 
     /// Forgets queues whose writers have ended and of which all is known.

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_agent::Options;
-use uilog_core::agent_address;
+use uilog_core::agent_address::Whereabouts;
 use uilog_core::record_queues;
 use uilog_core::record_queues::Agent;
 use uilog_core::record_queues::Overview;
@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn show(presentation: Presentation) -> anyhow::Result<ExitCode> {
-    let records = Overview::read(&native::environment_block());
+    let records = Overview::read(&native::usual_whereabouts());
     let mut output = presentation.stdout();
     if presentation.is_json() {
         output::write_json(&mut output, &records)?;
@@ -103,9 +103,9 @@ fn show(presentation: Presentation) -> anyhow::Result<ExitCode> {
 }
 
 fn stop() -> anyhow::Result<ExitCode> {
-    let block = native::environment_block();
+    let whereabouts = native::usual_whereabouts();
     let near = || -> Vec<Agent> {
-        let mut agents = record_queues::agents(&block, false);
+        let mut agents = record_queues::agents(&whereabouts, false);
         agents.retain(|it| it.is_near);
         agents
     };
@@ -139,7 +139,11 @@ fn serve(
         lock,
         queue,
         environment: uilog_agent::with_home(environment),
-        elsewhere: || agent_address::directories(&native::environment_block()),
+        // Its own directory is that of `uilog.queue-dir`, if there is one.
+        elsewhere: || {
+            let block = native::environment_block();
+            Whereabouts::new(&block, None).directories()
+        },
         writers_grace: uilog_agent::WRITERS_GRACE,
         open,
     };

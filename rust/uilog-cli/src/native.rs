@@ -7,7 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Context;
+use uilog_config::Config;
 use uilog_config::Environment;
+use uilog_config::Request;
+use uilog_core::agent_address::Whereabouts;
 use uilog_core::brake;
 use uilog_core::brake::Cause;
 use uilog_core::pipeline::Host;
@@ -18,6 +21,21 @@ pub(crate) fn environment_block() -> Vec<u8> {
     let mut block = Vec::new();
     environ::append_to(&mut block);
     block
+}
+
+/// Where this user's queues of records may be, as this configuration and the
+/// environment say.
+pub(crate) fn whereabouts(config: &Config) -> Whereabouts {
+    let queue_dir = config.value(b"uilog", b"queue-dir");
+    Whereabouts::new(&environment_block(), queue_dir)
+}
+
+/// The same of the configuration here; without one that cannot be read.
+pub(crate) fn usual_whereabouts() -> Whereabouts {
+    let loaded = Environment::current().ok().and_then(|environment| {
+        uilog_config::load(&Request::default(), &environment).ok()
+    });
+    whereabouts(&loaded.map(|it| it.trusted).unwrap_or_default())
 }
 
 /// By what this process's environment switches uilog off.

@@ -34,6 +34,8 @@ use crate::spool::Spools;
 
 /// How many kinds of failures are shown to people.
 const SHOWN_FAILURES: usize = 10;
+/// How many causes of losses are.
+const SHOWN_CAUSES: usize = 5;
 
 /// Show the dispatchers that run, and what has been lost or has failed
 ///
@@ -47,6 +49,8 @@ const SHOWN_FAILURES: usize = 10;
 ///
 /// If UILOG=off or `uilog.enabled = no` switches uilog off here, that comes
 /// first. What runs already, or waits, is shown all the same.
+///
+/// What is lost is added up by its cause.
 ///
 /// Only what belongs to you can be looked at; dispatchers of other users are
 /// counted. Nothing is changed, and nobody is waited for.
@@ -82,7 +86,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let causes = causes.chain(brake::of_config(&config));
     let switched_off: Vec<_> = causes.map(|it| it.to_string()).collect();
     let spools = spools(&config);
-    let records = Overview::read(&block);
+    let records = Overview::read(&native::whereabouts(&config));
+    let losses = losses(&status.journal, &spools);
     let mut output = arguments.presentation.stdout();
     if arguments.presentation.is_json() {
         let shown = Shown {
@@ -90,6 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             status: &status,
             records: &records,
             spools: &spools,
+            losses: &losses,
         };
         output::write_json(&mut output, &shown)?;
     } else {
@@ -98,12 +104,66 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         write_records(&mut output, &records)?;
         spool::write_brief(&mut output, &spools)?;
         write_journal(&mut output, &status.journal, SHOWN_FAILURES)?;
+        write_losses(&mut output, &losses)?;
     }
     output.flush()?;
     let is_troubled = status.is_troubled()
         || records.is_troubled()
         || spools.iter().any(Facts::is_troubled);
     Ok(ExitCode::from(u8::from(is_troubled)))
+}
+
+/// What has been lost for one cause.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Lost {
+    /// How many events, or records of a sink.
+    count: u64,
+    cause: String,
+    /// Who knows: the journal, or a sink's spool.
+    told_by: String,
+}
+
+/// What the journal and the spools say is lost, by cause, the most first.
+fn losses(journal: &JournalFacts, spools: &[Facts]) -> Vec<Lost> {
+    let mut losses: Vec<Lost> = Vec::new();
+    let mut add = |count: u64, cause: &str, told_by: &str| {
+        if count == 0 {
+            return;
+        }
+        let is_it = |it: &&mut Lost| it.cause == cause && it.told_by == told_by;
+        match losses.iter_mut().find(is_it) {
+            Some(known) => known.count = known.count.saturating_add(count),
+            None => losses.push(Lost {
+                count,
+                cause: cause.to_owned(),
+                told_by: told_by.to_owned(),
+            }),
+        }
+    };
+    for failure in &journal.failures {
+        add(failure.lost, &failure.detail, "journal");
+    }
+    for spool in spools {
+        let told_by = format!("spool of {}", spool.sink);
+        add(spool.evicted, "evicted: too old, or no room", &told_by);
+        add(spool.rejected, "rejected by the collector", &told_by);
+        add(spool.damaged, "damaged files", &told_by);
+    }
+    losses.sort_by_key(|it| std::cmp::Reverse(it.count));
+    losses
+}
+
+fn write_losses(output: &mut impl Write, losses: &[Lost]) -> io::Result<()> {
+    if losses.is_empty() {
+        return Ok(());
+    }
+    writeln!(output, "{}", styled(HEADLINE, "Lost, by cause"))?;
+    for it in losses.iter().take(SHOWN_CAUSES) {
+        let count = styled(output::ERROR, &it.count.to_string());
+        let (cause, told_by) = (visible(&it.cause), visible(&it.told_by));
+        writeln!(output, "  {count}: {cause} ({told_by})")?;
+    }
+    Ok(())
 }
 
 /// Everything, for programs.
@@ -115,6 +175,7 @@ struct Shown<'a> {
     #[serde(flatten)]
     records: &'a Overview,
     spools: &'a [Facts],
+    losses: &'a [Lost],
 }
 
 /// The spools, as far as they can be found: what is wrong with the
@@ -163,13 +224,16 @@ pub(crate) fn write_records(
     writeln!(output, "{}", styled(HEADLINE, "Agents"))?;
     for agent in agents {
         let path = visible(&agent.path);
-        let far = if agent.is_near {
-            ""
-        } else {
-            ", of a container"
+        let far = match (agent.is_near, agent.is_of_other_version) {
+            (true, _) => "",
+            (false, true) => ", of another version",
+            (false, false) => ", of a container",
         };
         let pid = agent.pid.map_or(String::new(), |pid| format!("{pid}  "));
-        writeln!(output, "  {pid}{}{far}", styled(PLACE, &path))?;
+        let age = agent
+            .age
+            .map_or(String::new(), |age| format!(", for {}", duration(age)));
+        writeln!(output, "  {pid}{}{far}{age}", styled(PLACE, &path))?;
         if agent.is_stopped {
             let text = "stopped by a signal: its records wait";
             writeln!(output, "    {}", styled(output::WARNING, text))?;
@@ -187,6 +251,10 @@ pub(crate) fn write_records(
             output,
             "  queue of process {pid}, {writer}: {waiting} waiting, for {age}"
         )?;
+        if queue.waiting() > 0 {
+            let path = visible(&queue.path);
+            writeln!(output, "    in {}", styled(PLACE, &path))?;
+        }
         if queue.is_abandoned() {
             let text = "nobody delivers it; `uilog flush` does";
             writeln!(output, "    {}", styled(output::WARNING, text))?;
@@ -324,4 +392,33 @@ fn write_failures(
         writeln!(output, "    {}", visible(&line))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use uilog_core::journal::Failure;
+    use uilog_core::journal::FailureKind;
+
+    use super::*;
+
+    #[test]
+    fn losses_are_added_up_by_cause() {
+        let failure = |lost, detail: &str| {
+            let (session, detail) = (String::new(), detail.to_owned());
+            Failure::now(session, b"x", FailureKind::Lost, lost, detail)
+        };
+        let journal = JournalFacts {
+            failures: vec![
+                failure(2, "full"),
+                failure(0, "no loss"),
+                failure(7, "killed"),
+                failure(3, "full"),
+            ],
+            ..JournalFacts::default()
+        };
+        let found = losses(&journal, &[]);
+        let found: Vec<_> =
+            found.iter().map(|it| (it.count, &*it.cause)).collect();
+        assert_eq!(found, [(7, "killed"), (5, "full")]);
+    }
 }

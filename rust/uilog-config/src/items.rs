@@ -26,6 +26,8 @@ pub enum Kind {
     Seconds,
     /// A time with a unit, from seconds to days.
     Age,
+    /// `auto`, a number of seconds, or no.
+    Wait,
     /// A number from 0 to 1.
     Fraction,
     /// Yes or no.
@@ -94,8 +96,11 @@ pub fn find(section: &[u8], name: &[u8]) -> Option<&'static Item> {
 pub enum Value {
     /// Of [`Kind::Integer`] and, in bytes, of [`Kind::Size`].
     Number(i128),
-    /// Of [`Kind::Seconds`] and [`Kind::Age`].
+    /// Of [`Kind::Seconds`], [`Kind::Age`] and, unless it is `auto`, of
+    /// [`Kind::Wait`].
     Seconds(Duration),
+    /// Of [`Kind::Wait`]: it depends on what else is known.
+    Auto,
     /// Of [`Kind::Fraction`].
     Fraction(f64),
     /// Of [`Kind::Boolean`].
@@ -123,6 +128,13 @@ impl Item {
                 .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
                 .map(Value::Seconds),
             Kind::Age => value::parse_age(text).map(Value::Seconds),
+            Kind::Wait => match value::parse_bool(text) {
+                _ if text.trim_ascii() == b"auto" => Some(Value::Auto),
+                Some(false) => Some(Value::Seconds(Duration::ZERO)),
+                _ => value::parse_float(text)
+                    .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
+                    .map(Value::Seconds),
+            },
             Kind::Fraction => value::parse_float(text)
                 .filter(|part| (0.0..=1.0).contains(part))
                 .map(Value::Fraction),
@@ -153,6 +165,7 @@ impl fmt::Display for Kind {
             }
             Self::Seconds => f.write_str("a number of seconds"),
             Self::Age => f.write_str("a time with a unit, such as '7 days'"),
+            Self::Wait => f.write_str("'auto', 'no' or a number of seconds"),
             Self::Fraction => f.write_str("a number from 0 to 1"),
             Self::Boolean => f.write_str("a boolean"),
             Self::Choice(choices) => {
@@ -193,5 +206,15 @@ mod tests {
         assert_eq!(item.kind.to_string(), "a size of 1 MB or more");
         let item = find(b"uilog", b"script-timeout").unwrap();
         assert_eq!(item.parse(b"-1"), None);
+        let item = find(b"uilog", b"deliver-before-exit").unwrap();
+        let seconds = |it| Some(Value::Seconds(Duration::from_millis(it)));
+        assert_eq!(item.parse(b" auto "), Some(Value::Auto));
+        assert_eq!(item.parse(b"no"), seconds(0));
+        assert_eq!(item.parse(b"0"), seconds(0));
+        assert_eq!(item.parse(b"1"), seconds(1000));
+        assert_eq!(item.parse(b"0.5"), seconds(500));
+        for nonsense in [&b"yes"[..], b"-1", b"nan", b"inf", b"", b"autos"] {
+            assert_eq!(item.parse(nonsense), None, "{nonsense:?}");
+        }
     }
 }

@@ -12,6 +12,11 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::path::PathBuf;
+
+use uilog_sys::append::Place;
+use uilog_sys::append::Root;
+use uilog_sys::own_dir::OwnDir;
 
 use crate::facts::new_session;
 use crate::journal::places::Choice;
@@ -54,13 +59,14 @@ pub fn namespaces_of(process: &Path) -> io::Result<String> {
     Ok(key_of(&inodes))
 }
 
-/// The inode number of this process's pid namespace.
-///
-/// # Errors
-///
-/// `/proc` does not tell.
-pub fn pid_namespace() -> io::Result<u64> {
-    Ok(std::fs::metadata("/proc/self/ns/pid")?.ino())
+/// The pid namespace that is not somebody's own. Linux: PROC_PID_INIT_INO.
+const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
+
+/// Whether this process's pid namespace ends with its first process, as a
+/// container's does, and not with the system.
+pub fn is_in_container() -> bool {
+    let namespace = std::fs::metadata("/proc/self/ns/pid");
+    namespace.is_ok_and(|it| it.ino() != INITIAL_PID_NAMESPACE)
 }
 
 /// What a process sends with the name of its queue, as a descriptor, so that
@@ -98,6 +104,16 @@ impl AgentNames {
         }
     }
 
+    /// Whether this is the lock of an agent in these namespaces whose protocol
+    /// is another one.
+    pub fn is_of_other_version(name: &OsStr, namespaces: &str) -> bool {
+        let own = Self::new(namespaces).lock;
+        let end = format!("-{namespaces}{LOCK}");
+        Self::is_lock(name)
+            && name != own
+            && name.as_bytes().ends_with(end.as_bytes())
+    }
+
     /// Whether this is the name of an agent's lock.
     pub fn is_lock(name: &OsStr) -> bool {
         let name = name.as_bytes();
@@ -119,13 +135,67 @@ pub fn protocol_of(name: &OsStr) -> Option<u16> {
     protocol.parse().ok().filter(|_| is_id)
 }
 
-/// The directories in which a user's queues may lie, as far as they are there,
-/// are this user's alone and can be read: first those that this environment, a
-/// block, names.
-pub fn directories(environment: &[u8]) -> Vec<uilog_sys::own_dir::OwnDir> {
-    let places = Choice::of(environment).near(RECORDS);
-    let opened = places.iter().filter_map(|place| place.open(false).ok());
-    opened.collect()
+/// Where queues of records are made and looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The environment that chooses, a block.
+    pub environment: Vec<u8>,
+    /// What `uilog.queue-dir` says: it goes before what that chooses.
+    pub queue_dir: Option<PathBuf>,
+}
+
+impl Whereabouts {
+    /// Of this environment, a block, and this value of `uilog.queue-dir`.
+    pub fn new(environment: &[u8], queue_dir: Option<&[u8]>) -> Self {
+        Self {
+            environment: environment.to_vec(),
+            queue_dir: queue_dir.and_then(|it| queue_dir_of(it).ok().flatten()),
+        }
+    }
+
+    /// The directories in which a user's queues may lie, as far as they are
+    /// there, are this user's alone and can be read, the preferred one first.
+    pub fn directories(&self) -> Vec<OwnDir> {
+        let places = places(&self.environment, self.queue_dir.as_deref());
+        let opened = places.iter().filter_map(|place| place.open(false).ok());
+        opened.collect()
+    }
+}
+
+/// The directory that this value of `uilog.queue-dir` names, if any.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn queue_dir_of(value: &[u8]) -> Result<Option<PathBuf>, String> {
+    let value = value.trim_ascii();
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let path = PathBuf::from(OsStr::from_bytes(value));
+    match path.is_absolute() {
+        true => Ok(Some(path)),
+        false => Err(format!(
+            "'{}' is no absolute path, using the runtime directory",
+            path.display()
+        )),
+    }
+}
+
+/// The places for a queue of records, the preferred one first. Like `/tmp`, the
+/// directory of `uilog.queue-dir` may be everybody's: each user has one of his
+/// own in it.
+pub(crate) fn places(
+    environment: &[u8],
+    queue_dir: Option<&Path>,
+) -> Vec<Place> {
+    let own = format!("uilog-{}", nix::unistd::geteuid());
+    let own = [OsStr::new(&own)];
+    let chosen = queue_dir.and_then(|dir| {
+        Some(Place::new(dir, Root::Everybodys, &own, RECORDS)?.near())
+    });
+    let usual = Choice::of(environment).near(RECORDS);
+    chosen.into_iter().chain(usual).collect()
 }
 
 #[cfg(test)]
@@ -140,6 +210,18 @@ mod tests {
         for other in ["records-7-", "records-x-0a", "records-7-0a.new", "0a"] {
             assert_eq!(of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn agents_of_other_versions_and_of_other_places_are_told_apart() {
+        let is_other = |name: &str| {
+            AgentNames::is_of_other_version(OsStr::new(name), "0a")
+        };
+        let own = AgentNames::new("0a").lock;
+        assert!(!is_other(own.to_str().unwrap()));
+        assert!(is_other("agent-0-0a.lock"));
+        assert!(!is_other("agent-0-0b.lock"));
+        assert!(!is_other("agent-0-0a.sock"));
     }
 
     #[test]

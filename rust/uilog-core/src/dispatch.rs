@@ -37,6 +37,7 @@ use crate::losses::Losses;
 use crate::page;
 use crate::poll::timeout_until;
 use crate::queue;
+use crate::queue::Delivery;
 use crate::queue::Progress;
 use crate::queue::Reader;
 use crate::queue::Reference;
@@ -202,6 +203,10 @@ struct Server {
     gather_until: Option<Instant>,
     /// What has been published.
     published: Progress,
+    /// hg may have asked for something since it was looked for.
+    may_await: bool,
+    /// hg waits for the delivery of so many jobs; 0 if it does not.
+    awaited: u64,
     /// Becomes readable when a child ends or SIGTERM arrives.
     wakeup: UnixStream,
     terminated: Arc<AtomicBool>,
@@ -300,6 +305,8 @@ impl Server {
             failed: FailedScripts::new(redact),
             gather_until: None,
             published: progress,
+            may_await: true,
+            awaited: 0,
             wakeup,
             is_batch,
             terminated,
@@ -384,6 +391,9 @@ impl Server {
             let ahead = self.look_ahead()?;
             self.run_waiting()?;
             self.settle()?;
+            if ahead == Ahead::Nothing {
+                self.answer();
+            }
             if self.terminated.load(Ordering::Relaxed) {
                 return self.give_up();
             }
@@ -408,8 +418,26 @@ impl Server {
     /// Reads what wakes us up; notices when the last hg has gone.
     fn drain_wakeups(&mut self) {
         drain(&self.wakeup);
+        self.may_await = true;
         if self.socket.as_ref().is_some_and(|socket| !drain(socket)) {
             self.socket = None;
+        }
+    }
+
+    /// Tells hg what has become of the records for which it waits.
+    fn answer(&mut self) {
+        if std::mem::take(&mut self.may_await) {
+            self.awaited = self.feed.queue.awaited();
+        }
+        let end = self.feed.queue.committed().map_or(u64::MAX, |it| it.end);
+        if self.awaited == 0 || self.position < end {
+            return;
+        }
+        let delivery = self.records.hurry();
+        if delivery != Delivery::Pending {
+            // If it cannot be written, hg waits for as long as it may.
+            let _ = self.feed.queue.answer(self.awaited, delivery);
+            self.awaited = 0;
         }
     }
 

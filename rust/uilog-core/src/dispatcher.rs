@@ -39,6 +39,7 @@ use crate::page;
 use crate::page::Made;
 use crate::page::NotMade;
 use crate::pipeline::Loss;
+use crate::queue::Delivery;
 use crate::queue::Progress;
 use crate::queue::Writer;
 use crate::queue::frames_file;
@@ -368,6 +369,55 @@ impl Dispatcher {
             std::thread::sleep(VERDICT_STEP);
         }
         Ok(true)
+    }
+
+    /// Whether there may be jobs that are not done; `answers` as for
+    /// [`crate::record_queue::RecordQueue::may_be_undelivered`], `is_for_all`
+    /// whether scripts count that have not ended.
+    pub(crate) fn may_be_undelivered(
+        &self,
+        answers: bool,
+        is_for_all: bool,
+    ) -> bool {
+        let Some(link) = self.link.as_ref().filter(|it| it.is_intact()) else {
+            return false;
+        };
+        let jobs = link.queue.committed().jobs;
+        let progress = link.progress();
+        let has_records = jobs > progress.scripts;
+        let waits = progress.done() < jobs;
+        has_records && answers
+            || waits && (is_for_all || answers)
+            || is_for_all && progress.running() > 0
+    }
+
+    /// Asks the dispatcher to deliver at once what has been appended, and to
+    /// say when that is done. One that has died is replaced.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost, and why.
+    pub(crate) fn ask_for_delivery(&mut self) -> Result<(), Loss> {
+        let Some(link) = self.link.as_ref().filter(|it| it.is_intact()) else {
+            return Ok(());
+        };
+        // If it cannot be written, no answer comes.
+        let _ = link.queue.ask_for_delivery();
+        if link.ring() { Ok(()) } else { self.replace() }
+    }
+
+    /// How far the delivery is; with `is_for_all`, until every script has
+    /// ended.
+    pub(crate) fn delivery(&self, is_for_all: bool) -> Delivery {
+        let Some(link) = self.link.as_ref().filter(|it| it.is_intact()) else {
+            return Delivery::Done;
+        };
+        let progress = link.progress();
+        let jobs = link.queue.committed().jobs;
+        if is_for_all && (progress.done() < jobs || progress.running() > 0) {
+            return Delivery::Pending;
+        }
+        link.queue.delivery()
     }
 
     /// The last look at the dispatcher, when hg ends in the ordinary way: if

@@ -19,6 +19,7 @@
 pub mod agent_address;
 pub mod agent_start;
 mod backoff;
+pub mod before_exit;
 pub mod blackbox;
 mod bound;
 pub mod brake;
@@ -39,6 +40,7 @@ pub mod hints;
 pub mod installation;
 pub mod journal;
 pub mod json;
+pub mod living_pages;
 #[cfg(target_os = "linux")]
 pub mod lock_holder;
 pub mod logtoprocess;

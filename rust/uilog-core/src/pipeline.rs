@@ -13,6 +13,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::before_exit::ExitWait;
+use crate::before_exit::Standing;
+use crate::before_exit::Wanted;
 use crate::dispatcher::Dispatcher;
 use crate::dispatcher::JobParts;
 use crate::dispatcher::Owner;
@@ -34,6 +37,7 @@ use crate::journal::FailureKind;
 use crate::journal::Journal;
 use crate::logtoprocess::LogToProcess;
 use crate::logtoprocess::Script;
+use crate::queue::Delivery;
 use crate::record_queue::NotTaken;
 use crate::record_queue::RecordQueue;
 use crate::rusage;
@@ -59,6 +63,11 @@ const MAX_NESTING: u32 = 5;
 
 /// How many recent problems are kept to be shown.
 const MAX_RECENT: usize = 16;
+
+/// How many causes of losses are told apart.
+const MAX_CAUSES: usize = 16;
+/// What all others are called.
+const OTHER_CAUSES: &str = "other causes";
 
 /// The journal gets no more than a line in this time, unless the number of
 /// lost events doubles.
@@ -329,6 +338,11 @@ pub struct Host {
     owner: u32,
     /// It was made by a fork of another one that had all this.
     is_forked: bool,
+    standing: Standing,
+    /// How long it waits at its end.
+    wanted_wait: Wanted,
+    /// Something was logged for a collector.
+    has_collector: bool,
     session: SessionId,
     parent: Option<SessionId>,
     seq: u64,
@@ -351,6 +365,8 @@ pub struct Host {
     /// The root of the repository that hg has told of last, and what it knows.
     repository: (Vec<u8>, Repository<'static>),
     counters: Counters,
+    /// Why deliveries were lost, and how many for each of these reasons.
+    causes: Vec<(String, u64)>,
     recent: VecDeque<String>,
     unseen: usize,
     /// How many failures of the dispatcher have been shown.
@@ -369,6 +385,9 @@ impl Host {
         Self {
             owner: std::process::id(),
             is_forked: false,
+            standing: Standing::now(),
+            wanted_wait: Wanted::default(),
+            has_collector: false,
             session: new_session(),
             parent: None,
             seq: 0,
@@ -384,6 +403,7 @@ impl Host {
             program: None,
             repository: Default::default(),
             counters: Counters::default(),
+            causes: Vec::new(),
             recent: VecDeque::new(),
             unseen: 0,
             seen_failures: 0,
@@ -675,6 +695,7 @@ impl Host {
         script: &Script,
         settings: &Settings,
     ) -> Result<(), Loss> {
+        self.wanted_wait.note(settings.before_exit, false);
         let depth = self.facts.depth;
         if depth >= MAX_NESTING {
             return Err(Loss {
@@ -706,6 +727,7 @@ impl Host {
 
     /// Hands an event on for the structured sinks that these items of
     /// `[uilog]` tell of: to the user's agent, or to the dispatcher.
+    /// `has_collector` tells whether a collector is among them.
     ///
     /// # Errors
     ///
@@ -715,7 +737,10 @@ impl Host {
         event: &Event<'_>,
         items: &[(Vec<u8>, Vec<u8>)],
         settings: &Settings,
+        has_collector: bool,
     ) -> Result<(), Loss> {
+        self.has_collector |= has_collector;
+        self.wanted_wait.note(settings.before_exit, has_collector);
         let hg_version = self.hg_version.as_deref();
         let trace_state = event.trace.and_then(|it| self.facts.state_of(it));
         let nothing = Repository::default();
@@ -772,6 +797,7 @@ impl Host {
         self.counters.lost += loss.events;
         let still = self.counters.delivered.saturating_sub(delivered);
         self.counters.delivered = still;
+        self.count_cause(&loss);
         let name = String::from_utf8_lossy(event);
         self.remember(format!(
             "lost {} event(s) at {name}: {}",
@@ -793,6 +819,23 @@ impl Host {
         } else {
             self.journal_losses(event, loss.reason);
         }
+    }
+
+    fn count_cause(&mut self, loss: &Loss) {
+        let is_full = self.causes.len() >= MAX_CAUSES;
+        let reason = match self.causes.iter().any(|it| it.0 == loss.reason) {
+            false if is_full => OTHER_CAUSES,
+            _ => &loss.reason,
+        };
+        match self.causes.iter_mut().find(|it| it.0 == reason) {
+            Some((_, count)) => *count = count.saturating_add(loss.events),
+            None => self.causes.push((reason.to_owned(), loss.events)),
+        }
+    }
+
+    /// Why deliveries were lost in this process, and how many for each reason.
+    pub fn causes(&self) -> &[(String, u64)] {
+        &self.causes
     }
 
     /// Tells the journal of what has been lost with a dispatcher that was given
@@ -880,6 +923,47 @@ impl Host {
         let reason = status.and_then(|it| it.last_failure);
         let reason = reason.or(records.and_then(|it| it.last_failure));
         Verdict::Lost(reason.unwrap_or_else(|| "no reason given".to_owned()))
+    }
+
+    /// When hg ends: how long to wait until what it has logged is delivered;
+    /// none if it does not wait, or if nothing is to be waited for. Then
+    /// [`Self::look_after_delivery`] is to be called until that is done.
+    pub fn begin_exit_wait(&self) -> Option<ExitWait> {
+        if self.owner != std::process::id() {
+            return None;
+        }
+        let has_collector = self.has_collector;
+        let wait = ExitWait::begin(self.wanted_wait, self.standing)?;
+        let (dispatcher, records) = (&self.dispatcher, &self.records);
+        let is_needed = dispatcher
+            .may_be_undelivered(has_collector, wait.is_for_all)
+            || records.may_be_undelivered(has_collector);
+        is_needed.then_some(wait)
+    }
+
+    /// How long to sleep before this is to be called again; none if the wait is
+    /// over.
+    pub fn look_after_delivery(
+        &mut self,
+        wait: &mut ExitWait,
+    ) -> Option<Duration> {
+        if wait.is_to_ask() {
+            if let Err(loss) = self.dispatcher.ask_for_delivery() {
+                self.lose(b"", loss.events, loss);
+            }
+            let program = self.dispatcher.program();
+            if let Err(reason) = self.records.ask_for_delivery(program) {
+                self.records_troubled(reason);
+                return None;
+            }
+        }
+        let delivery = self.dispatcher.delivery(wait.is_for_all);
+        match delivery.and(self.records.delivery()) {
+            Delivery::Pending => {
+                Some(wait.next_step()).filter(|it| !it.is_zero())
+            }
+            Delivery::Done | Delivery::Deferred => None,
+        }
     }
 
     /// When hg ends in the ordinary way: looks after what nobody else would

@@ -83,6 +83,13 @@ const REFUSED_BY_AT: u64 = READER_AT + 7 * 8;
 const TOLD_AT: u64 = 960;
 /// Where a finder says that it counts what is left as lost.
 const CLAIMED_AT: u64 = 968;
+/// Where the writer says of how many of its records it waits for the delivery;
+/// 0: of none.
+const AWAITED_AT: u64 = 1008;
+/// Where the reader says of how many of them it knows the outcome.
+const OUTCOME_AT: u64 = 1016;
+/// Set in that word if some of them are not delivered, and stay where they are.
+const DEFERRED: u64 = 1 << 63;
 /// Where the reader's last failure stands, as its length and its text.
 const FAILURE_AT: u64 = 1024;
 /// Bytes of that text at most.
@@ -111,6 +118,31 @@ const ORIGIN_AT: u64 = 3584;
 const MAX_ORIGIN_BYTES: usize = 500;
 /// Where scripts begin in a queue that has none.
 const NO_SCRIPTS: u64 = u64::MAX;
+
+/// Whether what has been logged has got to those that it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It may still.
+    Pending,
+    /// Each receiver has it, and has answered if it answers at all; or it is
+    /// lost, and counted.
+    Done,
+    /// Not now: some of it stays where it is for a later command, because a
+    /// receiver takes nothing.
+    Deferred,
+}
+
+impl Delivery {
+    /// Of two parts of the same: what is to be said of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Pending, _) | (_, Self::Pending) => Self::Pending,
+            (Self::Deferred, _) | (_, Self::Deferred) => Self::Deferred,
+            (Self::Done, Self::Done) => Self::Done,
+        }
+    }
+}
 
 /// What the writer has committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -445,6 +477,29 @@ impl Writer {
         write_words(&self.page, WRITER_UNTOLD_AT, [untold])?;
         self.untold = untold;
         Ok(())
+    }
+
+    /// Asks the reader to deliver all that has been appended so far at once,
+    /// and to say when it is delivered: [`Self::delivery`].
+    ///
+    /// # Errors
+    ///
+    /// The page cannot be written.
+    pub fn ask_for_delivery(&self) -> io::Result<()> {
+        write_words(&self.page, AWAITED_AT, [self.committed.jobs])
+    }
+
+    /// What the reader has answered. An old answer, of fewer jobs, is none.
+    pub fn delivery(&self) -> Delivery {
+        let outcome = read_words(&self.page, OUTCOME_AT);
+        let outcome = outcome.map_or(0, |[it]| it);
+        if outcome & !DEFERRED < self.committed.jobs {
+            Delivery::Pending
+        } else if outcome & DEFERRED != 0 {
+            Delivery::Deferred
+        } else {
+            Delivery::Done
+        }
     }
 
     /// Appends frames, each of which [`begin_frame`] and [`end_frame`] have
@@ -1008,6 +1063,25 @@ impl Reader {
             page: self.page.try_clone()?,
             count: self.progress.told,
         })
+    }
+
+    /// Of how many jobs the writer waits for the delivery; 0 if of none.
+    pub fn awaited(&self) -> u64 {
+        read_words(&self.page, AWAITED_AT).map_or(0, |[it]| it)
+    }
+
+    /// Tells the writer what has become of so many jobs.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be written.
+    pub fn answer(&self, jobs: u64, delivery: Delivery) -> io::Result<()> {
+        let outcome = match delivery {
+            Delivery::Pending => return Ok(()),
+            Delivery::Done => jobs & !DEFERRED,
+            Delivery::Deferred => jobs | DEFERRED,
+        };
+        write_words(&self.page, OUTCOME_AT, [outcome])
     }
 
     /// Tells the writer that its protocol is not ours, and nothing else.

@@ -58,9 +58,9 @@ use crate::event::SessionId;
 use crate::event::Timestamp;
 use crate::frames;
 use crate::frames::Sent;
-use crate::journal::places::Choice;
 use crate::pipeline::Loss;
 use crate::queue;
+use crate::queue::Delivery;
 use crate::queue::Origin;
 use crate::queue::Progress;
 use crate::queue::Writer;
@@ -70,6 +70,8 @@ use crate::queue_room::UNIT_BYTES;
 use crate::settings::Settings;
 use crate::sink_environment;
 
+/// The item that names a directory for queues.
+const QUEUE_DIR: &[u8] = b"queue-dir";
 /// So long after it has started one this process starts no other agent.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// After so long a process that has found no place for a queue looks again: a
@@ -202,7 +204,8 @@ impl RecordQueue {
     ) -> Result<(), Refusal> {
         let lost = self.open.as_ref();
         let left = lost.filter(|it| it.is_waiting() && !it.is_read());
-        let opened = Open::new(parts, session, left)?;
+        let places = self.environment.places();
+        let opened = Open::new(places, parts.settings, session, left)?;
         self.open = Some(opened);
         Ok(())
     }
@@ -291,8 +294,8 @@ impl RecordQueue {
         };
         if !open.has_name() && !open.is_read() {
             let undone = open.undone();
-            let environment = &self.environment.whole;
-            let moved = Open::moved(environment, &open.settings, open);
+            let places = self.environment.places();
+            let moved = Open::moved(places, &open.settings, open);
             let moved = moved.map_err(|refusal| {
                 let reason = format!(
                     "the file that held them was removed, and there is no \
@@ -322,6 +325,49 @@ impl RecordQueue {
             std::thread::sleep(VERDICT_STEP);
         }
         true
+    }
+
+    /// Whether there may be records that have not got to those that they are
+    /// for; `answers` tells whether any of these answers only after a while,
+    /// as a collector does.
+    pub(crate) fn may_be_undelivered(&self, answers: bool) -> bool {
+        self.open.as_ref().is_some_and(|open| {
+            let has_records = open.queue.committed().jobs > 0;
+            open.is_intact() && has_records && (answers || open.is_waiting())
+        })
+    }
+
+    /// Asks the agent to deliver at once what has been appended, and to say
+    /// when that is done.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no agent.
+    pub(crate) fn ask_for_delivery(
+        &mut self,
+        program: &Path,
+    ) -> Result<(), String> {
+        let Some(open) = self.open.as_ref().filter(|it| it.is_intact()) else {
+            return Ok(());
+        };
+        let asked = open.queue.ask_for_delivery();
+        asked.map_err(|error| format!("cannot write the queue: {error}"))?;
+        self.wake(program)
+    }
+
+    /// How far the delivery is.
+    pub(crate) fn delivery(&self) -> Delivery {
+        match self.open.as_ref().filter(|it| it.is_intact()) {
+            Some(open) => open.queue.delivery(),
+            // Nobody here will be told.
+            None => Delivery::Done,
+        }
+    }
+
+    /// Why this process has no such queue and will have none, if so.
+    pub fn why_unusable(&self) -> Option<String> {
+        let known = self.unusable.clone();
+        known.or_else(|| self.open.is_none().then(confined::reason).flatten())
     }
 
     /// Its state, if there is one.
@@ -363,6 +409,16 @@ impl Needed {
         self.part = sink_environment::needed(whole, items);
         self.whole = whole.to_vec();
         self.items = items.to_vec();
+    }
+
+    /// Where a queue may be, the preferred place first.
+    fn places(&self) -> Vec<Place> {
+        let set = self.items.iter().find(|(name, _)| name == QUEUE_DIR);
+        let queue_dir = set.map(|(_, value)| &**value).unwrap_or_default();
+        // One that makes no sense is told where all settings are.
+        let queue_dir = agent_address::queue_dir_of(queue_dir).ok().flatten();
+        // The whole environment: what chooses the place is the caller's.
+        agent_address::places(&self.whole, queue_dir.as_deref())
     }
 }
 
@@ -408,12 +464,13 @@ impl Open {
     /// Makes a queue in the first place that can be used, with what is left in
     /// another one.
     fn new(
-        parts: &JobParts<'_>,
+        places: Vec<Place>,
+        settings: &Settings,
         session: SessionId,
         left: Option<&Self>,
     ) -> Result<Self, Refusal> {
         if let Some(left) = left {
-            return Self::moved(parts.environment, parts.settings, left);
+            return Self::moved(places, settings, left);
         }
         if let Some(reason) = confined::reason() {
             let why = Why::Confined;
@@ -427,9 +484,7 @@ impl Open {
             session: session.to_string(),
             micros: Timestamp::now().micros,
         };
-        // The whole environment: what chooses the place is the caller's.
-        somewhere(parts.environment, |place| {
-            let settings = parts.settings;
+        somewhere(places, |place| {
             let max_bytes = settings.queue_bytes;
             let fill = |file: &File| {
                 queue::lay_out_for_records(file, max_bytes, &origin)
@@ -442,12 +497,12 @@ impl Open {
 
     /// Goes on with what is left in a queue in another file.
     fn moved(
-        environment: &[u8],
+        places: Vec<Place>,
         settings: &Settings,
         left: &Self,
     ) -> Result<Self, Refusal> {
         let bytes = left.queue.bytes()?;
-        somewhere(environment, |place| {
+        somewhere(places, |place| {
             let fill = |file: &File| queue::copy(left.queue.page(), file);
             let over = |file| left.queue.go_on_in(file);
             let namespaces = &left.namespaces;
@@ -616,15 +671,14 @@ impl Open {
     }
 }
 
-/// Makes a queue in the first place of this environment, a block, that can be
-/// used. One that is full because of its queues comes before others: if they
+/// Makes a queue in the first of these places that can be used. One that is full because of its queues comes before others: if they
 /// were used instead, the bound would be none.
 fn somewhere(
-    environment: &[u8],
+    places: Vec<Place>,
     make: impl Fn(Place) -> Result<Open, Refusal>,
 ) -> Result<Open, Refusal> {
     let mut refusal = Refusal::new("there is no place for a queue");
-    for place in Choice::of(environment).near("records") {
+    for place in places {
         match make(place) {
             Err(Refusal {
                 why: Why::NoPlace,

@@ -21,11 +21,13 @@ use uilog_sys::own_dir::OwnDir;
 
 use crate::agent_address;
 use crate::agent_address::AgentNames;
+use crate::agent_address::Whereabouts;
 use crate::agent_address::namespaces_of;
 use crate::event::Timestamp;
 use crate::queue::Page;
 use crate::queue::Reader;
 use crate::status;
+use crate::status::Clock;
 use crate::status::Stat;
 
 /// Names in a directory that are looked at: many times what there ought to be.
@@ -86,6 +88,10 @@ pub struct Agent {
     pub is_stopped: bool,
     /// Whether it is that of this process's namespaces.
     pub is_near: bool,
+    /// Whether it is of these namespaces, and of another version of uilog.
+    pub is_of_other_version: bool,
+    /// For how many seconds it has been running, if that can be seen.
+    pub age: Option<f64>,
 }
 
 /// The agents, and the queues from which they deliver.
@@ -98,11 +104,11 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// All that a process with this environment, a block, finds.
-    pub fn read(environment: &[u8]) -> Self {
+    /// All that is found there.
+    pub fn read(whereabouts: &Whereabouts) -> Self {
         Self {
-            agents: agents(environment, false),
-            queues: find(environment, false),
+            agents: agents(whereabouts, false),
+            queues: find(whereabouts, false),
         }
     }
 
@@ -118,10 +124,13 @@ impl Overview {
     }
 }
 
-/// The queues in the directories that a process with this environment, a
-/// block, may use; with `is_first_only`, in the first of them that there is.
-pub fn find(environment: &[u8], is_first_only: bool) -> Vec<RecordQueue> {
-    let directories = directories(environment, is_first_only);
+/// The queues that are there; with `is_first_only`, in the first directory that
+/// there is.
+pub fn find(
+    whereabouts: &Whereabouts,
+    is_first_only: bool,
+) -> Vec<RecordQueue> {
+    let directories = directories(whereabouts, is_first_only);
     let own = agent_address::namespaces().ok();
     let found = directories.iter().flat_map(|dir| {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
@@ -134,26 +143,33 @@ pub fn find(environment: &[u8], is_first_only: bool) -> Vec<RecordQueue> {
 }
 
 /// The agents that run there, or are being started.
-pub fn agents(environment: &[u8], is_first_only: bool) -> Vec<Agent> {
-    let near = agent_address::namespaces().unwrap_or_default();
-    let own = AgentNames::new(&near).lock;
+pub fn agents(whereabouts: &Whereabouts, is_first_only: bool) -> Vec<Agent> {
+    let own = agent_address::namespaces().ok();
+    let own_lock = own.as_ref().map(|it| AgentNames::new(it).lock);
+    let clock = Clock::now();
     let mut agents = Vec::new();
-    for dir in directories(environment, is_first_only) {
+    for dir in directories(whereabouts, is_first_only) {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
         for name in names.into_iter().filter(|it| AgentNames::is_lock(it)) {
             let Ok(file) = dir.open(&name, OFlag::O_RDWR) else {
                 continue;
             };
             if living_file::is_held(&file, Holder::Maker).unwrap_or(false) {
-                let is_near = own == name;
-                let process = is_near.then(|| process_of(dir.path(), &near));
+                let is_near = own_lock.as_ref() == Some(&name);
+                let is_of_other_version = own.as_ref().is_some_and(|own| {
+                    AgentNames::is_of_other_version(&name, own)
+                });
+                let near = own.as_deref().filter(|_| is_near);
+                let process = near.map(|near| process_of(dir.path(), near));
                 let pid = process.flatten();
                 let stat = pid.and_then(|pid| Stat::read(pid).ok());
                 agents.push(Agent {
                     pid,
+                    age: stat.as_ref().and_then(|it| clock.age(it)),
                     is_stopped: stat.is_some_and(|it| it.is_stopped()),
                     path: dir.path().join(&name).display().to_string(),
                     is_near,
+                    is_of_other_version,
                 });
             }
         }
@@ -180,8 +196,8 @@ fn process_of(directory: &Path, namespaces: &str) -> Option<i32> {
     status::processes().ok()?.into_iter().find(serves)
 }
 
-fn directories(environment: &[u8], is_first_only: bool) -> Vec<OwnDir> {
-    let mut directories = agent_address::directories(environment);
+fn directories(whereabouts: &Whereabouts, is_first_only: bool) -> Vec<OwnDir> {
+    let mut directories = whereabouts.directories();
     if is_first_only {
         directories.truncate(1);
     }

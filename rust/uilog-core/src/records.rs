@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::journal::FailureKind;
+use crate::queue::Delivery;
 
 /// Names and values of `[uilog]`.
 pub type Items = [(Vec<u8>, Vec<u8>)];
@@ -61,6 +62,11 @@ pub trait Records {
     ///
     /// The queue cannot be read.
     fn settle(&mut self, queue: &mut dyn Source) -> io::Result<Settled>;
+
+    /// Somebody waits until all that was offered so far is delivered, by whoever
+    /// keeps it for later, too: lets that be done at once, and tells how far it
+    /// is. [`Self::wakeup`] tells when it may be further.
+    fn hurry(&mut self) -> Delivery;
 
     /// Becomes readable when there may be something to settle. None if there
     /// never is.

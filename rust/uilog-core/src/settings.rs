@@ -12,6 +12,7 @@ use uilog_config::items;
 use uilog_config::items::Item;
 use uilog_config::items::Value;
 
+use crate::agent_address;
 use crate::wire::RunLimits;
 
 /// The section.
@@ -35,6 +36,18 @@ pub struct Settings {
     pub has_agent: bool,
     /// How much memory all of the user's queues of records take, in bytes.
     pub agent_queues_bytes: u64,
+    /// How long hg waits at its end until what it has logged is delivered.
+    pub before_exit: BeforeExit,
+}
+
+/// How long a process waits at its end until what it has logged is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BeforeExit {
+    /// A moment, where the place ends with the process and there is a
+    /// collector; else it does not.
+    Auto,
+    /// So long at most, for every sink and script; zero is not at all.
+    For(Duration),
 }
 
 /// A configuration value that was not understood.
@@ -87,6 +100,7 @@ impl Settings {
             peer_close_max: Duration::ZERO,
             has_agent: false,
             agent_queues_bytes: 0,
+            before_exit: BeforeExit::Auto,
         };
         for item in items::ITEMS {
             if let Some(value) = item.parse(item.default.as_bytes()) {
@@ -106,6 +120,15 @@ impl Settings {
             let Some(item) = items::find(SECTION.as_bytes(), name) else {
                 continue;
             };
+            if name == b"queue-dir"
+                && let Err(problem) = agent_address::queue_dir_of(value)
+            {
+                faults.push(Fault {
+                    section: item.section,
+                    name: item.name.to_owned(),
+                    problem,
+                });
+            }
             match item.parse(value) {
                 Some(value) => settings.set(item, &value),
                 None => faults.push(Fault::new(item, value)),
@@ -141,6 +164,12 @@ impl Settings {
             ("agent-queues-size", Value::Number(bytes)) => {
                 let bytes = u64::try_from(*bytes);
                 self.agent_queues_bytes = bytes.unwrap_or(u64::MAX);
+            }
+            ("deliver-before-exit", Value::Auto) => {
+                self.before_exit = BeforeExit::Auto;
+            }
+            ("deliver-before-exit", Value::Seconds(max)) => {
+                self.before_exit = BeforeExit::For(*max);
             }
             // What there is besides is for the binary alone.
             _ => {}
@@ -202,6 +231,7 @@ mod tests {
             peer_close_max: Duration::ZERO,
             has_agent: true,
             agent_queues_bytes: 0,
+            before_exit: BeforeExit::For(Duration::ZERO),
         };
         let own = items::ITEMS.iter().filter(|item| item.section == SECTION);
         for item in own.filter(|item| item.is_for_hg) {

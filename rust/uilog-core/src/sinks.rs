@@ -251,6 +251,11 @@ pub fn url_problem(url: &[u8]) -> Option<String> {
 }
 
 impl Definition {
+    /// Whether it is a collector, which answers for what it has accepted.
+    pub fn is_collector(&self) -> bool {
+        self.url.starts_with(b"otlp:")
+    }
+
     /// The item that names it: `sink.NAME`.
     pub fn item(&self) -> String {
         format!("{PREFIX}{}", self.name)

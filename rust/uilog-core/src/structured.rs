@@ -29,6 +29,7 @@ struct Named {
     name: String,
     url: String,
     tracked: Tracked,
+    is_collector: bool,
 }
 
 impl Structured {
@@ -51,6 +52,7 @@ impl Structured {
                     name: it.item(),
                     url: it.shown_url(),
                     tracked: it.tracked(),
+                    is_collector: it.is_collector(),
                 })
                 .collect(),
             items: items.cloned().collect(),
@@ -82,6 +84,9 @@ impl Sink for Structured {
     }
 
     fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
-        host.record(event, &self.items, &self.settings)
+        let mut sinks = self.sinks.iter();
+        let has_collector =
+            sinks.any(|it| it.is_collector && it.tracked.contains(&event.name));
+        host.record(event, &self.items, &self.settings, has_collector)
     }
 }

@@ -49,6 +49,9 @@ mod bits {
     pub(super) const FINISHED: u32 = 1 << 9;
     /// Nobody waits for it any more, and what is missing has been counted.
     pub(super) const ABANDONED: u32 = 1 << 10;
+    /// From here on it stands for how long what has been logged is waited for
+    /// until it is delivered, in tenths of a second.
+    pub(super) const WAIT_AT: u32 = 16;
 }
 
 /// How far the process has come that logs a command, in a word that it shares
@@ -78,6 +81,21 @@ impl Ledger<'_> {
     /// Notes that nothing is left to be done.
     pub fn finish(self) {
         self.note(bits::FINISHED);
+    }
+
+    /// Notes that all is logged, and for how long it is waited until that is
+    /// delivered.
+    pub fn finish_and_wait(self, time: Duration) {
+        let tenths = time.as_millis().div_ceil(100);
+        let tenths = u16::try_from(tenths).unwrap_or(u16::MAX);
+        self.note(u32::from(tenths) << bits::WAIT_AT | bits::FINISHED);
+    }
+
+    /// For how long whoever logs waits until that is delivered, after it has
+    /// finished.
+    pub fn waits_for(self) -> Duration {
+        let tenths = self.0.load(Ordering::Acquire) >> bits::WAIT_AT;
+        Duration::from_millis(u64::from(tenths) * 100)
     }
 
     /// Whether nothing is left to be done.

@@ -4,6 +4,7 @@
 //! says so, and counted.
 
 use std::borrow::Cow;
+use std::os::unix::ffi::OsStrExt;
 
 use pyo3::IntoPyObjectExt;
 use pyo3::intern;
@@ -19,6 +20,7 @@ use pyo3::types::PyString;
 use pyo3::types::PyTuple;
 use uilog_config::items;
 use uilog_config::items::Item;
+use uilog_core::agent_address::Whereabouts;
 use uilog_core::dispatcher;
 use uilog_core::event::EventOption;
 use uilog_core::event::Text;
@@ -28,6 +30,10 @@ use uilog_core::journal::grouped;
 use uilog_core::pipeline::Counters;
 use uilog_core::pipeline::FaultKind;
 use uilog_core::pipeline::Host;
+use uilog_core::pipeline::Logger;
+use uilog_core::record_queue;
+use uilog_core::record_queues;
+use uilog_core::record_queues::Agent;
 use uilog_peer::Outcome;
 
 use crate::host;
@@ -73,6 +79,7 @@ pub(crate) fn default<'py>(
             PyBytes::new(py, choice.as_bytes()).into_any()
         }
         Some(items::Value::Fraction(part)) => PyFloat::new(py, part).into_any(),
+        Some(items::Value::Auto) => PyBytes::new(py, b"auto").into_any(),
     };
     Ok(default)
 }
@@ -209,11 +216,90 @@ pub(crate) struct Status {
     starts: u64,
     problem: Option<String>,
     dispatcher: Option<dispatcher::Status>,
+    records: Records,
+    causes: Vec<(String, u64)>,
     counters: Counters,
     /// How many are open, and what became of the others.
     peers: (usize, uilog_peer::Counters),
     recent: Vec<String>,
     journal: Option<Journal>,
+}
+
+/// The way of records out of this process.
+struct Records {
+    /// Who delivers them, if anybody is to have any.
+    way: Option<&'static str>,
+    /// The agent that there is, and whether it is stopped.
+    agent: Option<Agent>,
+    queue: Option<record_queue::Status>,
+    /// Why there is no queue, although there is to be an agent.
+    unusable: Option<String>,
+}
+
+impl Records {
+    fn of(host: &Host, logger: &Logger, queue_dir: Option<&[u8]>) -> Self {
+        let has_agent = logger.settings().has_agent;
+        let unusable = host.records().why_unusable().filter(|_| has_agent);
+        let way = match has_agent && unusable.is_none() {
+            true => "agent",
+            false => "dispatcher",
+        };
+        let mut block = Vec::new();
+        uilog_sys::environ::append_to(&mut block);
+        let whereabouts = Whereabouts::new(&block, queue_dir);
+        let agents = match has_agent {
+            true => record_queues::agents(&whereabouts, false),
+            false => Vec::new(),
+        };
+        Self {
+            way: logger.has_structured().then_some(way),
+            agent: agents.into_iter().find(|it| it.is_near),
+            queue: host.records().status(),
+            unusable,
+        }
+    }
+
+    fn agent(&self) -> Option<String> {
+        if self.way != Some("agent") {
+            return None;
+        }
+        Some(match &self.agent {
+            None => "none runs; the first record starts one".to_owned(),
+            Some(Agent {
+                pid: None, path, ..
+            }) => format!("is starting, or cannot be seen: {path}"),
+            Some(Agent {
+                pid: Some(pid),
+                is_stopped,
+                ..
+            }) => match is_stopped {
+                true => format!("process {pid}, stopped by a signal"),
+                false => format!("process {pid}"),
+            },
+        })
+    }
+
+    fn dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let records = PyDict::new(py);
+        let queue = self.queue.as_ref();
+        let progress = queue.map(|it| it.progress).unwrap_or_default();
+        let appended = queue.map_or(0, |it| it.records);
+        let path = queue.map(|it| it.name.as_os_str().as_bytes());
+        records.set_item("way", self.way.unwrap_or("none"))?;
+        records.set_item("agent", self.agent())?;
+        records.set_item("queue", path.map(|it| PyBytes::new(py, it)))?;
+        records.set_item("no-queue-because", &self.unusable)?;
+        records.set_item("appended", appended)?;
+        let waiting = appended.saturating_sub(progress.records);
+        records.set_item("waiting", waiting)?;
+        records.set_item("done", progress.records)?;
+        records.set_item("lost", progress.records_lost)?;
+        records.set_item("bytes", queue.map_or(0, |it| it.queue_bytes))?;
+        records.set_item("starts", queue.map_or(0, |it| it.starts))?;
+        let failure = queue.and_then(|it| it.last_failure.as_deref());
+        records.set_item("last-failure", failure)?;
+        Ok(records)
+    }
 }
 
 struct Journal {
@@ -224,13 +310,21 @@ struct Journal {
 }
 
 impl Status {
-    pub(crate) fn of(host: &mut Host, problem: Option<String>) -> Self {
-        use std::os::unix::ffi::OsStrExt;
+    pub(crate) fn of(
+        host: &mut Host,
+        logger: &Logger,
+        queue_dir: Option<&[u8]>,
+        problem: Option<String>,
+    ) -> Self {
+        let records = Records::of(host, logger, queue_dir);
+        let causes = host.causes().to_vec();
         let dispatcher = host.dispatcher();
         let bytes =
             |path: &std::path::Path| path.as_os_str().as_bytes().to_vec();
         Self {
             problem,
+            records,
+            causes,
             program: bytes(dispatcher.program()),
             starts: dispatcher.starts(),
             dispatcher: dispatcher.status(),
@@ -322,6 +416,8 @@ pub(crate) fn status_dict<'py>(
     let dict = PyDict::new(py);
     dict.set_item("session", &status.session)?;
     dict.set_item("dispatcher", dispatcher)?;
+    dict.set_item("records", status.records.dict(py)?)?;
+    dict.set_item("causes", &status.causes)?;
     dict.set_item("counters", counters)?;
     dict.set_item("peers", peers)?;
     dict.set_item("recent", &status.recent)?;

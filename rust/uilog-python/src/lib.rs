@@ -7,6 +7,7 @@
 #[cfg(target_os = "linux")]
 mod claim;
 mod convert;
+mod exit;
 mod history;
 mod host;
 mod log;
@@ -224,14 +225,25 @@ impl Logger {
 
     /// The state of this process, for `hg debuguilog`. With `probe` the
     /// dispatcher is started if none runs, to see whether that works.
-    #[pyo3(signature = (probe=false))]
-    fn status(&self, py: Python<'_>, probe: bool) -> PyResult<Py<PyDict>> {
+    /// `queue_dir` is what `uilog.queue-dir` says.
+    #[pyo3(signature = (probe=false, queue_dir=None))]
+    fn status(
+        &self,
+        py: Python<'_>,
+        probe: bool,
+        queue_dir: Option<Vec<u8>>,
+    ) -> PyResult<Py<PyDict>> {
         let settings = *self.settings();
         let status = host::with_environment(|host| {
             let problem = probe
                 .then(|| host.probe_dispatcher(&settings).err())
                 .flatten();
-            convert::Status::of(host, problem)
+            convert::Status::of(
+                host,
+                &self.inner,
+                queue_dir.as_deref(),
+                problem,
+            )
         });
         convert::status_dict(py, &status).map(Bound::unbind)
     }
@@ -500,9 +512,11 @@ mod _native {
         host::with(pipeline::Host::leave_command);
     }
 
-    /// When hg ends: looks after what nobody else would notice any more.
+    /// When hg ends: waits until what it has logged is delivered, if it is to
+    /// wait, and looks after what nobody else would notice any more.
     #[pyfunction]
-    fn finish() {
+    fn finish(py: Python<'_>) {
+        exit::deliver(py);
         host::guarded(|| host::with(pipeline::Host::finish));
     }
 

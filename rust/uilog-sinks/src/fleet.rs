@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_core::queue::Delivery;
 use uilog_core::records::Queued;
 use uilog_core::records::Records;
 use uilog_core::records::Settled;
@@ -151,6 +152,11 @@ impl Records for Fleet {
         };
         self.lanes.retain(|lane| !lane.is_gone());
         Ok(settled)
+    }
+
+    fn hurry(&mut self) -> Delivery {
+        let lanes = self.lanes.iter_mut();
+        lanes.map(Lane::hurry).fold(Delivery::Done, Delivery::and)
     }
 
     fn wakeup(&self) -> Option<BorrowedFd<'_>> {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_core::queue::Delivery;
 use uilog_core::records::Queued;
 use uilog_core::records::RecordLoss;
 use uilog_core::records::Source;
@@ -323,6 +324,21 @@ impl Lane {
         }
     }
 
+    /// Lets what was offered be delivered at once; how far that is.
+    pub(crate) fn hurry(&mut self) -> Delivery {
+        self.announce();
+        let current = match &self.current {
+            Current::Running(running) => Some(running),
+            Current::None | Current::Broken(_) => None,
+        };
+        let behind = match &self.behind {
+            Some(_) => Delivery::Pending,
+            None => Delivery::Done,
+        };
+        let running = self.old.iter().chain(current);
+        running.map(Running::hurry).fold(behind, Delivery::and)
+    }
+
     /// Nothing will be offered any more.
     pub(crate) fn finish(&mut self, deadline: Instant) {
         for running in &mut self.old {
@@ -499,6 +515,13 @@ impl Running {
     fn announce(&mut self) {
         if std::mem::take(&mut self.has_news) {
             self.mailbox.announce();
+        }
+    }
+
+    fn hurry(&self) -> Delivery {
+        match self.pending.is_empty() {
+            true => self.mailbox.hurry(),
+            false => self.mailbox.hurry().and(Delivery::Pending),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use uilog_core::queue::Delivery;
+
 use crate::record::Record;
 
 /// Where records go: a file, a socket, a spool. Each lives in a thread of its
@@ -21,6 +23,13 @@ pub trait Outlet: Send {
         records: &[Arc<Record>],
         deadline: Instant,
     ) -> Result<(), Undelivered>;
+
+    /// Somebody waits until what was delivered so far has got to its receiver:
+    /// lets that be done at once, and tells how far it is. It is asked again
+    /// and again, and does not wait itself.
+    fn hurry(&mut self) -> Delivery {
+        Delivery::Done
+    }
 
     /// Nothing has come for a while: lets go of what others may want.
     fn rest(&mut self) {}

@@ -18,6 +18,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_core::queue::Delivery;
 use uilog_core::sinks::Definition;
 use uilog_core::wire::Frame;
 
@@ -38,6 +39,11 @@ const MAX_BATCH: usize = 32;
 /// Records that wait for a sink, and their bytes: more do not fit.
 const MAX_WAITING: usize = 1024;
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
+
+/// How often it is looked whether a receiver has answered for whom somebody
+/// waits: at first, and after a while.
+const SOONEST_LOOK: Duration = Duration::from_millis(1);
+const LATEST_LOOK: Duration = Duration::from_millis(32);
 
 /// Why a sink has ended whose thread has.
 const PANICKED: &str = "it panicked";
@@ -67,6 +73,10 @@ struct State {
     /// Parcels done with, and not reported yet.
     done: u64,
     losses: Vec<Undelivered>,
+    /// Somebody waits until all is delivered that has been put in.
+    is_awaited: bool,
+    /// How that has ended, unless more has been put in since.
+    delivery: Option<Delivery>,
     /// Nothing more will come; until then there is time.
     deadline: Option<Instant>,
     has_ended: bool,
@@ -107,6 +117,45 @@ impl Mailbox {
         let mut state = self.lock();
         state.waiting_bytes += parcel.frame.len();
         state.waiting.push_back(parcel);
+        state.delivery = None;
+    }
+
+    /// Somebody waits until all is delivered that has been put in; how far it
+    /// is.
+    pub(crate) fn hurry(&self) -> Delivery {
+        let mut state = self.lock();
+        if state.has_ended {
+            // Nobody knows any more.
+            return Delivery::Deferred;
+        }
+        if let Some(delivery) = state.delivery {
+            return delivery;
+        }
+        if !std::mem::replace(&mut state.is_awaited, true) {
+            self.changed.notify_one();
+        }
+        Delivery::Pending
+    }
+
+    /// What has become of all that has been put in, if it has all been taken
+    /// out.
+    fn answer(&self, delivery: Delivery) {
+        let mut state = self.lock();
+        state.is_awaited = false;
+        if state.waiting.is_empty() {
+            state.delivery = Some(delivery);
+        }
+        drop(state);
+        self.ring();
+    }
+
+    /// Waits for so long, unless there is something else to do.
+    fn pause(&self, time: Duration) {
+        let state = self.lock();
+        let is_idle = |state: &mut State| {
+            state.waiting.is_empty() && state.deadline.is_none()
+        };
+        drop(self.changed.wait_timeout_while(state, time, is_idle));
     }
 
     /// So many are lost that had no room.
@@ -155,6 +204,9 @@ impl Mailbox {
             if let Some(deadline) = state.deadline {
                 return Work::Finish(deadline);
             }
+            if state.is_awaited {
+                return Work::Hurry;
+            }
             if is_rested {
                 return Work::Rest;
             }
@@ -169,7 +221,9 @@ impl Mailbox {
     fn wait(&self) {
         let state = self.lock();
         let is_idle = |state: &mut State| {
-            state.waiting.is_empty() && state.deadline.is_none()
+            state.waiting.is_empty()
+                && state.deadline.is_none()
+                && !state.is_awaited
         };
         drop(self.changed.wait_while(state, is_idle));
     }
@@ -209,6 +263,7 @@ pub(crate) fn ring(mut bell: &UnixStream) {
 
 enum Work {
     Parcels(Vec<Parcel>),
+    Hurry,
     Rest,
     Finish(Instant),
 }
@@ -265,6 +320,11 @@ fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
     loop {
         let count = match mailbox.take() {
             Work::Parcels(parcels) => parcels.len() as u64,
+            // All that came is lost, and counted.
+            Work::Hurry => {
+                mailbox.answer(Delivery::Done);
+                continue;
+            }
             Work::Rest => {
                 numbering.iter().for_each(Numbering::rest);
                 mailbox.wait();
@@ -292,9 +352,21 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self) {
+        let mut pause = SOONEST_LOOK;
         loop {
-            match self.mailbox.take() {
+            let work = self.mailbox.take();
+            if !matches!(work, Work::Hurry) {
+                pause = SOONEST_LOOK;
+            }
+            match work {
                 Work::Parcels(parcels) => self.deliver(&parcels),
+                Work::Hurry => match self.outlet.hurry() {
+                    Delivery::Pending => {
+                        self.mailbox.pause(pause);
+                        pause = LATEST_LOOK.min(2 * pause);
+                    }
+                    delivery => self.mailbox.answer(delivery),
+                },
                 Work::Rest => {
                     self.outlet.rest();
                     self.numbering.iter().for_each(Numbering::rest);

@@ -470,6 +470,41 @@ impl<F: Files> Spool<F> {
         Ok(false)
     }
 
+    /// Whether a record waits that stands before this place of a segment.
+    /// `sent` tells how far that has been sent.
+    pub(crate) fn is_pending_before(
+        &self,
+        name: Name,
+        end: u64,
+        sent: &Sent,
+    ) -> Result<bool, Error> {
+        let places = sent.places.get(&name).copied().unwrap_or_default();
+        if places.lowest().position >= end {
+            return Ok(false);
+        }
+        // One that is not there has been sent, or evicted, which is counted.
+        let Some(mut reader) = Reader::open(self, name, places.lowest())?
+        else {
+            return Ok(false);
+        };
+        loop {
+            let at = match reader.step(self, false)? {
+                Step::Frame(frame) if frame.kind == Kind::Record => {
+                    self.channel_in(places, frame.payload).unwrap_or(0)
+                }
+                Step::Frame(_) | Step::Damaged(_) => continue,
+                Step::End => return Ok(false),
+            };
+            let position = reader.place().position;
+            if position > end {
+                return Ok(false);
+            }
+            if !places.is_done(at, position) {
+                return Ok(true);
+            }
+        }
+    }
+
     /// What has been lost so far, without reading what waits.
     ///
     /// # Errors

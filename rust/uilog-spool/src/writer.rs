@@ -7,11 +7,14 @@
 //! within the boot that began it, since a power cut may have taken away what a
 //! sender has already read, and only if it is whole.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
 use crate::Spool;
+use crate::counts::Sent;
 use crate::counts::append_all;
 use crate::error::Cause;
 use crate::error::Context;
@@ -75,6 +78,9 @@ pub struct Writer<F: Files = System> {
     /// When there was a sync, by the clock that does not jump.
     synced_ms: u64,
     buffer: Vec<u8>,
+    /// The segments that it has appended to and of which it is not known that
+    /// all has been sent, and up to where it has appended.
+    unsent: BTreeMap<Name, u64>,
 }
 
 impl<F: Files> Writer<F> {
@@ -92,6 +98,46 @@ impl<F: Files> Writer<F> {
             is_behind_unsynced: false,
             synced_ms: spool.files().now().boot_ms,
             buffer: Vec::new(),
+            unsent: BTreeMap::new(),
+        }
+    }
+
+    /// Whether nothing waits any more of what this writer has appended: a
+    /// receiver has accepted or rejected it, or it is lost and counted.
+    /// Whoever sends it may be another process.
+    ///
+    /// # Errors
+    ///
+    /// The counts or a segment cannot be read.
+    pub fn is_sent(&mut self) -> Result<bool, Error> {
+        if self.unsent.is_empty() {
+            return Ok(true);
+        }
+        let sent = Sent::load(&self.spool)?;
+        let mut failed = None;
+        let spool = &self.spool;
+        self.unsent.retain(|name, end| {
+            let is_pending = spool.is_pending_before(*name, *end, &sent);
+            is_pending.unwrap_or_else(|error| {
+                failed = Some(error);
+                true
+            })
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(self.unsent.is_empty()),
+        }
+    }
+
+    /// Notes up to where it has appended to a segment.
+    fn note_unsent(&mut self, path: &Path, end: u64) {
+        let Some(name) = path.file_name().and_then(Name::parse) else {
+            return;
+        };
+        if self.unsent.insert(name, end).is_none() && self.unsent.len() > 1 {
+            // A segment is full only now and then: what has been sent of those
+            // before need not be remembered.
+            let _ = self.is_sent();
         }
     }
 
@@ -221,6 +267,7 @@ impl<F: Files> Writer<F> {
             if status.is_ok_and(|status| !status.is_linked) {
                 continue;
             }
+            self.note_unsent(&current.path, current.length);
             if !self.is_sync_due(&now) {
                 self.current = Some(current);
                 return Ok((count, Ack { is_durable: false }));

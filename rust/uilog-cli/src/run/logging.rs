@@ -120,6 +120,11 @@ impl Logging {
         }
         let ledger = Ledger(companion.state());
         if ledger.is_finished() {
+            let time = ledger.waits_for();
+            if waited == Waited::Running && !time.is_zero() {
+                // What it has logged is being delivered. A signal ends that.
+                companion.wait(Instant::now() + time);
+            }
             return;
         }
         let counter = Companion::start(&[], |_| {
@@ -200,7 +205,17 @@ fn log(host: &mut Option<Host>, subject: &mut Subject<'_>, inbox: &Inbox) {
         }
         host.finish();
     });
-    ledger.finish();
+    let wait = guarded(host, |host| host.begin_exit_wait()).flatten();
+    let Some(mut wait) = wait else {
+        ledger.finish();
+        return;
+    };
+    ledger.finish_and_wait(wait.left());
+    guarded(host, |host| {
+        while let Some(step) = host.look_after_delivery(&mut wait) {
+            thread::sleep(step);
+        }
+    });
 }
 
 /// What concerns logging alone: if it panics, the journal is told.

@@ -93,6 +93,21 @@ impl Flushed {
         }
     }
 
+    /// What a collector has accepted.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// What has been rejected or damaged.
+    pub(crate) fn lost(&self) -> u64 {
+        self.rejected + self.damaged
+    }
+
+    /// Where something is left, how much, and why.
+    pub(crate) fn what_is_left(&self) -> (String, u64, Option<&str>) {
+        (visible(&self.sink), self.left, self.reason.as_deref())
+    }
+
     /// Nothing is left, nothing has been rejected, and nothing is lost.
     pub(crate) fn is_done(&self) -> bool {
         let undone = self.left + self.rejected + self.damaged + self.emptied;

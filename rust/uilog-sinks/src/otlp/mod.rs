@@ -53,6 +53,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use uilog_core::queue::Delivery;
 use uilog_core::sinks::Definition;
 use uilog_spool::HoldBack;
 use uilog_spool::Limits;
@@ -90,6 +91,8 @@ pub struct Otlp {
     trouble: Option<String>,
     reports: Option<Reports>,
     worker: Option<Worker>,
+    /// The thread has been told that somebody waits.
+    is_hurried: bool,
 }
 
 /// Opens the sink. Nothing is sent before something is delivered. Settings are
@@ -376,6 +379,7 @@ impl Otlp {
             trouble: Some(trouble).filter(|it| !it.is_empty()),
             reports: None,
             worker: None,
+            is_hurried: false,
         }
     }
 
@@ -403,6 +407,7 @@ impl Outlet for Otlp {
         _deadline: Instant,
     ) -> Result<(), Undelivered> {
         let mut lost = Lost::default();
+        self.is_hurried = false;
         let reasons = self.appender.append_all(records.iter().map(|it| &**it));
         if reasons.len() < records.len() {
             self.wake();
@@ -417,6 +422,26 @@ impl Outlet for Otlp {
             lost.note(trouble);
         }
         lost.result()
+    }
+
+    /// In the spool is not delivered: a collector has answered, or it waits.
+    fn hurry(&mut self) -> Delivery {
+        match self.appender.writer.is_sent() {
+            Ok(true) => return Delivery::Done,
+            Ok(false) => {}
+            Err(_) => return Delivery::Deferred,
+        }
+        let Some(worker) = self.worker.as_ref().filter(|it| !it.has_ended())
+        else {
+            return Delivery::Deferred;
+        };
+        if !std::mem::replace(&mut self.is_hurried, true) {
+            worker.hurry();
+        }
+        match worker.is_refused() {
+            true => Delivery::Deferred,
+            false => Delivery::Pending,
+        }
     }
 
     fn rest(&mut self) {

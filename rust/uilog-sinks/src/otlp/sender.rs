@@ -522,6 +522,10 @@ fn random() -> f64 {
 struct State {
     /// Something has been appended.
     is_woken: bool,
+    /// Somebody waits until it is sent.
+    is_hurried: bool,
+    /// Not all has been sent since, and not all will be soon.
+    is_refused: bool,
     /// Nothing more will be.
     is_finishing: bool,
     /// The thread is about to end.
@@ -539,19 +543,26 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until it is to end, or so long; returns whether it is to end.
-    fn wait(&self, time: Duration) -> bool {
+    /// Waits so long for more, unless it is to end or somebody is in a hurry.
+    fn linger(&self, time: Duration) {
+        let is_idle = |it: &mut State| !it.is_finishing && !it.is_hurried;
         let state = self.state();
-        let state = self
-            .changed
-            .wait_timeout_while(state, time, |it| !it.is_finishing);
-        state.unwrap_or_else(PoisonError::into_inner).0.is_finishing
+        drop(self.changed.wait_timeout_while(state, time, is_idle));
+    }
+
+    /// A round begins, with what has been appended so far; whether somebody
+    /// waits for it.
+    fn begin_round(&self) -> bool {
+        let mut state = self.state();
+        state.is_woken = false;
+        std::mem::take(&mut state.is_hurried)
     }
 
     /// Waits for something to send, or so long; returns whether to go on. What
     /// has been appended is sent first, also if it is to end.
     fn wait_for_work(&self, time: Option<Duration>) -> bool {
-        let is_idle = |it: &mut State| !it.is_woken && !it.is_finishing;
+        let is_idle =
+            |it: &mut State| !it.is_woken && !it.is_finishing && !it.is_hurried;
         let state = self.state();
         let state = match time {
             None => self.changed.wait_while(state, is_idle),
@@ -564,7 +575,7 @@ impl Shared {
             }
         };
         let state = state.unwrap_or_else(PoisonError::into_inner);
-        state.is_woken || !state.is_finishing
+        state.is_woken || state.is_hurried || !state.is_finishing
     }
 }
 
@@ -610,6 +621,21 @@ impl Worker {
         self.shared.changed.notify_all();
     }
 
+    /// Somebody waits until all that has been appended so far is sent.
+    pub fn hurry(&self) {
+        let mut state = self.shared.state();
+        state.is_hurried = true;
+        state.is_refused = false;
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// Whether what somebody waits for is not sent now: the collector does not
+    /// take it, or is not to be asked yet.
+    pub fn is_refused(&self) -> bool {
+        self.shared.state().is_refused
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.shared.state().has_ended
@@ -644,11 +670,16 @@ fn send_always<P: Post>(sending: &mut Sending<P>, shared: &Shared) {
     let mut time = None;
     while shared.wait_for_work(time) {
         if shared.state().is_woken {
-            shared.wait(LINGER);
-            // What has come since, is sent with the rest.
-            shared.state().is_woken = false;
+            shared.linger(LINGER);
         }
-        time = match sending.round() {
+        // What has come since, is sent with the rest.
+        let is_hurried = shared.begin_round();
+        let round = sending.round();
+        if is_hurried && matches!(round, Round::Later { .. } | Round::Failed(_))
+        {
+            shared.state().is_refused = true;
+        }
+        time = match round {
             Round::Drained => None,
             // Who is sending looks once more before it ends.
             Round::Busy => Some(BUSY),

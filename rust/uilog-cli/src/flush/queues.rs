@@ -1,0 +1,88 @@
+//! The queues of records: whoever delivers from them is started, if nobody
+//! does, and waited for.
+//!
+//! Must not know dispatchers and spools.
+
+use std::path::Path;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::Context;
+use uilog_core::agent_address::Whereabouts;
+use uilog_core::agent_start;
+use uilog_core::record_queues;
+use uilog_core::record_queues::RecordQueue;
+
+use super::LOOK_EVERY;
+use super::Part;
+
+/// What is to be waited for: a queue, and how many of its records.
+struct Target {
+    queue: RecordQueue,
+    records: u64,
+}
+
+/// Waits until the records that are in queues now are done with.
+pub(super) fn drain(
+    whereabouts: &Whereabouts,
+    is_all: bool,
+    deadline: Instant,
+) -> anyhow::Result<Part> {
+    let find = || record_queues::find(whereabouts, !is_all);
+    let is_ours = |it: &RecordQueue| is_all || it.is_near;
+    let mut targets: Vec<_> = find()
+        .into_iter()
+        .filter(|it| is_ours(it) && it.waiting() > 0)
+        .map(|queue| Target {
+            records: queue.records,
+            queue,
+        })
+        .collect();
+    let mut part = Part::default();
+    let program = std::env::current_exe().context("find this program")?;
+    loop {
+        let now = find();
+        targets.retain_mut(|target| {
+            let found = now.iter().find(|it| it.path == target.queue.path);
+            let Some(found) = found else {
+                // Whoever was done with it has removed it.
+                part.done += target.records - target.queue.done;
+                return false;
+            };
+            let done = found.done.min(target.records);
+            part.done += done.saturating_sub(target.queue.done);
+            part.lost += found.lost.saturating_sub(target.queue.lost);
+            target.queue = found.clone();
+            target.queue.done = done;
+            done < target.records
+        });
+        if targets.is_empty() {
+            return Ok(part);
+        }
+        let problem = start_agent(whereabouts, &program);
+        if Instant::now() >= deadline {
+            part.left =
+                targets.iter().map(|it| it.records - it.queue.done).sum();
+            part.reason = Some(problem.unwrap_or_else(|| reason(&targets)));
+            return Ok(part);
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Starts an agent where queues lie; why there is none.
+fn start_agent(whereabouts: &Whereabouts, program: &Path) -> Option<String> {
+    let directory = whereabouts.directories().into_iter().next()?;
+    let environment = &whereabouts.environment;
+    agent_start::start(&directory, program, None, environment).err()
+}
+
+/// Why something is left.
+fn reason(targets: &[Target]) -> String {
+    let is_far = |it: &Target| !it.queue.is_near;
+    if targets.iter().any(is_far) {
+        return "processes in other containers have left it: flush there"
+            .to_owned();
+    }
+    "there was no time for more".to_owned()
+}

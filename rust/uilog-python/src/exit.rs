@@ -1,0 +1,31 @@
+//! The wait at hg's end until what it has logged is delivered.
+//!
+//! Only who runs Python knows of Ctrl-C: so nothing is locked while this
+//! sleeps, and signals are looked after in between. Whatever a signal's
+//! handler raises ends the wait, and nothing else: the command is over.
+
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use uilog_core::before_exit::ExitWait;
+use uilog_core::pipeline::Host;
+
+use crate::host;
+
+/// Waits, if it is to be waited, for no longer than is configured.
+pub(crate) fn deliver(py: Python<'_>) {
+    let mut wait: Option<ExitWait> = None;
+    host::guarded(|| wait = host::with(|host| Host::begin_exit_wait(host)));
+    let Some(mut wait) = wait else { return };
+    loop {
+        let mut step: Option<Duration> = None;
+        host::guarded(|| {
+            step = host::with(|host| host.look_after_delivery(&mut wait));
+        });
+        let Some(step) = step else { return };
+        py.detach(|| std::thread::sleep(step));
+        if py.check_signals().is_err() {
+            return;
+        }
+    }
+}
