@@ -226,10 +226,9 @@ impl Logger {
     /// dispatcher is started if none runs, to see whether that works.
     #[pyo3(signature = (probe=false))]
     fn status(&self, py: Python<'_>, probe: bool) -> PyResult<Py<PyDict>> {
-        let settings = *self.settings();
         let status = host::with_environment(|host| {
             let problem = probe
-                .then(|| host.probe_dispatcher(&settings).err())
+                .then(|| host.probe_dispatcher(&self.inner).err())
                 .flatten();
             convert::Status::of(host, problem)
         });
