@@ -102,8 +102,9 @@ def modules() -> dict[str, str]:
     return {name: type(it).__name__ for name, it in sys.modules.items()}
 
 
-def first(prepare: bool) -> Any:
+def first(prepare: bool, nbytes: int = 0) -> Any:
     """the first event; `prepare` does hg's own part of it beforehand"""
+    memory = touch(nbytes)
     ui = load_ui()
     if prepare:
         procutil.hgexecutable()
@@ -113,6 +114,7 @@ def first(prepare: bool) -> Any:
     after = modules()
     imported = [name for name in after if after[name] != before.get(name)]
     second = timed(lambda: log(ui))
+    del memory
     return {'first': nanoseconds, 'second': second, 'imported': imported}
 
 

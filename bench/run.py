@@ -5,9 +5,10 @@ part measures ours and stock hg's in turn in this one run, prints medians and
 ratios, and says what was aimed at. Nothing here asserts anything: the exit
 status says only whether measuring was possible.
 
-Must not know how anything is measured: that is the parts' (spawn.py, event.py,
-server.py, startup.py, memory.py, peer.py, blackbox.py, blackbox_read.py,
-run_rhg.py, config_read.py, fleet.py, ship.py) and the probe's.
+Must not know how anything is measured: that is the parts' (command.py,
+spawn.py, event.py, server.py, startup.py, memory.py, peer.py, blackbox.py,
+blackbox_read.py, run_rhg.py, config_read.py, fleet.py, ship.py) and the
+probe's.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import blackbox
 import blackbox_read
+import command
 import config_read
 import event
 import fleet
@@ -37,6 +39,7 @@ from figures import Report, Table, as_json
 from lab import HG, Lab, machine
 
 PARTS: dict[str, Callable[[Lab], Report]] = {
+    "command": command.run,
     "spawn": spawn.run,
     "event": event.run,
     "server": server.run,
@@ -57,7 +60,8 @@ def arguments() -> argparse.Namespace:
         prog="bench/run.py",
         description="Measures uilog and stock Mercurial in turn and prints "
         "Markdown tables of medians and ratios. It asserts nothing.",
-        epilog="The parts: spawn (starting a program, by memory in use), "
+        epilog="The parts: command (a whole command with one script, and all "
+        "that it leaves behind), spawn (starting a program, by memory in use), "
         "event (one ui.log call: first, later, burst), server (a command "
         "server with two scripts), startup (loading the extension), memory "
         "(the dispatcher's peak), peer (opening, using and closing ssh "

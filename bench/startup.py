@@ -181,23 +181,18 @@ def _inside(lab: Lab, report: Report) -> None:
 
 def _instructions(lab: Lab, report: Report) -> None:
     """what the clock cannot tell on a busy machine"""
-    # An extension may move the moment at which Python collects garbage,
-    # which costs more than any of them.
-    script = lab.directory / "without-gc" / "hg"
-    script.parent.mkdir()
-    stop = "import gc; gc.disable(); gc.enable = lambda: None\n"
-    script.write_text(f"{stop}exec(open({str(HG)!r}).read())\n")
+    script = hg_without_collector(lab)
     counts = {}
     # The first command in a repository writes its caches.
-    _count(lab, script, lab.hgrc(NONE))
+    count_instructions(lab, script, lab.hgrc(NONE))
     for other in ("", OTHER):
         for who in (NONE, OURS, STOCK):
             hgrc = lab.hgrc(who)
             with hgrc.open("a") as file:
                 file.write(f"[extensions]\n{other} =\n" if other else "")
-            counts[who, other] = _count(lab, script, hgrc)
+            counts[who, other] = count_instructions(lab, script, hgrc)
         for who, (variables, text) in BRAKES.items():
-            counts[who, other] = _count(
+            counts[who, other] = count_instructions(
                 lab, script, _braked(lab, who, other, text), variables
             )
     table = report.table(
@@ -235,12 +230,26 @@ def _braked(lab: Lab, who: str, other: str, text: str) -> Path:
     return hgrc
 
 
-def _count(
+def hg_without_collector(lab: Lab) -> Path:
+    """hg as a script for Python that never collects garbage
+
+    An extension may move the moment at which Python does that, which costs
+    more than any of them.
+    """
+    script = lab.directory / "without-gc" / "hg"
+    script.parent.mkdir(exist_ok=True)
+    stop = "import gc; gc.disable(); gc.enable = lambda: None\n"
+    script.write_text(f"{stop}exec(open({str(HG)!r}).read())\n")
+    return script
+
+
+def count_instructions(
     lab: Lab,
     script: Path,
     hgrc: Path,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
+    """how many `hg id` takes under valgrind"""
     done = subprocess.run(
         [
             "valgrind",

@@ -497,7 +497,16 @@ The dispatcher, which is started to see whether that works
   $ cp "`command -v uilog`" $TESTTMP/fake/bin/uilog
   $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
     note: $TESTTMP/fake/bin/uilog: hg uses another installation of uilog than this one, UILOG
-  0 errors, 0 warnings, 1 note
+    note: $TESTTMP/fake/bin/uilog-dispatcher: uilog-dispatcher is missing; uilog itself runs scripts, and starts more slowly
+      install uilog again
+  0 errors, 0 warnings, 2 notes
+  $ printf '#!/bin/sh\nexit 1\n' > $TESTTMP/fake/bin/uilog-dispatcher
+  $ chmod +x $TESTTMP/fake/bin/uilog-dispatcher
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings | grep slowly
+    note: $TESTTMP/fake/bin/uilog-dispatcher: uilog-dispatcher does not start: it ends before it has done anything; uilog itself runs scripts, and starts more slowly
+  $ cp "`command -v uilog-dispatcher`" $TESTTMP/fake/bin/uilog-dispatcher
+  $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings | grep slowly
+  [1]
   $ settled
 
 rhg, which does not know what it is to do

@@ -518,7 +518,7 @@ No process. (The limit does not count for root.)
   > END
   $ rm -rf ~/.local/state/uilog
   $ hg case noprocess --debug 2>&1 | grep -E '^(uilog|events|delivered|lost)'
-  uilog: lost 1 event(s) at logged: cannot start */bin/uilog: making the process: Resource temporarily unavailable (os error 11) (glob)
+  uilog: lost 1 event(s) at logged: cannot start */bin/uilog-dispatcher: making the process: Resource temporarily unavailable (os error 11) (glob)
   events: 1
   lost: 1
   $ settled
@@ -671,4 +671,22 @@ One that is no program
   $ hg debuguilog | sed -n '/^dispatcher/,/state/p'
   dispatcher:
     state: does not work: cannot start $TESTTMP/private/bin/uilog: executing: Exec format error (os error 8)
+  $ settled
+
+Only the one that runs scripts alone cannot be used: the other one runs them
+
+  $ rm -rf ~/.local/state/uilog
+  $ cp "`command -v uilog`" $TESTTMP/private/bin/uilog
+  $ hg case ten
+  events: 10
+  delivered: 10
+  $ settled
+  $ echo garbage > $TESTTMP/private/bin/uilog-dispatcher
+  $ chmod +x $TESTTMP/private/bin/uilog-dispatcher
+  $ hg case ten
+  events: 10
+  delivered: 10
+  $ hg debuguilog | sed -n '/^dispatcher/,/state/p'
+  dispatcher:
+    state: running
   $ settled

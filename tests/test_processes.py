@@ -130,6 +130,9 @@ def paged(ui):
     ui.log(b'who', b'before\\n')
     pid = status(ui)['dispatcher']['pid']
     ui.pager(b'paged')
+    # One that is killed while it starts a script is not repeated.
+    while not status(ui)['dispatcher']['started']:
+        pass
     os.kill(pid, 9)
     while os.path.exists('/proc/%d' % pid):
         pass

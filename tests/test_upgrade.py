@@ -32,23 +32,27 @@ class Site:
         hg = shutil.which("hg", path=home.env["PATH"])
         assert hg is not None
         (self._from,) = Path(hg).parent.parent.glob("lib/python*/site-packages")
-        self._program = Path(hg).parent / "uilog"
+        self._programs = Path(hg).parent
         self.path = home.path / "site"
         self.package = self.path / "hgext3rd" / "uilog"
-        self.program = self.path / "bin" / "uilog"
+        self.bin = self.path / "bin"
+        # What runs scripts.
+        self.program = self.bin / "uilog-dispatcher"
         self._put(self.path)
         home.env["PYTHONPATH"] = str(self.path)
 
     def _put(self, path: Path) -> None:
         shutil.copytree(self._from / "hgext3rd", path / "hgext3rd")
         (path / "bin").mkdir()
-        shutil.copy(self._program, path / "bin" / "uilog")
+        for name in ("uilog", "uilog-dispatcher"):
+            shutil.copy(self._programs / name, path / "bin" / name)
 
     def upgrade(self) -> None:
         """Puts other files in the place of these, as pip does."""
         new = self.path.with_name("new")
         self._put(new)
-        for path in (self.package, self.program):
+        programs = (self.bin / "uilog", self.program)
+        for path in (self.package, *programs):
             here = new / path.relative_to(self.path)
             if path.exists():
                 path.rename(new / f"old-{path.name}-{path.parent.name}")
@@ -58,7 +62,8 @@ class Site:
     def remove(self) -> None:
         """Takes them away."""
         shutil.rmtree(self.package)
-        self.program.unlink()
+        for program in list(self.bin.iterdir()):
+            program.unlink()
 
 
 def run(client: hglib.client.hgclient, *command: str) -> bytes:
@@ -205,9 +210,10 @@ def test_what_another_protocol_refuses_is_counted(home: Home) -> None:
     with home.serving(repository) as client:
         until("the server's own", lambda: home.read("who"))
         kill_dispatchers(home)
-        site.program.unlink()
-        site.program.write_text(REFUSES)
-        site.program.chmod(0o755)
+        for program in list(site.bin.iterdir()):
+            program.unlink()
+            program.write_text(REFUSES)
+            program.chmod(0o755)
         commands = 0
 
         def is_counted() -> bool:
@@ -221,7 +227,6 @@ def test_what_another_protocol_refuses_is_counted(home: Home) -> None:
             f"speaks protocol {OTHER_PROTOCOL}, this hg" in it["detail"]
             for it in failures(home)
         )
-        site.program.unlink()
         site.upgrade()
         until("the right one", lambda: serves(client, home))
     assert not processes.wait_until_gone(str(home.path))

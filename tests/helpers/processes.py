@@ -46,7 +46,8 @@ class Process:
 
     def is_dispatcher(self) -> bool:
         name = os.path.basename(self.argv[0]) if self.argv else ""
-        return name == "uilog" and self.argv[1:] == ("dispatch",)
+        is_ours = name in ("uilog", "uilog-dispatcher")
+        return is_ours and self.argv[1:] == ("dispatch",)
 
     def __str__(self) -> str:
         return f"{self.pid} ({self.state}) {' '.join(self.argv)}"

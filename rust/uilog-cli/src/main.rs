@@ -35,6 +35,7 @@ use clap::Subcommand;
 use uilog_core::dispatch;
 use uilog_core::journal as core_journal;
 use uilog_core::stderr;
+use uilog_core::user;
 use uilog_sinks::fleet::Fleet;
 use uilog_sinks::open::open;
 use uilog_sinks::redact;
@@ -86,7 +87,8 @@ enum Command {
     /// Run the scripts and feed the sinks of one hg process (started by hg
     /// itself)
     ///
-    /// hg starts this at the first event that has a script or a sink, with a private
+    /// hg starts this at the first event that has a sink, or a script where
+    /// `uilog-dispatcher` is missing, which runs scripts alone; with a private
     /// socket as standard input and a queue in memory as standard output. It
     /// ends when its last script has ended, its sinks have got what they can
     /// get, and no hg process holds the other end of that socket. There is no use for it by hand.
@@ -122,6 +124,13 @@ Files:
     /// `uilog dispatch`)
     #[command(hide = true)]
     Stderr,
+    /// Print what the user database calls a user (started by
+    /// `uilog-dispatcher`, which cannot ask it)
+    #[command(hide = true)]
+    UserName {
+        /// The user's number
+        uid: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -176,15 +185,14 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Dispatch => {
-            let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
-            let socket = own(io::stdin().as_fd()).context("standard input")?;
-            let queue = own(io::stdout().as_fd()).context("standard output")?;
-            let frames =
-                dispatch::take_frames(&queue).context("standard error")?;
             // There is a thread for each sink, and a dispatcher for each hg.
             malloc::share_arenas();
             let records = Box::new(Fleet::new(open));
-            dispatch::run(socket, queue, frames, records, redact::text)
+            let callbacks = dispatch::Callbacks {
+                redact: redact::text,
+                name_of: user::name_of,
+            };
+            dispatch::run_by_standard(records, callbacks)
                 .context("dispatch")?;
             Ok(ExitCode::SUCCESS)
         }
@@ -192,6 +200,11 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let socket = io::stdin().as_fd().try_clone_to_owned();
             stderr::run(socket.context("standard input")?)
                 .context("stderr: this is started by uilog dispatch")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::UserName { uid } => {
+            let name = user::name_of(uid).unwrap_or_default();
+            io::stdout().write_all(&name).context("standard output")?;
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(target_os = "linux")]

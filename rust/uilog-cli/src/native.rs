@@ -13,6 +13,7 @@ use uilog_config::Request;
 use uilog_core::agent_address::Whereabouts;
 use uilog_core::brake;
 use uilog_core::brake::Cause;
+use uilog_core::installation::Programs;
 use uilog_core::pipeline::Host;
 use uilog_sys::environ;
 
@@ -44,10 +45,11 @@ pub(crate) fn switched_off() -> Option<Cause> {
     brake::of_variable(value.as_deref())
 }
 
-/// This process's host; it starts this very binary as its dispatcher.
+/// This process's host; it starts this very binary as its dispatcher, or the
+/// one beside it that runs scripts alone.
 pub(crate) fn host(block: &[u8]) -> anyhow::Result<Host> {
     let program = env::current_exe().context("find this program")?;
-    let mut host = Host::new(program);
+    let mut host = Host::new(Programs::of(program));
     host.enter(&mut block.to_vec());
     Ok(host)
 }

@@ -53,6 +53,7 @@ use crate::script::explain_end;
 use crate::script::start_script;
 use crate::stderr::Capture;
 use crate::stderr::Collector;
+use crate::user::NameOf;
 use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::PROTOCOL;
@@ -97,8 +98,36 @@ pub enum Error {
     System(&'static str, #[source] io::Error),
 }
 
+/// What a dispatcher leaves to the program that it runs in.
+#[derive(Clone, Copy, Debug)]
+pub struct Callbacks {
+    /// Takes secrets out of what failed scripts have said, before it is kept.
+    pub redact: Redact,
+    /// Looks up the user of an event in the user database.
+    pub name_of: NameOf,
+}
+
 fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
     move |error| Error::System(what, error.into())
+}
+
+/// Serves the hg that has passed its socket as standard input, the page of its
+/// queue as standard output, and the frames as standard error, if these are
+/// apart.
+///
+/// # Errors
+///
+/// As of [`run`].
+pub fn run_by_standard(
+    records: Box<dyn Records>,
+    callbacks: Callbacks,
+) -> Result<(), Error> {
+    let socket = io::stdin().as_fd().try_clone_to_owned();
+    let socket = socket.map_err(system("standard input"))?;
+    let queue = io::stdout().as_fd().try_clone_to_owned();
+    let queue = queue.map_err(system("standard output"))?;
+    let frames = take_frames(&queue).map_err(system("standard error"))?;
+    run(socket, queue, frames, records, callbacks)
 }
 
 /// The queue's frames, if hg has passed them as standard error: that is
@@ -108,7 +137,7 @@ fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
 /// # Errors
 ///
 /// The system has no descriptor to give.
-pub fn take_frames(queue: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+fn take_frames(queue: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     let page = File::from(queue.try_clone()?);
     if !queue::is_apart(&page) {
         return Ok(None);
@@ -121,8 +150,7 @@ pub fn take_frames(queue: &OwnedFd) -> io::Result<Option<OwnedFd>> {
 
 /// Runs until there is nothing left to do; `socket` is hg's, `queue` what it
 /// writes to, with its `frames` if these are apart, and `records` gets what is
-/// for structured sinks. What failed scripts have said goes through `redact`
-/// before it is kept.
+/// for structured sinks.
 ///
 /// # Errors
 ///
@@ -132,7 +160,7 @@ pub fn run(
     queue: OwnedFd,
     frames: Option<OwnedFd>,
     records: Box<dyn Records>,
-    redact: Redact,
+    callbacks: Callbacks,
 ) -> Result<(), Error> {
     // Keep no directory busy: each script gets its own.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
@@ -157,7 +185,7 @@ pub fn run(
         .map_err(system("set up the socket"))?;
     // hg wakes us with each event, and must not lose its processor to us.
     let is_batch = sched::enter_batch();
-    let mut server = Server::new(socket, queue, records, redact, is_batch)?;
+    let mut server = Server::new(socket, queue, records, callbacks, is_batch)?;
     server.take_over()?;
     server.report_predecessor();
     let served = server.serve();
@@ -199,6 +227,7 @@ struct Server {
     collector: Collector,
     /// Scripts that have failed and that the journal is not told of yet.
     failed: FailedScripts,
+    name_of: NameOf,
     /// Until when records are gathered, since the queue was empty.
     gather_until: Option<Instant>,
     /// What has been published.
@@ -249,7 +278,7 @@ impl Server {
         socket: UnixStream,
         queue: Reader,
         records: Box<dyn Records>,
-        redact: Redact,
+        callbacks: Callbacks,
         is_batch: bool,
     ) -> Result<Self, Error> {
         let (wakeup, signalled) =
@@ -302,7 +331,8 @@ impl Server {
                 Box::new(move |records| told.add(records)),
             ),
             collector: Collector::new(is_batch),
-            failed: FailedScripts::new(redact),
+            failed: FailedScripts::new(callbacks.redact),
+            name_of: callbacks.name_of,
             gather_until: None,
             published: progress,
             may_await: true,
@@ -596,13 +626,15 @@ impl Server {
         job: &Job<'_>,
         environment: &[u8],
     ) -> (Result<Pid, StartError>, Option<Capture>) {
-        let is_batch = self.is_batch;
+        let (is_batch, name_of) = (self.is_batch, self.name_of);
         if let Some(mut capture) = self.collector.capture() {
             let outputs = Outputs {
                 stdout: None,
                 stderr: capture.input(),
             };
-            match start_script(job, environment, is_batch, outputs) {
+            let started =
+                start_script(job, environment, is_batch, outputs, name_of);
+            match started {
                 // It must not be for want of what this has taken.
                 Err(error) if error.is_exhausted() => {}
                 started => {
@@ -612,7 +644,9 @@ impl Server {
             }
         }
         let nowhere = Outputs::default();
-        (start_script(job, environment, is_batch, nowhere), None)
+        let started =
+            start_script(job, environment, is_batch, nowhere, name_of);
+        (started, None)
     }
 
     /// Only in a damaged queue there is such a frame; those behind it are still

@@ -34,6 +34,7 @@ use crate::event::Event;
 use crate::event::SessionId;
 use crate::frames;
 use crate::frames::Sent;
+use crate::installation::Programs;
 use crate::logtoprocess::Script;
 use crate::page;
 use crate::page::Made;
@@ -116,7 +117,12 @@ pub struct Owner<'a> {
 /// The dispatcher, as hg sees it.
 #[derive(Debug)]
 pub struct Dispatcher {
-    program: PathBuf,
+    programs: Programs,
+    /// There may be records: the next dispatcher must take them.
+    has_records: bool,
+    /// Another dispatcher, for records that came when one for scripts alone was
+    /// serving already. All later records are for it, too.
+    for_records: Option<Box<Dispatcher>>,
     hg: Vec<u8>,
     link: Option<Link>,
     backoff: Backoff,
@@ -145,10 +151,12 @@ pub struct Status {
 }
 
 impl Dispatcher {
-    /// A dispatcher that is not started yet; `program` is the binary.
-    pub fn new(program: PathBuf) -> Self {
+    /// A dispatcher that is not started yet.
+    pub fn new(programs: impl Into<Programs>) -> Self {
         Self {
-            program,
+            programs: programs.into(),
+            has_records: false,
+            for_records: None,
             hg: Vec::new(),
             link: None,
             backoff: Backoff::default(),
@@ -160,9 +168,33 @@ impl Dispatcher {
         }
     }
 
-    /// The binary.
+    /// The binary that can do everything.
     pub fn program(&self) -> &Path {
-        &self.program
+        &self.programs.all
+    }
+
+    /// The binaries.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// Tells that there may be records from now on.
+    pub fn expect_records(&mut self) {
+        self.has_records = true;
+    }
+
+    /// The program that the next dispatcher is to run; whether it is one for
+    /// scripts alone.
+    fn choose(&self) -> Result<(PathBuf, bool), String> {
+        let scripts = self.programs.scripts.as_ref();
+        let scripts = scripts.filter(|it| {
+            !self.has_records && agent_start::check_program(it).is_ok()
+        });
+        if let Some(scripts) = scripts {
+            return Ok((scripts.clone(), true));
+        }
+        let all = &self.programs.all;
+        agent_start::check_program(all).map(|()| (all.clone(), false))
     }
 
     /// hg's executable, as it was told.
@@ -172,7 +204,8 @@ impl Dispatcher {
 
     /// How many dispatchers have been started.
     pub fn starts(&self) -> u64 {
-        self.starts
+        let others = self.for_records.as_ref().map_or(0, |it| it.starts());
+        self.starts + others
     }
 
     /// Tells where hg's executable is.
@@ -182,8 +215,26 @@ impl Dispatcher {
         }
     }
 
-    /// The dispatcher's state, if one has been started.
+    /// The dispatcher's state, if one has been started. If there are two, the
+    /// one for scripts is shown, with the counters of both.
     pub fn status(&self) -> Option<Status> {
+        let others = self.for_records.as_ref().and_then(|it| it.status());
+        let Some(own) = self.own_status() else {
+            return others;
+        };
+        let Some(others) = others else {
+            return Some(own);
+        };
+        Some(Status {
+            jobs: own.jobs + others.jobs,
+            progress: own.progress.plus(others.progress),
+            queue_bytes: own.queue_bytes + others.queue_bytes,
+            last_failure: own.last_failure.or(others.last_failure),
+            ..own
+        })
+    }
+
+    fn own_status(&self) -> Option<Status> {
         let link = self.link.as_ref()?;
         let queue = &link.queue;
         Some(Status {
@@ -203,6 +254,22 @@ impl Dispatcher {
     ///
     /// Why it does not.
     pub fn probe(
+        &mut self,
+        settings: &Settings,
+        owner: Option<Owner<'_>>,
+    ) -> Result<(), String> {
+        let probed = self.probe_once(settings, owner);
+        let is_other = !self.has_records && self.programs.scripts.is_some();
+        if probed.is_err() && is_other {
+            // It may be that only the one for scripts alone does not work.
+            self.programs.scripts = None;
+            self.link = None;
+            return self.probe_once(settings, owner);
+        }
+        probed
+    }
+
+    fn probe_once(
         &mut self,
         settings: &Settings,
         owner: Option<Owner<'_>>,
@@ -245,6 +312,12 @@ impl Dispatcher {
             // The dispatcher ends by itself.
             self.link = None;
         }
+        if matches!(parts.task, Task::Record { .. }) {
+            if let Some(others) = self.others_for_records() {
+                return others.send(parts);
+            }
+            self.has_records = true;
+        }
         if self.link.is_none() {
             if let Some(reason) = self.backoff.reason() {
                 return Err(lost(reason));
@@ -272,24 +345,39 @@ impl Dispatcher {
         if link.ring() { Ok(()) } else { self.replace() }
     }
 
+    /// The dispatcher that records are for, if that is another one.
+    fn others_for_records(&mut self) -> Option<&mut Self> {
+        let is_for_scripts =
+            self.link.as_ref().is_some_and(|link| link.is_for_scripts);
+        if is_for_scripts && self.for_records.is_none() {
+            let mut others = Self::new(self.programs.clone());
+            others.expect_records();
+            self.for_records = Some(Box::new(others));
+        }
+        let others = self.for_records.as_deref_mut()?;
+        others.set_hg(&self.hg);
+        Some(others)
+    }
+
     fn open(
         &mut self,
         settings: &Settings,
         start: Start,
         owner: Option<Owner<'_>>,
     ) -> Result<(), String> {
-        agent_start::check_program(&self.program)?;
+        let program = self.choose()?;
         let max_bytes = settings.queue_bytes;
         let queue = match owner {
-            Some(owner) => self.create_queue(owner, max_bytes)?,
+            Some(owner) => self.create_queue(&program.0, owner, max_bytes)?,
             None => Queue::without_page(max_bytes)?,
         };
-        self.start(queue, start)
+        self.start(program, queue, start)
     }
 
     /// A queue with a page that has a name; without one if none can be had.
     fn create_queue(
         &mut self,
+        program: &Path,
         owner: Owner<'_>,
         max_bytes: u64,
     ) -> Result<Queue, String> {
@@ -297,11 +385,11 @@ impl Dispatcher {
             environment,
             session,
         } = owner;
-        match page::make(environment, session, &self.program, max_bytes) {
+        match page::make(environment, session, program, max_bytes) {
             Ok(made) => Queue::with_page(made, max_bytes),
             Err(NotMade::TooMany) => Err(format!(
                 "{} dispatch has not begun, nor have those before it",
-                self.program.display()
+                program.display()
             )),
             Err(NotMade::NoPlace(problem)) => {
                 // Without any queue something else is wrong.
@@ -315,9 +403,15 @@ impl Dispatcher {
         }
     }
 
-    /// Starts a dispatcher on `queue`.
-    fn start(&mut self, queue: Queue, start: Start) -> Result<(), String> {
-        let link = Link::start(&self.program, queue, start)?;
+    /// Starts a dispatcher on `queue`: a program, and whether that is one for
+    /// scripts alone.
+    fn start(
+        &mut self,
+        program: (PathBuf, bool),
+        queue: Queue,
+        start: Start,
+    ) -> Result<(), String> {
+        let link = Link::start(program, queue, start)?;
         self.link = Some(link);
         self.starts += 1;
         Ok(())
@@ -326,13 +420,17 @@ impl Dispatcher {
     /// Why events of a dispatcher that is killed together with this process
     /// would be lost in silence, if so; once.
     pub fn take_no_page(&mut self) -> Option<String> {
-        self.no_page.take()
+        let others = self.for_records.as_mut();
+        let others = others.and_then(|it| it.take_no_page());
+        self.no_page.take().or(others)
     }
 
     /// The page of the dispatcher that has just been given up: whoever finds it
     /// counts the same losses, unless the journal says that it has them.
     pub fn take_given_up(&mut self) -> Option<String> {
-        self.given_up.take()
+        let others = self.for_records.as_mut();
+        let given_up = self.given_up.take();
+        given_up.or_else(|| others?.take_given_up())
     }
 
     /// Tells whoever finds the page of how many lost events the journal has not
@@ -340,6 +438,8 @@ impl Dispatcher {
     pub fn set_untold(&mut self, events: u64) {
         if let Some(link) = &mut self.link {
             link.set_untold(events);
+        } else if let Some(others) = &mut self.for_records {
+            others.set_untold(events);
         }
     }
 
@@ -352,9 +452,9 @@ impl Dispatcher {
     pub fn await_verdict(&mut self, bound: Duration) -> Result<bool, Loss> {
         let deadline = Instant::now() + bound;
         let mut look_at = Instant::now() + LOOK_STEP;
-        while let Some(status) = self.status() {
+        while let Some(status) = self.own_status() {
             if status.progress.done() >= status.jobs {
-                return Ok(true);
+                break;
             }
             let now = Instant::now();
             if now > deadline {
@@ -368,7 +468,12 @@ impl Dispatcher {
             }
             std::thread::sleep(VERDICT_STEP);
         }
-        Ok(true)
+        match &mut self.for_records {
+            Some(others) => others.await_verdict(
+                deadline.saturating_duration_since(Instant::now()),
+            ),
+            None => Ok(true),
+        }
     }
 
     /// Whether there may be jobs that are not done; `answers` as for
@@ -427,6 +532,21 @@ impl Dispatcher {
     ///
     /// What has been lost, and why.
     pub fn finish(&mut self) -> Result<(), Loss> {
+        let own = self.finish_own();
+        let others = match &mut self.for_records {
+            Some(others) => others.finish(),
+            None => Ok(()),
+        };
+        match (own, others) {
+            (Err(own), Err(others)) => Err(Loss {
+                events: own.events + others.events,
+                reason: own.reason,
+            }),
+            (own, others) => own.and(others),
+        }
+    }
+
+    fn finish_own(&mut self) -> Result<(), Loss> {
         let Some(link) = &self.link else {
             return Ok(());
         };
@@ -485,10 +605,14 @@ impl Dispatcher {
             reason,
         };
         let refused_by = progress.refused_by;
+        if link.is_for_scripts && (refused_by != 0 || link.is_barren()) {
+            // Whatever is wrong with it: there is another program.
+            self.programs.scripts = None;
+        }
         if refused_by != 0 {
             return Err(lost(self.backoff.failed(format!(
                 "{} speaks protocol {refused_by}, this hg {PROTOCOL}",
-                self.program.display()
+                link.program.display()
             ))));
         }
         self.barren = if link.is_barren() { self.barren + 1 } else { 0 };
@@ -496,7 +620,7 @@ impl Dispatcher {
             self.barren = 0;
             return Err(lost(self.backoff.failed(format!(
                 "{} dispatch ends before it has done anything",
-                self.program.display()
+                link.program.display()
             ))));
         }
         let Link {
@@ -505,9 +629,11 @@ impl Dispatcher {
         let Some(writer) = queue.into_inner() else {
             return Ok(());
         };
-        agent_start::check_program(&self.program)
-            .and_then(|()| Queue::again(writer, path, &progress))
-            .and_then(|queue| self.start(queue, Start::NoWait))
+        self.choose()
+            .and_then(|program| {
+                let queue = Queue::again(writer, path, &progress)?;
+                self.start(program, queue, Start::NoWait)
+            })
             .map_err(|reason| lost(self.backoff.failed(reason)))?;
         self.given_up = None;
         if let Some(link) = &mut self.link {
@@ -610,6 +736,9 @@ struct Link {
     queue: Bound<Writer>,
     /// Where the queue's page is.
     path: Option<PathBuf>,
+    program: PathBuf,
+    /// It runs scripts alone.
+    is_for_scripts: bool,
     pid: i32,
     sent: Sent,
     taken_at_start: u64,
@@ -617,11 +746,11 @@ struct Link {
 
 impl Link {
     fn start(
-        program: &Path,
+        (program, is_for_scripts): (PathBuf, bool),
         queue: Queue,
         start: Start,
     ) -> Result<Self, String> {
-        let started = Self::start_on(program, &queue, start);
+        let started = Self::start_on(&program, &queue, start);
         let (socket, pid) = match started {
             Ok(started) => started,
             Err(reason) => {
@@ -644,6 +773,8 @@ impl Link {
             socket: Bound::new(socket),
             queue: Bound::new(writer),
             path,
+            program,
+            is_for_scripts,
             pid,
             sent: Sent::default(),
             taken_at_start: 0,

@@ -5,6 +5,35 @@ use std::path::PathBuf;
 
 /// The binary's name.
 const PROGRAM: &str = "uilog";
+/// The name of the one that runs scripts alone.
+const SCRIPTS_PROGRAM: &str = "uilog-dispatcher";
+
+/// The programs that serve hg's events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Programs {
+    /// `uilog`, which runs scripts and feeds sinks.
+    pub all: PathBuf,
+    /// `uilog-dispatcher`, which runs scripts alone and starts in a fraction
+    /// of the time. It may be missing.
+    pub scripts: Option<PathBuf>,
+}
+
+impl Programs {
+    /// `uilog`, and what was installed beside it.
+    pub fn of(program: PathBuf) -> Self {
+        Self {
+            scripts: Some(program.with_file_name(SCRIPTS_PROGRAM)),
+            all: program,
+        }
+    }
+}
+
+/// This one program serves everything.
+impl From<PathBuf> for Programs {
+    fn from(all: PathBuf) -> Self {
+        Self { all, scripts: None }
+    }
+}
 
 /// The binary that was installed together with a native module: the nearest
 /// `bin/uilog` at or above the module's directory.

@@ -72,7 +72,7 @@ pub(crate) const PREFIX: &str = "page-";
 const MAX_PAGES: usize = 1024;
 /// A directory that is smaller has hardly more entries: listing it would cost
 /// each command more than it is worth. Some never become smaller again.
-const FEW_PAGES_BYTES: i64 = 64 * 1024;
+const FEW_PAGES_BYTES: i64 = 128 * 1024;
 /// How many of them are looked at to see whether any dispatcher has begun.
 const SAMPLE: usize = 32;
 
@@ -149,13 +149,13 @@ fn make_in(place: &Place, text: &[u8]) -> io::Result<Option<(File, File)>> {
     let name = place.name();
     let fill = |file: &File| file.write_all_at(text, 0);
     let page = living_file::create(&dir, name, fill)?;
-    let opened = living_file::open_again(&page)
-        .or_else(|_| dir.open(name, OFlag::O_RDWR));
+    let opened = dir.open(name, OFlag::O_RDWR);
     let readers = opened.and_then(|readers| {
-        match living_file::hold(&readers, Holder::Reader)? {
-            true => prepare(readers),
-            false => Err(io::Error::other("somebody holds the new page")),
+        let is_it = living_file::is_same(&page, &readers)?;
+        if is_it && living_file::hold(&readers, Holder::Reader)? {
+            return prepare(readers);
         }
+        Err(io::Error::other("somebody else holds the new page"))
     });
     if readers.is_err() {
         let _ = dir.unlink(name);

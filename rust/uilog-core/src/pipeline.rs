@@ -9,7 +9,6 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -31,6 +30,7 @@ use crate::event::Usage;
 use crate::event::Value;
 use crate::facts::Facts;
 use crate::facts::new_session;
+use crate::installation::Programs;
 use crate::journal;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
@@ -320,8 +320,17 @@ impl Logger {
         &self.faults
     }
 
+    /// If the dispatcher gets records it is not to be one for scripts alone:
+    /// one process does for all.
+    fn expect_records(&self, host: &mut Host) {
+        if self.has_structured && !self.settings.has_agent {
+            host.dispatcher.expect_records();
+        }
+    }
+
     /// Hands the event to every sink that tracks it.
     pub fn log(&self, host: &mut Host, draft: Draft<'_>) {
+        self.expect_records(host);
         let event = host.event(draft);
         let name = event.name.clone();
         for sink in self.sinks.iter().filter(|sink| sink.tracks(&name)) {
@@ -379,8 +388,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// `program` is the `uilog` binary.
-    pub fn new(program: PathBuf) -> Self {
+    /// `programs` are those of this installation.
+    pub fn new(programs: impl Into<Programs>) -> Self {
         rusage::begin();
         Self {
             owner: std::process::id(),
@@ -393,7 +402,7 @@ impl Host {
             seq: 0,
             environment: Vec::new(),
             facts: Facts::default(),
-            dispatcher: Dispatcher::new(program),
+            dispatcher: Dispatcher::new(programs),
             records: RecordQueue::default(),
             umask: None,
             spans: Spans::default(),
@@ -420,13 +429,13 @@ impl Host {
     pub fn enter(&mut self, environment: &mut Vec<u8>) {
         if self.owner != std::process::id() {
             let parent = (self.seq > 0).then_some(self.session);
-            let program = self.dispatcher.program().to_owned();
+            let programs = self.dispatcher.programs().clone();
             let umask = self.umask;
             let spans = std::mem::take(&mut self.spans);
             let hg_version = self.hg_version.take();
             let about = self.program.take();
             let repository = std::mem::take(&mut self.repository);
-            *self = Self::new(program);
+            *self = Self::new(programs);
             self.is_forked = true;
             self.parent = parent;
             self.umask = umask;
@@ -1001,12 +1010,13 @@ impl Host {
     }
 
     /// Starts the dispatcher if none runs, for an event that will come.
-    pub fn prepare_dispatcher(&mut self, settings: &Settings) {
+    pub fn prepare_dispatcher(&mut self, logger: &Logger) {
+        logger.expect_records(self);
         let owner = Owner {
             environment: &self.environment,
             session: self.session,
         };
-        self.dispatcher.prepare(settings, owner);
+        self.dispatcher.prepare(&logger.settings, owner);
     }
 
     /// Starts the dispatcher if none runs, and waits until it serves its queue.
@@ -1014,15 +1024,13 @@ impl Host {
     /// # Errors
     ///
     /// Why it does not.
-    pub fn probe_dispatcher(
-        &mut self,
-        settings: &Settings,
-    ) -> Result<(), String> {
+    pub fn probe_dispatcher(&mut self, logger: &Logger) -> Result<(), String> {
+        logger.expect_records(self);
         let owner = Owner {
             environment: &self.environment,
             session: self.session,
         };
-        self.dispatcher.probe(settings, Some(owner))
+        self.dispatcher.probe(&logger.settings, Some(owner))
     }
 
     /// Tells the journal, once, that nobody will know what has been lost if

@@ -251,6 +251,16 @@ impl Progress {
         self.started.saturating_sub(ended)
     }
 
+    /// What two readers of two queues have done together; positions mean
+    /// nothing then.
+    pub fn plus(self, other: Self) -> Self {
+        let mut sum = self.to_words();
+        for (sum, more) in sum.iter_mut().zip(other.to_words()) {
+            *sum = sum.saturating_add(more);
+        }
+        Self::from_words(sum, self.told.saturating_add(other.told))
+    }
+
     fn read(file: &File) -> io::Result<Self> {
         const ALL: usize = ((TOLD_AT - READER_AT) / 8 + 1) as usize;
         let words: [u64; ALL] = read_words(file, READER_AT)?;

@@ -757,7 +757,7 @@ mod tests {
     }
 
     fn host(block: &[u8], program: &str) -> Host {
-        let mut host = Host::new(program.into());
+        let mut host = Host::new(PathBuf::from(program));
         host.enter(&mut block.to_vec());
         host
     }

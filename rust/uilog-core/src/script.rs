@@ -29,6 +29,7 @@ use crate::event::Text;
 use crate::json;
 use crate::queue::anonymous_file;
 use crate::script_env;
+use crate::user::NameOf;
 use crate::wire::Job;
 use crate::wire::StdinFormat;
 
@@ -119,6 +120,7 @@ pub(crate) fn start_script(
     environment: &[u8],
     leave_batch: bool,
     outputs: Outputs<'_>,
+    name_of: NameOf,
 ) -> Result<Pid, StartError> {
     let script = CString::new(&*job.script).map_err(|_| StartError::Nul)?;
     if script.as_bytes_with_nul().len() > script_env::MAX_STRING_BYTES {
@@ -127,7 +129,7 @@ pub(crate) fn start_script(
     let stdin = match job.stdin {
         StdinFormat::Null => None,
         StdinFormat::Json => {
-            let user = user_name(&job.event);
+            let user = user_name(&job.event, name_of);
             let line = json::line(&job.event, user.as_deref());
             Some(readable(&line).map_err(StartError::Stdin)?)
         }
@@ -184,11 +186,12 @@ fn readable(bytes: &[u8]) -> io::Result<std::fs::File> {
 }
 
 /// The event's user: from the environment, else from the user database.
-fn user_name<'a>(event: &'a Event<'_>) -> Option<Cow<'a, [u8]>> {
+fn user_name<'a>(
+    event: &'a Event<'_>,
+    name_of: NameOf,
+) -> Option<Cow<'a, [u8]>> {
     if let Some(Text(name)) = &event.user {
         return Some(Cow::Borrowed(name));
     }
-    let uid = nix::unistd::Uid::from_raw(event.uid);
-    let user = nix::unistd::User::from_uid(uid).ok().flatten()?;
-    Some(Cow::Owned(user.name.into_bytes()))
+    name_of(event.uid).map(Cow::Owned)
 }

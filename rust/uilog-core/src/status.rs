@@ -30,8 +30,10 @@ use crate::queue::Page;
 use crate::script_env::lookup;
 use crate::wire::PROTOCOL;
 
-/// The binary's name, and the argument that makes a dispatcher of it.
+/// The binary's name, that of the one which runs scripts alone, and the
+/// argument that makes a dispatcher of either.
 const PROGRAM: &[u8] = b"uilog";
+const SCRIPTS_PROGRAM: &[u8] = b"uilog-dispatcher";
 const ARGUMENT: &[u8] = b"dispatch";
 
 /// The names of the subcommand that starts a dispatcher to see it start.
@@ -251,7 +253,8 @@ fn is_dispatcher(proc: &Path) -> bool {
     let mut words = line.split(|byte| *byte == 0);
     let program = words.next().unwrap_or_default();
     let name = program.rsplit(|byte| *byte == b'/').next();
-    name == Some(PROGRAM) && words.next() == Some(ARGUMENT)
+    let is_ours = [PROGRAM, SCRIPTS_PROGRAM].map(Some).contains(&name);
+    is_ours && words.next() == Some(ARGUMENT)
 }
 
 /// A file, as the system knows it.

@@ -50,6 +50,7 @@ use crate::script;
 use crate::script::Outputs;
 use crate::script_env;
 use crate::settings::Settings;
+use crate::user;
 use crate::wire::Job;
 
 /// What tells a script that nothing has happened; its value is `1`.
@@ -173,6 +174,7 @@ pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
             stdout: Some(input.as_fd()),
             stderr: Some(input.as_fd()),
         },
+        user::name_of,
     );
     drop(input);
     let ending = match started {

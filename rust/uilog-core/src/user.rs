@@ -4,8 +4,19 @@
 // Python: getpass.getuser, which hg's procutil.getuser calls
 pub const VARIABLES: [&str; 4] = ["LOGNAME", "USER", "LNAME", "USERNAME"];
 
+/// Looks up what the user database calls a user.
+pub type NameOf = fn(u32) -> Option<Vec<u8>>;
+
 /// What the user database calls this process's user, which may take long.
 pub fn from_database() -> Option<Vec<u8>> {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid());
+    name_of(nix::unistd::getuid().as_raw())
+}
+
+/// What the user database calls a user, which may take long.
+///
+/// A program that is linked statically must not call this: the C library would
+/// load parts of another one.
+pub fn name_of(uid: u32) -> Option<Vec<u8>> {
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
     Some(user.ok()??.name.into_bytes())
 }

@@ -198,7 +198,7 @@ impl Watch {
         if is_likely
             && (is_dispatched(b"command") || is_dispatched(b"commandfinish"))
         {
-            host.prepare_dispatcher(self.logger.settings());
+            host.prepare_dispatcher(&self.logger);
         }
     }
 

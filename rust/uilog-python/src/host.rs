@@ -53,12 +53,13 @@ pub(crate) fn setup(module_path: &[u8], hgexecutable: Py<PyAny>) {
     IS_OF_CHG.store(is_of_chg, Ordering::Relaxed);
     let module = Path::new(OsStr::from_bytes(module_path));
     let program = installation::program_for(module);
+    let programs = installation::Programs::of(program);
     Python::attach(|py| {
         let _ = HG_EXECUTABLE.set(py, hgexecutable);
     });
     let mut host = HOST.lock().unwrap_or_else(PoisonError::into_inner);
     if host.is_none() {
-        *host = Some(Host::new(program));
+        *host = Some(Host::new(programs));
     }
 }
 

@@ -233,10 +233,9 @@ impl Logger {
         probe: bool,
         queue_dir: Option<Vec<u8>>,
     ) -> PyResult<Py<PyDict>> {
-        let settings = *self.settings();
         let status = host::with_environment(|host| {
             let problem = probe
-                .then(|| host.probe_dispatcher(&settings).err())
+                .then(|| host.probe_dispatcher(&self.inner).err())
                 .flatten();
             convert::Status::of(
                 host,

@@ -64,6 +64,8 @@ mod value;
 mod webhook;
 mod words;
 
+use std::sync::LazyLock;
+
 pub use policy::ArgvPolicy;
 pub use policy::Policy;
 pub use policy::UserPolicy;
@@ -84,4 +86,13 @@ pub use user::hash_user;
 pub fn arguments(line: &[u8]) -> Vec<Vec<u8>> {
     let (words, _) = words::split(line, 0, words::Line::Arguments);
     words.into_iter().map(|word| word.bytes).collect()
+}
+
+/// Takes secrets out of text as a local sink would get it that says nothing
+/// about privacy.
+pub fn redact_text(text: &[u8]) -> Vec<u8> {
+    // Built once, and only where there is something to show.
+    static REDACTOR: LazyLock<Redactor> =
+        LazyLock::new(|| Redactor::new(&Policy::default()));
+    REDACTOR.redact_text(text).text.into_owned()
 }

@@ -22,6 +22,7 @@
 //! - [`own_dir`] creates, renames and removes files, and follows no link.
 //! - [`sched`] tells the kernel who is in a hurry.
 //! - [`pidfd`] makes descriptors of processes.
+//! - [`small_program`] begins a program without Rust's own preparations.
 //! - `shared_word` is what processes agree by (on Linux).
 //! - [`vector`] runs a loop with the widest vectors of the processor.
 //!
@@ -59,6 +60,7 @@ pub mod pidfd;
 pub mod sched;
 #[cfg(target_os = "linux")]
 pub mod shared_word;
+pub mod small_program;
 pub mod spawn;
 #[cfg(target_os = "linux")]
 mod valgrind;

@@ -22,6 +22,7 @@ use super::extensions::Extensions;
 use super::lossy;
 use crate::dispatcher::Dispatcher;
 use crate::installation;
+use crate::installation::Programs;
 use crate::settings::Settings;
 use crate::sinks;
 
@@ -201,6 +202,35 @@ fn check_dispatcher(
             );
             found.push(Finding::note("dispatcher-other", text).at(place));
         }
+    }
+    check_scripts_program(program, settings, found);
+}
+
+/// The same of the program that runs scripts alone. Without it the other one
+/// does.
+fn check_scripts_program(
+    program: PathBuf,
+    settings: &Settings,
+    found: &mut Vec<Finding>,
+) {
+    let Some(program) = Programs::of(program).scripts else {
+        return;
+    };
+    let place = program.display();
+    let instead = "uilog itself runs scripts, and starts more slowly";
+    let problem = if program.exists() {
+        let probed = Dispatcher::new(program.clone()).probe(settings, None);
+        probed.err().map(|it| format!("does not start: {it}"))
+    } else {
+        Some("is missing".to_owned())
+    };
+    if let Some(problem) = problem {
+        let text = format!("uilog-dispatcher {problem}; {instead}");
+        found.push(
+            Finding::note("dispatcher-slow", text)
+                .at(place)
+                .advise("install uilog again"),
+        );
     }
 }
 

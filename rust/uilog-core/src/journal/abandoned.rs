@@ -9,6 +9,7 @@
 //! A page is whatever a process of this user has put there: it is read within
 //! bounds, and nothing is done about it but a line in the journal.
 
+use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -93,7 +94,10 @@ fn each(choice: &Choice, max_pages: usize, mut visit: impl FnMut(Found)) {
         };
         let names = dir.names(MAX_NAMES).ok().flatten();
         let mut names = names.unwrap_or_default();
-        names.retain(|it| it.as_encoded_bytes().starts_with(prefix.as_bytes()));
+        names.retain(|it| {
+            let name = it.as_encoded_bytes();
+            name.starts_with(prefix.as_bytes()) || is_unfinished(it)
+        });
         if !names.is_empty() {
             let first = std::process::id() as usize % names.len();
             names.rotate_left(first);
@@ -108,8 +112,20 @@ fn each(choice: &Choice, max_pages: usize, mut visit: impl FnMut(Found)) {
     }
 }
 
+/// Whether it is of a file that was not finished when it was looked at.
+fn is_unfinished(name: &OsStr) -> bool {
+    let begin = living_file::UNFINISHED.as_bytes();
+    name.as_encoded_bytes().starts_with(begin)
+}
+
 fn look(dir: Arc<OwnDir>, name: OsString) -> io::Result<Found> {
     let file = dir.open(&name, OFlag::O_RDWR)?;
+    if is_unfinished(&name) {
+        let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age < LONG_AGO {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+    }
     let holders = page::holders(&file)?;
     let page = match Page::read(&file) {
         Ok(page) => Some(page),
@@ -163,6 +179,10 @@ impl Found {
     }
 
     fn failure(&self) -> Option<Failure> {
+        if is_unfinished(&self.name) {
+            // Its maker had not told anybody that it has taken an event.
+            return None;
+        }
         let told = match &self.page {
             None if self.holders.is_dead() => Some((
                 FailureKind::Lost,
@@ -378,6 +398,31 @@ mod tests {
         fs::write(&other, b"somebody's").unwrap();
         assert!(!found.claim(|_| panic!("it is another")).unwrap());
         assert_eq!(fs::read(&other).unwrap(), b"somebody's");
+    }
+
+    #[test]
+    fn what_was_never_finished_goes_without_a_word() {
+        let (_dir, choice, block) = environment();
+        let (writer, readers, path) = queue_of(&block, 1);
+        let name = |text: &str| {
+            path.with_file_name(format!("{}{text}", living_file::UNFINISHED))
+        };
+        let [old, held, young] = ["old", "held", "young"].map(name);
+        for path in [&old, &held, &young] {
+            fs::write(path, b"").unwrap();
+        }
+        let long_ago = SystemTime::now() - 2 * LONG_AGO;
+        let open = |path: &Path| {
+            File::options().read(true).write(true).open(path).unwrap()
+        };
+        open(&old).set_modified(long_ago).unwrap();
+        let holder = open(&held);
+        holder.set_modified(long_ago).unwrap();
+        assert!(living_file::hold(&holder, Holder::Maker).unwrap());
+        assert_eq!(failures(&choice), []);
+        assert_eq!(claimed(&choice), []);
+        assert!(!old.exists() && held.exists() && young.exists());
+        drop((writer, readers));
     }
 
     #[test]

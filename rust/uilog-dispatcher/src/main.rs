@@ -1,0 +1,91 @@
+//! The program `uilog-dispatcher`: what `uilog dispatch` is, for scripts alone.
+//!
+//! Responsible for being small: a command that has one script pays for each
+//! library that is loaded here. So it knows no structured sinks, no network, no
+//! options, and it is linked statically where that works (`build.rs`). Must not
+//! ask the user database, which loads parts of the C library that was not
+//! linked: `uilog` does that for it.
+
+#![cfg_attr(not(test), no_main)]
+
+mod scripts_only;
+
+use std::env;
+use std::io;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+
+use scripts_only::ScriptsOnly;
+use uilog_core::dispatch;
+use uilog_core::dispatch::Callbacks;
+use uilog_core::journal;
+use uilog_core::stderr;
+#[cfg(target_os = "linux")]
+use uilog_sys::foreground;
+
+/// The argument that hg passes, as it does to `uilog`.
+const DISPATCH: &str = "dispatch";
+/// The program beside this one.
+const UILOG: &str = "uilog";
+
+#[cfg(not(test))]
+uilog_sys::small_program!(run);
+
+/// The exit status.
+#[cfg_attr(test, expect(dead_code, reason = "tests have another beginning"))]
+fn run() -> i32 {
+    journal::redact_with(uilog_redact::redact_text);
+    // `ulimit -f` is an error of a write, and counted like any other.
+    #[cfg(target_os = "linux")]
+    foreground::survive_file_size_limit();
+    let argument = env::args_os().nth(1);
+    let argument = argument.as_ref().and_then(|it| it.to_str());
+    let result = match argument {
+        Some(DISPATCH) => {
+            let callbacks = Callbacks {
+                redact: uilog_redact::redact_text,
+                name_of,
+            };
+            let records = Box::<ScriptsOnly>::default();
+            dispatch::run_by_standard(records, callbacks)
+                .map_err(|error| format!("dispatch: {error}"))
+        }
+        Some(stderr::ARGUMENT) => keep_stderr().map_err(|error| {
+            format!("stderr: this is started by itself: {error}")
+        }),
+        _ => Err(
+            "this is started by hg, and runs the scripts of its events; \
+                  there is no use for it by hand"
+                .to_owned(),
+        ),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(text) => {
+            // Nobody else is there to be told.
+            let _ = writeln!(io::stderr(), "uilog-dispatcher: {text}");
+            1
+        }
+    }
+}
+
+fn keep_stderr() -> io::Result<()> {
+    stderr::run(io::stdin().as_fd().try_clone_to_owned()?)
+}
+
+/// What the user database calls a user, as `uilog` tells.
+fn name_of(uid: u32) -> Option<Vec<u8>> {
+    let own = env::current_exe().ok()?;
+    let uilog = own.parent().unwrap_or(Path::new("/")).join(UILOG);
+    let output = Command::new(uilog)
+        .args(["user-name", &uid.to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let is_known = output.status.success() && !output.stdout.is_empty();
+    is_known.then_some(output.stdout)
+}
