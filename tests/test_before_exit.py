@@ -89,8 +89,9 @@ def test_what_a_container_has_logged_is_there_when_it_ends(
         # Not soon: now. Nobody of the container is left to send it.
         assert receiver.store.count() == number
     assert names(receiver) == ["hg version"] * containers
-    # The child of the first process; and what has another parent than hg.
-    for program in ("hg version -q", "uilog run -- true"):
+    # The child of the first process; and what is no hg.
+    emit = "uilog emit commandfinish x"
+    for program in ("hg version -q", "uilog run -- true", emit):
         number += 1
         home.run(*command, "sh", "-c", f"{program}; exit")
         assert receiver.store.count() == number, program

@@ -99,7 +99,8 @@ def test_what_a_killed_container_leaves_in_the_hosts_directory_is_delivered(
     # What is the container's alone goes with it.
     inside = home.path / "inside"
     inside.mkdir(mode=0o700)
-    private = {"XDG_RUNTIME_DIR": str(inside), "XDG_STATE_HOME": str(inside)}
+    names = ("XDG_RUNTIME_DIR", "XDG_STATE_HOME")
+    private = ("env", *(f"{name}={inside}" for name in names))
     own = shared / f"uilog-{os.geteuid()}"
     with Receiver() as receiver:
         home.configure(
@@ -111,7 +112,7 @@ def test_what_a_killed_container_leaves_in_the_hosts_directory_is_delivered(
         receiver.hold()
         for _ in range(3):
             # With hg its agent is killed, wherever it had the record then.
-            home.run(*command, "hg", "version", "-q", **private)
+            home.run(*private, *command, "hg", "version", "-q")
         assert stat.S_IMODE(own.stat().st_mode) == 0o700
         assert receiver.store.count() == 0
         shutil.rmtree(inside)

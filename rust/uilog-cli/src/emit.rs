@@ -144,6 +144,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     logger.log(&mut host, draft);
     let verdict = host.await_verdict(VERDICT_BOUND);
+    if let Some(wait) = host.begin_exit_wait() {
+        host.deliver(wait);
+    }
     host.finish();
     for problem in host.take_unseen() {
         output::say(&format!("uilog: {problem}"));

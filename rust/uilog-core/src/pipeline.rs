@@ -950,6 +950,13 @@ impl Host {
         is_needed.then_some(wait)
     }
 
+    /// Waits until this wait is over; for whoever runs no Python.
+    pub fn deliver(&mut self, mut wait: ExitWait) {
+        while let Some(step) = self.look_after_delivery(&mut wait) {
+            std::thread::sleep(step);
+        }
+    }
+
     /// How long to sleep before this is to be called again; none if the wait is
     /// over.
     pub fn look_after_delivery(

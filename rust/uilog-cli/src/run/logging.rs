@@ -206,16 +206,12 @@ fn log(host: &mut Option<Host>, subject: &mut Subject<'_>, inbox: &Inbox) {
         host.finish();
     });
     let wait = guarded(host, |host| host.begin_exit_wait()).flatten();
-    let Some(mut wait) = wait else {
+    let Some(wait) = wait else {
         ledger.finish();
         return;
     };
     ledger.finish_and_wait(wait.left());
-    guarded(host, |host| {
-        while let Some(step) = host.look_after_delivery(&mut wait) {
-            thread::sleep(step);
-        }
-    });
+    guarded(host, |host| host.deliver(wait));
 }
 
 /// What concerns logging alone: if it panics, the journal is told.

@@ -45,3 +45,42 @@ fn a_record_that_was_half_written_when_it_was_read_is_not_damaged() {
     }
     assert!(seen_half > 0);
 }
+
+/// Whoever sends it, and in however many segments it is; what others have
+/// appended, or append to the same segment later, is not waited for.
+#[test]
+fn a_writer_knows_when_all_that_it_has_appended_is_sent() {
+    // A segment has room for a few records only.
+    let options = options(SyncPolicy::OnRequest, 1 << 20);
+    let id = |it: u8| RecordId::new(&[it; 16]).unwrap();
+    let disk = Disk::new();
+    let process = disk.process();
+    let spool = open(&process, &options);
+    let mut writer = Writer::new(&spool);
+    assert!(writer.is_sent().unwrap());
+    for number in 0..20 {
+        writer.append(&id(number), &[7; 9000]).unwrap();
+    }
+    let mut other = Writer::new(&spool);
+    other.append(&id(99), b"another one's").unwrap();
+    assert!(disk.files(".seg1").len() > 2, "several segments");
+    let mut sender = Sender::try_lock(&spool).unwrap().unwrap();
+    let mut own = 0;
+    while own < 20 {
+        assert!(!writer.is_sent().unwrap(), "{own}");
+        let batch = sender.next_batch(1, 1 << 20).unwrap();
+        own += u32::from(batch.records()[0].id != id(99));
+        // Rejected is known as well as accepted.
+        let which = if own % 2 == 0 { &[0][..] } else { &[] };
+        sender.reject(batch, which, b"why").unwrap();
+    }
+    assert!(writer.is_sent().unwrap());
+    writer.append(&id(20), &[7; 9000]).unwrap();
+    assert!(!writer.is_sent().unwrap());
+    writer.close().unwrap();
+    while !writer.is_sent().unwrap() {
+        let batch = sender.next_batch(1, 1 << 20).unwrap();
+        assert_eq!(batch.records().len(), 1);
+        sender.accept(batch).unwrap();
+    }
+}
