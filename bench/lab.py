@@ -77,6 +77,11 @@ class Lab:
         self.environment["BENCH_MARKS"] = str(self.marks)
         # Where uilog keeps its journal of failures.
         self.environment["XDG_STATE_HOME"] = str(directory / "state")
+        # As a login has one. Without it, what other processes of this user
+        # have left in /tmp would be measured.
+        runtime = directory / "run"
+        runtime.mkdir(mode=0o700)
+        self.environment["XDG_RUNTIME_DIR"] = str(runtime)
         self._repository: Path | None = None
 
     def pick(self, normal: int, quick: int) -> int:

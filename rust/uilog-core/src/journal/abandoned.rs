@@ -34,6 +34,10 @@ use crate::queue::Page;
 
 /// So many names of a directory are looked at.
 const MAX_NAMES: usize = 1 << 16;
+/// A directory of this size every dispatcher looks through. One of twice the
+/// size every second, and so on: each command pays the same, however many run
+/// at once or have left something behind.
+const LOOKED_THROUGH_BYTES: i64 = 16 * 1024;
 /// For so long a dispatcher is not expected to have begun.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// When a page was last written is told if that is so long ago.
@@ -55,14 +59,21 @@ pub(crate) struct Found {
 /// dispatcher that does not begin.
 pub(crate) fn failures(choice: &Choice) -> Vec<Failure> {
     let mut failures = Vec::new();
-    each(choice, usize::MAX, |found| failures.extend(found.failure()));
+    let visit = |found: Found| failures.extend(found.failure());
+    each(choice, usize::MAX, |_| true, visit);
     failures
 }
 
-/// The dead pages among at most `max_pages` that are looked at.
+/// The dead pages among at most `max_pages` that are looked at, and not in each
+/// large directory.
 pub(crate) fn dead(choice: &Choice, max_pages: usize) -> Vec<Found> {
     let mut dead = Vec::new();
-    each(choice, max_pages, |found| {
+    let process = i64::from(std::process::id());
+    let is_due = |dir: &OwnDir| {
+        let bytes = dir.status().map_or(0, |it| it.st_size);
+        process % (1 + bytes / LOOKED_THROUGH_BYTES) == 0
+    };
+    each(choice, max_pages, is_due, |found| {
         if found.holders.is_dead() {
             dead.push(found);
         }
@@ -75,23 +86,32 @@ pub(crate) fn claim_all(
     choice: &Choice,
     mut append: impl FnMut(&Failure) -> io::Result<()>,
 ) {
-    each(choice, usize::MAX, |found| {
+    let visit = |found: Found| {
         if found.holders.is_dead() {
             // One that cannot be claimed stays for somebody else.
             let _ = found.claim(&mut append);
         }
-    });
+    };
+    each(choice, usize::MAX, |_| true, visit);
 }
 
-/// Looks at so many pages at most, in each directory beginning with another
-/// one each time.
-fn each(choice: &Choice, max_pages: usize, mut visit: impl FnMut(Found)) {
+/// Looks at so many pages at most, in each directory that is due, beginning with
+/// another one each time.
+fn each(
+    choice: &Choice,
+    max_pages: usize,
+    is_due: impl Fn(&OwnDir) -> bool,
+    mut visit: impl FnMut(Found),
+) {
     let prefix = format!("{}{}-", page::PREFIX, choice.key());
     let mut left = max_pages;
     for place in choice.near("page") {
         let Ok(dir) = place.open(false).map(Arc::new) else {
             continue;
         };
+        if !is_due(&dir) {
+            continue;
+        }
         let names = dir.names(MAX_NAMES).ok().flatten();
         let mut names = names.unwrap_or_default();
         names.retain(|it| {
