@@ -68,6 +68,8 @@ Scripts start in the order of their events. These settings bound them::
   # whether one process per user delivers the records of all its commands to
   # structured sinks, instead of one process for each command
   agent = no
+  # how much memory the records of all commands may take that wait for it
+  agent-queues-size = 256 MB
 
 Connections to ssh peers that a command has left open are closed before its
 end is logged. For each connection there is an event, ``peerclose``, with the
