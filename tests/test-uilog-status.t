@@ -189,7 +189,7 @@ Two of them, whose scripts run one after the other
 Structured sinks: their records are counted as well.
 
   $ hg root --config logtoprocess.command= --config logtoprocess.commandfinish= \
-  >     --config uilog.sink.a=file:$TESTTMP/a \
+  >     --config uilog.agent=no --config uilog.sink.a=file:$TESTTMP/a \
   >     --config 'hooks.pre-root=read line < $got/hook' \
   >     > $TESTTMP/out 8>&- 9>&- &
   $ cat > $TESTTMP/records.sh << 'END'

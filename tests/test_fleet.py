@@ -230,6 +230,8 @@ class Machine:
     def __init__(self, path: Path, collector: str, seed: int) -> None:
         path.mkdir()
         self.home = Home(path.resolve())
+        # Its dispatcher is what is measured.
+        self.home.configure("[uilog]\nagent = no\n")
         # A batch of a few records that is refused is rejected, rightly.
         self.proxy = FaultProxy(collector, minimum=2000)
         sink(self.home, "fleet", f"otlp:{self.proxy.url}", timeout="1")
@@ -337,6 +339,7 @@ def test_nothing_is_lost_in_a_bad_network_for_long(
 def test_a_collector_that_never_answers_costs_no_memory(
     home: Home, receiver: Receiver
 ) -> None:
+    home.configure("[uilog]\nagent = no\n")
     sink(home, "fleet", f"otlp:{receiver.url}", timeout="2")
     repository = home.path / "repo"
     home.hg("init", str(repository), "--config", "uilog.sink.fleet=")
@@ -364,6 +367,7 @@ def has_ended(pid: int) -> bool:
 def test_a_killed_dispatcher_loses_nothing(
     home: Home, receiver: Receiver, rotel: Rotel
 ) -> None:
+    home.configure("[uilog]\nagent = no\n")
     sink(home, "fleet", f"otlp:{rotel.url}")
     repository = home.path / "repo"
     home.hg("init", str(repository), "--config", "uilog.sink.fleet=")
@@ -438,6 +442,7 @@ def test_one_sink_that_hangs_stops_no_other(
         )
         reader = stack.enter_context(Listener(sockets / "reader"))
         hung = stack.enter_context(Listener(sockets / "hung", reads=False))
+        home.configure("[uilog]\nagent = no\n")
         sink(home, "fleet", f"otlp:{rotel.url}")
         sink(home, "audit", f"file:{log}")
         sink(home, "agent", f"unix:{sockets / 'reader'}")

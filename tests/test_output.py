@@ -207,7 +207,9 @@ def test_no_command_waits_for_a_name(home: Home) -> None:
         pytest.skip(f"there are no namespaces: {probe.stderr.decode()}")
     repository = home.repository()
     home.configure(
-        "[uilog]\nsink.fleet = otlp:http://collector.example:4318\n"
+        # Its own dispatchers ask for names: an agent may be another's.
+        "[uilog]\nagent = no\n"
+        "sink.fleet = otlp:http://collector.example:4318\n"
         "sink.logs = syslog+tcp://logs.example:514\n"
         "[logtoprocess]\ncommandfinish = echo x >> $OUT/finish\n"
     )

@@ -68,6 +68,8 @@ Scripts start in the order of their events. These settings bound them::
   # whether one process per user delivers the records of all its commands to
   # structured sinks, instead of one process for each command
   agent = no
+  # how much memory the records of all commands may take that wait for it
+  agent-queues-size = 256 MB
   # for how many seconds at most a command waits at its end until what it has
   # logged is delivered (no: never; auto: 1, if a container ends with it and
   # there is a collector)
