@@ -35,6 +35,9 @@ const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
 /// How long an agent usually stays at least while those live whose queues it
 /// serves: when they end, it removes the queues.
 pub const WRITERS_GRACE: Duration = Duration::from_secs(1);
+/// How long an agent stays although nothing happens while a command runs: if
+/// that is killed, it is told at once.
+const COMMAND_BOUND: Duration = Duration::from_secs(3600);
 /// How long sinks may take to end.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// How long they may after SIGTERM: whoever shuts down a system waits longer.
@@ -141,8 +144,14 @@ impl Server {
     /// Until when there must be nothing to do for the agent to end.
     pub(crate) fn idle_until(&self) -> Instant {
         let mut clients = self.clients.values();
-        let has_writers = clients.any(Client::is_alive);
-        self.idle.deadline(has_writers)
+        let has_open = clients.any(|it| it.has_open_command() && it.is_alive());
+        let has_writers =
+            has_open || self.clients.values().any(Client::is_alive);
+        let deadline = self.idle.deadline(has_writers);
+        match has_open {
+            true => deadline.max(self.idle.used_at + COMMAND_BOUND),
+            false => deadline,
+        }
     }
 
     /// Ends, unless something has come in the last moment.
@@ -160,7 +169,8 @@ impl Server {
         }
         self.close_all();
         // How far each is done with here, whatever its page says.
-        let ends = self.clients.values().map(|it| (it.name.clone(), it.end()));
+        let ends = self.clients.values().filter(|it| !it.is_rung);
+        let ends = ends.map(|it| (it.name.clone(), it.end()));
         let ends: HashMap<_, _> = ends.collect();
         self.forget_all();
         let let_go = living_file::let_go(&self.lock, Holder::Maker);

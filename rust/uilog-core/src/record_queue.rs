@@ -151,7 +151,11 @@ impl RecordQueue {
         };
         if let Err(error) = open.sent.append(&mut open.queue, &parts, hg) {
             let reason = frames::explain(&error, parts.settings);
-            return Err(NotTaken::Lost(Loss { events: 1, reason }));
+            let events = parts.events();
+            return Err(NotTaken::Lost(Loss { events, reason }));
+        }
+        if parts.is_followed() {
+            return Ok(());
         }
         self.wake(program).map_err(NotTaken::Waits)
     }
@@ -200,6 +204,35 @@ impl RecordQueue {
             Some(true) => self.wake(program),
             _ => Ok(()),
         }
+    }
+
+    /// The command has ended that the caller knows as `id`, if its beginning
+    /// stands in the queue.
+    pub(crate) fn end_command(&mut self, id: u64) {
+        if let Some(open) = self.open_of_command() {
+            // If it cannot be written, the process may be said to be killed.
+            let _ = open.queue.end(id);
+        }
+    }
+
+    /// All commands have ended.
+    pub(crate) fn end_commands(&mut self) {
+        if let Some(open) = self.open_of_command() {
+            let _ = open.queue.end_all();
+        }
+    }
+
+    /// This process is about to become another program, or has not become one.
+    pub(crate) fn hide_commands(&mut self, is_hidden: bool) {
+        if let Some(open) = self.open_of_command() {
+            let _ = open.queue.hide_open(is_hidden);
+        }
+    }
+
+    /// Where a command has begun that has not ended.
+    fn open_of_command(&mut self) -> Option<&mut Open> {
+        let open = self.open.as_mut().filter(|it| it.queue.has_open());
+        open.filter(|it| it.is_intact())
     }
 
     /// Waits until it is known what has become of every record, but not longer

@@ -1,6 +1,7 @@
 //! The structured sinks, as hg sees them: an event that any of them wants goes
 //! to the dispatcher, once.
 
+use crate::commandlost;
 use crate::event::Event;
 use crate::pipeline::Host;
 use crate::pipeline::Loss;
@@ -83,5 +84,14 @@ impl Sink for Structured {
 
     fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
         host.record(event, &self.items, &self.settings)
+    }
+
+    fn tells_losses(&self) -> bool {
+        self.tracks(commandlost::NAME)
+    }
+
+    fn note(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
+        let is_followed = self.tracks(b"command");
+        host.note_record(event, &self.items, &self.settings, is_followed)
     }
 }
