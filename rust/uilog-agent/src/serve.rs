@@ -423,10 +423,12 @@ impl Server {
             None => self.looked_at + LOOK_EVERY,
             Some(_) => self.looked_at + LOOK_SELDOM,
         });
-        let idle = match self.groups.are_ending() {
+        let idle = match self.is_at_rest() {
             // Their sinks tell when they have ended.
-            true => None,
-            false => self.is_at_rest().then(|| self.idle_until()),
+            true if self.groups.are_ending() => None,
+            true if self.groups.is_empty() => Some(self.leaves_at()),
+            true => Some(self.idle_until()),
+            false => None,
         };
         let answer = self.admission.asks_until();
         let is_awaited = self.is_doubtful() && self.admission.is_asking(now);

@@ -131,6 +131,30 @@ fn neither_an_end_nor_another_program_is_a_loss() {
 }
 
 #[test]
+fn an_agent_stays_without_sinks_as_long_as_a_command_runs() {
+    let place = Place::new();
+    let out = format!("file:{}", place.path("out").display());
+    let sinks = [("out", &*out), ("agent-idle", "0")];
+    let mut queue = Queue::new(&place, &sinks);
+    queue.begin();
+    queue.log("foo");
+    let mut agent = place.agent();
+    queue.until_done();
+    until("its sink to end", || {
+        let is_sink = |it: &String| it == "out";
+        (!agent.threads().iter().any(is_sink)).then_some(())
+    });
+    // It hears what comes, and opens the sink again.
+    queue.log("foo");
+    assert!(queue.ring());
+    queue.until_done();
+    assert!(agent.0.try_wait().unwrap().is_none());
+    queue.writer.end(1).unwrap();
+    agent.ends_well();
+    assert_eq!(place.ids("out"), queue.all_ids());
+}
+
+#[test]
 fn whoever_comes_next_tells_once_what_nobody_has_seen() {
     let place = Place::new();
     configure(&place);
