@@ -86,7 +86,10 @@ fn command_process() {
         }
         _ => {}
     }
-    fs::write(format!("{home}/written"), b"").unwrap();
+    let dispatcher = host.dispatcher().status().unwrap().pid;
+    let new = format!("{home}/new");
+    fs::write(&new, dispatcher.to_string()).unwrap();
+    fs::rename(new, format!("{home}/dispatcher")).unwrap();
     loop {
         std::thread::park();
     }
@@ -107,14 +110,13 @@ fn killed(task: &str) -> (Vec<serde_json::Value>, tempfile::TempDir) {
         .stdout(Stdio::null())
         .spawn();
     let mut child: Child = child.unwrap();
-    let written = home.path().join("written");
-    until("the command", || written.exists().then_some(()));
+    let written = home.path().join("dispatcher");
+    let pid = until("the command", || fs::read_to_string(&written).ok());
+    let dispatcher = pid.parse().unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    let pages = home.path().join("run/uilog");
-    until("the page to go", || {
-        let mut entries = fs::read_dir(&pages).unwrap();
-        entries.next().is_none().then_some(())
+    until("the dispatcher to end", || {
+        (!is_running(dispatcher)).then_some(())
     });
     let lines = whole_lines(&home.path().join("out"));
     let records = lines.iter().map(|it| serde_json::from_str(it).unwrap());

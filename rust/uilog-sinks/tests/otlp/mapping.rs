@@ -331,7 +331,8 @@ fn a_command_that_was_killed_is_a_span_that_has_failed() {
         (None, "lost", "lost"),
     ] {
         let process = json!({
-            "pid": 1, "executable": "hg", "command": "pull", "signal": signal,
+            "pid": 1, "executable": "hg", "hg_version": "7.2.4",
+            "command": "pull", "signal": signal,
         });
         let options = json!({
             "duration": 1.5, "canonical_command": "pull", "signal": signal,
