@@ -142,6 +142,14 @@ class Commands:
     def has(self, word: str, pid: int) -> bool:
         return (self.room / f"{word}-{pid}").exists()
 
+    def await_body(self, pid: int) -> None:
+        """Waits until a command tells that it runs."""
+        until("its body", lambda: self.has("runs", pid))
+
+    def await_events(self, event: str, count: int) -> None:
+        """Waits until the sink has got so many of these."""
+        until(f"{count} {event}", lambda: len(self.named(event)) == count)
+
     def flush(self) -> None:
         """Waits until all that has been logged has arrived."""
         self.home.run("uilog", "flush", "--wait", str(processes.DEADLINE))
@@ -203,17 +211,14 @@ def test_whenever_it_is_killed_a_command_has_one_end(
     commands: Commands, kills: int
 ) -> None:
     chance = random.Random(kills)
-    pids = []
+    pids: list[int] = []
     killed = set()
     with ForkingHg(commands.home.env, commands.home.path) as hg:
         while len(pids) < kills:
             some = [hg.start("works", "0.03") for _ in range(AT_ONCE)]
             for number, pid in enumerate(some):
                 if number % 2:
-                    until(
-                        "its body",
-                        lambda pid=pid: commands.has("runs", pid),
-                    )
+                    commands.await_body(pid)
                 time.sleep(chance.random() * 0.04)
                 os.kill(pid, signal.SIGKILL)
             for pid in some:
@@ -256,7 +261,7 @@ def test_a_killed_command_is_told_of_at_once(commands: Commands) -> None:
     until("its beginning", lambda: commands.named("command"))
     hg.kill()
     hg.wait()
-    until("its end", lambda: commands.named("commandlost"))
+    commands.await_events("commandlost", 1)
     [record] = commands.named("commandlost")
     assert record["process"]["pid"] == hg.pid
     assert record["message"].startswith("waits was lost after ")
@@ -279,7 +284,7 @@ def test_a_child_that_lives_on_does_not_count_for_it(
         until("its child", lambda: commands.has("runs", pid))
         os.kill(pid, signal.SIGKILL)
         hg.wait(pid)
-        until("its end", lambda: commands.named("commandlost"))
+        commands.await_events("commandlost", 1)
         child = int((commands.room / "child").read_text())
         os.kill(child, signal.SIGKILL)
     assert commands.by_process()[pid]["commandlost"] == 1
@@ -288,10 +293,10 @@ def test_a_child_that_lives_on_does_not_count_for_it(
 def test_an_exec_that_fails_is_no_end(commands: Commands) -> None:
     with ForkingHg(commands.home.env, commands.home.path) as hg:
         pid = hg.start("tries")
-        until("its body", lambda: commands.has("runs", pid))
+        commands.await_body(pid)
         os.kill(pid, signal.SIGKILL)
         hg.wait(pid)
-        until("its end", lambda: commands.named("commandlost"))
+        commands.await_events("commandlost", 1)
     assert commands.by_process()[pid]["commandlost"] == 1
 
 
@@ -352,7 +357,7 @@ def finish(
 ) -> None:
     for pid, args, sent, status in running:
         if sent is not None:
-            until("its body", lambda pid=pid: commands.has("runs", pid))
+            commands.await_body(pid)
             os.kill(pid, sent)
         assert hg.wait(pid) == status, args
 
@@ -421,7 +426,7 @@ def test_a_killed_server_and_its_request_are_both_lost(
     )
     server.kill()
     server.wait()
-    until("both ends", lambda: len(commands.named("commandlost")) == 2)
+    commands.await_events("commandlost", 2)
     lost = [it["process"]["command"] for it in commands.named("commandlost")]
     assert lost == ["waits", "serve"]
     [done] = commands.named("commandfinish")
@@ -432,7 +437,7 @@ def test_a_killed_server_and_its_request_are_both_lost(
 def test_whoever_comes_later_tells_what_nobody_saw(home: Home) -> None:
     commands = Commands(home, "yes")
     hg = subprocess.Popen(("hg", "waits"), env=home.env)
-    until("its body", lambda: commands.has("runs", hg.pid))
+    commands.await_body(hg.pid)
     place = str(home.path / "run" / "uilog")
     serving = ("agent", "serve", place)
     # Before that one, so that it can see nothing any more.
@@ -444,7 +449,7 @@ def test_whoever_comes_later_tells_what_nobody_saw(home: Home) -> None:
     # The next agent believes what the next command is configured with.
     home.hg("version")
     commands.flush()
-    until("its end", lambda: commands.named("commandlost"))
+    commands.await_events("commandlost", 1)
     [record] = commands.named("commandlost")
     assert record["process"]["pid"] == hg.pid
     assert record["options"]["cause"] == "unknown"
@@ -455,7 +460,7 @@ def test_whoever_comes_later_tells_what_nobody_saw(home: Home) -> None:
 def test_what_no_dispatcher_can_tell_is_counted(home: Home) -> None:
     commands = Commands(home, "no")
     hg = subprocess.Popen(("hg", "waits"), env=home.env)
-    until("its body", lambda: commands.has("runs", hg.pid))
+    commands.await_body(hg.pid)
     until("its record", lambda: commands.named("command"))
     found = processes.of_home(str(home.path))
     found.sort(key=lambda it: it.pid == hg.pid)
@@ -477,7 +482,7 @@ def test_without_a_sink_that_wants_it_nothing_is_noted(home: Home) -> None:
     commands = Commands(home, "no")
     home.configure("[uilog]\nsink.audit:track = foo\n")
     hg = subprocess.Popen(("hg", "waits"), env=home.env)
-    until("its body", lambda: commands.has("runs", hg.pid))
+    commands.await_body(hg.pid)
     assert list((home.path / "run").glob("uilog/*")) == []
     hg.kill()
     hg.wait()
@@ -501,10 +506,10 @@ def test_uilog_run_tells_the_signal(commands: Commands) -> None:
     )
     until("hg", lambda: hg_of(run.pid))
     [hg] = hg_of(run.pid)
-    until("its body", lambda: commands.has("runs", hg))
+    commands.await_body(hg)
     os.kill(hg, signal.SIGKILL)
     run.wait()
-    until("both ends", lambda: len(commands.named("commandlost")) == 2)
+    commands.await_events("commandlost", 2)
     first, second = commands.named("commandlost")
     assert first["process"]["program"] == "sh"
     assert first["process"]["signal"] == signal.SIGSEGV
@@ -533,20 +538,14 @@ def test_what_runs_under_a_killed_uilog_run_is_lost(home: Home) -> None:
             cwd=home.path,
         )
         count = 1 + is_alone
-        until(
-            "its beginning",
-            lambda count=count: len(commands.named("command")) == count,
-        )
+        commands.await_events("command", count)
         if is_alone:
             for child in processes.children(run.pid):
                 if child.argv[:1] == ("uilog",):
                     os.kill(child.pid, signal.SIGKILL)
         run.kill()
         run.wait()
-        until(
-            "its end",
-            lambda count=count: len(commands.named("commandlost")) == count,
-        )
+        commands.await_events("commandlost", count)
     for record in commands.named("commandlost"):
         assert record["process"]["command_line"] == "sleep 1000"
     settle(commands)
