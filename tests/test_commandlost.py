@@ -462,10 +462,16 @@ def test_what_no_dispatcher_can_tell_is_counted(home: Home) -> None:
     hg = subprocess.Popen(("hg", "waits"), env=home.env)
     commands.await_body(hg.pid)
     until("its record", lambda: commands.named("command"))
-    found = processes.of_home(str(home.path))
-    found.sort(key=lambda it: it.pid == hg.pid)
-    for process in found:
+
+    def dispatchers() -> list[processes.Process]:
+        found = processes.of_home(str(home.path))
+        return [it for it in found if it.is_dispatcher() and it.state != "Z"]
+
+    until("its dispatcher", dispatchers)
+    for process in dispatchers():
         os.kill(process.pid, signal.SIGKILL)
+    until("its end", lambda: not dispatchers())
+    hg.kill()
     hg.wait()
     done = subprocess.run(
         ("uilog", "status", "-T", "json"),
