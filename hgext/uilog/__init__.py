@@ -95,7 +95,7 @@ which events it wants::
   [uilog]
   # a collector of OpenTelemetry: each command is a span
   sink.fleet = otlp:https://collector.example:4318
-  sink.fleet:track = commandfinish, commandexception, exthook
+  sink.fleet:track = commandfinish, commandlost, commandexception, exthook
   # lines of JSON
   sink.audit = file:~/log/hg-%Y-%m-%d.jsonl
   # the local syslog daemon
@@ -108,6 +108,11 @@ Of a command line, sinks that leave the machine (``otlp:``, ``syslog+tcp:``,
 of its options, revisions, numbers and paths. ``<message>``, ``<value>`` and the
 like stand for everything else. ``sink.NAME:argv = redacted``, the default of
 local sinks, tells all but what looks like a secret.
+
+If a command is killed, there is no ``commandfinish``. Sinks get ``commandlost``
+in its place, with the options ``canonical_command``, ``duration``, ``began``,
+``cause`` (``signal`` or ``unknown``) and ``signal``: at once, or when the next
+command runs. Scripts are not run for it.
 
 What a collector does not take waits on disk (``uilog spool``). With such a
 sink, ``TRACEPARENT`` in the environment is continued, and hooks and scripts

@@ -13,9 +13,10 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import sys
 import types
 
-from mercurial import extensions, pycompat, util
+from mercurial import dispatch, extensions, pycompat, util
 
 from . import (
     LOGGER,
@@ -37,6 +38,9 @@ _WHOLE = (b'command', b'commandfinish')
 
 # How deeply nested the commands are that have begun switched off.
 _offdepths: set = set()
+
+# Whether os.execv and os.execve are wrapped.
+_haswrappedexec = False
 
 # Whether the native module knows of the command that has loaded it.
 _hasentered = False
@@ -196,6 +200,45 @@ def _endcommand():
         trace.end()
 
 
+def _notecommand(native, msgfmt, msgargs):
+    """leave to others what is to be said if this command never ends"""
+    _wrapexec()
+    native.note_command(msgfmt % msgargs, _canonical(), _depth())
+
+
+def _canonical():
+    """the full name of the command that has just begun, or None"""
+    frame: types.FrameType | None = sys._getframe()
+    while frame is not None:
+        # hg: dispatch.request, which all that leads there gets
+        if frame.f_globals.get('__name__') == dispatch.__name__:
+            name = getattr(frame.f_locals.get('req'), 'canonical_command', None)
+            if isinstance(name, bytes):
+                return name
+        frame = frame.f_back
+    return None
+
+
+def _wrapexec():
+    """learn of it when this process becomes another program
+
+    All other functions that do so call one of these two.
+    """
+    global _haswrappedexec
+    if not _haswrappedexec:
+        for name in ('execv', 'execve'):
+            setattr(os, name, functools.partial(_exec, getattr(os, name)))
+        _haswrappedexec = True
+
+
+def _exec(orig, *args, **kwargs):
+    _native.become_another(True)
+    try:
+        return orig(*args, **kwargs)
+    finally:
+        _native.become_another(False)
+
+
 def tellproblems(ui):
     """tell with --debug what has gone wrong since the last time"""
     if ui.debugflag:
@@ -224,6 +267,8 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
                 trace.begin(native)
             if event == b'commandfinish':
                 tryto(_tellhead)
+            elif b'commandlost' in native:
+                tryto(_notecommand, native, msgfmt, msgargs)
         istaken, isinblackbox = _native.taken_by_run(event, _depth())
     others = []
     if len(loggers) > 1:

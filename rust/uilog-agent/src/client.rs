@@ -11,6 +11,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use uilog_core::commandlost;
+use uilog_core::commandlost::Inquiry;
+use uilog_core::commandlost::Verdict;
 use uilog_core::feed::Feed;
 use uilog_core::queue::Delivery;
 use uilog_core::queue::Progress;
@@ -61,8 +64,16 @@ pub(crate) struct Client {
     pub(crate) groups: Vec<GroupId>,
     /// What its next record waits for.
     pub(crate) waits_for: Option<WaitsFor>,
+    /// The same process, when it has told so.
+    pub(crate) ended_process: Option<Pidfd>,
     /// Whoever writes may have ended.
     pub(crate) may_have_ended: bool,
+    /// Whoever writes has been seen alive.
+    pub(crate) was_alive: bool,
+    /// What has become of whoever has written, if a command has not ended.
+    inquiry: Inquiry,
+    /// That cannot be told yet.
+    pub(crate) is_inquiring: bool,
     /// The group that got its last record, and when.
     pub(crate) last_group: Option<(GroupId, Instant)>,
     /// The configuration of its last record.
@@ -92,6 +103,17 @@ pub(crate) enum WaitsFor {
     Place,
     /// That it is known for which sinks it may be delivered.
     Trust,
+}
+
+/// What is to be said of a process that has let go of its queue.
+#[derive(Debug)]
+pub(crate) enum Conclusion {
+    /// Nothing.
+    Nothing,
+    /// That cannot be told yet.
+    Unknown,
+    /// It has been appended, but for so many commands.
+    Told(Option<(u64, io::Error)>),
 }
 
 /// What an agent that was killed has left.
@@ -145,18 +167,24 @@ impl Client {
         progress.readers = progress.readers.saturating_add(1);
         let position = progress.records_at;
         page.add(untold);
+        let mut feed = Feed::new(queue);
+        feed.keep_open_commands();
         Ok(Self {
             id,
             dir,
             name,
             trust,
             process: None,
+            ended_process: None,
             is_rung: true,
             may_await: true,
             awaited: 0,
             groups: Vec::new(),
             waits_for: None,
             may_have_ended: true,
+            was_alive: false,
+            inquiry: Inquiry::default(),
+            is_inquiring: false,
             last_group: None,
             last: None,
             page: Arc::new(page),
@@ -170,7 +198,7 @@ impl Client {
             first: 0,
             published: None,
             is_damaged: false,
-            feed: Feed::new(queue),
+            feed,
         })
     }
 
@@ -206,6 +234,9 @@ impl Client {
                     }
                     self.pass(next);
                     return Ok(Ahead::Unreadable(1));
+                }
+                Ok(Frame::Open(open)) => {
+                    self.feed.see_open_command(position, &open);
                 }
                 // There are no scripts in such a queue.
                 Ok(Frame::Job(_)) | Err(_) => {
@@ -340,6 +371,39 @@ impl Client {
     pub(crate) fn end(&self) -> u64 {
         let end = self.feed.queue.committed().map(|it| it.end);
         end.unwrap_or(self.position)
+    }
+
+    /// Whether a command has begun and not ended.
+    pub(crate) fn has_open_command(&self) -> bool {
+        // What cannot be read is looked at once it has ended.
+        let open = self.feed.queue.open_command();
+        open.is_ok_and(|open| open.is_some())
+    }
+
+    /// Whoever writes has let go: what is to be said of commands that have not
+    /// ended is appended, as far as that can be told by now.
+    pub(crate) fn conclude(&mut self) -> Conclusion {
+        self.is_inquiring = false;
+        if !self.has_open_command() {
+            return Conclusion::Nothing;
+        }
+        let process = self.ended_process.as_ref().or(self.process.as_ref());
+        let was_watched = self.was_alive || process.is_some();
+        let queue = &mut self.feed.queue;
+        match self.inquiry.ask(process, was_watched) {
+            Verdict::Unknown => {
+                self.is_inquiring = true;
+                Conclusion::Unknown
+            }
+            Verdict::Lives => {
+                // If it cannot be written, it is found again.
+                let _ = commandlost::dismiss(queue);
+                Conclusion::Nothing
+            }
+            Verdict::Dead(death) => {
+                Conclusion::Told(commandlost::conclude(queue, &death).err())
+            }
+        }
     }
 
     /// Whether whoever writes lives.

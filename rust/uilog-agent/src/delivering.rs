@@ -189,6 +189,17 @@ impl Server {
     }
 
     pub(crate) fn lose_unreadable(&mut self, id: ClientId, count: u64) {
+        let detail = "unreadable record in the queue".to_owned();
+        self.lose_of_client(id, count, detail);
+    }
+
+    /// So many events of a queue are lost, for this reason.
+    pub(crate) fn lose_of_client(
+        &mut self,
+        id: ClientId,
+        count: u64,
+        detail: String,
+    ) {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
@@ -196,7 +207,6 @@ impl Server {
         let own = &self.environment;
         let environment = client.environment.as_ref().unwrap_or(own);
         let page = Some(&client.page);
-        let detail = "unreadable record in the queue".to_owned();
         let clerk = self.clerks.of(environment);
         clerk.report(page, FailureKind::Lost, count, detail);
     }

@@ -173,7 +173,8 @@ fn unusable(error: &io::Error) -> Found {
 }
 
 /// Whether a queue, which nobody holds to read it, has something behind the
-/// position `end` that has not been delivered.
+/// position `end` that has not been delivered, or is of a process that was
+/// killed, which is yet to be told of.
 pub(crate) fn is_waiting(
     dir: &OwnDir,
     name: &OsStr,
@@ -192,7 +193,10 @@ pub(crate) fn is_waiting(
             return Ok(false);
         }
         let done = queue.progress().records_at.max(end);
-        Ok(done < queue.committed()?.end)
+        let is_alive =
+            || living_file::is_held(queue.page_file(), Holder::Maker);
+        Ok(done < queue.committed()?.end
+            || queue.open_command()?.is_some() && !is_alive()?)
     };
     look().unwrap_or(false)
 }

@@ -33,6 +33,9 @@ const FIRST_IDLE: Duration = Duration::from_secs(2);
 /// How long an agent usually stays at least while those live whose queues it
 /// serves: when they end, it removes the queues.
 pub const WRITERS_GRACE: Duration = Duration::from_secs(1);
+/// How long an agent stays, without sinks, although nothing happens while a
+/// command runs: if that is killed, it is told at once.
+const COMMAND_BOUND: Duration = Duration::from_secs(3600);
 /// How long sinks may take to end.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// How long they may after SIGTERM: whoever shuts down a system waits longer.
@@ -130,16 +133,30 @@ impl Server {
                 return Ok(false);
             }
         }
+        if now < self.leaves_at() {
+            return Ok(false);
+        }
         self.clerks.finish(JOURNAL_BOUND);
         self.close_ended();
         self.leave()
     }
 
-    /// Until when there must be nothing to do for the agent to end.
+    /// Until when there must be nothing to do for the sinks to end, and the
+    /// agent.
     pub(crate) fn idle_until(&self) -> Instant {
-        let mut clients = self.clients.values();
-        let has_writers = clients.any(Client::is_alive);
+        let has_writers = self.clients.values().any(Client::is_alive);
         self.idle.deadline(has_writers)
+    }
+
+    /// Until when it stays after that, without sinks.
+    pub(crate) fn leaves_at(&self) -> Instant {
+        let mut clients = self.clients.values();
+        let has_open = clients.any(|it| it.has_open_command() && it.is_alive());
+        let idle_until = self.idle_until();
+        match has_open {
+            true => idle_until.max(self.idle.used_at + COMMAND_BOUND),
+            false => idle_until,
+        }
     }
 
     /// Ends, unless something has come in the last moment.
@@ -161,7 +178,8 @@ impl Server {
             return self.go_on();
         }
         // How far each is done with here, whatever its page says.
-        let ends = self.clients.values().map(|it| (it.name.clone(), it.end()));
+        let ends = self.clients.values().filter(|it| !it.is_rung);
+        let ends = ends.map(|it| (it.name.clone(), it.end()));
         let ends: HashMap<_, _> = ends.collect();
         self.forget_all();
         let let_go = living_file::let_go(&self.lock, Holder::Maker);

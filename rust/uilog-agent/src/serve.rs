@@ -33,6 +33,7 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::consts::SIGXFSZ;
 use uilog_core::agent_address;
 use uilog_core::agent_address::AgentNames;
+use uilog_core::commandlost;
 use uilog_core::journal::FailureKind;
 use uilog_core::poll::timeout_until;
 use uilog_core::queue::Delivery;
@@ -47,6 +48,7 @@ use crate::admission::Admission;
 use crate::clerk::Clerks;
 use crate::client::Client;
 use crate::client::ClientId;
+use crate::client::Conclusion;
 use crate::client::WaitsFor;
 use crate::configuration::Configurations;
 use crate::configured::Configured;
@@ -404,7 +406,7 @@ impl Server {
             .iter()
             .filter_map(|it| it.at_risk().map(|(keeper, _)| keeper))
             .collect();
-        let mut done = Vec::new();
+        let (mut done, mut untold) = (Vec::new(), Vec::new());
         for client in self.clients.values_mut() {
             let is_looked_at = client.may_have_ended || is_due;
             if client.is_rung || !client.is_settled() || !is_looked_at {
@@ -418,9 +420,26 @@ impl Server {
                 continue;
             }
             if !client.may_have_ended {
+                client.was_alive = true;
                 continue;
             }
-            done.push(client.id);
+            match client.conclude() {
+                Conclusion::Nothing => done.push(client.id),
+                Conclusion::Unknown => {
+                    let again = now + commandlost::LOOK_AGAIN;
+                    let before = self.retry_at.unwrap_or(again);
+                    self.retry_at = Some(before.min(again));
+                }
+                Conclusion::Told(error) => {
+                    client.is_rung = true;
+                    self.retry_at = Some(now);
+                    untold.extend(error.map(|error| (client.id, error)));
+                }
+            }
+        }
+        for (id, (count, error)) in untold {
+            let detail = format!("{}: {error}", commandlost::CANNOT_TELL);
+            self.lose_of_client(id, count, detail);
         }
         for id in done {
             self.report_left(id);
@@ -439,9 +458,11 @@ impl Server {
     pub(crate) fn is_at_rest(&self) -> bool {
         let is_waiting = |it: &Client| it.waits_for == Some(WaitsFor::Trust);
         let mut clients = self.clients.values();
-        self.groups.is_settled()
-            && clients
-                .all(|it| it.is_settled() && (!it.is_rung || is_waiting(it)))
+        let is_resting = |it: &Client| {
+            let is_looked_at = !it.is_rung || is_waiting(it);
+            it.is_settled() && is_looked_at && !it.is_inquiring
+        };
+        self.groups.is_settled() && clients.all(is_resting)
     }
 
     /// Whether some records wait until it is known whether they may be
@@ -458,10 +479,12 @@ impl Server {
             None => self.looked_at + LOOK_EVERY,
             Some(_) => self.looked_at + LOOK_SELDOM,
         });
-        let idle = match self.groups.are_ending() {
+        let idle = match self.is_at_rest() {
             // Their sinks tell when they have ended.
-            true => None,
-            false => self.is_at_rest().then(|| self.idle_until()),
+            true if self.groups.are_ending() => None,
+            true if self.groups.is_empty() => Some(self.leaves_at()),
+            true => Some(self.idle_until()),
+            false => None,
         };
         let count = self.counted.is_none().then(|| self.looked_at + LOOK_EVERY);
         let answer = self.admission.asks_until();
@@ -519,7 +542,7 @@ impl Server {
         for id in ended {
             if let Some(client) = self.clients.get_mut(&id) {
                 // It is looked at now and then if somebody else holds it yet.
-                client.process = None;
+                client.ended_process = client.process.take();
                 client.is_rung = true;
                 client.may_have_ended = true;
             }

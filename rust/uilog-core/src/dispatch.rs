@@ -21,11 +21,18 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::Pid;
 use signal_hook::consts::SIGXFSZ;
 use uilog_sys::ended::Ended;
+use uilog_sys::pidfd;
+use uilog_sys::pidfd::Pidfd;
 use uilog_sys::sched;
 
+use crate::commandlost;
+use crate::commandlost::Inquiry;
+use crate::commandlost::Verdict;
 use crate::event::Event;
 use crate::failed::FailedScripts;
 pub use crate::failed::Redact;
@@ -243,6 +250,12 @@ struct Server {
     is_batch: bool,
     /// Set while the system has no process to give: since when, until when.
     exhausted: Option<Exhausted>,
+    /// hg's process, if it could be seen when this one began.
+    hg: Option<Pidfd>,
+    /// What has become of it, once it has let go of the socket.
+    inquiry: Inquiry,
+    /// When to ask again, if that is not known yet.
+    ask_at: Option<Instant>,
 }
 
 /// What a dispatcher before this one has left behind, and the journal has not
@@ -308,7 +321,9 @@ impl Server {
             untold: progress.untold(),
             failure: queue.last_failure().ok().flatten(),
         };
+        let hg = process_of_peer(&socket);
         let mut feed = Feed::new(queue);
+        feed.keep_open_commands();
         let environment = match progress.environment_at {
             0 => Arc::default(),
             at => feed.environment(at).map_err(system("read the queue"))?,
@@ -341,6 +356,9 @@ impl Server {
             is_batch,
             terminated,
             exhausted: None,
+            hg,
+            inquiry: Inquiry::default(),
+            ask_at: None,
         })
     }
 
@@ -427,7 +445,8 @@ impl Server {
             if self.terminated.load(Ordering::Relaxed) {
                 return self.give_up();
             }
-            if ahead == Ahead::Nothing && self.socket.is_none() {
+            let is_at_end = ahead == Ahead::Nothing && self.socket.is_none();
+            if is_at_end && self.tell_of_lost_commands() {
                 // Whatever scripts do, there will be no more records.
                 self.records.finish(Instant::now() + SINKS_BOUND);
                 let is_idle = self.running.is_empty()
@@ -443,6 +462,39 @@ impl Server {
                 self.wait(ahead == Ahead::Gathering)?;
             }
         }
+    }
+
+    /// hg has gone: if commands of it have not ended, appends to the queue what
+    /// is to be said of that. True if there is nothing more to be looked at.
+    fn tell_of_lost_commands(&mut self) -> bool {
+        self.ask_at = None;
+        let queue = &mut self.feed.queue;
+        // What cannot be read has no end, and somebody may have to be told.
+        if queue.open_command().is_ok_and(|open| open.is_none()) {
+            return true;
+        }
+        let was_watched = self.hg.is_some();
+        let concluded = match self.inquiry.ask(self.hg.as_ref(), was_watched) {
+            Verdict::Unknown => {
+                self.ask_at = Some(Instant::now() + commandlost::LOOK_AGAIN);
+                return false;
+            }
+            Verdict::Lives => {
+                let _ = commandlost::dismiss(queue);
+                return true;
+            }
+            Verdict::Dead(death) => commandlost::conclude(queue, &death),
+        };
+        if let Err((count, error)) = concluded {
+            self.progress().records_lost += count;
+            let detail = format!("{}: {error}", commandlost::CANNOT_TELL);
+            // Counted first: who dies in between leaves it to others.
+            let _ = self.publish();
+            self.report(FailureKind::Lost, count, &detail);
+        }
+        // There is a record to be looked at, as a rule.
+        self.ask_at = Some(Instant::now());
+        false
     }
 
     /// Reads what wakes us up; notices when the last hg has gone.
@@ -491,6 +543,10 @@ impl Server {
                 Ok(Frame::Items(_)) => {
                     self.feed.queue.refer(Reference::Items, position, next);
                 }
+                Ok(Frame::Open(open)) => {
+                    self.feed.see_open_command(position, &open);
+                    self.see_environment(open.record.environment_at)?;
+                }
                 Ok(Frame::Record(_)) => {
                     if position >= self.progress().records_at {
                         if self.begin_gathering() {
@@ -518,6 +574,15 @@ impl Server {
             }
         }
         Ok(Ahead::More)
+    }
+
+    /// Whose journal to write to, if nothing else will tell.
+    fn see_environment(&mut self, at: u64) -> Result<(), Error> {
+        if self.environment.is_empty() {
+            self.environment = self.feed.environment(at).map_err(reading)?;
+            self.report_predecessor();
+        }
+        Ok(())
     }
 
     /// Offers a record to the sinks.
@@ -816,7 +881,8 @@ impl Server {
         let records = self.records.deadline();
         let losses = self.losses.deadline(self.socket.is_none());
         let failed = self.failed.deadline();
-        let all = [deadline, retry, records, losses, failed, gathering];
+        let ask = self.ask_at;
+        let all = [deadline, retry, records, losses, failed, gathering, ask];
         all.into_iter().flatten().min()
     }
 
@@ -855,6 +921,9 @@ impl Server {
         // There will be no more of them, and what follows takes time.
         self.collector.hand_over_all();
         let deadline = Instant::now() + TERMINATED_BOUND;
+        if self.socket.is_none() {
+            self.tell_of_lost_commands();
+        }
         let end = self.feed.queue.committed().map_err(reading)?.end;
         while self.position < end && Instant::now() < deadline {
             self.look_ahead()?;
@@ -934,6 +1003,14 @@ impl Server {
         self.tell(true);
         self.reporter.finish(Instant::now() + bound);
     }
+}
+
+/// The process at the other end of hg's socket, unless it has gone.
+fn process_of_peer(socket: &UnixStream) -> Option<Pidfd> {
+    let peer = getsockopt(socket, PeerCredentials).ok()?;
+    let process = pidfd::open(Pid::from_raw(peer.pid()))?;
+    // Else the number may be another's by now.
+    drain(socket).then_some(process)
 }
 
 fn reading(error: io::Error) -> Error {

@@ -102,7 +102,60 @@ pub enum Task<'a> {
         trace_state: Option<&'a [u8]>,
         /// What hg knows of the event's repository.
         repository: &'a Repository<'static>,
+        /// Whether a command begins or ends with it.
+        moment: Moment,
     },
+}
+
+/// Where in the life of a command something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Neither a command begins, nor one ends.
+    Within,
+    /// A command begins: there is nothing to be delivered yet, but there will
+    /// be if this process is killed.
+    Begins {
+        /// By what the caller knows the command.
+        id: u64,
+        /// When, in microseconds of the monotonic clock.
+        began: u64,
+        /// Something else is sent at once, which is soon enough to wake up
+        /// whoever reads.
+        is_followed: bool,
+    },
+    /// A command ends, and this tells of it.
+    Ends {
+        /// By what the caller knows the command.
+        id: u64,
+    },
+}
+
+impl JobParts<'_> {
+    pub(crate) fn moment(&self) -> Moment {
+        match self.task {
+            Task::Script { .. } => Moment::Within,
+            Task::Record { moment, .. } => moment,
+        }
+    }
+
+    /// Whether nobody is to be woken for it.
+    pub(crate) fn is_followed(&self) -> bool {
+        matches!(
+            self.moment(),
+            Moment::Begins {
+                is_followed: true,
+                ..
+            }
+        )
+    }
+
+    /// How many events are lost if it is not handed over.
+    pub(crate) fn events(&self) -> u64 {
+        match self.moment() {
+            Moment::Begins { .. } => 0,
+            Moment::Within | Moment::Ends { .. } => 1,
+        }
+    }
 }
 
 /// What a page of counters needs to be found again: whose it is.
@@ -307,7 +360,8 @@ impl Dispatcher {
     ///
     /// What has been lost, and why.
     pub fn send(&mut self, parts: &JobParts<'_>) -> Result<(), Loss> {
-        let lost = |reason: String| Loss { events: 1, reason };
+        let events = parts.events();
+        let lost = |reason: String| Loss { events, reason };
         if self.link.as_ref().is_some_and(|link| !link.is_intact()) {
             // The dispatcher ends by itself.
             self.link = None;
@@ -342,7 +396,40 @@ impl Dispatcher {
             }
             return Err(lost(frames::explain(&error, parts.settings)));
         }
-        if link.ring() { Ok(()) } else { self.replace() }
+        if parts.is_followed() || link.ring() {
+            Ok(())
+        } else {
+            self.replace()
+        }
+    }
+
+    /// The command has ended that the caller knows as `id`, if its beginning
+    /// was handed over.
+    pub(crate) fn end_command(&mut self, id: u64) {
+        if let Some(link) = self.link_of_command() {
+            // If it cannot be written, the process may be said to be killed.
+            let _ = link.queue.end(id);
+        }
+    }
+
+    /// All commands have ended.
+    pub(crate) fn end_commands(&mut self) {
+        if let Some(link) = self.link_of_command() {
+            let _ = link.queue.end_all();
+        }
+    }
+
+    /// This process is about to become another program, or has not become one.
+    pub(crate) fn hide_commands(&mut self, is_hidden: bool) {
+        if let Some(link) = self.link_of_command() {
+            let _ = link.queue.hide_open(is_hidden);
+        }
+    }
+
+    /// Where a command has begun that has not ended.
+    fn link_of_command(&mut self) -> Option<&mut Link> {
+        let link = self.link.as_mut().filter(|it| it.queue.has_open());
+        link.filter(|it| it.is_intact())
     }
 
     /// The dispatcher that records are for, if that is another one.
@@ -583,12 +670,14 @@ impl Dispatcher {
         let undone =
             link.queue.committed().jobs.saturating_sub(progress.done());
         let untold = progress.untold();
-        if undone + untold == 0 {
+        // Somebody must be there who sees how this process ends.
+        let has_open = link.queue.has_open();
+        if undone + untold == 0 && !has_open {
             link.remove_page();
             return Ok(());
         }
         self.given_up = link.path.as_deref().and_then(page::id_of);
-        if undone == 0 {
+        if undone == 0 && untold > 0 {
             // All have been dealt with, but of some nobody has told.
             let failure = link.queue.last_failure().ok().flatten();
             let failure = failure.unwrap_or_default();

@@ -101,6 +101,18 @@ pub const KNOWN: &[Known] = &[
             ("canonical_command", Bytes("status")),
         ],
     },
+    Known {
+        name: "commandlost",
+        needs: Extension("uilog"),
+        message: "status was lost after 1.25 seconds\n",
+        options: &[
+            ("canonical_command", Bytes("status")),
+            ("duration", Float("1.25")),
+            ("began", Bytes("2026-03-01T09:12:44.120733+01:00")),
+            ("cause", Bytes("signal")),
+            ("signal", Int("9")),
+        ],
+    },
     plain("debug", "a sample\n"),
     plain(
         "develwarn",

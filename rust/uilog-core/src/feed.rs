@@ -8,11 +8,14 @@ use std::io;
 use std::sync::Arc;
 
 use crate::event::Text;
+use crate::queue::Begun;
+use crate::queue::OpenCommand;
 use crate::queue::Reader;
 use crate::records::Items;
 use crate::records::Queued;
 use crate::records::Source;
 use crate::wire::Frame;
+use crate::wire::Open;
 
 /// How many environments and items are remembered.
 const REMEMBERED: usize = 4;
@@ -34,6 +37,37 @@ impl Feed {
             environments: Recent::default(),
             items: Recent::default(),
         }
+    }
+
+    /// Keeps what tells of commands that have begun before the first frame
+    /// that will be looked at, and have not ended.
+    pub fn keep_open_commands(&mut self) {
+        let before = self.queue.low();
+        // What cannot be read cannot be kept; it is counted if it is needed.
+        let Ok(mut open) = self.queue.open_command() else {
+            return;
+        };
+        let mut found = Vec::new();
+        while let Some(OpenCommand { at, .. }) = open {
+            let Ok(bytes) = self.queue.frame_at(at) else {
+                break;
+            };
+            let Ok(Frame::Open(begun)) = postcard::from_bytes(&bytes) else {
+                break;
+            };
+            if at < before {
+                found.push(begun_at(at, &begun));
+            }
+            open = OpenCommand::of(begun.outer).filter(|it| it.at < at);
+        }
+        for begun in found.into_iter().rev() {
+            self.queue.keep_begun(begun);
+        }
+    }
+
+    /// The frame of a command that has begun is being looked at.
+    pub fn see_open_command(&mut self, at: u64, open: &Open<'_>) {
+        self.queue.keep_begun(begun_at(at, open));
     }
 
     /// The environment that stands at this position.
@@ -94,6 +128,15 @@ impl Feed {
             items: self.items(items_at)?,
             frame: Arc::from(frame),
         }))
+    }
+}
+
+fn begun_at(at: u64, open: &Open<'_>) -> Begun {
+    let record = &open.record;
+    Begun {
+        at,
+        outer: open.outer,
+        refers_to: [record.environment_at, record.items_at],
     }
 }
 

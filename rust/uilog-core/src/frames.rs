@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::dispatcher::JobParts;
+use crate::dispatcher::Moment;
 use crate::dispatcher::Task;
 use crate::event::Text;
 use crate::queue;
@@ -16,6 +17,7 @@ use crate::queue::Writer;
 use crate::settings::Settings;
 use crate::wire::Frame;
 use crate::wire::Job;
+use crate::wire::Open;
 use crate::wire::Record;
 
 /// A larger buffer is given back after use.
@@ -37,6 +39,8 @@ pub(crate) struct Sent {
 struct New {
     environment_at: u64,
     items_at: u64,
+    /// Where the last frame will stand.
+    frame_at: u64,
 }
 
 impl Sent {
@@ -55,8 +59,19 @@ impl Sent {
         // All frames go in one write, so positions are known beforehand.
         let end = queue.committed().end;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let new = self.encode(parts, hg, end, &mut buffer)?;
-        queue.append(&buffer, 1)?;
+        let outer = queue.open_word();
+        let new = self.encode(parts, hg, end, outer, &mut buffer)?;
+        match parts.moment() {
+            Moment::Begins { id, .. } => {
+                queue.append_beginning(&buffer, new.frame_at, id)?;
+            }
+            Moment::Ends { id } => {
+                queue.append_ending(&buffer, 1, id)?;
+            }
+            Moment::Within => {
+                queue.append(&buffer, 1)?;
+            }
+        }
         self.keep(new, parts);
         if buffer.capacity() <= MAX_KEPT_BUFFER {
             self.buffer = buffer;
@@ -65,12 +80,14 @@ impl Sent {
     }
 
     /// Encodes, in place of what is in `buffer`, the frames that a job needs,
-    /// the first of which will stand at `end`.
+    /// the first of which will stand at `end`. `outer` names the command that
+    /// runs, if any.
     fn encode(
         &self,
         parts: &JobParts<'_>,
         hg: &[u8],
         end: u64,
+        outer: u64,
         buffer: &mut Vec<u8>,
     ) -> io::Result<New> {
         buffer.clear();
@@ -116,6 +133,7 @@ impl Sent {
                 program,
                 trace_state,
                 repository,
+                moment,
             } => {
                 if items_at == 0 || self.items != items {
                     items_at = end + buffer.len() as u64;
@@ -125,7 +143,7 @@ impl Sent {
                         .map(|(name, value)| (text(&**name), text(&**value)));
                     encode(&Frame::Items(pairs.collect()), buffer)?;
                 }
-                Frame::Record(Record {
+                let record = Record {
                     event,
                     environment_at,
                     items_at,
@@ -135,13 +153,26 @@ impl Sent {
                     program: program.cloned(),
                     trace_state: trace_state.map(|it| Text(Cow::Borrowed(it))),
                     repository: repository.clone(),
-                })
+                };
+                match moment {
+                    Moment::Begins { began, .. } => Frame::Open(Open {
+                        has_ended: false,
+                        outer,
+                        began,
+                        record,
+                    }),
+                    Moment::Within | Moment::Ends { .. } => {
+                        Frame::Record(record)
+                    }
+                }
             }
         };
+        let frame_at = end + buffer.len() as u64;
         encode(&frame, buffer)?;
         Ok(New {
             environment_at,
             items_at,
+            frame_at,
         })
     }
 

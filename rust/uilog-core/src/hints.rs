@@ -9,6 +9,7 @@ use uilog_config::items;
 use uilog_config::items::ITEMS;
 use uilog_config::items::SINK_OPTIONS;
 
+use crate::commandlost;
 use crate::events;
 use crate::logtoprocess;
 use crate::settings::Fault;
@@ -85,6 +86,10 @@ fn of_script(name: &[u8]) -> Option<String> {
             return Some(text.to_owned());
         }
     };
+    if event == commandlost::NAME {
+        let text = "this event is for sinks (uilog.sink.NAME): no script runs";
+        return Some(text.to_owned());
+    }
     let meant = similar_event(event)?;
     let advice = did_you_mean(meant);
     Some(format!("no event of this name is known; {advice}"))
@@ -164,6 +169,7 @@ mod tests {
             ("comandfinish", "x"),
             ("command:stdinn", "json"),
             ("exthok:stdin", "json"),
+            ("commandlost", "x"),
         ];
         let expected = [
             "uilog.max-script: there is no such setting; did you mean \
@@ -182,6 +188,8 @@ mod tests {
              and the only option of a script is ':stdin'",
             "logtoprocess.exthok:stdin: no event of this name is known; did \
              you mean 'exthook'?",
+            "logtoprocess.commandlost: this event is for sinks \
+             (uilog.sink.NAME): no script runs",
         ];
         assert_eq!(hints(&uilog, &scripts), expected);
     }

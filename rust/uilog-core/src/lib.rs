@@ -27,6 +27,7 @@ pub mod check;
 #[cfg(target_os = "linux")]
 pub mod claim;
 pub mod command;
+pub mod commandlost;
 pub mod dispatch;
 pub mod dispatcher;
 pub mod event;

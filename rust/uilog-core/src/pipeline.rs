@@ -12,11 +12,15 @@ use std::io;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_sys::clock;
+
 use crate::before_exit::ExitWait;
 use crate::before_exit::Standing;
 use crate::before_exit::Wanted;
+use crate::commandlost;
 use crate::dispatcher::Dispatcher;
 use crate::dispatcher::JobParts;
+use crate::dispatcher::Moment;
 use crate::dispatcher::Owner;
 use crate::dispatcher::Task;
 use crate::event::Event;
@@ -112,6 +116,21 @@ pub trait Sink: Send + Sync {
     ///
     /// The event, and perhaps earlier ones, will not reach their end.
     fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss>;
+
+    /// Whether it tells of commands that are killed: `commandlost`.
+    fn tells_losses(&self) -> bool {
+        false
+    }
+
+    /// Takes an event `commandlost` for the case that the command that begins
+    /// never ends, if it tells of such.
+    ///
+    /// # Errors
+    ///
+    /// Earlier events have been lost.
+    fn note(&self, _event: &Event<'_>, _host: &mut Host) -> Result<(), Loss> {
+        Ok(())
+    }
 }
 
 /// Events that did not reach a sink.
@@ -338,6 +357,62 @@ impl Logger {
             host.account(&name, delivered);
         }
     }
+
+    /// Whether any sink is told of commands that are killed.
+    pub fn tells_losses(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.tells_losses())
+    }
+
+    /// Notes that a command begins: if its process is killed, the sinks that
+    /// tell of such are told of it by whoever finds that. The draft is of that
+    /// event, with the command as it was called for a message, and of the
+    /// options what is known.
+    pub fn note_command(&self, host: &mut Host, draft: Draft<'_>) {
+        if !self.tells_losses() || host.spans.noted().is_some() {
+            return;
+        }
+        let event = host.note(draft);
+        for sink in self.sinks.iter().filter(|sink| sink.tells_losses()) {
+            // Why it could not be noted, the command's events will tell.
+            if let Err(loss) = sink.note(&event, host)
+                && loss.events > 0
+            {
+                host.lose(commandlost::NAME, loss.events, loss);
+            }
+        }
+    }
+
+    /// Logs the end of a command that was killed: `lost` to the sinks that
+    /// tell of such, to the others `finish`, its ordinary end.
+    pub fn log_loss(
+        &self,
+        host: &mut Host,
+        lost: Draft<'_>,
+        finish: Draft<'_>,
+    ) {
+        let number = host.spans.noted().unwrap_or(host.noted + 1);
+        let event = Event {
+            seq: commandlost::seq(number),
+            ends_span: true,
+            ..host.unnumbered(lost)
+        };
+        for sink in self.sinks.iter().filter(|sink| sink.tells_losses()) {
+            let delivered = sink.deliver(&event, host);
+            host.account(commandlost::NAME, delivered);
+        }
+        let is_other =
+            |sink: &dyn Sink| !sink.tells_losses() && sink.tracks(finish.name);
+        let others = self.sinks.iter().filter(|sink| is_other(&***sink));
+        let others: Vec<_> = others.collect();
+        if others.is_empty() {
+            return;
+        }
+        let event = host.event(finish);
+        for sink in others {
+            let delivered = sink.deliver(&event, host);
+            host.account(&event.name, delivered);
+        }
+    }
 }
 
 /// What a process keeps for all its events.
@@ -365,6 +440,8 @@ pub struct Host {
     spans: Spans,
     /// How many commands of this session there have been.
     begun: u64,
+    /// How many of them have been noted.
+    noted: u64,
     /// The first command is the one that `uilog run` has started.
     is_adopted: bool,
     /// Mercurial's version.
@@ -407,6 +484,7 @@ impl Host {
             umask: None,
             spans: Spans::default(),
             begun: 0,
+            noted: 0,
             is_adopted: false,
             hg_version: None,
             program: None,
@@ -466,6 +544,7 @@ impl Host {
     /// belonged to, and does its work from now on: the same session goes on.
     pub fn take_over(&mut self) {
         self.owner = std::process::id();
+        self.spans.take_over();
     }
 
     /// Goes on with a session that somebody else has begun, within `parent`;
@@ -479,6 +558,7 @@ impl Host {
         self.session = session;
         self.parent = parent;
         self.seq = self.seq.max(used);
+        self.noted = self.noted.max(used);
         self.is_adopted = true;
     }
 
@@ -491,7 +571,8 @@ impl Host {
     /// Tells that the command that was entered last is over, however it has
     /// ended.
     pub fn leave_command(&mut self) {
-        self.spans.leave();
+        let noted = self.spans.leave();
+        self.end_noted(noted);
     }
 
     /// Tells that a command begins, and in which repository: what is logged
@@ -538,12 +619,31 @@ impl Host {
 
     /// Ends the span of this thread's innermost hook, and what is open in it.
     pub fn end_hook(&mut self) {
-        self.spans.leave_hook();
+        let noted = self.spans.leave_hook();
+        self.end_noted(noted);
     }
 
     /// Ends the span of this thread's innermost command.
     pub fn end_command(&mut self) {
-        self.spans.end_command();
+        let noted = self.spans.end_command();
+        self.end_noted(noted);
+    }
+
+    /// Nobody need be told any more of these commands that they were killed.
+    fn end_noted(&mut self, noted: impl IntoIterator<Item = u64>) {
+        for id in noted {
+            self.records.end_command(id);
+            self.dispatcher.end_command(id);
+        }
+    }
+
+    /// Tells that this process is about to become another program, or that it
+    /// could not: nobody has killed it then.
+    pub fn become_another(&mut self, is_about_to: bool) {
+        if self.is_own() {
+            self.records.hide_commands(is_about_to);
+            self.dispatcher.hide_commands(is_about_to);
+        }
     }
 
     /// What programs that this thread starts now are a part of, where there
@@ -657,6 +757,25 @@ impl Host {
         self.owner == uilog_sys::fork::process_id()
     }
 
+    /// The event that is to tell of a command which begins now, if it is
+    /// killed. It has a number of its own.
+    fn note<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
+        self.noted += 1;
+        self.spans.note(self.noted);
+        Event {
+            seq: commandlost::seq(self.noted),
+            ..self.unnumbered(draft)
+        }
+    }
+
+    /// An event that is not counted among those of the session.
+    fn unnumbered<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
+        let seq = self.seq;
+        let event = self.event(draft);
+        self.seq = seq;
+        event
+    }
+
     fn event<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
         self.seq += 1;
         let root = draft.root.or(self.spans.root());
@@ -750,6 +869,43 @@ impl Host {
     ) -> Result<(), Loss> {
         self.has_collector |= has_collector;
         self.wanted_wait.note(settings.before_exit, has_collector);
+        let is_end = *event.name == *b"commandfinish"
+            || *event.name == *commandlost::NAME;
+        let moment = match self.spans.noted().filter(|_| is_end) {
+            Some(id) => Moment::Ends { id },
+            None => Moment::Within,
+        };
+        self.hand_on(event, items, settings, moment)
+    }
+
+    /// Notes for the same sinks what is to be said if the command that begins
+    /// is killed; `is_followed` tells that an event is recorded at once.
+    ///
+    /// # Errors
+    ///
+    /// What else has been lost, and why.
+    pub fn note_record(
+        &mut self,
+        event: &Event<'_>,
+        items: &[(Vec<u8>, Vec<u8>)],
+        settings: &Settings,
+        is_followed: bool,
+    ) -> Result<(), Loss> {
+        let moment = Moment::Begins {
+            id: self.noted,
+            began: clock::monotonic_micros(),
+            is_followed,
+        };
+        self.hand_on(event, items, settings, moment)
+    }
+
+    fn hand_on(
+        &mut self,
+        event: &Event<'_>,
+        items: &[(Vec<u8>, Vec<u8>)],
+        settings: &Settings,
+        moment: Moment,
+    ) -> Result<(), Loss> {
         let hg_version = self.hg_version.as_deref();
         let trace_state = event.trace.and_then(|it| self.facts.state_of(it));
         let nothing = Repository::default();
@@ -764,6 +920,7 @@ impl Host {
                 program: self.program.as_ref(),
                 trace_state,
                 repository: if is_known { repository } else { &nothing },
+                moment,
             },
             settings,
             environment: &self.facts.lasting,
@@ -989,6 +1146,8 @@ impl Host {
         if self.owner != std::process::id() {
             return;
         }
+        self.records.end_commands();
+        self.dispatcher.end_commands();
         if let Err(loss) = self.dispatcher.finish() {
             self.lose(b"", loss.events, loss);
         }

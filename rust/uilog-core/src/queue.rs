@@ -10,7 +10,13 @@
 //! may have a name (`page`): then it tells what has been lost when
 //! both ends have been killed.
 //!
-//! Knows nothing of what a frame holds, nor of names and locks.
+//! The page also names the command that has begun and not ended: whoever finds
+//! its writer dead knows by that that it was killed. The word is written
+//! together with what has been committed, so that the end of a command and the
+//! record of it are one.
+//!
+//! Knows nothing of what a frame holds, but for the byte by which a command's
+//! beginning is made void, nor of names and locks.
 
 use std::collections::VecDeque;
 use std::ffi::CStr;
@@ -29,8 +35,10 @@ use nix::unistd::Whence;
 use nix::unistd::lseek;
 use serde::Deserialize;
 use serde::Serialize;
+use uilog_sys::clock;
 
 use crate::event::SessionId;
+use crate::wire::HAS_ENDED_AT;
 use crate::wire::PROTOCOL;
 use crate::wire::is_readable;
 
@@ -57,10 +65,11 @@ const FLAGS_AT: u64 = 8;
 /// The frames are in a file of their own.
 const APART: u64 = 1;
 /// Where the writer's words stand: what it has committed, how much memory the
-/// queue may take, and what it knows of its reader and of its losses.
+/// queue may take, what it knows of its reader and of its losses, which command
+/// runs, and when it has written last.
 const WRITER_AT: u64 = 64;
 /// How many words these are.
-const WRITER_WORDS: usize = 6;
+const WRITER_WORDS: usize = 8;
 /// Where it stands among them how much memory the queue may take.
 const MAX_BYTES_AT: u64 = WRITER_AT + 16;
 /// Where it stands among them who reads.
@@ -68,6 +77,13 @@ const READER_PID_AT: u64 = WRITER_AT + 24;
 /// Where it stands among them how many events the writer has lost of which the
 /// journal has not been told.
 const WRITER_UNTOLD_AT: u64 = WRITER_AT + 40;
+/// Where it stands among them which command runs, and after that when the
+/// writer has written last, in microseconds of the monotonic clock.
+const OPEN_AT: u64 = WRITER_AT + 48;
+/// Where [`OpenCommand::depth`] begins in that word.
+const DEPTH_SHIFT: u32 = 48;
+/// Commands that run within each other at most, as far as is noted.
+const MAX_OPEN: usize = 64;
 /// Where it stands who has made the page: [`Maker`].
 const MAKER_AT: u64 = 128;
 /// Where the name of the reader's program stands, as its length and its text.
@@ -151,6 +167,28 @@ pub struct Committed {
     pub end: u64,
     /// How many jobs there are among the frames: scripts and records.
     pub jobs: u64,
+}
+
+/// The innermost command that has begun and not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenCommand {
+    /// The position of the frame that tells of it.
+    pub at: u64,
+    /// How many there are, with those around it.
+    pub depth: u16,
+}
+
+impl OpenCommand {
+    fn word(self) -> u64 {
+        u64::from(self.depth) << DEPTH_SHIFT | self.at
+    }
+
+    /// What a word of the page, or of a frame within another one, says.
+    pub fn of(word: u64) -> Option<Self> {
+        let at = word & ((1 << DEPTH_SHIFT) - 1);
+        let depth = (word >> DEPTH_SHIFT) as u16;
+        (at != 0).then_some(Self { at, depth })
+    }
 }
 
 macro_rules! words {
@@ -366,6 +404,11 @@ pub struct Writer {
     reader: (u64, u64),
     /// Events that the writer has lost and the journal has not been told of.
     untold: u64,
+    /// The commands that run, the innermost last: by what the caller knows
+    /// them, and the word that names them.
+    open: Vec<(u64, OpenCommand)>,
+    /// The page is to name none of them for the moment.
+    is_hidden: bool,
 }
 
 impl Writer {
@@ -415,6 +458,8 @@ impl Writer {
             room_until: FIRST_FRAME + max_bytes,
             reader: (0, 0),
             untold: 0,
+            open: Vec::new(),
+            is_hidden: false,
         }
     }
 
@@ -535,6 +580,121 @@ impl Writer {
         Ok(position)
     }
 
+    /// The same, if the last of the frames, at the position `at`, tells of a
+    /// command that begins, which the caller knows as `id`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::append`], or too many commands run within each other.
+    pub fn append_beginning(
+        &mut self,
+        frames: &[u8],
+        at: u64,
+        id: u64,
+    ) -> io::Result<()> {
+        if self.open.len() >= MAX_OPEN {
+            let problem = "too many commands run within each other";
+            return Err(io::Error::other(problem));
+        }
+        let depth = self.open.len() as u16 + 1;
+        self.open.push((id, OpenCommand { at, depth }));
+        let appended = self.append(frames, 0);
+        appended.map(drop).inspect_err(|_| {
+            self.open.pop();
+        })
+    }
+
+    /// The same as [`Self::append`], if with these frames the command ends
+    /// that the caller knows as `id`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::append`]; the command has ended all the same, and
+    /// [`Self::end`] is to say so.
+    pub fn append_ending(
+        &mut self,
+        frames: &[u8],
+        jobs: u64,
+        id: u64,
+    ) -> io::Result<u64> {
+        let is_last = self.open.last().is_some_and(|it| it.0 == id);
+        let last = if is_last { self.open.pop() } else { None };
+        let appended = self.append(frames, jobs).inspect_err(|_| {
+            self.open.extend(last);
+        })?;
+        // The frames are there, whatever becomes of this.
+        let _ = self.end(id);
+        Ok(appended)
+    }
+
+    /// The command has ended that the caller knows as `id`, if it stands in
+    /// this queue.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be written.
+    pub fn end(&mut self, id: u64) -> io::Result<()> {
+        let index = self.open.iter().position(|it| it.0 == id);
+        let Some(index) = index else {
+            return Ok(());
+        };
+        let (_, ended) = self.open.remove(index);
+        if index == self.open.len() {
+            return self.publish_open();
+        }
+        // Others run that have begun later, as other threads' may: the frames
+        // of those lead to this one.
+        let at = ended.at + LENGTH_BYTES + HAS_ENDED_AT;
+        self.data().write_all_at(&[1], at)
+    }
+
+    /// All commands have ended.
+    ///
+    /// # Errors
+    ///
+    /// The page cannot be written.
+    pub fn end_all(&mut self) -> io::Result<()> {
+        if self.open.is_empty() {
+            return Ok(());
+        }
+        self.open.clear();
+        self.publish_open()
+    }
+
+    /// Says that no command runs, though some do, or no longer so: this
+    /// process is about to become another program.
+    ///
+    /// # Errors
+    ///
+    /// The page cannot be written.
+    pub fn hide_open(&mut self, is_hidden: bool) -> io::Result<()> {
+        if self.is_hidden == is_hidden || self.open.is_empty() {
+            return Ok(());
+        }
+        self.is_hidden = is_hidden;
+        self.publish_open()
+    }
+
+    /// Whether any command runs.
+    pub fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// The word that names the innermost command that runs; 0 for none.
+    pub fn open_word(&self) -> u64 {
+        self.open.last().map_or(0, |it| it.1.word())
+    }
+
+    /// What the page says of it, and when that was.
+    fn open_words(&self) -> [u64; 2] {
+        let word = if self.is_hidden { 0 } else { self.open_word() };
+        [word, clock::monotonic_micros()]
+    }
+
+    fn publish_open(&self) -> io::Result<()> {
+        write_words(&self.page, OPEN_AT, self.open_words())
+    }
+
     /// Fails if the frames up to `end` would take more memory than allowed.
     fn make_room(&mut self, end: u64) -> io::Result<()> {
         if end <= self.room_until {
@@ -564,7 +724,9 @@ impl Writer {
     fn commit(&self) -> io::Result<()> {
         let Committed { end, jobs } = self.committed;
         let (pid, begun) = self.reader;
-        let words = [end, jobs, self.max_bytes, pid, begun, self.untold];
+        let [open, seen] = self.open_words();
+        let (max_bytes, untold) = (self.max_bytes, self.untold);
+        let words = [end, jobs, max_bytes, pid, begun, untold, open, seen];
         write_words::<WRITER_WORDS>(&self.page, WRITER_AT, words)
     }
 
@@ -643,6 +805,8 @@ pub struct Page {
     pub begun_before: u64,
     /// Events that the writer has lost and the journal does not know of.
     pub writer_untold: u64,
+    /// How many commands had begun and not ended.
+    pub open: u16,
     /// Who has made it.
     pub maker_pid: u64,
     /// When, in microseconds since the epoch.
@@ -697,8 +861,16 @@ impl Page {
         }
         let writer = words(WRITER_AT, WRITER_WORDS);
         let maker = words(MAKER_AT, 4);
-        let [end, jobs, _, reader_pid, begun_before, writer_untold] =
-            writer[..]
+        let [
+            end,
+            jobs,
+            _,
+            reader_pid,
+            begun_before,
+            writer_untold,
+            open,
+            _,
+        ] = writer[..]
         else {
             return Err(damaged());
         };
@@ -713,6 +885,7 @@ impl Page {
             reader_pid,
             begun_before,
             writer_untold,
+            open: OpenCommand::of(open).map_or(0, |it| it.depth),
             maker_pid,
             maker_micros: maker_micros as i64,
             session: SessionId(u128::from(high) << 64 | u128::from(low)),
@@ -750,6 +923,7 @@ impl Page {
         self.undone()
             .saturating_add(running)
             .saturating_add(self.untold())
+            .saturating_add(self.open.into())
     }
 }
 
@@ -836,6 +1010,20 @@ pub struct Reader {
     references: VecDeque<(Reference, u64, u64)>,
     /// The last ones before `low`, which what stands behind it may refer to.
     pinned: Vec<(Reference, u64, u64)>,
+    /// The frames of commands that have begun, as far as they may not have
+    /// ended.
+    begun: Vec<Begun>,
+}
+
+/// The frame of a command that has begun, and what it refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Where it stands.
+    pub at: u64,
+    /// The word that names the command around it.
+    pub outer: u64,
+    /// Where its environment and its items stand.
+    pub refers_to: [u64; 2],
 }
 
 impl Reader {
@@ -874,6 +1062,7 @@ impl Reader {
             released: FIRST_FRAME,
             references: VecDeque::new(),
             pinned: Vec::new(),
+            begun: Vec::new(),
         };
         // Another protocol's words mean something else.
         if is_readable(protocol) {
@@ -1022,16 +1211,118 @@ impl Reader {
     /// that it shares with what has not, or with what is pinned, stay.
     fn unpin(&self, begin: u64, end: u64) {
         let (mut begin, mut end) = (page_of(begin), page_after(end));
-        for (_, other_begin, other_end) in &self.pinned {
-            if *other_end > begin && *other_begin < end {
-                if *other_begin <= begin {
-                    begin = page_after(*other_end);
+        for (other_begin, other_end) in self.pinned_ranges() {
+            if other_end > begin && other_begin < end {
+                if other_begin <= begin {
+                    begin = page_after(other_end);
                 } else {
-                    end = page_of(*other_begin);
+                    end = page_of(other_begin);
                 }
             }
         }
         self.punch(begin, end.min(self.released));
+    }
+
+    /// There is the frame of a command that has begun: it is kept until the
+    /// page names neither it nor one within it. To be told of each before
+    /// anybody has read past it.
+    pub fn keep_begun(&mut self, begun: Begun) {
+        self.begun.push(begun);
+    }
+
+    /// What is kept of commands that have ended is kept no longer; which they
+    /// are.
+    fn forget_ended(&mut self) -> Vec<Begun> {
+        if self.begun.is_empty() {
+            return Vec::new();
+        }
+        // What cannot be told stays: one that has not been looked at yet may
+        // be within one of these.
+        let Ok(open) = self.open_command() else {
+            return Vec::new();
+        };
+        let mut open = open.map(|it| it.at);
+        let is_known = |at: u64| self.begun.iter().any(|it| it.at == at);
+        if open.is_some_and(|at| !is_known(at)) {
+            return Vec::new();
+        }
+        // Each frame names one before it, so there is an end.
+        let (mut kept, mut ended) = (Vec::new(), Vec::new());
+        for begun in std::mem::take(&mut self.begun).into_iter().rev() {
+            if open == Some(begun.at) {
+                let outer = OpenCommand::of(begun.outer);
+                open = outer.map(|it| it.at).filter(|it| *it < begun.at);
+                kept.push(begun);
+            } else {
+                ended.push(begun);
+            }
+        }
+        kept.reverse();
+        self.begun = kept;
+        ended
+    }
+
+    /// Where what a command's frame consists of stands: beginnings and ends.
+    fn ranges(&self, begun: &Begun) -> Vec<(u64, u64)> {
+        let [environment_at, items_at] = begun.refers_to;
+        let range = |at: u64| {
+            let mut length = [0; LENGTH_BYTES as usize];
+            self.data().read_exact_at(&mut length, at).ok()?;
+            let length = u64::from(u32::from_le_bytes(length));
+            Some((at, at + LENGTH_BYTES + length))
+        };
+        let all = [begun.at, environment_at, items_at].into_iter();
+        all.filter_map(range).collect()
+    }
+
+    /// All that is kept before what may be read: beginnings and ends.
+    fn pinned_ranges(&self) -> Vec<(u64, u64)> {
+        let pinned = self.pinned.iter().map(|(_, begin, end)| (*begin, *end));
+        let begun = self.begun.iter().flat_map(|it| self.ranges(it));
+        pinned.chain(begun).collect()
+    }
+
+    /// The innermost command that has begun and not ended.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    pub fn open_command(&self) -> io::Result<Option<OpenCommand>> {
+        let [word] = read_words(&self.page, OPEN_AT)?;
+        Ok(OpenCommand::of(word))
+    }
+
+    /// When the writer has written last, in microseconds of its monotonic
+    /// clock.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    pub fn written_at(&self) -> io::Result<u64> {
+        let [micros] = read_words(&self.page, OPEN_AT + 8)?;
+        Ok(micros)
+    }
+
+    /// Appends what is to be said of a command that was killed with the
+    /// writer; from then on the page names the one around it, `outer`. The
+    /// caller knows that the writer is dead, and that nobody else reads.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be written. Nothing has then been appended.
+    pub fn append_for_dead(
+        &mut self,
+        frames: &[u8],
+        jobs: u64,
+        outer: u64,
+    ) -> io::Result<()> {
+        let mut words: [u64; WRITER_WORDS] = read_words(&self.page, WRITER_AT)?;
+        let [end, all_jobs, _, _, _, _, open, _] = &mut words;
+        self.data().write_all_at(frames, *end)?;
+        *end += frames.len() as u64;
+        *all_jobs = all_jobs.saturating_add(jobs);
+        *open = outer;
+        write_words(&self.page, WRITER_AT, words)
     }
 
     /// What the writer has committed.
@@ -1157,15 +1448,19 @@ impl Reader {
         if until < self.released + RELEASE_STEP {
             return;
         }
-        let mut pinned = self.pinned.clone();
-        pinned.sort_unstable_by_key(|it| it.1);
+        let ended = self.forget_ended();
+        let mut pinned = self.pinned_ranges();
+        pinned.sort_unstable();
         let mut begin = self.released;
-        for (_, pin_begin, pin_end) in pinned {
+        for (pin_begin, pin_end) in pinned {
             self.punch(begin, until.min(page_of(pin_begin)));
             begin = begin.max(page_after(pin_end));
         }
         self.punch(begin, until);
         self.released = until;
+        for range in ended.iter().flat_map(|it| self.ranges(it)) {
+            self.unpin(range.0, range.1);
+        }
     }
 
     /// Where it fails, memory stays in use until the queue is closed.
@@ -1536,6 +1831,110 @@ mod tests {
         assert!(reader.frame_at(at[0].0).is_err());
         assert!(writer.bytes().unwrap() < bytes - 700_000);
         assert_eq!(reader.progress().environment_at, at[2].0);
+    }
+
+    #[test]
+    fn the_page_names_the_innermost_command_that_runs() {
+        let (mut writer, reader) = pair(1 << 20);
+        let open = || reader.open_command().unwrap();
+        assert_eq!(open(), None);
+        let begin = |writer: &mut Writer, id: u64| {
+            let at = writer.committed().end;
+            writer.append_beginning(&framed(b"\x04\0"), at, id).unwrap();
+            at
+        };
+        let ats = [1, 2, 3].map(|id| begin(&mut writer, id));
+        let named = |depth: u16| {
+            let at = ats[usize::from(depth) - 1];
+            Some(OpenCommand { at, depth })
+        };
+        assert_eq!(open(), named(3));
+        assert_eq!(reader.committed().unwrap().jobs, 0);
+        assert_eq!(Page::read(reader.page_file()).unwrap().lost(), 3);
+        assert!(reader.written_at().unwrap() > 0);
+        // It ends with the record that says so, and only if that is there.
+        writer.set_max_bytes(1);
+        writer.append_ending(&framed(b"end"), 1, 3).unwrap_err();
+        assert_eq!(open(), named(3));
+        writer.set_max_bytes(1 << 20);
+        writer.append_ending(&framed(b"end"), 1, 3).unwrap();
+        assert_eq!(open(), named(2));
+        // One around it has ended before it.
+        let has_ended = || reader.frame_at(ats[0]).unwrap() == [4, 1];
+        assert!(!has_ended());
+        writer.end(1).unwrap();
+        assert!(has_ended());
+        assert_eq!(open(), named(2));
+        writer.hide_open(true).unwrap();
+        writer.append(&framed(b"meanwhile"), 1).unwrap();
+        assert_eq!(open(), None);
+        writer.hide_open(false).unwrap();
+        assert_eq!(open(), named(2));
+        writer.end(7).unwrap();
+        writer.end_all().unwrap();
+        assert_eq!(open(), None);
+    }
+
+    #[test]
+    fn what_tells_of_a_running_command_is_kept_as_long_as_that() {
+        let (mut writer, mut reader) = pair(100 << 20);
+        let environment = writer.append(&framed(&[1; 5000]), 0).unwrap();
+        let at = writer.committed().end;
+        writer.append_beginning(&framed(&[2; 5000]), at, 1).unwrap();
+        let begun = Begun {
+            at,
+            outer: 0,
+            refers_to: [environment; 2],
+        };
+        reader.keep_begun(begun);
+        let filler = framed(&[0; 400_000]);
+        let read_all = |writer: &mut Writer, reader: &mut Reader| {
+            writer.append(&filler, 1).unwrap();
+            move_to(reader, writer.committed().end);
+        };
+        read_all(&mut writer, &mut reader);
+        assert_eq!(reader.frame_at(at).unwrap(), [2; 5000]);
+        // One within it that has not been looked at changes nothing.
+        let inner = writer.committed().end;
+        writer
+            .append_beginning(&framed(&[3; 50]), inner, 2)
+            .unwrap();
+        read_all(&mut writer, &mut reader);
+        assert_eq!(reader.frame_at(at).unwrap(), [2; 5000]);
+        assert_eq!(reader.frame_at(environment).unwrap(), [1; 5000]);
+        writer.end(2).unwrap();
+        writer.end(1).unwrap();
+        read_all(&mut writer, &mut reader);
+        assert!(reader.frame_at(at).is_err());
+        assert!(reader.frame_at(environment).is_err());
+        assert!(writer.bytes().unwrap() <= 3 * PAGE_BYTES);
+    }
+
+    #[test]
+    fn whoever_reads_ends_the_commands_of_a_dead_writer() {
+        let (mut writer, mut reader) = pair(1 << 20);
+        let [outer, at] = [1, 2].map(|id| {
+            let at = writer.committed().end;
+            writer.append_beginning(&framed(b"\x04\0"), at, id).unwrap();
+            at
+        });
+        drop(writer);
+        let open = reader.open_command().unwrap();
+        assert_eq!(open, Some(OpenCommand { at, depth: 2 }));
+        let end = reader.committed().unwrap().end;
+        let outer = OpenCommand {
+            at: outer,
+            depth: 1,
+        };
+        reader
+            .append_for_dead(&framed(b"lost"), 1, outer.word())
+            .unwrap();
+        let (frame, _) = reader.frame(end).unwrap().unwrap();
+        assert_eq!(frame, b"lost");
+        assert_eq!(reader.committed().unwrap().jobs, 1);
+        assert_eq!(reader.open_command().unwrap(), Some(outer));
+        reader.append_for_dead(&[], 0, 0).unwrap();
+        assert_eq!(reader.open_command().unwrap(), None);
     }
 
     #[test]

@@ -172,18 +172,20 @@ impl RecordQueue {
             environment: &self.environment.part,
             ..*parts
         };
-        match open.append(&parts, hg) {
-            Ok(()) => self.wake(program).map_err(NotTaken::Waits),
-            Err(error) if is_own_bound(&error) => {
+        if let Err(error) = open.append(&parts, hg) {
+            if is_own_bound(&error) {
                 let reason = frames::explain(&error, parts.settings);
-                Err(NotTaken::Lost(Loss { events: 1, reason }))
+                let events = parts.events();
+                return Err(NotTaken::Lost(Loss { events, reason }));
             }
-            Err(error) => {
-                // Whatever is in it is to be delivered, and makes room.
-                let _ = self.wake(program);
-                Err(NotTaken::Unusable(self.tell(error.to_string())))
-            }
+            // Whatever is in it is to be delivered, and makes room.
+            let _ = self.wake(program);
+            return Err(NotTaken::Unusable(self.tell(error.to_string())));
         }
+        if parts.is_followed() {
+            return Ok(());
+        }
+        self.wake(program).map_err(NotTaken::Waits)
     }
 
     fn may_try_again(&mut self) -> bool {
@@ -310,6 +312,35 @@ impl RecordQueue {
             self.open = Some(moved);
         }
         self.wake(program).map_err(NotTaken::Waits)
+    }
+
+    /// The command has ended that the caller knows as `id`, if its beginning
+    /// stands in the queue.
+    pub(crate) fn end_command(&mut self, id: u64) {
+        if let Some(open) = self.open_of_command() {
+            // If it cannot be written, the process may be said to be killed.
+            let _ = open.queue.end(id);
+        }
+    }
+
+    /// All commands have ended.
+    pub(crate) fn end_commands(&mut self) {
+        if let Some(open) = self.open_of_command() {
+            let _ = open.queue.end_all();
+        }
+    }
+
+    /// This process is about to become another program, or has not become one.
+    pub(crate) fn hide_commands(&mut self, is_hidden: bool) {
+        if let Some(open) = self.open_of_command() {
+            let _ = open.queue.hide_open(is_hidden);
+        }
+    }
+
+    /// Where a command has begun that has not ended.
+    fn open_of_command(&mut self) -> Option<&mut Open> {
+        let open = self.open.as_mut().filter(|it| it.queue.has_open());
+        open.filter(|it| it.is_intact())
     }
 
     /// Waits until it is known what has become of every record, but not longer

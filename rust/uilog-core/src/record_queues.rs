@@ -55,7 +55,8 @@ pub struct RecordQueue {
     pub is_near: bool,
     /// For how many seconds it has been there.
     pub age: f64,
-    /// Records appended.
+    /// Records appended; of a process that was killed also those that are yet
+    /// to be made, one for each command that has not ended.
     pub records: u64,
     /// Records that every sink is done with.
     pub done: u64,
@@ -231,6 +232,10 @@ fn look(dir: &OwnDir, name: &OsStr, own: Option<&str>) -> Option<RecordQueue> {
     let reader = Reader::open(file.try_clone().ok()?.into()).ok()?;
     // Also of versions that nobody here can deliver from.
     queue.records = page.committed.jobs;
+    if !is_alive {
+        let open = reader.open_command().ok()?.map_or(0, |it| it.depth);
+        queue.records = queue.records.saturating_add(open.into());
+    }
     queue.done = page.progress.records;
     queue.lost = page.progress.records_lost;
     queue.bytes = reader.bytes().unwrap_or(0);

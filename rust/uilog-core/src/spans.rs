@@ -54,6 +54,8 @@ struct Entry {
     is_served: bool,
     /// Its event `command` has been logged, its end has not.
     is_known: bool,
+    /// By which number it has been noted that the command has begun.
+    noted: Option<u64>,
     /// The command's repository.
     root: Option<Vec<u8>>,
     state: State,
@@ -102,6 +104,7 @@ impl Entry {
             kind,
             is_served: false,
             is_known: false,
+            noted: None,
             root: None,
             state: State::Entered,
         }
@@ -132,26 +135,52 @@ impl Spans {
         });
     }
 
-    /// The command that was entered last is left, and so is what runs in it.
-    pub(crate) fn leave(&mut self) {
-        let last = self.open.iter().rposition(Entry::is_own_command);
-        self.leave_from(last);
+    /// What runs is this process's from now on: it goes on with the work of the
+    /// one that has forked it.
+    pub(crate) fn take_over(&mut self) {
+        for entry in &mut self.open {
+            entry.process = process_id();
+        }
     }
 
-    /// A hook is left, and what runs in it.
-    pub(crate) fn leave_hook(&mut self) {
+    /// The command that was entered last is left, and so is what runs in it:
+    /// the numbers of those of them that have been noted.
+    pub(crate) fn leave(&mut self) -> Vec<u64> {
+        let last = self.open.iter().rposition(Entry::is_own_command);
+        self.leave_from(last)
+    }
+
+    /// A hook is left, and what runs in it, as in [`Self::leave`].
+    pub(crate) fn leave_hook(&mut self) -> Vec<u64> {
         let is_own_hook = |it: &Entry| it.is_own() && it.kind != Kind::Command;
         let last = self.open.iter().rposition(is_own_hook);
-        self.leave_from(last);
+        self.leave_from(last)
     }
 
     /// Takes an entry out, and those above it that are this thread's.
-    fn leave_from(&mut self, first: Option<usize>) {
+    fn leave_from(&mut self, first: Option<usize>) -> Vec<u64> {
         let mut index = 0;
+        let mut noted = Vec::new();
         self.open.retain(|entry| {
             index += 1;
-            first.is_none_or(|first| index <= first || !entry.is_own())
+            let stays =
+                first.is_none_or(|first| index <= first || !entry.is_own());
+            if !stays {
+                noted.extend(entry.noted);
+            }
+            stays
         });
+        noted
+    }
+
+    /// By which number this thread's innermost command has been noted.
+    pub(crate) fn noted(&self) -> Option<u64> {
+        self.open.iter().rfind(|it| it.is_own_command())?.noted
+    }
+
+    /// It has been noted by this number.
+    pub(crate) fn note(&mut self, number: u64) {
+        self.command().noted = Some(number);
     }
 
     /// The innermost command of this thread: the outermost one may run since
@@ -232,12 +261,14 @@ impl Spans {
         }
     }
 
-    /// The innermost command of this thread has ended.
-    pub(crate) fn end_command(&mut self) {
+    /// The innermost command of this thread has ended; by which number it has
+    /// been noted.
+    pub(crate) fn end_command(&mut self) -> Option<u64> {
         let command = self.command();
         command.is_known = false;
         command.root = None;
         command.state = State::Ended;
+        command.noted.take()
     }
 
     /// The span that an event which is logged now belongs to, if there is

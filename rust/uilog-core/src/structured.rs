@@ -1,6 +1,7 @@
 //! The structured sinks, as hg sees them: an event that any of them wants goes
 //! to the dispatcher, once.
 
+use crate::commandlost;
 use crate::event::Event;
 use crate::pipeline::Host;
 use crate::pipeline::Loss;
@@ -88,5 +89,14 @@ impl Sink for Structured {
         let has_collector =
             sinks.any(|it| it.is_collector && it.tracked.contains(&event.name));
         host.record(event, &self.items, &self.settings, has_collector)
+    }
+
+    fn tells_losses(&self) -> bool {
+        self.tracks(commandlost::NAME)
+    }
+
+    fn note(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
+        let is_followed = self.tracks(b"command");
+        host.note_record(event, &self.items, &self.settings, is_followed)
     }
 }

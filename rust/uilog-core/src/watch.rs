@@ -9,6 +9,10 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use nix::libc::SIGHUP;
+use nix::libc::SIGINT;
+use nix::libc::SIGPIPE;
+use nix::libc::SIGTERM;
 use uilog_config::Config;
 
 use crate::claim::Left;
@@ -16,6 +20,7 @@ use crate::claim::Outer;
 use crate::command;
 use crate::command::CommandLine;
 use crate::command::Kind;
+use crate::commandlost;
 use crate::event::EventOption;
 use crate::event::Text;
 use crate::event::Timestamp;
@@ -184,6 +189,7 @@ impl Watch {
     /// While the command runs: does what its end would otherwise wait for,
     /// unless it is certain that somebody else logs it.
     pub fn prepare(&self, host: &mut Host) {
+        self.note(host);
         let is_likely = match self.line.kind {
             Kind::Hg | Kind::Chg => false,
             Kind::Rhg | Kind::Other => true,
@@ -259,9 +265,17 @@ impl Watch {
         ledger.note(bits::ENDED);
     }
 
-    /// Counts the end, which somebody must have waited for who was killed.
+    /// Tells that nobody knows the end, which somebody must have waited for who
+    /// was killed; counts it if no sink can be told.
     fn lose_end(&self, host: &mut Host) {
         let name = b"commandfinish";
+        if self.logger.tells_losses() {
+            let now = Timestamp::now().micros;
+            let micros = now.saturating_sub(self.started.micros);
+            let micros = u64::try_from(micros).unwrap_or(0);
+            self.log_loss(host, None, Duration::from_micros(micros));
+            return;
+        }
         if self.logger.tracks(name) {
             let reason = "uilog run has been killed, and nobody knows how its \
                           command has ended";
@@ -284,7 +298,9 @@ impl Watch {
 
     fn log_end(&self, host: &mut Host, ended: &Ended) {
         let name = b"commandfinish";
-        if !self.logger.tracks(name) {
+        let is_killed = ended.signal.is_some_and(is_of_killed);
+        let tells_losses = is_killed && self.logger.tells_losses();
+        if !tells_losses && !self.logger.tracks(name) {
             return;
         }
         let signal = ended.signal;
@@ -307,7 +323,49 @@ impl Watch {
             options.push(option("signal", int(signal.into())));
         }
         let draft = self.draft(name, message, options, None);
-        self.logger.log(host, draft);
+        if tells_losses {
+            let lost = self.lost(signal, ended.duration);
+            self.logger.log_loss(host, lost, draft);
+        } else {
+            self.logger.log(host, draft);
+        }
+    }
+
+    /// Logs that the command was killed, or that nobody knows its end.
+    fn log_loss(
+        &self,
+        host: &mut Host,
+        signal: Option<i32>,
+        duration: Duration,
+    ) {
+        let lost = self.lost(signal, duration);
+        // There is no ordinary end.
+        let nothing = self.draft(b"", Vec::new(), Vec::new(), None);
+        self.logger.log_loss(host, lost, nothing);
+    }
+
+    fn lost(&self, signal: Option<i32>, duration: Duration) -> Draft<'_> {
+        let formatted = self.line.formatted();
+        let message = commandlost::message(&formatted, duration);
+        let canonical = self.canonical.as_deref();
+        let mut options: Vec<_> =
+            canonical.map(commandlost::canonical).into_iter().collect();
+        options.extend(commandlost::options(self.started, duration, signal));
+        self.draft(commandlost::NAME, message, options, None)
+    }
+
+    /// Notes that the command has begun: if it is killed together with all who
+    /// look after it, sinks are told of that by whoever finds it.
+    fn note(&self, host: &mut Host) {
+        let canonical = self.canonical.as_deref();
+        let options = canonical.map(commandlost::canonical);
+        let draft = self.draft(
+            commandlost::NAME,
+            self.line.formatted(),
+            options.into_iter().collect(),
+            Some(self.started),
+        );
+        self.logger.note_command(host, draft);
     }
 
     fn draft<'a>(
@@ -327,6 +385,13 @@ impl Watch {
             pid: Some(self.pid),
         }
     }
+}
+
+/// Whether a command that ends by this signal was killed, or has crashed. Others
+/// are how people and systems end what they have started; hg handles them.
+fn is_of_killed(signal: i32) -> bool {
+    let usual = [SIGHUP, SIGINT, SIGPIPE, SIGTERM];
+    !usual.contains(&signal)
 }
 
 fn option<'a>(key: &'a str, value: Value<'a>) -> EventOption<'a> {

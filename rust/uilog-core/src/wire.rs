@@ -48,7 +48,29 @@ pub enum Frame<'a> {
     /// An event for structured sinks.
     #[serde(borrow)]
     Record(Record<'a>),
+    /// A command has begun: what is to be said of it if it never ends.
+    #[serde(borrow)]
+    Open(Open<'a>),
 }
+
+/// A command that has begun, for whoever finds that its process was killed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Open<'a> {
+    /// It has ended, though one that has begun later has not. Whoever writes
+    /// changes this byte in its place: [`HAS_ENDED_AT`].
+    pub has_ended: bool,
+    /// The command around it that has not ended either, as the first page
+    /// names it ([`crate::queue::OpenCommand`]); 0 if there is none.
+    pub outer: u64,
+    /// When it began, in microseconds of the monotonic clock.
+    pub began: u64,
+    /// The record of its event. What only its end tells is missing.
+    #[serde(borrow)]
+    pub record: Record<'a>,
+}
+
+/// Where `has_ended` of [`Open`] stands in its frame.
+pub const HAS_ENDED_AT: u64 = 1;
 
 /// An event for structured sinks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -230,6 +252,12 @@ mod tests {
                 revision: Some(text(b"q")),
             },
         };
+        let open = Open {
+            has_ended: true,
+            outer: 23,
+            began: 24,
+            record: record.clone(),
+        };
         let job = Job {
             event,
             script: Cow::Borrowed(b"s"),
@@ -261,6 +289,10 @@ mod tests {
         let expected =
             format!("03{event}15160001680101370001016f01017000010171");
         assert_eq!(hex(Frame::Record(record)), expected);
+        let expected =
+            format!("04011718{event}15160001680101370001016f01017000010171");
+        assert_eq!(hex(Frame::Open(open)), expected);
+        assert_eq!(HAS_ENDED_AT, 1, "behind the kind of frame");
         let environment = Frame::Environment(text(b"A=b\0"));
         assert_eq!(hex(environment), "0004413d6200");
         let items = vec![(text(b"a"), text(b"b"))];

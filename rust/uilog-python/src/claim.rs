@@ -52,6 +52,15 @@ pub(crate) fn claim() -> bool {
     true
 }
 
+/// Whether a command at this depth is the one that `uilog run` has started.
+pub(crate) fn is_of_run(depth: usize) -> bool {
+    let place = CLAIM.lock().unwrap_or_else(PoisonError::into_inner);
+    place.as_ref().is_some_and(|claim| {
+        claim.owner == uilog_sys::fork::process_id()
+            && claim.depth.unwrap_or(depth) == depth
+    })
+}
+
 /// What `uilog run` has logged already of this event, which is one of a
 /// command's beginning and end.
 pub(crate) fn taken(event: &[u8], depth: usize) -> Taken {

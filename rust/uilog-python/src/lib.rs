@@ -21,6 +21,7 @@ use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
 use uilog_config::items;
+use uilog_core::commandlost;
 use uilog_core::hints;
 use uilog_core::pipeline;
 use uilog_core::pipeline::Depth;
@@ -98,6 +99,42 @@ impl Logger {
         host::with(|host| {
             host.begin_command(self.root.as_deref());
             self.tell_repository(host);
+        });
+    }
+
+    /// Notes that a command begins, which is called so: if this process is
+    /// killed, sinks are told of it. `depth` tells how many commands are
+    /// nested around it.
+    fn note_command(
+        &self,
+        py: Python<'_>,
+        message: &Bound<'_, PyAny>,
+        canonical: Option<Vec<u8>>,
+        depth: usize,
+    ) {
+        host::guarded(|| {
+            // `uilog run` is told by the system.
+            #[cfg(target_os = "linux")]
+            if claim::is_of_run(depth) {
+                return;
+            }
+            let message = convert::text(message);
+            let hg = host::hg_executable(py);
+            let canonical = canonical.as_deref();
+            let canonical = canonical.map(|it| commandlost::canonical(it));
+            let draft = Draft {
+                name: commandlost::NAME,
+                message: Cow::Owned(message),
+                options: canonical.into_iter().collect(),
+                hg: &hg,
+                root: self.root.as_deref(),
+                time: None,
+                pid: None,
+            };
+            host::with_environment(|host| {
+                self.tell_repository(host);
+                self.inner.note_command(host, draft);
+            });
         });
     }
 
@@ -318,6 +355,13 @@ mod _native {
     #[pyfunction]
     fn enter_outermost() {
         host::with(|host| host.enter_command(false));
+    }
+
+    /// Tells that this process is about to become another program, or that it
+    /// could not: nobody has killed it then.
+    #[pyfunction]
+    fn become_another(is_about_to: bool) {
+        host::with(|host| host.become_another(is_about_to));
     }
 
     /// Tells that this thread's innermost command has ended.

@@ -142,7 +142,9 @@ impl Redactor {
         message: &'t [u8],
     ) -> Redacted<Cow<'t, [u8]>> {
         match event {
-            b"command" | b"commandfinish" => self.redact_command(message),
+            b"command" | b"commandfinish" | b"commandlost" => {
+                self.redact_command(message)
+            }
             b"commandalias" => self.redact(message, View::Alias),
             _ => self.redact_text(message),
         }

@@ -19,6 +19,7 @@ use serde_json::Number;
 use serde_json::Value as Json;
 use uilog_config::items;
 use uilog_config::items::Value as Setting;
+use uilog_core::commandlost;
 use uilog_core::event::Event;
 use uilog_core::event::Timestamp;
 use uilog_core::event::Value;
@@ -510,7 +511,7 @@ impl Composer {
     }
 }
 
-/// The option of `commandfinish` that has the command's full name.
+/// The option of `commandfinish` and `commandlost` that has the command's full name.
 const CANONICAL_COMMAND: &str = "canonical_command";
 
 /// How a command has ended; nothing of other events.
@@ -522,11 +523,12 @@ struct Ending {
 
 impl Ending {
     fn of(event: &Event<'_>) -> Self {
-        if *event.name != *b"commandfinish" {
+        let is_lost = *event.name == *commandlost::NAME;
+        if !is_lost && *event.name != *b"commandfinish" {
             return Self::default();
         }
         Self {
-            exit_code: told::integer(event, "return_code"),
+            exit_code: told::integer(event, "return_code").filter(|_| !is_lost),
             signal: told::integer(event, "signal"),
         }
     }
@@ -534,7 +536,7 @@ impl Ending {
 
 /// Whether the message of events of this name is a command line.
 fn is_commands(name: &[u8]) -> bool {
-    name == b"command" || name == b"commandfinish"
+    name == b"command" || name == b"commandfinish" || name == commandlost::NAME
 }
 
 fn canonical_command<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {

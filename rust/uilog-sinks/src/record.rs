@@ -168,7 +168,7 @@ impl Record {
     }
 
     /// Whether it tells of a command that has failed: by an exception, by a
-    /// signal, or with an exit status other than 0; 1 of a command that says
+    /// signal, without an end, or with an exit status other than 0; 1 of a command that says
     /// so that there was nothing to do or to be found is no failure.
     pub fn is_failure(&self) -> bool {
         let process = &self.process;
@@ -193,7 +193,7 @@ pub(crate) fn is_failure(
     let says_nothing =
         || command.is_some_and(|name| SAYS_NOTHING_WITH_1.contains(&name));
     match event {
-        "commandexception" => true,
+        "commandexception" | "commandlost" => true,
         "commandfinish" => match exit_code {
             _ if signal.is_some() => true,
             None | Some(0) => false,

@@ -157,8 +157,8 @@ fn clock(record: &Record) -> String {
 
 /// How bad it is what the event tells.
 fn severity(record: &Record) -> Severity {
-    let is_crash =
-        record.event == "commandexception" || record.process.signal.is_some();
+    let is_crash = matches!(&*record.event, "commandexception" | "commandlost")
+        || record.process.signal.is_some();
     if is_crash {
         Severity::Err
     } else if record.is_failure() || record.lost > 0 {
@@ -345,6 +345,8 @@ pub(crate) mod tests {
         assert_eq!(severity("commandexception", process(255), 0), 3);
         let killed = json!({"pid": 1, "executable": "hg", "signal": 9});
         assert_eq!(severity("commandfinish", killed, 0), 3);
+        let lost = json!({"pid": 1, "executable": "hg"});
+        assert_eq!(severity("commandlost", lost, 0), 3);
     }
 
     #[test]

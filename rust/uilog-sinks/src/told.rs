@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use memchr::memmem;
 use uilog_core::blackbox::message::facts;
+use uilog_core::commandlost;
 use uilog_core::event::Event;
 use uilog_core::event::Value;
 
@@ -50,13 +51,17 @@ pub(crate) fn message<'e>(event: &'e Event<'_>) -> &'e [u8] {
     event.message.strip_suffix(b"\n").unwrap_or(&event.message)
 }
 
-/// Of `commandfinish`, the command and what is said of its end; of any other
-/// event all, and nothing.
+/// Of `commandfinish` and `commandlost`, the command and what is said of its
+/// end; of any other event all, and nothing.
 // hg: dispatch.dispatch, "%s exited %d after %0.2f seconds\n"
 pub(crate) fn command_and_end<'m>(
     name: &[u8],
     message: &'m [u8],
 ) -> (&'m [u8], &'m [u8]) {
+    if name == commandlost::NAME {
+        let end = commandlost::end_of_command(message);
+        return message.split_at(end.unwrap_or(message.len()));
+    }
     let is_worded = name == b"commandfinish"
         && facts(message, Some(name)).duration.is_some();
     let end = memmem::rfind(message, EXITED).filter(|_| is_worded);
@@ -344,6 +349,9 @@ mod tests {
         let twice = "x exited 0 after 1.00 seconds exited 0 after 0.10 seconds";
         assert_eq!(split(twice), (29, 28));
         assert_eq!(split("x exited early"), (14, 0));
+        let (line, end) =
+            command_and_end(b"commandlost", b"x was lost after 0.10 seconds");
+        assert_eq!((line.len(), end.len()), (1, 28));
         let (line, _) = command_and_end(b"command", twice.as_bytes());
         assert_eq!(line.len(), twice.len());
     }

@@ -1,4 +1,5 @@
-//! Local time and the formatting of times, as the C library does them.
+//! Local time and the formatting of times, as the C library does them, and a
+//! clock that several processes share.
 
 use std::ffi::CString;
 use std::mem::MaybeUninit;
@@ -22,6 +23,26 @@ pub fn local_offset(seconds: i64) -> i32 {
     // SAFETY: all zeros are valid fields, and the call has filled them.
     let fields = unsafe { fields.assume_init() };
     i32::try_from(fields.tm_gmtoff).unwrap_or(0)
+}
+
+/// Microseconds of the monotonic clock, which is the same in all processes
+/// until the system is started anew; 0 if it has none.
+pub fn monotonic_micros() -> u64 {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: fills a live local.
+    let told = unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr())
+    };
+    // SAFETY: all zeros are a valid time, whether or not it has been filled.
+    let time = unsafe { time.assume_init() };
+    if told < 0 {
+        return 0;
+    }
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(nanos / 1_000)
 }
 
 /// The longest text that a format may make, for each of its bytes.
@@ -138,6 +159,13 @@ mod tests {
         let mut out = b"> ".to_vec();
         strftime(text, &time, &mut out);
         String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn the_shared_clock_goes_on() {
+        let before = monotonic_micros();
+        assert!(before > 0);
+        assert!(monotonic_micros() >= before);
     }
 
     #[test]

@@ -28,6 +28,19 @@ pub enum Ended {
     },
 }
 
+impl Ended {
+    /// What a status of waitpid(2) means.
+    pub(crate) fn of_wait_status(status: i32) -> Self {
+        if libc::WIFSIGNALED(status) {
+            return Self::Killed {
+                signal: libc::WTERMSIG(status),
+                has_core: libc::WCOREDUMP(status),
+            };
+        }
+        Self::Exited(libc::WEXITSTATUS(status))
+    }
+}
+
 /// Which child is asked about.
 #[derive(Clone, Copy, Debug)]
 pub enum Which<'fd> {

@@ -11,13 +11,31 @@ use std::os::fd::BorrowedFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
 
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use crate::ended::Ended;
 use crate::fd::Held;
 
 /// How /proc shows a process that has been reaped.
 const REAPED: i32 = -1;
+
+/// Linux: `PF_EXITING` among the flags of a process, as /proc shows them.
+const IS_EXITING: u64 = 0x4;
+
+/// What is known of a process that is not ours to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It runs, as whatever program.
+    Runs,
+    /// It is about to end.
+    Ends,
+    /// It has ended, and in this way if the kernel tells.
+    Ended(Option<Ended>),
+}
 
 /// A process.
 #[derive(Debug)]
@@ -46,6 +64,84 @@ impl Pidfd {
         let line = lines.find_map(|line| line.strip_prefix("Pid:"))?;
         line.trim().parse().ok()
     }
+}
+
+impl Pidfd {
+    /// What has become of the process. How it has ended is known as long as
+    /// nobody has waited for it, and from Linux 6.15 on also after that.
+    pub fn fate(&self) -> Fate {
+        let Some(fd) = self.get() else {
+            return Fate::Ended(None);
+        };
+        let mut polled = [PollFd::new(fd, PollFlags::POLLIN)];
+        let has_ended = nix::poll::poll(&mut polled, PollTimeout::ZERO);
+        let has_ended = has_ended.is_ok_and(|count| count > 0);
+        if !has_ended {
+            let flags = Stat::of(self.pid).map_or(0, |it| it.flags);
+            return match flags & IS_EXITING {
+                0 => Fate::Runs,
+                _ => Fate::Ends,
+            };
+        }
+        let status = exit_info(fd).or_else(|| {
+            let stat = Stat::of(self.pid)?;
+            // A number is given away only when its process has been reaped.
+            (stat.is_zombie && self.told_pid()? == self.pid.as_raw())
+                .then_some(stat.wait_status)
+        });
+        Fate::Ended(status.map(Ended::of_wait_status))
+    }
+}
+
+/// Of /proc/PID/stat, what is asked for here.
+struct Stat {
+    is_zombie: bool,
+    flags: u64,
+    wait_status: i32,
+}
+
+impl Stat {
+    // proc(5): the name in parentheses may hold anything
+    fn of(pid: Pid) -> Option<Self> {
+        /// Where they stand behind the name.
+        const FLAGS: usize = 6;
+        const EXIT_CODE: usize = 49;
+        let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let end = text.iter().rposition(|byte| *byte == b')')?;
+        let fields = std::str::from_utf8(&text[end + 1..]).ok()?;
+        let fields: Vec<_> = fields.split_ascii_whitespace().collect();
+        Some(Self {
+            is_zombie: *fields.first()? == "Z",
+            flags: fields.get(FLAGS)?.parse().ok()?,
+            wait_status: fields.get(EXIT_CODE)?.parse().ok()?,
+        })
+    }
+}
+
+/// How a process has ended that has been reaped, as waitpid(2) would tell.
+// Linux: include/uapi/linux/pidfd.h, struct pidfd_info, 6.15
+fn exit_info(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    const GET_INFO: libc::Ioctl = 0xc040_ff0b_u32 as libc::Ioctl;
+    const INFO_EXIT: u64 = 1 << 3;
+    /// The first version of the structure: what is asked for and told, the
+    /// control group, eleven ids, and the status.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    let mut info = Info {
+        mask: INFO_EXIT,
+        ..Info::default()
+    };
+    // SAFETY: the number of the request holds the size of the structure, and
+    // the kernel writes no more than that.
+    let told =
+        unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_INFO, &raw mut info) };
+    (told == 0 && info.mask & INFO_EXIT != 0).then_some(info.exit_code)
 }
 
 impl AsFd for Pidfd {
@@ -91,4 +187,67 @@ pub(crate) fn send(pidfd: &Pidfd, signal: Signal) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::process::Stdio;
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn open_child(child: &std::process::Child) -> Pidfd {
+        open(Pid::from_raw(child.id() as i32)).expect("it is there")
+    }
+
+    #[track_caller]
+    fn ends(pidfd: &Pidfd) -> Option<Ended> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Fate::Ended(how) = pidfd.fate() {
+                return how;
+            }
+            assert!(Instant::now() < deadline, "it goes on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether the kernel tells of a process that has been reaped.
+    fn tells_of_reaped() -> bool {
+        let release = nix::sys::utsname::uname().expect("known");
+        let release = release.release().to_string_lossy().into_owned();
+        let mut numbers = release.split('.').map(|it| it.parse().unwrap_or(0));
+        let version: (u32, u32) =
+            (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        version >= (6, 15)
+    }
+
+    #[test]
+    fn it_is_told_how_a_process_has_ended() {
+        let killed = Some(Ended::Killed {
+            signal: 9,
+            has_core: false,
+        });
+        let script = |text: &str| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", text]).stdin(Stdio::piped());
+            command.spawn().expect("started")
+        };
+        let mut child = script("read line");
+        let pidfd = open_child(&child);
+        assert_eq!(pidfd.fate(), Fate::Runs);
+        child.kill().expect("killed");
+        // Nobody has waited for it.
+        assert_eq!(ends(&pidfd), killed);
+        child.wait().expect("reaped");
+        let told = tells_of_reaped().then_some(killed).flatten();
+        assert_eq!(pidfd.fate(), Fate::Ended(told));
+        let mut child = script("read line; exit 3");
+        let pidfd = open_child(&child);
+        drop(child.stdin.take());
+        assert_eq!(ends(&pidfd), Some(Ended::Exited(3)));
+        child.wait().expect("reaped");
+    }
 }

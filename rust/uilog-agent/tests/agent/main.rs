@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
+mod commandlost;
 mod endings;
 mod faults;
 mod planted;

@@ -51,6 +51,7 @@ use uilog_core::queue::end_frame;
 use uilog_core::queue::lay_out_for_records;
 use uilog_core::sinks::Definition;
 use uilog_core::wire::Frame;
+use uilog_core::wire::Open;
 use uilog_core::wire::PROTOCOL;
 use uilog_core::wire::Record;
 use uilog_sinks as sinks;
@@ -129,13 +130,16 @@ impl Place {
 
     /// The ids that a file sink has got.
     pub(crate) fn ids(&self, name: &str) -> Vec<String> {
+        let id = |it: serde_json::Value| it["id"].as_str().unwrap().to_owned();
+        self.records(name).into_iter().map(id).collect()
+    }
+
+    /// The records that it has got.
+    pub(crate) fn records(&self, name: &str) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(self.path(name)).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let id = |line: &str| {
-            let value: serde_json::Value = serde_json::from_str(line).unwrap();
-            value["id"].as_str().unwrap().to_owned()
-        };
-        whole.lines().map(id).collect()
+        let record = |line: &str| serde_json::from_str(line).unwrap();
+        whole.lines().map(record).collect()
     }
 
     pub(crate) fn journal(&self) -> Vec<Failure> {
@@ -212,6 +216,17 @@ impl Place {
         let agent = self.agent();
         queue.until_done();
         agent
+    }
+
+    /// A process that begins a command and does this:
+    /// [`crate::commandlost::RUNS`] and the others.
+    pub(crate) fn command(&self, task: &str) -> Process {
+        let _ = fs::remove_file(self.path("written"));
+        let role = "support::command_process";
+        let process = Process(self.process(role, task).spawn().unwrap());
+        let written = self.path("written");
+        until("the command", || written.exists().then_some(()));
+        process
     }
 
     /// A process that writes so many records and waits to be killed.
@@ -450,6 +465,23 @@ fn writer_process() {
     }
 }
 
+/// The process of a command, not a test.
+#[test]
+#[ignore = "the other tests start it"]
+fn command_process() {
+    let (place, task) = task().unwrap();
+    let path = place.join("out").display().to_string();
+    let mut queue =
+        Queue::in_dir(&place.join("run"), &environment(&place), &[]);
+    queue.configure(&[("out", &format!("file:{path}"))]);
+    queue.begin();
+    crate::commandlost::do_task(queue, &task);
+    fs::write(place.join("written"), b"").unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
 /// A queue of records, as an hg process has it.
 pub(crate) struct Queue {
     pub(crate) writer: Writer,
@@ -557,24 +589,53 @@ impl Queue {
     }
 
     pub(crate) fn log_message(&mut self, event: &str, text: &[u8]) -> String {
+        self.seq += 1;
         let mut bytes = Vec::new();
+        let record = self.record(event, text, self.seq, &mut bytes);
+        add(&mut bytes, &Frame::Record(record));
+        self.writer.append(&bytes, 1).unwrap();
+        self.id(self.seq)
+    }
+
+    /// Appends the beginning of a command.
+    pub(crate) fn begin(&mut self) {
+        let mut bytes = Vec::new();
+        let record = self.record("commandlost", b"pull\n", 7000, &mut bytes);
+        let at = self.writer.committed().end + bytes.len() as u64;
+        let open = Open {
+            has_ended: false,
+            outer: self.writer.open_word(),
+            began: uilog_sys::clock::monotonic_micros(),
+            record,
+        };
+        add(&mut bytes, &Frame::Open(open));
+        self.writer.append_beginning(&bytes, at, 1).unwrap();
+    }
+
+    /// A record, and in `bytes` what must stand before it.
+    fn record<'r>(
+        &mut self,
+        event: &'r str,
+        text: &'r [u8],
+        seq: u64,
+        bytes: &mut Vec<u8>,
+    ) -> Record<'r> {
         let begin = self.writer.committed().end;
         let (environment_at, items_at) = self.sent.unwrap_or_else(|| {
             let block = Text(Cow::Borrowed(&self.environment));
-            add(&mut bytes, &Frame::Environment(block));
+            add(bytes, &Frame::Environment(block));
             let items_at = begin + bytes.len() as u64;
             let text = |it: &[u8]| Text(Cow::Owned(it.to_vec()));
             let items = self.items.iter();
             let items = items.map(|(name, value)| (text(name), text(value)));
-            add(&mut bytes, &Frame::Items(items.collect()));
+            add(bytes, &Frame::Items(items.collect()));
             (begin, items_at)
         });
         self.sent = Some((environment_at, items_at));
-        self.seq += 1;
-        let record = Record {
+        Record {
             event: Event {
                 session: self.session,
-                seq: self.seq,
+                seq,
                 time: self.clock.unwrap_or_else(Timestamp::now),
                 message: Cow::Borrowed(text),
                 ..Event::bare(event.as_bytes())
@@ -587,10 +648,7 @@ impl Queue {
             program: None,
             trace_state: None,
             repository: Default::default(),
-        };
-        add(&mut bytes, &Frame::Record(record));
-        self.writer.append(&bytes, 1).unwrap();
-        self.id(self.seq)
+        }
     }
 
     pub(crate) fn id(&self, seq: u64) -> String {

@@ -26,6 +26,7 @@ use uilog_sys::own_dir::OwnDir;
 use super::Failure;
 use super::FailureKind;
 use super::places::Choice;
+use crate::commandlost;
 use crate::event::Timestamp;
 use crate::page;
 use crate::page::Holders;
@@ -282,6 +283,7 @@ fn loss(page: &Page) -> String {
         (uncertain, "begun, and perhaps run to the end"),
         (records, "perhaps not delivered to all sinks"),
         (page.untold(), "lost before, and not in the journal yet"),
+        (page.open.into(), commandlost::CANNOT_TELL),
     ];
     let parts: Vec<_> = parts
         .iter()

@@ -362,6 +362,16 @@ fn raised(line: &[u8], by: &Structure<'_>) -> Vec<u8> {
     told
 }
 
+/// Whether an option of `commandlost` says what uilog says: a cause, or a time.
+fn is_of_loss(key: &[u8], value: &[u8]) -> bool {
+    let is_of_time = |it: &u8| it.is_ascii_digit() || b"T:+-.".contains(it);
+    match key {
+        b"cause" => value == b"signal" || value == b"unknown",
+        b"began" => value.len() <= 40 && value.iter().all(is_of_time),
+        _ => false,
+    }
+}
+
 /// A keyword argument: a name, a number or a file stays.
 pub(super) fn option(
     event: &[u8],
@@ -374,12 +384,17 @@ pub(super) fn option(
             event,
             b"command"
                 | b"commandfinish"
+                | b"commandlost"
                 | b"commandexception"
                 | b"commandalias"
                 | b"exthook"
                 | b"pythonhook"
         );
     if value.is_empty() || kind::is_placeholder(value) {
+        return value.to_vec();
+    }
+    // uilog's own words, but anybody may log an event of this name.
+    if event == b"commandlost" && is_of_loss(key, value) {
         return value.to_vec();
     }
     // Of another program, what it was called by.

@@ -23,6 +23,7 @@ const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
         "commandfinish",
         &["return_code", "duration", "canonical_command", "signal"],
     ),
+    ("commandlost", &["duration", "canonical_command", "signal"]),
     ("peerclose", &["url", "duration"]),
 ];
 

@@ -114,7 +114,11 @@ pub(crate) fn map(
 ) -> Result<Signal, Nonsense> {
     let end = nanos(&record.time).ok_or(Nonsense("time"))?;
     let place = Place::of(record)?;
-    if *record.event == *"commandfinish" {
+    // Which of the two signals a record belongs to depends on its duration,
+    // as with any other event.
+    let is_lost = *record.event == *"commandlost"
+        && duration_nanos(record.duration).is_some();
+    if is_lost || *record.event == *"commandfinish" {
         put_message(RECORDS, out, |out| command(record, &place, end, out));
         return Ok(Signal::Spans(1));
     }
@@ -283,6 +287,10 @@ fn failure(record: &Stored<'_>) -> Option<Failure> {
         return None;
     }
     Some(match (signal, code) {
+        (None, None) if *record.event == *"commandlost" => Failure {
+            introduction: "",
+            text: "lost".to_owned(),
+        },
         (Some(signal), _) => Failure {
             introduction: "ended by ",
             text: format!("signal {signal}"),

@@ -325,6 +325,49 @@ fn a_status_tells_failures() {
 }
 
 #[test]
+fn a_command_that_was_killed_is_a_span_that_has_failed() {
+    for (signal, error, message) in [
+        (Some(9), "signal 9", "ended by signal 9"),
+        (None, "lost", "lost"),
+    ] {
+        let process = json!({
+            "pid": 1, "executable": "hg", "hg_version": "7.2.4",
+            "command": "pull", "signal": signal,
+        });
+        let options = json!({
+            "duration": 1.5, "canonical_command": "pull", "signal": signal,
+            "began": "2026-01-02T03:04:04.178901+01:00", "cause": "unknown",
+        });
+        let all = json!({
+            "event": "commandlost", "duration": 1.5, "process": process,
+            "options": options,
+        });
+        let lost = record(0, 7, all.clone());
+        let span = span(&lost);
+        assert_eq!(span.name, "hg pull");
+        assert_eq!(Some(hex(&span.span_id)), lost.span_id);
+        assert_eq!(span.end_time_unix_nano, TIME);
+        assert_eq!(span.start_time_unix_nano, TIME - 1_500_000_000);
+        let status = span.status.unwrap();
+        assert_eq!(status.code, StatusCode::Error as i32);
+        assert_eq!(status.message, message);
+        let attribute = |key| text(&span.attributes, key);
+        assert_eq!(attribute("error.type").as_deref(), Some(error));
+        let cause = attribute("hg.option.cause");
+        assert_eq!(cause.as_deref(), Some("unknown"));
+        assert_eq!(attribute("hg.option.duration"), None);
+        assert_eq!(attribute("hg.option.signal"), None);
+    }
+    // Anybody may log an event of this name.
+    let bare = record(0, 7, json!({"event": "commandlost"}));
+    assert_eq!(log(&bare).event_name, "hg.commandlost");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
 fn another_program_is_named_as_it_is() {
     let process = json!({
         "pid": 1, "executable": "/usr/bin/cat", "program": "cat",
