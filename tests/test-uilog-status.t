@@ -72,7 +72,7 @@ A dispatcher whose hg and whose script wait for the test
   $ wait_for "$PYTHON" $TESTTMP/started.py $dispatcher
   $ status || :
   Dispatchers
-    PID  UILOG, for T
+    PID  UILOG-dispatcher, for T
       hg: PID  HG root --config hooks.pre-root=read line < $got/hook
       events: 0 waiting, 1 taken, 1 in all; queue: N bytes
       scripts: 1 started, 0 succeeded, 0 failed, 0 timed out
@@ -101,7 +101,7 @@ A dispatcher whose hg and whose script wait for the test
   >     sed -e "s#`command -v uilog`#UILOG#"
   dispatcher dict
     pid "int"
-    program "UILOG"
+    program "UILOG-dispatcher"
     age "float"
     stopped false
     protocol null
@@ -141,7 +141,7 @@ hg has ended, and its last event waits.
   $ wait
   $ status || :
   Dispatchers
-    PID  UILOG, for T
+    PID  UILOG-dispatcher, for T
       hg: has ended
       events: 1 waiting, 1 taken, 2 in all; queue: N bytes
       scripts: 1 started, 0 succeeded, 0 failed, 0 timed out
@@ -155,7 +155,7 @@ The dispatcher is stopped.
   $ wait_for sh -c "grep -q '^State:.T' /proc/$dispatcher/status"
   $ status
   Dispatchers
-    PID  UILOG, for T
+    PID  UILOG-dispatcher, for T
       stopped by a signal: its scripts wait
       hg: has ended
       events: 1 waiting, 1 taken, 2 in all; queue: N bytes
