@@ -141,7 +141,7 @@ impl Server {
     /// Until when there must be nothing to do for the agent to end.
     pub(crate) fn idle_until(&self) -> Instant {
         let mut clients = self.clients.values();
-        let has_writers = clients.any(Client::is_alive);
+        let has_writers = clients.any(|it| !it.has_ended && it.is_alive());
         self.idle.deadline(has_writers)
     }
 

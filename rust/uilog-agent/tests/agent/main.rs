@@ -4,6 +4,7 @@
 
 mod endings;
 mod planted;
+mod rollup;
 mod support;
 
 use std::collections::BTreeSet;

@@ -36,9 +36,11 @@ use uilog_agent::serve;
 use uilog_core::agent_address;
 use uilog_core::agent_address::AgentNames;
 use uilog_core::event::Event;
+use uilog_core::event::EventOption;
 use uilog_core::event::SessionId;
 use uilog_core::event::Text;
 use uilog_core::event::Timestamp;
+use uilog_core::event::Value;
 use uilog_core::journal::Failure;
 use uilog_core::journal::Journal;
 use uilog_core::queue::Origin;
@@ -111,6 +113,14 @@ impl Place {
         let names =
             entries.map(|it| it.unwrap().file_name().into_string().unwrap());
         names.filter(|it| it.starts_with("records-")).collect()
+    }
+
+    /// The records that a file sink has got.
+    pub(crate) fn records(&self, name: &str) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let lines = whole.lines();
+        lines.map(|it| serde_json::from_str(it).unwrap()).collect()
     }
 
     /// The ids that a file sink has got.
@@ -407,6 +417,31 @@ impl Queue {
     }
 
     pub(crate) fn log_message(&mut self, event: &str, text: &[u8]) -> String {
+        self.log_event(Event {
+            message: Cow::Borrowed(text),
+            ..Event::bare(event.as_bytes())
+        })
+    }
+
+    /// The end of a command.
+    pub(crate) fn log_end(&mut self, command: &str, exit_code: i64) -> String {
+        let option = |key: &'static [u8], value| EventOption {
+            key: Cow::Borrowed(key),
+            value,
+        };
+        let name = Text(Cow::Borrowed(command.as_bytes()));
+        let digits = exit_code.to_string().into_bytes();
+        self.log_event(Event {
+            duration: Some(0.02),
+            options: vec![
+                option(b"canonical_command", Value::Bytes(name)),
+                option(b"return_code", Value::Int(Text(Cow::Owned(digits)))),
+            ],
+            ..Event::bare(b"commandfinish")
+        })
+    }
+
+    fn log_event(&mut self, event: Event<'_>) -> String {
         let mut bytes = Vec::new();
         let begin = self.writer.committed().end;
         let (environment_at, items_at) = self.sent.unwrap_or_else(|| {
@@ -426,8 +461,7 @@ impl Queue {
                 session: self.session,
                 seq: self.seq,
                 time: Timestamp::now(),
-                message: Cow::Borrowed(text),
-                ..Event::bare(event.as_bytes())
+                ..event
             },
             environment_at,
             items_at,
