@@ -206,6 +206,26 @@ def to_sinks(groups: int, size: int) -> Any:
     }
 
 
+def ends(groups: int, size: int) -> Any:
+    """groups of ends of commands"""
+    ui = load_ui()
+    return in_groups(lambda: log_command(ui, 0), groups, size, False)
+
+
+def one_by_one(where: str, count: int) -> Any:
+    """so many commands, one after the other: processes that share what they
+    have loaded; each logs its end"""
+    ui = open_repository(where).ui
+    for number in range(count):
+        child = os.fork()
+        if child == 0:
+            try:
+                log_command(ui, number)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+
+
 def commands_in_groups(ui: Any, groups: int, size: int) -> Any:
     """the beginnings and the ends of commands, one after the other"""
     kinds = ('alone', 'row')
@@ -239,11 +259,11 @@ def feed(where: str, count: int) -> Any:
     return {'waited': waited, **dispatcher(ui)}
 
 
-def forked(where: str, count: int) -> Any:
+def forked(where: str, count: int, begins: bool = True) -> Any:
     """so many commands at once: processes that share what they have loaded
 
-    Each logs its beginning, waits for a line of input, logs its end, and waits
-    for the next line.
+    Each logs its beginning, if that is asked for, waits for a line of input,
+    logs its end, and waits for the next line.
     """
     ui = open_repository(where).ui
     go, end = os.pipe(), os.pipe()
@@ -253,7 +273,8 @@ def forked(where: str, count: int) -> Any:
             for it in (go, end):
                 os.close(it[1])
             try:
-                ui.log(b'command', b'commit --message "a message"\n')
+                if begins:
+                    ui.log(b'command', b'commit --message "a message"\n')
                 os.write(ready[1], b'!')
                 os.read(go[0], 1)
                 begin = time.perf_counter_ns()
@@ -484,6 +505,8 @@ MODES: dict[str, Callable[..., Any]] = {
     'pieces': pieces,
     'grouped': grouped,
     'to_sinks': to_sinks,
+    'ends': ends,
+    'one_by_one': one_by_one,
     'feed': feed,
     'forked': forked,
     'floor': floor,

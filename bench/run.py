@@ -7,8 +7,8 @@ status says only whether measuring was possible.
 
 Must not know how anything is measured: that is the parts' (command.py,
 spawn.py, event.py, server.py, startup.py, memory.py, peer.py, blackbox.py,
-blackbox_read.py, run_rhg.py, config_read.py, fleet.py, ship.py) and the
-probe's.
+blackbox_read.py, run_rhg.py, config_read.py, fleet.py, ship.py, agent.py) and
+the probe's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import agent
 import blackbox
 import blackbox_read
 import command
@@ -52,6 +53,7 @@ PARTS: dict[str, Callable[[Lab], Report]] = {
     "config": config_read.run,
     "fleet": fleet.run,
     "ship": ship.run,
+    "agent": agent.run,
 }
 
 
@@ -69,7 +71,8 @@ def arguments() -> argparse.Namespace:
         "log of 1 GB), run (uilog run around rhg, which is built for it), "
         "config (reading hgrc files, rhg's reader included), fleet (sinks, a "
         "collector, a thousand commands at once), ship (a record's way to a "
-        "collector, and what it cost before). A "
+        "collector, and what it cost before), agent (one process for all "
+        "commands, beside one for each). A "
         "full run takes about twenty-five minutes and up to 4 GB; "
         "close other programs first.",
     )

@@ -803,6 +803,35 @@ What a sink wants
   0 errors, 4 warnings, 1 note
   [1]
 
+Commands are added up by an agent
+
+  $ with << END
+  > [uilog]
+  > sink.a = file:$TESTTMP/a
+  > sink.a:rollup = status
+  > sink.b = file:$TESTTMP/b
+  > sink.b:rollup = *
+  > sink.b:track = exthook
+  > END
+    warning: $TESTTMP/more.hgrc:3: uilog.sink.a:rollup: without an agent nothing is added up, and each command has its record
+      say uilog.agent = yes
+    note: $TESTTMP/more.hgrc:3: uilog.sink.a:rollup: the beginning of each command is told all the same, since the sink tracks 'command'
+      track commandfinish and commandexception alone
+    warning: $TESTTMP/more.hgrc:5: uilog.sink.b:rollup: the sink does not track 'commandfinish', which is what is added up
+      add it to sink.b:track
+    warning: $TESTTMP/more.hgrc:5: uilog.sink.b:rollup: without an agent nothing is added up, and each command has its record
+      say uilog.agent = yes
+  0 errors, 3 warnings, 1 note
+  [1]
+
+  $ with << END
+  > [uilog]
+  > agent = yes
+  > sink.a = file:$TESTTMP/a
+  > sink.a:rollup = status
+  > sink.a:track = commandfinish
+  > END
+
 Keys and tokens
 
   $ echo geheimgeheimgeheim > $TESTTMP/key

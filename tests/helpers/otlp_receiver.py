@@ -238,6 +238,7 @@ class Store:
         self._lock = threading.Lock()
         self._records: dict[tuple[str, str], list[Record]] = {}
         self._complaints: list[str] = []
+        self.connections = 0
         self.requests = 0
         # On the wire, and unpacked.
         self.wire_bytes = 0
@@ -360,6 +361,11 @@ class Server(ThreadingHTTPServer):
         self._open = threading.Event()
         self._open.set()
         super().__init__(("127.0.0.1", port), Handler)
+
+    def get_request(self) -> Any:
+        # By the one thread that accepts.
+        self.store.connections += 1
+        return super().get_request()
 
     def wait_until_open(self) -> None:
         self._open.wait()

@@ -91,6 +91,12 @@ pub(crate) struct Client {
     outstanding: VecDeque<u64>,
     /// The number of the first of them.
     first: u32,
+    /// How many of them somebody needs.
+    needed: usize,
+    /// How many of those wait for nothing but for a rollup to be sent.
+    held: usize,
+    /// Whoever wrote has ended, and all has been looked at.
+    pub(crate) has_ended: bool,
     published: Option<Progress>,
     /// Nothing more can be read.
     is_damaged: bool,
@@ -196,6 +202,9 @@ impl Client {
             position,
             outstanding: VecDeque::new(),
             first: 0,
+            needed: 0,
+            held: 0,
+            has_ended: false,
             published: None,
             is_damaged: false,
             feed,
@@ -275,6 +284,7 @@ impl Client {
         let place = self.outstanding.len() as u32;
         let number = self.first.wrapping_add(place);
         self.outstanding.push_back(self.position);
+        self.needed += 1;
         self.position = next;
         number
     }
@@ -289,6 +299,7 @@ impl Client {
     pub(crate) fn done(&mut self, number: u32) {
         let index = number.wrapping_sub(self.first) as usize;
         if let Some(place) = self.outstanding.get_mut(index) {
+            self.needed -= usize::from(*place & DONE == 0);
             *place |= DONE;
         }
         while self.outstanding.front().is_some_and(|it| it & DONE != 0) {
@@ -301,6 +312,34 @@ impl Client {
             // It may have been a hundred thousand.
             self.outstanding.shrink_to(16);
         }
+    }
+
+    /// A rollup counts one of its records, which stays until the rollup has
+    /// been sent.
+    pub(crate) fn hold(&mut self) {
+        self.held += 1;
+    }
+
+    /// The same record is needed no more.
+    pub(crate) fn release(&mut self, number: u32) {
+        self.held = self.held.saturating_sub(1);
+        self.done(number);
+    }
+
+    /// Whether nothing of what has been looked at is on its way, but for what
+    /// waits for a rollup to be sent.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.needed <= self.held
+    }
+
+    /// Whether it waits for nothing but for a rollup to be sent.
+    pub(crate) fn is_over_but_held(&self) -> bool {
+        self.has_ended && self.held > 0 && self.is_at_rest()
+    }
+
+    /// Whether what waits for a rollup leaves hardly any room for more.
+    pub(crate) fn is_held_and_nearly_full(&self) -> bool {
+        self.held > 0 && self.is_nearly_full_from(self.first)
     }
 
     /// The record of this number, if it can still be read.
@@ -345,7 +384,7 @@ impl Client {
         }
         self.awaited > 0
             && self.waits_for.is_none()
-            && self.is_settled()
+            && self.is_at_rest()
             && self.is_at_end()
     }
 

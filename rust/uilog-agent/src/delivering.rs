@@ -142,7 +142,7 @@ impl Server {
             };
             if let Some((last, at)) = client.last_group
                 && last != group.id
-                && !client.is_settled()
+                && !client.is_at_rest()
                 && now < at + ORDER_BOUND
             {
                 let until = at + ORDER_BOUND;

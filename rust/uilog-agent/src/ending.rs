@@ -144,7 +144,8 @@ impl Server {
     /// Until when there must be nothing to do for the sinks to end, and the
     /// agent.
     pub(crate) fn idle_until(&self) -> Instant {
-        let has_writers = self.clients.values().any(Client::is_alive);
+        let mut clients = self.clients.values();
+        let has_writers = clients.any(|it| !it.has_ended && it.is_alive());
         self.idle.deadline(has_writers)
     }
 

@@ -61,6 +61,9 @@ pub(crate) struct Group {
     entries: VecDeque<Entry>,
     /// The running number of the first of them.
     first: u64,
+    /// Records that a rollup counts which has not been sent, by their running
+    /// numbers. They stay in their queues.
+    held: HashMap<u64, Entry>,
     /// In whose page it stands what is in the hands of sinks that do not move.
     keeper: Option<ClientId>,
     at_risk: u64,
@@ -94,9 +97,10 @@ impl Group {
             state: State::Open,
             opened_at: now,
             used_at: now,
-            fleet: Fleet::new(open),
+            fleet: Fleet::of_many(open),
             entries: VecDeque::new(),
             first: 1,
+            held: HashMap::new(),
             keeper: None,
             at_risk: 0,
         }
@@ -134,6 +138,16 @@ impl Group {
         record.items = Arc::clone(&self.configuration.items);
         record.environment = Arc::clone(&self.configuration.environment);
         self.fleet.offer(&record);
+        if client.is_held_and_nearly_full() {
+            self.press();
+        }
+    }
+
+    /// What rollups count is to be sent now: its records take up room.
+    pub(crate) fn press(&mut self) {
+        if !self.held.is_empty() {
+            self.fleet.press();
+        }
     }
 
     /// Lets the sinks go on, and tells the queues what nobody needs any more.
@@ -152,14 +166,29 @@ impl Group {
         let unreadable = merged.unreadable;
         let mut last = None;
         let mut losses = settled.losses;
+        let mut held = settled.held.into_iter().peekable();
         for _ in 0..settled.done {
             let Some(entry) = self.entries.pop_front() else {
                 break;
             };
+            let number = self.first;
             self.first += 1;
             if let Some(client) = clients.get_mut(&entry.client) {
-                client.done(entry.number);
+                if held.next_if_eq(&number).is_some() {
+                    client.hold();
+                    self.held.insert(number, entry);
+                } else {
+                    client.done(entry.number);
+                }
                 last = Some(entry.client);
+            }
+        }
+        for number in &settled.released {
+            let Some(entry) = self.held.remove(number) else {
+                continue;
+            };
+            if let Some(client) = clients.get_mut(&entry.client) {
+                client.release(entry.number);
             }
         }
         if self.entries.is_empty() {
@@ -205,7 +234,8 @@ impl Group {
         self.fleet.hurry()
     }
 
-    /// Whether no record is on its way.
+    /// Whether no record is on its way; those that a rollup counts wait for its
+    /// time, or for the end.
     pub(crate) fn is_settled(&self) -> bool {
         self.entries.is_empty()
     }
@@ -220,6 +250,7 @@ impl Group {
     pub(crate) fn is_finished(&self) -> bool {
         self.state == State::Ending
             && self.entries.is_empty()
+            && self.held.is_empty()
             && self.fleet.is_finished()
     }
 

@@ -121,6 +121,11 @@ impl Groups {
         all
     }
 
+    /// Rollups are to be sent now: the records that they count take up room.
+    pub(crate) fn press(&mut self) {
+        self.all.iter_mut().for_each(Group::press);
+    }
+
     /// Forgets those whose sinks have ended.
     pub(crate) fn remove_finished(&mut self) {
         self.all.retain(|it| !it.is_finished());

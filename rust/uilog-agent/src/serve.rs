@@ -66,6 +66,8 @@ use crate::older::Older;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The same of those who can: they may have let go of their queues.
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
+/// Which part of the queues that may be open may wait for rollups to be sent.
+const MAX_PART_HELD: usize = 2;
 /// Queues that are open at a time.
 const MIN_CLIENTS: usize = 64;
 const MAX_CLIENTS: usize = 4096;
@@ -376,6 +378,9 @@ impl Server {
         }
         self.answer();
         self.groups.remove_finished();
+        if self.clients.len() >= self.max_clients / MAX_PART_HELD {
+            self.groups.press();
+        }
         self.clerks.tell();
     }
 
@@ -409,7 +414,10 @@ impl Server {
         let (mut done, mut untold) = (Vec::new(), Vec::new());
         for client in self.clients.values_mut() {
             let is_looked_at = client.may_have_ended || is_due;
-            if client.is_rung || !client.is_settled() || !is_looked_at {
+            if client.is_rung || !client.is_at_rest() || !is_looked_at {
+                continue;
+            }
+            if client.is_over_but_held() {
                 continue;
             }
             // Before its end is looked at: it may append until it ends.
@@ -424,7 +432,12 @@ impl Server {
                 continue;
             }
             match client.conclude() {
-                Conclusion::Nothing => done.push(client.id),
+                Conclusion::Nothing => {
+                    client.has_ended = true;
+                    if client.is_settled() {
+                        done.push(client.id);
+                    }
+                }
                 Conclusion::Unknown => {
                     let again = now + commandlost::LOOK_AGAIN;
                     let before = self.retry_at.unwrap_or(again);
@@ -460,7 +473,7 @@ impl Server {
         let mut clients = self.clients.values();
         let is_resting = |it: &Client| {
             let is_looked_at = !it.is_rung || is_waiting(it);
-            it.is_settled() && is_looked_at && !it.is_inquiring
+            it.is_at_rest() && is_looked_at && !it.is_inquiring
         };
         self.groups.is_settled() && clients.all(is_resting)
     }
@@ -475,7 +488,9 @@ impl Server {
     /// When there is something to do, whatever happens.
     fn deadline(&self) -> Option<Instant> {
         let now = Instant::now();
-        let look = self.clients.values().map(|it| match it.process {
+        let looked_at =
+            self.clients.values().filter(|it| !it.is_over_but_held());
+        let look = looked_at.map(|it| match it.process {
             None => self.looked_at + LOOK_EVERY,
             Some(_) => self.looked_at + LOOK_SELDOM,
         });

@@ -95,6 +95,12 @@ pub struct Settled {
     pub at_risk: u64,
     /// What was lost, by sink and reason.
     pub losses: Vec<RecordLoss>,
+    /// Of those that are done now, the positions of those that must stay all
+    /// the same, until they are among the released: a rollup counts them that
+    /// has not been sent.
+    pub held: Vec<u64>,
+    /// Records that were held and need not stay any more.
+    pub released: Vec<u64>,
 }
 
 /// Records that did not get to where they should.

@@ -49,6 +49,8 @@ use crate::record::SCHEMA;
 use crate::record::Usage;
 use crate::record::is_failure;
 use crate::repository as origin;
+use crate::rollup::Command;
+use crate::sample::Kept;
 use crate::sample::Sampler;
 use crate::text::Shown;
 use crate::text::Texts;
@@ -85,6 +87,8 @@ const TIMES: [i64; 2] = [-62_167_132_800_000_000, 253_402_214_400_000_000];
 #[derive(Debug)]
 pub struct Composer {
     tracked: Tracked,
+    /// The commands whose ends are added up.
+    rolled_up: Tracked,
     sampler: Sampler,
     /// None if everything is told as it is.
     redactor: Option<Redactor>,
@@ -153,6 +157,7 @@ impl Composer {
             definition.option("sample-failures") == Setting::Choice("always");
         Ok(Self {
             tracked: definition.tracked(),
+            rolled_up: Tracked::new(definition.list("rollup"), []),
             sampler: Sampler::new(rate, keeps_failures),
             redactor,
             redacts,
@@ -175,20 +180,84 @@ impl Composer {
         if !self.tracked.contains(&event.name) {
             return None;
         }
-        let ending = Ending::of(event);
         let state = self.trace_state(record);
-        let kept = self.sampler.keep(
-            event,
-            || {
-                let name = String::from_utf8_lossy(&event.name);
-                let Ending { exit_code, signal } = ending;
-                let command = canonical_command(event)
-                    .filter(|_| foreign_program(record).is_none());
-                let command = command.map(String::from_utf8_lossy);
-                is_failure(&name, exit_code, signal, command.as_deref())
+        let tells_failure = || tells_failure(record);
+        let kept = self.sampler.keep(event, tells_failure, &state)?;
+        Some(self.record(record, environment, kept))
+    }
+
+    /// The command that has ended, if the sink wants such ends added up.
+    pub(crate) fn command_to_roll_up<'r>(
+        &self,
+        record: &'r wire::Record<'_>,
+    ) -> Option<Command<'r>> {
+        let event = &record.event;
+        let is_end = *event.name == *b"commandfinish";
+        if !is_end || foreign_program(record).is_some() {
+            return None;
+        }
+        let name = canonical_command(event)?;
+        let is_wanted =
+            self.rolled_up.contains(name) && self.tracked.contains(&event.name);
+        is_wanted.then(|| Command {
+            session: event.session,
+            seq: event.seq,
+            name,
+            root: event.root.as_ref().map(|it| &*it.0),
+            user: event.user.as_ref().map(|it| &*it.0),
+            time: event.time,
+            duration: told::duration(event, told::message(event)),
+            is_failure: tells_failure(record),
+        })
+    }
+
+    /// The record of a command that has failed, and that is added up as well.
+    pub(crate) fn failure(
+        &self,
+        record: &wire::Record<'_>,
+        environment: &[u8],
+    ) -> Record {
+        let state = self.trace_state(record);
+        let kept = self.sampler.keep_failure(&record.event, &state);
+        self.record(record, environment, kept)
+    }
+
+    /// What the record of commands that are added up says besides their sums,
+    /// if this is one of them.
+    pub(crate) fn row(
+        &self,
+        record: &wire::Record<'_>,
+        environment: &[u8],
+    ) -> Record {
+        let one = self.record(record, environment, Kept::default());
+        Record {
+            host: one.host,
+            repository: one.repository.map(|it| Repository {
+                head_name: None,
+                head_revision: None,
+                ..it
+            }),
+            process: Process {
+                pid: std::process::id(),
+                cwd: None,
+                command_line: None,
+                exit_code: None,
+                signal: None,
+                ..one.process
             },
-            &state,
-        )?;
+            ..Record::empty(SCHEMA)
+        }
+    }
+
+    /// The record of an event, which is kept for this reason.
+    fn record(
+        &self,
+        record: &wire::Record<'_>,
+        environment: &[u8],
+        kept: Kept,
+    ) -> Record {
+        let event = &record.event;
+        let ending = Ending::of(event);
         let mut texts = Texts::default();
         let (message, command_line) = self.message(record, &mut texts);
         let (options, options_left_out) = self.options(event, &mut texts);
@@ -196,7 +265,7 @@ impl Composer {
         let span = |id: u64| (id != 0).then(|| format!("{id:016x}"));
         let has_parent = trace.filter(|trace| trace.parent != 0);
         let plain = told::message(event);
-        Some(Record {
+        Record {
             schema: SCHEMA,
             id: event.id(),
             event: short(&mut texts, &["event"], &event.name, MAX_NAME_BYTES),
@@ -234,13 +303,14 @@ impl Composer {
                 .take(MAX_BLOCKED)
                 .collect(),
             counts: told::counts(&event.name, plain),
+            rollup: None,
             message,
             lost: event.lost,
             sample_rate: kept.rate,
             sink: None,
             truncated: texts.truncated,
             base64: texts.base64,
-        })
+        }
     }
 
     /// What the event's trace came with, without secrets.
@@ -534,6 +604,18 @@ impl Ending {
     }
 }
 
+/// Whether the event tells of a command that has failed.
+fn tells_failure(record: &wire::Record<'_>) -> bool {
+    let event = &record.event;
+    let name = String::from_utf8_lossy(&event.name);
+    let Ending { exit_code, signal } = Ending::of(event);
+    // 1 means what it means of Mercurial's commands only.
+    let command =
+        canonical_command(event).filter(|_| foreign_program(record).is_none());
+    let command = command.map(String::from_utf8_lossy);
+    is_failure(&name, exit_code, signal, command.as_deref())
+}
+
 /// Whether the message of events of this name is a command line.
 fn is_commands(name: &[u8]) -> bool {
     name == b"command" || name == b"commandfinish" || name == commandlost::NAME
@@ -662,7 +744,7 @@ fn number(digits: &[u8], value: &Value<'_>) -> Option<Number> {
 }
 
 /// RFC 3339, whatever the clock said.
-fn time(time: Timestamp) -> String {
+pub(crate) fn time(time: Timestamp) -> String {
     const SECONDS_PER_MINUTE: i32 = 60;
     let [first, last] = TIMES;
     let time = Timestamp {

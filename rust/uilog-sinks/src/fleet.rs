@@ -21,6 +21,7 @@ use uilog_core::records::Source;
 use uilog_core::sinks::Definition;
 
 use crate::globals::Globals;
+use crate::holds::Holds;
 use crate::lane::Lane;
 use crate::lane::Place;
 use crate::lane::Starter;
@@ -37,6 +38,9 @@ pub type Open = fn(&Definition, &Globals) -> Result<Box<dyn Outlet>, String>;
 #[derive(Debug)]
 pub struct Fleet {
     open: Open,
+    /// Whether ends of commands are added up where a sink wants that.
+    rolls_up: bool,
+    holds: Holds,
     /// What is rung when a sink has news, and what hears it.
     bell: Option<(Arc<UnixStream>, UnixStream)>,
     setups: Setups,
@@ -54,6 +58,8 @@ impl Fleet {
     pub fn new(open: Open) -> Self {
         Self {
             open,
+            rolls_up: false,
+            holds: Holds::default(),
             bell: None,
             setups: Setups::default(),
             lanes: Vec::new(),
@@ -62,6 +68,21 @@ impl Fleet {
             settled_at: None,
             deadline: None,
         }
+    }
+
+    /// The same for the records of many commands: where a sink wants that,
+    /// their ends are added up.
+    pub fn of_many(open: Open) -> Self {
+        Self {
+            rolls_up: true,
+            ..Self::new(open)
+        }
+    }
+
+    /// What has been added up is to be sent now, since the records that it
+    /// counts take up room.
+    pub fn press(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::press);
     }
 
     fn bell(&mut self) -> io::Result<Arc<UnixStream>> {
@@ -81,6 +102,7 @@ impl Fleet {
         let bell = self.bell();
         Starter {
             open: self.open,
+            rolls_up: self.rolls_up,
             bell: bell.map_err(|error| error.to_string()),
         }
     }
@@ -135,6 +157,11 @@ impl Records for Fleet {
                 lane.finish(deadline);
             }
             losses.append(&mut lane.take_losses());
+            self.holds.add(lane.take_held(), self.settled);
+        }
+        let mut released = Vec::new();
+        for lane in &mut self.lanes {
+            released.extend(self.holds.remove(lane.take_released()));
         }
         let before = self.settled;
         let oldest = self
@@ -144,11 +171,14 @@ impl Records for Fleet {
             .min_by_key(|place| place.number);
         self.settled = oldest.map_or(self.offered, |place| place.number - 1);
         let at_risk = self.lanes.iter().map(|it| it.at_risk(self.settled));
+        let at_risk: u64 = at_risk.sum();
         let settled = Settled {
             done: self.settled - before,
             oldest: oldest.map(|place| place.position),
-            at_risk: at_risk.sum(),
+            at_risk: at_risk + self.holds.gone(),
             losses,
+            held: self.holds.pass(self.settled),
+            released,
         };
         self.lanes.retain(|lane| !lane.is_gone());
         Ok(settled)

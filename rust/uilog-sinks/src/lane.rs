@@ -22,6 +22,7 @@ use uilog_core::records::RecordLoss;
 use uilog_core::records::Source;
 
 use crate::fleet::Open;
+use crate::rollup;
 use crate::setup::Setup;
 use crate::setup::Setups;
 use crate::worker;
@@ -34,6 +35,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// How long a sink that does not move keeps what it has in hand in the queue as
 /// well: longer than a delivery may take.
 const HELD_FOR: Duration = Duration::from_secs(15);
+/// How long the records of a rollup stay in the queue though they take up room.
+const PRESSED_FOR: Duration = Duration::from_secs(1);
 /// How long a thread may not move before a newer one of the same sink goes on
 /// beside it.
 const OVERTAKEN_AFTER: Duration = Duration::from_secs(1);
@@ -62,6 +65,8 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Starter {
     pub(crate) open: Open,
+    /// Whether ends of commands are added up where the sink wants that.
+    pub(crate) rolls_up: bool,
     /// What a thread rings when it has news; why there is none.
     pub(crate) bell: Result<Arc<UnixStream>, String>,
 }
@@ -79,6 +84,10 @@ pub(crate) struct Lane {
     /// Since when it has had no room and done nothing.
     full_since: Option<Instant>,
     losses: Vec<RecordLoss>,
+    /// Records that a rollup counts since it was asked last.
+    held: Vec<Place>,
+    /// Records of rollups that have been sent, or lost, since then.
+    released: Vec<Place>,
 }
 
 #[derive(Debug)]
@@ -96,12 +105,29 @@ struct Running {
     mailbox: Arc<Mailbox>,
     /// The records that it has and is not done with.
     pending: VecDeque<Place>,
+    /// Those that a rollup counts which has not been sent.
+    held: VecDeque<Place>,
+    /// How many of those, the oldest, do not stay in the queue any more
+    /// because the rollup should have been sent long ago.
+    given_up: usize,
+    /// When the rollup should have been sent.
+    held_until: Option<Instant>,
     /// It has got some that it has not been told of.
     has_news: bool,
     /// When it last reported something, or got something after it had nothing.
     moved_at: Instant,
     /// When it has been told to end.
     ends_by: Option<Instant>,
+}
+
+/// What a thread has done since it was asked last.
+#[derive(Debug)]
+struct Heard {
+    news: News,
+    /// Records that a rollup counts.
+    held: Vec<Place>,
+    /// Records whose rollup has been sent, or lost.
+    released: Vec<Place>,
 }
 
 /// How far it has come, of one that has not come as far as others.
@@ -124,6 +150,8 @@ impl Lane {
             behind: None,
             full_since: None,
             losses: Vec::new(),
+            held: Vec::new(),
+            released: Vec::new(),
         }
     }
 
@@ -312,6 +340,24 @@ impl Lane {
         }
     }
 
+    /// Rollups are to be sent before their time.
+    pub(crate) fn press(&mut self) {
+        if let Current::Running(running) = &mut self.current {
+            running.press();
+        }
+    }
+
+    /// What must stay in the queue since it was asked last, until it is
+    /// released: a rollup counts it.
+    pub(crate) fn take_held(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// What has been released since it was asked last.
+    pub(crate) fn take_released(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.released)
+    }
+
     /// What has been lost since it was asked last.
     pub(crate) fn take_losses(&mut self) -> Vec<RecordLoss> {
         std::mem::take(&mut self.losses)
@@ -367,7 +413,7 @@ impl Lane {
             std::mem::replace(&mut self.current, Current::None)
         {
             let heard = running.hear(now);
-            has_moved |= heard.done > 0;
+            has_moved |= heard.news.done > 0;
             self.current = match self.account(&mut running, heard) {
                 None => Current::Running(running),
                 // Before its time: what comes now is lost for that reason.
@@ -384,8 +430,11 @@ impl Lane {
     fn account(
         &mut self,
         running: &mut Running,
-        heard: News,
+        heard: Heard,
     ) -> Option<Option<String>> {
+        self.held.extend(&heard.held);
+        self.released.extend(heard.released);
+        let heard = heard.news;
         let reason = heard.losses.last().map(|loss| loss.reason.clone());
         for loss in heard.losses {
             self.lose(loss.count, &loss.reason);
@@ -394,10 +443,12 @@ impl Lane {
             return None;
         }
         // What it was given after it had looked for the last time.
-        if !running.pending.is_empty() {
+        let left = running.pending.len() + running.held.len();
+        if left > 0 {
             let why = reason.as_deref().unwrap_or("its thread has ended");
-            self.lose(running.pending.len() as u64, why);
+            self.lose(left as u64, why);
         }
+        self.released.extend(running.still_held());
         Some(reason.filter(|_| running.ends_by.is_none()))
     }
 
@@ -409,8 +460,10 @@ impl Lane {
             _ => None,
         };
         let old = std::mem::take(&mut self.old);
-        for running in old.into_iter().chain(current) {
-            self.lose(running.pending.len() as u64, NOT_IN_TIME);
+        for mut running in old.into_iter().chain(current) {
+            let left = running.pending.len() + running.held.len();
+            self.lose(left as u64, NOT_IN_TIME);
+            self.released.extend(running.still_held());
         }
         if let Some(behind) = self.behind.take() {
             self.lose(behind.wanted, NOT_IN_TIME);
@@ -442,7 +495,7 @@ impl Lane {
             _ => None,
         };
         let all = self.old.iter().chain(current);
-        all.map(|it| it.up_to(settled) as u64).sum()
+        all.map(|it| (it.up_to(settled) + it.given_up) as u64).sum()
     }
 
     /// When something is to be decided without anybody having moved, that has
@@ -453,12 +506,13 @@ impl Lane {
             Current::Running(running) => Some(running),
             _ => None,
         };
-        let held = self.old.iter().chain(current);
-        let held = held.filter(|it| !it.pending.is_empty());
+        let all = self.old.iter().chain(current);
+        let held = all.clone().filter(|it| !it.pending.is_empty());
         let held = held.map(|it| it.moved_at + HELD_FOR);
+        let rolled_up = all.filter_map(|it| it.held_until);
         let overtaken = self.old.iter().filter(|_| self.behind.is_some());
         let overtaken = overtaken.map(|it| it.moved_at + OVERTAKEN_AFTER);
-        let all = held.chain(overtaken).chain(stuck);
+        let all = held.chain(overtaken).chain(stuck).chain(rolled_up);
         all.filter(|at| *at > since).min()
     }
 
@@ -471,7 +525,8 @@ impl Lane {
     /// Whether nothing is known of it that would not be known anew.
     pub(crate) fn is_gone(&self) -> bool {
         let is_none = matches!(self.current, Current::None);
-        is_none && !self.is_busy() && self.losses.is_empty()
+        let is_told = self.losses.is_empty() && self.released.is_empty();
+        is_none && !self.is_busy() && is_told
     }
 }
 
@@ -491,7 +546,8 @@ fn start(
             let definition = wanted.definition.clone();
             let globals = Arc::clone(setup.globals());
             let for_thread = Arc::clone(&mailbox);
-            worker::start(definition, globals, for_thread, starter.open)
+            let (open, rolls_up) = (starter.open, starter.rolls_up);
+            worker::start(definition, globals, for_thread, open, rolls_up)
                 .map(|()| mailbox)
                 .map_err(|error| error.to_string())
         }
@@ -501,6 +557,9 @@ fn start(
         Ok(mailbox) => Current::Running(Running {
             mailbox,
             pending: VecDeque::new(),
+            held: VecDeque::new(),
+            given_up: 0,
+            held_until: None,
             has_news: false,
             moved_at: now,
             ends_by: None,
@@ -533,14 +592,70 @@ impl Running {
         }
     }
 
-    fn hear(&mut self, now: Instant) -> News {
+    fn hear(&mut self, now: Instant) -> Heard {
         let news = self.mailbox.news();
+        let mut held = Vec::new();
         if news.done > 0 {
+            let at = |place: &u64| usize::try_from(*place).ok();
+            let places = news.held.iter().filter_map(at);
+            held = places
+                .filter_map(|at| self.pending.get(at).copied())
+                .collect();
+            self.hold(&held, now);
             let count = usize::try_from(news.done).unwrap_or(usize::MAX);
             self.pending.drain(..count.min(self.pending.len()));
             self.moved_at = now;
         }
-        news
+        let released = self.release(news.released, now);
+        Heard {
+            held,
+            released,
+            news,
+        }
+    }
+
+    /// A rollup counts these.
+    fn hold(&mut self, places: &[Place], now: Instant) {
+        if !places.is_empty() {
+            let until = now + rollup::WINDOW + HELD_FOR;
+            self.held_until.get_or_insert(until);
+            self.held.extend(places);
+        }
+    }
+
+    /// What rollups count takes up room.
+    fn press(&mut self) {
+        self.mailbox.press();
+        if let Some(until) = &mut self.held_until {
+            *until = (*until).min(Instant::now() + PRESSED_FOR);
+        }
+    }
+
+    /// The rollup of so many has been sent. Returns what is to leave the
+    /// queue: that, and what has waited for too long.
+    fn release(&mut self, count: u64, now: Instant) -> Vec<Place> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let count = count.min(self.held.len());
+        let before = self.given_up.min(count);
+        let mut released: Vec<_> =
+            self.held.drain(..count).skip(before).collect();
+        self.given_up -= before;
+        if count > 0 {
+            // Those that are left belong to the next rollup.
+            self.held_until = (!self.held.is_empty())
+                .then_some(now + rollup::WINDOW + HELD_FOR);
+        }
+        if self.held_until.is_some_and(|it| now >= it) {
+            released.extend(self.held.iter().skip(self.given_up));
+            self.given_up = self.held.len();
+        }
+        released
+    }
+
+    /// What a rollup counts and what must still leave the queue.
+    fn still_held(&mut self) -> impl Iterator<Item = Place> {
+        let given_up = std::mem::take(&mut self.given_up);
+        std::mem::take(&mut self.held).into_iter().skip(given_up)
     }
 
     /// Whether it has something in hand, and does it.

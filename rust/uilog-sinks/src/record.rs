@@ -103,6 +103,9 @@ pub struct Record {
     /// What the message counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+    /// The commands that it stands for, of the event `commandrollup`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollup: Option<Rollup>,
     /// How many events of this session had been lost before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
@@ -159,6 +162,7 @@ impl Record {
             hook: None,
             blocked: BTreeMap::new(),
             counts: None,
+            rollup: None,
             lost: 0,
             sample_rate: None,
             sink: None,
@@ -202,6 +206,44 @@ pub(crate) fn is_failure(
         },
         _ => false,
     }
+}
+
+/// Commands that have been added up instead of told one by one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rollup {
+    /// How many.
+    pub commands: u64,
+    /// How many of those have failed; each of these has a record of its own as
+    /// well.
+    pub failures: u64,
+    /// When the first of them ended: RFC 3339, as the record's time, which is
+    /// when the last of them did.
+    pub since: String,
+    /// Whether these are the commands that have found no row of their own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_others: bool,
+    /// How long they took, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Histogram>,
+}
+
+/// Seconds, as OpenTelemetry's `HistogramDataPoint` has them, by the names of
+/// its fields.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// How many there are.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+    /// The least.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
+    /// The upper bounds of the buckets, themselves included; the last bucket
+    /// has none.
+    pub explicit_bounds: Vec<f64>,
+    /// How many there are in each bucket: one more than bounds.
+    pub bucket_counts: Vec<u64>,
 }
 
 /// A record's number among those of its sink.

@@ -83,6 +83,20 @@ impl Sampler {
         })
     }
 
+    /// Keeps an event that is a failure, whatever is configured of those.
+    pub(crate) fn keep_failure(
+        &self,
+        event: &Event<'_>,
+        state: &TraceState<'_>,
+    ) -> Kept {
+        let keeps_failures = true;
+        let sampler = Self {
+            keeps_failures,
+            ..*self
+        };
+        sampler.keep(event, || true, state).unwrap_or_default()
+    }
+
     /// The threshold as `tracestate` has it: without zeros at the end.
     fn digits(&self) -> String {
         let digits = format!("{:0RANDOM_DIGITS$x}", self.threshold);

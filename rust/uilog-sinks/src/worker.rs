@@ -29,6 +29,7 @@ use crate::numbering::Numbering;
 use crate::outlet::Outlet;
 use crate::outlet::Undelivered;
 use crate::record::Record;
+use crate::rollup::Rollup;
 
 /// How long one delivery may take.
 const DELIVERY_BOUND: Duration = Duration::from_secs(10);
@@ -72,6 +73,12 @@ struct State {
     missed: u64,
     /// Parcels done with, and not reported yet.
     done: u64,
+    /// Which of those a rollup counts, by their places among them.
+    held: Vec<u64>,
+    /// Parcels whose rollup has been sent: the oldest of those that were held.
+    released: u64,
+    /// Rollups are to be sent before their time.
+    is_pressed: bool,
     losses: Vec<Undelivered>,
     /// Somebody waits until all is delivered that has been put in.
     is_awaited: bool,
@@ -86,6 +93,10 @@ struct State {
 #[derive(Debug, Default)]
 pub(crate) struct News {
     pub(crate) done: u64,
+    /// Which of those must stay in the queue, by their places among them.
+    pub(crate) held: Vec<u64>,
+    /// So many need not stay any more, the oldest of those that were held.
+    pub(crate) released: u64,
     pub(crate) losses: Vec<Undelivered>,
     pub(crate) has_ended: bool,
 }
@@ -183,16 +194,29 @@ impl Mailbox {
         let mut state = self.lock();
         News {
             done: std::mem::take(&mut state.done),
+            held: std::mem::take(&mut state.held),
+            released: std::mem::take(&mut state.released),
             losses: std::mem::take(&mut state.losses),
             has_ended: state.has_ended,
         }
     }
 
-    /// Waits for parcels.
-    fn take(&self) -> Work {
+    /// What rollups count is to be sent now: it takes up room.
+    pub(crate) fn press(&self) {
+        self.lock().is_pressed = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for parcels, or until a rollup is due.
+    fn take(&self, due: Option<Instant>) -> Work {
         let mut state = self.lock();
         let mut is_rested = false;
         loop {
+            let is_pressed = std::mem::take(&mut state.is_pressed);
+            let is_due = |at| is_pressed || Instant::now() >= at;
+            if due.is_some_and(is_due) {
+                return Work::RollUp;
+            }
             if !state.waiting.is_empty() {
                 let count = state.waiting.len().min(MAX_BATCH);
                 let parcels: Vec<_> = state.waiting.drain(..count).collect();
@@ -210,28 +234,55 @@ impl Mailbox {
             if is_rested {
                 return Work::Rest;
             }
-            let waited = self.changed.wait_timeout(state, REST_AFTER);
+            let left =
+                due.map(|at| at.saturating_duration_since(Instant::now()));
+            let bound = left.map_or(REST_AFTER, |it| it.min(REST_AFTER));
+            let waited = self.changed.wait_timeout(state, bound);
             let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = now;
-            is_rested = timeout.timed_out();
+            is_rested = timeout.timed_out() && bound == REST_AFTER;
         }
     }
 
-    /// Waits, however long it takes, until there is something to do.
-    fn wait(&self) {
+    /// Waits, however long it takes, until there is something to do or a
+    /// rollup is due.
+    fn wait(&self, due: Option<Instant>) {
         let state = self.lock();
         let is_idle = |state: &mut State| {
             state.waiting.is_empty()
                 && state.deadline.is_none()
                 && !state.is_awaited
+                && !state.is_pressed
         };
-        drop(self.changed.wait_while(state, is_idle));
+        let Some(due) = due else {
+            drop(self.changed.wait_while(state, is_idle));
+            return;
+        };
+        let left = due.saturating_duration_since(Instant::now());
+        drop(self.changed.wait_timeout_while(state, left, is_idle));
     }
 
     fn report(&self, done: u64, loss: Option<Undelivered>) {
+        self.report_held(done, &[], loss);
+    }
+
+    /// The same; a rollup counts those that have these places among the parcels
+    /// that are done now.
+    fn report_held(&self, done: u64, held: &[u64], loss: Option<Undelivered>) {
         let mut state = self.lock();
+        let before = state.done;
+        state.held.extend(held.iter().map(|it| before + it));
         state.done += done;
         state.losses.extend(loss);
+        drop(state);
+        self.ring();
+    }
+
+    /// So many that a rollup has counted need not stay in the queue.
+    fn release(&self, count: u64, losses: Vec<Undelivered>) {
+        let mut state = self.lock();
+        state.released += count;
+        state.losses.extend(losses);
         drop(state);
         self.ring();
     }
@@ -264,12 +315,14 @@ pub(crate) fn ring(mut bell: &UnixStream) {
 enum Work {
     Parcels(Vec<Parcel>),
     Hurry,
+    RollUp,
     Rest,
     Finish(Instant),
 }
 
 /// Starts a sink's thread. It opens the sink itself, for that may read files
-/// that are far away.
+/// that are far away. `rolls_up` tells whether it has the records of many
+/// commands, so that it makes sense to add them up.
 ///
 /// # Errors
 ///
@@ -279,6 +332,7 @@ pub(crate) fn start(
     globals: Arc<Globals>,
     mailbox: Arc<Mailbox>,
     open: Open,
+    rolls_up: bool,
 ) -> io::Result<()> {
     let thread = std::thread::Builder::new().name(definition.name.clone());
     let body = move || {
@@ -297,18 +351,25 @@ pub(crate) fn start(
         };
         let mut worker = Worker {
             mailbox: Arc::clone(&mailbox),
+            rollup: rolls_up.then(Rollup::default),
             composer,
             numbering,
             outlet,
             in_hand: 0,
+            held: 0,
         };
         let run = AssertUnwindSafe(|| worker.run());
         let reason = catch_unwind(run).err().map(|_| PANICKED.to_owned());
         // What it had in hand may have arrived, or not.
         if let Some(reason) = &reason {
+            let lost = |count| {
+                let reason = reason.clone();
+                Undelivered { count, reason }
+            };
             let count = worker.in_hand;
-            let reason = reason.clone();
-            mailbox.report(count, Some(Undelivered { count, reason }));
+            mailbox.report(count, Some(lost(count)));
+            let count = worker.held;
+            mailbox.release(count, vec![lost(count)]);
         }
         mailbox.end(reason);
     };
@@ -318,7 +379,7 @@ pub(crate) fn start(
 /// Loses whatever comes, for the reason that the sink could not be opened.
 fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
     loop {
-        let count = match mailbox.take() {
+        let count = match mailbox.take(None) {
             Work::Parcels(parcels) => parcels.len() as u64,
             // All that came is lost, and counted.
             Work::Hurry => {
@@ -327,9 +388,10 @@ fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
             }
             Work::Rest => {
                 numbering.iter().for_each(Numbering::rest);
-                mailbox.wait();
+                mailbox.wait(None);
                 continue;
             }
+            Work::RollUp => continue,
             Work::Finish(_) => return mailbox.end(None),
         };
         let lost = count + mailbox.take_missed();
@@ -343,36 +405,45 @@ fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
 struct Worker {
     mailbox: Arc<Mailbox>,
     composer: Composer,
+    /// What is added up, where that makes sense.
+    rollup: Option<Rollup>,
     /// None if the outlet numbers records itself.
     numbering: Option<Numbering>,
     outlet: Box<dyn Outlet>,
     /// Parcels taken and not reported.
     in_hand: u64,
+    /// Parcels that a rollup counts, reported as such.
+    held: u64,
 }
 
 impl Worker {
     fn run(&mut self) {
         let mut pause = SOONEST_LOOK;
         loop {
-            let work = self.mailbox.take();
+            let work = self.mailbox.take(self.due());
             if !matches!(work, Work::Hurry) {
                 pause = SOONEST_LOOK;
             }
             match work {
                 Work::Parcels(parcels) => self.deliver(&parcels),
-                Work::Hurry => match self.outlet.hurry() {
-                    Delivery::Pending => {
-                        self.mailbox.pause(pause);
-                        pause = LATEST_LOOK.min(2 * pause);
+                Work::RollUp => self.roll_up(Instant::now() + DELIVERY_BOUND),
+                Work::Hurry => {
+                    self.roll_up(Instant::now() + DELIVERY_BOUND);
+                    match self.outlet.hurry() {
+                        Delivery::Pending => {
+                            self.mailbox.pause(pause);
+                            pause = LATEST_LOOK.min(2 * pause);
+                        }
+                        delivery => self.mailbox.answer(delivery),
                     }
-                    delivery => self.mailbox.answer(delivery),
-                },
+                }
                 Work::Rest => {
                     self.outlet.rest();
                     self.numbering.iter().for_each(Numbering::rest);
-                    self.mailbox.wait();
+                    self.mailbox.wait(self.due());
                 }
                 Work::Finish(deadline) => {
+                    self.roll_up(deadline);
                     self.number(&mut [], 0);
                     let loss = self.outlet.finish(deadline).err();
                     self.mailbox.report(0, loss);
@@ -394,15 +465,57 @@ impl Worker {
         }
     }
 
+    /// When what is added up is to be sent.
+    fn due(&self) -> Option<Instant> {
+        self.rollup.as_ref().and_then(Rollup::due)
+    }
+
+    /// Sends what has been added up, if there is anything. What is lost of that
+    /// is told as so many commands as were counted.
+    fn roll_up(&mut self, deadline: Instant) {
+        let Some(rollup) = &mut self.rollup else {
+            return;
+        };
+        if rollup.due().is_none() {
+            return;
+        }
+        let mut records = rollup.take();
+        self.number(&mut records, 0);
+        let mut losses = Vec::new();
+        for record in records {
+            let count = record.rollup.as_ref().map_or(0, |it| it.commands);
+            let result = self.outlet.deliver(&[Arc::new(record)], deadline);
+            losses.extend(result.err().map(|mut loss| {
+                loss.count *= count;
+                loss
+            }));
+        }
+        self.mailbox.release(std::mem::take(&mut self.held), losses);
+    }
+
     fn deliver(&mut self, parcels: &[Parcel]) {
         self.in_hand = parcels.len() as u64;
         let mut records = Vec::with_capacity(parcels.len());
+        let mut held = Vec::new();
         let mut unreadable = 0;
-        for Parcel { frame, environment } in parcels {
+        for (place, Parcel { frame, environment }) in (0..).zip(parcels) {
             match postcard::from_bytes(frame) {
                 Ok(Frame::Record(record)) => {
-                    let record = self.composer.compose(&record, environment);
-                    records.extend(record);
+                    let composer = &self.composer;
+                    if let Some(rollup) = &mut self.rollup
+                        && let Some(command) =
+                            composer.command_to_roll_up(&record)
+                    {
+                        if command.is_failure {
+                            records
+                                .push(composer.failure(&record, environment));
+                        }
+                        let row = || composer.row(&record, environment);
+                        rollup.add(&command, row);
+                        held.push(place);
+                        continue;
+                    }
+                    records.extend(composer.compose(&record, environment));
                 }
                 _ => unreadable += 1,
             }
@@ -420,6 +533,8 @@ impl Worker {
                 loss = Some(more);
             }
         }
-        self.mailbox.report(std::mem::take(&mut self.in_hand), loss);
+        let done = std::mem::take(&mut self.in_hand);
+        self.held += held.len() as u64;
+        self.mailbox.report_held(done, &held, loss);
     }
 }

@@ -6,6 +6,7 @@ mod commandlost;
 mod endings;
 mod faults;
 mod planted;
+mod rollup;
 mod support;
 mod upgrades;
 

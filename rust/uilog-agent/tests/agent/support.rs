@@ -38,9 +38,11 @@ use uilog_agent::serve;
 use uilog_core::agent_address;
 use uilog_core::agent_address::AgentNames;
 use uilog_core::event::Event;
+use uilog_core::event::EventOption;
 use uilog_core::event::SessionId;
 use uilog_core::event::Text;
 use uilog_core::event::Timestamp;
+use uilog_core::event::Value;
 use uilog_core::journal::Failure;
 use uilog_core::journal::Journal;
 use uilog_core::queue::Origin;
@@ -128,18 +130,18 @@ impl Place {
         names.filter(|it| it.starts_with("records-")).collect()
     }
 
+    /// The records that a file sink has got.
+    pub(crate) fn records(&self, name: &str) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let lines = whole.lines();
+        lines.map(|it| serde_json::from_str(it).unwrap()).collect()
+    }
+
     /// The ids that a file sink has got.
     pub(crate) fn ids(&self, name: &str) -> Vec<String> {
         let id = |it: serde_json::Value| it["id"].as_str().unwrap().to_owned();
         self.records(name).into_iter().map(id).collect()
-    }
-
-    /// The records that it has got.
-    pub(crate) fn records(&self, name: &str) -> Vec<serde_json::Value> {
-        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let record = |line: &str| serde_json::from_str(line).unwrap();
-        whole.lines().map(record).collect()
     }
 
     pub(crate) fn journal(&self) -> Vec<Failure> {
@@ -589,9 +591,34 @@ impl Queue {
     }
 
     pub(crate) fn log_message(&mut self, event: &str, text: &[u8]) -> String {
+        self.log_event(Event {
+            message: Cow::Borrowed(text),
+            ..Event::bare(event.as_bytes())
+        })
+    }
+
+    /// The end of a command.
+    pub(crate) fn log_end(&mut self, command: &str, exit_code: i64) -> String {
+        let option = |key: &'static [u8], value| EventOption {
+            key: Cow::Borrowed(key),
+            value,
+        };
+        let name = Text(Cow::Borrowed(command.as_bytes()));
+        let digits = exit_code.to_string().into_bytes();
+        self.log_event(Event {
+            duration: Some(0.02),
+            options: vec![
+                option(b"canonical_command", Value::Bytes(name)),
+                option(b"return_code", Value::Int(Text(Cow::Owned(digits)))),
+            ],
+            ..Event::bare(b"commandfinish")
+        })
+    }
+
+    fn log_event(&mut self, event: Event<'_>) -> String {
         self.seq += 1;
         let mut bytes = Vec::new();
-        let record = self.record(event, text, self.seq, &mut bytes);
+        let record = self.record(event, self.seq, &mut bytes);
         add(&mut bytes, &Frame::Record(record));
         self.writer.append(&bytes, 1).unwrap();
         self.id(self.seq)
@@ -600,7 +627,11 @@ impl Queue {
     /// Appends the beginning of a command.
     pub(crate) fn begin(&mut self) {
         let mut bytes = Vec::new();
-        let record = self.record("commandlost", b"pull\n", 7000, &mut bytes);
+        let lost = Event {
+            message: Cow::Borrowed(b"pull\n"),
+            ..Event::bare(b"commandlost")
+        };
+        let record = self.record(lost, 7000, &mut bytes);
         let at = self.writer.committed().end + bytes.len() as u64;
         let open = Open {
             has_ended: false,
@@ -615,8 +646,7 @@ impl Queue {
     /// A record, and in `bytes` what must stand before it.
     fn record<'r>(
         &mut self,
-        event: &'r str,
-        text: &'r [u8],
+        event: Event<'r>,
         seq: u64,
         bytes: &mut Vec<u8>,
     ) -> Record<'r> {
@@ -637,8 +667,7 @@ impl Queue {
                 session: self.session,
                 seq,
                 time: self.clock.unwrap_or_else(Timestamp::now),
-                message: Cow::Borrowed(text),
-                ..Event::bare(event.as_bytes())
+                ..event
             },
             environment_at,
             items_at,

@@ -201,6 +201,7 @@ impl Found<'_> {
         let item = definition.item();
         self.events(definition);
         self.sample(definition);
+        self.rollup(definition);
         let composer = Composer::new(definition, globals);
         if let Err(problem) = composer {
             let finding = Finding::error("sink-unusable", problem);
@@ -277,6 +278,50 @@ impl Found<'_> {
                 .advise("to switch the sink off, leave its URL empty")
         };
         self.add(&option, finding);
+    }
+
+    /// Whether ends of commands are added up, if that is asked for.
+    fn rollup(&mut self, definition: &Definition) {
+        if definition.list("rollup").is_empty() {
+            return;
+        }
+        let option = format!("{}:rollup", definition.item());
+        let section = sinks::SECTION;
+        let tracked = definition.tracked();
+        if !tracked.contains(b"commandfinish") {
+            let text = format!(
+                "{section}.{option}: the sink does not track 'commandfinish', \
+                 which is what is added up"
+            );
+            let finding = Finding::warning("sink-rollup-unused", text);
+            let advice = format!("add it to sink.{}:track", definition.name);
+            self.add(&option, finding.advise(advice));
+        }
+        let config = &self.subject.loaded.trusted;
+        let agent = config.get(section.as_bytes(), b"agent");
+        let item = items::find(section.as_bytes(), b"agent");
+        let is_on = item.is_some_and(|item| {
+            let set = agent.and_then(|it| item.parse(&it.value));
+            let value = set.or_else(|| item.parse(item.default.as_bytes()));
+            value == Some(Value::Boolean(true))
+        });
+        if !is_on {
+            let text = format!(
+                "{section}.{option}: without an agent nothing is added up, and \
+                 each command has its record"
+            );
+            let finding = Finding::warning("sink-rollup-unused", text);
+            self.add(&option, finding.advise("say uilog.agent = yes"));
+        }
+        if tracked.contains(b"command") {
+            let text = format!(
+                "{section}.{option}: the beginning of each command is told all \
+                 the same, since the sink tracks 'command'"
+            );
+            let finding = Finding::note("sink-rollup-beginnings", text);
+            let advice = "track commandfinish and commandexception alone";
+            self.add(&option, finding.advise(advice));
+        }
     }
 
     /// Options that this kind of sink does not have.

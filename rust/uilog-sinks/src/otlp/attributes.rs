@@ -15,6 +15,7 @@ use crate::otlp::protobuf::sized_bytes;
 use crate::otlp::protobuf::varint_bytes;
 use crate::otlp::stored::Stored;
 use crate::otlp::stored::Value;
+use crate::record::Rollup;
 use crate::repository as origin;
 
 /// Options that are told in other words.
@@ -43,6 +44,30 @@ mod any_value {
     pub(super) const MAP: u32 = 6;
     /// Of `ArrayValue` and `KeyValueList`.
     pub(super) const VALUES: u32 = 1;
+}
+
+/// Commands that have been added up.
+fn put_rollup(rollup: &Rollup, all: &mut Attributes<'_>) {
+    all.number("hg.rollup.commands", rollup.commands);
+    all.number("hg.rollup.failures", rollup.failures);
+    all.text("hg.rollup.since", &rollup.since);
+    if rollup.is_others {
+        all.put(["hg.rollup.is_others", ""], AnyValue::Bool(true));
+    }
+    let Some(duration) = &rollup.duration else {
+        return;
+    };
+    all.number("hg.rollup.duration.count", duration.count);
+    all.float("hg.rollup.duration.sum", duration.sum);
+    all.float("hg.rollup.duration.min", duration.min);
+    all.float("hg.rollup.duration.max", duration.max);
+    let bounds = duration.explicit_bounds.iter();
+    let bounds = bounds.map(|it| AnyValue::Double(*it));
+    all.array("hg.rollup.duration.explicit_bounds", bounds);
+    let counts = duration.bucket_counts.iter();
+    let counts = counts.map(|it| i64::try_from(*it).unwrap_or(i64::MAX));
+    let counts = counts.map(AnyValue::Int);
+    all.array("hg.rollup.duration.bucket_counts", counts);
 }
 
 /// The attributes that every span and log record has.
@@ -125,6 +150,9 @@ pub(crate) fn common(record: &Stored<'_>, all: &mut Attributes<'_>) {
                 all.number(key, count);
             }
         }
+    }
+    if let Some(rollup) = &record.rollup {
+        put_rollup(rollup, all);
     }
     if record.truncated.0 > 0 {
         all.number("hg.truncated", record.truncated.0);
@@ -270,6 +298,20 @@ impl<'o> Attributes<'o> {
 
     fn value(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
         self.put_with([key, ""], value);
+    }
+
+    fn array<'v>(
+        &mut self,
+        key: &str,
+        values: impl Iterator<Item = AnyValue<'v>>,
+    ) {
+        self.value(key, |out| {
+            put_message(any_value::ARRAY, out, |out| {
+                for value in values {
+                    put_message(any_value::VALUES, out, |out| value.put(out));
+                }
+            });
+        });
     }
 
     pub(crate) fn text(&mut self, key: &str, value: &str) {

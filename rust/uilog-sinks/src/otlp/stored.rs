@@ -23,6 +23,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::value::SeqAccessDeserializer;
 
 use crate::record::Counts;
+use crate::record::Rollup;
 use crate::record::Usage;
 
 /// Options among which a name is searched for one by one.
@@ -72,6 +73,8 @@ pub(crate) struct Stored<'a> {
     pub(crate) blocked: BTreeMap<String, f64>,
     #[serde(default)]
     pub(crate) counts: Option<Counts>,
+    #[serde(default)]
+    pub(crate) rollup: Option<Rollup>,
     #[serde(default)]
     pub(crate) lost: u64,
     #[serde(default)]

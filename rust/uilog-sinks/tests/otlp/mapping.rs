@@ -139,6 +139,54 @@ fn log(record: &Record) -> LogRecord {
 }
 
 #[test]
+fn a_rollup_is_a_log_record() {
+    let more = json!({
+        "event": "commandrollup",
+        "message": "status: 3 commands, 1 failed",
+        "rollup": {
+            "commands": 3,
+            "failures": 1,
+            "since": "2026-01-02T03:04:00+01:00",
+            "is_others": true,
+            "duration": {"count": 3, "sum": 0.5, "min": 0.1, "max": 0.3,
+                "explicit_bounds": [0.25, 0.5], "bucket_counts": [2, 1, 0]},
+        },
+    });
+    let record = record(1, 7, more);
+    let log = log(&record);
+    assert_eq!(log.event_name, "hg.commandrollup");
+    let all = plain(&log.attributes);
+    for (key, expected) in [
+        ("hg.rollup.commands", "3"),
+        ("hg.rollup.failures", "1"),
+        ("hg.rollup.since", "2026-01-02T03:04:00+01:00"),
+        ("hg.rollup.is_others", "true"),
+        ("hg.rollup.duration.count", "3"),
+        ("hg.rollup.duration.sum", "0.5"),
+        ("hg.rollup.duration.min", "0.1"),
+        ("hg.rollup.duration.max", "0.3"),
+    ] {
+        assert_eq!(all[key], expected, "{key}");
+    }
+    let array = |key: &str| {
+        let found = log.attributes.iter().find(|it| it.key == key).unwrap();
+        match found.value.as_ref().unwrap().value.as_ref().unwrap() {
+            Value::ArrayValue(array) => {
+                let values = array.values.iter();
+                values
+                    .map(|it| it.value.clone().unwrap())
+                    .collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let bounds = [0.25, 0.5].map(Value::DoubleValue);
+    assert_eq!(array("hg.rollup.duration.explicit_bounds"), bounds);
+    let counts = [2, 1, 0].map(Value::IntValue);
+    assert_eq!(array("hg.rollup.duration.bucket_counts"), counts);
+}
+
+#[test]
 fn a_command_is_a_span() {
     let record = record(
         0,

@@ -106,6 +106,10 @@ fn full() -> Json {
         "sample_rate": 0.25,
         "sink": {"name": "a", "stream": "0123456789abcdef", "number": 1},
         "blocked": {"stdio": 0.5},
+        "rollup": {"commands": 2, "failures": 1,
+            "since": "2026-01-02T03:04:05.678901+01:00", "is_others": true,
+            "duration": {"count": 2, "sum": 0.5, "min": 0.1, "max": 0.4,
+                "explicit_bounds": [0.25], "bucket_counts": [1, 1]}},
         "truncated": {"message": 1, "options": {"text": 2}},
     });
     let inner = [

@@ -1,0 +1,124 @@
+//! Records that sinks are done with, and that must stay in the queue all the
+//! same: a rollup counts them that has not been sent.
+//!
+//! Responsible for which these are, whatever the number of sinks that hold one.
+//! Must not know what a rollup is.
+
+use std::collections::BTreeMap;
+
+use crate::lane::Place;
+
+/// All of them, by their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Holds {
+    all: BTreeMap<u64, Hold>,
+    /// Records before this one are settled, but for those that are held.
+    passed: u64,
+}
+
+#[derive(Debug)]
+struct Hold {
+    position: u64,
+    /// How many sinks hold it.
+    sinks: usize,
+    /// It is not in the queue any more: it was given up before anybody held
+    /// it.
+    is_gone: bool,
+}
+
+impl Holds {
+    /// A sink holds these, of which those up to the number `settled` have left
+    /// the queue unless somebody holds them.
+    pub(crate) fn add(&mut self, places: Vec<Place>, settled: u64) {
+        for Place { number, position } in places {
+            let hold = self.all.entry(number).or_insert(Hold {
+                position,
+                sinks: 0,
+                is_gone: number <= settled,
+            });
+            hold.sinks += 1;
+        }
+    }
+
+    /// A sink holds these no more. Returns where those stand that nobody
+    /// holds, and that were waited for.
+    pub(crate) fn remove(&mut self, places: Vec<Place>) -> Vec<u64> {
+        let mut released = Vec::new();
+        for Place { number, .. } in places {
+            let Some(hold) = self.all.get_mut(&number) else {
+                continue;
+            };
+            hold.sinks -= 1;
+            if hold.sinks > 0 {
+                continue;
+            }
+            if number <= self.passed && !hold.is_gone {
+                released.push(hold.position);
+            }
+            self.all.remove(&number);
+        }
+        released
+    }
+
+    /// All up to the number `settled` are settled; where those stand that are
+    /// held, of those that were not settled before.
+    pub(crate) fn pass(&mut self, settled: u64) -> Vec<u64> {
+        let first = self.passed + 1;
+        self.passed = self.passed.max(settled);
+        if first > self.passed {
+            return Vec::new();
+        }
+        let held = self.all.range(first..=self.passed);
+        held.map(|(_, hold)| hold.position).collect()
+    }
+
+    /// How many are not in the queue any more.
+    pub(crate) fn gone(&self) -> u64 {
+        self.all.values().filter(|it| it.is_gone).count() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(numbers: &[u64]) -> Vec<Place> {
+        let place = |number: &u64| Place {
+            number: *number,
+            position: number * 10,
+        };
+        numbers.iter().map(place).collect()
+    }
+
+    #[test]
+    fn what_two_sinks_hold_is_released_by_the_second() {
+        let mut holds = Holds::default();
+        holds.add(places(&[2, 3]), 0);
+        holds.add(places(&[3]), 0);
+        assert_eq!(holds.pass(2), [20]);
+        assert_eq!(holds.pass(4), [30]);
+        assert!(holds.pass(4).is_empty());
+        assert_eq!(holds.remove(places(&[2, 3])), [20]);
+        assert_eq!(holds.remove(places(&[3])), [30]);
+        assert!(holds.remove(places(&[3])).is_empty());
+    }
+
+    #[test]
+    fn what_is_released_before_it_is_settled_was_never_held() {
+        let mut holds = Holds::default();
+        holds.add(places(&[2]), 0);
+        assert!(holds.remove(places(&[2])).is_empty());
+        assert!(holds.pass(3).is_empty());
+    }
+
+    #[test]
+    fn what_has_been_given_up_is_at_risk_until_it_is_released() {
+        let mut holds = Holds::default();
+        assert!(holds.pass(3).is_empty());
+        holds.add(places(&[2, 4]), 3);
+        assert_eq!(holds.gone(), 1);
+        assert_eq!(holds.pass(4), [40]);
+        assert_eq!(holds.remove(places(&[2, 4])), [40]);
+        assert_eq!(holds.gone(), 0);
+    }
+}
