@@ -815,12 +815,12 @@ Commands are added up by an agent
   > END
     warning: $TESTTMP/more.hgrc:3: uilog.sink.a:rollup: without an agent nothing is added up, and each command has its record
       say uilog.agent = yes
-    note: $TESTTMP/more.hgrc:3: uilog.sink.a:rollup: the beginning of each command is told all the same, since the sink tracks 'command'
-      track commandfinish and commandexception alone
     warning: $TESTTMP/more.hgrc:5: uilog.sink.b:rollup: the sink does not track 'commandfinish', which is what is added up
       add it to sink.b:track
     warning: $TESTTMP/more.hgrc:5: uilog.sink.b:rollup: without an agent nothing is added up, and each command has its record
       say uilog.agent = yes
+    note: $TESTTMP/more.hgrc:3: uilog.sink.a:rollup: the beginning of each command is told all the same, since the sink tracks 'command'
+      track commandfinish and commandexception alone
   0 errors, 3 warnings, 1 note
   [1]
 
@@ -831,6 +831,7 @@ Commands are added up by an agent
   > sink.a:rollup = status
   > sink.a:track = commandfinish
   > END
+  0 errors, 0 warnings, 0 notes
 
 Keys and tokens
 

@@ -96,6 +96,24 @@ def test_one_agent_delivers_what_all_commands_log(agents: Agents) -> None:
     until("no queue", lambda: not agents.queues())
 
 
+def test_commands_that_run_all_the_time_are_added_up(agents: Agents) -> None:
+    home = agents.home
+    home.configure("[uilog]\nsink.audit:rollup = root\n")
+    repository = home.unseen_repository()
+    for _ in range(3):
+        home.hg("root", cwd=repository)
+    home.hg("id", cwd=repository)
+    # Whoever waits for everything does not wait for the minute to be over.
+    agents.flush()
+    counts: Counter[str] = Counter()
+    for record in agents.records():
+        process, rollup = record["process"], record.get("rollup")
+        assert isinstance(process, dict)
+        count = rollup["commands"] if isinstance(rollup, dict) else 1
+        counts[f"{record['event']} {process['command']}"] += count
+    assert counts == {"commandrollup root": 3, "commandfinish identify": 1}
+
+
 def test_an_agent_that_has_nothing_to_do_ends(agents: Agents) -> None:
     agents.home.configure("[uilog]\nagent-idle = 0\n")
     agents.home.hg("root", cwd=agents.home.unseen_repository())

@@ -20,6 +20,14 @@ from otlp_receiver import Receiver
 from test_agent import Agents
 from test_killed import namespace
 
+# What an agent is told of the environment of whoever starts it, besides PATH.
+PLACES = (
+    "HGRCPATH",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+)
 # By what CI systems find the processes of a job that they kill at its end.
 # Jenkins: hudson.util.ProcessTree looks for the first, in a Pipeline for the
 # second; GitHub: JobExtension.cs of actions/runner.
@@ -66,7 +74,11 @@ def test_a_process_killer_that_goes_by_environment_leaves_the_agent_alone(
     (agent,) = agents.running()
     assert kill_all_with(marks) == [left.pid]
     left.wait()
-    assert [it.split("=")[0] for it in environment_of(agent.pid)] == ["PATH"]
+    names = {it.split("=")[0] for it in environment_of(agent.pid)}
+    assert "PATH" in names
+    assert not names & set(marks)
+    # Where its configuration is, and its places: nothing else of the job's.
+    assert names <= {"PATH", *PLACES}, names
     assert [it.pid for it in agents.running()] == [agent.pid]
     agents.flush()
     assert agents.commands() == ["version"]
@@ -144,6 +156,8 @@ def test_a_queue_dir_that_others_can_write_to_is_not_used(
     assert place().startswith(usual)
     told = home.hg("debuguilog", "-T", "{configfaults % '{problem}'}")
     assert told.startswith("'relative' is no absolute path"), told
+    # Agents of both places are ended with the test.
+    home.configure(f"[uilog]\nqueue-dir = {shared}\n")
 
 
 def test_a_home_that_is_read_only_needs_a_spool_elsewhere(

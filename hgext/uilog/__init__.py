@@ -109,6 +109,10 @@ of its options, revisions, numbers and paths. ``<message>``, ``<value>`` and the
 like stand for everything else. ``sink.NAME:argv = redacted``, the default of
 local sinks, tells all but what looks like a secret.
 
+With an agent (``agent = yes``), ``sink.NAME:rollup = status, identify`` tells
+one record a minute of these commands, with how many there were, how many failed
+and how long they took, instead of one for each.
+
 If a command is killed, there is no ``commandfinish``. Sinks get ``commandlost``
 in its place, with the options ``canonical_command``, ``duration``, ``began``,
 ``cause`` (``signal`` or ``unknown``) and ``signal``: at once, or when the next

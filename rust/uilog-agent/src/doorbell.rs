@@ -30,9 +30,13 @@ use nix::sys::socket::sockopt::PassCred;
 use nix::unistd::Pid;
 use nix::unistd::geteuid;
 use uilog_core::agent_address;
+use uilog_core::agent_address::AgentNames;
 use uilog_sys::fd::Identity;
 use uilog_sys::own_dir::OwnDir;
 
+/// What is sent in the place of a queue's name by whoever waits until all has been
+/// sent; no queue is called so.
+pub(crate) const HURRY: &str = "hurry";
 /// Bytes of a name at most.
 const MAX_NAME_BYTES: usize = 256;
 /// Descriptors that somebody may send along; the kernel closes the others.
@@ -181,6 +185,15 @@ pub(crate) fn ring(dir: &OwnDir, socket: &OsStr, queue: &OsStr) {
         let name = queue.as_bytes();
         let flags = MsgFlags::MSG_DONTWAIT;
         let _ = socket::sendto(own.as_raw_fd(), name, &address, flags);
+    }
+}
+
+/// Asks the agent of these namespaces, if one runs in this directory, not to add
+/// up any longer: somebody waits until all has been sent.
+pub fn hurry(dir: &OwnDir) {
+    if let Ok(namespaces) = agent_address::namespaces() {
+        let socket = AgentNames::new(&namespaces).socket;
+        ring(dir, &socket, OsStr::new(HURRY));
     }
 }
 

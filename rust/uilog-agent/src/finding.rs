@@ -24,6 +24,7 @@ use crate::client::ClientId;
 use crate::directory;
 use crate::directory::Found;
 use crate::directory::Taken;
+use crate::doorbell::HURRY;
 use crate::doorbell::Ring;
 use crate::serve::Server;
 
@@ -69,6 +70,9 @@ impl Server {
 
     pub(crate) fn heard(&mut self, ring: &Ring) {
         let name = &*ring.name;
+        if name == HURRY {
+            return self.groups.press();
+        }
         if self.by_name.contains_key(name)
             && protocol_of(name).is_some_and(|it| it < PROTOCOL)
         {

@@ -33,6 +33,7 @@ mod older;
 mod serve;
 
 pub use directory::Elsewhere;
+pub use doorbell::hurry;
 pub use ending::WRITERS_GRACE;
 pub use home::with_home;
 pub use serve::Error;

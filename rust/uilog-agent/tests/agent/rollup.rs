@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use uilog_sys::own_dir::OwnDir;
 
 use crate::file;
 use crate::support::Place;
@@ -26,6 +27,26 @@ fn ordinary(place: &Place, name: &str) -> Vec<String> {
     ordinary
         .map(|it| it["id"].as_str().unwrap().into())
         .collect()
+}
+
+#[test]
+fn whoever_waits_for_all_waits_for_no_rollup() {
+    let place = Place::new();
+    let agent = place.agent_that_listens();
+    let a = file(&place, "a");
+    let mut queue = Queue::new(&place, &[("a", &*a), ("a:rollup", "*")]);
+    let directory = OwnDir::beside_users_file(&place.run()).unwrap();
+    // Each time it would be a minute.
+    for count in 1..=3 {
+        queue.log_end("status", 0);
+        assert!(queue.ring());
+        until("a rollup", || {
+            uilog_agent::hurry(&directory);
+            (sums(&place, "a") == (count, 0)).then_some(())
+        });
+    }
+    assert_eq!(place.records("a").len(), 3);
+    agent.stop();
 }
 
 #[test]

@@ -130,12 +130,15 @@ impl Place {
         names.filter(|it| it.starts_with("records-")).collect()
     }
 
-    /// The records that a file sink has got.
+    /// The records that a file sink has got, without the line that somebody
+    /// has begun to write and was killed.
     pub(crate) fn records(&self, name: &str) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(self.path(name)).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let lines = whole.lines();
-        lines.map(|it| serde_json::from_str(it).unwrap()).collect()
+        lines
+            .filter_map(|it| serde_json::from_str(it).ok())
+            .collect()
     }
 
     /// The ids that a file sink has got.

@@ -60,6 +60,10 @@ pub(super) fn drain(
             return Ok(part);
         }
         let problem = start_agent(whereabouts, &program);
+        whereabouts
+            .directories()
+            .iter()
+            .for_each(uilog_agent::hurry);
         if Instant::now() >= deadline {
             part.left =
                 targets.iter().map(|it| it.records - it.queue.done).sum();
