@@ -102,6 +102,11 @@ class Home:
         return total
 
 
+def _await(receiver: Receiver, count: int) -> None:
+    """wait until so many different records have come"""
+    assert wait_until(lambda: receiver.store.count() >= count)
+
+
 def run(lab: Lab) -> Report:
     report = Report(
         "agent",
@@ -277,7 +282,7 @@ def _busy_beyond(lab: Lab, home: Home, receiver: Receiver, count: int) -> float:
             # As much as it leaves has ended before the next one begins.
             busy += _reap(None)
     if home.who != STOCK:
-        assert wait_until(lambda: receiver.store.count() >= came + count)
+        _await(receiver, came + count)
     if agent:
         assert wait_until(home.is_idle)
         busy += processor_time(agent) - before
@@ -320,7 +325,7 @@ def _connections(lab: Lab, report: Report) -> None:
                 count=count,
             )
             store = receiver.store
-            assert wait_until(lambda it=store: it.count() >= count)
+            _await(receiver, count)
             found[name] = store.connections, store.requests
             processes.wait_until_gone(home.environment["HOME"])
     table = report.table(
@@ -383,12 +388,12 @@ def _crowd(lab: Lab, report: Report) -> None:
             f"{connections[name]:,}",
             f"{arrived[name]:,} of {count:,}",
         )
-    most = median(memory[AGENT])
+    memory_of_all = median(memory[AGENT])
     report.target(
         f"memory of {count:,} commands at once, beyond hg",
         f"<= {MEMORY_MB} MB",
-        f"{most / MB:,.1f} MB",
-        most <= MEMORY_MB * MB,
+        f"{memory_of_all / MB:,.1f} MB",
+        memory_of_all <= MEMORY_MB * MB,
     )
     ours = median(drained[AGENT])
     report.target(

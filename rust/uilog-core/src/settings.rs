@@ -86,7 +86,7 @@ static DEFAULTS: LazyLock<Settings> = LazyLock::new(Settings::of_items);
 
 impl Default for Settings {
     fn default() -> Self {
-        DEFAULTS.clone()
+        *DEFAULTS
     }
 }
 

@@ -22,7 +22,7 @@
 //! - [`own_dir`] creates, renames and removes files, and follows no link.
 //! - [`sched`] tells the kernel who is in a hurry.
 //! - [`pidfd`] makes descriptors of processes.
-//! - [`small_program`] begins a program without Rust's own preparations.
+//! - [`mod@small_program`] begins a program without Rust's own preparations.
 //! - `shared_word` is what processes agree by (on Linux).
 //! - [`vector`] runs a loop with the widest vectors of the processor.
 //!
