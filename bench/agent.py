@@ -327,6 +327,7 @@ def _connections(lab: Lab, report: Report) -> None:
             store = receiver.store
             _await(receiver, count)
             found[name] = store.connections, store.requests
+            home.stop()
             processes.wait_until_gone(home.environment["HOME"])
     table = report.table(
         f"{count:,} commands with one record, one after the other (processes "
@@ -446,6 +447,7 @@ def _one_crowd(
     process.stdin.flush()
     process.stdout.read()
     process.wait()
+    home.stop()
     processes.wait_until_gone(home.environment["HOME"])
     return most, seconds
 
