@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figures import NS_PER_MS, NS_PER_US, Report, median, ms, ratio, us
-from fleet import adopting, environment_of
+from fleet import environment_of
 from lab import (
     HG,
     MB,
@@ -29,6 +29,7 @@ from lab import (
     ROOT,
     STOCK,
     Lab,
+    adopting,
     in_turn,
     processor_time,
     wait_until,

@@ -8,13 +8,9 @@ parts `startup` and `event`.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,11 +23,16 @@ from lab import (
     OURS,
     STOCK,
     Lab,
+    adopting,
     in_turn,
     size_name,
     sizes_that_fit,
 )
-from startup import count_instructions, hg_without_collector
+from startup import (
+    count_instructions,
+    counts_instructions,
+    hg_without_collector,
+)
 
 WHO = (NONE, STOCK, OURS)
 # What one of the scripts costs without anybody who starts it for an event.
@@ -43,8 +44,6 @@ FIRST_US = 250
 # An upper bound of what is flat, with the machine's noise.
 FLAT = 1.5
 SIZES = (0, 4)
-
-PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass
@@ -69,34 +68,13 @@ def run(lab: Lab) -> Report:
         "next command begins when every process that the one before has left "
         "behind has ended. Processor time is what `wait4` tells of each.",
     )
-    with subreaper():
+    with adopting():
         found = _commands(lab)
     _tell(report, found)
     _first(lab, report)
-    if lab.quick or shutil.which("valgrind") is None:
-        report.notes.append(
-            "LEFT OUT: instructions counted, because of --quick or because "
-            "there is no valgrind."
-        )
-    else:
+    if counts_instructions(lab, report):
         _instructions(lab, report)
     return report
-
-
-@contextmanager
-def subreaper() -> Iterator[None]:
-    """whoever loses its parent becomes a child of this process"""
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def become(value: int) -> None:
-        if libc.prctl(PR_SET_CHILD_SUBREAPER, value, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl")
-
-    become(1)
-    try:
-        yield
-    finally:
-        become(0)
 
 
 def _commands(lab: Lab) -> dict[str, Samples]:

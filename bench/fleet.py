@@ -3,7 +3,6 @@ commands at once."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import shutil
@@ -33,6 +32,7 @@ from lab import (
     ROOT,
     STOCK,
     Lab,
+    adopting,
     in_turn,
     wait_until,
 )
@@ -55,7 +55,6 @@ MEMORY_MB = 16
 SPOOL = Path(".local") / "state" / "uilog" / "spool"
 ELSEWHERE = ("HTTP", "ALL_PROXY", "OTEL_", "TRACE", "XDG_STATE_HOME")
 # prctl(2)
-PR_SET_CHILD_SUBREAPER = 36
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -437,18 +436,6 @@ def _alone(lab: Lab, report: Report) -> None:
         )
         table.add("how long that outlives hg, ms, median", ms(median(lives)))
     report.keep("processor time of a dispatcher", used)
-
-
-@contextmanager
-def adopting() -> Iterator[None]:
-    """processes that our children leave behind become our children"""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
-    try:
-        yield
-    finally:
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def _crowd(lab: Lab, report: Report) -> None:

@@ -6,6 +6,7 @@ quiet machine between two measurements. Must not know what is measured.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -13,7 +14,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ RHG_SOURCES = ROOT / ".cache" / f"mercurial-{RHG_VERSION}" / "rust"
 RHG_BUILT = ROOT / ".cache" / f"rhg-{RHG_VERSION}"
 # An rhg that is there already.
 RHG_VARIABLE = "UILOG_BENCH_RHG"
+
+PR_SET_CHILD_SUBREAPER = 36
 
 MB = 1 << 20
 GB = 1 << 30
@@ -180,6 +184,18 @@ def wait_until(condition: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.001)
     return True
+
+
+@contextmanager
+def adopting() -> Iterator[None]:
+    """processes that our children leave behind become our children"""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    try:
+        yield
+    finally:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def processor_time(pid: int) -> int:

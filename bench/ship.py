@@ -19,13 +19,12 @@ from collector import Rotel, why_not
 from figures import Report, median, ratio, us
 from fleet import (
     SPOOL,
-    adopting,
     all_gone,
     environment_of,
     segments,
     sending,
 )
-from lab import HG, MB, PYTHON, Lab, in_turn
+from lab import HG, MB, PYTHON, Lab, adopting, in_turn
 
 NOW = "this program"
 BEFORE = "the one before"

@@ -36,12 +36,7 @@ def run(lab: Lab) -> Report:
     )
     _processes(lab, report)
     _inside(lab, report)
-    if lab.quick or shutil.which("valgrind") is None:
-        report.notes.append(
-            "LEFT OUT: instructions counted, because of --quick or because "
-            "there is no valgrind."
-        )
-    else:
+    if counts_instructions(lab, report):
         _instructions(lab, report)
     return report
 
@@ -241,6 +236,17 @@ def hg_without_collector(lab: Lab) -> Path:
     stop = "import gc; gc.disable(); gc.enable = lambda: None\n"
     script.write_text(f"{stop}exec(open({str(HG)!r}).read())\n")
     return script
+
+
+def counts_instructions(lab: Lab, report: Report) -> bool:
+    """whether they are counted; if not, the report says why"""
+    if not lab.quick and shutil.which("valgrind") is not None:
+        return True
+    report.notes.append(
+        "LEFT OUT: instructions counted, because of --quick or because "
+        "there is no valgrind."
+    )
+    return False
 
 
 def count_instructions(

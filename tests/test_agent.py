@@ -11,76 +11,15 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import processes
 import pytest
-from conftest import Home, until
+from conftest import Agents, Home, until
 
 # In `make test`; `make soak` asks more often.
 KILLS = 30
 MANY_KILLS = 1000
-
-
-class Agents:
-    """A home with an agent: its runtime directory, and a file that its only
-    sink writes."""
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        self.runtime = home.path / "run"
-        self.runtime.mkdir(mode=0o700)
-        self.file = home.path / "audit.jsonl"
-        home.env["XDG_RUNTIME_DIR"] = str(self.runtime)
-        home.configure(
-            "[uilog]\nagent = yes\nagent-idle = 60\n"
-            f"sink.audit = file:{self.file}\n"
-            "sink.audit:track = commandfinish\n"
-        )
-
-    def queues(self) -> list[Path]:
-        """The queues of records that there are."""
-        return sorted((self.runtime / "uilog").glob("records-*"))
-
-    def running(self) -> list[processes.Process]:
-        """The agents that run for this home."""
-        place = str(self.runtime / "uilog")
-        return [
-            it
-            for it in processes.everyone()
-            if it.argv[1:4] == ("agent", "serve", place)
-        ]
-
-    def flush(self) -> None:
-        """Delivers all that waits."""
-        self.home.run("uilog", "flush", "--wait", str(processes.DEADLINE))
-
-    def records(self) -> list[dict[str, object]]:
-        """What the sink has got."""
-        if not self.file.exists():
-            return []
-        lines = self.file.read_text().splitlines()
-        return [json.loads(line) for line in lines if line]
-
-    def commands(self) -> list[str]:
-        """The names of the commands that the sink has been told of, each
-        record once."""
-        named = {}
-        for record in self.records():
-            process = record["process"]
-            assert isinstance(process, dict)
-            named[record["id"]] = process["command"]
-        return list(named.values())
-
-
-@pytest.fixture
-def agents(home: Home) -> Iterator[Agents]:
-    """A home with an agent, which is ended with the test."""
-    agents = Agents(home)
-    yield agents
-    home.run("uilog", "agent", "stop")
-    assert agents.running() == []
 
 
 def test_one_agent_delivers_what_all_commands_log(agents: Agents) -> None:

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import processes
 import pytest
-from conftest import Chg, Home, until
-from test_agent import Agents
+from conftest import Agents, Chg, Home, until
 
 # A user whom nothing belongs to.
 OTHER = 4711
@@ -41,15 +40,6 @@ import os, sys
 os.setresuid({OTHER}, 0, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-
-
-@pytest.fixture
-def agents(home: Home) -> Iterator[Agents]:
-    """A home with an agent, which is ended with the test."""
-    agents = Agents(home)
-    yield agents
-    home.run("uilog", "agent", "stop")
-    assert agents.running() == []
 
 
 def unshared(*args: str) -> list[str]:

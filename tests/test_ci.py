@@ -10,14 +10,12 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import processes
 import pytest
-from conftest import Home, until
+from conftest import Agents, Home, until
 from otlp_receiver import Receiver
-from test_agent import Agents
 from test_killed import namespace
 
 # What an agent is told of the environment of whoever starts it, besides PATH.
@@ -35,13 +33,6 @@ MARKS = {
     "jenkins": {"BUILD_ID": "7", "JENKINS_NODE_COOKIE": "c0ffee"},
     "github": {"RUNNER_TRACKING_ID": "github_c0ffee"},
 }
-
-
-@pytest.fixture
-def agents(home: Home) -> Iterator[Agents]:
-    agents = Agents(home)
-    yield agents
-    home.run("uilog", "agent", "stop")
 
 
 def environment_of(pid: int) -> list[str]:

@@ -294,12 +294,16 @@ def _fail(ui, err):
 
 def isincommand():
     """whether a command has loaded us"""
+    return any(True for _frame in dispatchframes())
+
+
+def dispatchframes():
+    """the calls of hg's dispatch that have led here, the innermost first"""
     frame: types.FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_globals.get('__name__') == dispatch.__name__:
-            return True
+            yield frame
         frame = frame.f_back
-    return False
 
 
 def _factory():

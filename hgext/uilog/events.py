@@ -13,10 +13,9 @@ from __future__ import annotations
 import atexit
 import functools
 import os
-import sys
 import types
 
-from mercurial import dispatch, extensions, pycompat, util
+from mercurial import extensions, pycompat, util
 
 from . import (
     LOGGER,
@@ -24,6 +23,7 @@ from . import (
     STOCK,
     _native,
     cause,
+    dispatchframes,
     isincommand,
     loaded,
     part,
@@ -208,14 +208,11 @@ def _notecommand(native, msgfmt, msgargs):
 
 def _canonical():
     """the full name of the command that has just begun, or None"""
-    frame: types.FrameType | None = sys._getframe()
-    while frame is not None:
+    for frame in dispatchframes():
         # hg: dispatch.request, which all that leads there gets
-        if frame.f_globals.get('__name__') == dispatch.__name__:
-            name = getattr(frame.f_locals.get('req'), 'canonical_command', None)
-            if isinstance(name, bytes):
-                return name
-        frame = frame.f_back
+        name = getattr(frame.f_locals.get('req'), 'canonical_command', None)
+        if isinstance(name, bytes):
+            return name
     return None
 
 

@@ -59,11 +59,7 @@ pub(super) fn drain(
         if targets.is_empty() {
             return Ok(part);
         }
-        let problem = start_agent(whereabouts, &program);
-        whereabouts
-            .directories()
-            .iter()
-            .for_each(uilog_agent::hurry);
+        let problem = hurry(whereabouts, &program);
         if Instant::now() >= deadline {
             part.left =
                 targets.iter().map(|it| it.records - it.queue.done).sum();
@@ -74,11 +70,15 @@ pub(super) fn drain(
     }
 }
 
-/// Starts an agent where queues lie; why there is none.
-fn start_agent(whereabouts: &Whereabouts, program: &Path) -> Option<String> {
-    let directory = whereabouts.directories().into_iter().next()?;
+/// Starts an agent where queues lie, and has all agents send at once what they
+/// add up; why there is none.
+fn hurry(whereabouts: &Whereabouts, program: &Path) -> Option<String> {
+    let directories = whereabouts.directories();
     let environment = &whereabouts.environment;
-    agent_start::start(&directory, program, None, environment).err()
+    let start = |dir| agent_start::start(dir, program, None, environment);
+    let problem = directories.first().and_then(|dir| start(dir).err());
+    directories.iter().for_each(uilog_agent::hurry);
+    problem
 }
 
 /// Why something is left.
