@@ -184,6 +184,10 @@ def test_what_runs_shows_where_records_are_and_why_there_is_no_queue(
         args = ("hg", "debuguilog", "-T", show, "--config", track)
         return home.run(*prefix, *args).split("|")
 
+    # The agent that a command starts is there when that has ended, but may not
+    # be seen as one before its exec.
+    home.hg("version", "-q")
+    until("an agent", agents.running)
     way, agent, queue, because = shown()
     (running,) = agents.running()
     assert (way, because) == ("agent", "")
