@@ -27,19 +27,8 @@ uilog-agent: client group
 uilog-agent: ending older serve
 uilog-cli: flush flush::dispatchers flush::queues
 uilog-cli: spool spool::export spool::flush spool::forget spool::requeue
-uilog-config: config value
-uilog-config: environment expand installation
-uilog-core: agent_address agent_start before_exit dispatcher facts failed
-    frames journal journal::abandoned logtoprocess page pipeline queue_room
-    record_queue settings sinks structured
-uilog-core: check check::brake check::extensions check::failures check::host
-    check::items check::scripts check::storage
-uilog-core: script_env trace
 uilog-peer: crate registry shutdown
 uilog-python: convert crate log peer
-uilog-redact: edits redactor structure structure::harmless structure::kind
-    structure::message structure::parse structure::program
-uilog-redact: found rule shape token value
 uilog-redact: programs::call programs::run
 uilog-sinks: compose rollup
 uilog-sinks: connect otlp::connect
@@ -48,7 +37,6 @@ uilog-sinks: otlp otlp::accepted otlp::attributes otlp::backoff otlp::body
     otlp::endpoint otlp::explain otlp::http otlp::losses otlp::mapping
     otlp::proxy otlp::request otlp::sender otlp::settings otlp::ship
     otlp::signal otlp::unnoted otlp::verdict
-uilog-spool: channel counts evict segment spool
 uilog-sys: append append::steps spawn spawn::child spawn::clone spawn::posix
 uilog-sys: log_file log_file::kept_dir log_file::names log_file::numbered
     log_file::rotation log_file::second_names

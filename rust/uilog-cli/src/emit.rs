@@ -20,10 +20,10 @@ use uilog_core::event::EventOption;
 use uilog_core::event::Text;
 use uilog_core::event::Value;
 use uilog_core::events;
+use uilog_core::host::Draft;
+use uilog_core::host::Verdict;
 use uilog_core::logtoprocess;
 use uilog_core::native;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::Verdict;
 
 use crate::native as own;
 use crate::output;

@@ -14,8 +14,8 @@ use uilog_config::installation;
 use uilog_core::agent_address::Whereabouts;
 use uilog_core::brake;
 use uilog_core::brake::Cause;
+use uilog_core::host::Host;
 use uilog_core::installation::Programs;
-use uilog_core::pipeline::Host;
 use uilog_sys::environ;
 
 /// The environment as the C library has it.

@@ -53,12 +53,12 @@ use crate::backoff::Backoff;
 use crate::bound::Bound;
 use crate::bound::SEND_FLAGS;
 use crate::bound::leave_some_for_hg;
-use crate::dispatcher::JobParts;
 use crate::event::SessionId;
 use crate::event::Timestamp;
 use crate::frames;
+use crate::frames::JobParts;
 use crate::frames::Sent;
-use crate::pipeline::Loss;
+use crate::loss::Loss;
 use crate::queue;
 use crate::queue::Delivery;
 use crate::queue::Origin;
@@ -139,7 +139,7 @@ struct Open {
 }
 
 impl RecordQueue {
-    /// Appends a record, whose parts are of [`crate::dispatcher::Task::Record`]
+    /// Appends a record, whose parts are of [`crate::frames::Task::Record`]
     /// with these items, and wakes the agent.
     ///
     /// # Errors
@@ -753,9 +753,9 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use super::*;
-    use crate::pipeline::Draft;
-    use crate::pipeline::Host;
-    use crate::pipeline::Logger;
+    use crate::host::Draft;
+    use crate::host::Host;
+    use crate::logger::Logger;
     use crate::queue::Reader;
     use crate::wire::Frame;
 

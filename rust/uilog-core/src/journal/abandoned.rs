@@ -23,13 +23,13 @@ use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 
-use super::Failure;
-use super::FailureKind;
-use super::places::Choice;
+use super::failure::Failure;
+use super::failure::FailureKind;
 use crate::commandlost;
 use crate::event::Timestamp;
 use crate::page;
 use crate::page::Holders;
+use crate::places::Choice;
 use crate::queue;
 use crate::queue::Page;
 
