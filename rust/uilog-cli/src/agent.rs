@@ -145,6 +145,7 @@ fn serve(
             Whereabouts::new(&block, None).directories()
         },
         writers_grace: uilog_agent::WRITERS_GRACE,
+        scan_every: uilog_agent::SCAN_EVERY,
         open,
     };
     uilog_agent::serve(options).context("agent")?;
