@@ -253,6 +253,10 @@ PARTS = (
     'peers',
     'report',
     'history',
+    'errors',
+    'hooks',
+    'waiting',
+    'work',
 )
 
 # The parts that are loaded, and set up.
