@@ -145,7 +145,7 @@ def test_the_end_of_a_container_loses_nothing_in_silence(
         # One that came to its end has logged it.
         finished += inside.returncode == 0
     home.hg("id", cwd=repository)
-    home.run("uilog", "flush", "--all", "--wait", str(processes.DEADLINE))
+    home.flush("--all")
     told = Counter(agents.commands())
     assert told["identify"] == 1
     # One that was killed may have logged its end, or not.

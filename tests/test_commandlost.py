@@ -152,7 +152,7 @@ class Commands:
 
     def flush(self) -> None:
         """Waits until all that has been logged has arrived."""
-        self.home.run("uilog", "flush", "--wait", str(processes.DEADLINE))
+        self.home.flush()
 
     def records(self) -> list[dict[str, Any]]:
         if not self.file.exists():

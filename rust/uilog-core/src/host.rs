@@ -29,7 +29,6 @@ use crate::event::SessionId;
 use crate::event::Text;
 use crate::event::Timestamp;
 use crate::event::Trace;
-use crate::event::Usage;
 use crate::event::Value;
 use crate::event::new_session;
 use crate::facts::Facts;
@@ -48,6 +47,7 @@ use crate::queue::Delivery;
 use crate::record_queue::NotTaken;
 use crate::record_queue::RecordQueue;
 use crate::rusage;
+use crate::rusage::Used;
 use crate::settings::Settings;
 use crate::spans::Kind;
 use crate::spans::Spans;
@@ -137,8 +137,10 @@ pub struct Host {
     umask: Option<u32>,
     /// The commands and hooks that run.
     spans: Spans,
-    /// How many commands of this session there have been.
+    /// How many commands of this session have got a span.
     begun: u64,
+    /// A command of this session has begun.
+    has_begun: bool,
     /// How many of them have been noted.
     noted: u64,
     /// The first command is the one that `uilog run` has started.
@@ -183,6 +185,7 @@ impl Host {
             umask: None,
             spans: Spans::default(),
             begun: 0,
+            has_begun: false,
             noted: 0,
             is_adopted: false,
             hg_version: None,
@@ -278,7 +281,13 @@ impl Host {
     /// through a ui without one, such as the command's end, belongs there.
     pub fn begin_command(&mut self, root: Option<&[u8]>) {
         (self.repository.1.head, self.repository.1.revision) = (None, None);
-        self.spans.begin_command(root);
+        // What hg has used before its first command, it has used for that.
+        let used = match self.has_begun {
+            true => rusage::used(),
+            false => Used::NOTHING,
+        };
+        self.has_begun = true;
+        self.spans.begin_command(root, used);
     }
 
     /// Begins the span of this thread's innermost command, which lasts until
@@ -301,10 +310,13 @@ impl Host {
             .then(|| self.facts.said().adopted())
             .flatten();
         // What hg has used before its first command, it has used for that.
-        let usage = if is_first { NOTHING } else { rusage::used() };
+        let used = match is_first {
+            true => Used::NOTHING,
+            false => rusage::used(),
+        };
         let around = self.surroundings(owns_environment);
         let trace = adopted.unwrap_or_else(|| self.new_trace(around, is_first));
-        self.spans.begin(Kind::Command, trace, usage, around);
+        self.spans.begin(Kind::Command, trace, used, around);
         Some(trace)
     }
 
@@ -312,7 +324,7 @@ impl Host {
     pub fn begin_hook(&mut self, kind: Kind, owns_environment: bool) -> Trace {
         let around = self.surroundings(owns_environment);
         let trace = self.new_trace(around, false);
-        self.spans.begin(kind, trace, NOTHING, around);
+        self.spans.begin(kind, trace, Used::NOTHING, around);
         trace
     }
 
@@ -483,6 +495,23 @@ impl Host {
         // What runs under `uilog run` says itself what it has used.
         let is_end = draft.name == b"commandfinish" && draft.pid.is_none();
         let owned = |bytes: &[u8]| Text(Cow::Owned(bytes.to_vec()));
+        let mut options = draft.options;
+        let mut usage = None;
+        let before = match ends {
+            Some(span) => Some(span.used),
+            None => self.spans.used_before(),
+        };
+        if let Some(before) = before.filter(|_| is_end) {
+            let used = rusage::since(before);
+            usage = ends.map(|_| used.usage);
+            options.extend(counted(used.counts));
+        }
+        // hg ends its pager when the command's end has been logged.
+        let is_wait = draft.name == b"userwait";
+        let trace = span
+            .map(|span| span.trace)
+            .or_else(|| self.spans.ended().filter(|_| is_wait))
+            .or_else(|| self.facts.around.map(Trace::outside));
         let event = Event {
             schema: SCHEMA,
             session: self.session,
@@ -490,22 +519,18 @@ impl Host {
             seq: self.seq,
             name: Cow::Borrowed(draft.name),
             time: draft.time.unwrap_or_else(Timestamp::now),
-            duration: duration(&draft.options)
+            duration: duration(&options)
                 .or_else(|| ends.map(|span| span.elapsed().as_secs_f64())),
             pid: draft.pid.unwrap_or(self.owner),
             user: self.facts.user.as_deref().map(owned),
             uid: nix::unistd::getuid().as_raw(),
             root: root.map(owned),
             message: draft.message,
-            options: draft.options,
+            options,
             lost: self.counters.lost,
-            trace: span
-                .map(|span| span.trace)
-                .or_else(|| self.facts.around.map(Trace::outside)),
+            trace,
             ends_span: ends.is_some(),
-            usage: ends
-                .filter(|_| is_end)
-                .map(|span| rusage::since(span.usage)),
+            usage,
         };
         self.dispatcher.set_hg(draft.hg);
         event
@@ -1087,9 +1112,10 @@ fn duration(options: &[EventOption<'_>]) -> Option<f64> {
     seconds.is_finite().then_some(seconds)
 }
 
-/// What a process has used that has just begun.
-const NOTHING: Usage = Usage {
-    peak_memory_bytes: 0,
-    user_cpu_micros: 0,
-    system_cpu_micros: 0,
-};
+/// What a command has used, as options.
+fn counted(counts: rusage::Counts) -> [EventOption<'static>; 5] {
+    counts.named().map(|(name, count)| EventOption {
+        key: Cow::Borrowed(name.as_bytes()),
+        value: Value::Int(Text(Cow::Owned(count.to_string().into_bytes()))),
+    })
+}

@@ -88,5 +88,9 @@ fn reason(targets: &[Target]) -> String {
         return "processes in other containers have left it: flush there"
             .to_owned();
     }
-    "there was no time for more".to_owned()
+    let unread = targets.iter().find(|it| !it.queue.is_read);
+    match unread {
+        Some(it) => format!("nobody has begun to read {}", it.queue.path),
+        None => "there was no time for more".to_owned(),
+    }
 }

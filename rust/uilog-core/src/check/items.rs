@@ -131,7 +131,7 @@ fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                     Finding::warning("value-nonsense", fault)
                         .at(&entry.source)
                         .advise(format!(
-                            "say {} here: {}",
+                            "it must be {}: {}",
                             item.kind, item.help
                         )),
                 );
