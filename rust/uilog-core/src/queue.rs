@@ -1179,6 +1179,12 @@ impl Reader {
         Ok(frame)
     }
 
+    /// Where the last environment stands before all that somebody still needs,
+    /// or the first one.
+    pub fn environment_at(&self) -> u64 {
+        self.progress.environment_at.max(FIRST_FRAME)
+    }
+
     /// The frame from `begin` to `end` is one that later ones refer to. To be
     /// told of each, in their order, before anybody has read past it.
     pub fn refer(&mut self, kind: Reference, begin: u64, end: u64) {
