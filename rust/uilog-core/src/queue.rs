@@ -756,6 +756,8 @@ impl Writer {
             committed: self.committed,
             reader: self.reader,
             untold: self.untold,
+            open: self.open.clone(),
+            is_hidden: self.is_hidden,
             ..Self::over(file, self.max_bytes)
         }
     }
