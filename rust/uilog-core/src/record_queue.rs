@@ -198,17 +198,23 @@ impl RecordQueue {
     }
 
     /// Makes a queue. What no agent has read of one that has no name any more
-    /// goes into it.
+    /// goes into it, and so do commands that have begun there.
     fn open_new(
         &mut self,
         parts: &JobParts<'_>,
         session: SessionId,
     ) -> Result<(), Refusal> {
         let lost = self.open.as_ref();
-        let left = lost.filter(|it| it.is_waiting() && !it.is_read());
+        let left = lost.filter(|it| {
+            it.queue.has_open() || it.is_waiting() && !it.is_read()
+        });
         let places = self.environment.places();
         let opened = Open::new(places, parts.settings, session, left)?;
-        self.open = Some(opened);
+        if let Some(mut lost) = self.open.replace(opened) {
+            // Its commands end where they go on: whoever reads this queue has
+            // nothing to tell of them.
+            let _ = lost.queue.end_all();
+        }
         Ok(())
     }
 
