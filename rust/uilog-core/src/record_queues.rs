@@ -25,7 +25,7 @@ use crate::agent_address::Whereabouts;
 use crate::agent_address::namespaces_of;
 use crate::event::Timestamp;
 use crate::feed::Feed;
-use crate::journal::places::Choice;
+use crate::places::Choice;
 use crate::queue::Page;
 use crate::queue::Reader;
 use crate::status;
