@@ -336,8 +336,9 @@ mod _native {
         host::setup(&module_path, hgexecutable);
     }
 
-    /// Claims the command that runs, if `uilog run` has started it. Whether
-    /// its variable is set, which others are then not to find.
+    /// Claims the running command, if `uilog run` has started it. Returns
+    /// whether UILOG_RUN was set; the caller must then unset it, so that child
+    /// processes do not inherit it.
     #[pyfunction]
     fn claim_command() -> bool {
         #[cfg(target_os = "linux")]

@@ -99,11 +99,11 @@ impl std::ops::AddAssign for Damage {
 /// What comes next in a segment.
 #[derive(Debug)]
 pub(crate) enum Step<'a> {
-    /// A whole frame, which is not the head.
+    /// A complete frame other than the head.
     Frame(Frame<'a>),
-    /// Something that is none, and has been passed.
+    /// Damaged bytes, which were skipped.
     Damaged(Damage),
-    /// Nothing yet, or nothing any more.
+    /// No complete frame.
     End,
 }
 

@@ -51,8 +51,8 @@ const OTHERS_WRITE: u32 = 0o022;
 /// How often a file is opened or created that others create and remove.
 const MAX_ATTEMPTS: u32 = 100;
 
-/// What every open of ours has: no link is followed, nobody is waited for, a
-/// terminal does not become ours, and no program inherits the descriptor.
+/// The flags of every open: no link is followed, nothing blocks, a terminal does
+/// not become the controlling one, and no program inherits the descriptor.
 const SAFE: OFlag = OFlag::O_NOFOLLOW
     .union(OFlag::O_NONBLOCK)
     .union(OFlag::O_NOCTTY)

@@ -175,11 +175,11 @@ pub struct TlsFiles {
 }
 
 impl Settings {
-    /// What is configured of a sink.
+    /// The settings of a sink.
     ///
     /// # Errors
     ///
-    /// What makes no sense in the hgrc, and why.
+    /// A setting in the hgrc is invalid; the text has the reason.
     pub fn new(
         definition: &Definition,
         around: &dyn Surroundings,

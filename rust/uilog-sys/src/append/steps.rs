@@ -19,8 +19,8 @@ use super::Refused;
 use super::Root;
 use super::Why;
 
-/// What every open has: no link is followed, nobody is waited for, a terminal
-/// does not become ours, and no program inherits the descriptor.
+/// The flags of every open: no link is followed, nothing blocks, a terminal does
+/// not become the controlling one, and no program inherits the descriptor.
 const SAFE: i32 =
     libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
 /// A directory as a place only: it need not be readable.

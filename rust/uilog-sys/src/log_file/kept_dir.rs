@@ -32,19 +32,19 @@ use super::names::rename_to_free;
 use crate::own_dir;
 use crate::own_dir::OwnDir;
 
-/// How the marker's name begins. The directory's inode number follows. The
-/// marker is also what whoever rotates has locked.
+/// Prefix of the marker's name; the directory's inode number follows. A process
+/// that rotates the log holds a lock on the marker.
 const MARKER: &str = "lock-";
 
-/// How the second name begins of a file that has never had a number, because
-/// we were interrupted or a stranger was in the way. It is waiting for one.
+/// Prefix of rotated files that are not numbered yet, because the rotation was
+/// interrupted or another program interfered.
 const WAITING: &str = "new-";
 
-/// What stands for the time in the name of a file that has none.
+/// Replaces the time in the name of a file whose time is not known.
 const DISPLACED: &str = "displaced";
 
-/// How many names there may be besides one for each old file. More are not
-/// ours, and nobody looks at them all.
+/// Maximum number of names in addition to one for each old file. More cannot be
+/// ours, and are not read.
 const MAX_NAMES: usize = 1024;
 
 const FILE_MODE: u32 = 0o600;
