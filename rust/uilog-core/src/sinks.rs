@@ -117,7 +117,7 @@ const HIDDEN: &str = "...";
 
 /// A sink's URL without what may be a secret in it: whoever is named before
 /// the host, and what stands behind a question mark or a number sign. Of a URL
-/// that makes no sense rather too much is hidden than too little.
+/// that is invalid rather too much is hidden than too little.
 pub fn shown_url(url: &[u8]) -> String {
     let url = String::from_utf8_lossy(url);
     if is_local(&url) {
