@@ -1,7 +1,7 @@
-//! Reading a segment: frame by frame, from any position, past what is damaged.
+//! Reads a segment frame by frame, from any position, and skips damage.
 //!
-//! Knows no counts, and not what becomes of a record. Its memory is bounded by
-//! the longest record, whatever the file's length.
+//! Must not know counts, or what happens to a record. Its memory is limited by the
+//! longest record, whatever the file's length is.
 
 use std::path::PathBuf;
 

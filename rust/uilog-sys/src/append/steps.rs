@@ -1,9 +1,9 @@
-//! The system calls by which a line is appended: all that a child of `clone`
-//! may do, and so raw system calls on a finished [`Plan`] only.
+//! The system calls that append a line: raw system calls on a finished [`Plan`],
+//! because a child of `clone` must not do anything else.
 //!
-//! Like `spawn/child.rs`: no allocation, no lock, no panic, no destructor, no
-//! `errno` and no library function. Other processes than such a child call the
-//! same functions, so that there is one way to append.
+//! The rules are those of `spawn/child.rs`: no allocation, no lock, no panic, no
+//! destructor, no `errno` and no library function. Other processes call the same
+//! functions, so that there is only one implementation.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
