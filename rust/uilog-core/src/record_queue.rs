@@ -452,7 +452,7 @@ impl Needed {
     fn places(&self) -> Vec<Place> {
         let set = self.items.iter().find(|(name, _)| name == QUEUE_DIR);
         let queue_dir = set.map(|(_, value)| &**value).unwrap_or_default();
-        // One that makes no sense is told where all settings are.
+        // One that is invalid is told where all settings are.
         let queue_dir = agent_address::queue_dir_of(queue_dir).ok().flatten();
         // The whole environment: what chooses the place is the caller's.
         agent_address::places(&self.whole, queue_dir.as_deref())

@@ -35,7 +35,7 @@ struct Named {
 
 impl Structured {
     /// Reads the section's names and values; `None` without such sinks. What
-    /// they say that makes no sense is told as well.
+    /// they say that is invalid is told as well.
     pub fn new(
         items: &[(Vec<u8>, Vec<u8>)],
         settings: Settings,

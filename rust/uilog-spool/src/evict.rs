@@ -1,11 +1,13 @@
-//! Keeping the spool within its bounds: the oldest go first, and are counted.
+//! Keeps the spool within its limits: the oldest segments are removed first, and
+//! their records are counted as evicted.
 //!
-//! Whoever needs room does it. Two exclude each other by a lock that nobody
-//! waits for; who finds it taken leaves it to the other. A segment goes as a
-//! whole, and only under its own lock, so never one whose writer lives.
+//! A writer that needs room does that. A lock, for which no process waits, allows
+//! one evictor at a time. A segment is removed as a whole, and only under its own
+//! lock, so never while its writer is alive.
 //!
-//! It is counted before it is removed, and the count says of which segments it
-//! is, so that one who dies in between neither loses it nor counts it twice.
+//! Records are counted before their segment is removed, and the count names the
+//! segments. So if the process dies in between, they are neither lost nor counted
+//! twice.
 
 use std::collections::BTreeMap;
 

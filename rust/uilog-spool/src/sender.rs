@@ -1,11 +1,11 @@
-//! Emptying the spool: batches, and what becomes of them.
+//! Takes records out of the spool in batches, and stores the results.
 //!
-//! There is one sender at a time. The lock that says so ends with its process,
-//! and nobody waits for it.
+//! There is one sender at a time. Its lock ends with its process, and no process
+//! waits for the lock.
 //!
-//! How far it is, it writes down after each batch, but waits for the disk only
-//! as often as writers do. What has been sent is removed after that: a power
-//! cut must not take a count, and leave the removal of what was counted.
+//! The sender stores its position after each batch, but syncs only as often as
+//! writers do. Sent segments are removed after that, so that a power cut cannot
+//! undo the count but not the removal.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Settings: values that make no sense, names that nobody knows, and what is
+//! Settings: values that are invalid, names that nobody knows, and what is
 //! overridden, unset or not trusted.
 
 use uilog_config::Config;
@@ -100,7 +100,7 @@ fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Names that nobody knows, and values that make no sense.
+/// Names that nobody knows, and values that are invalid.
 fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     for section in ["uilog", "blackbox"] {
