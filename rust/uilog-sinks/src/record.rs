@@ -1,7 +1,7 @@
-//! What a structured sink is given: one event, in version 1 of the schema.
+//! The record of one event for a structured sink, in version 1 of the schema.
 //!
-//! docs/schema.md tells what each field means, and what may change. Here is
-//! only its shape.
+//! Responsible for its fields and types. docs/schema.md describes what each field
+//! means, and what may change.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! The spools that there are, as one looks at them from outside: whose they
-//! are, what is in them, what keeps it from being sent.
+//! The state of all spools, seen from outside: their sinks, their records, and why
+//! delivery fails.
 //!
-//! Changes nothing: no directory is made, no lock is taken. How it is shown is
-//! not known here.
+//! Read-only: creates no directory and takes no lock. Must not know how the state
+//! is shown.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Settings: values that are invalid, names that nobody knows, and what is
+//! Findings about settings: invalid values, unknown names, and settings that are
 //! overridden, unset or not trusted.
 
 use uilog_config::Config;
