@@ -1,7 +1,8 @@
 //! Starts the user's agent if none is running.
 //!
-//! Responsible for there being only one: the process that starts it first takes a
-//! lock, which the agent inherits and holds as long as it lives. Does not block.
+//! Responsible for there being only one: the process that starts it first takes
+//! a lock, which the agent inherits and holds as long as it lives. Does not
+//! block.
 
 use std::ffi::CString;
 use std::ffi::OsStr;

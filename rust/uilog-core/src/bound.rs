@@ -1,8 +1,9 @@
 //! uilog's descriptors in hg's process.
 //!
-//! Responsible for two promises: even if hg or its extensions close descriptors,
-//! uilog never closes or writes to a file that is not its own; and uilog leaves hg
-//! enough descriptors. Must not know what the descriptors refer to.
+//! Responsible for two promises: even if hg or its extensions close
+//! descriptors, uilog never closes or writes to a file that is not its own; and
+//! uilog leaves hg enough descriptors. Must not know what the descriptors refer
+//! to.
 
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;

@@ -1,10 +1,11 @@
-//! Decides which of two processes logs a command: `uilog run`, or the hg that it
-//! runs.
+//! Decides which of two processes logs a command: `uilog run`, or the hg that
+//! it runs.
 //!
-//! The outer process creates a word in memory and names it in the environment. The
-//! inner process, if there is one, sets a bit in that word. Each of them sets
-//! another bit before it logs the command's beginning or end; the first one logs
-//! it. Nothing here blocks, and a claim stays valid if its process dies.
+//! The outer process creates a word in memory and names it in the environment.
+//! The inner process, if there is one, sets a bit in that word. Each of them
+//! sets another bit before it logs the command's beginning or end; the first
+//! one logs it. Nothing here blocks, and a claim stays valid if its process
+//! dies.
 //!
 //! Both use the same session, so it does not matter which one logs an event.
 

@@ -1,7 +1,7 @@
 //! Events, and how they get to scripts and sinks.
 //!
-//! In hg's process, a [`pipeline::Logger`] knows the configuration of one ui. It
-//! passes events to [`logtoprocess`] for scripts, and to [`structured`] for
+//! In hg's process, a [`pipeline::Logger`] knows the configuration of one ui.
+//! It passes events to [`logtoprocess`] for scripts, and to [`structured`] for
 //! records. Both append frames ([`wire`]) to a [`queue`] through
 //! [`dispatcher`]. In the other process, [`dispatch`] reads the queue, runs the
 //! scripts, and passes records to an implementation of [`records`].

@@ -1,8 +1,8 @@
-//! The typed settings of `[uilog]`. uilog-config knows the items, their defaults
-//! and their valid values.
+//! The typed settings of `[uilog]`. uilog-config knows the items, their
+//! defaults and their valid values.
 //!
-//! An invalid value is a [`Fault`], never an error: the default is used, and the
-//! fault is reported.
+//! An invalid value is a [`Fault`], never an error: the default is used, and
+//! the fault is reported.
 
 use std::fmt;
 use std::sync::LazyLock;

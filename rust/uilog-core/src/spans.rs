@@ -1,9 +1,9 @@
 //! The commands and hooks that run in this process, nested, for each thread.
 //!
 //! A command is entered before anything is known about it, and begins with its
-//! first event, or with the first hook or program that it runs. Without structured
-//! sinks it has no span, only a repository. Must not access the environment: the
-//! caller passes its values in, and applies changes.
+//! first event, or with the first hook or program that it runs. Without
+//! structured sinks it has no span, only a repository. Must not access the
+//! environment: the caller passes its values in, and applies changes.
 
 use std::thread;
 use std::thread::ThreadId;

@@ -1,8 +1,8 @@
 //! The protocol between hg's process and its dispatcher.
 //!
-//! The socket carries single bytes that mean "read the queue". Everything else is
-//! [`Frame`]s in the queue. Both sides normally come from one installation; a
-//! change of format increments [`PROTOCOL`], which is at the beginning of the
+//! The socket carries single bytes that mean "read the queue". Everything else
+//! is [`Frame`]s in the queue. Both sides normally come from one installation;
+//! a change of format increments [`PROTOCOL`], which is at the beginning of the
 //! queue, and different versions refuse each other.
 
 use std::borrow::Cow;

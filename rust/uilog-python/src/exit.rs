@@ -1,8 +1,8 @@
 //! Waits at hg's end until its records are delivered.
 //!
-//! Only Python handles Ctrl-C. So no lock is held while this sleeps, and signals
-//! are handled in between. An exception of a signal handler ends the wait, and
-//! nothing else, since the command is over.
+//! Only Python handles Ctrl-C. So no lock is held while this sleeps, and
+//! signals are handled in between. An exception of a signal handler ends the
+//! wait, and nothing else, since the command is over.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The process's only [`Host`], and the guards that keep faults of uilog away from
-//! hg.
+//! The process's only [`Host`], and the guards that keep faults of uilog away
+//! from hg.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;

@@ -1,7 +1,7 @@
 //! hg's log files: the interface for Python.
 //!
-//! uilog-core composes the line; the extension passes in the user and other facts
-//! that hg knows.
+//! uilog-core composes the line; the extension passes in the user and other
+//! facts that hg knows.
 
 use std::borrow::Cow;
 use std::ffi::OsString;

@@ -1,5 +1,6 @@
-//! Finds secret values of hg's configuration items wherever `SECTION.NAME=VALUE`
-//! occurs: after `--config`, in an alias, in the output of `hg config`.
+//! Finds secret values of hg's configuration items wherever
+//! `SECTION.NAME=VALUE` occurs: after `--config`, in an alias, in the output of
+//! `hg config`.
 //!
 //! Must not know where a configuration comes from.
 

@@ -1,8 +1,8 @@
 //! Decodes escaped text: `\"`, `\n`, `\u0022`, `&quot;`, `%22`, and escape
 //! sequences of terminals.
 //!
-//! Decodes one level at a time, and keeps the original position of each byte. Must
-//! not know secrets.
+//! Decodes one level at a time, and keeps the original position of each byte.
+//! Must not know secrets.
 
 use memchr::memchr3;
 use memchr::memchr3_iter;

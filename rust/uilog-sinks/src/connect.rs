@@ -1,9 +1,9 @@
 //! Tries to reach a sink, step by step, for `uilog check --connect`.
 //!
-//! Responsible for trying what a sink does before its first record, within a time
-//! limit, and for the result of each step. No record is made or sent, no file or
-//! spool is created or changed, and no lock is taken, so it works while a sender
-//! hangs. Must not know how a step is shown.
+//! Responsible for trying what a sink does before its first record, within a
+//! time limit, and for the result of each step. No record is made or sent, no
+//! file or spool is created or changed, and no lock is taken, so it works while
+//! a sender hangs. Must not know how a step is shown.
 
 use std::fs::OpenOptions;
 use std::io;

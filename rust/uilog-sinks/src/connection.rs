@@ -1,7 +1,7 @@
 //! Connections that never block beyond a deadline: local sockets, TCP, TLS.
 //!
-//! Must not know what the bytes mean. [`Connection::state`] returns whether they
-//! have arrived.
+//! Must not know what the bytes mean. [`Connection::state`] returns whether
+//! they have arrived.
 
 use std::fs;
 use std::io;

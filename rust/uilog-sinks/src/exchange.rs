@@ -1,7 +1,7 @@
 //! Whether another user can replace a file.
 //!
-//! Checks owners and modes of the file and of every directory above it. Must not
-//! know what the file is for.
+//! Checks owners and modes of the file and of every directory above it. Must
+//! not know what the file is for.
 
 use std::fs;
 use std::fs::Metadata;

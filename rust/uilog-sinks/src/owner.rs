@@ -1,9 +1,9 @@
 //! To which local sockets a sink may write.
 //!
-//! Responsible for one rule: the socket, and the process that listens there, must
-//! belong to root, to this user, or to the user that the option `owner` names. In
-//! a directory that is open to everybody, another user could create the socket
-//! first. Must not know what is sent, or how to connect.
+//! Responsible for one rule: the socket, and the process that listens there,
+//! must belong to root, to this user, or to the user that the option `owner`
+//! names. In a directory that is open to everybody, another user could create
+//! the socket first. Must not know what is sent, or how to connect.
 
 use std::fmt;
 use std::io;

@@ -1,9 +1,9 @@
 //! Sampling: which traces are kept.
 //!
 //! OpenTelemetry's consistent probability sampling compares 56 random bits of a
-//! trace ID with a threshold. All programs that do so keep the same traces, as far
-//! as their rates allow. So a CI job, its hg and their hooks are kept or dropped
-//! together.
+//! trace ID with a threshold. All programs that do so keep the same traces, as
+//! far as their rates allow. So a CI job, its hg and their hooks are kept or
+//! dropped together.
 //!
 //! Must not know configuration or records.
 // OpenTelemetry: specification/trace/tracestate-probability-sampling.md

@@ -1,5 +1,5 @@
-//! The sinks that `[uilog]` and hg's environment define at the time of a record,
-//! and whether one must be reopened.
+//! The sinks that `[uilog]` and hg's environment define at the time of a
+//! record, and whether one must be reopened.
 //!
 //! Must not know threads or the queue.
 

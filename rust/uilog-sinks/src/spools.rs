@@ -1,8 +1,8 @@
-//! The state of all spools, seen from outside: their sinks, their records, and why
-//! delivery fails.
+//! The state of all spools, seen from outside: their sinks, their records, and
+//! why delivery fails.
 //!
-//! Read-only: creates no directory and takes no lock. Must not know how the state
-//! is shown.
+//! Read-only: creates no directory and takes no lock. Must not know how the
+//! state is shown.
 
 use std::collections::BTreeSet;
 use std::fs;

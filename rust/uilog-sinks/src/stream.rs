@@ -2,10 +2,10 @@
 //! out what has arrived.
 //!
 //! Receivers do not acknowledge records, so a record counts as arrived once the
-//! receiver's side has taken its bytes ([`State::Taken`]). If a connection breaks,
-//! the other records are sent again over the next one; they may arrive twice, with
-//! the same id. Lines stay complete, since the next one begins on the new
-//! connection.
+//! receiver's side has taken its bytes ([`State::Taken`]). If a connection
+//! breaks, the other records are sent again over the next one; they may arrive
+//! twice, with the same id. Lines stay complete, since the next one begins on
+//! the new connection.
 //!
 //! Must not know formats: a [`Frame`] writes records.
 

@@ -1,8 +1,8 @@
 //! `syslog:`: messages to the local daemon or over the network.
 //!
 //! Responsible for the framing of messages: one per datagram; on a local stream
-//! socket, each ends with NUL, as in the C library; by TCP (RFC 6587) and TLS (RFC
-//! 5425), each begins with its length.
+//! socket, each ends with NUL, as in the C library; by TCP (RFC 6587) and TLS
+//! (RFC 5425), each begins with its length.
 
 use std::io::Write;
 use std::path::PathBuf;

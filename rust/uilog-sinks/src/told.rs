@@ -1,7 +1,7 @@
 //! Facts that an event has only in its message, or in another unit.
 //!
-//! Takes an event's name, message and options. A message without the usual wording
-//! of its event is ignored. Must not know policies of records.
+//! Takes an event's name, message and options. A message without the usual
+//! wording of its event is ignored. Must not know policies of records.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Tries a sink with a sample event, for `uilog check --run`.
 //!
-//! The event is processed like any other, with two differences: sampling does not
-//! apply, and a collector is asked at once. The record has an option
+//! The event is processed like any other, with two differences: sampling does
+//! not apply, and a collector is asked at once. The record has an option
 //! `uilog_check`, by which receivers can recognize it.
 
 use std::borrow::Cow;

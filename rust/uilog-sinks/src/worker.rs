@@ -1,5 +1,5 @@
-//! One sink's thread: takes events from the dispatcher, makes records, numbers and
-//! delivers them, and counts the results.
+//! One sink's thread: takes events from the dispatcher, makes records, numbers
+//! and delivers them, and counts the results.
 //!
 //! The dispatcher's loop and the thread share a [`Mailbox`], whose lock is held
 //! only as long as it takes to move a pointer.

@@ -1,13 +1,13 @@
-//! Keeps the spool within its limits: the oldest segments are removed first, and
-//! their records are counted as evicted.
+//! Keeps the spool within its limits: the oldest segments are removed first,
+//! and their records are counted as evicted.
 //!
-//! A writer that needs room does that. A lock, for which no process waits, allows
-//! one evictor at a time. A segment is removed as a whole, and only under its own
-//! lock, so never while its writer is alive.
+//! A writer that needs room does that. A lock, for which no process waits,
+//! allows one evictor at a time. A segment is removed as a whole, and only
+//! under its own lock, so never while its writer is alive.
 //!
 //! Records are counted before their segment is removed, and the count names the
-//! segments. So if the process dies in between, they are neither lost nor counted
-//! twice.
+//! segments. So if the process dies in between, they are neither lost nor
+//! counted twice.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Reads a segment frame by frame, from any position, and skips damage.
 //!
-//! Must not know counts, or what happens to a record. Its memory is limited by the
-//! longest record, whatever the file's length is.
+//! Must not know counts, or what happens to a record. Its memory is limited by
+//! the longest record, whatever the file's length is.
 
 use std::path::PathBuf;
 

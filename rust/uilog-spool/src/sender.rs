@@ -1,7 +1,7 @@
 //! Takes records out of the spool in batches, and stores the results.
 //!
-//! There is one sender at a time. Its lock ends with its process, and no process
-//! waits for the lock.
+//! There is one sender at a time. Its lock ends with its process, and no
+//! process waits for the lock.
 //!
 //! The sender stores its position after each batch, but syncs only as often as
 //! writers do. Sent segments are removed after that, so that a power cut cannot
@@ -208,8 +208,8 @@ impl<F: Files> Sender<F> {
     }
 
     /// The next records of each of these channels, as [`Sender::next_batch_of`]
-    /// has them. What has been passed of the one whose batch is empty is written
-    /// down with what becomes of the other's.
+    /// has them. What has been passed of the one whose batch is empty is
+    /// written down with what becomes of the other's.
     ///
     /// # Errors
     ///

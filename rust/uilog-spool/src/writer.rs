@@ -1,11 +1,11 @@
 //! Appending to the spool.
 //!
-//! Each writer has its own segment, and holds a lock on it, which shows that the
-//! writer is alive. So writers do not wait for each other, and need no lock to
-//! append. If a writer has ended, the next one continues its segment, so that a
-//! thousand short commands do not leave a thousand files. It does so only if the
-//! segment is complete and of the same boot, since a power cut may have removed
-//! records that a sender has already read.
+//! Each writer has its own segment, and holds a lock on it, which shows that
+//! the writer is alive. So writers do not wait for each other, and need no lock
+//! to append. If a writer has ended, the next one continues its segment, so
+//! that a thousand short commands do not leave a thousand files. It does so
+//! only if the segment is complete and of the same boot, since a power cut may
+//! have removed records that a sender has already read.
 
 use std::collections::BTreeMap;
 use std::path::Path;

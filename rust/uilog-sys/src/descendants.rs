@@ -7,9 +7,9 @@
 //! A process that has started its own session has detached on purpose, as the
 //! master of ssh's shared connections does, and is left out.
 //!
-//! Works only with pidfds (Linux 5.3), because a process ID may have been reused
-//! by the time it is signalled. Processes that are started meanwhile may be
-//! missing.
+//! Works only with pidfds (Linux 5.3), because a process ID may have been
+//! reused by the time it is signalled. Processes that are started meanwhile may
+//! be missing.
 
 use std::collections::HashMap;
 use std::fs;

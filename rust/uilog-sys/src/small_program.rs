@@ -1,9 +1,9 @@
 //! The start of a program that runs only for a short time.
 //!
-//! Rust's runtime takes a tenth of such a program's time before `main`: it reads
-//! `/proc/self/maps` to find the end of the stack, allocates a stack for a handler
-//! of stack overflows, and checks the standard descriptors. A program that
-//! another program of uilog starts needs none of that.
+//! Rust's runtime takes a tenth of such a program's time before `main`: it
+//! reads `/proc/self/maps` to find the end of the stack, allocates a stack for
+//! a handler of stack overflows, and checks the standard descriptors. A program
+//! that another program of uilog starts needs none of that.
 
 /// Makes a program of `$main`, a function that returns an exit status. Of what
 /// Rust does before `main`, SIGPIPE is ignored. The program is `no_main`.

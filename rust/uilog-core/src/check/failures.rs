@@ -1,10 +1,10 @@
 //! Findings about recent failures in the journal.
 //!
 //! Even with a correct configuration, a script may fail at every command.
-//! Responsible for which failures are findings: those of the last 24 hours, since
-//! the causes of older ones may have been corrected. They are warnings, since they
-//! may not happen again. Must not know how the journal is stored. Failures of
-//! sinks are returned by [`of_sinks`], for code that knows sinks.
+//! Responsible for which failures are findings: those of the last 24 hours,
+//! since the causes of older ones may have been corrected. They are warnings,
+//! since they may not happen again. Must not know how the journal is stored.
+//! Failures of sinks are returned by [`of_sinks`], for code that knows sinks.
 
 use std::time::Duration;
 use std::time::SystemTime;

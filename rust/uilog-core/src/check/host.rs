@@ -1,5 +1,5 @@
-//! Findings about the installation: the extensions that hg loads, the dispatcher,
-//! and rhg.
+//! Findings about the installation: the extensions that hg loads, the
+//! dispatcher, and rhg.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Findings about settings: invalid values, unknown names, and settings that are
-//! overridden, unset or not trusted.
+//! Findings about settings: invalid values, unknown names, and settings that
+//! are overridden, unset or not trusted.
 
 use uilog_config::Config;
 use uilog_config::Entry;

@@ -1,10 +1,10 @@
 //! Finds everything in a configuration that would keep events from being
 //! delivered.
 //!
-//! Takes a configuration, checks the files and programs that it names, and returns
-//! [`Finding`]s. Read-only; the only programs that it starts are a dispatcher, to
-//! see whether that works, and the shell, to parse scripts. Must not know how
-//! findings are shown.
+//! Takes a configuration, checks the files and programs that it names, and
+//! returns [`Finding`]s. Read-only; the only programs that it starts are a
+//! dispatcher, to see whether that works, and the shell, to parse scripts. Must
+//! not know how findings are shown.
 
 mod brake;
 mod extensions;

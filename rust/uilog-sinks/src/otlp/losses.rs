@@ -2,12 +2,13 @@
 //! machine.
 //!
 //! Each record has the losses since the previous one, by cause. Before sending,
-//! the sender collects the losses; once the collector has accepted something, it
-//! appends the record. While delivery fails, losses add up for one later record.
-//! If a record of losses is itself rejected, that is not reported, because it
-//! would lead to another such record.
+//! the sender collects the losses; once the collector has accepted something,
+//! it appends the record. While delivery fails, losses add up for one later
+//! record. If a record of losses is itself rejected, that is not reported,
+//! because it would lead to another such record.
 //!
-//! Knows the spool's counts and the journal. Must not know how records are sent.
+//! Knows the spool's counts and the journal. Must not know how records are
+//! sent.
 
 use std::borrow::Cow;
 use std::io;

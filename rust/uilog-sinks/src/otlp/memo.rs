@@ -1,9 +1,9 @@
 //! Small files in a spool's directory by which one sender informs the next: a
 //! line with the format, then the content.
 //!
-//! They are hints only. A file that is damaged, missing or not a regular file of
-//! this user is ignored; links are not followed, and a FIFO does not block. A new
-//! file replaces the old one as a whole. Must not know what they say.
+//! They are hints only. A file that is damaged, missing or not a regular file
+//! of this user is ignored; links are not followed, and a FIFO does not block.
+//! A new file replaces the old one as a whole. Must not know what they say.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

@@ -9,14 +9,14 @@
 //! - `stored` is a record in the spool, `signal` decides to which of the two
 //!   signals it belongs. `mapping` converts it to OpenTelemetry, with
 //!   `attributes`, in the encoding of `protobuf`. `request` is the body of a
-//!   request, `json` the same for files. `http` sends it, `connector` by TLS, and
-//!   `explain` describes errors.
-//! - `verdict` is the meaning of an answer, `body` decides whether it comes from a
-//!   collector, and `retry_after` when to retry.
+//!   request, `json` the same for files. `http` sends it, `connector` by TLS,
+//!   and `explain` describes errors.
+//! - `verdict` is the meaning of an answer, `body` decides whether it comes
+//!   from a collector, and `retry_after` when to retry.
 //! - `losses` reports losses to the collector.
 //! - `ship` sends a batch and handles the results, `sender` sends batch after
-//!   batch. `backoff` decides when, `unnoted` does so if nothing can be written,
-//!   and `accepted` remembers what an endpoint has accepted.
+//!   batch. `backoff` decides when, `unnoted` does so if nothing can be
+//!   written, and `accepted` remembers what an endpoint has accepted.
 //! - `memo` is a small file by which these inform the next process.
 //!
 //! This module has the sink's thread, which appends and never waits for a

@@ -1,10 +1,10 @@
 //! Which problems with a sink's settings were reported recently.
 //!
 //! Otherwise every command would report them again, and fill the journal, which
-//! is small, so that losses would be removed from it. A small file in the spool's
-//! directory remembers them across processes. If it is damaged, missing or cannot
-//! be written, a problem is reported once more. Must not know the journal, or
-//! what the problems are.
+//! is small, so that losses would be removed from it. A small file in the
+//! spool's directory remembers them across processes. If it is damaged, missing
+//! or cannot be written, a problem is reported once more. Must not know the
+//! journal, or what the problems are.
 
 use std::borrow::Cow;
 use std::path::Path;

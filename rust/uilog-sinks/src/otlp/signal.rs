@@ -1,5 +1,5 @@
-//! The two signals, spans and log records, as channels of a spool, each with its
-//! own position.
+//! The two signals, spans and log records, as channels of a spool, each with
+//! its own position.
 //!
 //! Knows only which signal a record belongs to.
 

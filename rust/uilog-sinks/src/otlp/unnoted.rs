@@ -2,8 +2,8 @@
 //! disk is full or the directory is not writable.
 //!
 //! Otherwise each process would send the same records again. No file can be
-//! written to prevent that, so the modification time of an empty file says until
-//! when no process sends. It is a hint only, as in `backoff`.
+//! written to prevent that, so the modification time of an empty file says
+//! until when no process sends. It is a hint only, as in `backoff`.
 //!
 //! Must not know collectors, or more of a spool than its directory.
 

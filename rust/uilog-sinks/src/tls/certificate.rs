@@ -1,8 +1,8 @@
 //! Parses a certificate: its names, its validity, its key.
 //!
-//! Reads what is needed to describe a certificate to the user, and to use one that
-//! the user has listed itself. Must not decide whom to trust, which `verify` does.
-//! webpki verifies chains of certificates.
+//! Reads what is needed to describe a certificate to the user, and to use one
+//! that the user has listed itself. Must not decide whom to trust, which
+//! `verify` does. webpki verifies chains of certificates.
 // RFC 5280, section 4.1; X.690 for the encoding
 
 use std::net::IpAddr;

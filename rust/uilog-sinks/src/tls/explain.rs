@@ -1,4 +1,5 @@
-//! Explains a TLS error in one sentence: what is wrong, and what to do about it.
+//! Explains a TLS error in one sentence: what is wrong, and what to do about
+//! it.
 //!
 //! The caller prepends the URL. Sentences never contain bytes of a file or of a
 //! message. Must not know connections.

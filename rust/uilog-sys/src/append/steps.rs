@@ -1,9 +1,9 @@
-//! The system calls that append a line: raw system calls on a finished [`Plan`],
-//! because a child of `clone` must not do anything else.
+//! The system calls that append a line: raw system calls on a finished
+//! [`Plan`], because a child of `clone` must not do anything else.
 //!
-//! The rules are those of `spawn/child.rs`: no allocation, no lock, no panic, no
-//! destructor, no `errno` and no library function. Other processes call the same
-//! functions, so that there is only one implementation.
+//! The rules are those of `spawn/child.rs`: no allocation, no lock, no panic,
+//! no destructor, no `errno` and no library function. Other processes call the
+//! same functions, so that there is only one implementation.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -19,8 +19,8 @@ use super::Refused;
 use super::Root;
 use super::Why;
 
-/// The flags of every open: no link is followed, nothing blocks, a terminal does
-/// not become the controlling one, and no program inherits the descriptor.
+/// The flags of every open: no link is followed, nothing blocks, a terminal
+/// does not become the controlling one, and no program inherits the descriptor.
 const SAFE: i32 =
     libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
 /// A directory as a place only: it need not be readable.

@@ -14,23 +14,23 @@
 //! # Signals
 //!
 //! All signals are blocked from the start and fetched one by one. So no handler
-//! is needed, and no signal ends this process before the program. Signals of the
-//! terminal (Ctrl-C, Ctrl-Z, a new size) go to the whole process group, which
-//! includes the program, so they are not forwarded. Signals of other processes
-//! are forwarded, except those of the program and its descendants, which are
-//! meant for the group.
+//! is needed, and no signal ends this process before the program. Signals of
+//! the terminal (Ctrl-C, Ctrl-Z, a new size) go to the whole process group,
+//! which includes the program, so they are not forwarded. Signals of other
+//! processes are forwarded, except those of the program and its descendants,
+//! which are meant for the group.
 //!
-//! It is not possible to find out whether a signal was sent to this process or to
-//! the whole group. In the latter case, the program gets it twice, but only if it
-//! has handled the first one by then, because pending signals are merged.
+//! It is not possible to find out whether a signal was sent to this process or
+//! to the whole group. In the latter case, the program gets it twice, but only
+//! if it has handled the first one by then, because pending signals are merged.
 //!
 //! # Known differences
 //!
 //! Compared with the program alone: its parent is this process; it is killed if
-//! this process is killed by SIGKILL (`PR_SET_PDEATHSIG`), but continues if this
-//! process is stopped by SIGSTOP; it writes a core dump, but the exit status of
-//! this process does not say so; `getrusage(RUSAGE_CHILDREN)` of the parent
-//! includes this process.
+//! this process is killed by SIGKILL (`PR_SET_PDEATHSIG`), but continues if
+//! this process is stopped by SIGSTOP; it writes a core dump, but the exit
+//! status of this process does not say so; `getrusage(RUSAGE_CHILDREN)` of the
+//! parent includes this process.
 
 mod child;
 mod companion;

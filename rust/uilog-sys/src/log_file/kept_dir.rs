@@ -1,14 +1,15 @@
 //! The directory `.NAME.kept` next to a log, with hard links to old files.
 //!
-//! Responsible for one question: has uilog created that directory, and the files
-//! in it? If other users can write to the log's directory, they can put anything
-//! in its place, or rename another directory of this user to that name. So it
-//! must belong to this user, other users must not be able to write to it, and it
-//! must contain a marker whose name has the directory's inode number. The marker
-//! is created before the directory gets its name. A copy of the directory, as
-//! made by `cp -r` of a repository, has the marker of another inode; then each
-//! file in it must belong to this user and have a name as uilog gives them.
-//! Otherwise the directory is not used, and nothing in it is touched.
+//! Responsible for one question: has uilog created that directory, and the
+//! files in it? If other users can write to the log's directory, they can put
+//! anything in its place, or rename another directory of this user to that
+//! name. So it must belong to this user, other users must not be able to write
+//! to it, and it must contain a marker whose name has the directory's inode
+//! number. The marker is created before the directory gets its name. A copy of
+//! the directory, as made by `cp -r` of a repository, has the marker of another
+//! inode; then each file in it must belong to this user and have a name as
+//! uilog gives them. Otherwise the directory is not used, and nothing in it is
+//! touched.
 //!
 //! Must not know how files are rotated.
 

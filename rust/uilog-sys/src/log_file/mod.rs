@@ -1,8 +1,8 @@
 //! Log files that many processes append to, and that are rotated by size.
 //!
-//! Responsible for guarantees that hold even if other programs write the file: a
-//! line is appended by one `write`, nothing blocks, and no rotation loses a line.
-//! Must not know what a line says. `rotation` has how files are rotated.
+//! Responsible for guarantees that hold even if other programs write the file:
+//! a line is appended by one `write`, nothing blocks, and no rotation loses a
+//! line. Must not know what a line says. `rotation` has how files are rotated.
 
 mod kept_dir;
 mod names;
