@@ -106,7 +106,7 @@ pub struct Facts {
     /// Records that this program cannot send, because a later one has written
     /// them, or some before them in the same file.
     pub held_back: u64,
-    /// Set while the collector takes nothing.
+    /// Set while delivery fails.
     pub retry: Option<Retry>,
     /// Why nothing can be sent as the sink is configured here, if so.
     pub unsendable: Option<String>,
@@ -173,7 +173,7 @@ impl Holder {
     }
 }
 
-/// What is known of a collector that takes nothing.
+/// The state of a failing delivery.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Retry {
     /// In how many seconds it is asked again, if there is something to send;
