@@ -254,6 +254,10 @@ PARTS = (
     'peers',
     'report',
     'history',
+    'errors',
+    'hooks',
+    'waiting',
+    'work',
 )
 
 # The parts that are loaded, and set up.

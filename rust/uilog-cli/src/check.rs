@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
-use uilog_config::Environment;
 use uilog_config::FileReport;
 use uilog_config::FileState;
 use uilog_config::Loaded;
+use uilog_config::installation;
 use uilog_core::check;
 use uilog_core::check::Finding;
 use uilog_core::check::Hg;
@@ -190,8 +190,8 @@ struct Try {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let environment =
-        Environment::current().context("cannot tell the current directory")?;
+    let environment = installation::environment()
+        .context("cannot tell the current directory")?;
     let request = arguments.place.request();
     let loaded = match uilog_config::load(&request, &environment) {
         Ok(loaded) => loaded,

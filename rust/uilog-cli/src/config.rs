@@ -10,7 +10,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use uilog_config::Config;
-use uilog_config::Environment;
 use uilog_config::installation;
 
 use crate::encoding;
@@ -186,7 +185,7 @@ fn print_json(
     names: &Names<'_>,
     output: &mut impl Write,
 ) -> anyhow::Result<bool> {
-    let environment = Environment::current()?;
+    let environment = installation::environment()?;
     let package = environment.hg().and_then(installation::package);
     let known = KnownItems::read(package.as_deref(), config)?;
     let encoding = encoding::of(package.as_deref(), &environment);

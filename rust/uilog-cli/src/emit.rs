@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use uilog_config::Config;
-use uilog_config::Environment;
+use uilog_config::installation;
 use uilog_core::brake;
 use uilog_core::brake::Cause;
 use uilog_core::check;
@@ -20,10 +20,10 @@ use uilog_core::event::EventOption;
 use uilog_core::event::Text;
 use uilog_core::event::Value;
 use uilog_core::events;
+use uilog_core::host::Draft;
+use uilog_core::host::Verdict;
 use uilog_core::logtoprocess;
 use uilog_core::native;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::Verdict;
 
 use crate::native as own;
 use crate::output;
@@ -117,8 +117,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(cwd) = &arguments.place.request().cwd {
         env::set_current_dir(cwd).context("change the working directory")?;
     }
-    let environment =
-        Environment::current().context("cannot tell the current directory")?;
+    let environment = installation::environment()
+        .context("cannot tell the current directory")?;
     let logger = native::logger(&loaded.trusted, loaded.root.as_deref());
     let mut host = own::host(&own::environment_block())?;
     let mut message = arguments.message.as_bytes().to_vec();

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use clap::ValueHint;
-use uilog_config::Environment;
 use uilog_config::Error;
 use uilog_config::Loaded;
 use uilog_config::Request;
+use uilog_config::installation;
 
 use crate::output::visible_bytes;
 
@@ -72,7 +72,7 @@ impl Place {
         &self,
         tell: fn(&[Vec<u8>]) -> io::Result<()>,
     ) -> anyhow::Result<Result<Loaded, Error>> {
-        let environment = Environment::current()
+        let environment = installation::environment()
             .context("cannot tell the current directory")?;
         let loaded = uilog_config::load(&self.request(), &environment);
         match &loaded {

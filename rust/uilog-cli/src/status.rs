@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde::Serialize;
 use uilog_config::Config;
-use uilog_config::Environment;
 use uilog_config::Request;
+use uilog_config::installation;
 use uilog_core::brake;
 use uilog_core::journal::Group;
 use uilog_core::journal::grouped;
@@ -79,7 +79,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let block = native::environment_block();
     let status = status::read(&block).context("cannot look for processes")?;
-    let loaded = Environment::current().ok().and_then(|environment| {
+    let loaded = installation::environment().ok().and_then(|environment| {
         uilog_config::load(&Request::default(), &environment).ok()
     });
     let config = loaded.map(|it| it.trusted).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Events, and how they get to scripts and sinks.
 //!
-//! In hg's process, a [`pipeline::Logger`] knows the configuration of one ui.
-//! It passes events to [`logtoprocess`] for scripts, and to [`structured`] for
+//! In hg's process, a [`logger::Logger`] knows the configuration of one ui. It
+//! passes events to [`logtoprocess`] for scripts, and to [`structured`] for
 //! records. Both append frames ([`wire`]) to a [`queue`] through
 //! [`dispatcher`]. In the other process, [`dispatch`] reads the queue, runs the
 //! scripts, and passes records to an implementation of [`records`].
@@ -15,6 +15,7 @@
 
 #![deny(missing_docs)]
 
+pub mod account;
 pub mod agent_address;
 pub mod agent_start;
 mod backoff;
@@ -29,6 +30,7 @@ pub mod command;
 pub mod commandlost;
 pub mod dispatch;
 pub mod dispatcher;
+pub mod environment_block;
 pub mod event;
 pub mod events;
 mod facts;
@@ -37,17 +39,21 @@ pub mod feed;
 mod frames;
 pub mod hgdate;
 pub mod hints;
+pub mod host;
 pub mod installation;
 pub mod journal;
 pub mod json;
 pub mod living_pages;
 #[cfg(target_os = "linux")]
 pub mod lock_holder;
+pub mod logger;
 pub mod logtoprocess;
+pub mod loss;
 pub mod losses;
 pub mod native;
+pub mod outbox;
 mod page;
-pub mod pipeline;
+mod places;
 pub mod poll;
 pub mod queue;
 pub mod queue_room;

@@ -3,7 +3,7 @@
 //!
 //! One table has all facts about the systems. Must not know sinks or redaction.
 
-use uilog_core::script_env::lookup;
+use uilog_core::environment_block::lookup;
 
 use crate::repository;
 

@@ -24,10 +24,10 @@ use uilog_core::claim::RUN_VARIABLE;
 use uilog_core::command;
 use uilog_core::command::CommandLine;
 use uilog_core::command::Kind;
+use uilog_core::environment_block::SESSION_VARIABLE;
 use uilog_core::event::Timestamp;
 use uilog_core::event::Trace;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::SESSION_VARIABLE;
+use uilog_core::host::Host;
 use uilog_core::trace;
 use uilog_sys::foreground;
 use uilog_sys::foreground::End;
@@ -188,7 +188,7 @@ fn say_not_run(name: &OsStr, end: &End) {
 }
 
 fn variable<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    uilog_core::script_env::lookup(block, name)
+    uilog_core::environment_block::lookup(block, name)
 }
 
 /// The environment of the command: ours, and by what others know of us.
