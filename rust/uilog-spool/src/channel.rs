@@ -55,7 +55,7 @@ impl Default for Channels {
     }
 }
 
-// Where a function lies is nobody's business.
+// The address of a function is not of interest.
 impl fmt::Debug for Channels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Channels").field(&self.version).finish()

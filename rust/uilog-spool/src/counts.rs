@@ -50,7 +50,7 @@ const NEW_SUFFIX: &str = ".new";
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The bytes from which on no more progress is appended.
 const MAX_PROGRESS_BYTES: usize = 256 * 1024;
-/// What stands for the ends of lines where all is on one line.
+/// Replaces line ends where everything is on one line.
 const LINE_END: u8 = b';';
 
 /// What the sender remembers.
@@ -74,7 +74,7 @@ pub(crate) struct Sent {
     pub(crate) has_progress: bool,
 }
 
-/// What has not been accepted: no record tells of it any more.
+/// Losses: records that were not accepted and are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     rejected: u64,
@@ -309,7 +309,7 @@ impl Evicted {
     }
 }
 
-/// What somebody has been told of.
+/// Losses that the user has acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forgotten {
     pub(crate) evicted: u64,
@@ -437,7 +437,7 @@ fn place(text: &str) -> Option<(Name, Place)> {
     Some((name, Place { position, sequence }))
 }
 
-/// Puts the text in the place of the file, in one step for whoever reads it.
+/// Replaces the file by the text, atomically for readers.
 fn save<F: Files>(
     spool: &Spool<F>,
     name: &str,

@@ -29,7 +29,7 @@ use crate::segment::Step;
 use crate::spool::Segment;
 use crate::spool::Spool;
 
-/// The name of the file that whoever evicts has locked.
+/// The name of the evictor's lock file.
 pub const LOCK: &str = "evict.lock";
 /// Segments that are removed together, each of which takes two descriptors.
 const GROUP: usize = 16;
@@ -39,7 +39,7 @@ const GROUP: usize = 16;
 ///
 /// # Errors
 ///
-/// There is no room even if somebody else is just making some.
+/// There is no room, even if another process is just making some.
 pub(crate) fn make_room<F: Files>(
     spool: &Spool<F>,
     segments: &[Segment],
@@ -113,7 +113,7 @@ fn evict<F: Files>(
         for segment in undated.drain(..).chain([segment]) {
             // One that cannot be read or locked does not keep the others.
             match Reader::open(spool, segment.name, Place::default()) {
-                // Another one has removed it: room all the same.
+                // Another process has removed it, which makes room as well.
                 Ok(None) => freed += segment.length,
                 Ok(Some(reader)) => {
                     if let Ok(Some(lock)) = reader.lock(spool) {

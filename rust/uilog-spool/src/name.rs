@@ -50,7 +50,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// A name that stands behind `latest`.
+    /// A name that is sorted after `latest`.
     pub(crate) fn after(
         latest: Option<Name>,
         wall_ms: u64,

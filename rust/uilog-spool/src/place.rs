@@ -141,8 +141,8 @@ fn look_or_create(
     .context(Operation::Use, path)
 }
 
-/// Creates a directory, unless somebody else is faster: then what there is, is
-/// looked at as any other.
+/// Creates a directory, unless another process is faster: then what there is,
+/// is looked at as any other.
 fn create(parent: &Path, path: &Path) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default();
     let above = OwnDir::beside_users_file(parent)?;

@@ -120,7 +120,8 @@ impl<F: Files> Reader<F> {
         &self.path
     }
 
-    /// Locks the segment, unless its writer lives or somebody else looks.
+    /// Locks the segment, unless its writer is alive or another process reads
+    /// it.
     pub(crate) fn lock(
         &self,
         spool: &Spool<F>,

@@ -112,7 +112,7 @@ pub enum Verdict {
     Retry,
 }
 
-/// Whoever empties the spool.
+/// The process that sends the spool's records.
 #[derive(Debug)]
 pub struct Sender<F: Files = System> {
     spool: Spool<F>,
@@ -139,7 +139,7 @@ pub struct Sender<F: Files = System> {
 }
 
 impl<F: Files> Sender<F> {
-    /// Becomes the sender, unless somebody else is.
+    /// Becomes the sender, unless another process is.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl<F: Files> Sender<F> {
         let Some(lock) = lock else {
             return Ok(None);
         };
-        // Where that is refused, nobody is told since when.
+        // If that is refused, it is not known since when.
         let _ = spool.files().touch(&file);
         let sent = Sent::load(spool)?;
         Ok(Some(Self {
@@ -762,7 +762,7 @@ impl<F: Files> Sender<F> {
         Ok(())
     }
 
-    /// Removes a segment, unless somebody has gone on with it.
+    /// Removes a segment, unless another writer has continued it.
     fn remove(&self, name: Name, place: Place) -> Result<(), Error> {
         let spool = &self.spool;
         let reader = Reader::open(spool, name, place)?;

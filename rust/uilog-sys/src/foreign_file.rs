@@ -54,7 +54,7 @@ impl From<Error> for io::Error {
     }
 }
 
-/// Opens a regular file to read it, without waiting for anybody.
+/// Opens a regular file for reading, without blocking.
 ///
 /// # Errors
 ///

@@ -31,9 +31,9 @@ use crate::own_dir::OwnDir;
 /// Who holds a file: each has a byte of the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// Whoever has made it, and writes.
+    /// The process that has created it, and writes.
     Maker,
-    /// Whoever reads it.
+    /// The process that reads it.
     Reader,
 }
 
@@ -54,7 +54,7 @@ impl Holder {
 }
 
 /// How the names of files begin that do not have their own name yet. What is
-/// left of them was nobody's when its maker was killed.
+/// left of them belonged to no process when its creator was killed.
 pub const UNFINISHED: &str = ".new-";
 
 /// Creates a file that its maker holds from the first moment that it has the
@@ -132,7 +132,8 @@ pub fn open_again(file: &File) -> io::Result<File> {
     File::options().read(true).write(true).open(path)
 }
 
-/// Holds a file as `holder`, without waiting; false if somebody else does.
+/// Locks a file as `holder`, without blocking; false if another process holds
+/// it.
 ///
 /// # Errors
 ///
@@ -157,7 +158,7 @@ pub fn let_go(file: &File, holder: Holder) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether somebody else holds a file as `holder`.
+/// Whether another process holds a file as `holder`.
 ///
 /// # Errors
 ///

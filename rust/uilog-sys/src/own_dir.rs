@@ -120,7 +120,7 @@ impl OwnDir {
     }
 
     /// Opens a directory in this one that must be ours alone: no link, of this
-    /// user, and writable by nobody else.
+    /// user, and not writable by other users.
     ///
     /// # Errors
     ///
@@ -291,7 +291,7 @@ impl OwnDir {
         self.rename(temporary, name)
     }
 
-    /// What has this name, if anything; a link stands for itself.
+    /// The file with this name, if any; a link is not followed.
     ///
     /// # Errors
     ///
@@ -303,7 +303,7 @@ impl OwnDir {
         }
     }
 
-    /// The same, but a link stands for what it leads to.
+    /// The same, but links are followed.
     ///
     /// # Errors
     ///

@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Whether the kernel tells of a process that has been reaped.
+    /// Whether the kernel reports the exit status of a reaped process.
     fn tells_of_reaped() -> bool {
         let release = nix::sys::utsname::uname().expect("known");
         let release = release.release().to_string_lossy().into_owned();

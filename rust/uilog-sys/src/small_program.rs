@@ -23,7 +23,8 @@ macro_rules! small_program {
     };
 }
 
-/// Has writing to what nobody reads be an error, and not the end.
+/// Makes writing to a pipe without a reader an error, instead of killing the
+/// process.
 pub fn ignore_sigpipe() {
     // SAFETY: touches no memory but the table of dispositions.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };

@@ -47,7 +47,7 @@ pub enum Root {
     Chosen,
     /// Ours alone.
     Private,
-    /// One for everybody, where nobody can rename what is another's: `/tmp`.
+    /// A sticky directory for all users, such as `/tmp`.
     Everybodys,
 }
 

@@ -290,7 +290,7 @@ fn enter(
     }
 }
 
-/// Makes a directory for this user alone in one where nobody else may rename
+/// Creates a private directory in one where other users cannot rename
 /// or remove it.
 ///
 /// # Async-signal-safety
@@ -427,7 +427,7 @@ fn open_file(dir: i32, name: &CStr, uid: u32) -> Result<i32, Errno> {
     Err(Errno::new(libc::EPERM))
 }
 
-/// Gives a full file its second name; false if somebody else is busy with it,
+/// Gives a full file its second name; false if another process is doing that,
 /// or if it cannot be done: then it goes on growing.
 ///
 /// # Async-signal-safety
@@ -439,7 +439,7 @@ fn rotate(dir: i32, fd: i32, status: &Status, names: &Names) -> bool {
     }
     let named = look(dir, &names.file);
     if !named.is_ok_and(|it| it.is_same(status)) {
-        // Somebody has done it meanwhile.
+        // Another process has done it meanwhile.
         return true;
     }
     // What has the second name goes, if it can be a file of ours.

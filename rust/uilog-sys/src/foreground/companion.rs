@@ -104,7 +104,7 @@ pub enum Waited {
     Ended,
     /// It still runs.
     Running,
-    /// Somebody wants this process to end.
+    /// This process is to end.
     Interrupted,
 }
 

@@ -70,7 +70,7 @@ const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 const EXIT_NOT_FOUND: i32 = 127;
 /// A shell's exit status for what cannot be executed.
 const EXIT_NOT_EXECUTABLE: i32 = 126;
-/// The exit status of an end that nobody has seen.
+/// The exit status if the end was not seen.
 const EXIT_UNKNOWN: i32 = 255;
 /// What a shell adds to the number of the signal that has ended a command.
 const EXIT_SIGNALLED: i32 = 128;
@@ -103,7 +103,7 @@ impl Command {
         let mut blocked = SignalsBlocked::new();
         let is_chld_ignored = inherited::is_ignored(libc::SIGCHLD);
         if is_chld_ignored {
-            // Else nobody could tell how it has ended.
+            // Otherwise its exit status would not be known.
             signals::set_default(libc::SIGCHLD)?;
         }
         let program = Program::new(self, blocked.before(), is_chld_ignored);
@@ -516,7 +516,7 @@ pub struct End {
 }
 
 impl End {
-    /// The exit status by which a shell tells of this end.
+    /// The exit status that a shell reports for this end.
     pub fn shell_status(&self) -> i32 {
         match self.how {
             How::Exited(status) => status,

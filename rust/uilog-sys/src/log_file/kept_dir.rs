@@ -55,7 +55,7 @@ const FILE_MODE: u32 = 0o600;
 pub(super) enum Locked {
     /// It is ours.
     Yes(#[allow(dead_code, reason = "held until it is dropped")] Flock<File>),
-    /// Somebody else is rotating.
+    /// Another process is rotating.
     Busy,
     /// There are no locks on this file system.
     Impossible,
@@ -172,8 +172,8 @@ impl KeptDir {
     }
 }
 
-/// Creates the directory under a name that nobody else uses, and gives it its
-/// own when its marker is there. It is no error if somebody else is faster.
+/// Creates the directory under a unique name, and gives it its
+/// own when its marker is there. It is no error if another process is faster.
 fn create(names: &LogDir) -> io::Result<()> {
     let mut name = name_of(names);
     name.push(format!(".{}", unique()));
@@ -198,7 +198,7 @@ fn fill(
     dir: &OwnDir,
     marker: &OsStr,
 ) -> io::Result<()> {
-    // Somebody may have put another directory of ours there.
+    // Another user may have put another directory of this user there.
     if dir.names(0)?.is_none() {
         return Err(io::Error::other("it has been replaced"));
     }
@@ -257,7 +257,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A name that nobody else uses, ever, for a file that was rotated at this
+/// A unique name for a file that was rotated at this
 /// time.
 pub(super) fn fresh(rotated: u128) -> OsString {
     format!("{rotated}-{}", unique()).into()

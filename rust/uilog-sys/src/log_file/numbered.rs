@@ -30,7 +30,7 @@ pub(super) fn rotate(
         return Ok(Outcome::NoLongerCurrent);
     }
     match shift(names, old_files, id) {
-        // Somebody without our lock has been faster with a name.
+        // A process without the lock has been faster.
         Err(error)
             if matches!(
                 error.kind(),

@@ -49,7 +49,7 @@ use crate::own_dir::OwnDir;
 const AFTER_COPYING: u128 = 1 << 100;
 
 /// Seconds. A numbered name that has gone later than this after our last
-/// rotation has been removed by somebody who wants the file gone.
+/// rotation has been removed on purpose.
 const STRANGER_TIME: i64 = 60;
 
 /// How often a stranger may be in the way of one name.

@@ -112,7 +112,7 @@ pub(super) const CHILD_FLAGS: i32 = libc::CLONE_VM
 ///
 /// `clone`; the C library's wrapper calls `exit` when this returns. `errno`
 /// is written by that wrapper if `clone` fails: the caller's thread, whose
-/// thread-local storage that is, stands still meanwhile (`CLONE_VFORK`).
+/// thread-local storage that is, is suspended meanwhile (`CLONE_VFORK`).
 pub(super) extern "C" fn middle(plan: *mut c_void) -> i32 {
     let plan = plan.cast::<Plan>();
     // SAFETY: the caller passes a plan that outlives this call.
