@@ -1,5 +1,5 @@
-//! The queues of records: starts an agent that delivers from them, if none
-//! does, and waited for.
+//! The queues of records: starts an agent if none is running, and waits until
+//! their records are delivered.
 //!
 //! Must not know dispatchers and spools.
 
