@@ -4,8 +4,8 @@
 # GNU General Public License version 2 or any later version.
 """ui.log, once anything is to be logged
 
-Hands each event to our own sinks, to the loggers of others, and to whoever has
-wrapped ui.log before. Nothing about logging raises into the command.
+Passes each event to uilog's sinks, to other loggers, and to extensions that
+have wrapped ui.log before. No failure of logging raises into the command.
 """
 
 from __future__ import annotations

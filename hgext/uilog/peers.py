@@ -4,14 +4,12 @@
 # GNU General Public License version 2 or any later version.
 """closing peers in time
 
-A peer that its command does not close is left to Python's finalizers by stock
-hg: they run whenever the garbage collector likes, perhaps in a forked child,
-and wait for ssh. Here each connection is registered as it is opened; its
-finalizer only notes that nobody uses it any more; and it is closed, at the
-latest, before the end of its command is logged.
+If a command does not close a peer, stock hg leaves it to a Python finalizer,
+which runs at any time, perhaps in a forked child, and waits for ssh. Here,
+each connection is registered when it is opened. Its finalizer only marks it as
+unused. It is closed before the end of its command is logged, at the latest.
 
-How a connection is closed, and how long that may take, is the native module's
-affair.
+The native module knows how a connection is closed, and how long that may take.
 """
 
 from __future__ import annotations
@@ -150,8 +148,7 @@ class Connection(_native.Peer):
         fds = [pipe.fileno() for pipe in pipes]
         return super().__new__(cls, url, proc.pid, *fds)
 
-        # Must not raise: dropping the object closes its connection.
-
+    # Must not raise: dropping the object closes its connection.
     def __init__(self, ui, url, proc, pipes, openedat):
         self.ui = ui
         self.proc = proc

@@ -3,14 +3,14 @@
 //!
 //! Each hg process has a queue of records, a file in the user's runtime
 //! directory (`uilog_core::record_queue`). The agent finds them ([`serve`],
-//! `finding`, `directory`), reads each at its own pace (`delivering`, `client`),
-//! decides for which sinks their records may be delivered (`admission`), and
-//! merges the records that have the same sinks (`group`, `groups`). Losses are
-//! written to journals (`clerk`, `ledger`).
+//! `finding`, `directory`), reads each at its own pace (`delivering`,
+//! `client`), decides for which sinks their records may be delivered
+//! (`admission`), and merges the records that have the same sinks (`group`,
+//! `groups`). Losses are written to journals (`clerk`, `ledger`).
 //!
-//! hg starts it, holding a lock that the agent inherits. It exits after some time
-//! without work (`ending`). If it is killed, the next agent continues from the
-//! progress that is stored in each queue's first page: records that had not
+//! hg starts it, holding a lock that the agent inherits. It exits after some
+//! time without work (`ending`). If it is killed, the next agent continues from
+//! the progress that is stored in each queue's first page: records that had not
 //! arrived are delivered again, with the same ids.
 
 #![deny(missing_docs)]

@@ -1,6 +1,6 @@
-//! What sinks have lost and the journal has not been told of: when to tell.
+//! Losses of sinks that are not in the journal yet, and when to write them.
 //!
-//! Counted it has been already, in the queue.
+//! They are already counted in the queue.
 
 use std::time::Duration;
 use std::time::Instant;

@@ -550,8 +550,8 @@ impl Open {
         })
     }
 
-    /// Makes a queue, which `fill` lays out, which takes so many bytes then, and
-    /// to which `over` writes.
+    /// Makes a queue, which `fill` lays out, which takes so many bytes then,
+    /// and to which `over` writes.
     fn in_place(
         place: Place,
         settings: &Settings,
@@ -708,8 +708,9 @@ impl Open {
     }
 }
 
-/// Makes a queue in the first of these places that can be used. One that is full because of its queues comes before others: if they
-/// were used instead, the bound would be none.
+/// Makes a queue in the first of these places that can be used. One that is
+/// full because of its queues comes before others: if they were used instead,
+/// the bound would be none.
 fn somewhere(
     places: Vec<Place>,
     make: impl Fn(Place) -> Result<Open, Refusal>,

@@ -1,6 +1,7 @@
-//! Starting a script: what it is told, where it runs, what may go wrong.
+//! Starts a script: its environment, its working directory, and the errors that
+//! may occur.
 //!
-//! Knows nothing of the queue.
+//! Must not know the queue.
 
 use std::borrow::Cow;
 use std::ffi::CString;

@@ -1,8 +1,8 @@
-//! What `[uilog]` says, in types. Which items there are, their defaults and
-//! what makes sense in them is uilog-config's to know.
+//! The typed settings of `[uilog]`. uilog-config knows the items, their
+//! defaults and their valid values.
 //!
-//! A value that is invalid is a [`Fault`], never an error: the default
-//! then counts, and whoever asks is told.
+//! An invalid value is a [`Fault`], never an error: the default is used, and
+//! the fault is reported.
 
 use std::fmt;
 use std::sync::LazyLock;

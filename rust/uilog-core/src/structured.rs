@@ -1,5 +1,5 @@
-//! The structured sinks, as hg sees them: an event that any of them wants goes
-//! to the dispatcher, once.
+//! hg's side of the structured sinks: an event that any sink tracks is passed
+//! to the dispatcher once.
 
 use crate::commandlost;
 use crate::event::Event;

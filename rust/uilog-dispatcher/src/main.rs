@@ -4,8 +4,8 @@
 //! Responsible for being small, because a command with one script pays for each
 //! library that is loaded here. So it has no sinks, no network code and no
 //! options, and is linked statically where that works (`build.rs`). Must not
-//! query the user database, which would load parts of another C library: `uilog`
-//! does that for it.
+//! query the user database, which would load parts of another C library:
+//! `uilog` does that for it.
 
 #![cfg_attr(not(test), no_main)]
 

@@ -24,8 +24,8 @@
 //! # Known differences
 //!
 //! Stock hg's `sshpeer._cleanuppipes` waits until all processes have closed the
-//! other end of standard error, and does not reap the process. Here, the wait is
-//! limited, and the process is reaped. A line of standard error longer than
+//! other end of standard error, and does not reap the process. Here, the wait
+//! is limited, and the process is reaped. A line of standard error longer than
 //! 1 MiB is shown in pieces.
 
 mod lines;

@@ -1,8 +1,8 @@
 //! The native module of the uilog extension: conversions only.
 //!
 //! `convert` converts Python values; uilog-core makes all decisions. Nothing
-//! here raises into hg: a panic is caught and counted, and no lock is held while
-//! Python code may run.
+//! here raises into hg: a panic is caught and counted, and no lock is held
+//! while Python code may run.
 
 #[cfg(target_os = "linux")]
 mod claim;

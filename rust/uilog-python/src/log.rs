@@ -1,7 +1,7 @@
-//! Log files that hg writes, as Python sees them.
+//! hg's log files: the interface for Python.
 //!
-//! What a line says is put together in uilog-core; who the user is, and what
-//! else hg knows, is told by the extension.
+//! uilog-core composes the line; the extension passes in the user and other
+//! facts that hg knows.
 
 use std::borrow::Cow;
 use std::ffi::OsString;

@@ -6,13 +6,13 @@
 //! a command's arguments, [`Redactor::redact_text`] for anything else. Each
 //! secret is replaced by `<redacted:RULE>`; docs/privacy.md lists the rules.
 //!
-//! Several finders search the same text, each for one kind of secret: formats of
-//! tokens (`tokens.toml`), contexts of secrets (`rules.toml`), URLs,
+//! Several finders search the same text, each for one kind of secret: formats
+//! of tokens (`tokens.toml`), contexts of secrets (`rules.toml`), URLs,
 //! assignments to names that suggest a secret, calls, headers, command lines of
 //! programs (`programs.txt`), items of configuration, private keys, hg's
-//! commands. They do not know each other; `redactor.rs` merges and replaces what
-//! they find. `structure/` works the other way: it keeps only what is known to
-//! be harmless.
+//! commands. They do not know each other; `redactor.rs` merges and replaces
+//! what they find. `structure/` works the other way: it keeps only what is
+//! known to be harmless.
 //!
 //! Must not know sinks, files, configuration files or the environment.
 //!

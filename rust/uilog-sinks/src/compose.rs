@@ -581,7 +581,8 @@ impl Composer {
     }
 }
 
-/// The option of `commandfinish` and `commandlost` that has the command's full name.
+/// The option of `commandfinish` and `commandlost` that has the command's full
+/// name.
 const CANONICAL_COMMAND: &str = "canonical_command";
 
 /// How a command has ended; nothing of other events.

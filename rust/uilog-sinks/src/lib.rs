@@ -1,9 +1,9 @@
 //! Structured sinks, as `[uilog] sink.NAME` defines them.
 //!
-//! The dispatcher or the agent passes on events. For each sink that tracks it, an
-//! event becomes a [`record::Record`] without secrets, which is sent as JSON, as a
-//! syslog message or in the format of OpenTelemetry. Each sink has its own
-//! thread, so that sinks do not wait for each other.
+//! The dispatcher or the agent passes on events. For each sink that tracks it,
+//! an event becomes a [`record::Record`] without secrets, which is sent as
+//! JSON, as a syslog message or in the format of OpenTelemetry. Each sink has
+//! its own thread, so that sinks do not wait for each other.
 //!
 //! Linked into the binary only: hg's process must not load TLS and HTTP, or run
 //! such threads.

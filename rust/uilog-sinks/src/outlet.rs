@@ -24,8 +24,8 @@ pub trait Outlet: Send {
         deadline: Instant,
     ) -> Result<(), Undelivered>;
 
-    /// Sends all stored records without delay, because a process waits for that,
-    /// and returns the progress. Is called repeatedly, and does not wait.
+    /// Sends all stored records without delay, because a process waits for
+    /// that, and returns the progress. Is called repeatedly, and does not wait.
     fn hurry(&mut self) -> Delivery {
         Delivery::Done
     }

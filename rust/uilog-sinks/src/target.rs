@@ -1,4 +1,4 @@
-//! Where a sink leads: its URL, taken apart.
+//! The destination of a sink: parses its URL.
 //!
 //! Opens nothing.
 

@@ -1,23 +1,23 @@
-//! What the spool stores in addition to the records: how far they have been sent,
-//! and how many were sent, rejected, evicted or damaged.
+//! What the spool stores in addition to the records: how far they have been
+//! sent, and how many were sent, rejected, evicted or damaged.
 //!
 //! There are two files, `sender.counts` and `evicted.counts`, because two
 //! processes write them, each under its own lock. Each is text, and is replaced
 //! as a whole by a `rename`: a line with the format, lines with a key and its
 //! values, and a line with the checksum of all lines before.
 //!
-//! A damaged file counts as absent, and that is counted. Then the sent records of
-//! segments that still exist are sent again.
+//! A damaged file counts as absent, and that is counted. Then the sent records
+//! of segments that still exist are sent again.
 //!
 //! While the sender sends, it appends to `sender.progress` after each batch,
 //! because replacing and syncing `sender.counts` each time would be slow. Each
-//! line is a complete `sender.counts` with a number; the highest complete one of
-//! both files counts. So after a power cut, damage to the second file only means
-//! that more records are sent again.
+//! line is a complete `sender.counts` with a number; the highest complete one
+//! of both files counts. So after a power cut, damage to the second file only
+//! means that more records are sent again.
 //!
-//! For each segment, `segment` has the position before which nothing is left, and
-//! `ahead` which channel is further. Earlier versions only know the former, and
-//! send the records of a channel that was ahead again.
+//! For each segment, `segment` has the position before which nothing is left,
+//! and `ahead` which channel is further. Earlier versions only know the former,
+//! and send the records of a channel that was ahead again.
 //!
 //! `forgotten.counts` has the number of losses that the user has acknowledged.
 
@@ -50,7 +50,7 @@ const NEW_SUFFIX: &str = ".new";
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The bytes from which on no more progress is appended.
 const MAX_PROGRESS_BYTES: usize = 256 * 1024;
-/// What stands for the ends of lines where all is on one line.
+/// Replaces line ends where everything is on one line.
 const LINE_END: u8 = b';';
 
 /// What the sender remembers.
@@ -74,7 +74,7 @@ pub(crate) struct Sent {
     pub(crate) has_progress: bool,
 }
 
-/// What has not been accepted: no record tells of it any more.
+/// Losses: records that were not accepted and are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     rejected: u64,
@@ -309,7 +309,7 @@ impl Evicted {
     }
 }
 
-/// What somebody has been told of.
+/// Losses that the user has acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forgotten {
     pub(crate) evicted: u64,
@@ -437,7 +437,7 @@ fn place(text: &str) -> Option<(Name, Place)> {
     Some((name, Place { position, sequence }))
 }
 
-/// Puts the text in the place of the file, in one step for whoever reads it.
+/// Replaces the file by the text, atomically for readers.
 fn save<F: Files>(
     spool: &Spool<F>,
     name: &str,

@@ -25,7 +25,7 @@ use memchr::memmem;
 
 /// Bytes before the id.
 pub(crate) const HEADER_BYTES: usize = 28;
-/// Bytes of an id, a payload and what stands before it, at most.
+/// Maximum bytes of an id, a payload and its header.
 const MAX_BODY_BYTES: usize =
     MAX_ID_BYTES + MAX_REASON_BYTES + 2 + MAX_PAYLOAD_BYTES;
 /// Bytes of an id at least.

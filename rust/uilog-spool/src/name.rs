@@ -1,14 +1,14 @@
 //! Names of segments: `TIME-SALT.seg1` and `TIME-SALT.rej1`, in hexadecimal.
 //!
-//! The time is that of the creation in milliseconds since 1970, or one more than
-//! the latest in the directory, whichever is later. So a segment is sorted after
-//! all earlier ones, even if the clock was set back, and the order of names is the
-//! order of writing.
+//! The time is that of the creation in milliseconds since 1970, or one more
+//! than the latest in the directory, whichever is later. So a segment is sorted
+//! after all earlier ones, even if the clock was set back, and the order of
+//! names is the order of writing.
 //!
 //! The salt is random. It makes names unique, and is part of every checksum of
-//! the segment, so that a payload cannot contain bytes that look like a record. It
-//! is in the name, and not in the segment, so that damage to the segment cannot
-//! destroy it.
+//! the segment, so that a payload cannot contain bytes that look like a record.
+//! It is in the name, and not in the segment, so that damage to the segment
+//! cannot destroy it.
 //!
 //! The suffix has the version of the format. Files with other names are neither
 //! read nor removed.
@@ -50,7 +50,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// A name that stands behind `latest`.
+    /// A name that is sorted after `latest`.
     pub(crate) fn after(
         latest: Option<Name>,
         wall_ms: u64,

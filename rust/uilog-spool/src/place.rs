@@ -5,11 +5,11 @@
 //!
 //! Every directory of the path is checked, as ssh does for keys. Links are
 //! resolved here and not by the kernel, because users who can write to a link's
-//! directory can change its target. The directory itself must belong to the user,
-//! and other users must not be able to write to it. A directory above it must
-//! belong to the user or to root; other users may be able to write to it only if
-//! it is sticky, since then they cannot rename its entries, or if they are in the
-//! user's private group.
+//! directory can change its target. The directory itself must belong to the
+//! user, and other users must not be able to write to it. A directory above it
+//! must belong to the user or to root; other users may be able to write to it
+//! only if it is sticky, since then they cannot rename its entries, or if they
+//! are in the user's private group.
 // ssh: misc.c, safe_path; auth.c of Debian allows private groups, too
 
 use std::collections::VecDeque;
@@ -141,8 +141,8 @@ fn look_or_create(
     .context(Operation::Use, path)
 }
 
-/// Creates a directory, unless somebody else is faster: then what there is, is
-/// looked at as any other.
+/// Creates a directory, unless another process is faster: then what there is,
+/// is looked at as any other.
 fn create(parent: &Path, path: &Path) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default();
     let above = OwnDir::beside_users_file(parent)?;

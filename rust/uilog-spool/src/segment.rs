@@ -1,7 +1,7 @@
 //! Reads a segment frame by frame, from any position, and skips damage.
 //!
-//! Must not know counts, or what happens to a record. Its memory is limited by the
-//! longest record, whatever the file's length is.
+//! Must not know counts, or what happens to a record. Its memory is limited by
+//! the longest record, whatever the file's length is.
 
 use std::path::PathBuf;
 
@@ -120,7 +120,8 @@ impl<F: Files> Reader<F> {
         &self.path
     }
 
-    /// Locks the segment, unless its writer lives or somebody else looks.
+    /// Locks the segment, unless its writer is alive or another process reads
+    /// it.
     pub(crate) fn lock(
         &self,
         spool: &Spool<F>,

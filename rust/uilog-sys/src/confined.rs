@@ -2,8 +2,8 @@
 //!
 //! A restricted process must not start a process that serves others, because
 //! that would inherit the restrictions. Responsible for system-call filters and
-//! for limits that kill a process or make it fail. Must not know which process is
-//! to be started.
+//! for limits that kill a process or make it fail. Must not know which process
+//! is to be started.
 
 use std::fs;
 

@@ -7,9 +7,9 @@
 //! A process that has started its own session has detached on purpose, as the
 //! master of ssh's shared connections does, and is left out.
 //!
-//! Works only with pidfds (Linux 5.3), because a process ID may have been reused
-//! by the time it is signalled. Processes that are started meanwhile may be
-//! missing.
+//! Works only with pidfds (Linux 5.3), because a process ID may have been
+//! reused by the time it is signalled. Processes that are started meanwhile may
+//! be missing.
 
 use std::collections::HashMap;
 use std::fs;
@@ -33,7 +33,7 @@ pub struct Descendant {
     pidfd: Pidfd,
 }
 
-/// What /proc tells of a process.
+/// Facts about a process from /proc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     parent: i32,
@@ -78,7 +78,7 @@ impl Descendant {
     ///
     /// # Errors
     ///
-    /// `EPERM` if it runs as somebody else.
+    /// `EPERM` if it runs as another user.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         pidfd::send(&self.pidfd, signal)
     }
@@ -86,7 +86,7 @@ impl Descendant {
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         if self.pidfd.get().is_none() {
-            // Nobody can tell any more.
+            // It is not known any more.
             return true;
         }
         let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];

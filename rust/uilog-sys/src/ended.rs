@@ -111,7 +111,7 @@ fn wait(
 
 #[cfg(target_os = "linux")]
 const PIDFD: libc::idtype_t = libc::P_PIDFD;
-/// Elsewhere nobody has a pidfd.
+/// Other systems have no pidfds.
 #[cfg(not(target_os = "linux"))]
 const PIDFD: libc::idtype_t = libc::P_PID;
 

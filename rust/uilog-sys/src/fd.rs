@@ -162,7 +162,7 @@ mod tests {
         let held = Held::new(reader);
         assert!(held.is_intact());
         let before = Identity::of(raw);
-        // As whoever closes our number, and opens something.
+        // Like other code that closes the descriptor, and opens a file.
         // SAFETY: what is replaced is only used through `held`.
         assert_eq!(unsafe { libc::dup2(other.as_raw_fd(), raw) }, raw);
         assert!(!held.is_intact());

@@ -2,13 +2,13 @@
 //! certificate or a token.
 //!
 //! Responsible for three limits. Opening never blocks, as it would for a FIFO
-//! without a writer or a lease. Only regular files are read, because a device may
-//! have no end, and opening some devices has effects. The number of bytes is
-//! limited. Must not know what a file says or what it is for; each caller passes
-//! its own limit.
+//! without a writer or a lease. Only regular files are read, because a device
+//! may have no end, and opening some devices has effects. The number of bytes
+//! is limited. Must not know what a file says or what it is for; each caller
+//! passes its own limit.
 //!
-//! Links are followed, because users choose where their files are. For files that
-//! uilog writes itself, see [`crate::own_dir`].
+//! Links are followed, because users choose where their files are. For files
+//! that uilog writes itself, see [`crate::own_dir`].
 
 use std::fs::File;
 use std::fs::Metadata;
@@ -54,7 +54,7 @@ impl From<Error> for io::Error {
     }
 }
 
-/// Opens a regular file to read it, without waiting for anybody.
+/// Opens a regular file for reading, without blocking.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! Descriptors of processes (pidfds).
 //!
 //! Other code in hg's process may close a pidfd, and its number may now be the
-//! pidfd of another process, which must not be signalled or reaped. Before Linux
-//! 6.9, `fstat` cannot tell pidfds apart, so `/proc` is read.
+//! pidfd of another process, which must not be signalled or reaped. Before
+//! Linux 6.9, `fstat` cannot tell pidfds apart, so `/proc` is read.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Whether the kernel tells of a process that has been reaped.
+    /// Whether the kernel reports the exit status of a reaped process.
     fn tells_of_reaped() -> bool {
         let release = nix::sys::utsname::uname().expect("known");
         let release = release.release().to_string_lossy().into_owned();

@@ -1,5 +1,5 @@
-//! Settings: values that are invalid, names that nobody knows, and what is
-//! overridden, unset or not trusted.
+//! Findings about settings: invalid values, unknown names, and settings that
+//! are overridden, unset or not trusted.
 
 use uilog_config::Config;
 use uilog_config::Entry;

@@ -1,8 +1,7 @@
-//! What is wrong with the structured sinks of a configuration: this crate's
-//! part of `uilog check`.
+//! Findings about the structured sinks of a configuration, for `uilog check`.
 //!
-//! Changes nothing: opens no connection, makes no directory. How findings are
-//! shown is not known here.
+//! Read-only: opens no connection and creates no directory. Must not know how
+//! findings are shown.
 
 mod delivery;
 pub(crate) mod files;

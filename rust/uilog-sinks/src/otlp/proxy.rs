@@ -1,8 +1,8 @@
-//! Proxies: which one the environment names for a collector, and for which
-//! collectors there is none.
+//! Proxies: which one the environment sets for a collector, if any.
 //!
-//! The variables are read as curl reads them, and `NO_PROXY` as curl or Go
-//! does, whichever leaves out more. Looks up no name and connects to nobody.
+//! The variables are read as by curl, and `NO_PROXY` as by curl and Go: if one
+//! of the two does not use the proxy, uilog does not. Resolves no name and
+//! opens no connection.
 
 use std::net::IpAddr;
 use std::net::Ipv6Addr;

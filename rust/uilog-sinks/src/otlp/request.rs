@@ -1,6 +1,6 @@
-//! The bodies of requests: spans or log records, with whom they are from.
+//! The bodies of requests: spans or log records, with their resource.
 //!
-//! Knows neither how they are sent nor what becomes of them.
+//! Must not know how they are sent, or what the answer is.
 
 use std::sync::Arc;
 

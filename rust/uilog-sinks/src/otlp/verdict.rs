@@ -1,8 +1,8 @@
 //! What a receiver's answer means.
 //!
-//! Knows the protocol's rules (OTLP 1.9, "OTLP/HTTP Response") and where we do
-//! otherwise; no connection and no spool. docs/otlp.md has the table. Whether
-//! a success is one, `body` tells.
+//! Knows the protocol's rules (OTLP 1.9, "OTLP/HTTP Response") and uilog's
+//! exceptions; docs/otlp.md has the table. `body` decides whether a 2xx is a
+//! success. Must not know connections or spools.
 
 use std::time::Duration;
 use std::time::SystemTime;

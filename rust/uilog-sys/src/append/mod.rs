@@ -2,16 +2,16 @@
 //! first of several directories that can be used.
 //!
 //! Responsible for where and how. A directory is opened step by step from a
-//! root; every step must belong to the user, and other users must not be able to
-//! write to it. The file must be a regular one of the user. A full file is
+//! root; every step must belong to the user, and other users must not be able
+//! to write to it. The file must be a regular one of the user. A full file is
 //! renamed once, even if several processes append. Must not know what a line
 //! says.
 //!
 //! [`Plan::start`] lets a detached child append (see [`crate::spawn`]), which
-//! has no descriptor of the caller. A home directory that does not answer blocks
-//! that child, and never the caller. The number of such children is limited for
-//! each process and each user; beyond that, the line is appended in a directory
-//! on a local file system.
+//! has no descriptor of the caller. A home directory that does not answer
+//! blocks that child, and never the caller. The number of such children is
+//! limited for each process and each user; beyond that, the line is appended in
+//! a directory on a local file system.
 
 mod steps;
 
@@ -47,7 +47,7 @@ pub enum Root {
     Chosen,
     /// Ours alone.
     Private,
-    /// One for everybody, where nobody can rename what is another's: `/tmp`.
+    /// A sticky directory for all users, such as `/tmp`.
     Everybodys,
 }
 

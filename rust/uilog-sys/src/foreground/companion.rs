@@ -4,9 +4,9 @@
 //! whether it has ended. Must not know what work it does.
 //!
 //! A thread that waits in the kernel for a dead file system may not be
-//! interruptible, and then its process cannot exit. So the process that waits for
-//! the program in the foreground does not touch files. The companion does, and
-//! may hang.
+//! interruptible, and then its process cannot exit. So the process that waits
+//! for the program in the foreground does not touch files. The companion does,
+//! and may hang.
 //!
 //! # How
 //!
@@ -15,8 +15,9 @@
 //! a shell to the program's process group do not reach it. It closes every
 //! inherited descriptor, so that no reader of a pipe waits for it. The two
 //! processes share a page of memory; SIGUSR1 tells the companion to read it.
-//! They need no descriptor, because under `ulimit -n` there may be none left. The
-//! kernel also sends SIGUSR1 when the first process dies (`PR_SET_PDEATHSIG`).
+//! They need no descriptor, because under `ulimit -n` there may be none left.
+//! The kernel also sends SIGUSR1 when the first process dies
+//! (`PR_SET_PDEATHSIG`).
 
 use std::io;
 use std::os::fd::RawFd;
@@ -103,7 +104,7 @@ pub enum Waited {
     Ended,
     /// It still runs.
     Running,
-    /// Somebody wants this process to end.
+    /// This process is to end.
     Interrupted,
 }
 

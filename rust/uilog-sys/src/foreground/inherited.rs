@@ -1,9 +1,9 @@
 //! Inherited state that Rust's runtime alters before `main`.
 //!
-//! Rust's runtime ignores SIGPIPE and opens `/dev/null` for each closed standard
-//! descriptor, and uilog ignores SIGXFSZ. A program started by `uilog run` must
-//! get the original state. So a function in `.init_array`, which the C library
-//! calls before the runtime starts, records it.
+//! Rust's runtime ignores SIGPIPE and opens `/dev/null` for each closed
+//! standard descriptor, and uilog ignores SIGXFSZ. A program started by `uilog
+//! run` must get the original state. So a function in `.init_array`, which the
+//! C library calls before the runtime starts, records it.
 
 use std::mem::MaybeUninit;
 use std::ptr;

@@ -14,23 +14,23 @@
 //! # Signals
 //!
 //! All signals are blocked from the start and fetched one by one. So no handler
-//! is needed, and no signal ends this process before the program. Signals of the
-//! terminal (Ctrl-C, Ctrl-Z, a new size) go to the whole process group, which
-//! includes the program, so they are not forwarded. Signals of other processes
-//! are forwarded, except those of the program and its descendants, which are
-//! meant for the group.
+//! is needed, and no signal ends this process before the program. Signals of
+//! the terminal (Ctrl-C, Ctrl-Z, a new size) go to the whole process group,
+//! which includes the program, so they are not forwarded. Signals of other
+//! processes are forwarded, except those of the program and its descendants,
+//! which are meant for the group.
 //!
-//! It is not possible to find out whether a signal was sent to this process or to
-//! the whole group. In the latter case, the program gets it twice, but only if it
-//! has handled the first one by then, because pending signals are merged.
+//! It is not possible to find out whether a signal was sent to this process or
+//! to the whole group. In the latter case, the program gets it twice, but only
+//! if it has handled the first one by then, because pending signals are merged.
 //!
 //! # Known differences
 //!
 //! Compared with the program alone: its parent is this process; it is killed if
-//! this process is killed by SIGKILL (`PR_SET_PDEATHSIG`), but continues if this
-//! process is stopped by SIGSTOP; it writes a core dump, but the exit status of
-//! this process does not say so; `getrusage(RUSAGE_CHILDREN)` of the parent
-//! includes this process.
+//! this process is killed by SIGKILL (`PR_SET_PDEATHSIG`), but continues if
+//! this process is stopped by SIGSTOP; it writes a core dump, but the exit
+//! status of this process does not say so; `getrusage(RUSAGE_CHILDREN)` of the
+//! parent includes this process.
 
 mod child;
 mod companion;
@@ -70,7 +70,7 @@ const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 const EXIT_NOT_FOUND: i32 = 127;
 /// A shell's exit status for what cannot be executed.
 const EXIT_NOT_EXECUTABLE: i32 = 126;
-/// The exit status of an end that nobody has seen.
+/// The exit status if the end was not seen.
 const EXIT_UNKNOWN: i32 = 255;
 /// What a shell adds to the number of the signal that has ended a command.
 const EXIT_SIGNALLED: i32 = 128;
@@ -103,7 +103,7 @@ impl Command {
         let mut blocked = SignalsBlocked::new();
         let is_chld_ignored = inherited::is_ignored(libc::SIGCHLD);
         if is_chld_ignored {
-            // Else nobody could tell how it has ended.
+            // Otherwise its exit status would not be known.
             signals::set_default(libc::SIGCHLD)?;
         }
         let program = Program::new(self, blocked.before(), is_chld_ignored);
@@ -516,7 +516,7 @@ pub struct End {
 }
 
 impl End {
-    /// The exit status by which a shell tells of this end.
+    /// The exit status that a shell reports for this end.
     pub fn shell_status(&self) -> i32 {
         match self.how {
             How::Exited(status) => status,

@@ -1,14 +1,15 @@
 //! The directory `.NAME.kept` next to a log, with hard links to old files.
 //!
-//! Responsible for one question: has uilog created that directory, and the files
-//! in it? If other users can write to the log's directory, they can put anything
-//! in its place, or rename another directory of this user to that name. So it
-//! must belong to this user, other users must not be able to write to it, and it
-//! must contain a marker whose name has the directory's inode number. The marker
-//! is created before the directory gets its name. A copy of the directory, as
-//! made by `cp -r` of a repository, has the marker of another inode; then each
-//! file in it must belong to this user and have a name as uilog gives them.
-//! Otherwise the directory is not used, and nothing in it is touched.
+//! Responsible for one question: has uilog created that directory, and the
+//! files in it? If other users can write to the log's directory, they can put
+//! anything in its place, or rename another directory of this user to that
+//! name. So it must belong to this user, other users must not be able to write
+//! to it, and it must contain a marker whose name has the directory's inode
+//! number. The marker is created before the directory gets its name. A copy of
+//! the directory, as made by `cp -r` of a repository, has the marker of another
+//! inode; then each file in it must belong to this user and have a name as
+//! uilog gives them. Otherwise the directory is not used, and nothing in it is
+//! touched.
 //!
 //! Must not know how files are rotated.
 
@@ -54,7 +55,7 @@ const FILE_MODE: u32 = 0o600;
 pub(super) enum Locked {
     /// It is ours.
     Yes(#[allow(dead_code, reason = "held until it is dropped")] Flock<File>),
-    /// Somebody else is rotating.
+    /// Another process is rotating.
     Busy,
     /// There are no locks on this file system.
     Impossible,
@@ -171,8 +172,8 @@ impl KeptDir {
     }
 }
 
-/// Creates the directory under a name that nobody else uses, and gives it its
-/// own when its marker is there. It is no error if somebody else is faster.
+/// Creates the directory under a unique name, and gives it its
+/// own when its marker is there. It is no error if another process is faster.
 fn create(names: &LogDir) -> io::Result<()> {
     let mut name = name_of(names);
     name.push(format!(".{}", unique()));
@@ -197,7 +198,7 @@ fn fill(
     dir: &OwnDir,
     marker: &OsStr,
 ) -> io::Result<()> {
-    // Somebody may have put another directory of ours there.
+    // Another user may have put another directory of this user there.
     if dir.names(0)?.is_none() {
         return Err(io::Error::other("it has been replaced"));
     }
@@ -256,7 +257,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A name that nobody else uses, ever, for a file that was rotated at this
+/// A unique name for a file that was rotated at this
 /// time.
 pub(super) fn fresh(rotated: u128) -> OsString {
     format!("{rotated}-{}", unique()).into()

@@ -30,7 +30,7 @@ use super::second_names::Failed;
 pub(super) enum Outcome {
     /// The file is no longer the log: it has been rotated, by whom ever.
     NoLongerCurrent,
-    /// Somebody else is just doing it.
+    /// Another process is doing it.
     Busy,
 }
 
