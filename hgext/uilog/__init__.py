@@ -80,6 +80,23 @@ end is logged. For each connection there is an event, ``peerclose``, with the
 options ``url``, ``duration``, ``outcome`` (``closed``, ``timeout``, ``cut``,
 ``killed``, ``interrupted``, ``foreign-fork``), ``leaked`` and ``exit_code``.
 
+Some events say more than hg logs. ``commandfinish`` has ``error_type``,
+``error`` and ``detailed_exit_code`` of a command that failed; ``changesets``
+and ``files_changed`` of its transactions; ``files_updated``,
+``files_merged``, ``files_removed`` and ``files_unresolved``; ``behavior`` of
+clones, pulls and updates (``clone-stream``, ``pull-nothing``, ...);
+``waited_for_user``, the seconds in which it waited for a person;
+``major_faults``, ``blocks_read``, ``blocks_written``,
+``voluntary_context_switches`` and ``involuntary_context_switches``.
+``commandexception`` has ``exception_type``, ``exception_message``,
+``exception_stacktrace``, and a ``fingerprint`` by which the same crash is
+known again. ``exthook`` and ``pythonhook`` have ``hook``, ``hooktype``,
+``exit_code``, ``signal``, ``result`` or ``exception_type``, ``vetoed``,
+``duration`` and ``source``, the line that configures the hook. A hook that
+refuses without being run has an event ``hookrefused``, with a ``reason``. Each
+editor, prompt, merge tool and pager has an event ``userwait``, with ``kind``,
+``duration`` and ``outcome``.
+
 With the ``blackbox`` extension, uilog writes ``.hg/blackbox.log``: the same
 lines, configured by the same keys, but no line is lost when many processes
 rotate the file, and nothing that is in its place can hang hg. See
