@@ -504,7 +504,7 @@ def _pagerbegan(ui):
     part('waiting').pagerbegan(ui)
 
 
-def _watchhooks():
+def watchhooks():
     hook = findmodule('refused hooks', 'hook')
     if hook is not None:
         whenloaded('refused hooks', hook, _wraprunhooks)
@@ -514,16 +514,17 @@ def _wraprunhooks(module):
     wrap('refused hooks', (module, 'runhooks', _runhooks))
 
 
-def _runhooks(orig, ui, repo, htype, hooks, /, *args, **kwargs):
+def _runhooks(orig, *args, **kwargs):
     run = None
-    if hooks:
+    # hg: the ui, the repository, the hooks' type, the hooks, and others
+    if args[3:4] != ([],):
         try:
             run = part('hooks').run
         except Exception as err:
             _native.internal_fault(err)
     if run is None:
-        return orig(ui, repo, htype, hooks, *args, **kwargs)
-    return run(orig, ui, repo, htype, hooks, *args, **kwargs)
+        return orig(*args, **kwargs)
+    return run(orig, *args, **kwargs)
 
 
 _WATCHED_FOR = (
@@ -531,13 +532,14 @@ _WATCHED_FOR = (
     (b'pythonhook', _watcherrors),
     (b'commandfinish', _watchwaits),
     (b'userwait', _watchwaits),
-    (b'hookrefused', _watchhooks),
+    (b'hookrefused', watchhooks),
 )
 
 
 def _watchwork():
-    repository = findmodule('work', 'localrepo').localrepository
-    orig = find('work', repository, 'transaction')
+    module = findmodule('work', 'localrepo')
+    repository = module and find('work', module, 'localrepository')
+    orig = repository and find('work', repository, 'transaction')
     if orig is not None:
 
         @functools.wraps(orig)
@@ -572,8 +574,8 @@ def _wrapmerge(module):
 
 
 def _wrapexchange(module):
-    pull = 'trypullbundlefromurl'
-    wrap('work', (module, pull, late('work', 'bundle')))
+    bundle = late('work', 'bundle')
+    wrap('work', (module, 'trypullbundlefromurl', bundle))
 
 
 def _wrapstreamclone(module):
@@ -590,9 +592,11 @@ def _wrapstreamclone(module):
 
 
 def _wrapclone(module):
-    for name in ('clone_with_share', 'clonewithshare'):
-        if hasattr(module, name):
-            wrap('work', (module, name, late('work', 'share')))
+    isold = hasattr(module, 'clonewithshare')
+    share = 'clonewithshare' if isold else 'clone_with_share'
+    # hg 7.2 has moved it.
+    if isold or module.__name__ != 'mercurial.hg':
+        wrap('work', (module, share, late('work', 'share')))
 
 
 def _watchworkers(_module=None):
@@ -610,8 +614,10 @@ def _watchworkers(_module=None):
 
 def _wrapworker(module):
     # hg compares the two names
-    orig = module._posixworker
-    if module._platformworker is orig:
+    orig = find('workers', module, '_posixworker')
+    if orig is None:
+        return
+    if getattr(module, '_platformworker', None) is orig:
         wrapped = functools.partial(late('errors', 'work'), orig)
         module._posixworker = module._platformworker = wrapped
     else:

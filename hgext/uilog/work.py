@@ -71,9 +71,9 @@ def _count(repo, tr, added):
     )
 
 
-def update(orig, repo, *args, **kwargs):
+def update(orig, *args, **kwargs):
     """count what an update of the working directory has done"""
-    stats = orig(repo, *args, **kwargs)
+    stats = orig(*args, **kwargs)
     wc = kwargs.get('wc')
     if wc is None or not wc.isinmemory():
         tryto(_updated, stats)
