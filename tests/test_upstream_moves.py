@@ -57,7 +57,7 @@ WRAPPED = [
 ]
 
 # What older versions call otherwise.
-BY_VARIABLE = {"opener": "make_peer", "share": "clone_with_share"}
+BY_VARIABLE = {"opener": "make_peer", "sharer": "clone_with_share"}
 
 # Of whatever peer there is.
 ANY = {"close"}
@@ -156,10 +156,10 @@ command = registrar.command(cmdtable)
 WRAPPERS = [
     uilog._populatestock,
     events._setumask,
-    events._runhooks,
     trace._exthook,
     trace._pythonhook,
     trace._system,
+    trace._runhooks,
     peers.nested,
     peers.openpeer,
     peers._openssh,
@@ -224,8 +224,11 @@ def test_all_that_is_wrapped_is_in_the_table() -> None:
                 names = [
                     it.elts[1] for it in wrapped if isinstance(it, ast.Tuple)
                 ]
-            elif called == "find":
-                names = [node.args[2]]
+            elif called in ("find", "_surround"):
+                # What one hands to the other is named where it comes from.
+                names = [
+                    it for it in node.args[2:3] if ast.unparse(it) != "function"
+                ]
             else:
                 continue
             found |= {

@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from . import errors, events, tryto
+from . import errors, part, tryto
 
 REFUSED = b'hookrefused'
 
@@ -30,7 +30,7 @@ _raised: dict = {}
 
 
 def setup():
-    events.watchhooks()
+    part('trace').watchrefusals()
 
 
 def note(exc):

@@ -13,7 +13,7 @@ import os
 import threading
 import weakref
 
-from . import events, tryto
+from . import events, findmodule, part, tryto, whenloaded, wrap
 
 # hg: a transaction's callbacks run in the order of their names; the last one
 CATEGORY = b'zz-uilog'
@@ -69,6 +69,43 @@ def _count(repo, tr, added):
         name.startswith(b'data/') and name.endswith(b'.i')
         for name in (*tr._offsetmap, *tr._newfiles)
     )
+
+
+def wrapexchange(module):
+    wrap('work', (module, 'trypullbundlefromurl', bundle))
+
+
+def wrapstreamclone(module):
+    wrap(
+        'work',
+        (module, 'consumev1', stream),
+        (module, 'consumev2', stream),
+        (module, 'local_copy', localcopy),
+    )
+    # hg 6.4 has added it.
+    if hasattr(module, 'consumev3'):
+        wrap('work', (module, 'consumev3', stream))
+
+
+def wrapclone(module):
+    isold = hasattr(module, 'clonewithshare')
+    sharer = 'clonewithshare' if isold else 'clone_with_share'
+    if isold or module.__name__ != 'mercurial.hg':
+        wrap('work', (module, sharer, share))
+
+
+def wrapworker(module):
+    part('errors').wrapworker(module)
+
+
+def _watchworkers():
+    worker = findmodule('workers', 'worker')
+    if worker is not None:
+        whenloaded('workers', worker, wrapworker)
+
+
+def setup():
+    _watchworkers()
 
 
 def update(orig, *args, **kwargs):
