@@ -128,7 +128,7 @@ waited for that a person does. One process: scripts in the order of events.
   > command =
   > masked =
   > peerclose =
-  > commandfinish = echo "$UILOG_TIME $OPT_CANONICAL_COMMAND $OPT_RETURN_CODE $OPT_DETAILED_EXIT_CODE $OPT_ERROR_TYPE: $OPT_ERROR; $OPT_CHANGESETS $OPT_FILES_CHANGED $OPT_FILES_UPDATED $OPT_FILES_UNRESOLVED $OPT_BEHAVIOR ${OPT_WAITED_FOR_USER:+waited}" | paste -sd ' ' >> $got/order
+  > commandfinish = echo "$UILOG_TIME $OPT_CANONICAL_COMMAND $OPT_RETURN_CODE ${OPT_DETAILED_EXIT_CODE:-.} ${OPT_CHANGESETS:-.} ${OPT_FILES_CHANGED:-.} ${OPT_FILES_UPDATED:-.} ${OPT_FILES_UNRESOLVED:-.} ${OPT_BEHAVIOR:-.} ${OPT_WAITED_FOR_USER:+waited} $OPT_ERROR_TYPE: $OPT_ERROR" | paste -sd ' ' >> $got/order
   > commandexception = echo "$UILOG_TIME exception $OPT_EXCEPTION_TYPE $OPT_EXCEPTION_MESSAGE ${#OPT_FINGERPRINT}" >> $got/order
   > exthook = echo "$UILOG_TIME exthook $OPT_HOOK $OPT_HOOKTYPE $OPT_EXIT_CODE $OPT_SIGNAL $OPT_VETOED $OPT_SOURCE" >> $got/order
   > pythonhook = echo "$UILOG_TIME pythonhook $OPT_HOOK $OPT_RESULT $OPT_EXCEPTION_TYPE $OPT_VETOED" >> $got/order
@@ -174,26 +174,26 @@ waited for that a person does. One process: scripts in the order of events.
   $ hg pull -q
   $ cd ../repo
   $ order
-  root 255 255 RepoError: repository nowhere not found;     
-  update 10 10 *Error: unknown revision 'nowhere';     * (glob)
+  root 255 255 . . . . .  RepoError: repository nowhere not found
+  update 10 10 . . . . .  *Error: unknown revision 'nowhere' (glob)
   exthook precommit.no precommit 3  1 --config
-  commit 40 40 HookAbort: precommit.no hook exited with status 3;     
+  commit 40 40 . . . . .  HookAbort: precommit.no hook exited with status 3
   pythonhook precommit.no 1  1
-  commit 40 40 HookAbort: precommit.no hook failed;     
+  commit 40 40 . . . . .  HookAbort: precommit.no hook failed
   pythonhook precommit.no  RuntimeError 1
   exception RuntimeError broken 16
-  commit 1 1 RuntimeError: broken;     
+  commit 1 1 . . . . .  RuntimeError: broken
   hookrefused precommit.no not-loaded 1
-  commit 255 255 HookLoadError: precommit.no hook is invalid: import of "no_such_module" failed (run with --traceback for stack trace);     
+  commit 255 255 . . . . .  HookLoadError: precommit.no hook is invalid: import of "no_such_module" failed (run with --traceback for stack trace)
   userwait editor done
   exthook commit.soft commit 1  0 --config
-  commit 0  : ; 1 1    waited
-  update 0  : ;   1 0 update-some 
-  commit 0  : ; 1 1   
-  merge 1 1 : ;   0 1  
-  update 0  : ;   1 0 update-some 
-  clone 0  : ; 3 1 1 0 clone-full 
-  pull 0  : ;     pull-nothing 
+  commit 0 . 1 1 . . . waited : 
+  update 0 . . . 1 0 update-some  : 
+  commit 0 . 1 1 . . .  : 
+  merge 1 1 . . 0 1 .  : 
+  update 0 . . . 1 0 update-some  : 
+  clone 0 . 3 1 1 0 clone-full  : 
+  pull 0 . . . . . pull-nothing  : 
 
 Nothing was lost
 
