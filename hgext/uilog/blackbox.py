@@ -38,7 +38,7 @@ _STYLE = '_uilogstyle'
 _getuser = getattr(posix, 'getuser', None)
 _getpid = os.getpid
 
-# The settings that may make no sense, and how hg reads them.
+# The settings that may be invalid, and how hg reads them.
 _METHODS = {
     b'track': 'configlist',
     b'ignore': 'configlist',

@@ -30,10 +30,10 @@ from . import _native, cause, events, find, part, tryto, wrap
 SSH = 'ssh peers'
 OTHERS = 'other peers'
 
-# Where connections that are being opened lead, the innermost last.
+# URLs of the connections that are being opened, the innermost last.
 _opening: list = []
 
-# Peers that are no ssh connection.
+# Peers without an ssh connection.
 _others: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 # Classes of such peers whose close() is watched.
@@ -44,7 +44,7 @@ _served: list = []
 
 
 def setup():
-    # A net below the net: children that leave through os._exit do without.
+    # Last resort; os._exit skips it.
     atexit.register(closecommand)
 
 
@@ -150,12 +150,13 @@ class Connection(_native.Peer):
         fds = [pipe.fileno() for pipe in pipes]
         return super().__new__(cls, url, proc.pid, *fds)
 
-    # Nothing in here may fail: the connection would end with the object.
+        # Must not raise: dropping the object closes its connection.
+
     def __init__(self, ui, url, proc, pipes, openedat):
         self.ui = ui
         self.proc = proc
         self.openedat = openedat
-        # Set when somebody's output is broken: it is not tried again.
+        # Set after hg's output has failed: it is not tried again.
         self.ismute = False
         modes = ('wb', 'rb', 'rb')
         self.pipes = tuple(map(Pipe, (self,) * 3, self.descriptors(), modes))

@@ -1,15 +1,14 @@
-# trace.py - what a command's children are told of its place in a trace
+# trace.py - the trace context that a command's child processes inherit
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
 """the spans of commands and hooks, and the environment variable TRACEPARENT
 
-Only where there are structured sinks, which tell of the command: otherwise
-the command's children stay a part of whatever hg is a part of.
+Without structured sinks TRACEPARENT is left unchanged.
 
-What runs within what is the native module's affair, for each thread. Here the
-environment is told, which is the main thread's: the programs that another
-thread starts through hg are told by an environment of their own.
+The native module knows which command or hook each thread is in. This module
+sets the process's environment, which is the main thread's. Programs that
+another thread starts through hg get an environment of their own.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ from . import (
     wrap,
 )
 
-# W3C Trace Context, as programs hand it on.
+# W3C Trace Context, which child processes inherit.
 VARIABLE = b'TRACEPARENT'
-# What goes with it, and says nothing of another trace.
+# Belongs to the same trace.
 STATE = b'TRACESTATE'
 
-# Where in the variable's value the trace's id is.
+# The trace ID within the variable's value.
 ID = slice(3, 35)
 
-# What the variables said before each change, the outermost first.
+# The values of the variables before each change, the outermost first.
 _before: list = []
 
 # How many of these are to be left when a command of the main thread ends, and

@@ -1,5 +1,5 @@
-//! How things are shown, common to several subcommands: for people, with
-//! colours on a terminal, or for programs.
+//! Output that several subcommands share: text for people, with colours on a
+//! terminal, or JSON for scripts.
 
 use std::io;
 use std::io::Write;
@@ -10,31 +10,31 @@ use anstyle::Style;
 use clap::Args;
 use clap::ValueEnum;
 
-/// What stands for itself.
+/// Text without emphasis.
 pub(crate) const PLAIN: Style = Style::new();
 /// A headline.
 pub(crate) const HEADLINE: Style = Style::new().bold();
 /// Something that is wrong.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
-/// Something that is doubtful.
+/// Something that may be wrong.
 pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-/// Something that is as it should be.
+/// Something that is all right.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
-/// Where something is, and what else is not the point.
+/// File names, line numbers and other secondary text.
 pub(crate) const PLACE: Style = AnsiColor::Cyan.on_default();
 
-/// How it is to be shown.
+/// The options that choose the output's format.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Presentation {
-    /// Show it for programs
+    /// Output format for scripts
     #[arg(short = 'T', long, value_name = "FORMAT")]
     template: Option<Template>,
-    /// When to use colours: NO_COLOR and a pipe mean never
+    /// When to use colours; auto also means never if NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
 }
 
-/// A format for programs.
+/// An output format for scripts.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Template {
     /// One JSON object or list
@@ -44,21 +44,21 @@ pub(crate) enum Template {
 /// When to use colours.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal
+    /// If standard output is a terminal
     Auto,
-    /// In any case
+    /// Even in a pipe or a file
     Always,
     /// Never
     Never,
 }
 
 impl Presentation {
-    /// Whether programs read it.
+    /// Whether the output is JSON.
     pub(crate) fn is_json(self) -> bool {
         matches!(self.template, Some(Template::Json))
     }
 
-    /// Standard output, which takes colours out where they are not wanted.
+    /// Standard output; removes colours where they are not wanted.
     pub(crate) fn stdout(self) -> impl Write {
         let choice = match self.color {
             Color::Auto => anstream::ColorChoice::Auto,

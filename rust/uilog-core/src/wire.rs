@@ -78,9 +78,9 @@ pub struct Record<'a> {
     /// The event.
     #[serde(borrow)]
     pub event: Event<'a>,
-    /// Where in the queue its environment stands.
+    /// Offset of its environment frame in the queue.
     pub environment_at: u64,
-    /// Where in the queue it stands which sinks there are.
+    /// Offset of its items frame, which defines the sinks, in the queue.
     pub items_at: u64,
     /// hg's working directory; `None` if that has been removed.
     #[serde(borrow)]

@@ -67,7 +67,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// It makes no sense.
+    /// It is invalid.
     pub fn parse(
         url: &[u8],
         environment: &Environment,

@@ -1,8 +1,8 @@
-//! What the spool asks of the system: a few calls on files, and the time.
+//! The system calls of the spool: a few calls on files, and the time.
 //!
-//! Everything goes through [`Files`], so that tests can let any call fail, cut
-//! a write at any byte, and take the power away. [`System`] is the real one and
-//! decides nothing.
+//! All calls go through [`Files`], so that tests can make any call fail, cut a
+//! write at any byte, and simulate a power cut. [`System`] is the real
+//! implementation and decides nothing.
 
 use std::ffi::OsString;
 use std::fmt::Debug;

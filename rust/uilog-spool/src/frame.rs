@@ -1,6 +1,6 @@
-//! How a record lies in a segment: its bytes, and whether they are whole.
+//! The format of a record in a segment, and whether it is complete.
 //!
-//! Pure: bytes in, frames out. Knows no files.
+//! Pure: bytes in, frames out. Must not know files.
 //!
 //! ```text
 //!  0  magic        4 bytes, of which the first is never in UTF-8 text
@@ -17,9 +17,9 @@
 //!     payload
 //! ```
 //!
-//! Numbers are little-endian. The header has a sum of its own: in a damaged
-//! place anything may look like the beginning of a frame, and its length would
-//! have to be trusted to find out. The salt is the segment's.
+//! Numbers are little-endian. The header has its own checksum: in damaged data,
+//! any bytes may look like the beginning of a frame, and without a checksum its
+//! length could not be trusted. The salt is the segment's.
 
 use memchr::memmem;
 

@@ -1,11 +1,11 @@
 //! Appending to the spool.
 //!
-//! Each writer has a segment to itself, which it has locked: that tells the
-//! others that it lives. So writers do not wait for each other, and need no
-//! lock to append. A segment whose writer has gone is gone on with by the next
-//! one, so that a thousand short commands leave no thousand files; but only
-//! within the boot that began it, since a power cut may have taken away what a
-//! sender has already read, and only if it is whole.
+//! Each writer has its own segment, and holds a lock on it, which shows that the
+//! writer is alive. So writers do not wait for each other, and need no lock to
+//! append. If a writer has ended, the next one continues its segment, so that a
+//! thousand short commands do not leave a thousand files. It does so only if the
+//! segment is complete and of the same boot, since a power cut may have removed
+//! records that a sender has already read.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
-use crate::Spool;
+use crate::channel::Place;
 use crate::counts::Sent;
 use crate::counts::append_all;
 use crate::error::Cause;
@@ -28,13 +28,13 @@ use crate::files::retry;
 use crate::frame::Frame;
 use crate::frame::Kind;
 use crate::frame::MAX_PAYLOAD_BYTES;
+use crate::head::Head;
 use crate::name::Class;
 use crate::name::Name;
-use crate::segment::Head;
-use crate::segment::Place;
+use crate::records::RecordId;
 use crate::segment::Reader;
 use crate::segment::Step;
-use crate::spool::RecordId;
+use crate::spool::Spool;
 use crate::spool::SyncPolicy;
 
 /// Segments of others that are looked at, the latest first.

@@ -1,9 +1,9 @@
 //! Child processes that another part of the process has started.
 //!
-//! A [`Child`] is exact where the kernel has pidfds (Linux 5.4): it waits for
-//! and signals that process and no other, even if somebody else has reaped it
-//! and its number has been given away. Without them it takes the number, and
-//! signals only what is still an unreaped child.
+//! If the kernel has pidfds (Linux 5.4), a [`Child`] waits for and signals
+//! exactly that process, even if other code has reaped it and its process ID has
+//! been reused. Without them it uses the process ID, and signals only a child
+//! that is not reaped yet.
 //!
 //! Nothing here blocks.
 

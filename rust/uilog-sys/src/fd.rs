@@ -1,9 +1,9 @@
-//! Descriptors in a process that others' code shares: what a number refers to,
-//! and whether it still does. And what the kernel tells of sockets.
+//! Descriptors in a process with code of others: what a number refers to, and
+//! whether it still does. Also facts about sockets from the kernel.
 //!
-//! hg's extensions may close any number, such as all those that they find, and
-//! what is opened next gets it. So a number is compared with what it stood for
-//! before anything is done by it that cannot be undone.
+//! hg's extensions may close any descriptor, and the next file that is opened
+//! gets its number. So before a descriptor is used for anything that cannot be
+//! undone, it is checked that it still refers to the same file.
 
 use std::io;
 use std::mem::ManuallyDrop;

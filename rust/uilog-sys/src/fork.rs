@@ -1,13 +1,13 @@
-//! What must not survive into a forked child: descriptors, and the parent's
-//! process id.
+//! State that a forked child must not keep: descriptors, and the parent's process
+//! ID.
 //!
 //! Close-on-exec covers programs; it does not cover `fork` alone, which hg
 //! uses for its workers and its command server. A forked child that kept the
 //! parent's end of a socket would keep its reader waiting for an end of file.
 //!
-//! A number is closed only if it still refers to what it did when it was
-//! guarded: another part of the process may have closed it, and opened
-//! something else that has got the number.
+//! A descriptor is closed only if it still refers to the same file as when it was
+//! registered, because other code may have closed it, and opened another file
+//! that has got its number.
 //!
 //! Only `fork(3)` runs the handler; a child made by a raw `clone` is noticed
 //! by its process id wherever a descriptor is used.

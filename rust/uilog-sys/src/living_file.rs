@@ -1,15 +1,15 @@
-//! Files of which anybody can tell whether those who serve them are alive.
+//! Files that show whether the processes that use them are alive.
 //!
-//! Responsible for a life line: a lock that the kernel takes back when its
-//! holder ends, however that is. A file is locked before it has a name, so
-//! nobody ever finds a living one unlocked. Each lock belongs to one open file
-//! description, which the holder hands to nobody; a forked child must close
-//! its copy ([`crate::fork::CloseInChild`]), or it counts for the holder. Must
-//! not know what the files say.
+//! Responsible for a lock that the kernel releases when its holder ends, in
+//! whatever way. A file is locked before it gets its name, so a file of a living
+//! process is never seen unlocked. Each lock belongs to one open file
+//! description, which the holder does not pass on; a forked child must close its
+//! copy ([`crate::fork::CloseInChild`]), or it counts as the holder. Must not
+//! know what the files say.
 //!
-//! Whoever wants to look opens the file by its path. Locks are seen from other
-//! pid namespaces, too, but not from other machines: the directory must be on
-//! a local file system.
+//! Other processes open the file by its path to check the lock. Locks are visible
+//! in other pid namespaces, but not on other machines, so the directory must be
+//! on a local file system.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What the C library's allocator is told.
+//! Options of the C library's allocator.
 
 /// Has all threads of this process share two arenas of memory.
 ///

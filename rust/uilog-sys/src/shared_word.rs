@@ -1,8 +1,8 @@
 //! A word of memory that several processes change one after the other, and a
 //! few bytes beside it that never change.
 //!
-//! It is an anonymous file, which whoever knows it by a path in /proc can
-//! open. It knows nothing of what the bits mean.
+//! It is an anonymous file, which other processes open by its path in /proc. Must
+//! not know what the bits mean.
 
 use std::fs::File;
 use std::fs::OpenOptions;

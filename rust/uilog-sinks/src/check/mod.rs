@@ -33,7 +33,7 @@ pub struct SinkFacts {
     pub name: String,
     /// Where it leads, without secrets.
     pub url: String,
-    /// What kind of sink it is; none if its URL makes no sense.
+    /// What kind of sink it is; none if its URL is invalid.
     pub kind: Option<&'static str>,
     /// The events that it wants.
     pub track: Vec<String>,
@@ -140,7 +140,7 @@ impl Found<'_> {
         });
     }
 
-    /// Names and values that make no sense whatever the sink, and options of
+    /// Names and values that are invalid whatever the sink, and options of
     /// none.
     fn faults(&mut self) {
         let config = &self.subject.loaded.trusted;

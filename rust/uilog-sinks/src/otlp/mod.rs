@@ -200,7 +200,7 @@ pub fn check(definition: &Definition, globals: &Globals) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// As [`open`], or the settings make no sense.
+/// As [`open`], or the settings are invalid.
 pub fn flush(
     definition: &Definition,
     globals: &Globals,
@@ -349,7 +349,7 @@ fn encode(record: &Record) -> Result<(RecordId, Vec<u8>), String> {
     Ok((id, payload))
 }
 
-/// What becomes of records as long as the settings make no sense.
+/// What becomes of records as long as the settings are invalid.
 pub(crate) fn unsendable(problem: &str) -> String {
     format!("everything waits in the spool, and nothing is sent: {problem}")
 }

@@ -1,9 +1,8 @@
 //! Log files that many processes append to, and that are rotated by size.
 //!
-//! Responsible for what must hold whoever else writes the file, whether or not
-//! they use this module: a record is appended by one `write`, nothing waits,
-//! and no rotation loses what has been written. Knows nothing of what a record
-//! says. How files are rotated is in `rotation`.
+//! Responsible for guarantees that hold even if other programs write the file: a
+//! line is appended by one `write`, nothing blocks, and no rotation loses a line.
+//! Must not know what a line says. `rotation` has how files are rotated.
 
 mod kept_dir;
 mod names;
