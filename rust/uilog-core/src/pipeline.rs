@@ -41,6 +41,7 @@ use crate::journal::FailureKind;
 use crate::journal::Journal;
 use crate::logtoprocess::LogToProcess;
 use crate::logtoprocess::Script;
+use crate::phase::Phase;
 use crate::queue::Delivery;
 use crate::record_queue::NotTaken;
 use crate::record_queue::RecordQueue;
@@ -438,6 +439,8 @@ pub struct Host {
     umask: Option<u32>,
     /// The commands and hooks that run.
     spans: Spans,
+    /// What they do at the moment that may take long, the innermost last.
+    phases: Vec<Vec<u8>>,
     /// How many commands of this session there have been.
     begun: u64,
     /// How many of them have been noted.
@@ -483,6 +486,7 @@ impl Host {
             records: RecordQueue::default(),
             umask: None,
             spans: Spans::default(),
+            phases: Vec::new(),
             begun: 0,
             noted: 0,
             is_adopted: false,
@@ -615,6 +619,24 @@ impl Host {
         let trace = self.new_trace(around, false);
         self.spans.begin(kind, trace, NOTHING, around);
         trace
+    }
+
+    /// What runs now begins something that may take long. It is said in the
+    /// queue of records, if there is one.
+    pub fn begin_phase(&mut self, phase: &Phase<'_>) {
+        self.phases.push(phase.to_bytes());
+        self.publish_phase();
+    }
+
+    /// What has begun last of that is over.
+    pub fn end_phase(&mut self) {
+        self.phases.pop();
+        self.publish_phase();
+    }
+
+    fn publish_phase(&mut self) {
+        let phase = self.phases.last().map_or(&[][..], |it| it);
+        self.records.set_phase(phase);
     }
 
     /// Ends the span of this thread's innermost hook, and what is open in it.
