@@ -68,6 +68,8 @@ Scripts start in the order of their events. These settings bound them::
   # whether one process per user delivers the records of all its commands to
   # structured sinks, instead of one process for each command
   agent = no
+  # after how many seconds it tells that a command still runs (0: never)
+  slow-command = 60
   # how much memory the records of all commands may take that wait for it
   agent-queues-size = 256 MB
   # for how many seconds at most a command waits at its end until what it has
@@ -78,7 +80,27 @@ Scripts start in the order of their events. These settings bound them::
 Connections to ssh peers that a command has left open are closed before its
 end is logged. For each connection there is an event, ``peerclose``, with the
 options ``url``, ``duration``, ``outcome`` (``closed``, ``timeout``, ``cut``,
-``killed``, ``interrupted``, ``foreign-fork``), ``leaked`` and ``exit_code``.
+``killed``, ``interrupted``, ``foreign-fork``), ``leaked`` and ``exit_code``,
+and ``bytes_sent``, ``bytes_received``, ``roundtrips``, ``wire_time``,
+``wire_commands``, ``connected``, ``stream`` and ``clone_bundle``.
+
+A command that waits for a repository's lock logs ``lockwait`` when the wait is
+over, with ``lock``, ``waited``, ``outcome`` (``got``, ``timeout``,
+``interrupted``, ``failed``), ``holder``, ``holder_host``, ``holder_pid``,
+``holder_command``, ``holder_session`` and ``holders``. ``lockbroken`` tells of
+a lock whose holder had died. A server logs ``wirerequest`` when a request
+begins, and ``wirefinish`` when it has been answered, with ``request``,
+``wire_command``, ``repository``, ``remote_address`` and ``remote_user``, and at
+the end ``duration``, ``outcome``, ``error_type``, ``bytes_sent`` and
+``bytes_received``. ``commandfinish`` has the sums ``lock_wait``, ``lock_held``,
+``wire_time``, ``bytes_sent``, ``bytes_received``, ``roundtrips`` and
+``wire_commands``.
+
+Who wants ``session`` by name, is told once for each process ``hg_version``,
+``python_version``, ``uilog_version``, ``modules`` (``rust``, ``c``, ``py``),
+``extensions``, ``container``, ``os_name``, ``os_version``, ``terminal``, and by
+``starter`` (``person``, ``ci``, ``editor``, ``agent``) and ``starter_name`` who
+is at work.
 
 With the ``blackbox`` extension, uilog writes ``.hg/blackbox.log``: the same
 lines, configured by the same keys, but no line is lost when many processes
@@ -117,6 +139,12 @@ If a command is killed, there is no ``commandfinish``. Sinks get ``commandlost``
 in its place, with the options ``canonical_command``, ``duration``, ``began``,
 ``cause`` (``signal`` or ``unknown``) and ``signal``: at once, or when the next
 command runs. Scripts are not run for it.
+
+With an agent, sinks get ``commandslow`` while a command runs for longer than
+``slow-command``, with ``canonical_command``, ``running``, ``began``, ``times``
+and ``phase``: ``lock`` (with the options of ``lockwait`` that tell of the
+holder), ``wire`` (``wire_command``, ``url``), ``hook`` (``hook``), ``editor``,
+``mergetool``, ``program`` or ``else``.
 
 What a collector does not take waits on disk (``uilog spool``). With such a
 sink, ``TRACEPARENT`` in the environment is continued, and hooks and scripts
@@ -209,9 +237,13 @@ PARTS = (
     'brake',
     'events',
     'blackbox',
+    'locks',
     'trace',
     'checkout',
+    'wire',
     'peers',
+    'requests',
+    'session',
     'report',
     'history',
 )

@@ -45,6 +45,7 @@ mod headers;
 mod linear;
 mod name;
 mod notation;
+mod own_words;
 mod patterns;
 mod pem;
 mod policy;
@@ -66,6 +67,7 @@ mod words;
 
 use std::sync::LazyLock;
 
+pub use own_words::is_own_words;
 pub use policy::ArgvPolicy;
 pub use policy::Policy;
 pub use policy::UserPolicy;

@@ -26,6 +26,12 @@ const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
     ),
     ("commandlost", &["duration", "canonical_command", "signal"]),
     ("peerclose", &["url", "duration"]),
+    ("lockwait", &["waited"]),
+    (
+        "wirefinish",
+        &["duration", "remote_address", "remote_user", "error_type"],
+    ),
+    ("wirerequest", &["remote_address", "remote_user"]),
 ];
 
 /// The numbers of the fields of `KeyValue`.
@@ -342,8 +348,20 @@ impl<'o> Attributes<'o> {
         }
     }
 
-    /// Whom a connection was to.
-    pub(crate) fn peer(&mut self, record: &Stored<'_>) {
+    /// Whom a connection was to, or a request from.
+    pub(crate) fn other_side(&mut self, record: &Stored<'_>) {
+        match &*record.event {
+            "peerclose" => self.peer(record),
+            "wirerequest" | "wirefinish" => {
+                let address = record.options.text("remote_address");
+                self.maybe("client.address", address);
+                self.maybe("user.name", record.options.text("remote_user"));
+            }
+            _ => {}
+        }
+    }
+
+    fn peer(&mut self, record: &Stored<'_>) {
         let Some(url) = record.options.text("url") else {
             return;
         };
