@@ -65,6 +65,7 @@ Nothing is wrong
     uilog.peer-close-max = 30  default
     uilog.agent = no  default
     uilog.agent-idle = 10  default
+    uilog.slow-command = 60  default
     uilog.agent-queues-size = 256 MB  default
     uilog.queue-dir =   default
     uilog.deliver-before-exit = auto  default
@@ -671,7 +672,7 @@ Structured sinks
   $ sinks
   Sinks
     sink.audit = file:$TESTTMP/log/%Y.jsonl  $TESTTMP/more.hgrc:2
-      tracks * without chgserver, cmdserver, extension
+      tracks * without chgserver, cmdserver, extension, session
     sink.fleet = otlp:https://collector.example:4318  $TESTTMP/more.hgrc:3
       tracks commandfinish, exthook
   Settings
@@ -721,7 +722,7 @@ URLs, names, options; no password is shown.
   $ sinks | head -4
   Sinks
     sink.a = otlps:https://...@collector.example  $TESTTMP/more.hgrc:2
-      tracks * without chgserver, cmdserver, extension
+      tracks * without chgserver, cmdserver, extension, session
       cannot be used: see below
 
 What keeps everything from being sent, and what was probably not meant

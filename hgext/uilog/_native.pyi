@@ -15,6 +15,7 @@ __all__ = [
     "Logger",
     "Peer",
     "become_another",
+    "begin_phase",
     "claim_command",
     "close_peers",
     "command_peers",
@@ -23,12 +24,14 @@ __all__ = [
     "current_traceparent",
     "end_command",
     "end_hook",
+    "end_phase",
     "enter_command",
     "enter_outermost",
     "finish",
     "foreign_fault",
     "internal_fault",
     "is_chg_server",
+    "is_in_container",
     "leave_command",
     "line_fault",
     "orphan_peer",
@@ -36,9 +39,11 @@ __all__ = [
     "part_off",
     "register_peer",
     "repair",
+    "running_hg",
     "set_head",
     "set_umask",
     "setup",
+    "starter",
     "take_unseen",
     "taken_by_run",
     "unregister_peer",
@@ -192,10 +197,15 @@ def setup(module_path: bytes, hgexecutable: Callable[[], bytes]) -> None: ...
 def claim_command() -> bool: ...
 def current_traceparent() -> bytes | None: ...
 def command_root() -> bytes | None: ...
+def is_in_container() -> bool: ...
+def starter(is_used: bool, is_there: bool) -> tuple[str | None, str | None]: ...
+def running_hg(pid: int) -> tuple[str | None, str | None]: ...
 def set_head(root: bytes, name: bytes | None, node: bytes | None) -> None: ...
 def become_another(is_about_to: bool) -> None: ...
 def end_command() -> None: ...
 def end_hook() -> None: ...
+def begin_phase(kind: bytes, options: dict[str, Any]) -> None: ...
+def end_phase() -> None: ...
 def taken_by_run(event: bytes, depth: int) -> tuple[bool, bool]: ...
 def set_umask(umask: int) -> None: ...
 def repair(

@@ -18,6 +18,8 @@ use uilog_core::sinks::PREFIX;
 use uilog_core::sinks::SECTION;
 use uilog_core::tracked::Tracked;
 
+use crate::slow;
+
 /// Configurations that nobody uses and that are kept all the same.
 const MAX_UNUSED: usize = 64;
 
@@ -58,11 +60,25 @@ impl Configuration {
 
     /// For how long an agent waits for more records, if it says so.
     pub(crate) fn idle(&self) -> Option<Duration> {
-        const NAME: &[u8] = b"agent-idle";
-        let item = items::find(SECTION.as_bytes(), NAME)?;
-        let set = self.items.iter().rfind(|it| it.0 == NAME)?;
+        self.seconds(b"agent-idle")
+    }
+
+    /// After how long a command is told that still runs; `None` if nobody wants
+    /// to know.
+    pub(crate) fn slow(&self) -> Option<Duration> {
+        const USUAL: Duration = Duration::from_secs(60);
+        let is_wanted =
+            self.sinks.iter().any(|it| it.tracked.contains(slow::NAME));
+        let bound = self.seconds(b"slow-command").unwrap_or(USUAL);
+        (is_wanted && !bound.is_zero()).then_some(bound)
+    }
+
+    /// What an item says, if it is set.
+    fn seconds(&self, name: &[u8]) -> Option<Duration> {
+        let item = items::find(SECTION.as_bytes(), name)?;
+        let set = self.items.iter().rfind(|it| it.0 == name)?;
         match item.parse(&set.1) {
-            Some(Value::Seconds(idle)) => Some(idle),
+            Some(Value::Seconds(seconds)) => Some(seconds),
             _ => None,
         }
     }

@@ -122,7 +122,7 @@ impl AgentNames {
 }
 
 /// A name for a new queue of records.
-pub(crate) fn new_queue() -> OsString {
+pub fn new_queue() -> OsString {
     format!("{RECORDS}{PROTOCOL}-{}", new_session()).into()
 }
 

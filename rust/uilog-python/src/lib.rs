@@ -23,13 +23,17 @@ use pyo3::types::PyTuple;
 use uilog_config::items;
 use uilog_core::account::FaultKind;
 use uilog_core::commandlost;
+use uilog_core::event::Text;
 use uilog_core::hints;
 use uilog_core::host::Depth;
 use uilog_core::host::Draft;
 use uilog_core::host::Host;
 use uilog_core::logger;
+use uilog_core::phase::Phase;
 use uilog_core::settings::Settings;
 use uilog_core::spans::Kind;
+use uilog_core::starters;
+use uilog_core::starters::Terminal;
 use uilog_core::trace::Context;
 
 /// What `ui.configitems` returns: bytes, unless an extension has set
@@ -372,6 +376,24 @@ mod _native {
         host::with(Host::end_command);
     }
 
+    /// Tells that what runs begins something that may take long, of this kind.
+    #[pyfunction]
+    fn begin_phase(kind: &[u8], options: &Bound<'_, PyDict>) {
+        host::guarded(|| {
+            let phase = Phase {
+                kind: Text(Cow::Borrowed(kind)),
+                options: convert::options(options),
+            };
+            host::with(|host| host.begin_phase(&phase));
+        });
+    }
+
+    /// Tells that what has begun last of that is over.
+    #[pyfunction]
+    fn end_phase() {
+        host::with(Host::end_phase);
+    }
+
     /// Tells that this thread's innermost hook has ended.
     #[pyfunction]
     fn end_hook() {
@@ -390,6 +412,45 @@ mod _native {
     #[pyfunction]
     fn set_head(root: &[u8], name: Option<&[u8]>, node: Option<&[u8]>) {
         host::with(|host| host.set_head(root, name, node));
+    }
+
+    /// Who is at work, as the environment tells: kind and name. `is_used` and
+    /// `is_there` tell whether hg uses a terminal, and whether it has one.
+    #[pyfunction]
+    fn starter(
+        is_used: bool,
+        is_there: bool,
+    ) -> (Option<&'static str>, Option<&'static str>) {
+        let mut environment = Vec::new();
+        uilog_sys::environ::append_to(&mut environment);
+        let terminal = Terminal { is_used, is_there };
+        let found = starters::of(&environment, terminal);
+        (found.map(|it| it.kind), found.and_then(|it| it.name))
+    }
+
+    /// Whether this process runs in a container, as far as its pid namespace
+    /// tells.
+    #[pyfunction]
+    fn is_in_container() -> bool {
+        uilog_core::agent_address::is_in_container()
+    }
+
+    /// The session of the hg that is this process, and the full name of the
+    /// command that it runs, as far as they can be seen.
+    #[pyfunction]
+    fn running_hg(pid: u32) -> (Option<String>, Option<String>) {
+        #[cfg(target_os = "linux")]
+        let known = {
+            let mut known = None;
+            host::guarded(|| known = uilog_core::running_hg::of(pid));
+            known.map(|it| (it.session, it.command))
+        };
+        #[cfg(not(target_os = "linux"))]
+        let known = {
+            let _ = pid;
+            None
+        };
+        known.unwrap_or_default()
     }
 
     /// What programs that this thread starts are to find in `TRACEPARENT`, if

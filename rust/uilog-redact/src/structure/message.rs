@@ -43,6 +43,7 @@ const WORDINGS: &[(&str, &[&str])] = &[
             "confighash = @w mtimehash = @w",
         ],
     ),
+    ("commandslow", &["@w has been running for @n seconds (@w)"]),
     ("debug", &[]),
     ("develwarn", &["@m at: @f:@n (@w)"]),
     (
@@ -89,6 +90,8 @@ const WORDINGS: &[(&str, &[&str])] = &[
     ("hookrefused", &["hook @w has not run: @w"]),
     ("incoming", &["@n incoming changes - new heads: @h"]),
     ("linkrevfixup", &["adjusting linknode"]),
+    ("lockbroken", &["broke @w of @m, which has ended"]),
+    ("lockwait", &["waited @n seconds for @w held by @m (@w)"]),
     (
         "peerclose",
         &["connection to @u closed after @n seconds (@w)"],
@@ -125,6 +128,8 @@ const WORDINGS: &[(&str, &[&str])] = &[
     ("uiblocked", &["ui blocked ms"]),
     ("userwait", &["waited @n seconds for the user (@w)"]),
     ("watchman", &["command @w completed in @n seconds"]),
+    ("wirefinish", &["request @w took @n seconds (@w)"]),
+    ("wirerequest", &["request @w begins"]),
 ];
 
 /// Keyword arguments of other events that hold the arguments of a program.
