@@ -11,16 +11,21 @@ mod emit;
 mod encoding;
 mod flush;
 mod generate;
+mod history;
 mod journal;
 mod known;
+mod log;
 mod native;
+mod open;
 mod output;
 mod place;
 #[cfg(target_os = "linux")]
 mod run;
+mod select;
 mod spool;
 mod status;
 mod suggest;
+mod trace;
 
 use std::io;
 use std::io::Read;
@@ -117,13 +122,17 @@ Files:
     /// (started by `hg debuguilog`)
     #[command(hide = true)]
     Redact,
+    History(history::Arguments),
     Journal(journal::Arguments),
+    Log(log::Arguments),
+    Open(open::Arguments),
     Spool(spool::Arguments),
     Status(status::Arguments),
     /// Keep the last of what scripts write to standard error (started by
     /// `uilog dispatch`)
     #[command(hide = true)]
     Stderr,
+    Trace(trace::Arguments),
     /// Print what the user database calls a user (started by
     /// `uilog-dispatcher`, which cannot ask it)
     #[command(hide = true)]
@@ -177,7 +186,11 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)
         }
+        Command::History(arguments) => history::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
+        Command::Log(arguments) => log::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
+        Command::Open(arguments) => open::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Redact => {

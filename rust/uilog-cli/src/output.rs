@@ -29,6 +29,13 @@ pub(crate) struct Presentation {
     /// Show it for programs
     #[arg(short = 'T', long, value_name = "FORMAT")]
     template: Option<Template>,
+    #[command(flatten)]
+    colors: Colors,
+}
+
+/// Whether there are colours.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Colors {
     /// When to use colours: NO_COLOR and a pipe mean never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -58,6 +65,13 @@ impl Presentation {
         matches!(self.template, Some(Template::Json))
     }
 
+    /// Standard output, which takes colours out where they are not wanted.
+    pub(crate) fn stdout(self) -> impl Write {
+        self.colors.stdout()
+    }
+}
+
+impl Colors {
     /// Standard output, which takes colours out where they are not wanted.
     pub(crate) fn stdout(self) -> impl Write {
         let choice = match self.color {
@@ -117,6 +131,15 @@ pub(crate) fn visible_bytes(text: &[u8]) -> Vec<u8> {
         shown.extend_from_slice(chunk.invalid());
     }
     shown
+}
+
+/// The text in at most so many characters.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(width.saturating_sub(1));
+    kept.chain(std::iter::once('…')).collect()
 }
 
 /// Writes a line to standard error; whoever has closed it hears nothing.

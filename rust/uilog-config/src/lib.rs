@@ -39,6 +39,7 @@ pub mod repository;
 pub mod syntax;
 mod trust;
 pub mod value;
+pub mod when;
 
 pub use config::Config;
 pub use config::Entry;

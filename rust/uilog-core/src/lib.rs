@@ -67,7 +67,7 @@ pub mod spans;
 pub mod status;
 pub mod stderr;
 pub mod structured;
-mod suggest;
+pub mod suggest;
 pub mod trace;
 pub mod tracked;
 pub mod trial;

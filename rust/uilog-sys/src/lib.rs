@@ -24,6 +24,7 @@
 //! - [`pidfd`] makes descriptors of processes.
 //! - [`mod@small_program`] begins a program without Rust's own preparations.
 //! - `shared_word` is what processes agree by (on Linux).
+//! - [`terminal`] tells how wide one is.
 //! - [`vector`] runs a loop with the widest vectors of the processor.
 //!
 //! # Known differences
@@ -62,6 +63,7 @@ pub mod sched;
 pub mod shared_word;
 pub mod small_program;
 pub mod spawn;
+pub mod terminal;
 #[cfg(target_os = "linux")]
 mod valgrind;
 pub mod vector;
