@@ -136,6 +136,11 @@ class Home:
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 
+    def flush(self, *args: str) -> None:
+        """Waits until all that has been logged has arrived, or tells what has
+        not."""
+        self.run("uilog", "flush", "--wait", str(processes.WAIT), *args)
+
     def work(self, repository: Path, log: str) -> None:
         """Runs a command in which each of four workers runs `log`: a line of
         Python, for which the repository is `repo`."""
@@ -251,7 +256,7 @@ class Agents:
 
     def flush(self) -> None:
         """Delivers all that waits."""
-        self.home.run("uilog", "flush", "--wait", str(processes.DEADLINE))
+        self.home.flush()
 
     def records(self) -> list[dict[str, object]]:
         """What the sink has got."""

@@ -230,17 +230,17 @@ Settings
     warning: $TESTTMP/more.hgrc:11: nobody reads the section [uilgo]
       did you mean 'uilog'?
     warning: $TESTTMP/more.hgrc:2: uilog.max-scripts: 'lots' is not a number from 1 to 1024, using 8
-      say a number from 1 to 1024 here: how many scripts of one hg process run at a time
+      it must be a number from 1 to 1024: maximum number of scripts of one hg process that run at the same time
     warning: $TESTTMP/more.hgrc:3: uilog.script-timeout: '-1' is not a number of seconds, using 600
-      say a number of seconds here: after how many seconds a script is ended; 0: never
+      it must be a number of seconds: seconds until a script is terminated; 0: never
     warning: $TESTTMP/more.hgrc:4: there is no item uilog.queue-sise
       did you mean 'queue-size'?
     warning: $TESTTMP/more.hgrc:5: there is no item uilog.colour
       uilog check shows which there are
     warning: $TESTTMP/more.hgrc:7: blackbox.maxsize: 'big' is not a size, using 1 MB
-      say a size here: a file of this size is rotated before the next line; 0: never
+      it must be a size: size at which the file is rotated before the next line; 0: never
     warning: $TESTTMP/more.hgrc:8: blackbox.dirty: 'perhaps' is not a boolean, using no
-      say a boolean here: whether a line says that files have been changed
+      it must be a boolean: mark lines with + if the working directory has changes
     warning: $TESTTMP/more.hgrc:9: there is no item blackbox.maxfile
       did you mean 'maxfiles'?
     note: USER:8: uilog.max-scripts = 3 is overridden
@@ -255,13 +255,13 @@ A number without a unit may be meant as days, and is taken for nothing.
   > spool-max-age = 7
   > END
     warning: $TESTTMP/more.hgrc:2: uilog.spool-max-age: '7' is not a time with a unit, such as '7 days', using 7 days
-      say a time with a unit, such as '7 days' here: for how long something may wait for a collector
+      it must be a time with a unit, such as '7 days': maximum age of records that wait for a collector
   0 errors, 1 warning, 0 notes
   [1]
   $ with --config uilog.queue-size=1 << 'END'
   > END
     warning: --config: uilog.queue-size: '1' is not a size of 1 MB or more, using 64 MB
-      say a size of 1 MB or more here: how much memory events may take that wait for a script to end
+      it must be a size of 1 MB or more: maximum memory for events that wait for a script
   0 errors, 1 warning, 0 notes
   [1]
 
@@ -711,7 +711,7 @@ URLs, names, options; no password is shown.
     warning: $TESTTMP/more.hgrc:8: uilog.sink.g:trak: there is no such option
       did you mean 'track'?
     warning: $TESTTMP/more.hgrc:9: uilog.sink.g:sample: 'often' is not a number from 0 to 1, using 1
-      say a number from 0 to 1 here: which part of all traces is kept
+      it must be a number from 0 to 1: fraction of traces to keep
     warning: $TESTTMP/more.hgrc:11: uilog.sink.h:track: there is no sink of the name 'h'
       name where it leads: sink.h = URL
     warning: $TESTTMP/more.hgrc:10: uilog.sink.g:facility: a sink 'file:' has no such option

@@ -110,7 +110,7 @@ def test_a_collector_that_hangs_is_not_waited_for_in_vain(
     assert receiver.store.count() == 0
     # What was not delivered in time is not lost.
     receiver.release()
-    home.run("uilog", "flush", "--all", "--wait", str(processes.DEADLINE))
+    home.flush("--all")
     until("both", lambda: receiver.store.count() == 2)
 
 
@@ -209,7 +209,7 @@ def test_a_jobs_last_step_waits_for_scripts_and_records(
     assert status == 1
     assert "1 left (1 in dispatchers: 1 script of process " in last, last
     assert last.endswith("still running)")
-    flush = start(home, "uilog", "flush", "--wait", str(processes.DEADLINE))
+    flush = start(home, "uilog", "flush", "--wait", str(processes.WAIT))
     gate.touch()
     out, _ = flush.communicate(timeout=processes.DEADLINE)
     assert flush.returncode == 0, out
@@ -224,7 +224,7 @@ def test_a_jobs_last_step_tells_why_something_is_left(
     with_collector(home, receiver, agent)
     receiver.close()
     home.hg("version", "-q")
-    status, last = flushed(home, "--wait", str(processes.DEADLINE))
+    status, last = flushed(home, "--wait", str(processes.WAIT))
     assert status == 1
     assert "1 left (1 in fleet: " in last, last
     assert "onnection refused" in last, last
@@ -234,7 +234,7 @@ def test_a_script_that_flushes_does_not_wait_for_itself(
     home: Home, receiver: Receiver
 ) -> None:
     with_collector(home, receiver, "no")
-    wait = processes.DEADLINE
+    wait = processes.WAIT
     home.configure(
         "[logtoprocess]\ncommandfinish = "
         f"uilog flush --wait {wait} > $OUT/out; echo $? >> $OUT/status\n"

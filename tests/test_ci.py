@@ -122,7 +122,7 @@ def test_what_a_killed_container_leaves_in_the_hosts_directory_is_delivered(
         receiver.release()
         # It shows that this sink is configured here as well.
         home.hg("version", "-q")
-        home.run("uilog", "flush", "--all", "--wait", str(processes.DEADLINE))
+        home.flush("--all")
         assert receiver.store.count() == 4
     until("no queue", lambda: not list(own.glob("records-*")))
 

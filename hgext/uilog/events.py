@@ -13,9 +13,10 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import sys
 import types
 
-from mercurial import extensions, pycompat, util
+from mercurial import dispatch, extensions, pycompat, ui as uimod, util
 
 from . import (
     LOGGER,
@@ -24,10 +25,15 @@ from . import (
     _native,
     cause,
     dispatchframes,
+    find,
+    findmodule,
     isincommand,
+    late,
     loaded,
+    off,
     part,
     tryto,
+    whenloaded,
     wrap,
 )
 
@@ -35,6 +41,23 @@ _Logger = _native.Logger
 
 # The events that tell of a whole command.
 _WHOLE = (b'command', b'commandfinish')
+
+# The parts that know more of an event than hg tells, and the functions that
+# return it, as options.
+_TOLD_BY = {
+    b'exthook': (('hooks', 'ofshell'),),
+    b'pythonhook': (('hooks', 'ofpython'),),
+    b'commandexception': (('errors', 'ofexception'),),
+}
+# The same of a command's end: only those that something has loaded.
+_TOLD_AT_END = (
+    ('errors', 'ofcommand'),
+    ('waiting', 'ofcommand'),
+    ('work', 'ofcommand'),
+)
+
+# The commands of which it is told what became of them.
+_BEHAVING = (b'clone', b'pull', b'update')
 
 # How deeply nested the commands are that have begun switched off.
 _offdepths: set = set()
@@ -91,6 +114,10 @@ def populate(ui):
         tryto(part, 'checkout')
     ui.setlogger(LOGGER, logger)
     ui._loggers.pop(STOCK, None)
+    _watch(logger)
+    # hg: --pager=on starts it before it sets its uis up
+    if ui.pageractive and _watchwaits in _watching:
+        tryto(_pagerbegan, ui)
     if ui.debugflag:
         report = part('report')
         report.configfaults(ui, logger)
@@ -111,6 +138,9 @@ def _items(ui, section):
 
 def setrepo(ui, logger, repo):
     """tell a ui's logger to which repository it belongs"""
+    if _watchwork not in _watching and b'commandfinish' in logger:
+        _watching.add(_watchwork)
+        tryto(_watchwork)
     checkout = loaded('checkout') if logger.tells_traces else None
     url = checkout.url(repo) if checkout is not None else None
     ui.setlogger(LOGGER, logger.with_root(repo.root, url))
@@ -154,9 +184,9 @@ def wraplog(orig, isstock):
         if native is None:
             tryto(_noteoff, ui, event)
             return orig(ui, event, msgfmt, *msgargs, **opts)
-        if event == b'commandfinish' and _depth() in _offdepths:
+        if event == b'commandfinish' and depth() in _offdepths:
             # hg: the end is logged with a ui that no repository configures
-            _offdepths.remove(_depth())
+            _offdepths.remove(depth())
             return _logunseen(orig, ui, event, msgfmt, msgargs, opts)
         try:
             _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts)
@@ -170,7 +200,7 @@ def wraplog(orig, isstock):
     return log
 
 
-def _depth():
+def depth():
     """how many commands are nested in the one that hg was started for"""
     peers = loaded('peers')
     return peers.depth() if peers is not None else 0
@@ -179,9 +209,9 @@ def _depth():
 def _noteoff(ui, event):
     """remember of a command that begins switched off that it did"""
     if event == b'command' and cause(ui) is not None:
-        _offdepths.add(_depth())
+        _offdepths.add(depth())
     elif event == b'commandfinish':
-        _offdepths.discard(_depth())
+        _offdepths.discard(depth())
 
 
 def _logunseen(orig, ui, event, msgfmt, msgargs, opts):
@@ -203,7 +233,7 @@ def _endcommand():
 def _notecommand(native, msgfmt, msgargs):
     """leave to others what is to be said if this command never ends"""
     _wrapexec()
-    native.note_command(msgfmt % msgargs, _canonical(), _depth())
+    native.note_command(msgfmt % msgargs, _canonical(), depth())
 
 
 def _canonical():
@@ -266,7 +296,7 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
                 tryto(_tellhead)
             elif b'commandlost' in native:
                 tryto(_notecommand, native, msgfmt, msgargs)
-        istaken, isinblackbox = _native.taken_by_run(event, _depth())
+        istaken, isinblackbox = _native.taken_by_run(event, depth())
     others = []
     if len(loggers) > 1:
         files = loaded('blackbox') or _loadfiles()
@@ -296,8 +326,12 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
         msg = _native.repair(event, msgfmt, msgargs, err)
         # For whoever formats it again.
         msgfmt, msgargs = b'%s', (msg,)
-    if istracked and native.log(ui, event, msg, opts):
-        tellproblems(ui)
+    if istracked:
+        told = opts
+        if event in _TOLD_BY or event == b'commandfinish':
+            told = _withmore(event, opts)
+        if native.log(ui, event, msg, told):
+            tellproblems(ui)
     if not isstock:
         # Another extension has wrapped ui.log before, and what it does with
         # an event is its own affair. It must not reach us a second time.
@@ -325,6 +359,29 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
             ui._loggers = loggers
 
 
+def _withmore(event, opts):
+    """an event's options, with those that hg does not tell"""
+    more: dict = {}
+    if event == b'commandfinish':
+        if opts.get('return_code'):
+            tryto(part, 'errors')
+        if opts.get('canonical_command') in _BEHAVING:
+            tryto(part, 'work')
+        tellers = _TOLD_AT_END
+    else:
+        tellers = _TOLD_BY[event]
+        tryto(part, tellers[0][0])
+    for name, function in tellers:
+        teller = loaded(name)
+        if teller is not None:
+            try:
+                more.update(getattr(teller, function)(opts))
+            except Exception as err:
+                _native.internal_fault(err)
+    # What is told already is not for us to say.
+    return {**opts, **{key: more[key] for key in more if key not in opts}}
+
+
 def _loadfiles():
     """the part that knows hg's own loggers"""
     try:
@@ -339,3 +396,223 @@ def _foreignfault(ui, name, event, err):
     """count what another extension has made for the logger of this name"""
     _native.foreign_fault(name, event, err)
     tellproblems(ui)
+
+
+# Which of the functions below have been called.
+_watching: set = set()
+
+# hg: the names of sections in which a person is waited for
+_PERSONAL = frozenset(
+    (
+        b'editor',
+        b'config_edit',
+        b'filterpatch',
+        b'stdio',
+        b'mergetool',
+        b'crecord',
+        b'histedit',
+        b'extdiff',
+        b'hgk_view',
+    )
+)
+
+# How many functions may stand between an exception and whoever shows it.
+_MAX_BETWEEN = 8
+
+
+def _watch(logger):
+    """look at what hg does not log, as far as a tracked event tells it
+
+    What stands around a function of hg's is as little as can be: the part that
+    it is about is loaded when there is something to tell.
+    """
+    for event, watch in _WATCHED_FOR:
+        if watch not in _watching and event in logger:
+            _watching.add(watch)
+            tryto(watch)
+
+
+def _watcherrors():
+    orig = find('errors', uimod.ui, 'traceback')
+    if orig is None:
+        return
+
+    # hg calls it with each exception, before it shows it.
+    @functools.wraps(orig)
+    def traceback(ui, *args, **kwargs):
+        tryto(_noteexception, ui)
+        return orig(ui, *args, **kwargs)
+
+    uimod.ui.traceback = traceback
+
+
+def _noteexception(ui):
+    native = ui._loggers.get(LOGGER)
+    exc = sys.exc_info()[1]
+    if type(native) is not _Logger or exc is None:
+        return
+    frame = sys._getframe(2)
+    for _count in range(_MAX_BETWEEN):
+        if frame.f_back is None:
+            return
+        function = frame.f_code.co_name
+        module = frame.f_globals.get('__name__')
+        frame = frame.f_back
+        caller = frame.f_globals.get('__name__')
+        if (module, function) == ('mercurial.hook', 'pythonhook'):
+            if b'pythonhook' in native:
+                part('hooks').note(exc)
+            return
+        if (module, function) == ('mercurial.scmutil', 'callcatch'):
+            if b'commandfinish' not in native:
+                return
+            if caller == 'mercurial.worker':
+                part('errors').noteworker(exc)
+            elif caller == dispatch.__name__:
+                part('errors').note(exc)
+            return
+
+
+def _watchwaits():
+    section = find('waiting', uimod.ui, 'timeblockedsection')
+    pager = find('waiting', uimod.ui, 'pager')
+    if section is None or pager is None:
+        return
+
+    @functools.wraps(section)
+    def watchedsection(ui, key, *args, **kwargs):
+        found = section(ui, key, *args, **kwargs)
+        if key in _PERSONAL:
+            try:
+                return part('waiting').section(ui, key, found)
+            except Exception as err:
+                _native.internal_fault(err)
+        return found
+
+    @functools.wraps(pager)
+    def watchedpager(ui, *args, **kwargs):
+        isactive = ui.pageractive
+        pager(ui, *args, **kwargs)
+        if ui.pageractive and not isactive:
+            tryto(_pagerbegan, ui)
+
+    uimod.ui.timeblockedsection = watchedsection
+    uimod.ui.pager = watchedpager
+
+
+def _pagerbegan(ui):
+    part('waiting').pagerbegan(ui)
+
+
+def _watchhooks():
+    hook = findmodule('refused hooks', 'hook')
+    if hook is not None:
+        whenloaded('refused hooks', hook, _wraprunhooks)
+
+
+def _wraprunhooks(module):
+    wrap('refused hooks', (module, 'runhooks', _runhooks))
+
+
+def _runhooks(orig, ui, repo, htype, hooks, /, *args, **kwargs):
+    run = None
+    if hooks:
+        try:
+            run = part('hooks').run
+        except Exception as err:
+            _native.internal_fault(err)
+    if run is None:
+        return orig(ui, repo, htype, hooks, *args, **kwargs)
+    return run(orig, ui, repo, htype, hooks, *args, **kwargs)
+
+
+_WATCHED_FOR = (
+    (b'commandfinish', _watcherrors),
+    (b'pythonhook', _watcherrors),
+    (b'commandfinish', _watchwaits),
+    (b'userwait', _watchwaits),
+    (b'hookrefused', _watchhooks),
+)
+
+
+def _watchwork():
+    repository = findmodule('work', 'localrepo').localrepository
+    orig = find('work', repository, 'transaction')
+    if orig is not None:
+
+        @functools.wraps(orig)
+        def transaction(repo, *args, **kwargs):
+            tr = orig(repo, *args, **kwargs)
+            # hg: how many transactions of the same name are nested
+            if tr._count == 1:
+                tryto(_transactionbegan, repo, tr)
+            return tr
+
+        repository.transaction = transaction
+    for name, func in (
+        ('merge', _wrapmerge),
+        ('exchange', _wrapexchange),
+        ('streamclone', _wrapstreamclone),
+        # hg 7.2 has moved it.
+        ('cmd_impls.clone', _wrapclone),
+        ('hg', _wrapclone),
+    ):
+        module = sys.modules.get('mercurial.' + name)
+        if module is not None:
+            whenloaded('work', module, func)
+    _watchworkers()
+
+
+def _transactionbegan(repo, tr):
+    part('work').watch(repo, tr)
+
+
+def _wrapmerge(module):
+    wrap('work', (module, '_update', late('work', 'update')))
+
+
+def _wrapexchange(module):
+    pull = 'trypullbundlefromurl'
+    wrap('work', (module, pull, late('work', 'bundle')))
+
+
+def _wrapstreamclone(module):
+    stream = late('work', 'stream')
+    wrap(
+        'work',
+        (module, 'consumev1', stream),
+        (module, 'consumev2', stream),
+        (module, 'local_copy', late('work', 'localcopy')),
+    )
+    # hg 6.4 has added it.
+    if hasattr(module, 'consumev3'):
+        wrap('work', (module, 'consumev3', stream))
+
+
+def _wrapclone(module):
+    for name in ('clone_with_share', 'clonewithshare'):
+        if hasattr(module, name):
+            wrap('work', (module, name, late('work', 'share')))
+
+
+def _watchworkers(_module=None):
+    worker = sys.modules.get('mercurial.worker')
+    if worker is None:
+        # hg 7.2: only what needs it imports it
+        user = sys.modules.get('mercurial.merge_utils.update')
+        if user is not None and _module is None:
+            whenloaded('workers', user, _watchworkers)
+            return
+        worker = findmodule('workers', 'worker')
+    if worker is not None:
+        whenloaded('workers', worker, _wrapworker)
+
+
+def _wrapworker(module):
+    # hg compares the two names
+    orig = module._posixworker
+    if module._platformworker is orig:
+        wrapped = functools.partial(late('errors', 'work'), orig)
+        module._posixworker = module._platformworker = wrapped
+    else:
+        off('workers', 'worker._platformworker is another function')

@@ -21,8 +21,8 @@ use std::time::Instant;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::installation::find_hg;
+use uilog_core::environment_block::lookup;
 use uilog_core::records::Items;
-use uilog_core::script_env::lookup;
 use uilog_core::sinks;
 use uilog_core::sinks::SECTION;
 

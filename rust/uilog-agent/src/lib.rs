@@ -38,4 +38,5 @@ pub use ending::WRITERS_GRACE;
 pub use home::with_home;
 pub use serve::Error;
 pub use serve::Options;
+pub use serve::SCAN_EVERY;
 pub use serve::serve;

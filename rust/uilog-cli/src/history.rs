@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Subcommand;
-use uilog_config::Environment;
+use uilog_config::installation;
 use uilog_history::when;
 use uilog_sinks::history;
 
-use crate::log::bytes;
-use crate::log::local;
+use crate::output::bytes;
 use crate::output::counted;
+use crate::output::local;
 use crate::output::say;
 use crate::select::EXIT_USAGE;
 use crate::select::with_clock;
@@ -58,8 +58,8 @@ enum Action {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let environment =
-        Environment::current().context("cannot tell the current directory")?;
+    let environment = installation::environment()
+        .context("cannot tell the current directory")?;
     let dir = history::dir(&environment).context(
         "there is no place for a history: neither XDG_STATE_HOME nor HOME \
          names a directory",

@@ -14,13 +14,13 @@ use uilog_history::open;
 use uilog_history::open::Open;
 use uilog_sinks::redact;
 
-use crate::log::local;
 use crate::output;
 use crate::output::HEADLINE;
 use crate::output::PLACE;
 use crate::output::Presentation;
 use crate::output::WARNING;
 use crate::output::duration;
+use crate::output::local;
 use crate::output::visible;
 use crate::select;
 use crate::select::Sources;

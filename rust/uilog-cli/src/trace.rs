@@ -22,7 +22,6 @@ use uilog_history::trace::Span;
 use uilog_history::trace::Trace;
 use uilog_sys::terminal;
 
-use crate::log::local;
 use crate::output;
 use crate::output::ERROR;
 use crate::output::HEADLINE;
@@ -30,6 +29,7 @@ use crate::output::PLAIN;
 use crate::output::Presentation;
 use crate::output::WARNING;
 use crate::output::duration;
+use crate::output::local;
 use crate::output::say;
 use crate::output::visible;
 use crate::select;

@@ -17,11 +17,12 @@ use uilog_sys::foreign_file;
 
 use crate::config::Config;
 use crate::config::Entry;
-use crate::config::Source;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::error::reason;
 use crate::expand;
+use crate::posixpath;
+use crate::source::Source;
 use crate::syntax;
 use crate::syntax::Statement;
 
@@ -187,8 +188,8 @@ impl<'a> Reader<'a> {
         config: &mut Config,
     ) -> Result<(), Error> {
         let expanded = expand::expand_path(written, self.environment);
-        let path = expand::beside(including, &expanded);
-        let path = expand::normalized(&path);
+        let path = posixpath::beside(including, &expanded);
+        let path = posixpath::normalized(&path);
         let opened = open(&path).and_then(|opened| {
             self.check_nesting(&opened.metadata)?;
             Ok(opened)

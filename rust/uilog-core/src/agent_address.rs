@@ -18,9 +18,9 @@ use uilog_sys::append::Place;
 use uilog_sys::append::Root;
 use uilog_sys::own_dir::OwnDir;
 
-use crate::facts::new_session;
-use crate::journal::places::Choice;
-use crate::journal::places::key_of;
+use crate::event::new_session;
+use crate::places::Choice;
+use crate::places::key_of;
 use crate::wire::PROTOCOL;
 
 /// What the name of a queue of records begins with.

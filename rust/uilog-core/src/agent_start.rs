@@ -24,7 +24,7 @@ use uilog_sys::spawn::Stdio;
 
 use crate::agent_address;
 use crate::agent_address::AgentNames;
-use crate::script_env::split_environment;
+use crate::environment_block::split_environment;
 
 /// Where it finds programs.
 const PATH: &[u8] = b"PATH=/usr/local/bin:/usr/bin:/bin";

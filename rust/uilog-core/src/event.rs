@@ -229,6 +229,18 @@ impl Timestamp {
     }
 }
 
+/// A new session's id.
+pub(crate) fn new_session() -> SessionId {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        // Ids that repeat are better than none.
+        let id = u64::from(std::process::id());
+        let micros = Timestamp::now().micros as u64;
+        return SessionId(u128::from(id) << 64 | u128::from(micros));
+    }
+    SessionId(u128::from_le_bytes(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ use uilog_sys::ended::Ended;
 
 use crate::journal::Failure;
 use crate::journal::FailureKind;
+use crate::journal::Redact;
 use crate::running::Script;
 use crate::stderr::Capture;
 
@@ -22,9 +23,6 @@ const STDERR_BOUND: Duration = Duration::from_secs(1);
 const STDERR_PAUSE: Duration = Duration::from_millis(5);
 /// Bytes of it that the journal gets.
 const STDERR_BYTES: usize = 4096;
-
-/// Takes secrets out of a text.
-pub type Redact = fn(&[u8]) -> Vec<u8>;
 
 /// All of them.
 pub(crate) struct FailedScripts {

@@ -8,9 +8,7 @@ use std::borrow::Cow;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::dispatcher::JobParts;
-use crate::dispatcher::Moment;
-use crate::dispatcher::Task;
+use crate::event::Event;
 use crate::event::Text;
 use crate::queue;
 use crate::queue::Writer;
@@ -18,7 +16,10 @@ use crate::settings::Settings;
 use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::Open;
+use crate::wire::Program;
 use crate::wire::Record;
+use crate::wire::Repository;
+use crate::wire::StdinFormat;
 
 /// A larger buffer is given back after use.
 const MAX_KEPT_BUFFER: usize = 256 * 1024;
@@ -226,4 +227,111 @@ impl io::Write for Fallible<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What makes up a job, besides what the dispatcher's side knows itself.
+#[derive(Clone, Copy, Debug)]
+pub struct JobParts<'a> {
+    /// The event.
+    pub event: &'a Event<'a>,
+    /// What is to be done about it.
+    pub task: Task<'a>,
+    /// What `[uilog]` says.
+    pub settings: &'a Settings,
+    /// hg's environment, as a block, without `TRACEPARENT`: that changes with
+    /// each command, and all of it would have to be handed over again.
+    pub environment: &'a [u8],
+}
+
+/// What is to be done about an event.
+#[derive(Clone, Copy, Debug)]
+pub enum Task<'a> {
+    /// A script is to be run.
+    Script {
+        /// The script.
+        script: &'a Script,
+        /// How many scripts are around hg.
+        depth: u32,
+        /// hg's umask, if it has been changed.
+        umask: Option<u32>,
+        /// What the environment says in `TRACEPARENT`.
+        traceparent: Option<&'a [u8]>,
+    },
+    /// Structured sinks are to have it.
+    Record {
+        /// What `[uilog]` says of them.
+        items: &'a [(Vec<u8>, Vec<u8>)],
+        /// Mercurial's version.
+        hg_version: Option<&'a [u8]>,
+        /// The program that it is about, if that is not hg's executable.
+        program: Option<&'a Program<'static>>,
+        /// What `TRACESTATE` says of the event's trace.
+        trace_state: Option<&'a [u8]>,
+        /// What hg knows of the event's repository.
+        repository: &'a Repository<'static>,
+        /// Whether a command begins or ends with it.
+        moment: Moment,
+    },
+}
+
+/// Where in the life of a command something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Neither a command begins, nor one ends.
+    Within,
+    /// A command begins: there is nothing to be delivered yet, but there will
+    /// be if this process is killed.
+    Begins {
+        /// By what the caller knows the command.
+        id: u64,
+        /// When, in microseconds of the monotonic clock.
+        began: u64,
+        /// Something else is sent at once, which is soon enough to wake up
+        /// whoever reads.
+        is_followed: bool,
+    },
+    /// A command ends, and this tells of it.
+    Ends {
+        /// By what the caller knows the command.
+        id: u64,
+    },
+}
+
+impl JobParts<'_> {
+    pub(crate) fn moment(&self) -> Moment {
+        match self.task {
+            Task::Script { .. } => Moment::Within,
+            Task::Record { moment, .. } => moment,
+        }
+    }
+
+    /// Whether nobody is to be woken for it.
+    pub(crate) fn is_followed(&self) -> bool {
+        matches!(
+            self.moment(),
+            Moment::Begins {
+                is_followed: true,
+                ..
+            }
+        )
+    }
+
+    /// How many events are lost if it is not handed over.
+    pub(crate) fn events(&self) -> u64 {
+        match self.moment() {
+            Moment::Begins { .. } => 0,
+            Moment::Within | Moment::Ends { .. } => 1,
+        }
+    }
+}
+
+/// A configured script.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    /// Text for `/bin/sh -c`.
+    pub text: Vec<u8>,
+    /// The file and line that define it, or what else does, as far as known.
+    pub source: Vec<u8>,
+    /// What it reads.
+    pub stdin: StdinFormat,
 }

@@ -1,6 +1,6 @@
 //! Events, and where they go: the pipeline of uilog.
 //!
-//! hg's side: a [`pipeline::Logger`] knows one ui's configuration and hands
+//! hg's side: a [`logger::Logger`] knows one ui's configuration and hands
 //! events to sinks: to [`logtoprocess`], which hands scripts to the
 //! [`dispatcher`], and to [`structured`], which hands it records. The other
 //! side of that is [`dispatch`], the process that runs the ones and gives the
@@ -16,6 +16,7 @@
 
 #![deny(missing_docs)]
 
+pub mod account;
 pub mod agent_address;
 pub mod agent_start;
 mod backoff;
@@ -30,6 +31,7 @@ pub mod command;
 pub mod commandlost;
 pub mod dispatch;
 pub mod dispatcher;
+pub mod environment_block;
 pub mod event;
 pub mod events;
 mod facts;
@@ -38,17 +40,21 @@ pub mod feed;
 mod frames;
 pub mod hgdate;
 pub mod hints;
+pub mod host;
 pub mod installation;
 pub mod journal;
 pub mod json;
 pub mod living_pages;
 #[cfg(target_os = "linux")]
 pub mod lock_holder;
+pub mod logger;
 pub mod logtoprocess;
+pub mod loss;
 pub mod losses;
 pub mod native;
+pub mod outbox;
 mod page;
-pub mod pipeline;
+mod places;
 pub mod poll;
 pub mod queue;
 pub mod queue_room;

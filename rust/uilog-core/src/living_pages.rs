@@ -14,12 +14,12 @@ use std::os::unix::fs::MetadataExt;
 use nix::fcntl::OFlag;
 use uilog_sys::own_dir::OwnDir;
 
-use crate::journal::places::Choice;
+use crate::environment_block::DEPTH_VARIABLE;
+use crate::environment_block::SESSION_VARIABLE;
+use crate::environment_block::lookup;
 use crate::page;
-use crate::pipeline::DEPTH_VARIABLE;
-use crate::pipeline::SESSION_VARIABLE;
+use crate::places::Choice;
 use crate::queue::Page;
-use crate::script_env::lookup;
 
 /// Names of a directory that are looked at.
 const MAX_NAMES: usize = 1 << 16;

@@ -58,8 +58,8 @@ use uilog_sys::own_dir::OwnDir;
 
 use crate::event::SessionId;
 use crate::event::Timestamp;
-use crate::facts::new_session;
-use crate::journal::places::Choice;
+use crate::event::new_session;
+use crate::places::Choice;
 use crate::queue;
 use crate::queue::Maker;
 use crate::queue::Page;

@@ -53,12 +53,12 @@ use crate::backoff::Backoff;
 use crate::bound::Bound;
 use crate::bound::SEND_FLAGS;
 use crate::bound::leave_some_for_hg;
-use crate::dispatcher::JobParts;
 use crate::event::SessionId;
 use crate::event::Timestamp;
 use crate::frames;
+use crate::frames::JobParts;
 use crate::frames::Sent;
-use crate::pipeline::Loss;
+use crate::loss::Loss;
 use crate::queue;
 use crate::queue::Delivery;
 use crate::queue::Origin;
@@ -139,7 +139,7 @@ struct Open {
 }
 
 impl RecordQueue {
-    /// Appends a record, whose parts are of [`crate::dispatcher::Task::Record`]
+    /// Appends a record, whose parts are of [`crate::frames::Task::Record`]
     /// with these items, and wakes the agent.
     ///
     /// # Errors
@@ -198,17 +198,23 @@ impl RecordQueue {
     }
 
     /// Makes a queue. What no agent has read of one that has no name any more
-    /// goes into it.
+    /// goes into it, and so do commands that have begun there.
     fn open_new(
         &mut self,
         parts: &JobParts<'_>,
         session: SessionId,
     ) -> Result<(), Refusal> {
         let lost = self.open.as_ref();
-        let left = lost.filter(|it| it.is_waiting() && !it.is_read());
+        let left = lost.filter(|it| {
+            it.queue.has_open() || it.is_waiting() && !it.is_read()
+        });
         let places = self.environment.places();
         let opened = Open::new(places, parts.settings, session, left)?;
-        self.open = Some(opened);
+        if let Some(mut lost) = self.open.replace(opened) {
+            // Its commands end where they go on: whoever reads this queue has
+            // nothing to tell of them.
+            let _ = lost.queue.end_all();
+        }
         Ok(())
     }
 
@@ -753,9 +759,9 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use super::*;
-    use crate::pipeline::Draft;
-    use crate::pipeline::Host;
-    use crate::pipeline::Logger;
+    use crate::host::Draft;
+    use crate::host::Host;
+    use crate::logger::Logger;
     use crate::queue::Reader;
     use crate::wire::Frame;
 

@@ -13,6 +13,76 @@ use nix::sys::time::TimeValLike;
 
 use crate::event::Usage;
 
+/// What the system counts, besides memory and processor time; of children,
+/// what has been waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Pages that had to be read.
+    major_faults: u64,
+    /// Blocks of 512 bytes, as far as storage had to be asked.
+    blocks_read: u64,
+    blocks_written: u64,
+    /// How often a process has waited for something.
+    voluntary_switches: u64,
+    /// How often another process has had its turn.
+    involuntary_switches: u64,
+}
+
+impl Counts {
+    /// Each with its name as an option.
+    pub(crate) fn named(self) -> [(&'static str, u64); 5] {
+        [
+            ("major_faults", self.major_faults),
+            ("blocks_read", self.blocks_read),
+            ("blocks_written", self.blocks_written),
+            ("voluntary_context_switches", self.voluntary_switches),
+            ("involuntary_context_switches", self.involuntary_switches),
+        ]
+    }
+
+    fn since(self, before: Self) -> Self {
+        let sub = u64::saturating_sub;
+        Self {
+            major_faults: sub(self.major_faults, before.major_faults),
+            blocks_read: sub(self.blocks_read, before.blocks_read),
+            blocks_written: sub(self.blocks_written, before.blocks_written),
+            voluntary_switches: sub(
+                self.voluntary_switches,
+                before.voluntary_switches,
+            ),
+            involuntary_switches: sub(
+                self.involuntary_switches,
+                before.involuntary_switches,
+            ),
+        }
+    }
+}
+
+/// All that the system has told at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Used {
+    pub(crate) usage: Usage,
+    pub(crate) counts: Counts,
+}
+
+impl Used {
+    /// What a process has used that has just begun.
+    pub(crate) const NOTHING: Self = Self {
+        usage: Usage {
+            peak_memory_bytes: 0,
+            user_cpu_micros: 0,
+            system_cpu_micros: 0,
+        },
+        counts: Counts {
+            major_faults: 0,
+            blocks_read: 0,
+            blocks_written: 0,
+            voluntary_switches: 0,
+            involuntary_switches: 0,
+        },
+    };
+}
+
 /// Bytes of the unit in which the system tells of memory.
 #[cfg(not(target_os = "macos"))]
 const MEMORY_UNIT: u64 = 1024;
@@ -27,42 +97,61 @@ static AT_FIRST: AtomicU64 = AtomicU64::new(u64::MAX);
 /// been that of a large editor.
 // Linux: exec_mmap calls setmax_mm_hiwater_rss with the old memory
 pub(crate) fn begin() {
-    AT_FIRST.store(used().peak_memory_bytes, Ordering::Relaxed);
+    let peak = used().usage.peak_memory_bytes;
+    AT_FIRST.store(peak, Ordering::Relaxed);
 }
 
 /// What has been used so far; of children, what has been waited for.
-pub(crate) fn used() -> Usage {
+pub(crate) fn used() -> Used {
     let own = getrusage(UsageWho::RUSAGE_SELF).ok();
     let children = getrusage(UsageWho::RUSAGE_CHILDREN).ok();
     let micros = |time: fn(&Rusage) -> TimeVal| -> u64 {
         let all = own.iter().chain(&children);
         all.map(|it| time(it).num_microseconds() as u64).sum()
     };
+    let sum = |count: fn(&Rusage) -> i64| -> u64 {
+        let all = own.iter().chain(&children);
+        all.map(|it| u64::try_from(count(it)).unwrap_or(0)).sum()
+    };
     let peak = own.as_ref().map_or(0, |it| it.max_rss() as u64);
-    Usage {
-        peak_memory_bytes: peak * MEMORY_UNIT,
-        user_cpu_micros: micros(Rusage::user_time),
-        system_cpu_micros: micros(Rusage::system_time),
+    Used {
+        usage: Usage {
+            peak_memory_bytes: peak * MEMORY_UNIT,
+            user_cpu_micros: micros(Rusage::user_time),
+            system_cpu_micros: micros(Rusage::system_time),
+        },
+        counts: Counts {
+            major_faults: sum(Rusage::major_page_faults),
+            blocks_read: sum(Rusage::block_reads),
+            blocks_written: sum(Rusage::block_writes),
+            voluntary_switches: sum(Rusage::voluntary_context_switches),
+            involuntary_switches: sum(Rusage::involuntary_context_switches),
+        },
     }
 }
 
 /// What has been used since `before`. Memory has a peak only for the whole
 /// process.
-pub(crate) fn since(before: Usage) -> Usage {
-    let now = used();
+pub(crate) fn since(before: Used) -> Used {
+    let Used { usage: now, counts } = used();
+    let counts = counts.since(before.counts);
+    let before = before.usage;
     let spent = |now: u64, before: u64| now.saturating_sub(before);
     let mut peak = now.peak_memory_bytes;
     // What has grown since then is our own.
     if peak <= AT_FIRST.load(Ordering::Relaxed) {
         peak = peak_since_exec().unwrap_or(peak);
     }
-    Usage {
-        peak_memory_bytes: peak,
-        user_cpu_micros: spent(now.user_cpu_micros, before.user_cpu_micros),
-        system_cpu_micros: spent(
-            now.system_cpu_micros,
-            before.system_cpu_micros,
-        ),
+    Used {
+        usage: Usage {
+            peak_memory_bytes: peak,
+            user_cpu_micros: spent(now.user_cpu_micros, before.user_cpu_micros),
+            system_cpu_micros: spent(
+                now.system_cpu_micros,
+                before.system_cpu_micros,
+            ),
+        },
+        counts,
     }
 }
 
@@ -95,11 +184,11 @@ mod tests {
         }
         if std::env::var_os("UILOG_TEST_CHILD").is_some() {
             begin();
-            let peak = since(used()).peak_memory_bytes;
+            let peak = since(used()).usage.peak_memory_bytes;
             assert!((1 << 20..200 << 20).contains(&peak), "{peak}");
             // Beyond what was there before, it is our own.
             let larger = touched(400);
-            let peak = since(used()).peak_memory_bytes;
+            let peak = since(used()).usage.peak_memory_bytes;
             assert!(peak >= larger.len() as u64, "{peak}");
             return;
         }
@@ -117,13 +206,32 @@ mod tests {
     #[test]
     fn what_is_used_grows() {
         let before = used();
-        assert!(before.peak_memory_bytes > 1 << 20);
+        assert!(before.usage.peak_memory_bytes > 1 << 20);
         let mut sum = 0_u64;
-        while since(before).user_cpu_micros + since(before).system_cpu_micros
-            < 2_000
-        {
+        let spent = || {
+            let Usage {
+                user_cpu_micros,
+                system_cpu_micros,
+                ..
+            } = since(before).usage;
+            user_cpu_micros + system_cpu_micros
+        };
+        while spent() < 2_000 {
             sum = (0..100_000).fold(sum, u64::wrapping_add);
         }
-        assert!(used().user_cpu_micros >= before.user_cpu_micros, "{sum}");
+        let now = used().usage.user_cpu_micros;
+        assert!(now >= before.usage.user_cpu_micros, "{sum}");
+    }
+
+    #[test]
+    fn waits_are_counted() {
+        let before = used();
+        let waits = |used: Used| used.counts.named()[3].1;
+        // A thread that sleeps gives its turn away, whatever the clock says.
+        while waits(since(before)) == 0 {
+            std::thread::sleep(std::time::Duration::from_micros(1));
+        }
+        assert!(waits(used()) > waits(before));
+        assert_eq!(before.counts.since(used().counts), Counts::default());
     }
 }

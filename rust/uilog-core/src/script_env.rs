@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::CString;
 
+use crate::environment_block::split_environment;
 use crate::event::Event;
 use crate::trace;
 
@@ -361,24 +362,6 @@ fn add_user_environment<'a>(
             });
         }
     }
-}
-
-/// The names and values of an environment block.
-pub(crate) fn split_environment(
-    block: &[u8],
-) -> impl Iterator<Item = (&[u8], &[u8])> {
-    block.split(|byte| *byte == 0).filter_map(|entry| {
-        let at = entry.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = entry.split_at(at);
-        (!name.is_empty()).then(|| (name, &value[1..]))
-    })
-}
-
-/// The value of `name` in an environment block.
-pub fn lookup<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    split_environment(block)
-        .find(|(key, _)| *key == name)
-        .map(|(_, v)| v)
 }
 
 /// The bytes with every NUL, which no environment can hold, as `\0`.

@@ -6,7 +6,7 @@
 
 use uilog_config::expand::variables_in;
 
-use crate::script_env::split_environment;
+use crate::environment_block::split_environment;
 
 /// Where a user's files are, and how to get to a collector.
 const COMMON: [&[u8]; 10] = [

@@ -15,7 +15,7 @@ use std::time::Instant;
 use uilog_sys::fork::process_id;
 
 use crate::event::Trace;
-use crate::event::Usage;
+use crate::rusage::Used;
 use crate::trace::Context;
 
 /// What runs.
@@ -58,6 +58,8 @@ struct Entry {
     noted: Option<u64>,
     /// The command's repository.
     root: Option<Vec<u8>>,
+    /// What had been used when the command began.
+    used: Option<Used>,
     state: State,
 }
 
@@ -65,7 +67,8 @@ struct Entry {
 enum State {
     Entered,
     Running(Span),
-    Ended,
+    /// With the span that it had.
+    Ended(Option<Trace>),
 }
 
 /// A span that has not ended.
@@ -74,7 +77,7 @@ pub(crate) struct Span {
     kind: Kind,
     pub(crate) trace: Trace,
     /// What had been used when it began.
-    pub(crate) usage: Usage,
+    pub(crate) used: Used,
     began: Instant,
     /// Whether the environment names it.
     pub(crate) owns_environment: bool,
@@ -106,6 +109,7 @@ impl Entry {
             is_known: false,
             noted: None,
             root: None,
+            used: None,
             state: State::Entered,
         }
     }
@@ -113,7 +117,7 @@ impl Entry {
     fn span(&self) -> Option<&Span> {
         match &self.state {
             State::Running(span) => Some(span),
-            State::Entered | State::Ended => None,
+            State::Entered | State::Ended(_) => None,
         }
     }
 
@@ -196,10 +200,11 @@ impl Spans {
 
     /// Notes a command's repository. Another command that begins without
     /// having been entered is a part of this one.
-    pub(crate) fn begin_command(&mut self, root: Option<&[u8]>) {
+    pub(crate) fn begin_command(&mut self, root: Option<&[u8]>, used: Used) {
         let command = self.command();
         if !command.is_known {
             command.is_known = true;
+            command.used = Some(used);
             command.root = root.map(<[u8]>::to_vec);
         }
     }
@@ -211,7 +216,7 @@ impl Spans {
         let last = self.open.iter().rfind(|it| it.is_own_command());
         match last.map(|command| command.state) {
             Some(State::Entered) => true,
-            Some(State::Ended) | None => is_new,
+            Some(State::Ended(_)) | None => is_new,
             Some(State::Running(_)) => false,
         }
     }
@@ -241,13 +246,13 @@ impl Spans {
         &mut self,
         kind: Kind,
         trace: Trace,
-        usage: Usage,
+        used: Used,
         around: Surroundings,
     ) {
         let span = Span {
             kind,
             trace,
-            usage,
+            used,
             began: Instant::now(),
             owns_environment: around.owns_environment,
         };
@@ -267,7 +272,8 @@ impl Spans {
         let command = self.command();
         command.is_known = false;
         command.root = None;
-        command.state = State::Ended;
+        command.used = None;
+        command.state = State::Ended(command.span().map(|span| span.trace));
         command.noted.take()
     }
 
@@ -275,6 +281,21 @@ impl Spans {
     /// one of this process, or of the one that this was forked from.
     pub(crate) fn current(&self) -> Option<&Span> {
         self.nearest(Entry::span)
+    }
+
+    /// The span of this thread's innermost command, if that has ended.
+    pub(crate) fn ended(&self) -> Option<Trace> {
+        let last = self.open.iter().rfind(|it| it.is_own_command())?;
+        match last.state {
+            State::Ended(trace) => trace,
+            State::Entered | State::Running(_) => None,
+        }
+    }
+
+    /// What had been used when this thread's innermost command began, if it
+    /// has begun.
+    pub(crate) fn used_before(&self) -> Option<Used> {
+        self.open.iter().rfind(|it| it.is_own_command())?.used
     }
 
     /// The repository of the command that runs. One that is aborted before it
@@ -311,12 +332,6 @@ impl Spans {
 mod tests {
     use super::*;
 
-    const NOTHING: Usage = Usage {
-        peak_memory_bytes: 0,
-        user_cpu_micros: 0,
-        system_cpu_micros: 0,
-    };
-
     fn context(span: u64) -> Context {
         Context {
             id: 7,
@@ -343,7 +358,7 @@ mod tests {
             owns_environment: true,
         };
         let trace = Trace::begin(spans.parent(around), 7, span);
-        spans.begin(kind, trace, NOTHING, around);
+        spans.begin(kind, trace, Used::NOTHING, around);
         trace.parent
     }
 
@@ -365,8 +380,10 @@ mod tests {
         assert!(!spans.current().unwrap().ends_with(b"pythonhook"));
         spans.leave_hook();
         assert_eq!(current(&spans), 3);
+        assert_eq!(spans.ended(), None);
         spans.end_command();
         assert_eq!(current(&spans), 2);
+        assert_eq!(spans.ended().map(|it| it.span), Some(3));
         // What is logged now does not begin it again.
         assert!(!spans.needs_span(false));
         spans.leave();
@@ -420,14 +437,14 @@ mod tests {
     #[test]
     fn each_command_has_its_repository() {
         let mut spans = Spans::default();
-        spans.begin_command(Some(b"outer"));
+        spans.begin_command(Some(b"outer"), Used::NOTHING);
         assert_eq!(spans.root(), Some(&b"outer"[..]));
         // A command that has not been entered.
-        spans.begin_command(Some(b"other"));
+        spans.begin_command(Some(b"other"), Used::NOTHING);
         assert_eq!(spans.root(), Some(&b"outer"[..]));
         spans.enter(false);
         assert_eq!(spans.root(), None, "nothing is known yet");
-        spans.begin_command(Some(b"inner"));
+        spans.begin_command(Some(b"inner"), Used::NOTHING);
         assert_eq!(spans.root(), Some(&b"inner"[..]));
         spans.end_command();
         assert_eq!(spans.root(), None);

@@ -21,13 +21,13 @@ use nix::unistd::sysconf;
 use serde::Serialize;
 use uilog_sys::foreign_file;
 
+use crate::environment_block::lookup;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
 use crate::page;
 use crate::queue::FRAMES_LINK;
 use crate::queue::Page;
-use crate::script_env::lookup;
 use crate::wire::PROTOCOL;
 
 /// The binary's name, that of the one which runs scripts alone, and the

@@ -3,9 +3,9 @@
 
 use crate::commandlost;
 use crate::event::Event;
-use crate::pipeline::Host;
-use crate::pipeline::Loss;
-use crate::pipeline::Sink;
+use crate::loss::Loss;
+use crate::outbox::Outbox;
+use crate::outbox::Sink;
 use crate::settings::Fault;
 use crate::settings::Settings;
 use crate::sinks;
@@ -84,19 +84,27 @@ impl Sink for Structured {
         named.map(|it| (it.name.clone(), it.url.clone())).collect()
     }
 
-    fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
+    fn deliver(
+        &self,
+        event: &Event<'_>,
+        outbox: &mut dyn Outbox,
+    ) -> Result<(), Loss> {
         let mut sinks = self.sinks.iter();
         let has_collector =
             sinks.any(|it| it.is_collector && it.tracked.contains(&event.name));
-        host.record(event, &self.items, &self.settings, has_collector)
+        outbox.record(event, &self.items, &self.settings, has_collector)
     }
 
     fn tells_losses(&self) -> bool {
         self.tracks(commandlost::NAME)
     }
 
-    fn note(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
+    fn note(
+        &self,
+        event: &Event<'_>,
+        outbox: &mut dyn Outbox,
+    ) -> Result<(), Loss> {
         let is_followed = self.tracks(b"command");
-        host.note_record(event, &self.items, &self.settings, is_followed)
+        outbox.note_record(event, &self.items, &self.settings, is_followed)
     }
 }

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
+use crate::environment_block::lookup;
 use crate::event::Trace;
-use crate::script_env::lookup;
 
 /// The variable by which programs tell what they are a part of.
 pub const VARIABLE: &[u8] = b"TRACEPARENT";

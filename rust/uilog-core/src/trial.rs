@@ -35,6 +35,7 @@ use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::ended::Which;
 
+use crate::event;
 use crate::event::Event;
 use crate::event::EventOption;
 use crate::event::Text;
@@ -43,7 +44,7 @@ use crate::event::Value;
 use crate::events;
 use crate::events::Sample;
 use crate::facts;
-use crate::logtoprocess::Script;
+use crate::frames::Script;
 use crate::poll::timeout_until;
 use crate::running;
 use crate::script;
@@ -231,7 +232,7 @@ pub fn sample<'a>(
     let user = facts::login_name(block);
     let root = root.map(|root| root.as_os_str().as_bytes());
     Event {
-        session: facts::new_session(),
+        session: event::new_session(),
         time: Timestamp::now(),
         duration,
         pid: std::process::id(),

@@ -25,11 +25,11 @@ use crate::event::EventOption;
 use crate::event::Text;
 use crate::event::Timestamp;
 use crate::event::Value;
+use crate::host::Draft;
+use crate::host::Host;
+use crate::logger::Logger;
 use crate::logtoprocess::SECTION as SCRIPTS;
-use crate::pipeline::Draft;
-use crate::pipeline::Host;
-use crate::pipeline::Logger;
-use crate::pipeline::Loss;
+use crate::loss::Loss;
 use crate::sinks;
 
 /// How long the beginning may stay unlogged, for the sake of an hg that would
@@ -204,7 +204,7 @@ impl Watch {
         if is_likely
             && (is_dispatched(b"command") || is_dispatched(b"commandfinish"))
         {
-            host.prepare_dispatcher(&self.logger);
+            self.logger.prepare_dispatcher(host);
         }
     }
 

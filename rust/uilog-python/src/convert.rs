@@ -20,17 +20,17 @@ use pyo3::types::PyString;
 use pyo3::types::PyTuple;
 use uilog_config::items;
 use uilog_config::items::Item;
+use uilog_core::account::Counters;
+use uilog_core::account::FaultKind;
 use uilog_core::agent_address::Whereabouts;
 use uilog_core::dispatcher;
 use uilog_core::event::EventOption;
 use uilog_core::event::Text;
 use uilog_core::event::Value;
+use uilog_core::host::Host;
 use uilog_core::journal::ScriptFailure;
 use uilog_core::journal::grouped;
-use uilog_core::pipeline::Counters;
-use uilog_core::pipeline::FaultKind;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Logger;
+use uilog_core::logger::Logger;
 use uilog_core::record_queue;
 use uilog_core::record_queues;
 use uilog_core::record_queues::Agent;
@@ -248,7 +248,7 @@ impl Records {
         uilog_sys::environ::append_to(&mut block);
         let whereabouts = Whereabouts::new(&block, queue_dir);
         let agents = match has_agent {
-            true => record_queues::agents(&whereabouts, false),
+            true => record_queues::agents(&whereabouts),
             false => Vec::new(),
         };
         Self {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use uilog_core::before_exit::ExitWait;
-use uilog_core::pipeline::Host;
+use uilog_core::host::Host;
 
 use crate::host;
 

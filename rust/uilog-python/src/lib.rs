@@ -21,12 +21,13 @@ use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
 use uilog_config::items;
+use uilog_core::account::FaultKind;
 use uilog_core::commandlost;
 use uilog_core::hints;
-use uilog_core::pipeline;
-use uilog_core::pipeline::Depth;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::FaultKind;
+use uilog_core::host::Depth;
+use uilog_core::host::Draft;
+use uilog_core::host::Host;
+use uilog_core::logger;
 use uilog_core::settings::Settings;
 use uilog_core::spans::Kind;
 use uilog_core::trace::Context;
@@ -38,7 +39,7 @@ type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
 /// The sinks of one ui, as a logger for `ui.setlogger`.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
 struct Logger {
-    inner: Arc<pipeline::Logger>,
+    inner: Arc<logger::Logger>,
     root: Option<Vec<u8>>,
     /// Where that comes from.
     url: Option<Vec<u8>>,
@@ -63,7 +64,7 @@ impl Logger {
         let sources = sources.map(|it| convert::items(&it));
         let uilog = convert::items(&uilog);
         let logtoprocess = convert::items(&logtoprocess);
-        let inner = pipeline::Logger::with_sources(
+        let inner = logger::Logger::with_sources(
             &uilog,
             &logtoprocess,
             &sources.unwrap_or_default(),
@@ -272,7 +273,7 @@ impl Logger {
     ) -> PyResult<Py<PyDict>> {
         let status = host::with_environment(|host| {
             let problem = probe
-                .then(|| host.probe_dispatcher(&self.inner).err())
+                .then(|| self.inner.probe_dispatcher(host).err())
                 .flatten();
             convert::Status::of(
                 host,
@@ -286,7 +287,7 @@ impl Logger {
 }
 
 impl Logger {
-    fn tell_repository(&self, host: &mut pipeline::Host) {
+    fn tell_repository(&self, host: &mut Host) {
         if let Some(root) = &self.root {
             host.set_repository(root, self.url.as_deref());
         }
@@ -370,13 +371,13 @@ mod _native {
     /// Tells that this thread's innermost command has ended.
     #[pyfunction]
     fn end_command() {
-        host::with(pipeline::Host::end_command);
+        host::with(Host::end_command);
     }
 
     /// Tells that this thread's innermost hook has ended.
     #[pyfunction]
     fn end_hook() {
-        host::with(pipeline::Host::end_hook);
+        host::with(Host::end_hook);
     }
 
     /// The root of the repository of this thread's innermost command.
@@ -555,7 +556,7 @@ mod _native {
     #[pyfunction]
     fn leave_command() {
         peer::leave_command();
-        host::with(pipeline::Host::leave_command);
+        host::with(Host::leave_command);
     }
 
     /// When hg ends: waits until what it has logged is delivered, if it is to
@@ -563,7 +564,7 @@ mod _native {
     #[pyfunction]
     fn finish(py: Python<'_>) {
         exit::deliver(py);
-        host::guarded(|| host::with(pipeline::Host::finish));
+        host::guarded(|| host::with(Host::finish));
     }
 
     /// The problems that have not been taken yet.

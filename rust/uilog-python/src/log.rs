@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
+use uilog_core::account::FaultKind;
 use uilog_core::blackbox::writer;
 use uilog_core::blackbox::writer::Line;
 use uilog_core::blackbox::writer::Log;
@@ -20,8 +21,7 @@ use uilog_core::blackbox::writer::Refused;
 use uilog_core::blackbox::writer::Style;
 use uilog_core::blackbox::writer::Written;
 use uilog_core::event::Timestamp;
-use uilog_core::pipeline::FaultKind;
-use uilog_core::pipeline::Loss;
+use uilog_core::loss::Loss;
 use uilog_core::tracked::Tracked;
 use uilog_core::user;
 

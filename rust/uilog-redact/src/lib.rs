@@ -33,6 +33,7 @@
 mod account;
 mod assignment;
 mod calls;
+mod catalogue;
 mod commands;
 mod config_item;
 mod decode;
@@ -49,6 +50,7 @@ mod patterns;
 mod pem;
 mod policy;
 mod programs;
+mod redacted;
 mod redactor;
 mod rule;
 mod shape;
@@ -66,16 +68,16 @@ mod words;
 
 use std::sync::LazyLock;
 
+pub use catalogue::rules;
 pub use policy::ArgvPolicy;
 pub use policy::Policy;
 pub use policy::UserPolicy;
+pub use redacted::Place;
+pub use redacted::Redacted;
 pub use redactor::MAX_ADDED_BYTES;
 pub use redactor::MAX_GROWTH;
-pub use redactor::Place;
-pub use redactor::Redacted;
 pub use redactor::Redactor;
 pub use rule::Rule;
-pub use rule::rules;
 pub use user::Key;
 pub use user::KeyTooShort;
 pub use user::MIN_KEY_BYTES;

@@ -4,9 +4,6 @@
 
 use std::fmt;
 
-use crate::shape::SHAPES;
-use crate::token::TOKENS;
-
 /// Why something was taken out.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Rule(&'static str);
@@ -43,7 +40,7 @@ impl Rule {
     /// What follows the host in a webhook's URL.
     pub const WEBHOOK_URL: Self = Self("webhook-url");
 
-    const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::ARGV,
         Self::ARGUMENT,
         Self::AUTHORIZATION,
@@ -80,16 +77,6 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
-}
-
-/// Every rule there is, by name.
-pub fn rules() -> Vec<Rule> {
-    let mut rules = Rule::ALL.to_vec();
-    rules.extend(SHAPES.iter().map(|shape| shape.rule));
-    rules.extend(TOKENS.iter().map(|token| token.rule));
-    rules.sort_unstable();
-    rules.dedup();
-    rules
 }
 
 /// How markers begin.
@@ -135,6 +122,7 @@ pub(crate) fn marker_at(text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::rules;
 
     #[test]
     fn every_marker_is_known_as_one() {

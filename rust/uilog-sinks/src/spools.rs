@@ -242,11 +242,11 @@ impl Retry {
         })
     }
 
-    /// What the collector takes, in words.
-    pub fn taken(&self) -> String {
+    /// What fails, in words.
+    pub fn failing(&self) -> String {
         match self.only {
-            Some(signal) => format!("no {signal}"),
-            None => "nothing".to_owned(),
+            Some(signal) => format!("delivery of {signal} failing"),
+            None => "delivery failing".to_owned(),
         }
     }
 }

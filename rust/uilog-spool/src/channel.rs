@@ -8,8 +8,6 @@
 
 use std::fmt;
 
-use crate::segment::Place;
-
 /// How many channels a spool has at most.
 pub const CHANNELS: usize = 2;
 
@@ -122,4 +120,13 @@ impl Places {
     pub(crate) fn is_done(&self, channel: usize, end: u64) -> bool {
         end <= self.0[channel].position
     }
+}
+
+/// How far a segment has been dealt with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The byte at which the next frame begins.
+    pub(crate) position: u64,
+    /// The sequence number that it should have.
+    pub(crate) sequence: u32,
 }

@@ -27,8 +27,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use crate::Spool;
 use crate::channel::CHANNELS;
+use crate::channel::Place;
 use crate::channel::Places;
 use crate::error::Context;
 use crate::error::Error;
@@ -37,7 +37,7 @@ use crate::files::Files;
 use crate::files::retry;
 use crate::name::Name;
 use crate::segment::Damage;
-use crate::segment::Place;
+use crate::spool::Spool;
 
 const FORMAT: &str = "uilog-spool 1";
 const SENDER: &str = "sender.counts";

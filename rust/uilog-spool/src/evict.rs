@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::Spool;
+use crate::channel::Place;
 use crate::channel::Places;
 use crate::counts::Evicted;
 use crate::counts::Sent;
@@ -22,21 +22,15 @@ use crate::files::retry;
 use crate::name::Class;
 use crate::name::Name;
 use crate::segment::Damage;
-use crate::segment::Place;
 use crate::segment::Reader;
 use crate::segment::Step;
+use crate::spool::Segment;
+use crate::spool::Spool;
 
 /// The name of the file that whoever evicts has locked.
 pub const LOCK: &str = "evict.lock";
 /// Segments that are removed together, each of which takes two descriptors.
 const GROUP: usize = 16;
-
-/// A segment and the bytes of its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) name: Name,
-    pub(crate) length: u64,
-}
 
 /// Makes room for `reserve` bytes, as far as that is possible now, and removes
 /// what is too old.

@@ -17,6 +17,8 @@
 //! - `channel` is which records are sent independently of which others.
 //! - `writer`, `sender` and `evict` are those who write, empty and bound it.
 //! - `counts` is what they have to remember.
+//! - `spool` is the directory, below all of these; `stats` and `records` show
+//!   what is in it.
 //!
 //! docs/design.md has the promises and what was rejected.
 
@@ -28,11 +30,14 @@ mod error;
 mod evict;
 pub mod files;
 mod frame;
+mod head;
 mod name;
 mod place;
+mod records;
 mod segment;
 mod sender;
 mod spool;
+mod stats;
 mod writer;
 
 pub use crate::channel::CHANNELS;
@@ -45,21 +50,21 @@ pub use crate::frame::MAX_REASON_BYTES;
 pub use crate::frame::MIN_ID_BYTES;
 pub use crate::place::find as find_dir;
 pub use crate::place::prepare as prepare_dir;
+pub use crate::records::Record;
+pub use crate::records::RecordId;
+pub use crate::records::Records;
+pub use crate::records::Rejected;
+pub use crate::records::RejectedRecords;
 pub use crate::sender::Batch;
 pub use crate::sender::LOCK as SENDER_LOCK;
 pub use crate::sender::Sender;
 pub use crate::sender::Verdict;
 pub use crate::spool::HoldBack;
 pub use crate::spool::Limits;
-pub use crate::spool::LossCounts;
 pub use crate::spool::Options;
-pub use crate::spool::Record;
-pub use crate::spool::RecordId;
-pub use crate::spool::Records;
-pub use crate::spool::Rejected;
-pub use crate::spool::RejectedRecords;
 pub use crate::spool::Spool;
-pub use crate::spool::Stats;
 pub use crate::spool::SyncPolicy;
+pub use crate::stats::LossCounts;
+pub use crate::stats::Stats;
 pub use crate::writer::Ack;
 pub use crate::writer::Writer;

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::Spool;
 use crate::channel::CHANNELS;
+use crate::channel::Place;
 use crate::channel::Places;
 use crate::counts::Evicted;
 use crate::counts::Forgotten;
@@ -24,20 +24,20 @@ use crate::error::Context;
 use crate::error::Error;
 use crate::error::Operation;
 use crate::evict;
-use crate::evict::Segment;
 use crate::files::Files;
 use crate::files::System;
 use crate::files::retry;
 use crate::frame::Kind;
 use crate::name::Class;
 use crate::name::Name;
+use crate::records;
+use crate::records::Record;
+use crate::records::RecordId;
 use crate::segment::Damage;
-use crate::segment::Place;
 use crate::segment::Reader;
 use crate::segment::Step;
-use crate::spool;
-use crate::spool::Record;
-use crate::spool::RecordId;
+use crate::spool::Segment;
+use crate::spool::Spool;
 use crate::spool::SyncPolicy;
 use crate::writer::Writer;
 
@@ -355,7 +355,7 @@ impl<F: Files> Sender<F> {
                         batch.bytes = bytes;
                         batch.records.push(Record {
                             id,
-                            time: spool::time_of(name, head, frame.age_ms),
+                            time: records::time_of(name, head, frame.age_ms),
                             payload: frame.payload.to_vec(),
                         });
                         done = reader.place();
@@ -560,7 +560,7 @@ impl<F: Files> Sender<F> {
         let mut kept = 0;
         let mut writer = Writer::of_class(&self.spool, Class::Rejected);
         let payloads: Vec<_> = records
-            .map(|it| (it.id, spool::join_reason(reason, &it.payload)))
+            .map(|it| (it.id, records::join_reason(reason, &it.payload)))
             .collect();
         let bytes = payloads.iter().map(|it| it.1.len() as u64).sum();
         if let Ok(dropped) = evict::drop_rejected(&self.spool, bytes) {
@@ -639,7 +639,7 @@ impl<F: Files> Sender<F> {
         loop {
             match reader.step(spool, true)? {
                 Step::Frame(frame) if frame.kind == Kind::Rejected => {
-                    let payload = spool::split_reason(frame.payload).1;
+                    let payload = records::split_reason(frame.payload).1;
                     if let Some(id) = RecordId::new(frame.id) {
                         writer.append(&id, payload)?;
                         requeued += 1;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
-use crate::Spool;
+use crate::channel::Place;
 use crate::counts::Sent;
 use crate::counts::append_all;
 use crate::error::Cause;
@@ -28,13 +28,13 @@ use crate::files::retry;
 use crate::frame::Frame;
 use crate::frame::Kind;
 use crate::frame::MAX_PAYLOAD_BYTES;
+use crate::head::Head;
 use crate::name::Class;
 use crate::name::Name;
-use crate::segment::Head;
-use crate::segment::Place;
+use crate::records::RecordId;
 use crate::segment::Reader;
 use crate::segment::Step;
-use crate::spool::RecordId;
+use crate::spool::Spool;
 use crate::spool::SyncPolicy;
 
 /// Segments of others that are looked at, the latest first.

@@ -72,6 +72,9 @@ const PLACE: &str = "UILOG_TEST_PLACE";
 /// What it is to do there.
 const TASK: &str = "UILOG_TEST_TASK";
 
+/// If there is such a file, agents look for queues often by themselves.
+const SCANS_OFTEN: &str = "scans-often";
+
 /// The version before this one.
 pub(crate) const OLDER: u16 = PROTOCOL - 1;
 
@@ -151,6 +154,17 @@ impl Place {
         let environment = self.environment();
         let journal = Journal::for_environment(environment.as_bytes());
         journal.unwrap().read()
+    }
+
+    /// Agents that are started from here on look for queues often by themselves.
+    pub(crate) fn scan_often(&self) {
+        fs::write(self.path(SCANS_OFTEN), b"").unwrap();
+    }
+
+    /// Waits for all queues, as `uilog flush` does.
+    pub(crate) fn hurry(&self) {
+        let run = OwnDir::beside_users_file(&self.run()).unwrap();
+        uilog_agent::hurry(&run);
     }
 
     /// The configuration that is read here.
@@ -445,6 +459,10 @@ fn agent_process() {
         elsewhere,
         // The writers are the test itself.
         writers_grace: Duration::ZERO,
+        scan_every: match place.join(SCANS_OFTEN).exists() {
+            true => Duration::from_millis(10),
+            false => Duration::from_secs(3600),
+        },
         open: open_or_hang,
     };
     serve(options).unwrap();

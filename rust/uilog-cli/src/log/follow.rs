@@ -9,9 +9,9 @@ use std::time::Duration;
 use uilog_history::scan;
 use uilog_history::scan::Source;
 
-use super::Arguments;
-use super::Hit;
-use super::Request;
+use super::arguments::Arguments;
+use super::arguments::Request;
+use super::hits::Hit;
 use super::lines::Lines;
 use crate::select::Opened;
 

@@ -12,9 +12,8 @@ use uilog_history::fields::Field;
 use uilog_history::fields::Kind;
 use uilog_history::fields::Value;
 use uilog_history::record::Record;
-use uilog_sys::clock;
 
-use super::parsed;
+use super::hits::parsed;
 use super::table::quoted;
 use super::template::Format;
 use super::template::Piece;
@@ -22,8 +21,10 @@ use crate::output::ERROR;
 use crate::output::PLACE;
 use crate::output::PLAIN;
 use crate::output::WARNING;
+use crate::output::bytes;
 use crate::output::cut;
 use crate::output::duration;
+use crate::output::local;
 use crate::output::visible;
 
 /// How many columns of the terminal a bar has.
@@ -252,48 +253,6 @@ impl Lines {
     }
 }
 
-/// A moment on the local clock.
-pub(crate) fn local(micros: i64) -> String {
-    let seconds = micros.div_euclid(1_000_000);
-    let offset = i64::from(clock::local_offset(seconds));
-    let days = (seconds + offset).div_euclid(86_400);
-    let second = (seconds + offset).rem_euclid(86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    let second = second % 60;
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
-}
-
-/// The date of a day since 1970.
-// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year =
-        (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// Bytes as people say them.
-pub(crate) fn bytes(count: f64) -> String {
-    const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
-    let mut count = count;
-    let mut unit = 0;
-    while count >= 1024.0 && unit + 1 < UNITS.len() {
-        count /= 1024.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{count} B"),
-        _ => format!("{count:.1} {}", UNITS[unit]),
-    }
-}
-
 /// A value as programs read it; nothing if it is not known.
 fn plain(value: &Value<'_>) -> String {
     match value {
@@ -426,13 +385,5 @@ mod tests {
         let mut lines = Lines::new(Format::Json(None), None);
         lines.write(&mut output, &[], true).unwrap();
         assert_eq!(output, b"[\n]\n");
-    }
-
-    #[test]
-    fn days_have_dates() {
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(20_787), (2026, 11, 30));
-        assert_eq!(civil(-1), (1969, 12, 31));
-        assert_eq!(civil(19_782), (2024, 2, 29));
     }
 }

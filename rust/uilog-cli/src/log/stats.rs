@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::Style;
-use clap::Args;
 use serde_json::Value as Json;
 use serde_json::json;
 use uilog_core::blackbox::glob::Glob;
@@ -21,16 +20,15 @@ use uilog_history::filter::Query;
 use uilog_history::places;
 use uilog_history::scan::Problems;
 use uilog_history::stats;
-use uilog_history::stats::By;
 use uilog_history::stats::Question;
 use uilog_history::when;
 
-use super::Arguments;
-use super::lines::bytes;
+use super::arguments::Arguments;
 use super::table::Table;
 use crate::output::ERROR;
 use crate::output::GOOD;
 use crate::output::PLAIN;
+use crate::output::bytes;
 use crate::output::counted;
 use crate::output::duration;
 use crate::output::say;
@@ -45,27 +43,6 @@ const SHOWN: usize = 20;
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const DIM: Style = Style::new().dimmed();
 
-/// What is asked for.
-#[derive(Debug, Args)]
-pub(super) struct Options {
-    /// Show numbers of all commands instead: how many, failures, the total,
-    /// percentiles, the most, and how many over time
-    #[arg(long)]
-    stats: bool,
-    /// Group the numbers by this: command, repo, user, host, hg-version, hook,
-    /// error-type, event, exit, ci, hour, day, week, month, or any column
-    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
-    by: Vec<String>,
-    /// The numbers are of this column: duration, lock-wait, user-wait,
-    /// peak-memory, cpu, bytes-sent, bytes-received, ...
-    #[arg(long, value_name = "COLUMN", default_value = "duration")]
-    of: String,
-    /// Show what has become slower, or fails more often, from A to B: two
-    /// dates, two versions of Mercurial, two machines, or two files
-    #[arg(long, value_name = "A..B")]
-    compare: Option<String>,
-}
-
 /// One side of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 enum Side {
@@ -73,22 +50,6 @@ enum Side {
     Versions(Vec<Glob>),
     Host(Glob),
     Files(Vec<PathBuf>),
-}
-
-impl Options {
-    /// Whether numbers are asked for.
-    pub(super) fn is_asked(&self) -> bool {
-        self.stats || self.compare.is_some()
-    }
-
-    fn question(&self) -> Result<Question, String> {
-        let by: Vec<_> = match self.by.is_empty() {
-            true => vec!["command"],
-            false => self.by.iter().map(String::as_str).collect(),
-        };
-        let by: Result<_, _> = by.into_iter().map(By::named).collect();
-        Question::new(by?, Field::named(&self.of)?)
-    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {

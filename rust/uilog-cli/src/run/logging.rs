@@ -19,13 +19,14 @@ use std::time::Instant;
 
 use uilog_config::Environment;
 use uilog_config::Request;
+use uilog_config::installation;
 use uilog_core::claim::Outer;
 use uilog_core::command::CommandLine;
 use uilog_core::command::options;
 use uilog_core::command::options::Early;
 use uilog_core::event::Timestamp;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Loss;
+use uilog_core::host::Host;
+use uilog_core::loss::Loss;
 use uilog_core::watch;
 use uilog_core::watch::Abandoned;
 use uilog_core::watch::Ended;
@@ -232,7 +233,7 @@ fn guarded<T>(
 /// Reads the configuration; `None` if that cannot be done, which the command
 /// has to say, and the journal notes.
 fn prepare(host: &mut Host, subject: &mut Subject<'_>) -> Option<Watch> {
-    let environment = match Environment::current() {
+    let environment = match installation::environment() {
         Ok(environment) => environment,
         Err(error) => {
             let detail = format!("there is no working directory: {error}");

@@ -22,11 +22,11 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_core::dispatcher::Status;
+use uilog_core::host::Draft;
+use uilog_core::host::Host;
 use uilog_core::journal::Journal;
 use uilog_core::journal::wait_for_appending;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Logger;
+use uilog_core::logger::Logger;
 use uilog_core::queue::Writer;
 use uilog_core::wire::PROTOCOL;
 

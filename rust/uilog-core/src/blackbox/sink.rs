@@ -22,12 +22,12 @@ use super::writer::Line;
 use super::writer::Log;
 use super::writer::NotRotated;
 use super::writer::Style;
+use crate::account::FaultKind;
 use crate::event::Event;
 use crate::event::Timestamp;
-use crate::pipeline::FaultKind;
-use crate::pipeline::Host;
-use crate::pipeline::Loss;
-use crate::pipeline::Sink;
+use crate::loss::Loss;
+use crate::outbox::Outbox;
+use crate::outbox::Sink;
 use crate::settings::Fault;
 use crate::tracked::Tracked;
 use crate::user;
@@ -95,11 +95,15 @@ impl Sink for Blackbox {
         self.tracked.contains(event)
     }
 
-    fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
+    fn deliver(
+        &self,
+        event: &Event<'_>,
+        outbox: &mut dyn Outbox,
+    ) -> Result<(), Loss> {
         let path = self.log.path().display();
         let parents = parents::read(&self.root).unwrap_or_else(|error| {
             let detail = format!("{path}: the parents cannot be read: {error}");
-            host.fault(FaultKind::LogFile, detail);
+            outbox.fault(FaultKind::LogFile, detail);
             Vec::new()
         });
         let parents: Vec<_> = parents.iter().map(|node| &node[..]).collect();
@@ -123,7 +127,7 @@ impl Sink for Blackbox {
             Ok(written) => {
                 if let Some(NotRotated { why, .. }) = written.not_rotated {
                     let detail = format!("{path} cannot be rotated: {why}");
-                    host.fault(FaultKind::LogFile, detail);
+                    outbox.fault(FaultKind::LogFile, detail);
                 }
                 if self.is_shown {
                     // Whoever cannot read it has lost no event.

@@ -14,9 +14,9 @@ use chrono::DateTime;
 use chrono::Utc;
 use uilog_config::Config;
 
-use super::Finding;
-use super::Severity;
-use super::Subject;
+use super::finding::Finding;
+use super::finding::Severity;
+use super::subject::Subject;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;

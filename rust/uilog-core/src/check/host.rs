@@ -14,12 +14,12 @@ use uilog_config::Entry;
 use uilog_config::FileReport;
 use uilog_config::FileState;
 
-use super::Finding;
-use super::Subject;
 use super::brake;
 use super::extensions;
 use super::extensions::Extensions;
-use super::lossy;
+use super::finding::Finding;
+use super::subject::Subject;
+use super::text::lossy;
 use crate::dispatcher::Dispatcher;
 use crate::installation;
 use crate::installation::Programs;

@@ -7,19 +7,19 @@ use uilog_config::Source;
 use uilog_config::items;
 use uilog_config::items::ITEMS;
 
-use super::Finding;
-use super::SettingFacts;
-use super::Subject;
-use super::did_you_mean;
 use super::extensions;
+use super::finding::Finding;
 use super::history;
 use super::history::Setting;
-use super::is_same;
-use super::lossy;
-use super::meant;
-use super::shown;
+use super::report::SettingFacts;
+use super::subject::Subject;
+use super::subject::is_same;
+use super::text::lossy;
+use super::text::shown;
 use crate::settings::Fault;
 use crate::sinks;
+use crate::suggest::did_you_mean;
+use crate::suggest::meant;
 
 /// The section whose items are scripts.
 const SCRIPTS: &[u8] = b"logtoprocess";
@@ -131,7 +131,7 @@ fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                     Finding::warning("value-nonsense", fault)
                         .at(&entry.source)
                         .advise(format!(
-                            "say {} here: {}",
+                            "it must be {}: {}",
                             item.kind, item.help
                         )),
                 );

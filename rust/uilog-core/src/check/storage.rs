@@ -14,9 +14,9 @@ use nix::unistd::AccessFlags;
 use nix::unistd::access;
 use nix::unistd::geteuid;
 
-use super::Finding;
-use super::Subject;
 use super::extensions::Extensions;
+use super::finding::Finding;
+use super::subject::Subject;
 use crate::blackbox::sink::Blackbox;
 use crate::journal::Journal;
 use crate::queue;

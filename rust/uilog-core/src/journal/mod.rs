@@ -8,7 +8,8 @@
 //! what makes a directory safe, [`uilog_sys::append`] knows.
 
 pub(crate) mod abandoned;
-pub(crate) mod places;
+mod failure;
+mod redacting;
 mod script;
 
 use std::collections::HashSet;
@@ -16,22 +17,23 @@ use std::io;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+pub use failure::Failure;
+pub use failure::FailureKind;
 use nix::fcntl::OFlag;
-use places::Choice;
+pub use redacting::Redact;
+pub use redacting::redact_with;
 pub use script::ScriptFailure;
 use serde::Deserialize;
-use serde::Serialize;
 use uilog_sys::append;
 use uilog_sys::append::Place;
 use uilog_sys::append::Plan;
 
 use crate::event::Timestamp;
-use crate::failed::Redact;
+use crate::places::Choice;
 
 /// The journal starts anew at this size; the one before is kept as `.1`.
 const MAX_BYTES: u64 = 256 * 1024;
@@ -49,76 +51,6 @@ const MAX_LOOKED_AT: usize = 32;
 
 /// Why there is no first place.
 const NO_HOME: &str = "neither HOME nor XDG_STATE_HOME names a directory";
-
-/// One failure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
-    /// When, as RFC 3339.
-    pub time: String,
-    /// The session it belongs to.
-    pub session: String,
-    /// The event, if it concerns one.
-    pub event: String,
-    /// What kind of failure.
-    pub kind: FailureKind,
-    /// How many events it cost.
-    pub lost: u64,
-    /// What happened, for people.
-    pub detail: String,
-    /// The script, if it concerns one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub script: Option<Box<ScriptFailure>>,
-    /// The page of counters that was lost, if it concerns one. What two lines
-    /// say of one page has been lost once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub page: Option<String>,
-}
-
-/// What kind of failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailureKind {
-    /// Events were lost.
-    Lost,
-    /// A script could not be started.
-    NotStarted,
-    /// A script ended with a status other than 0, or by a signal.
-    Failed,
-    /// A script was ended by the time limit.
-    TimedOut,
-    /// A peer did not end by itself in time.
-    Peer,
-    /// A configuration could not be read, so that nothing was logged.
-    Config,
-    /// A structured sink has trouble that costs nothing yet.
-    Sink,
-}
-
-impl FailureKind {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Lost,
-        Self::NotStarted,
-        Self::Failed,
-        Self::TimedOut,
-        Self::Peer,
-        Self::Config,
-        Self::Sink,
-    ];
-
-    /// A name for people and programs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Lost => "lost",
-            Self::NotStarted => "not-started",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed-out",
-            Self::Peer => "peer",
-            Self::Config => "config",
-            Self::Sink => "sink",
-        }
-    }
-}
 
 /// Where failures are kept.
 #[derive(Clone, Debug)]
@@ -217,7 +149,8 @@ impl Journal {
     /// gone. A home directory that does not answer is waited for no longer than
     /// `bound`; the next one takes over what this one has not.
     pub fn claim_abandoned(&self, bound: Duration) {
-        let found = abandoned::dead(&self.choice, MAX_LOOKED_AT);
+        let found =
+            abandoned::dead(&self.choice, MAX_LOOKED_AT, std::process::id());
         if found.is_empty() {
             return;
         }
@@ -363,48 +296,6 @@ pub fn grouped(failures: &[Failure]) -> Vec<Group<'_>> {
         groups.push(group);
     }
     groups
-}
-
-static REDACT: OnceLock<Redact> = OnceLock::new();
-
-/// Has secrets taken out of the details of all failures of this process, from
-/// now on. Where nobody asks for it, as in hg's own process, which has no
-/// rules, details are texts of our own.
-pub fn redact_with(redact: Redact) {
-    // The first one counts.
-    let _ = REDACT.set(redact);
-}
-
-fn redacted(detail: String) -> String {
-    match REDACT.get() {
-        Some(redact) => {
-            String::from_utf8_lossy(&redact(detail.as_bytes())).into_owned()
-        }
-        None => detail,
-    }
-}
-
-impl Failure {
-    /// A failure that happens now. No secret stays in the detail, if
-    /// [`redact_with`] has said how.
-    pub fn now(
-        session: String,
-        event: &[u8],
-        kind: FailureKind,
-        lost: u64,
-        detail: String,
-    ) -> Self {
-        Self {
-            time: Timestamp::now().to_rfc3339(),
-            session,
-            event: String::from_utf8_lossy(event).into_owned(),
-            kind,
-            lost,
-            detail: redacted(detail),
-            script: None,
-            page: None,
-        }
-    }
 }
 
 /// What is kept in one place and not forgotten.

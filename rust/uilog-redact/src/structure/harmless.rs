@@ -7,8 +7,8 @@
 //!
 //! Knows neither options nor commands.
 
-use super::Structure;
-use super::kind::is_word_of;
+use super::reducer::Structure;
+use super::word_list::is_word_of;
 
 /// Bytes of a name, an option's or a command's.
 const MAX_NAME_BYTES: usize = 64;

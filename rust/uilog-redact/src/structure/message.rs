@@ -7,11 +7,11 @@
 
 use memchr::memmem;
 
-use super::Structure;
 use super::harmless;
 use super::kind;
 use super::kind::Kind;
-use super::kind::Placeholder;
+use super::placeholder::Placeholder;
+use super::reducer::Structure;
 
 /// rhg marks its messages so.
 const RHG: &[u8] = b"(rust) ";

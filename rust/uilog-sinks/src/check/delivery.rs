@@ -113,12 +113,12 @@ impl Found<'_> {
                 )
             } else {
                 let text = format!(
-                    "{full}: the collector takes {}, {times}: {}; {waiting}",
-                    retry.taken(),
+                    "{full}: {}, {times}: {}; {waiting}",
+                    retry.failing(),
                     retry.reason
                 );
                 Finding::error("sink-failing", text)
-                    .advise("ask it again: uilog spool flush")
+                    .advise("retry now: uilog spool flush")
             };
             self.add(&item, finding);
         } else if facts.pending > 0

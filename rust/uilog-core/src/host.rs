@@ -1,28 +1,27 @@
-//! From a `ui.log` call to the sinks, and the account of what was lost.
+//! What a process keeps for all its events: the session, the spans that run,
+//! the ways to the dispatcher and to the agent, and the account of what was
+//! lost.
 //!
-//! A [`Logger`] belongs to one ui and knows its configuration; the [`Host`]
-//! belongs to the process and holds what outlives a ui. Nothing here knows
-//! Python, and nothing here blocks.
+//! It fills in an event and hands on what sinks put into its [`Outbox`]. Knows
+//! neither Python nor which sinks there are, and nothing here blocks.
 
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::time::Duration;
 use std::time::Instant;
 
 use uilog_sys::clock;
 
+use crate::account::Counters;
+use crate::account::FaultKind;
 use crate::before_exit::ExitWait;
 use crate::before_exit::Standing;
 use crate::before_exit::Wanted;
 use crate::commandlost;
 use crate::dispatcher::Dispatcher;
-use crate::dispatcher::JobParts;
-use crate::dispatcher::Moment;
 use crate::dispatcher::Owner;
-use crate::dispatcher::Task;
 use crate::event::Event;
 use crate::event::EventOption;
 use crate::event::SCHEMA;
@@ -30,36 +29,32 @@ use crate::event::SessionId;
 use crate::event::Text;
 use crate::event::Timestamp;
 use crate::event::Trace;
-use crate::event::Usage;
 use crate::event::Value;
+use crate::event::new_session;
 use crate::facts::Facts;
-use crate::facts::new_session;
+use crate::frames::JobParts;
+use crate::frames::Moment;
+use crate::frames::Script;
+use crate::frames::Task;
 use crate::installation::Programs;
 use crate::journal;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
-use crate::logtoprocess::LogToProcess;
-use crate::logtoprocess::Script;
+use crate::loss::Loss;
+use crate::outbox::Outbox;
 use crate::queue::Delivery;
 use crate::record_queue::NotTaken;
 use crate::record_queue::RecordQueue;
 use crate::rusage;
-use crate::settings::Fault;
+use crate::rusage::Used;
 use crate::settings::Settings;
 use crate::spans::Kind;
 use crate::spans::Spans;
 use crate::spans::Surroundings;
-use crate::structured::Structured;
 use crate::trace::Context;
 use crate::wire::Program;
 use crate::wire::Repository;
-
-/// The environment variable by which a script's hg knows its parent session.
-pub const SESSION_VARIABLE: &[u8] = b"UILOG_SESSION";
-
-/// The environment variable that counts how many scripts are around us.
-pub const DEPTH_VARIABLE: &[u8] = b"UILOG_DEPTH";
 
 /// How deep scripts may be nested: a script that runs hg, whose events run
 /// the script, is a mistake that would never end.
@@ -86,119 +81,6 @@ const FIRST_PROCESS_GRACE: Duration = Duration::from_secs(1);
 
 /// How deep events may be logged while one is being logged.
 const MAX_DEPTH: u32 = 4;
-
-/// A place that events go to.
-pub trait Sink: Send + Sync {
-    /// The configuration section that it is known by.
-    fn name(&self) -> &'static str;
-
-    /// Whether it wants events of this name.
-    fn tracks(&self, event: &[u8]) -> bool;
-
-    /// What people know it by: several names, if it is several sinks. Of an
-    /// event, those that want it.
-    fn names(&self, event: Option<&[u8]>) -> Vec<String> {
-        let is_wanted = event.is_none_or(|event| self.tracks(event));
-        is_wanted
-            .then(|| self.name().to_owned())
-            .into_iter()
-            .collect()
-    }
-
-    /// Where they lead that have a URL, without secrets: names and URLs.
-    fn urls(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
-
-    /// Takes an event that it tracks.
-    ///
-    /// # Errors
-    ///
-    /// The event, and perhaps earlier ones, will not reach their end.
-    fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss>;
-
-    /// Whether it tells of commands that are killed: `commandlost`.
-    fn tells_losses(&self) -> bool {
-        false
-    }
-
-    /// Takes an event `commandlost` for the case that the command that begins
-    /// never ends, if it tells of such.
-    ///
-    /// # Errors
-    ///
-    /// Earlier events have been lost.
-    fn note(&self, _event: &Event<'_>, _host: &mut Host) -> Result<(), Loss> {
-        Ok(())
-    }
-}
-
-/// Events that did not reach a sink.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loss {
-    /// How many.
-    pub events: u64,
-    /// Why.
-    pub reason: String,
-}
-
-/// Something that went wrong without costing an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// A message that does not fit its format.
-    Format,
-    /// A value that could not be printed.
-    Unprintable,
-    /// Another extension's logger raised.
-    ForeignLogger,
-    /// Events logged while logging, too deep.
-    Recursion,
-    /// A peer that did not end by itself when it was closed.
-    Peer,
-    /// A log file that could not be rotated, or whose lines lack something.
-    LogFile,
-    /// A fault of our own.
-    Internal,
-}
-
-impl FaultKind {
-    /// Every kind, in the order of [`Counters::faults`].
-    pub const ALL: [Self; 7] = [
-        Self::Format,
-        Self::Unprintable,
-        Self::ForeignLogger,
-        Self::Recursion,
-        Self::Peer,
-        Self::LogFile,
-        Self::Internal,
-    ];
-
-    /// A name for people and programs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Format => "format",
-            Self::Unprintable => "unprintable",
-            Self::ForeignLogger => "foreign-logger",
-            Self::Recursion => "recursion",
-            Self::Peer => "peer",
-            Self::LogFile => "log-file",
-            Self::Internal => "internal",
-        }
-    }
-}
-
-/// What happened to this process's events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Events, once for each sink that tracked them.
-    pub events: u64,
-    /// Deliveries that a sink took.
-    pub delivered: u64,
-    /// Deliveries that were lost.
-    pub lost: u64,
-    /// Faults, by [`FaultKind::ALL`].
-    pub faults: [u64; FaultKind::ALL.len()],
-}
 
 /// What has become of the events that the dispatcher was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,189 +114,6 @@ pub struct Draft<'a> {
     pub pid: Option<u32>,
 }
 
-/// The sinks of one ui.
-pub struct Logger {
-    sinks: Vec<Box<dyn Sink>>,
-    settings: Settings,
-    faults: Vec<Fault>,
-    has_structured: bool,
-}
-
-impl fmt::Debug for Logger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.sinks.iter().map(|sink| sink.name()).collect();
-        f.debug_struct("Logger")
-            .field("sinks", &names)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Logger {
-    /// Reads a ui's configuration: the names and values of `[uilog]` and of
-    /// `[logtoprocess]`, as far as they are trusted.
-    pub fn new(
-        uilog: &[(Vec<u8>, Vec<u8>)],
-        logtoprocess: &[(Vec<u8>, Vec<u8>)],
-    ) -> Self {
-        Self::with_sources(uilog, logtoprocess, &[])
-    }
-
-    /// The same, and where the items of `[logtoprocess]` stand: names, and
-    /// files with lines.
-    pub fn with_sources(
-        uilog: &[(Vec<u8>, Vec<u8>)],
-        logtoprocess: &[(Vec<u8>, Vec<u8>)],
-        sources: &[(Vec<u8>, Vec<u8>)],
-    ) -> Self {
-        fn slices(
-            items: &[(Vec<u8>, Vec<u8>)],
-        ) -> impl Iterator<Item = (&[u8], &[u8])> {
-            items.iter().map(|(name, value)| (&name[..], &value[..]))
-        }
-        let (settings, mut faults) = Settings::read(slices(uilog));
-        let (mut sink, more) =
-            LogToProcess::new(slices(logtoprocess), settings);
-        sink.set_sources(slices(sources));
-        faults.extend(more);
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        if sink.events().next().is_some() {
-            sinks.push(Box::new(sink));
-        }
-        let (structured, more) = Structured::new(uilog, settings);
-        faults.extend(more);
-        let has_structured = structured.is_some();
-        if let Some(structured) = structured {
-            sinks.push(Box::new(structured));
-        }
-        Self {
-            sinks,
-            settings,
-            faults,
-            has_structured,
-        }
-    }
-
-    /// Whether there are structured sinks, which tell of traces.
-    pub fn has_structured(&self) -> bool {
-        self.has_structured
-    }
-
-    /// Adds a sink, and what its configuration says that was not understood.
-    pub fn add(&mut self, sink: Box<dyn Sink>, faults: Vec<Fault>) {
-        self.sinks.push(sink);
-        self.faults.extend(faults);
-    }
-
-    /// The names of the sinks that want events of this name.
-    pub fn sinks_of(&self, event: &[u8]) -> Vec<String> {
-        let sinks = self.sinks.iter();
-        sinks.flat_map(|sink| sink.names(Some(event))).collect()
-    }
-
-    /// Whether any sink wants events of this name.
-    pub fn tracks(&self, event: &[u8]) -> bool {
-        self.sinks.iter().any(|sink| sink.tracks(event))
-    }
-
-    /// The names of the sinks in use.
-    pub fn sinks(&self) -> Vec<String> {
-        self.sinks
-            .iter()
-            .flat_map(|sink| sink.names(None))
-            .collect()
-    }
-
-    /// Where the sinks lead that have a URL, without secrets: names and URLs.
-    pub fn urls(&self) -> Vec<(String, String)> {
-        self.sinks.iter().flat_map(|sink| sink.urls()).collect()
-    }
-
-    /// What `[uilog]` says.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// What the configuration says that was not understood.
-    pub fn faults(&self) -> &[Fault] {
-        &self.faults
-    }
-
-    /// If the dispatcher gets records it is not to be one for scripts alone:
-    /// one process does for all.
-    fn expect_records(&self, host: &mut Host) {
-        if self.has_structured && !self.settings.has_agent {
-            host.dispatcher.expect_records();
-        }
-    }
-
-    /// Hands the event to every sink that tracks it.
-    pub fn log(&self, host: &mut Host, draft: Draft<'_>) {
-        self.expect_records(host);
-        let event = host.event(draft);
-        let name = event.name.clone();
-        for sink in self.sinks.iter().filter(|sink| sink.tracks(&name)) {
-            let delivered = sink.deliver(&event, host);
-            host.account(&name, delivered);
-        }
-    }
-
-    /// Whether any sink is told of commands that are killed.
-    pub fn tells_losses(&self) -> bool {
-        self.sinks.iter().any(|sink| sink.tells_losses())
-    }
-
-    /// Notes that a command begins: if its process is killed, the sinks that
-    /// tell of such are told of it by whoever finds that. The draft is of that
-    /// event, with the command as it was called for a message, and of the
-    /// options what is known.
-    pub fn note_command(&self, host: &mut Host, draft: Draft<'_>) {
-        if !self.tells_losses() || host.spans.noted().is_some() {
-            return;
-        }
-        let event = host.note(draft);
-        for sink in self.sinks.iter().filter(|sink| sink.tells_losses()) {
-            // Why it could not be noted, the command's events will tell.
-            if let Err(loss) = sink.note(&event, host)
-                && loss.events > 0
-            {
-                host.lose(commandlost::NAME, loss.events, loss);
-            }
-        }
-    }
-
-    /// Logs the end of a command that was killed: `lost` to the sinks that
-    /// tell of such, to the others `finish`, its ordinary end.
-    pub fn log_loss(
-        &self,
-        host: &mut Host,
-        lost: Draft<'_>,
-        finish: Draft<'_>,
-    ) {
-        let number = host.spans.noted().unwrap_or(host.noted + 1);
-        let event = Event {
-            seq: commandlost::seq(number),
-            ends_span: true,
-            ..host.unnumbered(lost)
-        };
-        for sink in self.sinks.iter().filter(|sink| sink.tells_losses()) {
-            let delivered = sink.deliver(&event, host);
-            host.account(commandlost::NAME, delivered);
-        }
-        let is_other =
-            |sink: &dyn Sink| !sink.tells_losses() && sink.tracks(finish.name);
-        let others = self.sinks.iter().filter(|sink| is_other(&***sink));
-        let others: Vec<_> = others.collect();
-        if others.is_empty() {
-            return;
-        }
-        let event = host.event(finish);
-        for sink in others {
-            let delivered = sink.deliver(&event, host);
-            host.account(&event.name, delivered);
-        }
-    }
-}
-
 /// What a process keeps for all its events.
 #[derive(Debug)]
 pub struct Host {
@@ -438,8 +137,10 @@ pub struct Host {
     umask: Option<u32>,
     /// The commands and hooks that run.
     spans: Spans,
-    /// How many commands of this session there have been.
+    /// How many commands of this session have got a span.
     begun: u64,
+    /// A command of this session has begun.
+    has_begun: bool,
     /// How many of them have been noted.
     noted: u64,
     /// The first command is the one that `uilog run` has started.
@@ -484,6 +185,7 @@ impl Host {
             umask: None,
             spans: Spans::default(),
             begun: 0,
+            has_begun: false,
             noted: 0,
             is_adopted: false,
             hg_version: None,
@@ -579,7 +281,13 @@ impl Host {
     /// through a ui without one, such as the command's end, belongs there.
     pub fn begin_command(&mut self, root: Option<&[u8]>) {
         (self.repository.1.head, self.repository.1.revision) = (None, None);
-        self.spans.begin_command(root);
+        // What hg has used before its first command, it has used for that.
+        let used = match self.has_begun {
+            true => rusage::used(),
+            false => Used::NOTHING,
+        };
+        self.has_begun = true;
+        self.spans.begin_command(root, used);
     }
 
     /// Begins the span of this thread's innermost command, which lasts until
@@ -602,10 +310,13 @@ impl Host {
             .then(|| self.facts.said().adopted())
             .flatten();
         // What hg has used before its first command, it has used for that.
-        let usage = if is_first { NOTHING } else { rusage::used() };
+        let used = match is_first {
+            true => Used::NOTHING,
+            false => rusage::used(),
+        };
         let around = self.surroundings(owns_environment);
         let trace = adopted.unwrap_or_else(|| self.new_trace(around, is_first));
-        self.spans.begin(Kind::Command, trace, usage, around);
+        self.spans.begin(Kind::Command, trace, used, around);
         Some(trace)
     }
 
@@ -613,7 +324,7 @@ impl Host {
     pub fn begin_hook(&mut self, kind: Kind, owns_environment: bool) -> Trace {
         let around = self.surroundings(owns_environment);
         let trace = self.new_trace(around, false);
-        self.spans.begin(kind, trace, NOTHING, around);
+        self.spans.begin(kind, trace, Used::NOTHING, around);
         trace
     }
 
@@ -759,7 +470,7 @@ impl Host {
 
     /// The event that is to tell of a command which begins now, if it is
     /// killed. It has a number of its own.
-    fn note<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
+    pub(crate) fn note<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
         self.noted += 1;
         self.spans.note(self.noted);
         Event {
@@ -769,14 +480,14 @@ impl Host {
     }
 
     /// An event that is not counted among those of the session.
-    fn unnumbered<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
+    pub(crate) fn unnumbered<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
         let seq = self.seq;
         let event = self.event(draft);
         self.seq = seq;
         event
     }
 
-    fn event<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
+    pub(crate) fn event<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
         self.seq += 1;
         let root = draft.root.or(self.spans.root());
         let span = self.spans.current();
@@ -784,6 +495,23 @@ impl Host {
         // What runs under `uilog run` says itself what it has used.
         let is_end = draft.name == b"commandfinish" && draft.pid.is_none();
         let owned = |bytes: &[u8]| Text(Cow::Owned(bytes.to_vec()));
+        let mut options = draft.options;
+        let mut usage = None;
+        let before = match ends {
+            Some(span) => Some(span.used),
+            None => self.spans.used_before(),
+        };
+        if let Some(before) = before.filter(|_| is_end) {
+            let used = rusage::since(before);
+            usage = ends.map(|_| used.usage);
+            options.extend(counted(used.counts));
+        }
+        // hg ends its pager when the command's end has been logged.
+        let is_wait = draft.name == b"userwait";
+        let trace = span
+            .map(|span| span.trace)
+            .or_else(|| self.spans.ended().filter(|_| is_wait))
+            .or_else(|| self.facts.around.map(Trace::outside));
         let event = Event {
             schema: SCHEMA,
             session: self.session,
@@ -791,112 +519,21 @@ impl Host {
             seq: self.seq,
             name: Cow::Borrowed(draft.name),
             time: draft.time.unwrap_or_else(Timestamp::now),
-            duration: duration(&draft.options)
+            duration: duration(&options)
                 .or_else(|| ends.map(|span| span.elapsed().as_secs_f64())),
             pid: draft.pid.unwrap_or(self.owner),
             user: self.facts.user.as_deref().map(owned),
             uid: nix::unistd::getuid().as_raw(),
             root: root.map(owned),
             message: draft.message,
-            options: draft.options,
+            options,
             lost: self.counters.lost,
-            trace: span
-                .map(|span| span.trace)
-                .or_else(|| self.facts.around.map(Trace::outside)),
+            trace,
             ends_span: ends.is_some(),
-            usage: ends
-                .filter(|_| is_end)
-                .map(|span| rusage::since(span.usage)),
+            usage,
         };
         self.dispatcher.set_hg(draft.hg);
         event
-    }
-
-    /// Hands a script to the dispatcher.
-    ///
-    /// # Errors
-    ///
-    /// What has been lost, and why.
-    pub fn dispatch(
-        &mut self,
-        event: &Event<'_>,
-        script: &Script,
-        settings: &Settings,
-    ) -> Result<(), Loss> {
-        self.wanted_wait.note(settings.before_exit, false);
-        let depth = self.facts.depth;
-        if depth >= MAX_NESTING {
-            return Err(Loss {
-                events: 1,
-                reason: format!(
-                    "{depth} scripts run hg within each other already"
-                ),
-            });
-        }
-        // A thread that does not own the environment is not told by it.
-        let span = self.spans.current().filter(|it| !it.owns_environment);
-        let context = span.map(|span| span.trace.context().to_string());
-        let task = Task::Script {
-            script,
-            depth,
-            umask: self.umask,
-            traceparent: context
-                .as_ref()
-                .map(String::as_bytes)
-                .or(self.facts.traceparent.as_deref()),
-        };
-        self.dispatcher.send(&JobParts {
-            event,
-            task,
-            settings,
-            environment: &self.facts.lasting,
-        })
-    }
-
-    /// Hands an event on for the structured sinks that these items of
-    /// `[uilog]` tell of: to the user's agent, or to the dispatcher.
-    /// `has_collector` tells whether a collector is among them.
-    ///
-    /// # Errors
-    ///
-    /// What has been lost, and why.
-    pub fn record(
-        &mut self,
-        event: &Event<'_>,
-        items: &[(Vec<u8>, Vec<u8>)],
-        settings: &Settings,
-        has_collector: bool,
-    ) -> Result<(), Loss> {
-        self.has_collector |= has_collector;
-        self.wanted_wait.note(settings.before_exit, has_collector);
-        let is_end = *event.name == *b"commandfinish"
-            || *event.name == *commandlost::NAME;
-        let moment = match self.spans.noted().filter(|_| is_end) {
-            Some(id) => Moment::Ends { id },
-            None => Moment::Within,
-        };
-        self.hand_on(event, items, settings, moment)
-    }
-
-    /// Notes for the same sinks what is to be said if the command that begins
-    /// is killed; `is_followed` tells that an event is recorded at once.
-    ///
-    /// # Errors
-    ///
-    /// What else has been lost, and why.
-    pub fn note_record(
-        &mut self,
-        event: &Event<'_>,
-        items: &[(Vec<u8>, Vec<u8>)],
-        settings: &Settings,
-        is_followed: bool,
-    ) -> Result<(), Loss> {
-        let moment = Moment::Begins {
-            id: self.noted,
-            began: clock::monotonic_micros(),
-            is_followed,
-        };
-        self.hand_on(event, items, settings, moment)
     }
 
     fn hand_on(
@@ -959,7 +596,7 @@ impl Host {
 
     /// Counts and reports lost events, some of which have been counted as
     /// delivered before.
-    fn lose(&mut self, event: &[u8], delivered: u64, loss: Loss) {
+    pub(crate) fn lose(&mut self, event: &[u8], delivered: u64, loss: Loss) {
         self.counters.lost += loss.events;
         let still = self.counters.delivered.saturating_sub(delivered);
         self.counters.delivered = still;
@@ -1176,13 +813,12 @@ impl Host {
     }
 
     /// Starts the dispatcher if none runs, for an event that will come.
-    pub fn prepare_dispatcher(&mut self, logger: &Logger) {
-        logger.expect_records(self);
+    pub(crate) fn prepare_dispatcher(&mut self, settings: &Settings) {
         let owner = Owner {
             environment: &self.environment,
             session: self.session,
         };
-        self.dispatcher.prepare(&logger.settings, owner);
+        self.dispatcher.prepare(settings, owner);
     }
 
     /// Starts the dispatcher if none runs, and waits until it serves its queue.
@@ -1190,13 +826,15 @@ impl Host {
     /// # Errors
     ///
     /// Why it does not.
-    pub fn probe_dispatcher(&mut self, logger: &Logger) -> Result<(), String> {
-        logger.expect_records(self);
+    pub(crate) fn probe_dispatcher(
+        &mut self,
+        settings: &Settings,
+    ) -> Result<(), String> {
         let owner = Owner {
             environment: &self.environment,
             session: self.session,
         };
-        self.dispatcher.probe(&logger.settings, Some(owner))
+        self.dispatcher.probe(settings, Some(owner))
     }
 
     /// Tells the journal, once, that nobody will know what has been lost if
@@ -1211,12 +849,6 @@ impl Host {
         let failure = Failure::now(session, b"", kind, 0, detail.clone());
         self.fault(FaultKind::Internal, detail);
         self.append_fault(&failure);
-    }
-
-    /// Counts a fault that cost no event.
-    pub fn fault(&mut self, kind: FaultKind, detail: String) {
-        self.counters.faults[kind as usize] += 1;
-        self.remember(detail);
     }
 
     /// Counts a peer that did not end by itself in time, and tells the
@@ -1270,6 +902,12 @@ impl Host {
             text = format!("{text}; the last failure: {last}");
         }
         self.remember(text);
+    }
+
+    /// Counts a problem that costs no event.
+    pub fn fault(&mut self, kind: FaultKind, detail: String) {
+        self.counters.faults[kind as usize] += 1;
+        self.remember(detail);
     }
 
     fn remember(&mut self, problem: String) {
@@ -1340,6 +978,98 @@ impl Host {
     pub fn journal(&self) -> Option<Journal> {
         Journal::for_environment(&self.environment)
     }
+
+    /// Tells that records will come: the dispatcher is not to be one for
+    /// scripts alone.
+    pub(crate) fn expect_records(&mut self) {
+        self.dispatcher.expect_records();
+    }
+
+    /// Whether the command that runs has been noted.
+    pub(crate) fn has_noted(&self) -> bool {
+        self.spans.noted().is_some()
+    }
+
+    /// The number under which the command that runs has been noted, or would
+    /// be.
+    pub(crate) fn noted_or_next(&self) -> u64 {
+        self.spans.noted().unwrap_or(self.noted + 1)
+    }
+}
+
+impl Outbox for Host {
+    fn run_script(
+        &mut self,
+        event: &Event<'_>,
+        script: &Script,
+        settings: &Settings,
+    ) -> Result<(), Loss> {
+        self.wanted_wait.note(settings.before_exit, false);
+        let depth = self.facts.depth;
+        if depth >= MAX_NESTING {
+            return Err(Loss {
+                events: 1,
+                reason: format!(
+                    "{depth} scripts run hg within each other already"
+                ),
+            });
+        }
+        // A thread that does not own the environment is not told by it.
+        let span = self.spans.current().filter(|it| !it.owns_environment);
+        let context = span.map(|span| span.trace.context().to_string());
+        let task = Task::Script {
+            script,
+            depth,
+            umask: self.umask,
+            traceparent: context
+                .as_ref()
+                .map(String::as_bytes)
+                .or(self.facts.traceparent.as_deref()),
+        };
+        self.dispatcher.send(&JobParts {
+            event,
+            task,
+            settings,
+            environment: &self.facts.lasting,
+        })
+    }
+
+    fn record(
+        &mut self,
+        event: &Event<'_>,
+        items: &[(Vec<u8>, Vec<u8>)],
+        settings: &Settings,
+        has_collector: bool,
+    ) -> Result<(), Loss> {
+        self.has_collector |= has_collector;
+        self.wanted_wait.note(settings.before_exit, has_collector);
+        let is_end = *event.name == *b"commandfinish"
+            || *event.name == *commandlost::NAME;
+        let moment = match self.spans.noted().filter(|_| is_end) {
+            Some(id) => Moment::Ends { id },
+            None => Moment::Within,
+        };
+        self.hand_on(event, items, settings, moment)
+    }
+
+    fn note_record(
+        &mut self,
+        event: &Event<'_>,
+        items: &[(Vec<u8>, Vec<u8>)],
+        settings: &Settings,
+        is_followed: bool,
+    ) -> Result<(), Loss> {
+        let moment = Moment::Begins {
+            id: self.noted,
+            began: clock::monotonic_micros(),
+            is_followed,
+        };
+        self.hand_on(event, items, settings, moment)
+    }
+
+    fn fault(&mut self, kind: FaultKind, detail: String) {
+        Self::fault(self, kind, detail);
+    }
 }
 
 /// Guards against events logged while logging, without end.
@@ -1382,9 +1112,10 @@ fn duration(options: &[EventOption<'_>]) -> Option<f64> {
     seconds.is_finite().then_some(seconds)
 }
 
-/// What a process has used that has just begun.
-const NOTHING: Usage = Usage {
-    peak_memory_bytes: 0,
-    user_cpu_micros: 0,
-    system_cpu_micros: 0,
-};
+/// What a command has used, as options.
+fn counted(counts: rusage::Counts) -> [EventOption<'static>; 5] {
+    counts.named().map(|(name, count)| EventOption {
+        key: Cow::Borrowed(name.as_bytes()),
+        value: Value::Int(Text(Cow::Owned(count.to_string().into_bytes()))),
+    })
+}

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use uilog_sys::append::Place;
 use uilog_sys::append::Root;
 
-use crate::script_env::lookup;
+use crate::environment_block::lookup;
 
 /// The directory in the one for state, and in the one for running programs.
 const DIRECTORY: &str = "uilog";
