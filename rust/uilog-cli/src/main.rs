@@ -65,6 +65,8 @@ Examples:
     uilog check                           find errors in the configuration
   uilog check --run commandfinish       try the script of an event
   uilog status                          show what is running or has failed
+  uilog log --failed --since yesterday  which commands have failed, and why
+  uilog trace last                      what the last command spent its time on
   uilog journal forget                  acknowledge all failures
   uilog spool                           show records that wait for a collector
   uilog flush                           deliver them before a job ends
