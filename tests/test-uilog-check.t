@@ -72,6 +72,9 @@ Nothing is wrong
     uilog.spool =   default
     uilog.spool-max-size = 64 MB  default
     uilog.spool-max-age = 7 days  default
+    uilog.history = no  default
+    uilog.history-max-size = 256 MB  default
+    uilog.history-max-age = 90 days  default
     uilog.redact-config =   default
     blackbox.track = *  default (glob)
     blackbox.ignore = chgserver, cmdserver, extension  default

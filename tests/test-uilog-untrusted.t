@@ -57,6 +57,9 @@ are without the extension.
     uilog.spool =  (default)
     uilog.spool-max-size = 64 MB (default)
     uilog.spool-max-age = 7 days (default)
+    uilog.history = no (default)
+    uilog.history-max-size = 256 MB (default)
+    uilog.history-max-age = 90 days (default)
     uilog.redact-config =  (default)
   scripts: none
   $ cmp $TESTTMP/warnings $TESTTMP/stock-warnings

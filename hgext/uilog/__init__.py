@@ -88,6 +88,8 @@ The defaults are shown::
   # (no: it never waits; auto: 1 if a collector is configured and a container
   # ends with the command)
   deliver-before-exit = auto
+  # yes: keep a history of your commands on this machine, for `uilog log`
+  history = no
 
 :hg:`debuguilog` shows each setting with its value and the file that sets it.
 

@@ -76,7 +76,7 @@ pub mod starters;
 pub mod status;
 pub mod stderr;
 pub mod structured;
-mod suggest;
+pub mod suggest;
 pub mod trace;
 pub mod tracked;
 pub mod trial;

@@ -310,6 +310,8 @@ mod _native {
     #[pymodule_export]
     use super::history::History;
     #[pymodule_export]
+    use super::history::relative_date;
+    #[pymodule_export]
     use super::log::LineStyle;
     #[pymodule_export]
     use super::log::LogFile;
@@ -324,6 +326,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("DATE_EXAMPLES", history::DATE_EXAMPLES)?;
         let own = items::ITEMS.iter().filter(|item| item.is_own);
         let own: Vec<_> = own.map(|item| (item.name, item.default)).collect();
         module.add("ITEMS", own)?;

@@ -54,6 +54,8 @@ pub struct Files {
     rotation: Rotation,
     /// The file that could not be rotated, as has been reported.
     growing: Option<PathBuf>,
+    /// How many bytes were to be written so far.
+    written: u64,
 }
 
 /// The sink whose URL names these files.
@@ -71,6 +73,7 @@ pub fn open(definition: &Definition, template: Template) -> Files {
             old_files: u32::try_from(old_files).unwrap_or(0),
         },
         growing: None,
+        written: 0,
     }
 }
 
@@ -117,6 +120,21 @@ struct Chunk {
 }
 
 impl Files {
+    /// Those whose paths are made from this, rotated like that.
+    pub(crate) fn rotated(template: Template, rotation: Rotation) -> Self {
+        Self {
+            template,
+            rotation,
+            growing: None,
+            written: 0,
+        }
+    }
+
+    /// How many bytes were to be written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// What would keep a file from being rotated. Changes nothing.
     pub(crate) fn rotation_problem(&self, path: &Path) -> Option<io::Error> {
         self.file(path).rotation_problems().growing
@@ -133,6 +151,7 @@ impl Files {
         if chunk.ends.is_empty() {
             return;
         }
+        self.written += chunk.text.len() as u64;
         let file = self.file(&chunk.path);
         // Else our first line would become a part of that one.
         let is_torn = ends_within_line(&chunk.path);

@@ -7,6 +7,7 @@ use uilog_core::sinks::Definition;
 
 use crate::file;
 use crate::globals::Globals;
+use crate::history;
 use crate::otlp;
 use crate::outlet::Outlet;
 use crate::syslog;
@@ -28,6 +29,7 @@ pub fn open(
         Target::File(template) => {
             Ok(Box::new(file::open(definition, template)))
         }
+        Target::History(dir) => Ok(Box::new(history::open(dir, globals))),
         Target::Otlp(_) => Ok(Box::new(otlp::open(definition, globals)?)),
         Target::UnixStream(path) => {
             Ok(Box::new(unix::open_stream(definition, path)))

@@ -189,7 +189,7 @@ impl Record {
 }
 
 /// The same, before there is a record.
-pub(crate) fn is_failure(
+pub fn is_failure(
     event: &str,
     exit_code: Option<i64>,
     signal: Option<i64>,

@@ -24,6 +24,7 @@ use crate::otlp::request::Kind;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
 use crate::target::Target;
+use crate::template::Template;
 
 /// A sink that is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -230,6 +231,9 @@ impl Found<'_> {
         }
         match &target {
             Target::File(template) => self.log_file(definition, template),
+            Target::History(dir) => {
+                self.log_file(definition, &Template::of_days(dir));
+            }
             Target::UnixStream(path)
             | Target::UnixDatagram(path)
             | Target::SyslogLocal(path) => self.socket(definition, path),
