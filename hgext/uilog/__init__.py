@@ -67,7 +67,7 @@ Scripts start in the order of their events. These settings bound them::
   peer-close-max = 30
   # whether one process per user delivers the records of all its commands to
   # structured sinks, instead of one process for each command
-  agent = no
+  agent = yes
   # how much memory the records of all commands may take that wait for it
   agent-queues-size = 256 MB
   # for how many seconds at most a command waits at its end until what it has
@@ -109,7 +109,7 @@ of its options, revisions, numbers and paths. ``<message>``, ``<value>`` and the
 like stand for everything else. ``sink.NAME:argv = redacted``, the default of
 local sinks, tells all but what looks like a secret.
 
-With an agent (``agent = yes``), ``sink.NAME:rollup = status, identify`` tells
+``sink.NAME:rollup = status, identify`` tells (unless ``agent = no``)
 one record a minute of these commands, with how many there were, how many failed
 and how long they took, instead of one for each.
 
