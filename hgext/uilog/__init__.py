@@ -79,7 +79,7 @@ The defaults are shown::
   peer-close-max = 30
   # yes: one agent process per user delivers records to the sinks;
   # no: one process per hg command
-  agent = no
+  agent = yes
   # seconds until the agent logs that a command still runs (0: never)
   slow-command = 60
   # memory for records of all the user's commands that wait for the agent
@@ -194,7 +194,7 @@ Everything else is replaced by ``<message>``, ``<value>`` and the like. With
 ``sink.NAME:argv = redacted``, the default of local sinks, a sink receives
 everything except what looks like a secret.
 
-With ``agent = yes``, ``sink.NAME:rollup = status, identify`` sends one record
+Unless ``agent = no``, ``sink.NAME:rollup = status, identify`` sends one record
 a minute for all runs of these commands: how many there were, how many failed
 and how long they took.
 
