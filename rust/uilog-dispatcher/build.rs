@@ -1,10 +1,10 @@
 //! Has the program linked statically where that works: loading the C library
 //! and resolving symbols would be a good part of all that it does.
 //!
-//! Cargo cannot switch `crt-static` on for one program only. Without that, rustc
-//! asks the linker for the shared C library and for libgcc_s. So it finds, under
-//! the names of these, linker scripts that name the static ones. Where any of
-//! this fails, the program is a dynamic one, and works as well.
+//! Cargo cannot switch `crt-static` on for one program only. Without that,
+//! rustc asks the linker for the shared C library and for libgcc_s. So it
+//! finds, under the names of these, linker scripts that name the static ones.
+//! Where any of this fails, the program is a dynamic one, and works as well.
 
 use std::env;
 use std::fs;

@@ -118,14 +118,14 @@ impl Found<'_> {
         lossy(&self.redactor.redact_text(text.as_bytes()).text)
     }
 
-    /// Where an item of the section stands.
+    /// The file and line of an item of the section.
     fn place(&self, item: &str) -> Option<String> {
         let config = &self.subject.loaded.trusted;
         let entry = config.get(sinks::SECTION.as_bytes(), item.as_bytes())?;
         Some(entry.source.to_string())
     }
 
-    /// Adds a finding about an item, or about what stands beside it.
+    /// Adds a finding about an item, or about one of its options.
     fn add(&mut self, item: &str, finding: Finding) {
         let sink = item.split(':').next().unwrap_or(item);
         let place = self.place(item).or_else(|| self.place(sink));
