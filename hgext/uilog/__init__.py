@@ -89,6 +89,38 @@ The defaults are shown::
 
 :hg:`debuguilog` shows each setting with its value and the file that sets it.
 
+What events tell besides
+========================
+
+uilog adds options to some of hg's events:
+
+``commandfinish``
+  ``error_type``, ``error`` and ``detailed_exit_code``, if the command failed.
+  ``changesets`` and ``files_changed`` of its transactions. ``files_updated``,
+  ``files_merged``, ``files_removed`` and ``files_unresolved`` of its updates.
+  ``behavior`` of clones, pulls and updates: ``clone-stream``,
+  ``pull-nothing`` and the like. ``waited_for_user``: seconds that it waited
+  for a person. ``major_faults``, ``blocks_read``, ``blocks_written``,
+  ``voluntary_context_switches`` and ``involuntary_context_switches``.
+``commandexception``
+  ``exception_type``, ``exception_message``, ``exception_stacktrace``, and
+  ``fingerprint``, which is the same for the same crash on any machine.
+``exthook``, ``pythonhook``
+  ``hook``, ``hooktype``, ``duration``, ``vetoed``, and ``source``, the line
+  that configures the hook. ``exit_code`` or ``signal`` of a program,
+  ``result`` or ``exception_type`` and ``exception_message`` of a function.
+
+and it logs two events that hg does not have:
+
+``hookrefused``
+  A hook has refused, or was skipped, and hg has not logged it: ``hook``,
+  ``hooktype``, ``reason`` (``untrusted``, ``not-loaded``, ``not-started``,
+  ``interrupted``), ``vetoed``, ``source``.
+``userwait``
+  hg has waited for a person: ``kind`` (``editor``, ``prompt``,
+  ``merge-tool``, ``interface``, ``diff-tool``, ``pager``), ``duration``,
+  ``outcome``.
+
 ssh connections
 ===============
 

@@ -271,8 +271,7 @@ impl Spans {
         command.is_known = false;
         command.root = None;
         command.used = None;
-        command.state =
-            State::Ended(command.span().map(|span| span.trace));
+        command.state = State::Ended(command.span().map(|span| span.trace));
         command.noted.take()
     }
 

@@ -244,11 +244,27 @@ impl<'a> Options<'a> {
 
     /// The text of this name, if it is one.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        let value = self.iter().find(|it| it.0 == name)?.1;
-        match value {
+        match self.value(name)? {
             Value::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// The integer of this name, if it is one.
+    pub(crate) fn int(&self, name: &str) -> Option<i64> {
+        match self.value(name)? {
+            Value::Int(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// Whether the option of this name is true.
+    pub(crate) fn is_true(&self, name: &str) -> bool {
+        matches!(self.value(name), Some(Value::Bool(true)))
+    }
+
+    fn value(&self, name: &str) -> Option<&Value<'a>> {
+        Some(self.iter().find(|it| it.0 == name)?.1)
     }
 }
 
