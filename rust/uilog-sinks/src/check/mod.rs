@@ -156,7 +156,7 @@ impl Found<'_> {
                 option.and_then(|it| items::find_sink_option(it.as_bytes()));
             let advice = match (item, option) {
                 (Some(it), _) => {
-                    format!("say {} here: {}", it.item.kind, it.item.help)
+                    format!("it must be {}: {}", it.item.kind, it.item.help)
                 }
                 (None, Some(option)) => check::meant(option.as_bytes(), names)
                     .map_or_else(
