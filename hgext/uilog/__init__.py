@@ -234,8 +234,8 @@ The program ``uilog`` is installed with this extension:
 Switching uilog off
 ===================
 
-Set ``UILOG=off`` in the environment, or in any configuration file that hg
-trusts::
+To switch all of uilog off, set ``UILOG=off`` in the environment, or this
+setting in a configuration file that hg trusts::
 
   [uilog]
   enabled = no

@@ -10,7 +10,7 @@ use chrono::NaiveTime;
 use crate::value::parse_int;
 use crate::value::trimmed;
 
-/// A moment and the zone that it is told in.
+/// A time and its zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date {
     /// Seconds since 1970-01-01 00:00 UTC.

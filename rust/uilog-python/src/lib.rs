@@ -581,7 +581,7 @@ mod _native {
         peer::register(handle)
     }
 
-    /// Notes that nobody uses a peer any more, though nobody has closed it.
+    /// Marks a peer as unused, although it was not closed.
     #[pyfunction]
     fn orphan_peer(id: u64) {
         peer::orphan(id);
@@ -600,7 +600,7 @@ mod _native {
         peer::of_command(py)
     }
 
-    /// The open peers that nobody uses any more.
+    /// The open peers that are no longer used.
     #[pyfunction]
     fn orphaned_peers(py: Python<'_>) -> Vec<Py<PyAny>> {
         peer::orphans(py)

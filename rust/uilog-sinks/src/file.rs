@@ -64,7 +64,7 @@ pub fn open(definition: &Definition, template: Template) -> Files {
         Value::Number(number) => number,
         _ => 0,
     };
-    // 0 stands for 1: there is no less than the current one.
+    // 0 means 1: the current file always exists.
     let old_files = number("maxfiles") - 1;
     Files {
         template,
@@ -203,7 +203,7 @@ fn append(file: &LogFile, text: &[u8]) -> Result<Appended, log_file::Error> {
     }
 }
 
-/// Whether somebody has left a part of a line at the end, by being killed or
+/// Whether a writer has left an incomplete line at the end, by being killed or
 /// on a full disk.
 fn ends_within_line(path: &Path) -> bool {
     let Some(size) = torn_size(path) else {

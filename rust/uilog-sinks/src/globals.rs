@@ -108,7 +108,7 @@ impl Globals {
     ///
     /// # Errors
     ///
-    /// If it is relative, since nobody could say to what.
+    /// If it is relative, since there is nothing to resolve it against.
     pub fn path(&self, text: &[u8]) -> Result<PathBuf, String> {
         absolute(text, &self.environment)
     }

@@ -20,7 +20,7 @@ use crate::unix;
 /// # Errors
 ///
 /// The URL or an option is invalid, or a file that an option names cannot
-/// be read. That there is nobody at the other end is no error.
+/// be read. It is no error if no process listens at the other end.
 pub fn open(
     definition: &Definition,
     globals: &Globals,

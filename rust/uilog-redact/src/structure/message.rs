@@ -235,7 +235,7 @@ fn varying(letter: u8, text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     }
 }
 
-/// A server's URL without credentials, or what is told of URLs elsewhere.
+/// A server's URL without credentials, or what is kept of URLs elsewhere.
 fn url(text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     harmless::server_url(text, by)
         .unwrap_or_else(|| by.value(Kind::Source, text))
@@ -509,7 +509,7 @@ pub(super) fn option(
     if value.is_empty() || kind::is_placeholder(value) {
         return value.to_vec();
     }
-    // uilog's own words, but anybody may log an event of this name.
+    // uilog's own wording, but any extension may log an event of this name.
     if event == b"commandlost" && is_of_loss(key, value) {
         return value.to_vec();
     }

@@ -18,7 +18,7 @@ use crate::otlp::stored::Value;
 use crate::record::Rollup;
 use crate::repository as origin;
 
-/// Options that are told in other words.
+/// Options that have an attribute of their own.
 const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
     (
         "commandfinish",
