@@ -436,7 +436,7 @@ Every item is documented and registered.
     uilog.peer-close-max = 30 (default)
     uilog.agent = yes (default)
     uilog.agent-idle = 0 (*:*) (glob)
-      uilog.slow-command = 60 (default)
+    uilog.slow-command = 60 (default)
     uilog.agent-queues-size = 256 MB (default)
     uilog.queue-dir =  (default)
     uilog.deliver-before-exit = auto (default)
