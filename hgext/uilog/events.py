@@ -238,6 +238,8 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
     if event in _WHOLE:
         if event == b'command':
             native.begin_command()
+            if b'commandfinish' in native:
+                tryto(_watchclone, msgargs)
         if native.tells_traces:
             # A command that was aborted before it could say what it is has
             # not begun when it ends.
@@ -441,6 +443,12 @@ _WATCHED_FOR = (
 )
 
 
+def _watchclone(msgargs):
+    # By what way a clone's changesets have come, its end does not tell.
+    if any(type(text) is bytes and b'cl' in text for text in msgargs):
+        part('work').watchclone()
+
+
 def _watchwork():
     module = findmodule('work', 'localrepo')
     repository = module and find('work', module, 'localrepository')
@@ -448,20 +456,11 @@ def _watchwork():
         _surround('work', repository, 'transaction', _transaction)
     merge = findmodule('work', 'merge')
     if merge is not None:
-        whenloaded('work', merge, _wrapmerge)
-    # What these are used for is no common command.
-    for name, func in (
-        ('exchange', 'wrapexchange'),
-        ('streamclone', 'wrapstreamclone'),
-        # hg 7.2 has moved it.
-        ('cmd_impls.clone', 'wrapclone'),
-        ('hg', 'wrapclone'),
-        # hg 7.2 imports it where it is used: see there.
-        ('worker', 'wrapworker'),
-    ):
-        module = sys.modules.get('mercurial.' + name)
-        if module is not None:
-            whenloaded('work', module, functools.partial(_call, 'work', func))
+        whenloaded('work', merge, _surroundmerge)
+
+
+def _surroundmerge(module):
+    _surround('work', module, '_update', late('work', 'update'))
 
 
 def _transaction(orig, repo, *args, **kwargs):
@@ -470,7 +469,3 @@ def _transaction(orig, repo, *args, **kwargs):
     if tr._count == 1:
         tryto(_call, 'work', 'watch', repo, tr)
     return tr
-
-
-def _wrapmerge(module):
-    wrap('work', (module, '_update', late('work', 'update')))
