@@ -227,7 +227,7 @@ def test_all_that_is_wrapped_is_in_the_table() -> None:
                 names = [
                     it.elts[1] for it in wrapped if isinstance(it, ast.Tuple)
                 ]
-            elif called in ("find", "_surround"):
+            elif called in ("find", "surround", "events.surround"):
                 # What one hands to the other is named where it comes from.
                 names = [
                     it for it in node.args[2:3] if ast.unparse(it) != "function"

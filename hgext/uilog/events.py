@@ -380,7 +380,7 @@ def _call(name, function, *args):
     getattr(part(name), function)(*args)
 
 
-def _surround(label, container, function, wrapper):
+def surround(label, container, function, wrapper):
     """as wrap, for what hg calls seldom, and in a fifth of the time"""
     orig = find(label, container, function)
     if orig is not None:
@@ -394,7 +394,7 @@ def _surround(label, container, function, wrapper):
 
 def _watcherrors():
     # hg calls it with each exception, before it shows it.
-    _surround('errors', uimod.ui, 'traceback', _traceback)
+    surround('errors', uimod.ui, 'traceback', _traceback)
 
 
 def _traceback(orig, ui, *args, **kwargs):
@@ -409,8 +409,8 @@ def _noteexception(ui):
 
 
 def _watchwaits():
-    _surround('waiting', uimod.ui, 'timeblockedsection', _section)
-    _surround('waiting', uimod.ui, 'pager', _pager)
+    surround('waiting', uimod.ui, 'timeblockedsection', _section)
+    surround('waiting', uimod.ui, 'pager', _pager)
 
 
 def _section(orig, ui, key, /, *args, **kwargs):
@@ -453,14 +453,14 @@ def _watchwork():
     module = findmodule('work', 'localrepo')
     repository = module and find('work', module, 'localrepository')
     if repository:
-        _surround('work', repository, 'transaction', _transaction)
+        surround('work', repository, 'transaction', _transaction)
     merge = findmodule('work', 'merge')
     if merge is not None:
         whenloaded('work', merge, _surroundmerge)
 
 
 def _surroundmerge(module):
-    _surround('work', module, '_update', late('work', 'update'))
+    surround('work', module, '_update', late('work', 'update'))
 
 
 def _transaction(orig, repo, *args, **kwargs):
