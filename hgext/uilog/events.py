@@ -384,6 +384,8 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
         if event == b'command':
             native.begin_command()
             _begincosts()
+            if b'commandfinish' in native:
+                tryto(_watchclone, msgargs)
         else:
             tryto(_tellcosts, more)
         if native.tells_traces:
@@ -525,7 +527,7 @@ def _call(name, function, *args):
     getattr(part(name), function)(*args)
 
 
-def _surround(label, container, function, wrapper):
+def surround(label, container, function, wrapper):
     """as wrap, for what hg calls seldom, and in a fifth of the time"""
     orig = find(label, container, function)
     if orig is not None:
@@ -539,7 +541,7 @@ def _surround(label, container, function, wrapper):
 
 def _watcherrors():
     # hg calls it with each exception, before it shows it.
-    _surround('errors', uimod.ui, 'traceback', _traceback)
+    surround('errors', uimod.ui, 'traceback', _traceback)
 
 
 def _traceback(orig, ui, *args, **kwargs):
@@ -554,8 +556,8 @@ def _noteexception(ui):
 
 
 def _watchwaits():
-    _surround('waiting', uimod.ui, 'timeblockedsection', _section)
-    _surround('waiting', uimod.ui, 'pager', _pager)
+    surround('waiting', uimod.ui, 'timeblockedsection', _section)
+    surround('waiting', uimod.ui, 'pager', _pager)
 
 
 def _section(orig, ui, key, /, *args, **kwargs):
@@ -588,27 +590,24 @@ _WATCHED_FOR = (
 )
 
 
+def _watchclone(msgargs):
+    # By what way a clone's changesets have come, its end does not tell.
+    if any(type(text) is bytes and b'cl' in text for text in msgargs):
+        part('work').watchclone()
+
+
 def _watchwork():
     module = findmodule('work', 'localrepo')
     repository = module and find('work', module, 'localrepository')
     if repository:
-        _surround('work', repository, 'transaction', _transaction)
+        surround('work', repository, 'transaction', _transaction)
     merge = findmodule('work', 'merge')
     if merge is not None:
-        whenloaded('work', merge, _wrapmerge)
-    # What these are used for is no common command.
-    for name, func in (
-        ('exchange', 'wrapexchange'),
-        ('streamclone', 'wrapstreamclone'),
-        # hg 7.2 has moved it.
-        ('cmd_impls.clone', 'wrapclone'),
-        ('hg', 'wrapclone'),
-        # hg 7.2 imports it where it is used: see there.
-        ('worker', 'wrapworker'),
-    ):
-        module = sys.modules.get('mercurial.' + name)
-        if module is not None:
-            whenloaded('work', module, functools.partial(_call, 'work', func))
+        whenloaded('work', merge, _surroundmerge)
+
+
+def _surroundmerge(module):
+    surround('work', module, '_update', late('work', 'update'))
 
 
 def _transaction(orig, repo, *args, **kwargs):
@@ -617,7 +616,3 @@ def _transaction(orig, repo, *args, **kwargs):
     if tr._count == 1:
         tryto(_call, 'work', 'watch', repo, tr)
     return tr
-
-
-def _wrapmerge(module):
-    wrap('work', (module, '_update', late('work', 'update')))

@@ -46,6 +46,9 @@ _before: list = []
 # when it is left: for each that has been entered.
 _entered: list = [(0, 0)]
 
+# Whether hooks that refuse are heard of.
+_watchesrefusals = False
+
 # Whether os.execv and os.execve are wrapped.
 _haswrappedexec = False
 
@@ -279,13 +282,15 @@ def tellhead():
 
 def watchrefusals():
     """hear of hooks that refuse before hg logs them"""
+    global _watchesrefusals
     hook = findmodule('refused hooks', 'hook')
-    if hook is not None:
-        whenloaded('refused hooks', hook, _wraprunhooks)
+    if hook is not None and not _watchesrefusals:
+        _watchesrefusals = True
+        whenloaded('refused hooks', hook, _surroundhooks)
 
 
-def _wraprunhooks(module):
-    wrap('refused hooks', (module, 'runhooks', _runhooks))
+def _surroundhooks(module):
+    events.surround('refused hooks', module, 'runhooks', _runhooks)
 
 
 def _runhooks(orig, *args, **kwargs):
