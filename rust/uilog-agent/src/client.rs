@@ -498,14 +498,14 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use proptest::prelude::*;
-    use uilog_core::event::Event;
-    use uilog_core::event::Text;
     use uilog_core::queue::Origin;
     use uilog_core::queue::Writer;
     use uilog_core::queue::begin_frame;
     use uilog_core::queue::end_frame;
     use uilog_core::queue::lay_out_for_records;
     use uilog_core::wire::Record;
+    use uilog_event::event::Event;
+    use uilog_event::event::Text;
 
     use super::*;
 

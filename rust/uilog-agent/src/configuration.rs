@@ -16,7 +16,7 @@ use uilog_core::sinks;
 use uilog_core::sinks::Definition;
 use uilog_core::sinks::PREFIX;
 use uilog_core::sinks::SECTION;
-use uilog_core::tracked::Tracked;
+use uilog_event::tracked::Tracked;
 
 /// Configurations that nobody uses and that are kept all the same.
 const MAX_UNUSED: usize = 64;

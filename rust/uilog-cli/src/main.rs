@@ -35,7 +35,7 @@ use clap::Subcommand;
 use uilog_core::dispatch;
 use uilog_core::journal as core_journal;
 use uilog_core::stderr;
-use uilog_core::user;
+use uilog_event::user;
 use uilog_sinks::fleet::Fleet;
 use uilog_sinks::open::open;
 use uilog_sinks::redact;

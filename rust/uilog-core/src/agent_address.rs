@@ -14,11 +14,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_event::event::new_session;
 use uilog_sys::append::Place;
 use uilog_sys::append::Root;
 use uilog_sys::own_dir::OwnDir;
 
-use crate::event::new_session;
 use crate::places::Choice;
 use crate::places::key_of;
 use crate::wire::PROTOCOL;

@@ -15,6 +15,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+use uilog_event::environment_block::split_environment;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
@@ -24,7 +25,6 @@ use uilog_sys::spawn::Stdio;
 
 use crate::agent_address;
 use crate::agent_address::AgentNames;
-use crate::environment_block::split_environment;
 
 /// Where it finds programs.
 const PATH: &[u8] = b"PATH=/usr/local/bin:/usr/bin:/bin";

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::socket;
+use uilog_event::event::SessionId;
 use uilog_sys::fork::CloseInChild;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Start;
@@ -30,7 +31,6 @@ use crate::bound::Descriptors;
 use crate::bound::NO_DESCRIPTOR;
 use crate::bound::SEND_FLAGS;
 use crate::bound::leave_some_for_hg;
-use crate::event::SessionId;
 use crate::frames;
 use crate::frames::JobParts;
 use crate::frames::Sent;

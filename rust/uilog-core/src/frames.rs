@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::event::Event;
-use crate::event::Text;
+use uilog_event::event::Event;
+use uilog_event::event::Text;
+
 use crate::queue;
 use crate::queue::Writer;
 use crate::settings::Settings;

@@ -5,8 +5,9 @@
 
 use std::fmt;
 
+use uilog_event::event::Event;
+
 use crate::commandlost;
-use crate::event::Event;
 use crate::host::Draft;
 use crate::host::Host;
 use crate::logtoprocess::LogToProcess;

@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 
-use crate::event::Event;
+use uilog_event::event::Event;
+
 use crate::frames::Script;
 use crate::loss::Loss;
 use crate::outbox::Outbox;

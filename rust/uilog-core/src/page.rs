@@ -50,15 +50,15 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::fcntl::OFlag;
+use uilog_event::event::SessionId;
+use uilog_event::event::Timestamp;
+use uilog_event::event::new_session;
 use uilog_sys::append::Place;
 use uilog_sys::append::Root;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 
-use crate::event::SessionId;
-use crate::event::Timestamp;
-use crate::event::new_session;
 use crate::places::Choice;
 use crate::queue;
 use crate::queue::Maker;

@@ -15,10 +15,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_event::environment_block::lookup;
 use uilog_sys::append::Place;
 use uilog_sys::append::Root;
-
-use crate::environment_block::lookup;
 
 /// The directory in the one for state, and in the one for running programs.
 const DIRECTORY: &str = "uilog";

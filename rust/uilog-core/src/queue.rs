@@ -35,9 +35,9 @@ use nix::unistd::Whence;
 use nix::unistd::lseek;
 use serde::Deserialize;
 use serde::Serialize;
+use uilog_event::event::SessionId;
 use uilog_sys::clock;
 
-use crate::event::SessionId;
 use crate::wire::HAS_ENDED_AT;
 use crate::wire::PROTOCOL;
 use crate::wire::is_readable;

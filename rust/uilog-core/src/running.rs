@@ -10,11 +10,11 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
+use uilog_event::event::Text;
 use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::ended::Which;
 
-use crate::event::Text;
 use crate::journal::ScriptFailure;
 use crate::stderr::Capture;
 use crate::wire::Job;

@@ -19,9 +19,9 @@ use nix::unistd::SysconfVar;
 use nix::unistd::geteuid;
 use nix::unistd::sysconf;
 use serde::Serialize;
+use uilog_event::environment_block::lookup;
 use uilog_sys::foreign_file;
 
-use crate::environment_block::lookup;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;

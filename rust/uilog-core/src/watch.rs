@@ -14,17 +14,17 @@ use nix::libc::SIGINT;
 use nix::libc::SIGPIPE;
 use nix::libc::SIGTERM;
 use uilog_config::Config;
+use uilog_event::command;
+use uilog_event::command::CommandLine;
+use uilog_event::command::Kind;
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Value;
 
 use crate::claim::Left;
 use crate::claim::Outer;
-use crate::command;
-use crate::command::CommandLine;
-use crate::command::Kind;
 use crate::commandlost;
-use crate::event::EventOption;
-use crate::event::Text;
-use crate::event::Timestamp;
-use crate::event::Value;
 use crate::host::Draft;
 use crate::host::Host;
 use crate::logger::Logger;
@@ -420,8 +420,9 @@ fn seconds(duration: Duration) -> Value<'static> {
 
 #[cfg(test)]
 mod tests {
+    use uilog_event::event::SessionId;
+
     use super::*;
-    use crate::event::SessionId;
 
     #[test]
     fn what_is_missing_is_counted_once() {

@@ -29,8 +29,8 @@ use uilog_core::host::Draft;
 use uilog_core::host::Host;
 use uilog_core::logger;
 use uilog_core::settings::Settings;
-use uilog_core::spans::Kind;
-use uilog_core::trace::Context;
+use uilog_event::spans::Kind;
+use uilog_event::trace::Context;
 
 /// What `ui.configitems` returns: bytes, unless an extension has set
 /// something else.

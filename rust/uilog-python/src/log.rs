@@ -20,10 +20,10 @@ use uilog_core::blackbox::writer::NotRotated;
 use uilog_core::blackbox::writer::Refused;
 use uilog_core::blackbox::writer::Style;
 use uilog_core::blackbox::writer::Written;
-use uilog_core::event::Timestamp;
 use uilog_core::loss::Loss;
-use uilog_core::tracked::Tracked;
-use uilog_core::user;
+use uilog_event::event::Timestamp;
+use uilog_event::tracked::Tracked;
+use uilog_event::user;
 
 use crate::convert;
 use crate::host;

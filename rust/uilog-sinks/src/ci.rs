@@ -4,7 +4,7 @@
 //! All that is known of the systems is in one table. Knows no sink; what is a
 //! secret in a value is the redaction's affair.
 
-use uilog_core::environment_block::lookup;
+use uilog_event::environment_block::lookup;
 
 use crate::repository;
 

@@ -11,7 +11,7 @@ use uilog_core::records::Items;
 use uilog_core::records::Queued;
 use uilog_core::sinks;
 use uilog_core::sinks::Definition;
-use uilog_core::tracked::Tracked;
+use uilog_event::tracked::Tracked;
 
 use crate::globals::Globals;
 

@@ -14,7 +14,6 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use uilog_core::event::SessionId;
 use uilog_core::journal::Failure;
 use uilog_core::journal::FailureKind;
 use uilog_core::journal::Journal;
@@ -22,6 +21,7 @@ use uilog_core::journal::wait_for_appending;
 use uilog_core::queue;
 use uilog_core::queue::Maker;
 use uilog_core::queue::Writer;
+use uilog_event::event::SessionId;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 

@@ -14,6 +14,10 @@ use uilog_config::Config;
 use uilog_config::items;
 use uilog_config::items::Value;
 use uilog_config::repository::MAX_SHAREDPATH_BYTES;
+use uilog_event::event::Event;
+use uilog_event::event::Timestamp;
+use uilog_event::tracked::Tracked;
+use uilog_event::user;
 use uilog_sys::foreign_file;
 use uilog_sys::log_file::Problems;
 
@@ -23,14 +27,10 @@ use super::writer::Log;
 use super::writer::NotRotated;
 use super::writer::Style;
 use crate::account::FaultKind;
-use crate::event::Event;
-use crate::event::Timestamp;
 use crate::loss::Loss;
 use crate::outbox::Outbox;
 use crate::outbox::Sink;
 use crate::settings::Fault;
-use crate::tracked::Tracked;
-use crate::user;
 
 /// The section, and what hg calls its extension.
 pub const SECTION: &str = "blackbox";

@@ -6,6 +6,8 @@ use uilog_config::Entry;
 use uilog_config::Source;
 use uilog_config::items;
 use uilog_config::items::ITEMS;
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
 
 use super::extensions;
 use super::finding::Finding;
@@ -18,8 +20,6 @@ use super::text::lossy;
 use super::text::shown;
 use crate::settings::Fault;
 use crate::sinks;
-use crate::suggest::did_you_mean;
-use crate::suggest::meant;
 
 /// The section whose items are scripts.
 const SCRIPTS: &[u8] = b"logtoprocess";

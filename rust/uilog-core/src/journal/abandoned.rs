@@ -19,6 +19,7 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use nix::fcntl::OFlag;
+use uilog_event::event::Timestamp;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
@@ -26,7 +27,6 @@ use uilog_sys::own_dir::OwnDir;
 use super::failure::Failure;
 use super::failure::FailureKind;
 use crate::commandlost;
-use crate::event::Timestamp;
 use crate::page;
 use crate::page::Holders;
 use crate::places::Choice;
@@ -312,9 +312,9 @@ mod tests {
     use std::time::Instant;
 
     use proptest::prelude::*;
+    use uilog_event::event::SessionId;
 
     use super::*;
-    use crate::event::SessionId;
     use crate::page::Made;
     use crate::queue::Writer;
 

@@ -28,11 +28,11 @@ pub use redacting::Redact;
 pub use redacting::redact_with;
 pub use script::ScriptFailure;
 use serde::Deserialize;
+use uilog_event::event::Timestamp;
 use uilog_sys::append;
 use uilog_sys::append::Place;
 use uilog_sys::append::Plan;
 
-use crate::event::Timestamp;
 use crate::places::Choice;
 
 /// The journal starts anew at this size; the one before is kept as `.1`.

@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
-use uilog_core::event::Value;
+use uilog_event::event::Value;
 use uilog_sinks::compose::Composer;
 
 use crate::escapes::unescaped;
