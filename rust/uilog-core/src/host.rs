@@ -12,6 +12,20 @@ use std::io;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_channel::commandlost;
+use uilog_channel::frames::JobParts;
+use uilog_channel::frames::Moment;
+use uilog_channel::frames::Script;
+use uilog_channel::frames::Task;
+use uilog_channel::journal;
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::journal::Journal;
+use uilog_channel::loss::Loss;
+use uilog_channel::queue::Delivery;
+use uilog_channel::settings::Settings;
+use uilog_channel::wire::Program;
+use uilog_channel::wire::Repository;
 use uilog_event::event::Event;
 use uilog_event::event::EventOption;
 use uilog_event::event::SCHEMA;
@@ -34,27 +48,13 @@ use crate::account::FaultKind;
 use crate::before_exit::ExitWait;
 use crate::before_exit::Standing;
 use crate::before_exit::Wanted;
-use crate::commandlost;
 use crate::dispatcher::Dispatcher;
 use crate::dispatcher::Owner;
 use crate::facts::Facts;
-use crate::frames::JobParts;
-use crate::frames::Moment;
-use crate::frames::Script;
-use crate::frames::Task;
 use crate::installation::Programs;
-use crate::journal;
-use crate::journal::Failure;
-use crate::journal::FailureKind;
-use crate::journal::Journal;
-use crate::loss::Loss;
 use crate::outbox::Outbox;
-use crate::queue::Delivery;
 use crate::record_queue::NotTaken;
 use crate::record_queue::RecordQueue;
-use crate::settings::Settings;
-use crate::wire::Program;
-use crate::wire::Repository;
 
 /// How deep scripts may be nested: a script that runs hg, whose events run
 /// the script, is a mistake that would never end.

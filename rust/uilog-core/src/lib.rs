@@ -17,55 +17,30 @@
 #![deny(missing_docs)]
 
 pub mod account;
-pub mod agent_address;
 pub mod agent_start;
-mod backoff;
 pub mod before_exit;
 pub mod blackbox;
-mod bound;
 pub mod brake;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod claim;
-pub mod commandlost;
 pub mod dispatch;
 pub mod dispatcher;
 mod facts;
 mod failed;
-pub mod feed;
-mod frames;
 pub mod hints;
 pub mod host;
 pub mod installation;
-pub mod journal;
-pub mod living_pages;
-#[cfg(target_os = "linux")]
-pub mod lock_holder;
 pub mod logger;
 pub mod logtoprocess;
-pub mod loss;
-pub mod losses;
 pub mod native;
 pub mod outbox;
-mod page;
-mod places;
-pub mod poll;
-pub mod queue;
-pub mod queue_room;
 pub mod record_queue;
-pub mod record_queues;
-pub mod records;
-pub mod reporter;
 mod running;
 mod script;
 pub mod script_env;
-pub mod settings;
-pub mod sink_environment;
-pub mod sinks;
-pub mod status;
 pub mod stderr;
 pub mod structured;
 pub mod trial;
 #[cfg(target_os = "linux")]
 pub mod watch;
-pub mod wire;

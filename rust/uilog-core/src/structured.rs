@@ -1,16 +1,16 @@
 //! The structured sinks, as hg sees them: an event that any of them wants goes
 //! to the dispatcher, once.
 
+use uilog_channel::commandlost;
+use uilog_channel::loss::Loss;
+use uilog_channel::settings::Fault;
+use uilog_channel::settings::Settings;
+use uilog_channel::sinks;
 use uilog_event::event::Event;
 use uilog_event::tracked::Tracked;
 
-use crate::commandlost;
-use crate::loss::Loss;
 use crate::outbox::Outbox;
 use crate::outbox::Sink;
-use crate::settings::Fault;
-use crate::settings::Settings;
-use crate::sinks;
 
 /// What they are known by, all together.
 pub const NAME: &str = "uilog";

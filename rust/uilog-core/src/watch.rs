@@ -13,6 +13,9 @@ use nix::libc::SIGHUP;
 use nix::libc::SIGINT;
 use nix::libc::SIGPIPE;
 use nix::libc::SIGTERM;
+use uilog_channel::commandlost;
+use uilog_channel::loss::Loss;
+use uilog_channel::sinks;
 use uilog_config::Config;
 use uilog_event::command;
 use uilog_event::command::CommandLine;
@@ -24,13 +27,10 @@ use uilog_event::event::Value;
 
 use crate::claim::Left;
 use crate::claim::Outer;
-use crate::commandlost;
 use crate::host::Draft;
 use crate::host::Host;
 use crate::logger::Logger;
 use crate::logtoprocess::SECTION as SCRIPTS;
-use crate::loss::Loss;
-use crate::sinks;
 
 /// How long the beginning may stay unlogged, for the sake of an hg that would
 /// do it.

@@ -20,15 +20,15 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
+use uilog_channel::commandlost;
+use uilog_channel::settings::Settings;
 use uilog_config::items;
 use uilog_core::account::FaultKind;
-use uilog_core::commandlost;
 use uilog_core::hints;
 use uilog_core::host::Depth;
 use uilog_core::host::Draft;
 use uilog_core::host::Host;
 use uilog_core::logger;
-use uilog_core::settings::Settings;
 use uilog_event::spans::Kind;
 use uilog_event::trace::Context;
 

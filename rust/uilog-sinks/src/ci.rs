@@ -337,7 +337,7 @@ mod tests {
             }
             for name in asked.into_inner() {
                 let is_known =
-                    uilog_core::sink_environment::is_of_ci(name.as_bytes());
+                    uilog_channel::sink_environment::is_of_ci(name.as_bytes());
                 assert!(is_known, "sink_environment.rs lacks {name}");
             }
         }

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use memchr::memmem;
+use uilog_channel::commandlost;
 use uilog_core::blackbox::message::facts;
-use uilog_core::commandlost;
 use uilog_event::event::Event;
 use uilog_event::event::Value;
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use serde::Serialize;
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks::Definition;
+use uilog_channel::wire;
 use uilog_core::trial;
-use uilog_core::wire;
 use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Value;

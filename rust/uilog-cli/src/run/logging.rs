@@ -17,12 +17,12 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_channel::loss::Loss;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::installation;
 use uilog_core::claim::Outer;
 use uilog_core::host::Host;
-use uilog_core::loss::Loss;
 use uilog_core::watch;
 use uilog_core::watch::Abandoned;
 use uilog_core::watch::Ended;

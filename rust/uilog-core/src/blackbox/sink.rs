@@ -10,6 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_channel::loss::Loss;
+use uilog_channel::settings::Fault;
 use uilog_config::Config;
 use uilog_config::items;
 use uilog_config::items::Value;
@@ -27,10 +29,8 @@ use super::writer::Log;
 use super::writer::NotRotated;
 use super::writer::Style;
 use crate::account::FaultKind;
-use crate::loss::Loss;
 use crate::outbox::Outbox;
 use crate::outbox::Sink;
-use crate::settings::Fault;
 
 /// The section, and what hg calls its extension.
 pub const SECTION: &str = "blackbox";

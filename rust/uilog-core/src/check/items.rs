@@ -1,6 +1,8 @@
 //! Settings: values that make no sense, names that nobody knows, and what is
 //! overridden, unset or not trusted.
 
+use uilog_channel::settings::Fault;
+use uilog_channel::sinks;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::Source;
@@ -18,8 +20,6 @@ use super::subject::Subject;
 use super::subject::is_same;
 use super::text::lossy;
 use super::text::shown;
-use crate::settings::Fault;
-use crate::sinks;
 
 /// The section whose items are scripts.
 const SCRIPTS: &[u8] = b"logtoprocess";

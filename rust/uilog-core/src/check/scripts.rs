@@ -11,6 +11,8 @@ use std::process::Stdio;
 
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+use uilog_channel::settings::Settings;
+use uilog_channel::wire::StdinFormat;
 use uilog_config::Config;
 use uilog_config::Source;
 use uilog_event::events;
@@ -32,8 +34,6 @@ use super::words;
 use super::words::Begin;
 use crate::logtoprocess::LogToProcess;
 use crate::script_env::MAX_STRING_BYTES;
-use crate::settings::Settings;
-use crate::wire::StdinFormat;
 
 const SECTION: &[u8] = b"logtoprocess";
 /// The only sub-option.

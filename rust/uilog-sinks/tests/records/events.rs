@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use uilog_core::sinks::Definition;
-use uilog_core::wire;
+use uilog_channel::sinks::Definition;
+use uilog_channel::wire;
 use uilog_event::event::Event;
 use uilog_event::event::EventOption;
 use uilog_event::event::SCHEMA;

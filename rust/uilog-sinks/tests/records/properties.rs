@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use uilog_core::wire;
+use uilog_channel::wire;
 use uilog_event::event::Event;
 use uilog_event::event::EventOption;
 use uilog_event::event::SessionId;

@@ -122,7 +122,7 @@ impl AgentNames {
 }
 
 /// A name for a new queue of records.
-pub(crate) fn new_queue() -> OsString {
+pub fn new_queue() -> OsString {
     format!("{RECORDS}{PROTOCOL}-{}", new_session()).into()
 }
 
@@ -185,10 +185,7 @@ pub fn queue_dir_of(value: &[u8]) -> Result<Option<PathBuf>, String> {
 /// The places for a queue of records, the preferred one first. Like `/tmp`, the
 /// directory of `uilog.queue-dir` may be everybody's: each user has one of his
 /// own in it.
-pub(crate) fn places(
-    environment: &[u8],
-    queue_dir: Option<&Path>,
-) -> Vec<Place> {
+pub fn places(environment: &[u8], queue_dir: Option<&Path>) -> Vec<Place> {
     let own = format!("uilog-{}", nix::unistd::geteuid());
     let own = [OsStr::new(&own)];
     let chosen = queue_dir.and_then(|dir| {

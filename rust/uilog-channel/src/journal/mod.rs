@@ -7,7 +7,7 @@
 //! as well. How a line is appended without waiting for a home directory, and
 //! what makes a directory safe, [`uilog_sys::append`] knows.
 
-pub(crate) mod abandoned;
+pub mod abandoned;
 mod failure;
 mod redacting;
 mod script;

@@ -52,7 +52,7 @@ const MAX_TOLD: u16 = 64;
 const MAX_MICROS: u64 = 1 << 53;
 
 /// The number of the event that tells of the `id`th command of a process.
-pub(crate) fn seq(id: u64) -> u64 {
+pub fn seq(id: u64) -> u64 {
     LAST_SEQ.saturating_sub(id)
 }
 
@@ -210,7 +210,7 @@ pub fn canonical(name: &[u8]) -> EventOption<'_> {
 }
 
 /// The options that only its end tells.
-pub(crate) fn options(
+pub fn options(
     began: Timestamp,
     duration: Duration,
     signal: Option<i32>,

@@ -45,7 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LONG_AGO: Duration = Duration::from_secs(60);
 
 /// A page, and who holds it.
-pub(crate) struct Found {
+pub struct Found {
     dir: Arc<OwnDir>,
     name: OsString,
     file: File,
@@ -58,7 +58,7 @@ pub(crate) struct Found {
 
 /// What the pages say that tell of a loss, or of events that wait for a
 /// dispatcher that does not begin.
-pub(crate) fn failures(choice: &Choice) -> Vec<Failure> {
+pub fn failures(choice: &Choice) -> Vec<Failure> {
     let mut failures = Vec::new();
     let visit = |found: Found| failures.extend(found.failure());
     each(choice, usize::MAX, |_| true, visit);
@@ -167,7 +167,7 @@ fn look(dir: Arc<OwnDir>, name: OsString) -> io::Result<Found> {
 impl Found {
     /// Gives what a dead page says to `append`, and removes the page then; by
     /// one of those who try at the same time. Whether it was a loss.
-    pub(crate) fn claim(
+    pub fn claim(
         mut self,
         append: impl FnOnce(&Failure) -> io::Result<()>,
     ) -> io::Result<bool> {
