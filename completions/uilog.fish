@@ -71,6 +71,7 @@ exthook\t''
 filestore_packsizes\t''
 fsmonitor\t''
 histedit\t''
+hookrefused\t''
 incoming\t''
 linkrevfixup\t''
 peerclose\t''
@@ -82,6 +83,7 @@ remotefilelog\t''
 repocache\t''
 tagscache\t''
 uiblocked\t''
+userwait\t''
 watchman\t''"
 complete -c uilog -n "__fish_uilog_using_subcommand check" -l connect -d 'Try to reach each sink, or this one, without running a script' -r
 complete -c uilog -n "__fish_uilog_using_subcommand check" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"
@@ -110,6 +112,7 @@ exthook\t''
 filestore_packsizes\t''
 fsmonitor\t''
 histedit\t''
+hookrefused\t''
 incoming\t''
 linkrevfixup\t''
 peerclose\t''
@@ -121,6 +124,7 @@ remotefilelog\t''
 repocache\t''
 tagscache\t''
 uiblocked\t''
+userwait\t''
 watchman\t''"
 complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l connect -d 'Try to reach each sink, or this one, without running a script' -r
 complete -c uilog -n "__fish_uilog_using_subcommand doctor" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"

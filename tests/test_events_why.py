@@ -106,6 +106,30 @@ class Odd:
 """
 
 
+# What is raised, and its class.
+CLASSES = {
+    "abort": "Abort",
+    "input": "InputError",
+    "state": "StateError",
+    "canceled": "CanceledError",
+    "security": "SecurityError",
+    "config": "ConfigError",
+    "parse": "ParseError",
+    "remote": "RemoteError",
+    "oob": "OutOfBandError",
+    "intervention": "InterventionRequired",
+    "lookup": "RepoLookupError",
+    "repo": "RepoError",
+    "storage": "StorageError",
+    "response": "ResponseError",
+    "held": "LockHeld",
+    "locked": "LockUnavailable",
+    "import": "ImportError",
+    "os": "FileNotFoundError",
+    "memory": "MemoryError",
+}
+
+
 class Records:
     """A home whose sink has all events."""
 
@@ -159,12 +183,9 @@ def test_each_error_has_its_class_its_text_and_its_code(
     records: Records,
 ) -> None:
     """hg's own exit codes and texts are the truth."""
-    ways = (
-        "abort input state canceled security config parse remote oob "
-        "intervention lookup repo storage response held locked import os memory"
-    ).split()
     records.home.configure("[ui]\ndetailed-exit-code = yes\n")
     shown = {}
+    ways = list(CLASSES)
     with records.home.serving(records.home.unseen_repository()) as server:
         for way in ways:
             out, err = [], []
@@ -186,13 +207,7 @@ def test_each_error_has_its_class_its_text_and_its_code(
         assert options["return_code"] == status, way
         for line in options["error"].splitlines():
             assert line.rstrip() in err, (way, options["error"], err)
-    assert {it["error_type"] for it in found} == {
-        *"Abort InputError StateError CanceledError SecurityError".split(),
-        *"ConfigError ParseError RemoteError OutOfBandError".split(),
-        *"InterventionRequired RepoLookupError RepoError".split(),
-        *"StorageError ResponseError LockHeld LockUnavailable".split(),
-        *"ImportError FileNotFoundError MemoryError".split(),
-    }
+    assert [it["error_type"] for it in found] == list(CLASSES.values())
     assert "try again" in found[0]["error"]
 
 
@@ -213,9 +228,7 @@ def test_texts_are_short_and_hold_no_half_secrets(records: Records) -> None:
     for way in ways:
         records.fails("fails", way)
     found = records.all("commandfinish", len(ways))
-    texts = {
-        way: it["options"]["error"] for way, it in zip(ways, found)
-    }
+    texts = {way: it["options"]["error"] for way, it in zip(ways, found)}
     assert texts["bytes"] == "f\ufffd"
     assert found[0]["base64"]["options"]["error"] == "Zv8="
     assert texts["long"].startswith("ä" * 2000)

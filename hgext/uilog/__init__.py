@@ -89,6 +89,38 @@ The defaults are shown::
 
 :hg:`debuguilog` shows each setting with its value and the file that sets it.
 
+What events tell besides
+========================
+
+uilog adds options to some of hg's events:
+
+``commandfinish``
+  ``error_type``, ``error`` and ``detailed_exit_code``, if the command failed.
+  ``changesets`` and ``files_changed`` of its transactions. ``files_updated``,
+  ``files_merged``, ``files_removed`` and ``files_unresolved`` of its updates.
+  ``behavior`` of clones, pulls and updates: ``clone-stream``,
+  ``pull-nothing`` and the like. ``waited_for_user``: seconds that it waited
+  for a person. ``major_faults``, ``blocks_read``, ``blocks_written``,
+  ``voluntary_context_switches`` and ``involuntary_context_switches``.
+``commandexception``
+  ``exception_type``, ``exception_message``, ``exception_stacktrace``, and
+  ``fingerprint``, which is the same for the same crash on any machine.
+``exthook``, ``pythonhook``
+  ``hook``, ``hooktype``, ``duration``, ``vetoed``, and ``source``, the line
+  that configures the hook. ``exit_code`` or ``signal`` of a program,
+  ``result`` or ``exception_type`` and ``exception_message`` of a function.
+
+and it logs two events that hg does not have:
+
+``hookrefused``
+  A hook has refused, or was skipped, and hg has not logged it: ``hook``,
+  ``hooktype``, ``reason`` (``untrusted``, ``not-loaded``, ``not-started``,
+  ``interrupted``), ``vetoed``, ``source``.
+``userwait``
+  hg has waited for a person: ``kind`` (``editor``, ``prompt``,
+  ``merge-tool``, ``interface``, ``diff-tool``, ``pager``), ``duration``,
+  ``outcome``.
+
 ssh connections
 ===============
 
@@ -213,20 +245,20 @@ if b'exp-archived-phase' not in configitems.coreitems.get(b'format', {}):
 cmdtable: dict = {}
 command = registrar.command(cmdtable)
 
-# What our logger is called, by which a ui knows its configuration.
+# The name of uilog's logger, by which a ui knows its configuration.
 LOGGER = b'uilog'
 # The stock extension, and what it calls its logger.
 STOCK = b'logtoprocess'
 BLACKBOX = b'blackbox'
 
-# What may switch uilog off. Whether it does, `brake` decides.
+# What may switch uilog off; `brake` decides.
 BRAKE_VARIABLE = 'UILOG'
 BRAKE_SECTION = b'uilog'
 BRAKE_ITEM = b'enabled'
 
-# By which `uilog run` tells its command that it is being watched.
+# Set by `uilog run` for its command.
 RUN_VARIABLE = 'UILOG_RUN'
-# By which chg tells the server that it starts.
+# Set by chg for the server that it starts.
 CHG_VARIABLE = 'CHGINTERNALMARK'
 
 _stocklog = getattr(uimod.ui, 'log', None)
@@ -240,10 +272,11 @@ _isoff = False
 # The repositories that are in use, by their roots.
 repos: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
-# All parts, those first that others need. A part is a module of ours that is
-# loaded when it is needed for the first time: most commands need none, and each
-# costs all commands. Once anything is to be logged, or a connection is opened,
-# the native module and `events` are loaded; `brake` needs neither.
+# All parts, in the order of their dependencies. A part is a module of uilog
+# that is loaded when it is needed for the first time, because most commands
+# need none, and loading costs time. Once anything is to be logged, or a
+# connection is opened, the native module and `events` are loaded; `brake` needs
+# neither.
 PARTS = (
     'brake',
     'events',
@@ -262,15 +295,15 @@ PARTS = (
 # The parts that are loaded, and set up.
 _parts: dict = {}
 
-# Faults before the native module was there to count them, and how many.
+# Faults before the native module was loaded, which counts later ones.
 _uncounted: list = []
 MAX_UNCOUNTED = 10
 
-# What is off because Mercurial lacks something: its label, and what it lacks.
+# Parts that are off because this Mercurial lacks something: label and reason.
 missing: list = []
 OFF = 'off: %s (%s)'
 
-# Lazy modules whose loading is awaited.
+# Lazy modules that will be wrapped when they are loaded.
 pending: list = []
 
 # hg: demandimport makes lazy modules with importlib's LazyLoader
@@ -278,9 +311,9 @@ LAZY = '_LazyModule'
 
 
 def uisetup(ui):
-    """touch what must be touched in any case, unless uilog is switched off
+    """install the hooks that every command needs, unless uilog is off
 
-    All else is done by parts, which most commands do not need.
+    Parts do everything else; most commands do not need them.
     """
     global _isoff
     maybeoff = CHG_VARIABLE in os.environ or _maybeoff(ui)
@@ -289,7 +322,7 @@ def uisetup(ui):
         return
     _registeritems(ui)
     log = find('traces', uimod.ui, 'log')
-    # Without, hg itself calls our logger.
+    # Otherwise hg itself calls uilog's logger.
     if log is not None:
         uimod.ui.log = _wraplog(log)
     nested = late('peers', 'nested')
@@ -303,14 +336,14 @@ def uisetup(ui):
             whenloaded(label, module, func)
     extensions.afterloaded(STOCK, _replacestock)
     extensions.afterloaded(BLACKBOX, _replaceblackbox)
-    # chg's server is told by its environment what it is, but not for long. Of
-    # what runs no command it is not known how long it runs.
+    # A chg server is recognized by its environment, which it soon changes.
+    # A process without a command may run for a long time.
     if CHG_VARIABLE in os.environ or not isincommand():
         loadparts()
 
 
 def cause(ui):
-    """by what uilog is switched off for what this ui is used for, or None"""
+    """what switches uilog off for this ui, or None"""
     if _failure is None and (_isoff or _maybeoff(ui)):
         try:
             return part('brake').cause(ui)
@@ -420,8 +453,8 @@ def _fill(items):
     items.update(table[section])
 
 
-# The logger of a ui for which nothing is to be logged. No class of our own:
-# each one that is made costs as much as ten functions.
+# The logger of a ui for which nothing is to be logged. It has no class of its
+# own, since creating a class costs as much as ten functions.
 def _idlelogger(root):
     return types.SimpleNamespace(
         root=root, tells_traces=False, tracked=_tracksnothing
@@ -434,7 +467,7 @@ def _tracksnothing(event):
 
 def uipopulate(ui):
     if cause(ui) is not None:
-        # It may be the copy of a ui that is not switched off.
+        # The ui may be a copy of one for which uilog is on.
         ui._loggers.pop(LOGGER, None)
         return
     tryto(_populate, ui)

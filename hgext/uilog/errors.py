@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import hashlib
 import os
 import signal
@@ -27,13 +28,16 @@ from mercurial import encoding, error, pycompat
 from mercurial.i18n import _
 from mercurial.utils import stringutil
 
-from . import events, tryto
+from . import events, find, off, part, tryto
 
 # Bytes of a text that are told.
 MAX_TEXT = 4096
 # Bytes of a traceback; the last ones, which say most.
 MAX_STACK = 16384
 CUT = b'...'
+
+# How many functions may stand between an exception and whoever shows it.
+_MAX_BETWEEN = 10
 
 # What a process exits with for -1.
 FAILED = 255
@@ -54,6 +58,30 @@ _HEADER = struct.Struct('>HHh')
 # What a pipe takes at once or not at all.
 # POSIX: {PIPE_BUF}, on Linux
 _MAX_REPORT = 4096
+
+
+def notice(native):
+    """take note of the exception that hg is about to show"""
+    exc = sys.exc_info()[1]
+    frame = sys._getframe(1)
+    for _count in range(_MAX_BETWEEN):
+        if frame.f_back is None:
+            return
+        function = (frame.f_globals.get('__name__'), frame.f_code.co_name)
+        frame = frame.f_back
+        if function == ('mercurial.hook', 'pythonhook'):
+            if b'pythonhook' in native:
+                part('hooks').note(exc)
+            return
+        if function == ('mercurial.scmutil', 'callcatch'):
+            caller = frame.f_globals.get('__name__')
+            if b'commandfinish' not in native:
+                return
+            if caller == 'mercurial.worker':
+                noteworker(exc)
+            elif caller == 'mercurial.dispatch':
+                note(exc)
+            return
 
 
 def note(exc):
@@ -294,6 +322,19 @@ def _signal(exc):
         return signal.Signals(args[0]).name
     except (TypeError, ValueError):
         return type(exc).__name__
+
+
+def wrapworker(module):
+    """hear of workers that fail"""
+    # hg compares the two names
+    orig = find('workers', module, '_posixworker')
+    if orig is None:
+        return
+    if getattr(module, '_platformworker', None) is orig:
+        wrapped = functools.partial(work, orig)
+        module._posixworker = module._platformworker = wrapped
+    elif getattr(orig, 'func', None) is not work:
+        off('workers', 'worker._platformworker is another function')
 
 
 def work(orig, ui, *args, **kwargs):

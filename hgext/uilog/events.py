@@ -4,8 +4,8 @@
 # GNU General Public License version 2 or any later version.
 """ui.log, once anything is to be logged
 
-Hands each event to our own sinks, to the loggers of others, and to whoever has
-wrapped ui.log before. Nothing about logging raises into the command.
+Passes each event to uilog's sinks, to other loggers, and to extensions that
+have wrapped ui.log before. No failure of logging raises into the command.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import sys
 import types
 
-from mercurial import dispatch, extensions, pycompat, ui as uimod, util
+from mercurial import extensions, pycompat, ui as uimod, util
 
 from . import (
     LOGGER,
@@ -24,13 +24,11 @@ from . import (
     STOCK,
     _native,
     cause,
-    dispatchframes,
     find,
     findmodule,
     isincommand,
     late,
     loaded,
-    off,
     part,
     tryto,
     whenloaded,
@@ -61,9 +59,6 @@ _BEHAVING = (b'clone', b'pull', b'update')
 
 # How deeply nested the commands are that have begun switched off.
 _offdepths: set = set()
-
-# Whether os.execv and os.execve are wrapped.
-_haswrappedexec = False
 
 # Whether the native module knows of the command that has loaded it.
 _hasentered = False
@@ -117,7 +112,7 @@ def populate(ui):
     _watch(logger)
     # hg: --pager=on starts it before it sets its uis up
     if ui.pageractive and _watchwaits in _watching:
-        tryto(_pagerbegan, ui)
+        tryto(_call, 'waiting', 'pagerbegan', ui)
     if ui.debugflag:
         report = part('report')
         report.configfaults(ui, logger)
@@ -230,53 +225,10 @@ def _endcommand():
         trace.end()
 
 
-def _notecommand(native, msgfmt, msgargs):
-    """leave to others what is to be said if this command never ends"""
-    _wrapexec()
-    native.note_command(msgfmt % msgargs, _canonical(), depth())
-
-
-def _canonical():
-    """the full name of the command that has just begun, or None"""
-    for frame in dispatchframes():
-        # hg: dispatch.request, which all that leads there gets
-        name = getattr(frame.f_locals.get('req'), 'canonical_command', None)
-        if isinstance(name, bytes):
-            return name
-    return None
-
-
-def _wrapexec():
-    """learn of it when this process becomes another program
-
-    All other functions that do so call one of these two.
-    """
-    global _haswrappedexec
-    if not _haswrappedexec:
-        for name in ('execv', 'execve'):
-            setattr(os, name, functools.partial(_exec, getattr(os, name)))
-        _haswrappedexec = True
-
-
-def _exec(orig, *args, **kwargs):
-    _native.become_another(True)
-    try:
-        return orig(*args, **kwargs)
-    finally:
-        _native.become_another(False)
-
-
 def tellproblems(ui):
     """tell with --debug what has gone wrong since the last time"""
     if ui.debugflag:
         part('report').problems(ui)
-
-
-def _tellhead():
-    root = _native.command_root()
-    checkout = loaded('checkout')
-    if root is not None and checkout is not None:
-        _native.set_head(root, *checkout.head(root))
 
 
 def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
@@ -292,10 +244,10 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
             trace = loaded('trace')
             if trace is not None:
                 trace.begin(native)
-            if event == b'commandfinish':
-                tryto(_tellhead)
-            elif b'commandlost' in native:
-                tryto(_notecommand, native, msgfmt, msgargs)
+                if event == b'commandfinish':
+                    tryto(trace.tellhead)
+                elif b'commandlost' in native:
+                    tryto(trace.notecommand, native, msgfmt, msgargs)
         istaken, isinblackbox = _native.taken_by_run(event, depth())
     others = []
     if len(loggers) > 1:
@@ -402,29 +354,18 @@ def _foreignfault(ui, name, event, err):
 _watching: set = set()
 
 # hg: the names of sections in which a person is waited for
-_PERSONAL = frozenset(
-    (
-        b'editor',
-        b'config_edit',
-        b'filterpatch',
-        b'stdio',
-        b'mergetool',
-        b'crecord',
-        b'histedit',
-        b'extdiff',
-        b'hgk_view',
-    )
-)
-
-# How many functions may stand between an exception and whoever shows it.
-_MAX_BETWEEN = 8
+_PERSONAL = (
+    b'editor config_edit filterpatch stdio mergetool crecord histedit extdiff '
+    b'hgk_view'
+).split()
 
 
 def _watch(logger):
     """look at what hg does not log, as far as a tracked event tells it
 
-    What stands around a function of hg's is as little as can be: the part that
-    it is about is loaded when there is something to tell.
+    What stands around a function of hg's is as little as can be: each command
+    pays for it. The part that it is about is loaded when there is something
+    to tell.
     """
     for event, watch in _WATCHED_FOR:
         if watch not in _watching and event in logger:
@@ -432,98 +373,63 @@ def _watch(logger):
             tryto(watch)
 
 
+def _call(name, function, *args):
+    """call a function of a part, which is loaded if it is not yet"""
+    getattr(part(name), function)(*args)
+
+
+def _surround(label, container, function, wrapper):
+    """as wrap, for what hg calls seldom, and in a fifth of the time"""
+    orig = find(label, container, function)
+    if orig is not None:
+
+        @functools.wraps(orig)
+        def surrounded(*args, **kwargs):
+            return wrapper(orig, *args, **kwargs)
+
+        setattr(container, function, surrounded)
+
+
 def _watcherrors():
-    orig = find('errors', uimod.ui, 'traceback')
-    if orig is None:
-        return
-
     # hg calls it with each exception, before it shows it.
-    @functools.wraps(orig)
-    def traceback(ui, *args, **kwargs):
-        tryto(_noteexception, ui)
-        return orig(ui, *args, **kwargs)
+    _surround('errors', uimod.ui, 'traceback', _traceback)
 
-    uimod.ui.traceback = traceback
+
+def _traceback(orig, ui, *args, **kwargs):
+    tryto(_noteexception, ui)
+    return orig(ui, *args, **kwargs)
 
 
 def _noteexception(ui):
     native = ui._loggers.get(LOGGER)
-    exc = sys.exc_info()[1]
-    if type(native) is not _Logger or exc is None:
-        return
-    frame = sys._getframe(2)
-    for _count in range(_MAX_BETWEEN):
-        if frame.f_back is None:
-            return
-        function = frame.f_code.co_name
-        module = frame.f_globals.get('__name__')
-        frame = frame.f_back
-        caller = frame.f_globals.get('__name__')
-        if (module, function) == ('mercurial.hook', 'pythonhook'):
-            if b'pythonhook' in native:
-                part('hooks').note(exc)
-            return
-        if (module, function) == ('mercurial.scmutil', 'callcatch'):
-            if b'commandfinish' not in native:
-                return
-            if caller == 'mercurial.worker':
-                part('errors').noteworker(exc)
-            elif caller == dispatch.__name__:
-                part('errors').note(exc)
-            return
+    if type(native) is _Logger and sys.exc_info()[1] is not None:
+        part('errors').notice(native)
 
 
 def _watchwaits():
-    section = find('waiting', uimod.ui, 'timeblockedsection')
-    pager = find('waiting', uimod.ui, 'pager')
-    if section is None or pager is None:
-        return
-
-    @functools.wraps(section)
-    def watchedsection(ui, key, *args, **kwargs):
-        found = section(ui, key, *args, **kwargs)
-        if key in _PERSONAL:
-            try:
-                return part('waiting').section(ui, key, found)
-            except Exception as err:
-                _native.internal_fault(err)
-        return found
-
-    @functools.wraps(pager)
-    def watchedpager(ui, *args, **kwargs):
-        isactive = ui.pageractive
-        pager(ui, *args, **kwargs)
-        if ui.pageractive and not isactive:
-            tryto(_pagerbegan, ui)
-
-    uimod.ui.timeblockedsection = watchedsection
-    uimod.ui.pager = watchedpager
+    _surround('waiting', uimod.ui, 'timeblockedsection', _section)
+    _surround('waiting', uimod.ui, 'pager', _pager)
 
 
-def _pagerbegan(ui):
-    part('waiting').pagerbegan(ui)
+def _section(orig, ui, key, /, *args, **kwargs):
+    found = orig(ui, key, *args, **kwargs)
+    if key in _PERSONAL:
+        try:
+            return part('waiting').section(ui, key, found)
+        except Exception as err:
+            _native.internal_fault(err)
+    return found
+
+
+def _pager(orig, ui, *args, **kwargs):
+    isactive = ui.pageractive
+    orig(ui, *args, **kwargs)
+    if ui.pageractive and not isactive:
+        tryto(_call, 'waiting', 'pagerbegan', ui)
 
 
 def _watchhooks():
-    hook = findmodule('refused hooks', 'hook')
-    if hook is not None:
-        whenloaded('refused hooks', hook, _wraprunhooks)
-
-
-def _wraprunhooks(module):
-    wrap('refused hooks', (module, 'runhooks', _runhooks))
-
-
-def _runhooks(orig, ui, repo, htype, hooks, /, *args, **kwargs):
-    run = None
-    if hooks:
-        try:
-            run = part('hooks').run
-        except Exception as err:
-            _native.internal_fault(err)
-    if run is None:
-        return orig(ui, repo, htype, hooks, *args, **kwargs)
-    return run(orig, ui, repo, htype, hooks, *args, **kwargs)
+    part('trace').watchrefusals()
 
 
 _WATCHED_FOR = (
@@ -536,83 +442,35 @@ _WATCHED_FOR = (
 
 
 def _watchwork():
-    repository = findmodule('work', 'localrepo').localrepository
-    orig = find('work', repository, 'transaction')
-    if orig is not None:
-
-        @functools.wraps(orig)
-        def transaction(repo, *args, **kwargs):
-            tr = orig(repo, *args, **kwargs)
-            # hg: how many transactions of the same name are nested
-            if tr._count == 1:
-                tryto(_transactionbegan, repo, tr)
-            return tr
-
-        repository.transaction = transaction
+    module = findmodule('work', 'localrepo')
+    repository = module and find('work', module, 'localrepository')
+    if repository:
+        _surround('work', repository, 'transaction', _transaction)
+    merge = findmodule('work', 'merge')
+    if merge is not None:
+        whenloaded('work', merge, _wrapmerge)
+    # What these are used for is no common command.
     for name, func in (
-        ('merge', _wrapmerge),
-        ('exchange', _wrapexchange),
-        ('streamclone', _wrapstreamclone),
+        ('exchange', 'wrapexchange'),
+        ('streamclone', 'wrapstreamclone'),
         # hg 7.2 has moved it.
-        ('cmd_impls.clone', _wrapclone),
-        ('hg', _wrapclone),
+        ('cmd_impls.clone', 'wrapclone'),
+        ('hg', 'wrapclone'),
+        # hg 7.2 imports it where it is used: see there.
+        ('worker', 'wrapworker'),
     ):
         module = sys.modules.get('mercurial.' + name)
         if module is not None:
-            whenloaded('work', module, func)
-    _watchworkers()
+            whenloaded('work', module, functools.partial(_call, 'work', func))
 
 
-def _transactionbegan(repo, tr):
-    part('work').watch(repo, tr)
+def _transaction(orig, repo, *args, **kwargs):
+    tr = orig(repo, *args, **kwargs)
+    # hg: how many transactions of the same name are nested
+    if tr._count == 1:
+        tryto(_call, 'work', 'watch', repo, tr)
+    return tr
 
 
 def _wrapmerge(module):
     wrap('work', (module, '_update', late('work', 'update')))
-
-
-def _wrapexchange(module):
-    pull = 'trypullbundlefromurl'
-    wrap('work', (module, pull, late('work', 'bundle')))
-
-
-def _wrapstreamclone(module):
-    stream = late('work', 'stream')
-    wrap(
-        'work',
-        (module, 'consumev1', stream),
-        (module, 'consumev2', stream),
-        (module, 'local_copy', late('work', 'localcopy')),
-    )
-    # hg 6.4 has added it.
-    if hasattr(module, 'consumev3'):
-        wrap('work', (module, 'consumev3', stream))
-
-
-def _wrapclone(module):
-    for name in ('clone_with_share', 'clonewithshare'):
-        if hasattr(module, name):
-            wrap('work', (module, name, late('work', 'share')))
-
-
-def _watchworkers(_module=None):
-    worker = sys.modules.get('mercurial.worker')
-    if worker is None:
-        # hg 7.2: only what needs it imports it
-        user = sys.modules.get('mercurial.merge_utils.update')
-        if user is not None and _module is None:
-            whenloaded('workers', user, _watchworkers)
-            return
-        worker = findmodule('workers', 'worker')
-    if worker is not None:
-        whenloaded('workers', worker, _wrapworker)
-
-
-def _wrapworker(module):
-    # hg compares the two names
-    orig = module._posixworker
-    if module._platformworker is orig:
-        wrapped = functools.partial(late('errors', 'work'), orig)
-        module._posixworker = module._platformworker = wrapped
-    else:
-        off('workers', 'worker._platformworker is another function')

@@ -4,9 +4,8 @@
 # GNU General Public License version 2 or any later version.
 """`hg blackbox` with more options, and through rotated files
 
-Stands in for the stock extension's command, to which `blackbox` has given more
-options. What they mean is decided here; which events that concerns, by the
-native module.
+Replaces the stock extension's command, whose options `blackbox` defines. This
+module interprets the options; the native module selects the events.
 """
 
 from __future__ import annotations

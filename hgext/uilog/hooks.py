@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from . import errors, tryto
+from . import errors, part, tryto
 
 REFUSED = b'hookrefused'
 
@@ -27,6 +27,10 @@ _MAX_BETWEEN = 12
 
 # Of each thread, what the Python hook has raised that is being logged.
 _raised: dict = {}
+
+
+def setup():
+    part('trace').watchrefusals()
 
 
 def note(exc):
@@ -109,18 +113,22 @@ def _istrue(result):
         return True
 
 
-def run(orig, ui, repo, htype, hooks, *args, **kwargs):
+def run(orig, *args, **kwargs):
     """hooks of which some may refuse without an event of hg's"""
-    throw = kwargs.get('throw', args[0] if args else False)
     try:
-        results = orig(ui, repo, htype, hooks, *args, **kwargs)
+        results = orig(*args, **kwargs)
     except BaseException as exc:
-        tryto(_tellraised, ui, htype, exc)
+        tryto(_tellraised, exc, *args)
         raise
+    tryto(_tellpassedover, *args)
+    return results
+
+
+def _tellpassedover(ui, repo, htype, hooks, *args):
+    """tell of hooks that hg has only warned of"""
     for name, command in hooks:
         if _isuntrusted(command):
-            tryto(_tell, ui, name, htype, 'untrusted', bool(throw))
-    return results
+            _tell(ui, name, htype, 'untrusted', False)
 
 
 def _isuntrusted(command):
@@ -128,7 +136,7 @@ def _isuntrusted(command):
     return untrusted is not None and command is untrusted
 
 
-def _tellraised(ui, htype, exc):
+def _tellraised(exc, ui, repo, htype, *args):
     """tell of a hook that has raised before it could be logged"""
     frames = []
     tb = exc.__traceback__

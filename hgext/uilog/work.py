@@ -13,7 +13,7 @@ import os
 import threading
 import weakref
 
-from . import events, tryto
+from . import events, findmodule, part, tryto, whenloaded, wrap
 
 # hg: a transaction's callbacks run in the order of their names; the last one
 CATEGORY = b'zz-uilog'
@@ -71,9 +71,46 @@ def _count(repo, tr, added):
     )
 
 
-def update(orig, repo, *args, **kwargs):
+def wrapexchange(module):
+    wrap('work', (module, 'trypullbundlefromurl', bundle))
+
+
+def wrapstreamclone(module):
+    wrap(
+        'work',
+        (module, 'consumev1', stream),
+        (module, 'consumev2', stream),
+        (module, 'local_copy', localcopy),
+    )
+    # hg 6.4 has added it.
+    if hasattr(module, 'consumev3'):
+        wrap('work', (module, 'consumev3', stream))
+
+
+def wrapclone(module):
+    isold = hasattr(module, 'clonewithshare')
+    sharer = 'clonewithshare' if isold else 'clone_with_share'
+    if isold or module.__name__ != 'mercurial.hg':
+        wrap('work', (module, sharer, share))
+
+
+def wrapworker(module):
+    part('errors').wrapworker(module)
+
+
+def _watchworkers():
+    worker = findmodule('workers', 'worker')
+    if worker is not None:
+        whenloaded('workers', worker, wrapworker)
+
+
+def setup():
+    _watchworkers()
+
+
+def update(orig, *args, **kwargs):
     """count what an update of the working directory has done"""
-    stats = orig(repo, *args, **kwargs)
+    stats = orig(*args, **kwargs)
     wc = kwargs.get('wc')
     if wc is None or not wc.isinmemory():
         tryto(_updated, stats)

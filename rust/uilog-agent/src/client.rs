@@ -148,7 +148,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// What it says of itself makes no sense.
+    /// What it says of itself is invalid.
     pub(crate) fn new(
         id: ClientId,
         dir: Arc<OwnDir>,
@@ -663,7 +663,7 @@ mod tests {
         end_frame(&mut bytes, begin).unwrap();
         writer.append(&bytes, 1).unwrap();
         assert_eq!(look_at_all(&mut client), (0, 1));
-        // A length that makes no sense spoils all up to the end.
+        // A length that is invalid spoils all up to the end.
         let at = writer.append(&bytes, 1).unwrap();
         writer.append(&bytes, 1).unwrap();
         file.write_all_at(&[0xff; 4], at).unwrap();

@@ -1,9 +1,9 @@
-//! Where hg's processes and the user's agent find each other.
+//! The names by which hg's processes and the user's agent find each other.
 //!
-//! Responsible for names alone: of the queues of records, of the agent's
-//! socket and of the lock that whoever starts an agent takes. All are in the
-//! user's runtime directory. Namespaces that differ have agents that differ,
-//! and so have versions of the protocol. Must not know what is said there.
+//! Responsible only for names: of the queues of records, of the agent's socket,
+//! and of the lock for starting an agent. All are in the user's runtime
+//! directory. Different namespaces and different versions of the protocol have
+//! different agents. Must not know what is sent.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

@@ -1,8 +1,9 @@
-//! Descriptors that hg's process keeps for us.
+//! uilog's descriptors in hg's process.
 //!
-//! Responsible for two promises: whatever hg or its extensions do with
-//! descriptors, nothing is closed or written to that is not ours; and hg has
-//! enough of them left. Knows nothing of what they are of.
+//! Responsible for two promises: even if hg or its extensions close
+//! descriptors, uilog never closes or writes to a file that is not its own; and
+//! uilog leaves hg enough descriptors. Must not know what the descriptors refer
+//! to.
 
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;

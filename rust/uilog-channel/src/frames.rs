@@ -25,23 +25,24 @@ use crate::wire::StdinFormat;
 /// A larger buffer is given back after use.
 const MAX_KEPT_BUFFER: usize = 256 * 1024;
 
-/// What the queue holds last of what jobs refer to, and where; 0 for nowhere.
+/// The latest environment and items frames in the queue, with their offsets;
+/// offset 0 means none.
 #[derive(Clone, Debug, Default)]
 pub struct Sent {
     environment: Vec<u8>,
     environment_at: u64,
     items: Vec<(Vec<u8>, Vec<u8>)>,
     items_at: u64,
-    /// Encoded frames are built here, so that memory is taken only once.
+    /// Buffer for encoded frames, reused to allocate memory only once.
     buffer: Vec<u8>,
 }
 
-/// Where what a job refers to will stand, once its frames are appended.
+/// Offsets of the frames that a job refers to, once they are appended.
 #[derive(Debug)]
 struct New {
     environment_at: u64,
     items_at: u64,
-    /// Where the last frame will stand.
+    /// Offset of the last frame.
     frame_at: u64,
 }
 

@@ -1,6 +1,6 @@
-//! What sinks have lost and the journal has not been told of: when to tell.
+//! Losses of sinks that are not in the journal yet, and when to write them.
 //!
-//! Counted it has been already, in the queue.
+//! They are already counted in the queue.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -10,8 +10,8 @@ use crate::records::RecordLoss;
 /// The journal is told of losses no more often than this, unless there are as
 /// many as before.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// The same when no hg is left: if this process is killed, nobody tells what it
-/// has not told.
+/// The same when no hg is left: if this process is then killed, losses that it
+/// has not reported are never reported.
 const TELL_ALONE: Duration = Duration::from_millis(100);
 /// Reasons of losses that are kept apart until they are told.
 const MAX_UNTOLD: usize = 64;

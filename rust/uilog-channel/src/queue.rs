@@ -760,6 +760,8 @@ impl Writer {
             committed: self.committed,
             reader: self.reader,
             untold: self.untold,
+            open: self.open.clone(),
+            is_hidden: self.is_hidden,
             ..Self::over(file, self.max_bytes)
         }
     }
@@ -1188,6 +1190,12 @@ impl Reader {
         let mut frame = vec![0; length as usize];
         self.data().read_exact_at(&mut frame, begin)?;
         Ok(frame)
+    }
+
+    /// Where the last environment stands before all that somebody still needs,
+    /// or the first one.
+    pub fn environment_at(&self) -> u64 {
+        self.progress.environment_at.max(FIRST_FRAME)
     }
 
     /// The frame from `begin` to `end` is one that later ones refer to. To be

@@ -24,6 +24,8 @@ use crate::agent_address;
 use crate::agent_address::AgentNames;
 use crate::agent_address::Whereabouts;
 use crate::agent_address::namespaces_of;
+use crate::feed::Feed;
+use crate::places::Choice;
 use crate::queue::Page;
 use crate::queue::Reader;
 use crate::status;
@@ -53,6 +55,8 @@ pub struct RecordQueue {
     pub session: String,
     /// Whether that process is in this one's namespaces, as it says.
     pub is_near: bool,
+    /// Whether its process has another home, and so another journal.
+    pub is_of_other_home: bool,
     /// For how many seconds it has been there.
     pub age: f64,
     /// Records appended; of a process that was killed also those that are yet
@@ -108,8 +112,8 @@ impl Overview {
     /// All that is found there.
     pub fn read(whereabouts: &Whereabouts) -> Self {
         Self {
-            agents: agents(whereabouts, false),
-            queues: find(whereabouts, false),
+            agents: agents(whereabouts),
+            queues: find(whereabouts),
         }
     }
 
@@ -125,31 +129,29 @@ impl Overview {
     }
 }
 
-/// The queues that are there; with `is_first_only`, in the first directory that
-/// there is.
-pub fn find(
-    whereabouts: &Whereabouts,
-    is_first_only: bool,
-) -> Vec<RecordQueue> {
-    let directories = directories(whereabouts, is_first_only);
+/// The queues that are there.
+pub fn find(whereabouts: &Whereabouts) -> Vec<RecordQueue> {
+    let directories = whereabouts.directories();
+    let key = Choice::of(&whereabouts.environment).key().to_owned();
+    let key = key.as_str();
     let own = agent_address::namespaces().ok();
     let found = directories.iter().flat_map(|dir| {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
         let own = own.as_deref();
         names
             .into_iter()
-            .filter_map(move |name| look(dir, &name, own))
+            .filter_map(move |name| look(dir, &name, own, key))
     });
     found.collect()
 }
 
 /// The agents that run there, or are being started.
-pub fn agents(whereabouts: &Whereabouts, is_first_only: bool) -> Vec<Agent> {
+pub fn agents(whereabouts: &Whereabouts) -> Vec<Agent> {
     let own = agent_address::namespaces().ok();
     let own_lock = own.as_ref().map(|it| AgentNames::new(it).lock);
     let clock = Clock::now();
     let mut agents = Vec::new();
-    for dir in directories(whereabouts, is_first_only) {
+    for dir in whereabouts.directories() {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
         for name in names.into_iter().filter(|it| AgentNames::is_lock(it)) {
             let Ok(file) = dir.open(&name, OFlag::O_RDWR) else {
@@ -197,15 +199,14 @@ fn process_of(directory: &Path, namespaces: &str) -> Option<i32> {
     status::processes().ok()?.into_iter().find(serves)
 }
 
-fn directories(whereabouts: &Whereabouts, is_first_only: bool) -> Vec<OwnDir> {
-    let mut directories = whereabouts.directories();
-    if is_first_only {
-        directories.truncate(1);
-    }
-    directories
-}
-
-fn look(dir: &OwnDir, name: &OsStr, own: Option<&str>) -> Option<RecordQueue> {
+/// A queue in these directories; `own` stands for this process's namespaces,
+/// `key` for what its environment chooses.
+fn look(
+    dir: &OwnDir,
+    name: &OsStr,
+    own: Option<&str>,
+    key: &str,
+) -> Option<RecordQueue> {
     let protocol = agent_address::protocol_of(name)?;
     let file = dir.open(name, OFlag::O_RDWR).ok()?;
     let is_held = |holder| living_file::is_held(&file, holder).ok();
@@ -219,6 +220,7 @@ fn look(dir: &OwnDir, name: &OsStr, own: Option<&str>) -> Option<RecordQueue> {
         pid: 0,
         session: String::new(),
         is_near: false,
+        is_of_other_home: false,
         age: 0.0,
         records: 0,
         done: 0,
@@ -246,5 +248,9 @@ fn look(dir: &OwnDir, name: &OsStr, own: Option<&str>) -> Option<RecordQueue> {
         queue.pid = origin.pid;
         queue.session = origin.session;
     }
+    let mut feed = Feed::new(reader);
+    let environment = feed.environment(feed.queue.environment_at());
+    queue.is_of_other_home =
+        environment.is_ok_and(|it| Choice::of(&it).key() != key);
     Some(queue)
 }

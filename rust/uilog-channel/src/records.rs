@@ -1,9 +1,9 @@
-//! What the dispatcher asks of those who run structured sinks.
+//! The dispatcher's interface to structured sinks.
 //!
-//! The dispatcher has one loop that must not block; how records get to where
-//! they should, by which threads, is not its affair. A sink that does not keep
-//! up reads what it has missed from the queue, by [`Source`], when it can, so
-//! that none waits for another.
+//! The dispatcher has one loop that must not block. It must not know how
+//! records are delivered, or by which threads. A sink that cannot keep up reads
+//! the records it has missed from the queue later, through [`Source`], so that
+//! sinks do not wait for each other.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -19,22 +19,22 @@ pub type Items = [(Vec<u8>, Vec<u8>)];
 /// A record in the queue, with what it refers to.
 #[derive(Clone, Debug)]
 pub struct Queued {
-    /// Where it stands.
+    /// Its offset in the queue.
     pub position: u64,
     /// Its event's name.
     pub event: Vec<u8>,
-    /// As the queue holds it.
+    /// Its frame in the queue.
     pub frame: Arc<[u8]>,
     /// hg's environment.
     pub environment: Arc<[u8]>,
-    /// Which sinks there are.
+    /// The items that define the sinks.
     pub items: Arc<Items>,
 }
 
-/// The queue, for whoever reads it again.
+/// The queue, for sinks that read missed records.
 pub trait Source {
-    /// The first record at or after a position where a frame begins, and where
-    /// the next frame does.
+    /// The first record at or after the offset of a frame, and the offset of
+    /// the next frame.
     ///
     /// # Errors
     ///
@@ -44,78 +44,77 @@ pub trait Source {
         position: u64,
     ) -> io::Result<Option<(Queued, u64)>>;
 
-    /// Whether who has come no further than this keeps so much in the queue
-    /// that there is hardly any room for others, and is alone in that.
+    /// Whether a reader at this offset is the only one that keeps the queue
+    /// nearly full.
     fn is_too_far_behind(&self, position: u64) -> bool;
 }
 
-/// Whoever runs structured sinks. Nothing here blocks.
+/// The dispatcher's interface to structured sinks. Nothing here blocks.
 pub trait Records {
-    /// There is a record, behind those before. Sinks that have no room just now
-    /// will read it from the queue.
+    /// Passes the next record to the sinks. Sinks without room read it from the
+    /// queue later.
     fn offer(&mut self, record: &Queued);
 
-    /// Sends on what was offered, lets those that are behind read on, and tells
-    /// what has become of records since the last call.
+    /// Delivers the offered records, lets sinks that are behind continue, and
+    /// returns the results since the last call.
     ///
     /// # Errors
     ///
     /// The queue cannot be read.
     fn settle(&mut self, queue: &mut dyn Source) -> io::Result<Settled>;
 
-    /// Somebody waits until all that was offered so far is delivered, by whoever
-    /// keeps it for later, too: lets that be done at once, and tells how far it
-    /// is. [`Self::wakeup`] tells when it may be further.
+    /// Delivers everything offered so far without delay, spooled records
+    /// included, because a process waits for it. Returns the progress;
+    /// [`Self::wakeup`] signals that there may be more.
     fn hurry(&mut self) -> Delivery;
 
-    /// Becomes readable when there may be something to settle. None if there
-    /// never is.
+    /// Becomes readable when [`Self::settle`] should be called. `None` if that
+    /// never happens.
     fn wakeup(&self) -> Option<BorrowedFd<'_>>;
 
-    /// When to look after it at the latest, if nothing wakes up before.
+    /// When to call [`Self::settle`] at the latest, even without a wakeup.
     fn deadline(&self) -> Option<Instant>;
 
-    /// Nothing will be offered any more: what is left is to be done until then.
-    /// It may be said again; the earliest deadline counts.
+    /// No record will be offered any more; the remaining ones must be delivered
+    /// by the deadline. If it is called again, the earliest deadline counts.
     fn finish(&mut self, deadline: Instant);
 
-    /// Whether nothing is left to be done.
+    /// Whether all records are delivered or lost.
     fn is_finished(&self) -> bool;
 }
 
-/// What has become of records.
+/// Results since the last call of [`Records::settle`].
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// So many more, the oldest ones, need not stay in the queue.
+    /// How many more records, the oldest ones, can be removed from the queue.
     pub done: u64,
-    /// Where the first one stands that must; none if none must.
+    /// Offset of the first record that must stay, if any.
     pub oldest: Option<u64>,
-    /// How many of those that need not are still in the hands of sinks that do
-    /// not move: once for each such sink.
+    /// How many of the removable records are still held by stalled sinks,
+    /// counted once per sink.
     pub at_risk: u64,
-    /// What was lost, by sink and reason.
+    /// Losses, by sink and reason.
     pub losses: Vec<RecordLoss>,
-    /// Of those that are done now, the positions of those that must stay all
-    /// the same, until they are among the released: a rollup counts them that
-    /// has not been sent.
+    /// Offsets of records that are done but must stay until they are in
+    /// `released`, because a rollup that was not sent yet counts them.
     pub held: Vec<u64>,
-    /// Records that were held and need not stay any more.
+    /// Offsets of records that were held and can be removed now.
     pub released: Vec<u64>,
 }
 
-/// Records that did not get to where they should.
+/// Records that a sink has lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordLoss {
     /// The sink's name.
     pub sink: String,
-    /// How many; 0 if it is trouble that costs nothing yet.
+    /// How many; 0 for a problem that has not lost a record yet.
     pub count: u64,
     /// Why.
     pub reason: String,
 }
 
 impl RecordLoss {
-    /// What it is, for people.
+    /// The loss in one line, for people.
     pub fn explain(&self) -> String {
         format!("uilog.sink.{}: {}", self.sink, self.reason)
     }

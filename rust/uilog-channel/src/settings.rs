@@ -1,8 +1,8 @@
-//! What `[uilog]` says, in types. Which items there are, their defaults and
-//! what makes sense in them is uilog-config's to know.
+//! The typed settings of `[uilog]`. uilog-config knows the items, their
+//! defaults and their valid values.
 //!
-//! A value that makes no sense is a [`Fault`], never an error: the default
-//! then counts, and whoever asks is told.
+//! An invalid value is a [`Fault`], never an error: the default is used, and
+//! the fault is reported.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -62,7 +62,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A value of this item's that makes no sense.
+    /// A value of this item's that is invalid.
     pub fn new(item: &Item, value: &[u8]) -> Self {
         let text = String::from_utf8_lossy(value);
         let (kind, default) = (item.kind, item.default);

@@ -1,8 +1,8 @@
-//! What of hg's environment structured sinks need.
+//! The environment variables of hg that structured sinks need.
 //!
-//! Responsible for what may lie in a file that has a name: an environment is
-//! full of secrets, and a sink needs little of it. uilog-sinks tests that
-//! nothing which it asks for is missing here.
+//! Responsible for which variables may be stored in a named file, because an
+//! environment contains many secrets, and a sink needs few variables. A test of
+//! uilog-sinks checks that all variables which it reads are listed here.
 
 use uilog_config::expand::variables_in;
 use uilog_event::environment_block::split_environment;

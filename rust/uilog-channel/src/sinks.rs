@@ -1,8 +1,7 @@
-//! The structured sinks that `[uilog]` names: what they are called, where
-//! they lead, what they want.
+//! The sinks that `[uilog]` defines: their names, URLs and tracked events.
 //!
-//! This is what hg's side has to know. What a URL means and how to get there
-//! is known in the binary alone.
+//! Responsible for what hg's process has to know of a sink. Must not know what
+//! a URL means or how to connect to it: only the binary does.
 
 use uilog_config::items;
 use uilog_config::items::Item;
@@ -14,7 +13,7 @@ use crate::settings::Fault;
 
 /// The section.
 pub const SECTION: &str = "uilog";
-/// What an item that names a sink begins with.
+/// Prefix of items that define a sink.
 pub const PREFIX: &str = "sink.";
 
 /// A sink, as it is configured.
@@ -22,22 +21,22 @@ pub const PREFIX: &str = "sink.";
 pub struct Definition {
     /// Its name: letters, digits, `-` and `_`.
     pub name: String,
-    /// Where it leads.
+    /// Its URL.
     pub url: Vec<u8>,
-    /// What stands beside it, by the names behind the colon.
+    /// Its options, as pairs of the name after the colon and the value.
     pub options: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Whether an item is about structured sinks: what is to be handed to those
-/// who run them.
+/// Whether an item concerns sinks, and so is passed on to the process that runs
+/// them.
 pub fn is_item(name: &[u8]) -> bool {
     let is_for_binary = |item: &Item| !item.is_for_hg;
     name.starts_with(PREFIX.as_bytes())
         || items::find(SECTION.as_bytes(), name).is_some_and(is_for_binary)
 }
 
-/// The sinks that the section's names and values tell of, by their names, and
-/// what of that makes no sense whatever the sink.
+/// The sinks that the section's items define, sorted by name, and faults that
+/// apply to every kind of sink.
 pub fn read<'a>(
     items: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> (Vec<Definition>, Vec<Fault>) {
@@ -118,7 +117,7 @@ const HIDDEN: &str = "...";
 
 /// A sink's URL without what may be a secret in it: whoever is named before
 /// the host, and what stands behind a question mark or a number sign. Of a URL
-/// that makes no sense rather too much is hidden than too little.
+/// that is invalid rather too much is hidden than too little.
 pub fn shown_url(url: &[u8]) -> String {
     let url = String::from_utf8_lossy(url);
     if is_local(&url) {

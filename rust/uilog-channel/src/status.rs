@@ -1,9 +1,8 @@
-//! What is going on: the dispatchers that run, and the journal of failures.
+//! The state of running dispatchers, and the journal of failures.
 //!
-//! Looks from outside, through /proc, at whatever belongs to this user.
-//! Processes that vanish meanwhile are passed over; those of other users are
-//! counted. Changes nothing and waits for nobody. How it is shown is not known
-//! here.
+//! Reads /proc, for processes of this user. Processes that exit meanwhile are
+//! skipped; those of other users are counted. Read-only; never blocks. Must not
+//! know how the state is shown.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
-//! What hg's process and its dispatcher say to each other.
+//! The protocol between hg's process and its dispatcher.
 //!
-//! The socket carries single bytes that mean "look into the queue". All else
-//! is [`Frame`]s in the queue. Both ends come from one installation, so a
-//! change of format raises [`PROTOCOL`], which stands at the beginning of the
-//! queue, and ends that differ refuse each other.
+//! The socket carries single bytes that mean "read the queue". Everything else
+//! is [`Frame`]s in the queue. Both sides normally come from one installation;
+//! a change of format increments [`PROTOCOL`], which is at the beginning of the
+//! queue, and different versions refuse each other.
 
 use std::borrow::Cow;
 
@@ -77,9 +77,9 @@ pub struct Record<'a> {
     /// The event.
     #[serde(borrow)]
     pub event: Event<'a>,
-    /// Where in the queue its environment stands.
+    /// Offset of its environment frame in the queue.
     pub environment_at: u64,
-    /// Where in the queue it stands which sinks there are.
+    /// Offset of its items frame, which defines the sinks, in the queue.
     pub items_at: u64,
     /// hg's working directory; `None` if that has been removed.
     #[serde(borrow)]

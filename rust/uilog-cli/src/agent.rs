@@ -107,7 +107,7 @@ fn show(presentation: Presentation) -> anyhow::Result<ExitCode> {
 fn stop() -> anyhow::Result<ExitCode> {
     let whereabouts = native::usual_whereabouts();
     let near = || -> Vec<Agent> {
-        let mut agents = record_queues::agents(&whereabouts, false);
+        let mut agents = record_queues::agents(&whereabouts);
         agents.retain(|it| it.is_near);
         agents
     };

@@ -453,7 +453,7 @@ fn try_to_reach(
 
 /// A sink that could not be reached, and the finding about it.
 fn unreached(it: &Attempt) -> Option<(&str, Finding)> {
-    // A URL that makes no sense is a finding already.
+    // A URL that is invalid is a finding already.
     let first = it.steps.iter().find(|it| !it.works && it.step != "url")?;
     let text = format!(
         "{}.{}: {}: {}",

@@ -180,8 +180,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What becomes of the event while uilog is switched off: nothing, which is
-/// said to whoever may want to know.
+/// Handles an event while uilog is switched off: does nothing, and prints that
+/// for users who want to know.
 fn switched_off(arguments: &Arguments, cause: &Cause) -> ExitCode {
     let is_error = arguments.require_sink;
     if is_error || arguments.verbose || io::stderr().is_terminal() {

@@ -119,7 +119,7 @@ pub(crate) fn visible_bytes(text: &[u8]) -> Vec<u8> {
     shown
 }
 
-/// Writes a line to standard error; whoever has closed it hears nothing.
+/// Writes a line to standard error; does nothing if that is closed.
 pub(crate) fn say(text: &str) {
     let line = format!("{}\n", visible(text));
     let _ = io::stderr().write_all(line.as_bytes());

@@ -98,7 +98,7 @@ impl Place {
 }
 
 /// Prints lines on standard error, as hg would, but for what a terminal would
-/// obey: a path may be anybody's.
+/// interpret: a path may come from another user.
 pub(crate) fn tell(lines: &[Vec<u8>]) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     for line in lines {

@@ -15,7 +15,7 @@ use uilog_event::events;
 #[derive(Clone)]
 pub(crate) struct Suggest(fn() -> Vec<String>);
 
-/// Takes any event, and proposes those that somebody is known to emit.
+/// Accepts any event, and completes the known ones.
 pub(crate) fn event() -> Suggest {
     Suggest(|| {
         let names = events::KNOWN.iter().map(|known| known.name);

@@ -114,7 +114,7 @@ pub enum Value {
 }
 
 impl Item {
-    /// The value in its type; none if it makes no sense (see [`Kind`]'s
+    /// The value in its type; none if it is invalid (see [`Kind`]'s
     /// `Display` for what would).
     pub fn parse(&self, text: &[u8]) -> Option<Value> {
         match self.kind {

@@ -1,5 +1,5 @@
-//! What a repository says of itself, as far as its configuration depends on
-//! that: its root, its requirements, and whom it shares its store with.
+//! Facts about a repository that its configuration depends on: its root, its
+//! requirements, and the repository that it shares its store with.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,8 +1,8 @@
-//! Starting the user's agent, if there is none.
+//! Starts the user's agent if none is running.
 //!
-//! Responsible for there being one: whoever starts it takes a lock first and
-//! hands it over, so that it is held from then on for as long as the agent
-//! lives. Waits for nothing.
+//! Responsible for there being only one: the process that starts it first takes
+//! a lock, which the agent inherits and holds as long as it lives. Does not
+//! block.
 
 use std::ffi::CString;
 use std::ffi::OsStr;

@@ -1,8 +1,8 @@
 //! How long a process waits at its end until what it has logged is delivered.
 //!
-//! Responsible for the bound, and for how often it is looked; must not know
-//! what a delivery is. Who waits sleeps by itself, since whoever runs Python
-//! has to look after signals meanwhile.
+//! Responsible for the time limit and the polling interval. Must not know what
+//! a delivery is. The caller does the sleeping, since a caller that runs Python
+//! has to handle signals meanwhile.
 
 use std::time::Duration;
 use std::time::Instant;

@@ -1,12 +1,13 @@
-//! Who logs a command that two could log: `uilog run` around it, or the hg
-//! that it turns out to be.
+//! Decides which of two processes logs a command: `uilog run`, or the hg that
+//! it runs.
 //!
-//! The outer one creates a word in memory and names it in the environment. The
-//! inner one, if it is there at all, says so in that word, and either looks
-//! there before it logs the command's beginning or end: the first has it.
-//! Nothing here waits, and whoever dies has claimed what it has claimed.
+//! The outer process creates a word in memory and names it in the environment.
+//! The inner process, if there is one, sets a bit in that word. Each of them
+//! sets another bit before it logs the command's beginning or end; the first
+//! one logs it. Nothing here blocks, and a claim stays valid if its process
+//! dies.
 //!
-//! Both use the same session, so that it does not matter who logs what.
+//! Both use the same session, so it does not matter which one logs an event.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;

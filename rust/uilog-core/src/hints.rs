@@ -21,7 +21,7 @@ use crate::logtoprocess;
 type Items = [(Vec<u8>, Vec<u8>)];
 
 /// Events of our own, which [`events::KNOWN`] may not list.
-const OWN_EVENTS: [&str; 1] = ["peerclose"];
+const OWN_EVENTS: [&str; 3] = ["hookrefused", "peerclose", "userwait"];
 
 /// Looks at the two sections.
 pub fn of(uilog: &Items, scripts: &Items) -> Vec<Fault> {

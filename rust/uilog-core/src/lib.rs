@@ -1,13 +1,12 @@
-//! Events, and where they go: the pipeline of uilog.
+//! Events, and how they get to scripts and sinks.
 //!
-//! hg's side: a [`logger::Logger`] knows one ui's configuration and hands
-//! events to sinks: to [`logtoprocess`], which hands scripts to the
-//! [`dispatcher`], and to [`structured`], which hands it records. The other
-//! side of that is [`dispatch`], the process that runs the ones and gives the
-//! others to whoever delivers them ([`records`]). Between the two lie the
-//! [`queue`] and what [`wire`] says.
+//! In hg's process, a [`logger::Logger`] knows the configuration of one ui. It
+//! passes events to [`logtoprocess`] for scripts, and to [`structured`] for
+//! records. Both append frames ([`wire`]) to a [`queue`] through
+//! [`dispatcher`]. In the other process, [`dispatch`] reads the queue, runs the
+//! scripts, and passes records to an implementation of [`records`].
 //!
-//! This crate knows hg's words, but nothing of Python.
+//! Knows Mercurial's terms. Must not know Python.
 //!
 //! # Known differences
 //!

@@ -198,17 +198,23 @@ impl RecordQueue {
     }
 
     /// Makes a queue. What no agent has read of one that has no name any more
-    /// goes into it.
+    /// goes into it, and so do commands that have begun there.
     fn open_new(
         &mut self,
         parts: &JobParts<'_>,
         session: SessionId,
     ) -> Result<(), Refusal> {
         let lost = self.open.as_ref();
-        let left = lost.filter(|it| it.is_waiting() && !it.is_read());
+        let left = lost.filter(|it| {
+            it.queue.has_open() || it.is_waiting() && !it.is_read()
+        });
         let places = self.environment.places();
         let opened = Open::new(places, parts.settings, session, left)?;
-        self.open = Some(opened);
+        if let Some(mut lost) = self.open.replace(opened) {
+            // Its commands end where they go on: whoever reads this queue has
+            // nothing to tell of them.
+            let _ = lost.queue.end_all();
+        }
         Ok(())
     }
 
@@ -446,7 +452,7 @@ impl Needed {
     fn places(&self) -> Vec<Place> {
         let set = self.items.iter().find(|(name, _)| name == QUEUE_DIR);
         let queue_dir = set.map(|(_, value)| &**value).unwrap_or_default();
-        // One that makes no sense is told where all settings are.
+        // One that is invalid is told where all settings are.
         let queue_dir = agent_address::queue_dir_of(queue_dir).ok().flatten();
         // The whole environment: what chooses the place is the caller's.
         agent_address::places(&self.whole, queue_dir.as_deref())
@@ -544,8 +550,8 @@ impl Open {
         })
     }
 
-    /// Makes a queue, which `fill` lays out, which takes so many bytes then, and
-    /// to which `over` writes.
+    /// Makes a queue, which `fill` lays out, which takes so many bytes then,
+    /// and to which `over` writes.
     fn in_place(
         place: Place,
         settings: &Settings,
@@ -702,8 +708,9 @@ impl Open {
     }
 }
 
-/// Makes a queue in the first of these places that can be used. One that is full because of its queues comes before others: if they
-/// were used instead, the bound would be none.
+/// Makes a queue in the first of these places that can be used. One that is
+/// full because of its queues comes before others: if they were used instead,
+/// the bound would be none.
 fn somewhere(
     places: Vec<Place>,
     make: impl Fn(Place) -> Result<Open, Refusal>,

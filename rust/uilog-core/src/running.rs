@@ -1,7 +1,7 @@
-//! The scripts that run: reaps those that have ended, and ends those whose time
-//! is over.
+//! The running scripts: reaps those that have ended, and terminates those that
+//! exceed their time limit.
 //!
-//! Knows nothing of the queue, nor of what becomes of a script's fate.
+//! Must not know the queue, or how the results are used.
 
 use std::sync::Arc;
 use std::time::Duration;

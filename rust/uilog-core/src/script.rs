@@ -1,6 +1,7 @@
-//! Starting a script: what it is told, where it runs, what may go wrong.
+//! Starts a script: its environment, its working directory, and the errors that
+//! may occur.
 //!
-//! Knows nothing of the queue.
+//! Must not know the queue.
 
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -101,13 +102,13 @@ pub(crate) fn script_input<'a>(
     }
 }
 
-/// The limits of what it can be told.
+/// The limits of its environment.
 pub(crate) fn script_limits() -> script_env::Limits {
     let stack = getrlimit(Resource::RLIMIT_STACK).map_or(0, |(soft, _)| soft);
     script_env::Limits::for_stack(stack)
 }
 
-/// Where what a script prints goes; to nobody if that is none.
+/// Where a script's output goes; `None` is `/dev/null`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outputs<'fd> {
     pub(crate) stdout: Option<BorrowedFd<'fd>>,
@@ -145,7 +146,8 @@ pub(crate) fn start_script(
         command.env(script_env::build(&input, limits));
         command.cwd(cwd.clone()).umask(job.umask);
         command.leave_batch(leave_batch);
-        // As the background job of a shell that stock hg's scripts are.
+        // Stock hg runs scripts as background jobs of a shell, which ignore
+        // SIGINT and SIGQUIT.
         command.ignore_signal(Signal::SIGINT as i32);
         command.ignore_signal(Signal::SIGQUIT as i32);
         if let Some(stdin) = &stdin {

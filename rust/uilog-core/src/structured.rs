@@ -1,5 +1,5 @@
-//! The structured sinks, as hg sees them: an event that any of them wants goes
-//! to the dispatcher, once.
+//! hg's side of the structured sinks: an event that any sink tracks is passed
+//! to the dispatcher once.
 
 use uilog_channel::commandlost;
 use uilog_channel::loss::Loss;
@@ -36,7 +36,7 @@ struct Named {
 
 impl Structured {
     /// Reads the section's names and values; `None` without such sinks. What
-    /// they say that makes no sense is told as well.
+    /// they say that is invalid is told as well.
     pub fn new(
         items: &[(Vec<u8>, Vec<u8>)],
         settings: Settings,

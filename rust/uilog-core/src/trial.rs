@@ -1,8 +1,8 @@
-//! Tries a script: runs it for a sample event, exactly as the dispatcher
-//! would, except that what it prints can be seen.
+//! Tries a script: runs it for a sample event, exactly as the dispatcher would,
+//! except that its output is shown.
 //!
-//! Nothing is logged: no sink, no queue and no journal hears of it, and the
-//! script finds [`VARIABLE`] in its environment.
+//! Nothing is logged to sinks, queue or journal. [`VARIABLE`] is set in the
+//! script's environment.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -1,8 +1,8 @@
-//! What is logged of a command that runs under `uilog run`, and when.
+//! The events of a command under `uilog run`, and when they are logged.
 //!
-//! Whoever runs it says when it began and how it has ended; nothing here knows
-//! how it is run. Two processes look after it: one logs, the other one must
-//! not be held up by that, and counts what has been lost ([`Ledger`]).
+//! The caller says when the command began and how it has ended. There are two
+//! processes: one logs; the other must not be delayed by that, and counts
+//! losses ([`Ledger`]). Must not know how the command is run.
 
 use std::borrow::Cow;
 use std::sync::atomic::AtomicU32;
@@ -387,8 +387,9 @@ impl Watch {
     }
 }
 
-/// Whether a command that ends by this signal was killed, or has crashed. Others
-/// are how people and systems end what they have started; hg handles them.
+/// Whether a command that ends by this signal was killed, or has crashed.
+/// Others are how people and systems end what they have started; hg handles
+/// them.
 fn is_of_killed(signal: i32) -> bool {
     let usual = [SIGHUP, SIGINT, SIGPIPE, SIGTERM];
     !usual.contains(&signal)

@@ -1,5 +1,5 @@
-//! Whoever runs structured sinks, where there are none: hg starts another
-//! dispatcher for records. One that comes all the same is counted as lost.
+//! The implementation of `Records` without sinks. hg starts another dispatcher
+//! for records; a record that arrives here anyway is counted as lost.
 
 use std::io;
 use std::os::fd::BorrowedFd;

@@ -86,11 +86,25 @@ pub const KNOWN: &[Known] = &[
     plain("cmdserver", "request: runcommand\n"),
     plain("command", "status\n"),
     plain("commandalias", "alias 'st' expands to 'status'\n"),
-    plain(
-        "commandexception",
-        "** unknown exception encountered, please report by visiting\n\
-         Traceback (most recent call last):\nRuntimeError: a sample\n",
-    ),
+    Known {
+        name: "commandexception",
+        needs: Nothing,
+        message: "** unknown exception encountered, please report by \
+            visiting\nTraceback (most recent call last):\n\
+            RuntimeError: a sample\n",
+        options: &[
+            ("exception_type", Bytes("RuntimeError")),
+            ("exception_message", Bytes("a sample")),
+            (
+                "exception_stacktrace",
+                Bytes(
+                    "Traceback (most recent call last):\n\
+                     RuntimeError: a sample\n",
+                ),
+            ),
+            ("fingerprint", Bytes("0123456789abcdef")),
+        ],
+    },
     Known {
         name: "commandfinish",
         needs: Nothing,
@@ -124,10 +138,19 @@ pub const KNOWN: &[Known] = &[
          0.0100s\n",
     ),
     plain("extension", "loading extensions\n"),
-    plain(
-        "exthook",
-        "exthook-precommit: true finished in 0.01 seconds\n",
-    ),
+    Known {
+        name: "exthook",
+        needs: Nothing,
+        message: "exthook-precommit: true finished in 0.01 seconds\n",
+        options: &[
+            ("hook", Bytes("precommit")),
+            ("hooktype", Bytes("precommit")),
+            ("duration", Float("0.0125")),
+            ("source", Bytes("/sample/.hg/hgrc:2")),
+            ("exit_code", Int("0")),
+            ("vetoed", Bool(false)),
+        ],
+    },
     extension(
         "remotefilelog",
         "filestore_packsizes",
@@ -141,6 +164,18 @@ pub const KNOWN: &[Known] = &[
         "2 actions to histedit\n",
         &[("histedit_num_actions", Int("2"))],
     ),
+    Known {
+        name: "hookrefused",
+        needs: Extension("uilog"),
+        message: "hook precommit.sample has not run: untrusted\n",
+        options: &[
+            ("hook", Bytes("precommit.sample")),
+            ("hooktype", Bytes("precommit")),
+            ("reason", Bytes("untrusted")),
+            ("vetoed", Bool(true)),
+            ("source", Bytes("/sample/.hg/hgrc:2")),
+        ],
+    },
     plain("incoming", "1 incoming changes - new heads: 0123456789ab\n"),
     extension(
         "remotefilelog",
@@ -161,10 +196,20 @@ pub const KNOWN: &[Known] = &[
         ],
     },
     plain("profile", "a sample\n"),
-    plain(
-        "pythonhook",
-        "pythonhook-precommit: sample.hook finished in 0.01 seconds\n",
-    ),
+    Known {
+        name: "pythonhook",
+        needs: Nothing,
+        message: "pythonhook-precommit: sample.hook finished in 0.01 \
+            seconds\n",
+        options: &[
+            ("hook", Bytes("precommit")),
+            ("hooktype", Bytes("precommit")),
+            ("duration", Float("0.0125")),
+            ("source", Bytes("/sample/.hg/hgrc:2")),
+            ("result", Bool(false)),
+            ("vetoed", Bool(false)),
+        ],
+    },
     extension(
         "rebase",
         "rebase",
@@ -192,6 +237,16 @@ pub const KNOWN: &[Known] = &[
         options: &[
             ("stdio_blocked", Float("12.5")),
             ("command_duration", Float("1250.0")),
+        ],
+    },
+    Known {
+        name: "userwait",
+        needs: Extension("uilog"),
+        message: "waited 1.25 seconds for the user (editor)\n",
+        options: &[
+            ("kind", Bytes("editor")),
+            ("duration", Float("1.25")),
+            ("outcome", Bytes("done")),
         ],
     },
     extension(

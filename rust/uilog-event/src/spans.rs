@@ -1,11 +1,9 @@
-//! The commands and hooks that run in this process: one within the other, and
-//! each thread with its own.
+//! The commands and hooks that run in this process, nested, for each thread.
 //!
-//! A command is entered before anything is known of it, and begins with its
+//! A command is entered before anything is known about it, and begins with its
 //! first event, or with the first hook or program that it runs. Without
-//! structured sinks it has no span, only a repository. Nothing here touches
-//! the environment: the caller tells what that says, and what has been put
-//! there.
+//! structured sinks it has no span, only a repository. Must not access the
+//! environment: the caller passes its values in, and applies changes.
 
 use std::thread;
 use std::thread::ThreadId;

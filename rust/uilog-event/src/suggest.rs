@@ -1,4 +1,4 @@
-//! What somebody may have meant who has written something else.
+//! Suggestions for misspelled names.
 
 /// The candidate that is nearest to a name that is none of them, if one is
 /// near.

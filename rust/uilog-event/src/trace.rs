@@ -1,8 +1,7 @@
-//! Where a command stands among others: traces, in the terms of W3C Trace
-//! Context.
+//! Traces, as in W3C Trace Context.
 //!
-//! A command is a span. What is around it is told by the environment, and
-//! what it runs is told by the environment in turn.
+//! A command is a span. Its parent is in the environment, and child processes
+//! inherit the command's span in theirs.
 
 use std::fmt;
 

@@ -248,7 +248,7 @@ impl Records {
         uilog_sys::environ::append_to(&mut block);
         let whereabouts = Whereabouts::new(&block, queue_dir);
         let agents = match has_agent {
-            true => record_queues::agents(&whereabouts, false),
+            true => record_queues::agents(&whereabouts),
             false => Vec::new(),
         };
         Self {

@@ -1,4 +1,5 @@
-//! The process's one [`Host`], and what guards hg against our own faults.
+//! The process's only [`Host`], and the guards that keep faults of uilog away
+//! from hg.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;

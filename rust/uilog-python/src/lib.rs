@@ -1,8 +1,8 @@
 //! The native module of the uilog extension: conversions only.
 //!
-//! What a Python value becomes is decided in `convert`; everything else is
-//! uilog-core's. Nothing here raises into hg: a panic is caught and counted,
-//! and no lock is held while Python code may run.
+//! `convert` converts Python values; uilog-core makes all decisions. Nothing
+//! here raises into hg: a panic is caught and counted, and no lock is held
+//! while Python code may run.
 
 #[cfg(target_os = "linux")]
 mod claim;
@@ -337,8 +337,9 @@ mod _native {
         host::setup(&module_path, hgexecutable);
     }
 
-    /// Claims the command that runs, if `uilog run` has started it. Whether
-    /// its variable is set, which others are then not to find.
+    /// Claims the running command, if `uilog run` has started it. Returns
+    /// whether UILOG_RUN was set; the caller must then unset it, so that child
+    /// processes do not inherit it.
     #[pyfunction]
     fn claim_command() -> bool {
         #[cfg(target_os = "linux")]

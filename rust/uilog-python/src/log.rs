@@ -1,7 +1,7 @@
-//! Log files that hg writes, as Python sees them.
+//! hg's log files: the interface for Python.
 //!
-//! What a line says is put together in uilog-core; who the user is, and what
-//! else hg knows, is told by the extension.
+//! uilog-core composes the line; the extension passes in the user and other
+//! facts that hg knows.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -123,11 +123,13 @@ impl LogFile {
         bytes.is_ok_and(|event| self.tracked.contains(event.as_bytes()))
     }
 
-    /// Appends a line of a blackbox; `None` if there is nothing to tell.
+    /// Appends a line to a blackbox. Returns `None` if there is nothing to
+    /// report.
     ///
-    /// `parents` are two nodes, `None` if they could not be read. `given` is
-    /// what the system is not asked for: whether files have been changed, the
-    /// user, the process and the time; `None` of the last three asks.
+    /// `parents` are two nodes, or `None` if they could not be read. `given`
+    /// overrides what would be queried from the system: whether the working
+    /// directory has changes, the user, the process ID and the time. If one of
+    /// the last three is `None`, the system is queried.
     #[pyo3(signature = (event, message, style, parents, given=None))]
     fn write_line(
         &self,

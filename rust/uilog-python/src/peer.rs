@@ -1,8 +1,9 @@
-//! ssh peers, as Python holds them.
+//! ssh peers: the interface for Python.
 //!
-//! Python owns the objects, uilog-peer the connections: one is taken out of
-//! its object while it is being closed, so that no lock is held while the GIL
-//! is not, and so that a finalizer that closes it again finds nothing to do.
+//! Python owns the objects, uilog-peer the connections. A connection is taken
+//! out of its object while it is being closed, so that no lock is held while
+//! the GIL is released, and a finalizer that closes it again finds nothing to
+//! do.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;

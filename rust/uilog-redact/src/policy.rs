@@ -1,6 +1,6 @@
-//! What a sink wants to be told, and what not.
+//! A sink's policy: what is redacted and what is kept.
 //!
-//! Knows nothing of how it is done.
+//! Must not know how.
 
 use crate::user::Key;
 

@@ -1,8 +1,7 @@
-//! Which run of which pipeline hg is a part of, as CI systems tell their jobs
-//! by the environment.
+//! The CI pipeline and run that hg belongs to, from environment variables that
+//! CI systems set.
 //!
-//! All that is known of the systems is in one table. Knows no sink; what is a
-//! secret in a value is the redaction's affair.
+//! One table has all facts about the systems. Must not know sinks or redaction.
 
 use uilog_event::environment_block::lookup;
 

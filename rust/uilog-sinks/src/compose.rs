@@ -112,7 +112,7 @@ impl Composer {
     /// # Errors
     ///
     /// What keeps the sink from telling no more than it should: an option
-    /// about privacy that makes no sense, or no key to hash users with. The
+    /// about privacy that is invalid, or no key to hash users with. The
     /// text names the option, and the file if there is one.
     pub fn new(
         definition: &Definition,
@@ -581,7 +581,8 @@ impl Composer {
     }
 }
 
-/// The option of `commandfinish` and `commandlost` that has the command's full name.
+/// The option of `commandfinish` and `commandlost` that has the command's full
+/// name.
 const CANONICAL_COMMAND: &str = "canonical_command";
 
 /// How a command has ended; nothing of other events.
@@ -632,7 +633,7 @@ fn canonical_command<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
 ///
 /// # Errors
 ///
-/// If it makes no sense: the default may tell more than was meant.
+/// If it is invalid: the default may tell more than was meant.
 fn strict(definition: &Definition, option: &str) -> Result<Setting, String> {
     let mut set = definition.options.iter().rev();
     let set = set.find(|(name, _)| name == option.as_bytes());

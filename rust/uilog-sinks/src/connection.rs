@@ -1,7 +1,7 @@
 //! Connections that never block beyond a deadline: local sockets, TCP, TLS.
 //!
-//! Knows bytes only. Who wants to know whether they have arrived asks
-//! [`Connection::state`].
+//! Must not know what the bytes mean. [`Connection::state`] returns whether
+//! they have arrived.
 
 use std::fs;
 use std::io;

@@ -18,7 +18,7 @@ use crate::unix;
 ///
 /// # Errors
 ///
-/// The URL or an option makes no sense, or a file that an option names cannot
+/// The URL or an option is invalid, or a file that an option names cannot
 /// be read. That there is nobody at the other end is no error.
 pub fn open(
     definition: &Definition,

@@ -1,7 +1,7 @@
-//! What a structured sink is given: one event, in version 1 of the schema.
+//! The record of one event for a structured sink, in version 1 of the schema.
 //!
-//! docs/schema.md tells what each field means, and what may change. Here is
-//! only its shape.
+//! Responsible for its fields and types. docs/schema.md describes what each
+//! field means, and what may change.
 
 use std::collections::BTreeMap;
 
@@ -172,8 +172,9 @@ impl Record {
     }
 
     /// Whether it tells of a command that has failed: by an exception, by a
-    /// signal, without an end, or with an exit status other than 0; 1 of a command that says
-    /// so that there was nothing to do or to be found is no failure.
+    /// signal, without an end, or with an exit status other than 0; 1 of a
+    /// command that says so that there was nothing to do or to be found is no
+    /// failure.
     pub fn is_failure(&self) -> bool {
         let process = &self.process;
         // 1 means what it means of Mercurial's commands only.

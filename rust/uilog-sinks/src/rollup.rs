@@ -1,9 +1,9 @@
-//! Ends of commands, added up: one record instead of many.
+//! Rollups: one record with sums instead of one for the end of each command.
 //!
-//! Responsible for the sums of one sink, for the number of rows that they may
-//! have, and for when they are to be sent. A command is in exactly one row, so
-//! the sum of all `commands` is the number of commands. Must not know which
-//! commands are added up, or how a record is delivered.
+//! Responsible for the sums of one sink, for the maximum number of rows, and
+//! for when they are sent. A command is in exactly one row, so the sum of all
+//! `commands` is the number of commands. Must not know which commands are
+//! summed up, or how a record is delivered.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,11 +1,11 @@
-//! Which traces are kept, where only a part of them is.
+//! Sampling: which traces are kept.
 //!
-//! OpenTelemetry's consistent probability sampling: 56 random bits of a trace
-//! against a threshold. Whoever does the same, with whatever rate, keeps the
-//! same traces as far as the rates allow, so that a CI job, its hg and the
-//! hooks of that are kept or dropped together.
+//! OpenTelemetry's consistent probability sampling compares 56 random bits of a
+//! trace ID with a threshold. All programs that do so keep the same traces, as
+//! far as their rates allow. So a CI job, its hg and their hooks are kept or
+//! dropped together.
 //!
-//! Knows no configuration and no record.
+//! Must not know configuration or records.
 // OpenTelemetry: specification/trace/tracestate-probability-sampling.md
 
 use uilog_event::event::Event;

@@ -1,7 +1,7 @@
-//! What `[uilog]` and hg's environment say at a record: which sinks there are,
-//! and when one must be opened anew.
+//! The sinks that `[uilog]` and hg's environment define at the time of a
+//! record, and whether one must be reopened.
 //!
-//! Knows no threads and no queue.
+//! Must not know threads or the queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! The spools that there are, as one looks at them from outside: whose they
-//! are, what is in them, what keeps it from being sent.
+//! The state of all spools, seen from outside: their sinks, their records, and
+//! why delivery fails.
 //!
-//! Changes nothing: no directory is made, no lock is taken. How it is shown is
-//! not known here.
+//! Read-only: creates no directory and takes no lock. Must not know how the
+//! state is shown.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -106,7 +106,7 @@ pub struct Facts {
     /// Records that this program cannot send, because a later one has written
     /// them, or some before them in the same file.
     pub held_back: u64,
-    /// Set while the collector takes nothing.
+    /// Set while delivery fails.
     pub retry: Option<Retry>,
     /// Why nothing can be sent as the sink is configured here, if so.
     pub unsendable: Option<String>,
@@ -173,7 +173,7 @@ impl Holder {
     }
 }
 
-/// What is known of a collector that takes nothing.
+/// The state of a failing delivery.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Retry {
     /// In how many seconds it is asked again, if there is something to send;

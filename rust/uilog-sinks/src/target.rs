@@ -1,4 +1,4 @@
-//! Where a sink leads: its URL, taken apart.
+//! The destination of a sink: parses its URL.
 //!
 //! Opens nothing.
 
@@ -67,7 +67,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// It makes no sense.
+    /// It is invalid.
     pub fn parse(
         url: &[u8],
         environment: &Environment,

@@ -1,8 +1,7 @@
-//! What an event tells only in its message, or in the wrong unit.
+//! Facts that an event has only in its message, or in another unit.
 //!
-//! Takes an event's name, message and options; knows no record's policy. A
-//! message is text: what does not have the wording of its event tells
-//! nothing.
+//! Takes an event's name, message and options. A message without the usual
+//! wording of its event is ignored. Must not know policies of records.
 
 use std::collections::BTreeMap;
 

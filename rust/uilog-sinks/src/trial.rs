@@ -1,8 +1,8 @@
-//! Trying a sink: what becomes of a sample event.
+//! Tries a sink with a sample event, for `uilog check --run`.
 //!
-//! It goes the way that all go, with two differences: it is never sampled
-//! away, and a collector is asked at once. The record has an option
-//! `uilog_check`, so that whoever finds it knows it for what it is.
+//! The event is processed like any other, with two differences: sampling does
+//! not apply, and a collector is asked at once. The record has an option
+//! `uilog_check`, by which receivers can recognize it.
 
 use std::borrow::Cow;
 use std::path::Path;

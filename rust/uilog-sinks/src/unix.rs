@@ -1,5 +1,5 @@
-//! `unix:` and `unix-dgram:`: one line of JSON for each record, to whoever
-//! reads a local socket.
+//! `unix:` and `unix-dgram:`: one line of JSON per record, sent to a local
+//! socket.
 
 use std::path::PathBuf;
 

@@ -1,8 +1,8 @@
-//! One sink's thread: takes what the dispatcher hands over, makes records of
-//! it, numbers and delivers them, and counts.
+//! One sink's thread: takes events from the dispatcher, makes records, numbers
+//! and delivers them, and counts the results.
 //!
-//! The dispatcher's loop and the thread share a [`Mailbox`], which neither
-//! holds for longer than it takes to move a pointer.
+//! The dispatcher's loop and the thread share a [`Mailbox`], whose lock is held
+//! only as long as it takes to move a pointer.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,10 +1,10 @@
 //! Channels: parts of one stream of records that are sent independently.
 //!
 //! A record belongs to one channel, which follows from its payload. Each
-//! channel has a place of its own in each segment, so that a receiver that
-//! takes one kind of records and not the other gets what it takes, once.
+//! channel has its own position in each segment, so that a receiver that
+//! accepts only one kind of records gets these once.
 //!
-//! Knows no file, and not what a channel is for.
+//! Must not know files, or what a channel is for.
 
 use std::fmt;
 
@@ -55,7 +55,7 @@ impl Default for Channels {
     }
 }
 
-// Where a function lies is nobody's business.
+// The address of a function is not of interest.
 impl fmt::Debug for Channels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Channels").field(&self.version).finish()

@@ -1,7 +1,7 @@
-//! Reading a segment: frame by frame, from any position, past what is damaged.
+//! Reads a segment frame by frame, from any position, and skips damage.
 //!
-//! Knows no counts, and not what becomes of a record. Its memory is bounded by
-//! the longest record, whatever the file's length.
+//! Must not know counts, or what happens to a record. Its memory is limited by
+//! the longest record, whatever the file's length is.
 
 use std::path::PathBuf;
 
@@ -40,11 +40,11 @@ impl std::ops::AddAssign for Damage {
 /// What comes next in a segment.
 #[derive(Debug)]
 pub(crate) enum Step<'a> {
-    /// A whole frame, which is not the head.
+    /// A complete frame other than the head.
     Frame(Frame<'a>),
-    /// Something that is none, and has been passed.
+    /// Damaged bytes, which were skipped.
     Damaged(Damage),
-    /// Nothing yet, or nothing any more.
+    /// No complete frame.
     End,
 }
 
@@ -120,7 +120,8 @@ impl<F: Files> Reader<F> {
         &self.path
     }
 
-    /// Locks the segment, unless its writer lives or somebody else looks.
+    /// Locks the segment, unless its writer is alive or another process reads
+    /// it.
     pub(crate) fn lock(
         &self,
         spool: &Spool<F>,

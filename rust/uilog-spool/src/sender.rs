@@ -1,11 +1,11 @@
-//! Emptying the spool: batches, and what becomes of them.
+//! Takes records out of the spool in batches, and stores the results.
 //!
-//! There is one sender at a time. The lock that says so ends with its process,
-//! and nobody waits for it.
+//! There is one sender at a time. Its lock ends with its process, and no
+//! process waits for the lock.
 //!
-//! How far it is, it writes down after each batch, but waits for the disk only
-//! as often as writers do. What has been sent is removed after that: a power
-//! cut must not take a count, and leave the removal of what was counted.
+//! The sender stores its position after each batch, but syncs only as often as
+//! writers do. Sent segments are removed after that, so that a power cut cannot
+//! undo the count but not the removal.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -112,7 +112,7 @@ pub enum Verdict {
     Retry,
 }
 
-/// Whoever empties the spool.
+/// The process that sends the spool's records.
 #[derive(Debug)]
 pub struct Sender<F: Files = System> {
     spool: Spool<F>,
@@ -139,7 +139,7 @@ pub struct Sender<F: Files = System> {
 }
 
 impl<F: Files> Sender<F> {
-    /// Becomes the sender, unless somebody else is.
+    /// Becomes the sender, unless another process is.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl<F: Files> Sender<F> {
         let Some(lock) = lock else {
             return Ok(None);
         };
-        // Where that is refused, nobody is told since when.
+        // If that is refused, it is not known since when.
         let _ = spool.files().touch(&file);
         let sent = Sent::load(spool)?;
         Ok(Some(Self {
@@ -208,8 +208,8 @@ impl<F: Files> Sender<F> {
     }
 
     /// The next records of each of these channels, as [`Sender::next_batch_of`]
-    /// has them. What has been passed of the one whose batch is empty is written
-    /// down with what becomes of the other's.
+    /// has them. What has been passed of the one whose batch is empty is
+    /// written down with what becomes of the other's.
     ///
     /// # Errors
     ///
@@ -762,7 +762,7 @@ impl<F: Files> Sender<F> {
         Ok(())
     }
 
-    /// Removes a segment, unless somebody has gone on with it.
+    /// Removes a segment, unless another writer has continued it.
     fn remove(&self, name: Name, place: Place) -> Result<(), Error> {
         let spool = &self.spool;
         let reader = Reader::open(spool, name, place)?;

@@ -73,7 +73,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Without the losses that somebody has been told of. Where the counts
+    /// Without the losses that the user has acknowledged. Where the counts
     /// have begun anew since, it cannot be said which those are, and none is
     /// left out.
     fn without(&mut self, forgotten: Forgotten) {
@@ -262,7 +262,7 @@ impl<F: Files> Spool<F> {
     ///
     /// As [`Spool::stats`].
     pub fn new_stats(&self) -> Result<Stats, Error> {
-        // What is forgotten after this is told once more.
+        // Losses acknowledged after this are reported once more.
         let forgotten = Forgotten::load(self)?;
         let mut stats = self.stats()?;
         stats.without(forgotten);

@@ -149,7 +149,8 @@ impl Journal {
     /// gone. A home directory that does not answer is waited for no longer than
     /// `bound`; the next one takes over what this one has not.
     pub fn claim_abandoned(&self, bound: Duration) {
-        let found = abandoned::dead(&self.choice, MAX_LOOKED_AT);
+        let found =
+            abandoned::dead(&self.choice, MAX_LOOKED_AT, std::process::id());
         if found.is_empty() {
             return;
         }

@@ -168,7 +168,7 @@ fn write_part(
     Ok(())
 }
 
-/// All of it in a line, for whoever reads nothing else.
+/// A summary in one line.
 fn write_end(output: &mut impl Write, shown: &Shown<'_>) -> io::Result<()> {
     let sent: u64 = shown.spools.iter().map(Flushed::sent).sum();
     let done = counted(shown.dispatchers.done + shown.queues.done, "event");

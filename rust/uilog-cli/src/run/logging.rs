@@ -215,7 +215,7 @@ fn log(host: &mut Option<Host>, subject: &mut Subject<'_>, inbox: &Inbox) {
     guarded(host, |host| host.deliver(wait));
 }
 
-/// What concerns logging alone: if it panics, the journal is told.
+/// Runs code for logging; a panic is written to the journal.
 fn guarded<T>(
     host: &mut Option<Host>,
     body: impl FnOnce(&mut Host) -> T,

@@ -1,7 +1,8 @@
-//! The blackbox as a sink, for whoever has no hg to ask.
+//! The blackbox as a sink for `uilog run` and `uilog emit`, which have no hg.
 //!
-//! What the extension asks of hg is read from the repository here. That files
-//! have been changed is left out (`blackbox.dirty`): only hg can tell.
+//! Facts that the extension gets from hg are read from the repository. Whether
+//! the working directory has changes (`blackbox.dirty`) is left out: only hg
+//! can tell.
 
 use std::borrow::Cow;
 use std::fs;

@@ -1,11 +1,10 @@
-//! What has failed of late, as the journal tells.
+//! Findings about recent failures in the journal.
 //!
-//! A configuration may be right in every word, and still a script fails at
-//! every command. Responsible for which failures are findings: those of the
-//! last day, for older ones may have been mended long ago. They are warnings:
-//! whether it would fail again is not known. Must not know how
-//! the journal is kept. What is said of sinks is for whoever knows sinks: they
-//! are told of by [`of_sinks`].
+//! Even with a correct configuration, a script may fail at every command.
+//! Responsible for which failures are findings: those of the last 24 hours,
+//! since the causes of older ones may have been corrected. They are warnings,
+//! since they may not happen again. Must not know how the journal is stored.
+//! Failures of sinks are returned by [`of_sinks`], for code that knows sinks.
 
 use std::time::Duration;
 use std::time::SystemTime;

@@ -1,5 +1,5 @@
-//! What is around the configuration: whether what hg loads does what somebody
-//! wants, the dispatcher, and an rhg that loads nothing.
+//! Findings about the installation: the extensions that hg loads, the
+//! dispatcher, and rhg.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Settings: values that make no sense, names that nobody knows, and what is
-//! overridden, unset or not trusted.
+//! Findings about settings: invalid values, unknown names, and settings that
+//! are overridden, unset or not trusted.
 
 use uilog_channel::settings::Fault;
 use uilog_channel::sinks;
@@ -100,7 +100,7 @@ fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Names that nobody knows, and values that make no sense.
+/// Names that nobody knows, and values that are invalid.
 fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     for section in ["uilog", "blackbox"] {

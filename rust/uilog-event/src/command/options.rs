@@ -163,7 +163,7 @@ fn is_negated(arg: &[u8]) -> bool {
 }
 
 /// The command and what follows it, of arguments that may begin with options.
-/// `None` if there is none, or if the options make no sense.
+/// `None` if there is none, or if the options are invalid.
 // hg: fancyopts.fancyopts, Python: getopt.getopt
 pub fn command(args: &[Vec<u8>]) -> Option<&[Vec<u8>]> {
     let mut at = 0;

@@ -1,8 +1,8 @@
-//! What keeps records from arriving, as the journal and the spools tell.
+//! Findings about delivery, from the journal and the spools.
 //!
-//! A sink may be configured well, and its collector answers 401 to all.
-//! Responsible for which of that are findings. No connection is opened and no
-//! lock is taken: the files are only read.
+//! Even if a sink is configured correctly, its collector may answer 401 to
+//! everything. Responsible for which failures become findings. Opens no
+//! connection and takes no lock: the files are only read.
 
 use std::time::Duration;
 use std::time::SystemTime;

@@ -1,8 +1,7 @@
-//! What is wrong with the structured sinks of a configuration: this crate's
-//! part of `uilog check`.
+//! Findings about the structured sinks of a configuration, for `uilog check`.
 //!
-//! Changes nothing: opens no connection, makes no directory. How findings are
-//! shown is not known here.
+//! Read-only: opens no connection and creates no directory. Must not know how
+//! findings are shown.
 
 mod delivery;
 pub(crate) mod files;
@@ -33,7 +32,7 @@ pub struct SinkFacts {
     pub name: String,
     /// Where it leads, without secrets.
     pub url: String,
-    /// What kind of sink it is; none if its URL makes no sense.
+    /// What kind of sink it is; none if its URL is invalid.
     pub kind: Option<&'static str>,
     /// The events that it wants.
     pub track: Vec<String>,
@@ -140,7 +139,7 @@ impl Found<'_> {
         });
     }
 
-    /// Names and values that make no sense whatever the sink, and options of
+    /// Names and values that are invalid whatever the sink, and options of
     /// none.
     fn faults(&mut self) {
         let config = &self.subject.loaded.trusted;

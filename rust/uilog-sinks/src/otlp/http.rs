@@ -96,7 +96,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// What is missing or makes no sense.
+    /// What is missing or is invalid.
     pub fn check(&mut self) -> Result<(), String> {
         for kind in Kind::ALL {
             self.agent(kind).map_err(|why| self.at(kind, &why))?;
@@ -113,7 +113,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// What is configured makes no sense.
+    /// What is configured is invalid.
     pub(crate) fn proxy_of(
         &mut self,
         kind: Kind,

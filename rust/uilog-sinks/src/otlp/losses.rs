@@ -1,13 +1,14 @@
-//! Losses, as records that a collector gets: whoever watches a fleet need not
-//! look at each machine.
+//! Losses as records, so that the owner of a collector need not look at each
+//! machine.
 //!
-//! One record tells what has been lost since the one before, by cause. Whoever
-//! sends looks for losses before it sends anything, and appends the record once
-//! the collector has taken something: where it takes nothing, there is nobody to
-//! tell, and the losses of that time are one record later. A record of losses
-//! that is itself rejected is not told of, so that none leads to another.
+//! Each record has the losses since the previous one, by cause. Before sending,
+//! the sender collects the losses; once the collector has accepted something,
+//! it appends the record. While delivery fails, losses add up for one later
+//! record. If a record of losses is itself rejected, that is not reported,
+//! because it would lead to another such record.
 //!
-//! Knows the spool's counts and the journal; not how anything is sent.
+//! Knows the spool's counts and the journal. Must not know how records are
+//! sent.
 
 use std::borrow::Cow;
 use std::io;

@@ -1,6 +1,6 @@
-//! The bodies of requests: spans or log records, with whom they are from.
+//! The bodies of requests: spans or log records, with their resource.
 //!
-//! Knows neither how they are sent nor what becomes of them.
+//! Must not know how they are sent, or what the answer is.
 
 use std::sync::Arc;
 
@@ -150,7 +150,7 @@ impl Mapped {
     ///
     /// # Errors
     ///
-    /// What of it makes no sense.
+    /// What of it is invalid.
     pub fn new(record: &Record) -> Result<Self, String> {
         let payload = serde_json::to_vec(record)
             .map_err(|error| format!("the record as JSON: {error}"))?;
@@ -162,7 +162,7 @@ impl Mapped {
     ///
     /// # Errors
     ///
-    /// It is no record, or what of it makes no sense.
+    /// It is no record, or what of it is invalid.
     pub fn read(payload: &[u8], before: Option<&Self>) -> Result<Self, String> {
         let record = Stored::read(payload)?;
         // It is about as long.

@@ -1,11 +1,11 @@
-//! When to send again, where what has been sent could not be written down: the
-//! disk is full, or the directory takes nothing.
+//! When to send again if sent records could not be marked as sent, because the
+//! disk is full or the directory is not writable.
 //!
-//! The next process would send the same again, and the one after it. Nothing
-//! can be written to keep them from that, so it is the time of modification of
-//! an empty file: until then nobody sends. It is advice, as `backoff`'s.
+//! Otherwise each process would send the same records again. No file can be
+//! written to prevent that, so the modification time of an empty file says
+//! until when no process sends. It is a hint only, as in `backoff`.
 //!
-//! Knows no collector and no spool but its directory.
+//! Must not know collectors, or more of a spool than its directory.
 
 use std::ffi::OsString;
 use std::io;
