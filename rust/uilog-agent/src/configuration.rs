@@ -8,16 +8,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uilog_channel::records::Items;
+use uilog_channel::sink_environment::is_of_ci;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
+use uilog_channel::sinks::HISTORY;
+use uilog_channel::sinks::PREFIX;
+use uilog_channel::sinks::SECTION;
 use uilog_config::items;
 use uilog_config::items::Value;
-use uilog_core::records::Items;
-use uilog_core::sink_environment::is_of_ci;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
-use uilog_core::sinks::HISTORY;
-use uilog_core::sinks::PREFIX;
-use uilog_core::sinks::SECTION;
-use uilog_core::tracked::Tracked;
+use uilog_event::tracked::Tracked;
 
 use crate::slow;
 

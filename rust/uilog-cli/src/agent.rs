@@ -16,10 +16,10 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_agent::Options;
-use uilog_core::agent_address::Whereabouts;
-use uilog_core::record_queues;
-use uilog_core::record_queues::Agent;
-use uilog_core::record_queues::Overview;
+use uilog_channel::agent_address::Whereabouts;
+use uilog_channel::record_queues;
+use uilog_channel::record_queues::Agent;
+use uilog_channel::record_queues::Overview;
 use uilog_sinks::open::open;
 use uilog_sys::malloc;
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
+use uilog_channel::sinks;
 use uilog_config::FileReport;
 use uilog_config::FileState;
 use uilog_config::Loaded;
@@ -21,7 +22,6 @@ use uilog_core::check::Report;
 use uilog_core::check::Severity;
 use uilog_core::check::Subject;
 use uilog_core::logtoprocess::LogToProcess;
-use uilog_core::sinks;
 use uilog_core::trial;
 use uilog_core::trial::Ending;
 use uilog_core::trial::Outcome;

@@ -16,14 +16,14 @@ use uilog_config::installation;
 use uilog_core::brake;
 use uilog_core::brake::Cause;
 use uilog_core::check;
-use uilog_core::event::EventOption;
-use uilog_core::event::Text;
-use uilog_core::event::Value;
-use uilog_core::events;
 use uilog_core::host::Draft;
 use uilog_core::host::Verdict;
 use uilog_core::logtoprocess;
 use uilog_core::native;
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Value;
+use uilog_event::events;
 
 use crate::native as own;
 use crate::output;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Subcommand;
-use uilog_core::journal::Journal;
-use uilog_core::status;
+use uilog_channel::journal::Journal;
+use uilog_channel::status;
 
 use crate::native;
 use crate::output;

@@ -7,11 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Context;
+use uilog_channel::agent_address::Whereabouts;
 use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::installation;
-use uilog_core::agent_address::Whereabouts;
 use uilog_core::brake;
 use uilog_core::brake::Cause;
 use uilog_core::host::Host;

@@ -10,11 +10,11 @@ use std::time::UNIX_EPOCH;
 
 use clap::Args;
 use clap::ValueHint;
+use uilog_channel::sinks;
 use uilog_config::date::Clock;
 use uilog_core::blackbox::glob::Glob;
-use uilog_core::events;
-use uilog_core::sinks;
-use uilog_core::suggest;
+use uilog_event::events;
+use uilog_event::suggest;
 use uilog_history::filter::ENDS;
 use uilog_history::filter::Filters;
 use uilog_history::filter::Query;

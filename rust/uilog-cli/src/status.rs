@@ -6,18 +6,18 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
+use uilog_channel::journal::Group;
+use uilog_channel::journal::grouped;
+use uilog_channel::record_queues::Overview;
+use uilog_channel::status;
+use uilog_channel::status::Dispatcher;
+use uilog_channel::status::JournalFacts;
+use uilog_channel::status::Running;
+use uilog_channel::status::Status;
 use uilog_config::Config;
 use uilog_config::Request;
 use uilog_config::installation;
 use uilog_core::brake;
-use uilog_core::journal::Group;
-use uilog_core::journal::grouped;
-use uilog_core::record_queues::Overview;
-use uilog_core::status;
-use uilog_core::status::Dispatcher;
-use uilog_core::status::JournalFacts;
-use uilog_core::status::Running;
-use uilog_core::status::Status;
 use uilog_sinks::spools::Facts;
 
 use crate::native;
@@ -397,8 +397,8 @@ fn write_failures(
 
 #[cfg(test)]
 mod tests {
-    use uilog_core::journal::Failure;
-    use uilog_core::journal::FailureKind;
+    use uilog_channel::journal::Failure;
+    use uilog_channel::journal::FailureKind;
 
     use super::*;
 

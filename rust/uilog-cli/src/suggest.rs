@@ -9,7 +9,7 @@ use clap::Error;
 use clap::builder::PossibleValue;
 use clap::builder::TypedValueParser;
 use uilog_config::items;
-use uilog_core::events;
+use uilog_event::events;
 
 /// Takes anything, and proposes these.
 #[derive(Clone)]

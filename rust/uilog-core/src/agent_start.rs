@@ -15,16 +15,15 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+use uilog_channel::agent_address;
+use uilog_channel::agent_address::AgentNames;
+use uilog_event::environment_block::split_environment;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Stdio;
-
-use crate::agent_address;
-use crate::agent_address::AgentNames;
-use crate::environment_block::split_environment;
 
 /// Where it finds programs.
 const PATH: &[u8] = b"PATH=/usr/local/bin:/usr/bin:/bin";

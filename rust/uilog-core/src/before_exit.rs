@@ -7,8 +7,8 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::agent_address;
-use crate::settings::BeforeExit;
+use uilog_channel::agent_address;
+use uilog_channel::settings::BeforeExit;
 
 /// How long is waited where the place ends with the process.
 const AUTO_BOUND: Duration = Duration::from_secs(1);

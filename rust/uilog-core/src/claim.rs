@@ -13,10 +13,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use uilog_event::event::SessionId;
 use uilog_sys::shared_word;
 use uilog_sys::shared_word::SharedWord;
-
-use crate::event::SessionId;
 
 /// The environment variable by which the inner one finds the word.
 pub const RUN_VARIABLE: &str = "UILOG_RUN";

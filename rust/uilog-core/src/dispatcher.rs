@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
-use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
@@ -18,35 +17,35 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::socket;
+use uilog_channel::backoff::Backoff;
+use uilog_channel::bound::Bound;
+use uilog_channel::bound::Descriptors;
+use uilog_channel::bound::NO_DESCRIPTOR;
+use uilog_channel::bound::SEND_FLAGS;
+use uilog_channel::bound::leave_some_for_hg;
+use uilog_channel::frames;
+use uilog_channel::frames::JobParts;
+use uilog_channel::frames::Sent;
+use uilog_channel::frames::Task;
+use uilog_channel::loss::Loss;
+use uilog_channel::page;
+use uilog_channel::page::Made;
+use uilog_channel::page::NotMade;
+use uilog_channel::queue::Delivery;
+use uilog_channel::queue::Progress;
+use uilog_channel::queue::Writer;
+use uilog_channel::queue::frames_file;
+use uilog_channel::settings::Settings;
+use uilog_channel::wire::DOORBELL;
+use uilog_channel::wire::PROTOCOL;
+use uilog_event::event::SessionId;
 use uilog_sys::fork::CloseInChild;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Stdio;
 
 use crate::agent_start;
-use crate::backoff::Backoff;
-use crate::bound::Bound;
-use crate::bound::Descriptors;
-use crate::bound::NO_DESCRIPTOR;
-use crate::bound::SEND_FLAGS;
-use crate::bound::leave_some_for_hg;
-use crate::event::SessionId;
-use crate::frames;
-use crate::frames::JobParts;
-use crate::frames::Sent;
-use crate::frames::Task;
 use crate::installation::Programs;
-use crate::loss::Loss;
-use crate::page;
-use crate::page::Made;
-use crate::page::NotMade;
-use crate::queue::Delivery;
-use crate::queue::Progress;
-use crate::queue::Writer;
-use crate::queue::frames_file;
-use crate::settings::Settings;
-use crate::wire::DOORBELL;
-use crate::wire::PROTOCOL;
 
 /// How long `hg debuguilog` waits for the dispatcher.
 const PROBE_BOUND: Duration = Duration::from_secs(5);
@@ -708,13 +707,6 @@ impl Queue {
         if let (Some(path), 0) = (&self.path, self.writer.committed().jobs) {
             let _ = page::remove(self.writer.page(), path);
         }
-    }
-}
-
-impl Descriptors for Writer {
-    fn raw_fds(&self) -> [RawFd; 2] {
-        let frames = self.frames().map(AsRawFd::as_raw_fd);
-        [self.page().as_raw_fd(), frames.unwrap_or(NO_DESCRIPTOR)]
     }
 }
 

@@ -1,14 +1,14 @@
 //! What a process knows of itself from its environment, and its session's id.
 
-use crate::environment_block::DEPTH_VARIABLE;
-use crate::environment_block::SESSION_VARIABLE;
-use crate::environment_block::lookup;
-use crate::event::SessionId;
-use crate::event::Trace;
-use crate::trace;
-use crate::trace::Context;
-use crate::trace::Said;
-use crate::user;
+use uilog_event::environment_block::DEPTH_VARIABLE;
+use uilog_event::environment_block::SESSION_VARIABLE;
+use uilog_event::environment_block::lookup;
+use uilog_event::event::SessionId;
+use uilog_event::event::Trace;
+use uilog_event::trace;
+use uilog_event::trace::Context;
+use uilog_event::trace::Said;
+use uilog_event::user;
 
 /// What the environment says, looked up once for as long as it stays the same.
 #[derive(Debug, Default)]

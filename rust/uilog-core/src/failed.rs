@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::journal::Redact;
 use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 
-use crate::journal::Failure;
-use crate::journal::FailureKind;
-use crate::journal::Redact;
 use crate::running::Script;
 use crate::stderr::Capture;
 

@@ -5,14 +5,15 @@
 
 use std::fmt;
 
-use crate::commandlost;
-use crate::event::Event;
+use uilog_channel::commandlost;
+use uilog_channel::settings::Fault;
+use uilog_channel::settings::Settings;
+use uilog_event::event::Event;
+
 use crate::host::Draft;
 use crate::host::Host;
 use crate::logtoprocess::LogToProcess;
 use crate::outbox::Sink;
-use crate::settings::Fault;
-use crate::settings::Settings;
 use crate::structured::Structured;
 
 /// The sinks of one ui.

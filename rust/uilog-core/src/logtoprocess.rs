@@ -4,14 +4,15 @@
 
 use std::collections::HashMap;
 
-use crate::event::Event;
-use crate::frames::Script;
-use crate::loss::Loss;
+use uilog_channel::frames::Script;
+use uilog_channel::loss::Loss;
+use uilog_channel::settings::Fault;
+use uilog_channel::settings::Settings;
+use uilog_channel::wire::StdinFormat;
+use uilog_event::event::Event;
+
 use crate::outbox::Outbox;
 use crate::outbox::Sink;
-use crate::settings::Fault;
-use crate::settings::Settings;
-use crate::wire::StdinFormat;
 
 /// The section, which the sink is known by.
 pub const SECTION: &str = "logtoprocess";

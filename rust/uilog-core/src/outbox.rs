@@ -3,11 +3,12 @@
 //! A sink looks up what its configuration says of an event, and puts what is to
 //! be done into the [`Outbox`]. It must not know who keeps the queues.
 
+use uilog_channel::frames::Script;
+use uilog_channel::loss::Loss;
+use uilog_channel::settings::Settings;
+use uilog_event::event::Event;
+
 use crate::account::FaultKind;
-use crate::event::Event;
-use crate::frames::Script;
-use crate::loss::Loss;
-use crate::settings::Settings;
 
 /// What the host takes from a sink.
 pub trait Outbox {

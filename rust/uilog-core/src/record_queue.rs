@@ -39,6 +39,28 @@ use nix::sys::stat::fstat;
 use nix::unistd::getegid;
 use nix::unistd::geteuid;
 use nix::unistd::getuid;
+use uilog_channel::agent_address;
+use uilog_channel::agent_address::AgentNames;
+use uilog_channel::backoff::Backoff;
+use uilog_channel::bound::Bound;
+use uilog_channel::bound::SEND_FLAGS;
+use uilog_channel::bound::leave_some_for_hg;
+use uilog_channel::frames;
+use uilog_channel::frames::JobParts;
+use uilog_channel::frames::Sent;
+use uilog_channel::loss::Loss;
+use uilog_channel::queue;
+use uilog_channel::queue::Delivery;
+use uilog_channel::queue::Origin;
+use uilog_channel::queue::Progress;
+use uilog_channel::queue::Writer;
+use uilog_channel::queue_room;
+use uilog_channel::queue_room::Refused;
+use uilog_channel::queue_room::UNIT_BYTES;
+use uilog_channel::settings::Settings;
+use uilog_channel::sink_environment;
+use uilog_event::event::SessionId;
+use uilog_event::event::Timestamp;
 use uilog_sys::append::Place;
 use uilog_sys::confined;
 use uilog_sys::fork::CloseInChild;
@@ -46,29 +68,7 @@ use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 
-use crate::agent_address;
-use crate::agent_address::AgentNames;
 use crate::agent_start;
-use crate::backoff::Backoff;
-use crate::bound::Bound;
-use crate::bound::SEND_FLAGS;
-use crate::bound::leave_some_for_hg;
-use crate::event::SessionId;
-use crate::event::Timestamp;
-use crate::frames;
-use crate::frames::JobParts;
-use crate::frames::Sent;
-use crate::loss::Loss;
-use crate::queue;
-use crate::queue::Delivery;
-use crate::queue::Origin;
-use crate::queue::Progress;
-use crate::queue::Writer;
-use crate::queue_room;
-use crate::queue_room::Refused;
-use crate::queue_room::UNIT_BYTES;
-use crate::settings::Settings;
-use crate::sink_environment;
 
 /// The item that names a directory for queues.
 const QUEUE_DIR: &[u8] = b"queue-dir";
@@ -139,7 +139,7 @@ struct Open {
 }
 
 impl RecordQueue {
-    /// Appends a record, whose parts are of [`crate::frames::Task::Record`]
+    /// Appends a record, whose parts are of [`uilog_channel::frames::Task::Record`]
     /// with these items, and wakes the agent.
     ///
     /// # Errors
@@ -769,12 +769,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixDatagram;
 
+    use uilog_channel::queue::Reader;
+    use uilog_channel::wire::Frame;
+
     use super::*;
     use crate::host::Draft;
     use crate::host::Host;
     use crate::logger::Logger;
-    use crate::queue::Reader;
-    use crate::wire::Frame;
 
     /// An environment whose runtime directory is its own.
     fn environment() -> (tempfile::TempDir, Vec<u8>) {

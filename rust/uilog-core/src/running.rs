@@ -10,14 +10,14 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
+use uilog_channel::journal::ScriptFailure;
+use uilog_channel::wire::Job;
+use uilog_event::event::Text;
 use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::ended::Which;
 
-use crate::event::Text;
-use crate::journal::ScriptFailure;
 use crate::stderr::Capture;
-use crate::wire::Job;
 
 /// How long a script has between SIGTERM and SIGKILL.
 pub(crate) const KILL_GRACE: Duration = Duration::from_secs(5);

@@ -18,6 +18,13 @@ use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use uilog_channel::queue::anonymous_file;
+use uilog_channel::wire::Job;
+use uilog_channel::wire::StdinFormat;
+use uilog_event::event::Event;
+use uilog_event::event::Text;
+use uilog_event::json;
+use uilog_event::user::NameOf;
 use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::spawn;
@@ -25,14 +32,7 @@ use uilog_sys::spawn::Stage;
 use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Stdio;
 
-use crate::event::Event;
-use crate::event::Text;
-use crate::json;
-use crate::queue::anonymous_file;
 use crate::script_env;
-use crate::user::NameOf;
-use crate::wire::Job;
-use crate::wire::StdinFormat;
 
 /// The shell that runs scripts, as in stock hg.
 const SHELL: &str = "/bin/sh";

@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::CString;
 
-use crate::environment_block::split_environment;
-use crate::event::Event;
-use crate::trace;
+use uilog_event::environment_block::split_environment;
+use uilog_event::event::Event;
+use uilog_event::trace;
 
 /// Bytes of the message that a script gets at most.
 // hg: logtoprocess.processlogger.log
@@ -406,12 +406,12 @@ mod tests {
     use std::collections::HashMap;
 
     use proptest::prelude::*;
+    use uilog_event::event::EventOption;
+    use uilog_event::event::SessionId;
+    use uilog_event::event::Text;
+    use uilog_event::event::Value;
 
     use super::*;
-    use crate::event::EventOption;
-    use crate::event::SessionId;
-    use crate::event::Text;
-    use crate::event::Value;
 
     const LIMITS: Limits = Limits {
         string: MAX_STRING_BYTES,

@@ -1,15 +1,16 @@
 //! hg's side of the structured sinks: an event that any sink tracks is passed
 //! to the dispatcher once.
 
-use crate::commandlost;
-use crate::event::Event;
-use crate::loss::Loss;
+use uilog_channel::commandlost;
+use uilog_channel::loss::Loss;
+use uilog_channel::settings::Fault;
+use uilog_channel::settings::Settings;
+use uilog_channel::sinks;
+use uilog_event::event::Event;
+use uilog_event::tracked::Tracked;
+
 use crate::outbox::Outbox;
 use crate::outbox::Sink;
-use crate::settings::Fault;
-use crate::settings::Settings;
-use crate::sinks;
-use crate::tracked::Tracked;
 
 /// What they are known by, all together.
 pub const NAME: &str = "uilog";

@@ -13,24 +13,24 @@ use nix::libc::SIGHUP;
 use nix::libc::SIGINT;
 use nix::libc::SIGPIPE;
 use nix::libc::SIGTERM;
+use uilog_channel::commandlost;
+use uilog_channel::loss::Loss;
+use uilog_channel::sinks;
 use uilog_config::Config;
+use uilog_event::command;
+use uilog_event::command::CommandLine;
+use uilog_event::command::Kind;
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Value;
 
 use crate::claim::Left;
 use crate::claim::Outer;
-use crate::command;
-use crate::command::CommandLine;
-use crate::command::Kind;
-use crate::commandlost;
-use crate::event::EventOption;
-use crate::event::Text;
-use crate::event::Timestamp;
-use crate::event::Value;
 use crate::host::Draft;
 use crate::host::Host;
 use crate::logger::Logger;
 use crate::logtoprocess::SECTION as SCRIPTS;
-use crate::loss::Loss;
-use crate::sinks;
 
 /// How long the beginning may stay unlogged, for the sake of an hg that would
 /// do it.
@@ -421,8 +421,9 @@ fn seconds(duration: Duration) -> Value<'static> {
 
 #[cfg(test)]
 mod tests {
+    use uilog_event::event::SessionId;
+
     use super::*;
-    use crate::event::SessionId;
 
     #[test]
     fn what_is_missing_is_counted_once() {

@@ -20,9 +20,9 @@ use std::process::Command;
 use std::process::Stdio;
 
 use scripts_only::ScriptsOnly;
+use uilog_channel::journal;
 use uilog_core::dispatch;
 use uilog_core::dispatch::Callbacks;
-use uilog_core::journal;
 use uilog_core::stderr;
 #[cfg(target_os = "linux")]
 use uilog_sys::foreground;

@@ -116,7 +116,7 @@ impl Field {
             });
         }
         let names = NAMES.iter().map(|known| known.0);
-        let advice = uilog_core::suggest::advice(&wanted, names, "columns");
+        let advice = uilog_event::suggest::advice(&wanted, names, "columns");
         Err(format!("there is no column '{name}': {advice}"))
     }
 

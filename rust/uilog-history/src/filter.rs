@@ -7,7 +7,7 @@
 use memchr::memmem;
 use memchr::memmem::Finder;
 use uilog_core::blackbox::glob::Glob;
-use uilog_core::command;
+use uilog_event::command;
 
 use crate::header::Header;
 use crate::record::Record;

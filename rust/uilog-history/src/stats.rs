@@ -89,7 +89,7 @@ impl By {
         };
         Field::named(field).map(Self::Field).map_err(|_| {
             let names = GROUPS.into_iter();
-            let advice = uilog_core::suggest::advice(name, names, "groups");
+            let advice = uilog_event::suggest::advice(name, names, "groups");
             format!("--by {name}: there is no such group: {advice}")
         })
     }

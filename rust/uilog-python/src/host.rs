@@ -17,10 +17,10 @@ use std::sync::atomic::Ordering;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
+use uilog_channel::loss::Loss;
 use uilog_core::account::FaultKind;
 use uilog_core::host::Host;
 use uilog_core::installation;
-use uilog_core::loss::Loss;
 
 /// Locked only while no Python code can run, and never across a fork: both
 /// happen under the GIL alone.

@@ -20,21 +20,21 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
+use uilog_channel::commandlost;
+use uilog_channel::phase::Phase;
+use uilog_channel::settings::Settings;
 use uilog_config::items;
 use uilog_core::account::FaultKind;
-use uilog_core::commandlost;
-use uilog_core::event::Text;
 use uilog_core::hints;
 use uilog_core::host::Depth;
 use uilog_core::host::Draft;
 use uilog_core::host::Host;
 use uilog_core::logger;
-use uilog_core::phase::Phase;
-use uilog_core::settings::Settings;
-use uilog_core::spans::Kind;
-use uilog_core::starters;
-use uilog_core::starters::Terminal;
-use uilog_core::trace::Context;
+use uilog_event::event::Text;
+use uilog_event::spans::Kind;
+use uilog_event::starters;
+use uilog_event::starters::Terminal;
+use uilog_event::trace::Context;
 
 /// What `ui.configitems` returns: bytes, unless an extension has set
 /// something else.
@@ -435,7 +435,7 @@ mod _native {
     /// tells.
     #[pyfunction]
     fn is_in_container() -> bool {
-        uilog_core::agent_address::is_in_container()
+        uilog_channel::agent_address::is_in_container()
     }
 
     /// The session of the hg that is this process, and the full name of the
@@ -445,7 +445,7 @@ mod _native {
         #[cfg(target_os = "linux")]
         let known = {
             let mut known = None;
-            host::guarded(|| known = uilog_core::running_hg::of(pid));
+            host::guarded(|| known = uilog_channel::running_hg::of(pid));
             known.map(|it| (it.session, it.command))
         };
         #[cfg(not(target_os = "linux"))]

@@ -13,7 +13,7 @@ use std::time::Instant;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use uilog_core::settings::Settings;
+use uilog_channel::settings::Settings;
 use uilog_peer::Counters;
 use uilog_peer::Exit;
 use uilog_peer::Id;

@@ -3,7 +3,7 @@
 //!
 //! One table has all facts about the systems. Must not know sinks or redaction.
 
-use uilog_core::environment_block::lookup;
+use uilog_event::environment_block::lookup;
 
 use crate::repository;
 
@@ -336,7 +336,7 @@ mod tests {
             }
             for name in asked.into_inner() {
                 let is_known =
-                    uilog_core::sink_environment::is_of_ci(name.as_bytes());
+                    uilog_channel::sink_environment::is_of_ci(name.as_bytes());
                 assert!(is_known, "sink_environment.rs lacks {name}");
             }
         }

@@ -23,7 +23,7 @@ use nix::libc;
 use rustls::ClientConfig;
 use rustls::ProtocolVersion;
 use serde::Serialize;
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks::Definition;
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
 

@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use chrono::DateTime;
 use nix::libc;
+use uilog_channel::sinks::Definition;
 use uilog_config::items::Value;
-use uilog_core::sinks::Definition;
 use uilog_sys::log_file;
 use uilog_sys::log_file::Appended;
 use uilog_sys::log_file::LogFile;

@@ -12,11 +12,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use uilog_channel::sinks::SECTION;
 use uilog_config::Environment;
 use uilog_config::expand_path;
 use uilog_config::items;
 use uilog_config::items::Value;
-use uilog_core::sinks::SECTION;
 
 /// What every sink may need to know.
 #[derive(Debug)]

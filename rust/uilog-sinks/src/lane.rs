@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_core::queue::Delivery;
-use uilog_core::records::Queued;
-use uilog_core::records::RecordLoss;
-use uilog_core::records::Source;
+use uilog_channel::queue::Delivery;
+use uilog_channel::records::Queued;
+use uilog_channel::records::RecordLoss;
+use uilog_channel::records::Source;
 
 use crate::fleet::Open;
 use crate::rollup;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks::Definition;
 
 use crate::file;
 use crate::globals::Globals;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use uilog_core::queue::Delivery;
+use uilog_channel::queue::Delivery;
 
 use crate::record::Record;
 

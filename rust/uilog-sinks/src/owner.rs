@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use nix::unistd::User;
 use nix::unistd::geteuid;
-use uilog_core::sinks::Definition;
-use uilog_core::sinks::SECTION;
+use uilog_channel::sinks::Definition;
+use uilog_channel::sinks::SECTION;
 
 /// The user as which the kernel shows users of other containers.
 // Linux: DEFAULT_OVERFLOWUID

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use sha2::Digest;
 use sha2::Sha256;
-use uilog_core::event::SessionId;
-use uilog_core::event::Timestamp;
+use uilog_event::event::SessionId;
+use uilog_event::event::Timestamp;
 
 use crate::compose::time;
 use crate::record::Histogram;

@@ -8,7 +8,7 @@
 //! Must not know configuration or records.
 // OpenTelemetry: specification/trace/tracestate-probability-sampling.md
 
-use uilog_core::event::Event;
+use uilog_event::event::Event;
 
 use crate::trace_state::TraceState;
 
@@ -116,8 +116,8 @@ fn number(event: &Event<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
 
-    use uilog_core::event::SessionId;
-    use uilog_core::event::Trace;
+    use uilog_event::event::SessionId;
+    use uilog_event::event::Trace;
 
     use super::*;
 

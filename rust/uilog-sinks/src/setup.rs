@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use uilog_core::records::Items;
-use uilog_core::records::Queued;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
-use uilog_core::tracked::Tracked;
+use uilog_channel::records::Items;
+use uilog_channel::records::Queued;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
+use uilog_event::tracked::Tracked;
 
 use crate::globals::Globals;
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use serde::Serialize;
-use uilog_core::event::Timestamp;
-use uilog_core::lock_holder;
-use uilog_core::lock_holder::LockHolder;
-use uilog_core::sinks::Definition;
+use uilog_channel::lock_holder;
+use uilog_channel::lock_holder::LockHolder;
+use uilog_channel::sinks::Definition;
+use uilog_event::event::Timestamp;
 use uilog_spool::EVICT_LOCK;
 use uilog_spool::SENDER_LOCK;
 use uilog_spool::Sender;

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_channel::sinks::Definition;
 use uilog_config::items::Value;
-use uilog_core::sinks::Definition;
 
 use crate::connection;
 use crate::connection::Connection;

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use rustls::ClientConfig;
 use syslog_fmt::Facility;
+use uilog_channel::sinks::Definition;
 use uilog_config::items::Value;
-use uilog_core::sinks::Definition;
 
 use crate::connection::Peer;
 use crate::datagram::Datagrams;

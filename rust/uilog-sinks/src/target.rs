@@ -9,10 +9,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_channel::sinks;
 use uilog_config::Environment;
 use uilog_config::expand::expand_user;
 use uilog_config::expand::expand_variables;
-use uilog_core::sinks;
 
 use crate::history;
 use crate::template::Template;

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use memchr::memmem;
+use uilog_channel::commandlost;
 use uilog_core::blackbox::message::facts;
-use uilog_core::commandlost;
-use uilog_core::event::Event;
-use uilog_core::event::Value;
+use uilog_event::event::Event;
+use uilog_event::event::Value;
 
 use crate::record::Counts;
 use crate::record::Hook;
@@ -182,8 +182,8 @@ fn numbers(text: &[u8], wording: &[u8]) -> Option<Vec<u64>> {
 mod tests {
     use std::borrow::Cow;
 
-    use uilog_core::event::EventOption;
-    use uilog_core::event::Text;
+    use uilog_event::event::EventOption;
+    use uilog_event::event::Text;
 
     use super::*;
 

@@ -11,12 +11,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use serde::Serialize;
-use uilog_core::event::EventOption;
-use uilog_core::event::Text;
-use uilog_core::event::Value;
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks::Definition;
+use uilog_channel::wire;
 use uilog_core::trial;
-use uilog_core::wire;
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Value;
 
 use crate::compose::Composer;
 use crate::globals::Globals;

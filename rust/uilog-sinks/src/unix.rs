@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks::Definition;
 
 use crate::connection::Peer;
 use crate::datagram::Datagrams;

@@ -18,9 +18,9 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_core::queue::Delivery;
-use uilog_core::sinks::Definition;
-use uilog_core::wire::Frame;
+use uilog_channel::queue::Delivery;
+use uilog_channel::sinks::Definition;
+use uilog_channel::wire::Frame;
 
 use crate::compose::Composer;
 use crate::fleet::Open;

@@ -6,8 +6,8 @@
 use std::thread;
 use std::time::Instant;
 
-use uilog_core::living_pages;
-use uilog_core::living_pages::LivingPage;
+use uilog_channel::living_pages;
+use uilog_channel::living_pages::LivingPage;
 
 use super::LOOK_EVERY;
 use super::Part;

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use serde::Serialize;
-use uilog_core::journal::Journal;
+use uilog_channel::journal::Journal;
 
 use crate::native;
 use crate::output;

@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
-use uilog_core::agent_address::Whereabouts;
+use uilog_channel::agent_address::Whereabouts;
+use uilog_channel::record_queues;
+use uilog_channel::record_queues::RecordQueue;
 use uilog_core::agent_start;
-use uilog_core::record_queues;
-use uilog_core::record_queues::RecordQueue;
 
 use super::LOOK_EVERY;
 use super::Part;

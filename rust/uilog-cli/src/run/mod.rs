@@ -21,14 +21,14 @@ use clap::Args;
 use nix::errno::Errno;
 use uilog_core::claim::Outer;
 use uilog_core::claim::RUN_VARIABLE;
-use uilog_core::command;
-use uilog_core::command::CommandLine;
-use uilog_core::command::Kind;
-use uilog_core::environment_block::SESSION_VARIABLE;
-use uilog_core::event::Timestamp;
-use uilog_core::event::Trace;
 use uilog_core::host::Host;
-use uilog_core::trace;
+use uilog_event::command;
+use uilog_event::command::CommandLine;
+use uilog_event::command::Kind;
+use uilog_event::environment_block::SESSION_VARIABLE;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Trace;
+use uilog_event::trace;
 use uilog_sys::foreground;
 use uilog_sys::foreground::End;
 use uilog_sys::foreground::How;
@@ -188,7 +188,7 @@ fn say_not_run(name: &OsStr, end: &End) {
 }
 
 fn variable<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    uilog_core::environment_block::lookup(block, name)
+    uilog_event::environment_block::lookup(block, name)
 }
 
 /// The environment of the command: ours, and by what others know of us.

@@ -12,8 +12,8 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 use serde::Serialize;
+use uilog_channel::sinks;
 use uilog_config::Config;
-use uilog_core::sinks;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::otlp::sender::UNNOTED;
 use uilog_sinks::spools;

@@ -11,6 +11,7 @@ use std::io;
 use std::ops::Range;
 
 use memchr::memmem::Finder;
+use uilog_event::command;
 
 use super::dates;
 use super::dates::Date;
@@ -26,7 +27,6 @@ use super::line;
 use super::message;
 use super::span;
 use super::span::Span;
-use crate::command;
 
 /// How far the local time may be from a date's own zone: dates that are
 /// further away are out of range in any zone. Seconds.

@@ -11,10 +11,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_channel::loss::Loss;
+use uilog_channel::settings::Fault;
 use uilog_config::Config;
 use uilog_config::items;
 use uilog_config::items::Value;
 use uilog_config::repository::MAX_SHAREDPATH_BYTES;
+use uilog_event::event::Event;
+use uilog_event::event::Timestamp;
+use uilog_event::tracked::Tracked;
+use uilog_event::user;
 use uilog_sys::foreign_file;
 use uilog_sys::log_file::Problems;
 
@@ -24,14 +30,8 @@ use super::writer::Log;
 use super::writer::NotRotated;
 use super::writer::Style;
 use crate::account::FaultKind;
-use crate::event::Event;
-use crate::event::Timestamp;
-use crate::loss::Loss;
 use crate::outbox::Outbox;
 use crate::outbox::Sink;
-use crate::settings::Fault;
-use crate::tracked::Tracked;
-use crate::user;
 
 /// The section, and what hg calls its extension.
 pub const SECTION: &str = "blackbox";

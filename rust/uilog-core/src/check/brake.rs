@@ -1,5 +1,7 @@
 //! What switches uilog off, and what hg's own extensions then do.
 
+use uilog_event::environment_block;
+
 use super::extensions;
 use super::extensions::listed;
 use super::finding::Finding;
@@ -10,7 +12,6 @@ use crate::brake::Cause;
 use crate::brake::ITEM;
 use crate::brake::SECTION;
 use crate::brake::VARIABLE;
-use crate::environment_block;
 
 /// All that switches uilog off here.
 pub(super) fn causes(subject: &Subject<'_>) -> Vec<Cause> {

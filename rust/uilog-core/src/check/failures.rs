@@ -11,15 +11,15 @@ use std::time::SystemTime;
 
 use chrono::DateTime;
 use chrono::Utc;
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::journal::Journal;
+use uilog_channel::sinks;
 use uilog_config::Config;
 
 use super::finding::Finding;
 use super::finding::Severity;
 use super::subject::Subject;
-use crate::journal::Failure;
-use crate::journal::FailureKind;
-use crate::journal::Journal;
-use crate::sinks;
 
 /// For how long a failure is a finding.
 const RECENT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+use uilog_channel::settings::Settings;
+use uilog_channel::sinks;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::FileReport;
@@ -23,8 +25,6 @@ use super::text::lossy;
 use crate::dispatcher::Dispatcher;
 use crate::installation;
 use crate::installation::Programs;
-use crate::settings::Settings;
-use crate::sinks;
 
 // rhg: SUPPORTED_EXTENSIONS of rust/rhg/src/main.rs
 const SUPPORTED_BY_RHG: [&str; 7] = [

@@ -1,11 +1,15 @@
 //! Findings about settings: invalid values, unknown names, and settings that
 //! are overridden, unset or not trusted.
 
+use uilog_channel::settings::Fault;
+use uilog_channel::sinks;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::Source;
 use uilog_config::items;
 use uilog_config::items::ITEMS;
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
 
 use super::extensions;
 use super::finding::Finding;
@@ -16,10 +20,6 @@ use super::subject::Subject;
 use super::subject::is_same;
 use super::text::lossy;
 use super::text::shown;
-use crate::settings::Fault;
-use crate::sinks;
-use crate::suggest::did_you_mean;
-use crate::suggest::meant;
 
 /// The section whose items are scripts.
 const SCRIPTS: &[u8] = b"logtoprocess";

@@ -32,10 +32,10 @@ pub use report::SettingFacts;
 pub use scripts::unemitted;
 pub use subject::Subject;
 pub use subject::settings;
+pub use uilog_event::suggest::did_you_mean;
+pub use uilog_event::suggest::meant;
 
 use self::extensions::Extensions;
-pub use crate::suggest::did_you_mean;
-pub use crate::suggest::meant;
 
 /// Looks at everything.
 pub fn check(subject: &Subject<'_>) -> Report {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn names_that_are_nearly_right() {
-        let events = || crate::events::KNOWN.iter().map(|it| it.name);
+        let events = || uilog_event::events::KNOWN.iter().map(|it| it.name);
         assert_eq!(meant(b"comandfinish", events()), Some("commandfinish"));
         assert_eq!(meant(b"commnad", events()), Some("command"));
         assert_eq!(meant(b"command", ["command"].into_iter()), None);

@@ -11,8 +11,14 @@ use std::process::Stdio;
 
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+use uilog_channel::settings::Settings;
+use uilog_channel::wire::StdinFormat;
 use uilog_config::Config;
 use uilog_config::Source;
+use uilog_event::events;
+use uilog_event::events::Needs;
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
 use uilog_sys::foreign_file;
 
 use super::extensions;
@@ -26,14 +32,8 @@ use super::text::lossy;
 use super::text::shown;
 use super::words;
 use super::words::Begin;
-use crate::events;
-use crate::events::Needs;
 use crate::logtoprocess::LogToProcess;
 use crate::script_env::MAX_STRING_BYTES;
-use crate::settings::Settings;
-use crate::suggest::did_you_mean;
-use crate::suggest::meant;
-use crate::wire::StdinFormat;
 
 const SECTION: &[u8] = b"logtoprocess";
 /// The only sub-option.

@@ -5,12 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_channel::settings::Settings;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::Environment;
 use uilog_config::Loaded;
-
-use crate::settings::Settings;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]

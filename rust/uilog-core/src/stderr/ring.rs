@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
 
-use crate::queue::anonymous_file;
+use uilog_channel::queue::anonymous_file;
 
 /// Bytes that are kept. More than is shown, since what is cut in two may not be
 /// recognised as a secret.

@@ -7,12 +7,12 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use uilog_core::check::Finding;
 use uilog_core::check::failures;
 use uilog_core::check::failures::Failed;
 use uilog_core::check::failures::Group;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
 
 use super::Found;
 use crate::globals::Globals;

@@ -12,9 +12,9 @@ use std::time::Instant;
 use chrono::Utc;
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use uilog_core::check::Finding;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
 use uilog_sys::foreign_file;
 
 use super::Found;

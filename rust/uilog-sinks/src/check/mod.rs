@@ -7,13 +7,13 @@ mod delivery;
 pub(crate) mod files;
 
 use serde::Serialize;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use uilog_config::items;
 use uilog_config::items::Value;
 use uilog_core::check;
 use uilog_core::check::Finding;
 use uilog_core::check::Subject;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
 

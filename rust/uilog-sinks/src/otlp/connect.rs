@@ -9,8 +9,8 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use ureq::http::Uri;
 
 use crate::connect::Failed;

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use rustls::ClientConfig;
 use sha2::Digest;
 use sha2::Sha256;
-use uilog_core::sinks;
+use uilog_channel::sinks;
 use uilog_sys::foreign_file;
 use ureq::Agent;
 use ureq::ProxyProtocol;

@@ -21,11 +21,11 @@ use serde_json::Map;
 use serde_json::Value;
 use sha2::Digest;
 use sha2::Sha256;
-use uilog_core::event::Timestamp;
-use uilog_core::journal::Failure;
-use uilog_core::journal::FailureKind;
-use uilog_core::journal::Journal;
-use uilog_core::sinks;
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::journal::Journal;
+use uilog_channel::sinks;
+use uilog_event::event::Timestamp;
 use uilog_spool::LossCounts;
 use uilog_spool::Spool;
 

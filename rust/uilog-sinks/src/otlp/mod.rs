@@ -53,8 +53,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use uilog_core::queue::Delivery;
-use uilog_core::sinks::Definition;
+use uilog_channel::queue::Delivery;
+use uilog_channel::sinks::Definition;
 use uilog_spool::HoldBack;
 use uilog_spool::Limits;
 use uilog_spool::Options;

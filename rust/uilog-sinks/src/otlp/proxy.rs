@@ -239,7 +239,7 @@ mod tests {
         for name in asked.into_inner() {
             let block = format!("{name}=x\0");
             let part =
-                uilog_core::sink_environment::needed(block.as_bytes(), &[]);
+                uilog_channel::sink_environment::needed(block.as_bytes(), &[]);
             assert_eq!(part, block.as_bytes());
         }
     }

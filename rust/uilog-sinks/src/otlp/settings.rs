@@ -14,10 +14,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use uilog_config::items;
 use uilog_config::items::Value;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
 use ureq::http::HeaderName;
 use ureq::http::HeaderValue;
 use ureq::http::header;

@@ -15,7 +15,7 @@ use nix::sys::resource::setrlimit;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::json;
-use uilog_core::sinks;
+use uilog_channel::sinks;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::open::open;
 

@@ -19,6 +19,7 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use nix::fcntl::OFlag;
+use uilog_event::event::Timestamp;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
@@ -26,7 +27,6 @@ use uilog_sys::own_dir::OwnDir;
 use super::failure::Failure;
 use super::failure::FailureKind;
 use crate::commandlost;
-use crate::event::Timestamp;
 use crate::page;
 use crate::page::Holders;
 use crate::places::Choice;
@@ -50,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LONG_AGO: Duration = Duration::from_secs(60);
 
 /// A page, and who holds it.
-pub(crate) struct Found {
+pub struct Found {
     dir: Arc<OwnDir>,
     name: OsString,
     file: File,
@@ -63,7 +63,7 @@ pub(crate) struct Found {
 
 /// What the pages say that tell of a loss, or of events that wait for a
 /// dispatcher that does not begin.
-pub(crate) fn failures(choice: &Choice) -> Vec<Failure> {
+pub fn failures(choice: &Choice) -> Vec<Failure> {
     let mut failures = Vec::new();
     let visit = |found: Found| failures.extend(found.failure());
     each(choice, usize::MAX, true, |_| true, visit);
@@ -178,7 +178,7 @@ fn look(dir: Arc<OwnDir>, name: OsString) -> io::Result<Found> {
 impl Found {
     /// Gives what a dead page says to `append`, and removes the page then; by
     /// one of those who try at the same time. Whether it was a loss.
-    pub(crate) fn claim(
+    pub fn claim(
         mut self,
         append: impl FnOnce(&Failure) -> io::Result<()>,
     ) -> io::Result<bool> {
@@ -323,9 +323,9 @@ mod tests {
     use std::time::Instant;
 
     use proptest::prelude::*;
+    use uilog_event::event::SessionId;
 
     use super::*;
-    use crate::event::SessionId;
     use crate::page::Made;
     use crate::queue::Writer;
 

@@ -12,11 +12,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use nix::fcntl::OFlag;
+use uilog_event::environment_block::DEPTH_VARIABLE;
+use uilog_event::environment_block::SESSION_VARIABLE;
+use uilog_event::environment_block::lookup;
 use uilog_sys::own_dir::OwnDir;
 
-use crate::environment_block::DEPTH_VARIABLE;
-use crate::environment_block::SESSION_VARIABLE;
-use crate::environment_block::lookup;
 use crate::page;
 use crate::places::Choice;
 use crate::queue::Page;

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::event::Event;
-use crate::event::Text;
+use uilog_event::event::Event;
+use uilog_event::event::Text;
+
 use crate::queue;
 use crate::queue::Writer;
 use crate::settings::Settings;
@@ -27,7 +28,7 @@ const MAX_KEPT_BUFFER: usize = 256 * 1024;
 /// The latest environment and items frames in the queue, with their offsets;
 /// offset 0 means none.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sent {
+pub struct Sent {
     environment: Vec<u8>,
     environment_at: u64,
     items: Vec<(Vec<u8>, Vec<u8>)>,
@@ -51,7 +52,7 @@ impl Sent {
     /// # Errors
     ///
     /// As of [`Writer::append`], there is no memory, or a frame is too long.
-    pub(crate) fn append(
+    pub fn append(
         &mut self,
         queue: &mut Writer,
         parts: &JobParts<'_>,
@@ -195,7 +196,7 @@ impl Sent {
 }
 
 /// Why a job could not be appended.
-pub(crate) fn explain(error: &io::Error, settings: &Settings) -> String {
+pub fn explain(error: &io::Error, settings: &Settings) -> String {
     let is_own = error.raw_os_error().is_none();
     if is_own && error.kind() == io::ErrorKind::StorageFull {
         let bytes = settings.queue_bytes;
@@ -299,7 +300,8 @@ pub enum Moment {
 }
 
 impl JobParts<'_> {
-    pub(crate) fn moment(&self) -> Moment {
+    /// Where in the life of a command it happens.
+    pub fn moment(&self) -> Moment {
         match self.task {
             Task::Script { .. } => Moment::Within,
             Task::Record { moment, .. } => moment,
@@ -307,7 +309,7 @@ impl JobParts<'_> {
     }
 
     /// Whether nobody is to be woken for it.
-    pub(crate) fn is_followed(&self) -> bool {
+    pub fn is_followed(&self) -> bool {
         matches!(
             self.moment(),
             Moment::Begins {
@@ -318,7 +320,7 @@ impl JobParts<'_> {
     }
 
     /// How many events are lost if it is not handed over.
-    pub(crate) fn events(&self) -> u64 {
+    pub fn events(&self) -> u64 {
         match self.moment() {
             Moment::Begins { .. } => 0,
             Moment::Within | Moment::Ends { .. } => 1,

@@ -7,7 +7,7 @@
 //! as well. How a line is appended without waiting for a home directory, and
 //! what makes a directory safe, [`uilog_sys::append`] knows.
 
-pub(crate) mod abandoned;
+pub mod abandoned;
 mod failure;
 mod redacting;
 mod script;
@@ -28,11 +28,11 @@ pub use redacting::Redact;
 pub use redacting::redact_with;
 pub use script::ScriptFailure;
 use serde::Deserialize;
+use uilog_event::event::Timestamp;
 use uilog_sys::append;
 use uilog_sys::append::Place;
 use uilog_sys::append::Plan;
 
-use crate::event::Timestamp;
 use crate::places::Choice;
 
 /// The journal starts anew at this size; the one before is kept as `.1`.

@@ -23,7 +23,9 @@ use std::ffi::CStr;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
@@ -35,9 +37,11 @@ use nix::unistd::Whence;
 use nix::unistd::lseek;
 use serde::Deserialize;
 use serde::Serialize;
+use uilog_event::event::SessionId;
 use uilog_sys::clock;
 
-use crate::event::SessionId;
+use crate::bound::Descriptors;
+use crate::bound::NO_DESCRIPTOR;
 use crate::wire::HAS_ENDED_AT;
 use crate::wire::PROTOCOL;
 use crate::wire::is_readable;
@@ -778,6 +782,13 @@ impl Writer {
             is_hidden: self.is_hidden,
             ..Self::over(file, self.max_bytes)
         }
+    }
+}
+
+impl Descriptors for Writer {
+    fn raw_fds(&self) -> [RawFd; 2] {
+        let frames = self.frames().map(AsRawFd::as_raw_fd);
+        [self.page().as_raw_fd(), frames.unwrap_or(NO_DESCRIPTOR)]
     }
 }
 
@@ -1630,7 +1641,7 @@ fn in_memory(name: &CStr) -> Option<File> {
 /// # Errors
 ///
 /// It is no page, which is `InvalidData`.
-pub(crate) fn protocol_of(page: &File) -> io::Result<u16> {
+pub fn protocol_of(page: &File) -> io::Result<u16> {
     let mut magic = [0; MAGIC.len() + 2];
     page.read_exact_at(&mut magic, MAGIC_AT)
         .map_err(|_| io::ErrorKind::InvalidData)?;

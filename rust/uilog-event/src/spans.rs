@@ -29,16 +29,16 @@ pub enum Kind {
 
 /// Where what begins now stands.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Surroundings {
+pub struct Surroundings {
     /// What the environment names.
-    pub(crate) environment: Option<Context>,
+    pub environment: Option<Context>,
     /// Whether the environment is this thread's: it is told what begins.
-    pub(crate) owns_environment: bool,
+    pub owns_environment: bool,
 }
 
 /// What runs, each thread's in the order of their beginnings.
 #[derive(Debug, Default)]
-pub(crate) struct Spans {
+pub struct Spans {
     open: Vec<Entry>,
 }
 
@@ -71,24 +71,25 @@ enum State {
 
 /// A span that has not ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
+pub struct Span {
     kind: Kind,
-    pub(crate) trace: Trace,
+    /// Which one it is, and of what.
+    pub trace: Trace,
     /// What had been used when it began.
-    pub(crate) used: Used,
+    pub used: Used,
     began: Instant,
     /// Whether the environment names it.
-    pub(crate) owns_environment: bool,
+    pub owns_environment: bool,
 }
 
 impl Span {
     /// How long it has lasted.
-    pub(crate) fn elapsed(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
     /// Whether an event of this name is its end.
-    pub(crate) fn ends_with(&self, event: &[u8]) -> bool {
+    pub fn ends_with(&self, event: &[u8]) -> bool {
         match self.kind {
             Kind::Command => event == b"commandfinish",
             Kind::ShellHook => event == b"exthook",
@@ -130,7 +131,7 @@ impl Entry {
 
 impl Spans {
     /// A command is entered; for a client, if it `is_served`.
-    pub(crate) fn enter(&mut self, is_served: bool) {
+    pub fn enter(&mut self, is_served: bool) {
         self.open.push(Entry {
             is_served,
             ..Entry::new(Kind::Command)
@@ -139,7 +140,7 @@ impl Spans {
 
     /// What runs is this process's from now on: it goes on with the work of the
     /// one that has forked it.
-    pub(crate) fn take_over(&mut self) {
+    pub fn take_over(&mut self) {
         for entry in &mut self.open {
             entry.process = process_id();
         }
@@ -147,13 +148,13 @@ impl Spans {
 
     /// The command that was entered last is left, and so is what runs in it:
     /// the numbers of those of them that have been noted.
-    pub(crate) fn leave(&mut self) -> Vec<u64> {
+    pub fn leave(&mut self) -> Vec<u64> {
         let last = self.open.iter().rposition(Entry::is_own_command);
         self.leave_from(last)
     }
 
     /// A hook is left, and what runs in it, as in [`Self::leave`].
-    pub(crate) fn leave_hook(&mut self) -> Vec<u64> {
+    pub fn leave_hook(&mut self) -> Vec<u64> {
         let is_own_hook = |it: &Entry| it.is_own() && it.kind != Kind::Command;
         let last = self.open.iter().rposition(is_own_hook);
         self.leave_from(last)
@@ -176,12 +177,12 @@ impl Spans {
     }
 
     /// By which number this thread's innermost command has been noted.
-    pub(crate) fn noted(&self) -> Option<u64> {
+    pub fn noted(&self) -> Option<u64> {
         self.open.iter().rfind(|it| it.is_own_command())?.noted
     }
 
     /// It has been noted by this number.
-    pub(crate) fn note(&mut self, number: u64) {
+    pub fn note(&mut self, number: u64) {
         self.command().noted = Some(number);
     }
 
@@ -198,7 +199,7 @@ impl Spans {
 
     /// Notes a command's repository. Another command that begins without
     /// having been entered is a part of this one.
-    pub(crate) fn begin_command(&mut self, root: Option<&[u8]>, used: Used) {
+    pub fn begin_command(&mut self, root: Option<&[u8]>, used: Used) {
         let command = self.command();
         if !command.is_known {
             command.is_known = true;
@@ -210,7 +211,7 @@ impl Spans {
     /// Whether the innermost command of this thread has no span yet. If it
     /// `is_new`, it may not have been entered, or another may have ended in
     /// its place.
-    pub(crate) fn needs_span(&self, is_new: bool) -> bool {
+    pub fn needs_span(&self, is_new: bool) -> bool {
         let last = self.open.iter().rfind(|it| it.is_own_command());
         match last.map(|command| command.state) {
             Some(State::Entered) => true,
@@ -220,7 +221,7 @@ impl Spans {
     }
 
     /// What something that begins now is a part of.
-    pub(crate) fn parent(&self, around: Surroundings) -> Option<Context> {
+    pub fn parent(&self, around: Surroundings) -> Option<Context> {
         let mut own = None;
         for entry in self.open.iter().rev().filter(|it| it.is_own()) {
             own = entry.span();
@@ -240,7 +241,7 @@ impl Spans {
     }
 
     /// Begins the span of a hook, or that of the innermost command.
-    pub(crate) fn begin(
+    pub fn begin(
         &mut self,
         kind: Kind,
         trace: Trace,
@@ -266,7 +267,7 @@ impl Spans {
 
     /// The innermost command of this thread has ended; by which number it has
     /// been noted.
-    pub(crate) fn end_command(&mut self) -> Option<u64> {
+    pub fn end_command(&mut self) -> Option<u64> {
         let command = self.command();
         command.is_known = false;
         command.root = None;
@@ -277,12 +278,12 @@ impl Spans {
 
     /// The span that an event which is logged now belongs to, if there is
     /// one of this process, or of the one that this was forked from.
-    pub(crate) fn current(&self) -> Option<&Span> {
+    pub fn current(&self) -> Option<&Span> {
         self.nearest(Entry::span)
     }
 
     /// The span of this thread's innermost command, if that has ended.
-    pub(crate) fn ended(&self) -> Option<Trace> {
+    pub fn ended(&self) -> Option<Trace> {
         let last = self.open.iter().rfind(|it| it.is_own_command())?;
         match last.state {
             State::Ended(trace) => trace,
@@ -292,13 +293,13 @@ impl Spans {
 
     /// What had been used when this thread's innermost command began, if it
     /// has begun.
-    pub(crate) fn used_before(&self) -> Option<Used> {
+    pub fn used_before(&self) -> Option<Used> {
         self.open.iter().rfind(|it| it.is_own_command())?.used
     }
 
     /// The repository of the command that runs. One that is aborted before it
     /// has begun, as in a server, has none, whatever runs around it.
-    pub(crate) fn root(&self) -> Option<&[u8]> {
+    pub fn root(&self) -> Option<&[u8]> {
         self.nearest(|it| {
             (it.kind == Kind::Command).then_some(it.root.as_deref())
         })?

@@ -16,7 +16,7 @@ use crate::event::Usage;
 /// What the system counts, besides memory and processor time; of children,
 /// what has been waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub struct Counts {
     /// Pages that had to be read.
     major_faults: u64,
     /// Blocks of 512 bytes, as far as storage had to be asked.
@@ -30,7 +30,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// Each with its name as an option.
-    pub(crate) fn named(self) -> [(&'static str, u64); 5] {
+    pub fn named(self) -> [(&'static str, u64); 5] {
         [
             ("major_faults", self.major_faults),
             ("blocks_read", self.blocks_read),
@@ -60,14 +60,16 @@ impl Counts {
 
 /// All that the system has told at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Used {
-    pub(crate) usage: Usage,
-    pub(crate) counts: Counts,
+pub struct Used {
+    /// Memory and processor time.
+    pub usage: Usage,
+    /// Reads, writes and switches.
+    pub counts: Counts,
 }
 
 impl Used {
     /// What a process has used that has just begun.
-    pub(crate) const NOTHING: Self = Self {
+    pub const NOTHING: Self = Self {
         usage: Usage {
             peak_memory_bytes: 0,
             user_cpu_micros: 0,
@@ -96,13 +98,13 @@ static AT_FIRST: AtomicU64 = AtomicU64::new(u64::MAX);
 /// peak has the memory in it that was there before the exec, which may have
 /// been that of a large editor.
 // Linux: exec_mmap calls setmax_mm_hiwater_rss with the old memory
-pub(crate) fn begin() {
+pub fn begin() {
     let peak = used().usage.peak_memory_bytes;
     AT_FIRST.store(peak, Ordering::Relaxed);
 }
 
 /// What has been used so far; of children, what has been waited for.
-pub(crate) fn used() -> Used {
+pub fn used() -> Used {
     let own = getrusage(UsageWho::RUSAGE_SELF).ok();
     let children = getrusage(UsageWho::RUSAGE_CHILDREN).ok();
     let micros = |time: fn(&Rusage) -> TimeVal| -> u64 {
@@ -132,7 +134,7 @@ pub(crate) fn used() -> Used {
 
 /// What has been used since `before`. Memory has a peak only for the whole
 /// process.
-pub(crate) fn since(before: Used) -> Used {
+pub fn since(before: Used) -> Used {
     let Used { usage: now, counts } = used();
     let counts = counts.since(before.counts);
     let before = before.usage;

@@ -7,9 +7,9 @@ use uilog_config::items;
 use uilog_config::items::Item;
 use uilog_config::items::SinkOption;
 use uilog_config::items::Value;
+use uilog_event::tracked::Tracked;
 
 use crate::settings::Fault;
-use crate::tracked::Tracked;
 
 /// The section.
 pub const SECTION: &str = "uilog";

@@ -84,7 +84,7 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
 }
 
 /// The environment without [`VARIABLE`], and the value of that, if it is there.
-pub(crate) fn split(environment: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
+pub fn split(environment: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
     let mut rest = Vec::with_capacity(environment.len());
     let mut found = None;
     for entry in environment.split_inclusive(|byte| *byte == 0) {
@@ -102,16 +102,16 @@ pub(crate) fn split(environment: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
 
 /// What an environment says of traces.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Said<'a> {
+pub struct Said<'a> {
     /// The value of [`VARIABLE`].
-    pub(crate) traceparent: Option<&'a [u8]>,
+    pub traceparent: Option<&'a [u8]>,
     /// The value of [`RUN_VARIABLE`].
-    pub(crate) run: Option<&'a [u8]>,
+    pub run: Option<&'a [u8]>,
 }
 
 impl Said<'_> {
     /// What a process with this environment is a part of.
-    pub(crate) fn around(self) -> Option<Context> {
+    pub fn around(self) -> Option<Context> {
         match self.given() {
             Some((own, _)) => Some(own),
             None => Context::parse(self.traceparent?),
@@ -132,7 +132,7 @@ impl Said<'_> {
 
     /// The span of the command that `uilog run` has started in this
     /// environment, which is also its own.
-    pub(crate) fn adopted(self) -> Option<Trace> {
+    pub fn adopted(self) -> Option<Trace> {
         let (own, outer) = self.given()?;
         Some(Trace {
             id: own.id,

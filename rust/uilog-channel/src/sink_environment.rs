@@ -5,8 +5,7 @@
 //! uilog-sinks checks that all variables which it reads are listed here.
 
 use uilog_config::expand::variables_in;
-
-use crate::environment_block::split_environment;
+use uilog_event::environment_block::split_environment;
 
 /// Where a user's files are, and how to get to a collector.
 const COMMON: [&[u8]; 10] = [

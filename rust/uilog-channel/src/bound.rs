@@ -16,20 +16,20 @@ use nix::sys::socket::MsgFlags;
 use uilog_sys::fd::Identity;
 
 /// `MSG_NOSIGNAL`: while a pager runs, hg has SIGPIPE at its default.
-pub(crate) const SEND_FLAGS: MsgFlags =
+pub const SEND_FLAGS: MsgFlags =
     MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 
 /// How many descriptors there must be for hg behind ours.
 const MIN_DESCRIPTORS_LEFT: u64 = 8;
 
 /// Something that has at most two descriptors.
-pub(crate) trait Descriptors {
+pub trait Descriptors {
     /// Their numbers, or [`NO_DESCRIPTOR`].
     fn raw_fds(&self) -> [RawFd; 2];
 }
 
 /// In place of a descriptor's number.
-pub(crate) const NO_DESCRIPTOR: RawFd = -1;
+pub const NO_DESCRIPTOR: RawFd = -1;
 
 impl<T: AsFd> Descriptors for T {
     fn raw_fds(&self) -> [RawFd; 2] {
@@ -49,14 +49,15 @@ fn identities(value: &impl Descriptors) -> [Option<Identity>; 2] {
 /// child, where ours are closed already, and wherever somebody has closed what
 /// he has found. It is then not dropped.
 #[derive(Debug)]
-pub(crate) struct Bound<T: Descriptors> {
+pub struct Bound<T: Descriptors> {
     owner: u32,
     identities: [Option<Identity>; 2],
     value: Option<ManuallyDrop<T>>,
 }
 
 impl<T: Descriptors> Bound<T> {
-    pub(crate) fn new(value: T) -> Self {
+    /// A value that belongs to the process that makes it.
+    pub fn new(value: T) -> Self {
         Self {
             owner: std::process::id(),
             identities: identities(&value),
@@ -65,12 +66,13 @@ impl<T: Descriptors> Bound<T> {
     }
 
     /// Whether the descriptors are still what they were.
-    pub(crate) fn is_intact(&self) -> bool {
+    pub fn is_intact(&self) -> bool {
         let now = identities(&**self);
         now[0].is_some() && now == self.identities
     }
 
-    pub(crate) fn into_inner(mut self) -> Option<T> {
+    /// The value, if it still belongs to this process.
+    pub fn into_inner(mut self) -> Option<T> {
         self.value.take().map(ManuallyDrop::into_inner)
     }
 }
@@ -105,7 +107,7 @@ impl<T: Descriptors> Drop for Bound<T> {
 /// Refuses to keep descriptors where hg would then have too few: it could not
 /// open a file that it could have opened without us. A process of ours, which
 /// would have the same limit, could not work there either.
-pub(crate) fn leave_some_for_hg(ours: &[RawFd]) -> Result<(), String> {
+pub fn leave_some_for_hg(ours: &[RawFd]) -> Result<(), String> {
     let limit = getrlimit(Resource::RLIMIT_NOFILE);
     let (limit, _hard) =
         limit.map_err(|errno| format!("cannot ask for limits: {errno}"))?;

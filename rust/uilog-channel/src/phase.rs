@@ -9,10 +9,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde::Serialize;
-
-use crate::event::EventOption;
-use crate::event::Text;
-use crate::event::Value;
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Value;
 
 /// Bytes of a phase in a page at most.
 pub const MAX_BYTES: usize = 330;

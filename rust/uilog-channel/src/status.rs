@@ -18,9 +18,9 @@ use nix::unistd::SysconfVar;
 use nix::unistd::geteuid;
 use nix::unistd::sysconf;
 use serde::Serialize;
+use uilog_event::environment_block::lookup;
 use uilog_sys::foreign_file;
 
-use crate::environment_block::lookup;
 use crate::journal::Failure;
 use crate::journal::FailureKind;
 use crate::journal::Journal;
@@ -232,7 +232,7 @@ pub fn read(environment: &[u8]) -> io::Result<Status> {
 }
 
 /// The processes that there are.
-pub(crate) fn processes() -> io::Result<Vec<i32>> {
+pub fn processes() -> io::Result<Vec<i32>> {
     let numbers = fs::read_dir("/proc")?.filter_map(|entry| {
         let name = entry.ok()?.file_name();
         std::str::from_utf8(name.as_bytes()).ok()?.parse().ok()
@@ -376,7 +376,7 @@ fn add_relation(
 }
 
 /// The command line of a process, with spaces between.
-pub(crate) fn command_line(pid: i32) -> String {
+pub fn command_line(pid: i32) -> String {
     let line = fs::read(proc(pid).join("cmdline")).unwrap_or_default();
     let words = line.split(|byte| *byte == 0);
     let words: Vec<_> = words.map(lossy).collect();
@@ -384,21 +384,27 @@ pub(crate) fn command_line(pid: i32) -> String {
 }
 
 /// What /proc/PID/stat says.
-pub(crate) struct Stat {
-    pub(crate) state: u8,
+pub struct Stat {
+    /// A letter for what it does.
+    pub state: u8,
     parent: i32,
     /// In clock ticks since the system has started.
-    pub(crate) start: u64,
+    pub start: u64,
 }
 
 impl Stat {
-    pub(crate) fn read(pid: i32) -> io::Result<Self> {
+    /// Reads that of a process.
+    ///
+    /// # Errors
+    ///
+    /// The process has gone.
+    pub fn read(pid: i32) -> io::Result<Self> {
         let text = fs::read(proc(pid).join("stat"))?;
         Self::parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// Whether a signal or a debugger has stopped it.
-    pub(crate) fn is_stopped(&self) -> bool {
+    pub fn is_stopped(&self) -> bool {
         matches!(self.state, b'T' | b't')
     }
 
@@ -418,14 +424,15 @@ impl Stat {
 }
 
 /// How old processes are.
-pub(crate) struct Clock {
+pub struct Clock {
     /// Seconds since the system has started.
     uptime: Option<f64>,
     ticks: f64,
 }
 
 impl Clock {
-    pub(crate) fn now() -> Self {
+    /// What it is now.
+    pub fn now() -> Self {
         let text = fs::read_to_string("/proc/uptime").ok();
         let uptime = text.and_then(|text| {
             text.split_ascii_whitespace().next()?.parse().ok()
@@ -435,7 +442,8 @@ impl Clock {
         Self { uptime, ticks }
     }
 
-    pub(crate) fn age(&self, stat: &Stat) -> Option<f64> {
+    /// For how many seconds a process has run.
+    pub fn age(&self, stat: &Stat) -> Option<f64> {
         let age = self.uptime? - stat.start as f64 / self.ticks;
         // To the tick: there is no more to know.
         Some((age.max(0.0) * self.ticks).round() / self.ticks)

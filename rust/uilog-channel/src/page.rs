@@ -50,22 +50,22 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::fcntl::OFlag;
+use uilog_event::event::SessionId;
+use uilog_event::event::Timestamp;
+use uilog_event::event::new_session;
 use uilog_sys::append::Place;
 use uilog_sys::append::Root;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 
-use crate::event::SessionId;
-use crate::event::Timestamp;
-use crate::event::new_session;
 use crate::places::Choice;
 use crate::queue;
 use crate::queue::Maker;
 use crate::queue::Page;
 
 /// How the names of pages begin.
-pub(crate) const PREFIX: &str = "page-";
+pub const PREFIX: &str = "page-";
 
 /// So many pages there may be of dispatchers that have never begun: if nobody
 /// removes them, no program works, and hg counts the events as lost itself.
@@ -87,17 +87,18 @@ const TURN_STEP: Duration = Duration::from_millis(2);
 
 /// A page that has been made.
 #[derive(Debug)]
-pub(crate) struct Made {
+pub struct Made {
     /// hg's description of it.
-    pub(crate) page: File,
+    pub page: File,
     /// Its reader's, to be handed over.
-    pub(crate) readers: File,
-    pub(crate) path: PathBuf,
+    pub readers: File,
+    /// Where it is.
+    pub path: PathBuf,
 }
 
 /// Why there is no page.
 #[derive(Debug)]
-pub(crate) enum NotMade {
+pub enum NotMade {
     /// There are too many of dispatchers that have never begun.
     TooMany,
     /// No directory can be used.
@@ -105,7 +106,7 @@ pub(crate) enum NotMade {
 }
 
 /// Makes the page of an empty queue whose frames are elsewhere.
-pub(crate) fn make(
+pub fn make(
     environment: &[u8],
     session: SessionId,
     program: &Path,
@@ -171,7 +172,7 @@ fn prepare(mut readers: File) -> io::Result<File> {
 
 /// A description of a page for another reader. It holds the page unless the
 /// reader before it has not let go yet; the reader takes care of that.
-pub(crate) fn for_next_reader(page: &File) -> io::Result<File> {
+pub fn for_next_reader(page: &File) -> io::Result<File> {
     let readers = living_file::open_again(page)?;
     living_file::hold(&readers, Holder::Reader)?;
     prepare(readers)
@@ -202,19 +203,22 @@ fn is_crowded(dir: &OwnDir) -> io::Result<bool> {
 
 /// Who holds a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Holders {
-    pub(crate) maker: bool,
-    pub(crate) reader: bool,
+pub struct Holders {
+    /// Whoever has made it lives.
+    pub maker: bool,
+    /// Whoever reads its queue lives.
+    pub reader: bool,
 }
 
 impl Holders {
-    pub(crate) fn is_dead(self) -> bool {
+    /// Whether neither lives.
+    pub fn is_dead(self) -> bool {
         !self.maker && !self.reader
     }
 }
 
 /// Who but this description holds a page.
-pub(crate) fn holders(page: &File) -> io::Result<Holders> {
+pub fn holders(page: &File) -> io::Result<Holders> {
     Ok(Holders {
         maker: living_file::is_held(page, Holder::Maker)?,
         reader: living_file::is_held(page, Holder::Reader)?,
@@ -223,7 +227,7 @@ pub(crate) fn holders(page: &File) -> io::Result<Holders> {
 
 /// Waits until a dispatcher is the only reader of its page, which the one
 /// before it may still be; false if its events are counted as lost already.
-pub(crate) fn begin_reading(page: &File) -> io::Result<bool> {
+pub fn begin_reading(page: &File) -> io::Result<bool> {
     let deadline = Instant::now() + TURN_BOUND;
     while !living_file::hold(page, Holder::Reader)? {
         if Instant::now() > deadline {
@@ -240,7 +244,7 @@ pub(crate) fn begin_reading(page: &File) -> io::Result<bool> {
 /// # Errors
 ///
 /// What has the name is not the page, or the system refuses.
-pub(crate) fn remove(page: &File, path: &Path) -> io::Result<()> {
+pub fn remove(page: &File, path: &Path) -> io::Result<()> {
     let (dir, name) = open_beside(path)?;
     if !name.as_bytes().starts_with(PREFIX.as_bytes()) {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -264,7 +268,7 @@ fn open_beside(path: &Path) -> io::Result<(OwnDir, &OsStr)> {
 }
 
 /// What stands for a page in the journal.
-pub(crate) fn id_of(path: &Path) -> Option<String> {
+pub fn id_of(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     Some(name.strip_prefix(PREFIX)?.to_owned())
 }

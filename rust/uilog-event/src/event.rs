@@ -230,7 +230,7 @@ impl Timestamp {
 }
 
 /// A new session's id.
-pub(crate) fn new_session() -> SessionId {
+pub fn new_session() -> SessionId {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         // Ids that repeat are better than none.

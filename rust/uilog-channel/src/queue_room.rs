@@ -26,7 +26,7 @@ use crate::agent_address;
 const NAME: &str = "reserved";
 /// How much memory a byte in it stands for: more than the queue of a command
 /// takes that logs little.
-pub(crate) const UNIT_BYTES: u64 = 16 * 1024;
+pub const UNIT_BYTES: u64 = 16 * 1024;
 /// Bytes of one unit of `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
 /// Queues that are looked at to know what they take.
@@ -38,7 +38,7 @@ const MAX_SPARE_BYTES: u64 = 64 << 20;
 
 /// Why memory has not been reserved.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// The user's queues take as much as they may.
     Bound(u64),
     /// Others need what the file system still has, or it has nothing.
@@ -64,7 +64,7 @@ impl std::fmt::Display for Refused {
 /// # Errors
 ///
 /// There is not so much.
-pub(crate) fn reserve(
+pub fn reserve(
     dir: &OwnDir,
     bytes: u64,
     max_bytes: u64,

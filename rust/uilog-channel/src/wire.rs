@@ -9,9 +9,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde::Serialize;
-
-use crate::event::Event;
-use crate::event::Text;
+use uilog_event::event::Event;
+use uilog_event::event::Text;
 
 /// The version of everything in this file and of the queue's layout.
 pub const PROTOCOL: u16 = 7;
@@ -182,13 +181,14 @@ pub struct RunLimits {
 
 #[cfg(test)]
 mod tests {
+    use uilog_event::event::EventOption;
+    use uilog_event::event::SessionId;
+    use uilog_event::event::Timestamp;
+    use uilog_event::event::Trace;
+    use uilog_event::event::Usage;
+    use uilog_event::event::Value;
+
     use super::*;
-    use crate::event::EventOption;
-    use crate::event::SessionId;
-    use crate::event::Timestamp;
-    use crate::event::Trace;
-    use crate::event::Usage;
-    use crate::event::Value;
 
     /// Ends of different installations meet when hg is upgraded under a
     /// server that goes on. If this fails, raise [`PROTOCOL`].

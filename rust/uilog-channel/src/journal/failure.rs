@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 use serde::Serialize;
+use uilog_event::event::Timestamp;
 
 use super::redacting::redacted;
 use super::script::ScriptFailure;
-use crate::event::Timestamp;
 
 /// One failure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

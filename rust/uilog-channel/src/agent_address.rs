@@ -14,11 +14,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_event::event::new_session;
 use uilog_sys::append::Place;
 use uilog_sys::append::Root;
 use uilog_sys::own_dir::OwnDir;
 
-use crate::event::new_session;
 use crate::places::Choice;
 use crate::places::key_of;
 use crate::wire::PROTOCOL;
@@ -185,10 +185,7 @@ pub fn queue_dir_of(value: &[u8]) -> Result<Option<PathBuf>, String> {
 /// The places for a queue of records, the preferred one first. Like `/tmp`, the
 /// directory of `uilog.queue-dir` may be everybody's: each user has one of his
 /// own in it.
-pub(crate) fn places(
-    environment: &[u8],
-    queue_dir: Option<&Path>,
-) -> Vec<Place> {
+pub fn places(environment: &[u8], queue_dir: Option<&Path>) -> Vec<Place> {
     let own = format!("uilog-{}", nix::unistd::geteuid());
     let own = [OsStr::new(&own)];
     let chosen = queue_dir.and_then(|dir| {

@@ -4,9 +4,7 @@
 //! Knows neither scripts nor events.
 
 /// The names and values of an environment block.
-pub(crate) fn split_environment(
-    block: &[u8],
-) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub fn split_environment(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     block.split(|byte| *byte == 0).filter_map(|entry| {
         let at = entry.iter().position(|byte| *byte == b'=')?;
         let (name, value) = entry.split_at(at);

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use crate::event::Text;
+use uilog_event::event::Text;
+
 use crate::queue::Begun;
 use crate::queue::OpenCommand;
 use crate::queue::Reader;

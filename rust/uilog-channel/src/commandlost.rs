@@ -11,15 +11,15 @@ use std::io;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Value;
 use uilog_sys::clock;
 use uilog_sys::ended::Ended;
 use uilog_sys::pidfd::Fate;
 use uilog_sys::pidfd::Pidfd;
 
-use crate::event::EventOption;
-use crate::event::Text;
-use crate::event::Timestamp;
-use crate::event::Value;
 use crate::queue;
 use crate::queue::OpenCommand;
 use crate::queue::Reader;
@@ -52,7 +52,7 @@ const MAX_TOLD: u16 = 64;
 const MAX_MICROS: u64 = 1 << 53;
 
 /// The number of the event that tells of the `id`th command of a process.
-pub(crate) fn seq(id: u64) -> u64 {
+pub fn seq(id: u64) -> u64 {
     LAST_SEQ.saturating_sub(id)
 }
 
@@ -210,7 +210,7 @@ pub fn canonical(name: &[u8]) -> EventOption<'_> {
 }
 
 /// The options that only its end tells.
-pub(crate) fn options(
+pub fn options(
     began: Timestamp,
     duration: Duration,
     signal: Option<i32>,
@@ -252,10 +252,10 @@ mod tests {
     use std::process::Stdio;
 
     use nix::unistd::Pid;
+    use uilog_event::event::Event;
     use uilog_sys::pidfd;
 
     use super::*;
-    use crate::event::Event;
     use crate::queue::Writer;
 
     fn framed(frame: &Frame<'_>) -> Vec<u8> {

@@ -9,7 +9,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// When to try again after a process of ours could not be started.
 #[derive(Debug, Default)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     retry_at: Option<Instant>,
     delay: Duration,
     reason: String,
@@ -17,13 +17,13 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// Why there is to be no attempt now.
-    pub(crate) fn reason(&self) -> Option<String> {
+    pub fn reason(&self) -> Option<String> {
         let is_early = self.retry_at.is_some_and(|at| Instant::now() < at);
         is_early.then(|| self.reason.clone())
     }
 
     /// An attempt has failed, for this reason, which it returns.
-    pub(crate) fn failed(&mut self, reason: String) -> String {
+    pub fn failed(&mut self, reason: String) -> String {
         self.delay = (self.delay * 2).clamp(FIRST_BACKOFF, MAX_BACKOFF);
         self.retry_at = Some(Instant::now() + self.delay);
         self.reason = reason.clone();

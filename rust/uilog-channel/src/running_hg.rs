@@ -15,10 +15,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_event::event::Value;
 use uilog_sys::foreign_file;
 
 use crate::agent_address;
-use crate::event::Value;
 use crate::page;
 use crate::queue::FRAMES_LINK;
 use crate::queue::Page;
@@ -120,9 +120,10 @@ fn is_session(text: &str) -> bool {
 mod tests {
     use std::borrow::Cow;
 
+    use uilog_event::event::Event;
+
     use super::*;
     use crate::commandlost;
-    use crate::event::Event;
     use crate::queue;
     use crate::queue::Origin;
     use crate::queue::Writer;

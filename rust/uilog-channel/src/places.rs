@@ -15,10 +15,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_event::environment_block::lookup;
 use uilog_sys::append::Place;
 use uilog_sys::append::Root;
-
-use crate::environment_block::lookup;
 
 /// The directory in the one for state, and in the one for running programs.
 const DIRECTORY: &str = "uilog";
@@ -33,7 +32,7 @@ const EVERYBODYS: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// What an environment chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Choice {
+pub struct Choice {
     state: Option<PathBuf>,
     home: Option<PathBuf>,
     runtime: Option<PathBuf>,
@@ -42,7 +41,7 @@ pub(crate) struct Choice {
 
 impl Choice {
     /// What this environment chooses, a block.
-    pub(crate) fn of(environment: &[u8]) -> Self {
+    pub fn of(environment: &[u8]) -> Self {
         let absolute = |name: &[u8]| {
             let value = lookup(environment, name)?;
             let path = PathBuf::from(OsStr::from_bytes(value));
@@ -65,18 +64,18 @@ impl Choice {
     }
 
     /// What stands for the choice in names of files.
-    pub(crate) fn key(&self) -> &str {
+    pub fn key(&self) -> &str {
         &self.key
     }
 
     /// Whether the environment chooses no directory at all.
-    pub(crate) fn is_none(&self) -> bool {
+    pub fn is_none(&self) -> bool {
         self.state.is_none() && self.home.is_none()
     }
 
     /// The places for a file: `name.extension`, first where the environment
     /// says, then others, in which the file's name has the key.
-    pub(crate) fn places(&self, name: &str, extension: &str) -> Vec<Place> {
+    pub fn places(&self, name: &str, extension: &str) -> Vec<Place> {
         let plain = format!("{name}.{extension}");
         let keyed = format!("{name}-{}.{extension}", self.key);
         let mut places = Vec::new();
@@ -99,7 +98,7 @@ impl Choice {
 
     /// The places for a file of this name that are on a local file system, and
     /// that every process of this user finds.
-    pub(crate) fn near(&self, name: &str) -> Vec<Place> {
+    pub fn near(&self, name: &str) -> Vec<Place> {
         let uid = nix::unistd::geteuid();
         let usual = PathBuf::from(format!("/run/user/{uid}"));
         let mut roots: Vec<_> = self.runtime.iter().cloned().collect();
