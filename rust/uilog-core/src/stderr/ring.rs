@@ -86,7 +86,7 @@ impl Ring {
         let mut text = vec![0; kept as usize];
         let file = self.file.get();
         let read = file.map(|it| it.read_exact_at(&mut text, TEXT_AT));
-        if !read.is_some_and(|it| it.is_ok()) {
+        if read.is_none_or(|it| it.is_err()) {
             return (Vec::new(), false);
         }
         if length > kept {
