@@ -321,7 +321,7 @@ def _withmore(event, opts):
             tryto(part, 'errors')
         if opts.get('canonical_command') in _BEHAVING:
             tryto(part, 'work')
-        tellers = _TOLD_AT_END
+        tellers: tuple = _TOLD_AT_END
     else:
         tellers = _TOLD_BY[event]
         tryto(part, tellers[0][0])
