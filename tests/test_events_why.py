@@ -188,7 +188,8 @@ def test_each_error_has_its_class_its_text_and_its_code(
     ways = list(CLASSES)
     with records.home.serving(records.home.unseen_repository()) as server:
         for way in ways:
-            out, err = [], []
+            out: list[bytes] = []
+            err: list[bytes] = []
             status = server.runcommand(
                 [b"fails", way.encode()],
                 {},
@@ -202,11 +203,11 @@ def test_each_error_has_its_class_its_text_and_its_code(
     ]
     assert len(found) == len(ways)
     for way, options in zip(ways, found):
-        status, err = shown[way]
+        status, said = shown[way]
         assert options["detailed_exit_code"] == status, way
         assert options["return_code"] == status, way
         for line in options["error"].splitlines():
-            assert line.rstrip() in err, (way, options["error"], err)
+            assert line.rstrip() in said, (way, options["error"], said)
     assert [it["error_type"] for it in found] == list(CLASSES.values())
     assert "try again" in found[0]["error"]
 

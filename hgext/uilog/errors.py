@@ -150,7 +150,7 @@ def fingerprint(tb):
     Each function counts once: how deep a recursion was is chance. What is ours
     does not count, since it depends on the configuration.
     """
-    functions = {}
+    functions: dict = {}
     while tb is not None:
         frame = tb.tb_frame
         module = frame.f_globals.get('__name__') or ''
@@ -241,8 +241,8 @@ def _shown(exc):
         return b'out of memory', FAILED
     if isinstance(exc, SystemExit):
         return b'', 254
-    code = FAILED if isinstance(exc, ImportError) else None
-    return _withhint(exc, _text(exc)), code
+    shown = FAILED if isinstance(exc, ImportError) else None
+    return _withhint(exc, _text(exc)), shown
 
 
 def _oflock(exc, reason):
@@ -265,7 +265,7 @@ def _ofsystem(exc):
     errors = sys.modules.get('urllib.error')
     if errors is not None and isinstance(exc, errors.URLError):
         reason = exc if isinstance(exc, errors.HTTPError) else exc.reason
-        args = getattr(reason, 'args', ())
+        args: tuple = getattr(reason, 'args', ())
         if reason is not exc and len(args) > 1:
             reason = args[1]
         return stringutil.forcebytestr(reason), 100
@@ -317,7 +317,7 @@ def _signal(exc):
         tb = tb.tb_next
     found = tb.tb_frame.f_locals if tb is not None else {}
     # hg: ui._catchterm and dispatch's, `*args`; lock._delayedinterrupt, `num`
-    args = found.get('args') or (found.get('num'),)
+    args: tuple = found.get('args') or (found.get('num'),)
     try:
         return signal.Signals(args[0]).name
     except (TypeError, ValueError):

@@ -468,7 +468,7 @@ def _withmore(event, opts, more):
             tryto(part, 'errors')
         if opts.get('canonical_command') in _BEHAVING:
             tryto(part, 'work')
-        tellers = _TOLD_AT_END
+        tellers: tuple = _TOLD_AT_END
     else:
         tellers = _TOLD_BY[event]
         tryto(part, tellers[0][0])

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import types
 
 from . import errors, part, tryto
 
@@ -85,7 +86,7 @@ def _common(found, name, hooktype):
 
 def _variables(function):
     """the variables of the function of hg's that logs an event"""
-    frame = sys._getframe(2)
+    frame: types.FrameType | None = sys._getframe(2)
     for _count in range(_MAX_BETWEEN):
         if frame is None:
             return None

@@ -48,7 +48,7 @@ def _add(name, number):
 def watch(repo, tr):
     """count what a transaction adds, if it succeeds"""
     repo = weakref.ref(repo.unfiltered())
-    added = {}
+    added: dict = {}
 
     # It may fail after this.
     def finalize(tr):
