@@ -139,8 +139,9 @@ and logs events that hg does not have:
   the end also ``duration``, ``outcome``, ``error_type``, ``bytes_sent`` and
   ``bytes_received``.
 ``session``
-  Once per process, only for sinks and scripts that name this event: ``hg_version``,
-  ``python_version``, ``uilog_version``, ``modules`` (``rust``, ``c``, ``py``),
+  Once per process, only for sinks and scripts that name this event:
+  ``hg_version``, ``python_version``, ``uilog_version``, ``modules`` (``rust``,
+  ``c``, ``py``),
   ``extensions``, ``container``, ``os_name``, ``os_version``, ``terminal``, and
   what started hg: ``starter`` (``person``, ``ci``, ``editor``, ``agent``) and
   ``starter_name``.
