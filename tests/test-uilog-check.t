@@ -1038,6 +1038,12 @@ Trying a script
       UILOG_SESSION=SESSION
       UILOG_TIME=TIME
       UILOG_DEPTH=1
+      OPT_HOOK=precommit
+      OPT_HOOKTYPE=precommit
+      OPT_DURATION=0.0125
+      OPT_SOURCE=/sample/.hg/hgrc:2
+      OPT_EXIT_CODE=0
+      OPT_VETOED=0
       UILOG_CHECK=1
     output:
       to \u{1b}[31mstderr

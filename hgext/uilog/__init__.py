@@ -93,8 +93,8 @@ The defaults are shown::
 
 :hg:`debuguilog` shows each setting with its value and the file that sets it.
 
-What events tell besides
-========================
+Options and events that uilog adds
+==================================
 
 uilog adds options to some of hg's events:
 
@@ -104,7 +104,7 @@ uilog adds options to some of hg's events:
   ``files_merged``, ``files_removed`` and ``files_unresolved`` of its updates.
   ``behavior`` of clones, pulls and updates: ``clone-stream``,
   ``pull-nothing`` and the like. ``waited_for_user``: seconds that it waited
-  for a person. ``major_faults``, ``blocks_read``, ``blocks_written``,
+  for the user. ``major_faults``, ``blocks_read``, ``blocks_written``,
   ``voluntary_context_switches`` and ``involuntary_context_switches``.
   ``lock_wait``, ``lock_held`` and ``wire_time``: seconds. ``bytes_sent``,
   ``bytes_received``, ``roundtrips`` and ``wire_commands`` of all connections.
@@ -116,7 +116,7 @@ uilog adds options to some of hg's events:
   that configures the hook. ``exit_code`` or ``signal`` of a program,
   ``result`` or ``exception_type`` and ``exception_message`` of a function.
 
-and it logs events that hg does not have:
+and logs events that hg does not have:
 
 ``hookrefused``
   A hook has refused, or was skipped, and hg has not logged it: ``hook``,
@@ -134,15 +134,16 @@ and it logs events that hg does not have:
 ``lockbroken``
   A lock was removed because its holder had died.
 ``wirerequest``, ``wirefinish``
-  A server begins a request, and has answered it: ``request``,
+  A server begins a request, or has answered it: ``request``,
   ``wire_command``, ``repository``, ``remote_address`` and ``remote_user``; at
   the end also ``duration``, ``outcome``, ``error_type``, ``bytes_sent`` and
   ``bytes_received``.
 ``session``
-  Once per process, for sinks and scripts that name it: ``hg_version``,
-  ``python_version``, ``uilog_version``, ``modules`` (``rust``, ``c``, ``py``),
+  Once per process, only for sinks and scripts that name this event:
+  ``hg_version``, ``python_version``, ``uilog_version``, ``modules`` (``rust``,
+  ``c``, ``py``),
   ``extensions``, ``container``, ``os_name``, ``os_version``, ``terminal``, and
-  who started it: ``starter`` (``person``, ``ci``, ``editor``, ``agent``) and
+  what started hg: ``starter`` (``person``, ``ci``, ``editor``, ``agent``) and
   ``starter_name``.
 
 ssh connections
