@@ -36,7 +36,7 @@ runs under each Mercurial, the others under the newest only (tests/README.md).
   > masked = echo "\$UILOG_TIME \`umask\`" >> $got/order
   > lockbroken = echo "\$UILOG_TIME broken: \$OPT_LOCK" >> $got/order
   > lockwait = echo "\$UILOG_TIME waited: \$OPT_LOCK \$OPT_OUTCOME" >> $got/order
-  > peerclose = echo "\$UILOG_TIME peer: \$OPT_OUTCOME \$OPT_LEAKED \$((OPT_BYTES_SENT > 0)) \$((OPT_BYTES_RECEIVED > 0)) \$((OPT_ROUNDTRIPS > 1)) \$(echo "\$OPT_WIRE_COMMANDS" | grep -o 'lookup=1:')" >> $got/order
+  > peerclose = echo "\$UILOG_TIME peer: \$OPT_OUTCOME \$OPT_LEAKED \$((OPT_BYTES_SENT > 0)) \$((OPT_BYTES_RECEIVED > 0)) \$((OPT_ROUNDTRIPS > 1)) \$(echo "\$OPT_WIRE_COMMANDS" | grep -c -e hello=1: -e capabilities=1:)" >> $got/order
   > wirefinish = test "\$OPT_WIRE_COMMAND" != lookup || echo "\$UILOG_TIME request: \$OPT_WIRE_COMMAND \$OPT_OUTCOME \$((OPT_BYTES_SENT > 0))" >> $got/order
   > [uilog]
   > max-scripts = 1
@@ -99,17 +99,38 @@ The functions that open, close and finalize a connection
   begins: -R $TESTTMP/repo serve --stdio
   request: lookup ok 1
   ends: serve 0
-  peer: closed 0 1 1 1 lookup=1:
+  peer: closed 0 1 1 1 1
   ends: identify 0
   begins: summary --remote -q --config 'paths.default=ssh://user@dummy/$TESTTMP/repo'
   begins: -R $TESTTMP/repo serve --stdio
   ends: serve 0
-  peer: closed 1 1 1 1 *lookup* (glob)
+  peer: closed 1 1 1 1 1
   ends: summary 0
   begins: id 'http://localhost:*/' (glob)
   request: lookup ok 1
-  peer: closed 0 1 1 1 lookup=1:
+  peer: closed 0 1 1 1 1
   ends: identify 0
+
+The blackbox, the configuration that changes under it, and Mercurial's other
+log files
+
+  $ hg status --config blackbox.track=commandfinish
+  $ hg log -r nothing
+  abort: unknown revision 'nothing'
+  [10]
+  $ hg blackbox -l 4 | sed 's/.*)> //'
+  status --config 'blackbox.track=commandfinish' exited 0 after * seconds (glob)
+  log -r nothing
+  log -r nothing exited 10 after * seconds (glob)
+  blackbox -l 4
+  $ hg blackbox --failed -l 1 | sed 's/.*)> //'
+  log -r nothing exited 10 after * seconds (glob)
+  $ printf 'runcommand\n\0\0\0\4root' |
+  >     hg serve --cmdserver pipe --config cmdserver.log=$TESTTMP/server.log \
+  >         --config cmdserver.track-log=command > /dev/null
+  $ sed 's/.*)> //' $TESTTMP/server.log
+  root
+  $ order > /dev/null
 
 A lock that another process holds, and one whose holder was killed
 
@@ -134,27 +155,6 @@ A lock that another process holds, and one whose holder was killed
   $ order | grep -E '^(waited|broken)'
   waited: wlock got
   broken: wlock
-
-The blackbox, the configuration that changes under it, and Mercurial's other
-log files
-
-  $ hg status --config blackbox.track=commandfinish
-  $ hg log -r nothing
-  abort: unknown revision 'nothing'
-  [10]
-  $ hg blackbox -l 4 | sed 's/.*)> //'
-  status --config 'blackbox.track=commandfinish' exited 0 after * seconds (glob)
-  log -r nothing
-  log -r nothing exited 10 after * seconds (glob)
-  blackbox -l 4
-  $ hg blackbox --failed -l 1 | sed 's/.*)> //'
-  log -r nothing exited 10 after * seconds (glob)
-  $ printf 'runcommand\n\0\0\0\4root' |
-  >     hg serve --cmdserver pipe --config cmdserver.log=$TESTTMP/server.log \
-  >         --config cmdserver.track-log=command > /dev/null
-  $ sed 's/.*)> //' $TESTTMP/server.log
-  root
-  $ order > /dev/null
 
 Why a command has failed, what its hooks said, what it has done, and what it
 waited for that a person does. One process: scripts in the order of events.

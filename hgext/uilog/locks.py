@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import types
 
 from mercurial import error, lock as lockmod, util
 
@@ -136,7 +137,7 @@ def _note(lock, locker, holder, isdead):
 
 def _asked(lock):
     """the arguments of the call of hg's trylock that is about this lock"""
-    frame = sys._getframe(2)
+    frame: types.FrameType | None = sys._getframe(2)
     for _call in range(MAX_CALLS):
         if frame is None:
             break
