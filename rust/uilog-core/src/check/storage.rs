@@ -20,7 +20,7 @@ use uilog_channel::queue::Memory;
 use super::extensions::Extensions;
 use super::finding::Finding;
 use super::subject::Subject;
-use crate::blackbox::sink::Blackbox;
+use crate::blackbox_sink::Blackbox;
 
 /// The permissions by which others could read or write.
 const OTHERS: u32 = 0o077;
