@@ -7,15 +7,15 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use uilog_core::blackbox::dates::DateFormat;
-use uilog_core::blackbox::dates::Moment;
-use uilog_core::blackbox::event;
-use uilog_core::blackbox::glob::Glob;
-use uilog_core::blackbox::query::Filters;
-use uilog_core::blackbox::query::Query;
-use uilog_core::blackbox::query::Verdict;
-use uilog_core::blackbox::reader::Options;
-use uilog_core::blackbox::reader::Reader;
+use uilog_blackbox::dates::DateFormat;
+use uilog_blackbox::dates::Moment;
+use uilog_blackbox::event;
+use uilog_blackbox::glob::Glob;
+use uilog_blackbox::query::Filters;
+use uilog_blackbox::query::Query;
+use uilog_blackbox::query::Verdict;
+use uilog_blackbox::reader::Options;
+use uilog_blackbox::reader::Reader;
 
 /// 2026-11-02 12:00, on a clock that is right.
 const MOMENT: Moment = Moment {

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use uilog_check as check;
 use uilog_config::Config;
 use uilog_config::installation;
 use uilog_core::brake;
 use uilog_core::brake::Cause;
-use uilog_core::check;
 use uilog_core::host::Draft;
 use uilog_core::host::Verdict;
 use uilog_core::logtoprocess;

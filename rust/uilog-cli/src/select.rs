@@ -10,9 +10,9 @@ use std::time::UNIX_EPOCH;
 
 use clap::Args;
 use clap::ValueHint;
+use uilog_blackbox::glob::Glob;
 use uilog_channel::sinks;
 use uilog_config::date::Clock;
-use uilog_core::blackbox::glob::Glob;
 use uilog_event::events;
 use uilog_event::suggest;
 use uilog_history::filter::ENDS;

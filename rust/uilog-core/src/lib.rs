@@ -18,9 +18,8 @@
 pub mod account;
 pub mod agent_start;
 pub mod before_exit;
-pub mod blackbox;
+pub mod blackbox_sink;
 pub mod brake;
-pub mod check;
 #[cfg(target_os = "linux")]
 pub mod claim;
 pub mod dispatch;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use uilog_config::Config;
 
-use crate::blackbox::sink;
-use crate::blackbox::sink::Blackbox;
+use crate::blackbox_sink;
+use crate::blackbox_sink::Blackbox;
 use crate::brake;
 use crate::logger::Logger;
 
@@ -37,7 +37,9 @@ pub fn logger(config: &Config, root: Option<&Path>) -> Logger {
         .map(|(name, entry)| (name.to_vec(), entry.source.to_bytes()))
         .collect();
     let mut logger = Logger::with_sources(&items(b"uilog"), &scripts, &sources);
-    let has_blackbox = config.extension(sink::SECTION.as_bytes()).is_some();
+    let has_blackbox = config
+        .extension(blackbox_sink::SECTION.as_bytes())
+        .is_some();
     if let (true, Some(root)) = (has_blackbox, root) {
         let (blackbox, faults) = Blackbox::new(config, root);
         logger.add(Box::new(blackbox), faults);

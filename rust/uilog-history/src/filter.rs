@@ -6,7 +6,7 @@
 
 use memchr::memmem;
 use memchr::memmem::Finder;
-use uilog_core::blackbox::glob::Glob;
+use uilog_blackbox::glob::Glob;
 use uilog_event::command;
 
 use crate::header::Header;

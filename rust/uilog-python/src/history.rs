@@ -15,16 +15,16 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyList;
+use uilog_blackbox::dates::DateFormat;
+use uilog_blackbox::dates::Moment;
+use uilog_blackbox::files::ReadError;
+use uilog_blackbox::glob::Glob;
+use uilog_blackbox::query::Filters;
+use uilog_blackbox::reader::Entry;
+use uilog_blackbox::reader::Options;
+use uilog_blackbox::reader::Reader;
 use uilog_config::date::Clock;
 use uilog_config::when;
-use uilog_core::blackbox::dates::DateFormat;
-use uilog_core::blackbox::dates::Moment;
-use uilog_core::blackbox::files::ReadError;
-use uilog_core::blackbox::glob::Glob;
-use uilog_core::blackbox::query::Filters;
-use uilog_core::blackbox::reader::Entry;
-use uilog_core::blackbox::reader::Options;
-use uilog_core::blackbox::reader::Reader;
 use uilog_sys::clock;
 
 /// A blackbox that is being read.

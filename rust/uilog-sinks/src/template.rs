@@ -14,10 +14,10 @@ use std::path::PathBuf;
 
 use chrono::DateTime;
 use chrono::FixedOffset;
+use uilog_blackbox::glob::Glob;
 use uilog_config::Environment;
 use uilog_config::expand::expand_user;
 use uilog_config::expand::expand_variables;
-use uilog_core::blackbox::glob::Glob;
 
 /// The directives that make sense in a name: strftime's, without those that
 /// depend on a language and those with slashes, blanks or line feeds.

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use memchr::memmem;
+use uilog_blackbox::message::facts;
 use uilog_channel::commandlost;
-use uilog_core::blackbox::message::facts;
 use uilog_event::event::Event;
 use uilog_event::event::Value;
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anstyle::Style;
 use serde_json::Value as Json;
 use serde_json::json;
-use uilog_core::blackbox::glob::Glob;
+use uilog_blackbox::glob::Glob;
 use uilog_history::compare;
 use uilog_history::compare::Change;
 use uilog_history::compare::LEAST;

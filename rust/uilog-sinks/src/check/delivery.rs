@@ -9,10 +9,10 @@ use std::time::SystemTime;
 
 use uilog_channel::sinks;
 use uilog_channel::sinks::Definition;
-use uilog_core::check::Finding;
-use uilog_core::check::failures;
-use uilog_core::check::failures::Failed;
-use uilog_core::check::failures::Group;
+use uilog_check::Finding;
+use uilog_check::failures;
+use uilog_check::failures::Failed;
+use uilog_check::failures::Group;
 
 use super::Found;
 use crate::globals::Globals;

@@ -14,7 +14,7 @@ use nix::unistd::AccessFlags;
 use nix::unistd::access;
 use uilog_channel::sinks;
 use uilog_channel::sinks::Definition;
-use uilog_core::check::Finding;
+use uilog_check::Finding;
 use uilog_sys::foreign_file;
 
 use super::Found;

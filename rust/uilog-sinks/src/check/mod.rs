@@ -9,11 +9,11 @@ pub(crate) mod files;
 use serde::Serialize;
 use uilog_channel::sinks;
 use uilog_channel::sinks::Definition;
+use uilog_check as check;
+use uilog_check::Finding;
+use uilog_check::Subject;
 use uilog_config::items;
 use uilog_config::items::Value;
-use uilog_core::check;
-use uilog_core::check::Finding;
-use uilog_core::check::Subject;
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
 

@@ -15,6 +15,9 @@ use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::FileReport;
 use uilog_config::FileState;
+use uilog_core::dispatcher::Dispatcher;
+use uilog_core::installation;
+use uilog_core::installation::Programs;
 
 use super::brake;
 use super::extensions;
@@ -22,9 +25,6 @@ use super::extensions::Extensions;
 use super::finding::Finding;
 use super::subject::Subject;
 use super::text::lossy;
-use crate::dispatcher::Dispatcher;
-use crate::installation;
-use crate::installation::Programs;
 
 // rhg: SUPPORTED_EXTENSIONS of rust/rhg/src/main.rs
 const SUPPORTED_BY_RHG: [&str; 7] = [

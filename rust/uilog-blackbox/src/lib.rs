@@ -1,12 +1,16 @@
 //! The blackbox: hg's log of events in a repository.
 //!
-//! Writing: a [`writer`] puts lines together and appends them. Without hg, a
-//! [`sink`] knows the settings, and [`parents`] reads the dirstate.
+//! Writing: a [`writer`] puts lines together and appends them; [`parents`]
+//! reads the dirstate.
 //!
 //! Reading: [`reader`] goes through the [`files`] and gives what a [`query`]
 //! wants. An [`event`] is a record, which [`mod@line`] takes apart, and the
 //! lines that continue it; [`message`] tells what it says and [`dates`] when
 //! that was.
+//!
+//! Must not know: who logs and why, queues, other sinks, configuration, Python.
+
+#![deny(missing_docs)]
 
 pub mod dates;
 pub mod event;
@@ -19,7 +23,6 @@ pub mod parents;
 pub mod query;
 pub mod reader;
 mod scan;
-pub mod sink;
 mod span;
 mod tail;
 pub mod writer;

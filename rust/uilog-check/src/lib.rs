@@ -1,10 +1,14 @@
-//! Finds everything in a configuration that would keep events from being
-//! delivered.
+//! What is wrong with a configuration: everything that would keep events from
+//! where somebody wants them, found before it does.
 //!
-//! Takes a configuration, checks the files and programs that it names, and
-//! returns [`Finding`]s. Read-only; the only programs that it starts are a
-//! dispatcher, to see whether that works, and the shell, to parse scripts. Must
-//! not know how findings are shown.
+//! Takes a configuration that has been read, looks at what it names, and says
+//! what it has found as [`Finding`]s. Changes nothing; the only programs that
+//! it starts are a dispatcher, to see whether that works, and the shell, to
+//! parse scripts.
+//!
+//! Must not know: how findings are shown, structured sinks, Python.
+
+#![deny(missing_docs)]
 
 mod brake;
 mod extensions;

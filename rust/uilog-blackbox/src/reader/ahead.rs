@@ -6,9 +6,9 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::blackbox::files::FileId;
-use crate::blackbox::files::LogFile;
-use crate::blackbox::files::ReadError;
+use crate::files::FileId;
+use crate::files::LogFile;
+use crate::files::ReadError;
 
 /// How much is read at once for many short events.
 pub(super) const READ_AHEAD: usize = 64 * 1024;

@@ -15,6 +15,8 @@ use uilog_channel::settings::Settings;
 use uilog_channel::wire::StdinFormat;
 use uilog_config::Config;
 use uilog_config::Source;
+use uilog_core::logtoprocess::LogToProcess;
+use uilog_core::script_env::MAX_STRING_BYTES;
 use uilog_event::events;
 use uilog_event::events::Needs;
 use uilog_event::suggest::did_you_mean;
@@ -32,8 +34,6 @@ use super::text::lossy;
 use super::text::shown;
 use super::words;
 use super::words::Begin;
-use crate::logtoprocess::LogToProcess;
-use crate::script_env::MAX_STRING_BYTES;
 
 const SECTION: &[u8] = b"logtoprocess";
 /// The only sub-option.

@@ -11,6 +11,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_blackbox::parents;
+use uilog_blackbox::writer::Line;
+use uilog_blackbox::writer::Log;
+use uilog_blackbox::writer::NotRotated;
+use uilog_blackbox::writer::Style;
 use uilog_channel::loss::Loss;
 use uilog_channel::settings::Fault;
 use uilog_config::Config;
@@ -24,11 +29,6 @@ use uilog_event::user;
 use uilog_sys::foreign_file;
 use uilog_sys::log_file::Problems;
 
-use super::parents;
-use super::writer::Line;
-use super::writer::Log;
-use super::writer::NotRotated;
-use super::writer::Style;
 use crate::account::FaultKind;
 use crate::outbox::Outbox;
 use crate::outbox::Sink;

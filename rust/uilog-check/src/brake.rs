@@ -1,5 +1,10 @@
 //! What switches uilog off, and what hg's own extensions then do.
 
+use uilog_core::brake;
+use uilog_core::brake::Cause;
+use uilog_core::brake::ITEM;
+use uilog_core::brake::SECTION;
+use uilog_core::brake::VARIABLE;
 use uilog_event::environment_block;
 
 use super::extensions;
@@ -7,11 +12,6 @@ use super::extensions::listed;
 use super::finding::Finding;
 use super::subject::Subject;
 use super::text::shown;
-use crate::brake;
-use crate::brake::Cause;
-use crate::brake::ITEM;
-use crate::brake::SECTION;
-use crate::brake::VARIABLE;
 
 /// All that switches uilog off here.
 pub(super) fn causes(subject: &Subject<'_>) -> Vec<Cause> {
