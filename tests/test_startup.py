@@ -12,7 +12,7 @@ from pathlib import Path
 
 import processes
 import pytest
-from conftest import Home
+from conftest import BARE_HGRC, Home
 
 # Tells at the end which modules are more than a promise.
 LOADED = """\
@@ -54,6 +54,8 @@ def loaded(home: Home, repository: Path, *options: str) -> set[str]:
 @pytest.mark.parametrize("text", CONFIGURED)
 def test_a_command_loads_what_it_needs(home: Home, text: str) -> None:
     repository = home.unseen_repository()
+    if not CONFIGURED[text]:
+        home.hgrc.write_text(BARE_HGRC)
     home.extension("loaded", LOADED)
     home.configure(text)
     stock = loaded(home, repository, "--config", "extensions.uilog=!")
