@@ -50,12 +50,16 @@ are without the extension.
     uilog.peer-close-max = 30 (default)
     uilog.agent = yes (default)
     uilog.agent-idle = 0 (*:*) (glob)
+    uilog.slow-command = 60 (default)
     uilog.agent-queues-size = 256 MB (default)
     uilog.queue-dir =  (default)
     uilog.deliver-before-exit = auto (default)
     uilog.spool =  (default)
     uilog.spool-max-size = 64 MB (default)
     uilog.spool-max-age = 7 days (default)
+    uilog.history = no (default)
+    uilog.history-max-size = 256 MB (default)
+    uilog.history-max-age = 90 days (default)
     uilog.redact-config =  (default)
   scripts: none
   $ cmp $TESTTMP/warnings $TESTTMP/stock-warnings

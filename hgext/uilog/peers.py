@@ -4,14 +4,12 @@
 # GNU General Public License version 2 or any later version.
 """closing peers in time
 
-A peer that its command does not close is left to Python's finalizers by stock
-hg: they run whenever the garbage collector likes, perhaps in a forked child,
-and wait for ssh. Here each connection is registered as it is opened; its
-finalizer only notes that nobody uses it any more; and it is closed, at the
-latest, before the end of its command is logged.
+If a command does not close a peer, stock hg leaves it to a Python finalizer,
+which runs at any time, perhaps in a forked child, and waits for ssh. Here,
+each connection is registered when it is opened. Its finalizer only marks it as
+unused. It is closed before the end of its command is logged, at the latest.
 
-How a connection is closed, and how long that may take, is the native module's
-affair.
+The native module knows how a connection is closed, and how long that may take.
 """
 
 from __future__ import annotations
@@ -24,16 +22,16 @@ import weakref
 from mercurial import localrepo, util
 from mercurial.i18n import _
 
-from . import _native, cause, events, find, part, tryto, wrap
+from . import _native, cause, events, find, part, tryto, wire, wrap
 
 # What the parts of this module are called, if they are off.
 SSH = 'ssh peers'
 OTHERS = 'other peers'
 
-# Where connections that are being opened lead, the innermost last.
+# URLs of the connections that are being opened, the innermost last.
 _opening: list = []
 
-# Peers that are no ssh connection.
+# Peers without an ssh connection.
 _others: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 # Classes of such peers whose close() is watched.
@@ -44,8 +42,9 @@ _served: list = []
 
 
 def setup():
-    # A net below the net: children that leave through os._exit do without.
+    # Last resort; os._exit skips it.
     atexit.register(closecommand)
+    part('wire')
 
 
 def openpeer(orig, *args, **kwargs):
@@ -70,6 +69,7 @@ def wrapssh(module):
             (peer, '__init__', _initssh),
             (peer, '__del__', _finalizessh),
         )
+        wire.wrapssh(module, peer)
 
 
 def closecommand():
@@ -136,9 +136,27 @@ class Pipe(io.FileIO):
         super().__init__(fd, mode, closefd=False)
         self.connection = connection
 
+    def write(self, data):
+        written = super().write(data)
+        traffic = self.connection.traffic
+        if traffic is not None and written is not None:
+            traffic.sent += written
+        return written
+
+    def readline(self, *args):
+        # hg: only sshpeer._performhandshake uses it
+        traffic = self.connection.traffic
+        if traffic is None:
+            return super().readline(*args)
+        # Until somebody has logged in, for instance.
+        line = traffic.await_([self.fileno()], super().readline, *args)
+        traffic.received += len(line)
+        return line
+
     def close(self):
         if not self.closed:
             fd = self.fileno()
+            wire.closessh(fd)
             super().close()
             self.connection.close_descriptor(fd)
 
@@ -150,12 +168,13 @@ class Connection(_native.Peer):
         fds = [pipe.fileno() for pipe in pipes]
         return super().__new__(cls, url, proc.pid, *fds)
 
-    # Nothing in here may fail: the connection would end with the object.
+    # Must not raise: dropping the object closes its connection.
     def __init__(self, ui, url, proc, pipes, openedat):
         self.ui = ui
         self.proc = proc
         self.openedat = openedat
-        # Set when somebody's output is broken: it is not tried again.
+        self.traffic = None
+        # Set after hg's output has failed: it is not tried again.
         self.ismute = False
         modes = ('wb', 'rb', 'rb')
         self.pipes = tuple(map(Pipe, (self,) * 3, self.descriptors(), modes))
@@ -164,6 +183,13 @@ class Connection(_native.Peer):
         for pipe in pipes:
             pipe.close()
         proc.stdin, proc.stdout, proc.stderr = self.pipes
+        tryto(self._count)
+
+    def _count(self):
+        if wire.iswanted(self.ui):
+            traffic = wire.Traffic(self.url)
+            wire.openssh(traffic, self.pipes[:2])
+            self.traffic = traffic
 
     def show(self, line):
         if not self.ismute:
@@ -205,6 +231,7 @@ class Other:
         self.ui = ui
         self.url = url
         self.openedat = _stack(ui)
+        self.traffic = wire.of(peer)
         self.peer = weakref.ref(peer, self._gone)
         self.creator = os.getpid()
         self.isclosed = False
@@ -361,6 +388,10 @@ def _logclose(peer, outcome, duration, leaked, code):
     }
     if code is not None:
         opts['exit_code'] = code
+    if peer.traffic is not None:
+        # It is the other side that hg waits for here, too.
+        peer.traffic.time += duration
+        opts.update(peer.traffic.options())
     if peer.openedat:
         opts['opened_at'] = peer.openedat
     peer.ui.log(

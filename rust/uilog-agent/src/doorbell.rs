@@ -29,8 +29,8 @@ use nix::sys::socket::UnixCredentials;
 use nix::sys::socket::sockopt::PassCred;
 use nix::unistd::Pid;
 use nix::unistd::geteuid;
-use uilog_core::agent_address;
-use uilog_core::agent_address::AgentNames;
+use uilog_channel::agent_address;
+use uilog_channel::agent_address::AgentNames;
 use uilog_sys::fd::Identity;
 use uilog_sys::own_dir::OwnDir;
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::unistd::Pid;
-use uilog_core::agent_address::protocol_of;
-use uilog_core::journal::FailureKind;
-use uilog_core::queue::Origin;
-use uilog_core::wire::PROTOCOL;
-use uilog_core::wire::is_readable;
+use uilog_channel::agent_address::protocol_of;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::queue::Origin;
+use uilog_channel::wire::PROTOCOL;
+use uilog_channel::wire::is_readable;
 use uilog_sys::own_dir::OwnDir;
 use uilog_sys::pidfd;
 

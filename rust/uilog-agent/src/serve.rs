@@ -31,13 +31,13 @@ use nix::sys::resource::getrlimit;
 use nix::sys::resource::setrlimit;
 use signal_hook::consts::SIGTERM;
 use signal_hook::consts::SIGXFSZ;
-use uilog_core::agent_address;
-use uilog_core::agent_address::AgentNames;
-use uilog_core::commandlost;
-use uilog_core::journal::FailureKind;
-use uilog_core::poll::timeout_until;
-use uilog_core::queue::Delivery;
-use uilog_core::queue_room;
+use uilog_channel::agent_address;
+use uilog_channel::agent_address::AgentNames;
+use uilog_channel::commandlost;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::poll::timeout_until;
+use uilog_channel::queue::Delivery;
+use uilog_channel::queue_room;
 use uilog_sinks::fleet::Open;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
@@ -338,6 +338,7 @@ impl Server {
             }
             self.settle();
             self.close_ended();
+            self.tell_slow();
             if !has_more && self.has_ended()? {
                 return Ok(());
             }
@@ -530,6 +531,7 @@ impl Server {
             self.retry_at,
             look.min(),
             count,
+            self.slow_at(),
             idle.filter(|_| !is_awaited),
             answer.filter(|_| is_awaited),
             self.gathering(),

@@ -15,10 +15,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_core::host::Draft;
+use uilog_core::host::Host;
 use uilog_core::installation::Programs;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Logger;
+use uilog_core::logger::Logger;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog-dispatcher");
 

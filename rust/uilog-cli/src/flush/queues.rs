@@ -1,5 +1,5 @@
-//! The queues of records: whoever delivers from them is started, if nobody
-//! does, and waited for.
+//! The queues of records: starts an agent if none is running, and waits until
+//! their records are delivered.
 //!
 //! Must not know dispatchers and spools.
 
@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
-use uilog_core::agent_address::Whereabouts;
+use uilog_channel::agent_address::Whereabouts;
+use uilog_channel::record_queues;
+use uilog_channel::record_queues::RecordQueue;
 use uilog_core::agent_start;
-use uilog_core::record_queues;
-use uilog_core::record_queues::RecordQueue;
 
 use super::LOOK_EVERY;
 use super::Part;
@@ -46,7 +46,7 @@ pub(super) fn drain(
         targets.retain_mut(|target| {
             let found = now.iter().find(|it| it.path == target.queue.path);
             let Some(found) = found else {
-                // Whoever was done with it has removed it.
+                // The process that has finished it has removed it.
                 part.done += target.records - target.queue.done;
                 return false;
             };

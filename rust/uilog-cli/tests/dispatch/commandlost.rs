@@ -13,10 +13,10 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use uilog_core::journal::Journal;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Logger;
+use uilog_channel::journal::Journal;
+use uilog_core::host::Draft;
+use uilog_core::host::Host;
+use uilog_core::logger::Logger;
 
 use crate::PROGRAM;
 use crate::is_running;

@@ -21,14 +21,14 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use uilog_channel::journal::Journal;
+use uilog_channel::journal::wait_for_appending;
+use uilog_channel::queue::Writer;
+use uilog_channel::wire::PROTOCOL;
 use uilog_core::dispatcher::Status;
-use uilog_core::journal::Journal;
-use uilog_core::journal::wait_for_appending;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Logger;
-use uilog_core::queue::Writer;
-use uilog_core::wire::PROTOCOL;
+use uilog_core::host::Draft;
+use uilog_core::host::Host;
+use uilog_core::logger::Logger;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog");
 
