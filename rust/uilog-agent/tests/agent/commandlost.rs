@@ -5,7 +5,7 @@ use std::fs::File;
 use std::mem::ManuallyDrop;
 
 use nix::sys::signal::Signal;
-use uilog_core::queue::Page;
+use uilog_channel::queue::Page;
 
 use crate::support::Place;
 use crate::support::Queue;
