@@ -40,7 +40,9 @@ CHGS = sorted((Path(__file__).parent.parent / ".cache").glob("chg-*/chg"))
 # What a home begins with.
 # An agent ends with what it has to do: so whoever waits for a home's processes
 # waits for its records, and no process outlives its test.
-HGRC = "[extensions]\nuilog =\n[uilog]\nagent-idle = 0\n"
+HGRC = "[uilog]\nagent-idle = 0\n[extensions]\nuilog =\n"
+# The same without a setting, for tests of what nobody asks for.
+BARE_HGRC = "[extensions]\nuilog =\n"
 
 Chg = Callable[..., str]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import processes
 import pytest
-from conftest import Home
+from conftest import BARE_HGRC, Home
 
 # Tells at the end which modules are more than a promise, and which libraries
 # there are.
@@ -71,6 +71,8 @@ def has_static_unwinding() -> bool:
 @pytest.mark.parametrize("text", CONFIGURED)
 def test_a_command_loads_what_it_needs(home: Home, text: str) -> None:
     repository = home.unseen_repository()
+    if not CONFIGURED[text]:
+        home.hgrc.write_text(BARE_HGRC)
     home.extension("loaded", LOADED)
     home.configure(text)
     stock = loaded(home, repository, "--config", "extensions.uilog=!")

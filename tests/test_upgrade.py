@@ -13,7 +13,7 @@ from typing import Any
 import fleet
 import hglib
 import processes
-from conftest import Chg, Home, chg_servers, until
+from conftest import BARE_HGRC, Chg, Home, chg_servers, until
 from connections import lives
 from growing import whole_lines
 
@@ -174,6 +174,7 @@ def extsetup(ui):
 
 
 def test_a_command_loads_nothing_of_another_version(home: Home) -> None:
+    home.hgrc.write_text(BARE_HGRC)
     Site(home)
     home.extension("later", LATER)
     done = home.run("sh", "-c", "hg later 2>&1")

@@ -69,6 +69,9 @@ const LOOK_SELDOM: Duration = Duration::from_secs(2);
 /// How often an agent usually looks for queues whose writers have not rung:
 /// they may have been killed before they could.
 pub const SCAN_EVERY: Duration = Duration::from_secs(5);
+/// Queues that take no more than so many bytes together are not counted anew:
+/// nobody is short of room. Half of the least that `agent-queues-size` may say.
+const LITTLE_ROOM: u64 = 512 << 10;
 /// Which part of the queues that may be open may wait for rollups to be sent.
 const MAX_PART_HELD: usize = 2;
 /// Queues that are open at a time.
@@ -302,7 +305,12 @@ impl Server {
     /// any more.
     pub(crate) fn count_room(&mut self) {
         let own = &self.directories.own;
-        if self.counted != Some(queue_room::reserved(own)) {
+        let reserved = queue_room::reserved(own);
+        // To look at all of them takes longer than most of what an agent does.
+        let is_little = reserved <= LITTLE_ROOM;
+        if is_little {
+            self.counted = Some(reserved);
+        } else if self.counted != Some(reserved) {
             let counted = queue_room::recount(own);
             // Without it they go another way.
             self.counted = counted.ok().or(Some(queue_room::reserved(own)));
@@ -473,7 +481,7 @@ impl Server {
             };
             if client.page.is_told() && !kept.contains(&id) {
                 let _ = client.remove();
-                self.counted = None;
+                self.counted = self.counted.filter(|it| *it <= LITTLE_ROOM);
                 self.forget(id);
             }
         }

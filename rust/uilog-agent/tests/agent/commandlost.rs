@@ -1,9 +1,11 @@
 //! Commands that are killed: each is told of once, whoever finds it, and none
 //! that has not been killed.
 
+use std::fs::File;
 use std::mem::ManuallyDrop;
 
 use nix::sys::signal::Signal;
+use uilog_channel::queue::Page;
 
 use crate::support::Place;
 use crate::support::Queue;
@@ -64,6 +66,17 @@ fn until_no_queue_but(place: &Place, count: usize) {
     });
 }
 
+/// Waits until the agent has every queue.
+fn until_read(place: &Place) {
+    until("the agent to read", || {
+        let is_read = |name: &String| {
+            let file = File::open(place.run().join(name)).unwrap();
+            Page::read(&file).unwrap().progress.readers > 0
+        };
+        place.queues().iter().all(is_read).then_some(())
+    });
+}
+
 /// What is found dead is delivered to what is configured here.
 fn configure(place: &Place) {
     let out = place.path("out");
@@ -84,7 +97,10 @@ fn a_killed_command_is_told_of_with_its_signal() {
     let place = Place::new();
     let agent = place.agent_that_listens();
     let before = place.queues().len();
-    place.command(RUNS).kill();
+    let command = place.command(RUNS);
+    // Who begins to look later cannot know by what it was killed.
+    until_read(&place);
+    command.kill();
     let record = lost(&place);
     if tells_signals() {
         assert_eq!(record["process"]["signal"], 9);

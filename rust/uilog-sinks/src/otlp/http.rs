@@ -20,7 +20,6 @@ use ureq::http::StatusCode;
 use ureq::http::Uri;
 use ureq::http::Version;
 use ureq::http::header;
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::ConnectProxyConnector;
 use ureq::unversioned::transport::Connector;
 use ureq::unversioned::transport::TcpConnector;
@@ -31,6 +30,7 @@ use crate::otlp::endpoint::HTTP_PORT;
 use crate::otlp::explain;
 use crate::otlp::request::Kind;
 use crate::otlp::request::Packer;
+use crate::otlp::resolver::Remembering;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
 use crate::otlp::settings::TlsFiles;
@@ -139,21 +139,21 @@ impl Collector {
     }
 
     fn agent(&mut self, kind: Kind) -> Result<Agent, String> {
-        let kept = match kind {
-            Kind::Traces => &self.traces,
-            Kind::Logs => &self.logs,
-        };
-        if let Some(agent) = kept {
+        if let Some(agent) = self.kept(kind) {
             return Ok(agent.clone());
         }
         let endpoint = self.settings.endpoint(kind).clone();
         let tls = self.tls_config(&endpoint)?;
         let agent = self.new_agent(&endpoint, tls)?;
-        *match kind {
+        *self.kept(kind) = Some(agent.clone());
+        Ok(agent)
+    }
+
+    fn kept(&mut self, kind: Kind) -> &mut Option<Agent> {
+        match kind {
             Kind::Traces => &mut self.traces,
             Kind::Logs => &mut self.logs,
-        } = Some(agent.clone());
-        Ok(agent)
+        }
     }
 
     fn tls_config(
@@ -212,8 +212,7 @@ impl Collector {
             ().chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
                 .chain(TlsConnector::new(tls, tls_to_proxy));
-        let resolver = DefaultResolver::default();
-        Ok(Agent::with_parts(config, connector, resolver))
+        Ok(Agent::with_parts(config, connector, Remembering::default()))
     }
 
     fn ask(&mut self, kind: Kind, body: &[u8]) -> Result<Verdict, String> {
@@ -223,7 +222,11 @@ impl Collector {
                 let text = TOO_LARGE.to_owned();
                 return Ok(Verdict::Refused(Refusal { status, text }));
             }
-            Err(Failed::Unasked(why)) => return Err(why),
+            Err(Failed::Unasked(why)) => {
+                // It may be elsewhere by now.
+                *self.kept(kind) = None;
+                return Err(why);
+            }
         };
         let waiting = &self.settings.wait_statuses;
         Ok(received.answer().verdict(kind, waiting, SystemTime::now()))

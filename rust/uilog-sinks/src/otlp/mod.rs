@@ -39,6 +39,7 @@ mod protobuf;
 mod proxy;
 mod reported;
 pub mod request;
+mod resolver;
 mod retry_after;
 pub mod sender;
 pub mod settings;
