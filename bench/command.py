@@ -35,6 +35,9 @@ from startup import (
 )
 
 WHO = (NONE, STOCK, OURS)
+# The same as no logging: what it seems to add is noise.
+AGAIN = "no logging, again"
+COMPARED = (NONE, AGAIN, STOCK, OURS)
 # What one of the scripts costs without anybody who starts it for an event.
 SHELL = "the script alone, sh -c"
 
@@ -48,12 +51,14 @@ SIZES = (0, 4)
 
 @dataclass
 class Samples:
-    """of each command: nanoseconds, and how many processes it left"""
+    """of each command: nanoseconds, and how many processes it left, with how
+    many page faults"""
 
     wall: list[float] = field(default_factory=list)
     own: list[float] = field(default_factory=list)
     left: list[float] = field(default_factory=list)
     processes: list[float] = field(default_factory=list)
+    faults: list[float] = field(default_factory=list)
 
     def everything(self) -> list[float]:
         return [own + left for own, left in zip(self.own, self.left)]
@@ -66,7 +71,9 @@ def run(lab: Lab) -> Report:
         "`hg id` in a small repository with one `commandfinish` script: no "
         "logging, stock logtoprocess and uilog in turn, PYTHONHASHSEED=0. The "
         "next command begins when every process that the one before has left "
-        "behind has ended. Processor time is what `wait4` tells of each.",
+        "behind has ended. Processor time is what `wait4` tells of each. "
+        f"`{AGAIN}` is the same command once more: a difference that is not "
+        "larger than its own says nothing.",
     )
     with adopting():
         found = _commands(lab)
@@ -78,9 +85,9 @@ def run(lab: Lab) -> Report:
 
 
 def _commands(lab: Lab) -> dict[str, Samples]:
-    rounds = lab.pick(120, 10)
+    rounds = lab.pick(120, 30)
     repository = lab.repository()
-    found = {name: Samples() for name in (*WHO, SHELL)}
+    found = {name: Samples() for name in (*COMPARED, SHELL)}
     commands = {
         who: (
             [str(HG), "id"],
@@ -90,6 +97,7 @@ def _commands(lab: Lab) -> dict[str, Samples]:
         )
         for who in WHO
     }
+    commands[AGAIN] = commands[NONE]
     commands[SHELL] = (["/bin/sh", "-c", MARK], lab.environment)
     for number in range(-1, rounds):
         for who in in_turn(list(commands), max(number, 0)):
@@ -98,7 +106,7 @@ def _commands(lab: Lab) -> dict[str, Samples]:
             samples = found[who] if number >= 0 else Samples()
             _one(argv, environment, repository, samples)
             ran = lab.count_marks() - before
-            if ran != (who != NONE):
+            if ran != (who not in (NONE, AGAIN)):
                 raise RuntimeError(f"{who}: {ran} scripts have run")
     return found
 
@@ -125,7 +133,7 @@ def _one(
     if process.returncode != 0:
         raise subprocess.CalledProcessError(process.returncode, argv)
     samples.own.append(_nanoseconds(usage))
-    left, count = 0.0, 0
+    left, count, faults = 0.0, 0, 0
     while True:
         try:
             _pid, _status, usage = os.wait4(-1, 0)
@@ -134,7 +142,9 @@ def _one(
         # Of a process that has waited for its children, theirs as well.
         left += _nanoseconds(usage)
         count += 1
+        faults += usage.ru_minflt
     samples.left.append(left)
+    samples.faults.append(faults)
     samples.processes.append(count)
 
 
@@ -154,16 +164,19 @@ def _tell(report: Report, found: dict[str, Samples]) -> None:
         "added",
         "left behind, ms",
         "everything, added, ms",
+        "its middle half",
     )
     base = found[NONE]
     ratios, added = {}, {}
-    for who in WHO:
+    for who in COMPARED:
         samples = found[who]
         for kind in ("wall", "own", "left"):
             report.keep(f"{kind}, {who}", getattr(samples, kind))
         pairs = [a / b for a, b in zip(samples.wall, base.wall)]
         ratios[who] = median(pairs)
-        added[who] = _difference(samples.everything(), base.everything())
+        everything = _pairs(samples.everything(), base.everything())
+        added[who] = median(everything)
+        low, high = (percentile(everything, part) for part in (25, 75))
         table.add(
             who,
             ms(median(samples.wall)),
@@ -173,6 +186,7 @@ def _tell(report: Report, found: dict[str, Samples]) -> None:
             ms(_difference(samples.own, base.own)),
             ms(median(samples.left)),
             ms(added[who]),
+            f"{ms(low)} to {ms(high)}",
         )
     shell = median(found[SHELL].own)
     report.keep(SHELL, found[SHELL].own)
@@ -182,12 +196,14 @@ def _tell(report: Report, found: dict[str, Samples]) -> None:
         "all of it",
         "more than the script alone",
         "processes that lost their parent",
+        "page faults",
     )
-    table.add(SHELL, ms(shell), ms(0), "")
+    table.add(SHELL, ms(shell), ms(0), "", "")
     for who in (STOCK, OURS):
         left = median(found[who].left)
         count = median(found[who].processes)
-        table.add(who, ms(left), ms(left - shell), f"{count:g}")
+        faults = median(found[who].faults)
+        table.add(who, ms(left), ms(left - shell), f"{count:g}", f"{faults:g}")
     dispatcher = median(found[OURS].left) - shell
     report.target(
         "wall, ratio to no logging",
@@ -209,8 +225,12 @@ def _tell(report: Report, found: dict[str, Samples]) -> None:
     )
 
 
+def _pairs(these: list[float], those: list[float]) -> list[float]:
+    return [a - b for a, b in zip(these, those)]
+
+
 def _difference(these: list[float], those: list[float]) -> float:
-    return median([a - b for a, b in zip(these, those)])
+    return median(_pairs(these, those))
 
 
 def _first(lab: Lab, report: Report) -> None:

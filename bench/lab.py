@@ -60,7 +60,11 @@ class Lab:
     """one benchmark run's temporary directory and its environment"""
 
     def __init__(
-        self, directory: Path, quick: bool, before: Path | None = None
+        self,
+        directory: Path,
+        runtime: Path,
+        quick: bool,
+        before: Path | None = None,
     ) -> None:
         self.directory = directory
         self.quick = quick
@@ -83,8 +87,6 @@ class Lab:
         self.environment["XDG_STATE_HOME"] = str(directory / "state")
         # As a login has one. Without it, what other processes of this user
         # have left in /tmp would be measured.
-        runtime = directory / "run"
-        runtime.mkdir(mode=0o700)
         self.environment["XDG_RUNTIME_DIR"] = str(runtime)
         self._repository: Path | None = None
 
@@ -252,6 +254,41 @@ def rhg() -> Path | None:
     return RHG_BUILT / "release" / "rhg"
 
 
+def runtime_root() -> Path:
+    """where a directory for running programs is to be: in memory, as a login's
+    is, if that can be had"""
+    memory = Path("/dev/shm")
+    return memory if os.access(memory, os.W_OK | os.X_OK) else Path("/tmp")
+
+
+def is_debug_build() -> bool:
+    """whether our native module is one that nobody would install"""
+    packages = HG.parent.parent.glob("lib/python*/site-packages")
+    modules = [
+        module
+        for package in packages
+        for module in package.glob("hgext3rd/uilog/_native*.so")
+    ]
+    # A release build is stripped.
+    return any(b".debug_line" in section_names(it) for it in modules)
+
+
+def section_names(path: Path) -> bytes:
+    """what the sections of a program are called; nothing, if it is none of
+    64 bits"""
+    data = path.read_bytes()
+    if not data.startswith(b"\x7fELF\x02\x01"):
+        return b""
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], "little")
+
+    # elf(5): e_shoff, e_shentsize and e_shstrndx; sh_offset and sh_size
+    names = number(40, 8) + number(58, 2) * number(62, 2)
+    begin = number(names + 24, 8)
+    return data[begin : begin + number(names + 32, 8)]
+
+
 def machine() -> dict[str, str]:
     """what the figures depend on"""
     model = "unknown processor"
@@ -266,6 +303,7 @@ def machine() -> dict[str, str]:
     )
     pages = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     huge = pages.read_text().strip() if pages.exists() else "none"
+    runtime = runtime_root()
     load = ", ".join(f"{average:.2f}" for average in os.getloadavg())
     now = datetime.now(timezone.utc)
     return {
@@ -273,6 +311,7 @@ def machine() -> dict[str, str]:
         "memory": f"{free_bytes() / GB:.1f} GB available",
         "kernel": f"{platform.system()} {platform.release()}",
         "huge pages": huge,
+        "runtime directory": f"in {runtime}",
         "Python": f"{platform.python_version()} ({sys.implementation.name})",
         "Mercurial": version.stdout.decode().strip(),
         "load average": load,

@@ -37,7 +37,7 @@ import ship
 import spawn
 import startup
 from figures import Report, Table, as_json
-from lab import HG, Lab, machine
+from lab import HG, Lab, is_debug_build, machine, runtime_root
 
 PARTS: dict[str, Callable[[Lab], Report]] = {
     "command": command.run,
@@ -111,6 +111,13 @@ def main() -> int:
     if not HG.exists():
         print("bench: .venv has no hg; `make venv` makes it", file=sys.stderr)
         return 2
+    if is_debug_build():
+        print(
+            "bench: the uilog of .venv is a debug build, which says nothing; "
+            "`make venv` makes the one to measure",
+            file=sys.stderr,
+        )
+        return 2
     facts = {"command": shlex.join(["bench/run.py", *sys.argv[1:]])}
     facts.update(machine())
     table = Table("Machine", ["what", "is"])
@@ -120,8 +127,14 @@ def main() -> int:
     if options.quick:
         print("With --quick: too few repetitions for figures to keep.\n")
     reports = []
-    with tempfile.TemporaryDirectory(prefix="uilog-bench-") as directory:
-        lab = Lab(Path(directory), options.quick, options.before)
+    prefix = "uilog-bench-"
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix) as directory,
+        tempfile.TemporaryDirectory(
+            prefix=prefix, dir=runtime_root()
+        ) as runtime,
+    ):
+        lab = Lab(Path(directory), Path(runtime), options.quick, options.before)
         for name, part in PARTS.items():
             if options.only and name not in options.only:
                 continue

@@ -63,7 +63,7 @@ Nothing is wrong
     uilog.queue-size = 64 MB  default
     uilog.peer-timeout = 5  default
     uilog.peer-close-max = 30  default
-    uilog.agent = no  default
+    uilog.agent = yes  default
     uilog.agent-idle = 10  default
     uilog.slow-command = 60  default
     uilog.agent-queues-size = 256 MB  default
@@ -72,6 +72,9 @@ Nothing is wrong
     uilog.spool =   default
     uilog.spool-max-size = 64 MB  default
     uilog.spool-max-age = 7 days  default
+    uilog.history = no  default
+    uilog.history-max-size = 256 MB  default
+    uilog.history-max-age = 90 days  default
     uilog.redact-config =   default
     blackbox.track = *  default (glob)
     blackbox.ignore = chgserver, cmdserver, extension  default
@@ -228,17 +231,17 @@ Settings
     warning: $TESTTMP/more.hgrc:11: nobody reads the section [uilgo]
       did you mean 'uilog'?
     warning: $TESTTMP/more.hgrc:2: uilog.max-scripts: 'lots' is not a number from 1 to 1024, using 8
-      say a number from 1 to 1024 here: how many scripts of one hg process run at a time
+      it must be a number from 1 to 1024: maximum number of scripts of one hg process that run at the same time
     warning: $TESTTMP/more.hgrc:3: uilog.script-timeout: '-1' is not a number of seconds, using 600
-      say a number of seconds here: after how many seconds a script is ended; 0: never
+      it must be a number of seconds: seconds until a script is terminated; 0: never
     warning: $TESTTMP/more.hgrc:4: there is no item uilog.queue-sise
       did you mean 'queue-size'?
     warning: $TESTTMP/more.hgrc:5: there is no item uilog.colour
       uilog check shows which there are
     warning: $TESTTMP/more.hgrc:7: blackbox.maxsize: 'big' is not a size, using 1 MB
-      say a size here: a file of this size is rotated before the next line; 0: never
+      it must be a size: size at which the file is rotated before the next line; 0: never
     warning: $TESTTMP/more.hgrc:8: blackbox.dirty: 'perhaps' is not a boolean, using no
-      say a boolean here: whether a line says that files have been changed
+      it must be a boolean: mark lines with + if the working directory has changes
     warning: $TESTTMP/more.hgrc:9: there is no item blackbox.maxfile
       did you mean 'maxfiles'?
     note: USER:8: uilog.max-scripts = 3 is overridden
@@ -253,13 +256,13 @@ A number without a unit may be meant as days, and is taken for nothing.
   > spool-max-age = 7
   > END
     warning: $TESTTMP/more.hgrc:2: uilog.spool-max-age: '7' is not a time with a unit, such as '7 days', using 7 days
-      say a time with a unit, such as '7 days' here: for how long something may wait for a collector
+      it must be a time with a unit, such as '7 days': maximum age of records that wait for a collector
   0 errors, 1 warning, 0 notes
   [1]
   $ with --config uilog.queue-size=1 << 'END'
   > END
     warning: --config: uilog.queue-size: '1' is not a size of 1 MB or more, using 64 MB
-      say a size of 1 MB or more here: how much memory events may take that wait for a script to end
+      it must be a size of 1 MB or more: maximum memory for events that wait for a script
   0 errors, 1 warning, 0 notes
   [1]
 
@@ -709,7 +712,7 @@ URLs, names, options; no password is shown.
     warning: $TESTTMP/more.hgrc:8: uilog.sink.g:trak: there is no such option
       did you mean 'track'?
     warning: $TESTTMP/more.hgrc:9: uilog.sink.g:sample: 'often' is not a number from 0 to 1, using 1
-      say a number from 0 to 1 here: which part of all traces is kept
+      it must be a number from 0 to 1: fraction of traces to keep
     warning: $TESTTMP/more.hgrc:11: uilog.sink.h:track: there is no sink of the name 'h'
       name where it leads: sink.h = URL
     warning: $TESTTMP/more.hgrc:10: uilog.sink.g:facility: a sink 'file:' has no such option
@@ -808,26 +811,26 @@ Commands are added up by an agent
 
   $ with << END
   > [uilog]
+  > agent = no
   > sink.a = file:$TESTTMP/a
   > sink.a:rollup = status
   > sink.b = file:$TESTTMP/b
   > sink.b:rollup = *
   > sink.b:track = exthook
   > END
-    warning: $TESTTMP/more.hgrc:3: uilog.sink.a:rollup: without an agent nothing is added up, and each command has its record
+    warning: $TESTTMP/more.hgrc:4: uilog.sink.a:rollup: without an agent nothing is added up, and each command has its record
       say uilog.agent = yes
-    warning: $TESTTMP/more.hgrc:5: uilog.sink.b:rollup: the sink does not track 'commandfinish', which is what is added up
+    warning: $TESTTMP/more.hgrc:6: uilog.sink.b:rollup: the sink does not track 'commandfinish', which is what is added up
       add it to sink.b:track
-    warning: $TESTTMP/more.hgrc:5: uilog.sink.b:rollup: without an agent nothing is added up, and each command has its record
+    warning: $TESTTMP/more.hgrc:6: uilog.sink.b:rollup: without an agent nothing is added up, and each command has its record
       say uilog.agent = yes
-    note: $TESTTMP/more.hgrc:3: uilog.sink.a:rollup: the beginning of each command is told all the same, since the sink tracks 'command'
+    note: $TESTTMP/more.hgrc:4: uilog.sink.a:rollup: the beginning of each command is told all the same, since the sink tracks 'command'
       track commandfinish and commandexception alone
   0 errors, 3 warnings, 1 note
   [1]
 
   $ with << END
   > [uilog]
-  > agent = yes
   > sink.a = file:$TESTTMP/a
   > sink.a:rollup = status
   > sink.a:track = commandfinish
@@ -1035,6 +1038,12 @@ Trying a script
       UILOG_SESSION=SESSION
       UILOG_TIME=TIME
       UILOG_DEPTH=1
+      OPT_HOOK=precommit
+      OPT_HOOKTYPE=precommit
+      OPT_DURATION=0.0125
+      OPT_SOURCE=/sample/.hg/hgrc:2
+      OPT_EXIT_CODE=0
+      OPT_VETOED=0
       UILOG_CHECK=1
     output:
       to \u{1b}[31mstderr

@@ -156,6 +156,81 @@ A lock that another process holds, and one whose holder was killed
   waited: wlock got
   broken: wlock
 
+Why a command has failed, what its hooks said, what it has done, and what it
+waited for that a person does. One process: scripts in the order of events.
+
+  $ cat >> $HGRCPATH << 'END'
+  > [logtoprocess]
+  > command =
+  > masked =
+  > peerclose =
+  > commandfinish = echo "$UILOG_TIME $OPT_CANONICAL_COMMAND $OPT_RETURN_CODE ${OPT_DETAILED_EXIT_CODE:-.} ${OPT_CHANGESETS:-.} ${OPT_FILES_CHANGED:-.} ${OPT_FILES_UPDATED:-.} ${OPT_FILES_UNRESOLVED:-.} ${OPT_BEHAVIOR:-.} ${OPT_WAITED_FOR_USER:+waited} $OPT_ERROR_TYPE: $OPT_ERROR" | paste -sd ' ' >> $got/order
+  > commandexception = echo "$UILOG_TIME exception $OPT_EXCEPTION_TYPE $OPT_EXCEPTION_MESSAGE ${#OPT_FINGERPRINT}" >> $got/order
+  > exthook = echo "$UILOG_TIME exthook $OPT_HOOK $OPT_HOOKTYPE $OPT_EXIT_CODE $OPT_SIGNAL $OPT_VETOED $OPT_SOURCE" >> $got/order
+  > pythonhook = echo "$UILOG_TIME pythonhook $OPT_HOOK $OPT_RESULT $OPT_EXCEPTION_TYPE $OPT_VETOED" >> $got/order
+  > hookrefused = echo "$UILOG_TIME hookrefused $OPT_HOOK $OPT_REASON $OPT_VETOED" >> $got/order
+  > userwait = echo "$UILOG_TIME userwait $OPT_KIND $OPT_OUTCOME" >> $got/order
+  > END
+  $ cat > $TESTTMP/judging.py << 'END'
+  > def refuses(ui, **kwargs):
+  >     return True
+  > def breaks(ui, **kwargs):
+  >     raise RuntimeError('broken')
+  > END
+  $ hg root -R nowhere
+  abort: repository nowhere not found
+  [255]
+  $ hg update -q nowhere
+  abort: unknown revision 'nowhere'
+  [10]
+  $ echo b > a
+  $ hg commit -m b --config hooks.precommit.no='exit 3'
+  abort: precommit.no hook exited with status 3
+  [40]
+  $ hg commit -m b --config hooks.precommit.no="python:$TESTTMP/judging.py:refuses"
+  abort: precommit.no hook failed
+  [40]
+  $ hg commit -m b --config hooks.precommit.no="python:$TESTTMP/judging.py:breaks" > /dev/null 2>&1
+  [1]
+  $ hg commit -m b --config hooks.precommit.no=python:no_such_module.f
+  abort: precommit.no hook is invalid: import of "no_such_module" failed
+  (run with --traceback for stack trace)
+  [255]
+  $ HGEDITOR='echo c >' hg commit --config hooks.commit.soft='exit 1'
+  warning: commit.soft hook exited with status 1
+  $ hg update -q 0
+  $ echo c > a
+  $ hg commit -qm c
+  $ hg merge -q -t :fail
+  [1]
+  $ hg update -qC 0
+  $ cd ..
+  $ hg clone -q --pull repo pulled
+  $ cd pulled
+  $ hg pull -q
+  $ cd ../repo
+  $ order
+  root 255 255 . . . . .  RepoError: repository nowhere not found
+  update 10 10 . . . . .  *Error: unknown revision 'nowhere' (glob)
+  exthook precommit.no precommit 3  1 --config
+  commit 40 40 . . . . .  HookAbort: precommit.no hook exited with status 3
+  pythonhook precommit.no 1  1
+  commit 40 40 . . . . .  HookAbort: precommit.no hook failed
+  pythonhook precommit.no  RuntimeError 1
+  exception RuntimeError broken 16
+  commit 1 1 . . . . .  RuntimeError: broken
+  hookrefused precommit.no not-loaded 1
+  commit 255 255 . . . . .  HookLoadError: precommit.no hook is invalid: import of "no_such_module" failed (run with --traceback for stack trace)
+  userwait editor done
+  exthook commit.soft commit 1  0 --config
+  commit 0 . 1 1 . . . waited : 
+  update 0 . . . 1 0 update-some  : 
+  commit 0 . 1 1 . . .  : 
+  merge 1 1 . . 0 1 .  : 
+  update 0 . . . 1 0 update-some  : 
+  clone 0 . 3 1 1 0 clone-full  : 
+  pull 0 . . . . . pull-nothing  : 
+
 Nothing was lost
 
   $ hg debuguilog | grep -E '^  (lost|fault)' | grep -v ': 0$'

@@ -38,7 +38,7 @@ Nothing yet; and nothing is made by looking.
   $ uilog spool flush
   fleet: 0 records sent
 
-A collector that takes nothing
+A collector that accepts nothing
 ==============================
 
 No command waits for it, and what it is to get stays.
@@ -81,7 +81,7 @@ No command waits for it, and what it is to get stays.
   $ sed -n '/^Spools/,/^Journal/p' $TESTTMP/out | shown
   Spools
     fleet: 3 records, N bytes, the oldest for T waiting
-      the collector takes nothing: see `uilog spool`
+      delivery failing (status 503: down for repair): see `uilog spool`
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
 
   $ uilog check > $TESTTMP/out
@@ -89,8 +89,8 @@ No command waits for it, and what it is to get stays.
   $ sed -n '/^Findings/,$p' $TESTTMP/out | \
   >     sed -E 's/once|[0-9]+ times in a row/N times/'
   Findings
-    error: *: uilog.sink.fleet: the collector takes nothing, N times: status 503: down for repair; 3 waiting (glob)
-      ask it again: uilog spool flush
+    error: *: uilog.sink.fleet: delivery failing, N times: status 503: down for repair; 3 waiting (glob)
+      retry now: uilog spool flush
     warning: *: nothing in Mercurial emits the event 'backup' (glob)
       if an extension of yours emits it, or `uilog emit`, all is well
   1 error, 1 warning, 0 notes
@@ -370,10 +370,10 @@ What it takes is sent once, whoever sends; the other signal waits.
       sent: [0-9]+ records (re)
       next attempt: in T, after N failures
         logs: status 404
-  $ uilog status | grep takes
-      the collector takes no logs: see `uilog spool`
+  $ uilog status | grep failing
+      delivery of logs failing (logs: status 404): see `uilog spool`
   $ uilog check | grep 404
-    error: *:*: uilog.sink.fleet: the collector takes no logs, * times in a row: logs: status 404; 1 waiting (glob)
+    error: *:*: uilog.sink.fleet: delivery of logs failing, * times in a row: logs: status 404; 1 waiting (glob)
   $ wc -l < $TESTTMP/collector/ids
   2
   $ rm $TESTTMP/collector/answer.v1.logs

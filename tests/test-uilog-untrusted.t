@@ -48,8 +48,8 @@ are without the extension.
     uilog.queue-size = 64 MB (default)
     uilog.peer-timeout = 5 (default)
     uilog.peer-close-max = 30 (default)
-    uilog.agent = no (default)
-    uilog.agent-idle = 10 (default)
+    uilog.agent = yes (default)
+    uilog.agent-idle = 0 (*:*) (glob)
     uilog.slow-command = 60 (default)
     uilog.agent-queues-size = 256 MB (default)
     uilog.queue-dir =  (default)
@@ -57,6 +57,9 @@ are without the extension.
     uilog.spool =  (default)
     uilog.spool-max-size = 64 MB (default)
     uilog.spool-max-age = 7 days (default)
+    uilog.history = no (default)
+    uilog.history-max-size = 256 MB (default)
+    uilog.history-max-age = 90 days (default)
     uilog.redact-config =  (default)
   scripts: none
   $ cmp $TESTTMP/warnings $TESTTMP/stock-warnings

@@ -145,9 +145,58 @@ def test_the_end_of_a_container_loses_nothing_in_silence(
         # One that came to its end has logged it.
         finished += inside.returncode == 0
     home.hg("id", cwd=repository)
-    home.run("uilog", "flush", "--all", "--wait", str(processes.DEADLINE))
+    home.flush("--all")
     told = Counter(agents.commands())
     assert told["identify"] == 1
     # One that was killed may have logged its end, or not.
     assert finished <= told["root"] <= kills
     until("no queue", lambda: not agents.queues())
+
+
+@pytest.mark.parametrize("flags", ["-m", "-U", "-Ur", "-Urm"])
+def test_what_other_namespaces_log_arrives(agents: Agents, flags: str) -> None:
+    unshare = ("unshare", flags)
+    home = agents.home
+    tried = subprocess.run((*unshare, "true"), capture_output=True, check=False)
+    if tried.returncode != 0:
+        pytest.skip(f"no such namespace can be made here (unshare {flags})")
+    repository = home.unseen_repository()
+    home.hg("root", cwd=repository)
+    agents.flush()
+    # Each of these namespaces is a new one: so nobody there is to stay.
+    option = "uilog.agent-idle=0"
+    home.run(*unshare, "hg", "id", "--config", option, cwd=repository)
+    until("both", lambda: len(agents.commands()) == 2)
+    assert agents.commands() == ["root", "identify"]
+    until("the other agent's end", lambda: len(agents.running()) == 1)
+    until("no queue", lambda: not agents.queues())
+    journal = home.path / ".local" / "state" / "uilog" / "failures.jsonl"
+    assert not journal.exists(), journal.read_text()
+
+
+def test_whoever_flushes_looks_wherever_queues_lie(
+    agents: Agents, tmp_path: Path
+) -> None:
+    home = agents.home
+    chosen = tmp_path / "queues"
+    chosen.mkdir(mode=0o700)
+    home.configure(f"[uilog]\nqueue-dir = {chosen}\n")
+    repository = home.unseen_repository()
+    # The first directory is there and has nothing to do with it.
+    home.hg("root", cwd=repository)
+    agents.flush()
+    elsewhere = ("--config", "uilog.queue-dir=")
+    home.hg("root", *elsewhere, cwd=repository)
+    [agent] = agents.running()
+    os.kill(agent.pid, signal.SIGSTOP)
+    home.hg("id", *elsewhere, cwd=repository)
+    os.kill(agent.pid, signal.SIGKILL)
+    until("its end", lambda: not agents.running())
+    assert "identify" not in agents.commands()
+    # It is not waited for who has another home.
+    other = tmp_path / "other"
+    other.mkdir()
+    home.run("uilog", "flush", "--wait", "0", HOME=str(other))
+    agents.flush()
+    assert Counter(agents.commands()) == Counter(["root", "root", "identify"])
+    home.run("uilog", "agent", "stop")

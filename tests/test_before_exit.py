@@ -13,7 +13,7 @@ import processes
 import pytest
 from conftest import Home, until
 from otlp_receiver import Receiver
-from test_killed import namespace, with_runtime_directory
+from test_killed import namespace
 
 # So many commands in a row are each the only one of their container.
 CONTAINERS = {"yes": 30, "no": 10}
@@ -35,7 +35,6 @@ def agent(request: pytest.FixtureRequest) -> str:
 
 
 def with_collector(home: Home, receiver: Receiver, agent: str) -> None:
-    with_runtime_directory(home)
     home.configure(
         f"[uilog]\nagent = {agent}\nagent-idle = 0\n"
         f"sink.fleet = otlp:{receiver.url}\n"
@@ -110,7 +109,7 @@ def test_a_collector_that_hangs_is_not_waited_for_in_vain(
     assert receiver.store.count() == 0
     # What was not delivered in time is not lost.
     receiver.release()
-    home.run("uilog", "flush", "--all", "--wait", str(processes.DEADLINE))
+    home.flush("--all")
     until("both", lambda: receiver.store.count() == 2)
 
 
@@ -209,7 +208,7 @@ def test_a_jobs_last_step_waits_for_scripts_and_records(
     assert status == 1
     assert "1 left (1 in dispatchers: 1 script of process " in last, last
     assert last.endswith("still running)")
-    flush = start(home, "uilog", "flush", "--wait", str(processes.DEADLINE))
+    flush = start(home, "uilog", "flush", "--wait", str(processes.WAIT))
     gate.touch()
     out, _ = flush.communicate(timeout=processes.DEADLINE)
     assert flush.returncode == 0, out
@@ -224,7 +223,7 @@ def test_a_jobs_last_step_tells_why_something_is_left(
     with_collector(home, receiver, agent)
     receiver.close()
     home.hg("version", "-q")
-    status, last = flushed(home, "--wait", str(processes.DEADLINE))
+    status, last = flushed(home, "--wait", str(processes.WAIT))
     assert status == 1
     assert "1 left (1 in fleet: " in last, last
     assert "onnection refused" in last, last
@@ -234,7 +233,7 @@ def test_a_script_that_flushes_does_not_wait_for_itself(
     home: Home, receiver: Receiver
 ) -> None:
     with_collector(home, receiver, "no")
-    wait = processes.DEADLINE
+    wait = processes.WAIT
     home.configure(
         "[logtoprocess]\ncommandfinish = "
         f"uilog flush --wait {wait} > $OUT/out; echo $? >> $OUT/status\n"

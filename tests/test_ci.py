@@ -122,7 +122,7 @@ def test_what_a_killed_container_leaves_in_the_hosts_directory_is_delivered(
         receiver.release()
         # It shows that this sink is configured here as well.
         home.hg("version", "-q")
-        home.run("uilog", "flush", "--all", "--wait", str(processes.DEADLINE))
+        home.flush("--all")
         assert receiver.store.count() == 4
     until("no queue", lambda: not list(own.glob("records-*")))
 
@@ -157,9 +157,6 @@ def test_a_home_that_is_read_only_needs_a_spool_elsewhere(
     command = namespace()
     spool = tmp_path / "spool"
     spool.mkdir(mode=0o700)
-    run = tmp_path / "run"
-    run.mkdir(mode=0o700)
-    home.env["XDG_RUNTIME_DIR"] = str(run)
     # As for a user of a container image that has no home.
     home.env["HOME"] = "/proc"
     with Receiver() as receiver:

@@ -53,6 +53,16 @@ def waits(ui):
         time.sleep(60)
 
 
+@command(b'pauses', [], norepo=True)
+def pauses(ui):
+    mark('runs')
+    for word in ('go', 'end'):
+        while not os.path.exists(os.path.join(ROOM, word)):
+            time.sleep(0.01)
+        ui.log(b'ping', b'there\n')
+        mark('has-had-%s' % word)
+
+
 @command(b'talks', [], norepo=True)
 def talks(ui):
     ui.write(b'x' * 100000)
@@ -129,9 +139,7 @@ class Commands:
         self.room = home.path / "room"
         self.room.mkdir()
         self.file = home.path / "audit.jsonl"
-        run = home.path / "run"
-        run.mkdir(mode=0o700)
-        home.env.update(ROOM=str(self.room), XDG_RUNTIME_DIR=str(run))
+        home.env.update(ROOM=str(self.room))
         home.extension("commands", COMMANDS)
         home.configure(
             f"[uilog]\nagent = {agent}\nagent-idle = 60\n"
@@ -152,7 +160,7 @@ class Commands:
 
     def flush(self) -> None:
         """Waits until all that has been logged has arrived."""
-        self.home.run("uilog", "flush", "--wait", str(processes.DEADLINE))
+        self.home.flush()
 
     def records(self) -> list[dict[str, Any]]:
         if not self.file.exists():
@@ -288,6 +296,33 @@ def test_a_child_that_lives_on_does_not_count_for_it(
         child = int((commands.room / "child").read_text())
         os.kill(child, signal.SIGKILL)
     assert commands.by_process()[pid]["commandlost"] == 1
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_command_whose_queue_is_removed_has_one_end(
+    home: Home, is_killed: bool
+) -> None:
+    commands = Commands(home, "yes")
+    home.configure(f"[uilog]\nsink.audit:track = {TRACKED}, ping\n")
+    hg = subprocess.Popen(("hg", "pauses"), env=home.env)
+    commands.await_body(hg.pid)
+    # The agent reads the queue when it loses its name, as at a logout.
+    until("its beginning", lambda: commands.named("command"))
+    for queue in (home.runtime / "uilog").glob("records-*"):
+        queue.unlink()
+    (commands.room / "go").touch()
+    until("its record", lambda: commands.has("has-had-go", hg.pid))
+    if is_killed:
+        hg.kill()
+    else:
+        (commands.room / "end").touch()
+    hg.wait()
+    settle(commands)
+    [end] = [it for it in TRACKED.split(", ")[1:] if commands.named(it)]
+    assert end == ("commandlost" if is_killed else "commandfinish")
+    assert commands.by_process()[hg.pid][end] == 1
+    assert commands.journal() == ""
+    home.run("uilog", "agent", "stop")
 
 
 def test_an_exec_that_fails_is_no_end(commands: Commands) -> None:

@@ -1,4 +1,4 @@
-"""The redactor knows hg's commands: its table is what Mercurial says."""
+"""The redactor's tables of hg's commands and words are what Mercurial says."""
 
 from __future__ import annotations
 
@@ -17,3 +17,15 @@ def test_the_table_of_commands_is_that_of_mercurial() -> None:
     )
     table = ROOT / "rust" / "uilog-redact" / "commands.txt"
     assert told.stdout == table.read_text()
+
+
+def test_the_words_of_errors_are_those_of_mercurial() -> None:
+    told = subprocess.run(
+        [venv_of(MAIN_HG) / "bin" / "python", "tests/tools/message_words.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = ROOT / "rust" / "uilog-redact" / "message_words.txt"
+    assert told.stdout == words.read_text()

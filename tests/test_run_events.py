@@ -649,7 +649,7 @@ def test_the_table_of_commands(version: str) -> None:
         [str(python), "-c", script], capture_output=True, text=True, check=True
     )
     root = Path(__file__).parent.parent
-    path = root / "rust/uilog-core/src/command/commands.txt"
+    path = root / "rust/uilog-event/src/command/commands.txt"
     known = {
         line
         for line in path.read_text().splitlines()

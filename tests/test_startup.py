@@ -14,7 +14,8 @@ import processes
 import pytest
 from conftest import Home
 
-# Tells at the end which modules are more than a promise.
+# Tells at the end which modules are more than a promise, and which libraries
+# there are.
 LOADED = """\
 import atexit, os, sys
 
@@ -24,6 +25,9 @@ def tell():
         for name, module in sys.modules.items()
         if type(module).__name__ != '_LazyModule'
     ]
+    with open('/proc/self/maps') as fp:
+        files = {line.split()[-1] for line in fp}
+    loaded += sorted(name for name in files if '.so' in name)
     with open(os.environ['LOADED'], 'w') as fp:
         fp.write('\\n'.join(loaded))
 
@@ -44,11 +48,24 @@ CONFIGURED = {
 
 
 def loaded(home: Home, repository: Path, *options: str) -> set[str]:
-    """The modules of ours and of Mercurial's that `hg id` has loaded."""
+    """The modules of ours and of Mercurial's that `hg id` has loaded, and the
+    names of libraries."""
     told = home.path / "loaded"
     home.run("hg", "id", *options, cwd=repository, LOADED=str(told))
-    names = told.read_text().splitlines()
-    return {it for it in names if re.match(r"(hgext3rd|mercurial)\b", it)}
+    names = [it.split("/")[-1] for it in told.read_text().splitlines()]
+    is_meant = re.compile(r"(hgext3rd|mercurial)\b|.*\.so\b").match
+    return {it for it in names if is_meant(it)}
+
+
+def has_static_unwinding() -> bool:
+    """Whether what is linked here finds these functions in no library that is
+    to be loaded (rust/build/libraries.rs)."""
+    command = ["cc", "-print-file-name=libgcc_eh.a"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return False
+    return found.stdout.startswith("/")
 
 
 @pytest.mark.parametrize("text", CONFIGURED)
@@ -61,6 +78,10 @@ def test_a_command_loads_what_it_needs(home: Home, text: str) -> None:
     uilog = "hgext3rd.uilog"
     expected = {"hgext3rd", uilog}
     expected |= {f"{uilog}.{name}" for name in CONFIGURED[text]}
+    if CONFIGURED[text]:
+        expected.add("_native.abi3.so")
+        if not has_static_unwinding():
+            expected.add("libgcc_s.so.1")
     if "trace" in CONFIGURED[text]:
         # Spans tell it.
         expected.add("mercurial.__version__")

@@ -160,12 +160,16 @@ def traced(home: Home) -> Home:
     return home
 
 
+def recorded(home: Home) -> list[span_tree.Record]:
+    """What has been recorded, once everybody who records has ended."""
+    assert not processes.wait_until_gone(str(home.path))
+    return span_tree.read([str(home.path / "records.jsonl")])
+
+
 def tree(home: Home) -> list[str]:
     """What has been recorded, as a tree; it is forgotten then."""
-    assert not processes.wait_until_gone(str(home.path))
-    path = home.path / "records.jsonl"
-    records = span_tree.read([str(path)])
-    path.unlink()
+    records = recorded(home)
+    (home.path / "records.jsonl").unlink()
     return span_tree.draw(records)
 
 
@@ -180,7 +184,7 @@ def test_whatever_a_command_runs_is_below_it(
 ) -> None:
     repository = traced.path / "repo"
     traced.hg("status", cwd=repository)
-    records = span_tree.read([str(traced.path / "records.jsonl")])
+    records = recorded(traced)
     assert tree(traced) == STATUS.splitlines()
     assert len({record["trace_id"] for record in records}) == 1
     # The hook's own span is what a program finds in the environment.
@@ -237,7 +241,7 @@ def test_a_state_is_handed_on_with_its_trace_alone(traced: Home) -> None:
     assert [it == PARENT.split("-")[1] for it in traces] == [1, 0, 0, 1]
     # Of the flags only those that are known.
     assert told[0][0].endswith("-03")
-    records = span_tree.read([str(traced.path / "records.jsonl")])
+    records = recorded(traced)
     finished = ends(records, "commandfinish")
     states = [it.get("trace_state") for it in finished]
     kept = "ot=th:0,congo=t61rcWkgMzE"
@@ -253,7 +257,7 @@ def test_a_repository_is_told_with_its_origin_and_its_head(
     )
     tip = traced.run("hg", "log", "-r", ".", "-T", "{node}", cwd=repository)
     traced.run("hg", "summary", cwd=repository)
-    records = span_tree.read([str(traced.path / "records.jsonl")])
+    records = recorded(traced)
     finished = ends(records, "commandfinish")
     for record in finished:
         told = record["repository"]

@@ -19,12 +19,27 @@ SOURCES = Path(__file__).parent.parent / "hgext" / "uilog"
 WRAPPED = [
     ("mercurial.ui", "ui.log", "traces"),
     ("mercurial.ui", "ui.system", "shell aliases"),
+    ("mercurial.ui", "ui.traceback", "errors"),
+    ("mercurial.ui", "ui.timeblockedsection", "waiting"),
+    ("mercurial.ui", "ui.pager", "waiting"),
     ("mercurial.ui", "ui.fixconfig", "blackbox"),
     ("mercurial.ui", "ui.restoreconfig", "blackbox"),
     ("mercurial.util", "setumask", "umask"),
     ("mercurial.dispatch", "dispatch", "nested commands"),
     ("mercurial.hook", "_exthook", "shell hooks"),
     ("mercurial.hook", "pythonhook", "Python hooks"),
+    ("mercurial.hook", "runhooks", "refused hooks"),
+    ("mercurial.localrepo", "localrepository", "work"),
+    ("mercurial.localrepo", "localrepository.transaction", "work"),
+    ("mercurial.merge", "_update", "work"),
+    ("mercurial.exchange", "trypullbundlefromurl", "work"),
+    ("mercurial.streamclone", "consumev1", "work"),
+    ("mercurial.streamclone", "consumev2", "work"),
+    ("mercurial.streamclone", "local_copy", "work"),
+    # hg 6.3 does not have it.
+    ("mercurial.streamclone", "consumev3", None),
+    ("mercurial.cmd_impls.clone", "clone_with_share", "work"),
+    ("mercurial.worker", "_posixworker", "workers"),
     ("mercurial.repo.factory", "peer", "other peers"),
     ("mercurial.sshpeer", "make_peer", "ssh peers"),
     ("mercurial.sshpeer", "_makeconnection", "ssh peers"),
@@ -40,6 +55,12 @@ WRAPPED = [
     ("hgext.blackbox", "cmdtable", "hg blackbox"),
     ("hgext.logtoprocess", "uipopulate", "logtoprocess"),
 ]
+
+# What only older versions have.
+OLD = {"clonewithshare"}
+
+# What older versions call otherwise.
+BY_VARIABLE = {"opener": "make_peer"}
 
 # Of whatever peer there is.
 ANY = {"close"}
@@ -141,6 +162,7 @@ WRAPPERS = [
     trace._exthook,
     trace._pythonhook,
     trace._system,
+    trace._runhooks,
     peers.nested,
     peers.openpeer,
     peers._openssh,
@@ -205,17 +227,19 @@ def test_all_that_is_wrapped_is_in_the_table() -> None:
                 names = [
                     it.elts[1] for it in wrapped if isinstance(it, ast.Tuple)
                 ]
-            elif called == "find":
-                names = [node.args[2]]
+            elif called in ("find", "surround", "events.surround"):
+                # What one hands to the other is named where it comes from.
+                names = [
+                    it for it in node.args[2:3] if ast.unparse(it) != "function"
+                ]
             else:
                 continue
-            # By a variable, the one that older versions call otherwise.
             found |= {
                 ast.literal_eval(name)
                 if isinstance(name, ast.Constant)
-                else {"opener": "make_peer"}[ast.unparse(name)]
+                else BY_VARIABLE[ast.unparse(name)]
                 for name in names
             }
     known = {name.split(".")[-1] for _module, name, _part in WRAPPED}
     # These two are no functions.
-    assert found == known - {"_lastlogger", "cmdtable"} | ANY
+    assert found == known - {"_lastlogger", "cmdtable"} | ANY | OLD

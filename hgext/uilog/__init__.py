@@ -2,13 +2,18 @@
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
-"""log hg's events to scripts and to the blackbox, without hg noticing
+"""log hg's events to scripts, the blackbox and collectors
 
-Mercurial tells its extensions what it does: that a command begins
-(``command``) and ends (``commandfinish``), that a hook has run (``exthook``),
-that a command failed unexpectedly (``commandexception``), and so on. This
-extension runs a script for each such event, as the ``logtoprocess`` extension
-does, but never slows down, changes or hangs the command::
+Mercurial reports what it does as events: a command begins (``command``) or
+ends (``commandfinish``), a hook has run (``exthook``), a command has failed
+unexpectedly (``commandexception``), and so on. For each event, this extension
+can run a script, write a line to the blackbox, and send a record to a log
+daemon or a collector. None of this delays, changes or stops the command.
+
+Scripts
+=======
+
+A script is text for ``/bin/sh -c``, set for one event::
 
   [extensions]
   uilog =
@@ -16,159 +21,230 @@ does, but never slows down, changes or hangs the command::
   [logtoprocess]
   commandfinish = /usr/local/bin/record-command
 
-There is no need to enable ``logtoprocess`` as well. If it is, uilog takes its
-place: each event runs its script once.
+uilog replaces the ``logtoprocess`` extension. If both are enabled, each event
+still runs its script once.
 
-A script is text for ``/bin/sh -c``. It runs in hg's working directory,
-detached from hg and its terminal, with standard input and output at
-``/dev/null``. What it writes to standard error is shown by :hg:`debuguilog` if
-it fails (the last 4 KB, without secrets). It finds in its environment:
+A script runs in hg's working directory, detached from hg and its terminal.
+Its standard input and output are ``/dev/null``. If it fails, :hg:`debuguilog`
+shows the last 4 KB of its standard error, without secrets. These variables
+are set in its environment:
 
 ``EVENT``
   The event's name.
 ``MSG1``
-  The message, cut at 100,000 bytes.
+  The message, truncated to 100,000 bytes.
 ``OPT_<KEY>``
   Each option of the event, such as ``OPT_RETURN_CODE``, ``OPT_DURATION`` and
-  ``OPT_CANONICAL_COMMAND`` for ``commandfinish``. A key that no shell
-  variable can be named after is there a second time with ``_`` in place of
-  the offending characters.
+  ``OPT_CANONICAL_COMMAND`` for ``commandfinish``. If a key is not a valid
+  variable name, a copy with ``_`` for each invalid character is set as well.
 ``HGPID``, ``HG``
-  hg's process, and hg's executable.
-``UILOG_EVENT_ID``, ``UILOG_SESSION``, ``UILOG_TIME``
-  A unique name for the event and for the hg process, and when it happened
-  (RFC 3339, with microseconds).
+  The process ID of hg, and the path of its executable.
+``UILOG_EVENT_ID``, ``UILOG_SESSION``
+  A unique ID of the event, and of the hg process.
+``UILOG_TIME``
+  The time of the event (RFC 3339, with microseconds).
 ``UILOG_DEPTH``
-  How many scripts are around this one, itself included. A script that runs
-  hg, whose events run the script, ends at a depth of 5.
+  Nesting depth: 1 for a script of a command that you ran, 2 for a script of
+  an hg command that such a script ran. Scripts stop running at 5.
 ``UILOG_TRUNCATED``
-  Only if the system's limits made it necessary to cut values: which.
+  Names of values that were truncated to fit system limits. Not set if none
+  was.
 
-A script that wants everything, uncut, can read it as one line of JSON::
+A script can read the whole event, with nothing truncated, as one line of
+JSON on standard input::
 
   [logtoprocess]
   commandfinish = record-json
   commandfinish:stdin = json
 
-Scripts start in the order of their events. These settings bound them::
+Scripts start in the order of their events.
+
+Settings
+========
+
+The defaults are shown::
 
   [uilog]
-  # how many scripts of one hg process run at a time
+  # how many scripts of one hg process may run at the same time
   max-scripts = 8
-  # after how many seconds a script is ended (0: never)
+  # seconds until a script is terminated (0: never)
   script-timeout = 600
-  # how much memory events may take that wait for a script to end
+  # memory for events that wait for a script
   queue-size = 64 MB
-  # for how long an ssh connection that is being closed may say nothing (in
-  # seconds) before it is ended (0: for ever)
+  # seconds a closing ssh connection may stay silent before it is killed
+  # (0: no limit)
   peer-timeout = 5
-  # how long the end of an ssh connection may take, whatever its server still
-  # says (in seconds; 0: without end)
+  # seconds that closing an ssh connection may take in all, even if the server
+  # still sends (0: no limit)
   peer-close-max = 30
-  # whether one process per user delivers the records of all its commands to
-  # structured sinks, instead of one process for each command
-  agent = no
-  # after how many seconds it tells that a command still runs (0: never)
+  # yes: one agent process per user delivers records to the sinks;
+  # no: one process per hg command
+  agent = yes
+  # seconds until the agent logs that a command still runs (0: never)
   slow-command = 60
-  # how much memory the records of all commands may take that wait for it
+  # memory for records of all the user's commands that wait for the agent
   agent-queues-size = 256 MB
-  # for how many seconds at most a command waits at its end until what it has
-  # logged is delivered (no: never; auto: 1, if a container ends with it and
-  # there is a collector)
+  # seconds a command may wait at its end until its records are delivered
+  # (no: it never waits; auto: 1 if a collector is configured and a container
+  # ends with the command)
   deliver-before-exit = auto
+  # yes: keep a history of your commands on this machine, for `uilog log`
+  history = no
 
-Connections to ssh peers that a command has left open are closed before its
-end is logged. For each connection there is an event, ``peerclose``, with the
-options ``url``, ``duration``, ``outcome`` (``closed``, ``timeout``, ``cut``,
-``killed``, ``interrupted``, ``foreign-fork``), ``leaked`` and ``exit_code``,
-and ``bytes_sent``, ``bytes_received``, ``roundtrips``, ``wire_time``,
-``wire_commands``, ``connected``, ``stream`` and ``clone_bundle``.
+:hg:`debuguilog` shows each setting with its value and the file that sets it.
 
-A command that waits for a repository's lock logs ``lockwait`` when the wait is
-over, with ``lock``, ``waited``, ``outcome`` (``got``, ``timeout``,
-``interrupted``, ``failed``), ``holder``, ``holder_host``, ``holder_pid``,
-``holder_command``, ``holder_session`` and ``holders``. ``lockbroken`` tells of
-a lock whose holder had died. A server logs ``wirerequest`` when a request
-begins, and ``wirefinish`` when it has been answered, with ``request``,
-``wire_command``, ``repository``, ``remote_address`` and ``remote_user``, and at
-the end ``duration``, ``outcome``, ``error_type``, ``bytes_sent`` and
-``bytes_received``. ``commandfinish`` has the sums ``lock_wait``, ``lock_held``,
-``wire_time``, ``bytes_sent``, ``bytes_received``, ``roundtrips`` and
-``wire_commands``.
+Options and events that uilog adds
+==================================
 
-Who wants ``session`` by name, is told once for each process ``hg_version``,
-``python_version``, ``uilog_version``, ``modules`` (``rust``, ``c``, ``py``),
-``extensions``, ``container``, ``os_name``, ``os_version``, ``terminal``, and by
-``starter`` (``person``, ``ci``, ``editor``, ``agent``) and ``starter_name`` who
-is at work.
+uilog adds options to some of hg's events:
 
-With the ``blackbox`` extension, uilog writes ``.hg/blackbox.log``: the same
-lines, configured by the same keys, but no line is lost when many processes
-rotate the file, and nothing that is in its place can hang hg. See
-:hg:`help blackbox` for how to read it::
+``commandfinish``
+  ``error_type``, ``error`` and ``detailed_exit_code``, if the command failed.
+  ``changesets`` and ``files_changed`` of its transactions. ``files_updated``,
+  ``files_merged``, ``files_removed`` and ``files_unresolved`` of its updates.
+  ``behavior`` of clones, pulls and updates: ``clone-stream``,
+  ``pull-nothing`` and the like. ``waited_for_user``: seconds that it waited
+  for the user. ``major_faults``, ``blocks_read``, ``blocks_written``,
+  ``voluntary_context_switches`` and ``involuntary_context_switches``.
+  ``lock_wait``, ``lock_held`` and ``wire_time``: seconds. ``bytes_sent``,
+  ``bytes_received``, ``roundtrips`` and ``wire_commands`` of all connections.
+``commandexception``
+  ``exception_type``, ``exception_message``, ``exception_stacktrace``, and
+  ``fingerprint``, which is the same for the same crash on any machine.
+``exthook``, ``pythonhook``
+  ``hook``, ``hooktype``, ``duration``, ``vetoed``, and ``source``, the line
+  that configures the hook. ``exit_code`` or ``signal`` of a program,
+  ``result`` or ``exception_type`` and ``exception_message`` of a function.
+
+and logs events that hg does not have:
+
+``hookrefused``
+  A hook has refused, or was skipped, and hg has not logged it: ``hook``,
+  ``hooktype``, ``reason`` (``untrusted``, ``not-loaded``, ``not-started``,
+  ``interrupted``), ``vetoed``, ``source``.
+``userwait``
+  hg has waited for a person: ``kind`` (``editor``, ``prompt``,
+  ``merge-tool``, ``interface``, ``diff-tool``, ``pager``), ``duration``,
+  ``outcome``.
+``lockwait``
+  A command has waited for a repository's lock: ``lock``, ``waited``,
+  ``outcome`` (``got``, ``timeout``, ``interrupted``, ``failed``), ``holder``,
+  ``holder_host``, ``holder_pid``, ``holder_command``, ``holder_session`` and
+  ``holders``.
+``lockbroken``
+  A lock was removed because its holder had died.
+``wirerequest``, ``wirefinish``
+  A server begins a request, or has answered it: ``request``,
+  ``wire_command``, ``repository``, ``remote_address`` and ``remote_user``; at
+  the end also ``duration``, ``outcome``, ``error_type``, ``bytes_sent`` and
+  ``bytes_received``.
+``session``
+  Once per process, only for sinks and scripts that name this event:
+  ``hg_version``, ``python_version``, ``uilog_version``, ``modules`` (``rust``,
+  ``c``, ``py``),
+  ``extensions``, ``container``, ``os_name``, ``os_version``, ``terminal``, and
+  what started hg: ``starter`` (``person``, ``ci``, ``editor``, ``agent``) and
+  ``starter_name``.
+
+ssh connections
+===============
+
+If a command has left connections to ssh peers open, uilog closes them before
+it logs the command's end. Each closed connection is logged as an event
+``peerclose``, with the options ``url``, ``duration``, ``outcome``
+(``closed``, ``timeout``, ``cut``, ``killed``, ``interrupted``,
+``foreign-fork``), ``leaked`` and ``exit_code``, and with ``bytes_sent``,
+``bytes_received``, ``roundtrips``, ``wire_time``, ``wire_commands``,
+``connected``, ``stream`` and ``clone_bundle``.
+
+Blackbox
+========
+
+If the ``blackbox`` extension is enabled, uilog writes ``.hg/blackbox.log``::
 
   [extensions]
   blackbox =
 
-Events go to log daemons and collectors as well, as structured records without
-passwords, tokens and commit messages. Each sink has a name and a URL, and says
-which events it wants::
+The lines and settings are those of the stock extension. In addition, no line
+is lost when many processes rotate the file, and no file, pipe or directory in
+its place can hang hg. :hg:`help blackbox` describes how to read the log.
+
+Sinks
+=====
+
+uilog can also send events as structured records to log daemons and
+collectors. Passwords, tokens and commit messages are removed first. Each
+destination is called a sink; it has a name, a URL, and a list of the events
+that it receives::
 
   [uilog]
-  # a collector of OpenTelemetry: each command is a span
+  # an OpenTelemetry collector: each command is a span
   sink.fleet = otlp:https://collector.example:4318
   sink.fleet:track = commandfinish, commandlost, commandexception, exthook
-  # lines of JSON
+  # a file of JSON lines
   sink.audit = file:~/log/hg-%Y-%m-%d.jsonl
   # the local syslog daemon
   sink.desk = syslog:
-  # whoever listens there
+  # a program that listens at a local socket
   sink.agent = unix:$XDG_RUNTIME_DIR/hg-events.sock
 
-Of a command line, sinks that leave the machine (``otlp:``, ``syslog+tcp:``,
-``syslog+tls:``) are told what is known to be harmless: the command, the names
-of its options, revisions, numbers and paths. ``<message>``, ``<value>`` and the
-like stand for everything else. ``sink.NAME:argv = redacted``, the default of
-local sinks, tells all but what looks like a secret.
+Sinks that send to other machines (``otlp:``, ``syslog+tcp:``,
+``syslog+tls:``) receive only the parts of a command line that are known to be
+harmless: the command, the names of its options, revisions, numbers and paths.
+Everything else is replaced by ``<message>``, ``<value>`` and the like. With
+``sink.NAME:argv = redacted``, the default of local sinks, a sink receives
+everything except what looks like a secret.
 
-With an agent (``agent = yes``), ``sink.NAME:rollup = status, identify`` tells
-one record a minute of these commands, with how many there were, how many failed
-and how long they took, instead of one for each.
+Unless ``agent = no``, ``sink.NAME:rollup = status, identify`` sends one record
+a minute for all runs of these commands: how many there were, how many failed
+and how long they took.
 
-If a command is killed, there is no ``commandfinish``. Sinks get ``commandlost``
-in its place, with the options ``canonical_command``, ``duration``, ``began``,
-``cause`` (``signal`` or ``unknown``) and ``signal``: at once, or when the next
-command runs. Scripts are not run for it.
+If a command is killed, there is no ``commandfinish``. Sinks receive
+``commandlost`` instead, with the options ``canonical_command``, ``duration``,
+``began``, ``cause`` (``signal`` or ``unknown``) and ``signal``: at once, or
+when the next command runs. No script is run for it.
 
-With an agent, sinks get ``commandslow`` while a command runs for longer than
-``slow-command``, with ``canonical_command``, ``running``, ``began``, ``times``
-and ``phase``: ``lock`` (with the options of ``lockwait`` that tell of the
-holder), ``wire`` (``wire_command``, ``url``), ``hook`` (``hook``), ``editor``,
-``mergetool``, ``program`` or ``else``.
+With an agent, sinks receive ``commandslow`` while a command runs for longer
+than ``slow-command``, with ``canonical_command``, ``running``, ``began``,
+``times`` and ``phase``: ``lock`` (with the options of ``lockwait`` that
+describe the holder), ``wire`` (``wire_command``, ``url``), ``hook``
+(``hook``), ``editor``, ``mergetool``, ``program`` or ``else``.
 
-What a collector does not take waits on disk (``uilog spool``). With such a
-sink, ``TRACEPARENT`` in the environment is continued, and hooks and scripts
-find the command's own.
+Undelivered records of ``otlp:`` sinks are queued on disk; ``uilog spool``
+shows them. With any sink, a ``TRACEPARENT`` in hg's environment becomes the
+parent of the command's span, and hooks and scripts inherit the command's own
+``TRACEPARENT``.
 
-Whatever goes wrong with logging has no effect on the command. It is counted,
-shown by :hg:`debuguilog`, and at once with ``--debug``: sinks that lead
-nowhere, settings and options that do not exist, events of which only a similar
-name is known, and scripts that have failed while the command ran.
+Failures
+========
 
-The program ``uilog`` comes along: ``uilog check`` finds what is wrong with the
-configuration, ``uilog status`` shows what runs and what has failed, ``uilog
-spool`` what waits for collectors, ``uilog run -- COMMAND`` logs rhg or any
-other program, ``uilog emit`` an event of your own.
+A failure of logging never affects the command. It is counted, and
+:hg:`debuguilog` shows it: sinks that cannot be reached, settings and options
+that do not exist, misspelled events, and scripts that failed while the
+command ran. With ``--debug``, a command shows its own logging failures at
+once.
 
-To switch all of this off, set ``UILOG=off`` in the environment, or say in any
-configuration file that hg trusts::
+The program ``uilog`` is installed with this extension:
+
+- ``uilog check`` finds what is wrong with the configuration.
+- ``uilog status`` shows what is running and what has failed.
+- ``uilog spool`` shows the records that wait for collectors.
+- ``uilog run -- COMMAND`` logs rhg or any other program.
+- ``uilog emit`` logs a custom event.
+
+Switching uilog off
+===================
+
+To switch all of uilog off, set ``UILOG=off`` in the environment, or this
+setting in a configuration file that hg trusts::
 
   [uilog]
   enabled = no
 
-Then hg runs as if uilog were not installed, and :hg:`debuguilog` names what has
-switched it off. ``logtoprocess`` and ``blackbox``, if they are enabled, do
-what they do without uilog. A running :hg:`serve` has to be started anew.
+Then hg runs as if uilog were not installed, and :hg:`debuguilog` shows what
+has switched it off. If ``logtoprocess`` or ``blackbox`` is enabled, the stock
+extension does its work again. Restart a running :hg:`serve` for the change to
+take effect.
 """
 
 from __future__ import annotations
@@ -202,20 +278,20 @@ if b'exp-archived-phase' not in configitems.coreitems.get(b'format', {}):
 cmdtable: dict = {}
 command = registrar.command(cmdtable)
 
-# What our logger is called, by which a ui knows its configuration.
+# The name of uilog's logger, by which a ui knows its configuration.
 LOGGER = b'uilog'
 # The stock extension, and what it calls its logger.
 STOCK = b'logtoprocess'
 BLACKBOX = b'blackbox'
 
-# What may switch uilog off. Whether it does, `brake` decides.
+# What may switch uilog off; `brake` decides.
 BRAKE_VARIABLE = 'UILOG'
 BRAKE_SECTION = b'uilog'
 BRAKE_ITEM = b'enabled'
 
-# By which `uilog run` tells its command that it is being watched.
+# Set by `uilog run` for its command.
 RUN_VARIABLE = 'UILOG_RUN'
-# By which chg tells the server that it starts.
+# Set by chg for the server that it starts.
 CHG_VARIABLE = 'CHGINTERNALMARK'
 
 _stocklog = getattr(uimod.ui, 'log', None)
@@ -229,10 +305,11 @@ _isoff = False
 # The repositories that are in use, by their roots.
 repos: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
-# All parts, those first that others need. A part is a module of ours that is
-# loaded when it is needed for the first time: most commands need none, and each
-# costs all commands. Once anything is to be logged, or a connection is opened,
-# the native module and `events` are loaded; `brake` needs neither.
+# All parts, in the order of their dependencies. A part is a module of uilog
+# that is loaded when it is needed for the first time, because most commands
+# need none, and loading costs time. Once anything is to be logged, or a
+# connection is opened, the native module and `events` are loaded; `brake` needs
+# neither.
 PARTS = (
     'brake',
     'events',
@@ -246,20 +323,24 @@ PARTS = (
     'session',
     'report',
     'history',
+    'errors',
+    'hooks',
+    'waiting',
+    'work',
 )
 
 # The parts that are loaded, and set up.
 _parts: dict = {}
 
-# Faults before the native module was there to count them, and how many.
+# Faults before the native module was loaded, which counts later ones.
 _uncounted: list = []
 MAX_UNCOUNTED = 10
 
-# What is off because Mercurial lacks something: its label, and what it lacks.
+# Parts that are off because this Mercurial lacks something: label and reason.
 missing: list = []
 OFF = 'off: %s (%s)'
 
-# Lazy modules whose loading is awaited.
+# Lazy modules that will be wrapped when they are loaded.
 pending: list = []
 
 # hg: demandimport makes lazy modules with importlib's LazyLoader
@@ -267,9 +348,9 @@ LAZY = '_LazyModule'
 
 
 def uisetup(ui):
-    """touch what must be touched in any case, unless uilog is switched off
+    """install the hooks that every command needs, unless uilog is off
 
-    All else is done by parts, which most commands do not need.
+    Parts do everything else; most commands do not need them.
     """
     global _isoff
     maybeoff = CHG_VARIABLE in os.environ or _maybeoff(ui)
@@ -278,7 +359,7 @@ def uisetup(ui):
         return
     _registeritems(ui)
     log = find('traces', uimod.ui, 'log')
-    # Without, hg itself calls our logger.
+    # Otherwise hg itself calls uilog's logger.
     if log is not None:
         uimod.ui.log = _wraplog(log)
     nested = late('peers', 'nested')
@@ -292,14 +373,14 @@ def uisetup(ui):
             whenloaded(label, module, func)
     extensions.afterloaded(STOCK, _replacestock)
     extensions.afterloaded(BLACKBOX, _replaceblackbox)
-    # chg's server is told by its environment what it is, but not for long. Of
-    # what runs no command it is not known how long it runs.
+    # A chg server is recognized by its environment, which it soon changes.
+    # A process without a command may run for a long time.
     if CHG_VARIABLE in os.environ or not isincommand():
         loadparts()
 
 
 def cause(ui):
-    """by what uilog is switched off for what this ui is used for, or None"""
+    """what switches uilog off for this ui, or None"""
     if _failure is None and (_isoff or _maybeoff(ui)):
         try:
             return part('brake').cause(ui)
@@ -409,8 +490,8 @@ def _fill(items):
     items.update(table[section])
 
 
-# The logger of a ui for which nothing is to be logged. No class of our own:
-# each one that is made costs as much as ten functions.
+# The logger of a ui for which nothing is to be logged. It has no class of its
+# own, since creating a class costs as much as ten functions.
 def _idlelogger(root):
     return types.SimpleNamespace(
         root=root, tells_traces=False, tracked=_tracksnothing
@@ -423,7 +504,7 @@ def _tracksnothing(event):
 
 def uipopulate(ui):
     if cause(ui) is not None:
-        # It may be the copy of a ui that is not switched off.
+        # The ui may be a copy of one for which uilog is on.
         ui._loggers.pop(LOGGER, None)
         return
     tryto(_populate, ui)

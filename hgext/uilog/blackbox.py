@@ -4,10 +4,10 @@
 # GNU General Public License version 2 or any later version.
 """writing hg's log files without hg noticing
 
-Stands in for the loggers of the stock blackbox extension and of
-``mercurial.loggingutil``: asks hg for what a line says, hands it to the native
-module, and tells with --debug, in hg's own words, what has gone wrong. Gives
-`hg blackbox` its options; what they mean is `history`'s affair.
+Replaces the loggers of the stock blackbox extension and of
+``mercurial.loggingutil``: gets the facts for a line from hg, passes them to
+the native module, and with --debug shows errors in hg's own words. Defines
+the options of `hg blackbox`, which `history` implements.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _STYLE = '_uilogstyle'
 _getuser = getattr(posix, 'getuser', None)
 _getpid = os.getpid
 
-# The settings that may make no sense, and how hg reads them.
+# The settings that may be invalid, and how hg reads them.
 _METHODS = {
     b'track': 'configlist',
     b'ignore': 'configlist',

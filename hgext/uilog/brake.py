@@ -4,10 +4,10 @@
 # GNU General Public License version 2 or any later version.
 """the emergency brake: UILOG=off, and enabled = no in [uilog]
 
-Looked at before any other part of uilog is loaded, the native module above
-all: that may be what is broken. So none of them may be imported here, and of
-Mercurial only what every command has loaded anyway. Not loaded itself where
-neither the variable nor the item is set.
+Evaluated before any other part of uilog is loaded, above all the native
+module, because that may be broken. So this module must not import any of
+them, and of Mercurial only what every command has loaded anyway. It is loaded
+only if the variable or the item is set.
 """
 
 from __future__ import annotations

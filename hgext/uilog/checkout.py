@@ -2,10 +2,10 @@
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
-"""where a repository comes from, and at which revision it is
+"""the URL and the current revision of a repository
 
-Only what hg has in memory anyway: nothing here reads a file, and what hg has
-not looked at is not known.
+Only uses what hg has in memory anyway. Must not read files; what hg has not
+read is unknown.
 """
 
 from __future__ import annotations

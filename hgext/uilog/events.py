@@ -4,8 +4,8 @@
 # GNU General Public License version 2 or any later version.
 """ui.log, once anything is to be logged
 
-Hands each event to our own sinks, to the loggers of others, and to whoever has
-wrapped ui.log before. Nothing about logging raises into the command.
+Passes each event to uilog's sinks, to other loggers, and to extensions that
+have wrapped ui.log before. No failure of logging raises into the command.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import sys
 import types
 
-from mercurial import extensions, pycompat, util
+from mercurial import extensions, pycompat, ui as uimod, util
 
 from . import (
     LOGGER,
@@ -23,7 +24,7 @@ from . import (
     STOCK,
     _native,
     cause,
-    dispatchframes,
+    find,
     findmodule,
     isincommand,
     late,
@@ -39,15 +40,29 @@ _Logger = _native.Logger
 # The events that tell of a whole command.
 _WHOLE = (b'command', b'commandfinish')
 
+# The parts that know more of an event than hg tells, and the functions that
+# return it, as options.
+_TOLD_BY = {
+    b'exthook': (('hooks', 'ofshell'),),
+    b'pythonhook': (('hooks', 'ofpython'),),
+    b'commandexception': (('errors', 'ofexception'),),
+}
+# The same of a command's end: only those that something has loaded.
+_TOLD_AT_END = (
+    ('errors', 'ofcommand'),
+    ('waiting', 'ofcommand'),
+    ('work', 'ofcommand'),
+)
+
+# The commands of which it is told what became of them.
+_BEHAVING = (b'clone', b'pull', b'update')
+
 # The events that tell of locks, and of requests to a server.
 LOCK_EVENTS = (b'commandfinish', b'lockwait', b'lockbroken')
 REQUEST_EVENTS = (b'wirerequest', b'wirefinish')
 
 # How deeply nested the commands are that have begun switched off.
 _offdepths: set = set()
-
-# Whether os.execv and os.execve are wrapped.
-_haswrappedexec = False
 
 # What commands have cost so far, by the options of `commandfinish` that tell
 # it, and what that was when the last command began or ended that is so deeply
@@ -117,6 +132,10 @@ def populate(ui):
         tryto(part, 'checkout')
     ui.setlogger(LOGGER, logger)
     ui._loggers.pop(STOCK, None)
+    _watch(logger)
+    # hg: --pager=on starts it before it sets its uis up
+    if ui.pageractive and _watchwaits in _watching:
+        tryto(_call, 'waiting', 'pagerbegan', ui)
     if ui.debugflag:
         report = part('report')
         report.configfaults(ui, logger)
@@ -208,18 +227,18 @@ def addcost(option, value):
 
 def _begincosts():
     if _costs:
-        _costsbefore[_depth()] = _costs.copy()
+        _costsbefore[depth()] = _costs.copy()
 
 
-def _tellcosts(opts):
-    """add what the command that ends has cost to its options"""
+def _tellcosts(more):
+    """add what the command that ends has cost to options of its end"""
     if _held[0]:
         now = util.timer()
         addcost('lock_held', now - _held[1])
         _held[1] = now
     if not _costs:
         return
-    before = _costsbefore.get(_depth(), {})
+    before = _costsbefore.get(depth(), {})
     commands: dict = {}
     for option, value in _costs.items():
         cost = value - before.get(option, 0)
@@ -229,9 +248,9 @@ def _tellcosts(opts):
             command, which = option
             commands.setdefault(command, [0, 0.0])[which] = cost
         else:
-            opts[option] = cost
+            more[option] = cost
     if commands:
-        opts['wire_commands'] = part('wire').text(commands)
+        more['wire_commands'] = part('wire').text(commands)
     _begincosts()
 
 
@@ -248,6 +267,9 @@ def _items(ui, section):
 
 def setrepo(ui, logger, repo):
     """tell a ui's logger to which repository it belongs"""
+    if _watchwork not in _watching and b'commandfinish' in logger:
+        _watching.add(_watchwork)
+        tryto(_watchwork)
     checkout = loaded('checkout') if logger.tells_traces else None
     url = checkout.url(repo) if checkout is not None else None
     ui.setlogger(LOGGER, logger.with_root(repo.root, url))
@@ -291,9 +313,9 @@ def wraplog(orig, isstock):
         if native is None:
             tryto(_noteoff, ui, event)
             return orig(ui, event, msgfmt, *msgargs, **opts)
-        if event == b'commandfinish' and _depth() in _offdepths:
+        if event == b'commandfinish' and depth() in _offdepths:
             # hg: the end is logged with a ui that no repository configures
-            _offdepths.remove(_depth())
+            _offdepths.remove(depth())
             return _logunseen(orig, ui, event, msgfmt, msgargs, opts)
         try:
             _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts)
@@ -309,7 +331,7 @@ def wraplog(orig, isstock):
     return log
 
 
-def _depth():
+def depth():
     """how many commands are nested in the one that hg was started for"""
     peers = loaded('peers')
     return peers.depth() if peers is not None else 0
@@ -318,9 +340,9 @@ def _depth():
 def _noteoff(ui, event):
     """remember of a command that begins switched off that it did"""
     if event == b'command' and cause(ui) is not None:
-        _offdepths.add(_depth())
+        _offdepths.add(depth())
     elif event == b'commandfinish':
-        _offdepths.discard(_depth())
+        _offdepths.discard(depth())
 
 
 def _logunseen(orig, ui, event, msgfmt, msgargs, opts):
@@ -347,76 +369,36 @@ def _endcommand():
         trace.end()
 
 
-def _notecommand(native, msgfmt, msgargs):
-    """leave to others what is to be said if this command never ends"""
-    _wrapexec()
-    native.note_command(msgfmt % msgargs, _canonical(), _depth())
-
-
-def _canonical():
-    """the full name of the command that has just begun, or None"""
-    for frame in dispatchframes():
-        # hg: dispatch.request, which all that leads there gets
-        name = getattr(frame.f_locals.get('req'), 'canonical_command', None)
-        if isinstance(name, bytes):
-            return name
-    return None
-
-
-def _wrapexec():
-    """learn of it when this process becomes another program
-
-    All other functions that do so call one of these two.
-    """
-    global _haswrappedexec
-    if not _haswrappedexec:
-        for name in ('execv', 'execve'):
-            setattr(os, name, functools.partial(_exec, getattr(os, name)))
-        _haswrappedexec = True
-
-
-def _exec(orig, *args, **kwargs):
-    _native.become_another(True)
-    try:
-        return orig(*args, **kwargs)
-    finally:
-        _native.become_another(False)
-
-
 def tellproblems(ui):
     """tell with --debug what has gone wrong since the last time"""
     if ui.debugflag:
         part('report').problems(ui)
 
 
-def _tellhead():
-    root = _native.command_root()
-    checkout = loaded('checkout')
-    if root is not None and checkout is not None:
-        _native.set_head(root, *checkout.head(root))
-
-
 def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
     loggers = ui._loggers
     istaken = isinblackbox = False
+    more: dict = {}
     # Only what tells of a whole command may have been logged around it.
     if event in _WHOLE:
         if event == b'command':
             native.begin_command()
             _begincosts()
+            if b'commandfinish' in native:
+                tryto(_watchclone, msgargs)
         else:
-            tryto(_tellcosts, opts)
+            tryto(_tellcosts, more)
         if native.tells_traces:
             # A command that was aborted before it could say what it is has
             # not begun when it ends.
             trace = loaded('trace')
             if trace is not None:
                 trace.begin(native)
-            if event == b'commandfinish':
-                tryto(_tellhead)
-            elif b'commandlost' in native:
-                tryto(_notecommand, native, msgfmt, msgargs)
-        istaken, isinblackbox = _native.taken_by_run(event, _depth())
+                if event == b'commandfinish':
+                    tryto(trace.tellhead)
+                elif b'commandlost' in native:
+                    tryto(trace.notecommand, native, msgfmt, msgargs)
+        istaken, isinblackbox = _native.taken_by_run(event, depth())
     others = []
     if len(loggers) > 1:
         files = loaded('blackbox') or _loadfiles()
@@ -446,8 +428,12 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
         msg = _native.repair(event, msgfmt, msgargs, err)
         # For whoever formats it again.
         msgfmt, msgargs = b'%s', (msg,)
-    if istracked and native.log(ui, event, msg, opts):
-        tellproblems(ui)
+    if istracked:
+        told = opts
+        if event in _TOLD_BY or event == b'commandfinish':
+            told = _withmore(event, opts, more)
+        if native.log(ui, event, msg, told):
+            tellproblems(ui)
     if not isstock:
         # Another extension has wrapped ui.log before, and what it does with
         # an event is its own affair. It must not reach us a second time.
@@ -475,6 +461,28 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
             ui._loggers = loggers
 
 
+def _withmore(event, opts, more):
+    """an event's options, with `more` and others that hg does not tell"""
+    if event == b'commandfinish':
+        if opts.get('return_code'):
+            tryto(part, 'errors')
+        if opts.get('canonical_command') in _BEHAVING:
+            tryto(part, 'work')
+        tellers: tuple = _TOLD_AT_END
+    else:
+        tellers = _TOLD_BY[event]
+        tryto(part, tellers[0][0])
+    for name, function in tellers:
+        teller = loaded(name)
+        if teller is not None:
+            try:
+                more.update(getattr(teller, function)(opts))
+            except Exception as err:
+                _native.internal_fault(err)
+    # What is told already is not for us to say.
+    return {**opts, **{key: more[key] for key in more if key not in opts}}
+
+
 def _loadfiles():
     """the part that knows hg's own loggers"""
     try:
@@ -489,3 +497,122 @@ def _foreignfault(ui, name, event, err):
     """count what another extension has made for the logger of this name"""
     _native.foreign_fault(name, event, err)
     tellproblems(ui)
+
+
+# Which of the functions below have been called.
+_watching: set = set()
+
+# hg: the names of sections in which a person is waited for
+_PERSONAL = (
+    b'editor config_edit filterpatch stdio mergetool crecord histedit extdiff '
+    b'hgk_view'
+).split()
+
+
+def _watch(logger):
+    """look at what hg does not log, as far as a tracked event tells it
+
+    What stands around a function of hg's is as little as can be: each command
+    pays for it. The part that it is about is loaded when there is something
+    to tell.
+    """
+    for event, watch in _WATCHED_FOR:
+        if watch not in _watching and event in logger:
+            _watching.add(watch)
+            tryto(watch)
+
+
+def _call(name, function, *args):
+    """call a function of a part, which is loaded if it is not yet"""
+    getattr(part(name), function)(*args)
+
+
+def surround(label, container, function, wrapper):
+    """as wrap, for what hg calls seldom, and in a fifth of the time"""
+    orig = find(label, container, function)
+    if orig is not None:
+
+        @functools.wraps(orig)
+        def surrounded(*args, **kwargs):
+            return wrapper(orig, *args, **kwargs)
+
+        setattr(container, function, surrounded)
+
+
+def _watcherrors():
+    # hg calls it with each exception, before it shows it.
+    surround('errors', uimod.ui, 'traceback', _traceback)
+
+
+def _traceback(orig, ui, *args, **kwargs):
+    tryto(_noteexception, ui)
+    return orig(ui, *args, **kwargs)
+
+
+def _noteexception(ui):
+    native = ui._loggers.get(LOGGER)
+    if type(native) is _Logger and sys.exc_info()[1] is not None:
+        part('errors').notice(native)
+
+
+def _watchwaits():
+    surround('waiting', uimod.ui, 'timeblockedsection', _section)
+    surround('waiting', uimod.ui, 'pager', _pager)
+
+
+def _section(orig, ui, key, /, *args, **kwargs):
+    found = orig(ui, key, *args, **kwargs)
+    if key in _PERSONAL:
+        try:
+            return part('waiting').section(ui, key, found)
+        except Exception as err:
+            _native.internal_fault(err)
+    return found
+
+
+def _pager(orig, ui, *args, **kwargs):
+    isactive = ui.pageractive
+    orig(ui, *args, **kwargs)
+    if ui.pageractive and not isactive:
+        tryto(_call, 'waiting', 'pagerbegan', ui)
+
+
+def _watchhooks():
+    part('trace').watchrefusals()
+
+
+_WATCHED_FOR = (
+    (b'commandfinish', _watcherrors),
+    (b'pythonhook', _watcherrors),
+    (b'commandfinish', _watchwaits),
+    (b'userwait', _watchwaits),
+    (b'hookrefused', _watchhooks),
+)
+
+
+def _watchclone(msgargs):
+    # By what way a clone's changesets have come, its end does not tell.
+    if any(type(text) is bytes and b'cl' in text for text in msgargs):
+        part('work').watchclone()
+
+
+def _watchwork():
+    module = findmodule('work', 'localrepo')
+    repository = module and find('work', module, 'localrepository')
+    if repository:
+        surround('work', repository, 'transaction', _transaction)
+    merge = findmodule('work', 'merge')
+    if merge is not None:
+        whenloaded('work', merge, _surroundmerge)
+
+
+def _surroundmerge(module):
+    surround('work', module, '_update', late('work', 'update'))
+
+
+def _transaction(orig, repo, *args, **kwargs):
+    tr = orig(repo, *args, **kwargs)
+    # hg: how many transactions of the same name are nested
+    if tr._count == 1:
+        tryto(_call, 'work', 'watch', repo, tr)
+    return tr

@@ -4,14 +4,12 @@
 # GNU General Public License version 2 or any later version.
 """closing peers in time
 
-A peer that its command does not close is left to Python's finalizers by stock
-hg: they run whenever the garbage collector likes, perhaps in a forked child,
-and wait for ssh. Here each connection is registered as it is opened; its
-finalizer only notes that nobody uses it any more; and it is closed, at the
-latest, before the end of its command is logged.
+If a command does not close a peer, stock hg leaves it to a Python finalizer,
+which runs at any time, perhaps in a forked child, and waits for ssh. Here,
+each connection is registered when it is opened. Its finalizer only marks it as
+unused. It is closed before the end of its command is logged, at the latest.
 
-How a connection is closed, and how long that may take, is the native module's
-affair.
+The native module knows how a connection is closed, and how long that may take.
 """
 
 from __future__ import annotations
@@ -30,10 +28,10 @@ from . import _native, cause, events, find, part, tryto, wire, wrap
 SSH = 'ssh peers'
 OTHERS = 'other peers'
 
-# Where connections that are being opened lead, the innermost last.
+# URLs of the connections that are being opened, the innermost last.
 _opening: list = []
 
-# Peers that are no ssh connection.
+# Peers without an ssh connection.
 _others: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 # Classes of such peers whose close() is watched.
@@ -44,7 +42,7 @@ _served: list = []
 
 
 def setup():
-    # A net below the net: children that leave through os._exit do without.
+    # Last resort; os._exit skips it.
     atexit.register(closecommand)
     part('wire')
 
@@ -170,13 +168,13 @@ class Connection(_native.Peer):
         fds = [pipe.fileno() for pipe in pipes]
         return super().__new__(cls, url, proc.pid, *fds)
 
-    # Nothing in here may fail: the connection would end with the object.
+    # Must not raise: dropping the object closes its connection.
     def __init__(self, ui, url, proc, pipes, openedat):
         self.ui = ui
         self.proc = proc
         self.openedat = openedat
         self.traffic = None
-        # Set when somebody's output is broken: it is not tried again.
+        # Set after hg's output has failed: it is not tried again.
         self.ismute = False
         modes = ('wb', 'rb', 'rb')
         self.pipes = tuple(map(Pipe, (self,) * 3, self.descriptors(), modes))

@@ -4,7 +4,7 @@
 # GNU General Public License version 2 or any later version.
 """showing problems with --debug, and `hg debuguilog`
 
-Nothing here decides anything: the state is the native module's.
+Must not decide anything: the native module has the state.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from mercurial import encoding, pycompat
 
 from . import _native, blackbox, events, missing, part, pending, tryto
 
-# The most failures of earlier processes that are shown.
+# Maximum number of failures of earlier processes that are shown.
 SHOWN_FAILURES = 10
 
-# How long `uilog check` may take that is asked about sinks.
+# Time limit for `uilog check`, which is run to check the sinks.
 CHECK_SECONDS = 5
 
-# Configuration faults that have been told: uis are populated again and again.
+# Configuration faults that have been shown, because a ui is populated often.
 _told = set()
 
 # What a terminal would obey, in UTF-8 and elsewhere.
@@ -304,6 +304,9 @@ def _showfaults(ui, fm, logger):
 
 def _loadpending():
     """load what we wait for: only then is it known what is missing"""
+    work = part('work')
+    tryto(work.watchclone)
+    tryto(work.watchworkers)
     for lazy in pending:
         tryto(getattr, lazy, '__name__')
         # An attribute that importlib itself sets does not load a module.

@@ -1,40 +1,56 @@
-# trace.py - what a command's children are told of its place in a trace
+# trace.py - the trace context that a command's child processes inherit
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
 """the spans of commands and hooks, and the environment variable TRACEPARENT
 
-Only where there are structured sinks, which tell of the command: otherwise
-the command's children stay a part of whatever hg is a part of.
+Without structured sinks TRACEPARENT is left unchanged.
 
-What runs within what is the native module's affair, for each thread. Here the
-environment is told, which is the main thread's: the programs that another
-thread starts through hg are told by an environment of their own.
+The native module knows which command or hook each thread is in. This module
+sets the process's environment, which is the main thread's. Programs that
+another thread starts through hg get an environment of their own.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 
 from mercurial import encoding, ui as uimod, util
 
-from . import LOGGER, _native, findmodule, whenloaded, wrap
+from . import (
+    LOGGER,
+    _native,
+    dispatchframes,
+    events,
+    findmodule,
+    loaded,
+    part,
+    whenloaded,
+    wrap,
+)
 
-# W3C Trace Context, as programs hand it on.
+# W3C Trace Context, which child processes inherit.
 VARIABLE = b'TRACEPARENT'
-# What goes with it, and says nothing of another trace.
+# Belongs to the same trace.
 STATE = b'TRACESTATE'
 
-# Where in the variable's value the trace's id is.
+# The trace ID within the variable's value.
 ID = slice(3, 35)
 
-# What the variables said before each change, the outermost first.
+# The values of the variables before each change, the outermost first.
 _before: list = []
 
 # How many of these are to be left when a command of the main thread ends, and
 # when it is left: for each that has been entered.
 _entered: list = [(0, 0)]
+
+# Whether hooks that refuse are heard of.
+_watchesrefusals = False
+
+# Whether os.execv and os.execve are wrapped.
+_haswrappedexec = False
 
 # Whose environment that was: a forked child of chg's server has another one.
 _owner = os.getpid()
@@ -219,3 +235,72 @@ def _withcontext(args, kwargs):
     if len(args) > 1:
         return (args[0], environ, *args[2:]), kwargs
     return args, {**kwargs, 'environ': environ}
+
+
+def notecommand(native, msgfmt, msgargs):
+    """leave to others what is to be said if this command never ends"""
+    _wrapexec()
+    native.note_command(msgfmt % msgargs, _canonical(), events.depth())
+
+
+def _canonical():
+    """the full name of the command that has just begun, or None"""
+    for frame in dispatchframes():
+        # hg: dispatch.request, which all that leads there gets
+        name = getattr(frame.f_locals.get('req'), 'canonical_command', None)
+        if isinstance(name, bytes):
+            return name
+    return None
+
+
+def _wrapexec():
+    """learn of it when this process becomes another program
+
+    All other functions that do so call one of these two.
+    """
+    global _haswrappedexec
+    if not _haswrappedexec:
+        for name in ('execv', 'execve'):
+            setattr(os, name, functools.partial(_exec, getattr(os, name)))
+        _haswrappedexec = True
+
+
+def _exec(orig, *args, **kwargs):
+    _native.become_another(True)
+    try:
+        return orig(*args, **kwargs)
+    finally:
+        _native.become_another(False)
+
+
+def tellhead():
+    root = _native.command_root()
+    checkout = loaded('checkout')
+    if root is not None and checkout is not None:
+        _native.set_head(root, *checkout.head(root))
+
+
+def watchrefusals():
+    """hear of hooks that refuse before hg logs them"""
+    global _watchesrefusals
+    hook = findmodule('refused hooks', 'hook')
+    if hook is not None and not _watchesrefusals:
+        _watchesrefusals = True
+        whenloaded('refused hooks', hook, _surroundhooks)
+
+
+def _surroundhooks(module):
+    events.surround('refused hooks', module, 'runhooks', _runhooks)
+
+
+def _runhooks(orig, *args, **kwargs):
+    run = None
+    # hg: the ui, the repository, the hooks' type, the hooks, and others
+    if args[3:4] != ([],):
+        try:
+            run = part('hooks').run
+        except Exception as err:
+            _native.internal_fault(err)
+    if run is None:
+        return orig(*args, **kwargs)
+    return run(orig, *args, **kwargs)

@@ -20,6 +20,10 @@ from collections.abc import Callable
 # Seconds, and far more than anything here takes: only a hang gets there.
 DEADLINE = 120
 
+# Seconds, the same for a program that tells what is left when its time is over:
+# whoever has started it is still there then.
+WAIT = DEADLINE // 2
+
 # Where a queue's frames begin (queue.rs).
 FIRST_FRAME = 4096
 

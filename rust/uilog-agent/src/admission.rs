@@ -18,8 +18,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::unistd::Pid;
-use uilog_core::agent_address::namespaces_of;
-use uilog_core::queue::Origin;
+use uilog_channel::agent_address::namespaces_of;
+use uilog_channel::queue::Origin;
 
 use crate::configuration::Configuration;
 use crate::configuration::Configurations;

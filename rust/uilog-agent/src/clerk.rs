@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_core::journal::Failure;
-use uilog_core::journal::FailureKind;
-use uilog_core::losses::Losses;
-use uilog_core::records::RecordLoss;
-use uilog_core::reporter;
-use uilog_core::reporter::Reporter;
-use uilog_core::script_env::lookup;
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::losses::Losses;
+use uilog_channel::records::RecordLoss;
+use uilog_channel::reporter;
+use uilog_channel::reporter::Reporter;
+use uilog_event::environment_block::lookup;
 
 use crate::ledger::Ledger;
 use crate::ledger::Page;

@@ -11,16 +11,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use uilog_core::commandlost;
-use uilog_core::commandlost::Inquiry;
-use uilog_core::commandlost::Verdict;
-use uilog_core::feed::Feed;
-use uilog_core::queue::Delivery;
-use uilog_core::queue::Progress;
-use uilog_core::queue::Reader;
-use uilog_core::queue::Reference;
-use uilog_core::records::Queued;
-use uilog_core::wire::Frame;
+use uilog_channel::commandlost;
+use uilog_channel::commandlost::Inquiry;
+use uilog_channel::commandlost::Verdict;
+use uilog_channel::feed::Feed;
+use uilog_channel::queue::Delivery;
+use uilog_channel::queue::Progress;
+use uilog_channel::queue::Reader;
+use uilog_channel::queue::Reference;
+use uilog_channel::records::Queued;
+use uilog_channel::wire::Frame;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
@@ -151,7 +151,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// What it says of itself makes no sense.
+    /// What it says of itself is invalid.
     pub(crate) fn new(
         id: ClientId,
         dir: Arc<OwnDir>,
@@ -502,14 +502,14 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use proptest::prelude::*;
-    use uilog_core::event::Event;
-    use uilog_core::event::Text;
-    use uilog_core::queue::Origin;
-    use uilog_core::queue::Writer;
-    use uilog_core::queue::begin_frame;
-    use uilog_core::queue::end_frame;
-    use uilog_core::queue::lay_out_for_records;
-    use uilog_core::wire::Record;
+    use uilog_channel::queue::Origin;
+    use uilog_channel::queue::Writer;
+    use uilog_channel::queue::begin_frame;
+    use uilog_channel::queue::end_frame;
+    use uilog_channel::queue::lay_out_for_records;
+    use uilog_channel::wire::Record;
+    use uilog_event::event::Event;
+    use uilog_event::event::Text;
 
     use super::*;
 
@@ -667,7 +667,7 @@ mod tests {
         end_frame(&mut bytes, begin).unwrap();
         writer.append(&bytes, 1).unwrap();
         assert_eq!(look_at_all(&mut client), (0, 1));
-        // A length that makes no sense spoils all up to the end.
+        // A length that is invalid spoils all up to the end.
         let at = writer.append(&bytes, 1).unwrap();
         writer.append(&bytes, 1).unwrap();
         file.write_all_at(&[0xff; 4], at).unwrap();

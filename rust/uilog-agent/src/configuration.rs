@@ -8,15 +8,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uilog_channel::records::Items;
+use uilog_channel::sink_environment::is_of_ci;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
+use uilog_channel::sinks::HISTORY;
+use uilog_channel::sinks::PREFIX;
+use uilog_channel::sinks::SECTION;
 use uilog_config::items;
 use uilog_config::items::Value;
-use uilog_core::records::Items;
-use uilog_core::sink_environment::is_of_ci;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
-use uilog_core::sinks::PREFIX;
-use uilog_core::sinks::SECTION;
-use uilog_core::tracked::Tracked;
+use uilog_event::tracked::Tracked;
 
 use crate::slow;
 
@@ -97,6 +98,10 @@ impl Configuration {
         is_wanted: impl Fn(&Definition) -> bool,
     ) -> Arc<Items> {
         let is_kept = |(name, _): &&(Vec<u8>, Vec<u8>)| {
+            if name == HISTORY {
+                let mut sinks = self.sinks.iter().map(|it| &it.definition);
+                return sinks.any(|it| it.is_history() && is_wanted(it));
+            }
             let Some(rest) = name.strip_prefix(PREFIX.as_bytes()) else {
                 return true;
             };
@@ -177,6 +182,14 @@ pub(crate) mod tests {
             ]),
             &Arc::default(),
         );
+        let with_history = all.of(
+            &items(&[("history", "yes"), ("sink.a", "file:/a")]),
+            &Arc::default(),
+        );
+        let kept = with_history.items_for(|it| it.name == "a");
+        assert_eq!(kept, items(&[("sink.a", "file:/a")]));
+        let kept = with_history.items_for(Definition::is_history);
+        assert_eq!(kept, items(&[("history", "yes")]));
         let kept = one.items_for(|it| it.name == "ab");
         let expected = [
             ("sink.ab", "file:/b"),

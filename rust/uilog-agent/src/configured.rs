@@ -18,13 +18,13 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_channel::records::Items;
+use uilog_channel::sinks;
+use uilog_channel::sinks::SECTION;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::installation::find_hg;
-use uilog_core::records::Items;
-use uilog_core::script_env::lookup;
-use uilog_core::sinks;
-use uilog_core::sinks::SECTION;
+use uilog_event::environment_block::lookup;
 
 use crate::configuration::Configuration;
 use crate::configuration::Configurations;

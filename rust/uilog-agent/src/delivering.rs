@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_core::journal::FailureKind;
-use uilog_core::records::Queued;
-use uilog_core::records::RecordLoss;
-use uilog_core::wire::Frame;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::records::Queued;
+use uilog_channel::records::RecordLoss;
+use uilog_channel::wire::Frame;
 
 use crate::admission::Admission;
 use crate::admission::Decision;

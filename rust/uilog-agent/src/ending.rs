@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_core::agent_address;
+use uilog_channel::agent_address;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nix::unistd::Pid;
-use uilog_core::agent_address::protocol_of;
-use uilog_core::journal::FailureKind;
-use uilog_core::queue::Origin;
-use uilog_core::wire::PROTOCOL;
-use uilog_core::wire::is_readable;
+use uilog_channel::agent_address::protocol_of;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::queue::Origin;
+use uilog_channel::wire::PROTOCOL;
+use uilog_channel::wire::is_readable;
 use uilog_sys::own_dir::OwnDir;
 use uilog_sys::pidfd;
 
@@ -34,6 +34,8 @@ const GATHER: Duration = Duration::from_millis(2);
 /// How soon queues are looked for again that others serve, or for which there
 /// was no descriptor.
 const SCAN_AGAIN: Duration = Duration::from_secs(2);
+/// The same if somebody waits for it, who asks again and again.
+const SCAN_IN_A_HURRY: Duration = Duration::from_millis(50);
 /// Files that are remembered because they are of no use.
 const MAX_USELESS: usize = 4096;
 
@@ -55,9 +57,10 @@ impl Server {
         }
         let now = Instant::now();
         if heard.may_have_missed {
-            self.scan_at = Some(now);
+            self.scan_at = now;
         }
-        let has_rung = !heard.rings.is_empty();
+        // Whoever waits keeps no agent from its end.
+        let has_rung = heard.rings.iter().any(|it| it.name != HURRY);
         if has_rung {
             if was_at_rest {
                 self.gather_until = Some(now + GATHER);
@@ -71,7 +74,9 @@ impl Server {
     pub(crate) fn heard(&mut self, ring: &Ring) {
         let name = &*ring.name;
         if name == HURRY {
-            return self.groups.press();
+            self.groups.press();
+            // Whoever was killed before he could ring is waited for, too.
+            return self.scan_within(SCAN_IN_A_HURRY);
         }
         if self.by_name.contains_key(name)
             && protocol_of(name).is_some_and(|it| it < PROTOCOL)
@@ -136,7 +141,12 @@ impl Server {
     }
 
     pub(crate) fn scan_again(&mut self) {
-        self.scan_at = Some(Instant::now() + SCAN_AGAIN);
+        self.scan_within(SCAN_AGAIN);
+    }
+
+    /// Looks for queues so long after it has looked for them last, or before.
+    fn scan_within(&mut self, time: Duration) {
+        self.scan_at = self.scan_at.min(self.scanned_at + time);
     }
 
     pub(crate) fn add(
@@ -208,7 +218,8 @@ impl Server {
 
     /// Looks for queues, and into each that is known.
     pub(crate) fn scan(&mut self) {
-        self.scan_at = None;
+        self.scanned_at = Instant::now();
+        self.scan_at = self.scanned_at + self.scan_every;
         self.admission.begin_looking();
         for client in self.clients.values_mut() {
             client.is_rung = true;

@@ -13,11 +13,11 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use uilog_core::queue::Delivery;
-use uilog_core::records::Queued;
-use uilog_core::records::RecordLoss;
-use uilog_core::records::Records;
-use uilog_core::records::Source;
+use uilog_channel::queue::Delivery;
+use uilog_channel::records::Queued;
+use uilog_channel::records::RecordLoss;
+use uilog_channel::records::Records;
+use uilog_channel::records::Source;
 use uilog_sinks::fleet::Fleet;
 use uilog_sinks::fleet::Open;
 

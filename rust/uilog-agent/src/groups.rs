@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_core::queue::Delivery;
+use uilog_channel::queue::Delivery;
 use uilog_sinks::fleet::Open;
 
 use crate::configuration::Configuration;

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use nix::unistd::geteuid;
-use uilog_core::script_env::lookup;
+use uilog_event::environment_block::lookup;
 use uilog_sys::foreign_file;
 
 const USERS: &str = "/etc/passwd";

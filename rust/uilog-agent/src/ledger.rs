@@ -14,7 +14,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-use uilog_core::queue::Told;
+use uilog_channel::queue::Told;
 
 /// What a queue's page still has to be told of.
 #[derive(Debug)]

@@ -3,15 +3,15 @@
 //!
 //! Each hg process has a queue of records, a file in the user's runtime
 //! directory (`uilog_core::record_queue`). The agent finds them ([`serve`],
-//! `finding`, `directory`), reads each at its own pace (`delivering`, `client`),
-//! decides for which sinks their records may be delivered (`admission`), and
-//! merges the records that have the same sinks (`group`, `groups`). What is
-//! lost, journals are told (`clerk`, `ledger`).
+//! `finding`, `directory`), reads each at its own pace (`delivering`,
+//! `client`), decides for which sinks their records may be delivered
+//! (`admission`), and merges the records that have the same sinks (`group`,
+//! `groups`). Losses are written to journals (`clerk`, `ledger`).
 //!
-//! hg starts it, holding a lock that the agent inherits; it ends when there has
-//! been nothing to do for a while (`ending`). If it is killed, the next one goes
-//! on from the words of progress in each queue's first page: what had not
-//! arrived is delivered again, with the same ids.
+//! hg starts it, holding a lock that the agent inherits. It exits after some
+//! time without work (`ending`). If it is killed, the next agent continues from
+//! the progress that is stored in each queue's first page: records that had not
+//! arrived are delivered again, with the same ids.
 
 #![deny(missing_docs)]
 
@@ -39,4 +39,5 @@ pub use ending::WRITERS_GRACE;
 pub use home::with_home;
 pub use serve::Error;
 pub use serve::Options;
+pub use serve::SCAN_EVERY;
 pub use serve::serve;

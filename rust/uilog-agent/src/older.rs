@@ -9,9 +9,9 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
-use uilog_core::agent_address::AgentNames;
-use uilog_core::wire::OLDEST_READABLE;
-use uilog_core::wire::PROTOCOL;
+use uilog_channel::agent_address::AgentNames;
+use uilog_channel::wire::OLDEST_READABLE;
+use uilog_channel::wire::PROTOCOL;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;

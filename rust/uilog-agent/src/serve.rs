@@ -31,13 +31,13 @@ use nix::sys::resource::getrlimit;
 use nix::sys::resource::setrlimit;
 use signal_hook::consts::SIGTERM;
 use signal_hook::consts::SIGXFSZ;
-use uilog_core::agent_address;
-use uilog_core::agent_address::AgentNames;
-use uilog_core::commandlost;
-use uilog_core::journal::FailureKind;
-use uilog_core::poll::timeout_until;
-use uilog_core::queue::Delivery;
-use uilog_core::queue_room;
+use uilog_channel::agent_address;
+use uilog_channel::agent_address::AgentNames;
+use uilog_channel::commandlost;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::poll::timeout_until;
+use uilog_channel::queue::Delivery;
+use uilog_channel::queue_room;
 use uilog_sinks::fleet::Open;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
@@ -66,6 +66,9 @@ use crate::older::Older;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The same of those who can: they may have let go of their queues.
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
+/// How often an agent usually looks for queues whose writers have not rung:
+/// they may have been killed before they could.
+pub const SCAN_EVERY: Duration = Duration::from_secs(5);
 /// Which part of the queues that may be open may wait for rollups to be sent.
 const MAX_PART_HELD: usize = 2;
 /// Queues that are open at a time.
@@ -90,6 +93,8 @@ pub struct Options {
     pub elsewhere: Elsewhere,
     /// How long it stays at least while those live whose queues it serves.
     pub writers_grace: Duration,
+    /// How often it looks for queues whose writers have not rung.
+    pub scan_every: Duration,
     /// Opens the sinks.
     pub open: Open,
 }
@@ -152,6 +157,7 @@ pub fn serve(options: Options) -> Result<(), Error> {
     )?;
     server.started_by = options.queue;
     server.older_lock = older_lock;
+    server.scan_every = options.scan_every;
     server.begin()?;
     server.run()
 }
@@ -207,7 +213,10 @@ pub(crate) struct Server {
     pub(crate) wakeup: UnixStream,
     pub(crate) terminated: Arc<AtomicBool>,
     pub(crate) gather_until: Option<Instant>,
-    pub(crate) scan_at: Option<Instant>,
+    /// When queues are looked for at the latest, as long as it can be rung.
+    pub(crate) scan_at: Instant,
+    pub(crate) scanned_at: Instant,
+    pub(crate) scan_every: Duration,
     pub(crate) looked_at: Instant,
     /// When there is something to do for a record that waits.
     pub(crate) retry_at: Option<Instant>,
@@ -266,7 +275,9 @@ impl Server {
             wakeup,
             terminated,
             gather_until: None,
-            scan_at: None,
+            scan_at: Instant::now(),
+            scanned_at: Instant::now(),
+            scan_every: SCAN_EVERY,
             looked_at: Instant::now(),
             retry_at: None,
             idle: Idle::new(Instant::now(), writers_grace),
@@ -309,7 +320,7 @@ impl Server {
                 self.hear();
             }
             let now = Instant::now();
-            if self.scan_at.is_some_and(|it| it <= now) {
+            if self.scan_at <= now {
                 self.scan();
             }
             let mut has_more = false;
@@ -508,7 +519,7 @@ impl Server {
         let all = [
             self.groups.deadline(now),
             self.clerks.deadline(),
-            self.scan_at,
+            Some(self.scan_at),
             self.retry_at,
             look.min(),
             count,

@@ -1,5 +1,5 @@
-//! `uilog agent`: the process that delivers the records of all of a user's hg
-//! processes.
+//! `uilog agent`: the command line of the agent, which delivers the records of
+//! all hg processes of a user.
 
 use std::ffi::OsString;
 use std::io;
@@ -16,10 +16,10 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_agent::Options;
-use uilog_core::agent_address::Whereabouts;
-use uilog_core::record_queues;
-use uilog_core::record_queues::Agent;
-use uilog_core::record_queues::Overview;
+use uilog_channel::agent_address::Whereabouts;
+use uilog_channel::record_queues;
+use uilog_channel::record_queues::Agent;
+use uilog_channel::record_queues::Overview;
 use uilog_sinks::open::open;
 use uilog_sys::malloc;
 
@@ -28,11 +28,12 @@ use crate::output;
 use crate::output::Presentation;
 use crate::status;
 
-/// Show or end the process that delivers the records of all of a user's hg
-/// processes
+/// Show or stop the agent
 ///
-/// hg starts it at the first record that finds none, if `uilog.agent` is set.
-/// It ends when there has been nothing to do for `uilog.agent-idle` seconds.
+/// The agent is one process per user that delivers the records of all the
+/// user's hg processes to sinks. If `uilog.agent` is set, hg starts it when
+/// there is a record and no agent. It exits after `uilog.agent-idle` seconds
+/// without a record.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -41,43 +42,44 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Serve the queues of records of this user (started by hg itself)
+    /// Run the agent (internal)
     ///
-    /// Its standard input is the lock of whoever starts it. There is no use for
-    /// it by hand.
+    /// Started by hg, not by hand. Standard input is the lock file of the
+    /// process that starts it.
     #[command(after_help = "\
 Exit status:
-  0  it has done its work, or SIGTERM has ended it
-  1  there is an agent already, or it could not begin")]
+  0  all work is done, or SIGTERM was received
+  1  another agent is running, or this one could not start")]
     Serve {
-        /// The runtime directory in which its socket and its lock are
+        /// The runtime directory, which has the agent's socket and lock
         directory: PathBuf,
-        /// The queue there of whoever starts it
+        /// The queue, in that directory, of the process that starts the agent
         queue: Option<OsString>,
     },
-    /// Show the agents that run, and the queues of records
+    /// Show running agents, and the queues of records
     #[command(after_help = "\
 Exit status:
-  0  all is well
-  1  an agent is stopped, or nobody delivers what waits in a queue")]
+  0  no problem was found
+  1  an agent is stopped, or no process delivers the records of a queue")]
     Status {
         #[command(flatten)]
         presentation: Presentation,
     },
-    /// End the agent of these namespaces
+    /// Stop the agent
     ///
-    /// What it has not delivered stays in the queues; the next command that
-    /// logs a record starts another one.
+    /// Stops your agent in the current container or namespaces. Undelivered
+    /// records stay in the queues; the next command that logs a record starts
+    /// a new agent.
     #[command(after_help = "\
 Exit status:
-  0  there is no agent any more
-  1  it has not ended within ten seconds")]
+  0  no agent is running any more
+  1  the agent is still running after ten seconds")]
     Stop,
 }
 
-/// How long an agent may take to end.
+/// How long to wait for an agent to exit.
 const STOP_BOUND: Duration = Duration::from_secs(10);
-/// How often it is looked whether it has.
+/// Interval between checks whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -105,7 +107,7 @@ fn show(presentation: Presentation) -> anyhow::Result<ExitCode> {
 fn stop() -> anyhow::Result<ExitCode> {
     let whereabouts = native::usual_whereabouts();
     let near = || -> Vec<Agent> {
-        let mut agents = record_queues::agents(&whereabouts, false);
+        let mut agents = record_queues::agents(&whereabouts);
         agents.retain(|it| it.is_near);
         agents
     };
@@ -145,6 +147,7 @@ fn serve(
             Whereabouts::new(&block, None).directories()
         },
         writers_grace: uilog_agent::WRITERS_GRACE,
+        scan_every: uilog_agent::SCAN_EVERY,
         open,
     };
     uilog_agent::serve(options).context("agent")?;

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
-use uilog_config::Environment;
+use uilog_channel::sinks;
 use uilog_config::FileReport;
 use uilog_config::FileState;
 use uilog_config::Loaded;
+use uilog_config::installation;
 use uilog_core::check;
 use uilog_core::check::Finding;
 use uilog_core::check::Hg;
@@ -21,7 +22,6 @@ use uilog_core::check::Report;
 use uilog_core::check::Severity;
 use uilog_core::check::Subject;
 use uilog_core::logtoprocess::LogToProcess;
-use uilog_core::sinks;
 use uilog_core::trial;
 use uilog_core::trial::Ending;
 use uilog_core::trial::Outcome;
@@ -47,57 +47,59 @@ use crate::place::Place;
 use crate::place::tell;
 use crate::suggest;
 
-/// What a command ends with that Ctrl-C has ended.
+/// Exit status after Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// What a command ends with that was given the name of no sink.
+/// Exit status if no sink has the given name.
 const NO_SUCH_SINK: u8 = 2;
 
-/// The code of a finding: there is no script to run.
+/// Code of the finding that there is no script to run.
 const WITHOUT_SCRIPT: &str = "run-without-script";
 
 /// Find what is wrong with the configuration
 ///
-/// Reads the configuration as hg would for this repository and user, tells
-/// which file and line enables what, and names whatever would keep events from
-/// where they should go: scripts that are missing, not executable, not trusted
-/// or no shell script, events that nothing emits, values that make no sense,
-/// settings that others override, extensions that hg cannot load, a blackbox
-/// or a journal that cannot be written, a dispatcher that does not start;
-/// UILOG=off or `uilog.enabled = no`, which switch uilog off; sinks
-/// that lead nowhere, options that they do not have, keys and tokens that
-/// cannot be read or that others can read, a spool that is not safe. It tells
-/// what has failed in the last 24 hours, as the journal says, and what keeps
-/// collectors from taking what waits for them.
+/// Reads the configuration as hg would for this repository and user. Shows
+/// which file and line enables each script and sink, and reports everything
+/// that would keep an event from being delivered:
 ///
-/// Extensions are looked for as hg would, for the hg beside this program and
-/// for the first on PATH, if that is another one.
+/// Scripts: missing, not executable, not trusted, or not valid shell.
 ///
-/// A script is looked at as far as it is certain what it runs: a program named
-/// plainly at its beginning. Pipes, lists, variables and the shell's own
-/// commands are left to the shell, which is asked for syntax errors only;
-/// nothing of a script is run, except with --run. No connection is opened
-/// either, except with --run and --connect, and passwords in URLs are not
+/// Sinks: invalid URLs, unknown options, keys and tokens that cannot be read or
+/// that other users can read, a spool that cannot be written or is not safe.
+///
+/// Settings: invalid values, values that another file overrides, events that
+/// nothing emits, UILOG=off or `uilog.enabled = no`.
+///
+/// Installation: extensions that hg cannot load, a dispatcher that does not
+/// start, a blackbox or a journal that cannot be written.
+///
+/// It also shows the failures of the last 24 hours from the journal, and why
+/// collectors do not accept the records that wait for them.
+///
+/// Extensions are looked up as hg does, for the hg next to this program and,
+/// if that is a different one, for the first hg on PATH.
+///
+/// Only a script's first program is checked, if it is a plain name. The shell
+/// checks the syntax of the whole script. No script is run without --run. No
+/// connection is opened without --run or --connect. Passwords in URLs are not
 /// shown.
 ///
-/// With --run EVENT, the event's script is run for a sample event, as the
-/// dispatcher would run it, and shown with what it found in its environment,
-/// what it printed (up to 64 KiB), how it ended and how long it took. Its time
-/// is limited by uilog.script-timeout; Ctrl-C ends it. The script finds
-/// UILOG_CHECK=1 in its environment. Each structured sink that tracks the event
-/// is given a record of the sample, whatever :sample says, and what became of
-/// it is shown with the record; a collector is asked at once, and gets what
-/// has been waiting for it as well. Such a record has an option `uilog_check`.
+/// With --run EVENT, the event's script is run for a sample event, exactly as
+/// the dispatcher would run it. Its environment, its output (up to 64 KiB), its
+/// exit status and its duration are shown. uilog.script-timeout limits its
+/// time; Ctrl-C terminates it. UILOG_CHECK=1 is set in its environment. Each
+/// sink that tracks the event receives a sample record with the option
+/// `uilog_check`, whatever :sample says; the record and the result are shown.
+/// Sending to a collector also sends the records that already wait for it.
 /// Nothing else is logged.
 ///
-/// With --connect, each sink, or the one named, is tried as far as that goes
-/// without an event: can the file be appended to, does a process listen at the
-/// socket; has the host an address, does it accept a connection, is its
-/// certificate the right one; and a collector is asked to take an empty export
-/// of spans and one of log records. Each step is shown with what was seen, the
-/// first line of the collector's answer among it. No script is run, no record
-/// is made, and what waits in a spool stays there. It takes some seconds at
-/// most, however many sinks there are.
+/// With --connect, each sink, or the named one, is tried without a record: can
+/// the file be appended to, does a process listen at the socket, does the host
+/// have an address, does it accept connections, is its certificate valid, does
+/// the collector accept an empty export of spans and of log records. Each step
+/// is shown with its result, for instance the first line of the collector's
+/// answer. Records in a spool stay there. It takes a few seconds at most,
+/// however many sinks there are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
@@ -143,7 +145,7 @@ pub(crate) struct Arguments {
     place: Place,
 }
 
-/// Everything, for programs.
+/// The JSON output.
 #[derive(Serialize)]
 struct Shown<'a> {
     root: Option<String>,
@@ -176,7 +178,7 @@ struct Run {
     duration: f64,
 }
 
-/// What became of a sample event that a sink was given.
+/// Result of sending a sample event to a sink.
 #[derive(Serialize)]
 struct Try {
     sink: String,
@@ -188,8 +190,8 @@ struct Try {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let environment =
-        Environment::current().context("cannot tell the current directory")?;
+    let environment = installation::environment()
+        .context("cannot tell the current directory")?;
     let request = arguments.place.request();
     let loaded = match uilog_config::load(&request, &environment) {
         Ok(loaded) => loaded,
@@ -292,8 +294,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// People paste what a check shows into tickets: it goes through the same
-/// rules as records do.
+/// Redacts the report by the same rules as records, because people paste it
+/// into tickets.
 fn take_out_secrets(report: &mut Report, runs: &mut [Run]) {
     for it in &mut report.findings {
         it.text = redact::shown(&it.text);
@@ -316,7 +318,7 @@ fn take_out_secrets(report: &mut Report, runs: &mut [Run]) {
     }
 }
 
-/// What --run has come to.
+/// Result of --run.
 struct Tried {
     run: Option<Run>,
     finding: Option<Finding>,
@@ -377,7 +379,7 @@ fn run_of(event: String, script: &[u8], outcome: Outcome) -> Run {
     }
 }
 
-/// Gives each sink that wants the event a sample of it.
+/// Sends a sample record to each sink that tracks the event.
 fn try_sinks(subject: &Subject<'_>, event: &[u8]) -> Vec<Try> {
     let (definitions, globals) = sinks_check::configured(subject);
     let hg = native::hg_program(subject.environment);
@@ -416,7 +418,7 @@ fn finding_of(subject: &Subject<'_>, it: &Try) -> Option<Finding> {
     ))
 }
 
-/// A finding about a sink, with the line that names that.
+/// A finding about a sink, with the file and line that define the sink.
 fn placed(subject: &Subject<'_>, sink: &str, finding: Finding) -> Finding {
     let config = &subject.loaded.trusted;
     match config.get(sinks::SECTION.as_bytes(), sink.as_bytes()) {
@@ -449,9 +451,9 @@ fn try_to_reach(
     Ok(connect::run(definitions, &Arc::new(globals)))
 }
 
-/// The sink that was not reached, and what is to say of it.
+/// A sink that could not be reached, and the finding about it.
 fn unreached(it: &Attempt) -> Option<(&str, Finding)> {
-    // A URL that makes no sense is a finding already.
+    // A URL that is invalid is a finding already.
     let first = it.steps.iter().find(|it| !it.works && it.step != "url")?;
     let text = format!(
         "{}.{}: {}: {}",
@@ -483,7 +485,7 @@ fn file_facts(file: &FileReport) -> FileFacts {
     }
 }
 
-/// Which file says what.
+/// Writes which file sets each value.
 fn write_configuration(
     output: &mut impl Write,
     loaded: &Loaded,

@@ -10,7 +10,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use uilog_config::Config;
-use uilog_config::Environment;
 use uilog_config::installation;
 
 use crate::encoding;
@@ -24,25 +23,25 @@ use crate::suggest;
 /// Show the combined configuration, as `hg config` does
 ///
 /// Reads the same files in the same order as Mercurial, without running it.
-/// Without arguments all items are shown; with sections and items, those; with
-/// a single item, its value alone.
+/// Without arguments, shows all items; otherwise, the items and sections that
+/// are named. For a single item, only its value is printed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  uilog config --source logtoprocess    which script runs, and who says so
-  uilog config ui.username              one value
-  uilog config -T json                  everything, for programs
+    uilog config --source logtoprocess    list scripts, with file and line
+  uilog config ui.username              print one value
+  uilog config -T json                  print all items as JSON
 
 Exit status:
-  0    something is shown
+  0    at least one item is shown
   1    no such item is set
-  255  hg would refuse to run with this configuration, for the reason given
-       (or what hg has for that reason, with ui.detailed-exit-code)
+  255  hg would refuse to run with this configuration; the message is hg's
+       (with ui.detailed-exit-code, the exit status is hg's as well)
 
 Files:
-  the hgrc files of `hg help config`")]
+  the hgrc files listed in `hg help config`")]
 pub(crate) struct Arguments {
-    /// Sections (ui) and items (ui.username)
+    /// Sections, such as ui, and items, such as ui.username
     #[arg(
         value_name = "SECTION | SECTION.NAME",
         value_parser = suggest::item(),
@@ -52,17 +51,17 @@ pub(crate) struct Arguments {
     /// Show the file and line of each item
     #[arg(long)]
     source: bool,
-    /// Show what untrusted files say, too
+    /// Include items from untrusted files
     #[arg(short, long)]
     untrusted: bool,
-    /// How to show it: json
+    /// Output format for scripts
     #[arg(short = 'T', long, value_name = "FORMAT")]
     template: Option<Template>,
     #[command(flatten)]
     place: Place,
 }
 
-/// One item that is to be shown.
+/// One item of the output.
 struct Shown<'a> {
     /// `SECTION.NAME`.
     name: Vec<u8>,
@@ -186,7 +185,7 @@ fn print_json(
     names: &Names<'_>,
     output: &mut impl Write,
 ) -> anyhow::Result<bool> {
-    let environment = Environment::current()?;
+    let environment = installation::environment()?;
     let package = environment.hg().and_then(installation::package);
     let known = KnownItems::read(package.as_deref(), config)?;
     let encoding = encoding::of(package.as_deref(), &environment);

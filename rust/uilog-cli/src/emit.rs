@@ -1,4 +1,4 @@
-//! `uilog emit`: arguments, and what becomes of the event.
+//! `uilog emit`: logs a custom event, and reports whether it was delivered.
 
 use std::borrow::Cow;
 use std::env;
@@ -12,18 +12,18 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use uilog_config::Config;
-use uilog_config::Environment;
+use uilog_config::installation;
 use uilog_core::brake;
 use uilog_core::brake::Cause;
 use uilog_core::check;
-use uilog_core::event::EventOption;
-use uilog_core::event::Text;
-use uilog_core::event::Value;
-use uilog_core::events;
+use uilog_core::host::Draft;
+use uilog_core::host::Verdict;
 use uilog_core::logtoprocess;
 use uilog_core::native;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::Verdict;
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Value;
+use uilog_event::events;
 
 use crate::native as own;
 use crate::output;
@@ -33,58 +33,58 @@ use crate::place::Place;
 /// The status if an event was lost.
 const EXIT_LOST: u8 = 1;
 
-/// How long a sink may take: what a delivery may.
+/// Time limit for a sink to take the event, the same as for a delivery.
 const VERDICT_BOUND: Duration = Duration::from_secs(10);
 
-/// The status if the arguments make no sense, as clap's.
+/// The status if the arguments are invalid, the same as clap's.
 const EXIT_USAGE: u8 = 2;
 
-/// What `uilog emit` is told.
+/// The arguments of `uilog emit`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status:
-  0    every sink that wants the event has taken it, or none wants it, or
+    0    every sink that tracks the event has taken it; or no sink tracks it; or
        uilog is switched off (UILOG=off, or uilog.enabled = no)
-  1    a sink has lost it, or has not taken it within 10 seconds, or, with
-       --require-sink, none wants it or uilog is switched off; standard error
-       tells
-  2    the arguments make no sense
-  255  the configuration cannot be read (or what hg has for that reason, with
-       ui.detailed-exit-code)
+  1    a sink has lost the event, or has not taken it within 10 seconds; with
+       --require-sink also if no sink tracks the event or uilog is switched
+       off; standard error has the reason
+  2    the arguments are invalid
+  255  the configuration cannot be read (with ui.detailed-exit-code, the
+       status that hg has for the reason)
 
 Examples:
-  A cron job that tells how it went, to whatever the hgrc names for `backup`:
+  At the end of a cron job, log an event `backup` with its exit status:
     uilog emit backup 'backup of /repo done' --opt return_code=0 -R /repo
 
-  A hook of hg's that logs who has pushed:
+  In a hook of hg, log each push:
     [hooks]
     changegroup = uilog emit pushed \"$HG_URL\" --opt node=$HG_NODE
 
-  To see where an event would go:
-    uilog emit -v test 'is anybody there?'")]
+  See which sinks take an event `test`:
+    uilog emit -v test 'hello'")]
 pub(crate) struct Arguments {
     /// The event's name, such as `backup`
     event: OsString,
-    /// What to log; a newline is added if there is none
+    /// The message; a newline is appended if it has none
     message: OsString,
-    /// An option of the event: a script finds it as OPT_KEY
+    /// An option of the event; scripts get it as the variable OPT_KEY
     #[arg(long = "opt", value_name = "KEY=VALUE")]
     options: Vec<OsString>,
-    /// Tell which sinks have taken the event
+    /// Show which sinks have taken the event
     #[arg(short, long)]
     verbose: bool,
-    /// Fail if no sink wants the event
+    /// Fail if no sink tracks the event
     #[arg(long)]
     require_sink: bool,
     #[command(flatten)]
     place: Place,
 }
 
-/// Logs an event of the user's own.
+/// Logs a custom event.
 ///
 /// # Errors
 ///
-/// The system refuses what it takes.
+/// A system call that logging needs fails.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.event.as_bytes().trim_ascii().is_empty() {
         output::say("uilog: the event's name is empty");
@@ -117,8 +117,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(cwd) = &arguments.place.request().cwd {
         env::set_current_dir(cwd).context("change the working directory")?;
     }
-    let environment =
-        Environment::current().context("cannot tell the current directory")?;
+    let environment = installation::environment()
+        .context("cannot tell the current directory")?;
     let logger = native::logger(&loaded.trusted, loaded.root.as_deref());
     let mut host = own::host(&own::environment_block())?;
     let mut message = arguments.message.as_bytes().to_vec();
@@ -180,8 +180,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What becomes of the event while uilog is switched off: nothing, which is
-/// said to whoever may want to know.
+/// Handles an event while uilog is switched off: does nothing, and prints that
+/// for users who want to know.
 fn switched_off(arguments: &Arguments, cause: &Cause) -> ExitCode {
     let is_error = arguments.require_sink;
     if is_error || arguments.verbose || io::stderr().is_terminal() {

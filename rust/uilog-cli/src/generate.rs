@@ -179,7 +179,7 @@ fn parts(help: &str) -> (Vec<&str>, Vec<Section<'_>>) {
     (prose, sections)
 }
 
-/// A line of text that roff prints as it stands.
+/// A line of text that roff prints unchanged.
 fn escaped(line: &str) -> String {
     let escaped = line
         .replace('\\', "\\e")

@@ -1,4 +1,4 @@
-//! `uilog journal`: what has been lost or has failed, and that it is known.
+//! `uilog journal`: shows losses and failures, and acknowledges them.
 
 use std::io;
 use std::io::Write;
@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Subcommand;
-use uilog_core::journal::Journal;
-use uilog_core::status;
+use uilog_channel::journal::Journal;
+use uilog_channel::status;
 
 use crate::native;
 use crate::output;
@@ -15,28 +15,29 @@ use crate::output::Presentation;
 use crate::output::counted;
 use crate::status::write_journal;
 
-/// Show what has been lost or has failed, or acknowledge it
+/// Show or acknowledge losses and failures
 ///
-/// Failures of the same kind, event and detail are one line: the last one's
-/// time, and how many there are; with -T json each stands for itself.
+/// Failures of the same kind, event and detail are shown as one line, with
+/// their number and the time of the last one. -T json has each failure.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
 Exit status:
-  0  there are no failures
-  1  there are some, or the journal cannot be used where it ought to be
+    0  there are no failures
+  1  there are failures, or the journal's directory cannot be used
 
 Examples:
-  uilog journal                         all kinds of failures
+  uilog journal                         show all failures
   uilog journal -T json | jq '.failures | map(.lost) | add'
   uilog journal forget                  acknowledge them
 
 Files:
-  $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal,
-  one failure a line, and failures.jsonl.1, the one before
-  $XDG_RUNTIME_DIR/uilog, /run/user/UID/uilog, /tmp/uilog-UID: where it is if
-  that directory cannot be used"
+  $XDG_STATE_HOME/uilog/failures.jsonl      the journal, one failure per line
+  $XDG_STATE_HOME/uilog/failures.jsonl.1    older lines of the journal
+  $XDG_RUNTIME_DIR/uilog, /run/user/UID/uilog, /tmp/uilog-UID
+                                            used if that directory cannot be
+  If $XDG_STATE_HOME is not set, ~/.local/state is used."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -49,11 +50,12 @@ pub(crate) struct Arguments {
 enum Action {
     /// Acknowledge all failures so far
     ///
-    /// `uilog status`, `uilog check` and `hg debuguilog` show them no more, and
-    /// count anew. The lines stay in the files until these are replaced.
+    /// `uilog status`, `uilog check` and `hg debuguilog` no longer show them,
+    /// and their counts restart at 0. The lines stay in the files until the
+    /// files are rotated.
     #[command(after_help = "\
 Exit status:
-  0  it is done
+  0  all failures are acknowledged
   1  the journal cannot be written")]
     Forget,
 }

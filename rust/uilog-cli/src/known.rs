@@ -189,7 +189,7 @@ impl KnownItems {
 fn read_default(item: &Item) -> Option<DefaultValue> {
     match item.default_type.as_deref() {
         Some("dynamic") => return None,
-        // Whatever stands there.
+        // Any value.
         Some("lazy_module") => return Some(DefaultValue::Encoding),
         Some("list_type") => return Some(DefaultValue::List(Vec::new())),
         _ => {}

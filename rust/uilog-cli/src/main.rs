@@ -11,16 +11,21 @@ mod emit;
 mod encoding;
 mod flush;
 mod generate;
+mod history;
 mod journal;
 mod known;
+mod log;
 mod native;
+mod open;
 mod output;
 mod place;
 #[cfg(target_os = "linux")]
 mod run;
+mod select;
 mod spool;
 mod status;
 mod suggest;
+mod trace;
 
 use std::io;
 use std::io::Read;
@@ -32,10 +37,10 @@ use anyhow::Context;
 use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
+use uilog_channel::journal as core_journal;
 use uilog_core::dispatch;
-use uilog_core::journal as core_journal;
 use uilog_core::stderr;
-use uilog_core::user;
+use uilog_event::user;
 use uilog_sinks::fleet::Fleet;
 use uilog_sinks::open::open;
 use uilog_sinks::redact;
@@ -45,11 +50,11 @@ use uilog_sys::malloc;
 
 /// Mercurial's event logging
 ///
-/// The hg extension `uilog` hands events to scripts as `[logtoprocess]` says,
-/// to structured sinks as `[uilog]` says, and writes the blackbox; this program
-/// runs the scripts, feeds the sinks, and shows what is configured, what runs
-/// and what has gone wrong. `hg help uilog` tells how to
-/// configure it.
+/// The hg extension `uilog` logs what hg does: it runs the scripts of
+/// `[logtoprocess]`, sends records to the sinks of `[uilog]`, and writes the
+/// blackbox. This program checks the configuration, shows what is running and
+/// what has failed, and logs programs other than hg. `hg help uilog` describes
+/// the configuration.
 #[derive(Debug, Parser)]
 #[command(
     name = "uilog",
@@ -57,20 +62,22 @@ use uilog_sys::malloc;
     arg_required_else_help = true,
     after_help = "\
 Examples:
-  uilog check                           what is wrong with the configuration
+    uilog check                           find errors in the configuration
   uilog check --run commandfinish       try the script of an event
-  uilog status                          what runs, and what has failed
-  uilog journal forget                  acknowledge what has failed
-  uilog spool                           what waits for a collector
-  uilog flush                           deliver it before a job ends
-  uilog config --source logtoprocess    which scripts there are, and where
+  uilog status                          show what is running or has failed
+  uilog log --failed --since yesterday  which commands have failed, and why
+  uilog trace last                      what the last command spent its time on
+  uilog journal forget                  acknowledge all failures
+  uilog spool                           show records that wait for a collector
+  uilog flush                           deliver them before a job ends
+  uilog config --source logtoprocess    list scripts, with file and line
   uilog run -- rhg files                log a command that is not hg
 
 Files:
-  the hgrc files of `hg help config`: what is read
-  $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal
-  of what has been lost or has failed
-  $XDG_STATE_HOME/uilog/spool, likewise: what waits for collectors"
+  the hgrc files listed in `hg help config`
+  $XDG_STATE_HOME/uilog/failures.jsonl    journal of losses and failures
+  $XDG_STATE_HOME/uilog/spool             records that wait for collectors
+  If $XDG_STATE_HOME is not set, ~/.local/state is used."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -84,28 +91,29 @@ enum Command {
     #[command(visible_alias = "doctor")]
     Check(check::Arguments),
     Config(config::Arguments),
-    /// Run the scripts and feed the sinks of one hg process (started by hg
-    /// itself)
+    /// Run scripts and deliver records for one hg process (internal)
     ///
-    /// hg starts this at the first event that has a sink, or a script where
-    /// `uilog-dispatcher` is missing, which runs scripts alone; with a private
-    /// socket as standard input and a queue in memory as standard output. It
-    /// ends when its last script has ended, its sinks have got what they can
-    /// get, and no hg process holds the other end of that socket. There is no use for it by hand.
+    /// Started by hg, not by hand. hg starts it at the first event that has a
+    /// sink. At the first event that only has a script, hg starts
+    /// `uilog-dispatcher` instead, which runs scripts only; if that is missing,
+    /// hg starts this command. Standard input is a private socket, standard
+    /// output a queue in memory. The command exits when its last script has
+    /// ended, its records are delivered or counted as lost, and no hg process
+    /// holds the other end of the socket.
     #[command(after_help = "\
 Exit status:
-  0  it has done its work, or SIGTERM has ended it
-  1  it was not started by hg, or the queue is damaged
+  0  all work is done, or SIGTERM was received
+  1  the command was not started by hg, or the queue is damaged
 
 Files:
-  $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal
-  of the user whose hg it is")]
+  $XDG_STATE_HOME/uilog/failures.jsonl    the user's journal
+  If $XDG_STATE_HOME is not set, ~/.local/state is used.")]
     Dispatch,
-    /// Log an event of your own
+    /// Log a custom event
     ///
-    /// It goes through the sinks that the hgrc names: scripts of
-    /// `[logtoprocess]`, structured sinks of `[uilog]`, and the blackbox of a
-    /// repository.
+    /// The event goes wherever the configuration sends events of its name: to
+    /// the script in `[logtoprocess]`, to the sinks in `[uilog]`, and to the
+    /// blackbox of the repository.
     Emit(emit::Arguments),
     /// Run a program and log it as hg logs its commands
     #[cfg(target_os = "linux")]
@@ -113,19 +121,23 @@ Files:
     Flush(flush::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
-    /// Take secrets out of texts on standard input, each with a NUL behind it
-    /// (started by `hg debuguilog`)
+    /// Redact NUL-terminated texts from standard input (internal, started by
+    /// `hg debuguilog`)
     #[command(hide = true)]
     Redact,
+    History(history::Arguments),
     Journal(journal::Arguments),
+    Log(log::Arguments),
+    Open(open::Arguments),
     Spool(spool::Arguments),
     Status(status::Arguments),
-    /// Keep the last of what scripts write to standard error (started by
-    /// `uilog dispatch`)
+    /// Keep the last part of the standard error of scripts (internal, started
+    /// by `uilog dispatch`)
     #[command(hide = true)]
     Stderr,
-    /// Print what the user database calls a user (started by
-    /// `uilog-dispatcher`, which cannot ask it)
+    Trace(trace::Arguments),
+    /// Print a user's login name (internal, started by `uilog-dispatcher`,
+    /// which cannot query the user database)
     #[command(hide = true)]
     UserName {
         /// The user's number
@@ -145,7 +157,8 @@ fn main() -> ExitCode {
     finished(execute(Arguments::parse()))
 }
 
-/// Standard input, each of its texts without secrets, as standard output.
+/// Copies NUL-terminated texts from standard input to standard output, with
+/// secrets removed.
 fn redact_input() -> io::Result<()> {
     const MAX_BYTES: u64 = 16 << 20;
     let mut input = Vec::new();
@@ -177,7 +190,11 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)
         }
+        Command::History(arguments) => history::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
+        Command::Log(arguments) => log::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
+        Command::Open(arguments) => open::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Redact => {

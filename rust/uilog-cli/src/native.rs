@@ -7,14 +7,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Context;
+use uilog_channel::agent_address::Whereabouts;
 use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::Request;
-use uilog_core::agent_address::Whereabouts;
+use uilog_config::installation;
 use uilog_core::brake;
 use uilog_core::brake::Cause;
+use uilog_core::host::Host;
 use uilog_core::installation::Programs;
-use uilog_core::pipeline::Host;
 use uilog_sys::environ;
 
 /// The environment as the C library has it.
@@ -33,7 +34,7 @@ pub(crate) fn whereabouts(config: &Config) -> Whereabouts {
 
 /// The same of the configuration here; without one that cannot be read.
 pub(crate) fn usual_whereabouts() -> Whereabouts {
-    let loaded = Environment::current().ok().and_then(|environment| {
+    let loaded = installation::environment().ok().and_then(|environment| {
         uilog_config::load(&Request::default(), &environment).ok()
     });
     whereabouts(&loaded.map(|it| it.trusted).unwrap_or_default())

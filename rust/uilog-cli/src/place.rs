@@ -1,4 +1,4 @@
-//! The options that tell whose configuration counts, common to several
+//! The options that select which configuration is read, shared by several
 //! subcommands.
 
 use std::ffi::OsString;
@@ -11,18 +11,18 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use clap::ValueHint;
-use uilog_config::Environment;
 use uilog_config::Error;
 use uilog_config::Loaded;
 use uilog_config::Request;
+use uilog_config::installation;
 
 use crate::output::visible_bytes;
 
-/// Whose configuration counts. As with hg, an option's value may begin as an
-/// option does.
+/// Which configuration is read. As with hg, an option's value may begin with
+/// `-`.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Place {
-    /// The repository: its root, or a name of the section paths
+    /// The repository: its root directory, or a name from [paths]
     #[arg(
         short = 'R',
         long,
@@ -39,10 +39,10 @@ pub(crate) struct Place {
         allow_hyphen_values = true
     )]
     cwd: Option<PathBuf>,
-    /// Set a configuration item, over all files
+    /// Set a configuration item; it overrides all files
     #[arg(long, value_name = "SECTION.NAME=VALUE", allow_hyphen_values = true)]
     config: Vec<OsString>,
-    /// Read a configuration file, over all others
+    /// Read this configuration file too; it overrides the others
     #[arg(
         long,
         value_name = "FILE",
@@ -53,13 +53,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Reads the configuration, and says on standard error what hg would.
-    /// The error, which has been told, if hg would refuse to go on.
+    /// Reads the configuration, and prints hg's warnings and errors to
+    /// standard error. Returns the error if hg would refuse to run.
     pub(crate) fn load(&self) -> anyhow::Result<Result<Loaded, Error>> {
         self.load_with(tell)
     }
 
-    /// The same, and to a pipe it says that to the byte.
+    /// The same; in a pipe, the messages are those of hg byte for byte.
     pub(crate) fn load_as_hg(&self) -> anyhow::Result<Result<Loaded, Error>> {
         if io::stderr().is_terminal() {
             self.load_with(tell)
@@ -72,7 +72,7 @@ impl Place {
         &self,
         tell: fn(&[Vec<u8>]) -> io::Result<()>,
     ) -> anyhow::Result<Result<Loaded, Error>> {
-        let environment = Environment::current()
+        let environment = installation::environment()
             .context("cannot tell the current directory")?;
         let loaded = uilog_config::load(&self.request(), &environment);
         match &loaded {
@@ -85,7 +85,7 @@ impl Place {
         Ok(loaded)
     }
 
-    /// The same as the library wants it.
+    /// These options in the form that `uilog_config::load` takes.
     pub(crate) fn request(&self) -> Request {
         let bytes = |text: &OsString| text.clone().into_vec();
         Request {
@@ -98,7 +98,7 @@ impl Place {
 }
 
 /// Prints lines on standard error, as hg would, but for what a terminal would
-/// obey: a path may be anybody's.
+/// interpret: a path may come from another user.
 pub(crate) fn tell(lines: &[Vec<u8>]) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     for line in lines {

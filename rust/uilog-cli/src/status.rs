@@ -1,4 +1,4 @@
-//! `uilog status`: what runs, what waits, and what has gone wrong.
+//! `uilog status`: shows what is running, waiting, lost and failed.
 
 use std::io;
 use std::io::Write;
@@ -6,18 +6,18 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
+use uilog_channel::journal::Group;
+use uilog_channel::journal::grouped;
+use uilog_channel::record_queues::Overview;
+use uilog_channel::status;
+use uilog_channel::status::Dispatcher;
+use uilog_channel::status::JournalFacts;
+use uilog_channel::status::Running;
+use uilog_channel::status::Status;
 use uilog_config::Config;
-use uilog_config::Environment;
 use uilog_config::Request;
+use uilog_config::installation;
 use uilog_core::brake;
-use uilog_core::journal::Group;
-use uilog_core::journal::grouped;
-use uilog_core::record_queues::Overview;
-use uilog_core::status;
-use uilog_core::status::Dispatcher;
-use uilog_core::status::JournalFacts;
-use uilog_core::status::Running;
-use uilog_core::status::Status;
 use uilog_sinks::spools::Facts;
 
 use crate::native;
@@ -32,44 +32,45 @@ use crate::output::visible;
 use crate::spool;
 use crate::spool::Spools;
 
-/// How many kinds of failures are shown to people.
+/// How many groups of failures the text output shows.
 const SHOWN_FAILURES: usize = 10;
-/// How many causes of losses are.
+/// How many causes of losses the text output shows.
 const SHOWN_CAUSES: usize = 5;
 
-/// Show the dispatchers that run, and what has been lost or has failed
+/// Show dispatchers, queues, losses and failures
 ///
-/// A dispatcher is the process that runs scripts and feeds structured sinks
-/// for one hg. Each is shown with its hg, the events that wait for it, its
-/// counts, and the scripts that it runs. With `uilog.agent` there are agents
-/// besides, and the queues from which they deliver records. What waits for collectors is shown in
-/// short; `uilog spool` tells more. The journal keeps what has been lost or has
-/// failed, across processes, until `uilog journal forget`; the last ten kinds
-/// of failures are shown, with -T json all failures.
+/// A dispatcher is the process that runs scripts and delivers records for one
+/// hg process. Each is shown with its hg, the number of events that wait, its
+/// counters, and the scripts that it is running. With `uilog.agent`, the agents
+/// and the queues that they read are shown as well.
 ///
-/// If UILOG=off or `uilog.enabled = no` switches uilog off here, that comes
-/// first. What runs already, or waits, is shown all the same.
+/// Records that wait for collectors are summarized; `uilog spool` has the
+/// details. The journal keeps losses and failures of all processes until
+/// `uilog journal forget`. The last ten groups of failures are shown; -T json
+/// has all failures. Losses are added up by cause.
 ///
-/// What is lost is added up by its cause.
+/// If UILOG=off or `uilog.enabled = no` switches uilog off here, the first line
+/// says so.
 ///
-/// Only what belongs to you can be looked at; dispatchers of other users are
-/// counted. Nothing is changed, and nobody is waited for.
+/// Only your own processes can be inspected; dispatchers of other users are
+/// counted. Read-only; never blocks.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
-  0  all is well
-  1  something has been lost or has failed, as the journal says, or a
-     dispatcher is stopped or cannot be looked at, or `uilog spool` has
-     something to tell, or nothing can be told
+    0  no problem was found
+  1  the journal has losses or failures; or a dispatcher is stopped or cannot
+     be inspected; or `uilog spool` reports a problem; or the status cannot be
+     determined
 
 Examples:
-  uilog status                      what goes on
+  uilog status
   uilog status -T json | jq '.dispatchers | map(.waiting) | add'
 
 Files:
-  $XDG_STATE_HOME/uilog/failures.jsonl, or below ~/.local/state: the journal,
-  one failure a line, and failures.jsonl.1, the one before
-  /proc: see docs/platform.md")]
+  $XDG_STATE_HOME/uilog/failures.jsonl      the journal, one failure per line
+  $XDG_STATE_HOME/uilog/failures.jsonl.1    older lines of the journal
+  /proc                                     to find processes
+  If $XDG_STATE_HOME is not set, ~/.local/state is used.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     presentation: Presentation,
@@ -78,7 +79,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let block = native::environment_block();
     let status = status::read(&block).context("cannot look for processes")?;
-    let loaded = Environment::current().ok().and_then(|environment| {
+    let loaded = installation::environment().ok().and_then(|environment| {
         uilog_config::load(&Request::default(), &environment).ok()
     });
     let config = loaded.map(|it| it.trusted).unwrap_or_default();
@@ -396,8 +397,8 @@ fn write_failures(
 
 #[cfg(test)]
 mod tests {
-    use uilog_core::journal::Failure;
-    use uilog_core::journal::FailureKind;
+    use uilog_channel::journal::Failure;
+    use uilog_channel::journal::FailureKind;
 
     use super::*;
 

@@ -9,13 +9,13 @@ use clap::Error;
 use clap::builder::PossibleValue;
 use clap::builder::TypedValueParser;
 use uilog_config::items;
-use uilog_core::events;
+use uilog_event::events;
 
 /// Takes anything, and proposes these.
 #[derive(Clone)]
 pub(crate) struct Suggest(fn() -> Vec<String>);
 
-/// Takes any event, and proposes those that somebody is known to emit.
+/// Accepts any event, and completes the known ones.
 pub(crate) fn event() -> Suggest {
     Suggest(|| {
         let names = events::KNOWN.iter().map(|known| known.name);

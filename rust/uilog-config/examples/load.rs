@@ -6,7 +6,6 @@ use std::env;
 use std::error::Error;
 use std::time::Instant;
 
-use uilog_config::Environment;
 use uilog_config::Request;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -15,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let request = Request::default();
     for _ in 0..count {
         let begin = Instant::now();
-        let environment = Environment::current()?;
+        let environment = uilog_config::installation::environment()?;
         let loaded = uilog_config::load(&request, &environment)?;
         println!("{}", begin.elapsed().as_nanos());
         drop(loaded);

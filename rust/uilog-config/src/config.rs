@@ -1,63 +1,13 @@
-//! Sections, items, and where each value comes from.
+//! Sections and items.
 //!
 //! Knows no files and no trust: what is put in here counts.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::fmt;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Arc;
 
+use crate::source::Source;
 use crate::value;
-use crate::value::ValueError;
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A line of a file, from 1.
-    File {
-        /// The file, as hg names it.
-        path: Arc<PathBuf>,
-        /// The line that completes the value.
-        line: usize,
-    },
-    /// What hg names in another way: `$EDITOR`, `--config`, `repo`,
-    /// `<tweakdefaults>`, `autoload`.
-    Named(&'static str),
-}
-
-impl Source {
-    /// As hg names it.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        match self {
-            Self::File { path, line } => {
-                let mut text = path_bytes(path).to_vec();
-                text.extend_from_slice(format!(":{line}").as_bytes());
-                text
-            }
-            Self::Named(name) => name.as_bytes().to_vec(),
-        }
-    }
-
-    /// The file, where there is one.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::File { path, .. } => Some(path),
-            Self::Named(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.to_bytes()))
-    }
-}
-
-fn path_bytes(path: &Path) -> &[u8] {
-    std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())
-}
+use crate::value_error::ValueError;
 
 /// A value and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,7 @@
 //! What reading a configuration depends on, as a parameter.
 
 use std::collections::HashMap;
-use std::env;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -12,8 +9,6 @@ use nix::unistd::Gid;
 use nix::unistd::Group;
 use nix::unistd::Uid;
 use nix::unistd::User;
-
-use crate::installation;
 
 /// Environment variables, working directory, user, and where hg is.
 #[derive(Clone, Debug)]
@@ -24,20 +19,6 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// This process's.
-    ///
-    /// # Errors
-    ///
-    /// The working directory has been removed or cannot be looked up.
-    pub fn current() -> io::Result<Self> {
-        let variables = env::vars_os()
-            .map(|(name, value)| (name.into_vec(), value.into_vec()));
-        let mut environment =
-            Self::new(variables.collect(), env::current_dir()?);
-        environment.hg = installation::find_hg(&environment);
-        Ok(environment)
-    }
-
     /// One with these variables and this working directory, and without hg.
     pub fn new(variables: HashMap<Vec<u8>, Vec<u8>>, cwd: PathBuf) -> Self {
         Self {

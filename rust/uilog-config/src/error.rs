@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::value::ValueError;
+use crate::value_error::ValueError;
 
 /// Mercurial's exit statuses.
 const ABORTED: u8 = 255;

@@ -1,15 +1,18 @@
 //! Where Mercurial is installed, as far as its configuration depends on that.
 
+use std::env;
 use std::fs;
+use std::io;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
 use crate::environment::Environment;
-use crate::expand;
+use crate::posixpath;
 
 /// The program's name.
 const HG: &[u8] = b"hg";
@@ -39,6 +42,19 @@ impl Role {
     }
 }
 
+/// This process's environment, with the program `hg` that [`find_hg`] finds.
+///
+/// # Errors
+///
+/// The working directory has been removed or cannot be looked up.
+pub fn environment() -> io::Result<Environment> {
+    let variables =
+        env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
+    let bare = Environment::new(variables.collect(), env::current_dir()?);
+    let hg = find_hg(&bare);
+    Ok(bare.with_hg(hg))
+}
+
 /// The program `hg`: what `$HG` names; else what is installed beside this
 /// program; else the first on `PATH`.
 pub fn find_hg(environment: &Environment) -> Option<PathBuf> {
@@ -59,7 +75,7 @@ pub fn find_all(environment: &Environment) -> Vec<(Role, PathBuf)> {
 }
 
 fn named(environment: &Environment) -> Option<PathBuf> {
-    let hg = expand::to_path(environment.var(b"HG")?.to_vec());
+    let hg = posixpath::to_path(environment.var(b"HG")?.to_vec());
     (hg.is_absolute() && is_program(&hg)).then_some(hg)
 }
 
@@ -71,7 +87,7 @@ fn beside() -> Option<PathBuf> {
 
 fn on_path(environment: &Environment) -> Option<PathBuf> {
     let dirs = environment.var(b"PATH")?.split(|byte| *byte == b':');
-    let mut programs = dirs.map(|dir| expand::join(dir, HG));
+    let mut programs = dirs.map(|dir| posixpath::join(dir, HG));
     programs.find(|hg| hg.is_absolute() && is_program(hg))
 }
 
@@ -119,7 +135,7 @@ fn interpreter(script: &Path) -> Option<PathBuf> {
         .strip_prefix(b"#!")?
         .split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty());
-    let program = expand::to_path(words.next()?.to_vec());
+    let program = posixpath::to_path(words.next()?.to_vec());
     let name = program.file_name()?.as_bytes();
     (program.is_absolute() && name.starts_with(b"python")).then_some(program)
 }

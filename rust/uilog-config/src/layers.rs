@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::environment::Environment;
 use crate::expand;
 use crate::installation;
+use crate::posixpath;
 
 /// The kinds of places that values come from, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,14 +87,14 @@ pub(crate) fn components(environment: &Environment) -> Vec<Component> {
         components.extend(
             system_files(&dir)
                 .into_iter()
-                .map(|path| file(Layer::System, expand::normalized(&path))),
+                .map(|path| file(Layer::System, posixpath::normalized(&path))),
         );
     }
     components.extend(environment_items(environment));
     components.extend(
         user_files(environment)
             .into_iter()
-            .map(|path| file(Layer::User, expand::normalized(&path))),
+            .map(|path| file(Layer::User, posixpath::normalized(&path))),
     );
     components
 }
@@ -129,7 +130,7 @@ fn environment_items(
 /// An entry of `HGRCPATH`: a file, or the `*.rc` files of a directory.
 // hg: rcutil._expandrcpath
 fn files_at(path: &[u8], environment: &Environment) -> Vec<PathBuf> {
-    let path = expand::to_path(expand::expand_path(path, environment));
+    let path = posixpath::to_path(expand::expand_path(path, environment));
     if path.is_dir() {
         rc_files(&path)
     } else {
@@ -150,7 +151,7 @@ fn rc_files(dir: &Path) -> Vec<PathBuf> {
     let dir = dir.as_os_str().as_bytes();
     names
         .iter()
-        .map(|name| expand::join(dir, name.as_bytes()))
+        .map(|name| posixpath::join(dir, name.as_bytes()))
         .collect()
 }
 
@@ -165,7 +166,7 @@ fn bundled_files(hg: &Path) -> Vec<Component> {
             let mut name = b"resource:mercurial.defaultrc.".to_vec();
             let file = path.file_name().map(OsStrExt::as_bytes);
             name.extend_from_slice(file.unwrap_or_default());
-            let name = expand::to_path(name);
+            let name = posixpath::to_path(name);
             let layer = Layer::Bundled;
             Component::File { layer, path, name }
         })
@@ -186,7 +187,7 @@ fn user_files(environment: &Environment) -> [PathBuf; 2] {
     let xdg = xdg.filter(|dir| dir.starts_with(b"/")).map(<[u8]>::to_vec);
     let xdg = xdg.unwrap_or_else(|| home(b"~/.config"));
     [
-        expand::to_path(home(b"~/.hgrc")),
-        expand::join(&xdg, b"hg/hgrc"),
+        posixpath::to_path(home(b"~/.hgrc")),
+        posixpath::join(&xdg, b"hg/hgrc"),
     ]
 }

@@ -1,12 +1,11 @@
 //! Reads hgrc files: bytes, then layers, then typed values.
 //!
-//! [`syntax`] takes the bytes of one file apart and knows no files.
-//! [`mod@load`] reads files in Mercurial's order and decides what is trusted;
-//! whatever it wants to know of the process it takes from an [`Environment`].
-//! [`Config`] is the result, [`value`] gives its values types, and [`items`]
-//! holds the defaults of what uilog itself reads.
+//! [`syntax`] parses the bytes of one file. [`mod@load`] reads files in
+//! Mercurial's order and decides which are trusted; it takes all facts about
+//! the process from an [`Environment`]. [`Config`] is the result, [`value`]
+//! parses typed values, and [`items`] has the defaults of uilog's settings.
 //!
-//! Nothing here knows events, scripts or Python.
+//! Must not know events, scripts or Python.
 //!
 //! # Known differences
 //!
@@ -16,11 +15,11 @@
 //!   [`MAX_INCLUDE_DEPTH`], is an error with its place; Mercurial ends with a
 //!   Python traceback once its stack is full. More than [`MAX_INCLUDES`] files
 //!   or more than [`MAX_BYTES`] are an error, too.
-//! - Only regular files and `/dev/null` are read. Mercurial waits for the
-//!   writer of a named pipe for as long as there is none, and reads up what
-//!   was meant for another program.
-//! - What extensions change in Mercurial's memory is not seen: they are not
-//!   loaded.
+//! - Only regular files and `/dev/null` are read. Mercurial also reads named
+//!   pipes: it waits for a writer without a limit, and consumes data that was
+//!   meant for another program.
+//! - Extensions are not loaded, so what they change in Mercurial's
+//!   configuration at run time is not seen.
 
 mod config;
 pub mod date;
@@ -34,15 +33,18 @@ pub mod load;
 mod location;
 mod paths;
 mod plain;
+mod posixpath;
 mod read;
 pub mod repository;
+mod source;
 pub mod syntax;
 mod trust;
 pub mod value;
+mod value_error;
+pub mod when;
 
 pub use config::Config;
 pub use config::Entry;
-pub use config::Source;
 pub use environment::Environment;
 pub use error::Error;
 pub use expand::expand_path;
@@ -55,4 +57,5 @@ pub use load::load;
 pub use read::MAX_BYTES;
 pub use read::MAX_INCLUDE_DEPTH;
 pub use read::MAX_INCLUDES;
-pub use value::ValueError;
+pub use source::Source;
+pub use value_error::ValueError;

@@ -10,7 +10,6 @@ use std::path::PathBuf;
 
 use crate::config::Config;
 use crate::config::Entry;
-use crate::config::Source;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::error::cannot_use;
@@ -21,10 +20,12 @@ use crate::layers::Layer;
 use crate::location;
 use crate::paths::Paths;
 use crate::plain::Plain;
+use crate::posixpath;
 use crate::read;
 use crate::read::Reader;
 use crate::repository;
 use crate::repository::Requirements;
+use crate::source::Source;
 use crate::trust::Stranger;
 use crate::trust::Trust;
 use crate::value;
@@ -206,7 +207,7 @@ impl Ui {
         }
         let place = location::local_path(place);
         let place = expand::expand_path(&place, &self.environment);
-        let root = expand::to_path(place.clone());
+        let root = posixpath::to_path(place.clone());
         let root = repository::real_path(&root, &self.environment);
         let hg_dir = root.join(".hg");
         match fs::metadata(&hg_dir) {
@@ -250,7 +251,7 @@ impl Ui {
     }
 
     fn home(&self) -> PathBuf {
-        expand::to_path(expand::expand_user(b"~", &self.environment))
+        posixpath::to_path(expand::expand_user(b"~", &self.environment))
     }
 
     /// Reads a file, if it is there. Relative `[paths]` in it are relative to

@@ -15,6 +15,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::expand;
 use crate::location;
+use crate::posixpath;
 
 const SECTION: &[u8] = b"paths";
 
@@ -93,15 +94,16 @@ impl Paths {
             let root = self.roots.get(&key).map_or(home, PathBuf::as_path);
             let mut path = expand::expand_path(&entry.value, environment);
             if location::scheme(&path).is_none() && !path.starts_with(b"/") {
-                let joined = expand::join(root.as_os_str().as_bytes(), &path);
-                let normal = expand::normalized(&joined);
+                let joined =
+                    posixpath::join(root.as_os_str().as_bytes(), &path);
+                let normal = posixpath::normalized(&joined);
                 path = normal.into_os_string().into_vec();
             }
             locations.insert(name, path);
         }
         let mut resolved = location::follow(&locations)?;
         let path = resolved.remove(given).unwrap_or_else(|| given.to_vec());
-        Ok(expand::to_path(path))
+        Ok(posixpath::to_path(path))
     }
 }
 

@@ -1,4 +1,5 @@
-//! `HGPLAIN` and `HGPLAINEXCEPT`: what scripts want to be without.
+//! `HGPLAIN` and `HGPLAINEXCEPT`, which disable settings that would disturb
+//! scripts.
 
 use crate::config::Config;
 use crate::environment::Environment;

@@ -1,5 +1,5 @@
-//! What a repository says of itself, as far as its configuration depends on
-//! that: its root, its requirements, and whom it shares its store with.
+//! Facts about a repository that its configuration depends on: its root, its
+//! requirements, and the repository that it shares its store with.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::error::cannot_use;
 use crate::expand;
 use crate::layers::Layer;
+use crate::posixpath;
 
 /// Where a working copy says what reading it requires.
 pub(crate) const REQUIRES: &str = ".hg/requires";
@@ -90,13 +91,13 @@ pub(crate) fn shared_source(
     let end = path.iter().rposition(|byte| *byte != b'\n');
     let path = &path[..end.map_or(0, |end| end + 1)];
     let path = if requirements.has(b"relshared") {
-        let joined = expand::join(hg_dir.as_os_str().as_bytes(), path);
-        expand::normalized(&joined).into_os_string()
+        let joined = posixpath::join(hg_dir.as_os_str().as_bytes(), path);
+        posixpath::normalized(&joined).into_os_string()
     } else {
-        expand::to_path(path.to_vec()).into_os_string()
+        posixpath::to_path(path.to_vec()).into_os_string()
     };
     let path = expand::expand_path(path.as_bytes(), environment);
-    let path = real_path(&expand::to_path(path), environment);
+    let path = real_path(&posixpath::to_path(path), environment);
     if fs::metadata(&path).is_err() {
         let mut message =
             b".hg/sharedpath points to nonexistent directory ".to_vec();
@@ -110,7 +111,7 @@ pub(crate) fn shared_source(
 // Python: os.path.realpath
 pub(crate) fn real_path(path: &Path, environment: &Environment) -> PathBuf {
     let cwd = environment.cwd().as_os_str().as_bytes();
-    let path = expand::join(cwd, path.as_os_str().as_bytes());
+    let path = posixpath::join(cwd, path.as_os_str().as_bytes());
     let mut rest = PathBuf::new();
     for dir in path.ancestors() {
         if let Ok(real) = fs::canonicalize(dir) {
@@ -119,7 +120,7 @@ pub(crate) fn real_path(path: &Path, environment: &Environment) -> PathBuf {
             } else {
                 real.join(rest)
             };
-            return expand::normalized(&real);
+            return posixpath::normalized(&real);
         }
         if let Some(name) = dir.file_name() {
             rest = if rest.as_os_str().is_empty() {
@@ -129,7 +130,7 @@ pub(crate) fn real_path(path: &Path, environment: &Environment) -> PathBuf {
             };
         }
     }
-    expand::normalized(&path)
+    posixpath::normalized(&path)
 }
 
 /// A repository's files, those that exist and those that do not.

@@ -1,8 +1,8 @@
-//! Starting the user's agent, if there is none.
+//! Starts the user's agent if none is running.
 //!
-//! Responsible for there being one: whoever starts it takes a lock first and
-//! hands it over, so that it is held from then on for as long as the agent
-//! lives. Waits for nothing.
+//! Responsible for there being only one: the process that starts it first takes
+//! a lock, which the agent inherits and holds as long as it lives. Does not
+//! block.
 
 use std::ffi::CString;
 use std::ffi::OsStr;
@@ -15,16 +15,15 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+use uilog_channel::agent_address;
+use uilog_channel::agent_address::AgentNames;
+use uilog_event::environment_block::split_environment;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Stdio;
-
-use crate::agent_address;
-use crate::agent_address::AgentNames;
-use crate::script_env::split_environment;
 
 /// Where it finds programs.
 const PATH: &[u8] = b"PATH=/usr/local/bin:/usr/bin:/bin";

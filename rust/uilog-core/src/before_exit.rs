@@ -1,14 +1,14 @@
 //! How long a process waits at its end until what it has logged is delivered.
 //!
-//! Responsible for the bound, and for how often it is looked; must not know
-//! what a delivery is. Who waits sleeps by itself, since whoever runs Python
-//! has to look after signals meanwhile.
+//! Responsible for the time limit and the polling interval. Must not know what
+//! a delivery is. The caller does the sleeping, since a caller that runs Python
+//! has to handle signals meanwhile.
 
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::agent_address;
-use crate::settings::BeforeExit;
+use uilog_channel::agent_address;
+use uilog_channel::settings::BeforeExit;
 
 /// How long is waited where the place ends with the process.
 const AUTO_BOUND: Duration = Duration::from_secs(1);

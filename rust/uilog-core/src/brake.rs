@@ -1,7 +1,7 @@
 //! The emergency brake: whether uilog is switched off, and by what.
 //!
-//! Only looks at what it is given. What it means to be switched off is for
-//! each part to know; what runs already, such as a dispatcher, does not ask.
+//! Only evaluates its arguments. Each part knows what it does when uilog is
+//! switched off; running processes, such as a dispatcher, do not check.
 
 use std::fmt;
 

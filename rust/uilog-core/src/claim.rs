@@ -1,21 +1,21 @@
-//! Who logs a command that two could log: `uilog run` around it, or the hg
-//! that it turns out to be.
+//! Decides which of two processes logs a command: `uilog run`, or the hg that
+//! it runs.
 //!
-//! The outer one creates a word in memory and names it in the environment. The
-//! inner one, if it is there at all, says so in that word, and either looks
-//! there before it logs the command's beginning or end: the first has it.
-//! Nothing here waits, and whoever dies has claimed what it has claimed.
+//! The outer process creates a word in memory and names it in the environment.
+//! The inner process, if there is one, sets a bit in that word. Each of them
+//! sets another bit before it logs the command's beginning or end; the first
+//! one logs it. Nothing here blocks, and a claim stays valid if its process
+//! dies.
 //!
-//! Both use the same session, so that it does not matter who logs what.
+//! Both use the same session, so it does not matter which one logs an event.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use uilog_event::event::SessionId;
 use uilog_sys::shared_word;
 use uilog_sys::shared_word::SharedWord;
-
-use crate::event::SessionId;
 
 /// The environment variable by which the inner one finds the word.
 pub const RUN_VARIABLE: &str = "UILOG_RUN";

@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
-use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
@@ -18,37 +17,35 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::socket;
+use uilog_channel::backoff::Backoff;
+use uilog_channel::bound::Bound;
+use uilog_channel::bound::Descriptors;
+use uilog_channel::bound::NO_DESCRIPTOR;
+use uilog_channel::bound::SEND_FLAGS;
+use uilog_channel::bound::leave_some_for_hg;
+use uilog_channel::frames;
+use uilog_channel::frames::JobParts;
+use uilog_channel::frames::Sent;
+use uilog_channel::frames::Task;
+use uilog_channel::loss::Loss;
+use uilog_channel::page;
+use uilog_channel::page::Made;
+use uilog_channel::page::NotMade;
+use uilog_channel::queue::Delivery;
+use uilog_channel::queue::Progress;
+use uilog_channel::queue::Writer;
+use uilog_channel::queue::frames_file;
+use uilog_channel::settings::Settings;
+use uilog_channel::wire::DOORBELL;
+use uilog_channel::wire::PROTOCOL;
+use uilog_event::event::SessionId;
 use uilog_sys::fork::CloseInChild;
 use uilog_sys::spawn;
 use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Stdio;
 
 use crate::agent_start;
-use crate::backoff::Backoff;
-use crate::bound::Bound;
-use crate::bound::Descriptors;
-use crate::bound::NO_DESCRIPTOR;
-use crate::bound::SEND_FLAGS;
-use crate::bound::leave_some_for_hg;
-use crate::event::Event;
-use crate::event::SessionId;
-use crate::frames;
-use crate::frames::Sent;
 use crate::installation::Programs;
-use crate::logtoprocess::Script;
-use crate::page;
-use crate::page::Made;
-use crate::page::NotMade;
-use crate::pipeline::Loss;
-use crate::queue::Delivery;
-use crate::queue::Progress;
-use crate::queue::Writer;
-use crate::queue::frames_file;
-use crate::settings::Settings;
-use crate::wire::DOORBELL;
-use crate::wire::PROTOCOL;
-use crate::wire::Program;
-use crate::wire::Repository;
 
 /// How long `hg debuguilog` waits for the dispatcher.
 const PROBE_BOUND: Duration = Duration::from_secs(5);
@@ -61,102 +58,6 @@ const VERDICT_STEP: Duration = Duration::from_millis(1);
 const LOOK_STEP: Duration = Duration::from_millis(50);
 /// How many dispatchers in a row may die without taking a single job.
 const MAX_BARREN: u32 = 3;
-
-/// What makes up a job, besides what the dispatcher's side knows itself.
-#[derive(Clone, Copy, Debug)]
-pub struct JobParts<'a> {
-    /// The event.
-    pub event: &'a Event<'a>,
-    /// What is to be done about it.
-    pub task: Task<'a>,
-    /// What `[uilog]` says.
-    pub settings: &'a Settings,
-    /// hg's environment, as a block, without `TRACEPARENT`: that changes with
-    /// each command, and all of it would have to be handed over again.
-    pub environment: &'a [u8],
-}
-
-/// What is to be done about an event.
-#[derive(Clone, Copy, Debug)]
-pub enum Task<'a> {
-    /// A script is to be run.
-    Script {
-        /// The script.
-        script: &'a Script,
-        /// How many scripts are around hg.
-        depth: u32,
-        /// hg's umask, if it has been changed.
-        umask: Option<u32>,
-        /// What the environment says in `TRACEPARENT`.
-        traceparent: Option<&'a [u8]>,
-    },
-    /// Structured sinks are to have it.
-    Record {
-        /// What `[uilog]` says of them.
-        items: &'a [(Vec<u8>, Vec<u8>)],
-        /// Mercurial's version.
-        hg_version: Option<&'a [u8]>,
-        /// The program that it is about, if that is not hg's executable.
-        program: Option<&'a Program<'static>>,
-        /// What `TRACESTATE` says of the event's trace.
-        trace_state: Option<&'a [u8]>,
-        /// What hg knows of the event's repository.
-        repository: &'a Repository<'static>,
-        /// Whether a command begins or ends with it.
-        moment: Moment,
-    },
-}
-
-/// Where in the life of a command something happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// Neither a command begins, nor one ends.
-    Within,
-    /// A command begins: there is nothing to be delivered yet, but there will
-    /// be if this process is killed.
-    Begins {
-        /// By what the caller knows the command.
-        id: u64,
-        /// When, in microseconds of the monotonic clock.
-        began: u64,
-        /// Something else is sent at once, which is soon enough to wake up
-        /// whoever reads.
-        is_followed: bool,
-    },
-    /// A command ends, and this tells of it.
-    Ends {
-        /// By what the caller knows the command.
-        id: u64,
-    },
-}
-
-impl JobParts<'_> {
-    pub(crate) fn moment(&self) -> Moment {
-        match self.task {
-            Task::Script { .. } => Moment::Within,
-            Task::Record { moment, .. } => moment,
-        }
-    }
-
-    /// Whether nobody is to be woken for it.
-    pub(crate) fn is_followed(&self) -> bool {
-        matches!(
-            self.moment(),
-            Moment::Begins {
-                is_followed: true,
-                ..
-            }
-        )
-    }
-
-    /// How many events are lost if it is not handed over.
-    pub(crate) fn events(&self) -> u64 {
-        match self.moment() {
-            Moment::Begins { .. } => 0,
-            Moment::Within | Moment::Ends { .. } => 1,
-        }
-    }
-}
 
 /// What a page of counters needs to be found again: whose it is.
 #[derive(Clone, Copy, Debug)]
@@ -806,13 +707,6 @@ impl Queue {
         if let (Some(path), 0) = (&self.path, self.writer.committed().jobs) {
             let _ = page::remove(self.writer.page(), path);
         }
-    }
-}
-
-impl Descriptors for Writer {
-    fn raw_fds(&self) -> [RawFd; 2] {
-        let frames = self.frames().map(AsRawFd::as_raw_fd);
-        [self.page().as_raw_fd(), frames.unwrap_or(NO_DESCRIPTOR)]
     }
 }
 

@@ -1,15 +1,14 @@
 //! What a process knows of itself from its environment, and its session's id.
 
-use crate::event::SessionId;
-use crate::event::Timestamp;
-use crate::event::Trace;
-use crate::pipeline::DEPTH_VARIABLE;
-use crate::pipeline::SESSION_VARIABLE;
-use crate::script_env::lookup;
-use crate::trace;
-use crate::trace::Context;
-use crate::trace::Said;
-use crate::user;
+use uilog_event::environment_block::DEPTH_VARIABLE;
+use uilog_event::environment_block::SESSION_VARIABLE;
+use uilog_event::environment_block::lookup;
+use uilog_event::event::SessionId;
+use uilog_event::event::Trace;
+use uilog_event::trace;
+use uilog_event::trace::Context;
+use uilog_event::trace::Said;
+use uilog_event::user;
 
 /// What the environment says, looked up once for as long as it stays the same.
 #[derive(Debug, Default)]
@@ -79,18 +78,6 @@ pub(crate) fn login_name(environment: &[u8]) -> Option<&[u8]> {
     let values = names.filter_map(|name| lookup(environment, name));
     let mut named = values.filter(|value| !value.is_empty());
     named.next()
-}
-
-/// A new session's id.
-pub(crate) fn new_session() -> SessionId {
-    let mut bytes = [0; 16];
-    if getrandom::fill(&mut bytes).is_err() {
-        // Ids that repeat are better than none.
-        let id = u64::from(std::process::id());
-        let micros = Timestamp::now().micros as u64;
-        return SessionId(u128::from(id) << 64 | u128::from(micros));
-    }
-    SessionId(u128::from_le_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::journal::Redact;
 use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 
-use crate::journal::Failure;
-use crate::journal::FailureKind;
 use crate::running::Script;
 use crate::stderr::Capture;
 
@@ -22,9 +23,6 @@ const STDERR_BOUND: Duration = Duration::from_secs(1);
 const STDERR_PAUSE: Duration = Duration::from_millis(5);
 /// Bytes of it that the journal gets.
 const STDERR_BYTES: usize = 4096;
-
-/// Takes secrets out of a text.
-pub type Redact = fn(&[u8]) -> Vec<u8>;
 
 /// All of them.
 pub(crate) struct FailedScripts {

@@ -5,23 +5,23 @@
 //! For `--debug` and `hg debuguilog`, which hg asks for in its own process: so
 //! nothing is opened here. `uilog check` sees more.
 
+use uilog_channel::commandlost;
+use uilog_channel::settings::Fault;
+use uilog_channel::sinks;
 use uilog_config::items;
 use uilog_config::items::ITEMS;
 use uilog_config::items::SINK_OPTIONS;
+use uilog_event::events;
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
 
-use crate::commandlost;
-use crate::events;
 use crate::logtoprocess;
-use crate::settings::Fault;
-use crate::sinks;
-use crate::suggest::did_you_mean;
-use crate::suggest::meant;
 
 /// A section's names and values.
 type Items = [(Vec<u8>, Vec<u8>)];
 
 /// Events of our own, which [`events::KNOWN`] may not list.
-const OWN_EVENTS: [&str; 1] = ["peerclose"];
+const OWN_EVENTS: [&str; 3] = ["hookrefused", "peerclose", "userwait"];
 
 /// Looks at the two sections.
 pub fn of(uilog: &Items, scripts: &Items) -> Vec<Fault> {

@@ -1,13 +1,12 @@
-//! Events, and where they go: the pipeline of uilog.
+//! Events, and how they get to scripts and sinks.
 //!
-//! hg's side: a [`pipeline::Logger`] knows one ui's configuration and hands
-//! events to sinks: to [`logtoprocess`], which hands scripts to the
-//! [`dispatcher`], and to [`structured`], which hands it records. The other
-//! side of that is [`dispatch`], the process that runs the ones and gives the
-//! others to whoever delivers them ([`records`]). Between the two lie the
-//! [`queue`] and what [`wire`] says.
+//! In hg's process, a [`logger::Logger`] knows the configuration of one ui. It
+//! passes events to [`logtoprocess`] for scripts, and to [`structured`] for
+//! records. Both append frames ([`wire`]) to a [`queue`] through
+//! [`dispatcher`]. In the other process, [`dispatch`] reads the queue, runs the
+//! scripts, and passes records to an implementation of [`records`].
 //!
-//! This crate knows hg's words, but nothing of Python.
+//! Knows Mercurial's terms. Must not know Python.
 //!
 //! # Known differences
 //!
@@ -16,66 +15,31 @@
 
 #![deny(missing_docs)]
 
-pub mod agent_address;
+pub mod account;
 pub mod agent_start;
-mod backoff;
 pub mod before_exit;
 pub mod blackbox;
-mod bound;
 pub mod brake;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod claim;
-pub mod command;
-pub mod commandlost;
 pub mod dispatch;
 pub mod dispatcher;
-pub mod event;
-pub mod events;
 mod facts;
 mod failed;
-pub mod feed;
-mod frames;
-pub mod hgdate;
 pub mod hints;
+pub mod host;
 pub mod installation;
-pub mod journal;
-pub mod json;
-pub mod living_pages;
-#[cfg(target_os = "linux")]
-pub mod lock_holder;
+pub mod logger;
 pub mod logtoprocess;
-pub mod losses;
 pub mod native;
-mod page;
-pub mod phase;
-pub mod pipeline;
-pub mod poll;
-pub mod queue;
-pub mod queue_room;
+pub mod outbox;
 pub mod record_queue;
-pub mod record_queues;
-pub mod records;
-pub mod reporter;
 mod running;
-#[cfg(target_os = "linux")]
-pub mod running_hg;
-mod rusage;
 mod script;
 pub mod script_env;
-pub mod settings;
-pub mod sink_environment;
-pub mod sinks;
-pub mod spans;
-pub mod starters;
-pub mod status;
 pub mod stderr;
 pub mod structured;
-mod suggest;
-pub mod trace;
-pub mod tracked;
 pub mod trial;
-pub mod user;
 #[cfg(target_os = "linux")]
 pub mod watch;
-pub mod wire;

@@ -4,30 +4,21 @@
 
 use std::collections::HashMap;
 
-use crate::event::Event;
-use crate::pipeline::Host;
-use crate::pipeline::Loss;
-use crate::pipeline::Sink;
-use crate::settings::Fault;
-use crate::settings::Settings;
-use crate::wire::StdinFormat;
+use uilog_channel::frames::Script;
+use uilog_channel::loss::Loss;
+use uilog_channel::settings::Fault;
+use uilog_channel::settings::Settings;
+use uilog_channel::wire::StdinFormat;
+use uilog_event::event::Event;
+
+use crate::outbox::Outbox;
+use crate::outbox::Sink;
 
 /// The section, which the sink is known by.
 pub const SECTION: &str = "logtoprocess";
 
 /// Beside `EVENT = SCRIPT`: what the script reads.
 const STDIN_SUFFIX: &[u8] = b":stdin";
-
-/// A configured script.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Script {
-    /// Text for `/bin/sh -c`.
-    pub text: Vec<u8>,
-    /// The file and line that define it, or what else does, as far as known.
-    pub source: Vec<u8>,
-    /// What it reads.
-    pub stdin: StdinFormat,
-}
 
 /// The sink.
 #[derive(Debug)]
@@ -116,9 +107,13 @@ impl Sink for LogToProcess {
         self.scripts.contains_key(event)
     }
 
-    fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
+    fn deliver(
+        &self,
+        event: &Event<'_>,
+        outbox: &mut dyn Outbox,
+    ) -> Result<(), Loss> {
         match self.scripts.get(event.name.as_ref()) {
-            Some(script) => host.dispatch(event, script, &self.settings),
+            Some(script) => outbox.run_script(event, script, &self.settings),
             None => Ok(()),
         }
     }

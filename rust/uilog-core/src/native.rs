@@ -7,7 +7,7 @@ use uilog_config::Config;
 use crate::blackbox::sink;
 use crate::blackbox::sink::Blackbox;
 use crate::brake;
-use crate::pipeline::Logger;
+use crate::logger::Logger;
 
 /// The extension's name where it is installed.
 const INSTALLED_NAME: &[u8] = b"hgext3rd.uilog";

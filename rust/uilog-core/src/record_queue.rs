@@ -39,6 +39,28 @@ use nix::sys::stat::fstat;
 use nix::unistd::getegid;
 use nix::unistd::geteuid;
 use nix::unistd::getuid;
+use uilog_channel::agent_address;
+use uilog_channel::agent_address::AgentNames;
+use uilog_channel::backoff::Backoff;
+use uilog_channel::bound::Bound;
+use uilog_channel::bound::SEND_FLAGS;
+use uilog_channel::bound::leave_some_for_hg;
+use uilog_channel::frames;
+use uilog_channel::frames::JobParts;
+use uilog_channel::frames::Sent;
+use uilog_channel::loss::Loss;
+use uilog_channel::queue;
+use uilog_channel::queue::Delivery;
+use uilog_channel::queue::Origin;
+use uilog_channel::queue::Progress;
+use uilog_channel::queue::Writer;
+use uilog_channel::queue_room;
+use uilog_channel::queue_room::Refused;
+use uilog_channel::queue_room::UNIT_BYTES;
+use uilog_channel::settings::Settings;
+use uilog_channel::sink_environment;
+use uilog_event::event::SessionId;
+use uilog_event::event::Timestamp;
 use uilog_sys::append::Place;
 use uilog_sys::confined;
 use uilog_sys::fork::CloseInChild;
@@ -46,29 +68,7 @@ use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 
-use crate::agent_address;
-use crate::agent_address::AgentNames;
 use crate::agent_start;
-use crate::backoff::Backoff;
-use crate::bound::Bound;
-use crate::bound::SEND_FLAGS;
-use crate::bound::leave_some_for_hg;
-use crate::dispatcher::JobParts;
-use crate::event::SessionId;
-use crate::event::Timestamp;
-use crate::frames;
-use crate::frames::Sent;
-use crate::pipeline::Loss;
-use crate::queue;
-use crate::queue::Delivery;
-use crate::queue::Origin;
-use crate::queue::Progress;
-use crate::queue::Writer;
-use crate::queue_room;
-use crate::queue_room::Refused;
-use crate::queue_room::UNIT_BYTES;
-use crate::settings::Settings;
-use crate::sink_environment;
 
 /// The item that names a directory for queues.
 const QUEUE_DIR: &[u8] = b"queue-dir";
@@ -139,7 +139,7 @@ struct Open {
 }
 
 impl RecordQueue {
-    /// Appends a record, whose parts are of [`crate::dispatcher::Task::Record`]
+    /// Appends a record, whose parts are of [`uilog_channel::frames::Task::Record`]
     /// with these items, and wakes the agent.
     ///
     /// # Errors
@@ -198,17 +198,23 @@ impl RecordQueue {
     }
 
     /// Makes a queue. What no agent has read of one that has no name any more
-    /// goes into it.
+    /// goes into it, and so do commands that have begun there.
     fn open_new(
         &mut self,
         parts: &JobParts<'_>,
         session: SessionId,
     ) -> Result<(), Refusal> {
         let lost = self.open.as_ref();
-        let left = lost.filter(|it| it.is_waiting() && !it.is_read());
+        let left = lost.filter(|it| {
+            it.queue.has_open() || it.is_waiting() && !it.is_read()
+        });
         let places = self.environment.places();
         let opened = Open::new(places, parts.settings, session, left)?;
-        self.open = Some(opened);
+        if let Some(mut lost) = self.open.replace(opened) {
+            // Its commands end where they go on: whoever reads this queue has
+            // nothing to tell of them.
+            let _ = lost.queue.end_all();
+        }
         Ok(())
     }
 
@@ -456,7 +462,7 @@ impl Needed {
     fn places(&self) -> Vec<Place> {
         let set = self.items.iter().find(|(name, _)| name == QUEUE_DIR);
         let queue_dir = set.map(|(_, value)| &**value).unwrap_or_default();
-        // One that makes no sense is told where all settings are.
+        // One that is invalid is told where all settings are.
         let queue_dir = agent_address::queue_dir_of(queue_dir).ok().flatten();
         // The whole environment: what chooses the place is the caller's.
         agent_address::places(&self.whole, queue_dir.as_deref())
@@ -554,8 +560,8 @@ impl Open {
         })
     }
 
-    /// Makes a queue, which `fill` lays out, which takes so many bytes then, and
-    /// to which `over` writes.
+    /// Makes a queue, which `fill` lays out, which takes so many bytes then,
+    /// and to which `over` writes.
     fn in_place(
         place: Place,
         settings: &Settings,
@@ -712,8 +718,9 @@ impl Open {
     }
 }
 
-/// Makes a queue in the first of these places that can be used. One that is full because of its queues comes before others: if they
-/// were used instead, the bound would be none.
+/// Makes a queue in the first of these places that can be used. One that is
+/// full because of its queues comes before others: if they were used instead,
+/// the bound would be none.
 fn somewhere(
     places: Vec<Place>,
     make: impl Fn(Place) -> Result<Open, Refusal>,
@@ -762,12 +769,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixDatagram;
 
+    use uilog_channel::queue::Reader;
+    use uilog_channel::wire::Frame;
+
     use super::*;
-    use crate::pipeline::Draft;
-    use crate::pipeline::Host;
-    use crate::pipeline::Logger;
-    use crate::queue::Reader;
-    use crate::wire::Frame;
+    use crate::host::Draft;
+    use crate::host::Host;
+    use crate::logger::Logger;
 
     /// An environment whose runtime directory is its own.
     fn environment() -> (tempfile::TempDir, Vec<u8>) {

@@ -1,7 +1,7 @@
-//! The scripts that run: reaps those that have ended, and ends those whose time
-//! is over.
+//! The running scripts: reaps those that have ended, and terminates those that
+//! exceed their time limit.
 //!
-//! Knows nothing of the queue, nor of what becomes of a script's fate.
+//! Must not know the queue, or how the results are used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
+use uilog_channel::journal::ScriptFailure;
+use uilog_channel::wire::Job;
+use uilog_event::event::Text;
 use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::ended::Which;
 
-use crate::event::Text;
-use crate::journal::ScriptFailure;
 use crate::stderr::Capture;
-use crate::wire::Job;
 
 /// How long a script has between SIGTERM and SIGKILL.
 pub(crate) const KILL_GRACE: Duration = Duration::from_secs(5);

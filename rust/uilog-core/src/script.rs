@@ -1,6 +1,7 @@
-//! Starting a script: what it is told, where it runs, what may go wrong.
+//! Starts a script: its environment, its working directory, and the errors that
+//! may occur.
 //!
-//! Knows nothing of the queue.
+//! Must not know the queue.
 
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -17,6 +18,13 @@ use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use uilog_channel::queue::anonymous_file;
+use uilog_channel::wire::Job;
+use uilog_channel::wire::StdinFormat;
+use uilog_event::event::Event;
+use uilog_event::event::Text;
+use uilog_event::json;
+use uilog_event::user::NameOf;
 use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::spawn;
@@ -24,14 +32,7 @@ use uilog_sys::spawn::Stage;
 use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Stdio;
 
-use crate::event::Event;
-use crate::event::Text;
-use crate::json;
-use crate::queue::anonymous_file;
 use crate::script_env;
-use crate::user::NameOf;
-use crate::wire::Job;
-use crate::wire::StdinFormat;
 
 /// The shell that runs scripts, as in stock hg.
 const SHELL: &str = "/bin/sh";
@@ -101,13 +102,13 @@ pub(crate) fn script_input<'a>(
     }
 }
 
-/// The limits of what it can be told.
+/// The limits of its environment.
 pub(crate) fn script_limits() -> script_env::Limits {
     let stack = getrlimit(Resource::RLIMIT_STACK).map_or(0, |(soft, _)| soft);
     script_env::Limits::for_stack(stack)
 }
 
-/// Where what a script prints goes; to nobody if that is none.
+/// Where a script's output goes; `None` is `/dev/null`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outputs<'fd> {
     pub(crate) stdout: Option<BorrowedFd<'fd>>,
@@ -145,7 +146,8 @@ pub(crate) fn start_script(
         command.env(script_env::build(&input, limits));
         command.cwd(cwd.clone()).umask(job.umask);
         command.leave_batch(leave_batch);
-        // As the background job of a shell that stock hg's scripts are.
+        // Stock hg runs scripts as background jobs of a shell, which ignore
+        // SIGINT and SIGQUIT.
         command.ignore_signal(Signal::SIGINT as i32);
         command.ignore_signal(Signal::SIGQUIT as i32);
         if let Some(stdin) = &stdin {

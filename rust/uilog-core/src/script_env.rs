@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::CString;
 
-use crate::event::Event;
-use crate::trace;
+use uilog_event::environment_block::split_environment;
+use uilog_event::event::Event;
+use uilog_event::trace;
 
 /// Bytes of the message that a script gets at most.
 // hg: logtoprocess.processlogger.log
@@ -363,24 +364,6 @@ fn add_user_environment<'a>(
     }
 }
 
-/// The names and values of an environment block.
-pub(crate) fn split_environment(
-    block: &[u8],
-) -> impl Iterator<Item = (&[u8], &[u8])> {
-    block.split(|byte| *byte == 0).filter_map(|entry| {
-        let at = entry.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = entry.split_at(at);
-        (!name.is_empty()).then(|| (name, &value[1..]))
-    })
-}
-
-/// The value of `name` in an environment block.
-pub fn lookup<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    split_environment(block)
-        .find(|(key, _)| *key == name)
-        .map(|(_, v)| v)
-}
-
 /// The bytes with every NUL, which no environment can hold, as `\0`.
 fn visible_nul(bytes: &[u8]) -> Cow<'_, [u8]> {
     if !bytes.contains(&0) {
@@ -423,12 +406,12 @@ mod tests {
     use std::collections::HashMap;
 
     use proptest::prelude::*;
+    use uilog_event::event::EventOption;
+    use uilog_event::event::SessionId;
+    use uilog_event::event::Text;
+    use uilog_event::event::Value;
 
     use super::*;
-    use crate::event::EventOption;
-    use crate::event::SessionId;
-    use crate::event::Text;
-    use crate::event::Value;
 
     const LIMITS: Limits = Limits {
         string: MAX_STRING_BYTES,

@@ -1,15 +1,16 @@
-//! The structured sinks, as hg sees them: an event that any of them wants goes
-//! to the dispatcher, once.
+//! hg's side of the structured sinks: an event that any sink tracks is passed
+//! to the dispatcher once.
 
-use crate::commandlost;
-use crate::event::Event;
-use crate::pipeline::Host;
-use crate::pipeline::Loss;
-use crate::pipeline::Sink;
-use crate::settings::Fault;
-use crate::settings::Settings;
-use crate::sinks;
-use crate::tracked::Tracked;
+use uilog_channel::commandlost;
+use uilog_channel::loss::Loss;
+use uilog_channel::settings::Fault;
+use uilog_channel::settings::Settings;
+use uilog_channel::sinks;
+use uilog_event::event::Event;
+use uilog_event::tracked::Tracked;
+
+use crate::outbox::Outbox;
+use crate::outbox::Sink;
 
 /// What they are known by, all together.
 pub const NAME: &str = "uilog";
@@ -35,7 +36,7 @@ struct Named {
 
 impl Structured {
     /// Reads the section's names and values; `None` without such sinks. What
-    /// they say that makes no sense is told as well.
+    /// they say that is invalid is told as well.
     pub fn new(
         items: &[(Vec<u8>, Vec<u8>)],
         settings: Settings,
@@ -84,19 +85,27 @@ impl Sink for Structured {
         named.map(|it| (it.name.clone(), it.url.clone())).collect()
     }
 
-    fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
+    fn deliver(
+        &self,
+        event: &Event<'_>,
+        outbox: &mut dyn Outbox,
+    ) -> Result<(), Loss> {
         let mut sinks = self.sinks.iter();
         let has_collector =
             sinks.any(|it| it.is_collector && it.tracked.contains(&event.name));
-        host.record(event, &self.items, &self.settings, has_collector)
+        outbox.record(event, &self.items, &self.settings, has_collector)
     }
 
     fn tells_losses(&self) -> bool {
         self.tracks(commandlost::NAME)
     }
 
-    fn note(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
+    fn note(
+        &self,
+        event: &Event<'_>,
+        outbox: &mut dyn Outbox,
+    ) -> Result<(), Loss> {
         let is_followed = self.tracks(b"command");
-        host.note_record(event, &self.items, &self.settings, is_followed)
+        outbox.note_record(event, &self.items, &self.settings, is_followed)
     }
 }

@@ -1,8 +1,8 @@
-//! Tries a script: runs it for a sample event, exactly as the dispatcher
-//! would, except that what it prints can be seen.
+//! Tries a script: runs it for a sample event, exactly as the dispatcher would,
+//! except that its output is shown.
 //!
-//! Nothing is logged: no sink, no queue and no journal hears of it, and the
-//! script finds [`VARIABLE`] in its environment.
+//! Nothing is logged to sinks, queue or journal. [`VARIABLE`] is set in the
+//! script's environment.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -31,27 +31,28 @@ use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level;
+use uilog_channel::frames::Script;
+use uilog_channel::poll::timeout_until;
+use uilog_channel::settings::Settings;
+use uilog_channel::wire::Job;
+use uilog_event::event;
+use uilog_event::event::Event;
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Value;
+use uilog_event::events;
+use uilog_event::events::Sample;
+use uilog_event::user;
 use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::ended::Which;
 
-use crate::event::Event;
-use crate::event::EventOption;
-use crate::event::Text;
-use crate::event::Timestamp;
-use crate::event::Value;
-use crate::events;
-use crate::events::Sample;
 use crate::facts;
-use crate::logtoprocess::Script;
-use crate::poll::timeout_until;
 use crate::running;
 use crate::script;
 use crate::script::Outputs;
 use crate::script_env;
-use crate::settings::Settings;
-use crate::user;
-use crate::wire::Job;
 
 /// What tells a script that nothing has happened; its value is `1`.
 pub const VARIABLE: &[u8] = b"UILOG_CHECK";
@@ -231,7 +232,7 @@ pub fn sample<'a>(
     let user = facts::login_name(block);
     let root = root.map(|root| root.as_os_str().as_bytes());
     Event {
-        session: facts::new_session(),
+        session: event::new_session(),
         time: Timestamp::now(),
         duration,
         pid: std::process::id(),
@@ -411,8 +412,9 @@ impl Drop for Signals {
 
 #[cfg(test)]
 mod tests {
+    use uilog_channel::wire::StdinFormat;
+
     use super::*;
-    use crate::wire::StdinFormat;
 
     fn tried(text: &str, stdin: StdinFormat, seconds: f64) -> Outcome {
         let script = Script {

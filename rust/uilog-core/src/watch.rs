@@ -1,8 +1,8 @@
-//! What is logged of a command that runs under `uilog run`, and when.
+//! The events of a command under `uilog run`, and when they are logged.
 //!
-//! Whoever runs it says when it began and how it has ended; nothing here knows
-//! how it is run. Two processes look after it: one logs, the other one must
-//! not be held up by that, and counts what has been lost ([`Ledger`]).
+//! The caller says when the command began and how it has ended. There are two
+//! processes: one logs; the other must not be delayed by that, and counts
+//! losses ([`Ledger`]). Must not know how the command is run.
 
 use std::borrow::Cow;
 use std::sync::atomic::AtomicU32;
@@ -13,24 +13,24 @@ use nix::libc::SIGHUP;
 use nix::libc::SIGINT;
 use nix::libc::SIGPIPE;
 use nix::libc::SIGTERM;
+use uilog_channel::commandlost;
+use uilog_channel::loss::Loss;
+use uilog_channel::sinks;
 use uilog_config::Config;
+use uilog_event::command;
+use uilog_event::command::CommandLine;
+use uilog_event::command::Kind;
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Value;
 
 use crate::claim::Left;
 use crate::claim::Outer;
-use crate::command;
-use crate::command::CommandLine;
-use crate::command::Kind;
-use crate::commandlost;
-use crate::event::EventOption;
-use crate::event::Text;
-use crate::event::Timestamp;
-use crate::event::Value;
+use crate::host::Draft;
+use crate::host::Host;
+use crate::logger::Logger;
 use crate::logtoprocess::SECTION as SCRIPTS;
-use crate::pipeline::Draft;
-use crate::pipeline::Host;
-use crate::pipeline::Logger;
-use crate::pipeline::Loss;
-use crate::sinks;
 
 /// How long the beginning may stay unlogged, for the sake of an hg that would
 /// do it.
@@ -204,7 +204,7 @@ impl Watch {
         if is_likely
             && (is_dispatched(b"command") || is_dispatched(b"commandfinish"))
         {
-            host.prepare_dispatcher(&self.logger);
+            self.logger.prepare_dispatcher(host);
         }
     }
 
@@ -387,8 +387,9 @@ impl Watch {
     }
 }
 
-/// Whether a command that ends by this signal was killed, or has crashed. Others
-/// are how people and systems end what they have started; hg handles them.
+/// Whether a command that ends by this signal was killed, or has crashed.
+/// Others are how people and systems end what they have started; hg handles
+/// them.
 fn is_of_killed(signal: i32) -> bool {
     let usual = [SIGHUP, SIGINT, SIGPIPE, SIGTERM];
     !usual.contains(&signal)
@@ -420,8 +421,9 @@ fn seconds(duration: Duration) -> Value<'static> {
 
 #[cfg(test)]
 mod tests {
+    use uilog_event::event::SessionId;
+
     use super::*;
-    use crate::event::SessionId;
 
     #[test]
     fn what_is_missing_is_counted_once() {

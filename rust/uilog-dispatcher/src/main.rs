@@ -1,10 +1,11 @@
-//! The program `uilog-dispatcher`: what `uilog dispatch` is, for scripts alone.
+//! The program `uilog-dispatcher`, which runs scripts; it is `uilog dispatch`
+//! without sinks.
 //!
-//! Responsible for being small: a command that has one script pays for each
-//! library that is loaded here. So it knows no structured sinks, no network, no
-//! options, and it is linked statically where that works (`build.rs`). Must not
-//! ask the user database, which loads parts of the C library that was not
-//! linked: `uilog` does that for it.
+//! Responsible for being small, because a command with one script pays for each
+//! library that is loaded here. So it has no sinks, no network code and no
+//! options, and is linked statically where that works (`build.rs`). Must not
+//! query the user database, which would load parts of another C library:
+//! `uilog` does that for it.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -19,9 +20,9 @@ use std::process::Command;
 use std::process::Stdio;
 
 use scripts_only::ScriptsOnly;
+use uilog_channel::journal;
 use uilog_core::dispatch;
 use uilog_core::dispatch::Callbacks;
-use uilog_core::journal;
 use uilog_core::stderr;
 #[cfg(target_os = "linux")]
 use uilog_sys::foreground;

@@ -1,16 +1,16 @@
-//! Whoever runs structured sinks, where there are none: hg starts another
-//! dispatcher for records. One that comes all the same is counted as lost.
+//! The implementation of `Records` without sinks. hg starts another dispatcher
+//! for records; a record that arrives here anyway is counted as lost.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
-use uilog_core::queue::Delivery;
-use uilog_core::records::Queued;
-use uilog_core::records::RecordLoss;
-use uilog_core::records::Records;
-use uilog_core::records::Settled;
-use uilog_core::records::Source;
+use uilog_channel::queue::Delivery;
+use uilog_channel::records::Queued;
+use uilog_channel::records::RecordLoss;
+use uilog_channel::records::Records;
+use uilog_channel::records::Settled;
+use uilog_channel::records::Source;
 
 /// No sinks.
 #[derive(Debug, Default)]

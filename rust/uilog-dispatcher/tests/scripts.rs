@@ -15,10 +15,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_core::host::Draft;
+use uilog_core::host::Host;
 use uilog_core::installation::Programs;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Logger;
+use uilog_core::logger::Logger;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog-dispatcher");
 
@@ -188,7 +188,7 @@ fn records_get_a_dispatcher_of_their_own() {
     let scripts = [("foo", "echo ran >> $DIR/ran")];
     hg.log(&[], &scripts);
     let pid = hg.host.dispatcher().status().unwrap().pid;
-    let sink = [("sink.a", "file:/nowhere/log")];
+    let sink = [("agent", "no"), ("sink.a", "file:/nowhere/log")];
     hg.log(&sink, &scripts);
     until("the other one", || {
         hg.read("started").starts_with("dispatch\n")

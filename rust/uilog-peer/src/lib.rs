@@ -1,31 +1,32 @@
-//! Connections to ssh peers: shut down explicitly, and within a bound.
+//! Connections to ssh peers, which are closed explicitly and within a time
+//! limit.
 //!
 //! A [`Peer`] owns a connection's process and its three pipes, and remembers
-//! which process has opened it. [`Peer::close`] ends it; [`Shutdown`] ends
-//! several at a time and leaves the waiting to its caller. A [`Registry`]
-//! knows the open ones.
+//! which process has opened it. [`Peer::close`] closes it; [`Shutdown`] closes
+//! several at the same time, and its caller does the waiting. A [`Registry`]
+//! has the open ones.
 //!
-//! The end of a connection, as hg does it: its standard input is closed, so
-//! that the server ends, and what its standard error still says is shown
-//! until that ends. There are two bounds: if nothing comes for
-//! [`Limits::idle`], or if it goes on for [`Limits::total`], whatever comes,
-//! the process and those below it in its session get SIGTERM, [`TERM_GRACE`]
-//! later SIGKILL, and the process is reaped. Those below, because hg starts
-//! ssh through a shell, and not every shell becomes ssh.
+//! A connection is closed as hg does it: standard input is closed, so that the
+//! server exits, and standard error is shown until its end. There are two
+//! limits: [`Limits::idle`] for silence, and [`Limits::total`] for the whole.
+//! When one is exceeded, the process and its descendants in the same session
+//! get SIGTERM, [`TERM_GRACE`] later SIGKILL, and the process is reaped. The
+//! descendants get signals, too, because hg starts ssh through a shell, and not
+//! every shell replaces itself by ssh.
 //!
 //! In a process that has not opened the connection (a forked child), closing
-//! it and dropping it close that process's own copies of the descriptors. It
-//! waits for nothing, kills nothing, and writes nothing: the connection is
-//! its parent's.
+//! and dropping a [`Peer`] only close that process's copies of the descriptors.
+//! They do not wait, kill or write, because the connection belongs to the
+//! parent.
 //!
-//! This crate knows nothing of Python, of hg's protocol or of events.
+//! Must not know Python, hg's protocol or events.
 //!
 //! # Known differences
 //!
-//! From stock hg's `sshpeer._cleanuppipes`, which waits until nobody holds
-//! the other end of standard error, and leaves the process to be reaped by
-//! chance: the wait is bounded, and the process is reaped. A line of standard
-//! error longer than 1 MiB is shown in pieces.
+//! Stock hg's `sshpeer._cleanuppipes` waits until all processes have closed the
+//! other end of standard error, and does not reap the process. Here, the wait
+//! is limited, and the process is reaped. A line of standard error longer than
+//! 1 MiB is shown in pieces.
 
 mod lines;
 mod registry;
@@ -101,7 +102,7 @@ pub enum Outcome {
     Cut,
     /// As one of the two before, and SIGTERM was not enough.
     Killed,
-    /// Whoever closed it did not want to wait.
+    /// The caller did not want to wait.
     Interrupted,
     /// It is another process's connection, and goes on there.
     ForeignFork,
@@ -146,7 +147,7 @@ pub struct Closed {
     pub exit: Option<Exit>,
     /// How long closing it took.
     pub duration: Duration,
-    /// Whether somebody still held its standard error when the wait ended.
+    /// Whether a process still held its standard error when the wait ended.
     pub is_stderr_held: bool,
     /// Whether the wait ended because it had taken [`Limits::total`].
     pub is_cut: bool,
@@ -480,7 +481,7 @@ impl Peer {
             Err(error) => log::warn!("standard error: {error}"),
         }
         match read_available(stderr) {
-            // Nobody holds it any more.
+            // No process holds it any more.
             Ok(bytes) if bytes.is_empty() => self.stderr = None,
             Ok(bytes) => self.lines.push(&bytes),
             Err(_) => {}
@@ -578,7 +579,7 @@ fn is_nothing_yet(error: &io::Error) -> bool {
 /// What can be read at once; empty at the end.
 fn read_available(pipe: &Held) -> io::Result<Vec<u8>> {
     if !pipe.is_intact() {
-        // Somebody has closed it, and may have opened something else.
+        // Other code has closed it, and may have opened another file.
         return Err(Errno::EBADF.into());
     }
     // Each time, because hg changes it back after each of its own reads. The

@@ -1,4 +1,4 @@
-//! Bytes as they arrive, lines as they are shown.
+//! Splits the bytes of standard error into lines.
 
 /// A line longer than this is given out in pieces, in bytes: whoever is on
 /// the other side must not be able to fill our memory.

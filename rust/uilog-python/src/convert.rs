@@ -18,22 +18,22 @@ use pyo3::types::PyInt;
 use pyo3::types::PyList;
 use pyo3::types::PyString;
 use pyo3::types::PyTuple;
+use uilog_channel::agent_address::Whereabouts;
+use uilog_channel::journal::ScriptFailure;
+use uilog_channel::journal::grouped;
+use uilog_channel::record_queues;
+use uilog_channel::record_queues::Agent;
 use uilog_config::items;
 use uilog_config::items::Item;
-use uilog_core::agent_address::Whereabouts;
+use uilog_core::account::Counters;
+use uilog_core::account::FaultKind;
 use uilog_core::dispatcher;
-use uilog_core::event::EventOption;
-use uilog_core::event::Text;
-use uilog_core::event::Value;
-use uilog_core::journal::ScriptFailure;
-use uilog_core::journal::grouped;
-use uilog_core::pipeline::Counters;
-use uilog_core::pipeline::FaultKind;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Logger;
+use uilog_core::host::Host;
+use uilog_core::logger::Logger;
 use uilog_core::record_queue;
-use uilog_core::record_queues;
-use uilog_core::record_queues::Agent;
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Value;
 use uilog_peer::Outcome;
 
 use crate::host;
@@ -227,7 +227,7 @@ pub(crate) struct Status {
 
 /// The way of records out of this process.
 struct Records {
-    /// Who delivers them, if anybody is to have any.
+    /// The process that delivers them, if there are sinks.
     way: Option<&'static str>,
     /// The agent that there is, and whether it is stopped.
     agent: Option<Agent>,
@@ -248,7 +248,7 @@ impl Records {
         uilog_sys::environ::append_to(&mut block);
         let whereabouts = Whereabouts::new(&block, queue_dir);
         let agents = match has_agent {
-            true => record_queues::agents(&whereabouts, false),
+            true => record_queues::agents(&whereabouts),
             false => Vec::new(),
         };
         Self {
@@ -306,7 +306,7 @@ struct Journal {
     path: Vec<u8>,
     problem: Option<String>,
     fallback: Option<Vec<u8>>,
-    failures: Vec<uilog_core::journal::Failure>,
+    failures: Vec<uilog_channel::journal::Failure>,
 }
 
 impl Status {

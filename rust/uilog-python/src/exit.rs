@@ -1,14 +1,14 @@
-//! The wait at hg's end until what it has logged is delivered.
+//! Waits at hg's end until its records are delivered.
 //!
-//! Only who runs Python knows of Ctrl-C: so nothing is locked while this
-//! sleeps, and signals are looked after in between. Whatever a signal's
-//! handler raises ends the wait, and nothing else: the command is over.
+//! Only Python handles Ctrl-C. So no lock is held while this sleeps, and
+//! signals are handled in between. An exception of a signal handler ends the
+//! wait, and nothing else, since the command is over.
 
 use std::time::Duration;
 
 use pyo3::prelude::*;
 use uilog_core::before_exit::ExitWait;
-use uilog_core::pipeline::Host;
+use uilog_core::host::Host;
 
 use crate::host;
 

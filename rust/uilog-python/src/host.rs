@@ -1,4 +1,5 @@
-//! The process's one [`Host`], and what guards hg against our own faults.
+//! The process's only [`Host`], and the guards that keep faults of uilog away
+//! from hg.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -16,10 +17,10 @@ use std::sync::atomic::Ordering;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
+use uilog_channel::loss::Loss;
+use uilog_core::account::FaultKind;
+use uilog_core::host::Host;
 use uilog_core::installation;
-use uilog_core::pipeline::FaultKind;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Loss;
 
 /// Locked only while no Python code can run, and never across a fork: both
 /// happen under the GIL alone.
@@ -139,7 +140,7 @@ pub(crate) fn fault(kind: FaultKind, detail: String) {
     UNSEEN.store(true, Ordering::Relaxed);
 }
 
-/// Counts a fault that the user is told of in another way.
+/// Counts a fault that is shown to the user in another way.
 pub(crate) fn reported_fault(kind: FaultKind, detail: String) {
     with(|host| host.with_own_report(|host| host.fault(kind, detail)));
 }

@@ -1,8 +1,8 @@
 //! The native module of the uilog extension: conversions only.
 //!
-//! What a Python value becomes is decided in `convert`; everything else is
-//! uilog-core's. Nothing here raises into hg: a panic is caught and counted,
-//! and no lock is held while Python code may run.
+//! `convert` converts Python values; uilog-core makes all decisions. Nothing
+//! here raises into hg: a panic is caught and counted, and no lock is held
+//! while Python code may run.
 
 #[cfg(target_os = "linux")]
 mod claim;
@@ -20,20 +20,21 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
+use uilog_channel::commandlost;
+use uilog_channel::phase::Phase;
+use uilog_channel::settings::Settings;
 use uilog_config::items;
-use uilog_core::commandlost;
-use uilog_core::event::Text;
+use uilog_core::account::FaultKind;
 use uilog_core::hints;
-use uilog_core::phase::Phase;
-use uilog_core::pipeline;
-use uilog_core::pipeline::Depth;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::FaultKind;
-use uilog_core::settings::Settings;
-use uilog_core::spans::Kind;
-use uilog_core::starters;
-use uilog_core::starters::Terminal;
-use uilog_core::trace::Context;
+use uilog_core::host::Depth;
+use uilog_core::host::Draft;
+use uilog_core::host::Host;
+use uilog_core::logger;
+use uilog_event::event::Text;
+use uilog_event::spans::Kind;
+use uilog_event::starters;
+use uilog_event::starters::Terminal;
+use uilog_event::trace::Context;
 
 /// What `ui.configitems` returns: bytes, unless an extension has set
 /// something else.
@@ -42,7 +43,7 @@ type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
 /// The sinks of one ui, as a logger for `ui.setlogger`.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
 struct Logger {
-    inner: Arc<pipeline::Logger>,
+    inner: Arc<logger::Logger>,
     root: Option<Vec<u8>>,
     /// Where that comes from.
     url: Option<Vec<u8>>,
@@ -67,7 +68,7 @@ impl Logger {
         let sources = sources.map(|it| convert::items(&it));
         let uilog = convert::items(&uilog);
         let logtoprocess = convert::items(&logtoprocess);
-        let inner = pipeline::Logger::with_sources(
+        let inner = logger::Logger::with_sources(
             &uilog,
             &logtoprocess,
             &sources.unwrap_or_default(),
@@ -276,7 +277,7 @@ impl Logger {
     ) -> PyResult<Py<PyDict>> {
         let status = host::with_environment(|host| {
             let problem = probe
-                .then(|| host.probe_dispatcher(&self.inner).err())
+                .then(|| self.inner.probe_dispatcher(host).err())
                 .flatten();
             convert::Status::of(
                 host,
@@ -290,7 +291,7 @@ impl Logger {
 }
 
 impl Logger {
-    fn tell_repository(&self, host: &mut pipeline::Host) {
+    fn tell_repository(&self, host: &mut Host) {
         if let Some(root) = &self.root {
             host.set_repository(root, self.url.as_deref());
         }
@@ -309,6 +310,8 @@ mod _native {
     #[pymodule_export]
     use super::history::History;
     #[pymodule_export]
+    use super::history::relative_date;
+    #[pymodule_export]
     use super::log::LineStyle;
     #[pymodule_export]
     use super::log::LogFile;
@@ -323,6 +326,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("DATE_EXAMPLES", history::DATE_EXAMPLES)?;
         let own = items::ITEMS.iter().filter(|item| item.is_own);
         let own: Vec<_> = own.map(|item| (item.name, item.default)).collect();
         module.add("ITEMS", own)?;
@@ -340,8 +344,9 @@ mod _native {
         host::setup(&module_path, hgexecutable);
     }
 
-    /// Claims the command that runs, if `uilog run` has started it. Whether
-    /// its variable is set, which others are then not to find.
+    /// Claims the running command, if `uilog run` has started it. Returns
+    /// whether UILOG_RUN was set; the caller must then unset it, so that child
+    /// processes do not inherit it.
     #[pyfunction]
     fn claim_command() -> bool {
         #[cfg(target_os = "linux")]
@@ -371,7 +376,7 @@ mod _native {
     /// Tells that this thread's innermost command has ended.
     #[pyfunction]
     fn end_command() {
-        host::with(pipeline::Host::end_command);
+        host::with(Host::end_command);
     }
 
     /// Tells that what runs begins something that may take long, of this kind.
@@ -389,13 +394,13 @@ mod _native {
     /// Tells that what has begun last of that is over.
     #[pyfunction]
     fn end_phase() {
-        host::with(pipeline::Host::end_phase);
+        host::with(Host::end_phase);
     }
 
     /// Tells that this thread's innermost hook has ended.
     #[pyfunction]
     fn end_hook() {
-        host::with(pipeline::Host::end_hook);
+        host::with(Host::end_hook);
     }
 
     /// The root of the repository of this thread's innermost command.
@@ -430,7 +435,7 @@ mod _native {
     /// tells.
     #[pyfunction]
     fn is_in_container() -> bool {
-        uilog_core::agent_address::is_in_container()
+        uilog_channel::agent_address::is_in_container()
     }
 
     /// The session of the hg that is this process, and the full name of the
@@ -440,7 +445,7 @@ mod _native {
         #[cfg(target_os = "linux")]
         let known = {
             let mut known = None;
-            host::guarded(|| known = uilog_core::running_hg::of(pid));
+            host::guarded(|| known = uilog_channel::running_hg::of(pid));
             known.map(|it| (it.session, it.command))
         };
         #[cfg(not(target_os = "linux"))]
@@ -576,7 +581,7 @@ mod _native {
         peer::register(handle)
     }
 
-    /// Notes that nobody uses a peer any more, though nobody has closed it.
+    /// Marks a peer as unused, although it was not closed.
     #[pyfunction]
     fn orphan_peer(id: u64) {
         peer::orphan(id);
@@ -595,7 +600,7 @@ mod _native {
         peer::of_command(py)
     }
 
-    /// The open peers that nobody uses any more.
+    /// The open peers that are no longer used.
     #[pyfunction]
     fn orphaned_peers(py: Python<'_>) -> Vec<Py<PyAny>> {
         peer::orphans(py)
@@ -613,7 +618,7 @@ mod _native {
     #[pyfunction]
     fn leave_command() {
         peer::leave_command();
-        host::with(pipeline::Host::leave_command);
+        host::with(Host::leave_command);
     }
 
     /// When hg ends: waits until what it has logged is delivered, if it is to
@@ -621,7 +626,7 @@ mod _native {
     #[pyfunction]
     fn finish(py: Python<'_>) {
         exit::deliver(py);
-        host::guarded(|| host::with(pipeline::Host::finish));
+        host::guarded(|| host::with(Host::finish));
     }
 
     /// The problems that have not been taken yet.

@@ -1,7 +1,7 @@
-//! Log files that hg writes, as Python sees them.
+//! hg's log files: the interface for Python.
 //!
-//! What a line says is put together in uilog-core; who the user is, and what
-//! else hg knows, is told by the extension.
+//! uilog-core composes the line; the extension passes in the user and other
+//! facts that hg knows.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
+use uilog_channel::loss::Loss;
+use uilog_core::account::FaultKind;
 use uilog_core::blackbox::writer;
 use uilog_core::blackbox::writer::Line;
 use uilog_core::blackbox::writer::Log;
@@ -19,11 +21,9 @@ use uilog_core::blackbox::writer::NotRotated;
 use uilog_core::blackbox::writer::Refused;
 use uilog_core::blackbox::writer::Style;
 use uilog_core::blackbox::writer::Written;
-use uilog_core::event::Timestamp;
-use uilog_core::pipeline::FaultKind;
-use uilog_core::pipeline::Loss;
-use uilog_core::tracked::Tracked;
-use uilog_core::user;
+use uilog_event::event::Timestamp;
+use uilog_event::tracked::Tracked;
+use uilog_event::user;
 
 use crate::convert;
 use crate::host;
@@ -123,11 +123,13 @@ impl LogFile {
         bytes.is_ok_and(|event| self.tracked.contains(event.as_bytes()))
     }
 
-    /// Appends a line of a blackbox; `None` if there is nothing to tell.
+    /// Appends a line to a blackbox. Returns `None` if there is nothing to
+    /// report.
     ///
-    /// `parents` are two nodes, `None` if they could not be read. `given` is
-    /// what the system is not asked for: whether files have been changed, the
-    /// user, the process and the time; `None` of the last three asks.
+    /// `parents` are two nodes, or `None` if they could not be read. `given`
+    /// overrides what would be queried from the system: whether the working
+    /// directory has changes, the user, the process ID and the time. If one of
+    /// the last three is `None`, the system is queried.
     #[pyo3(signature = (event, message, style, parents, given=None))]
     fn write_line(
         &self,
@@ -194,7 +196,7 @@ impl LogFile {
 }
 
 impl LogFile {
-    /// Writes a line and accounts for it; what is to be told.
+    /// Writes a line and counts it; returns what is to be reported.
     fn tell(
         &self,
         py: Python<'_>,

@@ -1,8 +1,9 @@
-//! ssh peers, as Python holds them.
+//! ssh peers: the interface for Python.
 //!
-//! Python owns the objects, uilog-peer the connections: one is taken out of
-//! its object while it is being closed, so that no lock is held while the GIL
-//! is not, and so that a finalizer that closes it again finds nothing to do.
+//! Python owns the objects, uilog-peer the connections. A connection is taken
+//! out of its object while it is being closed, so that no lock is held while
+//! the GIL is released, and a finalizer that closes it again finds nothing to
+//! do.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -12,7 +13,7 @@ use std::time::Instant;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use uilog_core::settings::Settings;
+use uilog_channel::settings::Settings;
 use uilog_peer::Counters;
 use uilog_peer::Exit;
 use uilog_peer::Id;
@@ -61,7 +62,7 @@ impl Peer {
         body(&mut inner.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The connection, to be closed, unless somebody closes it already.
+    /// The connection, to be closed, unless it is already being closed.
     fn take(&self) -> Option<uilog_peer::Peer> {
         self.with(|inner| inner.take_if(|peer| peer.closed().is_none()))
     }
@@ -255,7 +256,7 @@ pub(crate) fn register(handle: Py<PyAny>) -> u64 {
     with_registry(|registry| registry.add(handle)).0
 }
 
-/// Notes that nobody uses it any more, though nobody has closed it.
+/// Marks it as unused, although it was not closed.
 pub(crate) fn orphan(id: u64) {
     with_registry(|registry| registry.orphan(Id(id)));
 }
@@ -273,7 +274,7 @@ pub(crate) fn of_command(py: Python<'_>) -> Vec<Py<PyAny>> {
     with_registry(|r| r.of_command().map(|p| p.clone_ref(py)).collect())
 }
 
-/// The open connections that nobody uses any more.
+/// The open connections that are no longer used.
 pub(crate) fn orphans(py: Python<'_>) -> Vec<Py<PyAny>> {
     with_registry(|r| r.orphans().map(|p| p.clone_ref(py)).collect())
 }

@@ -1,8 +1,8 @@
-//! Items of hg's configuration whose values are nobody's business, wherever
-//! `SECTION.NAME=VALUE` stands: behind `--config`, in an alias, in what
-//! `hg config` prints.
+//! Finds secret values of hg's configuration items wherever
+//! `SECTION.NAME=VALUE` occurs: after `--config`, in an alias, in the output of
+//! `hg config`.
 //!
-//! Knows nothing of where a configuration comes from.
+//! Must not know where a configuration comes from.
 
 use std::sync::OnceLock;
 

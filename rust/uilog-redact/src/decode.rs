@@ -1,8 +1,8 @@
-//! Texts as they were before somebody escaped them: `\"`, `\n`, `\u0022`,
-//! `&quot;`, `%22`, and escape sequences of terminals.
+//! Decodes escaped text: `\"`, `\n`, `\u0022`, `&quot;`, `%22`, and escape
+//! sequences of terminals.
 //!
-//! One level is undone at a time, and each byte keeps where it came from. Knows
-//! no secrets.
+//! Decodes one level at a time, and keeps the original position of each byte.
+//! Must not know secrets.
 
 use memchr::memchr3;
 use memchr::memchr3_iter;

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::found::Found;
-use crate::redactor::Place;
+use crate::redacted::Place;
 use crate::rule::Rule;
 
 /// What is replaced in a text, over all the times that it was looked at.

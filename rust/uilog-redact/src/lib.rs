@@ -1,38 +1,40 @@
-//! Takes secrets out of what is logged: bytes in, bytes out.
+//! Removes secrets from logged texts: bytes in, bytes out.
 //!
-//! A [`Redactor`] is made from a [`Policy`] and knows ways for each kind of
+//! A [`Redactor`] is made from a [`Policy`] and has a function for each kind of
 //! text: [`Redactor::redact_message`] for an event's message,
 //! [`Redactor::redact_option`] for its options, [`Redactor::redact_argv`] for
-//! a command's arguments, [`Redactor::redact_text`] for anything else. In the
-//! place of a secret stands `<redacted:RULE>`; docs/privacy.md lists the rules.
+//! a command's arguments, [`Redactor::redact_text`] for anything else. Each
+//! secret is replaced by `<redacted:RULE>`; docs/privacy.md lists the rules.
 //!
-//! Several finders look at the same text, each for one thing: shapes of
-//! tokens (`tokens.toml`), what stands around secrets (`rules.toml`), URLs,
-//! assignments to telling names, calls, headers, command lines of programs
-//! (`programs.txt`), items of configuration, private keys, hg's commands. None knows the others; what they find is joined and replaced in
-//! one place (`redactor.rs`). `structure/`
-//! is the other way: it lets pass only what is known to be harmless.
+//! Several finders search the same text, each for one kind of secret: formats
+//! of tokens (`tokens.toml`), contexts of secrets (`rules.toml`), URLs,
+//! assignments to names that suggest a secret, calls, headers, command lines of
+//! programs (`programs.txt`), items of configuration, private keys, hg's
+//! commands. They do not know each other; `redactor.rs` merges and replaces
+//! what they find. `structure/` works the other way: it keeps only what is
+//! known to be harmless.
 //!
-//! Nothing here knows sinks, files, configuration files or the environment.
+//! Must not know sinks, files, configuration files or the environment.
 //!
-//! # What is promised
+//! # Promises
 //!
-//! - Any bytes are taken; nothing panics. What is no secret stays as it is, to
-//!   the byte, whatever its encoding.
+//! - Any bytes are accepted; nothing panics. Text without secrets is unchanged,
+//!   to the byte, whatever its encoding.
 //! - The time is linear in the length of the text.
-//! - Redacting what was redacted changes nothing.
-//! - The result is at most [`MAX_GROWTH`] times as long as the text, and
+//! - Redacting redacted text changes nothing.
+//! - The result is at most [`MAX_GROWTH`] times as long as the text, plus
 //!   [`MAX_ADDED_BYTES`].
 //!
-//! # What is not
+//! # Limits
 //!
-//! A text is redacted as a whole: in pieces, a secret that is cut in two may
-//! not be found. Nor is a secret that looks like any other word, and that
-//! nothing before it tells of.
+//! A text must be redacted as a whole: if a secret is cut in two, its parts may
+//! not be found. Nor is a secret that looks like an ordinary word, if nothing
+//! before it suggests a secret.
 
 mod account;
 mod assignment;
 mod calls;
+mod catalogue;
 mod commands;
 mod config_item;
 mod decode;
@@ -50,6 +52,7 @@ mod patterns;
 mod pem;
 mod policy;
 mod programs;
+mod redacted;
 mod redactor;
 mod rule;
 mod shape;
@@ -67,17 +70,17 @@ mod words;
 
 use std::sync::LazyLock;
 
+pub use catalogue::rules;
 pub use own_words::is_own_words;
 pub use policy::ArgvPolicy;
 pub use policy::Policy;
 pub use policy::UserPolicy;
+pub use redacted::Place;
+pub use redacted::Redacted;
 pub use redactor::MAX_ADDED_BYTES;
 pub use redactor::MAX_GROWTH;
-pub use redactor::Place;
-pub use redactor::Redacted;
 pub use redactor::Redactor;
 pub use rule::Rule;
-pub use rule::rules;
 pub use user::Key;
 pub use user::KeyTooShort;
 pub use user::MIN_KEY_BYTES;

@@ -1,6 +1,6 @@
-//! What brings each finder to work: words, all looked for in one pass.
+//! The words that trigger each finder, all searched for in one pass.
 //!
-//! Knows nothing of policies, and not what the finders do.
+//! Must not know policies, or what the finders do.
 
 use crate::calls;
 use crate::found::Found;

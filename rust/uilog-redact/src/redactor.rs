@@ -9,7 +9,6 @@
 //! why redacting twice is the same as redacting once.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use memchr::memchr2_iter;
 use memchr::memmem;
@@ -36,11 +35,14 @@ use crate::policy::ArgvPolicy;
 use crate::policy::Policy;
 use crate::policy::UserPolicy;
 use crate::programs;
+use crate::redacted::Place;
+use crate::redacted::Redacted;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
 use crate::shape;
 use crate::steps;
+use crate::structure::Secrets;
 use crate::structure::Structure;
 use crate::url;
 use crate::user::Key;
@@ -69,25 +71,6 @@ const MAX_LEVELS: usize = 3;
 /// How deep hg's commands are looked for in hg's commands: an alias that runs
 /// a shell that runs hg.
 const MAX_DEPTH: usize = 3;
-
-/// Where something was, and why it went.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Place {
-    /// In the text before it was redacted; for arguments, in the line that hg
-    /// logs for them.
-    pub range: Range<usize>,
-    /// Which rule found it.
-    pub rule: Rule,
-}
-
-/// A text without its secrets.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Redacted<T> {
-    /// What is left.
-    pub text: T,
-    /// What is gone, from the beginning to the end.
-    pub places: Vec<Place>,
-}
 
 /// Takes secrets out of texts, as a [`Policy`] says.
 #[derive(Debug)]
@@ -268,10 +251,6 @@ impl Redactor {
     /// The name of a command, a hook or an option, in the same way.
     pub fn reduce_name<'t>(&self, name: &'t [u8]) -> Redacted<Cow<'t, [u8]>> {
         reduced(name, Structure(self).name(name))
-    }
-
-    pub(crate) fn user_key(&self) -> Option<&Key> {
-        self.user.as_ref()
     }
 
     fn redact<'t>(
@@ -504,6 +483,28 @@ impl Redactor {
     }
 }
 
+impl Secrets for Redactor {
+    fn redact_text<'t>(&self, text: &'t [u8]) -> Redacted<Cow<'t, [u8]>> {
+        Self::redact_text(self, text)
+    }
+
+    fn redact_url<'t>(&self, url: &'t [u8]) -> Redacted<Cow<'t, [u8]>> {
+        Self::redact_url(self, url)
+    }
+
+    fn redact_option<'t>(
+        &self,
+        key: &[u8],
+        value: &'t [u8],
+    ) -> Redacted<Cow<'t, [u8]>> {
+        Self::redact_option(self, key, value)
+    }
+
+    fn user_key(&self) -> Option<&Key> {
+        self.user.as_ref()
+    }
+}
+
 /// Whether nothing in a text gives a finder a reason to look at it.
 fn is_plain(text: &[u8]) -> bool {
     let mut tokens = Vec::new();
@@ -539,8 +540,8 @@ fn keep_words(words: &[Word], found: &mut Vec<Found>) {
     });
 }
 
-/// Whether this ends with `hg`, `rhg` or `chg`, or with `$HG`, which hg sets for
-/// its hooks.
+/// Whether this ends with `hg`, `rhg` or `chg`, or with `$HG`, which hg sets
+/// for its hooks.
 fn ends_as_name(text: &[u8]) -> bool {
     text.ends_with(b"hg") || text.ends_with(b"$HG") || text.ends_with(b"{HG")
 }

@@ -1,11 +1,8 @@
-//! The names of rules, and what stands in the place of what they found.
+//! The names of rules, and the markers that replace what they found.
 //!
 //! Knows no way to find anything.
 
 use std::fmt;
-
-use crate::shape::SHAPES;
-use crate::token::TOKENS;
 
 /// Why something was taken out.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -43,7 +40,7 @@ impl Rule {
     /// What follows the host in a webhook's URL.
     pub const WEBHOOK_URL: Self = Self("webhook-url");
 
-    const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::ARGV,
         Self::ARGUMENT,
         Self::AUTHORIZATION,
@@ -70,7 +67,7 @@ impl Rule {
         self.0
     }
 
-    /// What stands in the place of what was found.
+    /// The marker that replaces what was found.
     pub fn marker(self) -> Vec<u8> {
         [OPENING, self.0.as_bytes(), b">"].concat()
     }
@@ -82,16 +79,6 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Every rule there is, by name.
-pub fn rules() -> Vec<Rule> {
-    let mut rules = Rule::ALL.to_vec();
-    rules.extend(SHAPES.iter().map(|shape| shape.rule));
-    rules.extend(TOKENS.iter().map(|token| token.rule));
-    rules.sort_unstable();
-    rules.dedup();
-    rules
-}
-
 /// How markers begin.
 const OPENING: &[u8] = b"<redacted:";
 
@@ -101,7 +88,7 @@ const USER_OPENING: &[u8] = b"<user:";
 /// The longest name that is looked for in a marker.
 const MAX_NAME_BYTES: usize = 32;
 
-/// What stands for a user whose hash is this.
+/// The marker for a user with this hash.
 pub(crate) fn user_marker(hash: &str) -> Vec<u8> {
     [USER_OPENING, hash.as_bytes(), b">"].concat()
 }
@@ -135,6 +122,7 @@ pub(crate) fn marker_at(text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::rules;
 
     #[test]
     fn every_marker_is_known_as_one() {

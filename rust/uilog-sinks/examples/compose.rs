@@ -8,17 +8,17 @@ use std::hint::black_box;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_core::event::Event;
-use uilog_core::event::EventOption;
-use uilog_core::event::SCHEMA;
-use uilog_core::event::SessionId;
-use uilog_core::event::Text;
-use uilog_core::event::Timestamp;
-use uilog_core::event::Trace;
-use uilog_core::event::Usage;
-use uilog_core::event::Value;
-use uilog_core::sinks::Definition;
-use uilog_core::wire;
+use uilog_channel::sinks::Definition;
+use uilog_channel::wire;
+use uilog_event::event::Event;
+use uilog_event::event::EventOption;
+use uilog_event::event::SCHEMA;
+use uilog_event::event::SessionId;
+use uilog_event::event::Text;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Trace;
+use uilog_event::event::Usage;
+use uilog_event::event::Value;
 use uilog_sinks::compose::Composer;
 use uilog_sinks::globals::Globals;
 

@@ -24,7 +24,7 @@ use nix::sys::resource::UsageWho;
 use nix::sys::resource::getrusage;
 use nix::sys::time::TimeValLike;
 use serde_json::json;
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks::Definition;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::otlp;
 use uilog_sinks::record::Record;

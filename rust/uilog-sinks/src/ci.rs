@@ -1,10 +1,9 @@
-//! Which run of which pipeline hg is a part of, as CI systems tell their jobs
-//! by the environment.
+//! The CI pipeline and run that hg belongs to, from environment variables that
+//! CI systems set.
 //!
-//! All that is known of the systems is in one table. Knows no sink; what is a
-//! secret in a value is the redaction's affair.
+//! One table has all facts about the systems. Must not know sinks or redaction.
 
-use uilog_core::script_env::lookup;
+use uilog_event::environment_block::lookup;
 
 use crate::repository;
 
@@ -26,7 +25,7 @@ struct System {
     source: &'static str,
 }
 
-/// What is told of a run of a pipeline.
+/// Facts about a run of a pipeline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run<T> {
     pub(crate) pipeline: T,
@@ -337,7 +336,7 @@ mod tests {
             }
             for name in asked.into_inner() {
                 let is_known =
-                    uilog_core::sink_environment::is_of_ci(name.as_bytes());
+                    uilog_channel::sink_environment::is_of_ci(name.as_bytes());
                 assert!(is_known, "sink_environment.rs lacks {name}");
             }
         }

@@ -17,17 +17,17 @@ use memchr::memmem;
 use serde_json::Map;
 use serde_json::Number;
 use serde_json::Value as Json;
+use uilog_channel::commandlost;
+use uilog_channel::sinks::Definition;
+use uilog_channel::sinks::SECTION;
+use uilog_channel::wire;
 use uilog_config::items;
 use uilog_config::items::Value as Setting;
-use uilog_core::commandlost;
-use uilog_core::event::Event;
-use uilog_core::event::Timestamp;
-use uilog_core::event::Value;
-use uilog_core::sinks::Definition;
-use uilog_core::sinks::SECTION;
-use uilog_core::tracked::Tracked;
-use uilog_core::user;
-use uilog_core::wire;
+use uilog_event::event::Event;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Value;
+use uilog_event::tracked::Tracked;
+use uilog_event::user;
 use uilog_redact::ArgvPolicy;
 use uilog_redact::Key;
 use uilog_redact::Policy;
@@ -112,7 +112,7 @@ impl Composer {
     /// # Errors
     ///
     /// What keeps the sink from telling no more than it should: an option
-    /// about privacy that makes no sense, or no key to hash users with. The
+    /// about privacy that is invalid, or no key to hash users with. The
     /// text names the option, and the file if there is one.
     pub fn new(
         definition: &Definition,
@@ -594,7 +594,8 @@ impl Composer {
     }
 }
 
-/// The option of `commandfinish` and `commandlost` that has the command's full name.
+/// The option of `commandfinish` and `commandlost` that has the command's full
+/// name.
 const CANONICAL_COMMAND: &str = "canonical_command";
 
 /// How a command has ended; nothing of other events.
@@ -645,7 +646,7 @@ fn canonical_command<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
 ///
 /// # Errors
 ///
-/// If it makes no sense: the default may tell more than was meant.
+/// If it is invalid: the default may tell more than was meant.
 fn strict(definition: &Definition, option: &str) -> Result<Setting, String> {
     let mut set = definition.options.iter().rev();
     let set = set.find(|(name, _)| name == option.as_bytes());

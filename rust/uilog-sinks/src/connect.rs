@@ -1,9 +1,9 @@
-//! Whether a sink can be reached, step by step: for `uilog check --connect`.
+//! Tries to reach a sink, step by step, for `uilog check --connect`.
 //!
 //! Responsible for trying what a sink does before its first record, within a
-//! bound, and for what has been seen. No record is made or sent, no file and
-//! no spool is made or changed, and no lock is taken: a sender that hangs does
-//! not keep anybody from trying. How a step is shown is not known here.
+//! time limit, and for the result of each step. No record is made or sent, no
+//! file or spool is created or changed, and no lock is taken, so it works while
+//! a sender hangs. Must not know how a step is shown.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -23,7 +23,7 @@ use nix::libc;
 use rustls::ClientConfig;
 use rustls::ProtocolVersion;
 use serde::Serialize;
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks::Definition;
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
 
@@ -207,6 +207,7 @@ fn try_sink(
     };
     match target {
         Target::File(template) => try_file(&template, trail),
+        Target::History(dir) => try_file(&Template::of_days(&dir), trail),
         Target::UnixStream(path) => {
             try_local(trail, &path, |until| try_stream(&path, &owner, until))
         }

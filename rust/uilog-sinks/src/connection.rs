@@ -1,7 +1,7 @@
 //! Connections that never block beyond a deadline: local sockets, TCP, TLS.
 //!
-//! Knows bytes only. Who wants to know whether they have arrived asks
-//! [`Connection::state`].
+//! Must not know what the bytes mean. [`Connection::state`] returns whether
+//! they have arrived.
 
 use std::fs;
 use std::io;
@@ -148,7 +148,7 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// Nobody is there, or the deadline has passed.
+    /// No process listens, or the deadline has passed.
     pub(crate) fn connect(&self, deadline: Instant) -> io::Result<Connection> {
         match self {
             Self::Local(path, owner) => {

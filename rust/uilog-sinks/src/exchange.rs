@@ -1,6 +1,6 @@
-//! Whether somebody else can put another file in the place of one.
+//! Whether another user can replace a file.
 //!
-//! Looks at owners and modes, of the file and of every directory above it. Must
+//! Checks owners and modes of the file and of every directory above it. Must
 //! not know what the file is for.
 
 use std::fs;

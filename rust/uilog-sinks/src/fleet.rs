@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_core::queue::Delivery;
-use uilog_core::records::Queued;
-use uilog_core::records::Records;
-use uilog_core::records::Settled;
-use uilog_core::records::Source;
-use uilog_core::sinks::Definition;
+use uilog_channel::queue::Delivery;
+use uilog_channel::records::Queued;
+use uilog_channel::records::Records;
+use uilog_channel::records::Settled;
+use uilog_channel::records::Source;
+use uilog_channel::sinks::Definition;
 
 use crate::globals::Globals;
 use crate::holds::Holds;

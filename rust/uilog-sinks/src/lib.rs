@@ -1,11 +1,12 @@
-//! The structured sinks: what `[uilog] sink.NAME` names.
+//! Structured sinks, as `[uilog] sink.NAME` defines them.
 //!
-//! The dispatcher hands over events; each becomes a [`record::Record`], which
-//! holds no secrets any more, and goes to every sink that wants it, as JSON or
-//! in the terms of OpenTelemetry. A sink runs in a thread of its own, so that
-//! none has to wait for another.
+//! The dispatcher or the agent passes on events. For each sink that tracks it,
+//! an event becomes a [`record::Record`] without secrets, which is sent as
+//! JSON, as a syslog message or in the format of OpenTelemetry. Each sink has
+//! its own thread, so that sinks do not wait for each other.
 //!
-//! In the binary only: TLS, HTTP and threads are not for hg's process.
+//! Linked into the binary only: hg's process must not load TLS and HTTP, or run
+//! such threads.
 
 #![deny(missing_docs)]
 
@@ -19,6 +20,7 @@ mod exchange;
 pub mod file;
 pub mod fleet;
 pub mod globals;
+pub mod history;
 mod holds;
 mod lane;
 pub mod lines;

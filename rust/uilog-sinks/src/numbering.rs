@@ -21,10 +21,10 @@ use std::time::SystemTime;
 
 use chrono::DateTime;
 use chrono::Utc;
+use uilog_channel::journal::Journal;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use uilog_config::items::Value;
-use uilog_core::journal::Journal;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
 
 use crate::globals::Globals;
 use crate::numbers;
@@ -37,7 +37,7 @@ use crate::target::Target;
 
 /// How long numbers are waited for.
 const BOUND: Duration = Duration::from_secs(1);
-/// For how long a stream stays that nobody goes on with.
+/// How long an unused stream is kept.
 const UNUSED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// How much of a hash stands in the names of files: there is one directory for
 /// all sinks.
@@ -333,8 +333,8 @@ impl Reports {
 mod tests {
     use std::fs;
 
-    use uilog_core::journal::Failure;
-    use uilog_core::journal::FailureKind;
+    use uilog_channel::journal::Failure;
+    use uilog_channel::journal::FailureKind;
 
     use super::*;
     use crate::record::SCHEMA;

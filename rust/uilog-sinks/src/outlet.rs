@@ -1,58 +1,57 @@
-//! What each sink can do, whatever it is.
+//! The interface that every kind of sink implements.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use uilog_core::queue::Delivery;
+use uilog_channel::queue::Delivery;
 
 use crate::record::Record;
 
-/// Where records go: a file, a socket, a spool. Each lives in a thread of its
-/// own and may block there, but never beyond `deadline`, which is at most some
-/// seconds away.
+/// A destination for records: a file, a socket, a spool. Each has a thread of
+/// its own and may block there, but never beyond `deadline`, which is a few
+/// seconds away at most.
 pub trait Outlet: Send {
-    /// Takes records, in order. When it returns they are where they should be
-    /// (or durably on their way), or they are lost and the error says so.
+    /// Delivers records, in order. When it returns, each record has arrived (or
+    /// is stored durably), or is lost and counted in the error.
     ///
     /// # Errors
     ///
-    /// How many of the records are lost, and why. The others have arrived. If
-    /// none is lost, something else is to be reported.
+    /// The number of lost records, and why. The others have arrived. The number
+    /// is 0 if there is a problem to report that has not lost a record.
     fn deliver(
         &mut self,
         records: &[Arc<Record>],
         deadline: Instant,
     ) -> Result<(), Undelivered>;
 
-    /// Somebody waits until what was delivered so far has got to its receiver:
-    /// lets that be done at once, and tells how far it is. It is asked again
-    /// and again, and does not wait itself.
+    /// Sends all stored records without delay, because a process waits for
+    /// that, and returns the progress. Is called repeatedly, and does not wait.
     fn hurry(&mut self) -> Delivery {
         Delivery::Done
     }
 
-    /// Nothing has come for a while: lets go of what others may want.
+    /// No record has come for a while: releases locks and connections.
     fn rest(&mut self) {}
 
-    /// Nothing will come any more: does what is left, until `deadline`.
+    /// No record will come any more: finishes the remaining work by `deadline`.
     ///
     /// # Errors
     ///
-    /// As [`Self::deliver`], of records that it had taken.
+    /// As [`Self::deliver`], for records that were taken before.
     fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered>;
 }
 
-/// Records that did not arrive, or trouble that has cost none yet.
+/// Records that were lost, or a problem that has not lost any yet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{count} record(s) lost: {reason}")]
 pub struct Undelivered {
-    /// How many; 0 if there is something to report all the same.
+    /// How many; 0 for a problem without a loss.
     pub count: u64,
     /// Why.
     pub reason: String,
 }
 
-/// Adds up what is lost of a batch. The first reason is told.
+/// Adds up the losses of a batch, with the first reason.
 #[derive(Debug, Default)]
 pub(crate) struct Lost {
     first: Option<Undelivered>,
@@ -60,7 +59,7 @@ pub(crate) struct Lost {
 }
 
 impl Lost {
-    /// So many more.
+    /// Counts lost records.
     pub(crate) fn add(
         &mut self,
         count: usize,
@@ -77,13 +76,12 @@ impl Lost {
         }
     }
 
-    /// Something is to be reported although nothing is lost. A loss is more
-    /// important.
+    /// Notes a problem that has not lost a record. Losses take precedence.
     pub(crate) fn note(&mut self, trouble: String) {
         self.trouble.get_or_insert(trouble);
     }
 
-    /// What has come of the batch.
+    /// The result for the batch.
     pub(crate) fn result(self) -> Result<(), Undelivered> {
         let trouble =
             self.trouble.map(|reason| Undelivered { count: 0, reason });

@@ -1,9 +1,9 @@
-//! Whose local socket a sink may write to.
+//! To which local sockets a sink may write.
 //!
-//! Responsible for one rule: what a socket's records go to belongs to root, to
-//! this user, or to the user that the option `owner` names. Anybody may make a
-//! socket in a directory for everybody, before the one does whom the
-//! configuration means. Must not know what is sent, or how one connects.
+//! Responsible for one rule: the socket, and the process that listens there,
+//! must belong to root, to this user, or to the user that the option `owner`
+//! names. In a directory that is open to everybody, another user could create
+//! the socket first. Must not know what is sent, or how to connect.
 
 use std::fmt;
 use std::io;
@@ -15,10 +15,10 @@ use std::time::Instant;
 
 use nix::unistd::User;
 use nix::unistd::geteuid;
-use uilog_core::sinks::Definition;
-use uilog_core::sinks::SECTION;
+use uilog_channel::sinks::Definition;
+use uilog_channel::sinks::SECTION;
 
-/// Who stands for the users of other containers, whom the kernel cannot name.
+/// The user as which the kernel shows users of other containers.
 // Linux: DEFAULT_OVERFLOWUID
 const OVERFLOW: u32 = 65534;
 

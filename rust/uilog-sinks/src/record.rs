@@ -1,7 +1,7 @@
-//! What a structured sink is given: one event, in version 1 of the schema.
+//! The record of one event for a structured sink, in version 1 of the schema.
 //!
-//! docs/schema.md tells what each field means, and what may change. Here is
-//! only its shape.
+//! Responsible for its fields and types. docs/schema.md describes what each
+//! field means, and what may change.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub struct Record {
     pub event: String,
     /// When it was logged: RFC 3339 with microseconds and the local offset.
     pub time: String,
-    /// Seconds that it took, if it tells of something that has ended.
+    /// Duration in seconds, if the event is the end of something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
     /// The trace that it belongs to: 32 hexadecimal digits.
@@ -55,7 +55,7 @@ pub struct Record {
     /// The command within which it happened: 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span_id: Option<String>,
-    /// What that command is a part of: 16 hexadecimal digits.
+    /// The parent span of that command: 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_span_id: Option<String>,
     /// The flags of W3C Trace Context that came with the parent.
@@ -103,7 +103,7 @@ pub struct Record {
     /// What the message counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
-    /// The commands that it stands for, of the event `commandrollup`.
+    /// The commands that are summed up, for the event `commandrollup`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollup: Option<Rollup>,
     /// How many events of this session had been lost before.
@@ -172,8 +172,9 @@ impl Record {
     }
 
     /// Whether it tells of a command that has failed: by an exception, by a
-    /// signal, without an end, or with an exit status other than 0; 1 of a command that says
-    /// so that there was nothing to do or to be found is no failure.
+    /// signal, without an end, or with an exit status other than 0; 1 of a
+    /// command that says so that there was nothing to do or to be found is no
+    /// failure.
     pub fn is_failure(&self) -> bool {
         let process = &self.process;
         // 1 means what it means of Mercurial's commands only.
@@ -188,7 +189,7 @@ impl Record {
 }
 
 /// The same, before there is a record.
-pub(crate) fn is_failure(
+pub fn is_failure(
     event: &str,
     exit_code: Option<i64>,
     signal: Option<i64>,

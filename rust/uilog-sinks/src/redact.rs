@@ -1,5 +1,5 @@
-//! Takes secrets out of text that is no record: what scripts say, reasons in
-//! the journal, what commands show of settings.
+//! Redacts text outside of records: output of scripts, reasons in the journal,
+//! settings that commands show.
 
 /// The text as a local sink would get it that says nothing about privacy.
 pub fn text(text: &[u8]) -> Vec<u8> {

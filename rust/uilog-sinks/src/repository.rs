@@ -1,7 +1,6 @@
-//! Where a repository comes from, as others may be told.
+//! The URL of a repository without credentials.
 //!
-//! Knows no configuration: what is a secret in what is left is the redaction's
-//! affair.
+//! Must not know configuration or redaction.
 
 /// What a URL begins with that names a repository for others, too. A path does
 /// not, nor does the name of another item.

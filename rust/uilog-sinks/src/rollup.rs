@@ -1,9 +1,9 @@
-//! Ends of commands, added up: one record instead of many.
+//! Rollups: one record with sums instead of one for the end of each command.
 //!
-//! Responsible for the sums of one sink, for the number of rows that they may
-//! have, and for when they are to be sent. A command is in exactly one row, so
-//! the sum of all `commands` is the number of commands. Must not know which
-//! commands are added up, or how a record is delivered.
+//! Responsible for the sums of one sink, for the maximum number of rows, and
+//! for when they are sent. A command is in exactly one row, so the sum of all
+//! `commands` is the number of commands. Must not know which commands are
+//! summed up, or how a record is delivered.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use std::time::Instant;
 
 use sha2::Digest;
 use sha2::Sha256;
-use uilog_core::event::SessionId;
-use uilog_core::event::Timestamp;
+use uilog_event::event::SessionId;
+use uilog_event::event::Timestamp;
 
 use crate::compose::time;
 use crate::record::Histogram;
 use crate::record::Record;
 use crate::record::Rollup as Sums;
 
-/// The event that such a record tells of.
+/// The event of such a record.
 pub(crate) const EVENT: &str = "commandrollup";
 
 /// How long commands are added up before that is sent.

@@ -1,14 +1,14 @@
-//! Which traces are kept, where only a part of them is.
+//! Sampling: which traces are kept.
 //!
-//! OpenTelemetry's consistent probability sampling: 56 random bits of a trace
-//! against a threshold. Whoever does the same, with whatever rate, keeps the
-//! same traces as far as the rates allow, so that a CI job, its hg and the
-//! hooks of that are kept or dropped together.
+//! OpenTelemetry's consistent probability sampling compares 56 random bits of a
+//! trace ID with a threshold. All programs that do so keep the same traces, as
+//! far as their rates allow. So a CI job, its hg and their hooks are kept or
+//! dropped together.
 //!
-//! Knows no configuration and no record.
+//! Must not know configuration or records.
 // OpenTelemetry: specification/trace/tracestate-probability-sampling.md
 
-use uilog_core::event::Event;
+use uilog_event::event::Event;
 
 use crate::trace_state::TraceState;
 
@@ -18,7 +18,7 @@ const RANDOM_BITS: u32 = 56;
 const RANDOM_END: u64 = 1 << RANDOM_BITS;
 /// Hexadecimal digits of such a number.
 const RANDOM_DIGITS: usize = RANDOM_BITS as usize / 4;
-/// The threshold of whoever keeps all.
+/// The threshold that keeps all traces.
 const ALL: &str = "0";
 
 /// Keeps a part of all traces.
@@ -62,7 +62,7 @@ impl Sampler {
             event.trace.map(|_| state.with_threshold(threshold))
         };
         if self.rate >= 1.0 {
-            // What somebody before has kept says nothing of what is kept here.
+            // The sampling of a parent does not decide what is kept here.
             let threshold = state.has_threshold().then_some(ALL);
             return Some(Kept {
                 rate: None,
@@ -116,8 +116,8 @@ fn number(event: &Event<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
 
-    use uilog_core::event::SessionId;
-    use uilog_core::event::Trace;
+    use uilog_event::event::SessionId;
+    use uilog_event::event::Trace;
 
     use super::*;
 

@@ -1,17 +1,17 @@
-//! What `[uilog]` and hg's environment say at a record: which sinks there are,
-//! and when one must be opened anew.
+//! The sinks that `[uilog]` and hg's environment define at the time of a
+//! record, and whether one must be reopened.
 //!
-//! Knows no threads and no queue.
+//! Must not know threads or the queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use uilog_core::records::Items;
-use uilog_core::records::Queued;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
-use uilog_core::tracked::Tracked;
+use uilog_channel::records::Items;
+use uilog_channel::records::Queued;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
+use uilog_event::tracked::Tracked;
 
 use crate::globals::Globals;
 

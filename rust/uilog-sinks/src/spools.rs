@@ -1,8 +1,8 @@
-//! The spools that there are, as one looks at them from outside: whose they
-//! are, what is in them, what keeps it from being sent.
+//! The state of all spools, seen from outside: their sinks, their records, and
+//! why delivery fails.
 //!
-//! Changes nothing: no directory is made, no lock is taken. How it is shown is
-//! not known here.
+//! Read-only: creates no directory and takes no lock. Must not know how the
+//! state is shown.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use serde::Serialize;
-use uilog_core::event::Timestamp;
-use uilog_core::lock_holder;
-use uilog_core::lock_holder::LockHolder;
-use uilog_core::sinks::Definition;
+use uilog_channel::lock_holder;
+use uilog_channel::lock_holder::LockHolder;
+use uilog_channel::sinks::Definition;
+use uilog_event::event::Timestamp;
 use uilog_spool::EVICT_LOCK;
 use uilog_spool::SENDER_LOCK;
 use uilog_spool::Sender;
@@ -37,7 +37,7 @@ use crate::redact;
 
 /// What the URL of a sink with a spool begins with.
 const SCHEME: &[u8] = b"otlp:";
-/// How many reasons of rejections are told.
+/// How many reasons of rejections are shown.
 const MAX_REASONS: usize = 5;
 /// For how long a process that sends may do nothing that can be seen: longer
 /// than a collector takes to answer, however often it is asked for a batch.
@@ -97,7 +97,7 @@ pub struct Facts {
     pub reasons: Vec<String>,
     /// Records that are lost because a file was damaged.
     pub damaged: u64,
-    /// Files that are empty: somebody has cut them off.
+    /// Files that are empty, because another program has truncated them.
     pub empty: u64,
     /// Files that cannot be read.
     pub unreadable: u64,
@@ -106,15 +106,15 @@ pub struct Facts {
     /// Records that this program cannot send, because a later one has written
     /// them, or some before them in the same file.
     pub held_back: u64,
-    /// Set while the collector takes nothing.
+    /// Set while delivery fails.
     pub retry: Option<Retry>,
     /// Why nothing can be sent as the sink is configured here, if so.
     pub unsendable: Option<String>,
     /// What of its configuration is ignored here, or was probably not meant.
     pub warnings: Vec<String>,
-    /// Set while somebody sends: nobody else can.
+    /// Set while a process sends: no other process can.
     pub sender: Option<Holder>,
-    /// Set while somebody evicts what is too old or too much: nobody else can.
+    /// Set while a process evicts records: no other process can.
     pub evictor: Option<Holder>,
 }
 
@@ -173,7 +173,7 @@ impl Holder {
     }
 }
 
-/// What is known of a collector that takes nothing.
+/// The state of a failing delivery.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Retry {
     /// In how many seconds it is asked again, if there is something to send;
@@ -242,11 +242,11 @@ impl Retry {
         })
     }
 
-    /// What the collector takes, in words.
-    pub fn taken(&self) -> String {
+    /// What fails, in words.
+    pub fn failing(&self) -> String {
         match self.only {
-            Some(signal) => format!("no {signal}"),
-            None => "nothing".to_owned(),
+            Some(signal) => format!("delivery of {signal} failing"),
+            None => "delivery failing".to_owned(),
         }
     }
 }
@@ -278,7 +278,7 @@ fn ago(time: Duration) -> Timestamp {
 }
 
 impl Facts {
-    /// Who has a lock and does nothing, and what nobody can do for that.
+    /// The processes that hold a lock and do nothing, and the consequence.
     pub fn stuck(&self) -> impl Iterator<Item = (&Holder, &'static str)> {
         let sender = self.sender.iter().map(|it| (it, "nothing is sent"));
         let evictor = self.evictor.iter();
@@ -553,7 +553,7 @@ mod tests {
         append(&dir.join("a"), b"{}");
         append(&dir.join("c"), b"{}");
         let found = find(&sinks, &globals).unwrap();
-        // That of a sink which leads elsewhere now is nobody's, too.
+        // The spool of a sink with another URL now belongs to no sink, too.
         assert_eq!(names(&found), ["a", "b", "c"]);
         let facts = found[0].facts(&globals, SystemTime::now());
         assert_eq!((facts.pending, facts.pending_bytes), (1, 2));

@@ -1,12 +1,13 @@
-//! Records over connections: who is there, who reads, what has arrived.
+//! Sends records over connections: connecting, waiting for readers, and finding
+//! out what has arrived.
 //!
-//! Nothing is acknowledged by whoever reads, so a record counts as arrived
-//! once it has been taken ([`State::Taken`]). What had not been taken when a
-//! connection broke is sent again over the next one: it may arrive twice, with
-//! the same id. Lines stay whole, since whatever comes after a broken
-//! connection comes over another one.
+//! Receivers do not acknowledge records, so a record counts as arrived once the
+//! receiver's side has taken its bytes ([`State::Taken`]). If a connection
+//! breaks, the other records are sent again over the next one; they may arrive
+//! twice, with the same id. Lines stay complete, since the next one begins on
+//! the new connection.
 //!
-//! Knows no format: a [`Frame`] writes records.
+//! Must not know formats: a [`Frame`] writes records.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_channel::sinks::Definition;
 use uilog_config::items::Value;
-use uilog_core::sinks::Definition;
 
 use crate::connection;
 use crate::connection::Connection;
@@ -114,7 +115,7 @@ impl Patience {
     }
 }
 
-/// Whether nobody is there, as while a daemon is started anew.
+/// Whether no process listens, as while a daemon restarts.
 pub(crate) fn is_absence(error: &io::Error) -> bool {
     use io::ErrorKind;
     matches!(
@@ -138,7 +139,7 @@ struct Chunk {
 
 /// Why a batch goes no further.
 enum Trouble {
-    /// Nobody takes it: what is on its way stays there.
+    /// The receiver does not read: bytes on their way stay there.
     Stalled,
     /// The connection is gone, and with it what was on its way.
     Gone(io::Error),

@@ -1,8 +1,8 @@
 //! `syslog:`: messages to the local daemon or over the network.
 //!
-//! Responsible for how messages are told apart on their way: one for each
-//! datagram; with a NUL behind each, as the C library does it, where the local
-//! socket is one for streams; counted, over TCP (RFC 6587) and TLS (RFC 5425).
+//! Responsible for the framing of messages: one per datagram; on a local stream
+//! socket, each ends with NUL, as in the C library; by TCP (RFC 6587) and TLS
+//! (RFC 5425), each begins with its length.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use rustls::ClientConfig;
 use syslog_fmt::Facility;
+use uilog_channel::sinks::Definition;
 use uilog_config::items::Value;
-use uilog_core::sinks::Definition;
 
 use crate::connection::Peer;
 use crate::datagram::Datagrams;

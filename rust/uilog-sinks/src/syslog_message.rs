@@ -1,6 +1,6 @@
-//! A record as a message of RFC 5424, or as the C library writes one.
+//! Formats a record as a message of RFC 5424, or as the C library writes one.
 //!
-//! Knows nothing of how it travels.
+//! Must not know how it is sent.
 
 use std::borrow::Cow;
 use std::io::Write;

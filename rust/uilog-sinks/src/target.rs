@@ -1,4 +1,4 @@
-//! Where a sink leads: its URL, taken apart.
+//! The destination of a sink: parses its URL.
 //!
 //! Opens nothing.
 
@@ -9,11 +9,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_channel::sinks;
 use uilog_config::Environment;
 use uilog_config::expand::expand_user;
 use uilog_config::expand::expand_variables;
-use uilog_core::sinks;
 
+use crate::history;
 use crate::template::Template;
 
 /// The local daemon's socket.
@@ -29,6 +30,8 @@ const TLS_PORT: u16 = 6514;
 pub enum Target {
     /// `file:PATH`.
     File(Template),
+    /// The history below the state directory: this one.
+    History(PathBuf),
     /// `unix:PATH`.
     UnixStream(PathBuf),
     /// `unix-dgram:PATH`.
@@ -67,7 +70,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// It makes no sense.
+    /// It is invalid.
     pub fn parse(
         url: &[u8],
         environment: &Environment,
@@ -82,6 +85,11 @@ impl Target {
             b"file" => without_host(rest).and_then(|path| {
                 Template::parse(path, environment).map(Self::File)
             }),
+            sinks::HISTORY if rest.is_empty() => {
+                history::dir(environment).map(Self::History).ok_or_else(|| {
+                    "neither XDG_STATE_HOME nor HOME names a directory".into()
+                })
+            }
             b"unix" => path(rest).map(Self::UnixStream),
             b"unix-dgram" => path(rest).map(Self::UnixDatagram),
             b"syslog" if rest.is_empty() => {
@@ -109,6 +117,7 @@ impl Target {
     pub fn to_bytes(&self) -> Vec<u8> {
         let (scheme, rest) = match self {
             Self::File(template) => ("file", template.to_bytes()),
+            Self::History(dir) => ("history", bytes(dir)),
             Self::UnixStream(path) => ("unix", bytes(path)),
             Self::UnixDatagram(path) => ("unix-dgram", bytes(path)),
             Self::SyslogLocal(path) => ("syslog", bytes(path)),
@@ -127,6 +136,7 @@ impl Target {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::File(_) => "file",
+            Self::History(_) => "history",
             Self::UnixStream(_) | Self::UnixDatagram(_) => "unix",
             Self::SyslogLocal(_) | Self::SyslogTcp(_) | Self::SyslogTls(_) => {
                 "syslog"

@@ -1,7 +1,7 @@
-//! Texts on their way into a record: cut, and made Unicode.
+//! Prepares texts for a record: truncates them, and converts them to Unicode.
 //!
-//! Knows neither events nor policies; who redacts is a parameter. What was
-//! cut or was not UTF-8 is remembered for the record to tell.
+//! Remembers which texts were truncated or were not UTF-8. The redactor is a
+//! parameter. Must not know events or policies.
 
 use std::borrow::Cow;
 

@@ -1,16 +1,15 @@
-//! What an event tells only in its message, or in the wrong unit.
+//! Facts that an event has only in its message, or in another unit.
 //!
-//! Takes an event's name, message and options; knows no record's policy. A
-//! message is text: what does not have the wording of its event tells
-//! nothing.
+//! Takes an event's name, message and options. A message without the usual
+//! wording of its event is ignored. Must not know policies of records.
 
 use std::collections::BTreeMap;
 
 use memchr::memmem;
+use uilog_channel::commandlost;
 use uilog_core::blackbox::message::facts;
-use uilog_core::commandlost;
-use uilog_core::event::Event;
-use uilog_core::event::Value;
+use uilog_event::event::Event;
+use uilog_event::event::Value;
 
 use crate::record::Counts;
 use crate::record::Hook;
@@ -183,8 +182,8 @@ fn numbers(text: &[u8], wording: &[u8]) -> Option<Vec<u64>> {
 mod tests {
     use std::borrow::Cow;
 
-    use uilog_core::event::EventOption;
-    use uilog_core::event::Text;
+    use uilog_event::event::EventOption;
+    use uilog_event::event::Text;
 
     use super::*;
 

@@ -1,7 +1,7 @@
-//! W3C Trace Context's `tracestate`: what vendors say of a trace, one of them
-//! OpenTelemetry.
+//! W3C Trace Context's `tracestate`: data of vendors about a trace, including
+//! OpenTelemetry's.
 //!
-//! Knows neither where it comes from nor what the sampling is.
+//! Must not know where it comes from, or how sampling works.
 // OpenTelemetry: specification/trace/tracestate-handling.md
 
 use std::fmt::Write;
@@ -62,7 +62,7 @@ impl<'s> TraceState<'s> {
         })
     }
 
-    /// Whether it says which part of the traces somebody has kept.
+    /// Whether it has a sampling threshold.
     pub(crate) fn has_threshold(&self) -> bool {
         self.has_threshold
     }

@@ -1,8 +1,8 @@
-//! Trying a sink: what becomes of a sample event.
+//! Tries a sink with a sample event, for `uilog check --run`.
 //!
-//! It goes the way that all go, with two differences: it is never sampled
-//! away, and a collector is asked at once. The record has an option
-//! `uilog_check`, so that whoever finds it knows it for what it is.
+//! The event is processed like any other, with two differences: sampling does
+//! not apply, and a collector is asked at once. The record has an option
+//! `uilog_check`, by which receivers can recognize it.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -11,12 +11,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use serde::Serialize;
-use uilog_core::event::EventOption;
-use uilog_core::event::Text;
-use uilog_core::event::Value;
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks::Definition;
+use uilog_channel::wire;
 use uilog_core::trial;
-use uilog_core::wire;
+use uilog_event::event::EventOption;
+use uilog_event::event::Text;
+use uilog_event::event::Value;
 
 use crate::compose::Composer;
 use crate::globals::Globals;

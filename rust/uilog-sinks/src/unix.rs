@@ -1,9 +1,9 @@
-//! `unix:` and `unix-dgram:`: one line of JSON for each record, to whoever
-//! reads a local socket.
+//! `unix:` and `unix-dgram:`: one line of JSON per record, sent to a local
+//! socket.
 
 use std::path::PathBuf;
 
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks::Definition;
 
 use crate::connection::Peer;
 use crate::datagram::Datagrams;

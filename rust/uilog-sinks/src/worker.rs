@@ -1,8 +1,8 @@
-//! One sink's thread: takes what the dispatcher hands over, makes records of
-//! it, numbers and delivers them, and counts.
+//! One sink's thread: takes events from the dispatcher, makes records, numbers
+//! and delivers them, and counts the results.
 //!
-//! The dispatcher's loop and the thread share a [`Mailbox`], which neither
-//! holds for longer than it takes to move a pointer.
+//! The dispatcher's loop and the thread share a [`Mailbox`], whose lock is held
+//! only as long as it takes to move a pointer.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,9 +18,9 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_core::queue::Delivery;
-use uilog_core::sinks::Definition;
-use uilog_core::wire::Frame;
+use uilog_channel::queue::Delivery;
+use uilog_channel::sinks::Definition;
+use uilog_channel::wire::Frame;
 
 use crate::compose::Composer;
 use crate::fleet::Open;
@@ -80,7 +80,7 @@ struct State {
     /// Rollups are to be sent before their time.
     is_pressed: bool,
     losses: Vec<Undelivered>,
-    /// Somebody waits until all is delivered that has been put in.
+    /// A process waits until all records are delivered.
     is_awaited: bool,
     /// How that has ended, unless more has been put in since.
     delivery: Option<Delivery>,
@@ -136,7 +136,7 @@ impl Mailbox {
     pub(crate) fn hurry(&self) -> Delivery {
         let mut state = self.lock();
         if state.has_ended {
-            // Nobody knows any more.
+            // It is not known any more.
             return Delivery::Deferred;
         }
         if let Some(delivery) = state.delivery {

@@ -1,14 +1,12 @@
 //! Channels: parts of one stream of records that are sent independently.
 //!
 //! A record belongs to one channel, which follows from its payload. Each
-//! channel has a place of its own in each segment, so that a receiver that
-//! takes one kind of records and not the other gets what it takes, once.
+//! channel has its own position in each segment, so that a receiver that
+//! accepts only one kind of records gets these once.
 //!
-//! Knows no file, and not what a channel is for.
+//! Must not know files, or what a channel is for.
 
 use std::fmt;
-
-use crate::segment::Place;
 
 /// How many channels a spool has at most.
 pub const CHANNELS: usize = 2;
@@ -57,7 +55,7 @@ impl Default for Channels {
     }
 }
 
-// Where a function lies is nobody's business.
+// The address of a function is not of interest.
 impl fmt::Debug for Channels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Channels").field(&self.version).finish()
@@ -122,4 +120,13 @@ impl Places {
     pub(crate) fn is_done(&self, channel: usize, end: u64) -> bool {
         end <= self.0[channel].position
     }
+}
+
+/// How far a segment has been dealt with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The byte at which the next frame begins.
+    pub(crate) position: u64,
+    /// The sequence number that it should have.
+    pub(crate) sequence: u32,
 }

@@ -1,34 +1,33 @@
-//! What has to be remembered beside the records: how far they have been sent,
-//! and how many have gone which way.
+//! What the spool stores in addition to the records: how far they have been
+//! sent, and how many were sent, rejected, evicted or damaged.
 //!
-//! Two files, since two write them, each under a lock of its own:
-//! `sender.counts` and `evicted.counts`. Each is replaced as a whole by a
-//! `rename`, and is text: a line with the format, lines of a key and its
-//! values, and a line with the sum of all before.
+//! There are two files, `sender.counts` and `evicted.counts`, because two
+//! processes write them, each under its own lock. Each is text, and is replaced
+//! as a whole by a `rename`: a line with the format, lines with a key and its
+//! values, and a line with the checksum of all lines before.
 //!
-//! A file that is damaged counts as absent, and that is counted. Then what has
-//! been sent of the segments that are still there is sent again.
+//! A damaged file counts as absent, and that is counted. Then the sent records
+//! of segments that still exist are sent again.
 //!
-//! Beside the first there is `sender.progress` while the sender sends: to that
-//! it appends what it would have to sync for each batch otherwise. Each line
-//! is a `sender.counts` of its own, and has a number, as that has: the latest
-//! that is whole is what counts, of whichever file. So nothing depends on the
-//! second one but how much is sent again after a power cut.
+//! While the sender sends, it appends to `sender.progress` after each batch,
+//! because replacing and syncing `sender.counts` each time would be slow. Each
+//! line is a complete `sender.counts` with a number; the highest complete one
+//! of both files counts. So after a power cut, damage to the second file only
+//! means that more records are sent again.
 //!
-//! Of each segment, `segment` tells up to where nothing is left, and `ahead`
-//! which channel is further. Earlier versions know the former only: what they
-//! send again is a channel's that was ahead.
+//! For each segment, `segment` has the position before which nothing is left,
+//! and `ahead` which channel is further. Earlier versions only know the former,
+//! and send the records of a channel that was ahead again.
 //!
-//! `forgotten.counts` has how many of the losses somebody has seen and does not
-//! want to be told of again.
+//! `forgotten.counts` has the number of losses that the user has acknowledged.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use crate::Spool;
 use crate::channel::CHANNELS;
+use crate::channel::Place;
 use crate::channel::Places;
 use crate::error::Context;
 use crate::error::Error;
@@ -37,7 +36,7 @@ use crate::files::Files;
 use crate::files::retry;
 use crate::name::Name;
 use crate::segment::Damage;
-use crate::segment::Place;
+use crate::spool::Spool;
 
 const FORMAT: &str = "uilog-spool 1";
 const SENDER: &str = "sender.counts";
@@ -51,7 +50,7 @@ const NEW_SUFFIX: &str = ".new";
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The bytes from which on no more progress is appended.
 const MAX_PROGRESS_BYTES: usize = 256 * 1024;
-/// What stands for the ends of lines where all is on one line.
+/// Replaces line ends where everything is on one line.
 const LINE_END: u8 = b';';
 
 /// What the sender remembers.
@@ -75,7 +74,7 @@ pub(crate) struct Sent {
     pub(crate) has_progress: bool,
 }
 
-/// What has not been accepted: no record tells of it any more.
+/// Losses: records that were not accepted and are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     rejected: u64,
@@ -310,7 +309,7 @@ impl Evicted {
     }
 }
 
-/// What somebody has been told of.
+/// Losses that the user has acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forgotten {
     pub(crate) evicted: u64,
@@ -438,7 +437,7 @@ fn place(text: &str) -> Option<(Name, Place)> {
     Some((name, Place { position, sequence }))
 }
 
-/// Puts the text in the place of the file, in one step for whoever reads it.
+/// Replaces the file by the text, atomically for readers.
 fn save<F: Files>(
     spool: &Spool<F>,
     name: &str,

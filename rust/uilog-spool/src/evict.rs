@@ -1,15 +1,17 @@
-//! Keeping the spool within its bounds: the oldest go first, and are counted.
+//! Keeps the spool within its limits: the oldest segments are removed first,
+//! and their records are counted as evicted.
 //!
-//! Whoever needs room does it. Two exclude each other by a lock that nobody
-//! waits for; who finds it taken leaves it to the other. A segment goes as a
-//! whole, and only under its own lock, so never one whose writer lives.
+//! A writer that needs room does that. A lock, for which no process waits,
+//! allows one evictor at a time. A segment is removed as a whole, and only
+//! under its own lock, so never while its writer is alive.
 //!
-//! It is counted before it is removed, and the count says of which segments it
-//! is, so that one who dies in between neither loses it nor counts it twice.
+//! Records are counted before their segment is removed, and the count names the
+//! segments. So if the process dies in between, they are neither lost nor
+//! counted twice.
 
 use std::collections::BTreeMap;
 
-use crate::Spool;
+use crate::channel::Place;
 use crate::channel::Places;
 use crate::counts::Evicted;
 use crate::counts::Sent;
@@ -22,28 +24,22 @@ use crate::files::retry;
 use crate::name::Class;
 use crate::name::Name;
 use crate::segment::Damage;
-use crate::segment::Place;
 use crate::segment::Reader;
 use crate::segment::Step;
+use crate::spool::Segment;
+use crate::spool::Spool;
 
-/// The name of the file that whoever evicts has locked.
+/// The name of the evictor's lock file.
 pub const LOCK: &str = "evict.lock";
 /// Segments that are removed together, each of which takes two descriptors.
 const GROUP: usize = 16;
-
-/// A segment and the bytes of its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) name: Name,
-    pub(crate) length: u64,
-}
 
 /// Makes room for `reserve` bytes, as far as that is possible now, and removes
 /// what is too old.
 ///
 /// # Errors
 ///
-/// There is no room even if somebody else is just making some.
+/// There is no room, even if another process is just making some.
 pub(crate) fn make_room<F: Files>(
     spool: &Spool<F>,
     segments: &[Segment],
@@ -117,7 +113,7 @@ fn evict<F: Files>(
         for segment in undated.drain(..).chain([segment]) {
             // One that cannot be read or locked does not keep the others.
             match Reader::open(spool, segment.name, Place::default()) {
-                // Another one has removed it: room all the same.
+                // Another process has removed it, which makes room as well.
                 Ok(None) => freed += segment.length,
                 Ok(Some(reader)) => {
                     if let Ok(Some(lock)) = reader.lock(spool) {

@@ -1,8 +1,8 @@
-//! What the spool asks of the system: a few calls on files, and the time.
+//! The system calls of the spool: a few calls on files, and the time.
 //!
-//! Everything goes through [`Files`], so that tests can let any call fail, cut
-//! a write at any byte, and take the power away. [`System`] is the real one and
-//! decides nothing.
+//! All calls go through [`Files`], so that tests can make any call fail, cut a
+//! write at any byte, and simulate a power cut. [`System`] is the real
+//! implementation and decides nothing.
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -79,7 +79,8 @@ pub trait Files {
     /// The system's.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
 
-    /// Locks a file, or is told that somebody else has locked it. Never waits.
+    /// Locks a file, or returns that another process has locked it. Never
+    /// blocks.
     ///
     /// # Errors
     ///
@@ -154,8 +155,8 @@ pub trait Files {
     /// The system's, or it is no file of ours.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Sets a file's time of modification to now, for whoever looks since when
-    /// a lock is held. What has no such time does nothing.
+    /// Sets a file's modification time to now, for processes that check since
+    /// when a lock is held. What has no such time does nothing.
     ///
     /// # Errors
     ///
@@ -168,7 +169,7 @@ pub trait Files {
     /// The time.
     fn now(&self) -> Now;
 
-    /// A number that nobody else has.
+    /// A random number.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
-//! How a record lies in a segment: its bytes, and whether they are whole.
+//! The format of a record in a segment, and whether it is complete.
 //!
-//! Pure: bytes in, frames out. Knows no files.
+//! Pure: bytes in, frames out. Must not know files.
 //!
 //! ```text
 //!  0  magic        4 bytes, of which the first is never in UTF-8 text
@@ -17,15 +17,15 @@
 //!     payload
 //! ```
 //!
-//! Numbers are little-endian. The header has a sum of its own: in a damaged
-//! place anything may look like the beginning of a frame, and its length would
-//! have to be trusted to find out. The salt is the segment's.
+//! Numbers are little-endian. The header has its own checksum: in damaged data,
+//! any bytes may look like the beginning of a frame, and without a checksum its
+//! length could not be trusted. The salt is the segment's.
 
 use memchr::memmem;
 
 /// Bytes before the id.
 pub(crate) const HEADER_BYTES: usize = 28;
-/// Bytes of an id, a payload and what stands before it, at most.
+/// Maximum bytes of an id, a payload and its header.
 const MAX_BODY_BYTES: usize =
     MAX_ID_BYTES + MAX_REASON_BYTES + 2 + MAX_PAYLOAD_BYTES;
 /// Bytes of an id at least.

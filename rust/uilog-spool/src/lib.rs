@@ -1,22 +1,23 @@
-//! A durable spool: what is waiting to be sent, in files.
+//! A durable spool: records on disk that wait to be sent.
 //!
-//! [`Writer::append`] acknowledges a record once it is in a file; a [`Sender`]
-//! takes records out in batches and removes them once their receiver has
-//! accepted them. Each record is delivered at least once, in the order in
-//! which its writer appended it, with an id by which a receiver drops what it
-//! gets twice. What is not delivered is counted: evicted, damaged, rejected.
+//! [`Writer::append`] returns once a record is in a file. A [`Sender`] reads
+//! records in batches, and removes them once the receiver has accepted them.
+//! Each record is delivered at least once, in the order in which its writer
+//! appended it, with an id by which receivers can drop duplicates. Records that
+//! are not delivered are counted as evicted, damaged or rejected.
 //!
-//! Knows files and bytes; no events, no network and no configuration. It has
-//! no thread, waits for no lock, and leaves nothing to `Drop` but syncing.
+//! Knows files and bytes. Must not know events, networks or configuration. It
+//! has no thread, never waits for a lock, and `Drop` only syncs.
 //!
-//! - [`files`] is what it asks of the system, and the place for tests to let
-//!   that fail.
-//! - `place` says which directories are safe.
+//! - [`files`] has all system calls, so that tests can make them fail.
+//! - `place` decides which directories are safe.
 //! - `name`, `frame` and `segment` are the format, from the outside to the
 //!   inside.
-//! - `channel` is which records are sent independently of which others.
-//! - `writer`, `sender` and `evict` are those who write, empty and bound it.
-//! - `counts` is what they have to remember.
+//! - `channel` divides records into those that are sent independently.
+//! - `writer`, `sender` and `evict` append, send and remove records.
+//! - `counts` are the numbers that they store.
+//! - `spool` is the directory, below all of these; `stats` and `records` show
+//!   what is in it.
 //!
 //! docs/design.md has the promises and what was rejected.
 
@@ -28,11 +29,14 @@ mod error;
 mod evict;
 pub mod files;
 mod frame;
+mod head;
 mod name;
 mod place;
+mod records;
 mod segment;
 mod sender;
 mod spool;
+mod stats;
 mod writer;
 
 pub use crate::channel::CHANNELS;
@@ -45,21 +49,21 @@ pub use crate::frame::MAX_REASON_BYTES;
 pub use crate::frame::MIN_ID_BYTES;
 pub use crate::place::find as find_dir;
 pub use crate::place::prepare as prepare_dir;
+pub use crate::records::Record;
+pub use crate::records::RecordId;
+pub use crate::records::Records;
+pub use crate::records::Rejected;
+pub use crate::records::RejectedRecords;
 pub use crate::sender::Batch;
 pub use crate::sender::LOCK as SENDER_LOCK;
 pub use crate::sender::Sender;
 pub use crate::sender::Verdict;
 pub use crate::spool::HoldBack;
 pub use crate::spool::Limits;
-pub use crate::spool::LossCounts;
 pub use crate::spool::Options;
-pub use crate::spool::Record;
-pub use crate::spool::RecordId;
-pub use crate::spool::Records;
-pub use crate::spool::Rejected;
-pub use crate::spool::RejectedRecords;
 pub use crate::spool::Spool;
-pub use crate::spool::Stats;
 pub use crate::spool::SyncPolicy;
+pub use crate::stats::LossCounts;
+pub use crate::stats::Stats;
 pub use crate::writer::Ack;
 pub use crate::writer::Writer;

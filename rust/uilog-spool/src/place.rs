@@ -1,14 +1,15 @@
-//! The directory of a spool: created for its owner alone, and refused where
-//! others could write, or put another one in its place.
+//! The directory of a spool: created for its owner only, and refused if other
+//! users could write to it, or put another directory in its place.
 //!
-//! Knows nothing of what is in it.
+//! Must not know what is in it.
 //!
-//! Every directory on the way is looked at, as ssh does for keys, and every
-//! link on it is followed here and not by the kernel, since whoever can write
-//! where a link is can change where it leads. The directory itself must belong
-//! to the user and be writable by nobody else. One above it must belong to the
-//! user or to root, and may be writable by others only if it is sticky, since
-//! then they cannot rename what is in it, or by the user's private group.
+//! Every directory of the path is checked, as ssh does for keys. Links are
+//! resolved here and not by the kernel, because users who can write to a link's
+//! directory can change its target. The directory itself must belong to the
+//! user, and other users must not be able to write to it. A directory above it
+//! must belong to the user or to root; other users may be able to write to it
+//! only if it is sticky, since then they cannot rename its entries, or if they
+//! are in the user's private group.
 // ssh: misc.c, safe_path; auth.c of Debian allows private groups, too
 
 use std::collections::VecDeque;
@@ -140,8 +141,8 @@ fn look_or_create(
     .context(Operation::Use, path)
 }
 
-/// Creates a directory, unless somebody else is faster: then what there is, is
-/// looked at as any other.
+/// Creates a directory, unless another process is faster: then what there is,
+/// is looked at as any other.
 fn create(parent: &Path, path: &Path) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default();
     let above = OwnDir::beside_users_file(parent)?;

@@ -1,86 +1,27 @@
-//! Reading a segment: frame by frame, from any position, past what is damaged.
+//! Reads a segment frame by frame, from any position, and skips damage.
 //!
-//! Knows no counts, and not what becomes of a record. Its memory is bounded by
-//! the longest record, whatever the file's length.
+//! Must not know counts, or what happens to a record. Its memory is limited by
+//! the longest record, whatever the file's length is.
 
 use std::path::PathBuf;
 
-use crate::Spool;
+use crate::channel::Place;
 use crate::error::Context;
 use crate::error::Error;
 use crate::error::Operation;
 use crate::files::Files;
-use crate::files::Now;
 use crate::files::retry;
 use crate::frame;
 use crate::frame::Frame;
 use crate::frame::HEADER_BYTES;
 use crate::frame::Header;
 use crate::frame::Kind;
+use crate::head::Head;
 use crate::name::Name;
+use crate::spool::Spool;
 
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
-
-/// Who began a segment, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) now: Now,
-    pub(crate) pid: u32,
-}
-
-impl Head {
-    const BYTES: usize = 36;
-
-    pub(crate) fn to_payload(self) -> [u8; Self::BYTES] {
-        let mut payload = [0; Self::BYTES];
-        payload[..16].copy_from_slice(&self.now.boot);
-        payload[16..24].copy_from_slice(&self.now.wall_ms.to_le_bytes());
-        payload[24..32].copy_from_slice(&self.now.boot_ms.to_le_bytes());
-        payload[32..].copy_from_slice(&self.pid.to_le_bytes());
-        payload
-    }
-
-    fn from_payload(payload: &[u8]) -> Option<Self> {
-        let payload: &[u8; Self::BYTES] = payload.try_into().ok()?;
-        let (boot, rest) = payload.split_first_chunk()?;
-        let (wall_ms, rest) = rest.split_first_chunk()?;
-        let (boot_ms, rest) = rest.split_first_chunk()?;
-        let (pid, _) = rest.split_first_chunk()?;
-        let now = Now {
-            wall_ms: u64::from_le_bytes(*wall_ms),
-            boot_ms: u64::from_le_bytes(*boot_ms),
-            boot: *boot,
-        };
-        let pid = u32::from_le_bytes(*pid);
-        Some(Self { now, pid })
-    }
-
-    /// Whether the clock that does not jump is the same as `now`'s.
-    pub(crate) fn is_of_this_boot(&self, now: &Now) -> bool {
-        self.now.boot == now.boot && now.boot != [0; 16]
-    }
-
-    /// Milliseconds since then. Only where the system has been started again
-    /// meanwhile, a clock that has been set forward makes it too long; one
-    /// that has been set back never makes it less than nothing.
-    pub(crate) fn age_ms(&self, now: &Now) -> u64 {
-        if self.is_of_this_boot(now) {
-            now.boot_ms.saturating_sub(self.now.boot_ms)
-        } else {
-            now.wall_ms.saturating_sub(self.now.wall_ms)
-        }
-    }
-}
-
-/// How far a segment has been dealt with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// The byte at which the next frame begins.
-    pub(crate) position: u64,
-    /// The sequence number that it should have.
-    pub(crate) sequence: u32,
-}
 
 /// What is damaged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,11 +40,11 @@ impl std::ops::AddAssign for Damage {
 /// What comes next in a segment.
 #[derive(Debug)]
 pub(crate) enum Step<'a> {
-    /// A whole frame, which is not the head.
+    /// A complete frame other than the head.
     Frame(Frame<'a>),
-    /// Something that is none, and has been passed.
+    /// Damaged bytes, which were skipped.
     Damaged(Damage),
-    /// Nothing yet, or nothing any more.
+    /// No complete frame.
     End,
 }
 
@@ -179,7 +120,8 @@ impl<F: Files> Reader<F> {
         &self.path
     }
 
-    /// Locks the segment, unless its writer lives or somebody else looks.
+    /// Locks the segment, unless its writer is alive or another process reads
+    /// it.
     pub(crate) fn lock(
         &self,
         spool: &Spool<F>,

@@ -1,19 +1,19 @@
-//! Emptying the spool: batches, and what becomes of them.
+//! Takes records out of the spool in batches, and stores the results.
 //!
-//! There is one sender at a time. The lock that says so ends with its process,
-//! and nobody waits for it.
+//! There is one sender at a time. Its lock ends with its process, and no
+//! process waits for the lock.
 //!
-//! How far it is, it writes down after each batch, but waits for the disk only
-//! as often as writers do. What has been sent is removed after that: a power
-//! cut must not take a count, and leave the removal of what was counted.
+//! The sender stores its position after each batch, but syncs only as often as
+//! writers do. Sent segments are removed after that, so that a power cut cannot
+//! undo the count but not the removal.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::Spool;
 use crate::channel::CHANNELS;
+use crate::channel::Place;
 use crate::channel::Places;
 use crate::counts::Evicted;
 use crate::counts::Forgotten;
@@ -24,20 +24,20 @@ use crate::error::Context;
 use crate::error::Error;
 use crate::error::Operation;
 use crate::evict;
-use crate::evict::Segment;
 use crate::files::Files;
 use crate::files::System;
 use crate::files::retry;
 use crate::frame::Kind;
 use crate::name::Class;
 use crate::name::Name;
+use crate::records;
+use crate::records::Record;
+use crate::records::RecordId;
 use crate::segment::Damage;
-use crate::segment::Place;
 use crate::segment::Reader;
 use crate::segment::Step;
-use crate::spool;
-use crate::spool::Record;
-use crate::spool::RecordId;
+use crate::spool::Segment;
+use crate::spool::Spool;
 use crate::spool::SyncPolicy;
 use crate::writer::Writer;
 
@@ -112,7 +112,7 @@ pub enum Verdict {
     Retry,
 }
 
-/// Whoever empties the spool.
+/// The process that sends the spool's records.
 #[derive(Debug)]
 pub struct Sender<F: Files = System> {
     spool: Spool<F>,
@@ -139,7 +139,7 @@ pub struct Sender<F: Files = System> {
 }
 
 impl<F: Files> Sender<F> {
-    /// Becomes the sender, unless somebody else is.
+    /// Becomes the sender, unless another process is.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl<F: Files> Sender<F> {
         let Some(lock) = lock else {
             return Ok(None);
         };
-        // Where that is refused, nobody is told since when.
+        // If that is refused, it is not known since when.
         let _ = spool.files().touch(&file);
         let sent = Sent::load(spool)?;
         Ok(Some(Self {
@@ -208,8 +208,8 @@ impl<F: Files> Sender<F> {
     }
 
     /// The next records of each of these channels, as [`Sender::next_batch_of`]
-    /// has them. What has been passed of the one whose batch is empty is written
-    /// down with what becomes of the other's.
+    /// has them. What has been passed of the one whose batch is empty is
+    /// written down with what becomes of the other's.
     ///
     /// # Errors
     ///
@@ -355,7 +355,7 @@ impl<F: Files> Sender<F> {
                         batch.bytes = bytes;
                         batch.records.push(Record {
                             id,
-                            time: spool::time_of(name, head, frame.age_ms),
+                            time: records::time_of(name, head, frame.age_ms),
                             payload: frame.payload.to_vec(),
                         });
                         done = reader.place();
@@ -560,7 +560,7 @@ impl<F: Files> Sender<F> {
         let mut kept = 0;
         let mut writer = Writer::of_class(&self.spool, Class::Rejected);
         let payloads: Vec<_> = records
-            .map(|it| (it.id, spool::join_reason(reason, &it.payload)))
+            .map(|it| (it.id, records::join_reason(reason, &it.payload)))
             .collect();
         let bytes = payloads.iter().map(|it| it.1.len() as u64).sum();
         if let Ok(dropped) = evict::drop_rejected(&self.spool, bytes) {
@@ -639,7 +639,7 @@ impl<F: Files> Sender<F> {
         loop {
             match reader.step(spool, true)? {
                 Step::Frame(frame) if frame.kind == Kind::Rejected => {
-                    let payload = spool::split_reason(frame.payload).1;
+                    let payload = records::split_reason(frame.payload).1;
                     if let Some(id) = RecordId::new(frame.id) {
                         writer.append(&id, payload)?;
                         requeued += 1;
@@ -762,7 +762,7 @@ impl<F: Files> Sender<F> {
         Ok(())
     }
 
-    /// Removes a segment, unless somebody has gone on with it.
+    /// Removes a segment, unless another writer has continued it.
     fn remove(&self, name: Name, place: Place) -> Result<(), Error> {
         let spool = &self.spool;
         let reader = Reader::open(spool, name, place)?;

@@ -1,11 +1,11 @@
 //! Appending to the spool.
 //!
-//! Each writer has a segment to itself, which it has locked: that tells the
-//! others that it lives. So writers do not wait for each other, and need no
-//! lock to append. A segment whose writer has gone is gone on with by the next
-//! one, so that a thousand short commands leave no thousand files; but only
-//! within the boot that began it, since a power cut may have taken away what a
-//! sender has already read, and only if it is whole.
+//! Each writer has its own segment, and holds a lock on it, which shows that
+//! the writer is alive. So writers do not wait for each other, and need no lock
+//! to append. If a writer has ended, the next one continues its segment, so
+//! that a thousand short commands do not leave a thousand files. It does so
+//! only if the segment is complete and of the same boot, since a power cut may
+//! have removed records that a sender has already read.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
-use crate::Spool;
+use crate::channel::Place;
 use crate::counts::Sent;
 use crate::counts::append_all;
 use crate::error::Cause;
@@ -28,18 +28,18 @@ use crate::files::retry;
 use crate::frame::Frame;
 use crate::frame::Kind;
 use crate::frame::MAX_PAYLOAD_BYTES;
+use crate::head::Head;
 use crate::name::Class;
 use crate::name::Name;
-use crate::segment::Head;
-use crate::segment::Place;
+use crate::records::RecordId;
 use crate::segment::Reader;
 use crate::segment::Step;
-use crate::spool::RecordId;
+use crate::spool::Spool;
 use crate::spool::SyncPolicy;
 
 /// Segments of others that are looked at, the latest first.
 const MAX_ADOPTIONS: usize = 4;
-/// Attempts at what somebody else may undo at the same time.
+/// Attempts at an operation that another process may undo at the same time.
 const MAX_ATTEMPTS: usize = 3;
 /// Bytes that are kept to put the next record together.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
@@ -66,7 +66,7 @@ struct Current<F: Files> {
     is_name_dirty: bool,
 }
 
-/// Whoever appends records.
+/// Appends records.
 #[derive(Debug)]
 pub struct Writer<F: Files = System> {
     spool: Spool<F>,
@@ -104,7 +104,7 @@ impl<F: Files> Writer<F> {
 
     /// Whether nothing waits any more of what this writer has appended: a
     /// receiver has accepted or rejected it, or it is lost and counted.
-    /// Whoever sends it may be another process.
+    /// Another process may send it.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl<F: Files> Writer<F> {
         }
     }
 
-    /// Appends a record and acknowledges it. Waits for nobody.
+    /// Appends a record, and returns once it is in a file. Never blocks.
     ///
     /// # Errors
     ///

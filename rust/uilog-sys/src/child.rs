@@ -1,9 +1,9 @@
 //! Child processes that another part of the process has started.
 //!
-//! A [`Child`] is exact where the kernel has pidfds (Linux 5.4): it waits for
-//! and signals that process and no other, even if somebody else has reaped it
-//! and its number has been given away. Without them it takes the number, and
-//! signals only what is still an unreaped child.
+//! If the kernel has pidfds (Linux 5.4), a [`Child`] waits for and signals
+//! exactly that process, even if other code has reaped it and its process ID
+//! has been reused. Without them it uses the process ID, and signals only a
+//! child that is not reaped yet.
 //!
 //! Nothing here blocks.
 
@@ -28,7 +28,7 @@ pub enum Exit {
     Code(i32),
     /// By the signal of this number.
     Signal(i32),
-    /// Somebody else has reaped it.
+    /// Other code has reaped it.
     Unknown,
 }
 
@@ -78,7 +78,7 @@ impl Child {
         self.exit
     }
 
-    /// Closes what it is known by exactly, when nobody will ask any more.
+    /// Closes its pidfd, when it is not needed any more.
     pub fn close_pidfd(&mut self) {
         self.pidfd = None;
     }
@@ -87,7 +87,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// `EPERM` if it runs as somebody else by now.
+    /// `EPERM` if it now runs as another user.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         // An ended child that is not reaped keeps its number; one that
         // somebody has reaped is no child any more, and is not asked for.

@@ -1,8 +1,9 @@
-//! Whether this process may do less than the others of its container.
+//! Whether this process is more restricted than others in its container.
 //!
-//! Whoever starts a process that is to serve others must not hand its own
-//! bounds on to it. Responsible for system-call filters and for limits that
-//! end or fail a process; must not know who is to be served.
+//! A restricted process must not start a process that serves others, because
+//! that would inherit the restrictions. Responsible for system-call filters and
+//! for limits that kill a process or make it fail. Must not know which process
+//! is to be started.
 
 use std::fs;
 

@@ -1,14 +1,15 @@
-//! The processes below a process.
+//! The descendants of a process.
 //!
-//! What hg starts as a child is a shell, and the program that matters may be
-//! the shell's child: some shells execute the last command of `sh -c`, others
-//! fork for it. Whoever wants to end the one has to find the other.
+//! hg starts a shell, and the program that matters may be the shell's child:
+//! some shells replace themselves by the last command of `sh -c`, others fork.
+//! So to terminate the program, its descendants have to be found.
 //!
-//! Who has begun a session of its own has left on purpose, as the master of
-//! ssh's shared connections does, and is not counted.
+//! A process that has started its own session has detached on purpose, as the
+//! master of ssh's shared connections does, and is left out.
 //!
-//! Only with pidfds (Linux 5.3): a number alone may be somebody else's by the
-//! time it is used. What is started while the list is made may be missing.
+//! Works only with pidfds (Linux 5.3), because a process ID may have been
+//! reused by the time it is signalled. Processes that are started meanwhile may
+//! be missing.
 
 use std::collections::HashMap;
 use std::fs;
@@ -32,7 +33,7 @@ pub struct Descendant {
     pidfd: Pidfd,
 }
 
-/// What /proc tells of a process.
+/// Facts about a process from /proc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     parent: i32,
@@ -77,7 +78,7 @@ impl Descendant {
     ///
     /// # Errors
     ///
-    /// `EPERM` if it runs as somebody else.
+    /// `EPERM` if it runs as another user.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         pidfd::send(&self.pidfd, signal)
     }
@@ -85,7 +86,7 @@ impl Descendant {
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         if self.pidfd.get().is_none() {
-            // Nobody can tell any more.
+            // It is not known any more.
             return true;
         }
         let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];

@@ -1,8 +1,8 @@
 //! How a child process has ended, whatever the signal.
 //!
-//! `waitid` of nix fails for a signal that it has no name for, which all
-//! real-time signals are: the child has ended then and is not reaped, or is
-//! reaped and nobody knows how it ended. Here a signal is a number.
+//! `waitid` of nix fails for a signal that it has no name for, such as all
+//! real-time signals. Then the child is not reaped, or is reaped and its status
+//! is lost. Here a signal is a number.
 //!
 //! Nothing here blocks.
 
@@ -111,7 +111,7 @@ fn wait(
 
 #[cfg(target_os = "linux")]
 const PIDFD: libc::idtype_t = libc::P_PIDFD;
-/// Elsewhere nobody has a pidfd.
+/// Other systems have no pidfds.
 #[cfg(not(target_os = "linux"))]
 const PIDFD: libc::idtype_t = libc::P_PID;
 

@@ -1,9 +1,9 @@
-//! Descriptors in a process that others' code shares: what a number refers to,
-//! and whether it still does. And what the kernel tells of sockets.
+//! Descriptors in a process with code of others: what a number refers to, and
+//! whether it still does. Also facts about sockets from the kernel.
 //!
-//! hg's extensions may close any number, such as all those that they find, and
-//! what is opened next gets it. So a number is compared with what it stood for
-//! before anything is done by it that cannot be undone.
+//! hg's extensions may close any descriptor, and the next file that is opened
+//! gets its number. So before a descriptor is used for anything that cannot be
+//! undone, it is checked that it still refers to the same file.
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -162,7 +162,7 @@ mod tests {
         let held = Held::new(reader);
         assert!(held.is_intact());
         let before = Identity::of(raw);
-        // As whoever closes our number, and opens something.
+        // Like other code that closes the descriptor, and opens a file.
         // SAFETY: what is replaced is only used through `held`.
         assert_eq!(unsafe { libc::dup2(other.as_raw_fd(), raw) }, raw);
         assert!(!held.is_intact());

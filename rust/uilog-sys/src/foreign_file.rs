@@ -1,15 +1,14 @@
-//! Reading files that uilog did not write: a repository's, a user's, a
-//! certificate, a token.
+//! Reads files that uilog did not write: of a repository or a user, such as a
+//! certificate or a token.
 //!
-//! Responsible for three bounds. Opening never waits: a FIFO would wait for a
-//! writer, a lease for its holder. Only a regular file is read: a device may
-//! have no end, and some do something when they are opened. And no more is
-//! read than the purpose of the file allows. Must
-//! not know what a file says or what it is for; each caller names its own
-//! bound.
+//! Responsible for three limits. Opening never blocks, as it would for a FIFO
+//! without a writer or a lease. Only regular files are read, because a device
+//! may have no end, and opening some devices has effects. The number of bytes
+//! is limited. Must not know what a file says or what it is for; each caller
+//! passes its own limit.
 //!
-//! A link is followed: where a user's configuration or certificate lies is the
-//! user's choice. Files that uilog writes itself are in [`crate::own_dir`].
+//! Links are followed, because users choose where their files are. For files
+//! that uilog writes itself, see [`crate::own_dir`].
 
 use std::fs::File;
 use std::fs::Metadata;
@@ -55,7 +54,7 @@ impl From<Error> for io::Error {
     }
 }
 
-/// Opens a regular file to read it, without waiting for anybody.
+/// Opens a regular file for reading, without blocking.
 ///
 /// # Errors
 ///

@@ -1,13 +1,13 @@
-//! What must not survive into a forked child: descriptors, and the parent's
-//! process id.
+//! State that a forked child must not keep: descriptors, and the parent's
+//! process ID.
 //!
 //! Close-on-exec covers programs; it does not cover `fork` alone, which hg
 //! uses for its workers and its command server. A forked child that kept the
 //! parent's end of a socket would keep its reader waiting for an end of file.
 //!
-//! A number is closed only if it still refers to what it did when it was
-//! guarded: another part of the process may have closed it, and opened
-//! something else that has got the number.
+//! A descriptor is closed only if it still refers to the same file as when it
+//! was registered, because other code may have closed it, and opened another
+//! file that has got its number.
 //!
 //! Only `fork(3)` runs the handler; a child made by a raw `clone` is noticed
 //! by its process id wherever a descriptor is used.
@@ -25,7 +25,7 @@ use crate::fd::Identity;
 const SLOTS: usize = 16;
 
 const EMPTY: i32 = -1;
-/// Somebody is about to put a descriptor there.
+/// A descriptor is about to be stored there.
 const TAKEN: i32 = -2;
 
 static GUARDED: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
@@ -54,13 +54,13 @@ impl Slot {
     }
 }
 
-/// 0 until somebody asks, in each process.
+/// 0 until it is first requested in each process.
 static PROCESS_ID: AtomicU32 = AtomicU32::new(0);
 
 /// A descriptor that is closed in every forked child, until this is dropped.
 ///
 /// It does not own the descriptor: the owner drops this before it closes it.
-/// Should somebody else have closed it, whatever has its number is left alone.
+/// If other code has closed it, the file that has its number now is left alone.
 #[derive(Debug)]
 pub struct CloseInChild {
     slot: Option<usize>,

@@ -5,25 +5,28 @@
 //!
 //! - [`spawn`] starts programs, detached or owned, without running anything
 //!   but listed system calls between `clone` and `execve`.
-//! - `append` appends a line to a file of ours, by a child (on Linux).
-//! - [`child`] waits for and signals children that others have started.
-//! - `confined` tells whether this process may do less than others (on Linux).
-//! - [`descendants`] finds and signals the processes below a process.
-//! - [`ended`] tells how a child has ended, whatever the signal.
-//! - [`fd`] makes descriptors of numbers.
-//! - `living_file` makes files that tell whether their holders live (on Linux).
-//! - [`locale`] tells the locale's character set.
+//! - `append` appends a line to one of uilog's files, by a child (on Linux).
+//! - [`child`] waits for and signals children that other code has started.
+//! - `confined` finds out whether this process is restricted (on Linux).
+//! - [`descendants`] finds and signals the descendants of a process.
+//! - [`ended`] returns how a child has ended, whatever the signal.
+//! - [`fd`] converts numbers to descriptors.
+//! - `living_file` makes files that show whether their holders are alive (on
+//!   Linux).
+//! - [`locale`] returns the locale's character set.
 //! - [`log_file`] appends to log files and rotates them.
-//! - `foreground` runs a program in this process's place (on Linux).
-//! - [`foreign_file`] reads files that others wrote, within bounds.
-//! - [`fork`] keeps the descriptors of a process out of its forked children.
-//! - [`clock`] knows the local time's offset and strftime.
+//! - `foreground` runs a program as if this process were that program (on
+//!   Linux).
+//! - [`foreign_file`] reads files that other programs wrote, within limits.
+//! - [`fork`] closes a process's descriptors in its forked children.
+//! - [`clock`] has the local time's offset and strftime.
 //! - [`environ`] reads the environment as the C library sees it.
 //! - [`own_dir`] creates, renames and removes files, and follows no link.
-//! - [`sched`] tells the kernel who is in a hurry.
-//! - [`pidfd`] makes descriptors of processes.
-//! - [`mod@small_program`] begins a program without Rust's own preparations.
-//! - `shared_word` is what processes agree by (on Linux).
+//! - [`sched`] sets scheduling policies.
+//! - [`pidfd`] opens descriptors of processes.
+//! - [`mod@small_program`] starts a program without Rust's runtime.
+//! - `shared_word` is a word in memory that processes share (on Linux).
+//! - [`terminal`] returns a terminal's width.
 //! - [`vector`] runs a loop with the widest vectors of the processor.
 //!
 //! # Known differences
@@ -62,6 +65,7 @@ pub mod sched;
 pub mod shared_word;
 pub mod small_program;
 pub mod spawn;
+pub mod terminal;
 #[cfg(target_os = "linux")]
 mod valgrind;
 pub mod vector;

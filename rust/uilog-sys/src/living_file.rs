@@ -1,15 +1,15 @@
-//! Files of which anybody can tell whether those who serve them are alive.
+//! Files that show whether the processes that use them are alive.
 //!
-//! Responsible for a life line: a lock that the kernel takes back when its
-//! holder ends, however that is. A file is locked before it has a name, so
-//! nobody ever finds a living one unlocked. Each lock belongs to one open file
-//! description, which the holder hands to nobody; a forked child must close
-//! its copy ([`crate::fork::CloseInChild`]), or it counts for the holder. Must
+//! Responsible for a lock that the kernel releases when its holder ends, in
+//! whatever way. A file is locked before it gets its name, so a file of a
+//! living process is never seen unlocked. Each lock belongs to one open file
+//! description, which the holder does not pass on; a forked child must close
+//! its copy ([`crate::fork::CloseInChild`]), or it counts as the holder. Must
 //! not know what the files say.
 //!
-//! Whoever wants to look opens the file by its path. Locks are seen from other
-//! pid namespaces, too, but not from other machines: the directory must be on
-//! a local file system.
+//! Other processes open the file by its path to check the lock. Locks are
+//! visible in other pid namespaces, but not on other machines, so the directory
+//! must be on a local file system.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -31,9 +31,9 @@ use crate::own_dir::OwnDir;
 /// Who holds a file: each has a byte of the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// Whoever has made it, and writes.
+    /// The process that has created it, and writes.
     Maker,
-    /// Whoever reads it.
+    /// The process that reads it.
     Reader,
 }
 
@@ -54,7 +54,7 @@ impl Holder {
 }
 
 /// How the names of files begin that do not have their own name yet. What is
-/// left of them was nobody's when its maker was killed.
+/// left of them belonged to no process when its creator was killed.
 pub const UNFINISHED: &str = ".new-";
 
 /// Creates a file that its maker holds from the first moment that it has the
@@ -132,7 +132,8 @@ pub fn open_again(file: &File) -> io::Result<File> {
     File::options().read(true).write(true).open(path)
 }
 
-/// Holds a file as `holder`, without waiting; false if somebody else does.
+/// Locks a file as `holder`, without blocking; false if another process holds
+/// it.
 ///
 /// # Errors
 ///
@@ -157,7 +158,7 @@ pub fn let_go(file: &File, holder: Holder) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether somebody else holds a file as `holder`.
+/// Whether another process holds a file as `holder`.
 ///
 /// # Errors
 ///

@@ -1,13 +1,13 @@
 //! Directories in which uilog creates, renames and removes files.
 //!
-//! Responsible for one rule: a path beside a user's file may be somebody
-//! else's. A directory is opened once; from then on every file in it is named
-//! relative to that descriptor, so that nobody can put another directory in
-//! its place. A link is never followed inside of it. Only regular files of
-//! this user or of root are opened or removed. Modes are those that are asked
-//! for, whatever the umask. Must not know what the files say.
+//! Responsible for one rule: other users may be able to change what is next to
+//! a user's file. So a directory is opened once, and every file in it is named
+//! relative to that descriptor; no other directory can be put in its place.
+//! Links in it are never followed. Only regular files of this user or of root
+//! are opened or removed. Modes are as requested, whatever the umask is. Must
+//! not know what the files say.
 //!
-//! Files that somebody else wrote are read through [`crate::foreign_file`].
+//! Files that other programs wrote are read through [`crate::foreign_file`].
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -51,8 +51,8 @@ const OTHERS_WRITE: u32 = 0o022;
 /// How often a file is opened or created that others create and remove.
 const MAX_ATTEMPTS: u32 = 100;
 
-/// What every open of ours has: no link is followed, nobody is waited for, a
-/// terminal does not become ours, and no program inherits the descriptor.
+/// The flags of every open: no link is followed, nothing blocks, a terminal
+/// does not become the controlling one, and no program inherits the descriptor.
 const SAFE: OFlag = OFlag::O_NOFOLLOW
     .union(OFlag::O_NONBLOCK)
     .union(OFlag::O_NOCTTY)
@@ -120,7 +120,7 @@ impl OwnDir {
     }
 
     /// Opens a directory in this one that must be ours alone: no link, of this
-    /// user, and writable by nobody else.
+    /// user, and not writable by other users.
     ///
     /// # Errors
     ///
@@ -291,7 +291,7 @@ impl OwnDir {
         self.rename(temporary, name)
     }
 
-    /// What has this name, if anything; a link stands for itself.
+    /// The file with this name, if any; a link is not followed.
     ///
     /// # Errors
     ///
@@ -303,7 +303,7 @@ impl OwnDir {
         }
     }
 
-    /// The same, but a link stands for what it leads to.
+    /// The same, but links are followed.
     ///
     /// # Errors
     ///

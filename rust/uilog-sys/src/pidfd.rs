@@ -1,8 +1,8 @@
-//! Descriptors that are processes.
+//! Descriptors of processes (pidfds).
 //!
-//! In a process that others' code shares: a number that is another process's
-//! by now must not be signalled or reaped. Before Linux 6.9 all pidfds look the
-//! same, so `/proc` is asked which process it is.
+//! Other code in hg's process may close a pidfd, and its number may now be the
+//! pidfd of another process, which must not be signalled or reaped. Before
+//! Linux 6.9, `fstat` cannot tell pidfds apart, so `/proc` is read.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Whether the kernel tells of a process that has been reaped.
+    /// Whether the kernel reports the exit status of a reaped process.
     fn tells_of_reaped() -> bool {
         let release = nix::sys::utsname::uname().expect("known");
         let release = release.release().to_string_lossy().into_owned();

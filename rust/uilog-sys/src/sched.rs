@@ -12,7 +12,7 @@ pub(crate) fn policy() -> Option<i32> {
     None
 }
 
-/// Makes this process one that never takes the processor away from whoever
+/// Makes this process one that never preempts the process that
 /// wakes it (SCHED_BATCH); its share stays the same. True if it was a normal
 /// process before and no longer is; others are left alone.
 pub fn enter_batch() -> bool {

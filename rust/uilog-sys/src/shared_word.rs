@@ -1,8 +1,8 @@
 //! A word of memory that several processes change one after the other, and a
 //! few bytes beside it that never change.
 //!
-//! It is an anonymous file, which whoever knows it by a path in /proc can
-//! open. It knows nothing of what the bits mean.
+//! It is an anonymous file, which other processes open by its path in /proc.
+//! Must not know what the bits mean.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -35,8 +35,8 @@ const FILE_BYTES: usize = BYTES_OFFSET + BYTES;
 /// The word, mapped into this process.
 #[derive(Debug)]
 pub struct SharedWord {
-    /// Only of whoever has created it. The other one is in a process that
-    /// others' code shares, and needs no descriptor.
+    /// Only in the process that has created it. The other one is in a process
+    /// that others' code shares, and needs no descriptor.
     file: Option<File>,
     base: NonNull<u8>,
 }
@@ -85,7 +85,7 @@ impl SharedWord {
     ///
     /// # Errors
     ///
-    /// It is somebody else's, or no such word, or there is none.
+    /// It belongs to another user, is not such a word, or does not exist.
     pub fn open(path: &Path) -> io::Result<Self> {
         // What is no regular file may do something when it is opened.
         if !std::fs::metadata(path)?.is_file() {

@@ -1,10 +1,9 @@
-//! The beginning of a program that is over before others have begun.
+//! The start of a program that runs only for a short time.
 //!
-//! What Rust does before `main` is a tenth of all that such a program does: it
-//! reads `/proc/self/maps` to know the end of the stack, prepares a stack for a
-//! handler that would tell of an overflow, and looks whether the standard
-//! descriptors are open. A program that is started by another one of ours needs
-//! none of that.
+//! Rust's runtime takes a tenth of such a program's time before `main`: it
+//! reads `/proc/self/maps` to find the end of the stack, allocates a stack for
+//! a handler of stack overflows, and checks the standard descriptors. A program
+//! that another program of uilog starts needs none of that.
 
 /// Makes a program of `$main`, a function that returns an exit status. Of what
 /// Rust does before `main`, SIGPIPE is ignored. The program is `no_main`.
@@ -24,7 +23,8 @@ macro_rules! small_program {
     };
 }
 
-/// Has writing to what nobody reads be an error, and not the end.
+/// Makes writing to a pipe without a reader an error, instead of killing the
+/// process.
 pub fn ignore_sigpipe() {
     // SAFETY: touches no memory but the table of dispositions.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
-use uilog_core::event::Timestamp;
-use uilog_core::queue::Origin;
+use uilog_channel::queue::Origin;
+use uilog_event::event::Timestamp;
 
 use crate::file;
 use crate::support::Mount;

@@ -98,6 +98,60 @@ fn a_killed_agents_successor_goes_on_and_nothing_is_lost() {
     assert_eq!(place.lost(), 0);
 }
 
+/// Whoever was killed between his record and his ring, or is stopped there.
+fn quiet(place: &Place) -> [Queue; 2] {
+    let sinks = [("first", &*file(place, "first"))];
+    let [mut alive, mut dead] = [0; 2].map(|_| Queue::new(place, &sinks));
+    alive.log("foo");
+    dead.log("foo");
+    [alive, dead]
+}
+
+#[test]
+fn whoever_has_not_rung_is_found_after_a_while() {
+    let place = Place::new();
+    place.scan_often();
+    let agent = place.agent_that_listens();
+    let [alive, dead] = quiet(&place);
+    let path = dead.path();
+    drop(dead);
+    alive.until_done();
+    until("the queue to go", || (!path.exists()).then_some(()));
+    assert_eq!(place.ids("first").len(), 3);
+    agent.stop();
+}
+
+#[test]
+fn whoever_waits_has_those_found_who_have_not_rung() {
+    let place = Place::new();
+    let agent = place.agent_that_listens();
+    let [alive, dead] = quiet(&place);
+    let path = dead.path();
+    drop(dead);
+    until("the queues to be done", || {
+        place.hurry();
+        let is_done = alive.progress().records == 1 && !path.exists();
+        is_done.then_some(())
+    });
+    assert_eq!(place.ids("first").len(), 3);
+    agent.stop();
+}
+
+#[test]
+fn whoever_waits_keeps_no_agent_from_its_end() {
+    let place = Place::new();
+    let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0.2")];
+    let mut queue = Queue::new(&place, &sinks);
+    queue.log("foo");
+    let mut agent = place.agent();
+    queue.until_done();
+    let status = until("the end", || {
+        place.hurry();
+        agent.0.try_wait().unwrap()
+    });
+    assert!(status.success());
+}
+
 #[test]
 fn there_is_one_agent() {
     let place = Place::new();

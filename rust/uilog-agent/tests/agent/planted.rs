@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use uilog_core::queue::Origin;
+use uilog_channel::queue::Origin;
 
 use crate::file;
 use crate::support::Place;
@@ -151,7 +151,8 @@ fn files_that_are_no_queues_hold_up_nobody() {
         ("records-N-zz", b"no such name"),
         ("other", b"something else"),
     ] {
-        let name = name.replace('N', &uilog_core::wire::PROTOCOL.to_string());
+        let name =
+            name.replace('N', &uilog_channel::wire::PROTOCOL.to_string());
         fs::write(place.run().join(name), text).unwrap();
     }
     let mut queue = Queue::new(&place, &[("a", &*file(&place, "a"))]);
@@ -160,7 +161,7 @@ fn files_that_are_no_queues_hold_up_nobody() {
     queue.until_done();
     until("the journal", || (place.lost() == 2).then_some(()));
     agent.stop();
-    let version = uilog_core::wire::PROTOCOL;
+    let version = uilog_channel::wire::PROTOCOL;
     let gone = |name: &str| {
         !place
             .run()

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use uilog_sys::own_dir::OwnDir;
 
 use crate::file;
 use crate::support::Place;
@@ -35,13 +35,12 @@ fn whoever_waits_for_all_waits_for_no_rollup() {
     let agent = place.agent_that_listens();
     let a = file(&place, "a");
     let mut queue = Queue::new(&place, &[("a", &*a), ("a:rollup", "*")]);
-    let directory = OwnDir::beside_users_file(&place.run()).unwrap();
     // Each time it would be a minute.
     for count in 1..=3 {
         queue.log_end("status", 0);
         assert!(queue.ring());
         until("a rollup", || {
-            uilog_agent::hurry(&directory);
+            place.hurry();
             (sums(&place, "a") == (count, 0)).then_some(())
         });
     }
@@ -144,6 +143,44 @@ fn much_is_sent_before_its_time() {
     assert_eq!(sums(&place, "a"), (COUNT, 0));
     let ids: BTreeSet<_> = place.ids("a").into_iter().collect();
     assert_eq!(ids.len(), place.records("a").len());
+}
+
+#[test]
+fn a_rollup_in_a_sink_that_hangs_holds_up_no_other() {
+    const COUNT: u64 = 30;
+    let place = Place::new();
+    let agent = place.agent_that_listens();
+    let (never, b, c) =
+        (file(&place, "never"), file(&place, "b"), file(&place, "c"));
+    let sinks = [
+        ("hung-disk", &*never),
+        ("hung-disk:rollup", "*"),
+        ("b", &*b),
+        ("b:rollup", "*"),
+    ];
+    let mut queue = Queue::new(&place, &sinks);
+    let mut other = Queue::new(&place, &[("c", &*c), ("c:rollup", "*")]);
+    for round in 1..=2 {
+        for _ in 0..COUNT {
+            queue.log_end("status", 0);
+            other.log_end("status", 0);
+        }
+        assert!(queue.ring() && other.ring());
+        until("the sinks beside it", || {
+            place.hurry();
+            let sum = (round * COUNT, 0);
+            (sums(&place, "b") == sum && sums(&place, "c") == sum).then_some(())
+        });
+    }
+    other.until_done();
+    assert!(queue.progress().records < 2 * COUNT);
+    agent.send(Signal::SIGTERM);
+    agent.ends_well();
+    // What the sink has not taken waits for the next agent, or is counted.
+    let progress = queue.progress();
+    let is_there = queue.path().exists();
+    assert!(is_there && progress.records < 2 * COUNT, "{progress:?}");
+    assert_eq!(place.lost() + progress.untold(), progress.records_lost);
 }
 
 #[test]

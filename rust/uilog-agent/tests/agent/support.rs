@@ -35,27 +35,27 @@ use nix::sys::socket::socket;
 use nix::unistd::Pid;
 use uilog_agent::Options;
 use uilog_agent::serve;
-use uilog_core::agent_address;
-use uilog_core::agent_address::AgentNames;
-use uilog_core::event::Event;
-use uilog_core::event::EventOption;
-use uilog_core::event::SessionId;
-use uilog_core::event::Text;
-use uilog_core::event::Timestamp;
-use uilog_core::event::Value;
-use uilog_core::journal::Failure;
-use uilog_core::journal::Journal;
-use uilog_core::queue::Origin;
-use uilog_core::queue::Progress;
-use uilog_core::queue::Writer;
-use uilog_core::queue::begin_frame;
-use uilog_core::queue::end_frame;
-use uilog_core::queue::lay_out_for_records;
-use uilog_core::sinks::Definition;
-use uilog_core::wire::Frame;
-use uilog_core::wire::Open;
-use uilog_core::wire::PROTOCOL;
-use uilog_core::wire::Record;
+use uilog_channel::agent_address;
+use uilog_channel::agent_address::AgentNames;
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::Journal;
+use uilog_channel::queue::Origin;
+use uilog_channel::queue::Progress;
+use uilog_channel::queue::Writer;
+use uilog_channel::queue::begin_frame;
+use uilog_channel::queue::end_frame;
+use uilog_channel::queue::lay_out_for_records;
+use uilog_channel::sinks::Definition;
+use uilog_channel::wire::Frame;
+use uilog_channel::wire::Open;
+use uilog_channel::wire::PROTOCOL;
+use uilog_channel::wire::Record;
+use uilog_event::event::Event;
+use uilog_event::event::EventOption;
+use uilog_event::event::SessionId;
+use uilog_event::event::Text;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Value;
 use uilog_sinks as sinks;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::open::open;
@@ -71,6 +71,9 @@ const BOUND: Duration = Duration::from_secs(60);
 const PLACE: &str = "UILOG_TEST_PLACE";
 /// What it is to do there.
 const TASK: &str = "UILOG_TEST_TASK";
+
+/// If there is such a file, agents look for queues often by themselves.
+const SCANS_OFTEN: &str = "scans-often";
 
 /// The version before this one.
 pub(crate) const OLDER: u16 = PROTOCOL - 1;
@@ -151,6 +154,17 @@ impl Place {
         let environment = self.environment();
         let journal = Journal::for_environment(environment.as_bytes());
         journal.unwrap().read()
+    }
+
+    /// Agents that are started from here on look for queues often by themselves.
+    pub(crate) fn scan_often(&self) {
+        fs::write(self.path(SCANS_OFTEN), b"").unwrap();
+    }
+
+    /// Waits for all queues, as `uilog flush` does.
+    pub(crate) fn hurry(&self) {
+        let run = OwnDir::beside_users_file(&self.run()).unwrap();
+        uilog_agent::hurry(&run);
     }
 
     /// The configuration that is read here.
@@ -445,6 +459,10 @@ fn agent_process() {
         elsewhere,
         // The writers are the test itself.
         writers_grace: Duration::ZERO,
+        scan_every: match place.join(SCANS_OFTEN).exists() {
+            true => Duration::from_millis(10),
+            false => Duration::from_secs(3600),
+        },
         open: open_or_hang,
     };
     serve(options).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use uilog_core::wire::PROTOCOL;
+use uilog_channel::wire::PROTOCOL;
 
 use crate::file;
 use crate::support::OLDER;

@@ -6,8 +6,8 @@
 use std::thread;
 use std::time::Instant;
 
-use uilog_core::living_pages;
-use uilog_core::living_pages::LivingPage;
+use uilog_channel::living_pages;
+use uilog_channel::living_pages::LivingPage;
 
 use super::LOOK_EVERY;
 use super::Part;
@@ -46,7 +46,7 @@ fn account_if_done(page: &LivingPage, part: &mut Part) -> bool {
     }
     let before = page.before();
     part.done += counts.done.saturating_sub(before.done);
-    // What is lost with a dead page was lost before, and nobody knew.
+    // Losses of a dead page happened before, and were not known.
     part.lost += match before.is_dead {
         true => counts.lost,
         false => counts.lost.saturating_sub(before.lost),

@@ -1,7 +1,7 @@
-//! `uilog flush`: nothing is to be left when a job ends.
+//! `uilog flush`: delivers all events and records before a job ends.
 //!
-//! Responsible for the order (dispatchers and queues first, since what they
-//! have goes on into spools), for the bound on all of it, and for what is said.
+//! Responsible for the order (dispatchers and queues first, because their
+//! records move on into spools), for the time limit, and for the output.
 
 mod dispatchers;
 mod queues;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use serde::Serialize;
-use uilog_core::journal::Journal;
+use uilog_channel::journal::Journal;
 
 use crate::native;
 use crate::output;
@@ -27,46 +27,47 @@ use crate::spool::flush::Flushed;
 use crate::spool::flush::flush_until;
 use crate::spool::flush::write_one;
 
-/// How often it is looked what is left.
+/// Interval between checks of what is left.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Deliver what waits, before this machine or container goes away
+/// Deliver all waiting events and records, before a machine or container ends
 ///
-/// Waits until the scripts of your commands have ended and every record that
-/// they have logged has got to its sink, and sends what waits for collectors,
-/// as `uilog spool flush` does. If no process runs that delivers records, one
-/// is started. It never waits for longer than it is told. The last line says
-/// what has been delivered, what is left, and why.
+/// Waits until the scripts of your commands have ended and their records have
+/// reached the sinks. Then sends the records that wait for collectors, as
+/// `uilog spool flush` does. Starts an agent if records wait and none is
+/// running. Never takes longer than --wait. The last line says what has been
+/// delivered, what is left, and why.
 ///
-/// Run it as the last step of a CI job, or as the last command of a container.
-/// What is left stays where it is. If the container goes away, so does that.
+/// Run it as the last step of a CI job, or as the last command in a container.
+/// Records that are left stay on disk, and are lost if the container is
+/// removed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
-  0    nothing is left
-  1    something is left, has been rejected or is lost
-  255  the configuration cannot be read (or what hg has for that reason, with
-       ui.detailed-exit-code)
+    0    everything is delivered
+  1    something is left, was rejected or is lost
+  255  the configuration cannot be read (with ui.detailed-exit-code, the
+       status that hg has for the reason)
 
 Examples:
-  uilog flush                       what your commands have logged
-  uilog flush --wait 5              five seconds at most
-  uilog flush -T json | jq .left    how many events and records are left
+  uilog flush                       deliver for 30 seconds at most
+  uilog flush --wait 5              deliver for 5 seconds at most
+  uilog flush -T json | jq .left    print the number that is left
 
-The last step of a CI job (GitHub Actions). It runs whether the job has failed
-or not, and its own failure is a warning:
+As the last step of a job of GitHub Actions. The step also runs if the job has
+failed. If the step itself fails, it only prints a warning:
 
-  - name: Deliver what hg has logged
+  - name: Deliver hg's log
     if: always()
     run: uilog flush --wait 20 || echo \"::warning::hg's log is incomplete\"
 
-docs/ci.md has the same for GitLab, Jenkins, containers and Kubernetes.")]
+docs/ci.md has recipes for GitLab, Jenkins, containers and Kubernetes.")]
 pub(crate) struct Arguments {
-    /// For how long it may take, in seconds
+    /// Time limit in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     wait: f64,
-    /// Also what commands with another HOME have left, and what commands in
-    /// other containers have left in the same directories
+    /// Include commands with another HOME, and commands in other containers
+    /// that share the queue directories
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -75,23 +76,22 @@ pub(crate) struct Arguments {
     place: Place,
 }
 
-/// What there was and what is left, for programs.
+/// The JSON output.
 #[derive(Serialize)]
 struct Shown<'a> {
-    /// Scripts, and records in queues and spools, that are left.
+    /// How many scripts, and records in queues and spools, are left.
     left: u64,
-    /// What is lost, or has been rejected.
+    /// How many are lost or were rejected.
     lost: u64,
     dispatchers: &'a Part,
     queues: &'a Part,
     spools: &'a [Flushed],
 }
 
-/// What has become of a part of what waits.
+/// Result for one place where events or records wait.
 #[derive(Default, Serialize)]
 struct Part {
-    /// What nothing more is to be done about: scripts that have ended, records
-    /// that have been delivered or are in spools now.
+    /// Scripts that have ended, and records that are delivered or in a spool.
     done: u64,
     left: u64,
     lost: u64,
@@ -168,7 +168,7 @@ fn write_part(
     Ok(())
 }
 
-/// All of it in a line, for whoever reads nothing else.
+/// A summary in one line.
 fn write_end(output: &mut impl Write, shown: &Shown<'_>) -> io::Result<()> {
     let sent: u64 = shown.spools.iter().map(Flushed::sent).sum();
     let done = counted(shown.dispatchers.done + shown.queues.done, "event");

@@ -1,5 +1,5 @@
-//! The queues of records: whoever delivers from them is started, if nobody
-//! does, and waited for.
+//! The queues of records: starts an agent if none is running, and waits until
+//! their records are delivered.
 //!
 //! Must not know dispatchers and spools.
 
@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
-use uilog_core::agent_address::Whereabouts;
+use uilog_channel::agent_address::Whereabouts;
+use uilog_channel::record_queues;
+use uilog_channel::record_queues::RecordQueue;
 use uilog_core::agent_start;
-use uilog_core::record_queues;
-use uilog_core::record_queues::RecordQueue;
 
 use super::LOOK_EVERY;
 use super::Part;
@@ -28,8 +28,9 @@ pub(super) fn drain(
     is_all: bool,
     deadline: Instant,
 ) -> anyhow::Result<Part> {
-    let find = || record_queues::find(whereabouts, !is_all);
-    let is_ours = |it: &RecordQueue| is_all || it.is_near;
+    let find = || record_queues::find(whereabouts);
+    let is_ours =
+        |it: &RecordQueue| is_all || it.is_near && !it.is_of_other_home;
     let mut targets: Vec<_> = find()
         .into_iter()
         .filter(|it| is_ours(it) && it.waiting() > 0)
@@ -45,7 +46,7 @@ pub(super) fn drain(
         targets.retain_mut(|target| {
             let found = now.iter().find(|it| it.path == target.queue.path);
             let Some(found) = found else {
-                // Whoever was done with it has removed it.
+                // The process that has finished it has removed it.
                 part.done += target.records - target.queue.done;
                 return false;
             };
@@ -70,13 +71,22 @@ pub(super) fn drain(
     }
 }
 
-/// Starts an agent where queues lie, and has all agents send at once what they
-/// add up; why there is none.
+/// Starts an agent, which looks wherever queues lie, and has all agents send at
+/// once what they add up; why there is none.
 fn hurry(whereabouts: &Whereabouts, program: &Path) -> Option<String> {
     let directories = whereabouts.directories();
     let environment = &whereabouts.environment;
     let start = |dir| agent_start::start(dir, program, None, environment);
-    let problem = directories.first().and_then(|dir| start(dir).err());
+    let mut problem = None;
+    for dir in &directories {
+        match start(dir) {
+            Ok(_) => {
+                problem = None;
+                break;
+            }
+            Err(error) => problem = Some(error),
+        }
+    }
     directories.iter().for_each(uilog_agent::hurry);
     problem
 }
@@ -88,5 +98,9 @@ fn reason(targets: &[Target]) -> String {
         return "processes in other containers have left it: flush there"
             .to_owned();
     }
-    "there was no time for more".to_owned()
+    let unread = targets.iter().find(|it| !it.queue.is_read);
+    match unread {
+        Some(it) => format!("nobody has begun to read {}", it.queue.path),
+        None => "there was no time for more".to_owned(),
+    }
 }

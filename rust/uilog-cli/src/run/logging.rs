@@ -17,20 +17,21 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use uilog_channel::loss::Loss;
 use uilog_config::Environment;
 use uilog_config::Request;
+use uilog_config::installation;
 use uilog_core::claim::Outer;
-use uilog_core::command::CommandLine;
-use uilog_core::command::options;
-use uilog_core::command::options::Early;
-use uilog_core::event::Timestamp;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Loss;
+use uilog_core::host::Host;
 use uilog_core::watch;
 use uilog_core::watch::Abandoned;
 use uilog_core::watch::Ended;
 use uilog_core::watch::Ledger;
 use uilog_core::watch::Watch;
+use uilog_event::command::CommandLine;
+use uilog_event::command::options;
+use uilog_event::command::options::Early;
+use uilog_event::event::Timestamp;
 use uilog_sys::foreground::Companion;
 use uilog_sys::foreground::End;
 use uilog_sys::foreground::How;
@@ -214,7 +215,7 @@ fn log(host: &mut Option<Host>, subject: &mut Subject<'_>, inbox: &Inbox) {
     guarded(host, |host| host.deliver(wait));
 }
 
-/// What concerns logging alone: if it panics, the journal is told.
+/// Runs code for logging; a panic is written to the journal.
 fn guarded<T>(
     host: &mut Option<Host>,
     body: impl FnOnce(&mut Host) -> T,
@@ -232,7 +233,7 @@ fn guarded<T>(
 /// Reads the configuration; `None` if that cannot be done, which the command
 /// has to say, and the journal notes.
 fn prepare(host: &mut Host, subject: &mut Subject<'_>) -> Option<Watch> {
-    let environment = match Environment::current() {
+    let environment = match installation::environment() {
         Ok(environment) => environment,
         Err(error) => {
             let detail = format!("there is no working directory: {error}");

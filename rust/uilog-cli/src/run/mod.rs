@@ -1,9 +1,9 @@
-//! `uilog run`: arguments, and the order in which things happen.
+//! `uilog run`: arguments, and the order of the steps.
 //!
-//! The command is started before anything else is done. From then on this
-//! process waits for it and does nothing else: whatever touches a file, a
-//! second process does (`logging`), and what that has not done a bounded time
-//! after the command's end is counted as lost.
+//! The command is started first. From then on this process only waits for it:
+//! a second process (`logging`) does everything that touches a file. What that
+//! process has not done within a time limit after the command's end is counted
+//! as lost.
 
 mod logging;
 
@@ -21,14 +21,14 @@ use clap::Args;
 use nix::errno::Errno;
 use uilog_core::claim::Outer;
 use uilog_core::claim::RUN_VARIABLE;
-use uilog_core::command;
-use uilog_core::command::CommandLine;
-use uilog_core::command::Kind;
-use uilog_core::event::Timestamp;
-use uilog_core::event::Trace;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::SESSION_VARIABLE;
-use uilog_core::trace;
+use uilog_core::host::Host;
+use uilog_event::command;
+use uilog_event::command::CommandLine;
+use uilog_event::command::Kind;
+use uilog_event::environment_block::SESSION_VARIABLE;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Trace;
+use uilog_event::trace;
 use uilog_sys::foreground;
 use uilog_sys::foreground::End;
 use uilog_sys::foreground::How;
@@ -42,20 +42,21 @@ use crate::place::Place;
 /// What `uilog run --install-hint` prints.
 const INSTALL_HINT: &str = include_str!("../install_hint.txt");
 
-/// What `uilog run` is told.
+/// The arguments of `uilog run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The command runs as if it were alone: same terminal, same process group, same
-standard input, output and error. Signals reach it, Ctrl-Z stops it, and uilog
-ends as it ends. `command` and `commandfinish` go wherever the hgrc says, the
-one that the command itself would read if it is hg, rhg or chg. An hg with uilog
-enabled logs itself, and is not logged twice.
+The command runs as if uilog were not there: same terminal, same process group,
+same standard input, output and error. Signals reach it, and Ctrl-Z stops it.
+Its start is logged as the event `command`, its end as `commandfinish`, as the
+configuration says; for hg, rhg and chg, that is the configuration which the
+command itself reads. If the command is hg with uilog enabled, hg logs itself,
+and it is not logged twice.
 
-If UILOG=off is set, uilog becomes the command and does nothing else. If the
-hgrc says `uilog.enabled = no`, the command runs as ever, and is not logged.
+If UILOG=off is set, uilog replaces itself by the command (exec). With
+`uilog.enabled = no` in an hgrc, the command runs as usual and is not logged.
 
 Exit status: the command's; 127 if it cannot be found, 126 if it cannot be
-executed. If a signal ends it, the same signal ends uilog.
+executed. If a signal kills the command, the same signal kills uilog.
 
 Examples:
   uilog run -- rhg files
@@ -64,10 +65,10 @@ Examples:
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
-    /// Print how to make `hg` be `uilog run -- rhg`
+    /// Print how to install `uilog run -- rhg` as `hg`
     #[arg(long, exclusive = true)]
     install_hint: bool,
-    /// The program and its arguments
+    /// The program, with its arguments
     #[arg(
         required_unless_present = "install_hint",
         trailing_var_arg = true,
@@ -78,9 +79,8 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Those of `uilog run -- COMMAND...`, the whole command line given. To
-    /// prepare for every other one takes a tenth of a millisecond, which the
-    /// command would wait for.
+    /// Parses the common case `uilog run -- COMMAND...` without clap, which
+    /// would delay the command by 0.1 ms. `words` is the whole command line.
     pub(crate) fn plain(
         mut words: impl Iterator<Item = OsString>,
     ) -> Option<Self> {
@@ -188,7 +188,7 @@ fn say_not_run(name: &OsStr, end: &End) {
 }
 
 fn variable<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    uilog_core::script_env::lookup(block, name)
+    uilog_event::environment_block::lookup(block, name)
 }
 
 /// The environment of the command: ours, and by what others know of us.

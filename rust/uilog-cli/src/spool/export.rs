@@ -1,4 +1,4 @@
-//! `uilog spool export`: writes what waits, or what was rejected, to files.
+//! `uilog spool export`: writes waiting or rejected records to files.
 
 use std::fs::DirBuilder;
 use std::fs::File;
@@ -25,44 +25,48 @@ use crate::output::counted;
 use crate::place::Place;
 use crate::place::tell;
 
-/// What is written is its owner's alone, as the spool is.
+/// Exported files are private to the user, as the spool is.
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 
-/// Write what waits, or what was rejected
+/// Export waiting or rejected records to files
 ///
-/// Of all sinks, or of those that are named, the oldest of each first. Nothing
-/// is removed: what waits is sent all the same, unless the spool is removed.
+/// Exports the records of all sinks, or of the named ones, the oldest first.
+/// Nothing is removed: waiting records are still sent.
 ///
 /// With --format jsonl, each record is a line of JSON, as a sink `file:` writes
-/// it (docs/schema.md). With --format otlp, two files are written into the
-/// directory of -o: traces.jsonl and logs.jsonl, each with one object of OTLP's
-/// JSON a line, which the receiver `otlpjsonfile` of the OpenTelemetry
-/// Collector reads. A file that is there already is not touched.
+/// it. With --format otlp, the files traces.jsonl and logs.jsonl are written
+/// into the directory that -o names. Each line is an OTLP object in JSON; the
+/// receiver `otlpjsonfile` of the OpenTelemetry Collector reads such files.
+/// Existing files are never overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
-  0    all has been written
+    0    everything was written
   1    something could not be read or written
   2    there is no such spool, or --format otlp without -o
-  255  the configuration cannot be read (or what hg has for that reason, with
-       ui.detailed-exit-code)
+  255  the configuration cannot be read (with ui.detailed-exit-code, the
+       status that hg has for the reason)
 
 Examples:
-  uilog spool export | jq -r .process.command_line     what waits, in short
-  uilog spool export --rejected fleet -o rejected.jsonl
-  uilog spool export --format otlp -o /mnt/usb         by foot to a collector")]
+  List the command lines that wait:
+    uilog spool export | jq -r .process.command_line
+
+  Save the records that the collector of the sink `fleet` has rejected:
+    uilog spool export --rejected fleet -o rejected.jsonl
+
+  Write files to carry to a collector by hand:
+    uilog spool export --format otlp -o /mnt/usb")]
 pub(super) struct Arguments {
-    /// The names of sinks; all if there are none
+    /// Names of sinks; all sinks if none is given
     sinks: Vec<String>,
-    /// What to write
+    /// Format of the output
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
     format: Format,
-    /// What collectors have rejected, instead of what waits
+    /// Export rejected records instead of waiting ones
     #[arg(long)]
     rejected: bool,
-    /// A file that is not there yet, or a directory for --format otlp; without
-    /// it, standard output
+    /// A new file, or a directory for --format otlp; default: standard output
     #[arg(short, long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     output: Option<PathBuf>,
     #[command(flatten)]

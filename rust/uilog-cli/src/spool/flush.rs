@@ -1,4 +1,4 @@
-//! `uilog spool flush`: sends now what waits.
+//! `uilog spool flush`: sends waiting records now.
 
 use std::io::IsTerminal;
 use std::io::Write;
@@ -28,32 +28,33 @@ use crate::output::styled;
 use crate::output::visible;
 use crate::place::Place;
 
-/// How long another process that is sending is waited for.
+/// How long to wait for another process that is sending.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is looked whether it still is.
+/// Interval between checks whether it still is.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Send what waits, now
+/// Send waiting records now
 ///
-/// All of it, or that of the sinks that are named, whatever a collector has
-/// asked for before. If it takes nothing, that is told, and what waits stays.
-/// If another process is just sending, it is waited for, half a minute at
-/// most. To interrupt it loses nothing.
+/// Sends the records of all sinks, or of the named ones, even if the collector
+/// has asked for a later retry. Records that the collector does not accept stay
+/// in the spool, and the reason is shown. If another process is sending, the
+/// command waits up to 30 seconds for it. Interrupting the command loses
+/// nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
-  0    all has been sent
-  1    something is left, has been rejected, or is lost in a damaged file
+    0    everything was sent
+  1    records are left, were rejected, or are lost in a damaged file
   2    there is no such spool
-  255  the configuration cannot be read (or what hg has for that reason, with
-       ui.detailed-exit-code)
+  255  the configuration cannot be read (with ui.detailed-exit-code, the
+       status that hg has for the reason)
 
 Examples:
-  uilog spool flush                 everything
-  uilog spool flush fleet           what waits for the sink `fleet`
-  uilog spool flush && shutdown     nothing is left behind")]
+  uilog spool flush                 send the records of all sinks
+  uilog spool flush fleet           send the records of the sink `fleet`
+  uilog spool flush && shutdown     shut down if everything was sent")]
 pub(super) struct Arguments {
-    /// The names of sinks; all if there are none
+    /// Names of sinks; all sinks if none is given
     sinks: Vec<String>,
     #[command(flatten)]
     presentation: Presentation,
@@ -61,17 +62,17 @@ pub(super) struct Arguments {
     place: Place,
 }
 
-/// How it went, for programs.
+/// Result for one sink, as in the JSON output.
 #[derive(Serialize)]
 pub(crate) struct Flushed {
     sink: String,
     sent: u64,
     rejected: u64,
-    /// Why, of the first.
+    /// Why the first of them was rejected.
     rejection: Option<String>,
-    /// Records that were found to be lost because a file was damaged.
+    /// Records lost in damaged files.
     damaged: u64,
-    /// Files in which nothing is left, so that nobody knows what they held.
+    /// Files that were found empty; how many records they held is not known.
     emptied: u64,
     pub(crate) left: u64,
     /// Why something is left.

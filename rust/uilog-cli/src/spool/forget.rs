@@ -1,4 +1,4 @@
-//! `uilog spool forget`: what is lost is known, and not told of again.
+//! `uilog spool forget`: acknowledges losses.
 
 use std::io;
 use std::io::Write;
@@ -17,30 +17,33 @@ use crate::output::counted;
 use crate::output::visible;
 use crate::place::Place;
 
-/// Tell no more of what has been rejected, evicted or damaged so far
+/// Acknowledge rejected, evicted and damaged records
 ///
-/// `uilog spool` and `uilog status` tell of each loss, and exit with 1, until
-/// somebody says so that it is known: from then on they count anew. What waits
-/// stays and is sent. So do the records that a collector has rejected, unless
-/// --rejected is given. If another process is just sending, it is waited for,
-/// half a minute at most.
+/// `uilog spool` and `uilog status` report each loss, and exit with 1, until it
+/// is acknowledged. From then on, losses are counted from 0 again. Waiting
+/// records stay and will be sent. Rejected records stay, too, unless --rejected
+/// is given. If another process is sending, the command waits up to 30 seconds
+/// for it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
-  0    it is done
-  1    a spool cannot be used, or somebody sends for too long
+    0    all losses are acknowledged
+  1    a spool cannot be used, or another process is still sending
   2    there is no such spool
-  255  the configuration cannot be read (or what hg has for that reason, with
-       ui.detailed-exit-code)
+  255  the configuration cannot be read (with ui.detailed-exit-code, the
+       status that hg has for the reason)
 
 Examples:
-  uilog spool forget                    of all sinks
-  uilog spool export --rejected -o rejected.jsonl && \\
-      uilog spool forget --rejected     keep elsewhere what was rejected")]
+  Acknowledge the losses of all sinks:
+    uilog spool forget
+
+  Move rejected records to a file:
+    uilog spool export --rejected -o rejected.jsonl && \\
+        uilog spool forget --rejected")]
 pub(super) struct Arguments {
-    /// The names of sinks; all if there are none
+    /// Names of sinks; all sinks if none is given
     sinks: Vec<String>,
-    /// Remove the records that collectors have rejected
+    /// Also remove rejected records
     #[arg(long)]
     rejected: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `uilog spool`: what waits for collectors, and what has become of it.
+//! `uilog spool`: shows the records that wait for collectors, and their fate.
 
 mod export;
 pub(crate) mod flush;
@@ -12,8 +12,8 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 use serde::Serialize;
+use uilog_channel::sinks;
 use uilog_config::Config;
-use uilog_core::sinks;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::otlp::sender::UNNOTED;
 use uilog_sinks::spools;
@@ -31,46 +31,48 @@ use crate::output::styled;
 use crate::output::visible;
 use crate::place::Place;
 
-/// The status if the arguments make no sense, as clap's.
+/// The status if the arguments are invalid, the same as clap's.
 const EXIT_USAGE: u8 = 2;
 
-/// Show what waits for collectors, send it now, or write it to files
+/// Show, send or export records that wait for a collector
 ///
-/// A sink `otlp:` keeps each record in a spool, a directory of its own, until
-/// its collector has accepted it. Whoever runs the next command sends what an
-/// earlier one has left; a collector that takes nothing is asked again after a
-/// while, at first a second, at most five minutes.
+/// A sink `otlp:` keeps each record in a directory on disk, its spool, until
+/// the collector has accepted the record. Records that one command has left
+/// are sent by the next. If delivery fails, it is retried after 1 second, then
+/// less and less often, up to every five minutes.
 ///
-/// Shown is, for each sink: what waits and since when, what has been sent, what
-/// was lost because of uilog.spool-max-size and uilog.spool-max-age (evicted)
-/// or because a file was damaged, what the collector has rejected, and why it
-/// takes nothing, if so. Spools whose sinks are not configured here are shown,
-/// too. Nothing is changed, and nobody is waited for.
+/// For each sink, shows how many records wait and since when, how many were
+/// sent, rejected by the collector, evicted (because of uilog.spool-max-size
+/// or uilog.spool-max-age) or lost in damaged files, and why delivery fails,
+/// if it does. Also shows spools whose sinks are not configured here.
+/// Read-only; never blocks.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
 Exit status:
-  0    all is well
-  1    something has been rejected, evicted or damaged, a collector takes
-       nothing, the process that sends is stopped or hangs, something waits
-       that nobody will send, or a spool cannot be used
-  255  the configuration cannot be read (or what hg has for that reason, with
-       ui.detailed-exit-code)
+    0    no problem was found
+  1    records were rejected, evicted or damaged; or delivery fails; or the
+       process that sends is stopped or hangs; or records wait that no process
+       will send; or a spool cannot be used
+  255  the configuration cannot be read (with ui.detailed-exit-code, the
+       status that hg has for the reason)
 
 Examples:
-  uilog spool                           what waits, and why
+  uilog spool                           show what waits, and why
   uilog spool -T json | jq '.spools | map(.pending) | add'
   uilog spool flush                     send it now
-  uilog spool export --rejected | jq .  look at what a collector did not want
-  uilog spool requeue fleet             send it again: that has been mended
-  uilog spool forget                    that is known now: tell of it no more
+  uilog spool export --rejected | jq .  look at rejected records
+  uilog spool requeue fleet             send them again
+  uilog spool forget                    acknowledge all losses
 
 Files:
-  $XDG_STATE_HOME/uilog/spool/SINK, or below ~/.local/state, or where
-  uilog.spool says: a spool. Its numbers count from its beginning, those of
-  losses from the last `uilog spool forget`; remove the directory, and what
-  waits there, to begin anew."
+  $XDG_STATE_HOME/uilog/spool/SINK      a spool; uilog.spool sets another
+                                        directory instead of uilog/spool
+  Counts start when the spool is created; counts of losses restart with
+  `uilog spool forget`. To reset a spool, remove its directory; this also
+  discards the records in it.
+  If $XDG_STATE_HOME is not set, ~/.local/state is used."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -89,7 +91,7 @@ enum Action {
     Requeue(requeue::Arguments),
 }
 
-/// Everything, for programs.
+/// The JSON output.
 #[derive(Serialize)]
 struct Shown<'a> {
     dir: Option<String>,
@@ -388,7 +390,8 @@ fn trouble(it: &Facts) -> String {
             parts.push(UNNOTED.to_owned());
         }
         Some(retry) => {
-            parts.push(format!("the collector takes {}", retry.taken()));
+            let reason = visible(&retry.reason);
+            parts.push(format!("{} ({reason})", retry.failing()));
         }
         None => {}
     }

@@ -1,4 +1,4 @@
-//! `uilog spool requeue`: sends again what collectors have rejected.
+//! `uilog spool requeue`: sends rejected records again.
 
 use std::io;
 use std::io::Write;
@@ -18,27 +18,25 @@ use crate::output::counted;
 use crate::output::visible;
 use crate::place::Place;
 
-/// Send again what collectors have rejected
+/// Send rejected records again
 ///
-/// The records that are kept since a collector has rejected them wait again, as
-/// new ones do, and are sent at once. What the collector still does not want is
-/// rejected again. If another process is just sending, it is waited for, half a
-/// minute at most. Records that were rejected and are no longer kept cannot be
-/// sent again.
+/// Moves the rejected records that the spool still has back among the waiting
+/// ones, and sends them at once. The collector may reject them again. If
+/// another process is sending, the command waits up to 30 seconds for it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
-  0    all has been sent
-  1    something is left, or has been rejected again
+    0    everything was sent
+  1    records are left, or were rejected again
   2    there is no such spool
-  255  the configuration cannot be read (or what hg has for that reason, with
-       ui.detailed-exit-code)
+  255  the configuration cannot be read (with ui.detailed-exit-code, the
+       status that hg has for the reason)
 
 Examples:
-  uilog spool export --rejected | jq .  look at what was rejected
-  uilog spool requeue fleet             the collector has been mended")]
+  uilog spool export --rejected | jq .  look at the rejected records
+  uilog spool requeue fleet             send those of the sink `fleet` again")]
 pub(super) struct Arguments {
-    /// The names of sinks; all if there are none
+    /// Names of sinks; all sinks if none is given
     sinks: Vec<String>,
     #[command(flatten)]
     place: Place,

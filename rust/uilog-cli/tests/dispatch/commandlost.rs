@@ -13,10 +13,10 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use uilog_core::journal::Journal;
-use uilog_core::pipeline::Draft;
-use uilog_core::pipeline::Host;
-use uilog_core::pipeline::Logger;
+use uilog_channel::journal::Journal;
+use uilog_core::host::Draft;
+use uilog_core::host::Host;
+use uilog_core::logger::Logger;
 
 use crate::PROGRAM;
 use crate::is_running;
@@ -60,7 +60,10 @@ fn command_process() {
     let item = |name: &str, value: &str| {
         (name.as_bytes().to_vec(), value.as_bytes().to_vec())
     };
-    let items = [item("sink.out", &format!("file:{home}/out"))];
+    let items = [
+        item("agent", "no"),
+        item("sink.out", &format!("file:{home}/out")),
+    ];
     let logger = Logger::new(&items, &[]);
     let mut host = ManuallyDrop::new(Host::new(PathBuf::from(PROGRAM)));
     host.enter(&mut environment(home.as_ref()));

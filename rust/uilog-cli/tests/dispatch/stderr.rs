@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use uilog_core::journal::Failure;
-use uilog_core::journal::ScriptFailure;
-use uilog_core::pipeline::Logger;
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::ScriptFailure;
+use uilog_core::logger::Logger;
 
 use crate::Hg;
 use crate::PROGRAM;

@@ -1,7 +1,8 @@
-//! The blackbox as a sink, for whoever has no hg to ask.
+//! The blackbox as a sink for `uilog run` and `uilog emit`, which have no hg.
 //!
-//! What the extension asks of hg is read from the repository here. That files
-//! have been changed is left out (`blackbox.dirty`): only hg can tell.
+//! Facts that the extension gets from hg are read from the repository. Whether
+//! the working directory has changes (`blackbox.dirty`) is left out: only hg
+//! can tell.
 
 use std::borrow::Cow;
 use std::fs;
@@ -10,10 +11,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_channel::loss::Loss;
+use uilog_channel::settings::Fault;
 use uilog_config::Config;
 use uilog_config::items;
 use uilog_config::items::Value;
 use uilog_config::repository::MAX_SHAREDPATH_BYTES;
+use uilog_event::event::Event;
+use uilog_event::event::Timestamp;
+use uilog_event::tracked::Tracked;
+use uilog_event::user;
 use uilog_sys::foreign_file;
 use uilog_sys::log_file::Problems;
 
@@ -22,15 +29,9 @@ use super::writer::Line;
 use super::writer::Log;
 use super::writer::NotRotated;
 use super::writer::Style;
-use crate::event::Event;
-use crate::event::Timestamp;
-use crate::pipeline::FaultKind;
-use crate::pipeline::Host;
-use crate::pipeline::Loss;
-use crate::pipeline::Sink;
-use crate::settings::Fault;
-use crate::tracked::Tracked;
-use crate::user;
+use crate::account::FaultKind;
+use crate::outbox::Outbox;
+use crate::outbox::Sink;
 
 /// The section, and what hg calls its extension.
 pub const SECTION: &str = "blackbox";
@@ -95,11 +96,15 @@ impl Sink for Blackbox {
         self.tracked.contains(event)
     }
 
-    fn deliver(&self, event: &Event<'_>, host: &mut Host) -> Result<(), Loss> {
+    fn deliver(
+        &self,
+        event: &Event<'_>,
+        outbox: &mut dyn Outbox,
+    ) -> Result<(), Loss> {
         let path = self.log.path().display();
         let parents = parents::read(&self.root).unwrap_or_else(|error| {
             let detail = format!("{path}: the parents cannot be read: {error}");
-            host.fault(FaultKind::LogFile, detail);
+            outbox.fault(FaultKind::LogFile, detail);
             Vec::new()
         });
         let parents: Vec<_> = parents.iter().map(|node| &node[..]).collect();
@@ -123,7 +128,7 @@ impl Sink for Blackbox {
             Ok(written) => {
                 if let Some(NotRotated { why, .. }) = written.not_rotated {
                     let detail = format!("{path} cannot be rotated: {why}");
-                    host.fault(FaultKind::LogFile, detail);
+                    outbox.fault(FaultKind::LogFile, detail);
                 }
                 if self.is_shown {
                     // Whoever cannot read it has lost no event.

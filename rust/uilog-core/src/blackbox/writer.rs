@@ -17,12 +17,11 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use uilog_event::event::Timestamp;
+use uilog_event::hgdate::DateFormat;
 use uilog_sys::log_file::LogFile;
 use uilog_sys::log_file::Problems;
 use uilog_sys::log_file::Rotation;
-
-use crate::event::Timestamp;
-use crate::hgdate::DateFormat;
 
 /// How many old files hg keeps of a log with this `maxfiles`.
 // hg: loggingutil.openlogfile, which always keeps `.1`, and fails for none

@@ -1,16 +1,17 @@
 //! What switches uilog off, and what hg's own extensions then do.
 
-use super::Finding;
-use super::Subject;
+use uilog_event::environment_block;
+
 use super::extensions;
-use super::listed;
-use super::shown;
+use super::extensions::listed;
+use super::finding::Finding;
+use super::subject::Subject;
+use super::text::shown;
 use crate::brake;
 use crate::brake::Cause;
 use crate::brake::ITEM;
 use crate::brake::SECTION;
 use crate::brake::VARIABLE;
-use crate::script_env;
 
 /// All that switches uilog off here.
 pub(super) fn causes(subject: &Subject<'_>) -> Vec<Cause> {
@@ -20,7 +21,7 @@ pub(super) fn causes(subject: &Subject<'_>) -> Vec<Cause> {
 }
 
 fn variable<'a>(subject: &Subject<'a>) -> Option<&'a [u8]> {
-    script_env::lookup(subject.block, VARIABLE.as_bytes())
+    environment_block::lookup(subject.block, VARIABLE.as_bytes())
 }
 
 pub(super) fn check(

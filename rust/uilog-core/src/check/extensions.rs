@@ -19,9 +19,9 @@ use uilog_config::installation;
 use uilog_config::installation::Role;
 use uilog_sys::foreign_file;
 
-use super::Finding;
-use super::Subject;
-use super::lossy;
+use super::finding::Finding;
+use super::subject::Subject;
+use super::text::lossy;
 
 /// The extensions that matter.
 pub(super) const NAMES: [&str; 3] = ["uilog", "logtoprocess", "blackbox"];
@@ -448,6 +448,18 @@ fn python_dirs(subject: &Subject<'_>, mercurial: &Path) -> Vec<PathBuf> {
         }
     }
     dirs
+}
+
+/// Where an extension is listed, be it to disable it.
+pub(super) fn listed(config: &Config, name: &str) -> Option<String> {
+    let enabled = listed_on(config, name);
+    let entry = enabled.or_else(|| {
+        let mut all = config.items(b"extensions");
+        let name = name.as_bytes();
+        all.find(|(listed, _)| short_name(listed) == name)
+            .map(|(_, entry)| entry)
+    });
+    entry.map(|entry| entry.source.to_string())
 }
 
 #[cfg(test)]

@@ -1,26 +1,25 @@
-//! What has failed of late, as the journal tells.
+//! Findings about recent failures in the journal.
 //!
-//! A configuration may be right in every word, and still a script fails at
-//! every command. Responsible for which failures are findings: those of the
-//! last day, for older ones may have been mended long ago. They are warnings:
-//! whether it would fail again is not known. Must not know how
-//! the journal is kept. What is said of sinks is for whoever knows sinks: they
-//! are told of by [`of_sinks`].
+//! Even with a correct configuration, a script may fail at every command.
+//! Responsible for which failures are findings: those of the last 24 hours,
+//! since the causes of older ones may have been corrected. They are warnings,
+//! since they may not happen again. Must not know how the journal is stored.
+//! Failures of sinks are returned by [`of_sinks`], for code that knows sinks.
 
 use std::time::Duration;
 use std::time::SystemTime;
 
 use chrono::DateTime;
 use chrono::Utc;
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::journal::Journal;
+use uilog_channel::sinks;
 use uilog_config::Config;
 
-use super::Finding;
-use super::Severity;
-use super::Subject;
-use crate::journal::Failure;
-use crate::journal::FailureKind;
-use crate::journal::Journal;
-use crate::sinks;
+use super::finding::Finding;
+use super::finding::Severity;
+use super::subject::Subject;
 
 /// For how long a failure is a finding.
 const RECENT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,7 +1,7 @@
-//! Every place at which an item is set, not only the one that counts.
+//! Every line that sets an item, including overridden ones.
 //!
-//! Reads once more the files that have been read. What is trusted, and in
-//! which order files count, is not known here.
+//! Parses the configuration files once more. Must not know which files are
+//! trusted, or in which order they are read.
 
 use std::collections::HashSet;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What is around the configuration: whether what hg loads does what somebody
-//! wants, the dispatcher, and an rhg that loads nothing.
+//! Findings about the installation: the extensions that hg loads, the
+//! dispatcher, and rhg.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,22 +9,22 @@ use std::path::PathBuf;
 
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+use uilog_channel::settings::Settings;
+use uilog_channel::sinks;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::FileReport;
 use uilog_config::FileState;
 
-use super::Finding;
-use super::Subject;
 use super::brake;
 use super::extensions;
 use super::extensions::Extensions;
-use super::lossy;
+use super::finding::Finding;
+use super::subject::Subject;
+use super::text::lossy;
 use crate::dispatcher::Dispatcher;
 use crate::installation;
 use crate::installation::Programs;
-use crate::settings::Settings;
-use crate::sinks;
 
 // rhg: SUPPORTED_EXTENSIONS of rust/rhg/src/main.rs
 const SUPPORTED_BY_RHG: [&str; 7] = [

@@ -1,25 +1,25 @@
-//! Settings: values that make no sense, names that nobody knows, and what is
-//! overridden, unset or not trusted.
+//! Findings about settings: invalid values, unknown names, and settings that
+//! are overridden, unset or not trusted.
 
+use uilog_channel::settings::Fault;
+use uilog_channel::sinks;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::Source;
 use uilog_config::items;
 use uilog_config::items::ITEMS;
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
 
-use super::Finding;
-use super::SettingFacts;
-use super::Subject;
-use super::did_you_mean;
 use super::extensions;
+use super::finding::Finding;
 use super::history;
 use super::history::Setting;
-use super::is_same;
-use super::lossy;
-use super::meant;
-use super::shown;
-use crate::settings::Fault;
-use crate::sinks;
+use super::report::SettingFacts;
+use super::subject::Subject;
+use super::subject::is_same;
+use super::text::lossy;
+use super::text::shown;
 
 /// The section whose items are scripts.
 const SCRIPTS: &[u8] = b"logtoprocess";
@@ -100,7 +100,7 @@ fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Names that nobody knows, and values that make no sense.
+/// Names that nobody knows, and values that are invalid.
 fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     for section in ["uilog", "blackbox"] {
@@ -131,7 +131,7 @@ fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                     Finding::warning("value-nonsense", fault)
                         .at(&entry.source)
                         .advise(format!(
-                            "say {} here: {}",
+                            "it must be {}: {}",
                             item.kind, item.help
                         )),
                 );

@@ -11,29 +11,29 @@ use std::process::Stdio;
 
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+use uilog_channel::settings::Settings;
+use uilog_channel::wire::StdinFormat;
 use uilog_config::Config;
 use uilog_config::Source;
+use uilog_event::events;
+use uilog_event::events::Needs;
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
 use uilog_sys::foreign_file;
 
-use super::Finding;
-use super::Program;
-use super::ScriptFacts;
-use super::Subject;
-use super::did_you_mean;
-use super::expanded;
 use super::extensions;
-use super::lossy;
-use super::meant;
-use super::shown;
-use super::values;
+use super::finding::Finding;
+use super::report::Program;
+use super::report::ScriptFacts;
+use super::subject::Subject;
+use super::subject::expanded;
+use super::subject::values;
+use super::text::lossy;
+use super::text::shown;
 use super::words;
 use super::words::Begin;
-use crate::events;
-use crate::events::Needs;
 use crate::logtoprocess::LogToProcess;
 use crate::script_env::MAX_STRING_BYTES;
-use crate::settings::Settings;
-use crate::wire::StdinFormat;
 
 const SECTION: &[u8] = b"logtoprocess";
 /// The only sub-option.

@@ -13,14 +13,14 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
 use nix::unistd::geteuid;
+use uilog_channel::journal::Journal;
+use uilog_channel::queue;
+use uilog_channel::queue::Memory;
 
-use super::Finding;
-use super::Subject;
 use super::extensions::Extensions;
+use super::finding::Finding;
+use super::subject::Subject;
 use crate::blackbox::sink::Blackbox;
-use crate::journal::Journal;
-use crate::queue;
-use crate::queue::Memory;
 
 /// The permissions by which others could read or write.
 const OTHERS: u32 = 0o077;

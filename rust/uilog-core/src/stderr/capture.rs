@@ -201,7 +201,7 @@ impl Capture {
         let both = OpenOptions::new().read(true).write(true).open(path);
         let pipe = Pipe {
             output: File::from(output),
-            ring: Ring::new()?,
+            ring: Ring::default(),
             reader: Cell::new(Reader::Dispatcher),
             read: Cell::new(0),
         };
@@ -268,7 +268,7 @@ impl Pipe {
     }
 
     fn send(&self, process: &OwnedFd) -> io::Result<()> {
-        let descriptors = [self.output.as_raw_fd(), self.ring.raw_fd()];
+        let descriptors = [self.output.as_raw_fd(), self.ring.raw_fd()?];
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         socket::sendmsg::<()>(
             process.as_raw_fd(),

@@ -1,15 +1,15 @@
-//! What scripts say on standard error: the last of it, to tell why one failed.
+//! The end of each script's standard error, which tells why a script has
+//! failed.
 //!
-//! A script must not notice. So each has a pipe of its own, which the
-//! dispatcher empties as long as there is little in it. A script that writes
-//! more, that leaves processes behind, or that outlives its dispatcher is
-//! handed over to a process of ours that does nothing else (`uilog stderr`,
-//! one for each dispatcher that needs it, ended by the last writer's end). The
-//! script's own descriptor is open for reading, too, so that nobody who writes
-//! to it ever gets SIGPIPE. The last bytes of each stand in a file in memory,
-//! which goes from the one to the other with the pipe.
+//! A script must not notice that. So each has its own pipe, which the
+//! dispatcher reads as long as it carries little. If a script writes more,
+//! leaves processes behind, or outlives its dispatcher, its pipe is passed to a
+//! process that does nothing else (`uilog stderr`, one per dispatcher that
+//! needs it), which exits with the last writer. The script's descriptor is also
+//! open for reading, so that a writer never gets SIGPIPE. The last bytes are in
+//! a file in memory, which is passed on together with the pipe.
 //!
-//! Knows nothing of events, nor of what becomes of the text.
+//! Must not know events, or how the text is used.
 
 mod capture;
 mod process;

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of where they come from.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -9,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
 
-use crate::queue::anonymous_file;
+use uilog_channel::queue::anonymous_file;
 
 /// Bytes that are kept. More than is shown, since what is cut in two may not be
 /// recognised as a secret.
@@ -23,25 +24,31 @@ const LENGTH_AT: u64 = 8;
 const TEXT_AT: u64 = 16;
 
 /// One text. Where there is no memory for it, it is lost, and nothing else.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Ring {
-    file: File,
+    /// Made when the first text comes: most scripts say nothing, and to make
+    /// and to free it costs as much as starting a program costs hg.
+    file: OnceCell<File>,
 }
 
 impl Ring {
-    pub(super) fn new() -> io::Result<Self> {
-        anonymous_file().map(|file| Self { file })
-    }
-
     /// One that another process has begun.
     pub(super) fn received(file: OwnedFd) -> Self {
         Self {
-            file: File::from(file),
+            file: OnceCell::from(File::from(file)),
         }
     }
 
-    pub(super) fn raw_fd(&self) -> RawFd {
-        self.file.as_raw_fd()
+    /// For another process.
+    pub(super) fn raw_fd(&self) -> io::Result<RawFd> {
+        self.file().map(AsRawFd::as_raw_fd)
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        match self.file.get() {
+            Some(file) => Ok(file),
+            None => anonymous_file().map(|it| self.file.get_or_init(|| it)),
+        }
     }
 
     /// Bytes are being read that are not in the text yet.
@@ -77,7 +84,9 @@ impl Ring {
         let length = self.read_word(LENGTH_AT);
         let kept = length.min(KEPT_BYTES);
         let mut text = vec![0; kept as usize];
-        if self.file.read_exact_at(&mut text, TEXT_AT).is_err() {
+        let file = self.file.get();
+        let read = file.map(|it| it.read_exact_at(&mut text, TEXT_AT));
+        if read.is_none_or(|it| it.is_err()) {
             return (Vec::new(), false);
         }
         if length > kept {
@@ -89,12 +98,14 @@ impl Ring {
     /// Words that cannot be read are 0: nothing is kept.
     fn read_word(&self, at: u64) -> u64 {
         let mut word = [0; 8];
-        let read = self.file.read_exact_at(&mut word, at);
-        read.map_or(0, |()| u64::from_le_bytes(word))
+        let file = self.file.get();
+        let read = file.map(|it| it.read_exact_at(&mut word, at));
+        let is_read = read.is_some_and(|it| it.is_ok());
+        if is_read { u64::from_le_bytes(word) } else { 0 }
     }
 
     fn write(&self, at: u64, bytes: &[u8]) {
-        let _ = self.file.write_all_at(bytes, at);
+        let _ = self.file().and_then(|it| it.write_all_at(bytes, at));
     }
 }
 
@@ -104,8 +115,10 @@ mod tests {
 
     #[test]
     fn the_last_bytes_are_kept_in_their_order() {
-        let ring = Ring::new().unwrap();
+        let ring = Ring::default();
         assert_eq!(ring.text(), (Vec::new(), false));
+        assert!(!ring.is_busy());
+        assert!(ring.file.get().is_none(), "nothing has come");
         let mut written: Vec<u8> = Vec::new();
         for length in [1, 3000, 5191, 1, 20_000, 8192, 7, 0, 50_000] {
             let piece: Vec<_> = (0..length)

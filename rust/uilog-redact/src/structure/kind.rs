@@ -3,9 +3,11 @@
 //!
 //! What is not listed here is [`Kind::Value`], of which nothing is told.
 
-use super::Structure;
 use super::harmless;
+use super::placeholder::Placeholder;
 use super::program;
+use super::reducer::Structure;
+use super::word_list::is_word_of;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
 use crate::user::hash_user;
@@ -49,68 +51,6 @@ pub(super) enum Kind {
     ConfigItem,
     /// `NAME=VALUE`.
     Assignment,
-}
-
-/// What stands for a value, apart from URLs and programs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Placeholder {
-    Value,
-    Message,
-    Keyword,
-    User,
-    Revset,
-    File,
-    Source,
-    Pattern,
-    Date,
-    Template,
-    Number,
-    Name,
-    Option,
-    Command,
-}
-
-impl Placeholder {
-    const ALL: [Self; 14] = [
-        Self::Value,
-        Self::Message,
-        Self::Keyword,
-        Self::User,
-        Self::Revset,
-        Self::File,
-        Self::Source,
-        Self::Pattern,
-        Self::Date,
-        Self::Template,
-        Self::Number,
-        Self::Name,
-        Self::Option,
-        Self::Command,
-    ];
-
-    fn text(self) -> &'static [u8] {
-        match self {
-            Self::Value => b"<value>",
-            Self::Message => b"<message>",
-            Self::Keyword => b"<keyword>",
-            Self::User => b"<user>",
-            Self::Revset => b"<revset>",
-            Self::File => b"<file>",
-            Self::Source => b"<source>",
-            Self::Pattern => b"<pattern>",
-            Self::Date => b"<date>",
-            Self::Template => b"<template>",
-            Self::Number => b"<number>",
-            Self::Name => b"<name>",
-            Self::Option => b"<option>",
-            Self::Command => b"<command>",
-        }
-    }
-
-    /// As it stands in the line.
-    pub(super) fn marker(self) -> Vec<u8> {
-        self.text().to_vec()
-    }
 }
 
 /// Whether all of this is what stands for a value: it holds nothing any more.
@@ -218,11 +158,6 @@ const ARGUMENTS: &[(Kind, Option<Kind>, &str)] = &[
     (Kind::Name, None, "config help paths show debugcommands"),
 ];
 
-/// Whether this is one of the words in a list with blanks between them.
-pub(super) fn is_word_of(list: &str, word: &[u8]) -> bool {
-    list.split(' ').any(|it| it.as_bytes() == word)
-}
-
 /// What the value of an option is, by their full names.
 pub(super) fn of_option(command: Option<&str>, option: &str) -> Kind {
     let own = OF_COMMANDS
@@ -249,7 +184,7 @@ pub(super) fn of_argument(command: Option<&str>, place: usize) -> Kind {
     }
 }
 
-/// What is told of a value.
+/// What is kept of a value.
 pub(super) fn shown(kind: Kind, value: &[u8], by: &Structure<'_>) -> Vec<u8> {
     if is_placeholder(value) {
         return value.to_vec();
@@ -312,7 +247,7 @@ fn config_item(item: &[u8], by: &Structure<'_>) -> Vec<u8> {
     named(name, is_harmless, value)
 }
 
-/// `NAME=VALUE`, of which the name is told.
+/// `NAME=VALUE`, of which the name is kept.
 fn assignment(text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let Some(equals) = text.iter().position(|byte| *byte == b'=') else {
         return Placeholder::Value.marker();

@@ -20,17 +20,18 @@ mod harmless;
 mod kind;
 mod message;
 mod parse;
+mod placeholder;
 mod program;
+mod reducer;
+mod word_list;
 
 use kind::Kind;
-use kind::Placeholder;
+use placeholder::Placeholder;
+pub(crate) use reducer::Secrets;
+pub(crate) use reducer::Structure;
 
-use crate::redactor::Redactor;
 use crate::words::Line;
 use crate::words::split;
-
-/// Reduces what one redactor is given.
-pub(crate) struct Structure<'r>(pub(crate) &'r Redactor);
 
 impl Structure<'_> {
     /// The arguments of hg: one word for each option, with its value, and

@@ -4,10 +4,10 @@
 //! is not known any more which word is the value of which option. From there
 //! on no value is told.
 
-use super::Structure;
 use super::kind;
 use super::kind::Kind;
-use super::kind::Placeholder;
+use super::placeholder::Placeholder;
+use super::reducer::Structure;
 use crate::commands::Opt;
 use crate::commands::Options;
 use crate::commands::TABLE;

@@ -3,8 +3,8 @@
 //!
 //! What a program does with an argument is not known here, so none is told.
 
-use super::Structure;
-use super::kind::Placeholder;
+use super::placeholder::Placeholder;
+use super::reducer::Structure;
 use crate::words::Line;
 use crate::words::split;
 

@@ -1,18 +1,18 @@
-//! What keeps records from arriving, as the journal and the spools tell.
+//! Findings about delivery, from the journal and the spools.
 //!
-//! A sink may be configured well, and its collector answers 401 to all.
-//! Responsible for which of that are findings. No connection is opened and no
-//! lock is taken: the files are only read.
+//! Even if a sink is configured correctly, its collector may answer 401 to
+//! everything. Responsible for which failures become findings. Opens no
+//! connection and takes no lock: the files are only read.
 
 use std::time::Duration;
 use std::time::SystemTime;
 
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use uilog_core::check::Finding;
 use uilog_core::check::failures;
 use uilog_core::check::failures::Failed;
 use uilog_core::check::failures::Group;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
 
 use super::Found;
 use crate::globals::Globals;
@@ -31,7 +31,7 @@ impl Found<'_> {
         definitions: &[Definition],
         globals: &Globals,
     ) {
-        // That the directory cannot be listed is told of each sink.
+        // It is reported for each sink that the directory cannot be listed.
         let spools = spools::find(definitions, globals).unwrap_or_default();
         let now = SystemTime::now();
         let spools: Vec<_> =
@@ -113,12 +113,12 @@ impl Found<'_> {
                 )
             } else {
                 let text = format!(
-                    "{full}: the collector takes {}, {times}: {}; {waiting}",
-                    retry.taken(),
+                    "{full}: {}, {times}: {}; {waiting}",
+                    retry.failing(),
                     retry.reason
                 );
                 Finding::error("sink-failing", text)
-                    .advise("ask it again: uilog spool flush")
+                    .advise("retry now: uilog spool flush")
             };
             self.add(&item, finding);
         } else if facts.pending > 0
@@ -169,7 +169,7 @@ impl Found<'_> {
     }
 }
 
-/// Whether what the journal tells of a sink's settings is so here, too.
+/// Whether a problem in the journal with a sink's settings also exists here.
 fn is_known(group: &Group, facts: &Facts) -> bool {
     let mut told = facts.warnings.iter().chain(&facts.unsendable);
     told.any(|it| group.detail.contains(it.as_str()))

@@ -1,20 +1,19 @@
-//! What is wrong with the structured sinks of a configuration: this crate's
-//! part of `uilog check`.
+//! Findings about the structured sinks of a configuration, for `uilog check`.
 //!
-//! Changes nothing: opens no connection, makes no directory. How findings are
-//! shown is not known here.
+//! Read-only: opens no connection and creates no directory. Must not know how
+//! findings are shown.
 
 mod delivery;
 pub(crate) mod files;
 
 use serde::Serialize;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use uilog_config::items;
 use uilog_config::items::Value;
 use uilog_core::check;
 use uilog_core::check::Finding;
 use uilog_core::check::Subject;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
 
@@ -25,6 +24,7 @@ use crate::otlp::request::Kind;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
 use crate::target::Target;
+use crate::template::Template;
 
 /// A sink that is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,7 +33,7 @@ pub struct SinkFacts {
     pub name: String,
     /// Where it leads, without secrets.
     pub url: String,
-    /// What kind of sink it is; none if its URL makes no sense.
+    /// What kind of sink it is; none if its URL is invalid.
     pub kind: Option<&'static str>,
     /// The events that it wants.
     pub track: Vec<String>,
@@ -119,14 +119,14 @@ impl Found<'_> {
         lossy(&self.redactor.redact_text(text.as_bytes()).text)
     }
 
-    /// Where an item of the section stands.
+    /// The file and line of an item of the section.
     fn place(&self, item: &str) -> Option<String> {
         let config = &self.subject.loaded.trusted;
         let entry = config.get(sinks::SECTION.as_bytes(), item.as_bytes())?;
         Some(entry.source.to_string())
     }
 
-    /// Adds a finding about an item, or about what stands beside it.
+    /// Adds a finding about an item, or about one of its options.
     fn add(&mut self, item: &str, finding: Finding) {
         let sink = item.split(':').next().unwrap_or(item);
         let place = self.place(item).or_else(|| self.place(sink));
@@ -140,7 +140,7 @@ impl Found<'_> {
         });
     }
 
-    /// Names and values that make no sense whatever the sink, and options of
+    /// Names and values that are invalid whatever the sink, and options of
     /// none.
     fn faults(&mut self) {
         let config = &self.subject.loaded.trusted;
@@ -157,7 +157,7 @@ impl Found<'_> {
                 option.and_then(|it| items::find_sink_option(it.as_bytes()));
             let advice = match (item, option) {
                 (Some(it), _) => {
-                    format!("say {} here: {}", it.item.kind, it.item.help)
+                    format!("it must be {}: {}", it.item.kind, it.item.help)
                 }
                 (None, Some(option)) => check::meant(option.as_bytes(), names)
                     .map_or_else(
@@ -231,6 +231,9 @@ impl Found<'_> {
         }
         match &target {
             Target::File(template) => self.log_file(definition, template),
+            Target::History(dir) => {
+                self.log_file(definition, &Template::of_days(dir));
+            }
             Target::UnixStream(path)
             | Target::UnixDatagram(path)
             | Target::SyslogLocal(path) => self.socket(definition, path),

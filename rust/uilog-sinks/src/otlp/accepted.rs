@@ -38,7 +38,7 @@ impl Accepted {
                 "settings" => {
                     known.settings = u64::from_str_radix(value, 16).ok();
                 }
-                // What makes no sense is more than may be.
+                // An invalid value counts as more than the maximum.
                 "rejected" => {
                     known.rejected = value.parse().unwrap_or(u64::MAX)
                 }

@@ -18,7 +18,7 @@ use crate::otlp::stored::Value;
 use crate::record::Rollup;
 use crate::repository as origin;
 
-/// Options that are told in other words.
+/// Options that have an attribute of their own.
 const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
     (
         "commandfinish",
@@ -26,12 +26,34 @@ const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
     ),
     ("commandlost", &["duration", "canonical_command", "signal"]),
     ("peerclose", &["url", "duration"]),
+    ("exthook", &["duration"]),
+    (
+        "pythonhook",
+        &["duration", "exception_type", "exception_message"],
+    ),
+    ("hookrefused", &["exception_type", "exception_message"]),
+    ("userwait", &["duration"]),
+    (
+        "commandexception",
+        &[
+            "exception_type",
+            "exception_message",
+            "exception_stacktrace",
+        ],
+    ),
     ("lockwait", &["waited"]),
     (
         "wirefinish",
         &["duration", "remote_address", "remote_user", "error_type"],
     ),
     ("wirerequest", &["remote_address", "remote_user"]),
+];
+
+/// Options that the semantic conventions have names for, of these events.
+const EXCEPTION: [(&str, &str); 3] = [
+    ("exception_type", "exception.type"),
+    ("exception_message", "exception.message"),
+    ("exception_stacktrace", "exception.stacktrace"),
 ];
 
 /// The numbers of the fields of `KeyValue`.
@@ -179,6 +201,11 @@ pub(crate) fn common(record: &Stored<'_>, all: &mut Attributes<'_>) {
     }
     let told = TOLD_ELSEWHERE.iter().find(|it| *record.event == *it.0);
     let told = told.map_or(&[][..], |it| it.1);
+    for (option, key) in EXCEPTION {
+        if told.contains(&option) {
+            all.maybe(key, record.options.text(option));
+        }
+    }
     let prefix = if *record.event == *losses::EVENT {
         "hg.loss."
     } else {

@@ -1,13 +1,14 @@
-//! Losses, as records that a collector gets: whoever watches a fleet need not
-//! look at each machine.
+//! Losses as records, so that the owner of a collector need not look at each
+//! machine.
 //!
-//! One record tells what has been lost since the one before, by cause. Whoever
-//! sends looks for losses before it sends anything, and appends the record once
-//! the collector has taken something: where it takes nothing, there is nobody to
-//! tell, and the losses of that time are one record later. A record of losses
-//! that is itself rejected is not told of, so that none leads to another.
+//! Each record has the losses since the previous one, by cause. Before sending,
+//! the sender collects the losses; once the collector has accepted something,
+//! it appends the record. While delivery fails, losses add up for one later
+//! record. If a record of losses is itself rejected, that is not reported,
+//! because it would lead to another such record.
 //!
-//! Knows the spool's counts and the journal; not how anything is sent.
+//! Knows the spool's counts and the journal. Must not know how records are
+//! sent.
 
 use std::borrow::Cow;
 use std::io;
@@ -20,11 +21,11 @@ use serde_json::Map;
 use serde_json::Value;
 use sha2::Digest;
 use sha2::Sha256;
-use uilog_core::event::Timestamp;
-use uilog_core::journal::Failure;
-use uilog_core::journal::FailureKind;
-use uilog_core::journal::Journal;
-use uilog_core::sinks;
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::journal::Journal;
+use uilog_channel::sinks;
+use uilog_event::event::Timestamp;
 use uilog_spool::LossCounts;
 use uilog_spool::Spool;
 
@@ -39,7 +40,7 @@ use crate::record::SCHEMA;
 
 /// The event's name. Nothing else is to have it.
 pub const EVENT: &str = "uilogloss";
-/// The program that tells of it.
+/// The program that reports it.
 const PROGRAM: &str = "uilog";
 
 /// What has been told.
@@ -52,7 +53,7 @@ const MEMO: Memo = Memo {
 /// something of each command gets no second record with each.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Whoever tells of losses.
+/// Reports losses.
 #[derive(Clone, Debug)]
 pub struct Reports {
     host: String,
@@ -112,7 +113,7 @@ impl Reports {
         let now = Timestamp::now();
         let before = Reported::load(spool.dir());
         let interval = INTERVAL.as_micros() as i64;
-        // One that is told of in the future is a clock's mistake.
+        // A time in the future comes from a wrong clock.
         if (0..interval).contains(&(now.micros - before.time)) {
             return None;
         }
@@ -240,7 +241,7 @@ fn journal_modified(journal: &Journal) -> i64 {
     modified.max().unwrap_or(0)
 }
 
-/// What is to be told, and what will then have been.
+/// The losses to report now, and the totals after that.
 fn untold(
     before: &Reported,
     losses: LossCounts,

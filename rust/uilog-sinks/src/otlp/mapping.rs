@@ -235,8 +235,7 @@ impl Span<'_> {
         attributes(&mut all);
         if let Some(failure) = &self.failure {
             put_message(span::STATUS, out, |out| {
-                let text = [failure.introduction, &failure.text];
-                put_joined(span::STATUS_MESSAGE, text, out);
+                put_bytes(span::STATUS_MESSAGE, failure.text.as_bytes(), out);
                 put_choice(span::STATUS_CODE, StatusCode::Error.into(), out);
             });
         }
@@ -248,7 +247,7 @@ impl Span<'_> {
 fn command(record: &Stored<'_>, place: &Place, end: u64, out: &mut Vec<u8>) {
     let process = &record.process;
     let failure = failure(record);
-    let error = failure.as_ref().map(|it| it.text.clone());
+    let error = failure.as_ref().map(|it| it.kind.clone());
     let span = Span {
         id: place.span.unwrap_or_else(|| span_id(record, "")),
         parent: place.parent,
@@ -269,9 +268,11 @@ fn command(record: &Stored<'_>, place: &Place, end: u64, out: &mut Vec<u8>) {
     span.put(record, place, end, attributes, out);
 }
 
-/// Why a command has failed.
+/// Why something has failed.
 struct Failure {
-    introduction: &'static str,
+    /// The value of `error.type`.
+    kind: String,
+    /// What people read.
     text: String,
 }
 
@@ -286,20 +287,50 @@ fn failure(record: &Stored<'_>) -> Option<Failure> {
     if !is_failure(&record.event, code, signal, command) {
         return None;
     }
-    Some(match (signal, code) {
-        (None, None) if *record.event == *"commandlost" => Failure {
-            introduction: "",
-            text: "lost".to_owned(),
-        },
-        (Some(signal), _) => Failure {
-            introduction: "ended by ",
-            text: format!("signal {signal}"),
-        },
-        (None, code) => Failure {
-            introduction: "exit status ",
-            text: code?.to_string(),
-        },
+    let (kind, text) = match (signal, code) {
+        (None, None) if *record.event == *"commandlost" => {
+            ("lost".to_owned(), "lost".to_owned())
+        }
+        (Some(signal), _) => (
+            format!("signal {signal}"),
+            format!("ended by signal {signal}"),
+        ),
+        (None, code) => {
+            let code = code?;
+            (code.to_string(), format!("exit status {code}"))
+        }
+    };
+    let told = |name: &str| record.options.text(name).map(str::to_owned);
+    // Of another program, options of these names may be anything.
+    let is_of_hg = process.program.is_none();
+    Some(Failure {
+        kind: told("error_type").filter(|_| is_of_hg).unwrap_or(kind),
+        text: told("error").filter(|_| is_of_hg).unwrap_or(text),
     })
+}
+
+/// Why a hook has refused what it was asked for, if it has.
+fn refusal(record: &Stored<'_>) -> Option<Failure> {
+    let options = &record.options;
+    if record.hook.is_none() || !options.is_true("vetoed") {
+        return None;
+    }
+    if let Some(kind) = options.text("exception_type") {
+        let text = options.text("exception_message").unwrap_or_default();
+        return Some(Failure {
+            kind: kind.to_owned(),
+            text: format!("{kind}: {text}"),
+        });
+    }
+    let (kind, text) = match (options.int("exit_code"), options.int("signal")) {
+        (Some(code), _) => (code.to_string(), format!("exit status {code}")),
+        (None, Some(signal)) => (
+            format!("signal {signal}"),
+            format!("ended by signal {signal}"),
+        ),
+        (None, None) => ("vetoed".to_owned(), "vetoed".to_owned()),
+    };
+    Some(Failure { kind, text })
 }
 
 /// The span of something within a command.
@@ -321,6 +352,10 @@ fn part(
             (name, SpanKind::Internal)
         }
         "peerclose" => (["peer", ""], SpanKind::Client),
+        "userwait" => {
+            let kind = record.options.text("kind").unwrap_or("user");
+            (["wait for ", kind], SpanKind::Internal)
+        }
         "wirefinish" => {
             let command = record.options.text("wire_command");
             (["wire ", command.unwrap_or_default()], SpanKind::Server)
@@ -336,8 +371,8 @@ fn part(
     // The event's own duration is that of the connection's end.
     let connected = record.options.number("connected");
     let connected = connected.filter(|_| event == "peerclose");
-    let failure = part_failure(record);
-    let error = failure.as_ref().map(|it| it.text.clone());
+    let failure = refusal(record).or_else(|| part_failure(record));
+    let error = failure.as_ref().map(|it| it.kind.clone());
     let span = Span {
         id,
         parent,
@@ -358,17 +393,17 @@ fn part(
 /// Why something within a command has failed, if it has.
 fn part_failure(record: &Stored<'_>) -> Option<Failure> {
     let outcome = record.options.text("outcome")?;
-    let (introduction, text) = match (&*record.event, outcome) {
-        ("peerclose", "timeout" | "killed") => ("", outcome),
-        ("lockwait", "timeout" | "failed") => ("", outcome),
+    let kind = match (&*record.event, outcome) {
+        ("peerclose", "timeout" | "killed")
+        | ("lockwait", "timeout" | "failed") => outcome,
         ("wirefinish", "failed") => {
-            ("", record.options.text("error_type").unwrap_or(outcome))
+            record.options.text("error_type").unwrap_or(outcome)
         }
         _ => return None,
     };
     Some(Failure {
-        introduction,
-        text: text.to_owned(),
+        kind: kind.to_owned(),
+        text: kind.to_owned(),
     })
 }
 
@@ -407,7 +442,9 @@ fn blocked(
 fn log(record: &Stored<'_>, place: &Place, time: u64, out: &mut Vec<u8>) {
     let (number, text) = match &*record.event {
         "commandexception" => (SeverityNumber::Error, "ERROR"),
-        "develwarn" | losses::EVENT => (SeverityNumber::Warn, "WARN"),
+        "develwarn" | "hookrefused" | losses::EVENT => {
+            (SeverityNumber::Warn, "WARN")
+        }
         "debug" => (SeverityNumber::Debug, "DEBUG"),
         _ => (SeverityNumber::Info, "INFO"),
     };

@@ -1,9 +1,9 @@
-//! What one sender lets the next one know: small files in a spool's directory,
-//! each a line that names its format, and then what there is to say.
+//! Small files in a spool's directory by which one sender informs the next: a
+//! line with the format, then the content.
 //!
-//! They are advice. One that is damaged, absent or no file of ours says
-//! nothing; a link is not followed, a FIFO not waited for. A new one replaces
-//! the old one as a whole. Knows nothing of what they say.
+//! They are hints only. A file that is damaged, missing or not a regular file
+//! of this user is ignored; links are not followed, and a FIFO does not block.
+//! A new file replaces the old one as a whole. Must not know what they say.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

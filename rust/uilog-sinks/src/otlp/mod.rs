@@ -1,26 +1,26 @@
 //! Sinks `otlp:`: a collector of OpenTelemetry, over HTTP.
 //!
-//! A record is acknowledged into the sink's own spool before any network is
-//! tried, and leaves it when the collector has accepted it: see docs/otlp.md.
+//! A record is written to the sink's spool before any network is used, and is
+//! removed when the collector has accepted it: see docs/otlp.md.
 //!
-//! - `settings` is what is configured, `endpoint` the URLs in it, and `proxy`
-//!   what the environment says of proxies; `reported` is which trouble with
-//!   them is known already.
-//! - `stored` is a record as the spool has it, `mapping` the same in
-//!   OpenTelemetry's terms, with its `attributes`, in the encoding of
-//!   `protobuf`; `signal` is which of the two signals it belongs to, `request`
-//!   what is sent of it, `json` the same for files, `http` how it is sent,
-//!   `connector` that in TLS, and `explain` why it could not be.
-//! - `verdict` is what an answer means, `body` whether it is a collector's, and
-//!   `retry_after` when it wants to be asked again.
-//! - `losses` tells the collector what has been lost.
-//! - `ship` is what becomes of a batch, `sender` who sends batch after batch,
-//!   `backoff` when, `unnoted` when where nothing can be written, and
-//!   `accepted` what an endpoint has accepted before.
-//! - `memo` is a small file by which these let the next process know.
+//! - `settings` has the configuration, `endpoint` its URLs, and `proxy` the
+//!   proxies in the environment; `reported` remembers which problems with them
+//!   were reported.
+//! - `stored` is a record in the spool, `signal` decides to which of the two
+//!   signals it belongs. `mapping` converts it to OpenTelemetry, with
+//!   `attributes`, in the encoding of `protobuf`. `request` is the body of a
+//!   request, `json` the same for files. `http` sends it, `connector` by TLS,
+//!   and `explain` describes errors.
+//! - `verdict` is the meaning of an answer, `body` decides whether it comes
+//!   from a collector, and `retry_after` when to retry.
+//! - `losses` reports losses to the collector.
+//! - `ship` sends a batch and handles the results, `sender` sends batch after
+//!   batch. `backoff` decides when, `unnoted` does so if nothing can be
+//!   written, and `accepted` remembers what an endpoint has accepted.
+//! - `memo` is a small file by which these inform the next process.
 //!
-//! Here is what the dispatcher's thread does: it appends, and never waits for
-//! a collector.
+//! This module has the sink's thread, which appends and never waits for a
+//! collector.
 
 pub mod accepted;
 mod attributes;
@@ -53,8 +53,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use uilog_core::queue::Delivery;
-use uilog_core::sinks::Definition;
+use uilog_channel::queue::Delivery;
+use uilog_channel::sinks::Definition;
 use uilog_spool::HoldBack;
 use uilog_spool::Limits;
 use uilog_spool::Options;
@@ -91,7 +91,7 @@ pub struct Otlp {
     trouble: Option<String>,
     reports: Option<Reports>,
     worker: Option<Worker>,
-    /// The thread has been told that somebody waits.
+    /// The thread knows that a process waits.
     is_hurried: bool,
 }
 
@@ -200,7 +200,7 @@ pub fn check(definition: &Definition, globals: &Globals) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// As [`open`], or the settings make no sense.
+/// As [`open`], or the settings are invalid.
 pub fn flush(
     definition: &Definition,
     globals: &Globals,
@@ -228,7 +228,7 @@ const GROUP_BYTES: usize = 64 * 1024;
 /// Bytes that most records have at most.
 const PAYLOAD_BYTES: usize = 1536;
 
-/// Whoever appends records to a spool, each with its number.
+/// Appends records to a spool, each with its number.
 #[derive(Debug)]
 pub(crate) struct Appender {
     /// The sink's name, as JSON.
@@ -349,7 +349,7 @@ fn encode(record: &Record) -> Result<(RecordId, Vec<u8>), String> {
     Ok((id, payload))
 }
 
-/// What becomes of records as long as the settings make no sense.
+/// What becomes of records as long as the settings are invalid.
 pub(crate) fn unsendable(problem: &str) -> String {
     format!("everything waits in the spool, and nothing is sent: {problem}")
 }

@@ -1,11 +1,11 @@
-//! Fields of protobuf, written into a buffer one after the other: of what is
-//! sent in thousands no messages are built first.
+//! Writes protobuf fields into a buffer one after the other, without building
+//! messages first, because thousands are sent.
 //!
-//! As protobuf's own writers do it, a field that has its default is left out,
-//! and every length is as short as it can be: what another program reads and
-//! writes again is the same.
+//! As in protobuf's own writers, fields with their default are left out, and
+//! lengths are as short as possible, so that a program which reads and writes a
+//! message gets the same bytes.
 //!
-//! Knows the encoding, and no message.
+//! Knows the encoding. Must not know messages.
 
 /// How a field's value is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-//! Proxies: which one the environment names for a collector, and for which
-//! collectors there is none.
+//! Proxies: which one the environment sets for a collector, if any.
 //!
-//! The variables are read as curl reads them, and `NO_PROXY` as curl or Go
-//! does, whichever leaves out more. Looks up no name and connects to nobody.
+//! The variables are read as by curl, and `NO_PROXY` as by curl and Go: if one
+//! of the two does not use the proxy, uilog does not. Resolves no name and
+//! opens no connection.
 
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
@@ -59,7 +59,7 @@ impl Proxies {
     ///
     /// # Errors
     ///
-    /// The variable's value makes no sense, or that kind of proxy is unknown
+    /// The variable's value is invalid, or that kind of proxy is unknown
     /// here. A URL that needs no proxy is no error, whatever the variable says.
     pub(crate) fn of(&self, url: &Uri) -> Result<Option<Proxy>, String> {
         let is_https = url.scheme_str() == Some("https");
@@ -94,7 +94,7 @@ fn parse(url: &str) -> Result<Proxy, String> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = &rest[..end];
     let host = authority.rsplit_once('@').map_or(authority, |it| it.1);
-    // ureq would take the scheme's port if this one makes no sense.
+    // ureq would take the scheme's port if this one is invalid.
     let (host, port) =
         host_and_port(host).map_err(|why| format!("the proxy's URL: {why}"))?;
     let parsed = Proxy::new(&format!("{scheme}://{authority}"))
@@ -239,7 +239,7 @@ mod tests {
         for name in asked.into_inner() {
             let block = format!("{name}=x\0");
             let part =
-                uilog_core::sink_environment::needed(block.as_bytes(), &[]);
+                uilog_channel::sink_environment::needed(block.as_bytes(), &[]);
             assert_eq!(part, block.as_bytes());
         }
     }

@@ -1,10 +1,10 @@
-//! Which trouble with a sink's settings has been reported of late.
+//! Which problems with a sink's settings were reported recently.
 //!
-//! Every command would report it again, and the journal has little room: what
-//! was lost would be pushed out of it by a variable that is ignored. A small
-//! file in the spool's directory remembers it across processes. It is no more
-//! than advice: if it is damaged, absent or cannot be written, the trouble is
-//! reported once more. Knows neither the journal nor what the trouble is.
+//! Otherwise every command would report them again, and fill the journal, which
+//! is small, so that losses would be removed from it. A small file in the
+//! spool's directory remembers them across processes. If it is damaged, missing
+//! or cannot be written, a problem is reported once more. Must not know the
+//! journal, or what the problems are.
 
 use std::borrow::Cow;
 use std::path::Path;

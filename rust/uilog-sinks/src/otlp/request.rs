@@ -1,6 +1,6 @@
-//! The bodies of requests: spans or log records, with whom they are from.
+//! The bodies of requests: spans or log records, with their resource.
 //!
-//! Knows neither how they are sent nor what becomes of them.
+//! Must not know how they are sent, or what the answer is.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ const SCOPES: u32 = 2;
 /// Bytes of a tag and a length at most.
 const MAX_HEAD_BYTES: usize = 11;
 
-/// What `service.name` is unless somebody says otherwise.
+/// The default of `service.name`.
 const SERVICE: &str = "hg";
 /// Whose work the telemetry is: no SDK of OpenTelemetry's, so by its own name.
 const SDK: &str = "uilog";
@@ -55,7 +55,7 @@ pub enum Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin(Vec<(&'static str, String)>);
 
-/// What a record tells of whom it is from.
+/// The facts of a record that belong to its resource.
 fn origin<'s>(
     record: &'s Stored<'_>,
 ) -> impl Iterator<Item = (&'static str, &'s str)> {
@@ -150,7 +150,7 @@ impl Mapped {
     ///
     /// # Errors
     ///
-    /// What of it makes no sense.
+    /// What of it is invalid.
     pub fn new(record: &Record) -> Result<Self, String> {
         let payload = serde_json::to_vec(record)
             .map_err(|error| format!("the record as JSON: {error}"))?;
@@ -162,7 +162,7 @@ impl Mapped {
     ///
     /// # Errors
     ///
-    /// It is no record, or what of it makes no sense.
+    /// It is no record, or what of it is invalid.
     pub fn read(payload: &[u8], before: Option<&Self>) -> Result<Self, String> {
         let record = Stored::read(payload)?;
         // It is about as long.

@@ -1,7 +1,6 @@
-//! `Retry-After`: when a receiver wants to be asked again.
+//! `Retry-After`: parses the header's value.
 //!
-//! Reads the header's value, and knows neither what became of the request nor
-//! how long is too long.
+//! Must not know the result of the request, or the longest delay.
 // RFC 9110, sections 5.6.7 and 10.2.3
 
 use std::time::Duration;

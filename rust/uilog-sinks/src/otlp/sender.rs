@@ -67,9 +67,9 @@ pub enum Round {
     Drained,
     /// Another process is sending.
     Busy,
-    /// The collector takes nothing now, or nothing of one signal.
+    /// Delivery fails at present, at least of one signal.
     Later {
-        /// For how long it is to be left alone.
+        /// How long to wait before the next attempt.
         wait: Duration,
         /// Why.
         reason: String,

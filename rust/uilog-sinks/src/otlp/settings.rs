@@ -14,10 +14,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use uilog_config::items;
 use uilog_config::items::Value;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
 use ureq::http::HeaderName;
 use ureq::http::HeaderValue;
 use ureq::http::header;
@@ -175,11 +175,11 @@ pub struct TlsFiles {
 }
 
 impl Settings {
-    /// What is configured of a sink.
+    /// The settings of a sink.
     ///
     /// # Errors
     ///
-    /// What makes no sense in the hgrc, and why.
+    /// A setting in the hgrc is invalid; the text has the reason.
     pub fn new(
         definition: &Definition,
         around: &dyn Surroundings,
@@ -282,7 +282,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What `read` makes of a variable. One that makes no sense is as if it
+    /// What `read` makes of a variable. One that is invalid is as if it
     /// were not set.
     fn read<T>(
         &mut self,
@@ -311,7 +311,7 @@ impl<'a> Reader<'a> {
             .or_else(|| self.read(&format!("{PREFIX}_{key}"), read))
     }
 
-    /// Whether the hgrc says something; if that makes no sense, which is said
+    /// Whether the hgrc says something; if that is invalid, which is said
     /// elsewhere, the default counts and no variable.
     fn is_set(&self, option: &str) -> bool {
         let options = &self.definition.options;

@@ -1,7 +1,7 @@
-//! The two signals, spans and log records, as a spool knows them: each is a
-//! channel of its own, with its own place.
+//! The two signals, spans and log records, as channels of a spool, each with
+//! its own position.
 //!
-//! Knows of a record only what decides to which of them it belongs.
+//! Knows only which signal a record belongs to.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -1,11 +1,10 @@
-//! A record as a spool has it, read without copying its texts.
+//! A record in a spool, parsed without copying its texts.
 //!
-//! What is sent is made of this, and most records are read for nothing else:
-//! where a text has no escape in JSON, it stays where it is. The shape is that
-//! of `record`, without what no collector is told of; what a later version has
-//! added to it is passed over.
+//! Records are sent from this form. Texts without escapes in JSON are borrowed.
+//! The fields are those of `record`, without those that no collector receives;
+//! fields of later versions are ignored.
 //!
-//! Knows JSON, and nothing of OpenTelemetry.
+//! Knows JSON. Must not know OpenTelemetry.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -255,11 +254,27 @@ impl<'a> Options<'a> {
 
     /// The text of this name, if it is one.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        let value = self.iter().find(|it| it.0 == name)?.1;
-        match value {
+        match self.value(name)? {
             Value::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// The integer of this name, if it is one.
+    pub(crate) fn int(&self, name: &str) -> Option<i64> {
+        match self.value(name)? {
+            Value::Int(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// Whether the option of this name is true.
+    pub(crate) fn is_true(&self, name: &str) -> bool {
+        matches!(self.value(name), Some(Value::Bool(true)))
+    }
+
+    fn value(&self, name: &str) -> Option<&Value<'a>> {
+        Some(self.iter().find(|it| it.0 == name)?.1)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a receiver's answer means.
 //!
-//! Knows the protocol's rules (OTLP 1.9, "OTLP/HTTP Response") and where we do
-//! otherwise; no connection and no spool. docs/otlp.md has the table. Whether
-//! a success is one, `body` tells.
+//! Knows the protocol's rules (OTLP 1.9, "OTLP/HTTP Response") and uilog's
+//! exceptions; docs/otlp.md has the table. `body` decides whether a 2xx is a
+//! success. Must not know connections or spools.
 
 use std::time::Duration;
 use std::time::SystemTime;
@@ -15,40 +15,39 @@ use crate::otlp::request::Kind;
 use crate::otlp::retry_after;
 use crate::otlp::settings::Statuses;
 
-/// Characters of what a receiver says that are kept.
+/// How many characters of a receiver's answer are kept.
 const MAX_TEXT_CHARS: usize = 200;
 
-/// What is to become of what has been sent.
+/// What a receiver's answer means for the records of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has all of it.
+    /// All are accepted.
     Accepted,
-    /// It has all but some, which it will never take, and does not say which.
+    /// Partial success; the rejected items are not identified.
     Partly {
-        /// How many spans or log records that are.
+        /// How many spans or log records are rejected.
         rejected: u64,
         /// Why.
         reason: String,
     },
-    /// It is to be sent again, later.
+    /// The request must be sent again later.
     Later {
-        /// Not before that.
+        /// `Retry-After`.
         after: Option<Duration>,
         /// Why.
         reason: String,
     },
-    /// There is something in it that it will never take; or this takes no
-    /// OTLP at all, and refuses everything.
+    /// The receiver will never accept one of the records, or it does not speak
+    /// OTLP and refuses everything.
     Refused(Refusal),
 }
 
-/// What a receiver says that does not take a request, and is not to be asked
-/// again.
+/// A receiver's answer that refuses a request for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// HTTP's status; 0 if it is not known.
     pub status: u16,
-    /// What it says, in one short line; empty if nothing.
+    /// The answer's text, in one short line; may be empty.
     pub text: String,
 }
 

@@ -1,9 +1,8 @@
-//! What is said in a certificate: for whom it is, from when until when, which
-//! key it has.
+//! Parses a certificate: its names, its validity, its key.
 //!
-//! Reads what is needed to tell people about a certificate, and to use one that
-//! the user has named itself. Must not judge whom to trust: that is `verify`'s.
-//! The chain of a certificate is verified by webpki, never here.
+//! Reads what is needed to describe a certificate to the user, and to use one
+//! that the user has listed itself. Must not decide whom to trust, which
+//! `verify` does. webpki verifies chains of certificates.
 // RFC 5280, section 4.1; X.690 for the encoding
 
 use std::net::IpAddr;
@@ -101,7 +100,7 @@ impl Certificate {
             is_for_servers: true,
             key: key.to_vec(),
         };
-        // Unique identifiers, which nobody has, may come before.
+        // Unique identifiers, which are not used in practice, may come before.
         while !fields.0.is_empty() {
             let (tag, value, _) = fields.next()?;
             if tag == EXTENSIONS {

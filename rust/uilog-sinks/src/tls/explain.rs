@@ -1,8 +1,8 @@
-//! What went wrong with TLS, in one plain sentence: what is wrong, and what to
-//! do about it.
+//! Explains a TLS error in one sentence: what is wrong, and what to do about
+//! it.
 //!
-//! Knows no connection. Whoever has one puts before it where it leads. Nothing
-//! of a file's or a message's bytes is ever part of a sentence.
+//! The caller prepends the URL. Sentences never contain bytes of a file or of a
+//! message. Must not know connections.
 
 use std::fmt;
 use std::io;
@@ -15,7 +15,7 @@ use rustls::pki_types::UnixTime;
 
 use super::certificate::shown;
 
-/// That a server's certificate is its own issuer, and nobody has named it.
+/// A server's certificate is self-signed and not listed in `ca-file`.
 #[derive(Debug)]
 pub(super) struct SelfSigned;
 

@@ -1,8 +1,8 @@
-//! Certificates and keys in files, in PEM: reading them, and telling what is
-//! wrong with them.
+//! Reads certificates and keys from PEM files, and explains what is wrong with
+//! them.
 //!
-//! Nothing of what is in a file is ever part of what is told, but for the names
-//! of kinds that are known. Must not know what is done with certificates.
+//! Explanations never contain content of a file, except names of known kinds of
+//! PEM blocks. Must not know how certificates are used.
 
 use std::path::Path;
 
@@ -58,7 +58,7 @@ pub(super) fn key(
         .map_err(|_| wrong(path, option, &text, Expected::Key))
 }
 
-/// Reads a file without waiting for anybody, and no more than it may have.
+/// Reads a file without blocking, up to a limit.
 ///
 /// # Errors
 ///

@@ -1,9 +1,8 @@
-//! Whom we trust, and who we say we are, when we speak TLS.
+//! TLS: trusted certificates and the client certificate.
 //!
 //! Opens no connection. Certificates are read once, when a sink is opened.
-//! `files` reads them, `verify` decides whether a server is the right one by
-//! those in a `ca-file`, `certificate` reads what a certificate says, and
-//! `explain` is what went wrong, in plain words.
+//! `files` reads them, `verify` verifies a server by those in a `ca-file`,
+//! `certificate` parses a certificate, and `explain` explains errors.
 
 pub(crate) mod certificate;
 pub(crate) mod explain;

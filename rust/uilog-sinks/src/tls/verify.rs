@@ -1,11 +1,11 @@
-//! Whether a server is the one that it should be, by the certificates in a
-//! `ca-file`, or those of the system.
+//! Verifies a server by the certificates in a `ca-file`, or those of the
+//! system.
 //!
 //! Responsible for one thing that webpki does not do: the server's own
 //! certificate may be among them, as `openssl req -x509` makes it. It is then
-//! trusted as it is, whatever it says of being an authority's, but for the
-//! servers that it names, as long as it is valid. All others are webpki's to
-//! verify. curl and OpenSSL do the same.
+//! trusted, whether or not it is marked as an authority's, but only for the
+//! servers that it names, and as long as it is valid. webpki verifies all
+//! others. curl and OpenSSL do the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// One that trusts these, which somebody has named.
+    /// One that trusts these listed certificates.
     ///
     /// # Errors
     ///

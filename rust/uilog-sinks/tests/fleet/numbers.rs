@@ -19,7 +19,7 @@ use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Instant;
 
-use uilog_core::event::SessionId;
+use uilog_event::event::SessionId;
 use uilog_sinks::open;
 use uilog_sinks::record::Numbered;
 use uilog_sinks::record::Record;

@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 use serde_json::json;
-use uilog_core::sinks;
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::open::open;
 use uilog_sinks::outlet::Outlet;

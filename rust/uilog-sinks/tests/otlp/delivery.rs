@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
-use uilog_core::queue::Delivery;
+use uilog_channel::queue::Delivery;
 use uilog_sinks::otlp;
 use uilog_sinks::otlp::Otlp;
 use uilog_sinks::outlet::Outlet;

@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use uilog_core::journal::Failure;
-use uilog_core::journal::FailureKind;
-use uilog_core::journal::Journal;
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::journal::Journal;
 use uilog_sinks::spools::Owned;
 
 use crate::support::*;

@@ -373,6 +373,100 @@ fn a_status_tells_failures() {
 }
 
 #[test]
+fn a_failure_has_its_class_and_its_text() {
+    let finish = |code: i64, name: &str| {
+        let all = json!({
+            "event": "commandfinish",
+            "process": {
+                "pid": 1, "executable": "hg", "hg_version": "7.2.4",
+                "command": name, "exit_code": code,
+            },
+            "options": {"error_type": "HookAbort", "error": "a hook failed"},
+        });
+        span(&record(0, 7, all))
+    };
+    let failed = finish(255, "commit");
+    let status = failed.status.as_ref().unwrap();
+    assert_eq!(status.code, StatusCode::Error as i32);
+    assert_eq!(status.message, "a hook failed");
+    let kind = text(&failed.attributes, "error.type");
+    assert_eq!(kind.as_deref(), Some("HookAbort"));
+    // 1 says that there was nothing to commit.
+    let nothing = finish(1, "commit");
+    assert_eq!(nothing.status, None);
+    assert_eq!(text(&nothing.attributes, "error.type"), None);
+    let crash = record(
+        0,
+        7,
+        json!({
+            "event": "commandexception",
+            "options": {
+                "exception_type": "KeyError", "exception_message": "'x'",
+                "exception_stacktrace": "Traceback", "fingerprint": "0f",
+            },
+        }),
+    );
+    let all = plain(&log(&crash).attributes);
+    for (key, expected) in [
+        ("exception.type", "KeyError"),
+        ("exception.message", "'x'"),
+        ("exception.stacktrace", "Traceback"),
+        ("hg.option.fingerprint", "0f"),
+    ] {
+        assert_eq!(all[key], expected, "{key}");
+    }
+    assert!(!all.contains_key("hg.option.exception_type"));
+}
+
+#[test]
+fn a_hook_that_refuses_is_an_error() {
+    let hook = |event: &str, options: serde_json::Value| {
+        let all = json!({
+            "event": event, "duration": 0.5, "options": options,
+            "hook": {"name": "a", "command": "b", "has_span": true},
+        });
+        let span = span(&record(0, 7, all));
+        let status = span.status.unwrap_or_default();
+        let kind = text(&span.attributes, "error.type").unwrap_or_default();
+        (
+            status.code == StatusCode::Error as i32,
+            kind,
+            status.message,
+        )
+    };
+    let of = |kind: &str, text: &str| (true, kind.to_owned(), text.to_owned());
+    let fine = (false, String::new(), String::new());
+    let told = hook("exthook", json!({"exit_code": 3, "vetoed": true}));
+    assert_eq!(told, of("3", "exit status 3"));
+    let told = hook("exthook", json!({"signal": 9, "vetoed": true}));
+    assert_eq!(told, of("signal 9", "ended by signal 9"));
+    let told = hook("pythonhook", json!({"result": true, "vetoed": true}));
+    assert_eq!(told, of("vetoed", "vetoed"));
+    let raised = json!({
+        "exception_type": "ValueError", "exception_message": "x",
+        "vetoed": true,
+    });
+    let told = hook("pythonhook", raised);
+    assert_eq!(told, of("ValueError", "ValueError: x"));
+    let told = hook("exthook", json!({"exit_code": 3, "vetoed": false}));
+    assert_eq!(told, fine);
+    let told = hook("exthook", json!({}));
+    assert_eq!(told, fine);
+    let refused = json!({
+        "event": "hookrefused",
+        "options": {"exception_type": "x", "reason": "not-loaded"},
+    });
+    let refused = log(&record(0, 7, refused));
+    assert_eq!(refused.severity_number, SeverityNumber::Warn as i32);
+    let waited = json!({
+        "event": "userwait", "duration": 1.5, "options": {"kind": "editor"},
+    });
+    let waited = span(&record(0, 7, waited));
+    assert_eq!(waited.name, "wait for editor");
+    assert_eq!(waited.start_time_unix_nano, TIME - 1_500_000_000);
+}
+
+#[test]
 fn a_command_that_was_killed_is_a_span_that_has_failed() {
     for (signal, error, message) in [
         (Some(9), "signal 9", "ended by signal 9"),

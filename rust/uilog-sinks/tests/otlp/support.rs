@@ -31,7 +31,7 @@ use rustls::ServerConfig;
 use rustls::ServerConnection;
 use rustls::StreamOwned;
 use serde_json::json;
-use uilog_core::sinks::Definition;
+use uilog_channel::sinks::Definition;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::otlp;
 use uilog_sinks::otlp::Otlp;

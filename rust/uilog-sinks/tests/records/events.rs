@@ -2,19 +2,19 @@
 
 use std::borrow::Cow;
 
-use uilog_core::event::Event;
-use uilog_core::event::EventOption;
-use uilog_core::event::SCHEMA;
-use uilog_core::event::SessionId;
-use uilog_core::event::Text;
-use uilog_core::event::Timestamp;
-use uilog_core::event::Trace;
-use uilog_core::event::Usage;
-use uilog_core::event::Value;
-use uilog_core::events::Known;
-use uilog_core::events::Sample;
-use uilog_core::sinks::Definition;
-use uilog_core::wire;
+use uilog_channel::sinks::Definition;
+use uilog_channel::wire;
+use uilog_event::event::Event;
+use uilog_event::event::EventOption;
+use uilog_event::event::SCHEMA;
+use uilog_event::event::SessionId;
+use uilog_event::event::Text;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Trace;
+use uilog_event::event::Usage;
+use uilog_event::event::Value;
+use uilog_event::events::Known;
+use uilog_event::events::Sample;
 use uilog_sinks::compose::Composer;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::record::Record;

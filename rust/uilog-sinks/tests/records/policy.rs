@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use uilog_core::event::Value;
+use uilog_event::event::Value;
 use uilog_sinks::compose::Composer;
 
 use crate::events;

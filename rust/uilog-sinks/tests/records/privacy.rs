@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
-use uilog_core::event::Value;
+use uilog_event::event::Value;
 use uilog_sinks::compose::Composer;
 
 use crate::escapes::unescaped;
@@ -93,7 +93,7 @@ fn telling_secrets(line: &Line) -> Vec<&[u8]> {
 fn leaks(
     composer: &Composer,
     line: &Line,
-    record: &uilog_core::wire::Record<'_>,
+    record: &uilog_channel::wire::Record<'_>,
 ) -> Vec<String> {
     let record = composer.compose(record, b"").expect("all is wanted");
     let json = serde_json::to_value(&record).expect("it is a record");

@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use uilog_core::event::Event;
-use uilog_core::event::EventOption;
-use uilog_core::event::SessionId;
-use uilog_core::event::Text;
-use uilog_core::event::Timestamp;
-use uilog_core::event::Trace;
-use uilog_core::event::Usage;
-use uilog_core::event::Value;
-use uilog_core::wire;
+use uilog_channel::wire;
+use uilog_event::event::Event;
+use uilog_event::event::EventOption;
+use uilog_event::event::SessionId;
+use uilog_event::event::Text;
+use uilog_event::event::Timestamp;
+use uilog_event::event::Trace;
+use uilog_event::event::Usage;
+use uilog_event::event::Value;
 use uilog_sinks::compose::Composer;
 use uilog_sinks::compose::MAX_RECORD_BYTES;
 use uilog_sinks::record::Record;
@@ -69,7 +69,7 @@ fn value() -> impl Strategy<Value = Value<'static>> {
 }
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
-    let known: Vec<_> = uilog_core::events::KNOWN
+    let known: Vec<_> = uilog_event::events::KNOWN
         .iter()
         .map(|known| known.name.as_bytes().to_vec())
         .collect();

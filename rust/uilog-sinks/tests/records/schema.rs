@@ -7,8 +7,8 @@ use std::path::Path;
 use jsonschema::Validator;
 use serde_json::Value as Json;
 use serde_json::json;
-use uilog_core::event::Value;
-use uilog_core::events::KNOWN;
+use uilog_event::event::Value;
+use uilog_event::events::KNOWN;
 use uilog_sinks::record::Record;
 use uilog_sinks::record::SCHEMA;
 

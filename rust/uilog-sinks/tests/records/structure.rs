@@ -1,9 +1,9 @@
 //! What sinks that leave the machine are told.
 
-use uilog_core::event::Value;
-use uilog_core::events::KNOWN;
-use uilog_core::wire;
-use uilog_core::wire::Program;
+use uilog_channel::wire;
+use uilog_channel::wire::Program;
+use uilog_event::event::Value;
+use uilog_event::events::KNOWN;
 use uilog_sinks::compose::Composer;
 use uilog_sinks::record::Record;
 

@@ -1,16 +1,17 @@
-//! Appending a line to a file of ours, in the first of several places that
-//! can be used, without anything that this process would wait for.
+//! Appends a line to one of uilog's files without blocking the caller, in the
+//! first of several directories that can be used.
 //!
-//! Responsible for where and how: each place is a directory that is reached
-//! step by step from a root, in which every step must be ours and writable by
-//! nobody else; the file is a regular one of ours; a full one gets a second
-//! name, once, whoever else appends. Must not know what a line says.
+//! Responsible for where and how. A directory is opened step by step from a
+//! root; every step must belong to the user, and other users must not be able
+//! to write to it. The file must be a regular one of the user. A full file is
+//! renamed once, even if several processes append. Must not know what a line
+//! says.
 //!
-//! [`Plan::start`] leaves it to a detached child (see [`crate::spawn`]), which
-//! has no descriptor of the caller's. A home directory that does not answer
-//! holds up that child, and never the caller. Each process has few such
-//! children at a time, and so has each user: what has no room goes to the
-//! places that are near, which are on a local file system.
+//! [`Plan::start`] lets a detached child append (see [`crate::spawn`]), which
+//! has no descriptor of the caller. A home directory that does not answer
+//! blocks that child, and never the caller. The number of such children is
+//! limited for each process and each user; beyond that, the line is appended in
+//! a directory on a local file system.
 
 mod steps;
 
@@ -46,7 +47,7 @@ pub enum Root {
     Chosen,
     /// Ours alone.
     Private,
-    /// One for everybody, where nobody can rename what is another's: `/tmp`.
+    /// A sticky directory for all users, such as `/tmp`.
     Everybodys,
 }
 

@@ -1,9 +1,9 @@
-//! The system calls by which a line is appended: all that a child of `clone`
-//! may do, and so raw system calls on a finished [`Plan`] only.
+//! The system calls that append a line: raw system calls on a finished
+//! [`Plan`], because a child of `clone` must not do anything else.
 //!
-//! Like `spawn/child.rs`: no allocation, no lock, no panic, no destructor, no
-//! `errno` and no library function. Other processes than such a child call the
-//! same functions, so that there is one way to append.
+//! The rules are those of `spawn/child.rs`: no allocation, no lock, no panic,
+//! no destructor, no `errno` and no library function. Other processes call the
+//! same functions, so that there is only one implementation.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -19,8 +19,8 @@ use super::Refused;
 use super::Root;
 use super::Why;
 
-/// What every open has: no link is followed, nobody is waited for, a terminal
-/// does not become ours, and no program inherits the descriptor.
+/// The flags of every open: no link is followed, nothing blocks, a terminal
+/// does not become the controlling one, and no program inherits the descriptor.
 const SAFE: i32 =
     libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
 /// A directory as a place only: it need not be readable.
@@ -290,7 +290,7 @@ fn enter(
     }
 }
 
-/// Makes a directory for this user alone in one where nobody else may rename
+/// Creates a private directory in one where other users cannot rename
 /// or remove it.
 ///
 /// # Async-signal-safety
@@ -427,7 +427,7 @@ fn open_file(dir: i32, name: &CStr, uid: u32) -> Result<i32, Errno> {
     Err(Errno::new(libc::EPERM))
 }
 
-/// Gives a full file its second name; false if somebody else is busy with it,
+/// Gives a full file its second name; false if another process is doing that,
 /// or if it cannot be done: then it goes on growing.
 ///
 /// # Async-signal-safety
@@ -439,7 +439,7 @@ fn rotate(dir: i32, fd: i32, status: &Status, names: &Names) -> bool {
     }
     let named = look(dir, &names.file);
     if !named.is_ok_and(|it| it.is_same(status)) {
-        // Somebody has done it meanwhile.
+        // Another process has done it meanwhile.
         return true;
     }
     // What has the second name goes, if it can be a file of ours.

@@ -1,23 +1,23 @@
-//! A second process of ours, for what may block for ever.
+//! A second process of `uilog run`, for work that may block for ever.
 //!
-//! Responsible for making it, for sending it one message, and for finding out
-//! whether it has ended. Must not know what it works at.
+//! Responsible for starting it, for sending it one message, and for finding out
+//! whether it has ended. Must not know what work it does.
 //!
-//! A thread that waits inside the kernel for a dead file system may not be
-//! interruptible, and it keeps its whole process from ending. So whoever waits
-//! for a program in the foreground touches no file itself: a process of its
-//! own does, and may hang as long as it likes.
+//! A thread that waits in the kernel for a dead file system may not be
+//! interruptible, and then its process cannot exit. So the process that waits
+//! for the program in the foreground does not touch files. The companion does,
+//! and may hang.
 //!
 //! # How
 //!
-//! It is forked from a process with one thread that has all signals blocked,
-//! and keeps them blocked. It is in a session of its own: nothing that a
-//! terminal or a shell does to the program's process group reaches it. It
-//! gives back every descriptor that it has inherited, so that nobody waits for
-//! it at the end of a pipe. The two share a page of memory; SIGUSR1 tells the
-//! companion to look there. There is no descriptor between them: under
-//! `ulimit -n` there may be none. The kernel sends SIGUSR1, too, when the
-//! first process dies (`PR_SET_PDEATHSIG`).
+//! It is forked from a process with one thread and all signals blocked, and
+//! keeps them blocked. It has its own session, so that signals of a terminal or
+//! a shell to the program's process group do not reach it. It closes every
+//! inherited descriptor, so that no reader of a pipe waits for it. The two
+//! processes share a page of memory; SIGUSR1 tells the companion to read it.
+//! They need no descriptor, because under `ulimit -n` there may be none left.
+//! The kernel also sends SIGUSR1 when the first process dies
+//! (`PR_SET_PDEATHSIG`).
 
 use std::io;
 use std::os::fd::RawFd;
@@ -104,7 +104,7 @@ pub enum Waited {
     Ended,
     /// It still runs.
     Running,
-    /// Somebody wants this process to end.
+    /// This process is to end.
     Interrupted,
 }
 

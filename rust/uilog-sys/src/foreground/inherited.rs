@@ -1,9 +1,9 @@
-//! What this process was started with and has changed before `main`.
+//! Inherited state that Rust's runtime alters before `main`.
 //!
-//! Rust's runtime ignores SIGPIPE and opens `/dev/null` in the place of a
-//! closed standard descriptor, and we ignore SIGXFSZ. A program that we start
-//! in our place is to find all that as it was, so it is looked at before: the
-//! C library calls the functions in `.init_array` first.
+//! Rust's runtime ignores SIGPIPE and opens `/dev/null` for each closed
+//! standard descriptor, and uilog ignores SIGXFSZ. A program started by `uilog
+//! run` must get the original state. So a function in `.init_array`, which the
+//! C library calls before the runtime starts, records it.
 
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -22,8 +22,8 @@ static CLOSED: AtomicU8 = AtomicU8::new(0);
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
 
-/// Nothing is set up yet when this runs: it makes system calls and stores what
-/// they say.
+/// Runs before anything is set up: only makes system calls and stores their
+/// results.
 extern "C" fn look() {
     for fd in 0..3 {
         // SAFETY: touches no memory.

@@ -1,35 +1,36 @@
-//! A program that runs in our place, as if we were not there.
+//! Runs a program in the foreground, as if this process were that program.
 //!
-//! It is our child, in our session and process group, and gets everything as
-//! we got it: arguments, environment, working directory, umask, descriptors,
-//! limits, the signal mask and what is ignored. We wait for it, pass signals
-//! on, stop when it stops, and end as it ends. [`Command::start`] starts it,
-//! [`Running::wait`] looks after it, [`End::mirror`] ends as it has ended. What
-//! may take long meanwhile a [`Companion`] does. Where there is no second
-//! process to be had, [`Command::replace_us`] makes this one the program.
+//! The program is a child in the same session and process group, and inherits
+//! everything unchanged: arguments, environment, working directory, umask,
+//! descriptors, limits, the signal mask and ignored signals. This process waits
+//! for it, forwards signals, stops when it stops, and ends as it ends.
+//! [`Command::start`] starts it, [`Running::wait`] waits for it,
+//! [`End::mirror`] ends this process in the same way. A [`Companion`] does work
+//! that may take long. If a second process cannot be started,
+//! [`Command::replace_us`] executes the program in this process.
 //!
-//! It knows nothing of why somebody wants to know how a program ends.
+//! Must not know why the end of a program is of interest.
 //!
 //! # Signals
 //!
-//! All signals are blocked from the start on and fetched one by one, so that
-//! no handler is needed, and none of them ends us before the program has ended.
-//! What the terminal sends (Ctrl-C, Ctrl-Z, a new size) it sends to the whole
-//! process group, of which the program is a member: that is not passed on.
-//! What a process sends to us is, unless the program itself or a process below
-//! it sends it: those mean the group, which the program is in.
+//! All signals are blocked from the start and fetched one by one. So no handler
+//! is needed, and no signal ends this process before the program. Signals of
+//! the terminal (Ctrl-C, Ctrl-Z, a new size) go to the whole process group,
+//! which includes the program, so they are not forwarded. Signals of other
+//! processes are forwarded, except those of the program and its descendants,
+//! which are meant for the group.
 //!
-//! Nobody can tell whether a signal was sent to us or to our whole group; in
-//! the latter case the program gets it twice. It has the second one only if it
-//! has handled the first one by then: signals that wait are merged.
+//! It is not possible to find out whether a signal was sent to this process or
+//! to the whole group. In the latter case, the program gets it twice, but only
+//! if it has handled the first one by then, because pending signals are merged.
 //!
 //! # Known differences
 //!
-//! From the program without us: its parent is us; it is killed if we are
-//! killed by SIGKILL (`PR_SET_PDEATHSIG`), but goes on if we are stopped by
-//! SIGSTOP; a core dump is written by it, but our own end does not say so;
-//! what waits to be read by `getrusage(RUSAGE_CHILDREN)` of our parent
-//! includes us.
+//! Compared with the program alone: its parent is this process; it is killed if
+//! this process is killed by SIGKILL (`PR_SET_PDEATHSIG`), but continues if
+//! this process is stopped by SIGSTOP; it writes a core dump, but the exit
+//! status of this process does not say so; `getrusage(RUSAGE_CHILDREN)` of the
+//! parent includes this process.
 
 mod child;
 mod companion;
@@ -69,7 +70,7 @@ const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 const EXIT_NOT_FOUND: i32 = 127;
 /// A shell's exit status for what cannot be executed.
 const EXIT_NOT_EXECUTABLE: i32 = 126;
-/// The exit status of an end that nobody has seen.
+/// The exit status if the end was not seen.
 const EXIT_UNKNOWN: i32 = 255;
 /// What a shell adds to the number of the signal that has ended a command.
 const EXIT_SIGNALLED: i32 = 128;
@@ -102,7 +103,7 @@ impl Command {
         let mut blocked = SignalsBlocked::new();
         let is_chld_ignored = inherited::is_ignored(libc::SIGCHLD);
         if is_chld_ignored {
-            // Else nobody could tell how it has ended.
+            // Otherwise its exit status would not be known.
             signals::set_default(libc::SIGCHLD)?;
         }
         let program = Program::new(self, blocked.before(), is_chld_ignored);
@@ -515,7 +516,7 @@ pub struct End {
 }
 
 impl End {
-    /// The exit status by which a shell tells of this end.
+    /// The exit status that a shell reports for this end.
     pub fn shell_status(&self) -> i32 {
         match self.how {
             How::Exited(status) => status,

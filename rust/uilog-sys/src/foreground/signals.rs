@@ -1,4 +1,5 @@
-//! Signals, one by one: fetched, judged, passed on, imitated.
+//! Signals in the foreground: fetching them one by one, deciding whether to
+//! forward them, forwarding, and ending by the same signal.
 
 use std::mem::MaybeUninit;
 use std::ptr;

@@ -1,14 +1,15 @@
-//! The directory `.NAME.kept` beside a log, with second names of old files.
+//! The directory `.NAME.kept` next to a log, with hard links to old files.
 //!
-//! Responsible for one question: is that directory what uilog has made, and
-//! are the files in it? Others may be able to write beside the log, so they
-//! can put anything in its place, and rename a directory of this user's to
-//! its name. So it must belong to this user, be writable by nobody else, and
-//! hold a marker whose name has the directory's own inode number. That file
-//! is created before the directory gets its name. A copy of a directory, as
-//! `cp -r` of a repository makes it, has the marker of another inode: then
-//! each file in it must belong to this user and have a name as uilog makes
-//! them. What is not so is not used, and nothing in it is touched.
+//! Responsible for one question: has uilog created that directory, and the
+//! files in it? If other users can write to the log's directory, they can put
+//! anything in its place, or rename another directory of this user to that
+//! name. So it must belong to this user, other users must not be able to write
+//! to it, and it must contain a marker whose name has the directory's inode
+//! number. The marker is created before the directory gets its name. A copy of
+//! the directory, as made by `cp -r` of a repository, has the marker of another
+//! inode; then each file in it must belong to this user and have a name as
+//! uilog gives them. Otherwise the directory is not used, and nothing in it is
+//! touched.
 //!
 //! Must not know how files are rotated.
 
@@ -32,19 +33,19 @@ use super::names::rename_to_free;
 use crate::own_dir;
 use crate::own_dir::OwnDir;
 
-/// How the marker's name begins. The directory's inode number follows. The
-/// marker is also what whoever rotates has locked.
+/// Prefix of the marker's name; the directory's inode number follows. A process
+/// that rotates the log holds a lock on the marker.
 const MARKER: &str = "lock-";
 
-/// How the second name begins of a file that has never had a number, because
-/// we were interrupted or a stranger was in the way. It is waiting for one.
+/// Prefix of rotated files that are not numbered yet, because the rotation was
+/// interrupted or another program interfered.
 const WAITING: &str = "new-";
 
-/// What stands for the time in the name of a file that has none.
+/// Replaces the time in the name of a file whose time is not known.
 const DISPLACED: &str = "displaced";
 
-/// How many names there may be besides one for each old file. More are not
-/// ours, and nobody looks at them all.
+/// Maximum number of names in addition to one for each old file. More cannot be
+/// ours, and are not read.
 const MAX_NAMES: usize = 1024;
 
 const FILE_MODE: u32 = 0o600;
@@ -54,7 +55,7 @@ const FILE_MODE: u32 = 0o600;
 pub(super) enum Locked {
     /// It is ours.
     Yes(#[allow(dead_code, reason = "held until it is dropped")] Flock<File>),
-    /// Somebody else is rotating.
+    /// Another process is rotating.
     Busy,
     /// There are no locks on this file system.
     Impossible,
@@ -171,8 +172,8 @@ impl KeptDir {
     }
 }
 
-/// Creates the directory under a name that nobody else uses, and gives it its
-/// own when its marker is there. It is no error if somebody else is faster.
+/// Creates the directory under a unique name, and gives it its
+/// own when its marker is there. It is no error if another process is faster.
 fn create(names: &LogDir) -> io::Result<()> {
     let mut name = name_of(names);
     name.push(format!(".{}", unique()));
@@ -197,7 +198,7 @@ fn fill(
     dir: &OwnDir,
     marker: &OsStr,
 ) -> io::Result<()> {
-    // Somebody may have put another directory of ours there.
+    // Another user may have put another directory of this user there.
     if dir.names(0)?.is_none() {
         return Err(io::Error::other("it has been replaced"));
     }
@@ -256,7 +257,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A name that nobody else uses, ever, for a file that was rotated at this
+/// A unique name for a file that was rotated at this
 /// time.
 pub(super) fn fresh(rotated: u128) -> OsString {
     format!("{rotated}-{}", unique()).into()

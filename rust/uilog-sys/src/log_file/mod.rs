@@ -1,9 +1,8 @@
 //! Log files that many processes append to, and that are rotated by size.
 //!
-//! Responsible for what must hold whoever else writes the file, whether or not
-//! they use this module: a record is appended by one `write`, nothing waits,
-//! and no rotation loses what has been written. Knows nothing of what a record
-//! says. How files are rotated is in `rotation`.
+//! Responsible for guarantees that hold even if other programs write the file:
+//! a line is appended by one `write`, nothing blocks, and no rotation loses a
+//! line. Must not know what a line says. `rotation` has how files are rotated.
 
 mod kept_dir;
 mod names;
@@ -48,7 +47,7 @@ const MAX_ROTATIONS: u32 = 3;
 const SAME_TIME: Duration = Duration::from_micros(20);
 
 /// By how much more than its size, and than this, a log may grow while others
-/// hold its lock, before that is reported: nobody rotates for so long.
+/// hold its lock, before that is reported: no rotation takes so long.
 const MIN_BUSY_GROWTH: u64 = 1 << 20;
 
 /// What NFS says of a file that the server has replaced meanwhile: to open it
@@ -87,7 +86,7 @@ enum Creation {
     No,
     /// It must be missing.
     Only,
-    /// Unless somebody else does it first.
+    /// Unless another process does it first.
     IfMissing,
 }
 

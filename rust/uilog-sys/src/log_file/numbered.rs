@@ -1,12 +1,12 @@
 //! Rotation by renaming, under a lock: for logs that only uilog rotates.
 //!
-//! Responsible for the numbers of old files, and for nothing but these names.
-//! The caller holds the lock of the file that is to be rotated. The last step
-//! moves that file to `.1`: whoever is killed before it leaves a gap in the
-//! numbers, which the next rotation fills, and nothing to clear away.
+//! Responsible only for the numbers of old files. The caller holds the lock of
+//! the file that is rotated. The last step renames that file to `.1`. If the
+//! process is killed before that, the numbers have a gap, which the next
+//! rotation fills; nothing else has to be cleaned up.
 //!
-//! A stranger who rotates at the same time, as Mercurial does, may lose files
-//! to others like itself, but loses none here: no step replaces a name.
+//! If Mercurial rotates the same file at the same time, it loses no file
+//! because of this module, since no step replaces a name.
 
 use std::io;
 
@@ -30,7 +30,7 @@ pub(super) fn rotate(
         return Ok(Outcome::NoLongerCurrent);
     }
     match shift(names, old_files, id) {
-        // Somebody without our lock has been faster with a name.
+        // A process without the lock has been faster.
         Err(error)
             if matches!(
                 error.kind(),

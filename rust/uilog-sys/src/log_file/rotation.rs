@@ -1,10 +1,10 @@
 //! Which way a log file is rotated, and by whom.
 //!
-//! Responsible for one lock: that of the file that is full, which nobody waits
-//! for. A log that only uilog rotates has its old files renamed (`numbered`).
-//! A log that strangers rotate as well gets second names for them
-//! (`second_names`), in a directory that must be this user's; where there can
-//! be none, its old files are renamed, too. Must not know what is written.
+//! Responsible for one lock, that of the full file; no process waits for it. If
+//! only uilog rotates a log, its old files are renamed (`numbered`). If other
+//! programs rotate it as well, its old files also get hard links
+//! (`second_names`), in a directory that must belong to this user; without such
+//! a directory, they are only renamed. Must not know what is written.
 
 use std::fs::File;
 use std::io;
@@ -30,7 +30,7 @@ use super::second_names::Failed;
 pub(super) enum Outcome {
     /// The file is no longer the log: it has been rotated, by whom ever.
     NoLongerCurrent,
-    /// Somebody else is just doing it.
+    /// Another process is doing it.
     Busy,
 }
 

@@ -1,25 +1,25 @@
-//! The rotation of a log file that strangers rotate, too.
+//! The rotation of a log file that other programs rotate, too.
 //!
 //! Mercurial and rhg rotate by renaming `.5` to `.6`, ..., the log to `.1`,
-//! without a lock and over whatever is there. Two that do so at a time destroy
-//! files; so does one that meets us half-way. So an old file has a second name
-//! that they do not know, in the directory `.NAME.kept` beside the log, and is
-//! lost only when both are gone:
+//! without a lock, and replace existing files. If two processes do so at the
+//! same time, or if one meets uilog half-way, files are destroyed. So each old
+//! file has a second name, a hard link in the directory `.NAME.kept` next to
+//! the log, and is lost only when both names are gone:
 //!
-//! - The log itself is moved there by one `rename`, to a name that nobody else
-//!   uses. From then on no process can lose it, ours included.
-//! - Then the numbered names are made what they should be, each by an exchange
-//!   with what is there. Whatever a stranger has put there meanwhile ends up in
-//!   `.NAME.kept`, and in its place with the next rotation.
-//! - A writer that is killed half-way leaves names that are not as they should
-//!   be. The next rotation puts them right.
-//! - Whoever removes an old file by hand means it: only what has lost its
-//!   number at about the time of a rotation gets it back.
+//! - The log itself is first moved there by one `rename`, to a unique name.
+//!   From then on, no process can destroy it.
+//! - Then the numbered names are corrected, each by an exchange with the
+//!   existing file. A file that another program has put there meanwhile ends up
+//!   in `.NAME.kept`, and gets its number in the next rotation.
+//! - If a writer is killed half-way, the next rotation corrects the names.
+//! - If a user removes an old file by hand, it stays removed: only a file that
+//!   lost its number at about the time of a rotation gets it back.
 //!
-//! Only the log has no second name: Mercurial copies a file that has one
-//! before it appends to it, and loses what others append meanwhile.
+//! Only the log itself has no second name, because Mercurial copies a file with
+//! two names before it appends to it, and loses lines that others append
+//! meanwhile.
 //!
-//! Which directory may be used is the affair of `kept_dir`.
+//! `kept_dir` decides which directory may be used.
 // hg: vfs.__call__ (mktempcopy), loggingutil.openlogfile
 
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ use crate::own_dir::OwnDir;
 const AFTER_COPYING: u128 = 1 << 100;
 
 /// Seconds. A numbered name that has gone later than this after our last
-/// rotation has been removed by somebody who wants the file gone.
+/// rotation has been removed on purpose.
 const STRANGER_TIME: i64 = 60;
 
 /// How often a stranger may be in the way of one name.

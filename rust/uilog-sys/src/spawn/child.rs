@@ -1,14 +1,15 @@
-//! All code that runs between `clone` and `execve` of a program of its own
-//! session (`foreground/child.rs` has that of one in ours), and of a child
-//! that appends a line (`append/steps.rs` has how) and executes nothing.
+//! All code that runs between `clone` and `execve` of a program with its own
+//! session, and in a child that appends a line (`append/steps.rs`) and executes
+//! nothing. `foreground/child.rs` has the code for a program in the same
+//! session.
 //!
-//! It runs in a process that shares the caller's memory, beside the caller's
-//! running threads, on a stack of its own, and with the caller's thread-local
-//! storage. So there is no allocation, no lock, no panic, no destructor, no
-//! `errno` and no library function: only raw system calls on the [`Plan`],
-//! which was completed before.
+//! It runs in a process that shares the caller's memory and thread-local
+//! storage, concurrently with the caller's threads, on its own stack. So it may
+//! only make raw system calls on the [`Plan`], which was completed before: no
+//! allocation, no lock, no panic, no destructor, no `errno` and no library
+//! function.
 //!
-//! Checked, not trusted: `tests/spawn.rs` runs it under an allocator that
+//! `tests/spawn.rs` enforces that: it runs the code under an allocator that
 //! aborts in a child, and compares the system calls that strace sees with the
 //! lists given here.
 
@@ -111,7 +112,7 @@ pub(super) const CHILD_FLAGS: i32 = libc::CLONE_VM
 ///
 /// `clone`; the C library's wrapper calls `exit` when this returns. `errno`
 /// is written by that wrapper if `clone` fails: the caller's thread, whose
-/// thread-local storage that is, stands still meanwhile (`CLONE_VFORK`).
+/// thread-local storage that is, is suspended meanwhile (`CLONE_VFORK`).
 pub(super) extern "C" fn middle(plan: *mut c_void) -> i32 {
     let plan = plan.cast::<Plan>();
     // SAFETY: the caller passes a plan that outlives this call.

@@ -18,14 +18,13 @@
 //! cost does not depend on the caller's memory, and what runs in the child is
 //! `child::run` alone. To detach, a middle child starts the real one and
 //! exits at once; the caller is suspended meanwhile (`CLONE_VFORK`) and reaps
-//! it. Nobody waits for the exec: the kernel clears a word in the shared
-//! memory when the child leaves it (`CLONE_CHILD_CLEARTID`), and only then is
-//! that memory used again. Whoever does want the exec's outcome waits for
-//! that word.
+//! it. The caller does not wait for the exec: the kernel clears a word in the
+//! shared memory when the child leaves it (`CLONE_CHILD_CLEARTID`), and only
+//! then is that memory reused. A caller that needs the result of the exec waits
+//! for that word.
 //!
-//! Where the scheme is refused (another system, a sandbox, an emulator,
-//! Valgrind),
-//! `posix` does the same by `posix_spawn` and a thread that reaps.
+//! If such a `clone` is refused (another system, a sandbox, an emulator,
+//! Valgrind), `posix` does the same with `posix_spawn` and a thread that reaps.
 
 #[cfg(target_os = "linux")]
 mod child;

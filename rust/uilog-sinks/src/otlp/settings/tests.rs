@@ -260,7 +260,7 @@ fn an_invalid_variable_is_ignored_with_a_warning() {
         let warnings = with.warnings.join("; ");
         assert!(warnings.starts_with("OTEL_RESOURCE_ATTRIBUTES is ignored"));
     }
-    // The one of both kinds stands for one that makes no sense.
+    // The one of both kinds stands for one that is invalid.
     let variables = [
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
         ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "30s"),

@@ -1,0 +1,232 @@
+//! The names by which hg's processes and the user's agent find each other.
+//!
+//! Responsible only for names: of the queues of records, of the agent's socket,
+//! and of the lock for starting an agent. All are in the user's runtime
+//! directory. Different namespaces and different versions of the protocol have
+//! different agents. Must not know what is sent.
+
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use uilog_event::event::new_session;
+use uilog_sys::append::Place;
+use uilog_sys::append::Root;
+use uilog_sys::own_dir::OwnDir;
+
+use crate::places::Choice;
+use crate::places::key_of;
+use crate::wire::PROTOCOL;
+
+/// What the name of a queue of records begins with.
+const RECORDS: &str = "records-";
+/// What the names of an agent's socket and lock begin with.
+const AGENT: &str = "agent-";
+
+/// What the name of an agent's lock ends with.
+const LOCK: &str = ".lock";
+
+/// The namespaces in which the same path, process id or address means the same
+/// thing, and the same user may do the same.
+const NAMESPACES: [&str; 4] = ["user", "mnt", "pid", "net"];
+
+/// What stands for this process's namespaces.
+///
+/// # Errors
+///
+/// `/proc` does not tell.
+pub fn namespaces() -> io::Result<String> {
+    namespaces_of(Path::new("/proc/self"))
+}
+
+/// What stands for the namespaces of the process that this directory of
+/// `/proc` is about.
+///
+/// # Errors
+///
+/// It does not tell.
+pub fn namespaces_of(process: &Path) -> io::Result<String> {
+    let mut inodes = Vec::new();
+    for name in NAMESPACES {
+        let metadata = std::fs::metadata(process.join("ns").join(name))?;
+        inodes.extend_from_slice(&metadata.ino().to_le_bytes());
+    }
+    Ok(key_of(&inodes))
+}
+
+/// The pid namespace that is not somebody's own. Linux: PROC_PID_INIT_INO.
+const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
+
+/// Whether this process's pid namespace ends with its first process, as a
+/// container's does, and not with the system.
+pub fn is_in_container() -> bool {
+    let namespace = std::fs::metadata("/proc/self/ns/pid");
+    namespace.is_ok_and(|it| it.ino() != INITIAL_PID_NAMESPACE)
+}
+
+/// What a process sends with the name of its queue, as a descriptor, so that
+/// the agent knows that it is from its own namespaces, though it may have ended
+/// by the time that the agent looks. Nobody else can open it.
+///
+/// # Errors
+///
+/// `/proc` is not there, or the system has no descriptor to give.
+pub fn evidence() -> io::Result<File> {
+    File::open("/proc/self/ns/mnt")
+}
+
+/// The names of an agent's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentNames {
+    /// Its socket, which gets the names of queues.
+    pub socket: OsString,
+    /// The lock of whoever starts it, and then its own.
+    pub lock: OsString,
+}
+
+impl AgentNames {
+    /// Those in these namespaces, of this version of the protocol.
+    pub fn new(namespaces: &str) -> Self {
+        Self::of(PROTOCOL, namespaces)
+    }
+
+    /// The same, of another version.
+    pub fn of(protocol: u16, namespaces: &str) -> Self {
+        let stem = format!("{AGENT}{protocol}-{namespaces}");
+        Self {
+            socket: format!("{stem}.sock").into(),
+            lock: format!("{stem}{LOCK}").into(),
+        }
+    }
+
+    /// Whether this is the lock of an agent in these namespaces whose protocol
+    /// is another one.
+    pub fn is_of_other_version(name: &OsStr, namespaces: &str) -> bool {
+        let own = Self::new(namespaces).lock;
+        let end = format!("-{namespaces}{LOCK}");
+        Self::is_lock(name)
+            && name != own
+            && name.as_bytes().ends_with(end.as_bytes())
+    }
+
+    /// Whether this is the name of an agent's lock.
+    pub fn is_lock(name: &OsStr) -> bool {
+        let name = name.as_bytes();
+        name.starts_with(AGENT.as_bytes()) && name.ends_with(LOCK.as_bytes())
+    }
+}
+
+/// A name for a new queue of records.
+pub fn new_queue() -> OsString {
+    format!("{RECORDS}{PROTOCOL}-{}", new_session()).into()
+}
+
+/// Of which version of the protocol the queue of records with this name is;
+/// none if it is no such name.
+pub fn protocol_of(name: &OsStr) -> Option<u16> {
+    let name = std::str::from_utf8(name.as_bytes()).ok()?;
+    let (protocol, id) = name.strip_prefix(RECORDS)?.split_once('-')?;
+    let is_id = !id.is_empty() && id.bytes().all(|it| it.is_ascii_hexdigit());
+    protocol.parse().ok().filter(|_| is_id)
+}
+
+/// Where queues of records are made and looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The environment that chooses, a block.
+    pub environment: Vec<u8>,
+    /// What `uilog.queue-dir` says: it goes before what that chooses.
+    pub queue_dir: Option<PathBuf>,
+}
+
+impl Whereabouts {
+    /// Of this environment, a block, and this value of `uilog.queue-dir`.
+    pub fn new(environment: &[u8], queue_dir: Option<&[u8]>) -> Self {
+        Self {
+            environment: environment.to_vec(),
+            queue_dir: queue_dir.and_then(|it| queue_dir_of(it).ok().flatten()),
+        }
+    }
+
+    /// The directories in which a user's queues may lie, as far as they are
+    /// there, are this user's alone and can be read, the preferred one first.
+    pub fn directories(&self) -> Vec<OwnDir> {
+        let places = places(&self.environment, self.queue_dir.as_deref());
+        let opened = places.iter().filter_map(|place| place.open(false).ok());
+        opened.collect()
+    }
+}
+
+/// The directory that this value of `uilog.queue-dir` names, if any.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn queue_dir_of(value: &[u8]) -> Result<Option<PathBuf>, String> {
+    let value = value.trim_ascii();
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let path = PathBuf::from(OsStr::from_bytes(value));
+    match path.is_absolute() {
+        true => Ok(Some(path)),
+        false => Err(format!(
+            "'{}' is no absolute path, using the runtime directory",
+            path.display()
+        )),
+    }
+}
+
+/// The places for a queue of records, the preferred one first. Like `/tmp`, the
+/// directory of `uilog.queue-dir` may be everybody's: each user has one of his
+/// own in it.
+pub fn places(environment: &[u8], queue_dir: Option<&Path>) -> Vec<Place> {
+    let own = format!("uilog-{}", nix::unistd::geteuid());
+    let own = [OsStr::new(&own)];
+    let chosen = queue_dir.and_then(|dir| {
+        Some(Place::new(dir, Root::Everybodys, &own, RECORDS)?.near())
+    });
+    let usual = Choice::of(environment).near(RECORDS);
+    chosen.into_iter().chain(usual).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queues_name_says_its_protocol() {
+        assert_eq!(protocol_of(&new_queue()), Some(PROTOCOL));
+        let of = |name| protocol_of(OsStr::new(name));
+        assert_eq!(of("records-7-0a"), Some(7));
+        for other in ["records-7-", "records-x-0a", "records-7-0a.new", "0a"] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn agents_of_other_versions_and_of_other_places_are_told_apart() {
+        let is_other = |name: &str| {
+            AgentNames::is_of_other_version(OsStr::new(name), "0a")
+        };
+        let own = AgentNames::new("0a").lock;
+        assert!(!is_other(own.to_str().unwrap()));
+        assert!(is_other("agent-0-0a.lock"));
+        assert!(!is_other("agent-0-0b.lock"));
+        assert!(!is_other("agent-0-0a.sock"));
+    }
+
+    #[test]
+    fn namespaces_are_told_apart() {
+        let own = namespaces().unwrap();
+        let pid = std::process::id();
+        let path = format!("/proc/{pid}");
+        assert_eq!(namespaces_of(Path::new(&path)).unwrap(), own);
+        namespaces_of(Path::new("/proc/none")).expect_err("no process");
+    }
+}

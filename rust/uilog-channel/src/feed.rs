@@ -1,0 +1,228 @@
+//! The queue's frames together with what they refer to.
+//!
+//! Whoever reads has a position of its own; so what a frame refers to is looked
+//! up for that frame, and the last few are remembered.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use uilog_event::event::Text;
+
+use crate::queue::Begun;
+use crate::queue::OpenCommand;
+use crate::queue::Reader;
+use crate::records::Items;
+use crate::records::Queued;
+use crate::records::Source;
+use crate::wire::Frame;
+use crate::wire::Open;
+
+/// How many environments and items are remembered.
+const REMEMBERED: usize = 4;
+
+/// The queue, and what has been looked up in it.
+#[derive(Debug)]
+pub struct Feed {
+    /// The queue itself.
+    pub queue: Reader,
+    environments: Recent<Arc<[u8]>>,
+    items: Recent<Arc<Items>>,
+}
+
+/// A command that has begun.
+#[derive(Clone, Debug)]
+pub struct OpenRecord {
+    /// The frame that tells of it.
+    pub frame: Vec<u8>,
+    /// When it began, in microseconds of the monotonic clock.
+    pub began: u64,
+    /// Its environment, as a block.
+    pub environment: Arc<[u8]>,
+    /// Which sinks there are.
+    pub items: Arc<Items>,
+}
+
+impl Feed {
+    /// Of a queue in which nothing has been looked up yet.
+    pub fn new(queue: Reader) -> Self {
+        Self {
+            queue,
+            environments: Recent::default(),
+            items: Recent::default(),
+        }
+    }
+
+    /// Keeps what tells of commands that have begun before the first frame
+    /// that will be looked at, and have not ended.
+    pub fn keep_open_commands(&mut self) {
+        let before = self.queue.low();
+        // What cannot be read cannot be kept; it is counted if it is needed.
+        let Ok(mut open) = self.queue.open_command() else {
+            return;
+        };
+        let mut found = Vec::new();
+        while let Some(OpenCommand { at, .. }) = open {
+            let Ok(bytes) = self.queue.frame_at(at) else {
+                break;
+            };
+            let Ok(Frame::Open(begun)) = postcard::from_bytes(&bytes) else {
+                break;
+            };
+            if at < before {
+                found.push(begun_at(at, &begun));
+            }
+            open = OpenCommand::of(begun.outer).filter(|it| it.at < at);
+        }
+        for begun in found.into_iter().rev() {
+            self.queue.keep_begun(begun);
+        }
+    }
+
+    /// The frame of a command that has begun is being looked at.
+    pub fn see_open_command(&mut self, at: u64, open: &Open<'_>) {
+        self.queue.keep_begun(begun_at(at, open));
+    }
+
+    /// The environment that stands at this position.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read, or something else stands there.
+    pub fn environment(&mut self, at: u64) -> io::Result<Arc<[u8]>> {
+        if let Some(known) = self.environments.get(at) {
+            return Ok(known);
+        }
+        let bytes = self.queue.frame_at(at)?;
+        let Ok(Frame::Environment(block)) = postcard::from_bytes(&bytes) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        Ok(self.environments.put(at, Arc::from(&*block.0)))
+    }
+
+    /// Which sinks there are, as that stands at this position.
+    fn items(&mut self, at: u64) -> io::Result<Arc<Items>> {
+        if let Some(known) = self.items.get(at) {
+            return Ok(known);
+        }
+        let bytes = self.queue.frame_at(at)?;
+        let Ok(Frame::Items(items)) = postcard::from_bytes(&bytes) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let owned = |text: Text<'_>| text.0.into_owned();
+        let items: Arc<Items> = items
+            .into_iter()
+            .map(|(name, value)| (owned(name), owned(value)))
+            .collect();
+        Ok(self.items.put(at, items))
+    }
+
+    /// The commands that have begun and not ended, the innermost first, as far
+    /// as they can be read: as records of their beginnings, with what those
+    /// refer to, and when they began on the monotonic clock.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    pub fn open_commands(&mut self) -> io::Result<Vec<OpenRecord>> {
+        let mut open = self.queue.open_command()?;
+        let mut found = Vec::new();
+        while let Some(OpenCommand { at, .. }) = open {
+            let frame = self.queue.frame_at(at)?;
+            let Ok(Frame::Open(begun)) = postcard::from_bytes(&frame) else {
+                break;
+            };
+            open = OpenCommand::of(begun.outer).filter(|it| it.at < at);
+            if begun.has_ended {
+                continue;
+            }
+            let record = &begun.record;
+            found.push(OpenRecord {
+                environment: self.environment(record.environment_at)?,
+                items: self.items(record.items_at)?,
+                began: begun.began,
+                frame,
+            });
+        }
+        Ok(found)
+    }
+
+    /// The record that a frame holds, with what it refers to; none if it holds
+    /// something else.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read, or something else stands where its environment
+    /// or its items should.
+    pub fn queued(
+        &mut self,
+        position: u64,
+        frame: Vec<u8>,
+    ) -> io::Result<Option<Queued>> {
+        let Ok(Frame::Record(record)) = postcard::from_bytes(&frame) else {
+            return Ok(None);
+        };
+        let (environment_at, items_at) =
+            (record.environment_at, record.items_at);
+        let event = record.event.name.into_owned();
+        Ok(Some(Queued {
+            position,
+            event,
+            environment: self.environment(environment_at)?,
+            items: self.items(items_at)?,
+            frame: Arc::from(frame),
+        }))
+    }
+}
+
+fn begun_at(at: u64, open: &Open<'_>) -> Begun {
+    let record = &open.record;
+    Begun {
+        at,
+        outer: open.outer,
+        refers_to: [record.environment_at, record.items_at],
+    }
+}
+
+impl Source for Feed {
+    fn record_from(
+        &mut self,
+        mut position: u64,
+    ) -> io::Result<Option<(Queued, u64)>> {
+        while let Some((frame, next)) = self.queue.frame(position)? {
+            if let Some(queued) = self.queued(position, frame)? {
+                return Ok(Some((queued, next)));
+            }
+            position = next;
+        }
+        Ok(None)
+    }
+
+    fn is_too_far_behind(&self, position: u64) -> bool {
+        let scripts_at = self.queue.progress().scripts_at;
+        position < scripts_at && self.queue.is_nearly_full_from(position)
+    }
+}
+
+/// The last few that were looked up, by their positions.
+#[derive(Debug)]
+struct Recent<T>(VecDeque<(u64, T)>);
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T: Clone> Recent<T> {
+    fn get(&self, at: u64) -> Option<T> {
+        let found = self.0.iter().find(|known| known.0 == at);
+        found.map(|known| known.1.clone())
+    }
+
+    fn put(&mut self, at: u64, value: T) -> T {
+        self.0.truncate(REMEMBERED - 1);
+        self.0.push_front((at, value.clone()));
+        value
+    }
+}

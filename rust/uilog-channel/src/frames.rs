@@ -1,0 +1,340 @@
+//! The frames that hg appends to a queue for an event.
+//!
+//! An environment and the items of `[uilog]` are appended once, and again when
+//! they have changed; what comes later refers to their positions. Knows
+//! nothing of who reads.
+
+use std::borrow::Cow;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use uilog_event::event::Event;
+use uilog_event::event::Text;
+
+use crate::queue;
+use crate::queue::Writer;
+use crate::settings::Settings;
+use crate::wire::Frame;
+use crate::wire::Job;
+use crate::wire::Open;
+use crate::wire::Program;
+use crate::wire::Record;
+use crate::wire::Repository;
+use crate::wire::StdinFormat;
+
+/// A larger buffer is given back after use.
+const MAX_KEPT_BUFFER: usize = 256 * 1024;
+
+/// The latest environment and items frames in the queue, with their offsets;
+/// offset 0 means none.
+#[derive(Clone, Debug, Default)]
+pub struct Sent {
+    environment: Vec<u8>,
+    environment_at: u64,
+    items: Vec<(Vec<u8>, Vec<u8>)>,
+    items_at: u64,
+    /// Buffer for encoded frames, reused to allocate memory only once.
+    buffer: Vec<u8>,
+}
+
+/// Offsets of the frames that a job refers to, once they are appended.
+#[derive(Debug)]
+struct New {
+    environment_at: u64,
+    items_at: u64,
+    /// Offset of the last frame.
+    frame_at: u64,
+}
+
+impl Sent {
+    /// Appends the frames that a job needs.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Writer::append`], there is no memory, or a frame is too long.
+    pub fn append(
+        &mut self,
+        queue: &mut Writer,
+        parts: &JobParts<'_>,
+        hg: &[u8],
+    ) -> io::Result<()> {
+        queue.set_max_bytes(parts.settings.queue_bytes);
+        // All frames go in one write, so positions are known beforehand.
+        let end = queue.committed().end;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let outer = queue.open_word();
+        let new = self.encode(parts, hg, end, outer, &mut buffer)?;
+        match parts.moment() {
+            Moment::Begins { id, .. } => {
+                queue.append_beginning(&buffer, new.frame_at, id)?;
+            }
+            Moment::Ends { id } => {
+                queue.append_ending(&buffer, 1, id)?;
+            }
+            Moment::Within => {
+                queue.append(&buffer, 1)?;
+            }
+        }
+        self.keep(new, parts);
+        if buffer.capacity() <= MAX_KEPT_BUFFER {
+            self.buffer = buffer;
+        }
+        Ok(())
+    }
+
+    /// Encodes, in place of what is in `buffer`, the frames that a job needs,
+    /// the first of which will stand at `end`. `outer` names the command that
+    /// runs, if any.
+    fn encode(
+        &self,
+        parts: &JobParts<'_>,
+        hg: &[u8],
+        end: u64,
+        outer: u64,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<New> {
+        buffer.clear();
+        let has_environment =
+            self.environment_at != 0 && self.environment == parts.environment;
+        let environment_at = if has_environment {
+            self.environment_at
+        } else {
+            let block = Text(Cow::Borrowed(parts.environment));
+            encode(&Frame::Environment(block), buffer)?;
+            end
+        };
+        let mut items_at = self.items_at;
+        let cwd = nix::unistd::getcwd().ok();
+        let cwd = cwd.as_ref().map(|path| path.as_os_str().as_bytes());
+        let cwd = cwd.map(|cwd| Text(Cow::Borrowed(cwd)));
+        let event = parts.event.clone();
+        let hg = Cow::Borrowed(hg);
+        let frame = match parts.task {
+            Task::Script {
+                script,
+                depth,
+                umask,
+                traceparent,
+            } => Frame::Job(Job {
+                event,
+                script: Cow::Borrowed(&script.text),
+                source: Some(&script.source)
+                    .filter(|source| !source.is_empty())
+                    .map(|source| Text(Cow::Borrowed(source))),
+                stdin: script.stdin,
+                environment_at,
+                traceparent: traceparent.map(|it| Text(Cow::Borrowed(it))),
+                cwd,
+                umask,
+                hg,
+                depth,
+                limits: parts.settings.run_limits(),
+            }),
+            Task::Record {
+                items,
+                hg_version,
+                program,
+                trace_state,
+                repository,
+                moment,
+            } => {
+                if items_at == 0 || self.items != items {
+                    items_at = end + buffer.len() as u64;
+                    let text = |it| Text(Cow::Borrowed(it));
+                    let pairs = items
+                        .iter()
+                        .map(|(name, value)| (text(&**name), text(&**value)));
+                    encode(&Frame::Items(pairs.collect()), buffer)?;
+                }
+                let record = Record {
+                    event,
+                    environment_at,
+                    items_at,
+                    cwd,
+                    hg,
+                    hg_version: hg_version.map(|it| Text(Cow::Borrowed(it))),
+                    program: program.cloned(),
+                    trace_state: trace_state.map(|it| Text(Cow::Borrowed(it))),
+                    repository: repository.clone(),
+                };
+                match moment {
+                    Moment::Begins { began, .. } => Frame::Open(Open {
+                        has_ended: false,
+                        outer,
+                        began,
+                        record,
+                    }),
+                    Moment::Within | Moment::Ends { .. } => {
+                        Frame::Record(record)
+                    }
+                }
+            }
+        };
+        let frame_at = end + buffer.len() as u64;
+        encode(&frame, buffer)?;
+        Ok(New {
+            environment_at,
+            items_at,
+            frame_at,
+        })
+    }
+
+    /// Tells that the frames of a job stand in the queue now.
+    fn keep(&mut self, new: New, parts: &JobParts<'_>) {
+        if self.environment_at != new.environment_at {
+            self.environment_at = new.environment_at;
+            self.environment.clear();
+            self.environment.extend_from_slice(parts.environment);
+        }
+        if let Task::Record { items, .. } = parts.task
+            && self.items_at != new.items_at
+        {
+            self.items_at = new.items_at;
+            self.items = items.to_vec();
+        }
+    }
+}
+
+/// Why a job could not be appended.
+pub fn explain(error: &io::Error, settings: &Settings) -> String {
+    let is_own = error.raw_os_error().is_none();
+    if is_own && error.kind() == io::ErrorKind::StorageFull {
+        let bytes = settings.queue_bytes;
+        return format!(
+            "{bytes} bytes of events wait already (uilog.queue-size)"
+        );
+    }
+    format!("cannot append to the queue: {error}")
+}
+
+/// Appends a frame to `buffer`.
+fn encode(frame: &Frame<'_>, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let begin = queue::begin_frame(buffer)?;
+    postcard::to_io(frame, Fallible(buffer)).map_err(io::Error::other)?;
+    queue::end_frame(buffer, begin)
+}
+
+/// Appends, and fails where `Vec` would abort for lack of memory.
+struct Fallible<'a>(&'a mut Vec<u8>);
+
+impl io::Write for Fallible<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .try_reserve(bytes.len())
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What makes up a job, besides what the dispatcher's side knows itself.
+#[derive(Clone, Copy, Debug)]
+pub struct JobParts<'a> {
+    /// The event.
+    pub event: &'a Event<'a>,
+    /// What is to be done about it.
+    pub task: Task<'a>,
+    /// What `[uilog]` says.
+    pub settings: &'a Settings,
+    /// hg's environment, as a block, without `TRACEPARENT`: that changes with
+    /// each command, and all of it would have to be handed over again.
+    pub environment: &'a [u8],
+}
+
+/// What is to be done about an event.
+#[derive(Clone, Copy, Debug)]
+pub enum Task<'a> {
+    /// A script is to be run.
+    Script {
+        /// The script.
+        script: &'a Script,
+        /// How many scripts are around hg.
+        depth: u32,
+        /// hg's umask, if it has been changed.
+        umask: Option<u32>,
+        /// What the environment says in `TRACEPARENT`.
+        traceparent: Option<&'a [u8]>,
+    },
+    /// Structured sinks are to have it.
+    Record {
+        /// What `[uilog]` says of them.
+        items: &'a [(Vec<u8>, Vec<u8>)],
+        /// Mercurial's version.
+        hg_version: Option<&'a [u8]>,
+        /// The program that it is about, if that is not hg's executable.
+        program: Option<&'a Program<'static>>,
+        /// What `TRACESTATE` says of the event's trace.
+        trace_state: Option<&'a [u8]>,
+        /// What hg knows of the event's repository.
+        repository: &'a Repository<'static>,
+        /// Whether a command begins or ends with it.
+        moment: Moment,
+    },
+}
+
+/// Where in the life of a command something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Neither a command begins, nor one ends.
+    Within,
+    /// A command begins: there is nothing to be delivered yet, but there will
+    /// be if this process is killed.
+    Begins {
+        /// By what the caller knows the command.
+        id: u64,
+        /// When, in microseconds of the monotonic clock.
+        began: u64,
+        /// Something else is sent at once, which is soon enough to wake up
+        /// whoever reads.
+        is_followed: bool,
+    },
+    /// A command ends, and this tells of it.
+    Ends {
+        /// By what the caller knows the command.
+        id: u64,
+    },
+}
+
+impl JobParts<'_> {
+    /// Where in the life of a command it happens.
+    pub fn moment(&self) -> Moment {
+        match self.task {
+            Task::Script { .. } => Moment::Within,
+            Task::Record { moment, .. } => moment,
+        }
+    }
+
+    /// Whether nobody is to be woken for it.
+    pub fn is_followed(&self) -> bool {
+        matches!(
+            self.moment(),
+            Moment::Begins {
+                is_followed: true,
+                ..
+            }
+        )
+    }
+
+    /// How many events are lost if it is not handed over.
+    pub fn events(&self) -> u64 {
+        match self.moment() {
+            Moment::Begins { .. } => 0,
+            Moment::Within | Moment::Ends { .. } => 1,
+        }
+    }
+}
+
+/// A configured script.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    /// Text for `/bin/sh -c`.
+    pub text: Vec<u8>,
+    /// The file and line that define it, or what else does, as far as known.
+    pub source: Vec<u8>,
+    /// What it reads.
+    pub stdin: StdinFormat,
+}

@@ -1,0 +1,580 @@
+//! Pages of counters whose hg and whose dispatcher have both gone: what they
+//! have left is lost, and is counted once.
+//!
+//! Responsible for finding them, and for what the journal says of them. Every
+//! dispatcher looks for them at its end and moves what it finds to the journal;
+//! until then whoever reads the journal reads them, too. hg never looks. How
+//! pages are held and by whom they are removed, [`crate::page`] says.
+//!
+//! A page is whatever a process of this user has put there: it is read within
+//! bounds, and nothing is done about it but a line in the journal.
+
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use nix::fcntl::OFlag;
+use uilog_event::event::Timestamp;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
+use uilog_sys::own_dir::OwnDir;
+
+use super::failure::Failure;
+use super::failure::FailureKind;
+use crate::commandlost;
+use crate::page;
+use crate::page::Holders;
+use crate::places::Choice;
+use crate::queue;
+use crate::queue::Page;
+
+/// So many names of a directory are looked at.
+const MAX_NAMES: usize = 1 << 16;
+/// A directory of this size every dispatcher looks through. One of twice the
+/// size every second, and so on: each command pays the same, however many run
+/// at once or have left something behind.
+const LOOKED_THROUGH_BYTES: i64 = 16 * 1024;
+/// The directory that pages are made in every dispatcher looks through, and
+/// one of so many the others, where other environments have made theirs: to
+/// open and to list these costs a third of what a dispatcher costs that has run
+/// one script. Whoever reads the journal looks at all of them.
+const EVERYWHERE_ONE_OF: u32 = 16;
+/// For so long a dispatcher is not expected to have begun.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// When a page was last written is told if that is so long ago.
+const LONG_AGO: Duration = Duration::from_secs(60);
+
+/// A page, and who holds it.
+pub struct Found {
+    dir: Arc<OwnDir>,
+    name: OsString,
+    file: File,
+    holders: Holders,
+    /// When it was last written.
+    modified: SystemTime,
+    /// `None` if it is damaged.
+    page: Option<Page>,
+}
+
+/// What the pages say that tell of a loss, or of events that wait for a
+/// dispatcher that does not begin.
+pub fn failures(choice: &Choice) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let visit = |found: Found| failures.extend(found.failure());
+    each(choice, usize::MAX, true, |_| true, visit);
+    failures
+}
+
+/// The dead pages among at most `max_pages` that are looked at, and not in each
+/// directory: in which, follows from the number of this `process`.
+pub(crate) fn dead(
+    choice: &Choice,
+    max_pages: usize,
+    process: u32,
+) -> Vec<Found> {
+    let mut dead = Vec::new();
+    let is_everywhere = process % EVERYWHERE_ONE_OF == 0;
+    let is_due = |dir: &OwnDir| {
+        let bytes = dir.status().map_or(0, |it| it.st_size);
+        i64::from(process) % (1 + bytes / LOOKED_THROUGH_BYTES) == 0
+    };
+    each(choice, max_pages, is_everywhere, is_due, |found| {
+        if found.holders.is_dead() {
+            dead.push(found);
+        }
+    });
+    dead
+}
+
+/// Gives what dead pages say to `append`, and removes them.
+pub(crate) fn claim_all(
+    choice: &Choice,
+    mut append: impl FnMut(&Failure) -> io::Result<()>,
+) {
+    let visit = |found: Found| {
+        if found.holders.is_dead() {
+            // One that cannot be claimed stays for somebody else.
+            let _ = found.claim(&mut append);
+        }
+    };
+    each(choice, usize::MAX, true, |_| true, visit);
+}
+
+/// Looks at so many pages at most, in each directory that is due, beginning with
+/// another one each time; unless `is_everywhere`, only in the first directory
+/// that there is, which is the one that pages are made in.
+fn each(
+    choice: &Choice,
+    max_pages: usize,
+    is_everywhere: bool,
+    is_due: impl Fn(&OwnDir) -> bool,
+    mut visit: impl FnMut(Found),
+) {
+    let prefix = format!("{}{}-", page::PREFIX, choice.key());
+    let mut left = max_pages;
+    let places = choice.near("page");
+    let dirs = places.iter().filter_map(|it| it.open(false).ok());
+    let max_dirs = if is_everywhere { usize::MAX } else { 1 };
+    for dir in dirs.take(max_dirs).map(Arc::new) {
+        if !is_due(&dir) {
+            continue;
+        }
+        let names = dir.names(MAX_NAMES).ok().flatten();
+        let mut names = names.unwrap_or_default();
+        names.retain(|it| {
+            let name = it.as_encoded_bytes();
+            name.starts_with(prefix.as_bytes()) || is_unfinished(it)
+        });
+        if !names.is_empty() {
+            let first = std::process::id() as usize % names.len();
+            names.rotate_left(first);
+        }
+        for name in names.into_iter().take(left) {
+            left -= 1;
+            // What is no file of ours says nothing; others may remove one.
+            if let Ok(found) = look(Arc::clone(&dir), name) {
+                visit(found);
+            }
+        }
+    }
+}
+
+/// Whether it is of a file that was not finished when it was looked at.
+fn is_unfinished(name: &OsStr) -> bool {
+    let begin = living_file::UNFINISHED.as_bytes();
+    name.as_encoded_bytes().starts_with(begin)
+}
+
+fn look(dir: Arc<OwnDir>, name: OsString) -> io::Result<Found> {
+    let file = dir.open(&name, OFlag::O_RDWR)?;
+    if is_unfinished(&name) {
+        let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age < LONG_AGO {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+    }
+    let holders = page::holders(&file)?;
+    let page = match Page::read(&file) {
+        Ok(page) => Some(page),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+        Err(error) => return Err(error),
+    };
+    let metadata = file.metadata()?;
+    Ok(Found {
+        dir,
+        name,
+        holders,
+        modified: metadata.modified().unwrap_or(UNIX_EPOCH),
+        page: page.filter(Page::has_words),
+        file,
+    })
+}
+
+impl Found {
+    /// Gives what a dead page says to `append`, and removes the page then; by
+    /// one of those who try at the same time. Whether it was a loss.
+    pub fn claim(
+        mut self,
+        append: impl FnOnce(&Failure) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        if !living_file::hold(&self.file, Holder::Reader)? {
+            return Ok(false);
+        }
+        self.holders = page::holders(&self.file)?;
+        let is_it = living_file::has_name(&self.file, &self.dir, &self.name)?;
+        if !is_it || !self.holders.is_dead() {
+            return Ok(false);
+        }
+        if self.page.is_some() {
+            queue::claim(&self.file)?;
+            // What its reader has written last.
+            self.page = Page::read(&self.file).ok();
+        }
+        let failure = self.failure();
+        if let Some(failure) = &failure {
+            append(&Failure {
+                time: Timestamp::now().to_rfc3339(),
+                ..failure.clone()
+            })?;
+        }
+        self.dir.unlink(&self.name)?;
+        Ok(failure.is_some())
+    }
+
+    fn age(&self) -> Duration {
+        self.modified.elapsed().unwrap_or_default()
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        if is_unfinished(&self.name) {
+            // Its maker had not told anybody that it has taken an event.
+            return None;
+        }
+        let told = match &self.page {
+            None if self.holders.is_dead() => Some((
+                FailureKind::Lost,
+                0,
+                "a damaged page of counters: nobody knows how many events \
+                 have been lost"
+                    .to_owned(),
+            )),
+            None => None,
+            Some(page) if self.holders.is_dead() => {
+                let lost = page.lost();
+                (lost > 0).then(|| (FailureKind::Lost, lost, loss(page)))
+            }
+            Some(page) => self
+                .waiting(page)
+                .map(|detail| (FailureKind::NotStarted, page.undone(), detail)),
+        };
+        let (kind, lost, mut detail) = told?;
+        if self.holders.is_dead() && self.age() > LONG_AGO {
+            let at = rfc3339(self.modified);
+            detail = format!("{detail}; last seen at {at}");
+        }
+        let session = self.page.as_ref().map(|page| page.session.to_string());
+        let session = session.unwrap_or_default();
+        let name = self.name.to_str().unwrap_or_default();
+        Some(Failure {
+            time: rfc3339(self.modified),
+            page: name.strip_prefix(page::PREFIX).map(str::to_owned),
+            ..Failure::now(session, b"", kind, lost, detail)
+        })
+    }
+
+    /// What a page says whose events wait, if they ought not to.
+    fn waiting(&self, page: &Page) -> Option<String> {
+        if page.undone() == 0 || page.is_claimed || self.age() < PATIENCE {
+            return None;
+        }
+        let has_begun = page.progress.readers > page.begun_before;
+        if self.holders.reader {
+            let (pid, program) = (page.reader_pid, &page.program);
+            let waits = format!(
+                "the events wait: process {pid}, {program} dispatch, has not \
+                 begun"
+            );
+            return (!has_begun).then_some(waits);
+        }
+        Some(format!(
+            "the events wait: their dispatcher has ended, and hg, process {}, \
+             starts another one with its next event",
+            page.maker_pid
+        ))
+    }
+}
+
+/// What has been lost with a page, and why.
+fn loss(page: &Page) -> String {
+    let progress = &page.progress;
+    let program = &page.program;
+    let cause = if progress.refused_by != 0 {
+        format!(
+            "{program} speaks protocol {}, this hg {}",
+            progress.refused_by, page.protocol
+        )
+    } else if progress.readers == page.begun_before && page.undone() > 0 {
+        format!("{program} dispatch has ended before it has done anything")
+    } else {
+        "hg and its dispatcher have been killed (a container or a control \
+         group that has ended, or the machine)"
+            .to_owned()
+    };
+    let records = progress.taken.saturating_sub(progress.scripts);
+    let records = records.saturating_sub(progress.records);
+    let uncertain = progress.uncertain().saturating_add(progress.running());
+    let known = progress.uncertain().saturating_add(records);
+    let parts = [
+        (page.undone().saturating_sub(known), "not begun"),
+        (uncertain, "begun, and perhaps run to the end"),
+        (records, "perhaps not delivered to all sinks"),
+        (page.untold(), "lost before, and not in the journal yet"),
+        (page.open.into(), commandlost::CANNOT_TELL),
+    ];
+    let parts: Vec<_> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let last = page.last_failure.as_ref().filter(|_| page.untold() > 0);
+    let last =
+        last.map_or(String::new(), |it| format!("; the last failure: {it}"));
+    format!("{cause}: {}{last}", parts.join(", "))
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+    let offset = Timestamp::now().offset;
+    Timestamp { micros, offset }.to_rfc3339()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
+    use std::path::PathBuf;
+    use std::time::Instant;
+
+    use proptest::prelude::*;
+    use uilog_event::event::SessionId;
+
+    use super::*;
+    use crate::page::Made;
+    use crate::queue::Writer;
+
+    /// An environment of its own, for each a key.
+    fn environment() -> (tempfile::TempDir, Choice, Vec<u8>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display();
+        let block = format!("HOME={path}\0XDG_RUNTIME_DIR={path}\0");
+        let block = block.into_bytes();
+        (dir, Choice::of(&block), block)
+    }
+
+    /// A queue with so many jobs, its reader's page, and where that is.
+    fn queue_of(block: &[u8], jobs: u64) -> (Writer, File, PathBuf) {
+        let program = Path::new("/bin/uilog");
+        let made = page::make(block, SessionId(7), program, 1 << 20).unwrap();
+        let Made {
+            page,
+            readers,
+            path,
+        } = made;
+        let frames = queue::frames_file().unwrap();
+        let mut writer = Writer::open_apart(page, frames, 1 << 20);
+        writer.append(b"whatever a frame is", jobs).unwrap();
+        (writer, readers, path)
+    }
+
+    /// Those who hold a page are gone, as if they had been killed. A child that
+    /// another test is just starting has copies of their descriptors, until it
+    /// becomes its program.
+    fn kill(path: &Path, holders: impl Sized) {
+        drop(holders);
+        let page = File::options().read(true).write(true).open(path).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !page::holders(&page).unwrap().is_dead() {
+            assert!(Instant::now() < deadline, "somebody holds it");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// What is moved to a journal that takes it.
+    fn claimed(choice: &Choice) -> Vec<Failure> {
+        let mut moved = Vec::new();
+        claim_all(choice, |failure| {
+            moved.push(failure.clone());
+            Ok(())
+        });
+        moved
+    }
+
+    #[test]
+    fn what_is_left_is_moved_once_when_nobody_holds_the_page() {
+        let (_dir, choice, block) = environment();
+        let (writer, readers, path) = queue_of(&block, 3);
+        for holder in [Some(readers), None] {
+            // Either of the two is enough.
+            assert_eq!(failures(&choice), []);
+            assert_eq!(claimed(&choice), []);
+            drop(holder);
+        }
+        assert!(path.exists());
+        kill(&path, writer);
+        let shown = failures(&choice);
+        assert_eq!((shown.len(), shown[0].lost), (1, 3));
+        claim_all(&choice, |_| Err(io::ErrorKind::StorageFull.into()));
+        assert_eq!(failures(&choice)[0].lost, 3, "it is still there");
+        let moved = claimed(&choice);
+        assert_eq!((moved.len(), moved[0].lost), (1, 3));
+        assert_eq!(moved[0].page, shown[0].page);
+        assert_eq!(moved[0].session, format!("{:032x}", 7));
+        assert_eq!(claimed(&choice), []);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_page_of_which_nothing_is_left_goes_without_a_word() {
+        let (_dir, choice, block) = environment();
+        let (writer, readers, path) = queue_of(&block, 0);
+        kill(&path, (writer, readers));
+        assert_eq!(failures(&choice), []);
+        assert_eq!(claimed(&choice), []);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_another_has_moved_meanwhile_is_not_moved_again() {
+        let (_dir, choice, block) = environment();
+        let (writer, readers, path) = queue_of(&block, 1);
+        kill(&path, (writer, readers));
+        let [first, second] = [(); 2].map(|()| dead(&choice, 9, 0).remove(0));
+        // While one is at it, and when it has done.
+        let append = |_: &Failure| -> io::Result<()> {
+            assert_eq!(claimed(&choice), []);
+            Ok(())
+        };
+        assert!(first.claim(append).unwrap());
+        assert!(!second.claim(|_| panic!("again")).unwrap());
+        // Nor is what has got its name since.
+        let (writer, readers, other) = queue_of(&block, 1);
+        kill(&other, (writer, readers));
+        let found = dead(&choice, 9, 0).remove(0);
+        fs::rename(&other, &path).unwrap();
+        fs::write(&other, b"somebody's").unwrap();
+        assert!(!found.claim(|_| panic!("it is another")).unwrap());
+        assert_eq!(fs::read(&other).unwrap(), b"somebody's");
+    }
+
+    #[test]
+    fn what_another_environment_has_left_some_find_and_all_read() {
+        let home = tempfile::tempdir().unwrap();
+        let environment = |runtime: &str| {
+            let path = home.path().display();
+            let runtime = home.path().join(runtime);
+            fs::create_dir_all(&runtime).unwrap();
+            let runtime = runtime.display();
+            format!("HOME={path}\0XDG_RUNTIME_DIR={runtime}\0").into_bytes()
+        };
+        // One that has no such directory leaves its page in another place.
+        let block = format!("HOME={}\0", home.path().display());
+        let (writer, readers, other) = queue_of(block.as_bytes(), 1);
+        kill(&other, (writer, readers));
+        let block = environment("run");
+        let (writer, readers, own) = queue_of(&block, 2);
+        kill(&own, (writer, readers));
+        let choice = Choice::of(&block);
+        let found = |process: u32| {
+            let dead = dead(&choice, 9, process);
+            dead.iter().map(|it| it.name.clone()).collect::<Vec<_>>()
+        };
+        let name = |path: &Path| path.file_name().unwrap().to_owned();
+        let missed = (1..EVERYWHERE_ONE_OF).filter(|it| found(*it).len() != 1);
+        assert_eq!(missed.count(), 0);
+        assert_eq!(found(1), [name(&own)]);
+        assert_eq!(failures(&choice).iter().map(|it| it.lost).sum::<u64>(), 3);
+        // A directory for everybody may have become so large that not each of
+        // them looks through it.
+        let finds = |it: &u32| found(*it) == [name(&own), name(&other)];
+        let all = (0..u32::MAX).step_by(EVERYWHERE_ONE_OF as usize);
+        assert!(all.take(1 << 12).any(|it| finds(&it)));
+        assert_eq!(claimed(&choice).len(), 2);
+    }
+
+    #[test]
+    fn what_was_never_finished_goes_without_a_word() {
+        let (_dir, choice, block) = environment();
+        let (writer, readers, path) = queue_of(&block, 1);
+        let name = |text: &str| {
+            path.with_file_name(format!("{}{text}", living_file::UNFINISHED))
+        };
+        let [old, held, young] = ["old", "held", "young"].map(name);
+        for path in [&old, &held, &young] {
+            fs::write(path, b"").unwrap();
+        }
+        let long_ago = SystemTime::now() - 2 * LONG_AGO;
+        let open = |path: &Path| {
+            File::options().read(true).write(true).open(path).unwrap()
+        };
+        open(&old).set_modified(long_ago).unwrap();
+        let holder = open(&held);
+        holder.set_modified(long_ago).unwrap();
+        assert!(living_file::hold(&holder, Holder::Maker).unwrap());
+        assert_eq!(failures(&choice), []);
+        assert_eq!(claimed(&choice), []);
+        assert!(!old.exists() && held.exists() && young.exists());
+        drop((writer, readers));
+    }
+
+    #[test]
+    fn each_loss_is_told_apart() {
+        let (_dir, choice, block) = environment();
+        let (mut writer, readers, path) = queue_of(&block, 20);
+        writer.set_untold(1).unwrap();
+        let words = |at: u64, words: &[u64]| {
+            for (word, at) in words.iter().zip((at..).step_by(8)) {
+                readers.write_all_at(&word.to_le_bytes(), at).unwrap();
+            }
+        };
+        // Taken 15, started 6, succeeded 3, failed 1, not started 1.
+        words(512 + 8, &[15, 6, 3, 1, 1]);
+        // One reader has begun; 8 scripts taken; 4 records done, 2 lost, 1 in
+        // hand; 2 losses are known.
+        words(512 + 8 * 8, &[1, 8]);
+        words(512 + 11 * 8, &[4, 2, 1]);
+        words(960, &[2]);
+        kill(&path, (writer, readers));
+        let failure = claimed(&choice).remove(0);
+        let what = "5 not begun, 3 begun, and perhaps run to the end, \
+                    3 perhaps not delivered to all sinks, \
+                    3 lost before, and not in the journal yet";
+        assert!(failure.detail.ends_with(what), "{failure:?}");
+        // One not begun is none that is not known of: it was told.
+        assert_eq!(failure.lost, 14);
+    }
+
+    #[test]
+    fn what_is_no_page_is_neither_followed_nor_waited_for() {
+        let (dir, choice, block) = environment();
+        let (writer, readers, path) = queue_of(&block, 1);
+        let own = path.parent().unwrap();
+        let name = |text: &str| {
+            own.join(format!("{}{}-{text}", page::PREFIX, choice.key()))
+        };
+        let victim = dir.path().join("victim");
+        fs::write(&victim, fs::read(&path).unwrap()).unwrap();
+        kill(&path, (writer, readers));
+        std::os::unix::fs::symlink(&victim, name("link")).unwrap();
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::unistd::mkfifo(&name("fifo"), mode).unwrap();
+        fs::create_dir(name("directory")).unwrap();
+        fs::write(name("empty"), b"").unwrap();
+        fs::write(name("text"), b"x".repeat(100)).unwrap();
+        let moved = claimed(&choice);
+        let lost: Vec<_> = moved.iter().map(|it| it.lost).collect();
+        assert_eq!(lost.iter().sum::<u64>(), 1);
+        let is_damaged = |it: &&Failure| it.detail.contains("damaged");
+        assert_eq!(moved.iter().filter(is_damaged).count(), 2);
+        for kept in ["link", "fifo", "directory"] {
+            assert!(fs::symlink_metadata(name(kept)).is_ok(), "{kept}");
+        }
+        assert_eq!(fs::read(&victim).unwrap().len(), 4096);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_a_page_says_is_told_within_bounds(
+            words in proptest::collection::vec(
+                (0_u64..520, prop_oneof![0_u64..9, any::<u64>()]),
+                1..9,
+            ),
+            bytes in 0_u64..5000,
+        ) {
+            let (_dir, choice, block) = environment();
+            let (writer, readers, path) = queue_of(&block, 3);
+            for (at, word) in words {
+                let word = word.to_le_bytes();
+                readers.write_all_at(&word, at * 8).unwrap();
+            }
+            readers.set_len(bytes).unwrap();
+            failures(&choice);
+            kill(&path, (writer, readers));
+            let moved = claimed(&choice);
+            prop_assert!(moved.len() <= 1);
+            for failure in moved {
+                prop_assert!(failure.lost <= 1 << 50);
+                prop_assert!(failure.detail.len() < 8192);
+            }
+            prop_assert!(!path.exists());
+        }
+    }
+}

@@ -1,0 +1,523 @@
+//! The journal of failures: what was lost or went wrong, kept across
+//! processes, so that a later command can show it.
+//!
+//! JSON lines in `$XDG_STATE_HOME/uilog/failures.jsonl`, one append each, and
+//! only when something has failed. Where that directory is not the user's
+//! alone, or takes nothing, other places are used (`places`), which are read
+//! as well. How a line is appended without waiting for a home directory, and
+//! what makes a directory safe, [`uilog_sys::append`] knows.
+
+pub mod abandoned;
+mod failure;
+mod redacting;
+mod script;
+
+use std::collections::HashSet;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+pub use failure::Failure;
+pub use failure::FailureKind;
+use nix::fcntl::OFlag;
+pub use redacting::Redact;
+pub use redacting::redact_with;
+pub use script::ScriptFailure;
+use serde::Deserialize;
+use uilog_event::event::Timestamp;
+use uilog_sys::append;
+use uilog_sys::append::Place;
+use uilog_sys::append::Plan;
+
+use crate::places::Choice;
+
+/// The journal starts anew at this size; the one before is kept as `.1`.
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// How many processes of a user append at a time: the others use the places
+/// that are near.
+const MAX_APPENDING: u32 = 8;
+
+/// How a line of a failure begins.
+const LINE_BEGINS: &[u8] = b"{\"time\":";
+
+/// How many pages of counters a dispatcher looks at when it ends: where a
+/// thousand commands run at once, not each looks at all others'.
+const MAX_LOOKED_AT: usize = 32;
+
+/// Why there is no first place.
+const NO_HOME: &str = "neither HOME nor XDG_STATE_HOME names a directory";
+
+/// Where failures are kept.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    choice: Choice,
+    /// Where it may be, in the order in which they are tried.
+    places: Vec<Place>,
+    /// The first of them.
+    path: PathBuf,
+}
+
+/// A line of the journal.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Failure(Failure),
+    /// What stands before this is known, and not shown any more.
+    Forgotten {
+        #[expect(dead_code, reason = "for people who read the file")]
+        forgotten: String,
+    },
+}
+
+impl Journal {
+    /// The journal of the user with this environment; `None` if no place can
+    /// be named for it.
+    pub fn for_environment(environment: &[u8]) -> Option<Self> {
+        let choice = Choice::of(environment);
+        let places = choice.places("failures", "jsonl");
+        let usable = |place: &&Place| place.problem().is_none();
+        // Without a choice it is where it can be.
+        let chosen = if choice.is_none() {
+            places.iter().find(usable)
+        } else {
+            None
+        };
+        let path = chosen.or(places.first())?.path();
+        Some(Self {
+            choice,
+            places,
+            path,
+        })
+    }
+
+    /// Where it is, or ought to be: see [`Journal::problem`].
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Why nothing could be appended at [`Journal::path`] now, or why that is
+    /// not where it ought to be; creates nothing.
+    pub fn problem(&self) -> Option<String> {
+        if self.choice.is_none() {
+            return Some(NO_HOME.to_owned());
+        }
+        self.places.first().and_then(Place::problem)
+    }
+
+    /// Where failures go as long as there is a problem with the first place;
+    /// `None` if there is none, or if they go nowhere.
+    pub fn fallback(&self) -> Option<PathBuf> {
+        self.problem()?;
+        let mut places = self.places.iter();
+        if !self.choice.is_none() {
+            places.next();
+        }
+        let usable = places.find(|place| place.problem().is_none());
+        usable.map(Place::path)
+    }
+
+    /// Appends a failure, and waits for the file system.
+    ///
+    /// # Errors
+    ///
+    /// No place takes it; the caller has nobody else to tell.
+    pub fn append(&self, failure: &Failure) -> io::Result<()> {
+        self.plan(failure)?.run()
+    }
+
+    /// Appends a failure without waiting for a home directory: a process of
+    /// its own does, see [`uilog_sys::append`]. If there can be none, it goes
+    /// to a local file system at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::append`], as far as that is known now; more tells
+    /// [`append_trouble`].
+    pub fn append_apart(&self, failure: &Failure) -> io::Result<()> {
+        match self.plan(failure)?.start() {
+            Ok(()) => Ok(()),
+            Err((plan, _)) => plan.only_near().run(),
+        }
+    }
+
+    /// Takes over what has been lost where hg and its dispatcher have both
+    /// gone. A home directory that does not answer is waited for no longer than
+    /// `bound`; the next one takes over what this one has not.
+    pub fn claim_abandoned(&self, bound: Duration) {
+        let found =
+            abandoned::dead(&self.choice, MAX_LOOKED_AT, std::process::id());
+        if found.is_empty() {
+            return;
+        }
+        let journal = self.clone();
+        let (done, is_done) = mpsc::channel();
+        let claim = move || {
+            for page in found {
+                // One that cannot be claimed stays for somebody else.
+                let _ = page.claim(|failure| journal.append(failure));
+            }
+            let _ = done.send(());
+        };
+        let thread = thread::Builder::new().name("finder".to_owned());
+        if thread.spawn(claim).is_ok() {
+            let _ = is_done.recv_timeout(bound);
+        }
+    }
+
+    fn plan(&self, failure: &Failure) -> io::Result<Plan> {
+        let mut line = serde_json::to_vec(failure)?;
+        line.push(b'\n');
+        let plan = Plan::new(self.places.clone(), line, MAX_BYTES);
+        let key = self.choice.key();
+        let slots =
+            (0..MAX_APPENDING).map(|it| format!("appending-{key}-{it}"));
+        Ok(plan.slots(slots))
+    }
+
+    /// The failures that are still kept, the oldest first, and those that pages
+    /// of counters tell of: events that have been lost where hg and its
+    /// dispatcher have both gone, or that wait. Lines that cannot be read are
+    /// passed over.
+    pub fn read(&self) -> Vec<Failure> {
+        // First, for one that is being moved to the journal.
+        let abandoned = abandoned::failures(&self.choice);
+        let mut failures = self.lines();
+        failures.extend(abandoned);
+        finished(failures)
+    }
+
+    /// The failures that are still kept in the journal itself.
+    pub fn read_lines(&self) -> Vec<Failure> {
+        finished(self.lines())
+    }
+
+    fn lines(&self) -> Vec<Failure> {
+        self.places.iter().flat_map(read_place).collect()
+    }
+
+    /// Shows no more of what is kept now, which stays in the files; how many
+    /// failures that are.
+    ///
+    /// # Errors
+    ///
+    /// What is kept in some place is still shown.
+    pub fn forget(&self) -> io::Result<u64> {
+        let time = Timestamp::now().to_rfc3339();
+        let line = serde_json::json!({ "forgotten": time });
+        let line = format!("{line}\n").into_bytes();
+        let mut forgotten = self.lines();
+        // Those that wait are shown as long as they do.
+        abandoned::claim_all(&self.choice, |failure| {
+            forgotten.push(failure.clone());
+            Ok(())
+        });
+        for place in &self.places {
+            if !read_place(place).is_empty() {
+                let here = vec![place.clone()];
+                Plan::new(here, line.clone(), MAX_BYTES).run()?;
+            }
+        }
+        Ok(finished(forgotten).len() as u64)
+    }
+}
+
+/// Of those that tell of one page only the first, the oldest first.
+fn finished(mut failures: Vec<Failure>) -> Vec<Failure> {
+    let mut pages = HashSet::new();
+    failures.retain(|failure| match &failure.page {
+        Some(page) => pages.insert(page.clone()),
+        None => true,
+    });
+    // Those who append are not in the order of what they append.
+    failures.sort_by(|a, b| a.time.cmp(&b.time));
+    failures
+}
+
+/// Whether so many processes of this one append that what comes next goes to
+/// another place.
+pub fn is_busy() -> bool {
+    append::is_busy()
+}
+
+/// Waits until processes of this one have appended to journals what they are
+/// to append, but not longer than this; whether they have.
+pub fn wait_for_appending(bound: Duration) -> bool {
+    append::wait(bound)
+}
+
+/// Why no place has taken a failure that a process of its own was to append,
+/// if that has happened since the last call.
+pub fn append_trouble() -> Option<String> {
+    append::take_failure().map(|error| error.to_string())
+}
+
+/// Failures that are shown as one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Group<'a> {
+    /// The last of them.
+    pub last: &'a Failure,
+    /// When the first of them was.
+    pub first_time: &'a str,
+    /// How many there are.
+    pub count: u64,
+    /// How many events they cost.
+    pub lost: u64,
+}
+
+/// Makes one of the failures of the same kind, event and detail. Those whose
+/// last failure is the oldest come first.
+pub fn grouped(failures: &[Failure]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for failure in failures {
+        let is_alike = |group: &Group<'_>| {
+            let last = group.last;
+            last.kind == failure.kind
+                && last.event == failure.event
+                && last.detail == failure.detail
+        };
+        let known = groups.iter().position(is_alike);
+        let mut group = match known {
+            Some(index) => groups.remove(index),
+            None => Group {
+                last: failure,
+                first_time: &failure.time,
+                count: 0,
+                lost: 0,
+            },
+        };
+        group.last = failure;
+        group.count += 1;
+        group.lost = group.lost.saturating_add(failure.lost);
+        groups.push(group);
+    }
+    groups
+}
+
+/// What is kept in one place and not forgotten.
+fn read_place(place: &Place) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let Ok(dir) = place.open(false) else {
+        return failures;
+    };
+    for name in [place.old_name(), place.name()] {
+        let read = || -> io::Result<Vec<u8>> {
+            let file = dir.open(name, OFlag::O_RDONLY)?;
+            let mut text = Vec::new();
+            file.take(2 * MAX_BYTES).read_to_end(&mut text)?;
+            Ok(text)
+        };
+        // What is not there, or not ours, says nothing.
+        for line in read().unwrap_or_default().split(|byte| *byte == b'\n') {
+            match parse(line) {
+                Some(Line::Failure(failure)) => failures.push(failure),
+                Some(Line::Forgotten { .. }) => failures.clear(),
+                None => {}
+            }
+        }
+    }
+    failures
+}
+
+/// Reads a line. Before it may stand the beginning of another, from a time
+/// when the disk was full.
+fn parse(line: &[u8]) -> Option<Line> {
+    serde_json::from_slice(line).ok().or_else(|| {
+        let begins = line.windows(LINE_BEGINS.len());
+        let at = begins.into_iter().rposition(|it| it == LINE_BEGINS)?;
+        serde_json::from_slice(line.get(at..)?).ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn failure(detail: &str) -> Failure {
+        let detail = detail.to_owned();
+        Failure::now(String::new(), b"foo", FailureKind::Lost, 1, detail)
+    }
+
+    fn journal_in(dir: &Path) -> Journal {
+        let mut block = b"HOME=/nowhere\0XDG_STATE_HOME=".to_vec();
+        block.extend_from_slice(dir.as_os_str().as_bytes());
+        block.push(0);
+        Journal::for_environment(&block).unwrap()
+    }
+
+    #[test]
+    fn failures_are_read_back_in_order_through_a_new_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(&dir.path().join("state"));
+        let long = "x".repeat(1000);
+        let mut written = 0;
+        while !journal.path.with_extension("jsonl.1").exists() {
+            journal
+                .append(&failure(&format!("{long}{written}")))
+                .unwrap();
+            written += 1;
+        }
+        let read = journal.read();
+        assert_eq!(read.len(), written);
+        assert!(
+            read.last()
+                .unwrap()
+                .detail
+                .ends_with(&format!("x{}", written - 1))
+        );
+        let mode = fs::metadata(journal.path()).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_known_of_a_script_is_read_back_and_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(dir.path());
+        let of_none = failure("of no script");
+        let mut failed = failure("exit status 1");
+        failed.script = Some(Box::new(ScriptFailure {
+            source: "/home/joe/.hgrc:3".to_owned(),
+            repository: None,
+            cwd: Some("/tmp".to_owned()),
+            status: Some(1),
+            signal: None,
+            duration: Some(0.25),
+            stderr: "\x1b[31mone\u{9b}\n\ttwo\n".to_owned(),
+        }));
+        journal.append(&of_none).unwrap();
+        journal.append(&failed).unwrap();
+        let read = journal.read();
+        assert_eq!(read[0].script, None);
+        assert_eq!(read[1], failed);
+        let lines = read[1].script.as_ref().unwrap().lines();
+        let expected = [
+            "defined at: /home/joe/.hgrc:3",
+            "directory: /tmp",
+            "duration: 0.250 s",
+            "stderr: \u{1b}[31mone\u{9b}",
+            "stderr: \ttwo",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    /// What became of a failure that the first place did not take.
+    fn fallback_of(journal: &Journal) -> PathBuf {
+        journal.append(&failure("a")).unwrap();
+        let fallback = journal.fallback().unwrap();
+        assert!(fallback.exists(), "{fallback:?}");
+        assert_eq!(journal.read().len(), 1);
+        assert_eq!(journal.forget().unwrap(), 1);
+        assert_eq!(journal.read(), []);
+        fs::remove_file(&fallback).unwrap();
+        fallback
+    }
+
+    #[test]
+    fn a_fifo_or_a_link_in_its_place_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(dir.path());
+        assert_eq!((journal.problem(), journal.fallback()), (None, None));
+        fs::create_dir(dir.path().join("uilog")).unwrap();
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::unistd::mkfifo(journal.path(), mode).unwrap();
+        fallback_of(&journal);
+        let problem = journal.problem().unwrap();
+        assert!(problem.ends_with("it is not a regular file"), "{problem}");
+        fs::remove_file(journal.path()).unwrap();
+        std::os::unix::fs::symlink("/dev/null", journal.path()).unwrap();
+        fallback_of(&journal);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(&dir.path().join("state"));
+        journal.append(&failure("a")).unwrap();
+        let shared = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(dir.path().join("state"), shared).unwrap();
+        let problem = journal.problem().unwrap();
+        assert!(problem.ends_with("others may write there"), "{problem}");
+        // What stands there may be anybody's.
+        assert_eq!(journal.read(), []);
+        fallback_of(&journal);
+    }
+
+    #[test]
+    fn a_home_that_has_gone_is_not_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(&dir.path().join("gone/state"));
+        fallback_of(&journal);
+        assert!(!dir.path().join("gone").exists());
+    }
+
+    #[test]
+    fn without_a_home_it_is_elsewhere() {
+        let journal = Journal::for_environment(b"HOME=relative\0").unwrap();
+        assert_eq!(journal.problem().as_deref(), Some(NO_HOME));
+        assert!(!journal.path().starts_with("/home"));
+        let journal = Journal::for_environment(b"HOME=/home/joe\0").unwrap();
+        let expected = "/home/joe/.local/state/uilog/failures.jsonl";
+        assert_eq!(journal.path(), Path::new(expected));
+    }
+
+    #[test]
+    fn what_comes_after_it_was_forgotten_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(dir.path());
+        assert_eq!(journal.forget().unwrap(), 0);
+        assert!(!journal.path().exists());
+        for detail in ["a", "b"] {
+            journal.append(&failure(detail)).unwrap();
+        }
+        assert_eq!(journal.forget().unwrap(), 2);
+        assert_eq!(journal.read(), []);
+        journal.append(&failure("c")).unwrap();
+        let read = journal.read();
+        assert_eq!((read.len(), &*read[0].detail), (1, "c"));
+    }
+
+    #[test]
+    fn a_line_behind_a_torn_one_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(dir.path());
+        journal.append(&failure("a")).unwrap();
+        let mut torn = fs::read(journal.path()).unwrap();
+        torn.truncate(30);
+        fs::write(journal.path(), torn).unwrap();
+        journal.append(&failure("b")).unwrap();
+        let read = journal.read();
+        assert_eq!((read.len(), &*read[0].detail), (1, "b"));
+    }
+
+    #[test]
+    fn another_process_appends() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal_in(dir.path());
+        journal.append_apart(&failure("a")).unwrap();
+        wait_for_appending(Duration::from_secs(60));
+        assert_eq!(append_trouble(), None);
+        assert_eq!(journal.read().len(), 1);
+    }
+
+    #[test]
+    fn failures_of_the_same_kind_are_one() {
+        let failures = ["a", "b", "a", "a"].map(failure);
+        let groups = grouped(&failures);
+        let shown: Vec<_> = groups
+            .iter()
+            .map(|it| (&*it.last.detail, it.count, it.lost))
+            .collect();
+        assert_eq!(shown, [("b", 1, 1), ("a", 3, 3)]);
+        assert_eq!(groups[1].first_time, failures[0].time);
+        assert_eq!(groups[1].last, &failures[3]);
+    }
+}

@@ -1,0 +1,26 @@
+//! What takes the secrets out of failures: given once for each process, by
+//! whoever has it.
+
+use std::sync::OnceLock;
+
+static REDACT: OnceLock<Redact> = OnceLock::new();
+
+/// Has secrets taken out of the details of all failures of this process, from
+/// now on. Where nobody asks for it, as in hg's own process, which has no
+/// rules, details are texts of our own.
+pub fn redact_with(redact: Redact) {
+    // The first one counts.
+    let _ = REDACT.set(redact);
+}
+
+pub(super) fn redacted(detail: String) -> String {
+    match REDACT.get() {
+        Some(redact) => {
+            String::from_utf8_lossy(&redact(detail.as_bytes())).into_owned()
+        }
+        None => detail,
+    }
+}
+
+/// Takes secrets out of a text.
+pub type Redact = fn(&[u8]) -> Vec<u8>;

@@ -1,0 +1,40 @@
+//! The channel between hg and those who deliver: the queue, the frames in it,
+//! and the settings that both sides read.
+//!
+//! Beside it lies what both sides know of each other: where an agent and its
+//! queues are, the page of counters, the journal of what was lost, and the
+//! status of all this for whoever asks.
+//!
+//! Must not know: hg's side as a whole (uilog-logger), how a script is run, what
+//! a sink does with a record, Python.
+
+#![deny(missing_docs)]
+
+pub mod agent_address;
+pub mod backoff;
+pub mod bound;
+pub mod commandlost;
+pub mod feed;
+pub mod frames;
+pub mod journal;
+pub mod living_pages;
+#[cfg(target_os = "linux")]
+pub mod lock_holder;
+pub mod loss;
+pub mod losses;
+pub mod page;
+pub mod phase;
+pub mod places;
+pub mod poll;
+pub mod queue;
+pub mod queue_room;
+pub mod record_queues;
+pub mod records;
+pub mod reporter;
+#[cfg(target_os = "linux")]
+pub mod running_hg;
+pub mod settings;
+pub mod sink_environment;
+pub mod sinks;
+pub mod status;
+pub mod wire;

@@ -1,0 +1,181 @@
+//! Where a user's journal is kept, and what else has to be found again by
+//! another process of this user.
+//!
+//! Responsible for names only: the directory that the environment chooses; the
+//! one in the home, if that choice cannot be used; then directories on a local
+//! file system, which every process of the user finds, whatever its
+//! environment. Must not know what is written there.
+//!
+//! Files outside of the chosen directory have a key in their names, which
+//! follows from that choice: users with several homes, such as test suites,
+//! keep several journals.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use uilog_event::environment_block::lookup;
+use uilog_sys::append::Place;
+use uilog_sys::append::Root;
+
+/// The directory in the one for state, and in the one for running programs.
+const DIRECTORY: &str = "uilog";
+
+/// Where the directories are in which what `XDG_RUNTIME_DIR` names may lie:
+/// those that no home is in, which could hang. Elsewhere it is passed over.
+const RUNTIME_ROOTS: [&str; 4] = ["/run", "/var/run", "/dev/shm", "/tmp"];
+
+/// Directories for everybody. The second is for systems whose root is not on a
+/// local file system.
+const EVERYBODYS: [&str; 2] = ["/tmp", "/dev/shm"];
+
+/// What an environment chooses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    state: Option<PathBuf>,
+    home: Option<PathBuf>,
+    runtime: Option<PathBuf>,
+    key: String,
+}
+
+impl Choice {
+    /// What this environment chooses, a block.
+    pub fn of(environment: &[u8]) -> Self {
+        let absolute = |name: &[u8]| {
+            let value = lookup(environment, name)?;
+            let path = PathBuf::from(OsStr::from_bytes(value));
+            path.is_absolute().then_some(path)
+        };
+        let state = absolute(b"XDG_STATE_HOME");
+        let home = absolute(b"HOME");
+        let runtime = absolute(b"XDG_RUNTIME_DIR").filter(|path| {
+            let is_below = |root: &&str| path.starts_with(root);
+            RUNTIME_ROOTS.iter().any(is_below)
+        });
+        let chosen = state.as_ref().or(home.as_ref());
+        let key = key_of(chosen.map_or(&[], |it| it.as_os_str().as_bytes()));
+        Self {
+            state,
+            home,
+            runtime,
+            key,
+        }
+    }
+
+    /// What stands for the choice in names of files.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whether the environment chooses no directory at all.
+    pub fn is_none(&self) -> bool {
+        self.state.is_none() && self.home.is_none()
+    }
+
+    /// The places for a file: `name.extension`, first where the environment
+    /// says, then others, in which the file's name has the key.
+    pub fn places(&self, name: &str, extension: &str) -> Vec<Place> {
+        let plain = format!("{name}.{extension}");
+        let keyed = format!("{name}-{}.{extension}", self.key);
+        let mut places = Vec::new();
+        if let Some(state) = &self.state {
+            // It may be made in the directory above it.
+            let above = state.parent().unwrap_or(Path::new("/"));
+            let last = state.file_name().unwrap_or(OsStr::new("."));
+            let steps = [last, OsStr::new(DIRECTORY)];
+            places.push(Place::new(above, Root::Chosen, &steps, &plain));
+        }
+        if let Some(home) = &self.home {
+            let name = if self.state.is_none() { &plain } else { &keyed };
+            let steps = [".local", "state", DIRECTORY].map(OsStr::new);
+            places.push(Place::new(home, Root::Chosen, &steps, name));
+        }
+        let mut places: Vec<_> = places.into_iter().flatten().collect();
+        places.extend(self.near(&keyed));
+        places
+    }
+
+    /// The places for a file of this name that are on a local file system, and
+    /// that every process of this user finds.
+    pub fn near(&self, name: &str) -> Vec<Place> {
+        let uid = nix::unistd::geteuid();
+        let usual = PathBuf::from(format!("/run/user/{uid}"));
+        let mut roots: Vec<_> = self.runtime.iter().cloned().collect();
+        if !roots.contains(&usual) {
+            roots.push(usual);
+        }
+        let own = [OsStr::new(DIRECTORY)];
+        let private = roots
+            .iter()
+            .map(|root| Place::new(root, Root::Private, &own, name));
+        let shared = format!("{DIRECTORY}-{uid}");
+        let shared = [OsStr::new(&shared)];
+        let everybodys = EVERYBODYS.iter().map(|root| {
+            Place::new(Path::new(root), Root::Everybodys, &shared, name)
+        });
+        private
+            .chain(everybodys)
+            .flatten()
+            .map(Place::near)
+            .collect()
+    }
+}
+
+/// FNV-1a: not against anybody, but the same in every version.
+pub(crate) fn key_of(bytes: &[u8]) -> String {
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let hash = bytes.iter().fold(BASIS, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(PRIME)
+    });
+    format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(environment: &[u8]) -> Vec<String> {
+        let choice = Choice::of(environment);
+        let places = choice.places("failures", "jsonl");
+        let uid = nix::unistd::geteuid().to_string();
+        let shown = |place: &Place| {
+            let path = place.path().display().to_string();
+            path.replace(choice.key(), "KEY").replace(&uid, "UID")
+        };
+        places.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn the_environment_comes_first_and_then_what_everybody_finds() {
+        let last = [
+            "/run/user/UID/uilog/failures-KEY.jsonl",
+            "/tmp/uilog-UID/failures-KEY.jsonl",
+            "/dev/shm/uilog-UID/failures-KEY.jsonl",
+        ];
+        let home = "/home/joe/.local/state/uilog/failures.jsonl";
+        let own = "/home/joe/.local/state/uilog/failures-KEY.jsonl";
+        let state = "/state/joe/uilog/failures.jsonl";
+        let runtime = "/run/other/uilog/failures-KEY.jsonl";
+        assert_eq!(paths(b"HOME=/home/joe\0"), [&[home], &last[..]].concat());
+        assert_eq!(
+            paths(b"HOME=/home/joe\0XDG_STATE_HOME=/state/joe\0"),
+            [&[state, own], &last[..]].concat()
+        );
+        assert_eq!(
+            paths(b"HOME=relative\0XDG_RUNTIME_DIR=/run/other\0"),
+            [&[runtime], &last[..]].concat()
+        );
+        // It could be in a home that hangs.
+        assert_eq!(paths(b"XDG_RUNTIME_DIR=/home/joe/run\0"), last);
+    }
+
+    #[test]
+    fn each_choice_has_a_key_of_its_own() {
+        let key = |block: &[u8]| Choice::of(block).key().to_owned();
+        assert_eq!(key(b"HOME=/a\0"), key(b"HOME=/a\0X=y\0"));
+        assert_ne!(key(b"HOME=/a\0"), key(b"HOME=/b\0"));
+        assert_ne!(key(b"HOME=/a\0"), key(b"HOME=/a\0XDG_STATE_HOME=/b\0"));
+    }
+}

@@ -1,0 +1,256 @@
+//! The queues of records that lie in a user's runtime directories, as whoever
+//! looks at them from outside sees them.
+//!
+//! Changes nothing and waits for nobody. Another process of the user may have
+//! planted or damaged a file: what cannot be read is passed over. hg itself
+//! never looks.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
+use serde::Serialize;
+use uilog_event::event::Timestamp;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
+use uilog_sys::own_dir::OwnDir;
+
+use crate::agent_address;
+use crate::agent_address::AgentNames;
+use crate::agent_address::Whereabouts;
+use crate::agent_address::namespaces_of;
+use crate::feed::Feed;
+use crate::places::Choice;
+use crate::queue::Page;
+use crate::queue::Reader;
+use crate::status;
+use crate::status::Clock;
+use crate::status::Stat;
+
+/// Names in a directory that are looked at: many times what there ought to be.
+const MAX_NAMES: usize = 64 * 1024;
+
+/// After so many seconds somebody ought to read a queue.
+const ABANDONED_AFTER: f64 = 60.0;
+
+/// A queue of records.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RecordQueue {
+    /// Where it is.
+    pub path: String,
+    /// The protocol that it is of.
+    pub protocol: u16,
+    /// Whether the process that has made it is alive.
+    pub is_alive: bool,
+    /// Whether somebody reads it.
+    pub is_read: bool,
+    /// That process, by its id where it runs.
+    pub pid: u32,
+    /// Its session.
+    pub session: String,
+    /// Whether that process is in this one's namespaces, as it says.
+    pub is_near: bool,
+    /// Whether its process has another home, and so another journal.
+    pub is_of_other_home: bool,
+    /// For how many seconds it has been there.
+    pub age: f64,
+    /// Records appended; of a process that was killed also those that are yet
+    /// to be made, one for each command that has not ended.
+    pub records: u64,
+    /// Records that every sink is done with.
+    pub done: u64,
+    /// Records lost, once for each sink.
+    pub lost: u64,
+    /// Memory that it takes.
+    pub bytes: u64,
+}
+
+impl RecordQueue {
+    /// Records that sinks are not done with.
+    pub fn waiting(&self) -> u64 {
+        self.records.saturating_sub(self.done)
+    }
+
+    /// Whether records wait, and nobody has read them for a while.
+    pub fn is_abandoned(&self) -> bool {
+        self.waiting() > 0 && !self.is_read && self.age > ABANDONED_AFTER
+    }
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Agent {
+    /// Where its lock is.
+    pub path: String,
+    /// Its process id, if it can be seen from here.
+    pub pid: Option<i32>,
+    /// It has been stopped by a signal or a debugger: nothing is delivered.
+    pub is_stopped: bool,
+    /// Whether it is that of this process's namespaces.
+    pub is_near: bool,
+    /// Whether it is of these namespaces, and of another version of uilog.
+    pub is_of_other_version: bool,
+    /// For how many seconds it has been running, if that can be seen.
+    pub age: Option<f64>,
+}
+
+/// The agents, and the queues from which they deliver.
+#[derive(Clone, Debug, Serialize)]
+pub struct Overview {
+    /// The agents.
+    pub agents: Vec<Agent>,
+    /// The queues.
+    pub queues: Vec<RecordQueue>,
+}
+
+impl Overview {
+    /// All that is found there.
+    pub fn read(whereabouts: &Whereabouts) -> Self {
+        Self {
+            agents: agents(whereabouts),
+            queues: find(whereabouts),
+        }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.agents.is_empty() && self.queues.is_empty()
+    }
+
+    /// Whether there is anything that somebody ought to know.
+    pub fn is_troubled(&self) -> bool {
+        self.agents.iter().any(|it| it.is_stopped)
+            || self.queues.iter().any(RecordQueue::is_abandoned)
+    }
+}
+
+/// The queues that are there.
+pub fn find(whereabouts: &Whereabouts) -> Vec<RecordQueue> {
+    let directories = whereabouts.directories();
+    let key = Choice::of(&whereabouts.environment).key().to_owned();
+    let key = key.as_str();
+    let own = agent_address::namespaces().ok();
+    let found = directories.iter().flat_map(|dir| {
+        let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
+        let own = own.as_deref();
+        names
+            .into_iter()
+            .filter_map(move |name| look(dir, &name, own, key))
+    });
+    found.collect()
+}
+
+/// The agents that run there, or are being started.
+pub fn agents(whereabouts: &Whereabouts) -> Vec<Agent> {
+    let own = agent_address::namespaces().ok();
+    let own_lock = own.as_ref().map(|it| AgentNames::new(it).lock);
+    let clock = Clock::now();
+    let mut agents = Vec::new();
+    for dir in whereabouts.directories() {
+        let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
+        for name in names.into_iter().filter(|it| AgentNames::is_lock(it)) {
+            let Ok(file) = dir.open(&name, OFlag::O_RDWR) else {
+                continue;
+            };
+            if living_file::is_held(&file, Holder::Maker).unwrap_or(false) {
+                let is_near = own_lock.as_ref() == Some(&name);
+                let is_of_other_version = own.as_ref().is_some_and(|own| {
+                    AgentNames::is_of_other_version(&name, own)
+                });
+                let near = own.as_deref().filter(|_| is_near);
+                let process = near.map(|near| process_of(dir.path(), near));
+                let pid = process.flatten();
+                let stat = pid.and_then(|pid| Stat::read(pid).ok());
+                agents.push(Agent {
+                    pid,
+                    age: stat.as_ref().and_then(|it| clock.age(it)),
+                    is_stopped: stat.is_some_and(|it| it.is_stopped()),
+                    path: dir.path().join(&name).display().to_string(),
+                    is_near,
+                    is_of_other_version,
+                });
+            }
+        }
+    }
+    agents
+}
+
+/// The process of this user that serves a directory in these namespaces. One
+/// of a container that shares the directory may be seen here as well.
+fn process_of(directory: &Path, namespaces: &str) -> Option<i32> {
+    let own = geteuid().as_raw();
+    let wanted = directory.as_os_str().as_bytes();
+    let serves = |pid: &i32| {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let is_own = fs::metadata(&process).is_ok_and(|it| it.uid() == own);
+        let line = fs::read(process.join("cmdline")).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == 0).skip(1);
+        is_own
+            && words.next() == Some(b"agent")
+            && words.next() == Some(b"serve")
+            && words.next() == Some(wanted)
+            && namespaces_of(&process).is_ok_and(|it| it == namespaces)
+    };
+    status::processes().ok()?.into_iter().find(serves)
+}
+
+/// A queue in these directories; `own` stands for this process's namespaces,
+/// `key` for what its environment chooses.
+fn look(
+    dir: &OwnDir,
+    name: &OsStr,
+    own: Option<&str>,
+    key: &str,
+) -> Option<RecordQueue> {
+    let protocol = agent_address::protocol_of(name)?;
+    let file = dir.open(name, OFlag::O_RDWR).ok()?;
+    let is_held = |holder| living_file::is_held(&file, holder).ok();
+    let (is_alive, is_read) =
+        (is_held(Holder::Maker)?, is_held(Holder::Reader)?);
+    let mut queue = RecordQueue {
+        path: dir.path().join(name).display().to_string(),
+        protocol,
+        is_alive,
+        is_read,
+        pid: 0,
+        session: String::new(),
+        is_near: false,
+        is_of_other_home: false,
+        age: 0.0,
+        records: 0,
+        done: 0,
+        lost: 0,
+        bytes: 0,
+    };
+    let page = Page::read(&file).ok()?;
+    if !page.has_words() {
+        return Some(queue);
+    }
+    let reader = Reader::open(file.try_clone().ok()?.into()).ok()?;
+    // Also of versions that nobody here can deliver from.
+    queue.records = page.committed.jobs;
+    if !is_alive {
+        let open = reader.open_command().ok()?.map_or(0, |it| it.depth);
+        queue.records = queue.records.saturating_add(open.into());
+    }
+    queue.done = page.progress.records;
+    queue.lost = page.progress.records_lost;
+    queue.bytes = reader.bytes().unwrap_or(0);
+    if let Ok(origin) = reader.origin() {
+        queue.is_near = own == Some(origin.namespaces.as_str());
+        let micros = Timestamp::now().micros.saturating_sub(origin.micros);
+        queue.age = micros.max(0) as f64 / 1e6;
+        queue.pid = origin.pid;
+        queue.session = origin.session;
+    }
+    let mut feed = Feed::new(reader);
+    let environment = feed.environment(feed.queue.environment_at());
+    queue.is_of_other_home =
+        environment.is_ok_and(|it| Choice::of(&it).key() != key);
+    Some(queue)
+}

@@ -1,0 +1,92 @@
+//! Paths as Python's `posixpath` handles them: the text decides, no file system
+//! and no environment.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// The directory that a relative path in a file is relative to, and the path
+/// joined to it.
+// Python: posixpath.join(posixpath.dirname(file), path)
+pub(crate) fn beside(file: &Path, path: &[u8]) -> PathBuf {
+    let file = file.as_os_str().as_bytes();
+    let end = file.iter().rposition(|byte| *byte == b'/');
+    let dir = &file[..end.map_or(0, |end| end + 1)];
+    join(dir, path)
+}
+
+/// Joins two paths.
+// Python: posixpath.join
+pub(crate) fn join(dir: &[u8], path: &[u8]) -> PathBuf {
+    let mut joined = Vec::new();
+    if !path.starts_with(b"/") {
+        joined.extend_from_slice(dir);
+        if !dir.is_empty() && !dir.ends_with(b"/") {
+            joined.push(b'/');
+        }
+    }
+    joined.extend_from_slice(path);
+    to_path(joined)
+}
+
+/// Takes `.`, `..` and empty parts out, without looking at links.
+// Python: posixpath.normpath
+pub(crate) fn normalized(path: &Path) -> PathBuf {
+    let path = path.as_os_str().as_bytes();
+    let slashes = path.iter().take_while(|byte| **byte == b'/').count();
+    // POSIX leaves two slashes, and only two, to the system.
+    let root: &[u8] = match slashes {
+        0 => b"",
+        2 => b"//",
+        _ => b"/",
+    };
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        let is_up = part == b"..";
+        let is_free =
+            root.is_empty() && parts.last().is_none_or(|last| *last == b"..");
+        if part.is_empty() || part == b"." {
+            continue;
+        } else if !is_up || is_free {
+            parts.push(part);
+        } else {
+            parts.pop();
+        }
+    }
+    let mut normal = root.to_vec();
+    normal.extend_from_slice(&parts.join(&b'/'));
+    if normal.is_empty() {
+        normal.push(b'.');
+    }
+    to_path(normal)
+}
+
+/// A path of these bytes.
+pub(crate) fn to_path(bytes: Vec<u8>) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normal_paths() {
+        let cases = [
+            ("", "."),
+            ("/..//a/./b/../c", "/a/c"),
+            ("//a", "//a"),
+            ("///a", "/a"),
+            ("../../a/..", "../.."),
+            ("a/../..", ".."),
+        ];
+        for (path, normal) in cases {
+            assert_eq!(normalized(Path::new(path)), Path::new(normal));
+        }
+        assert_eq!(beside(Path::new("/x/f"), b"g"), Path::new("/x/g"));
+        assert_eq!(beside(Path::new("f"), b"g"), Path::new("g"));
+        assert_eq!(beside(Path::new("/x/f"), b"/g"), Path::new("/g"));
+    }
+}

@@ -1,0 +1,24 @@
+//! What is left of a text, and what is gone.
+
+use std::ops::Range;
+
+use crate::rule::Rule;
+
+/// Where something was, and why it went.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// In the text before it was redacted; for arguments, in the line that hg
+    /// logs for them.
+    pub range: Range<usize>,
+    /// Which rule found it.
+    pub rule: Rule,
+}
+
+/// A text without its secrets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Redacted<T> {
+    /// What is left.
+    pub text: T,
+    /// What is gone, from the beginning to the end.
+    pub places: Vec<Place>,
+}

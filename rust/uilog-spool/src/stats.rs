@@ -1,0 +1,271 @@
+//! What a spool holds and has lost, in figures.
+//!
+//! Reads what waits, and the counts; changes nothing.
+
+use std::time::Duration;
+
+use crate::channel::CHANNELS;
+use crate::channel::Places;
+use crate::counts::Evicted;
+use crate::counts::Forgotten;
+use crate::counts::Sent;
+use crate::error::Error;
+use crate::files::Files;
+use crate::frame::Kind;
+use crate::name::Class;
+use crate::name::Name;
+use crate::segment::Reader;
+use crate::segment::Step;
+use crate::spool::Spool;
+
+/// What has been lost, counted from the spool's beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LossCounts {
+    /// Records that have gone unsent because of the limits.
+    pub evicted: u64,
+    /// Records that have been rejected.
+    pub rejected: u64,
+    /// Records that are lost because a file was damaged.
+    pub damaged: u64,
+    /// How often the counts themselves were damaged and began anew.
+    pub counts_lost: u64,
+}
+
+/// What a spool holds, and what has become of what it held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records that wait.
+    pub pending: u64,
+    /// Bytes of their payloads.
+    pub pending_bytes: u64,
+    /// How many of them wait for another program, or behind one that does.
+    pub held_back: u64,
+    /// How long the oldest of them has waited.
+    pub oldest: Option<Duration>,
+    /// Bytes of the files, without those of rejected records.
+    pub file_bytes: u64,
+    /// Their number.
+    pub files: u64,
+    /// Those of them that are empty: cut off, unless their writer has only just
+    /// created them or ended at that moment.
+    pub empty: u64,
+    /// Those of them that cannot be read, whose records are not in the
+    /// numbers.
+    pub unreadable: u64,
+    /// Records that have been accepted.
+    pub sent: u64,
+    /// Records that have gone unsent because of the limits. If a sender was
+    /// just sending some of them, those may have been sent all the same.
+    pub evicted: u64,
+    /// Their bytes in the files.
+    pub evicted_bytes: u64,
+    /// Records that have been rejected.
+    pub rejected: u64,
+    /// Those of them that are no longer kept.
+    pub rejected_dropped: u64,
+    /// Records that are lost because a file was damaged. Where the end of a
+    /// file is, it is not known how many those are, and counted as one.
+    pub damaged: u64,
+    /// Bytes that are damaged.
+    pub damaged_bytes: u64,
+    /// How often the counts themselves were damaged and began anew.
+    pub counts_lost: u64,
+}
+
+impl Stats {
+    /// Without the losses that the user has acknowledged. Where the counts
+    /// have begun anew since, it cannot be said which those are, and none is
+    /// left out.
+    fn without(&mut self, forgotten: Forgotten) {
+        if self.counts_lost == forgotten.counts_lost {
+            self.counts_lost = 0;
+            self.evicted = self.evicted.saturating_sub(forgotten.evicted);
+            self.rejected = self.rejected.saturating_sub(forgotten.rejected);
+            self.damaged = self.damaged.saturating_sub(forgotten.damaged);
+        }
+    }
+}
+
+impl<F: Files> Spool<F> {
+    /// What it holds now, without a lock: what others do meanwhile may be seen
+    /// in one number and not in the other. Reads everything that waits.
+    ///
+    /// # Errors
+    ///
+    /// The directory or the counts cannot be read.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let sent = Sent::load(self)?;
+        let evicted = Evicted::load(self)?;
+        let mut stats = Stats {
+            sent: sent.records,
+            evicted: evicted.records,
+            evicted_bytes: evicted.bytes,
+            rejected: sent.rejected,
+            rejected_dropped: sent.rejected_dropped,
+            damaged: sent.damage.records + evicted.damage.records,
+            damaged_bytes: sent.damage.bytes + evicted.damage.bytes,
+            counts_lost: sent.lost + evicted.lost,
+            ..Stats::default()
+        };
+        let segments = self.segments(Class::Pending)?;
+        stats.files = segments.len() as u64;
+        stats.file_bytes = segments.iter().map(|it| it.length).sum();
+        for segment in segments {
+            stats.empty += u64::from(segment.length == 0);
+            let name = segment.name;
+            let places = sent.places.get(&name).copied().unwrap_or_default();
+            match Reader::open(self, name, places.lowest()) {
+                Ok(Some(reader)) => {
+                    if self.count(reader, places, &mut stats).is_err() {
+                        stats.unreadable += 1;
+                    }
+                }
+                Ok(None) => {}
+                Err(_) => stats.unreadable += 1,
+            }
+        }
+        Ok(stats)
+    }
+
+    /// Counts what waits in a segment.
+    fn count(
+        &self,
+        mut reader: Reader<F>,
+        places: Places,
+        stats: &mut Stats,
+    ) -> Result<(), Error> {
+        let head = reader.head(self)?;
+        let age_ms = self.age_ms(reader.name(), head).unwrap_or(0);
+        // Of each channel: what is behind such a record waits with it.
+        let mut is_held_back = [false; CHANNELS];
+        loop {
+            match reader.step(self, false)? {
+                Step::Frame(frame) => {
+                    let bytes = frame.payload.len() as u64;
+                    let age = age_ms.saturating_sub(frame.age_ms.into());
+                    let channel = self.channel_in(places, frame.payload);
+                    let holds_back = self.holds_back(&frame);
+                    let end = reader.place().position;
+                    for (channel, held) in is_held_back.iter_mut().enumerate() {
+                        *held |= holds_back && !places.is_done(channel, end);
+                    }
+                    if channel.is_some_and(|it| places.is_done(it, end)) {
+                        continue;
+                    }
+                    let is_held_back = is_held_back[channel.unwrap_or(0)];
+                    stats.held_back += u64::from(is_held_back);
+                    stats.pending += 1;
+                    stats.pending_bytes += bytes;
+                    let age = Some(Duration::from_millis(age));
+                    stats.oldest = stats.oldest.max(age);
+                }
+                Step::Damaged(_) => {}
+                Step::End => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether anything of these channels waits that this program can send;
+    /// what cannot be read does not.
+    ///
+    /// # Errors
+    ///
+    /// The directory or the counts cannot be read.
+    pub fn has_pending(
+        &self,
+        channels: [bool; CHANNELS],
+    ) -> Result<bool, Error> {
+        let sent = Sent::load(self)?;
+        let segments = self.segments(Class::Pending)?;
+        for (channel, _) in channels.iter().enumerate().filter(|it| *it.1) {
+            for segment in &segments {
+                let places = sent.places.get(&segment.name).copied();
+                let place = places.unwrap_or_default().of(channel);
+                let opened = Reader::open(self, segment.name, place);
+                let Ok(Some(mut reader)) = opened else {
+                    continue;
+                };
+                while let Ok(step) = reader.step(self, false) {
+                    match step {
+                        Step::Frame(frame) if self.holds_back(&frame) => break,
+                        Step::Frame(frame)
+                            if frame.kind == Kind::Record
+                                && self.channels().of(frame.payload)
+                                    == channel =>
+                        {
+                            return Ok(true);
+                        }
+                        Step::Frame(_) | Step::Damaged(_) => {}
+                        Step::End => break,
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a record waits that stands before this place of a segment.
+    /// `sent` tells how far that has been sent.
+    pub(crate) fn is_pending_before(
+        &self,
+        name: Name,
+        end: u64,
+        sent: &Sent,
+    ) -> Result<bool, Error> {
+        let places = sent.places.get(&name).copied().unwrap_or_default();
+        if places.lowest().position >= end {
+            return Ok(false);
+        }
+        // One that is not there has been sent, or evicted, which is counted.
+        let Some(mut reader) = Reader::open(self, name, places.lowest())?
+        else {
+            return Ok(false);
+        };
+        loop {
+            let at = match reader.step(self, false)? {
+                Step::Frame(frame) if frame.kind == Kind::Record => {
+                    self.channel_in(places, frame.payload).unwrap_or(0)
+                }
+                Step::Frame(_) | Step::Damaged(_) => continue,
+                Step::End => return Ok(false),
+            };
+            let position = reader.place().position;
+            if position > end {
+                return Ok(false);
+            }
+            if !places.is_done(at, position) {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// What has been lost so far, without reading what waits.
+    ///
+    /// # Errors
+    ///
+    /// The counts cannot be read.
+    pub fn losses(&self) -> Result<LossCounts, Error> {
+        let sent = Sent::load(self)?;
+        let evicted = Evicted::load(self)?;
+        Ok(LossCounts {
+            evicted: evicted.records,
+            rejected: sent.rejected,
+            damaged: sent.damage.records + evicted.damage.records,
+            counts_lost: sent.lost + evicted.lost,
+        })
+    }
+
+    /// As [`Spool::stats`], without the losses that were there when
+    /// [`Sender::forget`](crate::Sender::forget) was called.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spool::stats`].
+    pub fn new_stats(&self) -> Result<Stats, Error> {
+        // Losses acknowledged after this are reported once more.
+        let forgotten = Forgotten::load(self)?;
+        let mut stats = self.stats()?;
+        stats.without(forgotten);
+        Ok(stats)
+    }
+}

@@ -1,0 +1,300 @@
+"""The documentation agrees with itself and with the table of settings: links
+lead somewhere, each setting is documented with its default, and each example of
+an hgrc can be read without a finding.
+
+What the text claims of uilog's behaviour is for other tests.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tools.common import MAIN_HG, ROOT, venv_of
+
+UILOG = venv_of(MAIN_HG) / "bin" / "uilog"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+ITEMS = ROOT / "rust" / "uilog-config" / "items.toml"
+EXTENSION = ROOT / "hgext" / "uilog" / "__init__.py"
+
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        ROOT / "tests" / "README.md",
+    ]
+)
+# Findings that say that an example is no valid hgrc.
+INVALID = {
+    "event-unknown",
+    "file-broken",
+    "item-unknown",
+    "script-syntax",
+    "section-unknown",
+    "sink-option",
+    "sink-setting",
+    "sink-url",
+    "sub-option",
+    "value-nonsense",
+}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def without_code(text: str) -> str:
+    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"`[^`\n]*`", "", text)
+
+
+def headings(page: Path) -> list[str]:
+    text = re.sub(
+        r"^```.*?^```",
+        "",
+        page.read_text(),
+        flags=re.DOTALL | re.MULTILINE,
+    )
+    return re.findall(r"^#+ +(.+?) *$", text, flags=re.MULTILINE)
+
+
+def anchor(heading: str) -> str:
+    """As GitHub makes it of a heading."""
+    heading = re.sub(r"[^\w\- ]", "", heading.lower())
+    return heading.replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = without_code(page.read_text())
+    lost = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, fragment = target.partition("#")
+        to = (page.parent / path).resolve() if path else page
+        if not to.exists() or (
+            fragment and fragment not in map(anchor, headings(to))
+        ):
+            lost.append(target)
+    assert not lost
+
+
+SOURCES = sorted(
+    [
+        *PAGES,
+        *(ROOT / "hgext").rglob("*.py"),
+        *(ROOT / "rust").glob("*/src/**/*.rs"),
+    ]
+)
+
+
+def test_pages_that_are_named_exist() -> None:
+    # What a string of Rust's goes on with in the next line, belongs to it.
+    continued = re.compile(r"\\\n *")
+    lost = {
+        f"{name_of(source)}: {name}"
+        for source in SOURCES
+        for name in re.findall(
+            r"(?<![\w/.])docs/[\w-]+\.md",
+            continued.sub("", source.read_text()),
+        )
+        if not (ROOT / name).exists()
+    }
+    assert not lost
+
+
+def test_files_that_newcomers_are_sent_to_exist() -> None:
+    """CONTRIBUTING.md names files without their crates, which may change."""
+    page = ROOT / "CONTRIBUTING.md"
+    names = set(
+        re.findall(r"`([\w./-]+\.(?:rs|py|toml|txt|t|json))`", page.read_text())
+    )
+    assert len(names) > 30
+    # Made by those who follow a recipe.
+    names -= {"discard.rs", "tests/requirements/hg-7.1.txt"}
+    known = [
+        f"/{path.relative_to(ROOT)}"
+        for part in ("docs", "hgext", "rust", "tests")
+        for path in (ROOT / part).rglob("*")
+    ]
+    lost = {
+        name
+        for name in names
+        if not any(path.endswith(f"/{name}") for path in known)
+    }
+    assert not lost
+
+
+def test_sections_that_are_named_exist() -> None:
+    """As in: docs/otlp.md, "TLS"."""
+    pattern = re.compile(
+        r'\bdocs/(?P<page>[\w-]+\.md)\)?`?,?\s+\(?"(?P<section>[^"]+)"'
+    )
+    found = [
+        (source, match)
+        for source in PAGES
+        for match in pattern.finditer(source.read_text())
+    ]
+    assert found
+    lost = [
+        f"{name_of(source)}: {match[0]}"
+        for source, match in found
+        if not any(
+            heading.partition(":")[0] == " ".join(match["section"].split())
+            for heading in headings(ROOT / "docs" / match["page"])
+        )
+    ]
+    assert not lost
+
+
+class Item(NamedTuple):
+    section: str
+    name: str
+    defaults: tuple[str, ...]
+
+
+def items() -> Iterator[Item]:
+    """Those of items.toml; a Python of before 3.11 has no reader for it."""
+    for block in ITEMS.read_text().split("[[")[1:]:
+        kind, _, body = block.partition("]]")
+        fields = dict(
+            re.findall(r'^([a-z-]+) = "(.*)"$', body, flags=re.MULTILINE)
+        )
+        yield Item(
+            fields.get("section", "sink") if kind == "item" else "sink",
+            fields["name"],
+            tuple(
+                fields[key]
+                for key in ("default", "remote-default")
+                if key in fields
+            ),
+        )
+
+
+def documented() -> Iterator[tuple[str, str, str]]:
+    """Section, name and default of each setting in a table of
+    docs/configuration.md; options of sinks have the section `sink`."""
+    section, is_table = "", False
+    for line in CONFIGURATION.read_text().splitlines():
+        heading = re.match(r"##+ (.*)", line)
+        if heading:
+            found = re.match(r"\[(\w+)\]", heading[1])
+            section = found[1] if found else "sink"
+        if re.match(r"\| (key|option) \| default \|", line):
+            is_table = True
+            continue
+        if not line.startswith("|"):
+            is_table = False
+        if not is_table or line.startswith("|---"):
+            continue
+        names, default = (cell.strip() for cell in line.split("|")[1:3])
+        for name in re.findall(r"`([^`]+)`", names):
+            if name.startswith(":"):
+                yield "sink", name[1:], default
+            elif name.startswith("uilog."):
+                yield "uilog", name[len("uilog.") :], default
+            elif name == "redact-config":
+                yield "uilog", name, default
+            else:
+                yield section, name, default
+
+
+def test_each_setting_is_documented_with_its_default() -> None:
+    known = {(it.section, it.name): it.defaults for it in items()}
+    assert len(known) > 40
+    told: dict[tuple[str, str], list[str]] = {}
+    for section, name, default in documented():
+        if section != "logtoprocess":
+            told.setdefault((section, name), []).append(default)
+    assert set(told) == set(known)
+    wrong = [
+        (key, default)
+        for key, defaults in told.items()
+        for default in defaults
+        if any(known[key])
+        and not set(known[key]) & set(re.findall(r"`([^`]*)`", default))
+    ]
+    assert not wrong
+
+
+def docstring() -> str:
+    text = ast.get_docstring(ast.parse(EXTENSION.read_text()))
+    assert text is not None
+    return text
+
+
+def test_the_help_shows_the_defaults() -> None:
+    known = {it.name: it.defaults for it in items() if it.section == "uilog"}
+    _, _, text = docstring().partition("The defaults are shown::")
+    block = text.partition("\n\n:hg:")[0]
+    shown = re.findall(r"^  ([a-z-]+) = (.+)$", block, flags=re.MULTILINE)
+    assert len(shown) > 5
+    assert {name: (value,) for name, value in shown} == {
+        name: known.get(name) for name, _ in shown
+    }
+
+
+class Example(NamedTuple):
+    page: str
+    line: int
+    text: str
+
+
+def examples() -> Iterator[Example]:
+    """All examples of hgrc files."""
+    for page in PAGES:
+        text = page.read_text()
+        for match in re.finditer(
+            r"^```ini\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE
+        ):
+            line = text.count("\n", 0, match.start()) + 1
+            yield Example(name_of(page), line, match[1])
+    text = docstring()
+    for match in re.finditer(r"::\n\n((?:  .*\n|\n)+)", text):
+        yield Example(
+            name_of(EXTENSION),
+            text.count("\n", 0, match.start()) + 1,
+            textwrap.dedent(match[1]),
+        )
+
+
+def test_each_example_is_a_valid_hgrc(tmp_path: Path) -> None:
+    found = list(examples())
+    assert len(found) > 20
+    wrong = []
+    for number, example in enumerate(found):
+        hgrc = tmp_path / f"{number}.rc"
+        hgrc.write_text(example.text)
+        done = subprocess.run(
+            [UILOG, "check", "-T", "json"],
+            check=False,
+            cwd=tmp_path,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "HGRCPATH": str(hgrc),
+                "XDG_RUNTIME_DIR": str(tmp_path),
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        where = f"{example.page}:{example.line}"
+        if done.returncode not in (0, 1):
+            wrong.append(f"{where}: {done.stderr}")
+            continue
+        wrong += [
+            f"{where}: {finding['text']}"
+            for finding in json.loads(done.stdout)["findings"]
+            if finding["code"] in INVALID
+        ]
+    assert not wrong
