@@ -25,6 +25,16 @@ from connections import (
     pipes,
 )
 
+# What is counted of a connection: test_events_wire.py compares the figures.
+TRAFFIC = {
+    "bytes_sent",
+    "bytes_received",
+    "roundtrips",
+    "wire_time",
+    "wire_commands",
+    "connected",
+}
+
 # Far more than a test may take.
 PATIENT = ("--config", "uilog.peer-timeout=600")
 # Far more than it takes an ssh to end that is about to.
@@ -545,6 +555,7 @@ def test_an_http_peer_has_its_event(client: Client, every_hg: str) -> None:
             events = client.events()
             (closed,) = (event["options"] for event in events)
             assert closed.pop("duration") >= 0
+            assert {closed.pop(it) is None for it in TRAFFIC} == {False}
             hidden = f"http://user:***@127.0.0.1:{port}/"
             expected = {"url": hidden, "outcome": "closed", "leaked": False}
             assert closed == expected
@@ -565,12 +576,13 @@ def test_an_http_peer_has_its_event(client: Client, every_hg: str) -> None:
 
 def test_what_is_said_of_a_connection(client: Client, every_hg: str) -> None:
     client.ssh("serve\n")
-    usual = {"url", "duration", "outcome", "leaked", "exit_code"}
+    usual = {"url", "duration", "outcome", "leaked", "exit_code", *TRAFFIC}
     for option in ("--quiet", "--verbose"):
         client.run("id", URL, option)
         (closed,) = client.closed()
         assert set(closed) == usual
         assert isinstance(closed.pop("duration"), float)
+        assert {closed.pop(it) is None for it in TRAFFIC} == {False}
         assert closed == {
             "url": URL,
             "outcome": "closed",
