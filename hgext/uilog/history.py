@@ -189,7 +189,8 @@ def _filters(repo, opts):
 
 def _moment(name, date, parse):
     """a date as seconds since the epoch, and on the local clock"""
-    relative = _native.relative_date(date, dateutil.makedate()[0])
+    now = int(dateutil.makedate()[0])
+    relative = _native.relative_date(date, now)
     try:
         if relative is not None:
             unix = relative[parse is _until]
