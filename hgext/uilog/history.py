@@ -66,7 +66,7 @@ def blackbox(orig, ui, repo, *revs, **opts):
     finally:
         if filters or template or ui.debugflag:
             _warn(ui, history)
-    if filters and not follow:
+    if filters and not follow and not ui.quiet:
         _telltherest(ui, history)
 
 
