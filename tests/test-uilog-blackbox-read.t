@@ -257,6 +257,7 @@ Days ago: an event of now, and one that is older
 
 Global options do not matter, wherever they stand, and what -l keeps out is told
 
+  $ cp $log $TESTTMP/without-strips
   $ "$PYTHON" << END >> $log
   > import time
   > date = time.strftime('%Y-%m-%d %H:%M:%S')
@@ -275,6 +276,7 @@ Global options do not matter, wherever they stand, and what -l keeps out is told
   $ hg blackbox --failed --since 'last 2 days' --pid 2 -l 0 | grep -c strip
   14
   $ hg blackbox --failed --since 2h --until 1h --pid 2
+  $ mv $TESTTMP/without-strips $log
 
 The local time counts.
 
@@ -303,6 +305,7 @@ Parents, also those of changesets that do not exist
 The limit counts what passes, and lines that continue an event come with it.
 
   $ hg blackbox -l 2 --failed | short
+  1 more (-l 0 shows all)
   2026-11-03 09:00:00.000 alice @* (300)> ** Unknown exception encountered (glob)
   Traceback (most recent call last):
   Error: x

@@ -65,7 +65,7 @@ def blackbox(orig, ui, repo, *revs, **opts):
     finally:
         if filters or template or ui.debugflag:
             _warn(ui, history)
-    if filters and not follow:
+    if filters and not follow and not ui.quiet:
         _telltherest(ui, history)
 
 
@@ -188,7 +188,8 @@ def _filters(repo, opts):
 
 def _moment(name, date, parse):
     """a date as seconds since the epoch, and on the local clock"""
-    relative = _native.relative_date(date, dateutil.makedate()[0])
+    now = int(dateutil.makedate()[0])
+    relative = _native.relative_date(date, now)
     try:
         if relative is not None:
             unix = relative[parse is _until]

@@ -342,8 +342,7 @@ fn each_question_is_answered_by_its_command() {
         }),
         ("What was the slowest last week?", |text| {
             assert!(text.contains(" more (-n 0 shows all)"), "{text}");
-            let lines = text.lines().filter(|it| !it.contains(" more "));
-            let slowest = lines.last().unwrap();
+            let slowest = last(text);
             assert!(slowest.contains("15.0 min"), "{text}");
             assert!(slowest.contains("clone https://hg/x"), "{text}");
         }),

@@ -94,7 +94,7 @@ impl Query {
             &filters.hg_versions,
             &filters.hooks,
         ] {
-            let literals = globs.iter().map(|glob| literal(glob));
+            let literals = globs.iter().map(literal);
             needles.extend(finders(literals));
         }
         for ids in [&filters.traces, &filters.sessions] {

@@ -37,7 +37,7 @@ pub(super) fn find(
             hits.extend(Hit::of(&found, request.sort.as_ref()));
         });
     let mut hits = hits.concat();
-    hits.sort_by(|a, b| (a.time, a.place).cmp(&(b.time, b.place)));
+    hits.sort_by_key(|hit| (hit.time, hit.place));
     let mut known = HashSet::with_capacity(hits.len());
     hits.retain(|hit| known.insert(hit.hash));
     if request.sort.is_some() {
