@@ -52,6 +52,8 @@ GROUP = 8
 MEDIAN_US = 15
 SHIPPED_PER_SECOND = 50_000
 MEMORY_MB = 16
+# What a command's own process does; the part `agent` compares the two ways.
+EACH = {"agent": "no"}
 SPOOL = Path(".local") / "state" / "uilog" / "spool"
 ELSEWHERE = ("HTTP", "ALL_PROXY", "OTEL_", "TRACE", "XDG_STATE_HOME")
 # prctl(2)
@@ -155,6 +157,7 @@ def _event(lab: Lab, report: Report) -> None:
                 ALL,
                 "uilog",
                 {
+                    **EACH,
                     "sink.fleet": f"otlp:{rotel.url}",
                     "sink.audit": f"file:{lab.directory}/audit.jsonl",
                     "sink.agent": f"unix:{agent}",
@@ -250,7 +253,7 @@ def _spool(lab: Lab, report: Report) -> None:
 
 
 def sending(lab: Lab, name: str, url: str, **options: str) -> Path:
-    items = {"sink.fleet": f"otlp:{url}"}
+    items = {**EACH, "sink.fleet": f"otlp:{url}"}
     items.update({f"sink.fleet:{key}": it for key, it in options.items()})
     return lab.configuration("uilog =", name, "uilog", items)
 

@@ -34,9 +34,13 @@ complete -c uilog -n "__fish_uilog_needs_command" -f -a "dispatch" -d 'Run scrip
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "emit" -d 'Log a custom event'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "run" -d 'Run a program and log it as hg logs its commands'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "flush" -d 'Deliver all waiting events and records, before a machine or container ends'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "history" -d 'Tell where the history of commands is, or delete it'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "journal" -d 'Show or acknowledge losses and failures'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "log" -d 'Show the commands that were run, newest last'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "open" -d 'Show the commands that have begun and have not ended, on this machine'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "spool" -d 'Show, send or export records that wait for a collector'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "status" -d 'Show dispatchers, queues, losses and failures'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "trace" -d 'Show one trace as a tree: what ran within what, and what took the time'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand agent; and not __fish_seen_subcommand_from serve status stop help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand agent; and not __fish_seen_subcommand_from serve status stop help" -f -a "serve" -d 'Run the agent (internal)'
@@ -170,6 +174,16 @@ complete -c uilog -n "__fish_uilog_using_subcommand flush" -l config -d 'Set a c
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -l all -d 'Include commands with another HOME, and commands in other containers that share the queue directories'
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and not __fish_seen_subcommand_from path delete help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and not __fish_seen_subcommand_from path delete help" -f -a "path" -d 'Print the directory of the history, whether or not there is one'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and not __fish_seen_subcommand_from path delete help" -f -a "delete" -d 'Delete the history of this user on this machine'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and not __fish_seen_subcommand_from path delete help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from delete" -l before -d 'Only the days before this date: 30d, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
+complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from help" -f -a "path" -d 'Print the directory of the history, whether or not there is one'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete the history of this user on this machine'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and not __fish_seen_subcommand_from forget help" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and not __fish_seen_subcommand_from forget help" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
@@ -180,6 +194,74 @@ complete -c uilog -n "__fish_uilog_using_subcommand journal; and not __fish_seen
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Acknowledge all failures so far'
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand log" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l config -d 'Set a configuration item; it overrides all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l since -d 'Only what was logged at this date or later: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l until -d 'Only what was logged at this date or earlier, all of the day, hour or minute that it names' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l command -d 'Only commands that match, by their full name or as they were called, with or without global options: * is any text, ? any byte' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l repo -d 'Only in repositories whose name or root matches' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l user -d 'Only commands of users that match' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l host -d 'Only on machines whose name matches' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l hg-version -d 'Only with versions of Mercurial that match' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l hook -d 'Only with hooks that match; shows ends of hooks unless --event is given' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l slower -d 'Only what took that long or longer' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l error-type -d 'Only errors whose class matches: hg\'s name of it (HookAbort), else \'exit N\', \'signal N\' or \'killed\'' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l trace -d 'Only the trace whose id begins like this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l session -d 'Only the hg process whose id begins like this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l event -d 'These events, instead of the ends of commands; \'*\' is all' -r -f -a "backupbundle\t''
+branchcache\t''
+chgserver\t''
+cmdserver\t''
+command\t''
+commandalias\t''
+commandexception\t''
+commandfinish\t''
+commandlost\t''
+debug\t''
+develwarn\t''
+discovery\t''
+extension\t''
+exthook\t''
+filestore_packsizes\t''
+fsmonitor\t''
+histedit\t''
+incoming\t''
+linkrevfixup\t''
+peerclose\t''
+profile\t''
+pythonhook\t''
+rebase\t''
+remotefilefetchlog\t''
+remotefilelog\t''
+repocache\t''
+tagscache\t''
+uiblocked\t''
+watchman\t''"
+complete -c uilog -n "__fish_uilog_using_subcommand log" -s n -l limit -d 'How many are shown; 0: all. By default ten, twenty groups, and all with -T' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l sort -d 'Show those with the most of this, the most last, instead of the newest' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l columns -d 'What is shown of each' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -s T -l template -d 'How to show them: json, csv, or a template such as \'{when} {command}\\n\'' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l by -d 'Group the numbers by this: command, repo, user, host, hg-version, hook, error-type, event, exit, ci, hour, day, week, month, or any column' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l of -d 'The numbers are of this column: duration, lock-wait, user-wait, peak-memory, cpu, bytes-sent, bytes-received, ...' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l compare -d 'Show what has become slower, or fails more often, from A to B: two dates, two versions of Mercurial, two machines, or two files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
+always\t'Even in a pipe or a file'
+never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l failed -d 'Only what has failed'
+complete -c uilog -n "__fish_uilog_using_subcommand log" -s f -l follow -d 'Go on with new ones as they are logged, until Ctrl-C; with -T json, each is a line'
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l stats -d 'Show numbers of all commands instead: how many, failures, the total, percentiles, the most, and how many over time'
+complete -c uilog -n "__fish_uilog_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand open" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand open" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand open" -l config -d 'Set a configuration item; it overrides all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand open" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand open" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand open" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
+always\t'Even in a pipe or a file'
+never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand open" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
@@ -233,20 +315,77 @@ complete -c uilog -n "__fish_uilog_using_subcommand status" -l color -d 'When to
 always\t'Even in a pipe or a file'
 never\t'Never'"
 complete -c uilog -n "__fish_uilog_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "agent" -d 'Show or stop the agent'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "check" -d 'Find what is wrong with the configuration'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "dispatch" -d 'Run scripts and deliver records for one hg process (internal)'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "emit" -d 'Log a custom event'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "flush" -d 'Deliver all waiting events and records, before a machine or container ends'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "journal" -d 'Show or acknowledge losses and failures'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "spool" -d 'Show, send or export records that wait for a collector'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "status" -d 'Show dispatchers, queues, losses and failures'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush journal spool status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l config -d 'Set a configuration item; it overrides all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l since -d 'Only what was logged at this date or later: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l until -d 'Only what was logged at this date or earlier, all of the day, hour or minute that it names' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l command -d 'Only commands that match, by their full name or as they were called, with or without global options: * is any text, ? any byte' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l repo -d 'Only in repositories whose name or root matches' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l user -d 'Only commands of users that match' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l host -d 'Only on machines whose name matches' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l hg-version -d 'Only with versions of Mercurial that match' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l hook -d 'Only with hooks that match; shows ends of hooks unless --event is given' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l slower -d 'Only what took that long or longer' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l error-type -d 'Only errors whose class matches: hg\'s name of it (HookAbort), else \'exit N\', \'signal N\' or \'killed\'' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l trace -d 'Only the trace whose id begins like this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l session -d 'Only the hg process whose id begins like this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l event -d 'These events, instead of the ends of commands; \'*\' is all' -r -f -a "backupbundle\t''
+branchcache\t''
+chgserver\t''
+cmdserver\t''
+command\t''
+commandalias\t''
+commandexception\t''
+commandfinish\t''
+commandlost\t''
+debug\t''
+develwarn\t''
+discovery\t''
+extension\t''
+exthook\t''
+filestore_packsizes\t''
+fsmonitor\t''
+histedit\t''
+incoming\t''
+linkrevfixup\t''
+peerclose\t''
+profile\t''
+pythonhook\t''
+rebase\t''
+remotefilefetchlog\t''
+remotefilelog\t''
+repocache\t''
+tagscache\t''
+uiblocked\t''
+watchman\t''"
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
+always\t'Even in a pipe or a file'
+never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l failed -d 'Only what has failed'
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "agent" -d 'Show or stop the agent'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "check" -d 'Find what is wrong with the configuration'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "dispatch" -d 'Run scripts and deliver records for one hg process (internal)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "emit" -d 'Log a custom event'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "flush" -d 'Deliver all waiting events and records, before a machine or container ends'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "history" -d 'Tell where the history of commands is, or delete it'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "journal" -d 'Show or acknowledge losses and failures'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "log" -d 'Show the commands that were run, newest last'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "open" -d 'Show the commands that have begun and have not ended, on this machine'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "spool" -d 'Show, send or export records that wait for a collector'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "status" -d 'Show dispatchers, queues, losses and failures'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "trace" -d 'Show one trace as a tree: what ran within what, and what took the time'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "serve" -d 'Run the agent (internal)'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "status" -d 'Show running agents, and the queues of records'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "stop" -d 'Stop the agent'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from history" -f -a "path" -d 'Print the directory of the history, whether or not there is one'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from history" -f -a "delete" -d 'Delete the history of this user on this machine'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from journal" -f -a "forget" -d 'Acknowledge all failures so far'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "flush" -d 'Send waiting records now'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "export" -d 'Export waiting or rejected records to files'

@@ -38,7 +38,9 @@ from tools.common import (
 CHGS = sorted((Path(__file__).parent.parent / ".cache").glob("chg-*/chg"))
 
 # What a home begins with.
-HGRC = "[extensions]\nuilog =\n"
+# An agent ends with what it has to do: so whoever waits for a home's processes
+# waits for its records, and no process outlives its test.
+HGRC = "[extensions]\nuilog =\n[uilog]\nagent-idle = 0\n"
 
 Chg = Callable[..., str]
 
@@ -96,10 +98,14 @@ class Home:
         self.out = path / "out"
         self.out.mkdir()
         self.hgrc = path / "hgrc"
+        # Of its own: queues, pages and agents of other tests lie elsewhere.
+        self.runtime = path / "run"
+        self.runtime.mkdir(mode=0o700, exist_ok=True)
         kept = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
         self.env = {k: v for k, v in os.environ.items() if k in kept}
         self.env.update(
             HOME=str(path),
+            XDG_RUNTIME_DIR=str(self.runtime),
             OUT=str(self.out),
             HGRCPATH=str(self.hgrc),
             HGUSER="test",
@@ -231,12 +237,10 @@ class Agents:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.runtime = home.path / "run"
-        self.runtime.mkdir(mode=0o700)
+        self.runtime = home.runtime
         self.file = home.path / "audit.jsonl"
-        home.env["XDG_RUNTIME_DIR"] = str(self.runtime)
         home.configure(
-            "[uilog]\nagent = yes\nagent-idle = 60\n"
+            "[uilog]\nagent-idle = 60\n"
             f"sink.audit = file:{self.file}\n"
             "sink.audit:track = commandfinish\n"
         )

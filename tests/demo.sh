@@ -1,6 +1,6 @@
 #!/bin/sh
-# What uilog does, on a real repository: a script that records each command,
-# what it received, and what that cost hg, beside stock hg.
+# Shows uilog on a real repository: a script that records each command, what the
+# script received, and the cost for hg, compared with stock hg.
 set -eu
 
 work=$(mktemp -d)
@@ -55,7 +55,7 @@ cd repository
 echo hello > greeting
 run commit --addremove --message 'say hello'
 run log --template '{rev}: {desc}\n'
-run update --rev nowhere || echo "(exit status $?: it is logged, too)"
+run update --rev nowhere || echo "(exit status $?; this is logged as well)"
 cd ..
 await_records 4
 
@@ -117,7 +117,7 @@ row 'first event' 1
 row 'another one' 2
 echo "  (the first one starts the dispatcher; make bench measures the rest)"
 
-say 'What uilog says of itself (hg debuguilog):'
+say 'What hg debuguilog shows:'
 hg debuguilog | sed 's/^/  /'
 # Its own record, too, or it would come while we clean up.
 await_records 5

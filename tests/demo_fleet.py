@@ -138,7 +138,7 @@ def show_killed_container(work: Work, receiver: Receiver) -> None:
     before = store.count()
     # What the second one says is for this demonstration alone: by itself hg
     # waits for the collector where a container ends with it.
-    lines = "[uilog]\nagent = yes\ndeliver-before-exit = no\n"
+    lines = "[uilog]\ndeliver-before-exit = no\n"
     with work.hgrc.open("a") as hgrc:
         hgrc.write(lines)
     say("A container is killed just after a command, with all its processes")

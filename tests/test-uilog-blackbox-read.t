@@ -109,9 +109,11 @@ Wrong values
   [10]
   $ hg blackbox --since tomorrowish
   abort: invalid --since: invalid date: 'tomorrowish'
+  (try 7d, 2h, *) (glob)
   [10]
   $ hg blackbox --until -x
   abort: invalid --until: invalid day spec: x
+  (try 7d, 2h, *) (glob)
   [10]
   $ hg blackbox --pid x
   abort: invalid --pid: 'x' is no number
@@ -252,6 +254,27 @@ Days ago: an event of now, and one that is older
   0 days ago
   $ hg blackbox --until -2 -l 1 -T '{message}\n' --pid 1
   3 days ago
+
+Global options do not matter, wherever they stand, and what -l keeps out is told
+
+  $ "$PYTHON" << END >> $log
+  > import time
+  > date = time.strftime('%Y-%m-%d %H:%M:%S')
+  > for rev in range(14):
+  >     command = '--config x=y strip -R . -r %d' % rev
+  >     tail = '%s exited 255 after 1.00 seconds' % command
+  >     print('%s bob @$null (2)> %s' % (date, tail))
+  > END
+  $ hg blackbox --command 'strip -r 1*' -l 2 -T '{command}\n'
+  --config x=y strip -R . -r 12
+  --config x=y strip -R . -r 13
+  3 more (-l 0 shows all)
+  $ hg blackbox --failed --since yesterday --pid 2 | grep -c strip
+  4 more (-l 0 shows all)
+  10
+  $ hg blackbox --failed --since 'last 2 days' --pid 2 -l 0 | grep -c strip
+  14
+  $ hg blackbox --failed --since 2h --until 1h --pid 2
 
 The local time counts.
 

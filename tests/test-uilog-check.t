@@ -63,14 +63,18 @@ Nothing is wrong
     uilog.queue-size = 64 MB  default
     uilog.peer-timeout = 5  default
     uilog.peer-close-max = 30  default
-    uilog.agent = no  default
+    uilog.agent = yes  default
     uilog.agent-idle = 10  default
+    uilog.slow-command = 60  default
     uilog.agent-queues-size = 256 MB  default
     uilog.queue-dir =   default
     uilog.deliver-before-exit = auto  default
     uilog.spool =   default
     uilog.spool-max-size = 64 MB  default
     uilog.spool-max-age = 7 days  default
+    uilog.history = no  default
+    uilog.history-max-size = 256 MB  default
+    uilog.history-max-age = 90 days  default
     uilog.redact-config =   default
     blackbox.track = *  default (glob)
     blackbox.ignore = chgserver, cmdserver, extension  default
@@ -671,7 +675,7 @@ Structured sinks
   $ sinks
   Sinks
     sink.audit = file:$TESTTMP/log/%Y.jsonl  $TESTTMP/more.hgrc:2
-      tracks * without chgserver, cmdserver, extension
+      tracks * without chgserver, cmdserver, extension, session
     sink.fleet = otlp:https://collector.example:4318  $TESTTMP/more.hgrc:3
       tracks commandfinish, exthook
   Settings
@@ -721,7 +725,7 @@ URLs, names, options; no password is shown.
   $ sinks | head -4
   Sinks
     sink.a = otlps:https://...@collector.example  $TESTTMP/more.hgrc:2
-      tracks * without chgserver, cmdserver, extension
+      tracks * without chgserver, cmdserver, extension, session
       cannot be used: see below
 
 What keeps everything from being sent, and what was probably not meant
@@ -807,26 +811,26 @@ Commands are added up by an agent
 
   $ with << END
   > [uilog]
+  > agent = no
   > sink.a = file:$TESTTMP/a
   > sink.a:rollup = status
   > sink.b = file:$TESTTMP/b
   > sink.b:rollup = *
   > sink.b:track = exthook
   > END
-    warning: $TESTTMP/more.hgrc:3: uilog.sink.a:rollup: without an agent nothing is added up, and each command has its record
+    warning: $TESTTMP/more.hgrc:4: uilog.sink.a:rollup: without an agent nothing is added up, and each command has its record
       say uilog.agent = yes
-    warning: $TESTTMP/more.hgrc:5: uilog.sink.b:rollup: the sink does not track 'commandfinish', which is what is added up
+    warning: $TESTTMP/more.hgrc:6: uilog.sink.b:rollup: the sink does not track 'commandfinish', which is what is added up
       add it to sink.b:track
-    warning: $TESTTMP/more.hgrc:5: uilog.sink.b:rollup: without an agent nothing is added up, and each command has its record
+    warning: $TESTTMP/more.hgrc:6: uilog.sink.b:rollup: without an agent nothing is added up, and each command has its record
       say uilog.agent = yes
-    note: $TESTTMP/more.hgrc:3: uilog.sink.a:rollup: the beginning of each command is told all the same, since the sink tracks 'command'
+    note: $TESTTMP/more.hgrc:4: uilog.sink.a:rollup: the beginning of each command is told all the same, since the sink tracks 'command'
       track commandfinish and commandexception alone
   0 errors, 3 warnings, 1 note
   [1]
 
   $ with << END
   > [uilog]
-  > agent = yes
   > sink.a = file:$TESTTMP/a
   > sink.a:rollup = status
   > sink.a:track = commandfinish

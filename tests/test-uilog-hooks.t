@@ -3,6 +3,7 @@ runs under each Mercurial, the others under the newest only (tests/README.md).
 
   $ . "$TESTDIR/helpers/setup.sh"
   $ cat > $TESTTMP/touching.py << 'END'
+  > import os, time
   > from mercurial import dispatch, registrar, util
   > try:
   >     # hg 7.2 has moved it
@@ -19,6 +20,12 @@ runs under each Mercurial, the others under the newest only (tests/README.md).
   > def nested(ui):
   >     ui.flush()
   >     dispatch.dispatch(request([b'root'], ui=ui.copy()))
+  > @command(b'hold', [])
+  > def hold(ui, repo):
+  >     with repo.wlock():
+  >         open('held', 'w').close()
+  >         while not os.path.exists('go'):
+  >             time.sleep(0.01)
   > END
   $ cat >> $HGRCPATH << END
   > blackbox =
@@ -27,7 +34,10 @@ runs under each Mercurial, the others under the newest only (tests/README.md).
   > command = echo "\$UILOG_TIME begins: \$(printf %s "\$MSG1" | head -n 1)" >> $got/order
   > commandfinish = echo "\$UILOG_TIME ends: \$OPT_CANONICAL_COMMAND \$OPT_RETURN_CODE" >> $got/order
   > masked = echo "\$UILOG_TIME \`umask\`" >> $got/order
-  > peerclose = echo "\$UILOG_TIME peer: \$OPT_OUTCOME \$OPT_LEAKED" >> $got/order
+  > lockbroken = echo "\$UILOG_TIME broken: \$OPT_LOCK" >> $got/order
+  > lockwait = echo "\$UILOG_TIME waited: \$OPT_LOCK \$OPT_OUTCOME" >> $got/order
+  > peerclose = echo "\$UILOG_TIME peer: \$OPT_OUTCOME \$OPT_LEAKED \$((OPT_BYTES_SENT > 0)) \$((OPT_BYTES_RECEIVED > 0)) \$((OPT_ROUNDTRIPS > 1)) \$(echo "\$OPT_WIRE_COMMANDS" | grep -o 'lookup=1:')" >> $got/order
+  > wirefinish = test "\$OPT_WIRE_COMMAND" != lookup || echo "\$UILOG_TIME request: \$OPT_WIRE_COMMAND \$OPT_OUTCOME \$((OPT_BYTES_SENT > 0))" >> $got/order
   > [uilog]
   > max-scripts = 1
   > END
@@ -87,17 +97,43 @@ The functions that open, close and finalize a connection
   $ order
   begins: id 'ssh://user@dummy/$TESTTMP/repo'
   begins: -R $TESTTMP/repo serve --stdio
+  request: lookup ok 1
   ends: serve 0
-  peer: closed 0
+  peer: closed 0 1 1 1 lookup=1:
   ends: identify 0
   begins: summary --remote -q --config 'paths.default=ssh://user@dummy/$TESTTMP/repo'
   begins: -R $TESTTMP/repo serve --stdio
   ends: serve 0
-  peer: closed 1
+  peer: closed 1 1 1 1 *lookup* (glob)
   ends: summary 0
   begins: id 'http://localhost:*/' (glob)
-  peer: closed 0
+  request: lookup ok 1
+  peer: closed 0 1 1 1 lookup=1:
   ends: identify 0
+
+A lock that another process holds, and one whose holder was killed
+
+  $ hg hold &
+  $ wait_for test -e held
+  $ echo b >> a
+  $ hg commit -m b --config ui.timeout.warn=0 2> $TESTTMP/waiting &
+  $ waiting=$!
+  $ wait_lines 1 $TESTTMP/waiting
+  $ touch go
+  $ wait $waiting
+  $ rm held go
+  $ hg hold &
+  $ holder=$!
+  $ wait_for test -e held
+  $ kill -KILL $holder
+  $ wait $holder 2> /dev/null
+  [137]
+  $ rm held
+  $ echo c >> a
+  $ hg commit -m c
+  $ order | grep -E '^(waited|broken)'
+  waited: wlock got
+  broken: wlock
 
 The blackbox, the configuration that changes under it, and Mercurial's other
 log files

@@ -414,6 +414,7 @@ Every item is documented and registered.
   logtoprocess.commandfinish=
   logtoprocess.said=printf 'said %s' "$MSG1" >> $got/log
   logtoprocess.any-event=true
+  uilog.agent-idle=0
   uilog.max-scripts=1
   $ hg config uilog.script-timeout -T '{name} {defaultvalue}\n'
   [1]
@@ -433,14 +434,18 @@ Every item is documented and registered.
     uilog.queue-size = 64 MB (default)
     uilog.peer-timeout = 5 (default)
     uilog.peer-close-max = 30 (default)
-    uilog.agent = no (default)
-    uilog.agent-idle = 10 (default)
+    uilog.agent = yes (default)
+    uilog.agent-idle = 0 (*:*) (glob)
+    uilog.slow-command = 60 (default)
     uilog.agent-queues-size = 256 MB (default)
     uilog.queue-dir =  (default)
     uilog.deliver-before-exit = auto (default)
     uilog.spool =  (default)
     uilog.spool-max-size = 64 MB (default)
     uilog.spool-max-age = 7 days (default)
+    uilog.history = no (default)
+    uilog.history-max-size = 256 MB (default)
+    uilog.history-max-age = 90 days (default)
     uilog.redact-config =  (default)
   scripts:
     logtoprocess.command =  (*:*) (glob)
@@ -517,7 +522,7 @@ Every item is documented and registered.
     "records": [{"agent": "", "appended": 0, "bytes": 0, "done": 0, "lastfailure": "", "lost": 0, "noqueuebecause": "", "queue": "", "starts": 0, "waiting": 0, "way": "none"}],
     "scripts": [{"name": "command", "source": "*:*", "value": ""}, {"name": "commandfinish", "source": "*:*", "value": ""}, {"name": "said", "source": "*:*", "value": "printf 'said %s' \"$MSG1\" >> $got/log"}], (glob)
     "session": "[0-9a-f]{32}", (re)
-    "settings": [{"name": "enabled", "source": "default", "value": "yes"}, {"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}, {"name": "peer-close-max", "source": "default", "value": "30"}, {"name": "agent", "source": "default", "value": "no"}, {"name": "agent-idle", "source": "default", "value": "10"}, {"name": "agent-queues-size", "source": "default", "value": "256 MB"}, {"name": "queue-dir", "source": "default", "value": ""}, {"name": "deliver-before-exit", "source": "default", "value": "auto"}, {"name": "spool", "source": "default", "value": ""}, {"name": "spool-max-size", "source": "default", "value": "64 MB"}, {"name": "spool-max-age", "source": "default", "value": "7 days"}, {"name": "redact-config", "source": "default", "value": ""}], (glob)
+    "settings": [{"name": "enabled", "source": "default", "value": "yes"}, {"name": "max-scripts", "source": "*:*", "value": "1"}, {"name": "script-timeout", "source": "default", "value": "600"}, {"name": "queue-size", "source": "default", "value": "64 MB"}, {"name": "peer-timeout", "source": "default", "value": "5"}, {"name": "peer-close-max", "source": "default", "value": "30"}, {"name": "agent", "source": "default", "value": "yes"}, {"name": "agent-idle", "source": "*:*", "value": "0"}, {"name": "slow-command", "source": "default", "value": "60"}, {"name": "agent-queues-size", "source": "default", "value": "256 MB"}, {"name": "queue-dir", "source": "default", "value": ""}, {"name": "deliver-before-exit", "source": "default", "value": "auto"}, {"name": "spool", "source": "default", "value": ""}, {"name": "spool-max-size", "source": "default", "value": "64 MB"}, {"name": "spool-max-age", "source": "default", "value": "7 days"}, {"name": "history", "source": "default", "value": "no"}, {"name": "history-max-size", "source": "default", "value": "256 MB"}, {"name": "history-max-age", "source": "default", "value": "90 days"}, {"name": "redact-config", "source": "default", "value": ""}], (glob)
     "sinks": ["logtoprocess"],
     "switchedoff": null,
     "urls": [],
@@ -526,7 +531,7 @@ Every item is documented and registered.
    }
   ]
   $ hg debuguilog -T '{version}: {settings % "{name}={value} "}\n'
-  *: enabled=yes max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5 peer-close-max=30 agent=no agent-idle=10 agent-queues-size=256 MB queue-dir= deliver-before-exit=auto spool= spool-max-size=64 MB spool-max-age=7 days redact-config=  (glob)
+  *: enabled=yes max-scripts=1 script-timeout=600 queue-size=64 MB peer-timeout=5 peer-close-max=30 agent=yes agent-idle=0 slow-command=60 agent-queues-size=256 MB queue-dir= deliver-before-exit=auto spool= spool-max-size=64 MB spool-max-age=7 days history=no history-max-size=256 MB history-max-age=90 days redact-config=  (glob)
   $ settled
 
 The program

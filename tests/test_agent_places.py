@@ -61,7 +61,7 @@ class Machine:
         home = self.path / name
         home.mkdir()
         (home / ".hgrc").write_text(
-            "[extensions]\nuilog =\n[uilog]\nagent = yes\nagent-idle = 60\n"
+            "[extensions]\nuilog =\n[uilog]\nagent-idle = 60\n"
             f"sink.audit = file:{home}/audit\n"
             "sink.audit:track = commandfinish, ping\n"
         )

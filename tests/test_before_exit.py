@@ -13,7 +13,7 @@ import processes
 import pytest
 from conftest import Home, until
 from otlp_receiver import Receiver
-from test_killed import namespace, with_runtime_directory
+from test_killed import namespace
 
 # So many commands in a row are each the only one of their container.
 CONTAINERS = {"yes": 30, "no": 10}
@@ -35,7 +35,6 @@ def agent(request: pytest.FixtureRequest) -> str:
 
 
 def with_collector(home: Home, receiver: Receiver, agent: str) -> None:
-    with_runtime_directory(home)
     home.configure(
         f"[uilog]\nagent = {agent}\nagent-idle = 0\n"
         f"sink.fleet = otlp:{receiver.url}\n"

@@ -157,9 +157,6 @@ def test_a_home_that_is_read_only_needs_a_spool_elsewhere(
     command = namespace()
     spool = tmp_path / "spool"
     spool.mkdir(mode=0o700)
-    run = tmp_path / "run"
-    run.mkdir(mode=0o700)
-    home.env["XDG_RUNTIME_DIR"] = str(run)
     # As for a user of a container image that has no home.
     home.env["HOME"] = "/proc"
     with Receiver() as receiver:

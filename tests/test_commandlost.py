@@ -139,9 +139,7 @@ class Commands:
         self.room = home.path / "room"
         self.room.mkdir()
         self.file = home.path / "audit.jsonl"
-        run = home.path / "run"
-        run.mkdir(mode=0o700)
-        home.env.update(ROOM=str(self.room), XDG_RUNTIME_DIR=str(run))
+        home.env.update(ROOM=str(self.room))
         home.extension("commands", COMMANDS)
         home.configure(
             f"[uilog]\nagent = {agent}\nagent-idle = 60\n"

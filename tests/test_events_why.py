@@ -491,6 +491,10 @@ def test_what_a_person_does_is_told(records: Records) -> None:
     home = records.home
     repository = home.unseen_repository()
     (repository / "a").write_text("b\n")
+    home.configure(
+        "[logtoprocess]\ncommandfinish = "
+        'echo "$OPT_VOLUNTARY_CONTEXT_SWITCHES" > $OUT/switches\n'
+    )
     editor = "sleep 0.2; echo edited >"
     done = records.fails(
         "commit", "--config", f"ui.editor={editor}", cwd=repository
@@ -504,6 +508,18 @@ def test_what_a_person_does_is_told(records: Records) -> None:
     waited = end["options"]["waited_for_user"]
     assert 0.2 <= waited <= end["duration"]
     assert wait["span_id"] == end["span_id"]
+    # Who waits gives its turn away; the rest is chance.
+    counted = end["options"]
+    assert counted["voluntary_context_switches"] > 0
+    for name in (
+        "involuntary_context_switches",
+        "major_faults",
+        "blocks_read",
+        "blocks_written",
+    ):
+        assert isinstance(counted[name], int) and counted[name] >= 0
+    until("the script", lambda: home.read("switches"))
+    assert int(home.read("switches")) == counted["voluntary_context_switches"]
 
 
 def test_a_pager_is_two_waits(records: Records) -> None:

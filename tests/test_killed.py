@@ -95,17 +95,10 @@ def messages(home: Home) -> set[str]:
     return found
 
 
-def with_runtime_directory(home: Home) -> None:
-    run = home.path / "run"
-    run.mkdir(mode=0o700)
-    home.env["XDG_RUNTIME_DIR"] = str(run)
-
-
 def test_a_script_of_a_container_that_ends_is_run_or_counted(
     home: Home,
 ) -> None:
     command = namespace()
-    with_runtime_directory(home)
     script = "sleep 0.2; echo ran >> $OUT/ran"
     home.configure(f"[logtoprocess]\ncommandfinish = {script}\n")
     for number in range(1, 11):
@@ -174,7 +167,6 @@ def test_killed_at_any_moment_every_event_is_accounted_for(
     home: Home, moments: int
 ) -> None:
     command = namespace()
-    with_runtime_directory(home)
     home.extension("burst", BURST)
     home.configure(
         "[logtoprocess]\nfoo = echo $MSG1 >> $OUT/ran\n"

@@ -79,13 +79,17 @@ The defaults are shown::
   peer-close-max = 30
   # yes: one agent process per user delivers records to the sinks;
   # no: one process per hg command
-  agent = no
+  agent = yes
+  # seconds until the agent logs that a command still runs (0: never)
+  slow-command = 60
   # memory for records of all the user's commands that wait for the agent
   agent-queues-size = 256 MB
   # seconds a command may wait at its end until its records are delivered
   # (no: it never waits; auto: 1 if a collector is configured and a container
   # ends with the command)
   deliver-before-exit = auto
+  # yes: keep a history of your commands on this machine, for `uilog log`
+  history = no
 
 :hg:`debuguilog` shows each setting with its value and the file that sets it.
 
@@ -102,6 +106,8 @@ uilog adds options to some of hg's events:
   ``pull-nothing`` and the like. ``waited_for_user``: seconds that it waited
   for a person. ``major_faults``, ``blocks_read``, ``blocks_written``,
   ``voluntary_context_switches`` and ``involuntary_context_switches``.
+  ``lock_wait``, ``lock_held`` and ``wire_time``: seconds. ``bytes_sent``,
+  ``bytes_received``, ``roundtrips`` and ``wire_commands`` of all connections.
 ``commandexception``
   ``exception_type``, ``exception_message``, ``exception_stacktrace``, and
   ``fingerprint``, which is the same for the same crash on any machine.
@@ -110,7 +116,7 @@ uilog adds options to some of hg's events:
   that configures the hook. ``exit_code`` or ``signal`` of a program,
   ``result`` or ``exception_type`` and ``exception_message`` of a function.
 
-and it logs two events that hg does not have:
+and it logs events that hg does not have:
 
 ``hookrefused``
   A hook has refused, or was skipped, and hg has not logged it: ``hook``,
@@ -120,6 +126,24 @@ and it logs two events that hg does not have:
   hg has waited for a person: ``kind`` (``editor``, ``prompt``,
   ``merge-tool``, ``interface``, ``diff-tool``, ``pager``), ``duration``,
   ``outcome``.
+``lockwait``
+  A command has waited for a repository's lock: ``lock``, ``waited``,
+  ``outcome`` (``got``, ``timeout``, ``interrupted``, ``failed``), ``holder``,
+  ``holder_host``, ``holder_pid``, ``holder_command``, ``holder_session`` and
+  ``holders``.
+``lockbroken``
+  A lock was removed because its holder had died.
+``wirerequest``, ``wirefinish``
+  A server begins a request, and has answered it: ``request``,
+  ``wire_command``, ``repository``, ``remote_address`` and ``remote_user``; at
+  the end also ``duration``, ``outcome``, ``error_type``, ``bytes_sent`` and
+  ``bytes_received``.
+``session``
+  Once per process, for sinks and scripts that name it: ``hg_version``,
+  ``python_version``, ``uilog_version``, ``modules`` (``rust``, ``c``, ``py``),
+  ``extensions``, ``container``, ``os_name``, ``os_version``, ``terminal``, and
+  who started it: ``starter`` (``person``, ``ci``, ``editor``, ``agent``) and
+  ``starter_name``.
 
 ssh connections
 ===============
@@ -128,7 +152,9 @@ If a command has left connections to ssh peers open, uilog closes them before
 it logs the command's end. Each closed connection is logged as an event
 ``peerclose``, with the options ``url``, ``duration``, ``outcome``
 (``closed``, ``timeout``, ``cut``, ``killed``, ``interrupted``,
-``foreign-fork``), ``leaked`` and ``exit_code``.
+``foreign-fork``), ``leaked`` and ``exit_code``, and with ``bytes_sent``,
+``bytes_received``, ``roundtrips``, ``wire_time``, ``wire_commands``,
+``connected``, ``stream`` and ``clone_bundle``.
 
 Blackbox
 ========
@@ -168,7 +194,7 @@ Everything else is replaced by ``<message>``, ``<value>`` and the like. With
 ``sink.NAME:argv = redacted``, the default of local sinks, a sink receives
 everything except what looks like a secret.
 
-With ``agent = yes``, ``sink.NAME:rollup = status, identify`` sends one record
+Unless ``agent = no``, ``sink.NAME:rollup = status, identify`` sends one record
 a minute for all runs of these commands: how many there were, how many failed
 and how long they took.
 
@@ -176,6 +202,12 @@ If a command is killed, there is no ``commandfinish``. Sinks receive
 ``commandlost`` instead, with the options ``canonical_command``, ``duration``,
 ``began``, ``cause`` (``signal`` or ``unknown``) and ``signal``: at once, or
 when the next command runs. No script is run for it.
+
+With an agent, sinks receive ``commandslow`` while a command runs for longer
+than ``slow-command``, with ``canonical_command``, ``running``, ``began``,
+``times`` and ``phase``: ``lock`` (with the options of ``lockwait`` that
+describe the holder), ``wire`` (``wire_command``, ``url``), ``hook``
+(``hook``), ``editor``, ``mergetool``, ``program`` or ``else``.
 
 Undelivered records of ``otlp:`` sinks are queued on disk; ``uilog spool``
 shows them. With any sink, a ``TRACEPARENT`` in hg's environment becomes the
@@ -202,8 +234,8 @@ The program ``uilog`` is installed with this extension:
 Switching uilog off
 ===================
 
-Set ``UILOG=off`` in the environment, or in any configuration file that hg
-trusts::
+To switch all of uilog off, set ``UILOG=off`` in the environment, or this
+setting in a configuration file that hg trusts::
 
   [uilog]
   enabled = no
@@ -281,9 +313,13 @@ PARTS = (
     'brake',
     'events',
     'blackbox',
+    'locks',
     'trace',
     'checkout',
+    'wire',
     'peers',
+    'requests',
+    'session',
     'report',
     'history',
     'errors',

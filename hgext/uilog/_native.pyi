@@ -7,6 +7,7 @@ from typing_extensions import disjoint_base
 
 __all__ = [
     "BLACKBOX",
+    "DATE_EXAMPLES",
     "ITEMS",
     "VERSION",
     "History",
@@ -15,6 +16,7 @@ __all__ = [
     "Logger",
     "Peer",
     "become_another",
+    "begin_phase",
     "claim_command",
     "close_peers",
     "command_peers",
@@ -23,12 +25,14 @@ __all__ = [
     "current_traceparent",
     "end_command",
     "end_hook",
+    "end_phase",
     "enter_command",
     "enter_outermost",
     "finish",
     "foreign_fault",
     "internal_fault",
     "is_chg_server",
+    "is_in_container",
     "leave_command",
     "line_fault",
     "orphan_peer",
@@ -36,9 +40,11 @@ __all__ = [
     "part_off",
     "register_peer",
     "repair",
+    "running_hg",
     "set_head",
     "set_umask",
     "setup",
+    "starter",
     "take_unseen",
     "taken_by_run",
     "unregister_peer",
@@ -47,6 +53,7 @@ __all__ = [
 VERSION: str
 """The version of this module."""
 
+DATE_EXAMPLES: str
 ITEMS: list[tuple[str, str]]
 """The items of the ``[uilog]`` section and their defaults."""
 
@@ -171,6 +178,7 @@ class History:
     def poll(self) -> None: ...
     def damaged(self) -> int: ...
     def undated(self) -> int: ...
+    def left_out(self) -> int: ...
     def unreadable(self) -> list[tuple[bytes, int]]: ...
 
 @disjoint_base
@@ -188,14 +196,20 @@ class Peer:
     def close_descriptor(self, fd: int) -> None: ...
     def closed(self) -> tuple[str, float, int | None] | None: ...
 
+def relative_date(text: bytes, now: int) -> tuple[int, int] | None: ...
 def setup(module_path: bytes, hgexecutable: Callable[[], bytes]) -> None: ...
 def claim_command() -> bool: ...
 def current_traceparent() -> bytes | None: ...
 def command_root() -> bytes | None: ...
+def is_in_container() -> bool: ...
+def starter(is_used: bool, is_there: bool) -> tuple[str | None, str | None]: ...
+def running_hg(pid: int) -> tuple[str | None, str | None]: ...
 def set_head(root: bytes, name: bytes | None, node: bytes | None) -> None: ...
 def become_another(is_about_to: bool) -> None: ...
 def end_command() -> None: ...
 def end_hook() -> None: ...
+def begin_phase(kind: bytes, options: dict[str, Any]) -> None: ...
+def end_phase() -> None: ...
 def taken_by_run(event: bytes, depth: int) -> tuple[bool, bool]: ...
 def set_umask(umask: int) -> None: ...
 def repair(

@@ -57,8 +57,27 @@ _TOLD_AT_END = (
 # The commands of which it is told what became of them.
 _BEHAVING = (b'clone', b'pull', b'update')
 
+# The events that tell of locks, and of requests to a server.
+LOCK_EVENTS = (b'commandfinish', b'lockwait', b'lockbroken')
+REQUEST_EVENTS = (b'wirerequest', b'wirefinish')
+
 # How deeply nested the commands are that have begun switched off.
 _offdepths: set = set()
+
+# What commands have cost so far, by the options of `commandfinish` that tell
+# it, and what that was when the last command began or ended that is so deeply
+# nested.
+_costs: dict = {}
+_costsbefore: dict = {}
+
+# Which process has told what it is.
+_session = 0
+
+# Whether locks are watched, and what a server is asked for.
+_haslocks = _hasrequests = False
+
+# How many of hg's locks this process holds, and since when it holds any.
+_held = [0, 0.0]
 
 # Whether the native module knows of the command that has loaded it.
 _hasentered = False
@@ -104,6 +123,10 @@ def populate(ui):
             for event, _script in scripts
         ],
     )
+    if not _haslocks and _tells(logger, LOCK_EVENTS):
+        _watchlocks()
+    if not _hasrequests and _tells(logger, REQUEST_EVENTS):
+        _watchrequests()
     if logger.tells_traces:
         tryto(part, 'trace')
         tryto(part, 'checkout')
@@ -118,6 +141,117 @@ def populate(ui):
         report.configfaults(ui, logger)
         report.problems(ui)
     return logger
+
+
+def _tells(logger, names):
+    """whether anybody may want events of these names"""
+    for name in names:
+        if name in logger:
+            return True
+    # The blackbox has no logger of ours, and changes its mind.
+    return loaded('blackbox') is not None
+
+
+def _watchrequests():
+    global _hasrequests
+    _hasrequests = True
+    module = findmodule('requests', 'wireprotoserver')
+    if module is not None:
+        whenloaded('requests', module, _wraprequests)
+
+
+def _wraprequests(module):
+    part('requests').wrapservers(module)
+
+
+def _watchlocks():
+    global _haslocks
+    _haslocks = True
+    module = findmodule('locks', 'lock')
+    if module is not None:
+        whenloaded('locks', module, _wraplocks)
+
+
+def _wraplocks(module):
+    # Only who finds a lock held calls it, so only then its part is loaded.
+    testlock = late('locks', 'testlock')
+    wrap(
+        'locks',
+        (module, 'trylock', _trylock),
+        (module.lock, '_testlock', testlock),
+    )
+    # hg 7.1 has it, for a clone of a local repository.
+    if hasattr(module, 'steal_lock'):
+        wrap('locks', (module, 'steal_lock', _steallock))
+
+
+def _trylock(orig, *args, **kwargs):
+    """hg's function that gets a lock, and waits for it if it may"""
+    began = util.timer()
+    try:
+        lock = orig(*args, **kwargs)
+    except BaseException as err:
+        locks = loaded('locks')
+        if locks is not None:
+            tryto(locks.fail, err)
+        raise
+    try:
+        if lock.delay or loaded('locks') is not None:
+            part('locks').get(args, lock, began)
+        if not _held[0]:
+            _held[1] = util.timer()
+        _held[0] += 1
+        lock.postrelease.insert(0, _release)
+    except Exception as err:
+        _native.internal_fault(err)
+    return lock
+
+
+def _release(success):
+    _held[0] -= 1
+    if not _held[0]:
+        addcost('lock_held', util.timer() - _held[1])
+
+
+def _steallock(orig, ui, vfs, name, stolen, *args, **kwargs):
+    lock = orig(ui, vfs, name, stolen, *args, **kwargs)
+    if _release in stolen.postrelease:
+        lock.postrelease.insert(0, _release)
+    return lock
+
+
+def addcost(option, value):
+    """add to what `commandfinish` tells by this option"""
+    _costs[option] = _costs.get(option, 0) + value
+
+
+def _begincosts():
+    if _costs:
+        _costsbefore[depth()] = _costs.copy()
+
+
+def _tellcosts(more):
+    """add what the command that ends has cost to options of its end"""
+    if _held[0]:
+        now = util.timer()
+        addcost('lock_held', now - _held[1])
+        _held[1] = now
+    if not _costs:
+        return
+    before = _costsbefore.get(depth(), {})
+    commands: dict = {}
+    for option, value in _costs.items():
+        cost = value - before.get(option, 0)
+        if not cost:
+            continue
+        if type(option) is tuple:
+            command, which = option
+            commands.setdefault(command, [0, 0.0])[which] = cost
+        else:
+            more[option] = cost
+    if commands:
+        more['wire_commands'] = part('wire').text(commands)
+    _begincosts()
 
 
 def _items(ui, section):
@@ -187,6 +321,8 @@ def wraplog(orig, isstock):
             _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts)
         except Exception as err:
             _native.internal_fault(err)
+        if event == b'command' and b'session' in native:
+            tryto(_tellsession, ui)
         if event == b'commandfinish':
             # Scripts may have failed since the last event.
             tryto(tellproblems, ui)
@@ -218,6 +354,14 @@ def _logunseen(orig, ui, event, msgfmt, msgargs, opts):
         ui._loggers[LOGGER] = native
 
 
+def _tellsession(ui):
+    """tell once what this process is: a forked one has a session of its own"""
+    global _session
+    if _session != os.getpid():
+        _session = os.getpid()
+        part('session').tell(ui)
+
+
 def _endcommand():
     _native.end_command()
     trace = loaded('trace')
@@ -234,10 +378,16 @@ def tellproblems(ui):
 def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
     loggers = ui._loggers
     istaken = isinblackbox = False
+    more: dict = {}
     # Only what tells of a whole command may have been logged around it.
     if event in _WHOLE:
         if event == b'command':
             native.begin_command()
+            _begincosts()
+            if b'commandfinish' in native:
+                tryto(_watchclone, msgargs)
+        else:
+            tryto(_tellcosts, more)
         if native.tells_traces:
             # A command that was aborted before it could say what it is has
             # not begun when it ends.
@@ -281,7 +431,7 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
     if istracked:
         told = opts
         if event in _TOLD_BY or event == b'commandfinish':
-            told = _withmore(event, opts)
+            told = _withmore(event, opts, more)
         if native.log(ui, event, msg, told):
             tellproblems(ui)
     if not isstock:
@@ -311,9 +461,8 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
             ui._loggers = loggers
 
 
-def _withmore(event, opts):
-    """an event's options, with those that hg does not tell"""
-    more: dict = {}
+def _withmore(event, opts, more):
+    """an event's options, with `more` and others that hg does not tell"""
     if event == b'commandfinish':
         if opts.get('return_code'):
             tryto(part, 'errors')
@@ -378,7 +527,7 @@ def _call(name, function, *args):
     getattr(part(name), function)(*args)
 
 
-def _surround(label, container, function, wrapper):
+def surround(label, container, function, wrapper):
     """as wrap, for what hg calls seldom, and in a fifth of the time"""
     orig = find(label, container, function)
     if orig is not None:
@@ -392,7 +541,7 @@ def _surround(label, container, function, wrapper):
 
 def _watcherrors():
     # hg calls it with each exception, before it shows it.
-    _surround('errors', uimod.ui, 'traceback', _traceback)
+    surround('errors', uimod.ui, 'traceback', _traceback)
 
 
 def _traceback(orig, ui, *args, **kwargs):
@@ -407,8 +556,8 @@ def _noteexception(ui):
 
 
 def _watchwaits():
-    _surround('waiting', uimod.ui, 'timeblockedsection', _section)
-    _surround('waiting', uimod.ui, 'pager', _pager)
+    surround('waiting', uimod.ui, 'timeblockedsection', _section)
+    surround('waiting', uimod.ui, 'pager', _pager)
 
 
 def _section(orig, ui, key, /, *args, **kwargs):
@@ -441,27 +590,24 @@ _WATCHED_FOR = (
 )
 
 
+def _watchclone(msgargs):
+    # By what way a clone's changesets have come, its end does not tell.
+    if any(type(text) is bytes and b'cl' in text for text in msgargs):
+        part('work').watchclone()
+
+
 def _watchwork():
     module = findmodule('work', 'localrepo')
     repository = module and find('work', module, 'localrepository')
     if repository:
-        _surround('work', repository, 'transaction', _transaction)
+        surround('work', repository, 'transaction', _transaction)
     merge = findmodule('work', 'merge')
     if merge is not None:
-        whenloaded('work', merge, _wrapmerge)
-    # What these are used for is no common command.
-    for name, func in (
-        ('exchange', 'wrapexchange'),
-        ('streamclone', 'wrapstreamclone'),
-        # hg 7.2 has moved it.
-        ('cmd_impls.clone', 'wrapclone'),
-        ('hg', 'wrapclone'),
-        # hg 7.2 imports it where it is used: see there.
-        ('worker', 'wrapworker'),
-    ):
-        module = sys.modules.get('mercurial.' + name)
-        if module is not None:
-            whenloaded('work', module, functools.partial(_call, 'work', func))
+        whenloaded('work', merge, _surroundmerge)
+
+
+def _surroundmerge(module):
+    surround('work', module, '_update', late('work', 'update'))
 
 
 def _transaction(orig, repo, *args, **kwargs):
@@ -470,7 +616,3 @@ def _transaction(orig, repo, *args, **kwargs):
     if tr._count == 1:
         tryto(_call, 'work', 'watch', repo, tr)
     return tr
-
-
-def _wrapmerge(module):
-    wrap('work', (module, '_update', late('work', 'update')))

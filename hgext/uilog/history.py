@@ -65,6 +65,16 @@ def blackbox(orig, ui, repo, *revs, **opts):
     finally:
         if filters or template or ui.debugflag:
             _warn(ui, history)
+    if filters and not follow:
+        _telltherest(ui, history)
+
+
+def _telltherest(ui, history):
+    """say how many events -l/--limit has kept out"""
+    more = history.left_out()
+    if more:
+        ui.flush()
+        ui.warn(_(b'%d more (-l 0 shows all)\n') % more)
 
 
 def _warn(ui, history):
@@ -178,14 +188,19 @@ def _filters(repo, opts):
 
 def _moment(name, date, parse):
     """a date as seconds since the epoch, and on the local clock"""
+    relative = _native.relative_date(date, dateutil.makedate()[0])
     try:
-        unix = int(parse(date.strip()))
+        if relative is not None:
+            unix = relative[parse is _until]
+        else:
+            unix = int(parse(date.strip()))
         # Negative ones have no local time in hg.
         zone = dateutil.makedate(max(unix, 0))[1]
     except (error.Abort, ValueError, OverflowError) as err:
         reason = getattr(err, 'message', None) or pycompat.bytestr(err)
         msg = _(b'invalid --%s: %s') % (name, reason)
-        raise error.InputError(msg) from err
+        hint = _(b'try %s') % _native.DATE_EXAMPLES.encode()
+        raise error.InputError(msg, hint=hint) from err
     return unix, unix - int(zone)
 
 

@@ -22,7 +22,7 @@ import weakref
 from mercurial import localrepo, util
 from mercurial.i18n import _
 
-from . import _native, cause, events, find, part, tryto, wrap
+from . import _native, cause, events, find, part, tryto, wire, wrap
 
 # What the parts of this module are called, if they are off.
 SSH = 'ssh peers'
@@ -44,6 +44,7 @@ _served: list = []
 def setup():
     # Last resort; os._exit skips it.
     atexit.register(closecommand)
+    part('wire')
 
 
 def openpeer(orig, *args, **kwargs):
@@ -68,6 +69,7 @@ def wrapssh(module):
             (peer, '__init__', _initssh),
             (peer, '__del__', _finalizessh),
         )
+        wire.wrapssh(module, peer)
 
 
 def closecommand():
@@ -134,9 +136,27 @@ class Pipe(io.FileIO):
         super().__init__(fd, mode, closefd=False)
         self.connection = connection
 
+    def write(self, data):
+        written = super().write(data)
+        traffic = self.connection.traffic
+        if traffic is not None and written is not None:
+            traffic.sent += written
+        return written
+
+    def readline(self, *args):
+        # hg: only sshpeer._performhandshake uses it
+        traffic = self.connection.traffic
+        if traffic is None:
+            return super().readline(*args)
+        # Until somebody has logged in, for instance.
+        line = traffic.await_([self.fileno()], super().readline, *args)
+        traffic.received += len(line)
+        return line
+
     def close(self):
         if not self.closed:
             fd = self.fileno()
+            wire.closessh(fd)
             super().close()
             self.connection.close_descriptor(fd)
 
@@ -153,6 +173,7 @@ class Connection(_native.Peer):
         self.ui = ui
         self.proc = proc
         self.openedat = openedat
+        self.traffic = None
         # Set after hg's output has failed: it is not tried again.
         self.ismute = False
         modes = ('wb', 'rb', 'rb')
@@ -162,6 +183,13 @@ class Connection(_native.Peer):
         for pipe in pipes:
             pipe.close()
         proc.stdin, proc.stdout, proc.stderr = self.pipes
+        tryto(self._count)
+
+    def _count(self):
+        if wire.iswanted(self.ui):
+            traffic = wire.Traffic(self.url)
+            wire.openssh(traffic, self.pipes[:2])
+            self.traffic = traffic
 
     def show(self, line):
         if not self.ismute:
@@ -203,6 +231,7 @@ class Other:
         self.ui = ui
         self.url = url
         self.openedat = _stack(ui)
+        self.traffic = wire.of(peer)
         self.peer = weakref.ref(peer, self._gone)
         self.creator = os.getpid()
         self.isclosed = False
@@ -359,6 +388,10 @@ def _logclose(peer, outcome, duration, leaked, code):
     }
     if code is not None:
         opts['exit_code'] = code
+    if peer.traffic is not None:
+        # It is the other side that hg waits for here, too.
+        peer.traffic.time += duration
+        opts.update(peer.traffic.options())
     if peer.openedat:
         opts['opened_at'] = peer.openedat
     peer.ui.log(

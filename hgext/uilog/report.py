@@ -304,6 +304,9 @@ def _showfaults(ui, fm, logger):
 
 def _loadpending():
     """load what we wait for: only then is it known what is missing"""
+    work = part('work')
+    tryto(work.watchclone)
+    tryto(work.watchworkers)
     for lazy in pending:
         tryto(getattr, lazy, '__name__')
         # An attribute that importlib itself sets does not load a module.

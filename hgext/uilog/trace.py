@@ -46,6 +46,9 @@ _before: list = []
 # when it is left: for each that has been entered.
 _entered: list = [(0, 0)]
 
+# Whether hooks that refuse are heard of.
+_watchesrefusals = False
+
 # Whether os.execv and os.execve are wrapped.
 _haswrappedexec = False
 
@@ -172,6 +175,8 @@ def _runhook(orig, ui, ispython, args, kwargs):
             count = len(_before)
             isowner = _ownsenviron()
             _tell(native.begin_hook(ispython, isowner), isowner)
+            # hg: the repository, the hook's type, its name, and others
+            _native.begin_phase(b'hook', {'hook': b''.join(args[2:3])})
     except Exception as err:
         _native.internal_fault(err)
     if count is None:
@@ -179,22 +184,40 @@ def _runhook(orig, ui, ispython, args, kwargs):
     try:
         return orig(ui, *args, **kwargs)
     finally:
+        _native.end_phase()
         _native.end_hook()
         if _ownsenviron():
             _restore(count)
 
 
 def _system(orig, ui, *args, **kwargs):
+    phase = None
     try:
         native = _tracing(ui)
         if native is not None:
+            phase = _phase(kwargs.get('blockedtag'))
             # As with hooks.
             _beginspan(native, False)
             if not _ownsenviron():
                 args, kwargs = _withcontext(args, kwargs)
     except Exception as err:
         _native.internal_fault(err)
-    return orig(ui, *args, **kwargs)
+    if phase is None:
+        return orig(ui, *args, **kwargs)
+    _native.begin_phase(phase, {})
+    try:
+        return orig(ui, *args, **kwargs)
+    finally:
+        _native.end_phase()
+
+
+def _phase(tag):
+    """what it is called that a command waits for a program with this tag"""
+    if tag in (b'editor', b'mergetool'):
+        return tag
+    # A hook says so itself.
+    ishook = tag is not None and tag.startswith(b'exthook-')
+    return None if ishook else b'program'
 
 
 def _withcontext(args, kwargs):
@@ -259,13 +282,15 @@ def tellhead():
 
 def watchrefusals():
     """hear of hooks that refuse before hg logs them"""
+    global _watchesrefusals
     hook = findmodule('refused hooks', 'hook')
-    if hook is not None:
-        whenloaded('refused hooks', hook, _wraprunhooks)
+    if hook is not None and not _watchesrefusals:
+        _watchesrefusals = True
+        whenloaded('refused hooks', hook, _surroundhooks)
 
 
-def _wraprunhooks(module):
-    wrap('refused hooks', (module, 'runhooks', _runhooks))
+def _surroundhooks(module):
+    events.surround('refused hooks', module, 'runhooks', _runhooks)
 
 
 def _runhooks(orig, *args, **kwargs):

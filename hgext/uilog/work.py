@@ -10,6 +10,7 @@ Only what hg has counted anyway: nothing here reads a file.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 
@@ -17,6 +18,9 @@ from . import events, findmodule, part, tryto, whenloaded, wrap
 
 # hg: a transaction's callbacks run in the order of their names; the last one
 CATEGORY = b'zz-uilog'
+
+# Whether it is known when workers fail.
+_watchesworkers = False
 
 # What has been counted for each thread's command, in this process.
 _counted: dict = {}
@@ -71,11 +75,36 @@ def _count(repo, tr, added):
     )
 
 
-def wrapexchange(module):
+def watchclone():
+    """look at how a clone gets its changesets"""
+    for name, func in (
+        ('exchange', _wrapexchange),
+        ('streamclone', _wrapstreamclone),
+        # hg 7.2 has moved it.
+        ('hg', _wrapclone),
+        ('cmd_impls.clone', _wrapmovedclone),
+    ):
+        module = sys.modules.get('mercurial.' + name)
+        if module is not None:
+            whenloaded('work', module, func)
+
+
+def watchworkers():
+    """hear of workers that fail"""
+    worker = findmodule('workers', 'worker')
+    if worker is not None:
+        whenloaded('workers', worker, _wrapworker)
+
+
+def _wrapworker(module):
+    part('errors').wrapworker(module)
+
+
+def _wrapexchange(module):
     wrap('work', (module, 'trypullbundlefromurl', bundle))
 
 
-def wrapstreamclone(module):
+def _wrapstreamclone(module):
     wrap(
         'work',
         (module, 'consumev1', stream),
@@ -87,29 +116,21 @@ def wrapstreamclone(module):
         wrap('work', (module, 'consumev3', stream))
 
 
-def wrapclone(module):
-    isold = hasattr(module, 'clonewithshare')
-    sharer = 'clonewithshare' if isold else 'clone_with_share'
-    if isold or module.__name__ != 'mercurial.hg':
-        wrap('work', (module, sharer, share))
+def _wrapclone(module):
+    if hasattr(module, 'clonewithshare'):
+        wrap('work', (module, 'clonewithshare', share))
 
 
-def wrapworker(module):
-    part('errors').wrapworker(module)
-
-
-def _watchworkers():
-    worker = findmodule('workers', 'worker')
-    if worker is not None:
-        whenloaded('workers', worker, wrapworker)
-
-
-def setup():
-    _watchworkers()
+def _wrapmovedclone(module):
+    wrap('work', (module, 'clone_with_share', share))
 
 
 def update(orig, *args, **kwargs):
     """count what an update of the working directory has done"""
+    global _watchesworkers
+    if not _watchesworkers:
+        _watchesworkers = True
+        tryto(watchworkers)
     stats = orig(*args, **kwargs)
     wc = kwargs.get('wc')
     if wc is None or not wc.isinmemory():

@@ -1,5 +1,5 @@
-//! Makes Rust tables of `rules.toml`, `tokens.toml`, `commands.txt` and the names
-//! in `programs.txt`, so that none of it is read at run time.
+//! Makes Rust tables of `rules.toml`, `tokens.toml`, `commands.txt` and the
+//! names in `programs.txt`, so that none of it is read at run time.
 
 #![allow(clippy::panic, reason = "that is how a build script fails")]
 

@@ -13,7 +13,15 @@ got="$TESTTMP/got"
 helpers="$TESTDIR/helpers"
 export got helpers
 
+# Of its own: queues, pages and agents of other tests lie elsewhere.
+XDG_RUNTIME_DIR="$TESTTMP/.run"
+export XDG_RUNTIME_DIR
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+
+# An agent ends with what it has to do, so that `settled` waits for records, too.
 cat >> "$HGRCPATH" << END
+[uilog]
+agent-idle = 0
 [extensions]
 uilog =
 END

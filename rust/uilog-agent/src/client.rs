@@ -30,6 +30,7 @@ use crate::admission::Trust;
 use crate::configuration::Configuration;
 use crate::group::GroupId;
 use crate::ledger::Page;
+use crate::slow::Slow;
 
 /// A number that no other client of this agent has had.
 pub(crate) type ClientId = u32;
@@ -82,6 +83,8 @@ pub(crate) struct Client {
     pub(crate) page: Arc<Page>,
     /// What the agent before this one has left to be told.
     pub(crate) left: Option<Left>,
+    /// What has been told of commands of it that take long.
+    pub(crate) slow: Slow,
     /// What environment its records have: whose journal to write to.
     pub(crate) environment: Option<Arc<[u8]>>,
     /// The frame that is looked at next.
@@ -198,6 +201,7 @@ impl Client {
                 records: untold,
                 last_failure,
             }),
+            slow: Slow::default(),
             environment: None,
             position,
             outstanding: VecDeque::new(),

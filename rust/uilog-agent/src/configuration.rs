@@ -12,11 +12,14 @@ use uilog_channel::records::Items;
 use uilog_channel::sink_environment::is_of_ci;
 use uilog_channel::sinks;
 use uilog_channel::sinks::Definition;
+use uilog_channel::sinks::HISTORY;
 use uilog_channel::sinks::PREFIX;
 use uilog_channel::sinks::SECTION;
 use uilog_config::items;
 use uilog_config::items::Value;
 use uilog_event::tracked::Tracked;
+
+use crate::slow;
 
 /// Configurations that nobody uses and that are kept all the same.
 const MAX_UNUSED: usize = 64;
@@ -58,11 +61,25 @@ impl Configuration {
 
     /// For how long an agent waits for more records, if it says so.
     pub(crate) fn idle(&self) -> Option<Duration> {
-        const NAME: &[u8] = b"agent-idle";
-        let item = items::find(SECTION.as_bytes(), NAME)?;
-        let set = self.items.iter().rfind(|it| it.0 == NAME)?;
+        self.seconds(b"agent-idle")
+    }
+
+    /// After how long a command is told that still runs; `None` if nobody wants
+    /// to know.
+    pub(crate) fn slow(&self) -> Option<Duration> {
+        const USUAL: Duration = Duration::from_secs(60);
+        let is_wanted =
+            self.sinks.iter().any(|it| it.tracked.contains(slow::NAME));
+        let bound = self.seconds(b"slow-command").unwrap_or(USUAL);
+        (is_wanted && !bound.is_zero()).then_some(bound)
+    }
+
+    /// What an item says, if it is set.
+    fn seconds(&self, name: &[u8]) -> Option<Duration> {
+        let item = items::find(SECTION.as_bytes(), name)?;
+        let set = self.items.iter().rfind(|it| it.0 == name)?;
         match item.parse(&set.1) {
-            Some(Value::Seconds(idle)) => Some(idle),
+            Some(Value::Seconds(seconds)) => Some(seconds),
             _ => None,
         }
     }
@@ -81,6 +98,10 @@ impl Configuration {
         is_wanted: impl Fn(&Definition) -> bool,
     ) -> Arc<Items> {
         let is_kept = |(name, _): &&(Vec<u8>, Vec<u8>)| {
+            if name == HISTORY {
+                let mut sinks = self.sinks.iter().map(|it| &it.definition);
+                return sinks.any(|it| it.is_history() && is_wanted(it));
+            }
             let Some(rest) = name.strip_prefix(PREFIX.as_bytes()) else {
                 return true;
             };
@@ -161,6 +182,14 @@ pub(crate) mod tests {
             ]),
             &Arc::default(),
         );
+        let with_history = all.of(
+            &items(&[("history", "yes"), ("sink.a", "file:/a")]),
+            &Arc::default(),
+        );
+        let kept = with_history.items_for(|it| it.name == "a");
+        assert_eq!(kept, items(&[("sink.a", "file:/a")]));
+        let kept = with_history.items_for(Definition::is_history);
+        assert_eq!(kept, items(&[("history", "yes")]));
         let kept = one.items_for(|it| it.name == "ab");
         let expected = [
             ("sink.ab", "file:/b"),

@@ -31,6 +31,7 @@ mod home;
 mod ledger;
 mod older;
 mod serve;
+mod slow;
 
 pub use directory::Elsewhere;
 pub use doorbell::hurry;

@@ -330,6 +330,7 @@ impl Server {
             }
             self.settle();
             self.close_ended();
+            self.tell_slow();
             if !has_more && self.has_ended()? {
                 return Ok(());
             }
@@ -522,6 +523,7 @@ impl Server {
             self.retry_at,
             look.min(),
             count,
+            self.slow_at(),
             idle.filter(|_| !is_awaited),
             answer.filter(|_| is_awaited),
             self.gathering(),

@@ -81,11 +81,6 @@ impl Glob {
         }
     }
 
-    /// The bytes with which every text begins that it matches.
-    pub fn prefix(&self) -> Vec<u8> {
-        self.parts.iter().map_while(Part::byte).collect()
-    }
-
     /// The longest run of bytes that is in every text that it matches.
     pub fn longest_literal(&self) -> Vec<u8> {
         let runs = self.parts.split(|part| part.byte().is_none());
@@ -174,7 +169,6 @@ mod tests {
     #[test]
     fn literals_are_those_of_every_match() {
         let glob = Glob::new(b"pu\\*l*clone[ab]xyz?");
-        assert_eq!(glob.prefix(), b"pu*l");
         assert_eq!(glob.longest_literal(), b"clone");
     }
 
@@ -186,7 +180,6 @@ mod tests {
         ) {
             let glob = Glob::new(pattern.as_bytes());
             if glob.matches(text.as_bytes()) {
-                prop_assert!(text.as_bytes().starts_with(&glob.prefix()));
                 let literal = glob.longest_literal();
                 let literal = String::from_utf8(literal).unwrap();
                 prop_assert!(text.contains(&literal));

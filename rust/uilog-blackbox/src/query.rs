@@ -11,6 +11,7 @@ use std::io;
 use std::ops::Range;
 
 use memchr::memmem::Finder;
+use uilog_event::command;
 
 use super::dates;
 use super::dates::Date;
@@ -161,8 +162,10 @@ impl Query {
             let is_wanted = is_one(&filters.events, facts.event)
                 && (filters.commands.is_empty()
                     || facts.command.is_some_and(|command| {
-                        let mut globs = filters.commands.iter();
-                        globs.any(|glob| glob.matches(command))
+                        let spellings = command::spellings(command, b"");
+                        filters.commands.iter().any(|glob| {
+                            spellings.iter().any(|it| glob.matches(it))
+                        })
                     }))
                 && (!filters.failed || facts.is_failure())
                 && filters.slower.is_none_or(|seconds| {
@@ -320,18 +323,14 @@ impl Search {
 fn command_needles(commands: &[Glob]) -> Option<Vec<Vec<u8>>> {
     let mut needles = Vec::new();
     for command in commands {
-        let prefix = command.prefix();
+        // Global options may stand before it, and between its words.
         let literal = command.longest_literal();
-        if prefix.len() + 2 >= literal.len() && !prefix.is_empty() {
-            // A command begins its message, behind what rhg may put there.
-            for before in [&b"> "[..], b"(rust) "] {
-                needles.push([before, &prefix].concat());
-            }
-        } else if !literal.is_empty() {
-            needles.push(literal);
-        } else {
+        let words = literal.split(|byte| *byte == b' ');
+        let longest = words.max_by_key(|word| word.len())?;
+        if longest.is_empty() {
             return None;
         }
+        needles.push(longest.to_vec());
     }
     (!needles.is_empty()).then_some(needles)
 }
@@ -449,7 +448,7 @@ pub(crate) mod tests {
             some_of(&["commandfinish", "command", "incoming", "mine"]),
             some_of(&["bob", "al"]),
             prop_oneof![3 => Just(vec![]), 1 => Just(vec![12, 5])],
-            some_of(&["pull*", "*x*", "*", "st?tus*"]),
+            some_of(&["pull*", "*x*", "*", "st?tus*", "pull -r*"]),
             proptest::bool::weighted(0.2),
             prop_oneof![3 => Just(None), 1 => Just(Some(0.5))],
             prop_oneof![

@@ -121,6 +121,9 @@ pub struct Reader {
     ahead: Ahead,
     damaged: u64,
     undated: u64,
+    /// What was found beyond the limit, and what was not searched then.
+    surplus: u64,
+    unsearched: Vec<Part>,
 }
 
 /// A file, and how far it has been read.
@@ -229,6 +232,8 @@ impl Reader {
             ahead: Ahead::default(),
             damaged: 0,
             undated: 0,
+            surplus: 0,
+            unsearched: Vec::new(),
         };
         if is_plain && (options.limit == 0 || reader.sources.is_empty()) {
             reader.stage = Stage::Done;
@@ -250,6 +255,23 @@ impl Reader {
     /// How many events were kept out because their dates cannot be read.
     pub fn undated(&self) -> u64 {
         self.undated
+    }
+
+    /// How many wanted events there were beyond the limit: searches all that
+    /// has not been searched. For when all has been taken, and nothing is
+    /// followed.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read.
+    pub fn left_out(&mut self) -> Result<u64, ReadError> {
+        let parts = std::mem::take(&mut self.unsearched);
+        let undated = self.undated;
+        for parts in parts.chunks(MAX_STEP) {
+            self.surplus += self.search_parts(parts)?.len() as u64;
+        }
+        self.undated = undated;
+        Ok(self.surplus)
     }
 
     /// The next piece of the wanted events' text; empty if there may be some
@@ -429,6 +451,8 @@ impl Reader {
         if parts.is_empty() || found.len() >= self.limit {
             let surplus = found.len().saturating_sub(self.limit);
             found.drain(..surplus);
+            self.surplus = surplus as u64;
+            self.unsearched = parts;
             self.ready.append(&mut found);
             return Ok(Stage::Done);
         }

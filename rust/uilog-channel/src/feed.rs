@@ -30,6 +30,19 @@ pub struct Feed {
     items: Recent<Arc<Items>>,
 }
 
+/// A command that has begun.
+#[derive(Clone, Debug)]
+pub struct OpenRecord {
+    /// The frame that tells of it.
+    pub frame: Vec<u8>,
+    /// When it began, in microseconds of the monotonic clock.
+    pub began: u64,
+    /// Its environment, as a block.
+    pub environment: Arc<[u8]>,
+    /// Which sinks there are.
+    pub items: Arc<Items>,
+}
+
 impl Feed {
     /// Of a queue in which nothing has been looked up yet.
     pub fn new(queue: Reader) -> Self {
@@ -102,6 +115,36 @@ impl Feed {
             .map(|(name, value)| (owned(name), owned(value)))
             .collect();
         Ok(self.items.put(at, items))
+    }
+
+    /// The commands that have begun and not ended, the innermost first, as far
+    /// as they can be read: as records of their beginnings, with what those
+    /// refer to, and when they began on the monotonic clock.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    pub fn open_commands(&mut self) -> io::Result<Vec<OpenRecord>> {
+        let mut open = self.queue.open_command()?;
+        let mut found = Vec::new();
+        while let Some(OpenCommand { at, .. }) = open {
+            let frame = self.queue.frame_at(at)?;
+            let Ok(Frame::Open(begun)) = postcard::from_bytes(&frame) else {
+                break;
+            };
+            open = OpenCommand::of(begun.outer).filter(|it| it.at < at);
+            if begun.has_ended {
+                continue;
+            }
+            let record = &begun.record;
+            found.push(OpenRecord {
+                environment: self.environment(record.environment_at)?,
+                items: self.items(record.items_at)?,
+                began: begun.began,
+                frame,
+            });
+        }
+        Ok(found)
     }
 
     /// The record that a frame holds, with what it refers to; none if it holds

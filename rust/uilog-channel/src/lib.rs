@@ -23,6 +23,7 @@ pub mod lock_holder;
 pub mod loss;
 pub mod losses;
 pub mod page;
+pub mod phase;
 pub mod places;
 pub mod poll;
 pub mod queue;
@@ -30,6 +31,8 @@ pub mod queue_room;
 pub mod record_queues;
 pub mod records;
 pub mod reporter;
+#[cfg(target_os = "linux")]
+pub mod running_hg;
 pub mod settings;
 pub mod sink_environment;
 pub mod sinks;

@@ -94,6 +94,9 @@ const MAKER_AT: u64 = 128;
 const PROGRAM_AT: u64 = 176;
 /// Bytes of that at most.
 const MAX_PROGRAM_BYTES: usize = 330;
+/// Where in a queue that has a name, and no program that is to read it, the
+/// writer says what it does at the moment, as the length and the text.
+const PHASE_AT: u64 = PROGRAM_AT;
 /// Where the reader's words stand.
 const READER_AT: u64 = 512;
 /// Where `refused_by` stands among them, in every version.
@@ -677,6 +680,21 @@ impl Writer {
         }
         self.is_hidden = is_hidden;
         self.publish_open()
+    }
+
+    /// Says what the innermost command does at the moment, in a queue that has
+    /// a name; nothing in particular if that is empty.
+    ///
+    /// # Errors
+    ///
+    /// The page cannot be written, or the text is too long.
+    pub fn set_phase(&self, phase: &[u8]) -> io::Result<()> {
+        if phase.len() > MAX_PROGRAM_BYTES {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut bytes = (phase.len() as u32).to_le_bytes().to_vec();
+        bytes.extend_from_slice(phase);
+        self.page.write_all_at(&bytes, PHASE_AT)
     }
 
     /// Whether any command runs.
@@ -1440,6 +1458,21 @@ impl Reader {
             .read_exact_at(&mut text, ORIGIN_AT + LENGTH_BYTES)?;
         postcard::from_bytes(&text)
             .map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    /// What the writer says that it does at the moment; of a queue that has a
+    /// name.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
+    pub fn phase(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = [0; LENGTH_BYTES as usize + MAX_PROGRAM_BYTES];
+        // At once: half of one and half of another says nothing.
+        self.page.read_exact_at(&mut bytes, PHASE_AT)?;
+        let (length, text) = bytes.split_at(LENGTH_BYTES as usize);
+        let length = length.try_into().map_or(0, u32::from_le_bytes);
+        Ok(text[..(length as usize).min(text.len())].to_vec())
     }
 
     /// The last failure that a reader has shown, if any.

@@ -229,7 +229,7 @@ mod tests {
             queue_bytes: 0,
             peer_timeout: Duration::ZERO,
             peer_close_max: Duration::ZERO,
-            has_agent: true,
+            has_agent: false,
             agent_queues_bytes: 0,
             before_exit: BeforeExit::For(Duration::ZERO),
         };

@@ -16,6 +16,9 @@ pub const SECTION: &str = "uilog";
 /// Prefix of items that define a sink.
 pub const PREFIX: &str = "sink.";
 
+/// The item that switches the history on, which is a sink of that name.
+pub const HISTORY: &[u8] = b"history";
+
 /// A sink, as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
@@ -43,7 +46,13 @@ pub fn read<'a>(
     let mut sinks: Vec<Definition> = Vec::new();
     let mut options = Vec::new();
     let mut faults = Vec::new();
+    let mut is_history_on = false;
     for (item, value) in items {
+        if item == HISTORY {
+            let parsed = items::find(SECTION.as_bytes(), HISTORY)
+                .and_then(|item| item.parse(value));
+            is_history_on = parsed == Some(Value::Boolean(true));
+        }
         let Some(rest) = item.strip_prefix(PREFIX.as_bytes()) else {
             continue;
         };
@@ -64,6 +73,16 @@ pub fn read<'a>(
                 "a sink's name has letters, digits, '-' and '_' only".into(),
             )),
         }
+    }
+    if is_history_on {
+        // Nobody could tell two of that name apart.
+        let before = sinks.len();
+        sinks.retain(|it| it.name.as_bytes() != HISTORY);
+        if sinks.len() < before {
+            let why = "the history has that name: choose another one";
+            faults.push(fault(HISTORY, why.to_owned()));
+        }
+        sinks.push(Definition::of_history());
     }
     for (name, option, value) in options {
         // That of a sink that is switched off is nobody's concern.
@@ -255,15 +274,33 @@ impl Definition {
         self.url.starts_with(b"otlp:")
     }
 
-    /// The item that names it: `sink.NAME`.
+    /// The history, as a sink.
+    fn of_history() -> Self {
+        Self {
+            name: String::from_utf8_lossy(HISTORY).into_owned(),
+            url: [HISTORY, b":"].concat(),
+            options: Vec::new(),
+        }
+    }
+
+    /// Whether it is the history.
+    pub fn is_history(&self) -> bool {
+        self.url.strip_suffix(b":") == Some(HISTORY)
+    }
+
+    /// The item that names it: `sink.NAME`, or `history`.
     pub fn item(&self) -> String {
+        if self.is_history() {
+            return self.name.clone();
+        }
         format!("{PREFIX}{}", self.name)
     }
 
     /// Whether what it is told stays on this machine. What is not known to
     /// stay leaves.
     pub fn is_local(&self) -> bool {
-        const LOCAL: [&[u8]; 4] = [b"file", b"unix", b"unix-dgram", b"syslog"];
+        const LOCAL: [&[u8]; 5] =
+            [b"file", b"unix", b"unix-dgram", b"syslog", HISTORY];
         let colon = self.url.iter().position(|byte| *byte == b':');
         colon.is_some_and(|at| LOCAL.contains(&&self.url[..at]))
     }
@@ -504,5 +541,27 @@ mod tests {
         assert!(is_item(b"spool-max-age"));
         assert!(!is_item(b"max-scripts"));
         assert!(!is_item(b"unknown"));
+    }
+
+    #[test]
+    fn the_history_is_a_sink_of_its_own() {
+        let read = |items: &[(&str, &str)]| {
+            let items = items.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+            let (sinks, faults) = super::read(items);
+            let sinks: Vec<_> = sinks
+                .iter()
+                .map(|it| (it.item(), it.shown_url(), it.is_local()))
+                .collect();
+            (sinks, faults.len())
+        };
+        let own = || ("history".to_owned(), "history:".to_owned(), true);
+        assert_eq!(read(&[("history", "yes")]), (vec![own()], 0));
+        for off in ["no", "maybe", ""] {
+            assert_eq!(read(&[("history", off)]), (vec![], 0), "{off}");
+        }
+        let both = [("sink.history", "file:/x"), ("history", "1")];
+        assert_eq!(read(&both), (vec![own()], 1));
+        let other = ("sink.history".to_owned(), "file:/x".to_owned(), true);
+        assert_eq!(read(&both[..1]), (vec![other], 0));
     }
 }

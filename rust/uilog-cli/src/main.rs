@@ -11,16 +11,21 @@ mod emit;
 mod encoding;
 mod flush;
 mod generate;
+mod history;
 mod journal;
 mod known;
+mod log;
 mod native;
+mod open;
 mod output;
 mod place;
 #[cfg(target_os = "linux")]
 mod run;
+mod select;
 mod spool;
 mod status;
 mod suggest;
+mod trace;
 
 use std::io;
 use std::io::Read;
@@ -60,6 +65,8 @@ Examples:
     uilog check                           find errors in the configuration
   uilog check --run commandfinish       try the script of an event
   uilog status                          show what is running or has failed
+  uilog log --failed --since yesterday  which commands have failed, and why
+  uilog trace last                      what the last command spent its time on
   uilog journal forget                  acknowledge all failures
   uilog spool                           show records that wait for a collector
   uilog flush                           deliver them before a job ends
@@ -118,13 +125,17 @@ Files:
     /// `hg debuguilog`)
     #[command(hide = true)]
     Redact,
+    History(history::Arguments),
     Journal(journal::Arguments),
+    Log(log::Arguments),
+    Open(open::Arguments),
     Spool(spool::Arguments),
     Status(status::Arguments),
     /// Keep the last part of the standard error of scripts (internal, started
     /// by `uilog dispatch`)
     #[command(hide = true)]
     Stderr,
+    Trace(trace::Arguments),
     /// Print a user's login name (internal, started by `uilog-dispatcher`,
     /// which cannot query the user database)
     #[command(hide = true)]
@@ -179,7 +190,11 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)
         }
+        Command::History(arguments) => history::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
+        Command::Log(arguments) => log::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
+        Command::Open(arguments) => open::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Redact => {

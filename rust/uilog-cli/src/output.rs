@@ -9,6 +9,7 @@ use anstyle::AnsiColor;
 use anstyle::Style;
 use clap::Args;
 use clap::ValueEnum;
+use uilog_sys::clock;
 
 /// Text without emphasis.
 pub(crate) const PLAIN: Style = Style::new();
@@ -29,6 +30,13 @@ pub(crate) struct Presentation {
     /// Output format for scripts
     #[arg(short = 'T', long, value_name = "FORMAT")]
     template: Option<Template>,
+    #[command(flatten)]
+    colors: Colors,
+}
+
+/// Whether there are colours.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Colors {
     /// When to use colours; auto also means never if NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -59,6 +67,13 @@ impl Presentation {
     }
 
     /// Standard output; removes colours where they are not wanted.
+    pub(crate) fn stdout(self) -> impl Write {
+        self.colors.stdout()
+    }
+}
+
+impl Colors {
+    /// Standard output, which takes colours out where they are not wanted.
     pub(crate) fn stdout(self) -> impl Write {
         let choice = match self.color {
             Color::Auto => anstream::ColorChoice::Auto,
@@ -119,6 +134,15 @@ pub(crate) fn visible_bytes(text: &[u8]) -> Vec<u8> {
     shown
 }
 
+/// The text in at most so many characters.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(width.saturating_sub(1));
+    kept.chain(std::iter::once('…')).collect()
+}
+
 /// Writes a line to standard error; does nothing if that is closed.
 pub(crate) fn say(text: &str) {
     let line = format!("{}\n", visible(text));
@@ -139,6 +163,48 @@ fn is_direction(character: char) -> bool {
 pub(crate) fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
+}
+
+/// A moment on the local clock.
+pub(crate) fn local(micros: i64) -> String {
+    let seconds = micros.div_euclid(1_000_000);
+    let offset = i64::from(clock::local_offset(seconds));
+    let days = (seconds + offset).div_euclid(86_400);
+    let second = (seconds + offset).rem_euclid(86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    let second = second % 60;
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+/// The date of a day since 1970.
+// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year =
+        (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// Bytes as people say them.
+pub(crate) fn bytes(count: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
+    let mut count = count;
+    let mut unit = 0;
+    while count >= 1024.0 && unit + 1 < UNITS.len() {
+        count /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{count} B"),
+        _ => format!("{count:.1} {}", UNITS[unit]),
+    }
 }
 
 /// Seconds as people say them.
@@ -175,5 +241,13 @@ mod tests {
         assert_eq!(told, ["0.25 s", "1.5 min", "1.5 h", "2.0 days"]);
         assert_eq!(counted(1, "note"), "1 note");
         assert_eq!(counted(0, "note"), "0 notes");
+    }
+
+    #[test]
+    fn days_have_dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(20_787), (2026, 11, 30));
+        assert_eq!(civil(-1), (1969, 12, 31));
+        assert_eq!(civil(19_782), (2024, 2, 29));
     }
 }

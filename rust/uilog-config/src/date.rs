@@ -10,7 +10,7 @@ use chrono::NaiveTime;
 use crate::value::parse_int;
 use crate::value::trimmed;
 
-/// A moment and the zone that it is told in.
+/// A time and its zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date {
     /// Seconds since 1970-01-01 00:00 UTC.
@@ -62,6 +62,19 @@ const FORMATS: [&str; 31] = [
     "%I:%M%p",
 ];
 
+/// Further layouts, where a span of time is asked for.
+// hg: dateutil.extendeddateformats
+const EXTENDED: [&str; 4] = ["%Y", "%Y-%m", "%b", "%b %Y"];
+
+/// What a date stands for that names a day, an hour or a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// The first second of it.
+    First,
+    /// The last second of it.
+    Last,
+}
+
 /// The longest date that is looked at, in bytes.
 const MAX_LENGTH: usize = 256;
 
@@ -69,6 +82,36 @@ const MAX_LENGTH: usize = 256;
 /// Mercurial's layouts. Nothing is the beginning of 1970.
 // hg: dateutil.parsedate
 pub fn parse_date(text: &[u8], clock: &Clock<'_>) -> Option<Date> {
+    let formats = FORMATS.iter().copied();
+    parse(text, clock, formats, Rounding::First, "1")
+}
+
+/// The first or the last second of the span of time that a text names: a date,
+/// or a year or a month alone.
+// hg: dateutil.matchdate
+pub fn parse_bound(
+    text: &[u8],
+    clock: &Clock<'_>,
+    rounding: Rounding,
+) -> Option<Date> {
+    let days: &[&str] = match rounding {
+        Rounding::First => &["1"],
+        // The last one that the month has.
+        Rounding::Last => &["31", "30", "29", "28"],
+    };
+    days.iter().find_map(|day| {
+        let formats = EXTENDED.iter().chain(&FORMATS).copied();
+        parse(text, clock, formats, rounding, day)
+    })
+}
+
+fn parse<'f>(
+    text: &[u8],
+    clock: &Clock<'_>,
+    mut formats: impl Iterator<Item = &'f str>,
+    rounding: Rounding,
+    day: &str,
+) -> Option<Date> {
     const LIMITS: std::ops::RangeInclusive<i64> =
         i32::MIN as i64..=i32::MAX as i64;
     const OFFSETS: std::ops::RangeInclusive<i64> = -50_400..=43_200;
@@ -101,9 +144,9 @@ pub fn parse_date(text: &[u8], clock: &Clock<'_>) -> Option<Date> {
     };
     let date = match pair(&text) {
         Some(date) => date,
-        None => FORMATS
-            .iter()
-            .find_map(|format| in_format(&text, format, &now, clock))?,
+        None => formats.find_map(|format| {
+            in_format(&text, format, &now, clock, rounding, day)
+        })?,
     };
     let is_possible =
         LIMITS.contains(&date.seconds) && OFFSETS.contains(&date.offset);
@@ -125,22 +168,29 @@ fn in_format(
     format: &str,
     now: &NaiveDateTime,
     clock: &Clock<'_>,
+    rounding: Rounding,
+    day: &str,
 ) -> Option<Date> {
     // From the smallest part of a date to the largest: the directives that
-    // tell it, what it is at least, and how the current time has it.
-    const PARTS: [(&str, &str, &str); 6] = [
-        ("S", "00", "%S"),
-        ("M", "00", "%M"),
-        ("HI", "00", "%H"),
-        ("d", "1", "%d"),
-        ("mb", "1", "%m"),
-        ("yY", "1", "%y"),
+    // tell it, what it is at least and at most, and how the current time has
+    // it.
+    let parts = [
+        ("S", "00", "59", "%S"),
+        ("M", "00", "59", "%M"),
+        ("HI", "00", "23", "%H"),
+        ("d", day, day, "%d"),
+        ("mb", "1", "12", "%m"),
+        ("yY", "1", "1", "%y"),
     ];
     let (zone, text) = time_zone(text);
     let mut text = std::str::from_utf8(text).ok()?.to_owned();
     let mut format = format.to_owned();
     let mut uses_now = false;
-    for (directives, least, current) in PARTS {
+    for (directives, least, most, current) in parts {
+        let unknown = match rounding {
+            Rounding::First => least,
+            Rounding::Last => most,
+        };
         let mut known = directives.chars();
         if known.any(|it| format.contains(&format!("%{it}"))) {
             uses_now = true;
@@ -150,7 +200,7 @@ fn in_format(
         if uses_now {
             text.push_str(&now.format(current).to_string());
         } else {
-            text.push_str(least);
+            text.push_str(unknown);
         }
         format.push_str("@%");
         format.extend(directives.chars().next());
@@ -397,6 +447,36 @@ mod tests {
         assert_eq!(parsed("Jan 2"), parsed("today"));
         // Of the current year, which is what hg makes of it, too.
         assert_eq!(parsed("yesterday"), parsed("2026-01-01"));
+    }
+
+    #[test]
+    fn a_span_has_a_first_and_a_last_second() {
+        let clock = Clock {
+            now: 1_767_315_845,
+            local_offset: &|_| 7200,
+        };
+        let bound = |text: &str, rounding| {
+            let date = parse_bound(text.as_bytes(), &clock, rounding);
+            date.map(|date| date.seconds)
+        };
+        for (text, first, last) in [
+            ("2026-01-02", "2026-01-02 00:00:00", "2026-01-02 23:59:59"),
+            ("yesterday", "2026-01-01 00:00:00", "2026-01-01 23:59:59"),
+            (
+                "2026-01-02 03:04",
+                "2026-01-02 03:04:00",
+                "2026-01-02 03:04:59",
+            ),
+            ("2025", "2025-01-01 00:00:00", "2025-12-31 23:59:59"),
+            ("2025-02", "2025-02-01 00:00:00", "2025-02-28 23:59:59"),
+            ("2024-02", "2024-02-01 00:00:00", "2024-02-29 23:59:59"),
+            ("Nov 2025", "2025-11-01 00:00:00", "2025-11-30 23:59:59"),
+        ] {
+            let (first, last) = (parsed(first), parsed(last));
+            assert_eq!(bound(text, Rounding::First), first.map(|it| it.0));
+            assert_eq!(bound(text, Rounding::Last), last.map(|it| it.0));
+        }
+        assert_eq!(bound("2026-13", Rounding::Last), None);
     }
 
     #[test]

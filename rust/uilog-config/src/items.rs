@@ -62,10 +62,10 @@ pub struct Item {
 /// All of them.
 pub const ITEMS: &[Item] = include!(concat!(env!("OUT_DIR"), "/items.rs"));
 
-/// An option that stands beside a sink.
+/// An option of a sink.
 #[derive(Clone, Copy, Debug)]
 pub struct SinkOption {
-    /// What it is; its name stands behind the colon.
+    /// The item; its name is the part after the colon.
     pub item: Item,
     /// The default for sinks that leave the machine; [`Item::default`] is
     /// that for all others.

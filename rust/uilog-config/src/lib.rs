@@ -41,6 +41,7 @@ pub mod syntax;
 mod trust;
 pub mod value;
 mod value_error;
+pub mod when;
 
 pub use config::Config;
 pub use config::Entry;

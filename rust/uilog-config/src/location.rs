@@ -52,7 +52,7 @@ pub(crate) fn local_path(location: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Replaces each `path://NAME` by what that name stands for.
+/// Replaces each `path://NAME` by the path of that name.
 // hg: urlutil._chain_path
 pub(crate) fn follow(
     locations: &BTreeMap<&[u8], Vec<u8>>,

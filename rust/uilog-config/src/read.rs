@@ -42,12 +42,12 @@ const NULL_DEVICE: u64 = nix::sys::stat::makedev(1, 3);
 /// A file that has been opened.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// None of `/dev/null`, which stands for an empty file.
+    /// `None` for `/dev/null`, which counts as an empty file.
     file: Option<File>,
     pub(crate) metadata: Metadata,
 }
 
-/// Opens a file to read it, without waiting for anybody.
+/// Opens a file for reading, without blocking.
 pub(crate) fn open(path: &Path) -> io::Result<Opened> {
     match foreign_file::open(path) {
         Ok((file, metadata)) => Ok(Opened {
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a file on top of what `config` holds. After an error it holds
-    /// what stands before that.
+    /// the text before that.
     // hg: config.config.read
     pub(crate) fn read(
         &mut self,

@@ -22,6 +22,7 @@ use uilog_channel::journal::Failure;
 use uilog_channel::journal::FailureKind;
 use uilog_channel::journal::Journal;
 use uilog_channel::loss::Loss;
+use uilog_channel::phase::Phase;
 use uilog_channel::queue::Delivery;
 use uilog_channel::settings::Settings;
 use uilog_channel::wire::Program;
@@ -137,6 +138,8 @@ pub struct Host {
     umask: Option<u32>,
     /// The commands and hooks that run.
     spans: Spans,
+    /// What they do at the moment that may take long, the innermost last.
+    phases: Vec<Vec<u8>>,
     /// How many commands of this session have got a span.
     begun: u64,
     /// A command of this session has begun.
@@ -184,6 +187,7 @@ impl Host {
             records: RecordQueue::default(),
             umask: None,
             spans: Spans::default(),
+            phases: Vec::new(),
             begun: 0,
             has_begun: false,
             noted: 0,
@@ -326,6 +330,24 @@ impl Host {
         let trace = self.new_trace(around, false);
         self.spans.begin(kind, trace, Used::NOTHING, around);
         trace
+    }
+
+    /// What runs now begins something that may take long. It is said in the
+    /// queue of records, if there is one.
+    pub fn begin_phase(&mut self, phase: &Phase<'_>) {
+        self.phases.push(phase.to_bytes());
+        self.publish_phase();
+    }
+
+    /// What has begun last of that is over.
+    pub fn end_phase(&mut self) {
+        self.phases.pop();
+        self.publish_phase();
+    }
+
+    fn publish_phase(&mut self) {
+        let phase = self.phases.last().map_or(&[][..], |it| it);
+        self.records.set_phase(phase);
     }
 
     /// Ends the span of this thread's innermost hook, and what is open in it.

@@ -343,6 +343,16 @@ impl RecordQueue {
         }
     }
 
+    /// Says what the innermost command does at the moment, for whoever wants to
+    /// know why it takes so long.
+    pub(crate) fn set_phase(&mut self, phase: &[u8]) {
+        let open = self.open.as_ref().filter(|it| it.queue.has_open());
+        if let Some(open) = open.filter(|it| it.is_intact()) {
+            // If it cannot be written, nothing is said.
+            let _ = open.queue.set_phase(phase);
+        }
+    }
+
     /// Where a command has begun that has not ended.
     fn open_of_command(&mut self) -> Option<&mut Open> {
         let open = self.open.as_mut().filter(|it| it.queue.has_open());

@@ -188,7 +188,7 @@ fn records_get_a_dispatcher_of_their_own() {
     let scripts = [("foo", "echo ran >> $DIR/ran")];
     hg.log(&[], &scripts);
     let pid = hg.host.dispatcher().status().unwrap().pid;
-    let sink = [("sink.a", "file:/nowhere/log")];
+    let sink = [("agent", "no"), ("sink.a", "file:/nowhere/log")];
     hg.log(&sink, &scripts);
     until("the other one", || {
         hg.read("started").starts_with("dispatch\n")

@@ -16,6 +16,7 @@ pub mod hgdate;
 pub mod json;
 pub mod rusage;
 pub mod spans;
+pub mod starters;
 pub mod suggest;
 pub mod trace;
 pub mod tracked;

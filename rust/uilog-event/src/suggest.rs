@@ -20,3 +20,19 @@ pub fn meant<'a>(
 pub fn did_you_mean(meant: &str) -> String {
     format!("did you mean '{meant}'?")
 }
+
+/// What to say of a name that is none of the candidates: which one may have
+/// been meant, else all of them, which are called `what`.
+pub fn advice<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str> + Clone,
+    what: &str,
+) -> String {
+    match meant(name.as_bytes(), candidates.clone()) {
+        Some(meant) => did_you_mean(meant),
+        None => {
+            let all: Vec<_> = candidates.collect();
+            format!("the {what} are {}", all.join(", "))
+        }
+    }
+}

@@ -102,7 +102,7 @@ pub enum Outcome {
     Cut,
     /// As one of the two before, and SIGTERM was not enough.
     Killed,
-    /// Whoever closed it did not want to wait.
+    /// The caller did not want to wait.
     Interrupted,
     /// It is another process's connection, and goes on there.
     ForeignFork,
@@ -147,7 +147,7 @@ pub struct Closed {
     pub exit: Option<Exit>,
     /// How long closing it took.
     pub duration: Duration,
-    /// Whether somebody still held its standard error when the wait ended.
+    /// Whether a process still held its standard error when the wait ended.
     pub is_stderr_held: bool,
     /// Whether the wait ended because it had taken [`Limits::total`].
     pub is_cut: bool,
@@ -481,7 +481,7 @@ impl Peer {
             Err(error) => log::warn!("standard error: {error}"),
         }
         match read_available(stderr) {
-            // Nobody holds it any more.
+            // No process holds it any more.
             Ok(bytes) if bytes.is_empty() => self.stderr = None,
             Ok(bytes) => self.lines.push(&bytes),
             Err(_) => {}
@@ -579,7 +579,7 @@ fn is_nothing_yet(error: &io::Error) -> bool {
 /// What can be read at once; empty at the end.
 fn read_available(pipe: &Held) -> io::Result<Vec<u8>> {
     if !pipe.is_intact() {
-        // Somebody has closed it, and may have opened something else.
+        // Other code has closed it, and may have opened another file.
         return Err(Errno::EBADF.into());
     }
     // Each time, because hg changes it back after each of its own reads. The

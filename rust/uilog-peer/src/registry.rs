@@ -25,7 +25,7 @@ struct Entry<P> {
     id: Id,
     creator: u32,
     thread: ThreadId,
-    /// Nobody can reach it any more but through us.
+    /// It can only be reached through uilog.
     is_orphan: bool,
     peer: P,
 }
@@ -137,7 +137,7 @@ impl<P> Registry<P> {
             .map(|entry| &entry.peer)
     }
 
-    /// The open connections that nobody uses any more.
+    /// The open connections that are no longer used.
     pub fn orphans(&self) -> impl Iterator<Item = &P> {
         self.own()
             .filter(|entry| entry.is_orphan)

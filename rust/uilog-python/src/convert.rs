@@ -227,7 +227,7 @@ pub(crate) struct Status {
 
 /// The way of records out of this process.
 struct Records {
-    /// Who delivers them, if anybody is to have any.
+    /// The process that delivers them, if there are sinks.
     way: Option<&'static str>,
     /// The agent that there is, and whether it is stopped.
     agent: Option<Agent>,

@@ -23,6 +23,9 @@ use uilog_blackbox::query::Filters;
 use uilog_blackbox::reader::Entry;
 use uilog_blackbox::reader::Options;
 use uilog_blackbox::reader::Reader;
+use uilog_config::date::Clock;
+use uilog_config::when;
+use uilog_sys::clock;
 
 /// A blackbox that is being read.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
@@ -171,6 +174,11 @@ impl History {
         self.with(py, |reader| Ok(reader.undated()))
     }
 
+    /// How many wanted events there were beyond the limit.
+    fn left_out(&self, py: Python<'_>) -> PyResult<u64> {
+        self.with(py, Reader::left_out)
+    }
+
     /// The rotated files that cannot be read, and the system's number for why.
     fn unreadable<'py>(
         &self,
@@ -188,6 +196,23 @@ impl History {
             .collect())
     }
 }
+
+/// The first and the last second of a span of time that a text names by how
+/// far away it is: `7d`, `last week`, `yesterday`. None if it does not.
+#[pyfunction]
+pub(crate) fn relative_date(text: &[u8], now: i64) -> Option<(i64, i64)> {
+    let text = std::str::from_utf8(text).ok()?;
+    let clock = Clock {
+        now,
+        local_offset: &|moment| clock::local_offset(moment).into(),
+    };
+    let (first, last) = when::relative(text, &clock)?;
+    let last = if when::is_moment(text) { first } else { last };
+    Some((first, last))
+}
+
+/// What may be written for a date besides hg's own.
+pub(crate) const DATE_EXAMPLES: &str = when::EXAMPLES;
 
 /// An event as a dict. The date is (seconds since 1970 on the clock that the
 /// line shows, that clock's seconds ahead of UTC or None).

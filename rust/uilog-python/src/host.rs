@@ -140,7 +140,7 @@ pub(crate) fn fault(kind: FaultKind, detail: String) {
     UNSEEN.store(true, Ordering::Relaxed);
 }
 
-/// Counts a fault that the user is told of in another way.
+/// Counts a fault that is shown to the user in another way.
 pub(crate) fn reported_fault(kind: FaultKind, detail: String) {
     with(|host| host.with_own_report(|host| host.fault(kind, detail)));
 }

@@ -21,6 +21,7 @@ use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
 use uilog_channel::commandlost;
+use uilog_channel::phase::Phase;
 use uilog_channel::settings::Settings;
 use uilog_config::items;
 use uilog_core::account::FaultKind;
@@ -29,7 +30,10 @@ use uilog_core::host::Depth;
 use uilog_core::host::Draft;
 use uilog_core::host::Host;
 use uilog_core::logger;
+use uilog_event::event::Text;
 use uilog_event::spans::Kind;
+use uilog_event::starters;
+use uilog_event::starters::Terminal;
 use uilog_event::trace::Context;
 
 /// What `ui.configitems` returns: bytes, unless an extension has set
@@ -306,6 +310,8 @@ mod _native {
     #[pymodule_export]
     use super::history::History;
     #[pymodule_export]
+    use super::history::relative_date;
+    #[pymodule_export]
     use super::log::LineStyle;
     #[pymodule_export]
     use super::log::LogFile;
@@ -320,6 +326,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("DATE_EXAMPLES", history::DATE_EXAMPLES)?;
         let own = items::ITEMS.iter().filter(|item| item.is_own);
         let own: Vec<_> = own.map(|item| (item.name, item.default)).collect();
         module.add("ITEMS", own)?;
@@ -372,6 +379,24 @@ mod _native {
         host::with(Host::end_command);
     }
 
+    /// Tells that what runs begins something that may take long, of this kind.
+    #[pyfunction]
+    fn begin_phase(kind: &[u8], options: &Bound<'_, PyDict>) {
+        host::guarded(|| {
+            let phase = Phase {
+                kind: Text(Cow::Borrowed(kind)),
+                options: convert::options(options),
+            };
+            host::with(|host| host.begin_phase(&phase));
+        });
+    }
+
+    /// Tells that what has begun last of that is over.
+    #[pyfunction]
+    fn end_phase() {
+        host::with(Host::end_phase);
+    }
+
     /// Tells that this thread's innermost hook has ended.
     #[pyfunction]
     fn end_hook() {
@@ -390,6 +415,45 @@ mod _native {
     #[pyfunction]
     fn set_head(root: &[u8], name: Option<&[u8]>, node: Option<&[u8]>) {
         host::with(|host| host.set_head(root, name, node));
+    }
+
+    /// Who is at work, as the environment tells: kind and name. `is_used` and
+    /// `is_there` tell whether hg uses a terminal, and whether it has one.
+    #[pyfunction]
+    fn starter(
+        is_used: bool,
+        is_there: bool,
+    ) -> (Option<&'static str>, Option<&'static str>) {
+        let mut environment = Vec::new();
+        uilog_sys::environ::append_to(&mut environment);
+        let terminal = Terminal { is_used, is_there };
+        let found = starters::of(&environment, terminal);
+        (found.map(|it| it.kind), found.and_then(|it| it.name))
+    }
+
+    /// Whether this process runs in a container, as far as its pid namespace
+    /// tells.
+    #[pyfunction]
+    fn is_in_container() -> bool {
+        uilog_channel::agent_address::is_in_container()
+    }
+
+    /// The session of the hg that is this process, and the full name of the
+    /// command that it runs, as far as they can be seen.
+    #[pyfunction]
+    fn running_hg(pid: u32) -> (Option<String>, Option<String>) {
+        #[cfg(target_os = "linux")]
+        let known = {
+            let mut known = None;
+            host::guarded(|| known = uilog_channel::running_hg::of(pid));
+            known.map(|it| (it.session, it.command))
+        };
+        #[cfg(not(target_os = "linux"))]
+        let known = {
+            let _ = pid;
+            None
+        };
+        known.unwrap_or_default()
     }
 
     /// What programs that this thread starts are to find in `TRACEPARENT`, if
@@ -517,7 +581,7 @@ mod _native {
         peer::register(handle)
     }
 
-    /// Notes that nobody uses a peer any more, though nobody has closed it.
+    /// Marks a peer as unused, although it was not closed.
     #[pyfunction]
     fn orphan_peer(id: u64) {
         peer::orphan(id);
@@ -536,7 +600,7 @@ mod _native {
         peer::of_command(py)
     }
 
-    /// The open peers that nobody uses any more.
+    /// The open peers that are no longer used.
     #[pyfunction]
     fn orphaned_peers(py: Python<'_>) -> Vec<Py<PyAny>> {
         peer::orphans(py)

@@ -196,7 +196,7 @@ impl LogFile {
 }
 
 impl LogFile {
-    /// Writes a line and accounts for it; what is to be told.
+    /// Writes a line and counts it; returns what is to be reported.
     fn tell(
         &self,
         py: Python<'_>,

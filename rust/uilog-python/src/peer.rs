@@ -62,7 +62,7 @@ impl Peer {
         body(&mut inner.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The connection, to be closed, unless somebody closes it already.
+    /// The connection, to be closed, unless it is already being closed.
     fn take(&self) -> Option<uilog_peer::Peer> {
         self.with(|inner| inner.take_if(|peer| peer.closed().is_none()))
     }
@@ -256,7 +256,7 @@ pub(crate) fn register(handle: Py<PyAny>) -> u64 {
     with_registry(|registry| registry.add(handle)).0
 }
 
-/// Notes that nobody uses it any more, though nobody has closed it.
+/// Marks it as unused, although it was not closed.
 pub(crate) fn orphan(id: u64) {
     with_registry(|registry| registry.orphan(Id(id)));
 }
@@ -274,7 +274,7 @@ pub(crate) fn of_command(py: Python<'_>) -> Vec<Py<PyAny>> {
     with_registry(|r| r.of_command().map(|p| p.clone_ref(py)).collect())
 }
 
-/// The open connections that nobody uses any more.
+/// The open connections that are no longer used.
 pub(crate) fn orphans(py: Python<'_>) -> Vec<Py<PyAny>> {
     with_registry(|r| r.orphans().map(|p| p.clone_ref(py)).collect())
 }

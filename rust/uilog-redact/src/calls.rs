@@ -1,9 +1,9 @@
 //! Passwords and keys that calls of programs are given, whatever the language:
 //! `signIn('bob', X)`, `bcrypt.hash(X, 10)`, `hmac.New(f, []byte(X))`.
 //!
-//! What a call is for is told by its name. Only a text in quotes goes that looks
-//! chosen, or made by a machine. What has a name of its own (`password=X`) is
-//! [`crate::assignment`]'s business.
+//! What a call is for is told by its name. Only a text in quotes goes that
+//! looks chosen, or made by a machine. What has a name of its own
+//! (`password=X`) is [`crate::assignment`]'s business.
 
 use memchr::memchr_iter;
 

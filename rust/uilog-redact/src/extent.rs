@@ -132,7 +132,7 @@ impl Mark {
     }
 }
 
-/// Where a value stands.
+/// The position of a value.
 #[derive(Clone, Debug)]
 pub(crate) struct Extent {
     /// Without its quotes.

@@ -47,6 +47,7 @@ mod headers;
 mod linear;
 mod name;
 mod notation;
+mod own_words;
 mod patterns;
 mod pem;
 mod policy;
@@ -70,6 +71,7 @@ mod words;
 use std::sync::LazyLock;
 
 pub use catalogue::rules;
+pub use own_words::is_own_words;
 pub use policy::ArgvPolicy;
 pub use policy::Policy;
 pub use policy::UserPolicy;

@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     Code,
     /// It may be a key, and most often is another thing.
     Key,
-    /// What stands around the word says that it is no secret.
+    /// The context of the word shows that it is not a secret.
     Doubtful,
 }
 

@@ -22,7 +22,7 @@ const DASHES: &[u8] = b"----";
 /// The longest of the usual labels has 35 bytes.
 const MAX_LABEL_BYTES: usize = 64;
 
-/// Each private key, together with what it stands between.
+/// Each private key, together with its delimiters.
 pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
     steps::add(text.len());
     find_pem(text, found);

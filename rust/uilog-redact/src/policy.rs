@@ -10,7 +10,7 @@ pub enum UserPolicy {
     /// They stay.
     #[default]
     Keep,
-    /// `<user:HASH>` stands for them, the same for the same name and key.
+    /// They are replaced by `<user:HASH>`, the same for the same name and key.
     Hash(Key),
 }
 
@@ -18,17 +18,17 @@ pub enum UserPolicy {
 /// text that may quote them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ArgvPolicy {
-    /// Nothing is told.
+    /// Nothing is kept.
     None,
     /// The command's full name and the full names of its options are told.
     Canonical,
     /// The command, the names of its options and what is known to be harmless
     /// are told; of other programs their names.
     Structure,
-    /// Everything but secrets and message texts is told.
+    /// Everything except secrets and message texts is kept.
     #[default]
     Redacted,
-    /// Everything is told, secrets included.
+    /// Everything is kept, including secrets.
     Full,
 }
 

@@ -540,8 +540,8 @@ fn keep_words(words: &[Word], found: &mut Vec<Found>) {
     });
 }
 
-/// Whether this ends with `hg`, `rhg` or `chg`, or with `$HG`, which hg sets for
-/// its hooks.
+/// Whether this ends with `hg`, `rhg` or `chg`, or with `$HG`, which hg sets
+/// for its hooks.
 fn ends_as_name(text: &[u8]) -> bool {
     text.ends_with(b"hg") || text.ends_with(b"$HG") || text.ends_with(b"{HG")
 }

@@ -1,4 +1,4 @@
-//! The names of rules, and what stands in the place of what they found.
+//! The names of rules, and the markers that replace what they found.
 //!
 //! Knows no way to find anything.
 
@@ -67,7 +67,7 @@ impl Rule {
         self.0
     }
 
-    /// What stands in the place of what was found.
+    /// The marker that replaces what was found.
     pub fn marker(self) -> Vec<u8> {
         [OPENING, self.0.as_bytes(), b">"].concat()
     }
@@ -88,7 +88,7 @@ const USER_OPENING: &[u8] = b"<user:";
 /// The longest name that is looked for in a marker.
 const MAX_NAME_BYTES: usize = 32;
 
-/// What stands for a user whose hash is this.
+/// The marker for a user with this hash.
 pub(crate) fn user_marker(hash: &str) -> Vec<u8> {
     [USER_OPENING, hash.as_bytes(), b">"].concat()
 }

@@ -70,7 +70,7 @@ pub(crate) struct Arg {
     /// Without quotes.
     pub(crate) bytes: Vec<u8>,
     pub(crate) segments: Vec<Segment>,
-    /// Whether a `$` in it stands for itself.
+    /// Whether a `$` in it is literal.
     pub(crate) is_literal: bool,
     /// Whether none of it is in quotes.
     pub(crate) is_bare: bool,
@@ -159,7 +159,7 @@ impl Arg {
 #[derive(Debug, Default)]
 pub(crate) struct Command {
     pub(crate) args: Vec<Arg>,
-    /// What stands behind `<<<`.
+    /// The word after `<<<`.
     pub(crate) here_string: Option<Arg>,
     /// Whether it reads what the command before it writes.
     pub(crate) is_piped: bool,

@@ -19,7 +19,7 @@ const NAMES: [&[u8]; 9] = [
     b"PSWD",
 ];
 
-/// Whether a value only stands for one.
+/// Whether a value is only a placeholder.
 pub(crate) fn is_stand_in(value: &[u8]) -> bool {
     if value.len() > MAX_BYTES {
         return false;

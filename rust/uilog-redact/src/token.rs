@@ -16,7 +16,7 @@ pub(crate) struct Token {
     pub(crate) rule: Rule,
     /// How it begins.
     pub(crate) prefixes: &'static [&'static str],
-    /// What stands before the prefix, and belongs to it.
+    /// The text before the prefix that belongs to it.
     before: &'static [Part],
     /// What follows the prefix.
     body: &'static [Part],

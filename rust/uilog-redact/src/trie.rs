@@ -28,7 +28,8 @@ const CLASSES: usize = 64;
 /// node on: one of them has no second letter.
 const FROM_ROOT: u16 = u16::MAX;
 
-/// Words, in upper or lower case. The numbers of nodes and words begin with one.
+/// Words, in upper or lower case. The numbers of nodes and words begin with
+/// one.
 pub(crate) struct Trie<const NODES: usize, const WORDS: usize> {
     /// For each byte, its row and column in the next; zero if no word has it
     /// among its first two letters.

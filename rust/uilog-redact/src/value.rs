@@ -428,7 +428,8 @@ pub(crate) fn is_statement(value: &[u8]) -> bool {
             && name::kind(value).is_some()
 }
 
-/// Whether this looks chosen by somebody who was told to mix: not a word.
+/// Whether this looks like a chosen password with mixed characters, and not
+/// like a word.
 pub(crate) fn looks_chosen(value: &[u8]) -> bool {
     const MIN_BYTES: usize = 6;
     value.len() >= MIN_BYTES
@@ -439,7 +440,7 @@ pub(crate) fn looks_chosen(value: &[u8]) -> bool {
         && !value.iter().any(u8::is_ascii_whitespace)
 }
 
-/// A quote, as it stands before and behind a value.
+/// A quote, as it occurs before and after a value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quote {
     byte: u8,

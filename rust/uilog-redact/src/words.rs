@@ -15,7 +15,7 @@ use crate::steps;
 pub(crate) enum Line {
     /// What hg logs: every argument is in quotes where a shell needs it.
     Arguments,
-    /// What somebody wrote for a shell: operators end the command.
+    /// Text for a shell: operators end the command.
     Shell,
 }
 
@@ -146,7 +146,7 @@ fn is_operator(byte: u8) -> bool {
     )
 }
 
-/// Whether this byte stands for itself, whatever is before it.
+/// Whether this byte is literal, whatever is before it.
 fn is_plain(byte: u8) -> bool {
     !matches!(byte, b' ' | b'\t' | b'\'' | b'"' | b'\\') && !is_operator(byte)
 }

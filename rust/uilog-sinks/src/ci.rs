@@ -25,7 +25,7 @@ struct System {
     source: &'static str,
 }
 
-/// What is told of a run of a pipeline.
+/// Facts about a run of a pipeline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run<T> {
     pub(crate) pipeline: T,

@@ -477,7 +477,20 @@ impl Composer {
                 continue;
             };
             let before = texts.spent;
+            let is_user = *option.key == *b"remote_user";
             let redact = |text| {
+                if uilog_redact::is_own_words(&event.name, &option.key, text) {
+                    return Shown::redacted(text, unchanged);
+                }
+                let text = match &self.redactor {
+                    Some(redactor) if is_user && self.hashes_users => {
+                        return Shown::redacted(text, |text| Redacted {
+                            text: redactor.redact_user(text),
+                            places: Vec::new(),
+                        });
+                    }
+                    _ => text,
+                };
                 self.shown(
                     text,
                     |redactor, text| {

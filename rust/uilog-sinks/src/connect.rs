@@ -207,6 +207,7 @@ fn try_sink(
     };
     match target {
         Target::File(template) => try_file(&template, trail),
+        Target::History(dir) => try_file(&Template::of_days(&dir), trail),
         Target::UnixStream(path) => {
             try_local(trail, &path, |until| try_stream(&path, &owner, until))
         }

@@ -148,7 +148,7 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// Nobody is there, or the deadline has passed.
+    /// No process listens, or the deadline has passed.
     pub(crate) fn connect(&self, deadline: Instant) -> io::Result<Connection> {
         match self {
             Self::Local(path, owner) => {

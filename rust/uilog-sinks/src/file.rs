@@ -54,6 +54,8 @@ pub struct Files {
     rotation: Rotation,
     /// The file that could not be rotated, as has been reported.
     growing: Option<PathBuf>,
+    /// How many bytes were to be written so far.
+    written: u64,
 }
 
 /// The sink whose URL names these files.
@@ -62,7 +64,7 @@ pub fn open(definition: &Definition, template: Template) -> Files {
         Value::Number(number) => number,
         _ => 0,
     };
-    // 0 stands for 1: there is no less than the current one.
+    // 0 means 1: the current file always exists.
     let old_files = number("maxfiles") - 1;
     Files {
         template,
@@ -71,6 +73,7 @@ pub fn open(definition: &Definition, template: Template) -> Files {
             old_files: u32::try_from(old_files).unwrap_or(0),
         },
         growing: None,
+        written: 0,
     }
 }
 
@@ -117,6 +120,21 @@ struct Chunk {
 }
 
 impl Files {
+    /// Those whose paths are made from this, rotated like that.
+    pub(crate) fn rotated(template: Template, rotation: Rotation) -> Self {
+        Self {
+            template,
+            rotation,
+            growing: None,
+            written: 0,
+        }
+    }
+
+    /// How many bytes were to be written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// What would keep a file from being rotated. Changes nothing.
     pub(crate) fn rotation_problem(&self, path: &Path) -> Option<io::Error> {
         self.file(path).rotation_problems().growing
@@ -133,6 +151,7 @@ impl Files {
         if chunk.ends.is_empty() {
             return;
         }
+        self.written += chunk.text.len() as u64;
         let file = self.file(&chunk.path);
         // Else our first line would become a part of that one.
         let is_torn = ends_within_line(&chunk.path);
@@ -184,7 +203,7 @@ fn append(file: &LogFile, text: &[u8]) -> Result<Appended, log_file::Error> {
     }
 }
 
-/// Whether somebody has left a part of a line at the end, by being killed or
+/// Whether a writer has left an incomplete line at the end, by being killed or
 /// on a full disk.
 fn ends_within_line(path: &Path) -> bool {
     let Some(size) = torn_size(path) else {

@@ -31,6 +31,10 @@ pub struct Globals {
     pub spool_max_bytes: u64,
     /// For how long something may wait there.
     pub spool_max_age: Duration,
+    /// How many bytes the history may have.
+    pub history_max_bytes: u64,
+    /// For how long something stays in the history.
+    pub history_max_age: Duration,
     /// Further items whose values are secrets, as globs over `SECTION.NAME`.
     pub redact_config: Vec<Vec<u8>>,
     /// The user's home directory.
@@ -49,6 +53,10 @@ impl Globals {
             Value::Number(number) => number.clamp(0, u64::MAX.into()) as u64,
             _ => 0,
         };
+        let age = |name| match value(items, name) {
+            Value::Seconds(age) => age,
+            _ => Duration::ZERO,
+        };
         Self {
             spool: spool(&value(items, "spool"), &environment),
             numbers: state(&environment)
@@ -58,10 +66,9 @@ impl Globals {
                         .to_owned()
                 }),
             spool_max_bytes: number("spool-max-size"),
-            spool_max_age: match value(items, "spool-max-age") {
-                Value::Seconds(age) => age,
-                _ => Duration::ZERO,
-            },
+            spool_max_age: age("spool-max-age"),
+            history_max_bytes: number("history-max-size"),
+            history_max_age: age("history-max-age"),
             redact_config: match value(items, "redact-config") {
                 Value::List(globs) => globs,
                 _ => Vec::new(),
@@ -101,7 +108,7 @@ impl Globals {
     ///
     /// # Errors
     ///
-    /// If it is relative, since nobody could say to what.
+    /// If it is relative, since there is nothing to resolve it against.
     pub fn path(&self, text: &[u8]) -> Result<PathBuf, String> {
         absolute(text, &self.environment)
     }
@@ -149,7 +156,7 @@ fn spool(value: &Value, environment: &Environment) -> Result<PathBuf, String> {
 }
 
 /// Where uilog keeps what it has to remember.
-fn state(environment: &Environment) -> Option<PathBuf> {
+pub(crate) fn state(environment: &Environment) -> Option<PathBuf> {
     if let Some(state) = directory(environment, b"XDG_STATE_HOME") {
         return Some(state.join("uilog"));
     }
@@ -172,7 +179,8 @@ fn directory(environment: &Environment, name: &[u8]) -> Option<PathBuf> {
     path.is_absolute().then(|| path.to_owned())
 }
 
-fn host_name() -> String {
+/// This machine's name.
+pub fn host_name() -> String {
     nix::sys::utsname::uname()
         .map(|names| names.nodename().to_string_lossy().into_owned())
         .unwrap_or_default()

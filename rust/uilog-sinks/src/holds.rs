@@ -28,7 +28,7 @@ struct Hold {
 
 impl Holds {
     /// A sink holds these, of which those up to the number `settled` have left
-    /// the queue unless somebody holds them.
+    /// the queue unless a sink holds them.
     pub(crate) fn add(&mut self, places: Vec<Place>, settled: u64) {
         for Place { number, position } in places {
             let hold = self.all.entry(number).or_insert(Hold {

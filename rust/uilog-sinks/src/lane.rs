@@ -52,7 +52,7 @@ const NOT_IN_TIME: &str = "it did not end in time";
 /// Why what a sink has not come to is lost when the queue is nearly full.
 const TOO_SLOW: &str = "it is too slow, and the queue is nearly full";
 
-/// Where a record stands.
+/// The position of a record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     /// How many there have been, itself included.
@@ -214,7 +214,7 @@ impl Lane {
             };
             let is_wanted = setup.wants(&self.name, &record.event);
             if queue.is_too_far_behind(record.position) {
-                // Else there would be no room for anybody.
+                // Otherwise there would be no room for any record.
                 if is_wanted {
                     self.miss(1, TOO_SLOW);
                 }

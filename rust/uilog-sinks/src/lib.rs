@@ -20,6 +20,7 @@ mod exchange;
 pub mod file;
 pub mod fleet;
 pub mod globals;
+pub mod history;
 mod holds;
 mod lane;
 pub mod lines;

@@ -37,7 +37,7 @@ use crate::target::Target;
 
 /// How long numbers are waited for.
 const BOUND: Duration = Duration::from_secs(1);
-/// For how long a stream stays that nobody goes on with.
+/// How long an unused stream is kept.
 const UNUSED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// How much of a hash stands in the names of files: there is one directory for
 /// all sinks.

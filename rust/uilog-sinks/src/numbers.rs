@@ -51,7 +51,7 @@ pub(crate) type Hash = [u8; HASH_BYTES];
 /// What no id has: of a record that is lost before it has one.
 const NO_HASH: Hash = [0; HASH_BYTES];
 
-/// Whoever numbers records.
+/// Numbers records.
 #[derive(Debug)]
 pub(crate) struct Numbers {
     dir: OwnDir,
@@ -147,7 +147,7 @@ pub(crate) fn hash(id: &[u8]) -> Hash {
     std::array::from_fn(|at| sum[at])
 }
 
-/// What stands for a text in a file's name: so many bytes of its hash.
+/// Represents a text in a file's name: so many bytes of its hash.
 pub(crate) fn key(text: &[u8], bytes: usize) -> String {
     let sum = Sha256::digest(text);
     let bytes = sum.iter().take(bytes);
@@ -199,7 +199,7 @@ impl Numbers {
         })
     }
 
-    /// Whether nobody has had a number of this stream yet.
+    /// Whether no number of this stream has been used yet.
     pub(crate) fn is_new(&self) -> bool {
         self.known.first == 1 && self.known.hashes.is_empty()
     }

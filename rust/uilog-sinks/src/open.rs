@@ -7,6 +7,7 @@ use uilog_channel::sinks::Definition;
 
 use crate::file;
 use crate::globals::Globals;
+use crate::history;
 use crate::otlp;
 use crate::outlet::Outlet;
 use crate::syslog;
@@ -19,7 +20,7 @@ use crate::unix;
 /// # Errors
 ///
 /// The URL or an option is invalid, or a file that an option names cannot
-/// be read. That there is nobody at the other end is no error.
+/// be read. It is no error if no process listens at the other end.
 pub fn open(
     definition: &Definition,
     globals: &Globals,
@@ -28,6 +29,7 @@ pub fn open(
         Target::File(template) => {
             Ok(Box::new(file::open(definition, template)))
         }
+        Target::History(dir) => Ok(Box::new(history::open(dir, globals))),
         Target::Otlp(_) => Ok(Box::new(otlp::open(definition, globals)?)),
         Target::UnixStream(path) => {
             Ok(Box::new(unix::open_stream(definition, path)))

@@ -18,7 +18,7 @@ use nix::unistd::geteuid;
 use uilog_channel::sinks::Definition;
 use uilog_channel::sinks::SECTION;
 
-/// Who stands for the users of other containers, whom the kernel cannot name.
+/// The user as which the kernel shows users of other containers.
 // Linux: DEFAULT_OVERFLOWUID
 const OVERFLOW: u32 = 65534;
 

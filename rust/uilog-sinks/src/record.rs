@@ -46,7 +46,7 @@ pub struct Record {
     pub event: String,
     /// When it was logged: RFC 3339 with microseconds and the local offset.
     pub time: String,
-    /// Seconds that it took, if it tells of something that has ended.
+    /// Duration in seconds, if the event is the end of something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
     /// The trace that it belongs to: 32 hexadecimal digits.
@@ -55,7 +55,7 @@ pub struct Record {
     /// The command within which it happened: 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span_id: Option<String>,
-    /// What that command is a part of: 16 hexadecimal digits.
+    /// The parent span of that command: 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_span_id: Option<String>,
     /// The flags of W3C Trace Context that came with the parent.
@@ -103,7 +103,7 @@ pub struct Record {
     /// What the message counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
-    /// The commands that it stands for, of the event `commandrollup`.
+    /// The commands that are summed up, for the event `commandrollup`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollup: Option<Rollup>,
     /// How many events of this session had been lost before.
@@ -189,7 +189,7 @@ impl Record {
 }
 
 /// The same, before there is a record.
-pub(crate) fn is_failure(
+pub fn is_failure(
     event: &str,
     exit_code: Option<i64>,
     signal: Option<i64>,

@@ -19,7 +19,7 @@ use crate::record::Histogram;
 use crate::record::Record;
 use crate::record::Rollup as Sums;
 
-/// The event that such a record tells of.
+/// The event of such a record.
 pub(crate) const EVENT: &str = "commandrollup";
 
 /// How long commands are added up before that is sent.

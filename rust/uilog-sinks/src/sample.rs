@@ -18,7 +18,7 @@ const RANDOM_BITS: u32 = 56;
 const RANDOM_END: u64 = 1 << RANDOM_BITS;
 /// Hexadecimal digits of such a number.
 const RANDOM_DIGITS: usize = RANDOM_BITS as usize / 4;
-/// The threshold of whoever keeps all.
+/// The threshold that keeps all traces.
 const ALL: &str = "0";
 
 /// Keeps a part of all traces.
@@ -62,7 +62,7 @@ impl Sampler {
             event.trace.map(|_| state.with_threshold(threshold))
         };
         if self.rate >= 1.0 {
-            // What somebody before has kept says nothing of what is kept here.
+            // The sampling of a parent does not decide what is kept here.
             let threshold = state.has_threshold().then_some(ALL);
             return Some(Kept {
                 rate: None,

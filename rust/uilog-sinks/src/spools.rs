@@ -37,7 +37,7 @@ use crate::redact;
 
 /// What the URL of a sink with a spool begins with.
 const SCHEME: &[u8] = b"otlp:";
-/// How many reasons of rejections are told.
+/// How many reasons of rejections are shown.
 const MAX_REASONS: usize = 5;
 /// For how long a process that sends may do nothing that can be seen: longer
 /// than a collector takes to answer, however often it is asked for a batch.
@@ -97,7 +97,7 @@ pub struct Facts {
     pub reasons: Vec<String>,
     /// Records that are lost because a file was damaged.
     pub damaged: u64,
-    /// Files that are empty: somebody has cut them off.
+    /// Files that are empty, because another program has truncated them.
     pub empty: u64,
     /// Files that cannot be read.
     pub unreadable: u64,
@@ -112,9 +112,9 @@ pub struct Facts {
     pub unsendable: Option<String>,
     /// What of its configuration is ignored here, or was probably not meant.
     pub warnings: Vec<String>,
-    /// Set while somebody sends: nobody else can.
+    /// Set while a process sends: no other process can.
     pub sender: Option<Holder>,
-    /// Set while somebody evicts what is too old or too much: nobody else can.
+    /// Set while a process evicts records: no other process can.
     pub evictor: Option<Holder>,
 }
 
@@ -278,7 +278,7 @@ fn ago(time: Duration) -> Timestamp {
 }
 
 impl Facts {
-    /// Who has a lock and does nothing, and what nobody can do for that.
+    /// The processes that hold a lock and do nothing, and the consequence.
     pub fn stuck(&self) -> impl Iterator<Item = (&Holder, &'static str)> {
         let sender = self.sender.iter().map(|it| (it, "nothing is sent"));
         let evictor = self.evictor.iter();
@@ -553,7 +553,7 @@ mod tests {
         append(&dir.join("a"), b"{}");
         append(&dir.join("c"), b"{}");
         let found = find(&sinks, &globals).unwrap();
-        // That of a sink which leads elsewhere now is nobody's, too.
+        // The spool of a sink with another URL now belongs to no sink, too.
         assert_eq!(names(&found), ["a", "b", "c"]);
         let facts = found[0].facts(&globals, SystemTime::now());
         assert_eq!((facts.pending, facts.pending_bytes), (1, 2));

@@ -115,7 +115,7 @@ impl Patience {
     }
 }
 
-/// Whether nobody is there, as while a daemon is started anew.
+/// Whether no process listens, as while a daemon restarts.
 pub(crate) fn is_absence(error: &io::Error) -> bool {
     use io::ErrorKind;
     matches!(
@@ -139,7 +139,7 @@ struct Chunk {
 
 /// Why a batch goes no further.
 enum Trouble {
-    /// Nobody takes it: what is on its way stays there.
+    /// The receiver does not read: bytes on their way stay there.
     Stalled,
     /// The connection is gone, and with it what was on its way.
     Gone(io::Error),

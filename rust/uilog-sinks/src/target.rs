@@ -14,6 +14,7 @@ use uilog_config::Environment;
 use uilog_config::expand::expand_user;
 use uilog_config::expand::expand_variables;
 
+use crate::history;
 use crate::template::Template;
 
 /// The local daemon's socket.
@@ -29,6 +30,8 @@ const TLS_PORT: u16 = 6514;
 pub enum Target {
     /// `file:PATH`.
     File(Template),
+    /// The history below the state directory: this one.
+    History(PathBuf),
     /// `unix:PATH`.
     UnixStream(PathBuf),
     /// `unix-dgram:PATH`.
@@ -82,6 +85,11 @@ impl Target {
             b"file" => without_host(rest).and_then(|path| {
                 Template::parse(path, environment).map(Self::File)
             }),
+            sinks::HISTORY if rest.is_empty() => {
+                history::dir(environment).map(Self::History).ok_or_else(|| {
+                    "neither XDG_STATE_HOME nor HOME names a directory".into()
+                })
+            }
             b"unix" => path(rest).map(Self::UnixStream),
             b"unix-dgram" => path(rest).map(Self::UnixDatagram),
             b"syslog" if rest.is_empty() => {
@@ -109,6 +117,7 @@ impl Target {
     pub fn to_bytes(&self) -> Vec<u8> {
         let (scheme, rest) = match self {
             Self::File(template) => ("file", template.to_bytes()),
+            Self::History(dir) => ("history", bytes(dir)),
             Self::UnixStream(path) => ("unix", bytes(path)),
             Self::UnixDatagram(path) => ("unix-dgram", bytes(path)),
             Self::SyslogLocal(path) => ("syslog", bytes(path)),
@@ -127,6 +136,7 @@ impl Target {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::File(_) => "file",
+            Self::History(_) => "history",
             Self::UnixStream(_) | Self::UnixDatagram(_) => "unix",
             Self::SyslogLocal(_) | Self::SyslogTcp(_) | Self::SyslogTls(_) => {
                 "syslog"

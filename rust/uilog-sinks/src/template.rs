@@ -3,13 +3,18 @@
 //! Knows how such a name is written and filled in; nothing of what is in the
 //! file.
 
+use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::path::PathBuf;
 
 use chrono::DateTime;
 use chrono::FixedOffset;
+use uilog_blackbox::glob::Glob;
 use uilog_config::Environment;
 use uilog_config::expand::expand_user;
 use uilog_config::expand::expand_variables;
@@ -71,6 +76,24 @@ impl Template {
         Ok(Self { pieces })
     }
 
+    /// One file a day in a directory: `2026-11-30.jsonl`.
+    pub(crate) fn of_days(dir: &Path) -> Self {
+        let text = |it: &[u8]| Piece::Text(it.to_vec());
+        let date = |it: &str| Piece::Directive(it.to_owned());
+        let dir = [dir.as_os_str().as_bytes(), b"/"].concat();
+        Self {
+            pieces: vec![
+                Piece::Text(dir),
+                date("%Y"),
+                text(b"-"),
+                date("%m"),
+                text(b"-"),
+                date("%d"),
+                text(b".jsonl"),
+            ],
+        }
+    }
+
     /// What tells it from any other: variables are replaced, dates are not.
     pub fn to_bytes(&self) -> Vec<u8> {
         let pieces = self.pieces.iter().map(|piece| match piece {
@@ -78,6 +101,42 @@ impl Template {
             Piece::Directive(directive) => directive.as_bytes(),
         });
         pieces.collect::<Vec<_>>().concat()
+    }
+
+    /// The files that have been written so far: of any time, and their old
+    /// files, `.1` and so on. What cannot be listed has none.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut pattern = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => {
+                    for byte in text {
+                        if b"*?[\\".contains(byte) {
+                            pattern.push(b'\\');
+                        }
+                        pattern.push(*byte);
+                    }
+                }
+                Piece::Directive(_) => pattern.push(b'*'),
+            }
+        }
+        let mut parts = pattern.split(|byte| *byte == b'/').peekable();
+        let mut paths = vec![PathBuf::from("/")];
+        while let Some(part) = parts.next() {
+            let old = [part, b".*"].concat();
+            let mut globs = vec![Glob::new(part)];
+            if parts.peek().is_none() {
+                globs.push(Glob::new(&old));
+            } else if !part.contains(&b'*') && !part.contains(&b'\\') {
+                let name = OsStr::from_bytes(part);
+                paths.iter_mut().for_each(|path| path.push(name));
+                continue;
+            }
+            let found = paths.iter().flat_map(|dir| matching(dir, &globs));
+            paths = found.collect();
+        }
+        paths.retain(|path| path.is_file());
+        paths
     }
 
     /// The path for this time, as the clock on the wall shows it.
@@ -98,6 +157,28 @@ impl Template {
     }
 }
 
+/// The entries of a directory that match the first of the globs, or a later
+/// one with a number behind the last point.
+fn matching(dir: &Path, globs: &[Glob]) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let is_wanted = |name: &[u8]| {
+        let number = name.rsplit(|byte| *byte == b'.').next();
+        let is_old = number.is_some_and(|it| it.iter().all(u8::is_ascii_digit));
+        globs
+            .iter()
+            .enumerate()
+            .any(|(index, glob)| glob.matches(name) && (index == 0 || is_old))
+    };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.file_name().is_some_and(|it| is_wanted(it.as_bytes()))
+        })
+        .collect()
+}
+
 fn unknown(letter: Option<u8>) -> String {
     let shown = letter.map_or(String::new(), |it| {
         String::from_utf8_lossy(&[it]).into_owned()
@@ -110,7 +191,6 @@ fn unknown(letter: Option<u8>) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::os::unix::ffi::OsStrExt;
 
     use proptest::prelude::*;
 
@@ -175,5 +255,32 @@ mod tests {
                 prop_assert!(path.as_os_str().as_bytes().starts_with(b"/"));
             }
         }
+    }
+
+    #[test]
+    fn files_of_any_time_are_found_with_their_old_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("2026*/11")).unwrap();
+        fs::create_dir_all(root.join("2025*/x")).unwrap();
+        for name in [
+            "2026*/11/log-02.jsonl",
+            "2026*/11/log-02.jsonl.1",
+            "2026*/11/log-02.jsonl.bak",
+            "2026*/11/log-03.txt",
+            "2025*/x/log-1.jsonl",
+        ] {
+            fs::write(root.join(name), "").unwrap();
+        }
+        let text = format!("{}/%Y*/%m/log-%d.jsonl", root.display());
+        let template = Template::parse(text.as_bytes(), &environment());
+        let mut files = template.unwrap().files();
+        files.sort();
+        let expected = [
+            "2025*/x/log-1.jsonl",
+            "2026*/11/log-02.jsonl",
+            "2026*/11/log-02.jsonl.1",
+        ];
+        assert_eq!(files, expected.map(|it| root.join(it)));
     }
 }

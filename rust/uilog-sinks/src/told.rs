@@ -78,6 +78,7 @@ pub(crate) fn duration(event: &Event<'_>, message: &[u8]) -> Option<f64> {
             let milliseconds = option(event, "remotefilelogfetchtime")?;
             Some(amount(milliseconds)? / MILLISECONDS_PER_SECOND)
         }
+        b"lockwait" => amount(option(event, "waited")?),
         // hg: hgext.fsmonitor.watchmanclient
         b"watchman" => ending_seconds(message),
         name => facts(message, Some(name)).duration,

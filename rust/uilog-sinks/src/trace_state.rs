@@ -62,7 +62,7 @@ impl<'s> TraceState<'s> {
         })
     }
 
-    /// Whether it says which part of the traces somebody has kept.
+    /// Whether it has a sampling threshold.
     pub(crate) fn has_threshold(&self) -> bool {
         self.has_threshold
     }

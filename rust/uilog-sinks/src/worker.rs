@@ -80,7 +80,7 @@ struct State {
     /// Rollups are to be sent before their time.
     is_pressed: bool,
     losses: Vec<Undelivered>,
-    /// Somebody waits until all is delivered that has been put in.
+    /// A process waits until all records are delivered.
     is_awaited: bool,
     /// How that has ended, unless more has been put in since.
     delivery: Option<Delivery>,
@@ -136,7 +136,7 @@ impl Mailbox {
     pub(crate) fn hurry(&self) -> Delivery {
         let mut state = self.lock();
         if state.has_ended {
-            // Nobody knows any more.
+            // It is not known any more.
             return Delivery::Deferred;
         }
         if let Some(delivery) = state.delivery {

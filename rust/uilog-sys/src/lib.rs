@@ -26,6 +26,7 @@
 //! - [`pidfd`] opens descriptors of processes.
 //! - [`mod@small_program`] starts a program without Rust's runtime.
 //! - `shared_word` is a word in memory that processes share (on Linux).
+//! - [`terminal`] returns a terminal's width.
 //! - [`vector`] runs a loop with the widest vectors of the processor.
 //!
 //! # Known differences
@@ -64,6 +65,7 @@ pub mod sched;
 pub mod shared_word;
 pub mod small_program;
 pub mod spawn;
+pub mod terminal;
 #[cfg(target_os = "linux")]
 mod valgrind;
 pub mod vector;

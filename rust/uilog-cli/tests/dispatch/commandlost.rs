@@ -60,7 +60,10 @@ fn command_process() {
     let item = |name: &str, value: &str| {
         (name.as_bytes().to_vec(), value.as_bytes().to_vec())
     };
-    let items = [item("sink.out", &format!("file:{home}/out"))];
+    let items = [
+        item("agent", "no"),
+        item("sink.out", &format!("file:{home}/out")),
+    ];
     let logger = Logger::new(&items, &[]);
     let mut host = ManuallyDrop::new(Host::new(PathBuf::from(PROGRAM)));
     host.enter(&mut environment(home.as_ref()));

@@ -51,28 +51,30 @@ struct Hg {
     home: tempfile::TempDir,
 }
 
+/// Whose records go to the dispatcher.
+fn logger(settings: &[(&str, &str)], script: &str) -> Logger {
+    let pair = |(name, value): &(&str, &str)| {
+        (name.as_bytes().to_vec(), value.as_bytes().to_vec())
+    };
+    let settings = settings.iter().chain(&[("agent", "no")]);
+    let settings: Vec<_> = settings.map(pair).collect();
+    Logger::new(&settings, &[pair(&("foo", script))])
+}
+
 impl Hg {
     /// From now on these are the items of `[uilog]`.
     fn configure(&mut self, settings: &[(&str, &str)], script: &str) {
-        let pair = |(name, value): &(&str, &str)| {
-            (name.as_bytes().to_vec(), value.as_bytes().to_vec())
-        };
-        let settings: Vec<_> = settings.iter().map(pair).collect();
-        self.logger = Logger::new(&settings, &[pair(&("foo", script))]);
+        self.logger = logger(settings, script);
     }
 
     /// `settings` are items of `[uilog]`; the event `foo` runs `script` with
     /// the test's own directory in `$DIR`.
     fn new(program: &str, settings: &[(&str, &str)], script: &str) -> Self {
-        let pair = |(name, value): &(&str, &str)| {
-            (name.as_bytes().to_vec(), value.as_bytes().to_vec())
-        };
-        let settings: Vec<_> = settings.iter().map(pair).collect();
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(home.path().join("run")).unwrap();
         Self {
             host: Host::new(PathBuf::from(program)),
-            logger: Logger::new(&settings, &[pair(&("foo", script))]),
+            logger: logger(settings, script),
             home,
         }
     }

@@ -4,6 +4,7 @@
 
 mod canonical;
 pub mod options;
+mod spellings;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+pub use spellings::spellings;
 use uilog_config::Config;
 
 /// hg ends with this status when it is interrupted.

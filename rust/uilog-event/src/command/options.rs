@@ -153,6 +153,15 @@ fn known(arg: &[u8]) -> Option<(&'static Global, Option<&[u8]>)> {
     Some((option, (!rest.is_empty()).then_some(rest)))
 }
 
+/// Whether a global option takes the next argument for its value; `None` if
+/// the argument is none, as far as that can be told without its command.
+pub(super) fn global(arg: &[u8]) -> Option<bool> {
+    match known(arg) {
+        Some((option, value)) => Some(option.has_value && value.is_none()),
+        None => is_negated(arg).then_some(false),
+    }
+}
+
 /// Whether it switches off a flag.
 fn is_negated(arg: &[u8]) -> bool {
     arg.strip_prefix(b"--no-").is_some_and(|name| {

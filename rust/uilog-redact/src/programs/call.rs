@@ -185,7 +185,8 @@ impl<'c> Call<'c> {
     }
 
     /// Finds passwords with spaces in quoted arguments, which end where the
-    /// argument does: `-F 'password=two words'`, `'https://bob:two words@host'`.
+    /// argument does: `-F 'password=two words'`, `'https://bob:two
+    /// words@host'`.
     fn find_with_spaces(&self, found: &mut Vec<Found>) {
         let mut is_option = false;
         for arg in self.args {

@@ -34,7 +34,7 @@ const DATE_WORDS: &str = "\
     august september october november december mon tue wed thu fri sat \
     sun";
 
-/// Schemes of URLs that are told.
+/// Schemes of URLs that are kept.
 const SCHEMES: &str = "\
     http https ssh file bundle union static-http svn svn+ssh svn+http \
     svn+https git git+ssh git+http git+https hg ftp largefile socks5 \
@@ -218,7 +218,7 @@ pub(super) fn is_number(text: &[u8]) -> bool {
         && digits != b"."
 }
 
-/// Whether this is a word that stands for yes or no.
+/// Whether this word means yes or no.
 pub(super) fn is_boolean(text: &[u8]) -> bool {
     const WORDS: &str = "yes no true false on off always never auto";
     is_word_of(WORDS, &text.to_ascii_lowercase())

@@ -184,7 +184,7 @@ pub(super) fn of_argument(command: Option<&str>, place: usize) -> Kind {
     }
 }
 
-/// What is told of a value.
+/// What is kept of a value.
 pub(super) fn shown(kind: Kind, value: &[u8], by: &Structure<'_>) -> Vec<u8> {
     if is_placeholder(value) {
         return value.to_vec();
@@ -247,7 +247,7 @@ fn config_item(item: &[u8], by: &Structure<'_>) -> Vec<u8> {
     named(name, is_harmless, value)
 }
 
-/// `NAME=VALUE`, of which the name is told.
+/// `NAME=VALUE`, of which the name is kept.
 fn assignment(text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let Some(equals) = text.iter().position(|byte| *byte == b'=') else {
         return Placeholder::Value.marker();

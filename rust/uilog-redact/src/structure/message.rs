@@ -43,6 +43,7 @@ const WORDINGS: &[(&str, &[&str])] = &[
             "confighash = @w mtimehash = @w",
         ],
     ),
+    ("commandslow", &["@w has been running for @n seconds (@w)"]),
     ("debug", &[]),
     ("develwarn", &["@m at: @f:@n (@w)"]),
     (
@@ -89,6 +90,8 @@ const WORDINGS: &[(&str, &[&str])] = &[
     ("hookrefused", &["hook @w has not run: @w"]),
     ("incoming", &["@n incoming changes - new heads: @h"]),
     ("linkrevfixup", &["adjusting linknode"]),
+    ("lockbroken", &["broke @w of @m, which has ended"]),
+    ("lockwait", &["waited @n seconds for @w held by @m (@w)"]),
     (
         "peerclose",
         &["connection to @u closed after @n seconds (@w)"],
@@ -125,6 +128,8 @@ const WORDINGS: &[(&str, &[&str])] = &[
     ("uiblocked", &["ui blocked ms"]),
     ("userwait", &["waited @n seconds for the user (@w)"]),
     ("watchman", &["command @w completed in @n seconds"]),
+    ("wirefinish", &["request @w took @n seconds (@w)"]),
+    ("wirerequest", &["request @w begins"]),
 ];
 
 /// Keyword arguments of other events that hold the arguments of a program.
@@ -230,7 +235,7 @@ fn varying(letter: u8, text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     }
 }
 
-/// A server's URL without credentials, or what is told of URLs elsewhere.
+/// A server's URL without credentials, or what is kept of URLs elsewhere.
 fn url(text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     harmless::server_url(text, by)
         .unwrap_or_else(|| by.value(Kind::Source, text))
@@ -504,7 +509,7 @@ pub(super) fn option(
     if value.is_empty() || kind::is_placeholder(value) {
         return value.to_vec();
     }
-    // uilog's own words, but anybody may log an event of this name.
+    // uilog's own wording, but any extension may log an event of this name.
     if event == b"commandlost" && is_of_loss(key, value) {
         return value.to_vec();
     }

@@ -1,6 +1,6 @@
-//! What stands for a value of which only the kind is told.
+//! Placeholders for values of which only the kind is kept.
 
-/// What stands for a value, apart from URLs and programs.
+/// The placeholder for a value, except URLs and programs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Placeholder {
     Value,
@@ -56,7 +56,7 @@ impl Placeholder {
         }
     }
 
-    /// As it stands in the line.
+    /// As in the line.
     pub(super) fn marker(self) -> Vec<u8> {
         self.text().to_vec()
     }

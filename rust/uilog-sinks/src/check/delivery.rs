@@ -31,7 +31,7 @@ impl Found<'_> {
         definitions: &[Definition],
         globals: &Globals,
     ) {
-        // That the directory cannot be listed is told of each sink.
+        // It is reported for each sink that the directory cannot be listed.
         let spools = spools::find(definitions, globals).unwrap_or_default();
         let now = SystemTime::now();
         let spools: Vec<_> =
@@ -169,7 +169,7 @@ impl Found<'_> {
     }
 }
 
-/// Whether what the journal tells of a sink's settings is so here, too.
+/// Whether a problem in the journal with a sink's settings also exists here.
 fn is_known(group: &Group, facts: &Facts) -> bool {
     let mut told = facts.warnings.iter().chain(&facts.unsendable);
     told.any(|it| group.detail.contains(it.as_str()))

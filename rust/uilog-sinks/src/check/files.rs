@@ -52,7 +52,7 @@ impl Found<'_> {
             };
             let option = format!("{}:{name}", definition.item());
             let full = format!("{}.{option}", sinks::SECTION);
-            // A relative path is told by whoever opens the sink.
+            // Opening the sink reports a relative path.
             let Ok(path) = globals.path(&text) else {
                 continue;
             };
@@ -86,7 +86,7 @@ impl Found<'_> {
         target: &Target,
     ) {
         let result = match target {
-            // What is wrong with the settings themselves is told elsewhere.
+            // Invalid settings are reported elsewhere.
             Target::Otlp(_) => Settings::new(definition, globals)
                 .map_or(Ok(()), |it| Collector::new(it).check()),
             Target::SyslogTls(_) => open::tls_of(definition, globals).map(drop),

@@ -24,6 +24,7 @@ use crate::otlp::request::Kind;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
 use crate::target::Target;
+use crate::template::Template;
 
 /// A sink that is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -118,14 +119,14 @@ impl Found<'_> {
         lossy(&self.redactor.redact_text(text.as_bytes()).text)
     }
 
-    /// Where an item of the section stands.
+    /// The file and line of an item of the section.
     fn place(&self, item: &str) -> Option<String> {
         let config = &self.subject.loaded.trusted;
         let entry = config.get(sinks::SECTION.as_bytes(), item.as_bytes())?;
         Some(entry.source.to_string())
     }
 
-    /// Adds a finding about an item, or about what stands beside it.
+    /// Adds a finding about an item, or about one of its options.
     fn add(&mut self, item: &str, finding: Finding) {
         let sink = item.split(':').next().unwrap_or(item);
         let place = self.place(item).or_else(|| self.place(sink));
@@ -156,7 +157,7 @@ impl Found<'_> {
                 option.and_then(|it| items::find_sink_option(it.as_bytes()));
             let advice = match (item, option) {
                 (Some(it), _) => {
-                    format!("say {} here: {}", it.item.kind, it.item.help)
+                    format!("it must be {}: {}", it.item.kind, it.item.help)
                 }
                 (None, Some(option)) => check::meant(option.as_bytes(), names)
                     .map_or_else(
@@ -230,6 +231,9 @@ impl Found<'_> {
         }
         match &target {
             Target::File(template) => self.log_file(definition, template),
+            Target::History(dir) => {
+                self.log_file(definition, &Template::of_days(dir));
+            }
             Target::UnixStream(path)
             | Target::UnixDatagram(path)
             | Target::SyslogLocal(path) => self.socket(definition, path),

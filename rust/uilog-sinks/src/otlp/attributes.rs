@@ -18,7 +18,7 @@ use crate::otlp::stored::Value;
 use crate::record::Rollup;
 use crate::repository as origin;
 
-/// Options that are told in other words.
+/// Options that have an attribute of their own.
 const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
     (
         "commandfinish",
@@ -41,6 +41,12 @@ const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
             "exception_stacktrace",
         ],
     ),
+    ("lockwait", &["waited"]),
+    (
+        "wirefinish",
+        &["duration", "remote_address", "remote_user", "error_type"],
+    ),
+    ("wirerequest", &["remote_address", "remote_user"]),
 ];
 
 /// Options that the semantic conventions have names for, of these events.
@@ -369,8 +375,20 @@ impl<'o> Attributes<'o> {
         }
     }
 
-    /// Whom a connection was to.
-    pub(crate) fn peer(&mut self, record: &Stored<'_>) {
+    /// Whom a connection was to, or a request from.
+    pub(crate) fn other_side(&mut self, record: &Stored<'_>) {
+        match &*record.event {
+            "peerclose" => self.peer(record),
+            "wirerequest" | "wirefinish" => {
+                let address = record.options.text("remote_address");
+                self.maybe("client.address", address);
+                self.maybe("user.name", record.options.text("remote_user"));
+            }
+            _ => {}
+        }
+    }
+
+    fn peer(&mut self, record: &Stored<'_>) {
         let Some(url) = record.options.text("url") else {
             return;
         };

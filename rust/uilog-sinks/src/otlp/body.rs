@@ -17,9 +17,9 @@ use crate::otlp::request::Kind;
 
 /// Bytes of a text that may say that all is well; what is longer is a page.
 const MAX_TEXT_BYTES: usize = 256;
-/// What JSON that tells of a failure says in a field of its state.
+/// Values of a status field in JSON that mean a failure.
 const FAILURES: [&str; 5] = ["error", "fail", "failed", "failure", "denied"];
-/// What a text that tells of a failure begins with.
+/// How a text begins that reports a failure.
 const FAILED: [&str; 6] = [
     "error",
     "fail",
@@ -135,7 +135,7 @@ fn is_message(mut body: &[u8]) -> bool {
     true
 }
 
-/// Takes a field off; returns its number, and whether its length is told.
+/// Takes a field off; returns its number, and whether it has a length.
 fn take_field(body: &mut &[u8]) -> Option<(u64, bool)> {
     let tag = prost::encoding::decode_varint(body).ok()?;
     let length = match tag & 7 {

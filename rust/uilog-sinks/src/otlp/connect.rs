@@ -2,8 +2,8 @@
 //! nothing.
 //!
 //! Sends no record and touches no spool. The requests are those of the sender,
-//! with the same settings, but for their bound; [`crate::connect`] has the steps
-//! below HTTP.
+//! with the same settings, but for their bound; [`crate::connect`] has the
+//! steps below HTTP.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -71,7 +71,7 @@ pub(crate) fn try_collector(
         if is_new {
             result = connect(way, &mut collector, trail);
         }
-        // Where nobody can be reached, nothing can be exported.
+        // Without a connection nothing can be exported.
         if result.is_ok() {
             let others = u32::try_from(ways.len() - index).unwrap_or(1);
             let left = trail.deadline.saturating_duration_since(Instant::now());

@@ -42,7 +42,7 @@ use crate::target::Address;
 use crate::tls;
 
 /// Bytes of an answer that are read.
-// OTLP's answers are short; what is longer is from somebody else
+// OTLP's answers are short; longer ones come from another kind of server
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 /// Bytes of an answer's head: less than a buffer, in which it must be whole.
 const MAX_HEAD_BYTES: usize = 15 * 1024;
@@ -55,7 +55,7 @@ const TOO_LARGE: &str = "its answer is too large";
 /// Who we are.
 const USER_AGENT: &str = concat!("uilog/", env!("CARGO_PKG_VERSION"));
 
-/// Whoever takes requests.
+/// A receiver of requests.
 pub trait Post: Send {
     /// Sends a body, packed if it likes that, and waits for the answer.
     fn post(&mut self, kind: Kind, body: Vec<u8>) -> Verdict;
@@ -92,7 +92,7 @@ impl Collector {
     }
 
     /// Looks whether what is needed to ask is there: files, and the proxy's
-    /// URL. Asks nobody.
+    /// URL. Opens no connection.
     ///
     /// # Errors
     ///
@@ -292,7 +292,7 @@ impl Collector {
             .read_to_vec();
         let mut body = match body {
             Ok(body) => body,
-            // What it is about stands in the head.
+            // The head names the subject.
             Err(_) if status.as_u16() >= 400 => Vec::new(),
             Err(ureq::Error::BodyExceedsLimit(_)) => {
                 let status = status.as_u16();
@@ -398,7 +398,7 @@ impl Received {
 fn blot(text: &mut [u8], secret: &[u8]) {
     const MIN_SECRET_BYTES: usize = 4;
     const SCHEMES: [&[u8]; 2] = [b"bearer", b"basic"];
-    // `Bearer X` and `Basic X` are told without their first word, too.
+    // `Bearer X` and `Basic X` may be repeated without their first word, too.
     let words = secret.split(u8::is_ascii_whitespace).filter(|word| {
         let is_scheme = |it: &&[u8]| it.eq_ignore_ascii_case(word);
         word.len() >= MIN_SECRET_BYTES && !SCHEMES.iter().any(is_scheme)

@@ -40,7 +40,7 @@ use crate::record::SCHEMA;
 
 /// The event's name. Nothing else is to have it.
 pub const EVENT: &str = "uilogloss";
-/// The program that tells of it.
+/// The program that reports it.
 const PROGRAM: &str = "uilog";
 
 /// What has been told.
@@ -53,7 +53,7 @@ const MEMO: Memo = Memo {
 /// something of each command gets no second record with each.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Whoever tells of losses.
+/// Reports losses.
 #[derive(Clone, Debug)]
 pub struct Reports {
     host: String,
@@ -113,7 +113,7 @@ impl Reports {
         let now = Timestamp::now();
         let before = Reported::load(spool.dir());
         let interval = INTERVAL.as_micros() as i64;
-        // One that is told of in the future is a clock's mistake.
+        // A time in the future comes from a wrong clock.
         if (0..interval).contains(&(now.micros - before.time)) {
             return None;
         }
@@ -241,7 +241,7 @@ fn journal_modified(journal: &Journal) -> i64 {
     modified.max().unwrap_or(0)
 }
 
-/// What is to be told, and what will then have been.
+/// The losses to report now, and the totals after that.
 fn untold(
     before: &Reported,
     losses: LossCounts,

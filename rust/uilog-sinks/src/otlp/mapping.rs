@@ -356,6 +356,10 @@ fn part(
             let kind = record.options.text("kind").unwrap_or("user");
             (["wait for ", kind], SpanKind::Internal)
         }
+        "wirefinish" => {
+            let command = record.options.text("wire_command");
+            (["wire ", command.unwrap_or_default()], SpanKind::Server)
+        }
         "discovery" | "remotefilefetchlog" => ([event, ""], SpanKind::Client),
         _ => ([event, ""], SpanKind::Internal),
     };
@@ -364,25 +368,43 @@ fn part(
         Some(span) => (span, place.parent),
         None => (span_id(record, ""), place.span),
     };
-    let failure = refusal(record);
+    // The event's own duration is that of the connection's end.
+    let connected = record.options.number("connected");
+    let connected = connected.filter(|_| event == "peerclose");
+    let failure = refusal(record).or_else(|| part_failure(record));
     let error = failure.as_ref().map(|it| it.kind.clone());
     let span = Span {
         id,
         parent,
         name,
         kind,
-        duration,
+        duration: duration_nanos(connected).unwrap_or(duration),
         flags: place.part_flags(),
         failure,
     };
     let attributes = |all: &mut Attributes<'_>| {
         all.message(record);
+        all.other_side(record);
         all.maybe("error.type", error.as_deref());
-        if event == "peerclose" {
-            all.peer(record);
-        }
     };
     span.put(record, place, end, attributes, out);
+}
+
+/// Why something within a command has failed, if it has.
+fn part_failure(record: &Stored<'_>) -> Option<Failure> {
+    let outcome = record.options.text("outcome")?;
+    let kind = match (&*record.event, outcome) {
+        ("peerclose", "timeout" | "killed")
+        | ("lockwait", "timeout" | "failed") => outcome,
+        ("wirefinish", "failed") => {
+            record.options.text("error_type").unwrap_or(outcome)
+        }
+        _ => return None,
+    };
+    Some(Failure {
+        kind: kind.to_owned(),
+        text: kind.to_owned(),
+    })
 }
 
 /// The spans of what a command has waited for: hg tells how long in all, and
@@ -435,9 +457,7 @@ fn log(record: &Stored<'_>, place: &Place, time: u64, out: &mut Vec<u8>) {
     let mut all = Attributes::new(log_record::ATTRIBUTES, out);
     common(record, &mut all);
     all.text("log.record.uid", &record.id);
-    if *record.event == *"peerclose" {
-        all.peer(record);
-    }
+    all.other_side(record);
     if !place.is_made_up {
         put_fixed32(log_record::FLAGS, place.flags, out);
         put_bytes(log_record::TRACE_ID, &place.trace, out);

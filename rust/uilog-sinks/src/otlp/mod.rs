@@ -91,7 +91,7 @@ pub struct Otlp {
     trouble: Option<String>,
     reports: Option<Reports>,
     worker: Option<Worker>,
-    /// The thread has been told that somebody waits.
+    /// The thread knows that a process waits.
     is_hurried: bool,
 }
 
@@ -228,7 +228,7 @@ const GROUP_BYTES: usize = 64 * 1024;
 /// Bytes that most records have at most.
 const PAYLOAD_BYTES: usize = 1536;
 
-/// Whoever appends records to a spool, each with its number.
+/// Appends records to a spool, each with its number.
 #[derive(Debug)]
 pub(crate) struct Appender {
     /// The sink's name, as JSON.

@@ -36,7 +36,7 @@ const SCOPES: u32 = 2;
 /// Bytes of a tag and a length at most.
 const MAX_HEAD_BYTES: usize = 11;
 
-/// What `service.name` is unless somebody says otherwise.
+/// The default of `service.name`.
 const SERVICE: &str = "hg";
 /// Whose work the telemetry is: no SDK of OpenTelemetry's, so by its own name.
 const SDK: &str = "uilog";
@@ -55,7 +55,7 @@ pub enum Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin(Vec<(&'static str, String)>);
 
-/// What a record tells of whom it is from.
+/// The facts of a record that belong to its resource.
 fn origin<'s>(
     record: &'s Stored<'_>,
 ) -> impl Iterator<Item = (&'static str, &'s str)> {

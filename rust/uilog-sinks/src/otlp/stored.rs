@@ -242,6 +242,16 @@ impl<'a> Options<'a> {
         self.0.iter().map(|(name, value)| (&**name, value))
     }
 
+    /// The number of this name, if it is one.
+    pub(crate) fn number(&self, name: &str) -> Option<f64> {
+        let value = self.iter().find(|it| it.0 == name)?.1;
+        match value {
+            Value::Float(number) => Some(*number),
+            Value::Int(number) => Some(*number as f64),
+            _ => None,
+        }
+    }
+
     /// The text of this name, if it is one.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.value(name)? {

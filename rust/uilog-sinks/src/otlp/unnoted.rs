@@ -20,7 +20,7 @@ use uilog_sys::own_dir::OwnDir;
 use crate::otlp::request::Kind;
 
 const FILE_MODE: u32 = 0o600;
-/// How long nobody sends, less up to a half at random.
+/// How long no process sends, minus a random part of up to a half.
 const WAIT: Duration = Duration::from_secs(5 * 60);
 /// What is further off is a clock's mistake.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
@@ -40,7 +40,7 @@ pub fn mark(
     wait
 }
 
-/// Lets nobody send this signal until then.
+/// Keeps all processes from sending this signal until then.
 ///
 /// # Errors
 ///
@@ -55,7 +55,7 @@ pub fn mark_until(
     file.set_modified(time)
 }
 
-/// How long nobody is to send this signal.
+/// How long no process may send this signal.
 pub fn wait(spool: &Path, kind: Kind, now: SystemTime) -> Option<Duration> {
     let dir = OwnDir::beside_users_file(spool).ok()?;
     let status = dir.entry(&name(kind)).ok()??;

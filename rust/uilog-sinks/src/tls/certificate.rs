@@ -100,7 +100,7 @@ impl Certificate {
             is_for_servers: true,
             key: key.to_vec(),
         };
-        // Unique identifiers, which nobody has, may come before.
+        // Unique identifiers, which are not used in practice, may come before.
         while !fields.0.is_empty() {
             let (tag, value, _) = fields.next()?;
             if tag == EXTENSIONS {

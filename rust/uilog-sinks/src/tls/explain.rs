@@ -15,7 +15,7 @@ use rustls::pki_types::UnixTime;
 
 use super::certificate::shown;
 
-/// That a server's certificate is its own issuer, and nobody has named it.
+/// A server's certificate is self-signed and not listed in `ca-file`.
 #[derive(Debug)]
 pub(super) struct SelfSigned;
 

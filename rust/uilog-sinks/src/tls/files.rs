@@ -58,7 +58,7 @@ pub(super) fn key(
         .map_err(|_| wrong(path, option, &text, Expected::Key))
 }
 
-/// Reads a file without waiting for anybody, and no more than it may have.
+/// Reads a file without blocking, up to a limit.
 ///
 /// # Errors
 ///

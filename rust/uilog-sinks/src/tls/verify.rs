@@ -44,7 +44,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// One that trusts these, which somebody has named.
+    /// One that trusts these listed certificates.
     ///
     /// # Errors
     ///

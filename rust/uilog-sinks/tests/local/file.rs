@@ -15,6 +15,9 @@ use nix::sys::resource::setrlimit;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::json;
+use uilog_channel::sinks;
+use uilog_sinks::globals::Globals;
+use uilog_sinks::open::open;
 
 use super::ids;
 use super::lost;
@@ -419,4 +422,47 @@ fn modes_are_ours_whatever_the_umask() {
         let files = ["a/b/x", "a/b/x.1", "a/b/x.2"].map(mode);
         assert_eq!(files, [0o600; 3], "{mask}");
     }
+}
+
+#[test]
+fn the_history_has_a_file_a_day_within_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let items = [
+        (b"history".to_vec(), b"yes".to_vec()),
+        (b"history-max-size".to_vec(), b"1 MB".to_vec()),
+    ];
+    let environment = format!("XDG_STATE_HOME={}\0", dir.path().display());
+    let globals = Globals::new(&items, environment.as_bytes());
+    let named = items.iter().map(|(n, v)| (&n[..], &v[..]));
+    let (definitions, faults) = sinks::read(named);
+    assert_eq!((definitions.len(), faults.len()), (1, 0));
+    let mut sink = open(&definitions[0], &globals).unwrap();
+    let history = dir.path().join("uilog/history");
+    let padding = "x".repeat(4096);
+    let record = |number: u64, time: &str| {
+        let fields = json!({"time": time, "message": padding});
+        record_with(&format!("a-{number}"), fields)
+    };
+    let now = chrono::Utc::now();
+    let days = [now - chrono::TimeDelta::days(2), now];
+    for (index, day) in days.iter().enumerate() {
+        for number in 0..500 {
+            let number = index as u64 * 1000 + number;
+            let record = record(number, &day.to_rfc3339());
+            assert_eq!(lost(sink.deliver(&[record], soon())), (0, "".into()));
+        }
+        let name = format!("{}.jsonl", day.format("%Y-%m-%d"));
+        assert!(history.join(name).is_file());
+    }
+    let size = || -> u64 {
+        let entries = fs::read_dir(&history).unwrap();
+        entries
+            .map(|it| it.unwrap().metadata().unwrap().len())
+            .sum()
+    };
+    // What is written between two looks, and one file that is not full.
+    assert!(size() <= (1 << 20) * 9 / 8, "{}", size());
+    let current = format!("{}.jsonl", now.format("%Y-%m-%d"));
+    let text = fs::read_to_string(history.join(current)).unwrap();
+    assert_eq!(ids(&text).last().unwrap(), "a-1499");
 }

@@ -611,6 +611,63 @@ fn parts_of_a_command_are_its_children() {
     let expected = map(&common("peerclose"), &expected);
     assert_eq!(plain(&peer.attributes), expected);
 
+    let peer = span(&record(
+        0,
+        7,
+        json!({
+            "event": "peerclose",
+            "duration": 2.0,
+            "message": "",
+            "options": {"outcome": "killed", "connected": 5.5},
+        }),
+    ));
+    let nanos = peer.end_time_unix_nano - peer.start_time_unix_nano;
+    assert_eq!(nanos, 5_500_000_000);
+    let status = peer.status.unwrap();
+    assert_eq!(status.code, StatusCode::Error as i32);
+    assert_eq!(status.message, "killed");
+    assert_eq!(plain(&peer.attributes)["error.type"], "killed");
+
+    let served = span(&record(
+        0,
+        7,
+        json!({
+            "event": "wirefinish",
+            "duration": 0.5,
+            "message": "",
+            "options": {
+                "wire_command": "getbundle", "duration": 0.5,
+                "remote_address": "192.0.2.1", "remote_user": "joe",
+                "bytes_sent": 7, "outcome": "ok",
+            },
+        }),
+    ));
+    assert_eq!(served.name, "wire getbundle");
+    assert_eq!(served.kind, SpanKind::Server as i32);
+    assert_eq!(served.status, None);
+    let expected = [
+        ("client.address", "192.0.2.1"),
+        ("hg.option.bytes_sent", "7"),
+        ("hg.option.outcome", "ok"),
+        ("hg.option.wire_command", "getbundle"),
+        ("user.name", "joe"),
+    ];
+    let expected = map(&common("wirefinish"), &expected);
+    assert_eq!(plain(&served.attributes), expected);
+
+    let waited = span(&record(
+        0,
+        7,
+        json!({
+            "event": "lockwait",
+            "duration": 3.0,
+            "message": "",
+            "options": {"lock": "wlock", "waited": 3.0, "outcome": "timeout"},
+        }),
+    ));
+    assert_eq!(waited.name, "lockwait");
+    assert_eq!(waited.status.unwrap().message, "timeout");
+
     let found = span(&record(
         0,
         7,

@@ -106,6 +106,8 @@ fn each_known_event_keeps_its_message() {
             "debug",
             "develwarn",
             "fsmonitor",
+            "lockbroken",
+            "lockwait",
             "peerclose",
             "profile",
         ];

@@ -1,0 +1,186 @@
+# locks.py - what a command waits for when a repository is locked
+#
+# This software may be used and distributed according to the terms of the
+# GNU General Public License version 2 or any later version.
+"""waits for hg's locks, who held them meanwhile, and locks that were broken
+
+Loaded when a lock is found held for the first time. For how long this process
+holds locks itself, `events` counts.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from mercurial import error, lock as lockmod, util
+
+from . import _native, tryto
+from .events import addcost
+
+# How many calls there are at most between hg's trylock and here.
+MAX_CALLS = 8
+
+# What each thread waits for.
+_waits: dict = {}
+
+
+class Wait:
+    """a wait for a lock, from the first refusal on"""
+
+    def __init__(self, ui, name):
+        self.ui = ui
+        self.name = name
+        self.began = util.timer()
+        # What the lock's file has said, how often, and what is known of it.
+        self.holders = {}
+        self.isphase = False
+
+    def refuse(self, holder):
+        """note who holds it, while that can be seen"""
+        known = self.holders.get(holder)
+        if known is None:
+            known = self.holders[holder] = [0, {}]
+            known[1].update(_facts(holder))
+            self.endphase()
+            phase = {'lock': self.name, **known[1]}
+            _native.begin_phase(b'lock', phase)
+            self.isphase = True
+        known[0] += 1
+
+    def endphase(self):
+        if self.isphase:
+            self.isphase = False
+            _native.end_phase()
+
+    def end(self, outcome):
+        waited = util.timer() - self.began
+        self.endphase()
+        addcost('lock_wait', waited)
+        # Who was found there most often has held it longest.
+        holder, facts = b'', {}
+        if self.holders:
+            holder = max(self.holders, key=lambda it: self.holders[it][0])
+            facts = self.holders[holder][1]
+        if len(self.holders) > 1:
+            facts = {**facts, 'holders': len(self.holders)}
+        self.ui.log(
+            b'lockwait',
+            b'waited %0.2f seconds for %s held by %s (%s)\n',
+            waited,
+            self.name,
+            holder or b'others',
+            outcome,
+            lock=self.name,
+            waited=waited,
+            outcome=outcome,
+            **facts,
+        )
+
+
+def _facts(holder):
+    """what is known of the process that a lock's file names"""
+    facts = {'holder': holder}
+    host, separator, pid = holder.partition(b':')
+    if not separator or not pid.isdigit():
+        return facts
+    # hg: lock._getlockprefix appends the number of the pid namespace
+    facts['holder_host'] = host.split(b'/', 1)[0]
+    facts['holder_pid'] = int(pid)
+    if host == lockmod.lock._host:
+        session, command = _native.running_hg(int(pid))
+        if command is not None:
+            facts['holder_command'] = command.encode()
+        if session is not None:
+            facts['holder_session'] = session.encode()
+    return facts
+
+
+def testlock(orig, self, locker):
+    """hg's method that judges whether who holds a lock lives, else breaks it"""
+    isdead = False
+    judge = self._lockshouldbebroken
+
+    def judging(locker):
+        nonlocal isdead
+        isdead = judge(locker)
+        return isdead
+
+    self._lockshouldbebroken = judging
+    try:
+        holder = orig(self, locker)
+    finally:
+        del self._lockshouldbebroken
+    tryto(_note, self, locker, holder, isdead)
+    return holder
+
+
+def _note(lock, locker, holder, isdead):
+    asked = _asked(lock)
+    if asked is None:
+        return
+    if holder is None:
+        # Else somebody else was faster.
+        if isdead:
+            _tellbroken(asked, locker)
+        return
+    # Who does not wait is not told of: it is tried only if it is free.
+    if asked['timeout'] <= 0:
+        return
+    thread = threading.get_ident()
+    wait = _waits.get(thread)
+    if wait is None:
+        wait = _waits[thread] = Wait(asked['ui'], asked['lockname'])
+    wait.refuse(holder)
+
+
+def _asked(lock):
+    """the arguments of the call of hg's trylock that is about this lock"""
+    frame = sys._getframe(2)
+    for _call in range(MAX_CALLS):
+        if frame is None:
+            break
+        if (
+            frame.f_code.co_name == 'trylock'
+            and frame.f_globals.get('__name__') == lockmod.__name__
+        ):
+            # Another lock guards the breaking of this one.
+            return frame.f_locals if frame.f_locals['l'] is lock else None
+        frame = frame.f_back
+    return None
+
+
+def _tellbroken(asked, locker):
+    facts = _facts(locker)
+    asked['ui'].log(
+        b'lockbroken',
+        b'broke %s of %s, which has ended\n',
+        asked['lockname'],
+        locker,
+        lock=asked['lockname'],
+        **facts,
+    )
+
+
+def get(args, lock, began):
+    """note that a lock has been got; it was tried for the first time then"""
+    wait = _waits.pop(threading.get_ident(), None)
+    if wait is None and lock.delay:
+        # It was never there when hg looked who holds it.
+        wait = Wait(args[0], lock.f)
+        wait.began = began
+    if wait is not None:
+        wait.end(b'got')
+
+
+def fail(err):
+    """note that a lock has not been got"""
+    wait = _waits.pop(threading.get_ident(), None)
+    if wait is None:
+        return
+    if isinstance(err, error.LockHeld):
+        wait.end(b'timeout')
+    elif isinstance(err, KeyboardInterrupt):
+        wait.end(b'interrupted')
+    else:
+        wait.end(b'failed')

@@ -1,0 +1,184 @@
+//! What another hg that runs has left where others can see it: its session, and
+//! the command that it runs.
+//!
+//! Looks from outside, through /proc, at the queue that the process has open:
+//! hg itself does nothing for it. Only processes of this user that log through
+//! uilog can be seen, in this machine and PID namespace. Nothing in the queue is
+//! believed to be more than text: any process of this user may have written it.
+//! Must not know why somebody asks.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use uilog_event::event::Value;
+use uilog_sys::foreign_file;
+
+use crate::agent_address;
+use crate::page;
+use crate::queue::FRAMES_LINK;
+use crate::queue::Page;
+use crate::queue::Reader;
+use crate::wire::Frame;
+use crate::wire::is_readable;
+
+/// Descriptors of a process that are looked at.
+const MAX_DESCRIPTORS: usize = 4096;
+/// Bytes of a command's name at most.
+const MAX_NAME_BYTES: usize = 256;
+
+/// An hg that runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunningHg {
+    /// Its session.
+    pub session: Option<String>,
+    /// The full name of the innermost command that it runs.
+    pub command: Option<String>,
+}
+
+/// What is known of the process; `None` if it is no hg that logs.
+pub fn of(pid: u32) -> Option<RunningHg> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let mut page = None;
+    let mut queue = None;
+    let mut frames = None;
+    for entry in entries.flatten().take(MAX_DESCRIPTORS) {
+        let path = entry.path();
+        // Not opened before it is known what it is.
+        let Ok(link) = fs::read_link(&path) else {
+            continue;
+        };
+        let link = link.as_os_str().as_bytes();
+        let name = link.rsplit(|it| *it == b'/').next().unwrap_or_default();
+        if link.starts_with(FRAMES_LINK) {
+            frames = Some(path);
+        } else if name.starts_with(page::PREFIX.as_bytes()) {
+            page = Some(path);
+        } else if agent_address::protocol_of(OsStr::from_bytes(name)).is_some()
+        {
+            queue = Some(path);
+        }
+    }
+    let found = queue.and_then(|it| of_queue(&it));
+    found.or_else(|| of_page(&page?, frames))
+}
+
+fn open(path: &Path) -> Option<File> {
+    foreign_file::open(path).ok().map(|it| it.0)
+}
+
+/// An hg whose records go to the agent.
+fn of_queue(path: &Path) -> Option<RunningHg> {
+    let reader = Reader::open(OwnedFd::from(open(path)?)).ok()?;
+    let session = reader.origin().ok()?.session;
+    Some(RunningHg {
+        session: Some(session).filter(|it| is_session(it)),
+        command: command(&reader),
+    })
+}
+
+/// An hg that has a dispatcher.
+fn of_page(path: &Path, frames: Option<PathBuf>) -> Option<RunningHg> {
+    let file = open(path)?;
+    let page = Page::read(&file).ok().filter(Page::has_words)?;
+    let frames = frames.and_then(|it| open(&it)).map(OwnedFd::from);
+    let reader = Reader::open_apart(OwnedFd::from(file), frames).ok();
+    Some(RunningHg {
+        session: Some(page.session.to_string()).filter(|it| is_session(it)),
+        command: reader.and_then(|it| command(&it)),
+    })
+}
+
+fn command(reader: &Reader) -> Option<String> {
+    if !is_readable(reader.protocol()) {
+        return None;
+    }
+    let open = reader.open_command().ok()??;
+    let bytes = reader.frame_at(open.at).ok()?;
+    let Ok(Frame::Open(begun)) = postcard::from_bytes(&bytes) else {
+        return None;
+    };
+    let mut options = begun.record.event.options.iter();
+    let named = options.find(|it| *it.key == *b"canonical_command")?;
+    let Value::Bytes(name) = &named.value else {
+        return None;
+    };
+    let is_good = (1..=MAX_NAME_BYTES).contains(&name.0.len())
+        && !name.0.iter().any(u8::is_ascii_control);
+    is_good.then(|| String::from_utf8_lossy(&name.0).into_owned())
+}
+
+fn is_session(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|it| it.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use uilog_event::event::Event;
+
+    use super::*;
+    use crate::commandlost;
+    use crate::queue;
+    use crate::queue::Origin;
+    use crate::queue::Writer;
+    use crate::wire::Open;
+    use crate::wire::Record;
+
+    /// This process, with the queue of an hg.
+    #[test]
+    fn session_and_command_of_a_process_are_found() {
+        let session = "0123456789abcdef0123456789abcdef";
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records-7-0a");
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        let file = options.open(path).unwrap();
+        let origin = Origin {
+            session: session.to_owned(),
+            ..Origin::default()
+        };
+        queue::lay_out_for_records(&file, 1 << 20, &origin).unwrap();
+        let mut writer = Writer::over(file, 1 << 20);
+        let this = || of(std::process::id()).unwrap();
+        assert_eq!(this().session.as_deref(), Some(session));
+        assert_eq!(this().command, None);
+        let record = Record {
+            event: Event {
+                options: vec![commandlost::canonical(b"commit")],
+                ..Event::bare(commandlost::NAME)
+            },
+            environment_at: 0,
+            items_at: 0,
+            cwd: None,
+            hg: Cow::Borrowed(b"hg"),
+            hg_version: None,
+            program: None,
+            trace_state: None,
+            repository: Default::default(),
+        };
+        let open = Open {
+            has_ended: false,
+            outer: 0,
+            began: 0,
+            record,
+        };
+        let mut frame = Vec::new();
+        let begin = queue::begin_frame(&mut frame).unwrap();
+        let bytes = postcard::to_stdvec(&Frame::Open(open)).unwrap();
+        frame.extend_from_slice(&bytes);
+        queue::end_frame(&mut frame, begin).unwrap();
+        let at = writer.committed().end;
+        writer.append_beginning(&frame, at, 1).unwrap();
+        assert_eq!(this().command.as_deref(), Some("commit"));
+        writer.end(1).unwrap();
+        assert_eq!(this().command, None);
+        drop(writer);
+        assert_eq!(of(std::process::id()), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! The arguments of `uilog log`, and what they ask for.
+
+use clap::Args;
+use uilog_history::fields::Field;
+use uilog_history::filter::Query;
+use uilog_history::stats::By;
+use uilog_history::stats::Question;
+
+use super::template::Format;
+use crate::output::Colors;
+use crate::select::Selection;
+
+/// How many are shown unless -n says so.
+const SHOWN: usize = 10;
+/// What is shown of each.
+const COLUMNS: &str = "when,duration,exit,command,repository";
+/// What a table of values has, for programs.
+const CSV_COLUMNS: &str = "when,duration,exit,name,command,repository,user,\
+                           host,hg-version,error-type,error,trace,session";
+
+/// Show the commands that were run, newest last
+///
+/// Reads the records that sinks `file:` have written, and the history: of one
+/// or many users, machines and repositories. Each command is one line: when it
+/// ended, how long it took, its exit status, the command and the repository.
+/// Below a command that has failed stands the reason, where hg has told one.
+///
+/// Options that are given more than once take any of their values; different
+/// options must all be met.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  uilog log                                 the last ten commands
+  uilog log --failed --since yesterday      what has failed, and why
+  uilog log --command strip --since 30d     who ran strip, and when
+  uilog log --since 'last week' --sort duration
+                                            the slowest, the slowest one last
+  uilog log --stats --command pull --by week
+                                            how long pulls take, by week
+  uilog log --stats --by hook --hook '*' --failed
+                                            which hooks refuse commands
+  uilog log --compare 'last week..this week'
+                                            what has become slower
+  uilog log --columns when,user,host,command
+  uilog log -n 0 -T csv >commands.csv       all of them, for a spreadsheet
+  uilog log -T json --failed | jq -r '.[].process.command_line'
+  uilog log -T '{when} {command}\\n'         as you like it
+  uilog log /srv/logs/*.jsonl --user alice  from other files
+  uilog log --follow                        these, and then new ones
+
+Columns, which -T, --columns and --sort take:
+  when, duration, exit, command, name, repository, root, user, host, error,
+  error-type, event, message, hook, id, trace, span, session, pid, cwd,
+  hg-version, ci, peak-memory, cpu, user-cpu, system-cpu, lock-wait, user-wait,
+  bytes-sent, bytes-received, roundtrips; option.NAME is an option of the event
+
+Exit status:
+  0  it is done
+  1  a file cannot be read
+  2  an argument makes no sense")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// How many are shown; 0: all. By default ten, twenty groups, and all with
+    /// -T
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(super) limit: Option<usize>,
+    /// Show those with the most of this, the most last, instead of the newest
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) sort: Option<String>,
+    /// What is shown of each
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(super) columns: Vec<String>,
+    /// How to show them: json, csv, or a template such as '{when} {command}\n'
+    #[arg(short = 'T', long, value_name = "FORMAT")]
+    pub(super) template: Option<String>,
+    /// Go on with new ones as they are logged, until Ctrl-C; with -T json,
+    /// each is a line
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    #[command(flatten)]
+    pub(super) stats: Options,
+    #[command(flatten)]
+    pub(super) colors: Colors,
+}
+
+/// What is asked for.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Show numbers of all commands instead: how many, failures, the total,
+    /// percentiles, the most, and how many over time
+    #[arg(long)]
+    pub(super) stats: bool,
+    /// Group the numbers by this: command, repo, user, host, hg-version, hook,
+    /// error-type, event, exit, ci, hour, day, week, month, or any column
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+    pub(super) by: Vec<String>,
+    /// The numbers are of this column: duration, lock-wait, user-wait,
+    /// peak-memory, cpu, bytes-sent, bytes-received, ...
+    #[arg(long, value_name = "COLUMN", default_value = "duration")]
+    pub(super) of: String,
+    /// Show what has become slower, or fails more often, from A to B: two
+    /// dates, two versions of Mercurial, two machines, or two files
+    #[arg(long, value_name = "A..B")]
+    pub(super) compare: Option<String>,
+}
+
+impl Options {
+    /// Whether numbers are asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        self.stats || self.compare.is_some()
+    }
+
+    pub(super) fn question(&self) -> Result<Question, String> {
+        let by: Vec<_> = match self.by.is_empty() {
+            true => vec!["command"],
+            false => self.by.iter().map(String::as_str).collect(),
+        };
+        let by: Result<_, _> = by.into_iter().map(By::named).collect();
+        Question::new(by?, Field::named(&self.of)?)
+    }
+}
+
+/// What the arguments ask for, and it makes sense.
+pub(super) struct Request {
+    pub(super) query: Query,
+    pub(super) sort: Option<Field>,
+    pub(super) limit: usize,
+    pub(super) format: Format,
+}
+
+impl Arguments {
+    pub(super) fn request(&self) -> Result<Request, String> {
+        let sort = self.sort.as_deref().map(Field::named).transpose()?;
+        if let Some(field) = sort.as_ref().filter(|it| !it.is_sortable()) {
+            return Err(format!(
+                "--sort {}: that is no number, and no time",
+                field.name
+            ));
+        }
+        let default = match self.template.as_deref() {
+            Some("csv") => CSV_COLUMNS,
+            _ => COLUMNS,
+        };
+        let named: Vec<_> = if self.columns.is_empty() {
+            default.split(',').collect()
+        } else {
+            self.columns.iter().map(String::as_str).collect()
+        };
+        let columns: Result<Vec<_>, _> =
+            named.into_iter().map(Field::named).collect();
+        let columns = columns?;
+        let format = match self.template.as_deref() {
+            None => Format::Text(columns),
+            Some("json") if self.columns.is_empty() => Format::Json(None),
+            Some("json") => Format::Json(Some(columns)),
+            Some("csv") => Format::Csv(columns),
+            Some(text) => Format::template(text)?,
+        };
+        let all = if self.template.is_some() { 0 } else { SHOWN };
+        Ok(Request {
+            query: self.selection.query()?,
+            sort,
+            limit: self.limit.unwrap_or(all),
+            format,
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! What `uilog log` has found.
+
+use std::collections::HashSet;
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
+
+use uilog_history::fields::Field;
+use uilog_history::record::Record;
+use uilog_history::record::parse_time;
+use uilog_history::scan;
+use uilog_history::scan::Found;
+use uilog_history::scan::Place;
+use uilog_history::scan::Problems;
+use uilog_history::scan::Source;
+
+use super::arguments::Request;
+
+/// A record that has been found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    /// What it is sorted by, if that is known.
+    pub(super) key: f64,
+    pub(super) time: i64,
+    /// Of its id.
+    pub(super) hash: u64,
+    pub(super) place: Place,
+}
+
+/// What is asked for, in the order in which it is shown, each record once.
+pub(super) fn find(
+    sources: &[Source],
+    request: &Request,
+) -> (Vec<Hit>, Problems) {
+    let (hits, problems) =
+        scan::scan(sources, &request.query, |hits: &mut Vec<Hit>, found| {
+            hits.extend(Hit::of(&found, request.sort.as_ref()));
+        });
+    let mut hits = hits.concat();
+    hits.sort_by(|a, b| (a.time, a.place).cmp(&(b.time, b.place)));
+    let mut known = HashSet::with_capacity(hits.len());
+    hits.retain(|hit| known.insert(hit.hash));
+    if request.sort.is_some() {
+        hits.sort_by(|a, b| a.key.total_cmp(&b.key));
+    }
+    (hits, problems)
+}
+
+impl Hit {
+    /// None if it has nothing to be sorted by.
+    pub(super) fn of(found: &Found<'_>, sort: Option<&Field>) -> Option<Self> {
+        let key = match sort {
+            None => 0.0,
+            Some(field) => field.key(&found.record, found.time)?,
+        };
+        Some(Self {
+            key,
+            time: found.time,
+            hash: hash(found.record.id.as_str()),
+            place: found.place,
+        })
+    }
+}
+
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A line as a record; what has been found is one.
+pub(super) fn parsed(line: &[u8]) -> Option<(Record<'_>, i64)> {
+    let record = Record::parse(line).ok()?;
+    let time = parse_time(record.time.as_str())?.0;
+    Some((record, time))
+}

@@ -1,0 +1,282 @@
+//! Which records a command is about: the options for that, common to several
+//! subcommands.
+
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use clap::Args;
+use clap::ValueHint;
+use uilog_blackbox::glob::Glob;
+use uilog_channel::sinks;
+use uilog_config::date::Clock;
+use uilog_event::events;
+use uilog_event::suggest;
+use uilog_history::filter::ENDS;
+use uilog_history::filter::Filters;
+use uilog_history::filter::Query;
+use uilog_history::places;
+use uilog_history::scan::Problems;
+use uilog_history::scan::Source;
+use uilog_history::when;
+use uilog_sinks::globals::Globals;
+use uilog_sinks::history;
+use uilog_sys::clock;
+
+use crate::native;
+use crate::output::counted;
+use crate::output::say;
+use crate::place::Place;
+
+/// The status if the arguments make no sense, as clap's.
+pub(crate) const EXIT_USAGE: u8 = 2;
+
+/// What stands for standard input.
+const STDIN: &str = "-";
+/// Files that cannot be read are named up to this number.
+const MAX_NAMED: usize = 5;
+
+/// Where records are.
+#[derive(Debug, Args)]
+pub(crate) struct Sources {
+    /// Files with records as sinks `file:` write them, or directories of such
+    /// files; `-` is standard input. Without any: the history, and the files
+    /// of all sinks of the configuration
+    #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which records.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+    /// Only what was logged at this date or later: 7d, 2h, yesterday, 'last
+    /// week', 2026-11-30 or any date of `hg help dates`
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    since: Option<String>,
+    /// Only what was logged at this date or earlier, all of the day, hour or
+    /// minute that it names
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    until: Option<String>,
+    /// Only commands that match, by their full name or as they were called,
+    /// with or without global options: * is any text, ? any byte
+    #[arg(long, value_name = "GLOB")]
+    command: Vec<String>,
+    /// Only in repositories whose name or root matches
+    #[arg(long, value_name = "GLOB")]
+    repo: Vec<String>,
+    /// Only commands of users that match
+    #[arg(long, value_name = "GLOB")]
+    user: Vec<String>,
+    /// Only on machines whose name matches
+    #[arg(long, value_name = "GLOB")]
+    host: Vec<String>,
+    /// Only with versions of Mercurial that match
+    #[arg(long, value_name = "GLOB")]
+    hg_version: Vec<String>,
+    /// Only with hooks that match; shows ends of hooks unless --event is given
+    #[arg(long, value_name = "GLOB")]
+    hook: Vec<String>,
+    /// Only what has failed
+    #[arg(long)]
+    failed: bool,
+    /// Only what took that long or longer
+    #[arg(long, value_name = "SECONDS")]
+    slower: Option<f64>,
+    /// Only errors whose class matches: hg's name of it (HookAbort), else
+    /// 'exit N', 'signal N' or 'killed'
+    #[arg(long, value_name = "GLOB")]
+    error_type: Vec<String>,
+    /// Only the trace whose id begins like this
+    #[arg(long, value_name = "ID")]
+    trace: Vec<String>,
+    /// Only the hg process whose id begins like this
+    #[arg(long, value_name = "ID")]
+    session: Vec<String>,
+    /// These events, instead of the ends of commands; '*' is all
+    #[arg(long, value_name = "EVENT", value_parser = crate::suggest::event(), hide_possible_values = true)]
+    event: Vec<std::ffi::OsString>,
+}
+
+/// Where records are, and what could not be opened.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    pub(crate) sources: Vec<Source>,
+    pub(crate) problems: Vec<(PathBuf, String)>,
+}
+
+/// Calls `body` with the current time and the local zone.
+pub(crate) fn with_clock<T>(body: impl FnOnce(&Clock<'_>) -> T) -> T {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    body(&Clock {
+        now: now.map_or(0, |it| it.as_secs() as i64),
+        local_offset: &|moment| clock::local_offset(moment).into(),
+    })
+}
+
+impl Selection {
+    /// What is asked for.
+    ///
+    /// # Errors
+    ///
+    /// A date makes no sense.
+    pub(crate) fn query(&self) -> Result<Query, String> {
+        let span = with_clock(|clock| {
+            when::between(self.since.as_deref(), self.until.as_deref(), clock)
+        })?;
+        if self.slower.is_some_and(|it| !it.is_finite() || it < 0.0) {
+            return Err("--slower is no number of seconds".to_owned());
+        }
+        let globs = |patterns: &[String]| -> Vec<Glob> {
+            patterns.iter().map(|it| Glob::new(it.as_bytes())).collect()
+        };
+        let ids = |ids: &[String]| -> Vec<String> {
+            ids.iter().map(|id| id.to_ascii_lowercase()).collect()
+        };
+        Ok(Query::new(Filters {
+            span,
+            events: self.events(),
+            commands: globs(&self.command),
+            repositories: globs(&self.repo),
+            users: globs(&self.user),
+            hosts: globs(&self.host),
+            hg_versions: globs(&self.hg_version),
+            error_types: globs(&self.error_type),
+            hooks: globs(&self.hook),
+            traces: ids(&self.trace),
+            sessions: ids(&self.session),
+            failed: self.failed,
+            slower: self.slower,
+        }))
+    }
+
+    /// The events that are asked for; none stands for all.
+    fn events(&self) -> Vec<String> {
+        let named = self.event.iter().map(|it| it.to_string_lossy());
+        let named: Vec<_> = named.map(|it| it.into_owned()).collect();
+        if named.iter().any(|it| it == "*") {
+            Vec::new()
+        } else if !named.is_empty() {
+            named
+        } else if !self.hook.is_empty() {
+            vec!["exthook".to_owned(), "pythonhook".to_owned()]
+        } else {
+            ENDS.map(str::to_owned).to_vec()
+        }
+    }
+
+    /// Says which event may have been meant by a name that nobody is known to
+    /// emit. For when nothing has been found: extensions may have any name.
+    fn say_what_was_meant(&self) {
+        let known = || events::KNOWN.iter().map(|known| known.name);
+        for event in self.events() {
+            let meant = suggest::meant(event.as_bytes(), known());
+            if let Some(meant) = meant
+                && !known().any(|name| name == event)
+            {
+                let advice = suggest::did_you_mean(meant);
+                say(&format!("uilog: there is no event '{event}': {advice}"));
+            }
+        }
+    }
+
+    /// Says why nothing was found: an event that may have been meant, or that
+    /// nobody writes records.
+    pub(crate) fn say_why_nothing_is_found(&self, opened: &Opened) {
+        self.say_what_was_meant();
+        self.sources.say_where_records_come_from(opened);
+    }
+}
+
+impl Sources {
+    /// Opens the files that are named, or else those of the configuration.
+    pub(crate) fn open(&self) -> anyhow::Result<Opened> {
+        let mut opened = self.open_files()?;
+        let stdin = Path::new(STDIN);
+        if self.files.iter().any(|path| path == stdin) {
+            let mut text = Vec::new();
+            io::stdin().lock().read_to_end(&mut text)?;
+            opened.sources.push(Source::memory(stdin, text));
+        }
+        Ok(opened)
+    }
+
+    /// The same without standard input, of which there is one only.
+    pub(crate) fn open_files(&self) -> anyhow::Result<Opened> {
+        let paths = if self.files.is_empty() {
+            configured(&self.place)?
+        } else {
+            let files = self.files.iter();
+            let files = files.filter(|path| *path != Path::new(STDIN));
+            files.flat_map(|path| places::of_path(path)).collect()
+        };
+        let (sources, problems) = places::open(paths);
+        Ok(Opened { sources, problems })
+    }
+
+    /// Says why there is nothing to read, if nobody writes records.
+    pub(crate) fn say_where_records_come_from(&self, opened: &Opened) {
+        if opened.sources.is_empty() && opened.problems.is_empty() {
+            say("uilog: there are no records: say 'history = yes' in the \
+                 section [uilog] to keep a history, or name files of a sink \
+                 'file:'");
+        }
+    }
+}
+
+/// The files of the sinks of the configuration.
+fn configured(place: &Place) -> anyhow::Result<Vec<PathBuf>> {
+    let loaded = match place.load()? {
+        Ok(loaded) => loaded,
+        // It has been told; what others have written can be read all the same.
+        Err(_) => return Ok(Vec::new()),
+    };
+    let items = loaded.trusted.items(sinks::SECTION.as_bytes());
+    let items: Vec<_> = items
+        .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
+        .collect();
+    let named = items.iter().map(|(name, value)| (&**name, &**value));
+    let (definitions, _) = sinks::read(named);
+    let globals = Globals::new(&items, &native::environment_block());
+    // It stays when it is switched off.
+    let history = history::dir(globals.environment());
+    let mut paths: Vec<_> = history
+        .iter()
+        .flat_map(|dir| places::of_history(dir))
+        .collect();
+    for definition in definitions.iter().filter(|it| !it.is_history()) {
+        let files = places::of_sink(&definition.url, &globals);
+        paths.extend(files.unwrap_or_default());
+    }
+    Ok(paths)
+}
+
+/// Says what could not be read; whether that is anything.
+pub(crate) fn say_problems(
+    opened: &[(PathBuf, String)],
+    problems: &Problems,
+) -> bool {
+    let files: Vec<_> = opened.iter().chain(&problems.files).collect();
+    for (path, why) in files.iter().take(MAX_NAMED) {
+        say(&format!("uilog: cannot read {}: {why}", path.display()));
+    }
+    if let Some(more) = files.len().checked_sub(MAX_NAMED).filter(|it| *it > 0)
+    {
+        say(&format!("uilog: nor {} more", counted(more as u64, "file")));
+    }
+    if problems.damaged > 0 {
+        let lines = counted(problems.damaged, "damaged line");
+        say(&format!("uilog: {lines} left out"));
+    }
+    if problems.later > 0 {
+        let records = counted(problems.later, "record");
+        say(&format!("uilog: {records} of a later uilog left out"));
+    }
+    !files.is_empty()
+}

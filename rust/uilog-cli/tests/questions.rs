@@ -1,0 +1,446 @@
+//! The commands of docs/questions.md, on planted records: whether each answers
+//! its question, with the right numbers.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use serde_json::Value;
+use serde_json::json;
+
+const QUESTIONS: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/questions.md");
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+/// A user with a history.
+struct Home {
+    dir: tempfile::TempDir,
+}
+
+/// Records, and the time that they are told from.
+struct Plant {
+    /// The beginning of today and of this week, in seconds since 1970.
+    today: i64,
+    week: i64,
+    lines: String,
+    count: u64,
+}
+
+fn rfc3339(seconds: i64) -> String {
+    let days = seconds.div_euclid(DAY);
+    let second = seconds.rem_euclid(DAY);
+    // Howard Hinnant's civil_from_days, for days after 1970.
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let of_era = days % 146_097;
+    let year =
+        (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.000000+00:00",
+        second / HOUR,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+impl Plant {
+    fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let day = i64::try_from(now.as_secs()).unwrap() / DAY;
+        // 1970-01-01 was a Thursday.
+        let weekday = (day + 3) % 7;
+        Self {
+            today: day * DAY,
+            week: (day - weekday) * DAY,
+            lines: String::new(),
+            count: 0,
+        }
+    }
+
+    /// Adds a record; `more` is put over what all have.
+    fn add(&mut self, time: i64, event: &str, more: Value) {
+        self.count += 1;
+        let mut record = json!({
+            "schema": 1,
+            "id": format!("{:032x}-{}", 7, self.count),
+            "event": event,
+            "time": rfc3339(time),
+        });
+        let fields = record.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        for (name, default) in [
+            ("session", json!("5e5510")),
+            ("seq", json!(self.count)),
+            ("message", json!("m")),
+            ("process", json!({"pid": 1, "executable": "/hg"})),
+            ("host", json!({"name": "build-1"})),
+        ] {
+            fields.entry(name).or_insert(default);
+        }
+        writeln!(self.lines, "{record}").unwrap();
+    }
+
+    /// Adds the end of a command.
+    fn command(
+        &mut self,
+        time: i64,
+        line: &str,
+        seconds: f64,
+        code: i64,
+        more: &[(&str, Value)],
+    ) {
+        let mut process = json!({
+            "pid": 1, "executable": "/hg", "hg_version": "6.9", "user": "bob",
+            "command": line.split(' ').next(), "command_line": line,
+            "exit_code": code,
+        });
+        let mut fields = json!({
+            "duration": seconds,
+            "repository": {"root": "/src/main", "name": "main"},
+        });
+        for (name, value) in more {
+            if process.get(*name).is_some() {
+                process[*name] = value.clone();
+            } else {
+                fields[*name] = value.clone();
+            }
+        }
+        fields["process"] = process;
+        self.add(time, "commandfinish", fields);
+    }
+}
+
+impl Home {
+    /// One with these records, in files of the history and of a sink that have
+    /// some of them in common.
+    fn new(plant: &Plant) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let history = dir.path().join("state/uilog/history");
+        fs::create_dir_all(&history).unwrap();
+        let lines: Vec<_> = plant.lines.split_inclusive('\n').collect();
+        let (first, second) = lines.split_at(lines.len() / 2);
+        let write = |path: &Path, lines: &[&str]| {
+            fs::File::create(path)
+                .unwrap()
+                .write_all(lines.concat().as_bytes())
+                .unwrap();
+        };
+        write(&history.join("2026-01-01.jsonl"), first);
+        write(&history.join("2026-01-01.jsonl.1"), second);
+        write(&dir.path().join("log-7.jsonl"), &lines[lines.len() / 3..]);
+        fs::write(
+            dir.path().join("hgrc"),
+            format!(
+                "[uilog]\nsink.file = file:{}/log-%d.jsonl\n",
+                dir.path().display()
+            ),
+        )
+        .unwrap();
+        Self { dir }
+    }
+
+    /// What a command shows, run as a shell runs it.
+    fn run(&self, command: &str) -> String {
+        let uilog = Path::new(env!("CARGO_BIN_EXE_uilog"));
+        let bin = uilog.parent().unwrap();
+        let output = Command::new("/bin/sh")
+            .args(["-c", command])
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+            .env("HOME", self.dir.path())
+            .env("XDG_STATE_HOME", self.dir.path().join("state"))
+            .env("HGRCPATH", self.dir.path().join("hgrc"))
+            .env("TZ", "UTC0")
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{command}: {error}");
+        error + &String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// The commands of the page by their sections.
+fn questions() -> BTreeMap<String, String> {
+    let page = fs::read_to_string(QUESTIONS).unwrap();
+    let mut questions = BTreeMap::new();
+    for section in page.split("\n## ").skip(1) {
+        let (title, rest) = section.split_once('\n').unwrap();
+        let (_, code) = rest.split_once("```sh\n").unwrap();
+        let (command, _) = code.split_once("\n```").unwrap();
+        questions.insert(title.to_owned(), command.to_owned());
+    }
+    questions
+}
+
+/// Numbers around one, the same each time.
+fn spread(number: u32) -> f64 {
+    0.8 + f64::from(number * 7919 % 1000) / 2500.0
+}
+
+fn plant() -> Plant {
+    let mut plant = Plant::new();
+    let (today, week) = (plant.today, plant.week);
+    let last_week = week - 7 * DAY;
+    let this_week = |number: i64| week + number;
+    for number in 0..200 {
+        let seconds = spread(number);
+        let time = i64::from(number) * 60;
+        // pull becomes slower by a half; status does not.
+        plant.command(last_week + DAY + time, "pull", 2.0 * seconds, 0, &[]);
+        plant.command(this_week(time / 60), "pull", 3.0 * seconds, 0, &[]);
+        plant.command(last_week + DAY + time, "status", seconds, 0, &[]);
+        plant.command(this_week(time / 60), "status", seconds, 0, &[]);
+        // Long ago: update regressed from 7.1.2 to 7.2.4.
+        let of = |version: &str| [("hg_version", json!(version))];
+        let long_ago = week - 60 * DAY + time;
+        plant.command(long_ago, "update", seconds, 0, &of("7.1.2"));
+        plant.command(long_ago, "update", 1.4 * seconds, 0, &of("7.2.4"));
+    }
+    plant.command(last_week + 2 * DAY, "clone https://hg/x", 900.5, 0, &[]);
+    // Yesterday, and not yesterday.
+    let error = json!({"error": "abort: push creates new remote head",
+        "error_type": "StateError"});
+    let because = [("options", error)];
+    plant.command(today - HOUR, "push", 1.0, 255, &because);
+    plant.command(today - 40 * HOUR, "merge", 1.0, 255, &[]);
+    plant.command(today - 2 * HOUR, "incoming", 1.0, 1, &[]);
+    // Somebody ran strip.
+    let alice = ("user", json!("alice"));
+    let strip = ("command", json!("strip"));
+    plant.command(
+        week - 40 * DAY,
+        "--config extensions.strip= stri -r 3",
+        1.0,
+        0,
+        &[alice, strip],
+    );
+    // Hooks that refuse.
+    for (name, vetoed, count) in [
+        ("pretxncommit.lint", true, 5),
+        ("precommit.size", true, 2),
+        ("pretxncommit.ok", false, 9),
+        ("pretxnchangegroup.ci", true, 3),
+    ] {
+        for number in 0..count {
+            let time = week - 50 * DAY + number;
+            let more = json!({
+                "duration": 0.5, "span_id": format!("{name}{number}"),
+                "trace_id": "old", "options": {"vetoed": vetoed},
+                "hook": {"name": name, "has_span": true},
+            });
+            plant.add(time, "exthook", more);
+        }
+    }
+    // What alice waited for.
+    let by_alice = || json!({"pid": 1, "user": "alice", "executable": "/hg"});
+    for (event, seconds, number) in [
+        ("lockwait", 30.0, 1),
+        ("lockwait", 12.0, 2),
+        ("exthook", 7.0, 3),
+        ("peerclose", 1.5, 4),
+    ] {
+        let more = json!({
+            "duration": seconds, "process": by_alice(),
+            "repository": {"name": "main", "root": "/src/main"},
+            "options": {"lock": "wlock", "holder": format!("build-7:{number}")},
+        });
+        plant.add(week - 45 * DAY + number, event, more);
+    }
+    // A job of CI, a push and its hook, and what that runs.
+    let at = week - 30 * DAY;
+    let trace = |span: &str, parent: &str| {
+        [
+            ("trace_id", json!("c1")),
+            ("span_id", json!(span)),
+            ("parent_span_id", json!(parent)),
+            (
+                "cicd",
+                json!({"pipeline_name": "nightly", "task_name": "t"}),
+            ),
+        ]
+    };
+    plant.command(at + 20, "push", 20.0, 0, &trace("a", "job"));
+    plant.command(at + 17, "verify", 5.0, 0, &trace("b", "h"));
+    let hook = json!({
+        "duration": 8.0, "trace_id": "c1", "span_id": "h",
+        "parent_span_id": "a",
+        "hook": {"name": "pretxnchangegroup.ci", "has_span": true},
+    });
+    plant.add(at + 18, "exthook", hook);
+    plant
+}
+
+/// The words of the last line that has this one.
+fn words<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
+    let mut lines = text.lines().rev();
+    let line = lines.find(|line| line.split_whitespace().any(|it| it == word));
+    let line = line.unwrap_or_else(|| panic!("no {word} in:\n{text}"));
+    line.split_whitespace().collect()
+}
+
+fn last(text: &str) -> &str {
+    text.lines().last().unwrap_or_default()
+}
+
+type Check = fn(&str);
+
+#[test]
+fn each_question_is_answered_by_its_command() {
+    let checks: [(&str, Check); 11] = [
+        ("Has pull become slower?", |text| {
+            let rows: Vec<Vec<_>> = text
+                .lines()
+                .skip(1)
+                .map(|line| line.split_whitespace().collect())
+                .collect();
+            // count, failures, total, p50, p95: numbers with units.
+            assert_eq!(rows.len(), 2, "{text}");
+            assert_eq!(rows[0][0], "200");
+            assert_eq!(rows[1][0], "200");
+            assert_eq!(rows[0][6..8], ["2.36", "s"], "{text}");
+            assert_eq!(rows[1][6..8], ["3.54", "s"], "{text}");
+        }),
+        ("What has become slower since last week?", |text| {
+            let words = words(text, "pull");
+            assert_eq!(words[..2], ["200", "200"], "{text}");
+            assert!(last(text.trim_end()).contains("+50 %"), "{text}");
+            assert!(words.contains(&"slower"), "{text}");
+            assert!(!text.lines().any(|it| it.ends_with(" status")));
+        }),
+        ("Which version regressed?", |text| {
+            let words = words(text, "update");
+            assert_eq!(words[..2], ["200", "200"], "{text}");
+            assert!(words.contains(&"+40"), "{text}");
+        }),
+        ("Which hook refuses commits?", |text| {
+            let lint = words(text, "pretxncommit.lint");
+            assert_eq!(lint[..2], ["5", "5"]);
+            assert_eq!(words(text, "precommit.size")[..2], ["2", "2"]);
+            assert_eq!(text.lines().count(), 3, "{text}");
+        }),
+        ("What failed yesterday, and why?", |text| {
+            let lines: Vec<_> = text.lines().collect();
+            assert_eq!(lines.len(), 2, "{text}");
+            assert!(lines[0].contains("255  push  main"), "{text}");
+            let why = "    abort: push creates new remote head";
+            assert_eq!(lines[1], why);
+        }),
+        ("What was the slowest last week?", |text| {
+            assert!(text.contains(" more (-n 0 shows all)"), "{text}");
+            let lines = text.lines().filter(|it| !it.contains(" more "));
+            let slowest = lines.last().unwrap();
+            assert!(slowest.contains("15.0 min"), "{text}");
+            assert!(slowest.contains("clone https://hg/x"), "{text}");
+        }),
+        ("Who ran strip?", |text| {
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(text.contains("  alice  build-1  main  --config"));
+        }),
+        ("Who held the lock?", |text| {
+            assert_eq!(text.lines().count(), 2, "{text}");
+            assert!(last(text).contains("30.00 s  alice  main  wlock"));
+            assert!(last(text).ends_with("build-7:1"), "{text}");
+        }),
+        ("What did this developer wait for?", |text| {
+            let lock = words(text, "lockwait");
+            assert_eq!(lock[..4], ["2", "0", "42.00", "s"], "{text}");
+            assert_eq!(words(text, "exthook")[2], "7.00");
+            assert_eq!(words(text, "peerclose")[2], "1.50");
+            assert!(last(text).ends_with("lockwait"), "{text}");
+        }),
+        ("What happened between the CI job and that hook?", |text| {
+            let lines: Vec<_> = text.lines().collect();
+            assert!(lines[0].starts_with("trace c1 "), "{text}");
+            assert!(lines[1].starts_with("* CI job nightly/t"), "{text}");
+            assert!(lines[2].starts_with("* └─ hg push"), "{text}");
+            assert!(lines[2].ends_with("saves 20.00 s"), "{text}");
+            let hook = "*    └─ hook pretxnchangegroup.ci";
+            assert!(lines[3].starts_with(hook), "{text}");
+            assert!(lines[3].ends_with("saves 8.00 s"), "{text}");
+            assert!(lines[4].starts_with("*       └─ hg verify"), "{text}");
+            assert!(lines[4].ends_with("saves 5.00 s"), "{text}");
+        }),
+        ("What runs now?", |text| {
+            assert_eq!(text, "no command runs\n");
+        }),
+    ];
+    let questions = questions();
+    let asked: Vec<_> = questions.keys().map(String::as_str).collect();
+    let mut checked: Vec<_> = checks.iter().map(|it| it.0).collect();
+    checked.sort_unstable();
+    assert_eq!(asked, checked);
+    let home = Home::new(&plant());
+    for (question, check) in checks {
+        let command = &questions[question];
+        let text = home.run(command);
+        println!("$ {command}\n{text}");
+        check(&text);
+    }
+}
+
+#[test]
+fn a_command_that_runs_is_shown() {
+    let mut plant = Plant::new();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = i64::try_from(now.as_secs()).unwrap();
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let more = json!({
+        "span_id": "a", "host": {"name": host.trim()},
+        "process": {"pid": std::process::id(), "command_line": "pull -r 3"},
+    });
+    plant.add(now, "command", more);
+    plant.add(now, "command", json!({"span_id": "other"}));
+    let home = Home::new(&plant);
+    let text = home.run("uilog open");
+    let first = text.lines().next().unwrap();
+    assert!(first.contains("hg pull -r 3"), "{text}");
+    let json: Value =
+        serde_json::from_str(&home.run("uilog open -T json")).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 1);
+    assert_eq!(json[0]["pid"], std::process::id());
+}
+
+#[test]
+fn typos_and_nonsense_say_what_makes_sense() {
+    let home = Home::new(&plant());
+    for (command, expected) in [
+        (
+            "uilog log --event comandfinish",
+            "did you mean 'commandfinish'?",
+        ),
+        ("! uilog log --columns wehn", "did you mean 'when'?"),
+        ("! uilog log --sort command", "that is no number"),
+        ("! uilog log --since soon", "'soon' is no date: try 7d, 2h"),
+        (
+            "! uilog log --stats --by repositry",
+            "did you mean 'repository'?",
+        ),
+        ("! uilog log --compare 7.1", "it is not A..B"),
+        ("! uilog trace nosuch", "there is no trace nosuch"),
+        ("! uilog history delete --before soon", "is no date"),
+        ("uilog log -n 3", "more (-n 0 shows all)"),
+        ("uilog log -T csv | head -1", "when,duration,exit,name"),
+        ("uilog history path", "state/uilog/history"),
+        ("uilog history delete", "2 files deleted"),
+    ] {
+        let text = home.run(command);
+        assert!(text.contains(expected), "{command}: {text}");
+    }
+    let text = home.run("rm log-7.jsonl; uilog log");
+    assert!(text.contains("'history = yes'"), "{text}");
+}

@@ -1,0 +1,223 @@
+//! Who is at work: a CI job, an editor or a coding agent, by the variables that
+//! they set for what they start; else a person, if there is a terminal.
+//!
+//! All that is known of them is in this one table, each with its source.
+//! Nothing is guessed: a variable that people set themselves, such as `CI`, or
+//! that an editor leaves in its terminals, where people work, decides nothing.
+//! Which run of a pipeline it is, uilog-sinks tells.
+
+use crate::environment_block::lookup;
+
+/// Who has started hg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Starter {
+    /// `agent`, `ci`, `editor` or `person`.
+    pub kind: &'static str,
+    /// What it is called; a person has no name here.
+    pub name: Option<&'static str>,
+}
+
+/// How hg is connected to a terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terminal {
+    /// Standard input, output or error is one.
+    pub is_used: bool,
+    /// The process has one that it could open.
+    pub is_there: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Agent,
+    Ci,
+    Editor,
+}
+
+struct Known {
+    kind: Kind,
+    name: &'static str,
+    /// A variable that no other program sets, and its value if any will not do.
+    marker: (&'static str, Option<&'static str>),
+    /// Where that is published.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for readers"))]
+    source: &'static str,
+}
+
+const fn known(
+    kind: Kind,
+    name: &'static str,
+    marker: (&'static str, Option<&'static str>),
+    source: &'static str,
+) -> Known {
+    Known {
+        kind,
+        name,
+        marker,
+        source,
+    }
+}
+
+use Kind::Agent;
+use Kind::Ci;
+use Kind::Editor;
+
+const UILOG_CI: &str = "rust/uilog-sinks/src/ci.rs, with the page of each";
+
+/// The first whose marker is there counts.
+#[rustfmt::skip]
+const KNOWN: &[Known] = &[
+    known(Agent, "claude-code", ("CLAUDECODE", Some("1")),
+        "https://code.claude.com/docs/en/env-vars"),
+    known(Agent, "gemini-cli", ("GEMINI_CLI", Some("1")),
+        "https://geminicli.com/docs/tools/shell"),
+    known(Agent, "codex", ("CODEX_SANDBOX_NETWORK_DISABLED", Some("1")),
+        "https://github.com/openai/codex/blob/020f0e2fb842/AGENTS.md"),
+    known(Agent, "codex", ("CODEX_SANDBOX", Some("seatbelt")),
+        "https://github.com/openai/codex/blob/020f0e2fb842/AGENTS.md"),
+    known(Agent, "cursor", ("CURSOR_AGENT", Some("1")),
+        "https://github.com/vercel/vercel/blob/main/packages/detect-agent/\
+         src/index.ts"),
+    known(Ci, "gitea", ("GITEA_ACTIONS", Some("true")), UILOG_CI),
+    known(Ci, "github", ("GITHUB_ACTIONS", Some("true")), UILOG_CI),
+    known(Ci, "gitlab", ("GITLAB_CI", Some("true")), UILOG_CI),
+    known(Ci, "buildkite", ("BUILDKITE", Some("true")), UILOG_CI),
+    known(Ci, "circleci", ("CIRCLECI", Some("true")), UILOG_CI),
+    known(Ci, "azure-pipelines", ("TF_BUILD", Some("True")), UILOG_CI),
+    known(Ci, "teamcity", ("TEAMCITY_VERSION", None), UILOG_CI),
+    known(Ci, "travis", ("TRAVIS", Some("true")), UILOG_CI),
+    known(Ci, "bitbucket", ("BITBUCKET_BUILD_NUMBER", None), UILOG_CI),
+    known(Ci, "appveyor", ("APPVEYOR", Some("True")), UILOG_CI),
+    known(Ci, "drone", ("DRONE", Some("true")), UILOG_CI),
+    known(Ci, "woodpecker", ("CI", Some("woodpecker")), UILOG_CI),
+    // A variable of its own, for people's shells have JENKINS_URL as well.
+    known(Ci, "jenkins", ("JENKINS_HOME", None), UILOG_CI),
+    // Set in the editor's terminals, too: those have a terminal.
+    known(Editor, "emacs", ("INSIDE_EMACS", None),
+        "https://www.gnu.org/software/emacs/manual/html_node/emacs/\
+         Interactive-Shell.html"),
+    known(Editor, "neovim", ("NVIM", None),
+        "https://neovim.io/doc/user/builtin.html, jobstart-env"),
+];
+
+/// Who has started a process with this environment, a block; `None` if that is
+/// not known.
+pub fn of(environment: &[u8], terminal: Terminal) -> Option<Starter> {
+    let has = |(name, value): (&str, Option<&str>)| {
+        let found = lookup(environment, name.as_bytes());
+        found.is_some_and(|found| match value {
+            Some(value) => found.eq_ignore_ascii_case(value.as_bytes()),
+            None => !found.is_empty(),
+        })
+    };
+    let is_it = |it: &&Known| {
+        has(it.marker) && (it.kind != Editor || !terminal.is_there)
+    };
+    if let Some(known) = KNOWN.iter().find(is_it) {
+        return Some(Starter {
+            kind: match known.kind {
+                Agent => "agent",
+                Ci => "ci",
+                Editor => "editor",
+            },
+            name: Some(known.name),
+        });
+    }
+    let person = Starter {
+        kind: "person",
+        name: None,
+    };
+    terminal.is_used.then_some(person)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMINAL: Terminal = Terminal {
+        is_used: true,
+        is_there: true,
+    };
+    /// Of a person's command whose streams lead elsewhere.
+    const REDIRECTED: Terminal = Terminal {
+        is_used: false,
+        is_there: true,
+    };
+
+    fn block(variables: &[String]) -> Vec<u8> {
+        variables
+            .iter()
+            .flat_map(|it| [it.as_bytes(), b"\0"].concat())
+            .collect()
+    }
+
+    #[test]
+    fn each_is_recognized_and_has_a_source() {
+        for known in KNOWN {
+            let (name, value) = known.marker;
+            let value = value.unwrap_or("4711");
+            let variables = block(&[format!("{name}={value}")]);
+            let found = of(&variables, Terminal::default()).unwrap();
+            assert_eq!(found.name, Some(known.name));
+            assert!(!known.source.is_empty());
+            let empty = block(&[format!("{name}=")]);
+            assert_eq!(of(&empty, Terminal::default()), None, "{name}");
+        }
+    }
+
+    /// What people have in their environments, in a hundred combinations.
+    #[test]
+    fn people_are_taken_for_nobody_else() {
+        let terminals: [&[&str]; 10] = [
+            &["TERM=xterm-256color", "COLORTERM=truecolor"],
+            &["TERM_PROGRAM=vscode", "VSCODE_GIT_IPC_HANDLE=/run/x.sock"],
+            &["TERM_PROGRAM=vscode", "CURSOR_TRACE_ID=0123456789abcdef"],
+            &["INSIDE_EMACS=29.1,comint", "TERM=dumb"],
+            &["INSIDE_EMACS=29.1,vterm", "EMACS=t"],
+            &["NVIM=/run/user/1000/nvim.1.0", "TERM=xterm"],
+            &["VIM=/usr/share/vim", "VIM_TERMINAL=900"],
+            &["TERMINAL_EMULATOR=JetBrains-JediTerm"],
+            &["TMUX=/tmp/tmux-1000/default,1,0", "TERM=screen"],
+            &[
+                "SSH_CONNECTION=192.0.2.7 1 192.0.2.1 22",
+                "SSH_TTY=/dev/pts/1",
+            ],
+        ];
+        let habits: [&[&str]; 10] = [
+            &["EDITOR=nvim", "VISUAL=emacs -nw"],
+            &["CI=1"],
+            &["CI=true", "GITHUB_TOKEN=x"],
+            &["CI=false", "GITLAB_CI=false", "TRAVIS="],
+            &["ANTHROPIC_API_KEY=x", "CLAUDE_CONFIG_DIR=/home/joe/.c"],
+            &["GEMINI_API_KEY=x", "GEMINI_CLI_HOME=/home/joe/.gemini"],
+            &["OPENAI_API_KEY=x", "CODEX_HOME=/home/joe/.codex"],
+            &["JENKINS_URL=https://ci.example", "BUILD_URL=x"],
+            &["AIDER_MODEL=x", "AI_AGENT=", "CLAUDECODE=0"],
+            &["HGEDITOR=code --wait", "HGPLAIN=1", "BUILDKITE=false"],
+        ];
+        let mut looked_at = 0;
+        for terminal in terminals {
+            for habit in habits {
+                let variables: Vec<_> = ["USER=joe", "SHELL=/bin/bash"]
+                    .iter()
+                    .chain(terminal)
+                    .chain(habit)
+                    .map(|it| (*it).to_owned())
+                    .collect();
+                let block = block(&variables);
+                let found = of(&block, TERMINAL).map(|it| it.kind);
+                assert_eq!(found, Some("person"), "{variables:?}");
+                assert_eq!(of(&block, REDIRECTED), None, "{variables:?}");
+                looked_at += 1;
+            }
+        }
+        assert_eq!(looked_at, 100);
+    }
+
+    #[test]
+    fn an_editor_works_where_there_is_no_terminal() {
+        let variables = block(&["INSIDE_EMACS=29.1,compile".to_owned()]);
+        let found = of(&variables, Terminal::default()).unwrap();
+        assert_eq!((found.kind, found.name), ("editor", Some("emacs")));
+        assert_eq!(of(&variables, REDIRECTED), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! Which files hold records.
+//!
+//! Responsible for finding those that a sink `file:` has written, whatever
+//! dates are in their names and however often they were rotated. Must not know
+//! what is in them.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use uilog_sinks::globals::Globals;
+use uilog_sinks::target::Target;
+use uilog_sinks::template::Template;
+
+use crate::scan::Source;
+
+/// The ending of files with records, in a directory that somebody names.
+const ENDING: &str = ".jsonl";
+
+/// The files of a history, which may not have begun.
+pub fn of_history(dir: &Path) -> Vec<PathBuf> {
+    if dir.is_dir() {
+        of_path(dir)
+    } else {
+        Vec::new()
+    }
+}
+
+/// The files of a sink, if it is one that writes files.
+pub fn of_sink(url: &[u8], globals: &Globals) -> Option<Vec<PathBuf>> {
+    match Target::parse(url, globals.environment()) {
+        Ok(Target::File(template)) => Some(of_template(&template)),
+        Ok(Target::History(dir)) => Some(of_history(&dir)),
+        _ => None,
+    }
+}
+
+/// The files that a sink has written whose path is made from this, with their
+/// old ones.
+pub fn of_template(template: &Template) -> Vec<PathBuf> {
+    let mut files = template.files();
+    files.sort();
+    files
+}
+
+/// The files that a path stands for: itself, or of a directory those in it
+/// that end with `.jsonl`, and their old ones.
+pub fn of_path(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else {
+        return vec![path.to_owned()];
+    };
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|file| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            is_of_records(&name)
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Whether a name ends with `.jsonl`, or with that and a number.
+fn is_of_records(name: &str) -> bool {
+    let is_number = |it: &str| {
+        !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let base = match name.rsplit_once('.') {
+        Some((base, number)) if is_number(number) => base,
+        _ => name,
+    };
+    base.ends_with(ENDING)
+}
+
+/// Opens files, each once, whatever its names; and what could not be opened.
+/// What has gone meanwhile was rotated away, and is no problem.
+pub fn open(
+    paths: impl IntoIterator<Item = PathBuf>,
+) -> (Vec<Source>, Vec<(PathBuf, String)>) {
+    let mut sources: Vec<Source> = Vec::new();
+    let mut problems = Vec::new();
+    let mut known = std::collections::HashSet::new();
+    for path in paths {
+        match Source::open(&path) {
+            Ok(source) => {
+                if source.id().is_none_or(|id| known.insert(id)) {
+                    sources.push(source);
+                }
+            }
+            Err(error) => problems.push((path, error.to_string())),
+        }
+    }
+    (sources, problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_stands_for_the_records_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.jsonl", "a.jsonl.1", "b.txt", "c.jsonl.x", "1"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let files = of_path(dir.path());
+        let names: Vec<_> = files
+            .iter()
+            .map(|it| it.file_name().unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(names, ["a.jsonl", "a.jsonl.1"]);
+        let again = files.iter().chain(&files).cloned();
+        assert_eq!(open(again).0.len(), 2);
+        let missing = dir.path().join("x");
+        assert_eq!(of_path(&missing), [missing.clone()]);
+        assert_eq!(open([missing]).1.len(), 1);
+    }
+}
