@@ -618,6 +618,7 @@ A command that fails unexpectedly
   RuntimeError: 100% broken
   $ tr '\0' '\n' < $got/commandexception | grep RuntimeError:
   RuntimeError: 100% broken
+  RuntimeError: 100% broken
 
 Scripts that run hg
 ===================

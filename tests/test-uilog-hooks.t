@@ -124,6 +124,7 @@ log files
   log -r nothing exited 10 after * seconds (glob)
   blackbox -l 4
   $ hg blackbox --failed -l 1 | sed 's/.*)> //'
+  1 more (-l 0 shows all)
   log -r nothing exited 10 after * seconds (glob)
   $ printf 'runcommand\n\0\0\0\4root' |
   >     hg serve --cmdserver pipe --config cmdserver.log=$TESTTMP/server.log \
@@ -228,7 +229,7 @@ waited for that a person does. One process: scripts in the order of events.
   commit 0 . 1 1 . . .  : 
   merge 1 1 . . 0 1 .  : 
   update 0 . . . 1 0 update-some  : 
-  clone 0 . 3 1 1 0 clone-full  : 
+  clone 0 . 5 1 1 0 clone-full  : 
   pull 0 . . . . . pull-nothing  : 
 
 Nothing was lost

@@ -29,6 +29,9 @@ pub fn is_own_words(event: &[u8], key: &[u8], value: &[u8]) -> bool {
         (b"peerclose" | b"commandfinish", b"wire_commands") => {
             value.split(|it| *it == b' ').all(is_count)
         }
+        (b"session", b"extensions") => {
+            value.split(|it| *it == b' ').all(is_extension)
+        }
         _ => false,
     }
 }
@@ -61,6 +64,22 @@ fn is_holder(value: &[u8]) -> bool {
 fn is_address(value: &[u8]) -> bool {
     let text = std::str::from_utf8(value);
     text.is_ok_and(|it| it.parse::<IpAddr>().is_ok())
+}
+
+/// Whether this tells of an extension: `evolve=11.1.0`, `rebase=internal`. A
+/// version begins with a digit, so that no word passes for one.
+fn is_extension(word: &[u8]) -> bool {
+    let of_name = |it: &u8| it.is_ascii_alphanumeric() || b"_.-".contains(it);
+    let of_version = |it: &u8| it.is_ascii_digit() || b".+".contains(it);
+    let Some(at) = word.iter().position(|it| *it == b'=') else {
+        return false;
+    };
+    let (name, version) = (&word[..at], &word[at + 1..]);
+    (1..=40).contains(&name.len())
+        && name.iter().all(of_name)
+        && ((1..=20).contains(&version.len())
+            && version.iter().all(of_version)
+            || [&b"internal"[..], b"unknown"].contains(&version))
 }
 
 /// Whether this tells of a wire command: `listkeys=2:0.014`.
@@ -100,6 +119,7 @@ mod tests {
             ("wirerequest", "remote_address", "2001:db8::1"),
             ("peerclose", "wire_commands", wire),
             ("commandfinish", "wire_commands", wire),
+            ("session", "extensions", "evolve=11.1.0 rebase=internal"),
         ] {
             let is_own = |event: &str, value: &str| {
                 is_own_words(event.as_bytes(), key.as_bytes(), value.as_bytes())

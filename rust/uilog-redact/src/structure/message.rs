@@ -115,6 +115,7 @@ const WORDINGS: &[(&str, &[&str])] = &[
             "repos in cache: @n",
         ],
     ),
+    ("session", &["hg @v on Python @v with uilog @v"]),
     (
         "tagscache",
         &[

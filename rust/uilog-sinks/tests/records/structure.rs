@@ -92,8 +92,12 @@ fn a_hook_is_counted() {
 fn each_known_event_keeps_its_message() {
     for known in KNOWN {
         let event = events::known(known);
-        let told = remote(&event);
-        let local = composed(LOCAL[0], &[], &event);
+        let mut told = remote(&event);
+        let mut local = composed(LOCAL[0], &[], &event);
+        for free in ["exception_message", "exception_stacktrace"] {
+            let both = [told.options.remove(free), local.options.remove(free)];
+            assert_eq!(both[0].is_some(), both[1].is_some(), "{free}");
+        }
         assert_eq!(told.options, local.options, "{}", known.name);
         assert_eq!(told.duration, local.duration, "{}", known.name);
         assert_eq!(told.counts, local.counts, "{}", known.name);
