@@ -153,7 +153,7 @@ def test_what_is_missing_is_named_and_all_else_works(home: Home) -> None:
             assert named == told == [], what
         else:
             assert {off for off, _why in named} == set(part.split(", ")), what
-            for off, why in named:
+            for _off, why in named:
                 assert name.split(".")[-1] in why or kind == "module", what
             shown = [f"uilog: off: {off} ({why})" for off, why in named]
             assert sorted(told) == sorted(shown), what

@@ -134,13 +134,13 @@ def read(source: str, here: Names) -> Module:
         elif tokens[at + 1 : at + 2] == ["::"] and tokens[at - 1 : at] != [
             "::"
         ]:
-            path = [token]
+            words = [token]
             while tokens[at + 1 : at + 2] == ["::"] and re.match(
                 r"\w", tokens[at + 2]
             ):
-                path.append(tokens[at + 2])
+                words.append(tokens[at + 2])
                 at += 2
-            paths.append(outside(tuple(path), len(depth)))
+            paths.append(outside(tuple(words), len(depth)))
             at += 1
         else:
             at += 1

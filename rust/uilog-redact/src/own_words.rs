@@ -77,8 +77,7 @@ fn is_extension(word: &[u8]) -> bool {
     let (name, version) = (&word[..at], &word[at + 1..]);
     (1..=40).contains(&name.len())
         && name.iter().all(of_name)
-        && ((1..=20).contains(&version.len())
-            && version.iter().all(of_version)
+        && ((1..=20).contains(&version.len()) && version.iter().all(of_version)
             || [&b"internal"[..], b"unknown"].contains(&version))
 }
 
