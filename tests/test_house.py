@@ -29,7 +29,6 @@ uilog-cli: flush flush::dispatchers flush::queues
 uilog-cli: spool spool::export spool::flush spool::forget spool::requeue
 uilog-peer: crate registry shutdown
 uilog-python: convert crate log peer
-uilog-redact: programs::call programs::run
 uilog-sinks: compose rollup
 uilog-sinks: connect otlp::connect
 uilog-sinks: fleet holds lane worker
