@@ -27,7 +27,6 @@ uilog-agent: admission client configuration configured ending group groups
     older serve slow
 uilog-cli: flush flush::dispatchers flush::queues
 uilog-cli: spool spool::export spool::flush spool::forget spool::requeue
-uilog-python: convert crate log peer
 uilog-sinks: compose rollup
 uilog-sinks: connect otlp::connect
 uilog-sinks: fleet holds lane worker
