@@ -23,8 +23,6 @@ CRATES = {
 # The circles that there still are, one a crate's name. This list may only get
 # shorter: a circle that is gone or smaller is to be struck from it.
 KNOWN = """
-uilog-agent: admission client configuration configured ending group groups
-    older serve slow
 uilog-cli: flush flush::dispatchers flush::queues
 uilog-cli: spool spool::export spool::flush spool::forget spool::requeue
 uilog-sinks: compose rollup

@@ -14,8 +14,8 @@ use uilog_sinks::fleet::Open;
 
 use crate::configuration::Configuration;
 use crate::group::Group;
-use crate::group::GroupId;
 use crate::group::State;
+use crate::ids::GroupId;
 
 /// Groups that are there at a time, with those that end.
 const MAX_GROUPS: usize = 8;
