@@ -19,7 +19,7 @@ use uilog_channel::records::RecordLoss;
 use uilog_channel::records::Records;
 use uilog_channel::records::Source;
 use uilog_sinks::fleet::Fleet;
-use uilog_sinks::fleet::Open;
+use uilog_sinks::outlet::Open;
 
 use crate::client::Client;
 use crate::configuration::Configuration;

@@ -33,7 +33,7 @@ use uilog_channel::journal::FailureKind;
 use uilog_channel::poll::timeout_until;
 use uilog_channel::queue::Delivery;
 use uilog_channel::queue_room;
-use uilog_sinks::fleet::Open;
+use uilog_sinks::outlet::Open;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;

@@ -20,7 +20,7 @@ use nix::sys::resource::getrlimit;
 use signal_hook::consts::SIGTERM;
 use signal_hook::consts::SIGXFSZ;
 use uilog_channel::agent_address::AgentNames;
-use uilog_sinks::fleet::Open;
+use uilog_sinks::outlet::Open;
 
 use crate::admission::Admission;
 use crate::clerk::Clerks;

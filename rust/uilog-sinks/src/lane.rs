@@ -21,7 +21,7 @@ use uilog_channel::records::Queued;
 use uilog_channel::records::RecordLoss;
 use uilog_channel::records::Source;
 
-use crate::fleet::Open;
+use crate::outlet::Open;
 use crate::rollup;
 use crate::setup::Setup;
 use crate::setup::Setups;

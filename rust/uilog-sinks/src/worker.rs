@@ -23,9 +23,9 @@ use uilog_channel::sinks::Definition;
 use uilog_channel::wire::Frame;
 
 use crate::compose::Composer;
-use crate::fleet::Open;
 use crate::globals::Globals;
 use crate::numbering::Numbering;
+use crate::outlet::Open;
 use crate::outlet::Outlet;
 use crate::outlet::Undelivered;
 use crate::record::Record;
