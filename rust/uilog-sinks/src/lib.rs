@@ -34,6 +34,7 @@ mod owner;
 pub mod record;
 pub mod redact;
 mod repository;
+mod rfc3339;
 mod rollup;
 mod sample;
 mod setup;
