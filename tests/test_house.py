@@ -25,7 +25,6 @@ CRATES = {
 KNOWN = """
 uilog-cli: flush flush::dispatchers flush::queues
 uilog-cli: spool spool::export spool::flush spool::forget spool::requeue
-uilog-sinks: connect otlp::connect
 uilog-sinks: otlp otlp::accepted otlp::attributes otlp::backoff otlp::body
     otlp::endpoint otlp::explain otlp::http otlp::losses otlp::mapping
     otlp::proxy otlp::request otlp::sender otlp::settings otlp::ship

@@ -48,6 +48,7 @@ mod text;
 pub mod tls;
 mod told;
 mod trace_state;
+pub mod trail;
 pub mod trial;
 pub mod unix;
 mod worker;
