@@ -25,10 +25,6 @@ CRATES = {
 KNOWN = """
 uilog-cli: flush flush::dispatchers flush::queues
 uilog-cli: spool spool::export spool::flush spool::forget spool::requeue
-uilog-sinks: otlp otlp::accepted otlp::attributes otlp::backoff otlp::body
-    otlp::endpoint otlp::explain otlp::http otlp::losses otlp::mapping
-    otlp::proxy otlp::request otlp::sender otlp::settings otlp::ship
-    otlp::signal otlp::unnoted otlp::verdict
 uilog-sys: append append::steps spawn spawn::child spawn::clone spawn::posix
 uilog-sys: log_file log_file::kept_dir log_file::names log_file::numbered
     log_file::rotation log_file::second_names
