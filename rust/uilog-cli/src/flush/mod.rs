@@ -27,7 +27,7 @@ use crate::place::Place;
 use crate::spool::flush::Flushed;
 use crate::spool::flush::flush_until;
 use crate::spool::flush::write_one;
-use crate::spool::Spools;
+use crate::spool::selected::Spools;
 
 /// Deliver all waiting events and records, before a machine or container ends
 ///
