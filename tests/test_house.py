@@ -23,8 +23,6 @@ CRATES = {
 # The circles that there still are, one a crate's name. This list may only get
 # shorter: a circle that is gone or smaller is to be struck from it.
 KNOWN = """
-uilog-sys: log_file log_file::kept_dir log_file::names log_file::numbered
-    log_file::rotation log_file::second_names
 """
 
 
