@@ -25,6 +25,7 @@ mod holds;
 mod lane;
 pub mod lines;
 mod machine;
+mod mailbox;
 mod numbering;
 mod numbers;
 pub mod open;
