@@ -39,6 +39,7 @@ __all__ = [
     "orphaned_peers",
     "part_off",
     "register_peer",
+    "relative_date",
     "repair",
     "running_hg",
     "set_head",

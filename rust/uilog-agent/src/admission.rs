@@ -24,6 +24,7 @@ use uilog_channel::queue::Origin;
 use crate::configuration::Configuration;
 use crate::configuration::Configurations;
 use crate::configured::Configured;
+use crate::trust::Trust;
 
 /// How many configurations are remembered as those of processes from here.
 const MAX_KNOWN: usize = 64;
@@ -31,15 +32,6 @@ const MAX_KNOWN: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Descriptors of a process that are looked at.
 const MAX_DESCRIPTORS: usize = 4096;
-
-/// What is known of whoever has written a queue.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Trust {
-    /// It is a process of this user and of these namespaces.
-    Proven,
-    /// It may be anybody's. It was found then.
-    Unproven(Instant),
-}
 
 /// What is to be done with a record.
 #[derive(Debug)]

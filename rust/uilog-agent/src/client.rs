@@ -26,14 +26,12 @@ use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 use uilog_sys::pidfd::Pidfd;
 
-use crate::admission::Trust;
 use crate::configuration::Configuration;
-use crate::group::GroupId;
+use crate::ids::ClientId;
+use crate::ids::GroupId;
 use crate::ledger::Page;
 use crate::slow::Slow;
-
-/// A number that no other client of this agent has had.
-pub(crate) type ClientId = u32;
+use crate::trust::Trust;
 
 /// Set in the position of a record that nobody needs any more.
 const DONE: u64 = 1 << 63;

@@ -15,12 +15,12 @@ use uilog_channel::wire::Frame;
 
 use crate::admission::Admission;
 use crate::admission::Decision;
-use crate::admission::Trust;
 use crate::client::Ahead;
-use crate::client::ClientId;
 use crate::client::WaitsFor;
 use crate::configuration::Configuration;
-use crate::serve::Server;
+use crate::ids::ClientId;
+use crate::server::Server;
+use crate::trust::Trust;
 
 /// Frames of a queue that are looked at before others are looked after.
 const MAX_LOOKED_AT: usize = 256;

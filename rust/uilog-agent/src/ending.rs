@@ -10,26 +10,19 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::ffi::OsString;
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_channel::agent_address;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 
 use crate::client::Client;
 use crate::client::WaitsFor;
-use crate::configuration::Configuration;
 use crate::directory;
-use crate::serve::Error;
-use crate::serve::Server;
-use crate::serve::system;
+use crate::error::Error;
+use crate::error::system;
+use crate::server::Server;
 
-/// How long an agent waits for more records, unless somebody says otherwise.
-const USUAL_IDLE: Duration = Duration::from_secs(10);
-/// How long it waits for the first one, should there be none yet.
-const FIRST_IDLE: Duration = Duration::from_secs(2);
 /// How long an agent usually stays at least while those live whose queues it
 /// serves: when they end, it removes the queues.
 pub const WRITERS_GRACE: Duration = Duration::from_secs(1);
@@ -42,72 +35,6 @@ const SINKS_BOUND: Duration = Duration::from_secs(60);
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
 /// How long journals may take at the end.
 const JOURNAL_BOUND: Duration = Duration::from_secs(5);
-
-/// How long there has been nothing to do.
-#[derive(Debug)]
-pub(crate) struct Idle {
-    used_at: Instant,
-    /// The longest that anybody has asked for.
-    bound: Duration,
-    /// What holds for those who ask for nothing.
-    usual: Duration,
-    last: Option<Arc<Configuration>>,
-    has_served: bool,
-    writers_grace: Duration,
-}
-
-impl Idle {
-    pub(crate) fn new(now: Instant, writers_grace: Duration) -> Self {
-        // Where the place ends with its first process, an agent ends early.
-        let is_private = agent_address::is_in_container();
-        Self {
-            used_at: now,
-            bound: FIRST_IDLE,
-            has_served: false,
-            writers_grace,
-            usual: if is_private {
-                Duration::ZERO
-            } else {
-                USUAL_IDLE
-            },
-            last: None,
-        }
-    }
-
-    /// There was something to do.
-    pub(crate) fn is_used(&mut self, now: Instant) {
-        self.used_at = now;
-    }
-
-    /// A record of this configuration has come.
-    pub(crate) fn serve(&mut self, configuration: &Arc<Configuration>) {
-        let is_it = |it: &Arc<Configuration>| Arc::ptr_eq(it, configuration);
-        if self.last.as_ref().is_some_and(is_it) {
-            return;
-        }
-        self.last = Some(Arc::clone(configuration));
-        let usual = match configuration.is_of_ci() {
-            true => Duration::ZERO,
-            false => self.usual,
-        };
-        let wanted = configuration.idle().unwrap_or(usual);
-        self.bound = match self.has_served {
-            true => self.bound.max(wanted),
-            false => wanted,
-        };
-        self.has_served = true;
-    }
-
-    /// When the agent is to end if nothing comes; `has_writers` tells whether
-    /// anybody lives who may write.
-    pub(crate) fn deadline(&self, has_writers: bool) -> Instant {
-        let least = match has_writers {
-            true => self.writers_grace,
-            false => Duration::ZERO,
-        };
-        self.used_at + self.bound.max(least)
-    }
-}
 
 impl Server {
     /// Lets the agent end if it is time; whether it has.
@@ -155,7 +82,7 @@ impl Server {
         let has_open = clients.any(|it| it.has_open_command() && it.is_alive());
         let idle_until = self.idle_until();
         match has_open {
-            true => idle_until.max(self.idle.used_at + COMMAND_BOUND),
+            true => idle_until.max(self.idle.used_at() + COMMAND_BOUND),
             false => idle_until,
         }
     }
@@ -185,7 +112,9 @@ impl Server {
         self.forget_all();
         let let_go = living_file::let_go(&self.lock, Holder::Maker);
         let_go.map_err(system("let go of the lock"))?;
-        self.leave_older();
+        if let Some(older) = self.older.take() {
+            older.leave();
+        }
         if is_there && self.is_anything_waiting(&ends) {
             let is_free = living_file::hold(&self.lock, Holder::Maker);
             if is_free.map_err(system("take the lock"))? {

@@ -18,15 +18,15 @@ use uilog_channel::wire::is_readable;
 use uilog_sys::own_dir::OwnDir;
 use uilog_sys::pidfd;
 
-use crate::admission::Trust;
 use crate::client::Client;
-use crate::client::ClientId;
 use crate::directory;
 use crate::directory::Found;
 use crate::directory::Taken;
 use crate::doorbell::HURRY;
 use crate::doorbell::Ring;
-use crate::serve::Server;
+use crate::ids::ClientId;
+use crate::server::Server;
+use crate::trust::Trust;
 
 /// When somebody has rung, others are waited for so long before sinks get
 /// anything: hg, which may be about to log more, has the processors for itself.

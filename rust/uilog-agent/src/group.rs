@@ -19,17 +19,15 @@ use uilog_channel::records::RecordLoss;
 use uilog_channel::records::Records;
 use uilog_channel::records::Source;
 use uilog_sinks::fleet::Fleet;
-use uilog_sinks::fleet::Open;
+use uilog_sinks::outlet::Open;
 
 use crate::client::Client;
-use crate::client::ClientId;
 use crate::configuration::Configuration;
+use crate::ids::ClientId;
+use crate::ids::GroupId;
 
 /// All queues that the agent serves.
 pub(crate) type Clients = HashMap<ClientId, Client>;
-
-/// A number that no other group of this agent has had.
-pub(crate) type GroupId = u32;
 
 /// Records of a group that are looked after at a time.
 const MAX_ENTRIES: usize = 1 << 18;

@@ -10,12 +10,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use uilog_channel::queue::Delivery;
-use uilog_sinks::fleet::Open;
+use uilog_sinks::outlet::Open;
 
 use crate::configuration::Configuration;
 use crate::group::Group;
-use crate::group::GroupId;
 use crate::group::State;
+use crate::ids::GroupId;
 
 /// Groups that are there at a time, with those that end.
 const MAX_GROUPS: usize = 8;

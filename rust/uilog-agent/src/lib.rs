@@ -6,12 +6,14 @@
 //! `finding`, `directory`), reads each at its own pace (`delivering`,
 //! `client`), decides for which sinks their records may be delivered
 //! (`admission`), and merges the records that have the same sinks (`group`,
-//! `groups`). Losses are written to journals (`clerk`, `ledger`).
+//! `groups`). Losses are written to journals (`clerk`, `ledger`). Commands that
+//! take long are told while they run (`watching`, `slow`). The state of all that
+//! is in `server`.
 //!
 //! hg starts it, holding a lock that the agent inherits. It exits after some
-//! time without work (`ending`). If it is killed, the next agent continues from
-//! the progress that is stored in each queue's first page: records that had not
-//! arrived are delivered again, with the same ids.
+//! time without work (`idle`, `ending`). If it is killed, the next agent
+//! continues from the progress that is stored in each queue's first page:
+//! records that had not arrived are delivered again, with the same ids.
 
 #![deny(missing_docs)]
 
@@ -24,20 +26,26 @@ mod delivering;
 mod directory;
 mod doorbell;
 mod ending;
+mod error;
 mod finding;
 mod group;
 mod groups;
 mod home;
+mod idle;
+mod ids;
 mod ledger;
 mod older;
 mod serve;
+mod server;
 mod slow;
+mod trust;
+mod watching;
 
 pub use directory::Elsewhere;
 pub use doorbell::hurry;
 pub use ending::WRITERS_GRACE;
+pub use error::Error;
 pub use home::with_home;
-pub use serve::Error;
 pub use serve::Options;
-pub use serve::SCAN_EVERY;
 pub use serve::serve;
+pub use server::SCAN_EVERY;

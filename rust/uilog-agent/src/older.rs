@@ -17,7 +17,6 @@ use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 
 use crate::doorbell::Doorbell;
-use crate::serve::Server;
 
 /// What they find instead of an agent of their own version.
 #[derive(Debug)]
@@ -59,40 +58,34 @@ pub(crate) fn let_go(lock: &File) {
     let _ = living_file::let_go(lock, Holder::Maker);
 }
 
-impl Server {
-    /// Lets another agent listen for them.
-    pub(crate) fn leave_older(&mut self) {
-        if let Some(older) = self.older.take() {
-            let_go(&older.lock);
-        }
-    }
-
-    /// Listens for processes of the version before, unless another agent does.
-    pub(crate) fn serve_older(&mut self) {
-        if self.older.is_some() || self.doorbell.is_none() {
-            return;
-        }
-        let Some(names) = names(&self.namespaces) else {
-            return;
-        };
-        let dir = &self.directories.own;
-        let lock = self.older_lock.take().map_or_else(
+impl Older {
+    /// Listens for processes of the version before, unless another agent does;
+    /// `lock` is what one of them has handed over.
+    pub(crate) fn listen(
+        dir: &OwnDir,
+        namespaces: &str,
+        lock: &mut Option<File>,
+    ) -> Option<Self> {
+        let names = names(namespaces)?;
+        let lock = lock.take().map_or_else(
             || dir.open_or_create(&names.lock, OFlag::O_RDWR, 0o600),
             Ok,
         );
         let is_held = |lock: &File| {
             living_file::hold(lock, Holder::Maker).unwrap_or(false)
         };
-        let Some(lock) = lock.ok().filter(is_held) else {
-            return;
-        };
+        let lock = lock.ok().filter(is_held)?;
         // If it cannot be made, their queues are found by looking for them.
-        if let Ok(doorbell) = Doorbell::bind(dir, &names.socket) {
-            self.older = Some(Older {
-                names,
-                doorbell,
-                lock,
-            });
-        }
+        let doorbell = Doorbell::bind(dir, &names.socket).ok()?;
+        Some(Self {
+            names,
+            doorbell,
+            lock,
+        })
+    }
+
+    /// Lets another agent listen for them.
+    pub(crate) fn leave(self) {
+        let_go(&self.lock);
     }
 }

@@ -10,14 +10,11 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
@@ -29,8 +26,6 @@ use nix::poll::PollFlags;
 use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 use nix::sys::resource::setrlimit;
-use signal_hook::consts::SIGTERM;
-use signal_hook::consts::SIGXFSZ;
 use uilog_channel::agent_address;
 use uilog_channel::agent_address::AgentNames;
 use uilog_channel::commandlost;
@@ -38,45 +33,35 @@ use uilog_channel::journal::FailureKind;
 use uilog_channel::poll::timeout_until;
 use uilog_channel::queue::Delivery;
 use uilog_channel::queue_room;
-use uilog_sinks::fleet::Open;
+use uilog_sinks::outlet::Open;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 use uilog_sys::sched;
 
-use crate::admission::Admission;
-use crate::clerk::Clerks;
 use crate::client::Client;
-use crate::client::ClientId;
 use crate::client::Conclusion;
 use crate::client::WaitsFor;
-use crate::configuration::Configurations;
-use crate::configured::Configured;
 use crate::directory::Directories;
 use crate::directory::Elsewhere;
 use crate::doorbell;
 use crate::doorbell::Doorbell;
-use crate::ending::Idle;
-use crate::group::Clients;
-use crate::groups::Groups;
+use crate::error::Error;
+use crate::error::system;
+use crate::ids::ClientId;
 use crate::older;
 use crate::older::Older;
+use crate::server::Server;
 
 /// How often it is looked whether those have ended who cannot be waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The same of those who can: they may have let go of their queues.
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
-/// How often an agent usually looks for queues whose writers have not rung:
-/// they may have been killed before they could.
-pub const SCAN_EVERY: Duration = Duration::from_secs(5);
 /// Queues that take no more than so many bytes together are not counted anew:
 /// nobody is short of room. Half of the least that `agent-queues-size` may say.
 const LITTLE_ROOM: u64 = 512 << 10;
 /// Which part of the queues that may be open may wait for rollups to be sent.
 const MAX_PART_HELD: usize = 2;
-/// Queues that are open at a time.
-const MIN_CLIENTS: usize = 64;
-const MAX_CLIENTS: usize = 4096;
 
 /// What the agent is given.
 #[derive(Debug)]
@@ -100,23 +85,6 @@ pub struct Options {
     pub scan_every: Duration,
     /// Opens the sinks.
     pub open: Open,
-}
-
-/// Why an agent could not do its work.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is another agent.
-    #[error("there is an agent already, or one is being started")]
-    Taken,
-    /// The system failed.
-    #[error("{0}: {1}")]
-    System(&'static str, #[source] io::Error),
-}
-
-pub(crate) fn system<E: Into<io::Error>>(
-    what: &'static str,
-) -> impl Fn(E) -> Error {
-    move |error| Error::System(what, error.into())
 }
 
 /// Serves until there has been nothing to do for a while, or SIGTERM.
@@ -187,107 +155,7 @@ fn take_lock(
     }
 }
 
-/// The agent's state.
-#[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) directories: Directories,
-    pub(crate) names: AgentNames,
-    pub(crate) namespaces: String,
-    pub(crate) lock: File,
-    /// None while it ends.
-    pub(crate) doorbell: Option<Doorbell>,
-    /// For processes of the version before, if there are any.
-    pub(crate) older: Option<Older>,
-    /// What one of them has handed over.
-    pub(crate) older_lock: Option<File>,
-    pub(crate) clients: Clients,
-    pub(crate) by_name: HashMap<OsString, ClientId>,
-    pub(crate) next_id: ClientId,
-    pub(crate) max_clients: usize,
-    pub(crate) groups: Groups,
-    pub(crate) configurations: Configurations,
-    pub(crate) admission: Admission,
-    pub(crate) clerks: Clerks,
-    /// The agent's own, a block.
-    pub(crate) environment: Arc<[u8]>,
-    pub(crate) started_by: Option<OsString>,
-    pub(crate) useless: HashSet<(OsString, PathBuf)>,
-    /// Becomes readable when something else than hg has news.
-    pub(crate) wakeup: UnixStream,
-    pub(crate) terminated: Arc<AtomicBool>,
-    pub(crate) gather_until: Option<Instant>,
-    /// When queues are looked for at the latest, as long as it can be rung.
-    pub(crate) scan_at: Instant,
-    pub(crate) scanned_at: Instant,
-    pub(crate) scan_every: Duration,
-    pub(crate) looked_at: Instant,
-    /// When there is something to do for a record that waits.
-    pub(crate) retry_at: Option<Instant>,
-    pub(crate) idle: Idle,
-    /// What the queues in its own directory took when that was last counted.
-    pub(crate) counted: Option<u64>,
-}
-
 impl Server {
-    fn new(
-        directories: Directories,
-        names: AgentNames,
-        namespaces: String,
-        lock: File,
-        environment: Arc<[u8]>,
-        open: Open,
-        writers_grace: Duration,
-    ) -> Result<Self, Error> {
-        let failed = system("create a socket");
-        let (wakeup, bell) = UnixStream::pair().map_err(&failed)?;
-        for socket in [&wakeup, &bell] {
-            socket.set_nonblocking(true).map_err(&failed)?;
-        }
-        let terminated = Arc::new(AtomicBool::new(false));
-        let handling = system("handle signals");
-        signal_hook::flag::register(SIGTERM, Arc::clone(&terminated))
-            .map_err(&handling)?;
-        // A limit on files is an error of whoever writes, and not our end.
-        signal_hook::flag::register(SIGXFSZ, Arc::default())
-            .map_err(&handling)?;
-        let signalled = bell.try_clone().map_err(&failed)?;
-        signal_hook::low_level::pipe::register(SIGTERM, signalled)
-            .map_err(&handling)?;
-        let bell = Arc::new(bell);
-        let configured =
-            Configured::new(Arc::clone(&environment), Arc::clone(&bell));
-        Ok(Self {
-            directories,
-            names,
-            lock,
-            doorbell: None,
-            older: None,
-            older_lock: None,
-            clients: Clients::new(),
-            by_name: HashMap::new(),
-            next_id: 0,
-            max_clients: max_clients(),
-            groups: Groups::new(open),
-            configurations: Configurations::default(),
-            admission: Admission::new(namespaces.clone(), configured),
-            namespaces,
-            clerks: Clerks::new(bell),
-            environment,
-            started_by: None,
-            useless: HashSet::new(),
-            wakeup,
-            terminated,
-            gather_until: None,
-            scan_at: Instant::now(),
-            scanned_at: Instant::now(),
-            scan_every: SCAN_EVERY,
-            looked_at: Instant::now(),
-            retry_at: None,
-            idle: Idle::new(Instant::now(), writers_grace),
-            counted: None,
-        })
-    }
-
     /// From here on whoever rings is heard; what has been appended before is
     /// found.
     pub(crate) fn begin(&mut self) -> Result<(), Error> {
@@ -299,6 +167,15 @@ impl Server {
         self.scan();
         self.count_room();
         Ok(())
+    }
+
+    /// Listens for processes of the version before, unless another agent does.
+    pub(crate) fn serve_older(&mut self) {
+        if self.older.is_some() || self.doorbell.is_none() {
+            return;
+        }
+        let dir = &self.directories.own;
+        self.older = Older::listen(dir, &self.namespaces, &mut self.older_lock);
     }
 
     /// Lets writers take again what the queues in its own directory do not take
@@ -585,11 +462,4 @@ impl Server {
         }
         Ok(())
     }
-}
-
-/// As many queues are open at a time: their sinks need descriptors, too.
-fn max_clients() -> usize {
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |it| it.0);
-    let part = usize::try_from(limit / 4).unwrap_or(usize::MAX);
-    part.clamp(MIN_CLIENTS, MAX_CLIENTS)
 }

@@ -30,7 +30,7 @@ use crate::output::duration;
 use crate::output::styled;
 use crate::output::visible;
 use crate::spool;
-use crate::spool::Spools;
+use crate::spool::selected::Spools;
 
 /// How many groups of failures the text output shows.
 const SHOWN_FAILURES: usize = 10;

@@ -3,7 +3,7 @@
 use std::thread;
 use std::thread::ThreadId;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// A connection's number in its registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,17 +3,10 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::poll::PollFd;
-use nix::poll::PollFlags;
-use nix::poll::PollTimeout;
-use nix::poll::poll;
-
-use crate::Advance;
-use crate::Limits;
-use crate::Peer;
-
-/// How often a process is asked for that has no descriptor to wait for.
-const ASK_PAUSE: Duration = Duration::from_millis(10);
+use crate::outcome::Limits;
+use crate::peer::Advance;
+use crate::peer::Peer;
+use crate::waiting::Awaited;
 
 /// The way of several connections to their end.
 ///
@@ -84,7 +77,9 @@ impl Shutdown {
         let latest = Instant::now() + max;
         let until = self.until.map_or(latest, |until| until.min(latest));
         let open = self.peers.iter().filter(|peer| peer.closed().is_none());
-        wait(open, Some(until));
+        let mut awaited = Awaited::default();
+        open.for_each(|peer| peer.await_in(&mut awaited));
+        awaited.wait(Some(until));
     }
 
     /// Waits for nothing any more but the end of the processes, which are
@@ -99,37 +94,4 @@ impl Shutdown {
     pub fn into_peers(self) -> Vec<Peer> {
         self.peers
     }
-}
-
-/// Blocks until one of the connections can go on, or until this moment, or
-/// until a signal comes.
-pub(crate) fn wait<'a>(
-    peers: impl Iterator<Item = &'a Peer>,
-    until: Option<Instant>,
-) {
-    let mut fds = Vec::new();
-    let mut must_ask = false;
-    for peer in peers {
-        let stderr = peer.stderr();
-        let is_exit_awaited = stderr.is_none() && !peer.is_reaped();
-        let pidfd = peer.pidfd();
-        must_ask |= is_exit_awaited && pidfd.is_none();
-        let exit = pidfd.filter(|_| is_exit_awaited);
-        let readable = stderr.into_iter().chain(exit).chain(peer.below());
-        fds.extend(readable.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-    }
-    let left = until.map(|until| until.duration_since(Instant::now()));
-    let left = if must_ask {
-        Some(left.map_or(ASK_PAUSE, |left| left.min(ASK_PAUSE)))
-    } else {
-        left
-    };
-    let timeout = match left {
-        None => PollTimeout::NONE,
-        // Rounded up: a wait that ends too early only begins again.
-        Some(left) => PollTimeout::try_from(left + Duration::from_millis(1))
-            .unwrap_or(PollTimeout::MAX),
-    };
-    // Interrupted or not, the caller looks for itself.
-    let _ = poll(&mut fds, timeout);
 }

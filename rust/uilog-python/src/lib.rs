@@ -572,7 +572,9 @@ mod _native {
         show: &Bound<'_, PyAny>,
         leaked: bool,
     ) -> PyResult<()> {
-        peer::close(py, logger.map(Bound::get), &peers, show, leaked)
+        let settings = logger.map(|it| *it.get().settings());
+        let settings = settings.unwrap_or_default();
+        peer::close(py, &settings, &peers, show, leaked)
     }
 
     /// Puts a peer that has just been opened into the registry.

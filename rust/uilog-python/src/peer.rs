@@ -23,7 +23,6 @@ use uilog_peer::Registry;
 use uilog_peer::Shutdown;
 use uilog_peer::Step;
 
-use crate::Logger;
 use crate::host;
 
 /// Locked only while no Python code can run, as the host is.
@@ -137,21 +136,21 @@ impl Peer {
     }
 }
 
-/// Closes connections, within the limit of this logger's configuration.
+/// Closes connections, within the limits of these settings.
 /// `show` is called with a connection and a line of its standard error.
 ///
 /// An exception, in `show` or from a signal's handler, ends the connections
 /// at once and passes.
 pub(crate) fn close(
     py: Python<'_>,
-    logger: Option<&Logger>,
+    settings: &Settings,
     peers: &[Py<Peer>],
     show: &Bound<'_, PyAny>,
     leaked: bool,
 ) -> PyResult<()> {
     let mut result = Ok(());
     let began = Instant::now();
-    host::guarded(|| result = try_close(py, logger, peers, show, leaked));
+    host::guarded(|| result = try_close(py, settings, peers, show, leaked));
     if leaked {
         let mut spent = SPENT.lock().unwrap_or_else(PoisonError::into_inner);
         *spent = spent.saturating_add(began.elapsed());
@@ -161,12 +160,11 @@ pub(crate) fn close(
 
 fn try_close(
     py: Python<'_>,
-    logger: Option<&Logger>,
+    settings: &Settings,
     peers: &[Py<Peer>],
     show: &Bound<'_, PyAny>,
     leaked: bool,
 ) -> PyResult<()> {
-    let settings = logger.map_or_else(Settings::default, |l| *l.settings());
     let limit = |time: Duration| (!time.is_zero()).then_some(time);
     let mut limits = Limits {
         idle: limit(settings.peer_timeout),

@@ -28,6 +28,7 @@ mod list;
 mod option;
 mod position;
 mod run;
+mod search;
 pub(crate) mod table;
 mod value;
 

@@ -94,7 +94,7 @@ fn ship(
     let mut writer = Writer::new(&otlp::spool(&definition, &globals)?);
     for seq in 1..=records {
         let record = record(seq)?;
-        let id = otlp::id(&record).ok_or("no id")?;
+        let id = otlp::appender::id(&record).ok_or("no id")?;
         writer.append(&id, &serde_json::to_vec(&record)?)?;
     }
     writer.close()?;

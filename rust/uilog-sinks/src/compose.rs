@@ -24,7 +24,6 @@ use uilog_channel::wire;
 use uilog_config::items;
 use uilog_config::items::Value as Setting;
 use uilog_event::event::Event;
-use uilog_event::event::Timestamp;
 use uilog_event::event::Value;
 use uilog_event::tracked::Tracked;
 use uilog_event::user;
@@ -49,6 +48,7 @@ use crate::record::SCHEMA;
 use crate::record::Usage;
 use crate::record::is_failure;
 use crate::repository as origin;
+use crate::rfc3339::time;
 use crate::rollup::Command;
 use crate::sample::Kept;
 use crate::sample::Sampler;
@@ -79,9 +79,6 @@ const OPTION_JSON: usize = 64;
 const MAX_BLOCKED: usize = 64;
 /// Bytes of a key to hash with.
 const MAX_KEY_BYTES: u64 = 64 * 1024;
-
-/// The first and the last microsecond that RFC 3339 can tell.
-const TIMES: [i64; 2] = [-62_167_132_800_000_000, 253_402_214_400_000_000];
 
 /// Makes records of events, as one sink wants them.
 #[derive(Debug)]
@@ -755,17 +752,6 @@ fn number(digits: &[u8], value: &Value<'_>) -> Option<Number> {
             .ok(),
         _ => digits.parse().ok().and_then(Number::from_f64),
     }
-}
-
-/// RFC 3339, whatever the clock said.
-pub(crate) fn time(time: Timestamp) -> String {
-    const SECONDS_PER_MINUTE: i32 = 60;
-    let [first, last] = TIMES;
-    let time = Timestamp {
-        micros: time.micros.clamp(first, last),
-        offset: time.offset - time.offset % SECONDS_PER_MINUTE,
-    };
-    time.to_rfc3339()
 }
 
 /// The name of the program that the event is about, unless that is one of

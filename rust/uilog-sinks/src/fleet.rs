@@ -18,21 +18,16 @@ use uilog_channel::records::Queued;
 use uilog_channel::records::Records;
 use uilog_channel::records::Settled;
 use uilog_channel::records::Source;
-use uilog_channel::sinks::Definition;
 
-use crate::globals::Globals;
 use crate::holds::Holds;
 use crate::lane::Lane;
 use crate::lane::Place;
 use crate::lane::Starter;
-use crate::outlet::Outlet;
+use crate::outlet::Open;
 use crate::setup::Setups;
 
 /// How much later than it should a sink may end before it is given up.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// Opens the outlet of a sink.
-pub type Open = fn(&Definition, &Globals) -> Result<Box<dyn Outlet>, String>;
 
 /// All structured sinks of a dispatcher.
 #[derive(Debug)]

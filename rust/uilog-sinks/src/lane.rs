@@ -21,14 +21,15 @@ use uilog_channel::records::Queued;
 use uilog_channel::records::RecordLoss;
 use uilog_channel::records::Source;
 
-use crate::fleet::Open;
+use crate::mailbox;
+use crate::mailbox::Mailbox;
+use crate::mailbox::News;
+use crate::mailbox::Parcel;
+use crate::outlet::Open;
 use crate::rollup;
 use crate::setup::Setup;
 use crate::setup::Setups;
 use crate::worker;
-use crate::worker::Mailbox;
-use crate::worker::News;
-use crate::worker::Parcel;
 
 /// How long a sink may have no room before it loses what it has missed.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
@@ -236,7 +237,7 @@ impl Lane {
 
     fn ring(&self, starter: &Starter) {
         if let Ok(bell) = &starter.bell {
-            worker::ring(bell);
+            mailbox::ring(bell);
         }
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use uilog_channel::queue::Delivery;
+use uilog_channel::sinks::Definition;
 
+use crate::globals::Globals;
 use crate::record::Record;
 
 /// A destination for records: a file, a socket, a spool. Each has a thread of
@@ -40,6 +42,9 @@ pub trait Outlet: Send {
     /// As [`Self::deliver`], for records that were taken before.
     fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered>;
 }
+
+/// Opens the outlet of a sink.
+pub type Open = fn(&Definition, &Globals) -> Result<Box<dyn Outlet>, String>;
 
 /// Records that were lost, or a problem that has not lost any yet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

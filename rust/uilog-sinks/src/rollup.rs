@@ -14,10 +14,10 @@ use sha2::Sha256;
 use uilog_event::event::SessionId;
 use uilog_event::event::Timestamp;
 
-use crate::compose::time;
 use crate::record::Histogram;
 use crate::record::Record;
 use crate::record::Rollup as Sums;
+use crate::rfc3339::time;
 
 /// The event of such a record.
 pub(crate) const EVENT: &str = "commandrollup";

@@ -1,20 +1,12 @@
 //! One sink's thread: takes events from the dispatcher, makes records, numbers
 //! and delivers them, and counts the results.
 //!
-//! The dispatcher's loop and the thread share a [`Mailbox`], whose lock is held
-//! only as long as it takes to move a pointer.
+//! Must not know the dispatcher's loop, with which it shares a [`Mailbox`].
 
-use std::collections::VecDeque;
 use std::io;
-use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -23,9 +15,12 @@ use uilog_channel::sinks::Definition;
 use uilog_channel::wire::Frame;
 
 use crate::compose::Composer;
-use crate::fleet::Open;
 use crate::globals::Globals;
+use crate::mailbox::Mailbox;
+use crate::mailbox::Parcel;
+use crate::mailbox::Work;
 use crate::numbering::Numbering;
+use crate::outlet::Open;
 use crate::outlet::Outlet;
 use crate::outlet::Undelivered;
 use crate::record::Record;
@@ -33,14 +28,6 @@ use crate::rollup::Rollup;
 
 /// How long one delivery may take.
 const DELIVERY_BOUND: Duration = Duration::from_secs(10);
-/// How long a sink is idle before it lets go of what others may want.
-const REST_AFTER: Duration = Duration::from_secs(1);
-/// Records that are delivered at a time.
-const MAX_BATCH: usize = 32;
-/// Records that wait for a sink, and their bytes: more do not fit.
-const MAX_WAITING: usize = 1024;
-const MAX_WAITING_BYTES: usize = 1024 * 1024;
-
 /// How often it is looked whether a receiver has answered for whom somebody
 /// waits: at first, and after a while.
 const SOONEST_LOOK: Duration = Duration::from_millis(1);
@@ -48,277 +35,6 @@ const LATEST_LOOK: Duration = Duration::from_millis(32);
 
 /// Why a sink has ended whose thread has.
 const PANICKED: &str = "it panicked";
-
-/// An event on its way: as the queue holds it, and hg's environment.
-#[derive(Clone, Debug)]
-pub(crate) struct Parcel {
-    pub(crate) frame: Arc<[u8]>,
-    pub(crate) environment: Arc<[u8]>,
-}
-
-/// What a sink's thread and the dispatcher's loop share.
-#[derive(Debug)]
-pub(crate) struct Mailbox {
-    state: Mutex<State>,
-    changed: Condvar,
-    /// Wakes the dispatcher's loop.
-    bell: Arc<UnixStream>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    waiting: VecDeque<Parcel>,
-    waiting_bytes: usize,
-    /// Parcels that had no room, and will not come.
-    missed: u64,
-    /// Parcels done with, and not reported yet.
-    done: u64,
-    /// Which of those a rollup counts, by their places among them.
-    held: Vec<u64>,
-    /// Parcels whose rollup has been sent: the oldest of those that were held.
-    released: u64,
-    /// Rollups are to be sent before their time.
-    is_pressed: bool,
-    losses: Vec<Undelivered>,
-    /// A process waits until all records are delivered.
-    is_awaited: bool,
-    /// How that has ended, unless more has been put in since.
-    delivery: Option<Delivery>,
-    /// Nothing more will come; until then there is time.
-    deadline: Option<Instant>,
-    has_ended: bool,
-}
-
-/// What has become of a sink's parcels since it was asked last.
-#[derive(Debug, Default)]
-pub(crate) struct News {
-    pub(crate) done: u64,
-    /// Which of those must stay in the queue, by their places among them.
-    pub(crate) held: Vec<u64>,
-    /// So many need not stay any more, the oldest of those that were held.
-    pub(crate) released: u64,
-    pub(crate) losses: Vec<Undelivered>,
-    pub(crate) has_ended: bool,
-}
-
-impl Mailbox {
-    pub(crate) fn new(bell: Arc<UnixStream>) -> Self {
-        Self {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            bell,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether one more fits.
-    pub(crate) fn has_room(&self) -> bool {
-        let state = self.lock();
-        // The first one fits however long it is.
-        state.waiting.is_empty()
-            || state.waiting.len() < MAX_WAITING
-                && state.waiting_bytes < MAX_WAITING_BYTES
-    }
-
-    /// Puts one in; [`Self::announce`] wakes the thread, once for many.
-    pub(crate) fn put(&self, parcel: Parcel) {
-        let mut state = self.lock();
-        state.waiting_bytes += parcel.frame.len();
-        state.waiting.push_back(parcel);
-        state.delivery = None;
-    }
-
-    /// Somebody waits until all is delivered that has been put in; how far it
-    /// is.
-    pub(crate) fn hurry(&self) -> Delivery {
-        let mut state = self.lock();
-        if state.has_ended {
-            // It is not known any more.
-            return Delivery::Deferred;
-        }
-        if let Some(delivery) = state.delivery {
-            return delivery;
-        }
-        if !std::mem::replace(&mut state.is_awaited, true) {
-            self.changed.notify_one();
-        }
-        Delivery::Pending
-    }
-
-    /// What has become of all that has been put in, if it has all been taken
-    /// out.
-    fn answer(&self, delivery: Delivery) {
-        let mut state = self.lock();
-        state.is_awaited = false;
-        if state.waiting.is_empty() {
-            state.delivery = Some(delivery);
-        }
-        drop(state);
-        self.ring();
-    }
-
-    /// Waits for so long, unless there is something else to do.
-    fn pause(&self, time: Duration) {
-        let state = self.lock();
-        let is_idle = |state: &mut State| {
-            state.waiting.is_empty() && state.deadline.is_none()
-        };
-        drop(self.changed.wait_timeout_while(state, time, is_idle));
-    }
-
-    /// So many are lost that had no room.
-    pub(crate) fn miss(&self, count: u64) {
-        self.lock().missed += count;
-    }
-
-    fn take_missed(&self) -> u64 {
-        std::mem::take(&mut self.lock().missed)
-    }
-
-    pub(crate) fn announce(&self) {
-        self.changed.notify_one();
-    }
-
-    /// Nothing will come any more. A deadline only comes nearer.
-    pub(crate) fn finish(&self, deadline: Instant) {
-        let mut state = self.lock();
-        let before = state.deadline.unwrap_or(deadline);
-        state.deadline = Some(before.min(deadline));
-        self.changed.notify_one();
-    }
-
-    pub(crate) fn news(&self) -> News {
-        let mut state = self.lock();
-        News {
-            done: std::mem::take(&mut state.done),
-            held: std::mem::take(&mut state.held),
-            released: std::mem::take(&mut state.released),
-            losses: std::mem::take(&mut state.losses),
-            has_ended: state.has_ended,
-        }
-    }
-
-    /// What rollups count is to be sent now: it takes up room.
-    pub(crate) fn press(&self) {
-        self.lock().is_pressed = true;
-        self.changed.notify_one();
-    }
-
-    /// Waits for parcels, or until a rollup is due.
-    fn take(&self, due: Option<Instant>) -> Work {
-        let mut state = self.lock();
-        let mut is_rested = false;
-        loop {
-            let is_pressed = std::mem::take(&mut state.is_pressed);
-            let is_due = |at| is_pressed || Instant::now() >= at;
-            if due.is_some_and(is_due) {
-                return Work::RollUp;
-            }
-            if !state.waiting.is_empty() {
-                let count = state.waiting.len().min(MAX_BATCH);
-                let parcels: Vec<_> = state.waiting.drain(..count).collect();
-                let bytes: usize =
-                    parcels.iter().map(|it| it.frame.len()).sum();
-                state.waiting_bytes -= bytes;
-                return Work::Parcels(parcels);
-            }
-            if let Some(deadline) = state.deadline {
-                return Work::Finish(deadline);
-            }
-            if state.is_awaited {
-                return Work::Hurry;
-            }
-            if is_rested {
-                return Work::Rest;
-            }
-            let left =
-                due.map(|at| at.saturating_duration_since(Instant::now()));
-            let bound = left.map_or(REST_AFTER, |it| it.min(REST_AFTER));
-            let waited = self.changed.wait_timeout(state, bound);
-            let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = now;
-            is_rested = timeout.timed_out() && bound == REST_AFTER;
-        }
-    }
-
-    /// Waits, however long it takes, until there is something to do or a
-    /// rollup is due.
-    fn wait(&self, due: Option<Instant>) {
-        let state = self.lock();
-        let is_idle = |state: &mut State| {
-            state.waiting.is_empty()
-                && state.deadline.is_none()
-                && !state.is_awaited
-                && !state.is_pressed
-        };
-        let Some(due) = due else {
-            drop(self.changed.wait_while(state, is_idle));
-            return;
-        };
-        let left = due.saturating_duration_since(Instant::now());
-        drop(self.changed.wait_timeout_while(state, left, is_idle));
-    }
-
-    fn report(&self, done: u64, loss: Option<Undelivered>) {
-        self.report_held(done, &[], loss);
-    }
-
-    /// The same; a rollup counts those that have these places among the parcels
-    /// that are done now.
-    fn report_held(&self, done: u64, held: &[u64], loss: Option<Undelivered>) {
-        let mut state = self.lock();
-        let before = state.done;
-        state.held.extend(held.iter().map(|it| before + it));
-        state.done += done;
-        state.losses.extend(loss);
-        drop(state);
-        self.ring();
-    }
-
-    /// So many that a rollup has counted need not stay in the queue.
-    fn release(&self, count: u64, losses: Vec<Undelivered>) {
-        let mut state = self.lock();
-        state.released += count;
-        state.losses.extend(losses);
-        drop(state);
-        self.ring();
-    }
-
-    /// The thread ends; what waits is lost for that reason, if there is one.
-    fn end(&self, reason: Option<String>) {
-        let mut state = self.lock();
-        let count = state.waiting.len() as u64;
-        state.waiting.clear();
-        state.done += count;
-        if let Some(reason) = reason {
-            state.losses.push(Undelivered { count, reason });
-        }
-        state.has_ended = true;
-        drop(state);
-        self.ring();
-    }
-
-    fn ring(&self) {
-        ring(&self.bell);
-    }
-}
-
-/// Wakes the dispatcher's loop.
-pub(crate) fn ring(mut bell: &UnixStream) {
-    // A full socket means that there is enough to wake up from.
-    let _ = bell.write(b"!");
-}
-
-enum Work {
-    Parcels(Vec<Parcel>),
-    Hurry,
-    RollUp,
-    Rest,
-    Finish(Instant),
-}
 
 /// Starts a sink's thread. It opens the sink itself, for that may read files
 /// that are far away. `rolls_up` tells whether it has the records of many

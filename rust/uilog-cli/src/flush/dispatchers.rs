@@ -9,8 +9,8 @@ use std::time::Instant;
 use uilog_channel::living_pages;
 use uilog_channel::living_pages::LivingPage;
 
-use super::LOOK_EVERY;
-use super::Part;
+use crate::flush::part::LOOK_EVERY;
+use crate::flush::part::Part;
 use crate::output::counted;
 
 /// Waits until dispatchers are done with the events that they have now.

@@ -4,6 +4,7 @@
 //! records move on into spools), for the time limit, and for the output.
 
 mod dispatchers;
+mod part;
 mod queues;
 
 use std::io;
@@ -16,19 +17,17 @@ use anyhow::Context;
 use serde::Serialize;
 use uilog_channel::journal::Journal;
 
+use crate::flush::part::Part;
 use crate::native;
 use crate::output;
 use crate::output::Presentation;
 use crate::output::counted;
 use crate::output::styled;
 use crate::place::Place;
-use crate::spool::Spools;
 use crate::spool::flush::Flushed;
 use crate::spool::flush::flush_until;
 use crate::spool::flush::write_one;
-
-/// Interval between checks of what is left.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+use crate::spool::selected::Spools;
 
 /// Deliver all waiting events and records, before a machine or container ends
 ///
@@ -86,17 +85,6 @@ struct Shown<'a> {
     dispatchers: &'a Part,
     queues: &'a Part,
     spools: &'a [Flushed],
-}
-
-/// Result for one place where events or records wait.
-#[derive(Default, Serialize)]
-struct Part {
-    /// Scripts that have ended, and records that are delivered or in a spool.
-    done: u64,
-    left: u64,
-    lost: u64,
-    /// Why something is left.
-    reason: Option<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {

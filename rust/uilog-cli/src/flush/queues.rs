@@ -13,8 +13,8 @@ use uilog_channel::record_queues;
 use uilog_channel::record_queues::RecordQueue;
 use uilog_core::agent_start;
 
-use super::LOOK_EVERY;
-use super::Part;
+use crate::flush::part::LOOK_EVERY;
+use crate::flush::part::Part;
 
 /// What is to be waited for: a queue, and how many of its records.
 struct Target {

@@ -19,11 +19,11 @@ use uilog_sinks::otlp::request::Kind;
 use uilog_sinks::spools::Owned;
 use uilog_sinks::spools::Translator;
 
-use super::EXIT_USAGE;
-use super::Spools;
 use crate::output::counted;
 use crate::place::Place;
 use crate::place::tell;
+use crate::spool::selected::EXIT_USAGE;
+use crate::spool::selected::Spools;
 
 /// Exported files are private to the user, as the spool is.
 const FILE_MODE: u32 = 0o600;

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -20,18 +19,15 @@ use uilog_sinks::otlp::sender::Round;
 use uilog_sinks::spools::Facts;
 use uilog_sinks::spools::Owned;
 
-use super::Spools;
 use crate::output;
 use crate::output::Presentation;
 use crate::output::counted;
 use crate::output::styled;
 use crate::output::visible;
 use crate::place::Place;
-
-/// How long to wait for another process that is sending.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// Interval between checks whether it still is.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
+use crate::spool::selected::LOOK_EVERY;
+use crate::spool::selected::PATIENCE;
+use crate::spool::selected::Spools;
 
 /// Send waiting records now
 ///

@@ -9,13 +9,13 @@ use std::time::Instant;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::spools::Owned;
 
-use super::Spools;
-use super::flush::LOOK_EVERY;
-use super::flush::PATIENCE;
 use crate::output;
 use crate::output::counted;
 use crate::output::visible;
 use crate::place::Place;
+use crate::spool::selected::LOOK_EVERY;
+use crate::spool::selected::PATIENCE;
+use crate::spool::selected::Spools;
 
 /// Acknowledge rejected, evicted and damaged records
 ///

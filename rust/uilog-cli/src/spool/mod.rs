@@ -4,23 +4,18 @@ mod export;
 pub(crate) mod flush;
 mod forget;
 mod requeue;
+pub(crate) mod selected;
 
 use std::io;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use clap::Subcommand;
 use serde::Serialize;
-use uilog_channel::sinks;
-use uilog_config::Config;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::otlp::sender::UNNOTED;
-use uilog_sinks::spools;
 use uilog_sinks::spools::Facts;
-use uilog_sinks::spools::Owned;
 
-use crate::native;
 use crate::output;
 use crate::output::HEADLINE;
 use crate::output::PLACE;
@@ -30,9 +25,7 @@ use crate::output::duration;
 use crate::output::styled;
 use crate::output::visible;
 use crate::place::Place;
-
-/// The status if the arguments are invalid, the same as clap's.
-const EXIT_USAGE: u8 = 2;
+use crate::spool::selected::Spools;
 
 /// Show, send or export records that wait for a collector
 ///
@@ -128,73 +121,6 @@ fn list(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     output.flush()?;
     let is_troubled = facts.iter().any(Facts::is_troubled);
     Ok(ExitCode::from(u8::from(is_troubled)))
-}
-
-/// All spools of a configuration, and those that are left of others.
-pub(crate) struct Spools {
-    globals: Globals,
-    all: Vec<Owned>,
-}
-
-impl Spools {
-    /// Those of the configuration that counts at this place; the status to
-    /// end with, if hg would not go on.
-    pub(crate) fn load(
-        place: &Place,
-    ) -> anyhow::Result<Result<Self, ExitCode>> {
-        Ok(match place.load()? {
-            Ok(loaded) => Ok(Self::of(&loaded.trusted)?),
-            Err(error) => Err(ExitCode::from(error.exit_status())),
-        })
-    }
-
-    /// Those of a configuration.
-    pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
-        let items = config.items(sinks::SECTION.as_bytes());
-        let items: Vec<_> = items
-            .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
-            .collect();
-        let named = items.iter().map(|(name, value)| (&**name, &**value));
-        let (definitions, _) = sinks::read(named);
-        let globals = Globals::new(&items, &native::environment_block());
-        let all = spools::find(&definitions, &globals);
-        let all = all.map_err(anyhow::Error::msg)?;
-        Ok(Self { globals, all })
-    }
-
-    /// What there is to know of each.
-    pub(crate) fn facts(&self) -> Vec<Facts> {
-        let now = SystemTime::now();
-        let all = self.all.iter();
-        all.map(|it| it.facts(&self.globals, now)).collect()
-    }
-
-    /// Of those, the ones of the sinks that are named, all if none is; the
-    /// status to end with, also if there is no such.
-    fn named(
-        place: &Place,
-        names: &[String],
-    ) -> anyhow::Result<Result<Self, ExitCode>> {
-        let mut spools = match Self::load(place)? {
-            Ok(spools) => spools,
-            Err(status) => return Ok(Err(status)),
-        };
-        let all = &spools.all;
-        let has = |name: &String| all.iter().any(|it| it.sink == *name);
-        if let Some(name) = names.iter().find(|name| !has(name)) {
-            let all = all.iter().map(|it| it.sink.as_str());
-            let all = all.collect::<Vec<_>>().join(", ");
-            let all = if all.is_empty() { "none" } else { &all };
-            output::say(&format!(
-                "uilog: no sink '{name}' has a spool; those that do: {all}"
-            ));
-            return Ok(Err(ExitCode::from(EXIT_USAGE)));
-        }
-        let is_meant =
-            |it: &Owned| names.is_empty() || names.contains(&it.sink);
-        spools.all.retain(is_meant);
-        Ok(Ok(spools))
-    }
 }
 
 fn write_all(

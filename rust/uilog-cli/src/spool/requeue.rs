@@ -9,14 +9,14 @@ use std::time::Instant;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::spools::Owned;
 
-use super::Spools;
-use super::flush;
-use super::flush::LOOK_EVERY;
-use super::flush::PATIENCE;
 use crate::output;
 use crate::output::counted;
 use crate::output::visible;
 use crate::place::Place;
+use crate::spool::flush;
+use crate::spool::selected::LOOK_EVERY;
+use crate::spool::selected::PATIENCE;
+use crate::spool::selected::Spools;
 
 /// Send rejected records again
 ///
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let records = counted(requeued, "rejected record");
         writeln!(output, "{sink}: {records} requeued")?;
         if requeued > 0 {
-            let patience = Instant::now() + flush::PATIENCE;
+            let patience = Instant::now() + PATIENCE;
             let flushed = flush::flush(owned, &spools.globals, patience);
             flush::write_one(&mut output, &flushed)?;
             is_done &= flushed.is_done();

@@ -3,7 +3,6 @@
 //! docs/otlp.md has the table. Knows which field of a record is which
 //! attribute, and not whether it is one of a span or of a log record.
 
-use crate::otlp::losses;
 use crate::otlp::protobuf::put_bytes;
 use crate::otlp::protobuf::put_head;
 use crate::otlp::protobuf::put_joined;
@@ -13,6 +12,7 @@ use crate::otlp::protobuf::put_set_fixed64;
 use crate::otlp::protobuf::put_set_number;
 use crate::otlp::protobuf::sized_bytes;
 use crate::otlp::protobuf::varint_bytes;
+use crate::otlp::stored::LOSS_EVENT;
 use crate::otlp::stored::Stored;
 use crate::otlp::stored::Value;
 use crate::record::Rollup;
@@ -206,7 +206,7 @@ pub(crate) fn common(record: &Stored<'_>, all: &mut Attributes<'_>) {
             all.maybe(key, record.options.text(option));
         }
     }
-    let prefix = if *record.event == *losses::EVENT {
+    let prefix = if *record.event == *LOSS_EVENT {
         "hg.loss."
     } else {
         "hg.option."

@@ -2,7 +2,7 @@
 //! nothing.
 //!
 //! Sends no record and touches no spool. The requests are those of the sender,
-//! with the same settings, but for their bound; [`crate::connect`] has the
+//! with the same settings, but for their bound; [`crate::trail`] has the
 //! steps below HTTP.
 
 use std::time::Duration;
@@ -13,10 +13,6 @@ use uilog_channel::sinks;
 use uilog_channel::sinks::Definition;
 use ureq::http::Uri;
 
-use crate::connect::Failed;
-use crate::connect::Trail;
-use crate::connect::try_tcp;
-use crate::connect::try_tls;
 use crate::globals::Globals;
 use crate::otlp::connector::WITHOUT_TLS;
 use crate::otlp::http::Collector;
@@ -25,6 +21,10 @@ use crate::otlp::request::Kind;
 use crate::otlp::settings::Settings;
 use crate::otlp::verdict::Verdict;
 use crate::target::Address;
+use crate::trail::Failed;
+use crate::trail::Trail;
+use crate::trail::try_tcp;
+use crate::trail::try_tls;
 
 /// However little time is left: so long an answer is waited for.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);

@@ -28,6 +28,7 @@ use crate::otlp::connector::TlsConnector;
 use crate::otlp::endpoint::GRPC_PORT;
 use crate::otlp::endpoint::HTTP_PORT;
 use crate::otlp::explain;
+use crate::otlp::printable::printable;
 use crate::otlp::request::Kind;
 use crate::otlp::request::Packer;
 use crate::otlp::resolver::Remembering;
@@ -37,7 +38,6 @@ use crate::otlp::settings::TlsFiles;
 use crate::otlp::verdict::Answer;
 use crate::otlp::verdict::Refusal;
 use crate::otlp::verdict::Verdict;
-use crate::otlp::verdict::printable;
 use crate::target::Address;
 use crate::tls;
 

@@ -31,15 +31,14 @@ use uilog_spool::Spool;
 
 use crate::globals::Globals;
 use crate::machine;
-use crate::otlp::Appender;
+use crate::otlp::appender::Appender;
 use crate::otlp::memo::Memo;
 use crate::otlp::memo::items;
+use crate::otlp::stored::LOSS_EVENT;
 use crate::record::Process;
 use crate::record::Record;
 use crate::record::SCHEMA;
 
-/// The event's name. Nothing else is to have it.
-pub const EVENT: &str = "uilogloss";
 /// The program that reports it.
 const PROGRAM: &str = "uilog";
 
@@ -155,7 +154,7 @@ impl Reports {
         now: Timestamp,
     ) -> Record {
         let mut sum = Sha256::new();
-        sum.update(format!("{EVENT} {} {}\0", self.host, spool.display()));
+        sum.update(format!("{LOSS_EVENT} {} {}\0", self.host, spool.display()));
         sum.update(format!("{before:?} {untold:?}"));
         let sum: String = sum.finalize()[..16]
             .iter()
@@ -183,7 +182,7 @@ impl Reports {
         let executable = std::env::current_exe().unwrap_or_default();
         Record {
             id: format!("{sum}-1"),
-            event: EVENT.to_owned(),
+            event: LOSS_EVENT.to_owned(),
             time: now.to_rfc3339(),
             session: sum,
             seq: 1,
@@ -227,7 +226,7 @@ pub fn forget_requeued(spool: &Spool) {
 /// Whether a record, as JSON, is one of losses.
 pub fn is_report(json: &[u8]) -> bool {
     serde_json::from_slice::<Record>(json).is_ok_and(|it| {
-        it.event == EVENT && it.process.program.as_deref() == Some(PROGRAM)
+        it.event == LOSS_EVENT && it.process.program.as_deref() == Some(PROGRAM)
     })
 }
 

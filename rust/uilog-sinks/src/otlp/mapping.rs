@@ -21,13 +21,13 @@ use sha2::Sha256;
 use crate::otlp::attributes::AnyValue;
 use crate::otlp::attributes::Attributes;
 use crate::otlp::attributes::common;
-use crate::otlp::losses;
 use crate::otlp::protobuf::put_bytes;
 use crate::otlp::protobuf::put_choice;
 use crate::otlp::protobuf::put_fixed32;
 use crate::otlp::protobuf::put_fixed64;
 use crate::otlp::protobuf::put_joined;
 use crate::otlp::protobuf::put_message;
+use crate::otlp::stored::LOSS_EVENT;
 use crate::otlp::stored::Stored;
 use crate::record::is_failure;
 
@@ -442,7 +442,7 @@ fn blocked(
 fn log(record: &Stored<'_>, place: &Place, time: u64, out: &mut Vec<u8>) {
     let (number, text) = match &*record.event {
         "commandexception" => (SeverityNumber::Error, "ERROR"),
-        "develwarn" | "hookrefused" | losses::EVENT => {
+        "develwarn" | "hookrefused" | LOSS_EVENT => {
             (SeverityNumber::Warn, "WARN")
         }
         "debug" => (SeverityNumber::Debug, "DEBUG"),

@@ -25,9 +25,9 @@ use ureq::http::header;
 use crate::otlp::endpoint::Base;
 use crate::otlp::endpoint::Url;
 use crate::otlp::endpoint::advice_on_endpoint;
+use crate::otlp::printable::printable;
 use crate::otlp::proxy::Proxies;
 use crate::otlp::request::Kind;
-use crate::otlp::verdict::printable;
 
 /// What a sink's URL begins with.
 const SCHEME: &[u8] = b"otlp:";

@@ -25,6 +25,9 @@ use crate::record::Counts;
 use crate::record::Rollup;
 use crate::record::Usage;
 
+/// The event of a record of losses. Nothing else is to have its name.
+pub(crate) const LOSS_EVENT: &str = "uilogloss";
+
 /// Options among which a name is searched for one by one.
 const FEW_OPTIONS: usize = 32;
 

@@ -11,12 +11,10 @@ use prost::Message;
 use serde_json::Value;
 
 use crate::otlp::body;
+use crate::otlp::printable::printable;
 use crate::otlp::request::Kind;
 use crate::otlp::retry_after;
 use crate::otlp::settings::Statuses;
-
-/// How many characters of a receiver's answer are kept.
-const MAX_TEXT_CHARS: usize = 200;
 
 /// What a receiver's answer means for the records of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,20 +185,6 @@ impl Answer<'_> {
         }
         printable(&String::from_utf8_lossy(self.body))
     }
-}
-
-/// A short text of one line.
-pub(crate) fn printable(text: &str) -> String {
-    let text = text.trim();
-    let mut short: String = text
-        .chars()
-        .map(|it| if it.is_control() { ' ' } else { it })
-        .take(MAX_TEXT_CHARS)
-        .collect();
-    if text.chars().nth(MAX_TEXT_CHARS).is_some() {
-        short.push_str("...");
-    }
-    short
 }
 
 #[cfg(test)]

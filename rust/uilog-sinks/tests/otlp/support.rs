@@ -436,7 +436,7 @@ impl Sink {
         let mut writer = uilog_spool::Writer::new(&spool);
         for record in records {
             let payload = serde_json::to_vec(&**record).unwrap();
-            let id = otlp::id(record).unwrap();
+            let id = otlp::appender::id(record).unwrap();
             writer.append(&id, &payload).unwrap();
         }
         writer.close().unwrap();

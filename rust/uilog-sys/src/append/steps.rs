@@ -12,12 +12,12 @@ use syscalls::Errno;
 use syscalls::Sysno;
 use syscalls::syscall;
 
-use super::Names;
-use super::Place;
-use super::Plan;
-use super::Refused;
-use super::Root;
-use super::Why;
+use crate::append::place::Names;
+use crate::append::place::Place;
+use crate::append::place::Refused;
+use crate::append::place::Root;
+use crate::append::place::Why;
+use crate::append::plan::Plan;
 
 /// The flags of every open: no link is followed, nothing blocks, a terminal
 /// does not become the controlling one, and no program inherits the descriptor.

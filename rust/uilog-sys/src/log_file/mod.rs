@@ -8,6 +8,7 @@ mod kept_dir;
 mod names;
 mod numbered;
 mod rotation;
+mod rules;
 mod second_names;
 
 use std::fs;
@@ -27,10 +28,13 @@ use nix::sys::stat::FileStat;
 use nix::sys::stat::SFlag;
 use nix::sys::stat::fstat;
 
-use self::rotation::Outcome;
 pub use self::rotation::Problems;
-use self::rotation::Strangers;
 pub use self::rotation::old_files;
+use self::rules::Outcome;
+use self::rules::RotatedLog;
+pub use self::rules::Rotation;
+use self::rules::Strangers;
+use self::rules::id_of;
 use crate::own_dir;
 
 /// How often a file may be removed under a writer before it gives up. Each
@@ -62,22 +66,6 @@ pub struct LogFile {
     mode: Option<u32>,
     is_private: bool,
     strangers: Strangers,
-}
-
-/// What identifies a file, whatever its names: device and inode.
-type Id = (u64, u64);
-
-fn id_of(status: &FileStat) -> Id {
-    (status.st_dev, status.st_ino)
-}
-
-/// When a log file is rotated, and what is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rotation {
-    /// A file of so many bytes gets no further record; not 0.
-    pub max_bytes: u64,
-    /// How many old files are kept, as `.1` (the newest), `.2` and so on.
-    pub old_files: u32,
 }
 
 /// Whether a file that is missing is created.
@@ -193,7 +181,7 @@ impl LogFile {
     /// Changes nothing.
     pub fn rotation_problems(&self) -> Problems {
         self.rotation.map_or_else(Problems::default, |rotation| {
-            rotation::problems(self, rotation)
+            rotation::problems(&self.rotated_by(rotation))
         })
     }
 
@@ -204,7 +192,7 @@ impl LogFile {
     /// The directory cannot be read, or has too many entries.
     pub fn old_numbers(&self) -> io::Result<Vec<u32>> {
         self.rotation.map_or(Ok(Vec::new()), |rotation| {
-            rotation::old_numbers(self, rotation)
+            rotation::old_numbers(&self.rotated_by(rotation))
         })
     }
 
@@ -228,7 +216,11 @@ impl LogFile {
                 .open()
                 .map_err(|source| self.error(Operation::Open, source))?;
             if let Some(rotation) = self.due(&status).filter(|_| may_rotate) {
-                match rotation::rotate(self, rotation, &file, id_of(&status)) {
+                match rotation::rotate(
+                    &self.rotated_by(rotation),
+                    &file,
+                    id_of(&status),
+                ) {
                     Ok(Outcome::NoLongerCurrent) => continue,
                     Ok(Outcome::Busy) => {
                         not_rotated = busy_for_long(rotation, &status);
@@ -323,6 +315,15 @@ impl LogFile {
                 }
                 _ => error,
             })
+    }
+
+    fn rotated_by(&self, rotation: Rotation) -> RotatedLog<'_> {
+        RotatedLog {
+            path: &self.path,
+            is_private: self.is_private,
+            strangers: self.strangers,
+            rotation,
+        }
     }
 
     fn due(&self, status: &FileStat) -> Option<Rotation> {

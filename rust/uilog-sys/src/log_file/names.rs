@@ -14,8 +14,8 @@ use nix::errno::Errno;
 use nix::fcntl::RenameFlags;
 use nix::sys::stat::FileStat;
 
-use super::Id;
-use super::id_of;
+use super::rules::Id;
+use super::rules::id_of;
 use crate::own_dir;
 use crate::own_dir::OwnDir;
 

@@ -10,10 +10,10 @@
 
 use std::io;
 
-use super::Id;
-use super::id_of;
 use super::names::LogDir;
-use super::rotation::Outcome;
+use super::rules::Id;
+use super::rules::Outcome;
+use super::rules::id_of;
 
 /// Rotates the log if it still is the file with this id.
 ///

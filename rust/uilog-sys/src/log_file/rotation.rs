@@ -17,31 +17,14 @@ use nix::fcntl::FlockArg;
 use nix::unistd::AccessFlags;
 use nix::unistd::faccessat;
 
-use super::Id;
-use super::LogFile;
-use super::Rotation;
 use super::names::LogDir;
 use super::numbered;
+use super::rules::Id;
+use super::rules::Outcome;
+use super::rules::RotatedLog;
+use super::rules::Strangers;
 use super::second_names;
 use super::second_names::Failed;
-
-/// What became of a rotation.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The file is no longer the log: it has been rotated, by whom ever.
-    NoLongerCurrent,
-    /// Another process is doing it.
-    Busy,
-}
-
-/// Whether there are others who rotate the log in their own way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Strangers {
-    /// Only uilog rotates it.
-    No,
-    /// Mercurial and rhg do, without a lock.
-    Yes,
-}
 
 /// The old files of the log at `path`, the newest first. While a rotation is
 /// on, one may be listed by a name that it had, or be missing until they are
@@ -66,8 +49,8 @@ pub struct Problems {
 }
 
 /// Looks for what would keep a log from being rotated. Changes nothing.
-pub(super) fn problems(log: &LogFile, rotation: Rotation) -> Problems {
-    let names = match LogDir::open(&log.path, log.is_private) {
+pub(super) fn problems(log: &RotatedLog<'_>) -> Problems {
+    let names = match LogDir::open(log.path, log.is_private) {
         Ok(names) => names,
         // It will be created with the log, or the log cannot be.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -85,10 +68,10 @@ pub(super) fn problems(log: &LogFile, rotation: Rotation) -> Problems {
         faccessat(&names.dir, ".", flags, nix::fcntl::AtFlags::empty());
     let growing = access
         .map_err(io::Error::from)
-        .and_then(|()| numbered::check(&names, rotation.old_files))
+        .and_then(|()| numbered::check(&names, log.rotation.old_files))
         .err();
     let unprotected = (log.strangers == Strangers::Yes)
-        .then(|| second_names::problem(&names, rotation.old_files))
+        .then(|| second_names::problem(&names, log.rotation.old_files))
         .flatten();
     Problems {
         growing,
@@ -97,13 +80,10 @@ pub(super) fn problems(log: &LogFile, rotation: Rotation) -> Problems {
 }
 
 /// The numbers up to the limit that old files have, in order.
-pub(super) fn old_numbers(
-    log: &LogFile,
-    rotation: Rotation,
-) -> io::Result<Vec<u32>> {
-    let names = LogDir::open(&log.path, log.is_private)?;
+pub(super) fn old_numbers(log: &RotatedLog<'_>) -> io::Result<Vec<u32>> {
+    let names = LogDir::open(log.path, log.is_private)?;
     let mut numbers = second_names::numbers(&names)?;
-    numbers.retain(|number| *number <= rotation.old_files);
+    numbers.retain(|number| *number <= log.rotation.old_files);
     Ok(numbers)
 }
 
@@ -113,13 +93,12 @@ pub(super) fn old_numbers(
 ///
 /// It cannot be rotated now.
 pub(super) fn rotate(
-    log: &LogFile,
-    rotation: Rotation,
+    log: &RotatedLog<'_>,
     file: &File,
     id: Id,
 ) -> io::Result<Outcome> {
-    let names = LogDir::open(&log.path, log.is_private)?;
-    let old_files = rotation.old_files;
+    let names = LogDir::open(log.path, log.is_private)?;
+    let old_files = log.rotation.old_files;
     let kind = FlockArg::LockExclusiveNonblock;
     // The lock is released with this value, also where a forked child has a
     // copy of the descriptor.

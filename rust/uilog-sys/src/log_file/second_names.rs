@@ -32,15 +32,15 @@ use nix::fcntl::RenameFlags;
 use nix::libc;
 use nix::sys::stat::FileStat;
 
-use super::Id;
-use super::id_of;
 use super::kept_dir;
 use super::kept_dir::KeptDir;
 use super::kept_dir::Locked;
 use super::names::LogDir;
 use super::names::has_no_flags;
 use super::names::rename_to_free;
-use super::rotation::Outcome;
+use super::rules::Id;
+use super::rules::Outcome;
+use super::rules::id_of;
 use crate::own_dir;
 use crate::own_dir::OwnDir;
 

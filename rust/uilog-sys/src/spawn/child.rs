@@ -23,8 +23,9 @@ use syscalls::Errno;
 use syscalls::Sysno;
 use syscalls::syscall;
 
-use super::Stage;
-use crate::append;
+use crate::append::plan;
+use crate::append::steps::perform;
+use crate::spawn::command::Stage;
 
 /// A [`Plan::stdio`] entry: open `/dev/null`.
 pub(super) const STDIO_NULL: i32 = -1;
@@ -58,7 +59,7 @@ pub(super) struct Plan {
     /// What the child does: [`run`] or [`append`].
     pub(super) entry: extern "C" fn(*mut c_void) -> i32,
     /// What is to be appended; null if a program is to be run.
-    pub(super) line: *const append::Plan,
+    pub(super) line: *const plan::Plan,
     pub(super) program: *const c_char,
     pub(super) argv: *const *const c_char,
     pub(super) envp: *const *const c_char,
@@ -190,7 +191,7 @@ pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
 /// # Async-signal-safety
 ///
 /// What [`let_caller_go_first`], [`set_policy`], [`close_from`] and
-/// [`append::perform`] list; `setsid`, `rt_sigaction`, `prlimit64`, `chdir`,
+/// [`perform`] list; `setsid`, `rt_sigaction`, `prlimit64`, `chdir`,
 /// `umask`, `rt_sigprocmask`, and `exit`.
 pub(super) extern "C" fn append(plan: *mut c_void) -> i32 {
     // SAFETY: the caller keeps the plan until `alive` is cleared, which
@@ -210,7 +211,7 @@ pub(super) extern "C" fn append(plan: *mut c_void) -> i32 {
     let _ = unsafe { syscall!(Sysno::umask, 0) };
     unblock_signals();
     // SAFETY: the caller keeps it as long as the plan.
-    let appended = append::perform(unsafe { &*plan.line });
+    let appended = perform(unsafe { &*plan.line });
     match appended {
         Ok(()) => 0,
         Err(errno) => leave(plan, Stage::Append, errno),

@@ -15,18 +15,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::Command;
-use super::Error;
-use super::Process;
-use super::Stage;
-use super::Start;
-use super::Started;
-use super::Stdio;
-use super::child;
-use super::child::Plan;
-use crate::append;
-use crate::append::StartError;
+use crate::append::plan;
+use crate::append::plan::StartError;
 use crate::sched;
+use crate::spawn::child;
+use crate::spawn::child::Plan;
+use crate::spawn::command::Command;
+use crate::spawn::command::Error;
+use crate::spawn::command::Process;
+use crate::spawn::command::Stage;
+use crate::spawn::command::Start;
+use crate::spawn::command::Started;
+use crate::spawn::command::Stdio;
 use crate::valgrind;
 
 /// Bytes of one child's stack. The deepest use seen is under 1 KiB; a debug
@@ -113,9 +113,9 @@ pub(super) fn spawn<'fd>(
 
 /// Leaves it to a detached child to append a line, unless so many do already.
 pub(crate) fn start_appending(
-    line: Box<append::Plan>,
+    line: Box<plan::Plan>,
     max_children: usize,
-) -> Result<(), (Box<append::Plan>, StartError)> {
+) -> Result<(), (Box<plan::Plan>, StartError)> {
     let refused =
         |errno| StartError::System(io::Error::from_raw_os_error(errno));
     if sweep() >= max_children {
@@ -218,7 +218,7 @@ struct Launch {
 /// What the pointers in the plan point at.
 enum Kept {
     Program(#[expect(dead_code, reason = "kept, not read")] Strings),
-    Line(Box<append::Plan>),
+    Line(Box<plan::Plan>),
     Nothing,
 }
 
@@ -288,7 +288,7 @@ impl Launch {
         })
     }
 
-    fn of_line(line: Box<append::Plan>, region: Region) -> Box<Self> {
+    fn of_line(line: Box<plan::Plan>, region: Region) -> Box<Self> {
         let is_normal = sched::policy() == Some(libc::SCHED_OTHER);
         let plan = Plan {
             entry: child::append,

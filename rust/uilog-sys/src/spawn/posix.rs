@@ -14,12 +14,12 @@ use std::thread;
 use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 
-use super::Command;
-use super::Error;
-use super::Process;
-use super::Stage;
-use super::Started;
-use super::Stdio;
+use crate::spawn::command::Command;
+use crate::spawn::command::Error;
+use crate::spawn::command::Process;
+use crate::spawn::command::Stage;
+use crate::spawn::command::Started;
+use crate::spawn::command::Stdio;
 
 /// Bytes of the reaping thread's stack.
 const REAPER_STACK_BYTES: usize = 64 * 1024;

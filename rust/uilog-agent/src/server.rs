@@ -1,0 +1,153 @@
+//! The agent's state.
+//!
+//! Responsible for what there is when it begins. Must not know what is done with
+//! it: the loop is in `serve`, and its steps in `finding`, `delivering`,
+//! `watching` and `ending`.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::sys::resource::Resource;
+use nix::sys::resource::getrlimit;
+use signal_hook::consts::SIGTERM;
+use signal_hook::consts::SIGXFSZ;
+use uilog_channel::agent_address::AgentNames;
+use uilog_sinks::outlet::Open;
+
+use crate::admission::Admission;
+use crate::clerk::Clerks;
+use crate::configuration::Configurations;
+use crate::configured::Configured;
+use crate::directory::Directories;
+use crate::doorbell::Doorbell;
+use crate::error::Error;
+use crate::error::system;
+use crate::group::Clients;
+use crate::groups::Groups;
+use crate::idle::Idle;
+use crate::ids::ClientId;
+use crate::older::Older;
+
+/// How often an agent usually looks for queues whose writers have not rung:
+/// they may have been killed before they could.
+pub const SCAN_EVERY: Duration = Duration::from_secs(5);
+/// Queues that are open at a time.
+const MIN_CLIENTS: usize = 64;
+const MAX_CLIENTS: usize = 4096;
+
+/// The agent's state.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) directories: Directories,
+    pub(crate) names: AgentNames,
+    pub(crate) namespaces: String,
+    pub(crate) lock: File,
+    /// None while it ends.
+    pub(crate) doorbell: Option<Doorbell>,
+    /// For processes of the version before, if there are any.
+    pub(crate) older: Option<Older>,
+    /// What one of them has handed over.
+    pub(crate) older_lock: Option<File>,
+    pub(crate) clients: Clients,
+    pub(crate) by_name: HashMap<OsString, ClientId>,
+    pub(crate) next_id: ClientId,
+    pub(crate) max_clients: usize,
+    pub(crate) groups: Groups,
+    pub(crate) configurations: Configurations,
+    pub(crate) admission: Admission,
+    pub(crate) clerks: Clerks,
+    /// The agent's own, a block.
+    pub(crate) environment: Arc<[u8]>,
+    pub(crate) started_by: Option<OsString>,
+    pub(crate) useless: HashSet<(OsString, PathBuf)>,
+    /// Becomes readable when something else than hg has news.
+    pub(crate) wakeup: UnixStream,
+    pub(crate) terminated: Arc<AtomicBool>,
+    pub(crate) gather_until: Option<Instant>,
+    /// When queues are looked for at the latest, as long as it can be rung.
+    pub(crate) scan_at: Instant,
+    pub(crate) scanned_at: Instant,
+    pub(crate) scan_every: Duration,
+    pub(crate) looked_at: Instant,
+    /// When there is something to do for a record that waits.
+    pub(crate) retry_at: Option<Instant>,
+    pub(crate) idle: Idle,
+    /// What the queues in its own directory took when that was last counted.
+    pub(crate) counted: Option<u64>,
+}
+
+impl Server {
+    pub(crate) fn new(
+        directories: Directories,
+        names: AgentNames,
+        namespaces: String,
+        lock: File,
+        environment: Arc<[u8]>,
+        open: Open,
+        writers_grace: Duration,
+    ) -> Result<Self, Error> {
+        let failed = system("create a socket");
+        let (wakeup, bell) = UnixStream::pair().map_err(&failed)?;
+        for socket in [&wakeup, &bell] {
+            socket.set_nonblocking(true).map_err(&failed)?;
+        }
+        let terminated = Arc::new(AtomicBool::new(false));
+        let handling = system("handle signals");
+        signal_hook::flag::register(SIGTERM, Arc::clone(&terminated))
+            .map_err(&handling)?;
+        // A limit on files is an error of whoever writes, and not our end.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())
+            .map_err(&handling)?;
+        let signalled = bell.try_clone().map_err(&failed)?;
+        signal_hook::low_level::pipe::register(SIGTERM, signalled)
+            .map_err(&handling)?;
+        let bell = Arc::new(bell);
+        let configured =
+            Configured::new(Arc::clone(&environment), Arc::clone(&bell));
+        Ok(Self {
+            directories,
+            names,
+            lock,
+            doorbell: None,
+            older: None,
+            older_lock: None,
+            clients: Clients::new(),
+            by_name: HashMap::new(),
+            next_id: 0,
+            max_clients: max_clients(),
+            groups: Groups::new(open),
+            configurations: Configurations::default(),
+            admission: Admission::new(namespaces.clone(), configured),
+            namespaces,
+            clerks: Clerks::new(bell),
+            environment,
+            started_by: None,
+            useless: HashSet::new(),
+            wakeup,
+            terminated,
+            gather_until: None,
+            scan_at: Instant::now(),
+            scanned_at: Instant::now(),
+            scan_every: SCAN_EVERY,
+            looked_at: Instant::now(),
+            retry_at: None,
+            idle: Idle::new(Instant::now(), writers_grace),
+            counted: None,
+        })
+    }
+}
+
+/// As many queues are open at a time: their sinks need descriptors, too.
+fn max_clients() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |it| it.0);
+    let part = usize::try_from(limit / 4).unwrap_or(usize::MAX);
+    part.clamp(MIN_CLIENTS, MAX_CLIENTS)
+}

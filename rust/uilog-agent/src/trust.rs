@@ -1,0 +1,14 @@
+//! What is known of whoever has written a queue.
+//!
+//! Must not know what follows from it.
+
+use std::time::Instant;
+
+/// What is known of whoever has written a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trust {
+    /// It is a process of this user and of these namespaces.
+    Proven,
+    /// It may be anybody's. It was found then.
+    Unproven(Instant),
+}

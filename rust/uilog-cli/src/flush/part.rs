@@ -1,0 +1,21 @@
+//! What has become of the events or records that wait in one place.
+//!
+//! Must not know which places there are.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Interval between checks of what is left.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Result for one place where events or records wait.
+#[derive(Default, Serialize)]
+pub(super) struct Part {
+    /// Scripts that have ended, and records that are delivered or in a spool.
+    pub(super) done: u64,
+    pub(super) left: u64,
+    pub(super) lost: u64,
+    /// Why something is left.
+    pub(super) reason: Option<String>,
+}

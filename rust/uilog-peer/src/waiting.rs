@@ -1,0 +1,56 @@
+//! Waiting until one of several connections can go on.
+//!
+//! Must not know what a connection is.
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+use nix::poll::poll;
+
+/// How often a process is asked for that has no descriptor to wait for.
+const ASK_PAUSE: Duration = Duration::from_millis(10);
+
+/// What is waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Awaited<'fd> {
+    fds: Vec<PollFd<'fd>>,
+    /// Some process has no descriptor to wait for.
+    must_ask: bool,
+}
+
+impl<'fd> Awaited<'fd> {
+    /// Until this becomes readable.
+    pub(crate) fn add(&mut self, fd: BorrowedFd<'fd>) {
+        self.fds.push(PollFd::new(fd, PollFlags::POLLIN));
+    }
+
+    /// Until a process ends that has to be asked for.
+    pub(crate) fn must_ask(&mut self) {
+        self.must_ask = true;
+    }
+
+    /// Blocks until one of them is there, or until this moment, or until a
+    /// signal comes.
+    pub(crate) fn wait(mut self, until: Option<Instant>) {
+        let left = until.map(|until| until.duration_since(Instant::now()));
+        let left = if self.must_ask {
+            Some(left.map_or(ASK_PAUSE, |left| left.min(ASK_PAUSE)))
+        } else {
+            left
+        };
+        let timeout = match left {
+            None => PollTimeout::NONE,
+            // Rounded up: a wait that ends too early only begins again.
+            Some(left) => {
+                PollTimeout::try_from(left + Duration::from_millis(1))
+                    .unwrap_or(PollTimeout::MAX)
+            }
+        };
+        // Interrupted or not, the caller looks for itself.
+        let _ = poll(&mut self.fds, timeout);
+    }
+}
