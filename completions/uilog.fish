@@ -100,7 +100,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand check" -s T -l template -d '
 complete -c uilog -n "__fish_uilog_using_subcommand check" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
 never\t'Never'"
-complete -c uilog -n "__fish_uilog_using_subcommand check" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand check" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand check" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand check" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand check" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
@@ -147,13 +147,13 @@ complete -c uilog -n "__fish_uilog_using_subcommand doctor" -s T -l template -d 
 complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
 never\t'Never'"
-complete -c uilog -n "__fish_uilog_using_subcommand doctor" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand doctor" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand doctor" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand config" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"
-complete -c uilog -n "__fish_uilog_using_subcommand config" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand config" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand config" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand config" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand config" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
@@ -162,14 +162,14 @@ complete -c uilog -n "__fish_uilog_using_subcommand config" -s u -l untrusted -d
 complete -c uilog -n "__fish_uilog_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand dispatch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l opt -d 'An option of the event; scripts get it as the variable OPT_KEY' -r
-complete -c uilog -n "__fish_uilog_using_subcommand emit" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand emit" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -s v -l verbose -d 'Show which sinks have taken the event'
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l require-sink -d 'Fail if no sink tracks the event'
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand run" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand run" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
@@ -180,7 +180,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand flush" -s T -l template -d '
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
 never\t'Never'"
-complete -c uilog -n "__fish_uilog_using_subcommand flush" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand flush" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
@@ -206,7 +206,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand journal; and not __fish_seen
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Acknowledge all failures so far'
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c uilog -n "__fish_uilog_using_subcommand log" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand log" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
@@ -273,7 +273,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand log" -l failed -d 'Only what
 complete -c uilog -n "__fish_uilog_using_subcommand log" -s f -l follow -d 'Go on with new ones as they are logged, until Ctrl-C; with -T json, each is a line'
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l stats -d 'Show numbers of all commands instead: how many, failures, the total, percentiles, the most, and how many over time'
 complete -c uilog -n "__fish_uilog_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand open" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand open" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand open" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand open" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand open" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
@@ -286,7 +286,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_s
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
 never\t'Never'"
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
@@ -300,7 +300,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subco
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
 never\t'Never'"
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from flush" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
@@ -308,19 +308,19 @@ complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subco
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l format -d 'Format of the output' -r -f -a "jsonl\t'Records, as `file:` writes them'
 otlp\t'OTLP\'s JSON, as the Collector\'s file exporter writes it'"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -s o -l output -d 'A new file, or a directory for --format otlp; default: standard output' -r -F
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -l rejected -d 'Export rejected records instead of waiting ones'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -l rejected -d 'Also remove rejected records'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from requeue" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from requeue" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from requeue" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from requeue" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and __fish_seen_subcommand_from requeue" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
@@ -335,7 +335,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand status" -l color -d 'When to
 always\t'Even in a pipe or a file'
 never\t'Never'"
 complete -c uilog -n "__fish_uilog_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -s R -l repository -d 'The repository: its root directory, or a name from [paths]' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F

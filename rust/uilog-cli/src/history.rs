@@ -19,7 +19,7 @@ use crate::select::with_clock;
 
 /// Tell where the history of commands is, or delete it
 ///
-/// With `history = yes` in the section [uilog], uilog keeps the records of your
+/// With `history = yes` in the section `uilog`, uilog keeps the records of your
 /// commands on this machine, a file a day, without secrets; `uilog log` shows
 /// them. `history-max-size` and `history-max-age` bound it.
 #[derive(Debug, clap::Args)]

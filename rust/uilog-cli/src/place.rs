@@ -22,7 +22,7 @@ use crate::output::visible_bytes;
 /// `-`.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Place {
-    /// The repository: its root directory, or a name from [paths]
+    /// The repository: its root directory, or a name from the section paths
     #[arg(
         short = 'R',
         long,

@@ -2,9 +2,10 @@
 //!
 //! In hg's process, a [`logger::Logger`] knows the configuration of one ui. It
 //! passes events to [`logtoprocess`] for scripts, and to [`structured`] for
-//! records. Both append frames ([`wire`]) to a [`queue`] through
-//! [`dispatcher`]. In the other process, [`dispatch`] reads the queue, runs the
-//! scripts, and passes records to an implementation of [`records`].
+//! records. Both append frames ([`uilog_channel::wire`]) to a
+//! [`uilog_channel::queue`] through [`dispatcher`]. In the other process,
+//! [`dispatch`] reads the queue, runs the scripts, and passes records to an
+//! implementation of [`uilog_channel::records`].
 //!
 //! Knows Mercurial's terms. Must not know Python.
 //!

@@ -44,7 +44,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome, in the order of [`Counters::outcomes`].
+    /// Every outcome, in the order of [`crate::Counters::outcomes`].
     pub const ALL: [Self; 6] = [
         Self::Closed,
         Self::Timeout,
