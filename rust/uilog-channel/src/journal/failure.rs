@@ -79,7 +79,7 @@ impl FailureKind {
 
 impl Failure {
     /// A failure that happens now. No secret stays in the detail, if
-    /// [`redact_with`] has said how.
+    /// [`crate::journal::redact_with`] has said how.
     pub fn now(
         session: String,
         event: &[u8],
