@@ -153,7 +153,8 @@ A lock that another process holds, and one whose holder was killed
   $ rm held
   $ echo c >> a
   $ hg commit -m c
-  $ order | grep -E '^(waited|broken)'
+  $ order > $TESTTMP/ordered
+  $ grep -E '^(waited|broken)' $TESTTMP/ordered
   waited: wlock got
   broken: wlock
 

@@ -223,7 +223,11 @@ def main(argv: list[str]) -> int:
     if argv == ["wait"]:
         left = wait_until_gone(home)
         for process in left:
-            print(f"still there after {DEADLINE} seconds: {process}")
+            # Not into a pipe, whose other end may be what is waited for.
+            print(
+                f"still there after {DEADLINE} seconds: {process}",
+                file=sys.stderr,
+            )
         return 1 if left else 0
     print(__doc__, file=sys.stderr)
     return 2
