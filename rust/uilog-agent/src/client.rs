@@ -539,18 +539,12 @@ mod tests {
         framed(&mut bytes, &Frame::Items(Vec::new()));
         for seq in 0..records {
             let record = Record {
-                event: Event {
-                    seq,
-                    ..Event::bare(b"foo")
-                },
                 environment_at: at,
                 items_at,
-                cwd: None,
-                hg: Cow::Borrowed(b"hg"),
-                hg_version: None,
-                program: None,
-                trace_state: None,
-                repository: Default::default(),
+                ..Record::bare(Event {
+                    seq,
+                    ..Event::bare(b"foo")
+                })
             };
             framed(&mut bytes, &Frame::Record(record));
         }

@@ -19,6 +19,7 @@ use uilog_channel::queue;
 use uilog_channel::queue::OpenCommand;
 use uilog_channel::records::Items;
 use uilog_channel::wire::Frame;
+use uilog_channel::wire::Open;
 use uilog_channel::wire::Record;
 use uilog_event::event::Event;
 use uilog_event::event::EventOption;
@@ -87,12 +88,12 @@ impl Slow {
         bound: Duration,
         now: Instant,
     ) -> Option<Due> {
-        let Ok(Frame::Open(begun)) = postcard::from_bytes(&command.frame)
-        else {
-            return None;
-        };
+        let begun = Open::parse(&command.frame)?;
         let event = &begun.record.event;
-        if canonical(&event.options).is_some_and(|it| LASTING.contains(&it)) {
+        if event
+            .canonical_command()
+            .is_some_and(|it| LASTING.contains(&it))
+        {
             return None;
         }
         let micros = clock::monotonic_micros().saturating_sub(begun.began);
@@ -179,7 +180,7 @@ fn describe(
         None => (b"else".to_vec(), Vec::new()),
     };
     let seconds = elapsed.as_secs_f64();
-    let name = canonical(&event.options).unwrap_or(b"hg");
+    let name = event.canonical_command().unwrap_or(b"hg");
     let message = [
         name,
         format!(" has been running for {seconds:.2} seconds (").as_bytes(),
@@ -198,12 +199,4 @@ fn describe(
         option("phase", Value::Bytes(text(kind))),
     ]);
     event.options.extend(more);
-}
-
-fn canonical<'e>(options: &'e [EventOption<'_>]) -> Option<&'e [u8]> {
-    let named = options.iter().find(|it| *it.key == *b"canonical_command");
-    match &named?.value {
-        Value::Bytes(name) => Some(&name.0),
-        _ => None,
-    }
 }

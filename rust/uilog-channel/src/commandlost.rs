@@ -156,7 +156,7 @@ fn conclude_one(
 ) -> io::Result<()> {
     let bytes = queue.frame_at(open.at)?;
     let written_at = queue.written_at()?;
-    let Ok(Frame::Open(begun)) = postcard::from_bytes(&bytes) else {
+    let Some(begun) = Open::parse(&bytes) else {
         return Err(io::ErrorKind::InvalidData.into());
     };
     // Each names one that has begun before.
@@ -267,25 +267,15 @@ mod tests {
     }
 
     fn begin(writer: &mut Writer, id: u64, command: &'static [u8]) {
-        let record = Record {
-            event: Event {
-                seq: seq(id),
-                message: Cow::Borrowed(command),
-                time: Timestamp {
-                    micros: 7_000_000,
-                    offset: 0,
-                },
-                ..Event::bare(NAME)
+        let record = Record::bare(Event {
+            seq: seq(id),
+            message: Cow::Borrowed(command),
+            time: Timestamp {
+                micros: 7_000_000,
+                offset: 0,
             },
-            environment_at: 0,
-            items_at: 0,
-            cwd: None,
-            hg: Cow::Borrowed(b"hg"),
-            hg_version: None,
-            program: None,
-            trace_state: None,
-            repository: Default::default(),
-        };
+            ..Event::bare(NAME)
+        });
         let open = Open {
             has_ended: false,
             outer: writer.open_word(),

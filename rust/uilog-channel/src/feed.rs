@@ -66,7 +66,7 @@ impl Feed {
             let Ok(bytes) = self.queue.frame_at(at) else {
                 break;
             };
-            let Ok(Frame::Open(begun)) = postcard::from_bytes(&bytes) else {
+            let Some(begun) = Open::parse(&bytes) else {
                 break;
             };
             if at < before {
@@ -129,7 +129,7 @@ impl Feed {
         let mut found = Vec::new();
         while let Some(OpenCommand { at, .. }) = open {
             let frame = self.queue.frame_at(at)?;
-            let Ok(Frame::Open(begun)) = postcard::from_bytes(&frame) else {
+            let Some(begun) = Open::parse(&frame) else {
                 break;
             };
             open = OpenCommand::of(begun.outer).filter(|it| it.at < at);

@@ -15,7 +15,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use uilog_event::event::Value;
 use uilog_sys::foreign_file;
 
 use crate::agent_address;
@@ -23,7 +22,7 @@ use crate::page;
 use crate::queue::FRAMES_LINK;
 use crate::queue::Page;
 use crate::queue::Reader;
-use crate::wire::Frame;
+use crate::wire::Open;
 use crate::wire::is_readable;
 
 /// Descriptors of a process that are looked at.
@@ -99,17 +98,11 @@ fn command(reader: &Reader) -> Option<String> {
     }
     let open = reader.open_command().ok()??;
     let bytes = reader.frame_at(open.at).ok()?;
-    let Ok(Frame::Open(begun)) = postcard::from_bytes(&bytes) else {
-        return None;
-    };
-    let mut options = begun.record.event.options.iter();
-    let named = options.find(|it| *it.key == *b"canonical_command")?;
-    let Value::Bytes(name) = &named.value else {
-        return None;
-    };
-    let is_good = (1..=MAX_NAME_BYTES).contains(&name.0.len())
-        && !name.0.iter().any(u8::is_ascii_control);
-    is_good.then(|| String::from_utf8_lossy(&name.0).into_owned())
+    let begun = Open::parse(&bytes)?;
+    let name = begun.record.event.canonical_command()?;
+    let is_good = (1..=MAX_NAME_BYTES).contains(&name.len())
+        && !name.iter().any(u8::is_ascii_control);
+    is_good.then(|| String::from_utf8_lossy(name).into_owned())
 }
 
 fn is_session(text: &str) -> bool {
@@ -118,7 +111,6 @@ fn is_session(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
 
     use uilog_event::event::Event;
 
@@ -127,7 +119,7 @@ mod tests {
     use crate::queue;
     use crate::queue::Origin;
     use crate::queue::Writer;
-    use crate::wire::Open;
+    use crate::wire::Frame;
     use crate::wire::Record;
 
     /// This process, with the queue of an hg.
@@ -148,20 +140,10 @@ mod tests {
         let this = || of(std::process::id()).unwrap();
         assert_eq!(this().session.as_deref(), Some(session));
         assert_eq!(this().command, None);
-        let record = Record {
-            event: Event {
-                options: vec![commandlost::canonical(b"commit")],
-                ..Event::bare(commandlost::NAME)
-            },
-            environment_at: 0,
-            items_at: 0,
-            cwd: None,
-            hg: Cow::Borrowed(b"hg"),
-            hg_version: None,
-            program: None,
-            trace_state: None,
-            repository: Default::default(),
-        };
+        let record = Record::bare(Event {
+            options: vec![commandlost::canonical(b"commit")],
+            ..Event::bare(commandlost::NAME)
+        });
         let open = Open {
             has_ended: false,
             outer: 0,

@@ -68,6 +68,16 @@ pub struct Open<'a> {
     pub record: Record<'a>,
 }
 
+impl<'a> Open<'a> {
+    /// What a frame says, if it is one of these and can be read.
+    pub fn parse(frame: &'a [u8]) -> Option<Self> {
+        match postcard::from_bytes(frame) {
+            Ok(Frame::Open(open)) => Some(open),
+            _ => None,
+        }
+    }
+}
+
 /// Where `has_ended` of [`Open`] stands in its frame.
 pub const HAS_ENDED_AT: u64 = 1;
 
@@ -99,6 +109,23 @@ pub struct Record<'a> {
     /// What hg knows of the event's repository.
     #[serde(borrow)]
     pub repository: Repository<'a>,
+}
+
+impl<'a> Record<'a> {
+    /// One of which nothing is known but its event.
+    pub fn bare(event: Event<'a>) -> Self {
+        Self {
+            event,
+            environment_at: 0,
+            items_at: 0,
+            cwd: None,
+            hg: Cow::Borrowed(b"hg"),
+            hg_version: None,
+            program: None,
+            trace_state: None,
+            repository: Repository::default(),
+        }
+    }
 }
 
 /// What hg knows of a repository without looking.

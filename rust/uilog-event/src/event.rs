@@ -64,6 +64,16 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// The full name of the command that it tells of, if it has that option.
+    pub fn canonical_command(&self) -> Option<&[u8]> {
+        let mut options = self.options.iter();
+        let named = options.find(|it| *it.key == *b"canonical_command")?;
+        match &named.value {
+            Value::Bytes(name) => Some(&name.0),
+            _ => None,
+        }
+    }
+
     /// One of which nothing is known but its name: the first of session 0, at
     /// the epoch, by process 0 of user 0.
     pub fn bare(name: &'a [u8]) -> Self {

@@ -684,20 +684,14 @@ impl Queue {
         });
         self.sent = Some((environment_at, items_at));
         Record {
-            event: Event {
+            environment_at,
+            items_at,
+            ..Record::bare(Event {
                 session: self.session,
                 seq,
                 time: self.clock.unwrap_or_else(Timestamp::now),
                 ..event
-            },
-            environment_at,
-            items_at,
-            cwd: None,
-            hg: Cow::Borrowed(b"hg"),
-            hg_version: None,
-            program: None,
-            trace_state: None,
-            repository: Default::default(),
+            })
         }
     }
 

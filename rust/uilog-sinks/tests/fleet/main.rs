@@ -188,21 +188,15 @@ impl Dispatcher {
         self.sent += 1;
         let seq = self.sent;
         let frame = Frame::Record(WireRecord {
-            event: Event {
+            environment_at: 1,
+            items_at: 2,
+            ..WireRecord::bare(Event {
                 session,
                 seq,
                 time: Timestamp::now(),
                 message: Cow::Borrowed(b"m\n"),
                 ..Event::bare(event.as_bytes())
-            },
-            environment_at: 1,
-            items_at: 2,
-            cwd: None,
-            hg: Cow::Borrowed(b"hg"),
-            hg_version: None,
-            program: None,
-            trace_state: None,
-            repository: Default::default(),
+            })
         });
         let queued = Queued {
             position: self.queue.records.len() as u64,
