@@ -7,6 +7,7 @@ use std::io::Write;
 use anstream::AutoStream;
 use anstyle::AnsiColor;
 use anstyle::Style;
+use chrono::DateTime;
 use clap::Args;
 use clap::ValueEnum;
 use uilog_sys::clock;
@@ -169,27 +170,13 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
 pub(crate) fn local(micros: i64) -> String {
     let seconds = micros.div_euclid(1_000_000);
     let offset = i64::from(clock::local_offset(seconds));
-    let days = (seconds + offset).div_euclid(86_400);
-    let second = (seconds + offset).rem_euclid(86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    let second = second % 60;
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    shown(seconds + offset)
 }
 
-/// The date of a day since 1970.
-// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year =
-        (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
+/// Seconds since 1970, as a date and a time.
+fn shown(seconds: i64) -> String {
+    let time = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+    time.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// Bytes as people say them.
@@ -245,9 +232,9 @@ mod tests {
 
     #[test]
     fn days_have_dates() {
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(20_787), (2026, 11, 30));
-        assert_eq!(civil(-1), (1969, 12, 31));
-        assert_eq!(civil(19_782), (2024, 2, 29));
+        assert_eq!(shown(0), "1970-01-01 00:00:00");
+        assert_eq!(shown(20_787 * 86_400), "2026-11-30 00:00:00");
+        assert_eq!(shown(-86_400), "1969-12-31 00:00:00");
+        assert_eq!(shown(19_782 * 86_400), "2024-02-29 00:00:00");
     }
 }

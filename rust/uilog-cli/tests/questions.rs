@@ -36,25 +36,8 @@ struct Plant {
 }
 
 fn rfc3339(seconds: i64) -> String {
-    let days = seconds.div_euclid(DAY);
-    let second = seconds.rem_euclid(DAY);
-    // Howard Hinnant's civil_from_days, for days after 1970.
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let of_era = days % 146_097;
-    let year =
-        (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.000000+00:00",
-        second / HOUR,
-        second / 60 % 60,
-        second % 60
-    )
+    let time = chrono::DateTime::from_timestamp(seconds, 0).unwrap();
+    time.format("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
 }
 
 impl Plant {
