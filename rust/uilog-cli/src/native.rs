@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Context;
 use uilog_channel::agent_address::Whereabouts;
+use uilog_channel::sinks;
+use uilog_channel::sinks::Definition;
 use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::Request;
@@ -16,6 +18,7 @@ use uilog_core::brake;
 use uilog_core::brake::Cause;
 use uilog_core::host::Host;
 use uilog_core::installation::Programs;
+use uilog_sinks::globals::Globals;
 use uilog_sys::environ;
 
 /// The environment as the C library has it.
@@ -23,6 +26,17 @@ pub(crate) fn environment_block() -> Vec<u8> {
     let mut block = Vec::new();
     environ::append_to(&mut block);
     block
+}
+
+/// The sinks of a configuration, and what all of them may depend on.
+pub(crate) fn sinks(config: &Config) -> (Vec<Definition>, Globals) {
+    let items = config.items(sinks::SECTION.as_bytes());
+    let items: Vec<_> = items
+        .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
+        .collect();
+    let named = items.iter().map(|(name, value)| (&**name, &**value));
+    let (definitions, _) = sinks::read(named);
+    (definitions, Globals::new(&items, &environment_block()))
 }
 
 /// Where this user's queues of records may be, as this configuration and the

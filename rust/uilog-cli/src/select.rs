@@ -11,7 +11,6 @@ use std::time::UNIX_EPOCH;
 use clap::Args;
 use clap::ValueHint;
 use uilog_blackbox::glob::Glob;
-use uilog_channel::sinks;
 use uilog_config::date::Clock;
 use uilog_event::events;
 use uilog_event::suggest;
@@ -22,7 +21,6 @@ use uilog_history::places;
 use uilog_history::scan::Problems;
 use uilog_history::scan::Source;
 use uilog_history::when;
-use uilog_sinks::globals::Globals;
 use uilog_sinks::history;
 use uilog_sys::clock;
 
@@ -237,13 +235,7 @@ fn configured(place: &Place) -> anyhow::Result<Vec<PathBuf>> {
         // It has been told; what others have written can be read all the same.
         Err(_) => return Ok(Vec::new()),
     };
-    let items = loaded.trusted.items(sinks::SECTION.as_bytes());
-    let items: Vec<_> = items
-        .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
-        .collect();
-    let named = items.iter().map(|(name, value)| (&**name, &**value));
-    let (definitions, _) = sinks::read(named);
-    let globals = Globals::new(&items, &native::environment_block());
+    let (definitions, globals) = native::sinks(&loaded.trusted);
     // It stays when it is switched off.
     let history = history::dir(globals.environment());
     let mut paths: Vec<_> = history

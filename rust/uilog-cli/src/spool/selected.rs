@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use uilog_channel::sinks;
 use uilog_config::Config;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::spools;
@@ -46,13 +45,7 @@ impl Spools {
 
     /// Those of a configuration.
     pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
-        let items = config.items(sinks::SECTION.as_bytes());
-        let items: Vec<_> = items
-            .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
-            .collect();
-        let named = items.iter().map(|(name, value)| (&**name, &**value));
-        let (definitions, _) = sinks::read(named);
-        let globals = Globals::new(&items, &native::environment_block());
+        let (definitions, globals) = native::sinks(config);
         let all = spools::find(&definitions, &globals);
         let all = all.map_err(anyhow::Error::msg)?;
         Ok(Self { globals, all })
