@@ -57,10 +57,6 @@ _TOLD_AT_END = (
 # The commands of which it is told what became of them.
 _BEHAVING = (b'clone', b'pull', b'update')
 
-# The events that tell of locks, and of requests to a server.
-LOCK_EVENTS = (b'commandfinish', b'lockwait', b'lockbroken')
-REQUEST_EVENTS = (b'wirerequest', b'wirefinish')
-
 # How deeply nested the commands are that have begun switched off.
 _offdepths: set = set()
 
@@ -72,9 +68,6 @@ _costsbefore: dict = {}
 
 # Which process has told what it is.
 _session = 0
-
-# Whether locks are watched, and what a server is asked for.
-_haslocks = _hasrequests = False
 
 # How many of hg's locks this process holds, and since when it holds any.
 _held = [0, 0.0]
@@ -123,10 +116,6 @@ def populate(ui):
             for event, _script in scripts
         ],
     )
-    if not _haslocks and _tells(logger, LOCK_EVENTS):
-        _watchlocks()
-    if not _hasrequests and _tells(logger, REQUEST_EVENTS):
-        _watchrequests()
     if logger.tells_traces:
         tryto(part, 'trace')
         tryto(part, 'checkout')
@@ -143,18 +132,7 @@ def populate(ui):
     return logger
 
 
-def _tells(logger, names):
-    """whether anybody may want events of these names"""
-    for name in names:
-        if name in logger:
-            return True
-    # The blackbox has no logger of ours, and changes its mind.
-    return loaded('blackbox') is not None
-
-
 def _watchrequests():
-    global _hasrequests
-    _hasrequests = True
     module = findmodule('requests', 'wireprotoserver')
     if module is not None:
         whenloaded('requests', module, _wraprequests)
@@ -165,8 +143,6 @@ def _wraprequests(module):
 
 
 def _watchlocks():
-    global _haslocks
-    _haslocks = True
     module = findmodule('locks', 'lock')
     if module is not None:
         whenloaded('locks', module, _wraplocks)
@@ -516,8 +492,12 @@ def _watch(logger):
     pays for it. The part that it is about is loaded when there is something
     to tell.
     """
+    # The blackbox has no logger of ours, and changes its mind.
+    hasblackbox = loaded('blackbox') is not None
     for event, watch in _WATCHED_FOR:
-        if watch not in _watching and event in logger:
+        if watch in _watching:
+            continue
+        if event in logger or (hasblackbox and watch in _TOLD_TO_BLACKBOX):
             _watching.add(watch)
             tryto(watch)
 
@@ -587,7 +567,15 @@ _WATCHED_FOR = (
     (b'commandfinish', _watchwaits),
     (b'userwait', _watchwaits),
     (b'hookrefused', _watchhooks),
+    (b'commandfinish', _watchlocks),
+    (b'lockwait', _watchlocks),
+    (b'lockbroken', _watchlocks),
+    (b'wirerequest', _watchrequests),
+    (b'wirefinish', _watchrequests),
 )
+
+# Those of which the blackbox is told.
+_TOLD_TO_BLACKBOX = (_watchlocks, _watchrequests)
 
 
 def _watchclone(msgargs):
