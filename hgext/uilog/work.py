@@ -145,18 +145,21 @@ def _updated(stats):
     _add('files_unresolved', stats.unresolvedcount)
 
 
-def stream(orig, *args, **kwargs):
-    """note that a clone was streamed"""
-    result = orig(*args, **kwargs)
-    tryto(_came, b'stream')
-    return result
+def _notes(way):
+    """a wrapper that notes by what way a clone has got what it has"""
+
+    def wrapper(orig, *args, **kwargs):
+        result = orig(*args, **kwargs)
+        tryto(_came, way)
+        return result
+
+    return wrapper
 
 
-def localcopy(orig, *args, **kwargs):
-    """note that a clone has copied files, or linked them"""
-    result = orig(*args, **kwargs)
-    tryto(_came, b'local')
-    return result
+stream = _notes(b'stream')
+# It has copied files, or linked them.
+localcopy = _notes(b'local')
+share = _notes(b'share')
 
 
 def bundle(orig, *args, **kwargs):
@@ -165,13 +168,6 @@ def bundle(orig, *args, **kwargs):
     if isdone:
         tryto(_came, b'bundle')
     return isdone
-
-
-def share(orig, *args, **kwargs):
-    """note that a clone shares the history of another"""
-    result = orig(*args, **kwargs)
-    tryto(_came, b'share')
-    return result
 
 
 def _came(way):
