@@ -18,7 +18,7 @@ pub fn from_environment<T: AsRef<[u8]>>(
 }
 
 /// Looks up what the user database calls a user.
-pub type NameOf = fn(u32) -> Option<Vec<u8>>;
+pub type UserNameLookup = fn(u32) -> Option<Vec<u8>>;
 
 /// What the user database calls this process's user, which may take long.
 pub fn from_database() -> Option<Vec<u8>> {
