@@ -592,10 +592,12 @@ mod _native {
         peer::orphan(id);
     }
 
-    /// Takes a peer that is closed out of the registry.
+    /// Takes a peer that is closed out of the registry. If it is a
+    /// `connection` of ours, that knows how it has ended.
     #[pyfunction]
-    fn unregister_peer(id: u64, outcome: &str, leaked: bool) {
-        peer::unregister(id, outcome, leaked);
+    #[pyo3(signature = (id, leaked, connection=None))]
+    fn unregister_peer(id: u64, leaked: bool, connection: Option<&Peer>) {
+        peer::unregister(id, leaked, connection);
     }
 
     /// The open peers that the innermost command has opened, in the order of
