@@ -1,10 +1,10 @@
 //! What switches uilog off, and what hg's own extensions then do.
 
-use uilog_core::brake;
-use uilog_core::brake::Cause;
-use uilog_core::brake::ITEM;
-use uilog_core::brake::SECTION;
-use uilog_core::brake::VARIABLE;
+use uilog_config::brake;
+use uilog_config::brake::Cause;
+use uilog_config::brake::ITEM;
+use uilog_config::brake::SECTION;
+use uilog_config::brake::VARIABLE;
 use uilog_event::environment_block;
 
 use super::extensions;

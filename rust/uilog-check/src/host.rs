@@ -15,9 +15,9 @@ use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::FileReport;
 use uilog_config::FileState;
-use uilog_core::dispatcher::Dispatcher;
-use uilog_core::installation;
-use uilog_core::installation::Programs;
+use uilog_logger::dispatcher::Dispatcher;
+use uilog_logger::installation;
+use uilog_logger::installation::Programs;
 
 use super::brake;
 use super::extensions;

@@ -23,6 +23,7 @@ mod scripts;
 mod storage;
 mod subject;
 mod text;
+pub mod trial;
 mod words;
 
 pub use extensions::Hg;

@@ -15,13 +15,13 @@ use uilog_channel::settings::Settings;
 use uilog_channel::wire::StdinFormat;
 use uilog_config::Config;
 use uilog_config::Source;
-use uilog_core::logtoprocess::LogToProcess;
-use uilog_core::script_env::MAX_STRING_BYTES;
 use uilog_event::events;
 use uilog_event::events::Prerequisite;
 use uilog_event::suggest::did_you_mean;
 use uilog_event::suggest::meant;
+use uilog_logger::sinks::scripts::LogToProcess;
 use uilog_sys::foreign_file;
+use uilog_sys::spawn::MAX_STRING_BYTES;
 
 use super::extensions;
 use super::finding::Finding;

@@ -16,7 +16,7 @@ use nix::unistd::geteuid;
 use uilog_channel::journal::Journal;
 use uilog_channel::queue;
 use uilog_channel::queue::Memory;
-use uilog_core::blackbox_sink::Blackbox;
+use uilog_logger::sinks::blackbox::Blackbox;
 
 use super::extensions::Extensions;
 use super::finding::Finding;

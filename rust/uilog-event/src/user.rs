@@ -1,8 +1,18 @@
 //! Who runs this: the login name.
 
+use crate::environment_block::lookup;
+
 /// The variables that name the user, in the order in which they count.
 // Python: getpass.getuser, which hg's procutil.getuser calls
 pub const VARIABLES: [&str; 4] = ["LOGNAME", "USER", "LNAME", "USERNAME"];
+
+/// The login name as the environment tells it.
+pub fn login_name(environment: &[u8]) -> Option<&[u8]> {
+    let names = VARIABLES.iter().map(|name| name.as_bytes());
+    let values = names.filter_map(|name| lookup(environment, name));
+    let mut named = values.filter(|value| !value.is_empty());
+    named.next()
+}
 
 /// Looks up what the user database calls a user.
 pub type UserNameLookup = fn(u32) -> Option<Vec<u8>>;
