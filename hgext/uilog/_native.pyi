@@ -58,7 +58,7 @@ DATE_EXAMPLES: str
 ITEMS: list[tuple[str, str]]
 """The items of the ``[uilog]`` section and their defaults."""
 
-BLACKBOX: list[tuple[str, Any]]
+BLACKBOX: list[tuple[str, Any, str]]
 """The items of the ``[blackbox]`` section and their defaults, in types."""
 
 @final

@@ -45,6 +45,7 @@ use uilog_event::user;
 use uilog_sys::ended;
 use uilog_sys::ended::ChildSelector;
 use uilog_sys::ended::Ended;
+use uilog_sys::wakeup;
 
 /// What tells a script that nothing has happened; its value is `1`.
 pub const VARIABLE: &[u8] = b"UILOG_CHECK";
@@ -302,8 +303,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        let (wakeup, signalled) = UnixStream::pair()?;
-        wakeup.set_nonblocking(true)?;
+        let (wakeup, signalled) = wakeup::pair()?;
         let interrupts = Arc::new(AtomicUsize::new(0));
         let mut handlers = vec![signal_hook::flag::register_usize(
             SIGINT,
@@ -337,10 +337,7 @@ impl Signals {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let mut bytes = [0; 64];
-        while matches!((&self.wakeup).read(&mut bytes), Ok(length) if length > 0)
-        {
-        }
+        wakeup::drain(&self.wakeup);
         Ok(())
     }
 }

@@ -8,9 +8,6 @@ use uilog_logger::logger::Logger;
 use uilog_logger::sinks::blackbox;
 use uilog_logger::sinks::blackbox::Blackbox;
 
-/// The extension's name where it is installed.
-const INSTALLED_NAME: &[u8] = b"hgext3rd.uilog";
-
 /// The sinks that hg would have with this configuration: of the trusted part
 /// of what the hgrcs say, of the repository at `root`. None, if that switches
 /// uilog off.
@@ -46,9 +43,5 @@ pub(crate) fn logger(config: &Config, root: Option<&Path>) -> Logger {
 
 /// Whether hg loads uilog.
 fn is_uilog_enabled(config: &Config) -> bool {
-    let is_installed = |(name, entry): (&[u8], &uilog_config::Entry)| {
-        name == INSTALLED_NAME && !entry.value.starts_with(b"!")
-    };
     config.extension(b"uilog").is_some()
-        || config.items(b"extensions").any(is_installed)
 }

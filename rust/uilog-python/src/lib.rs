@@ -333,7 +333,10 @@ mod _native {
         let blackbox = items::ITEMS
             .iter()
             .filter(|item| item.section == "blackbox")
-            .map(|item| Ok((item.name, convert::default(module.py(), item)?)));
+            .map(|item| {
+                let default = convert::default(module.py(), item)?;
+                Ok((item.name, default, convert::hg_method(item.kind)))
+            });
         module.add("BLACKBOX", blackbox.collect::<PyResult<Vec<_>>>()?)
     }
 
