@@ -6,10 +6,10 @@ use uilog_config::brake::ITEM;
 use uilog_config::brake::SECTION;
 use uilog_config::brake::VARIABLE;
 use uilog_event::environment_block;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 
 use super::extensions::listed;
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::shown;
 
 /// All that switches uilog off here.

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use uilog_check as check;
 use uilog_config::Config;
 use uilog_config::brake;
 use uilog_config::brake::Cause;
@@ -20,6 +19,7 @@ use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Value;
 use uilog_event::events;
+use uilog_event::suggest;
 use uilog_logger::host::Draft;
 use uilog_logger::host::Verdict;
 use uilog_logger::sinks::scripts;
@@ -200,7 +200,7 @@ fn say_unwanted(name: &[u8], config: &Config, is_error: bool) {
     let scripts = scripts.filter(|name| !name.contains(&b':'));
     let scripts = scripts.filter_map(|name| std::str::from_utf8(name).ok());
     let known = events::KNOWN.iter().map(|known| known.name);
-    let meant = check::meant(name, scripts.chain(known));
+    let meant = suggest::meant(name, scripts.chain(known));
     if meant.is_none() && !is_error {
         return;
     }
@@ -208,7 +208,7 @@ fn say_unwanted(name: &[u8], config: &Config, is_error: bool) {
     let mut text = format!("uilog: no sink wants the event '{name}'");
     if let Some(meant) = meant {
         text.push_str("; ");
-        text.push_str(&check::did_you_mean(meant));
+        text.push_str(&suggest::did_you_mean(meant));
     }
     output::say(&text);
 }
