@@ -7,6 +7,7 @@
 mod agent;
 mod check;
 mod config;
+mod configured;
 mod emit;
 mod encoding;
 mod flush;
@@ -38,8 +39,8 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use uilog_channel::journal as core_journal;
-use uilog_core::dispatch;
-use uilog_core::stderr;
+use uilog_dispatcher::serve;
+use uilog_dispatcher::stderr;
 use uilog_event::user;
 use uilog_sinks::open::open;
 use uilog_sinks::redact;
@@ -205,12 +206,11 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             // There is a thread for each sink, and a dispatcher for each hg.
             malloc::share_arenas();
             let records = Box::new(SinkThreads::new(open));
-            let callbacks = dispatch::Callbacks {
+            let callbacks = serve::Callbacks {
                 redact: redact::text,
                 name_of: user::name_of,
             };
-            dispatch::run_by_standard(records, callbacks)
-                .context("dispatch")?;
+            serve::run_by_standard(records, callbacks).context("dispatch")?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Stderr => {

@@ -1,6 +1,6 @@
 //! The native module of the uilog extension: conversions only.
 //!
-//! `convert` converts Python values; uilog-core makes all decisions. Nothing
+//! `convert` converts Python values; uilog-logger makes all decisions. Nothing
 //! here raises into hg: a panic is caught and counted, and no lock is held
 //! while Python code may run.
 
@@ -24,17 +24,17 @@ use uilog_channel::commandlost;
 use uilog_channel::phase::Phase;
 use uilog_channel::settings::Settings;
 use uilog_config::items;
-use uilog_core::account::FaultKind;
-use uilog_core::hints;
-use uilog_core::host::Draft;
-use uilog_core::host::Host;
-use uilog_core::host::RecursionGuard;
-use uilog_core::logger;
 use uilog_event::event::Text;
 use uilog_event::spans::Activity;
 use uilog_event::starters;
 use uilog_event::starters::Terminal;
 use uilog_event::trace::Context;
+use uilog_logger::account::FaultKind;
+use uilog_logger::hints;
+use uilog_logger::host::Draft;
+use uilog_logger::host::Host;
+use uilog_logger::host::RecursionGuard;
+use uilog_logger::logger;
 
 /// What `ui.configitems` returns: bytes, unless an extension has set
 /// something else.

@@ -51,7 +51,7 @@ pub(crate) fn explain_end(ended: Ended) -> String {
 }
 
 /// What a shell's exit status says.
-pub(crate) fn explain_exit(code: i32) -> String {
+pub fn explain_exit(code: i32) -> String {
     let hint = match code {
         126 => ": the script is not executable",
         127 => ": the script was not found",
@@ -62,20 +62,24 @@ pub(crate) fn explain_exit(code: i32) -> String {
 
 /// Why a script did not start.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
+pub enum StartError {
+    /// No argument can hold one.
     #[error("the script holds a NUL byte")]
     Nul,
+    /// It is no argument any more.
     #[error("the script is longer than the 128 KiB that the system takes")]
     TooLong,
+    /// There is nothing to read the event from.
     #[error("cannot prepare its standard input: {0}")]
     Stdin(io::Error),
+    /// The shell did not start.
     #[error(transparent)]
     Spawn(spawn::Error),
 }
 
 impl StartError {
     /// The system had no process, descriptor or memory to give.
-    pub(crate) fn is_exhausted(&self) -> bool {
+    pub fn is_exhausted(&self) -> bool {
         match self {
             Self::Nul | Self::TooLong => false,
             Self::Stdin(error) => matches!(
@@ -88,7 +92,7 @@ impl StartError {
 }
 
 /// What a job's script is told, in this environment of hg's.
-pub(crate) fn script_input<'a>(
+pub fn script_input<'a>(
     job: &'a Job<'_>,
     environment: &'a [u8],
 ) -> script_env::Input<'a> {
@@ -103,20 +107,22 @@ pub(crate) fn script_input<'a>(
 }
 
 /// The limits of its environment.
-pub(crate) fn script_limits() -> script_env::Limits {
+pub fn script_limits() -> script_env::Limits {
     let stack = getrlimit(Resource::RLIMIT_STACK).map_or(0, |(soft, _)| soft);
     script_env::Limits::for_stack(stack)
 }
 
 /// Where a script's output goes; `None` is `/dev/null`.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Outputs<'fd> {
-    pub(crate) stdout: Option<BorrowedFd<'fd>>,
-    pub(crate) stderr: Option<BorrowedFd<'fd>>,
+pub struct Outputs<'fd> {
+    /// Of standard output.
+    pub stdout: Option<BorrowedFd<'fd>>,
+    /// Of standard error.
+    pub stderr: Option<BorrowedFd<'fd>>,
 }
 
 /// Starts a job's script, as a child.
-pub(crate) fn start_script(
+pub fn start_script(
     job: &Job<'_>,
     environment: &[u8],
     leave_batch: bool,
@@ -124,7 +130,7 @@ pub(crate) fn start_script(
     name_of: UserNameLookup,
 ) -> Result<Pid, StartError> {
     let script = CString::new(&*job.script).map_err(|_| StartError::Nul)?;
-    if script.as_bytes_with_nul().len() > script_env::MAX_STRING_BYTES {
+    if script.as_bytes_with_nul().len() > spawn::MAX_STRING_BYTES {
         return Err(StartError::TooLong);
     }
     let stdin = match job.stdin {

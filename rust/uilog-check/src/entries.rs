@@ -1,34 +1,12 @@
-//! What is checked, and how its entries are looked up.
+//! How the entries of a configuration are looked up.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::path::PathBuf;
 
-use uilog_channel::settings::Settings;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::Environment;
-use uilog_config::Loaded;
-
-/// What is looked at.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
-    /// The configuration.
-    pub loaded: &'a Loaded,
-    /// What it was read in.
-    pub environment: &'a Environment,
-    /// The environment's variables as a block: `NAME=value`, each followed by
-    /// NUL.
-    pub block: &'a [u8],
-    /// The directory that hg would run in.
-    pub cwd: &'a Path,
-}
-
-/// What `[uilog]` says.
-pub fn settings(config: &Config) -> Settings {
-    Settings::read(values(config, b"uilog")).0
-}
 
 pub(super) fn values<'a>(
     config: &'a Config,

@@ -11,6 +11,7 @@ use std::ffi::CString;
 use uilog_event::environment_block::split_environment;
 use uilog_event::event::Event;
 use uilog_event::trace;
+use uilog_sys::spawn::MAX_STRING_BYTES;
 
 /// Bytes of the message that a script gets at most.
 // hg: logtoprocess.processlogger.log
@@ -18,9 +19,6 @@ pub const MAX_MESSAGE_BYTES: usize = 100_000;
 
 /// What is appended to a value that has been cut.
 pub const TRUNCATED: &[u8] = b" (truncated)";
-
-/// The most bytes of one string, its NUL included (`MAX_ARG_STRLEN`).
-pub const MAX_STRING_BYTES: usize = 128 * 1024;
 
 /// The bytes that Linux never refuses in total (`ARG_MAX` of limits.h).
 const MIN_TOTAL_BYTES: usize = 128 * 1024;

@@ -24,17 +24,16 @@ use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Timestamp;
 use uilog_event::event::Value;
-
-use crate::claim::OuterClaim;
-use crate::claim::ToLog;
-use crate::host::Draft;
-use crate::host::Host;
-use crate::logger::Logger;
-use crate::logtoprocess::SECTION as SCRIPTS;
+use uilog_logger::claim::OuterClaim;
+use uilog_logger::claim::ToLog;
+use uilog_logger::host::Draft;
+use uilog_logger::host::Host;
+use uilog_logger::logger::Logger;
+use uilog_logger::sinks::scripts::SECTION as SCRIPTS;
 
 /// How long the beginning may stay unlogged, for the sake of an hg that would
 /// do it.
-pub const BEGIN_DELAY: Duration = Duration::from_secs(1);
+pub(crate) const BEGIN_DELAY: Duration = Duration::from_secs(1);
 
 /// What a [`Ledger`] says.
 mod bits {
@@ -63,15 +62,15 @@ mod bits {
 /// with the one that waits for the command: should the former hang, the latter
 /// knows what has been lost.
 #[derive(Clone, Copy, Debug)]
-pub struct Ledger<'a>(pub &'a AtomicU32);
+pub(crate) struct Ledger<'a>(pub &'a AtomicU32);
 
 /// What has been lost when logging was abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Abandoned {
+pub(crate) struct Abandoned {
     /// How many events, at most.
-    pub events: u64,
+    pub(crate) events: u64,
     /// Whether the configuration had been read.
-    pub is_configured: bool,
+    pub(crate) is_configured: bool,
 }
 
 impl Ledger<'_> {
@@ -84,13 +83,13 @@ impl Ledger<'_> {
     }
 
     /// Notes that nothing is left to be done.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         self.note(bits::FINISHED);
     }
 
     /// Notes that all is logged, and for how long it is waited until that is
     /// delivered.
-    pub fn finish_and_wait(self, time: Duration) {
+    pub(crate) fn finish_and_wait(self, time: Duration) {
         let tenths = time.as_millis().div_ceil(100);
         let tenths = u16::try_from(tenths).unwrap_or(u16::MAX);
         self.note(u32::from(tenths) << bits::WAIT_AT | bits::FINISHED);
@@ -98,19 +97,22 @@ impl Ledger<'_> {
 
     /// For how long whoever logs waits until that is delivered, after it has
     /// finished.
-    pub fn waits_for(self) -> Duration {
+    pub(crate) fn waits_for(self) -> Duration {
         let tenths = self.0.load(Ordering::Acquire) >> bits::WAIT_AT;
         Duration::from_millis(u64::from(tenths) * 100)
     }
 
     /// Whether nothing is left to be done.
-    pub fn is_finished(self) -> bool {
+    pub(crate) fn is_finished(self) -> bool {
         self.has(bits::FINISHED)
     }
 
     /// Gives up waiting for whoever logs, who from now on leaves alone what it
     /// has not begun. `None` if it has finished.
-    pub fn abandon(self, outer: Option<&OuterClaim>) -> Option<Abandoned> {
+    pub(crate) fn abandon(
+        self,
+        outer: Option<&OuterClaim>,
+    ) -> Option<Abandoned> {
         let before = self.0.fetch_or(bits::ABANDONED, Ordering::AcqRel);
         let has = |bits: u32| before & bits != 0;
         if has(bits::FINISHED | bits::ABANDONED) {
@@ -139,56 +141,56 @@ impl Ledger<'_> {
 
 /// A command to log.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     /// Where to.
-    pub logger: Logger,
+    pub(crate) logger: Logger,
     /// What.
-    pub line: CommandLine,
+    pub(crate) line: CommandLine,
     /// Who else would log it; `None` if there was no way to find out.
-    pub outer: Option<OuterClaim>,
+    pub(crate) outer: Option<OuterClaim>,
     /// When it was started.
-    pub started: Timestamp,
+    pub(crate) started: Timestamp,
     /// Its process.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// hg's program, for scripts.
-    pub hg: Vec<u8>,
+    pub(crate) hg: Vec<u8>,
     /// The repository that it runs in.
-    pub root: Option<Vec<u8>>,
+    pub(crate) root: Option<Vec<u8>>,
     /// What the command is called whatever it was called.
-    pub canonical: Option<Vec<u8>>,
+    pub(crate) canonical: Option<Vec<u8>>,
 }
 
 /// How a command has ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// As a shell tells it, unless a signal has ended it.
-    pub code: i32,
+    pub(crate) code: i32,
     /// The signal that has ended it.
-    pub signal: Option<i32>,
+    pub(crate) signal: Option<i32>,
     /// How long it ran.
-    pub duration: Duration,
+    pub(crate) duration: Duration,
     /// The most memory that it had at a time.
-    pub peak_memory_bytes: u64,
+    pub(crate) peak_memory_bytes: u64,
     /// Processor time in user mode.
-    pub user_cpu: Duration,
+    pub(crate) user_cpu: Duration,
     /// Processor time in the kernel.
-    pub system_cpu: Duration,
+    pub(crate) system_cpu: Duration,
 }
 
 impl Watch {
     /// The sinks of a command in this configuration. Mercurial writes its
     /// blackbox itself, and rhg does.
-    pub fn logger(
+    pub(crate) fn logger(
         config: &Config,
         root: Option<&std::path::Path>,
         kind: ProgramKind,
     ) -> Logger {
-        crate::native::logger(config, root.filter(|_| !kind.is_mercurial()))
+        crate::configured::logger(config, root.filter(|_| !kind.is_mercurial()))
     }
 
     /// While the command runs: does what its end would otherwise wait for,
     /// unless it is certain that somebody else logs it.
-    pub fn prepare(&self, host: &mut Host) {
+    pub(crate) fn prepare(&self, host: &mut Host) {
         self.note(host);
         let is_likely = match self.line.kind {
             ProgramKind::Hg | ProgramKind::Chg => false,
@@ -209,7 +211,7 @@ impl Watch {
     }
 
     /// Notes which events are wanted.
-    pub fn note_wanted(&self, ledger: Ledger<'_>) {
+    pub(crate) fn note_wanted(&self, ledger: Ledger<'_>) {
         let mut wanted = bits::CONFIGURED;
         if self.logger.tracks(b"command") {
             wanted |= bits::WANTS_BEGIN;
@@ -221,7 +223,7 @@ impl Watch {
     }
 
     /// When [`BEGIN_DELAY`] is over and the command still runs.
-    pub fn begin(&self, host: &mut Host, ledger: Ledger<'_>) {
+    pub(crate) fn begin(&self, host: &mut Host, ledger: Ledger<'_>) {
         if self.outer.as_ref().is_none_or(OuterClaim::begin) {
             self.log_begin(host, ledger);
         }
@@ -229,7 +231,7 @@ impl Watch {
 
     /// When it has ended. `has_begun` says whether [`Self::begin`] was called;
     /// `ended` is `None` if nobody can tell how it has ended.
-    pub fn end(
+    pub(crate) fn end(
         &self,
         host: &mut Host,
         ledger: Ledger<'_>,

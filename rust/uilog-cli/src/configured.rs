@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use uilog_config::Config;
-
-use crate::blackbox_sink;
-use crate::blackbox_sink::Blackbox;
-use crate::brake;
-use crate::logger::Logger;
+use uilog_config::brake;
+use uilog_logger::logger::Logger;
+use uilog_logger::sinks::blackbox;
+use uilog_logger::sinks::blackbox::Blackbox;
 
 /// The sinks that hg would have with this configuration: of the trusted part
 /// of what the hgrcs say, of the repository at `root`. None, if that switches
 /// uilog off.
-pub fn logger(config: &Config, root: Option<&Path>) -> Logger {
+pub(crate) fn logger(config: &Config, root: Option<&Path>) -> Logger {
     if brake::of_config(config).is_some() {
         return Logger::with_sources(&[], &[], &[]);
     }
@@ -34,9 +33,7 @@ pub fn logger(config: &Config, root: Option<&Path>) -> Logger {
         .map(|(name, entry)| (name.to_vec(), entry.source.to_bytes()))
         .collect();
     let mut logger = Logger::with_sources(&items(b"uilog"), &scripts, &sources);
-    let has_blackbox = config
-        .extension(blackbox_sink::SECTION.as_bytes())
-        .is_some();
+    let has_blackbox = config.extension(blackbox::SECTION.as_bytes()).is_some();
     if let (true, Some(root)) = (has_blackbox, root) {
         let (blackbox, faults) = Blackbox::new(config, root);
         logger.add(Box::new(blackbox), faults);
@@ -45,6 +42,6 @@ pub fn logger(config: &Config, root: Option<&Path>) -> Logger {
 }
 
 /// Whether hg loads uilog.
-pub fn is_uilog_enabled(config: &Config) -> bool {
+fn is_uilog_enabled(config: &Config) -> bool {
     config.extension(b"uilog").is_some()
 }

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use uilog_config::Config;
-use uilog_config::Source;
-use uilog_config::value::parse_bool;
+use crate::Config;
+use crate::Source;
+use crate::value::parse_bool;
 
 /// The environment variable: `off`, and what means the same to hg.
 pub const VARIABLE: &str = "UILOG";

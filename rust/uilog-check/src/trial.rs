@@ -35,25 +35,17 @@ use uilog_channel::frames::Script;
 use uilog_channel::poll::timeout_until;
 use uilog_channel::settings::Settings;
 use uilog_channel::wire::Job;
-use uilog_event::event;
-use uilog_event::event::Event;
-use uilog_event::event::EventOption;
+use uilog_dispatcher::running;
+use uilog_dispatcher::script;
+use uilog_dispatcher::script::Outputs;
+use uilog_dispatcher::script_env;
 use uilog_event::event::Text;
-use uilog_event::event::Timestamp;
-use uilog_event::event::Value;
-use uilog_event::events;
-use uilog_event::events::Sample;
+use uilog_event::sample;
 use uilog_event::user;
 use uilog_sys::ended;
 use uilog_sys::ended::ChildSelector;
 use uilog_sys::ended::Ended;
 use uilog_sys::wakeup;
-
-use crate::facts;
-use crate::running;
-use crate::script;
-use crate::script::Outputs;
-use crate::script_env;
 
 /// What tells a script that nothing has happened; its value is `1`.
 pub const VARIABLE: &[u8] = b"UILOG_CHECK";
@@ -143,7 +135,7 @@ pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
     block.extend_from_slice(b"=1\0");
     let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
     let job = Job {
-        event: sample(trial.event, trial.block, trial.root),
+        event: sample::of(trial.event, trial.block, trial.root),
         script: Cow::Borrowed(&trial.script.text),
         source: None,
         stdin: trial.script.stdin,
@@ -195,55 +187,6 @@ pub fn run(trial: &Trial<'_>) -> io::Result<Outcome> {
         ending,
         duration: begin.elapsed(),
     })
-}
-
-/// An event of this name such as hg would log, in this environment, of the
-/// repository at `root`.
-pub fn sample<'a>(
-    name: &'a [u8],
-    block: &'a [u8],
-    root: Option<&'a Path>,
-) -> Event<'a> {
-    let known = events::find(name);
-    let text = |text: &'static str| Text(Cow::Borrowed(text.as_bytes()));
-    let mut duration = None;
-    let options = known.map_or(&[][..], |known| known.options);
-    let options = options.iter().map(|(key, value)| EventOption {
-        key: Cow::Borrowed(key.as_bytes()),
-        value: match value {
-            Sample::Bool(value) => Value::Bool(*value),
-            Sample::Int(digits) => Value::Int(text(digits)),
-            Sample::Float(digits) => {
-                if *key == "duration" {
-                    duration = digits.parse().ok();
-                }
-                Value::Float(text(digits))
-            }
-            Sample::Bytes(bytes) => Value::Bytes(text(bytes)),
-        },
-    });
-    let options = options.collect();
-    let message = match known {
-        Some(known) => Cow::Borrowed(known.message.as_bytes()),
-        None => {
-            let name = String::from_utf8_lossy(name);
-            Cow::Owned(format!("a sample of {name}\n").into_bytes())
-        }
-    };
-    let user = facts::login_name(block);
-    let root = root.map(|root| root.as_os_str().as_bytes());
-    Event {
-        session: event::new_session(),
-        time: Timestamp::now(),
-        duration,
-        pid: std::process::id(),
-        user: user.map(|user| Text(Cow::Borrowed(user))),
-        uid: nix::unistd::Uid::current().as_raw(),
-        root: root.map(|root| Text(Cow::Borrowed(root))),
-        message,
-        options,
-        ..Event::bare(name)
-    }
 }
 
 /// What the script finds that the user's environment does not have.

@@ -20,7 +20,7 @@ use uilog_sys::ended::Ended;
 use crate::stderr::Capture;
 
 /// How long a script has between SIGTERM and SIGKILL.
-pub(crate) const KILL_GRACE: Duration = Duration::from_secs(5);
+pub const KILL_GRACE: Duration = Duration::from_secs(5);
 
 /// A script that runs, or has just ended.
 pub(crate) struct Script {

@@ -12,9 +12,9 @@ use uilog_event::event::Event;
 
 use crate::host::Draft;
 use crate::host::Host;
-use crate::logtoprocess::LogToProcess;
 use crate::outbox::EventHandler;
-use crate::structured::Structured;
+use crate::sinks::records::Structured;
+use crate::sinks::scripts::LogToProcess;
 
 /// The sinks of one ui.
 pub struct Logger {

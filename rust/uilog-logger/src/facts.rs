@@ -49,7 +49,7 @@ impl Facts {
         self.depth = depth.unwrap_or(0);
         self.parent =
             lookup(lasting, SESSION_VARIABLE).and_then(SessionId::parse);
-        self.user = login_name(lasting).map(<[u8]>::to_vec);
+        self.user = user::login_name(lasting).map(<[u8]>::to_vec);
         let run = lookup(lasting, trace::RUN_VARIABLE.as_bytes());
         self.run = run.map(<[u8]>::to_vec);
         let state = lookup(lasting, trace::STATE_VARIABLE);
@@ -70,11 +70,6 @@ impl Facts {
             run: self.run.as_deref(),
         }
     }
-}
-
-/// The login name as the environment tells it.
-pub(crate) fn login_name(environment: &[u8]) -> Option<&[u8]> {
-    user::from_environment(|name| lookup(environment, name.as_bytes()))
 }
 
 #[cfg(test)]

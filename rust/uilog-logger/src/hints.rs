@@ -15,7 +15,7 @@ use uilog_event::events;
 use uilog_event::suggest::did_you_mean;
 use uilog_event::suggest::meant;
 
-use crate::logtoprocess;
+use crate::sinks::scripts;
 
 /// A section's names and values.
 type Items = [(Vec<u8>, Vec<u8>)];
@@ -35,7 +35,7 @@ pub fn of(uilog: &Items, scripts: &Items) -> Vec<Fault> {
         // hg: an empty value switches a script off
         let problem = (!value.is_empty()).then(|| of_script(name)).flatten();
         if let Some(problem) = problem {
-            faults.push(fault(logtoprocess::SECTION, name, problem));
+            faults.push(fault(scripts::SECTION, name, problem));
         }
     }
     faults
