@@ -46,6 +46,7 @@ pub use self::page::is_apart;
 pub use self::progress::Committed;
 pub use self::progress::Delivery;
 pub use self::progress::OpenCommand;
+pub use self::progress::Progress;
 pub use self::reader::BegunCommand;
 pub use self::reader::Reader;
 pub use self::reader::Reference;
