@@ -207,7 +207,7 @@ def settle(commands: Commands) -> None:
 # In `make test`, with an agent and with dispatchers; `make soak` asks more
 # often.
 KILLS = 100
-MANY_KILLS = 500
+MANY_KILLS = 1000
 # Commands that run at a time.
 AT_ONCE = 4
 

@@ -375,7 +375,10 @@ fn find<'py>(
             let items = items::ITEMS.iter();
             let items = items.filter(|item| item.section == "blackbox");
             let items = items
-                .map(|item| Ok((item.name, convert::default(py, item)?)))
+                .map(|item| {
+                    let default = convert::default(py, item)?;
+                    Ok((item.name, default, convert::hg_method(item.kind)))
+                })
                 .collect::<PyResult<Vec<_>>>()?;
             PyList::new(py, items)?.into_any()
         }
@@ -677,10 +680,16 @@ mod functions {
         peer::orphan(id);
     }
 
-    /// Takes a peer that is closed out of the registry.
+    /// Takes a peer that is closed out of the registry. If it is a
+    /// `connection` of ours, that knows how it has ended.
     #[pyfunction]
-    pub(super) fn unregister_peer(id: u64, outcome: &str, leaked: bool) {
-        peer::unregister(id, outcome, leaked);
+    #[pyo3(signature = (id, leaked, connection=None))]
+    pub(super) fn unregister_peer(
+        id: u64,
+        leaked: bool,
+        connection: Option<&Peer>,
+    ) {
+        peer::unregister(id, leaked, connection);
     }
 
     /// The open peers that the innermost command has opened, in the order of
