@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::socket;
+use nix::sys::socket::MsgFlags;
 use uilog_channel::backoff::Backoff;
 use uilog_channel::bound::Bound;
 use uilog_channel::bound::Descriptors;
@@ -544,7 +545,7 @@ impl Dispatcher {
         // One that follows one that did nothing gets a moment to show that
         // it does better; whoever works as it should costs no wait.
         let deadline = Instant::now() + BARREN_GRACE;
-        while link.ring() {
+        while link.is_served() {
             let is_doubtful = self.barren > 0 && link.is_barren();
             if !is_doubtful || Instant::now() > deadline {
                 return Ok(());
@@ -823,6 +824,17 @@ impl Link {
     /// Whether this dispatcher has not taken a single job yet.
     fn is_barren(&self) -> bool {
         self.progress().taken == self.taken_at_start
+    }
+
+    /// Whether there is a dispatcher, without waking it.
+    fn is_served(&self) -> bool {
+        // It never writes: all that there can be is the end.
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        match socket::recv(self.socket.as_raw_fd(), &mut [0], flags) {
+            Ok(count) => count > 0,
+            Err(Errno::EAGAIN | Errno::EINTR) => true,
+            Err(_) => false,
+        }
     }
 
     /// Wakes the dispatcher; `false` if there is none any more.
