@@ -122,19 +122,19 @@ fn kind(item: &Item) -> String {
     let min = item.min.unwrap_or(i128::MIN);
     let max = item.max.unwrap_or(i128::MAX);
     match item.kind.as_str() {
-        "integer" => format!("Kind::Integer {{ min: {min}, max: {max} }}"),
-        "size" => format!("Kind::Size {{ min: {min} }}"),
-        "seconds" => "Kind::Seconds".to_owned(),
-        "age" => "Kind::Age".to_owned(),
-        "wait" => "Kind::Wait".to_owned(),
-        "fraction" => "Kind::Fraction".to_owned(),
+        "integer" => format!("ValueType::Integer {{ min: {min}, max: {max} }}"),
+        "size" => format!("ValueType::Size {{ min: {min} }}"),
+        "seconds" => "ValueType::Seconds".to_owned(),
+        "age" => "ValueType::Age".to_owned(),
+        "wait" => "ValueType::Wait".to_owned(),
+        "fraction" => "ValueType::Fraction".to_owned(),
         "choice" => {
             let choices = item.choices.as_deref().unwrap_or_default();
-            format!("Kind::Choice(&{choices:?})")
+            format!("ValueType::Choice(&{choices:?})")
         }
-        "boolean" => "Kind::Boolean".to_owned(),
-        "list" => "Kind::List".to_owned(),
-        "text" => "Kind::Text".to_owned(),
+        "boolean" => "ValueType::Boolean".to_owned(),
+        "list" => "ValueType::List".to_owned(),
+        "text" => "ValueType::Text".to_owned(),
         kind => panic!("{}: no such kind: {kind}", item.name),
     }
 }

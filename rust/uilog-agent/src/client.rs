@@ -11,15 +11,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use uilog_channel::cached_reader::CachedReader;
 use uilog_channel::commandlost;
 use uilog_channel::commandlost::Inquiry;
 use uilog_channel::commandlost::Verdict;
-use uilog_channel::feed::Feed;
 use uilog_channel::queue::Delivery;
 use uilog_channel::queue::Progress;
 use uilog_channel::queue::Reader;
 use uilog_channel::queue::Reference;
-use uilog_channel::records::Queued;
+use uilog_channel::record_delivery::Queued;
 use uilog_channel::wire::Frame;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
@@ -49,7 +49,7 @@ pub(crate) struct Client {
     pub(crate) id: ClientId,
     pub(crate) dir: Arc<OwnDir>,
     pub(crate) name: OsString,
-    pub(crate) feed: Feed,
+    pub(crate) feed: CachedReader,
     pub(crate) trust: Trust,
     /// Tells when whoever writes has ended.
     pub(crate) process: Option<Pidfd>,
@@ -80,7 +80,7 @@ pub(crate) struct Client {
     /// How many of its losses the journal has not been told of.
     pub(crate) page: Arc<Page>,
     /// What the agent before this one has left to be told.
-    pub(crate) left: Option<Left>,
+    pub(crate) left: Option<Leftover>,
     /// What has been told of commands of it that take long.
     pub(crate) slow: Slow,
     /// What environment its records have: whose journal to write to.
@@ -125,7 +125,7 @@ pub(crate) enum Conclusion {
 
 /// What an agent that was killed has left.
 #[derive(Clone, Debug)]
-pub(crate) struct Left {
+pub(crate) struct Leftover {
     /// Lost records that it has not told of, or had in hand.
     pub(crate) records: u64,
     pub(crate) last_failure: Option<String>,
@@ -133,7 +133,7 @@ pub(crate) struct Left {
 
 /// What has been found at a client's position.
 #[derive(Debug)]
-pub(crate) enum Ahead {
+pub(crate) enum NextFrame {
     /// Nothing more.
     Nothing,
     /// A record, and where the next frame stands.
@@ -174,7 +174,7 @@ impl Client {
         progress.readers = progress.readers.saturating_add(1);
         let position = progress.records_at;
         page.add(untold);
-        let mut feed = Feed::new(queue);
+        let mut feed = CachedReader::new(queue);
         feed.keep_open_commands();
         Ok(Self {
             id,
@@ -195,7 +195,7 @@ impl Client {
             last_group: None,
             last: None,
             page: Arc::new(page),
-            left: (untold > 0).then_some(Left {
+            left: (untold > 0).then_some(Leftover {
                 records: untold,
                 last_failure,
             }),
@@ -214,21 +214,21 @@ impl Client {
     }
 
     /// What stands at its position.
-    pub(crate) fn look(&mut self, max_frames: usize) -> Ahead {
+    pub(crate) fn look(&mut self, max_frames: usize) -> NextFrame {
         match self.try_look(max_frames) {
             Ok(ahead) => ahead,
             Err(_) => self.pass_damage(),
         }
     }
 
-    fn try_look(&mut self, max_frames: usize) -> io::Result<Ahead> {
+    fn try_look(&mut self, max_frames: usize) -> io::Result<NextFrame> {
         if self.is_damaged || self.outstanding.len() >= MAX_OUTSTANDING {
-            return Ok(Ahead::Nothing);
+            return Ok(NextFrame::Nothing);
         }
         for _ in 0..max_frames {
             let position = self.position;
             let Some((bytes, next)) = self.feed.queue.frame(position)? else {
-                return Ok(Ahead::Nothing);
+                return Ok(NextFrame::Nothing);
             };
             match postcard::from_bytes::<Frame<'_>>(&bytes) {
                 Ok(Frame::Environment(_)) => {
@@ -241,10 +241,10 @@ impl Client {
                 Ok(Frame::Record(_)) => {
                     if let Ok(Some(queued)) = self.feed.queued(position, bytes)
                     {
-                        return Ok(Ahead::Record(Box::new(queued), next));
+                        return Ok(NextFrame::Record(Box::new(queued), next));
                     }
                     self.pass(next);
-                    return Ok(Ahead::Unreadable(1));
+                    return Ok(NextFrame::Unreadable(1));
                 }
                 Ok(Frame::Open(open)) => {
                     self.feed.see_open_command(position, &open);
@@ -252,16 +252,16 @@ impl Client {
                 // There are no scripts in such a queue.
                 Ok(Frame::Job(_)) | Err(_) => {
                     self.pass(next);
-                    return Ok(Ahead::Unreadable(1));
+                    return Ok(NextFrame::Unreadable(1));
                 }
             }
             self.position = next;
         }
-        Ok(Ahead::Later)
+        Ok(NextFrame::Later)
     }
 
     /// Goes on behind what cannot be read, if something may stand there.
-    fn pass_damage(&mut self) -> Ahead {
+    fn pass_damage(&mut self) -> NextFrame {
         let before = self.position;
         let looked_at = self.seen();
         let committed = self.feed.queue.committed();
@@ -270,7 +270,7 @@ impl Client {
             // Its end lies outside of the file: nothing can be said of it.
             self.is_damaged = true;
             self.pass(before);
-            return Ahead::Unreadable(1);
+            return NextFrame::Unreadable(1);
         };
         let most = end.saturating_sub(before) / MIN_FRAME_BYTES;
         let lost = committed.jobs.saturating_sub(looked_at);
@@ -278,7 +278,7 @@ impl Client {
         self.pass(end.max(before));
         let progress = self.feed.queue.progress_mut();
         progress.records = progress.records.saturating_add(lost - 1);
-        Ahead::Unreadable(lost)
+        NextFrame::Unreadable(lost)
     }
 
     /// The record at its position is somebody's from now on; its number.
@@ -505,7 +505,7 @@ mod tests {
     use uilog_channel::queue::begin_frame;
     use uilog_channel::queue::end_frame;
     use uilog_channel::queue::lay_out_for_records;
-    use uilog_channel::wire::Record;
+    use uilog_channel::wire::RecordFrame;
     use uilog_event::event::Event;
     use uilog_event::event::Text;
 
@@ -538,10 +538,10 @@ mod tests {
         let items_at = at + bytes.len() as u64;
         framed(&mut bytes, &Frame::Items(Vec::new()));
         for seq in 0..records {
-            let record = Record {
+            let record = RecordFrame {
                 environment_at: at,
                 items_at,
-                ..Record::bare(Event {
+                ..RecordFrame::bare(Event {
                     seq,
                     ..Event::bare(b"foo")
                 })
@@ -571,18 +571,18 @@ mod tests {
         let (mut records, mut unreadable) = (0, 0);
         for _ in 0..100_000 {
             match client.look(64) {
-                Ahead::Nothing => return (records, unreadable),
-                Ahead::Record(_, next) => {
+                NextFrame::Nothing => return (records, unreadable),
+                NextFrame::Record(_, next) => {
                     let number = client.take(next);
                     client.record(number);
                     client.done(number);
                     records += 1;
                 }
-                Ahead::Unreadable(count) => {
+                NextFrame::Unreadable(count) => {
                     client.count_lost(count);
                     unreadable += count;
                 }
-                Ahead::Later => {}
+                NextFrame::Later => {}
             }
         }
         panic!("it never ends");
@@ -593,7 +593,7 @@ mod tests {
         let (dir, writer, _) = queue(3);
         let mut client = client(&dir).unwrap();
         let mut numbers = Vec::new();
-        while let Ahead::Record(_, next) = client.look(64) {
+        while let NextFrame::Record(_, next) = client.look(64) {
             numbers.push(client.take(next));
         }
         client.publish();

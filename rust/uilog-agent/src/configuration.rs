@@ -8,13 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use uilog_channel::records::Items;
+use uilog_channel::record_delivery::Items;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::HISTORY;
+use uilog_channel::sink_config::PREFIX;
+use uilog_channel::sink_config::SECTION;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_channel::sink_environment::is_of_ci;
-use uilog_channel::sinks;
-use uilog_channel::sinks::Definition;
-use uilog_channel::sinks::HISTORY;
-use uilog_channel::sinks::PREFIX;
-use uilog_channel::sinks::SECTION;
 use uilog_config::items;
 use uilog_config::items::Value;
 use uilog_event::tracked::Tracked;
@@ -29,21 +29,21 @@ const MAX_UNUSED: usize = 64;
 pub(crate) struct Configuration {
     pub(crate) items: Arc<Items>,
     pub(crate) environment: Arc<[u8]>,
-    pub(crate) sinks: Vec<Sink>,
+    pub(crate) sinks: Vec<TrackedSink>,
 }
 
 /// A sink, and the events that it wants.
 #[derive(Debug)]
-pub(crate) struct Sink {
-    pub(crate) definition: Definition,
+pub(crate) struct TrackedSink {
+    pub(crate) definition: SinkConfig,
     pub(crate) tracked: Tracked,
 }
 
 impl Configuration {
     fn new(items: Arc<Items>, environment: Arc<[u8]>) -> Self {
         let named = items.iter().map(|(name, value)| (&**name, &**value));
-        let (definitions, _) = sinks::read(named);
-        let sinks = definitions.into_iter().map(|definition| Sink {
+        let (definitions, _) = sink_config::read(named);
+        let sinks = definitions.into_iter().map(|definition| TrackedSink {
             tracked: definition.tracked(),
             definition,
         });
@@ -55,7 +55,7 @@ impl Configuration {
     }
 
     /// Whether it has exactly this sink.
-    pub(crate) fn has(&self, definition: &Definition) -> bool {
+    pub(crate) fn has(&self, definition: &SinkConfig) -> bool {
         self.sinks.iter().any(|it| it.definition == *definition)
     }
 
@@ -95,7 +95,7 @@ impl Configuration {
     /// Its items without those sinks that are not wanted.
     pub(crate) fn items_for(
         &self,
-        is_wanted: impl Fn(&Definition) -> bool,
+        is_wanted: impl Fn(&SinkConfig) -> bool,
     ) -> Arc<Items> {
         let is_kept = |(name, _): &&(Vec<u8>, Vec<u8>)| {
             if name == HISTORY {
@@ -188,7 +188,7 @@ pub(crate) mod tests {
         );
         let kept = with_history.items_for(|it| it.name == "a");
         assert_eq!(kept, items(&[("sink.a", "file:/a")]));
-        let kept = with_history.items_for(Definition::is_history);
+        let kept = with_history.items_for(SinkConfig::is_history);
         assert_eq!(kept, items(&[("history", "yes")]));
         let kept = one.items_for(|it| it.name == "ab");
         let expected = [

@@ -18,9 +18,9 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_channel::records::Items;
-use uilog_channel::sinks;
-use uilog_channel::sinks::SECTION;
+use uilog_channel::record_delivery::Items;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::SECTION;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::installation::find_hg;
@@ -178,7 +178,7 @@ fn read_items(root: Option<&[u8]>, environment: &[u8]) -> Option<Arc<Items>> {
         .or_else(|_| uilog_config::load(&Request::default(), &environment))
         .ok()?;
     let items = loaded.trusted.items(SECTION.as_bytes());
-    let items = items.filter(|(name, _)| sinks::is_item(name));
+    let items = items.filter(|(name, _)| sink_config::is_item(name));
     let items = items.map(|(name, entry)| (name.to_vec(), entry.value.clone()));
     Some(items.collect())
 }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use std::time::Instant;
 
 use uilog_channel::journal::FailureKind;
-use uilog_channel::records::Queued;
-use uilog_channel::records::RecordLoss;
+use uilog_channel::record_delivery::Queued;
+use uilog_channel::record_delivery::RecordLoss;
 use uilog_channel::wire::Frame;
 
 use crate::admission::Admission;
 use crate::admission::Decision;
-use crate::client::Ahead;
+use crate::client::NextFrame;
 use crate::client::WaitsFor;
 use crate::configuration::Configuration;
 use crate::ids::ClientId;
@@ -63,16 +63,16 @@ impl Server {
             };
             client.waits_for = None;
             match client.look(MAX_LOOKED_AT) {
-                Ahead::Nothing => {
+                NextFrame::Nothing => {
                     client.is_rung = !client.is_at_end();
                     return false;
                 }
-                Ahead::Later => return true,
-                Ahead::Unreadable(count) => {
+                NextFrame::Later => return true,
+                NextFrame::Unreadable(count) => {
                     self.idle.is_used(Instant::now());
                     self.lose_unreadable(id, count);
                 }
-                Ahead::Record(record, next) => {
+                NextFrame::Record(record, next) => {
                     let waits_for = self.deliver(id, *record, next);
                     if waits_for.is_some() {
                         if let Some(client) = self.clients.get_mut(&id) {

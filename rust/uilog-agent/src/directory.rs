@@ -33,19 +33,19 @@ pub(crate) const MAX_FOUND: usize = 1024;
 const OTHERS_WRITE: u32 = 0o022;
 
 /// The directories in which queues may lie, besides the agent's own.
-pub type Elsewhere = fn() -> Vec<OwnDir>;
+pub type OtherDirectories = fn() -> Vec<OwnDir>;
 
 /// All directories in which queues may lie.
 #[derive(Debug)]
 pub(crate) struct Directories {
     pub(crate) own: Arc<OwnDir>,
     own_file: (u64, u64),
-    elsewhere: Elsewhere,
+    elsewhere: OtherDirectories,
 }
 
 /// A queue that has been taken over.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct ClaimedQueue {
     pub(crate) queue: Reader,
     pub(crate) origin: Option<Origin>,
     pub(crate) file: (u64, u64),
@@ -54,7 +54,7 @@ pub(crate) struct Taken {
 /// Why a file is not served, or that it is.
 #[derive(Debug)]
 pub(crate) enum Found {
-    Taken(Box<Taken>),
+    Taken(Box<ClaimedQueue>),
     /// Somebody else serves it, or ought to: later this may be different.
     Others,
     /// It is not to be looked into: another user's, or of another version.
@@ -70,7 +70,10 @@ pub(crate) enum Found {
 
 impl Directories {
     /// The agent's own directory must be this user's alone.
-    pub(crate) fn new(own: &Path, elsewhere: Elsewhere) -> io::Result<Self> {
+    pub(crate) fn new(
+        own: &Path,
+        elsewhere: OtherDirectories,
+    ) -> io::Result<Self> {
         let parts = || Some((own.parent()?, own.file_name()?));
         let (above, name) = parts().ok_or(io::ErrorKind::InvalidInput)?;
         let own = OwnDir::beside_users_file(above)?.open_private(name)?;
@@ -156,7 +159,7 @@ fn try_take(
         return Ok(Found::Gone);
     }
     let metadata = file.metadata()?;
-    Ok(Found::Taken(Box::new(Taken {
+    Ok(Found::Taken(Box::new(ClaimedQueue {
         // Again: what the reader before has written last.
         queue: read()?,
         origin,

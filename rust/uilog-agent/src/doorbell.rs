@@ -58,7 +58,7 @@ pub(crate) struct Doorbell {
 
 /// What has been heard.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct Wakeups {
     pub(crate) rings: Vec<Ring>,
     /// Others may have found no room: their queues have to be looked for.
     pub(crate) may_have_missed: bool,
@@ -105,8 +105,8 @@ impl Doorbell {
     }
 
     /// What has been sent since it was asked last.
-    pub(crate) fn hear(&self) -> Heard {
-        let mut heard = Heard::default();
+    pub(crate) fn hear(&self) -> Wakeups {
+        let mut heard = Wakeups::default();
         let mut count = 0;
         while count < MAX_HEARD {
             match self.receive() {

@@ -20,8 +20,8 @@ use uilog_sys::pidfd;
 
 use crate::client::Client;
 use crate::directory;
+use crate::directory::ClaimedQueue;
 use crate::directory::Found;
-use crate::directory::Taken;
 use crate::doorbell::HURRY;
 use crate::doorbell::Ring;
 use crate::ids::ClientId;
@@ -153,11 +153,11 @@ impl Server {
         &mut self,
         dir: &Arc<OwnDir>,
         name: &OsStr,
-        taken: Taken,
+        taken: ClaimedQueue,
         is_proven: bool,
         pid: Option<Pid>,
     ) {
-        let Taken {
+        let ClaimedQueue {
             queue,
             origin,
             file,

@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use uilog_channel::queue::Delivery;
-use uilog_channel::records::Queued;
-use uilog_channel::records::RecordLoss;
-use uilog_channel::records::Records;
-use uilog_channel::records::Source;
-use uilog_sinks::fleet::Fleet;
-use uilog_sinks::outlet::Open;
+use uilog_channel::record_delivery::Queued;
+use uilog_channel::record_delivery::RecordDelivery;
+use uilog_channel::record_delivery::RecordLoss;
+use uilog_channel::record_delivery::Source;
+use uilog_sinks::sink::Open;
+use uilog_sinks::sink_threads::SinkThreads;
 
 use crate::client::Client;
 use crate::configuration::Configuration;
@@ -54,7 +54,7 @@ pub(crate) struct Group {
     pub(crate) state: State,
     pub(crate) opened_at: Instant,
     pub(crate) used_at: Instant,
-    fleet: Fleet,
+    threads: SinkThreads,
     /// The records that some sink may still need, in order.
     entries: VecDeque<Entry>,
     /// The running number of the first of them.
@@ -95,7 +95,7 @@ impl Group {
             state: State::Open,
             opened_at: now,
             used_at: now,
-            fleet: Fleet::of_many(open),
+            threads: SinkThreads::of_many(open),
             entries: VecDeque::new(),
             first: 1,
             held: HashMap::new(),
@@ -135,7 +135,7 @@ impl Group {
         }
         record.items = Arc::clone(&self.configuration.items);
         record.environment = Arc::clone(&self.configuration.environment);
-        self.fleet.offer(&record);
+        self.threads.offer(&record);
         if client.is_held_and_nearly_full() {
             self.press();
         }
@@ -144,7 +144,7 @@ impl Group {
     /// What rollups count is to be sent now: its records take up room.
     pub(crate) fn press(&mut self) {
         if !self.held.is_empty() {
-            self.fleet.press();
+            self.threads.press();
         }
     }
 
@@ -160,7 +160,7 @@ impl Group {
             clients,
             unreadable: 0,
         };
-        let settled = self.fleet.settle(&mut merged)?;
+        let settled = self.threads.settle(&mut merged)?;
         let unreadable = merged.unreadable;
         let mut last = None;
         let mut losses = settled.losses;
@@ -229,7 +229,7 @@ impl Group {
 
     /// Lets what was offered be delivered at once; how far that is.
     pub(crate) fn hurry(&mut self) -> Delivery {
-        self.fleet.hurry()
+        self.threads.hurry()
     }
 
     /// Whether no record is on its way; those that a rollup counts wait for its
@@ -241,7 +241,7 @@ impl Group {
     /// Nothing will be offered any more: the sinks end until then.
     pub(crate) fn finish(&mut self, deadline: Instant) {
         self.state = State::Ending;
-        self.fleet.finish(deadline);
+        self.threads.finish(deadline);
     }
 
     /// Whether its sinks have ended, and all is known of its records.
@@ -249,17 +249,17 @@ impl Group {
         self.state == State::Ending
             && self.entries.is_empty()
             && self.held.is_empty()
-            && self.fleet.is_finished()
+            && self.threads.is_finished()
     }
 
     /// Becomes readable when its sinks have news.
     pub(crate) fn wakeup(&self) -> Option<BorrowedFd<'_>> {
-        self.fleet.wakeup()
+        self.threads.wakeup()
     }
 
     /// When to look after it at the latest.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.fleet.deadline()
+        self.threads.deadline()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use uilog_channel::queue::Delivery;
-use uilog_sinks::outlet::Open;
+use uilog_sinks::sink::Open;
 
 use crate::configuration::Configuration;
 use crate::group::Group;

@@ -14,17 +14,17 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-use uilog_channel::queue::Told;
+use uilog_channel::queue::ReportedLosses;
 
 /// What a queue's page still has to be told of.
 #[derive(Debug)]
 pub(crate) struct Page {
-    told: Mutex<Told>,
+    told: Mutex<ReportedLosses>,
     untold: AtomicU64,
 }
 
 impl Page {
-    pub(crate) fn new(told: Told) -> Self {
+    pub(crate) fn new(told: ReportedLosses) -> Self {
         Self {
             told: Mutex::new(told),
             untold: AtomicU64::new(0),

@@ -18,7 +18,6 @@
 #![deny(missing_docs)]
 
 mod admission;
-mod clerk;
 mod client;
 mod configuration;
 mod configured;
@@ -33,15 +32,16 @@ mod groups;
 mod home;
 mod idle;
 mod ids;
+mod journal_writers;
 mod ledger;
-mod older;
+mod older_version;
 mod serve;
 mod server;
 mod slow;
 mod trust;
 mod watching;
 
-pub use directory::Elsewhere;
+pub use directory::OtherDirectories;
 pub use doorbell::hurry;
 pub use ending::WRITERS_GRACE;
 pub use error::Error;

@@ -33,7 +33,7 @@ use uilog_channel::journal::FailureKind;
 use uilog_channel::poll::timeout_until;
 use uilog_channel::queue::Delivery;
 use uilog_channel::queue_room;
-use uilog_sinks::outlet::Open;
+use uilog_sinks::sink::Open;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
@@ -43,14 +43,14 @@ use crate::client::Client;
 use crate::client::Conclusion;
 use crate::client::WaitsFor;
 use crate::directory::Directories;
-use crate::directory::Elsewhere;
+use crate::directory::OtherDirectories;
 use crate::doorbell;
 use crate::doorbell::Doorbell;
 use crate::error::Error;
 use crate::error::system;
 use crate::ids::ClientId;
-use crate::older;
-use crate::older::Older;
+use crate::older_version;
+use crate::older_version::OlderVersion;
 use crate::server::Server;
 
 /// How often it is looked whether those have ended who cannot be waited for.
@@ -78,7 +78,7 @@ pub struct Options {
     /// queues of unknown origin, and whose journal is told of them.
     pub environment: Vec<u8>,
     /// Where there may be queues besides.
-    pub elsewhere: Elsewhere,
+    pub elsewhere: OtherDirectories,
     /// How long it stays at least while those live whose queues it serves.
     pub writers_grace: Duration,
     /// How often it looks for queues whose writers have not rung.
@@ -100,12 +100,12 @@ pub fn serve(options: Options) -> Result<(), Error> {
         .map_err(system("open the directory"))?;
     let names = AgentNames::new(&namespaces);
     let (given, older_lock) =
-        older::lock_of(&directories.own, &namespaces, options.lock);
+        older_version::lock_of(&directories.own, &namespaces, options.lock);
     let lock = take_lock(&directories.own, &names.lock, given);
     let lock = lock.inspect_err(|_| {
         // Whoever has started this one relies on being heard.
         if let Some(queue) = &options.queue {
-            older_lock.iter().for_each(older::let_go);
+            older_lock.iter().for_each(older_version::let_go);
             doorbell::ring(&directories.own, &names.socket, queue);
         }
     })?;
@@ -175,7 +175,8 @@ impl Server {
             return;
         }
         let dir = &self.directories.own;
-        self.older = Older::listen(dir, &self.namespaces, &mut self.older_lock);
+        self.older =
+            OlderVersion::listen(dir, &self.namespaces, &mut self.older_lock);
     }
 
     /// Lets writers take again what the queues in its own directory do not take

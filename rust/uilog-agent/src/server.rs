@@ -20,10 +20,9 @@ use nix::sys::resource::getrlimit;
 use signal_hook::consts::SIGTERM;
 use signal_hook::consts::SIGXFSZ;
 use uilog_channel::agent_address::AgentNames;
-use uilog_sinks::outlet::Open;
+use uilog_sinks::sink::Open;
 
 use crate::admission::Admission;
-use crate::clerk::Clerks;
 use crate::configuration::Configurations;
 use crate::configured::Configured;
 use crate::directory::Directories;
@@ -34,7 +33,8 @@ use crate::group::Clients;
 use crate::groups::Groups;
 use crate::idle::Idle;
 use crate::ids::ClientId;
-use crate::older::Older;
+use crate::journal_writers::JournalWriters;
+use crate::older_version::OlderVersion;
 
 /// How often an agent usually looks for queues whose writers have not rung:
 /// they may have been killed before they could.
@@ -53,7 +53,7 @@ pub(crate) struct Server {
     /// None while it ends.
     pub(crate) doorbell: Option<Doorbell>,
     /// For processes of the version before, if there are any.
-    pub(crate) older: Option<Older>,
+    pub(crate) older: Option<OlderVersion>,
     /// What one of them has handed over.
     pub(crate) older_lock: Option<File>,
     pub(crate) clients: Clients,
@@ -63,7 +63,7 @@ pub(crate) struct Server {
     pub(crate) groups: Groups,
     pub(crate) configurations: Configurations,
     pub(crate) admission: Admission,
-    pub(crate) clerks: Clerks,
+    pub(crate) clerks: JournalWriters,
     /// The agent's own, a block.
     pub(crate) environment: Arc<[u8]>,
     pub(crate) started_by: Option<OsString>,
@@ -127,7 +127,7 @@ impl Server {
             configurations: Configurations::default(),
             admission: Admission::new(namespaces.clone(), configured),
             namespaces,
-            clerks: Clerks::new(bell),
+            clerks: JournalWriters::new(bell),
             environment,
             started_by: None,
             useless: HashSet::new(),

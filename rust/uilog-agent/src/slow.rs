@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_channel::feed::Feed;
-use uilog_channel::feed::OpenRecord;
+use uilog_channel::cached_reader::CachedReader;
+use uilog_channel::cached_reader::OpenRecord;
 use uilog_channel::phase::Phase;
 use uilog_channel::queue;
 use uilog_channel::queue::OpenCommand;
-use uilog_channel::records::Items;
+use uilog_channel::record_delivery::Items;
 use uilog_channel::wire::Frame;
 use uilog_channel::wire::Open;
-use uilog_channel::wire::Record;
+use uilog_channel::wire::RecordFrame;
 use uilog_event::event::Event;
 use uilog_event::event::EventOption;
 use uilog_event::event::Text;
@@ -83,7 +83,7 @@ impl Slow {
     /// looked at again.
     pub(crate) fn look(
         &mut self,
-        feed: &mut Feed,
+        feed: &mut CachedReader,
         command: OpenRecord,
         bound: Duration,
         now: Instant,
@@ -153,7 +153,7 @@ impl Due {
         else {
             return Err(io::ErrorKind::InvalidData.into());
         };
-        put(&Frame::Record(Record {
+        put(&Frame::Record(RecordFrame {
             environment_at,
             items_at,
             ..record

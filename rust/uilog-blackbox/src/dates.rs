@@ -302,7 +302,7 @@ impl Minute {
 /// Tells which lines begin with a date, in one of hg's fixed layouts, that is
 /// out of a range of minutes.
 #[derive(Debug)]
-pub(crate) struct OutOf {
+pub(crate) struct OutsideRange {
     from: Minute,
     to: Minute,
     /// What it was last asked of, and the answer: lines of the same minute
@@ -310,7 +310,7 @@ pub(crate) struct OutOf {
     last: Option<(u128, bool)>,
 }
 
-impl OutOf {
+impl OutsideRange {
     pub(crate) fn new(from: Minute, to: Minute) -> Self {
         let last = None;
         Self { from, to, last }

@@ -18,7 +18,7 @@ use super::dates::Date;
 use super::dates::DateFormat;
 use super::dates::Minute;
 use super::dates::Moment;
-use super::dates::OutOf;
+use super::dates::OutsideRange;
 use super::event;
 use super::event::Event;
 use super::glob::Glob;
@@ -372,7 +372,7 @@ fn between<'a>(
     to: Minute,
     mut each: impl FnMut(usize, &'a [u8]),
 ) {
-    let mut out = OutOf::new(from, to);
+    let mut out = OutsideRange::new(from, to);
     let mut at = 0;
     while at < text.len() {
         if out.holds(&text[at..]) {

@@ -23,8 +23,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use self::ahead::Ahead;
 use self::ahead::READ_AHEAD;
+use self::ahead::ReadAhead;
 use super::dates::Date;
 use super::dates::DateFormat;
 use super::event;
@@ -39,7 +39,7 @@ use super::query::Query;
 use super::scan;
 use super::scan::Findings;
 use super::scan::Found;
-use super::scan::Lead;
+use super::scan::LeadingLines;
 use super::tail;
 use super::tail::Tail;
 
@@ -118,7 +118,7 @@ pub struct Reader {
     stage: Stage,
     /// What was found and not yet handed out.
     ready: VecDeque<Piece>,
-    ahead: Ahead,
+    ahead: ReadAhead,
     damaged: u64,
     undated: u64,
     /// What was found beyond the limit, and what was not searched then.
@@ -229,7 +229,7 @@ impl Reader {
             count_damaged: options.count_damaged,
             stage,
             ready: VecDeque::new(),
-            ahead: Ahead::default(),
+            ahead: ReadAhead::default(),
             damaged: 0,
             undated: 0,
             surplus: 0,
@@ -423,8 +423,9 @@ impl Reader {
                     Query::new(Filters::default(), self.query.format().clone());
                 let range = found.start..end;
                 let log = &source.log;
-                let findings = search(log, range, end, Lead::Judge, &all)
-                    .map_err(|error| ReadError::new(&log.path, error))?;
+                let findings =
+                    search(log, range, end, LeadingLines::Judge, &all)
+                        .map_err(|error| ReadError::new(&log.path, error))?;
                 let found = findings.found.iter();
                 self.damaged +=
                     found.filter(|found| found.is_damaged).count() as u64;
@@ -543,15 +544,17 @@ impl Reader {
                 continue;
             }
             let lead = if range.start == 0 {
-                Lead::Judge
+                LeadingLines::Judge
             } else {
-                Lead::Skip
+                LeadingLines::Skip
             };
             let findings = search(&log, range.clone(), end, lead, &self.query)
                 .map_err(|error| ReadError::new(&log.path, error))?;
             self.undated += findings.undated;
             let first = findings.first.unwrap_or(end);
-            if lead == Lead::Skip && source.is_last_shown && first > range.start
+            if lead == LeadingLines::Skip
+                && source.is_last_shown
+                && first > range.start
             {
                 self.ready.push_back(piece(Found {
                     start: range.start,
@@ -559,7 +562,7 @@ impl Reader {
                     is_damaged: false,
                 }));
             }
-            if lead == Lead::Judge || first < end {
+            if lead == LeadingLines::Judge || first < end {
                 source.is_last_shown =
                     findings.found.last().is_some_and(|f| f.end == end);
             }
@@ -704,7 +707,7 @@ fn search(
     log: &LogFile,
     range: Range<u64>,
     len: u64,
-    lead: Lead,
+    lead: LeadingLines,
     query: &Query,
 ) -> io::Result<Findings> {
     scan::scan(&log.file, range, len, lead, query, &mut Vec::new())
@@ -720,9 +723,9 @@ fn search_all(parts: &[Part], query: &Query) -> Vec<io::Result<Findings>> {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(part) = parts.get(at) else { break };
             let lead = if part.range.start == 0 {
-                Lead::Judge
+                LeadingLines::Judge
             } else {
-                Lead::Skip
+                LeadingLines::Skip
             };
             let range = part.range.clone();
             let file = &part.log.file;

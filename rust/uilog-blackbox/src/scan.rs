@@ -25,7 +25,7 @@ pub(crate) const MAX_KEPT: usize = 1024 * 1024;
 /// What becomes of the lines at the beginning of a part that belong to no
 /// event of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lead {
+pub(crate) enum LeadingLines {
     /// They belong to an event of the part before.
     Skip,
     /// They belong to none, and the query decides.
@@ -65,7 +65,7 @@ pub(crate) fn scan(
     file: &File,
     part: Range<u64>,
     len: u64,
-    lead: Lead,
+    lead: LeadingLines,
     query: &Query,
     buffer: &mut Vec<u8>,
 ) -> io::Result<Findings> {
@@ -80,7 +80,7 @@ pub(crate) fn scan(
         is_pending: false,
     };
     let mut state = State::Events;
-    if lead == Lead::Skip {
+    if lead == LeadingLines::Skip {
         let is_inside_line = !begins_line(file, part.start)?;
         state = State::Passing { is_inside_line };
     }

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use uilog_event::event::new_session;
-use uilog_sys::append::Place;
+use uilog_sys::append::GuardedPath;
 use uilog_sys::append::Root;
 use uilog_sys::own_dir::OwnDir;
 
@@ -137,14 +137,14 @@ pub fn protocol_of(name: &OsStr) -> Option<u16> {
 
 /// Where queues of records are made and looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Whereabouts {
+pub struct QueueLocations {
     /// The environment that chooses, a block.
     pub environment: Vec<u8>,
     /// What `uilog.queue-dir` says: it goes before what that chooses.
     pub queue_dir: Option<PathBuf>,
 }
 
-impl Whereabouts {
+impl QueueLocations {
     /// Of this environment, a block, and this value of `uilog.queue-dir`.
     pub fn new(environment: &[u8], queue_dir: Option<&[u8]>) -> Self {
         Self {
@@ -185,11 +185,14 @@ pub fn queue_dir_of(value: &[u8]) -> Result<Option<PathBuf>, String> {
 /// The places for a queue of records, the preferred one first. Like `/tmp`, the
 /// directory of `uilog.queue-dir` may be everybody's: each user has one of his
 /// own in it.
-pub fn places(environment: &[u8], queue_dir: Option<&Path>) -> Vec<Place> {
+pub fn places(
+    environment: &[u8],
+    queue_dir: Option<&Path>,
+) -> Vec<GuardedPath> {
     let own = format!("uilog-{}", nix::unistd::geteuid());
     let own = [OsStr::new(&own)];
     let chosen = queue_dir.and_then(|dir| {
-        Some(Place::new(dir, Root::Everybodys, &own, RECORDS)?.near())
+        Some(GuardedPath::new(dir, Root::Everybodys, &own, RECORDS)?.near())
     });
     let usual = Choice::of(environment).near(RECORDS);
     chosen.into_iter().chain(usual).collect()

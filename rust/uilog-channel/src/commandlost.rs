@@ -17,15 +17,15 @@ use uilog_event::event::Timestamp;
 use uilog_event::event::Value;
 use uilog_sys::clock;
 use uilog_sys::ended::Ended;
-use uilog_sys::pidfd::Fate;
 use uilog_sys::pidfd::Pidfd;
+use uilog_sys::pidfd::ProcessState;
 
 use crate::queue;
 use crate::queue::OpenCommand;
 use crate::queue::Reader;
 use crate::wire::Frame;
 use crate::wire::Open;
-use crate::wire::Record;
+use crate::wire::RecordFrame;
 
 /// The event's name.
 pub const NAME: &[u8] = b"commandlost";
@@ -98,15 +98,21 @@ impl Inquiry {
             Verdict::Dead(Death { signal, noticed_at })
         };
         match process.map(Pidfd::fate) {
-            Some(Fate::Runs) => Verdict::Lives,
-            Some(Fate::Ends) if since.elapsed() < END_BOUND => Verdict::Unknown,
-            Some(Fate::Ended(Some(Ended::Killed { signal, .. }))) => {
-                dead(Some(signal))
-            }
-            Some(Fate::Ended(None)) if since.elapsed() < SIGNAL_BOUND => {
+            Some(ProcessState::Runs) => Verdict::Lives,
+            Some(ProcessState::Ends) if since.elapsed() < END_BOUND => {
                 Verdict::Unknown
             }
-            Some(Fate::Ends | Fate::Ended(_)) | None => dead(None),
+            Some(ProcessState::Ended(Some(Ended::Killed {
+                signal, ..
+            }))) => dead(Some(signal)),
+            Some(ProcessState::Ended(None))
+                if since.elapsed() < SIGNAL_BOUND =>
+            {
+                Verdict::Unknown
+            }
+            Some(ProcessState::Ends | ProcessState::Ended(_)) | None => {
+                dead(None)
+            }
         }
     }
 }
@@ -177,7 +183,11 @@ fn conclude_one(
 }
 
 /// What is said of a command that was last seen then.
-fn record(begun: Open<'_>, signal: Option<i32>, last_seen: u64) -> Record<'_> {
+fn record(
+    begun: Open<'_>,
+    signal: Option<i32>,
+    last_seen: u64,
+) -> RecordFrame<'_> {
     let micros = last_seen.saturating_sub(begun.began).min(MAX_MICROS);
     let duration = Duration::from_micros(micros);
     let Open { mut record, .. } = begun;
@@ -267,7 +277,7 @@ mod tests {
     }
 
     fn begin(writer: &mut Writer, id: u64, command: &'static [u8]) {
-        let record = Record::bare(Event {
+        let record = RecordFrame::bare(Event {
             seq: seq(id),
             message: Cow::Borrowed(command),
             time: Timestamp {

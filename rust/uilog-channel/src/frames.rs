@@ -18,7 +18,7 @@ use crate::wire::Frame;
 use crate::wire::Job;
 use crate::wire::Open;
 use crate::wire::Program;
-use crate::wire::Record;
+use crate::wire::RecordFrame;
 use crate::wire::Repository;
 use crate::wire::StdinFormat;
 
@@ -146,7 +146,7 @@ impl Sent {
                         .map(|(name, value)| (text(&**name), text(&**value)));
                     encode(&Frame::Items(pairs.collect()), buffer)?;
                 }
-                let record = Record {
+                let record = RecordFrame {
                     event,
                     environment_at,
                     items_at,

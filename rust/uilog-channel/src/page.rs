@@ -53,7 +53,7 @@ use nix::fcntl::OFlag;
 use uilog_event::event::SessionId;
 use uilog_event::event::Timestamp;
 use uilog_event::event::new_session;
-use uilog_sys::append::Place;
+use uilog_sys::append::GuardedPath;
 use uilog_sys::append::Root;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
@@ -61,7 +61,7 @@ use uilog_sys::own_dir::OwnDir;
 
 use crate::places::Choice;
 use crate::queue;
-use crate::queue::Maker;
+use crate::queue::Creator;
 use crate::queue::Page;
 
 /// How the names of pages begin.
@@ -87,7 +87,7 @@ const TURN_STEP: Duration = Duration::from_millis(2);
 
 /// A page that has been made.
 #[derive(Debug)]
-pub struct Made {
+pub struct CreatedPage {
     /// hg's description of it.
     pub page: File,
     /// Its reader's, to be handed over.
@@ -98,7 +98,7 @@ pub struct Made {
 
 /// Why there is no page.
 #[derive(Debug)]
-pub enum NotMade {
+pub enum PageError {
     /// There are too many of dispatchers that have never begun.
     TooMany,
     /// No directory can be used.
@@ -111,13 +111,13 @@ pub fn make(
     session: SessionId,
     program: &Path,
     max_bytes: u64,
-) -> Result<Made, NotMade> {
+) -> Result<CreatedPage, PageError> {
     let choice = Choice::of(environment);
     let name = format!("{PREFIX}{}-{}", choice.key(), new_session());
     let mut problem = None;
     for place in choice.near(&name) {
         let path = place.path();
-        let maker = Maker {
+        let maker = Creator {
             pid: std::process::id(),
             micros: Timestamp::now().micros,
             session,
@@ -127,22 +127,25 @@ pub fn make(
         let text = queue::page_apart(max_bytes, &maker);
         match make_in(&place, &text) {
             Ok(Some((page, readers))) => {
-                return Ok(Made {
+                return Ok(CreatedPage {
                     page,
                     readers,
                     path,
                 });
             }
-            Ok(None) => return Err(NotMade::TooMany),
+            Ok(None) => return Err(PageError::TooMany),
             Err(error) => problem = Some(error),
         }
     }
     let problem = problem.map(|error| error.to_string());
     let none = "there is no directory for it".to_owned();
-    Err(NotMade::NoPlace(problem.unwrap_or(none)))
+    Err(PageError::NoPlace(problem.unwrap_or(none)))
 }
 
-fn make_in(place: &Place, text: &[u8]) -> io::Result<Option<(File, File)>> {
+fn make_in(
+    place: &GuardedPath,
+    text: &[u8],
+) -> io::Result<Option<(File, File)>> {
     let dir = place.open(true)?;
     if is_crowded(&dir)? {
         return Ok(None);
@@ -260,7 +263,8 @@ fn open_beside(path: &Path) -> io::Result<(OwnDir, &OsStr)> {
     let parts = || {
         let dir = path.parent()?;
         let steps = [dir.file_name()?];
-        let place = Place::new(dir.parent()?, Root::Chosen, &steps, "page");
+        let place =
+            GuardedPath::new(dir.parent()?, Root::Chosen, &steps, "page");
         Some((place?, path.file_name()?))
     };
     let (place, name) = parts().ok_or(io::ErrorKind::InvalidInput)?;
@@ -298,7 +302,7 @@ mod tests {
         }
     }
 
-    fn make_for(block: &[u8]) -> Result<Made, NotMade> {
+    fn make_for(block: &[u8]) -> Result<CreatedPage, PageError> {
         make(block, SessionId(7), Path::new("/bin/uilog"), 1 << 20)
     }
 
@@ -356,7 +360,7 @@ mod tests {
     #[test]
     fn where_no_dispatcher_ever_begins_there_is_an_end_of_pages() {
         let (dir, block) = environment();
-        let Made { page, path, .. } = make_for(&block).unwrap();
+        let CreatedPage { page, path, .. } = make_for(&block).unwrap();
         let one_begun = dir.path().join("begun");
         let mut text = fs::read(&path).unwrap();
         // The word that counts readers.
@@ -371,7 +375,7 @@ mod tests {
         // All are this one, which has a maker that lives.
         assert!(make_for(&block).is_ok());
         drop(page);
-        assert!(matches!(make_for(&block), Err(NotMade::TooMany)));
+        assert!(matches!(make_for(&block), Err(PageError::TooMany)));
         for name in &names {
             fs::remove_file(name).unwrap();
             fs::hard_link(&one_begun, name).unwrap();

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use uilog_event::environment_block::lookup;
-use uilog_sys::append::Place;
+use uilog_sys::append::GuardedPath;
 use uilog_sys::append::Root;
 
 /// The directory in the one for state, and in the one for running programs.
@@ -75,7 +75,7 @@ impl Choice {
 
     /// The places for a file: `name.extension`, first where the environment
     /// says, then others, in which the file's name has the key.
-    pub fn places(&self, name: &str, extension: &str) -> Vec<Place> {
+    pub fn places(&self, name: &str, extension: &str) -> Vec<GuardedPath> {
         let plain = format!("{name}.{extension}");
         let keyed = format!("{name}-{}.{extension}", self.key);
         let mut places = Vec::new();
@@ -84,12 +84,12 @@ impl Choice {
             let above = state.parent().unwrap_or(Path::new("/"));
             let last = state.file_name().unwrap_or(OsStr::new("."));
             let steps = [last, OsStr::new(DIRECTORY)];
-            places.push(Place::new(above, Root::Chosen, &steps, &plain));
+            places.push(GuardedPath::new(above, Root::Chosen, &steps, &plain));
         }
         if let Some(home) = &self.home {
             let name = if self.state.is_none() { &plain } else { &keyed };
             let steps = [".local", "state", DIRECTORY].map(OsStr::new);
-            places.push(Place::new(home, Root::Chosen, &steps, name));
+            places.push(GuardedPath::new(home, Root::Chosen, &steps, name));
         }
         let mut places: Vec<_> = places.into_iter().flatten().collect();
         places.extend(self.near(&keyed));
@@ -98,7 +98,7 @@ impl Choice {
 
     /// The places for a file of this name that are on a local file system, and
     /// that every process of this user finds.
-    pub fn near(&self, name: &str) -> Vec<Place> {
+    pub fn near(&self, name: &str) -> Vec<GuardedPath> {
         let uid = nix::unistd::geteuid();
         let usual = PathBuf::from(format!("/run/user/{uid}"));
         let mut roots: Vec<_> = self.runtime.iter().cloned().collect();
@@ -108,16 +108,16 @@ impl Choice {
         let own = [OsStr::new(DIRECTORY)];
         let private = roots
             .iter()
-            .map(|root| Place::new(root, Root::Private, &own, name));
+            .map(|root| GuardedPath::new(root, Root::Private, &own, name));
         let shared = format!("{DIRECTORY}-{uid}");
         let shared = [OsStr::new(&shared)];
         let everybodys = EVERYBODYS.iter().map(|root| {
-            Place::new(Path::new(root), Root::Everybodys, &shared, name)
+            GuardedPath::new(Path::new(root), Root::Everybodys, &shared, name)
         });
         private
             .chain(everybodys)
             .flatten()
-            .map(Place::near)
+            .map(GuardedPath::near)
             .collect()
     }
 }
@@ -140,7 +140,7 @@ mod tests {
         let choice = Choice::of(environment);
         let places = choice.places("failures", "jsonl");
         let uid = nix::unistd::geteuid().to_string();
-        let shown = |place: &Place| {
+        let shown = |place: &GuardedPath| {
             let path = place.path().display().to_string();
             path.replace(choice.key(), "KEY").replace(&uid, "UID")
         };

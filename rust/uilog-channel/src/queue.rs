@@ -88,7 +88,7 @@ const OPEN_AT: u64 = WRITER_AT + 48;
 const DEPTH_SHIFT: u32 = 48;
 /// Commands that run within each other at most, as far as is noted.
 const MAX_OPEN: usize = 64;
-/// Where it stands who has made the page: [`Maker`].
+/// Where it stands who has made the page: [`Creator`].
 const MAKER_AT: u64 = 128;
 /// Where the name of the reader's program stands, as its length and its text.
 const PROGRAM_AT: u64 = 176;
@@ -102,7 +102,7 @@ const READER_AT: u64 = 512;
 /// Where `refused_by` stands among them, in every version.
 const REFUSED_BY_AT: u64 = READER_AT + 7 * 8;
 /// Where it stands how many losses the journal has been told of: a word that
-/// [`Told`] alone writes.
+/// [`ReportedLosses`] alone writes.
 const TOLD_AT: u64 = 960;
 /// Where a finder says that it counts what is left as lost.
 const CLAIMED_AT: u64 = 968;
@@ -205,7 +205,7 @@ macro_rules! words {
         pub struct Progress {
             $($(#[$meta])* pub $name: u64,)*
             /// Losses that the journal has been told of: events whose scripts
-            /// were not started, and lost records. Written by [`Told`] alone.
+            /// were not started, and lost records. Written by [`ReportedLosses`] alone.
             pub told: u64,
         }
 
@@ -324,7 +324,7 @@ impl Progress {
 
 /// Who makes a page that has a name, for whoever finds it.
 #[derive(Clone, Copy, Debug)]
-pub struct Maker<'a> {
+pub struct Creator<'a> {
     /// Its process id.
     pub pid: u32,
     /// When the page was made, in microseconds since the epoch.
@@ -355,7 +355,7 @@ fn new_page(max_bytes: u64, flags: u64, scripts_at: u64) -> Vec<u8> {
 
 /// What the page of an empty queue says whose frames are in a file of their
 /// own, for [`Writer::open_apart`].
-pub fn page_apart(max_bytes: u64, maker: &Maker<'_>) -> Vec<u8> {
+pub fn page_apart(max_bytes: u64, maker: &Creator<'_>) -> Vec<u8> {
     let mut page = new_page(max_bytes, APART, FIRST_FRAME);
     page.resize(FIRST_FRAME as usize, 0);
     let SessionId(session) = maker.session;
@@ -1043,12 +1043,12 @@ pub struct Reader {
     pinned: Vec<(Reference, u64, u64)>,
     /// The frames of commands that have begun, as far as they may not have
     /// ended.
-    begun: Vec<Begun>,
+    begun: Vec<BegunCommand>,
 }
 
 /// The frame of a command that has begun, and what it refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Begun {
+pub struct BegunCommand {
     /// Where it stands.
     pub at: u64,
     /// The word that names the command around it.
@@ -1263,13 +1263,13 @@ impl Reader {
     /// There is the frame of a command that has begun: it is kept until the
     /// page names neither it nor one within it. To be told of each before
     /// anybody has read past it.
-    pub fn keep_begun(&mut self, begun: Begun) {
+    pub fn keep_begun(&mut self, begun: BegunCommand) {
         self.begun.push(begun);
     }
 
     /// What is kept of commands that have ended is kept no longer; which they
     /// are.
-    fn forget_ended(&mut self) -> Vec<Begun> {
+    fn forget_ended(&mut self) -> Vec<BegunCommand> {
         if self.begun.is_empty() {
             return Vec::new();
         }
@@ -1300,7 +1300,7 @@ impl Reader {
     }
 
     /// Where what a command's frame consists of stands: beginnings and ends.
-    fn ranges(&self, begun: &Begun) -> Vec<(u64, u64)> {
+    fn ranges(&self, begun: &BegunCommand) -> Vec<(u64, u64)> {
         let [environment_at, items_at] = begun.refers_to;
         let range = |at: u64| {
             let mut length = [0; LENGTH_BYTES as usize];
@@ -1396,8 +1396,8 @@ impl Reader {
     /// # Errors
     ///
     /// The system has no descriptor to give.
-    pub fn told(&self) -> io::Result<Told> {
-        Ok(Told {
+    pub fn told(&self) -> io::Result<ReportedLosses> {
+        Ok(ReportedLosses {
             page: self.page.try_clone()?,
             count: self.progress.told,
         })
@@ -1532,12 +1532,12 @@ impl Reader {
 
 /// How many losses the journal has been told of, for whoever tells it.
 #[derive(Debug)]
-pub struct Told {
+pub struct ReportedLosses {
     page: File,
     count: u64,
 }
 
-impl Told {
+impl ReportedLosses {
     /// So many more.
     pub fn add(&mut self, losses: u64) {
         self.count = self.count.saturating_add(losses);
@@ -1933,7 +1933,7 @@ mod tests {
         let environment = writer.append(&framed(&[1; 5000]), 0).unwrap();
         let at = writer.committed().end;
         writer.append_beginning(&framed(&[2; 5000]), at, 1).unwrap();
-        let begun = Begun {
+        let begun = BegunCommand {
             at,
             outer: 0,
             refers_to: [environment; 2],

@@ -22,9 +22,9 @@ use uilog_sys::own_dir::OwnDir;
 
 use crate::agent_address;
 use crate::agent_address::AgentNames;
-use crate::agent_address::Whereabouts;
+use crate::agent_address::QueueLocations;
 use crate::agent_address::namespaces_of;
-use crate::feed::Feed;
+use crate::cached_reader::CachedReader;
 use crate::places::Choice;
 use crate::queue::Page;
 use crate::queue::Reader;
@@ -110,7 +110,7 @@ pub struct Overview {
 
 impl Overview {
     /// All that is found there.
-    pub fn read(whereabouts: &Whereabouts) -> Self {
+    pub fn read(whereabouts: &QueueLocations) -> Self {
         Self {
             agents: agents(whereabouts),
             queues: find(whereabouts),
@@ -130,7 +130,7 @@ impl Overview {
 }
 
 /// The queues that are there.
-pub fn find(whereabouts: &Whereabouts) -> Vec<RecordQueue> {
+pub fn find(whereabouts: &QueueLocations) -> Vec<RecordQueue> {
     let directories = whereabouts.directories();
     let key = Choice::of(&whereabouts.environment).key().to_owned();
     let key = key.as_str();
@@ -146,7 +146,7 @@ pub fn find(whereabouts: &Whereabouts) -> Vec<RecordQueue> {
 }
 
 /// The agents that run there, or are being started.
-pub fn agents(whereabouts: &Whereabouts) -> Vec<Agent> {
+pub fn agents(whereabouts: &QueueLocations) -> Vec<Agent> {
     let own = agent_address::namespaces().ok();
     let own_lock = own.as_ref().map(|it| AgentNames::new(it).lock);
     let clock = Clock::now();
@@ -248,7 +248,7 @@ fn look(
         queue.pid = origin.pid;
         queue.session = origin.session;
     }
-    let mut feed = Feed::new(reader);
+    let mut feed = CachedReader::new(reader);
     let environment = feed.environment(feed.queue.environment_at());
     queue.is_of_other_home =
         environment.is_ok_and(|it| Choice::of(&it).key() != key);

@@ -120,7 +120,7 @@ mod tests {
     use crate::queue::Origin;
     use crate::queue::Writer;
     use crate::wire::Frame;
-    use crate::wire::Record;
+    use crate::wire::RecordFrame;
 
     /// This process, with the queue of an hg.
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         let this = || of(std::process::id()).unwrap();
         assert_eq!(this().session.as_deref(), Some(session));
         assert_eq!(this().command, None);
-        let record = Record::bare(Event {
+        let record = RecordFrame::bare(Event {
             options: vec![commandlost::canonical(b"commit")],
             ..Event::bare(commandlost::NAME)
         });

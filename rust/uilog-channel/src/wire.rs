@@ -46,7 +46,7 @@ pub enum Frame<'a> {
     Job(Job<'a>),
     /// An event for structured sinks.
     #[serde(borrow)]
-    Record(Record<'a>),
+    Record(RecordFrame<'a>),
     /// A command has begun: what is to be said of it if it never ends.
     #[serde(borrow)]
     Open(Open<'a>),
@@ -65,7 +65,7 @@ pub struct Open<'a> {
     pub began: u64,
     /// The record of its event. What only its end tells is missing.
     #[serde(borrow)]
-    pub record: Record<'a>,
+    pub record: RecordFrame<'a>,
 }
 
 impl<'a> Open<'a> {
@@ -83,7 +83,7 @@ pub const HAS_ENDED_AT: u64 = 1;
 
 /// An event for structured sinks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record<'a> {
+pub struct RecordFrame<'a> {
     /// The event.
     #[serde(borrow)]
     pub event: Event<'a>,
@@ -111,7 +111,7 @@ pub struct Record<'a> {
     pub repository: Repository<'a>,
 }
 
-impl<'a> Record<'a> {
+impl<'a> RecordFrame<'a> {
     /// One of which nothing is known but its event.
     pub fn bare(event: Event<'a>) -> Self {
         Self {
@@ -264,7 +264,7 @@ mod tests {
                 system_cpu_micros: 20,
             }),
         };
-        let record = Record {
+        let record = RecordFrame {
             event: event.clone(),
             environment_at: 21,
             items_at: 22,

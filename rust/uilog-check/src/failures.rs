@@ -14,7 +14,7 @@ use chrono::Utc;
 use uilog_channel::journal::Failure;
 use uilog_channel::journal::FailureKind;
 use uilog_channel::journal::Journal;
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_config::Config;
 
 use super::finding::Finding;
@@ -157,7 +157,7 @@ fn what_failed(failure: &Failure) -> Failed {
         return Failed::Script(failure.event.clone());
     }
     // As the dispatcher says it: `uilog.sink.NAME: REASON`.
-    let prefix = format!("{}.{}", sinks::SECTION, sinks::PREFIX);
+    let prefix = format!("{}.{}", sink_config::SECTION, sink_config::PREFIX);
     let sink = failure.detail.strip_prefix(&prefix);
     match sink.and_then(|rest| rest.split_once(": ")) {
         Some((name, _)) => Failed::Sink(name.to_owned()),

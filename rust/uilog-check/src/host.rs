@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
 use uilog_channel::settings::Settings;
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::FileReport;
@@ -44,7 +44,8 @@ pub(super) fn check(
     let is_script = |name: &[u8]| !name.ends_with(b":stdin");
     let script = first(config, b"logtoprocess", is_script);
     let is_sink = |name: &[u8]| {
-        name.starts_with(sinks::PREFIX.as_bytes()) && !name.contains(&b':')
+        name.starts_with(sink_config::PREFIX.as_bytes())
+            && !name.contains(&b':')
     };
     let sink = first(config, b"uilog", is_sink);
     let is_on = brake::causes(subject).is_empty();

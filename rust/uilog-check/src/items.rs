@@ -2,7 +2,7 @@
 //! are overridden, unset or not trusted.
 
 use uilog_channel::settings::Fault;
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::Source;
@@ -68,8 +68,8 @@ fn is_ours(section: &[u8], name: &[u8]) -> bool {
 /// Whether an item is a sink, or one of its options. What it says may be a
 /// secret.
 fn is_of_sink(section: &[u8], name: &[u8]) -> bool {
-    section == sinks::SECTION.as_bytes()
-        && name.starts_with(sinks::PREFIX.as_bytes())
+    section == sink_config::SECTION.as_bytes()
+        && name.starts_with(sink_config::PREFIX.as_bytes())
 }
 
 /// An item and what it says, as far as that may be shown.

@@ -18,7 +18,7 @@ use uilog_config::Source;
 use uilog_core::logtoprocess::LogToProcess;
 use uilog_core::script_env::MAX_STRING_BYTES;
 use uilog_event::events;
-use uilog_event::events::Needs;
+use uilog_event::events::Prerequisite;
 use uilog_event::suggest::did_you_mean;
 use uilog_event::suggest::meant;
 use uilog_sys::foreign_file;
@@ -87,7 +87,7 @@ pub fn unemitted(config: &Config, event: &[u8]) -> Option<Finding> {
     let name = lossy(event);
     if let Some(known) = events::find(event) {
         let (missing, advice) = match known.needs {
-            Needs::Extension(needed)
+            Prerequisite::Extension(needed)
                 if extensions::listed_on(config, needed).is_none() =>
             {
                 (
@@ -95,7 +95,7 @@ pub fn unemitted(config: &Config, event: &[u8]) -> Option<Finding> {
                     format!("enable it: [extensions] {needed} ="),
                 )
             }
-            Needs::Item(section, item)
+            Prerequisite::Item(section, item)
                 if config
                     .bool(section.as_bytes(), item.as_bytes())
                     .is_ok_and(|on| on != Some(true)) =>

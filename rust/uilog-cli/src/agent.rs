@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_agent::Options;
-use uilog_channel::agent_address::Whereabouts;
+use uilog_channel::agent_address::QueueLocations;
 use uilog_channel::record_queues;
 use uilog_channel::record_queues::Agent;
 use uilog_channel::record_queues::Overview;
@@ -144,7 +144,7 @@ fn serve(
         // Its own directory is that of `uilog.queue-dir`, if there is one.
         elsewhere: || {
             let block = native::environment_block();
-            Whereabouts::new(&block, None).directories()
+            QueueLocations::new(&block, None).directories()
         },
         writers_grace: uilog_agent::WRITERS_GRACE,
         scan_every: uilog_agent::SCAN_EVERY,

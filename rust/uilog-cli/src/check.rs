@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_check as check;
 use uilog_check::Finding;
 use uilog_check::Hg;
@@ -33,7 +33,7 @@ use uilog_sinks::connect::Attempt;
 use uilog_sinks::record::Record;
 use uilog_sinks::redact;
 use uilog_sinks::trial as sinks_trial;
-use uilog_sinks::trial::Fate;
+use uilog_sinks::trial::DeliveryOutcome;
 
 use crate::native;
 use crate::output;
@@ -43,7 +43,7 @@ use crate::output::Presentation;
 use crate::output::counted;
 use crate::output::styled;
 use crate::output::visible;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 use crate::place::tell;
 use crate::suggest;
 
@@ -142,7 +142,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     presentation: Presentation,
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
 }
 
 /// The JSON output.
@@ -185,7 +185,7 @@ struct Try {
     url: String,
     event: String,
     record: Option<Box<Record>>,
-    fate: Fate,
+    fate: DeliveryOutcome,
     duration: f64,
 }
 
@@ -406,7 +406,7 @@ fn try_sinks(subject: &Subject<'_>, event: &[u8]) -> Vec<Try> {
 }
 
 fn finding_of(subject: &Subject<'_>, it: &Try) -> Option<Finding> {
-    if it.fate == Fate::Delivered {
+    if it.fate == DeliveryOutcome::Delivered {
         return None;
     }
     let how = it.fate.describe();
@@ -421,7 +421,7 @@ fn finding_of(subject: &Subject<'_>, it: &Try) -> Option<Finding> {
 /// A finding about a sink, with the file and line that define the sink.
 fn placed(subject: &Subject<'_>, sink: &str, finding: Finding) -> Finding {
     let config = &subject.loaded.trusted;
-    match config.get(sinks::SECTION.as_bytes(), sink.as_bytes()) {
+    match config.get(sink_config::SECTION.as_bytes(), sink.as_bytes()) {
         Some(entry) => finding.at(&entry.source),
         None => finding,
     }
@@ -434,7 +434,7 @@ fn try_to_reach(
 ) -> Result<Vec<Attempt>, String> {
     let (mut definitions, globals) = sinks_check::configured(subject);
     if let Some(named) = named {
-        let name = named.strip_prefix(sinks::PREFIX).unwrap_or(named);
+        let name = named.strip_prefix(sink_config::PREFIX).unwrap_or(named);
         let names = definitions.iter().map(|it| it.name.clone());
         let names = names.collect::<Vec<_>>().join(", ");
         definitions.retain(|it| it.name == name);
@@ -457,7 +457,7 @@ fn unreached(it: &Attempt) -> Option<(&str, Finding)> {
     let first = it.steps.iter().find(|it| !it.works && it.step != "url")?;
     let text = format!(
         "{}.{}: {}: {}",
-        sinks::SECTION,
+        sink_config::SECTION,
         it.sink,
         first.step,
         first.text
@@ -607,7 +607,7 @@ fn write_try(output: &mut impl Write, it: &Try) -> io::Result<()> {
             writeln!(output, "    {}", visible(line))?;
         }
     }
-    let style = if it.fate == Fate::Delivered {
+    let style = if it.fate == DeliveryOutcome::Delivered {
         output::GOOD
     } else {
         output::ERROR

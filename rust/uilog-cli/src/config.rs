@@ -17,7 +17,7 @@ use crate::known::DefaultValue;
 use crate::known::KnownItems;
 use crate::output::Template;
 use crate::output::visible_bytes;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 use crate::suggest;
 
 /// Show the combined configuration, as `hg config` does
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     #[arg(short = 'T', long, value_name = "FORMAT")]
     template: Option<Template>,
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
 }
 
 /// One item of the output.

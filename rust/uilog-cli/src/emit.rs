@@ -28,7 +28,7 @@ use uilog_event::events;
 use crate::native as own;
 use crate::output;
 use crate::output::visible;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 
 /// The status if an event was lost.
 const EXIT_LOST: u8 = 1;
@@ -77,7 +77,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     require_sink: bool,
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
 }
 
 /// Logs a custom event.

@@ -41,9 +41,9 @@ use uilog_channel::journal as core_journal;
 use uilog_core::dispatch;
 use uilog_core::stderr;
 use uilog_event::user;
-use uilog_sinks::fleet::Fleet;
 use uilog_sinks::open::open;
 use uilog_sinks::redact;
+use uilog_sinks::sink_threads::SinkThreads;
 #[cfg(target_os = "linux")]
 use uilog_sys::foreground;
 use uilog_sys::malloc;
@@ -204,7 +204,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Dispatch => {
             // There is a thread for each sink, and a dispatcher for each hg.
             malloc::share_arenas();
-            let records = Box::new(Fleet::new(open));
+            let records = Box::new(SinkThreads::new(open));
             let callbacks = dispatch::Callbacks {
                 redact: redact::text,
                 name_of: user::name_of,

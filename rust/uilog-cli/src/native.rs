@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Context;
-use uilog_channel::agent_address::Whereabouts;
-use uilog_channel::sinks;
-use uilog_channel::sinks::Definition;
+use uilog_channel::agent_address::QueueLocations;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::Request;
@@ -29,25 +29,25 @@ pub(crate) fn environment_block() -> Vec<u8> {
 }
 
 /// The sinks of a configuration, and what all of them may depend on.
-pub(crate) fn sinks(config: &Config) -> (Vec<Definition>, Globals) {
-    let items = config.items(sinks::SECTION.as_bytes());
+pub(crate) fn sinks(config: &Config) -> (Vec<SinkConfig>, Globals) {
+    let items = config.items(sink_config::SECTION.as_bytes());
     let items: Vec<_> = items
         .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
         .collect();
     let named = items.iter().map(|(name, value)| (&**name, &**value));
-    let (definitions, _) = sinks::read(named);
+    let (definitions, _) = sink_config::read(named);
     (definitions, Globals::new(&items, &environment_block()))
 }
 
 /// Where this user's queues of records may be, as this configuration and the
 /// environment say.
-pub(crate) fn whereabouts(config: &Config) -> Whereabouts {
+pub(crate) fn whereabouts(config: &Config) -> QueueLocations {
     let queue_dir = config.value(b"uilog", b"queue-dir");
-    Whereabouts::new(&environment_block(), queue_dir)
+    QueueLocations::new(&environment_block(), queue_dir)
 }
 
 /// The same of the configuration here; without one that cannot be read.
-pub(crate) fn usual_whereabouts() -> Whereabouts {
+pub(crate) fn usual_whereabouts() -> QueueLocations {
     let loaded = installation::environment().ok().and_then(|environment| {
         uilog_config::load(&Request::default(), &environment).ok()
     });

@@ -21,7 +21,7 @@ use crate::output::visible_bytes;
 /// Which configuration is read. As with hg, an option's value may begin with
 /// `-`.
 #[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Place {
+pub(crate) struct ConfigArguments {
     /// The repository: its root directory, or a name from the section paths
     #[arg(
         short = 'R',
@@ -52,7 +52,7 @@ pub(crate) struct Place {
     config_file: Vec<PathBuf>,
 }
 
-impl Place {
+impl ConfigArguments {
     /// Reads the configuration, and prints hg's warnings and errors to
     /// standard error. Returns the error if hg would refuse to run.
     pub(crate) fn load(&self) -> anyhow::Result<Result<Loaded, Error>> {

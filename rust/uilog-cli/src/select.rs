@@ -27,7 +27,7 @@ use uilog_sys::clock;
 use crate::native;
 use crate::output::counted;
 use crate::output::say;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 
 /// The status if the arguments make no sense, as clap's.
 pub(crate) const EXIT_USAGE: u8 = 2;
@@ -46,7 +46,7 @@ pub(crate) struct Sources {
     #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
 }
 
 /// Which records.
@@ -229,7 +229,7 @@ impl Sources {
 }
 
 /// The files of the sinks of the configuration.
-fn configured(place: &Place) -> anyhow::Result<Vec<PathBuf>> {
+fn configured(place: &ConfigArguments) -> anyhow::Result<Vec<PathBuf>> {
     let loaded = match place.load()? {
         Ok(loaded) => loaded,
         // It has been told; what others have written can be read all the same.

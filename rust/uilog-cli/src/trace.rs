@@ -17,7 +17,7 @@ use uilog_history::scan;
 use uilog_history::scan::Found;
 use uilog_history::scan::Source;
 use uilog_history::trace::Builder;
-use uilog_history::trace::Kind;
+use uilog_history::trace::NodeKind;
 use uilog_history::trace::Span;
 use uilog_history::trace::Trace;
 use uilog_sys::terminal;
@@ -205,12 +205,12 @@ fn as_json(trace: &Trace, spans: &[usize]) -> Json {
     spans.collect()
 }
 
-fn kind(kind: Kind) -> &'static str {
+fn kind(kind: NodeKind) -> &'static str {
     match kind {
-        Kind::Outside => "outside",
-        Kind::Command => "command",
-        Kind::Hook => "hook",
-        Kind::Step => "step",
+        NodeKind::Outside => "outside",
+        NodeKind::Command => "command",
+        NodeKind::Hook => "hook",
+        NodeKind::Step => "step",
     }
 }
 

@@ -18,13 +18,13 @@ pub struct Error(Box<Inner>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Inner {
-    kind: Kind,
+    kind: ValueType,
     warnings: Vec<Vec<u8>>,
     has_detailed_status: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
+enum ValueType {
     /// A line that cannot be read.
     Line {
         location: Vec<u8>,
@@ -46,7 +46,7 @@ enum Kind {
 }
 
 impl Error {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: ValueType) -> Self {
         Self(Box::new(Inner {
             kind,
             warnings: Vec::new(),
@@ -71,9 +71,9 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match &self.0.kind {
             _ if !self.0.has_detailed_status => ABORTED,
-            Kind::Line { .. } | Kind::Value(_) => CONFIG_ERROR,
-            Kind::Input { .. } => INPUT_ERROR,
-            Kind::Abort(_) | Kind::Repository(_) => ABORTED,
+            ValueType::Line { .. } | ValueType::Value(_) => CONFIG_ERROR,
+            ValueType::Input { .. } => INPUT_ERROR,
+            ValueType::Abort(_) | ValueType::Repository(_) => ABORTED,
         }
     }
 
@@ -85,7 +85,7 @@ impl Error {
     /// A line at `location`, as hg names it, that cannot be read.
     pub(crate) fn line(location: Vec<u8>, message: Vec<u8>) -> Self {
         let own = message.len();
-        Self::new(Kind::Line {
+        Self::new(ValueType::Line {
             location,
             message,
             own,
@@ -98,7 +98,7 @@ impl Error {
         prefix: &[u8],
         line: &[u8],
     ) -> Self {
-        Self::new(Kind::Line {
+        Self::new(ValueType::Line {
             location,
             message: [prefix, line].concat(),
             own: prefix.len(),
@@ -106,28 +106,28 @@ impl Error {
     }
 
     pub(crate) fn abort(message: Vec<u8>) -> Self {
-        Self::new(Kind::Abort(message))
+        Self::new(ValueType::Abort(message))
     }
 
     pub(crate) fn repository(message: Vec<u8>) -> Self {
-        Self::new(Kind::Repository(message))
+        Self::new(ValueType::Repository(message))
     }
 
     /// Whether a command that needs no repository can do without this one.
     // hg: error.RepoError
     pub(crate) fn is_about_repository(&self) -> bool {
-        matches!(self.0.kind, Kind::Repository(_))
+        matches!(self.0.kind, ValueType::Repository(_))
     }
 
     /// An argument that cannot be used, and what may help.
     pub(crate) fn input(message: Vec<u8>, hint: Option<Vec<u8>>) -> Self {
-        Self::new(Kind::Input { message, hint })
+        Self::new(ValueType::Input { message, hint })
     }
 
     /// Where the line is that cannot be read, such as `/etc/hgrc:3`.
     pub fn location(&self) -> Option<&[u8]> {
         match &self.0.kind {
-            Kind::Line { location, .. } => Some(location),
+            ValueType::Line { location, .. } => Some(location),
             _ => None,
         }
     }
@@ -135,11 +135,11 @@ impl Error {
     /// What is wrong, without where it is.
     pub fn message(&self) -> Vec<u8> {
         match &self.0.kind {
-            Kind::Line { message, .. }
-            | Kind::Input { message, .. }
-            | Kind::Abort(message)
-            | Kind::Repository(message) => message.clone(),
-            Kind::Value(error) => error.to_bytes(),
+            ValueType::Line { message, .. }
+            | ValueType::Input { message, .. }
+            | ValueType::Abort(message)
+            | ValueType::Repository(message) => message.clone(),
+            ValueType::Value(error) => error.to_bytes(),
         }
     }
 
@@ -147,7 +147,7 @@ impl Error {
     /// may hold a secret that no rule knows as one: for what is kept.
     pub fn without_line(&self) -> Vec<u8> {
         match &self.0.kind {
-            Kind::Line {
+            ValueType::Line {
                 location,
                 message,
                 own,
@@ -166,14 +166,14 @@ impl Error {
     pub fn to_bytes(&self) -> Vec<u8> {
         let message = &self.message()[..];
         match &self.0.kind {
-            Kind::Line { location, .. } => {
+            ValueType::Line { location, .. } => {
                 [b"config error at ", &location[..], b": ", message].concat()
             }
-            Kind::Value(_) => [b"config error: ", message].concat(),
-            Kind::Abort(_) | Kind::Repository(_) => {
+            ValueType::Value(_) => [b"config error: ", message].concat(),
+            ValueType::Abort(_) | ValueType::Repository(_) => {
                 [b"abort: ", message].concat()
             }
-            Kind::Input { hint, .. } => {
+            ValueType::Input { hint, .. } => {
                 let mut text = [b"abort: ", message].concat();
                 if let Some(hint) = hint {
                     text.extend_from_slice(b"\n(");
@@ -210,7 +210,7 @@ pub(crate) fn cannot_use(path: &Path, error: &io::Error) -> Error {
 
 impl From<ValueError> for Error {
     fn from(error: ValueError) -> Self {
-        Self::new(Kind::Value(error))
+        Self::new(ValueType::Value(error))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::value;
 
 /// What an item's value must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueType {
     /// A whole number.
     Integer {
         /// The least.
@@ -50,7 +50,7 @@ pub struct Item {
     /// Its default, as one would write it.
     pub default: &'static str,
     /// What it must be.
-    pub kind: Kind,
+    pub kind: ValueType,
     /// Whether it is uilog's; otherwise Mercurial registers it.
     pub is_own: bool,
     /// Whether the module that hg loads reads it; otherwise the binary alone.
@@ -94,62 +94,62 @@ pub fn find(section: &[u8], name: &[u8]) -> Option<&'static Item> {
 /// A value that makes sense.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Of [`Kind::Integer`] and, in bytes, of [`Kind::Size`].
+    /// Of [`ValueType::Integer`] and, in bytes, of [`ValueType::Size`].
     Number(i128),
-    /// Of [`Kind::Seconds`], [`Kind::Age`] and, unless it is `auto`, of
-    /// [`Kind::Wait`].
+    /// Of [`ValueType::Seconds`], [`ValueType::Age`] and, unless it is `auto`, of
+    /// [`ValueType::Wait`].
     Seconds(Duration),
-    /// Of [`Kind::Wait`]: it depends on what else is known.
+    /// Of [`ValueType::Wait`]: it depends on what else is known.
     Auto,
-    /// Of [`Kind::Fraction`].
+    /// Of [`ValueType::Fraction`].
     Fraction(f64),
-    /// Of [`Kind::Boolean`].
+    /// Of [`ValueType::Boolean`].
     Boolean(bool),
-    /// Of [`Kind::List`].
+    /// Of [`ValueType::List`].
     List(Vec<Vec<u8>>),
-    /// Of [`Kind::Choice`].
+    /// Of [`ValueType::Choice`].
     Choice(&'static str),
-    /// Of [`Kind::Text`].
+    /// Of [`ValueType::Text`].
     Text(Vec<u8>),
 }
 
 impl Item {
-    /// The value in its type; none if it is invalid (see [`Kind`]'s
+    /// The value in its type; none if it is invalid (see [`ValueType`]'s
     /// `Display` for what would).
     pub fn parse(&self, text: &[u8]) -> Option<Value> {
         match self.kind {
-            Kind::Integer { min, max } => value::parse_int(text)
+            ValueType::Integer { min, max } => value::parse_int(text)
                 .filter(|number| (min..=max).contains(number))
                 .map(Value::Number),
-            Kind::Size { min } => value::parse_size(text)
+            ValueType::Size { min } => value::parse_size(text)
                 .filter(|bytes| *bytes >= min)
                 .map(Value::Number),
-            Kind::Seconds => value::parse_float(text)
+            ValueType::Seconds => value::parse_float(text)
                 .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
                 .map(Value::Seconds),
-            Kind::Age => value::parse_age(text).map(Value::Seconds),
-            Kind::Wait => match value::parse_bool(text) {
+            ValueType::Age => value::parse_age(text).map(Value::Seconds),
+            ValueType::Wait => match value::parse_bool(text) {
                 _ if text.trim_ascii() == b"auto" => Some(Value::Auto),
                 Some(false) => Some(Value::Seconds(Duration::ZERO)),
                 _ => value::parse_float(text)
                     .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
                     .map(Value::Seconds),
             },
-            Kind::Fraction => value::parse_float(text)
+            ValueType::Fraction => value::parse_float(text)
                 .filter(|part| (0.0..=1.0).contains(part))
                 .map(Value::Fraction),
-            Kind::Choice(choices) => choices
+            ValueType::Choice(choices) => choices
                 .iter()
                 .find(|choice| choice.as_bytes() == text.trim_ascii())
                 .map(|choice| Value::Choice(choice)),
-            Kind::Boolean => value::parse_bool(text).map(Value::Boolean),
-            Kind::List => Some(Value::List(value::parse_list(text))),
-            Kind::Text => Some(Value::Text(text.to_vec())),
+            ValueType::Boolean => value::parse_bool(text).map(Value::Boolean),
+            ValueType::List => Some(Value::List(value::parse_list(text))),
+            ValueType::Text => Some(Value::Text(text.to_vec())),
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ValueType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Integer {

@@ -26,8 +26,8 @@ use crate::read::Reader;
 use crate::repository;
 use crate::repository::Requirements;
 use crate::source::Source;
-use crate::trust::Stranger;
 use crate::trust::Trust;
+use crate::trust::UntrustedOwner;
 use crate::value;
 
 /// What a command line says about configuration.
@@ -635,7 +635,7 @@ fn state_of(error: &io::Error) -> FileState {
     }
 }
 
-fn untrusted(stranger: &Stranger) -> FileState {
+fn untrusted(stranger: &UntrustedOwner) -> FileState {
     FileState::Untrusted {
         user: String::from_utf8_lossy(&stranger.user).into_owned(),
         group: String::from_utf8_lossy(&stranger.group).into_owned(),

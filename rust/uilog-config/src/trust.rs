@@ -20,7 +20,7 @@ pub(crate) struct Trust {
 
 /// Who owns a file that is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stranger {
+pub(crate) struct UntrustedOwner {
     /// The user's name, or its number.
     pub(crate) user: Vec<u8>,
     /// The group's name, or its number.
@@ -38,7 +38,10 @@ impl Trust {
 
     /// Whether a file with this owner is trusted.
     // hg: ui._trusted
-    pub(crate) fn check(&self, metadata: &Metadata) -> Result<(), Stranger> {
+    pub(crate) fn check(
+        &self,
+        metadata: &Metadata,
+    ) -> Result<(), UntrustedOwner> {
         let uid = Uid::from_raw(metadata.uid());
         if uid == Uid::current()
             || self.users.contains(&b"*"[..])
@@ -54,7 +57,7 @@ impl Trust {
         if is_trusted {
             Ok(())
         } else {
-            Err(Stranger { user, group })
+            Err(UntrustedOwner { user, group })
         }
     }
 }

@@ -22,14 +22,14 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// What the configurations say for which something was logged.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct WaitLimit {
     /// The longest of the times that they name.
     longest: Duration,
     /// One of them has a collector, and leaves it to us.
     is_auto: bool,
 }
 
-impl Wanted {
+impl WaitLimit {
     /// Something has been logged; `has_collector` says whether a collector is
     /// among those whom it is for.
     pub(crate) fn note(&mut self, setting: BeforeExit, has_collector: bool) {
@@ -42,12 +42,12 @@ impl Wanted {
 
 /// Where a process stands: whether the place that it runs in ends with it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct NamespaceRole {
     pid: u32,
     parent: u32,
 }
 
-impl Standing {
+impl NamespaceRole {
     pub(crate) fn now() -> Self {
         Self {
             pid: std::process::id(),
@@ -75,7 +75,10 @@ pub struct ExitWait {
 
 impl ExitWait {
     /// The wait that is wanted, if any is.
-    pub(crate) fn begin(wanted: Wanted, standing: Standing) -> Option<Self> {
+    pub(crate) fn begin(
+        wanted: WaitLimit,
+        standing: NamespaceRole,
+    ) -> Option<Self> {
         let is_for_all = !wanted.longest.is_zero();
         let mut bound = wanted.longest;
         if bound < AUTO_BOUND && wanted.is_auto && standing.is_last() {
@@ -118,11 +121,11 @@ impl ExitWait {
 mod tests {
     use super::*;
 
-    const NOBODY: Standing = Standing { pid: 7, parent: 70 };
+    const NOBODY: NamespaceRole = NamespaceRole { pid: 7, parent: 70 };
 
     #[test]
     fn the_longest_time_counts_that_any_configuration_names() {
-        let mut wanted = Wanted::default();
+        let mut wanted = WaitLimit::default();
         assert!(ExitWait::begin(wanted, NOBODY).is_none());
         for seconds in [0, 90, 5] {
             let time = Duration::from_secs(seconds);
@@ -134,14 +137,14 @@ mod tests {
 
     #[test]
     fn by_default_a_process_waits_only_where_all_ends_with_it() {
-        let mut wanted = Wanted::default();
+        let mut wanted = WaitLimit::default();
         wanted.note(BeforeExit::Auto, false);
-        let first = Standing { pid: 1, parent: 0 };
+        let first = NamespaceRole { pid: 1, parent: 0 };
         assert!(ExitWait::begin(wanted, first).is_none());
         wanted.note(BeforeExit::Auto, true);
         assert!(ExitWait::begin(wanted, NOBODY).is_none());
         let is_in_container = agent_address::is_in_container();
-        for last in [first, Standing { pid: 7, parent: 1 }] {
+        for last in [first, NamespaceRole { pid: 7, parent: 1 }] {
             let wait = ExitWait::begin(wanted, last);
             assert_eq!(wait.is_some(), is_in_container);
             assert!(wait.is_none_or(|it| !it.is_for_all));
@@ -150,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_time_without_end_is_no_panic() {
-        let mut wanted = Wanted::default();
+        let mut wanted = WaitLimit::default();
         wanted.note(BeforeExit::For(Duration::MAX), true);
         let wait = ExitWait::begin(wanted, NOBODY).unwrap();
         assert!(wait.left() > Duration::from_secs(3600));
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn looks_become_rarer_and_asking_goes_on() {
-        let mut wanted = Wanted::default();
+        let mut wanted = WaitLimit::default();
         wanted.note(BeforeExit::For(Duration::from_secs(90)), true);
         let mut wait = ExitWait::begin(wanted, NOBODY).unwrap();
         assert!(wait.is_to_ask());

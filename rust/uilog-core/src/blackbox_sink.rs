@@ -30,8 +30,8 @@ use uilog_sys::foreign_file;
 use uilog_sys::log_file::Problems;
 
 use crate::account::FaultKind;
+use crate::outbox::EventHandler;
 use crate::outbox::Outbox;
-use crate::outbox::Sink;
 
 /// The section, and what hg calls its extension.
 pub const SECTION: &str = "blackbox";
@@ -87,7 +87,7 @@ impl Blackbox {
     }
 }
 
-impl Sink for Blackbox {
+impl EventHandler for Blackbox {
     fn name(&self) -> &'static str {
         SECTION
     }

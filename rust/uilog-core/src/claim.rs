@@ -37,20 +37,20 @@ const ENDED: u32 = 1 << 3;
 
 /// The outer one's view.
 #[derive(Debug)]
-pub struct Outer {
+pub struct OuterClaim {
     word: SharedWord,
 }
 
 /// Whether the outer one is to log something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct ToLog {
     /// The beginning.
     pub begin: bool,
     /// The end.
     pub end: bool,
 }
 
-impl Outer {
+impl OuterClaim {
     /// Creates the word; `parent` is the session around this one, and
     /// `has_blackbox` tells whether a blackbox is among what the outer one
     /// logs to.
@@ -93,11 +93,11 @@ impl Outer {
 
     /// When the command has ended: what is left to be logged. That of an
     /// inner one that was killed, too.
-    pub fn end(&self) -> Left {
+    pub fn end(&self) -> ToLog {
         let before = self.word.set(OUTER_BEGAN | ENDED);
         let began = OUTER_BEGAN | INNER_BEGAN;
         let end = before & ENDED == 0;
-        Left {
+        ToLog {
             begin: end && before & began == 0,
             end,
         }
@@ -106,7 +106,7 @@ impl Outer {
 
 /// The inner one's view.
 #[derive(Debug)]
-pub struct Inner {
+pub struct InnerClaim {
     word: SharedWord,
     /// The session that both use.
     pub session: SessionId,
@@ -116,7 +116,7 @@ pub struct Inner {
     pub has_blackbox: bool,
 }
 
-impl Inner {
+impl InnerClaim {
     /// Says that this process logs what `variable` is about, if that is so:
     /// it is the one that the outer one has started, or, where the variable
     /// says so, works for that. `is_worker` tells that this process works for
@@ -177,17 +177,17 @@ mod tests {
 
     const SESSION: SessionId = SessionId(7);
 
-    fn outer() -> Outer {
-        Outer::new(SESSION, Some(SessionId(3)), true).unwrap()
+    fn outer() -> OuterClaim {
+        OuterClaim::new(SESSION, Some(SessionId(3)), true).unwrap()
     }
 
     /// One that works for others: it need not be the outer one's child.
-    fn inner(outer: &Outer) -> Option<Inner> {
-        Inner::claim(outer.variable(true).as_bytes(), true)
+    fn inner(outer: &OuterClaim) -> Option<InnerClaim> {
+        InnerClaim::claim(outer.variable(true).as_bytes(), true)
     }
 
-    fn left(begin: bool, end: bool) -> Left {
-        Left { begin, end }
+    fn left(begin: bool, end: bool) -> ToLog {
+        ToLog { begin, end }
     }
 
     #[test]
@@ -250,15 +250,18 @@ mod tests {
         let it = outer();
         let own = it.variable(false);
         // This process is its own outer one here, not its own child.
-        assert!(Inner::claim(own.as_bytes(), true).is_none());
+        assert!(InnerClaim::claim(own.as_bytes(), true).is_none());
         let served = it.variable(true);
-        assert!(Inner::claim(served.as_bytes(), false).is_none());
-        let first = Inner::claim(served.as_bytes(), true);
+        assert!(InnerClaim::claim(served.as_bytes(), false).is_none());
+        let first = InnerClaim::claim(served.as_bytes(), true);
         assert!(first.is_some());
-        assert!(Inner::claim(served.as_bytes(), true).is_none());
+        assert!(InnerClaim::claim(served.as_bytes(), true).is_none());
         for text in ["", "/proc/1/fd/x", "/etc/passwd", "/proc/x/fd/1", "chg:"]
         {
-            assert!(Inner::claim(text.as_bytes(), true).is_none(), "{text}");
+            assert!(
+                InnerClaim::claim(text.as_bytes(), true).is_none(),
+                "{text}"
+            );
         }
     }
 
@@ -279,10 +282,10 @@ mod tests {
                     match (inner_steps, &within) {
                         (0, _) => within = inner(&it),
                         (1, Some(within)) => {
-                            begins += u32::from(Inner::begin(within));
+                            begins += u32::from(InnerClaim::begin(within));
                         }
                         (_, Some(within)) => {
-                            ends += u32::from(Inner::end(within));
+                            ends += u32::from(InnerClaim::end(within));
                         }
                         _ => {}
                     }

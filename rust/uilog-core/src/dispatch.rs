@@ -25,15 +25,14 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::Pid;
 use signal_hook::consts::SIGXFSZ;
+use uilog_channel::cached_reader::CachedReader;
 use uilog_channel::commandlost;
 use uilog_channel::commandlost::Inquiry;
 use uilog_channel::commandlost::Verdict;
-use uilog_channel::feed::Feed;
 use uilog_channel::journal::Failure;
 use uilog_channel::journal::FailureKind;
 use uilog_channel::journal::Journal;
 pub use uilog_channel::journal::Redact;
-use uilog_channel::losses::Losses;
 use uilog_channel::page;
 use uilog_channel::poll::timeout_until;
 use uilog_channel::queue;
@@ -41,14 +40,15 @@ use uilog_channel::queue::Delivery;
 use uilog_channel::queue::Progress;
 use uilog_channel::queue::Reader;
 use uilog_channel::queue::Reference;
-use uilog_channel::records::Records;
+use uilog_channel::record_delivery::RecordDelivery;
 use uilog_channel::reporter;
 use uilog_channel::reporter::Reporter;
+use uilog_channel::unreported_losses::UnreportedLosses;
 use uilog_channel::wire::Frame;
 use uilog_channel::wire::Job;
 use uilog_channel::wire::PROTOCOL;
 use uilog_event::event::Event;
-use uilog_event::user::NameOf;
+use uilog_event::user::UserNameLookup;
 use uilog_sys::ended::Ended;
 use uilog_sys::pidfd;
 use uilog_sys::pidfd::Pidfd;
@@ -111,7 +111,7 @@ pub struct Callbacks {
     /// Takes secrets out of what failed scripts have said, before it is kept.
     pub redact: Redact,
     /// Looks up the user of an event in the user database.
-    pub name_of: NameOf,
+    pub name_of: UserNameLookup,
 }
 
 fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
@@ -126,7 +126,7 @@ fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
 ///
 /// As of [`run`].
 pub fn run_by_standard(
-    records: Box<dyn Records>,
+    records: Box<dyn RecordDelivery>,
     callbacks: Callbacks,
 ) -> Result<(), Error> {
     let socket = io::stdin().as_fd().try_clone_to_owned();
@@ -166,7 +166,7 @@ pub fn run(
     socket: OwnedFd,
     queue: OwnedFd,
     frames: Option<OwnedFd>,
-    records: Box<dyn Records>,
+    records: Box<dyn RecordDelivery>,
     callbacks: Callbacks,
 ) -> Result<(), Error> {
     // Keep no directory busy: each script gets its own.
@@ -213,7 +213,7 @@ pub fn run(
 struct Server {
     /// `None` once no hg holds the other end.
     socket: Option<UnixStream>,
-    feed: Feed,
+    feed: CachedReader,
     /// The frame that is looked at next.
     position: u64,
     /// Records that have been looked at.
@@ -228,13 +228,13 @@ struct Server {
     predecessor: Predecessor,
     /// The newest environment: whose journal to write to.
     environment: Arc<[u8]>,
-    records: Box<dyn Records>,
-    losses: Losses,
+    records: Box<dyn RecordDelivery>,
+    losses: UnreportedLosses,
     reporter: Reporter,
     collector: Collector,
     /// Scripts that have failed and that the journal is not told of yet.
     failed: FailedScripts,
-    name_of: NameOf,
+    name_of: UserNameLookup,
     /// Until when records are gathered, since the queue was empty.
     gather_until: Option<Instant>,
     /// What has been published.
@@ -290,7 +290,7 @@ impl Server {
     fn new(
         socket: UnixStream,
         queue: Reader,
-        records: Box<dyn Records>,
+        records: Box<dyn RecordDelivery>,
         callbacks: Callbacks,
         is_batch: bool,
     ) -> Result<Self, Error> {
@@ -322,7 +322,7 @@ impl Server {
             failure: queue.last_failure().ok().flatten(),
         };
         let hg = process_of_peer(&socket);
-        let mut feed = Feed::new(queue);
+        let mut feed = CachedReader::new(queue);
         feed.keep_open_commands();
         let environment = match progress.environment_at {
             0 => Arc::default(),
@@ -340,7 +340,7 @@ impl Server {
             predecessor,
             environment,
             records,
-            losses: Losses::default(),
+            losses: UnreportedLosses::default(),
             reporter: Reporter::new(
                 reporter::append,
                 Box::new(move |records| told.add(records)),

@@ -29,8 +29,8 @@ use uilog_channel::frames::Sent;
 use uilog_channel::frames::Task;
 use uilog_channel::loss::Loss;
 use uilog_channel::page;
-use uilog_channel::page::Made;
-use uilog_channel::page::NotMade;
+use uilog_channel::page::CreatedPage;
+use uilog_channel::page::PageError;
 use uilog_channel::queue::Delivery;
 use uilog_channel::queue::Progress;
 use uilog_channel::queue::Writer;
@@ -375,11 +375,11 @@ impl Dispatcher {
         } = owner;
         match page::make(environment, session, program, max_bytes) {
             Ok(made) => Queue::with_page(made, max_bytes),
-            Err(NotMade::TooMany) => Err(format!(
+            Err(PageError::TooMany) => Err(format!(
                 "{} dispatch has not begun, nor have those before it",
                 program.display()
             )),
-            Err(NotMade::NoPlace(problem)) => {
+            Err(PageError::NoPlace(problem)) => {
                 // Without any queue something else is wrong.
                 let queue = Queue::without_page(max_bytes)?;
                 if !self.has_lacked_page {
@@ -662,8 +662,8 @@ impl Queue {
         })
     }
 
-    fn with_page(made: Made, max_bytes: u64) -> Result<Self, String> {
-        let Made {
+    fn with_page(made: CreatedPage, max_bytes: u64) -> Result<Self, String> {
+        let CreatedPage {
             page,
             readers,
             path,

@@ -7,7 +7,7 @@ use uilog_event::event::SessionId;
 use uilog_event::event::Trace;
 use uilog_event::trace;
 use uilog_event::trace::Context;
-use uilog_event::trace::Said;
+use uilog_event::trace::TraceVariables;
 use uilog_event::user;
 
 /// What the environment says, looked up once for as long as it stays the same.
@@ -64,8 +64,8 @@ impl Facts {
     }
 
     /// What it says of traces.
-    pub(crate) fn said(&self) -> Said<'_> {
-        Said {
+    pub(crate) fn said(&self) -> TraceVariables<'_> {
+        TraceVariables {
             traceparent: self.traceparent.as_deref(),
             run: self.run.as_deref(),
         }

@@ -7,7 +7,7 @@
 
 use uilog_channel::commandlost;
 use uilog_channel::settings::Fault;
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_config::items;
 use uilog_config::items::ITEMS;
 use uilog_config::items::SINK_OPTIONS;
@@ -28,7 +28,7 @@ pub fn of(uilog: &Items, scripts: &Items) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (name, value) in uilog {
         if let Some(problem) = of_setting(name, value, uilog) {
-            faults.push(fault(sinks::SECTION, name, problem));
+            faults.push(fault(sink_config::SECTION, name, problem));
         }
     }
     for (name, value) in scripts {
@@ -42,17 +42,19 @@ pub fn of(uilog: &Items, scripts: &Items) -> Vec<Fault> {
 }
 
 fn of_setting(name: &[u8], value: &[u8], all: &Items) -> Option<String> {
-    let Some(rest) = name.strip_prefix(sinks::PREFIX.as_bytes()) else {
-        if items::find(sinks::SECTION.as_bytes(), name).is_some() {
+    let Some(rest) = name.strip_prefix(sink_config::PREFIX.as_bytes()) else {
+        if items::find(sink_config::SECTION.as_bytes(), name).is_some() {
             return None;
         }
-        let own = ITEMS.iter().filter(|it| it.section == sinks::SECTION);
+        let own = ITEMS.iter().filter(|it| it.section == sink_config::SECTION);
         let meant = meant(name, own.map(|item| item.name));
         return Some(with_advice("there is no such setting", meant));
     };
     let Some(at) = rest.iter().position(|byte| *byte == b':') else {
         let url = value.trim_ascii();
-        return (!url.is_empty()).then(|| sinks::url_problem(url)).flatten();
+        return (!url.is_empty())
+            .then(|| sink_config::url_problem(url))
+            .flatten();
     };
     let (sink, option) =
         (&name[..name.len() - rest.len() + at], &rest[at + 1..]);

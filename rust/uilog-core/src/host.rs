@@ -38,23 +38,23 @@ use uilog_event::event::Value;
 use uilog_event::event::new_session;
 use uilog_event::rusage;
 use uilog_event::rusage::Used;
-use uilog_event::spans::Kind;
+use uilog_event::spans::Activity;
+use uilog_event::spans::ParentContext;
 use uilog_event::spans::Spans;
-use uilog_event::spans::Surroundings;
 use uilog_event::trace::Context;
 use uilog_sys::clock;
 
 use crate::account::Counters;
 use crate::account::FaultKind;
 use crate::before_exit::ExitWait;
-use crate::before_exit::Standing;
-use crate::before_exit::Wanted;
+use crate::before_exit::NamespaceRole;
+use crate::before_exit::WaitLimit;
 use crate::dispatcher::Dispatcher;
 use crate::dispatcher::Owner;
 use crate::facts::Facts;
 use crate::installation::Programs;
 use crate::outbox::Outbox;
-use crate::record_queue::NotTaken;
+use crate::record_queue::NotQueued;
 use crate::record_queue::RecordQueue;
 
 /// How deep scripts may be nested: a script that runs hg, whose events run
@@ -122,9 +122,9 @@ pub struct Host {
     owner: u32,
     /// It was made by a fork of another one that had all this.
     is_forked: bool,
-    standing: Standing,
+    standing: NamespaceRole,
     /// How long it waits at its end.
-    wanted_wait: Wanted,
+    wanted_wait: WaitLimit,
     /// Something was logged for a collector.
     has_collector: bool,
     session: SessionId,
@@ -175,8 +175,8 @@ impl Host {
         Self {
             owner: std::process::id(),
             is_forked: false,
-            standing: Standing::now(),
-            wanted_wait: Wanted::default(),
+            standing: NamespaceRole::now(),
+            wanted_wait: WaitLimit::default(),
             has_collector: false,
             session: new_session(),
             parent: None,
@@ -320,12 +320,16 @@ impl Host {
         };
         let around = self.surroundings(owns_environment);
         let trace = adopted.unwrap_or_else(|| self.new_trace(around, is_first));
-        self.spans.begin(Kind::Command, trace, used, around);
+        self.spans.begin(Activity::Command, trace, used, around);
         Some(trace)
     }
 
     /// Begins the span of a hook, which lasts until [`Self::end_hook`].
-    pub fn begin_hook(&mut self, kind: Kind, owns_environment: bool) -> Trace {
+    pub fn begin_hook(
+        &mut self,
+        kind: Activity,
+        owns_environment: bool,
+    ) -> Trace {
         let around = self.surroundings(owns_environment);
         let trace = self.new_trace(around, false);
         self.spans.begin(kind, trace, Used::NOTHING, around);
@@ -385,14 +389,14 @@ impl Host {
         self.spans.current().map(|span| span.trace.context())
     }
 
-    fn surroundings(&self, owns_environment: bool) -> Surroundings {
-        Surroundings {
+    fn surroundings(&self, owns_environment: bool) -> ParentContext {
+        ParentContext {
             environment: self.facts.around,
             owns_environment,
         }
     }
 
-    fn new_trace(&self, around: Surroundings, is_first: bool) -> Trace {
+    fn new_trace(&self, around: ParentContext, is_first: bool) -> Trace {
         // The first trace is called as its session is.
         let id = if is_first {
             self.session
@@ -591,18 +595,18 @@ impl Host {
         let program = self.dispatcher.program();
         match self.records.send(&parts, items, hg, program, self.session) {
             Ok(()) => Ok(()),
-            Err(NotTaken::Unusable(reason)) => {
+            Err(NotQueued::Unusable(reason)) => {
                 let sent = self.dispatcher.send(&parts);
                 if let Some(reason) = reason {
                     self.records_troubled(reason);
                 }
                 sent
             }
-            Err(NotTaken::Waits(reason)) => {
+            Err(NotQueued::Waits(reason)) => {
                 self.records_troubled(reason);
                 Ok(())
             }
-            Err(NotTaken::Lost(loss)) => Err(loss),
+            Err(NotQueued::Lost(loss)) => Err(loss),
         }
     }
 
@@ -811,9 +815,9 @@ impl Host {
             self.lose(b"", loss.events, loss);
         }
         match self.records.finish(self.dispatcher.program()) {
-            Err(NotTaken::Lost(loss)) => self.lose(b"", loss.events, loss),
-            Err(NotTaken::Waits(reason)) => self.records_troubled(reason),
-            Ok(()) | Err(NotTaken::Unusable(_)) => {}
+            Err(NotQueued::Lost(loss)) => self.lose(b"", loss.events, loss),
+            Err(NotQueued::Waits(reason)) => self.records_troubled(reason),
+            Ok(()) | Err(NotQueued::Unusable(_)) => {}
         }
         // If the place ends with its first process, so do those that append.
         let is_first = self.owner == 1;
@@ -1099,13 +1103,13 @@ impl Outbox for Host {
 /// An event that is logged while another one is being logged is delivered
 /// too, but only so deep.
 #[derive(Debug)]
-pub struct Depth(());
+pub struct RecursionGuard(());
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-impl Depth {
+impl RecursionGuard {
     /// Goes one deeper until dropped; `None` if that is too deep.
     pub fn enter() -> Option<Self> {
         DEPTH.with(|depth| {
@@ -1118,7 +1122,7 @@ impl Depth {
     }
 }
 
-impl Drop for Depth {
+impl Drop for RecursionGuard {
     fn drop(&mut self) {
         DEPTH.with(|depth| depth.set(depth.get() - 1));
     }

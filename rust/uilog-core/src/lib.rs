@@ -5,7 +5,7 @@
 //! records. Both append frames ([`uilog_channel::wire`]) to a
 //! [`uilog_channel::queue`] through [`dispatcher`]. In the other process,
 //! [`dispatch`] reads the queue, runs the scripts, and passes records to an
-//! implementation of [`uilog_channel::records`].
+//! implementation of [`uilog_channel::record_delivery`].
 //!
 //! Knows Mercurial's terms. Must not know Python.
 //!

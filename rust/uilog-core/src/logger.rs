@@ -13,12 +13,12 @@ use uilog_event::event::Event;
 use crate::host::Draft;
 use crate::host::Host;
 use crate::logtoprocess::LogToProcess;
-use crate::outbox::Sink;
+use crate::outbox::EventHandler;
 use crate::structured::Structured;
 
 /// The sinks of one ui.
 pub struct Logger {
-    sinks: Vec<Box<dyn Sink>>,
+    sinks: Vec<Box<dyn EventHandler>>,
     settings: Settings,
     faults: Vec<Fault>,
     has_structured: bool,
@@ -60,7 +60,7 @@ impl Logger {
             LogToProcess::new(slices(logtoprocess), settings);
         sink.set_sources(slices(sources));
         faults.extend(more);
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        let mut sinks: Vec<Box<dyn EventHandler>> = Vec::new();
         if sink.events().next().is_some() {
             sinks.push(Box::new(sink));
         }
@@ -84,7 +84,7 @@ impl Logger {
     }
 
     /// Adds a sink, and what its configuration says that was not understood.
-    pub fn add(&mut self, sink: Box<dyn Sink>, faults: Vec<Fault>) {
+    pub fn add(&mut self, sink: Box<dyn EventHandler>, faults: Vec<Fault>) {
         self.sinks.push(sink);
         self.faults.extend(faults);
     }
@@ -184,8 +184,9 @@ impl Logger {
             let delivered = sink.deliver(&event, host);
             host.account(commandlost::NAME, delivered);
         }
-        let is_other =
-            |sink: &dyn Sink| !sink.tells_losses() && sink.tracks(finish.name);
+        let is_other = |sink: &dyn EventHandler| {
+            !sink.tells_losses() && sink.tracks(finish.name)
+        };
         let others = self.sinks.iter().filter(|sink| is_other(&***sink));
         let others: Vec<_> = others.collect();
         if others.is_empty() {

@@ -11,8 +11,8 @@ use uilog_channel::settings::Settings;
 use uilog_channel::wire::StdinFormat;
 use uilog_event::event::Event;
 
+use crate::outbox::EventHandler;
 use crate::outbox::Outbox;
-use crate::outbox::Sink;
 
 /// The section, which the sink is known by.
 pub const SECTION: &str = "logtoprocess";
@@ -98,7 +98,7 @@ impl LogToProcess {
     }
 }
 
-impl Sink for LogToProcess {
+impl EventHandler for LogToProcess {
     fn name(&self) -> &'static str {
         SECTION
     }

@@ -58,7 +58,7 @@ pub trait Outbox {
 }
 
 /// A place that events go to.
-pub trait Sink: Send + Sync {
+pub trait EventHandler: Send + Sync {
     /// The configuration section that it is known by.
     fn name(&self) -> &'static str;
 

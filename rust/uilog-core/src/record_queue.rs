@@ -9,7 +9,7 @@
 //!
 //! A process that is confined more than others of its container, or that finds
 //! no place for such a file or no room in it, uses its own dispatcher instead
-//! (`NotTaken::Unusable`). A file whose name is gone, as after a logout, is
+//! (`NotQueued::Unusable`). A file whose name is gone, as after a logout, is
 //! found by nobody: what no agent has read by then goes into a new one.
 
 use std::ffi::OsString;
@@ -61,7 +61,7 @@ use uilog_channel::settings::Settings;
 use uilog_channel::sink_environment;
 use uilog_event::event::SessionId;
 use uilog_event::event::Timestamp;
-use uilog_sys::append::Place;
+use uilog_sys::append::GuardedPath;
 use uilog_sys::confined;
 use uilog_sys::fork::CloseInChild;
 use uilog_sys::living_file;
@@ -82,7 +82,7 @@ const VERDICT_STEP: Duration = Duration::from_millis(1);
 
 /// Why a record has not been taken.
 #[derive(Debug)]
-pub(crate) enum NotTaken {
+pub(crate) enum NotQueued {
     /// This process has no queue of records, or no room in it: somebody else
     /// has to take it. If there is a reason, a user ought to know it.
     Unusable(Option<String>),
@@ -128,7 +128,7 @@ struct Open {
     name: OsString,
     /// What stands for this process's.
     namespaces: String,
-    place: Place,
+    place: GuardedPath,
     address: UnixAddr,
     /// Keeps a long address short.
     _dir: Option<Bound<OwnDir>>,
@@ -152,9 +152,9 @@ impl RecordQueue {
         hg: &[u8],
         program: &Path,
         session: SessionId,
-    ) -> Result<(), NotTaken> {
+    ) -> Result<(), NotQueued> {
         if self.unusable.is_some() && !self.may_try_again() {
-            return Err(NotTaken::Unusable(None));
+            return Err(NotQueued::Unusable(None));
         }
         if self.open.as_ref().is_some_and(|it| !it.is_intact()) {
             // Whatever is in it will be found.
@@ -166,7 +166,7 @@ impl RecordQueue {
             return Err(self.refuse(refusal, parts.environment, program));
         }
         let Some(open) = self.open.as_mut() else {
-            return Err(NotTaken::Unusable(None));
+            return Err(NotQueued::Unusable(None));
         };
         let parts = JobParts {
             environment: &self.environment.part,
@@ -176,16 +176,16 @@ impl RecordQueue {
             if is_own_bound(&error) {
                 let reason = frames::explain(&error, parts.settings);
                 let events = parts.events();
-                return Err(NotTaken::Lost(Loss { events, reason }));
+                return Err(NotQueued::Lost(Loss { events, reason }));
             }
             // Whatever is in it is to be delivered, and makes room.
             let _ = self.wake(program);
-            return Err(NotTaken::Unusable(self.tell(error.to_string())));
+            return Err(NotQueued::Unusable(self.tell(error.to_string())));
         }
         if parts.is_followed() {
             return Ok(());
         }
-        self.wake(program).map_err(NotTaken::Waits)
+        self.wake(program).map_err(NotQueued::Waits)
     }
 
     fn may_try_again(&mut self) -> bool {
@@ -224,7 +224,7 @@ impl RecordQueue {
         refusal: Refusal,
         environment: &[u8],
         program: &Path,
-    ) -> NotTaken {
+    ) -> NotQueued {
         let Refusal { reason, why } = refusal;
         let is_to_tell = match &why {
             Why::Confined => false,
@@ -240,7 +240,7 @@ impl RecordQueue {
             }
         };
         self.unusable = Some(reason.clone());
-        NotTaken::Unusable(is_to_tell.then(|| self.tell(reason)).flatten())
+        NotQueued::Unusable(is_to_tell.then(|| self.tell(reason)).flatten())
     }
 
     /// Why records take another way, if no user has been told.
@@ -296,7 +296,7 @@ impl RecordQueue {
     ///
     /// Records wait and there is no agent, or they are lost with a queue that
     /// has no name any more.
-    pub(crate) fn finish(&mut self, program: &Path) -> Result<(), NotTaken> {
+    pub(crate) fn finish(&mut self, program: &Path) -> Result<(), NotQueued> {
         let Some(open) = self.open.as_ref().filter(|it| it.is_waiting()) else {
             return Ok(());
         };
@@ -310,14 +310,14 @@ impl RecordQueue {
                      other place: {}",
                     refusal.reason
                 );
-                NotTaken::Lost(Loss {
+                NotQueued::Lost(Loss {
                     events: undone,
                     reason,
                 })
             })?;
             self.open = Some(moved);
         }
-        self.wake(program).map_err(NotTaken::Waits)
+        self.wake(program).map_err(NotQueued::Waits)
     }
 
     /// The command has ended that the caller knows as `id`, if its beginning
@@ -459,7 +459,7 @@ impl Needed {
     }
 
     /// Where a queue may be, the preferred place first.
-    fn places(&self) -> Vec<Place> {
+    fn places(&self) -> Vec<GuardedPath> {
         let set = self.items.iter().find(|(name, _)| name == QUEUE_DIR);
         let queue_dir = set.map(|(_, value)| &**value).unwrap_or_default();
         // One that is invalid is told where all settings are.
@@ -511,7 +511,7 @@ impl Open {
     /// Makes a queue in the first place that can be used, with what is left in
     /// another one.
     fn new(
-        places: Vec<Place>,
+        places: Vec<GuardedPath>,
         settings: &Settings,
         session: SessionId,
         left: Option<&Self>,
@@ -544,7 +544,7 @@ impl Open {
 
     /// Goes on with what is left in a queue in another file.
     fn moved(
-        places: Vec<Place>,
+        places: Vec<GuardedPath>,
         settings: &Settings,
         left: &Self,
     ) -> Result<Self, Refusal> {
@@ -563,7 +563,7 @@ impl Open {
     /// Makes a queue, which `fill` lays out, which takes so many bytes then,
     /// and to which `over` writes.
     fn in_place(
-        place: Place,
+        place: GuardedPath,
         settings: &Settings,
         namespaces: &str,
         bytes: u64,
@@ -722,8 +722,8 @@ impl Open {
 /// full because of its queues comes before others: if they were used instead,
 /// the bound would be none.
 fn somewhere(
-    places: Vec<Place>,
-    make: impl Fn(Place) -> Result<Open, Refusal>,
+    places: Vec<GuardedPath>,
+    make: impl Fn(GuardedPath) -> Result<Open, Refusal>,
 ) -> Result<Open, Refusal> {
     let mut refusal = Refusal::new("there is no place for a queue");
     for place in places {

@@ -14,8 +14,8 @@ use uilog_channel::journal::ScriptFailure;
 use uilog_channel::wire::Job;
 use uilog_event::event::Text;
 use uilog_sys::ended;
+use uilog_sys::ended::ChildSelector;
 use uilog_sys::ended::Ended;
-use uilog_sys::ended::Which;
 
 use crate::stderr::Capture;
 
@@ -85,7 +85,7 @@ impl Running {
     /// Reaps one that has ended, if any has.
     pub(crate) fn reap(&mut self) -> Option<(Script, Ended)> {
         loop {
-            let (pid, _) = ended::peek(Which::Any).ok().flatten()?;
+            let (pid, _) = ended::peek(ChildSelector::Any).ok().flatten()?;
             let index = self.0.iter().position(|it| it.pid == pid);
             if index.is_some_and(|index| self.0[index].is_ending) {
                 // Once more: a shell that was just forking has kept the first
@@ -93,7 +93,8 @@ impl Running {
                 // still its group's.
                 let _ = killpg(pid, Signal::SIGTERM);
             }
-            let (_, ended) = ended::reap(Which::Pid(pid)).ok().flatten()?;
+            let (_, ended) =
+                ended::reap(ChildSelector::Pid(pid)).ok().flatten()?;
             if let Some(index) = index {
                 return Some((self.0.swap_remove(index), ended));
             }

@@ -24,7 +24,7 @@ use uilog_channel::wire::StdinFormat;
 use uilog_event::event::Event;
 use uilog_event::event::Text;
 use uilog_event::json;
-use uilog_event::user::NameOf;
+use uilog_event::user::UserNameLookup;
 use uilog_sys::ended;
 use uilog_sys::ended::Ended;
 use uilog_sys::spawn;
@@ -121,7 +121,7 @@ pub(crate) fn start_script(
     environment: &[u8],
     leave_batch: bool,
     outputs: Outputs<'_>,
-    name_of: NameOf,
+    name_of: UserNameLookup,
 ) -> Result<Pid, StartError> {
     let script = CString::new(&*job.script).map_err(|_| StartError::Nul)?;
     if script.as_bytes_with_nul().len() > script_env::MAX_STRING_BYTES {
@@ -190,7 +190,7 @@ fn readable(bytes: &[u8]) -> io::Result<std::fs::File> {
 /// The event's user: from the environment, else from the user database.
 fn user_name<'a>(
     event: &'a Event<'_>,
-    name_of: NameOf,
+    name_of: UserNameLookup,
 ) -> Option<Cow<'a, [u8]>> {
     if let Some(Text(name)) = &event.user {
         return Some(Cow::Borrowed(name));

@@ -5,12 +5,12 @@ use uilog_channel::commandlost;
 use uilog_channel::loss::Loss;
 use uilog_channel::settings::Fault;
 use uilog_channel::settings::Settings;
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_event::event::Event;
 use uilog_event::tracked::Tracked;
 
+use crate::outbox::EventHandler;
 use crate::outbox::Outbox;
-use crate::outbox::Sink;
 
 /// What they are known by, all together.
 pub const NAME: &str = "uilog";
@@ -42,11 +42,11 @@ impl Structured {
         settings: Settings,
     ) -> (Option<Self>, Vec<Fault>) {
         let named = items.iter().map(|(name, value)| (&**name, &**value));
-        let (definitions, faults) = sinks::read(named);
+        let (definitions, faults) = sink_config::read(named);
         if definitions.is_empty() {
             return (None, faults);
         }
-        let items = items.iter().filter(|(name, _)| sinks::is_item(name));
+        let items = items.iter().filter(|(name, _)| sink_config::is_item(name));
         let sink = Self {
             sinks: definitions
                 .iter()
@@ -64,7 +64,7 @@ impl Structured {
     }
 }
 
-impl Sink for Structured {
+impl EventHandler for Structured {
     fn name(&self) -> &'static str {
         NAME
     }

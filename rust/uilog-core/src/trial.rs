@@ -45,8 +45,8 @@ use uilog_event::events;
 use uilog_event::events::Sample;
 use uilog_event::user;
 use uilog_sys::ended;
+use uilog_sys::ended::ChildSelector;
 use uilog_sys::ended::Ended;
-use uilog_sys::ended::Which;
 
 use crate::facts;
 use crate::running;
@@ -304,7 +304,7 @@ fn watch(
         if ended_by_us.is_some() {
             end_group(pid);
         }
-        let reaped = ended::reap(Which::Pid(pid))?;
+        let reaped = ended::reap(ChildSelector::Pid(pid))?;
         let ending = reaped.map(|(_, ended)| match ended {
             Ended::Exited(code) => Ending::Exited(code),
             Ended::Killed { signal, .. } => {
@@ -343,7 +343,7 @@ fn watch(
 /// If the script has ended, ends what is left of its process group: a shell
 /// that was just forking may have kept the signal from its child.
 fn end_group(pid: Pid) {
-    let has_ended = matches!(ended::peek(Which::Pid(pid)), Ok(Some(_)));
+    let has_ended = matches!(ended::peek(ChildSelector::Pid(pid)), Ok(Some(_)));
     // It has not been reaped, so the number is still its group's.
     if has_ended {
         let _ = killpg(pid, Signal::SIGKILL);

@@ -15,18 +15,18 @@ use nix::libc::SIGPIPE;
 use nix::libc::SIGTERM;
 use uilog_channel::commandlost;
 use uilog_channel::loss::Loss;
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_config::Config;
 use uilog_event::command;
 use uilog_event::command::CommandLine;
-use uilog_event::command::Kind;
+use uilog_event::command::ProgramKind;
 use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Timestamp;
 use uilog_event::event::Value;
 
-use crate::claim::Left;
-use crate::claim::Outer;
+use crate::claim::OuterClaim;
+use crate::claim::ToLog;
 use crate::host::Draft;
 use crate::host::Host;
 use crate::logger::Logger;
@@ -110,7 +110,7 @@ impl Ledger<'_> {
 
     /// Gives up waiting for whoever logs, who from now on leaves alone what it
     /// has not begun. `None` if it has finished.
-    pub fn abandon(self, outer: Option<&Outer>) -> Option<Abandoned> {
+    pub fn abandon(self, outer: Option<&OuterClaim>) -> Option<Abandoned> {
         let before = self.0.fetch_or(bits::ABANDONED, Ordering::AcqRel);
         let has = |bits: u32| before & bits != 0;
         if has(bits::FINISHED | bits::ABANDONED) {
@@ -119,7 +119,7 @@ impl Ledger<'_> {
         let is_configured = has(bits::CONFIGURED);
         let left = match outer {
             Some(outer) if !has(bits::CLAIMED) => outer.end(),
-            _ => Left {
+            _ => ToLog {
                 begin: !has(bits::CLAIMED) || has(bits::LEFT_BEGIN),
                 end: !has(bits::CLAIMED) || has(bits::LEFT_END),
             },
@@ -145,7 +145,7 @@ pub struct Watch {
     /// What.
     pub line: CommandLine,
     /// Who else would log it; `None` if there was no way to find out.
-    pub outer: Option<Outer>,
+    pub outer: Option<OuterClaim>,
     /// When it was started.
     pub started: Timestamp,
     /// Its process.
@@ -181,7 +181,7 @@ impl Watch {
     pub fn logger(
         config: &Config,
         root: Option<&std::path::Path>,
-        kind: Kind,
+        kind: ProgramKind,
     ) -> Logger {
         crate::native::logger(config, root.filter(|_| !kind.is_mercurial()))
     }
@@ -191,13 +191,13 @@ impl Watch {
     pub fn prepare(&self, host: &mut Host) {
         self.note(host);
         let is_likely = match self.line.kind {
-            Kind::Hg | Kind::Chg => false,
-            Kind::Rhg | Kind::Other => true,
+            ProgramKind::Hg | ProgramKind::Chg => false,
+            ProgramKind::Rhg | ProgramKind::Other => true,
         };
         let is_dispatched = |event: &[u8]| {
             let sinks = self.logger.sinks_of(event);
             let is_run = |name: &String| {
-                name == SCRIPTS || name.starts_with(sinks::PREFIX)
+                name == SCRIPTS || name.starts_with(sink_config::PREFIX)
             };
             sinks.iter().any(is_run)
         };
@@ -222,7 +222,7 @@ impl Watch {
 
     /// When [`BEGIN_DELAY`] is over and the command still runs.
     pub fn begin(&self, host: &mut Host, ledger: Ledger<'_>) {
-        if self.outer.as_ref().is_none_or(Outer::begin) {
+        if self.outer.as_ref().is_none_or(OuterClaim::begin) {
             self.log_begin(host, ledger);
         }
     }
@@ -239,11 +239,11 @@ impl Watch {
         if ledger.has(bits::ABANDONED) {
             return;
         }
-        let alone = Left {
+        let alone = ToLog {
             begin: !has_begun,
             end: true,
         };
-        let left = self.outer.as_ref().map_or(alone, Outer::end);
+        let left = self.outer.as_ref().map_or(alone, OuterClaim::end);
         let mut claimed = bits::CLAIMED;
         if left.begin {
             claimed |= bits::LEFT_BEGIN;
@@ -427,13 +427,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_counted_once() {
-        let lost = |noted: u32, outer: Option<&Outer>| {
+        let lost = |noted: u32, outer: Option<&OuterClaim>| {
             let word = AtomicU32::new(noted);
             let abandoned = Ledger(&word).abandon(outer);
             assert_eq!(Ledger(&word).abandon(None), None);
             abandoned.map(|it| it.events)
         };
-        let new = || Outer::new(SessionId(7), None, false).unwrap();
+        let new = || OuterClaim::new(SessionId(7), None, false).unwrap();
         assert_eq!(lost(bits::FINISHED, None), None);
         // Before the configuration is known, either may be wanted.
         assert_eq!(lost(0, None), Some(2));

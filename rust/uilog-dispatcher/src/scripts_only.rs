@@ -1,4 +1,4 @@
-//! The implementation of `Records` without sinks. hg starts another dispatcher
+//! The implementation of `RecordDelivery` without sinks. hg starts another dispatcher
 //! for records; a record that arrives here anyway is counted as lost.
 
 use std::io;
@@ -6,11 +6,11 @@ use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use uilog_channel::queue::Delivery;
-use uilog_channel::records::Queued;
-use uilog_channel::records::RecordLoss;
-use uilog_channel::records::Records;
-use uilog_channel::records::Settled;
-use uilog_channel::records::Source;
+use uilog_channel::record_delivery::DeliveryResults;
+use uilog_channel::record_delivery::Queued;
+use uilog_channel::record_delivery::RecordDelivery;
+use uilog_channel::record_delivery::RecordLoss;
+use uilog_channel::record_delivery::Source;
 
 /// No sinks.
 #[derive(Debug, Default)]
@@ -18,22 +18,25 @@ pub(crate) struct ScriptsOnly {
     offered: u64,
 }
 
-impl Records for ScriptsOnly {
+impl RecordDelivery for ScriptsOnly {
     fn offer(&mut self, _record: &Queued) {
         self.offered += 1;
     }
 
-    fn settle(&mut self, _queue: &mut dyn Source) -> io::Result<Settled> {
+    fn settle(
+        &mut self,
+        _queue: &mut dyn Source,
+    ) -> io::Result<DeliveryResults> {
         let count = std::mem::take(&mut self.offered);
         let loss = (count > 0).then(|| RecordLoss {
             sink: "*".to_owned(),
             count,
             reason: "uilog-dispatcher knows no sinks".to_owned(),
         });
-        Ok(Settled {
+        Ok(DeliveryResults {
             done: count,
             losses: loss.into_iter().collect(),
-            ..Settled::default()
+            ..DeliveryResults::default()
         })
     }
 

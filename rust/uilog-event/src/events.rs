@@ -9,7 +9,7 @@ pub struct Known {
     /// Its name.
     pub name: &'static str,
     /// What must be enabled for it.
-    pub needs: Needs,
+    pub needs: Prerequisite,
     /// A message such as it has.
     pub message: &'static str,
     /// Options such as it has, as keys and values.
@@ -18,7 +18,7 @@ pub struct Known {
 
 /// What must be enabled before an event can come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
+pub enum Prerequisite {
     /// Nothing.
     Nothing,
     /// An extension.
@@ -40,9 +40,9 @@ pub enum Sample {
     Bytes(&'static str),
 }
 
-use Needs::Extension;
-use Needs::Item;
-use Needs::Nothing;
+use Prerequisite::Extension;
+use Prerequisite::Item;
+use Prerequisite::Nothing;
 use Sample::Bool;
 use Sample::Bytes;
 use Sample::Float;

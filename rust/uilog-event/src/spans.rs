@@ -18,7 +18,7 @@ use crate::trace::Context;
 
 /// What runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Activity {
     /// A command.
     Command,
     /// A hook that is a program; its event is `exthook`.
@@ -29,7 +29,7 @@ pub enum Kind {
 
 /// Where what begins now stands.
 #[derive(Clone, Copy, Debug)]
-pub struct Surroundings {
+pub struct ParentContext {
     /// What the environment names.
     pub environment: Option<Context>,
     /// Whether the environment is this thread's: it is told what begins.
@@ -46,7 +46,7 @@ pub struct Spans {
 struct Entry {
     process: u32,
     thread: ThreadId,
-    kind: Kind,
+    kind: Activity,
     /// A client of this process, a server, has asked for it: it is no part of
     /// what the server does itself.
     is_served: bool,
@@ -72,7 +72,7 @@ enum State {
 /// A span that has not ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    kind: Kind,
+    kind: Activity,
     /// Which one it is, and of what.
     pub trace: Trace,
     /// What had been used when it began.
@@ -91,15 +91,15 @@ impl Span {
     /// Whether an event of this name is its end.
     pub fn ends_with(&self, event: &[u8]) -> bool {
         match self.kind {
-            Kind::Command => event == b"commandfinish",
-            Kind::ShellHook => event == b"exthook",
-            Kind::PythonHook => event == b"pythonhook",
+            Activity::Command => event == b"commandfinish",
+            Activity::ShellHook => event == b"exthook",
+            Activity::PythonHook => event == b"pythonhook",
         }
     }
 }
 
 impl Entry {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: Activity) -> Self {
         Self {
             process: process_id(),
             thread: thread::current().id(),
@@ -125,7 +125,7 @@ impl Entry {
     }
 
     fn is_own_command(&self) -> bool {
-        self.is_own() && self.kind == Kind::Command
+        self.is_own() && self.kind == Activity::Command
     }
 }
 
@@ -134,7 +134,7 @@ impl Spans {
     pub fn enter(&mut self, is_served: bool) {
         self.open.push(Entry {
             is_served,
-            ..Entry::new(Kind::Command)
+            ..Entry::new(Activity::Command)
         });
     }
 
@@ -155,7 +155,8 @@ impl Spans {
 
     /// A hook is left, and what runs in it, as in [`Self::leave`].
     pub fn leave_hook(&mut self) -> Vec<u64> {
-        let is_own_hook = |it: &Entry| it.is_own() && it.kind != Kind::Command;
+        let is_own_hook =
+            |it: &Entry| it.is_own() && it.kind != Activity::Command;
         let last = self.open.iter().rposition(is_own_hook);
         self.leave_from(last)
     }
@@ -191,7 +192,7 @@ impl Spans {
     fn command(&mut self) -> &mut Entry {
         let last = self.open.iter().rposition(Entry::is_own_command);
         let index = last.unwrap_or_else(|| {
-            self.open.push(Entry::new(Kind::Command));
+            self.open.push(Entry::new(Activity::Command));
             self.open.len() - 1
         });
         &mut self.open[index]
@@ -221,7 +222,7 @@ impl Spans {
     }
 
     /// What something that begins now is a part of.
-    pub fn parent(&self, around: Surroundings) -> Option<Context> {
+    pub fn parent(&self, around: ParentContext) -> Option<Context> {
         let mut own = None;
         for entry in self.open.iter().rev().filter(|it| it.is_own()) {
             own = entry.span();
@@ -243,10 +244,10 @@ impl Spans {
     /// Begins the span of a hook, or that of the innermost command.
     pub fn begin(
         &mut self,
-        kind: Kind,
+        kind: Activity,
         trace: Trace,
         used: Used,
-        around: Surroundings,
+        around: ParentContext,
     ) {
         let span = Span {
             kind,
@@ -255,7 +256,7 @@ impl Spans {
             began: Instant::now(),
             owns_environment: around.owns_environment,
         };
-        if kind == Kind::Command {
+        if kind == Activity::Command {
             self.command().state = State::Running(span);
         } else {
             self.open.push(Entry {
@@ -301,7 +302,7 @@ impl Spans {
     /// has begun, as in a server, has none, whatever runs around it.
     pub fn root(&self) -> Option<&[u8]> {
         self.nearest(|it| {
-            (it.kind == Kind::Command).then_some(it.root.as_deref())
+            (it.kind == Activity::Command).then_some(it.root.as_deref())
         })?
     }
 
@@ -341,18 +342,18 @@ mod tests {
 
     /// Begins a span with this number, with the environment of somebody who
     /// does as `trace.py` does; the number of its parent, 0 for none.
-    fn begin(spans: &mut Spans, kind: Kind, span: u64) -> u64 {
+    fn begin(spans: &mut Spans, kind: Activity, span: u64) -> u64 {
         let current = spans.current().map(|it| it.trace.context());
         within(spans, kind, span, current)
     }
 
     fn within(
         spans: &mut Spans,
-        kind: Kind,
+        kind: Activity,
         span: u64,
         environment: Option<Context>,
     ) -> u64 {
-        let around = Surroundings {
+        let around = ParentContext {
             environment,
             owns_environment: true,
         };
@@ -368,13 +369,13 @@ mod tests {
     #[test]
     fn what_begins_inside_is_a_part_of_what_is_around() {
         let mut spans = Spans::default();
-        assert_eq!(begin(&mut spans, Kind::Command, 1), 0);
-        assert_eq!(begin(&mut spans, Kind::PythonHook, 2), 1);
+        assert_eq!(begin(&mut spans, Activity::Command, 1), 0);
+        assert_eq!(begin(&mut spans, Activity::PythonHook, 2), 1);
         spans.enter(false);
         assert!(spans.needs_span(false));
-        assert_eq!(begin(&mut spans, Kind::Command, 3), 2);
+        assert_eq!(begin(&mut spans, Activity::Command, 3), 2);
         assert!(!spans.needs_span(true));
-        assert_eq!(begin(&mut spans, Kind::ShellHook, 4), 3);
+        assert_eq!(begin(&mut spans, Activity::ShellHook, 4), 3);
         assert!(spans.current().unwrap().ends_with(b"exthook"));
         assert!(!spans.current().unwrap().ends_with(b"pythonhook"));
         spans.leave_hook();
@@ -396,14 +397,14 @@ mod tests {
     #[test]
     fn what_a_client_asks_a_server_for_is_no_part_of_the_server() {
         let mut spans = Spans::default();
-        begin(&mut spans, Kind::Command, 1);
+        begin(&mut spans, Activity::Command, 1);
         spans.enter(true);
         let outer = Some(context(9));
-        assert_eq!(within(&mut spans, Kind::Command, 2, outer), 9);
-        assert_eq!(begin(&mut spans, Kind::ShellHook, 3), 2);
+        assert_eq!(within(&mut spans, Activity::Command, 2, outer), 9);
+        assert_eq!(begin(&mut spans, Activity::ShellHook, 3), 2);
         spans.leave();
         spans.enter(true);
-        assert_eq!(within(&mut spans, Kind::Command, 4, None), 0);
+        assert_eq!(within(&mut spans, Activity::Command, 4, None), 0);
         spans.leave();
         assert_eq!(current(&spans), 1, "the server goes on");
     }
@@ -411,12 +412,12 @@ mod tests {
     #[test]
     fn whatever_has_no_end_ends_with_what_is_around() {
         let mut spans = Spans::default();
-        begin(&mut spans, Kind::Command, 1);
+        begin(&mut spans, Activity::Command, 1);
         spans.enter(false);
-        begin(&mut spans, Kind::Command, 2);
-        begin(&mut spans, Kind::PythonHook, 3);
+        begin(&mut spans, Activity::Command, 2);
+        begin(&mut spans, Activity::PythonHook, 3);
         spans.enter(false);
-        begin(&mut spans, Kind::Command, 4);
+        begin(&mut spans, Activity::Command, 4);
         spans.leave_hook();
         assert_eq!(current(&spans), 2);
         spans.leave();
@@ -427,10 +428,10 @@ mod tests {
     fn whoever_changes_the_environment_stands_nearer() {
         let mut spans = Spans::default();
         let outer = Some(context(9));
-        assert_eq!(within(&mut spans, Kind::Command, 1, outer), 9);
-        assert_eq!(within(&mut spans, Kind::ShellHook, 2, outer), 9);
+        assert_eq!(within(&mut spans, Activity::Command, 1, outer), 9);
+        assert_eq!(within(&mut spans, Activity::ShellHook, 2, outer), 9);
         // Whoever clears it says nothing.
-        assert_eq!(within(&mut spans, Kind::ShellHook, 3, None), 2);
+        assert_eq!(within(&mut spans, Activity::ShellHook, 3, None), 2);
     }
 
     #[test]
@@ -456,7 +457,7 @@ mod tests {
     #[test]
     fn threads_do_not_disturb_each_other() {
         let mut spans = Spans::default();
-        begin(&mut spans, Kind::Command, 1);
+        begin(&mut spans, Activity::Command, 1);
         let spans = std::sync::Mutex::new(spans);
         thread::scope(|scope| {
             let inner = scope.spawn(|| {
@@ -464,10 +465,10 @@ mod tests {
                 assert_eq!(current(&spans), 1, "a helper of the command's");
                 spans.enter(false);
                 let main = Some(context(1));
-                assert_eq!(within(&mut spans, Kind::Command, 2, main), 1);
-                assert_eq!(begin(&mut spans, Kind::ShellHook, 3), 2);
+                assert_eq!(within(&mut spans, Activity::Command, 2, main), 1);
+                assert_eq!(begin(&mut spans, Activity::ShellHook, 3), 2);
                 // The main thread's, which has changed meanwhile.
-                let around = Surroundings {
+                let around = ParentContext {
                     environment: Some(context(9)),
                     owns_environment: false,
                 };

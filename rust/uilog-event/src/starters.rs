@@ -27,14 +27,14 @@ pub struct Terminal {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Activity {
     Agent,
     Ci,
     Editor,
 }
 
 struct Known {
-    kind: Kind,
+    kind: Activity,
     name: &'static str,
     /// A variable that no other program sets, and its value if any will not do.
     marker: (&'static str, Option<&'static str>),
@@ -44,7 +44,7 @@ struct Known {
 }
 
 const fn known(
-    kind: Kind,
+    kind: Activity,
     name: &'static str,
     marker: (&'static str, Option<&'static str>),
     source: &'static str,
@@ -57,9 +57,9 @@ const fn known(
     }
 }
 
-use Kind::Agent;
-use Kind::Ci;
-use Kind::Editor;
+use Activity::Agent;
+use Activity::Ci;
+use Activity::Editor;
 
 const UILOG_CI: &str = "rust/uilog-sinks/src/ci.rs, with the page of each";
 

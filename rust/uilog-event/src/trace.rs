@@ -102,14 +102,14 @@ pub fn split(environment: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
 
 /// What an environment says of traces.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Said<'a> {
+pub struct TraceVariables<'a> {
     /// The value of [`VARIABLE`].
     pub traceparent: Option<&'a [u8]>,
     /// The value of [`RUN_VARIABLE`].
     pub run: Option<&'a [u8]>,
 }
 
-impl Said<'_> {
+impl TraceVariables<'_> {
     /// What a process with this environment is a part of.
     pub fn around(self) -> Option<Context> {
         match self.given() {
@@ -199,8 +199,8 @@ mod tests {
     const PARENT: &str =
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn said(environment: &[u8]) -> Said<'_> {
-        Said {
+    fn said(environment: &[u8]) -> TraceVariables<'_> {
+        TraceVariables {
             traceparent: lookup(environment, VARIABLE),
             run: lookup(environment, RUN_VARIABLE.as_bytes()),
         }

@@ -5,7 +5,7 @@
 pub const VARIABLES: [&str; 4] = ["LOGNAME", "USER", "LNAME", "USERNAME"];
 
 /// Looks up what the user database calls a user.
-pub type NameOf = fn(u32) -> Option<Vec<u8>>;
+pub type UserNameLookup = fn(u32) -> Option<Vec<u8>>;
 
 /// What the user database calls this process's user, which may take long.
 pub fn from_database() -> Option<Vec<u8>> {

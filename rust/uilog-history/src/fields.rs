@@ -11,7 +11,7 @@ use crate::record::Record;
 
 /// What kind of value it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldType {
     /// When something happened.
     Time,
     /// Seconds.
@@ -29,7 +29,7 @@ pub enum Kind {
 pub enum Value<'a> {
     /// It is not known.
     None,
-    /// Of [`Kind::Text`] and [`Kind::Time`].
+    /// Of [`FieldType::Text`] and [`FieldType::Time`].
     Text(Cow<'a, str>),
     /// Of the others.
     Number(f64),
@@ -41,48 +41,60 @@ pub struct Field {
     /// Its name.
     pub name: Cow<'static, str>,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: FieldType,
 }
 
 /// All that have a name of their own, and what they are.
-pub const NAMES: [(&str, Kind, &str); 31] = [
-    ("when", Kind::Time, "when it was logged"),
-    ("duration", Kind::Seconds, "how long it took"),
-    ("exit", Kind::Number, "the exit status"),
-    ("command", Kind::Text, "the command as it was called"),
-    ("name", Kind::Text, "the command's full name"),
-    ("repository", Kind::Text, "the repository's name"),
-    ("root", Kind::Text, "the repository's root"),
-    ("user", Kind::Text, "who ran it"),
-    ("host", Kind::Text, "on which machine"),
-    ("error", Kind::Text, "why it failed"),
-    ("error-type", Kind::Text, "the class of the error"),
-    ("event", Kind::Text, "the event"),
-    ("message", Kind::Text, "the event's message"),
-    ("hook", Kind::Text, "the hook's name"),
-    ("id", Kind::Text, "the record's id"),
-    ("trace", Kind::Text, "the trace"),
-    ("span", Kind::Text, "the span"),
-    ("session", Kind::Text, "the hg process"),
-    ("pid", Kind::Number, "its number"),
-    ("cwd", Kind::Text, "the working directory"),
-    ("hg-version", Kind::Text, "Mercurial's version"),
-    ("ci", Kind::Text, "the CI system's pipeline and task"),
-    ("peak-memory", Kind::Bytes, "the most memory at a time"),
-    ("cpu", Kind::Seconds, "processor time"),
-    ("user-cpu", Kind::Seconds, "processor time in user mode"),
-    ("system-cpu", Kind::Seconds, "processor time in the kernel"),
-    ("lock-wait", Kind::Seconds, "how long it waited for locks"),
+pub const NAMES: [(&str, FieldType, &str); 31] = [
+    ("when", FieldType::Time, "when it was logged"),
+    ("duration", FieldType::Seconds, "how long it took"),
+    ("exit", FieldType::Number, "the exit status"),
+    ("command", FieldType::Text, "the command as it was called"),
+    ("name", FieldType::Text, "the command's full name"),
+    ("repository", FieldType::Text, "the repository's name"),
+    ("root", FieldType::Text, "the repository's root"),
+    ("user", FieldType::Text, "who ran it"),
+    ("host", FieldType::Text, "on which machine"),
+    ("error", FieldType::Text, "why it failed"),
+    ("error-type", FieldType::Text, "the class of the error"),
+    ("event", FieldType::Text, "the event"),
+    ("message", FieldType::Text, "the event's message"),
+    ("hook", FieldType::Text, "the hook's name"),
+    ("id", FieldType::Text, "the record's id"),
+    ("trace", FieldType::Text, "the trace"),
+    ("span", FieldType::Text, "the span"),
+    ("session", FieldType::Text, "the hg process"),
+    ("pid", FieldType::Number, "its number"),
+    ("cwd", FieldType::Text, "the working directory"),
+    ("hg-version", FieldType::Text, "Mercurial's version"),
+    ("ci", FieldType::Text, "the CI system's pipeline and task"),
+    ("peak-memory", FieldType::Bytes, "the most memory at a time"),
+    ("cpu", FieldType::Seconds, "processor time"),
+    (
+        "user-cpu",
+        FieldType::Seconds,
+        "processor time in user mode",
+    ),
+    (
+        "system-cpu",
+        FieldType::Seconds,
+        "processor time in the kernel",
+    ),
+    (
+        "lock-wait",
+        FieldType::Seconds,
+        "how long it waited for locks",
+    ),
     (
         "user-wait",
-        Kind::Seconds,
+        FieldType::Seconds,
         "how long it waited for a person",
     ),
-    ("bytes-sent", Kind::Bytes, "sent to other repositories"),
-    ("bytes-received", Kind::Bytes, "received from them"),
+    ("bytes-sent", FieldType::Bytes, "sent to other repositories"),
+    ("bytes-received", FieldType::Bytes, "received from them"),
     (
         "roundtrips",
-        Kind::Number,
+        FieldType::Number,
         "questions to other repositories",
     ),
 ];
@@ -103,7 +115,7 @@ impl Field {
         if is_option {
             return Ok(Self {
                 name: Cow::Owned(name.to_owned()),
-                kind: Kind::Text,
+                kind: FieldType::Text,
             });
         }
         // As the schema spells names.
@@ -200,7 +212,7 @@ impl Field {
 
     /// Its value as a number to sort by; `time` is the record's.
     pub fn key(&self, record: &Record<'_>, time: i64) -> Option<f64> {
-        if self.kind == Kind::Time {
+        if self.kind == FieldType::Time {
             return Some(time as f64);
         }
         match self.of(record) {
@@ -211,7 +223,7 @@ impl Field {
 
     /// Whether records can be sorted by it.
     pub fn is_sortable(&self) -> bool {
-        self.kind != Kind::Text || self.name.starts_with(OPTION)
+        self.kind != FieldType::Text || self.name.starts_with(OPTION)
     }
 }
 
@@ -236,7 +248,7 @@ mod tests {
         for (name, kind, _) in NAMES {
             let field = Field::named(name).unwrap();
             let value = field.of(&record);
-            let is_text = matches!(kind, Kind::Text | Kind::Time);
+            let is_text = matches!(kind, FieldType::Text | FieldType::Time);
             match value {
                 Value::None => panic!("{name}"),
                 Value::Text(_) => assert!(is_text, "{name}"),

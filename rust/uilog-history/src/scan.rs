@@ -149,7 +149,7 @@ impl Source {
 
 /// Where a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct LinePosition {
     /// The number of its source.
     pub source: usize,
     /// Where it begins there.
@@ -163,7 +163,7 @@ pub struct Place {
 /// # Errors
 ///
 /// It cannot be read any more.
-pub fn line_at(sources: &[Source], place: Place) -> io::Result<Vec<u8>> {
+pub fn line_at(sources: &[Source], place: LinePosition) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     sources[place.source].read(place.at, place.len, &mut line)?;
     Ok(line)
@@ -181,7 +181,7 @@ pub struct Found<'a> {
     /// Seconds that its zone is ahead of UTC.
     pub offset: i32,
     /// Where it is.
-    pub place: Place,
+    pub place: LinePosition,
 }
 
 /// What could not be read.
@@ -241,7 +241,7 @@ pub fn scan_from<S: Default + Send>(
                 is_first,
                 &mut buffer,
                 |at, line| {
-                    let place = Place {
+                    let place = LinePosition {
                         source: block.source,
                         at,
                         len: line.len(),
@@ -351,7 +351,7 @@ fn read_block(
 fn judge(
     query: &Query,
     line: &[u8],
-    place: Place,
+    place: LinePosition,
     problems: &mut Problems,
     each: impl FnOnce(Found<'_>),
 ) {

@@ -13,7 +13,7 @@ use chrono::DateTime;
 use chrono::Datelike;
 
 use crate::fields::Field;
-use crate::fields::Kind;
+use crate::fields::FieldType;
 use crate::fields::Value;
 use crate::filter::Query;
 use crate::rank::quantile;
@@ -143,7 +143,9 @@ impl Question {
     /// It is no number.
     pub fn new(by: Vec<By>, of: Field) -> Result<Self, String> {
         match of.kind {
-            Kind::Time | Kind::Text if !of.name.starts_with("option.") => {
+            FieldType::Time | FieldType::Text
+                if !of.name.starts_with("option.") =>
+            {
                 Err(format!("--of {}: that is no number", of.name))
             }
             _ => Ok(Self { by, of }),

@@ -13,7 +13,7 @@ const SLACK: i64 = 20_000;
 
 /// What a span is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum NodeKind {
     /// Whatever has started the trace, of which no record tells.
     Outside,
     /// A command.
@@ -28,7 +28,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
     /// What it is.
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// In words.
     pub name: String,
     /// Of a command the machine that it ran on.
@@ -113,16 +113,16 @@ impl Builder {
         let has_own_span = record.hook.as_ref().is_some_and(|it| it.has_span);
         match record.event.as_str() {
             "commandfinish" | "commandlost" => {
-                self.put(span(Kind::Command, line()));
+                self.put(span(NodeKind::Command, line()));
             }
             "command" => {
-                let mut open = span(Kind::Command, line());
+                let mut open = span(NodeKind::Command, line());
                 open.is_open = true;
                 self.open(open);
             }
             "exthook" | "pythonhook" if has_own_span => {
                 let name = format!("hook {}", record.hook());
-                self.put(span(Kind::Hook, name));
+                self.put(span(NodeKind::Hook, name));
             }
             // What it adds up is told apart as well.
             "uiblocked" => {}
@@ -136,7 +136,7 @@ impl Builder {
                     None => event.to_owned(),
                 };
                 // It is a part of the span within which it happened.
-                let mut step = span(Kind::Step, name);
+                let mut step = span(NodeKind::Step, name);
                 step.parent = std::mem::take(&mut step.id);
                 self.steps.push(step);
             }
@@ -218,7 +218,7 @@ impl Builder {
             }
             let spans = || children.iter().map(|it| &self.spans[*it]);
             let span = Span {
-                kind: Kind::Outside,
+                kind: NodeKind::Outside,
                 name: job.unwrap_or_else(|| "a program outside".to_owned()),
                 host: String::new(),
                 start: spans().map(|it| it.start).min().unwrap_or(0),

@@ -17,7 +17,7 @@ use nix::fcntl::fcntl;
 use nix::sys::signal::Signal;
 use uilog_sys::child::Child;
 use uilog_sys::descendants::Descendant;
-use uilog_sys::fd::Held;
+use uilog_sys::fd::VerifiedFd;
 
 use crate::lines::Lines;
 use crate::outcome::CloseError;
@@ -84,9 +84,9 @@ pub struct Peer {
     process: Child,
     /// The processes below it, once they have been told to end.
     below: Vec<Descendant>,
-    stdin: Option<Held>,
-    stdout: Option<Held>,
-    stderr: Option<Held>,
+    stdin: Option<VerifiedFd>,
+    stdout: Option<VerifiedFd>,
+    stderr: Option<VerifiedFd>,
     lines: Lines,
     /// Nothing is read any more.
     is_deaf: bool,
@@ -106,9 +106,9 @@ impl Peer {
             creator: std::process::id(),
             process: Child::adopt(pid),
             below: Vec::new(),
-            stdin: Some(Held::new(stdin)),
-            stdout: Some(Held::new(stdout)),
-            stderr: Some(Held::new(stderr)),
+            stdin: Some(VerifiedFd::new(stdin)),
+            stdout: Some(VerifiedFd::new(stdout)),
+            stderr: Some(VerifiedFd::new(stderr)),
             lines: Lines::default(),
             is_deaf: false,
             state: State::Open,
@@ -444,7 +444,7 @@ fn is_nothing_yet(error: &io::Error) -> bool {
 }
 
 /// What can be read at once; empty at the end.
-fn read_available(pipe: &Held) -> io::Result<Vec<u8>> {
+fn read_available(pipe: &VerifiedFd) -> io::Result<Vec<u8>> {
     if !pipe.is_intact() {
         // Other code has closed it, and may have opened another file.
         return Err(Errno::EBADF.into());

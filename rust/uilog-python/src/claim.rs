@@ -6,12 +6,12 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use uilog_core::claim;
-use uilog_core::claim::Inner;
+use uilog_core::claim::InnerClaim;
 
 use crate::host;
 
 struct Claim {
-    inner: Inner,
+    inner: InnerClaim,
     /// The process that it is about; a forked child has no part in it.
     owner: u32,
     /// How deep commands are nested where it is the outermost, which is that
@@ -24,7 +24,7 @@ static CLAIM: Mutex<Option<Claim>> = Mutex::new(None);
 
 /// What of an event has been logged by `uilog run`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub(crate) struct ClaimedByRun {
     pub(crate) scripts: bool,
     pub(crate) blackbox: bool,
 }
@@ -35,7 +35,7 @@ pub(crate) fn claim() -> bool {
     let Some(variable) = std::env::var_os(claim::RUN_VARIABLE) else {
         return false;
     };
-    let claimed = Inner::claim(&variable.into_vec(), host::is_worker());
+    let claimed = InnerClaim::claim(&variable.into_vec(), host::is_worker());
     if let Some(inner) = claimed {
         let (session, parent) = (inner.session, inner.parent);
         host::with_environment(|host| {
@@ -63,14 +63,14 @@ pub(crate) fn is_of_run(depth: usize) -> bool {
 
 /// What `uilog run` has logged already of this event, which is one of a
 /// command's beginning and end.
-pub(crate) fn taken(event: &[u8], depth: usize) -> Taken {
+pub(crate) fn taken(event: &[u8], depth: usize) -> ClaimedByRun {
     let mut place = CLAIM.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(claim) = place.as_mut() else {
-        return Taken::default();
+        return ClaimedByRun::default();
     };
     let is_own = claim.owner == uilog_sys::fork::process_id();
     if !is_own || *claim.depth.get_or_insert(depth) != depth {
-        return Taken::default();
+        return ClaimedByRun::default();
     }
     let has_blackbox = claim.inner.has_blackbox;
     let is_left = match event {
@@ -85,7 +85,7 @@ pub(crate) fn taken(event: &[u8], depth: usize) -> Taken {
         }
         _ => true,
     };
-    Taken {
+    ClaimedByRun {
         scripts: !is_left,
         blackbox: !is_left && has_blackbox,
     }

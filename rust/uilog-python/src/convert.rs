@@ -18,7 +18,7 @@ use pyo3::types::PyInt;
 use pyo3::types::PyList;
 use pyo3::types::PyString;
 use pyo3::types::PyTuple;
-use uilog_channel::agent_address::Whereabouts;
+use uilog_channel::agent_address::QueueLocations;
 use uilog_channel::journal::ScriptFailure;
 use uilog_channel::journal::grouped;
 use uilog_channel::record_queues;
@@ -246,7 +246,7 @@ impl Records {
         };
         let mut block = Vec::new();
         uilog_sys::environ::append_to(&mut block);
-        let whereabouts = Whereabouts::new(&block, queue_dir);
+        let whereabouts = QueueLocations::new(&block, queue_dir);
         let agents = match has_agent {
             true => record_queues::agents(&whereabouts),
             false => Vec::new(),

@@ -26,12 +26,12 @@ use uilog_channel::settings::Settings;
 use uilog_config::items;
 use uilog_core::account::FaultKind;
 use uilog_core::hints;
-use uilog_core::host::Depth;
 use uilog_core::host::Draft;
 use uilog_core::host::Host;
+use uilog_core::host::RecursionGuard;
 use uilog_core::logger;
 use uilog_event::event::Text;
-use uilog_event::spans::Kind;
+use uilog_event::spans::Activity;
 use uilog_event::starters;
 use uilog_event::starters::Terminal;
 use uilog_event::trace::Context;
@@ -178,9 +178,9 @@ impl Logger {
         owns_environment: bool,
     ) -> Option<Py<PyBytes>> {
         let kind = if is_python {
-            Kind::PythonHook
+            Activity::PythonHook
         } else {
-            Kind::ShellHook
+            Activity::ShellHook
         };
         let mut trace = None;
         host::guarded(|| {
@@ -220,7 +220,7 @@ impl Logger {
         opts: &Bound<'_, PyDict>,
     ) -> bool {
         host::guarded(|| {
-            let Some(_depth) = Depth::enter() else {
+            let Some(_depth) = RecursionGuard::enter() else {
                 let detail = "an event was logged while logging, too deep";
                 host::fault(FaultKind::Recursion, detail.to_owned());
                 return;
@@ -470,7 +470,7 @@ mod _native {
     fn taken_by_run(event: &[u8], depth: usize) -> (bool, bool) {
         #[cfg(target_os = "linux")]
         let taken = {
-            let mut taken = claim::Taken::default();
+            let mut taken = claim::ClaimedByRun::default();
             host::guarded(|| taken = claim::taken(event, depth));
             (taken.scripts, taken.blackbox)
         };

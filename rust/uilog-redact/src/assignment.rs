@@ -22,8 +22,8 @@ use crate::field::field_value_before;
 use crate::field::is_field_name;
 use crate::found::Found;
 use crate::name;
-use crate::name::Kind;
 use crate::name::Occurrence;
+use crate::name::SecretKind;
 use crate::notation::anchor_len;
 use crate::notation::block_len;
 use crate::notation::dump_len;
@@ -87,7 +87,7 @@ struct Name<'t> {
     start: usize,
     end: usize,
     bytes: &'t [u8],
-    kind: Kind,
+    kind: SecretKind,
     form: Form,
     value: usize,
     is_quoted: bool,
@@ -280,7 +280,7 @@ fn in_backticks(
 /// Whether this is `password = ...` on a line of a file: it goes to the end.
 fn is_setting(text: &[u8], name: &Name<'_>) -> bool {
     name.form == Form::Loose
-        && name.kind == Kind::Password
+        && name.kind == SecretKind::Password
         && !name.is_quoted
         && is_line_start(text, name.start)
         && (text[name.end..name.value].contains(&b'=')
@@ -512,7 +512,7 @@ impl Name<'_> {
                 (Form::Tight, 1)
             }
             [b':', next, ..]
-                if self.kind != Kind::Password
+                if self.kind != SecretKind::Password
                     && !self.is_quoted
                     && !next.is_ascii_whitespace()
                     && !matches!(next, b'"' | b'\'') =>
@@ -613,18 +613,18 @@ impl Name<'_> {
                 .is_some_and(|from| before[from..].eq_ignore_ascii_case(setter))
         }) || (DIRECTIVES.contains(&self.bytes)
             && is_line_start(text, self.start));
-        let is_literal = self.kind == Kind::Password
+        let is_literal = self.kind == SecretKind::Password
             && matches!(first, b'"' | b'\'')
             && is_name_alone(before)
             // `to pass '--x' on`
             && !(self.bytes == b"pass" && before.ends_with(b"to "));
-        let is_directive = self.kind == Kind::Password
+        let is_directive = self.kind == SecretKind::Password
             && (self.bytes == b"password"
                 || self.bytes.ends_with(b".password"))
             && is_line_start(text, self.start);
         // `AuthLDAPBindPassword X`, `auth_pass X`, `wpa-psk X`
         let is_directive = is_directive
-            || (matches!(self.kind, Kind::Password | Kind::Token)
+            || (matches!(self.kind, SecretKind::Password | SecretKind::Token)
                 && is_compound(self.bytes)
                 && is_line_start(text, self.start)
                 && is_last_word(text, value)
@@ -833,32 +833,32 @@ fn is_secret(
     let is_speech = is_word && !is_quoted;
     let is_count = value.len() < 6
         && value.iter().all(u8::is_ascii_digit)
-        && name.kind == Kind::Password
+        && name.kind == SecretKind::Password
         && name.bytes.len() < 6;
-    let is_password = name.kind == Kind::Password;
+    let is_password = name.kind == SecretKind::Password;
     let looks_secret = || match name.kind {
-        Kind::Password => looks_chosen(value),
-        Kind::Token => looks_random(value),
-        Kind::Code => is_code_number(value) || looks_random(value),
-        Kind::Key => looks_like_key(name.bytes, value),
-        Kind::Doubtful => looks_made(value),
+        SecretKind::Password => looks_chosen(value),
+        SecretKind::Token => looks_random(value),
+        SecretKind::Code => is_code_number(value) || looks_random(value),
+        SecretKind::Key => looks_like_key(name.bytes, value),
+        SecretKind::Doubtful => looks_made(value),
     };
     if name.form == Form::Said {
         return looks_made(value)
             || (is_quoted
-                && name.kind == Kind::Token
+                && name.kind == SecretKind::Token
                 && is_compound(name.bytes)
                 && looks_random(value));
     }
     if name.form == Form::Call {
         return is_passed(name, value);
     }
-    if matches!(name.kind, Kind::Key | Kind::Doubtful) {
+    if matches!(name.kind, SecretKind::Key | SecretKind::Doubtful) {
         let is_source = name.form == Form::Loose
             && !is_quoted
             && is_source(text, name.start);
         // `STRIPE_KEY_LIVE=...`
-        let is_variable = name.kind == Kind::Key
+        let is_variable = name.kind == SecretKind::Key
             && name.form == Form::Tight
             && is_environment;
         return !is_source
@@ -960,11 +960,15 @@ fn is_passed(name: &Name<'_>, value: &[u8]) -> bool {
             && value.iter().any(|byte| b"_.-".contains(byte))
     };
     match name.kind {
-        Kind::Password if value.contains(&b' ') || is_named_so(value) => false,
-        Kind::Password => (is_setter || looks_chosen(value)) && !is_name(),
-        Kind::Token => looks_random(value) && !is_name(),
-        Kind::Code => is_setter && is_code_number(value),
-        Kind::Key | Kind::Doubtful => looks_made(value),
+        SecretKind::Password if value.contains(&b' ') || is_named_so(value) => {
+            false
+        }
+        SecretKind::Password => {
+            (is_setter || looks_chosen(value)) && !is_name()
+        }
+        SecretKind::Token => looks_random(value) && !is_name(),
+        SecretKind::Code => is_setter && is_code_number(value),
+        SecretKind::Key | SecretKind::Doubtful => looks_made(value),
     }
 }
 
@@ -1087,23 +1091,23 @@ fn is_set(text: &[u8], name: &Name<'_>, value: &[u8]) -> bool {
         |setters: &[&[u8]]| setters.iter().any(|setter| call.ends_with(setter));
     let is_default = name.is_environment() && is_in(&GETTERS);
     match name.kind {
-        Kind::Password | Kind::Token if is_default => {
+        SecretKind::Password | SecretKind::Token if is_default => {
             value.len() >= MIN_TOKEN_BYTES
                 && !is_speech(value)
                 && !is_named_so(value)
         }
-        Kind::Password => {
+        SecretKind::Password => {
             is_in(&SETTERS)
                 || is_in(&COMMON)
                 || memchr::memmem::rfind(before, b"setconfig(").is_some()
         }
-        Kind::Token => {
+        SecretKind::Token => {
             is_in(&SETTERS)
                 && value.len() >= MIN_TOKEN_BYTES
                 && !is_speech(value)
                 && !is_named_so(value)
         }
-        Kind::Code | Kind::Key | Kind::Doubtful => false,
+        SecretKind::Code | SecretKind::Key | SecretKind::Doubtful => false,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::found::Found;
-use crate::redacted::Place;
+use crate::redacted::RedactedRange;
 use crate::rule::Rule;
 
 /// What is replaced in a text, over all the times that it was looked at.
@@ -65,10 +65,10 @@ impl Edits {
         edited
     }
 
-    pub(crate) fn places(self) -> Vec<Place> {
+    pub(crate) fn places(self) -> Vec<RedactedRange> {
         self.0
             .into_iter()
-            .map(|edit| Place {
+            .map(|edit| RedactedRange {
                 range: edit.range,
                 rule: edit.rule,
             })

@@ -8,7 +8,7 @@ use crate::trie::most_nodes;
 
 /// What a word in a name says of the value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum SecretKind {
     /// It is a password: it may look like anything.
     Password,
     /// It may be a token, but also a part of speech, a type, a state.
@@ -24,12 +24,12 @@ pub(crate) enum Kind {
 /// A word in names.
 struct Telling {
     word: &'static str,
-    kind: Kind,
+    kind: SecretKind,
     /// Whether it counts only as a word of its own: not in `bypass`, `author`.
     is_whole: bool,
 }
 
-const fn part(word: &'static str, kind: Kind) -> Telling {
+const fn part(word: &'static str, kind: SecretKind) -> Telling {
     Telling {
         word,
         kind,
@@ -37,7 +37,7 @@ const fn part(word: &'static str, kind: Kind) -> Telling {
     }
 }
 
-const fn whole(word: &'static str, kind: Kind) -> Telling {
+const fn whole(word: &'static str, kind: SecretKind) -> Telling {
     Telling {
         word,
         kind,
@@ -47,138 +47,138 @@ const fn whole(word: &'static str, kind: Kind) -> Telling {
 
 /// Words in names, in lower case.
 const TELLING: [Telling; 132] = [
-    part("password", Kind::Password),
-    part("passwd", Kind::Password),
-    part("passwrd", Kind::Password),
-    part("passphrase", Kind::Password),
-    part("pass_phrase", Kind::Password),
-    part("passcode", Kind::Password),
-    part("passwort", Kind::Password),
-    part("kennwort", Kind::Password),
-    part("contrasena", Kind::Password),
-    part("contraseña", Kind::Password),
-    part("mot_de_passe", Kind::Password),
-    part("motdepasse", Kind::Password),
-    whole("senha", Kind::Password),
-    whole("pass", Kind::Password),
-    whole("pwd", Kind::Password),
-    whole("psw", Kind::Password),
-    whole("pswd", Kind::Password),
-    whole("pw", Kind::Password),
-    whole("psk", Kind::Password),
-    whole("masterauth", Kind::Password),
-    part("presharedkey", Kind::Token),
-    part("preshared_key", Kind::Token),
-    part("pre_shared_key", Kind::Token),
-    part("_auth", Kind::Token),
-    part("secret", Kind::Token),
-    part("token", Kind::Token),
-    part("apikey", Kind::Token),
-    part("api_key", Kind::Token),
-    part("api-key", Kind::Token),
-    part("api.key", Kind::Token),
-    part("accesskey", Kind::Token),
-    part("access_key", Kind::Token),
-    part("access-key", Kind::Token),
-    part("access.key", Kind::Token),
-    part("private_key", Kind::Token),
-    part("private-key", Kind::Token),
-    part("privatekey", Kind::Token),
-    part("signing_key", Kind::Token),
-    part("signing-key", Kind::Token),
-    part("signingkey", Kind::Token),
-    part("encryption_key", Kind::Token),
-    part("encryption-key", Kind::Token),
-    part("encryptionkey", Kind::Token),
-    part("auth_key", Kind::Token),
-    part("auth-key", Kind::Token),
-    part("authkey", Kind::Token),
-    part("account_key", Kind::Token),
-    part("accountkey", Kind::Token),
-    part("shared_key", Kind::Token),
-    part("sharedkey", Kind::Token),
-    part("account-key", Kind::Token),
-    part("shared-key", Kind::Token),
-    part("license-key", Kind::Token),
-    part("license_key", Kind::Token),
-    part("licensekey", Kind::Token),
-    part("consumer_key", Kind::Token),
-    part("consumer-key", Kind::Token),
-    part("consumerkey", Kind::Token),
-    part("client_key", Kind::Token),
-    part("client-key", Kind::Token),
-    part("clientkey", Kind::Token),
-    part("master_key", Kind::Token),
-    part("master-key", Kind::Token),
-    part("masterkey", Kind::Token),
-    part("app_key", Kind::Token),
-    part("app-key", Kind::Token),
-    part("appkey", Kind::Token),
-    part("application_key", Kind::Token),
-    part("application-key", Kind::Token),
-    part("applicationkey", Kind::Token),
-    part("service_key", Kind::Token),
-    part("service-key", Kind::Token),
-    part("servicekey", Kind::Token),
-    part("storage_key", Kind::Token),
-    part("storage-key", Kind::Token),
-    part("storagekey", Kind::Token),
-    part("session_key", Kind::Token),
-    part("session-key", Kind::Token),
-    part("sessionkey", Kind::Token),
-    part("server_key", Kind::Token),
-    part("server-key", Kind::Token),
-    part("serverkey", Kind::Token),
-    part("subscription_key", Kind::Token),
-    part("subscription-key", Kind::Token),
-    part("subscriptionkey", Kind::Token),
-    part("function_key", Kind::Token),
-    part("function-key", Kind::Token),
-    part("functionkey", Kind::Token),
-    part("ingest_key", Kind::Token),
-    part("ingest-key", Kind::Token),
-    part("ingestkey", Kind::Token),
-    part("write_key", Kind::Token),
-    part("write-key", Kind::Token),
-    part("writekey", Kind::Token),
-    part("admin_key", Kind::Token),
-    part("admin-key", Kind::Token),
-    part("adminkey", Kind::Token),
-    part("integration_key", Kind::Token),
-    part("integration-key", Kind::Token),
-    part("integrationkey", Kind::Token),
-    part("deploy_key", Kind::Token),
-    part("deploy-key", Kind::Token),
-    part("deploykey", Kind::Token),
-    part("device_key", Kind::Token),
-    part("device-key", Kind::Token),
-    part("devicekey", Kind::Token),
-    part("publish_key", Kind::Token),
-    part("publish-key", Kind::Token),
-    part("publishkey", Kind::Token),
-    part("credential", Kind::Token),
-    whole("creds", Kind::Token),
-    whole("pat", Kind::Token),
-    whole("jwt", Kind::Token),
-    whole("bearer", Kind::Token),
-    whole("sas", Kind::Token),
-    whole("pin", Kind::Code),
-    whole("otp", Kind::Code),
-    whole("totp", Kind::Code),
-    whole("mfa", Kind::Code),
-    whole("auth", Kind::Key),
-    whole("key", Kind::Key),
-    whole("hmac", Kind::Key),
-    whole("salt", Kind::Key),
-    whole("sid", Kind::Key),
-    whole("session", Kind::Key),
-    whole("sessionid", Kind::Key),
-    whole("session_id", Kind::Key),
-    whole("session-id", Kind::Key),
-    whole("jsessionid", Kind::Key),
-    whole("phpsessid", Kind::Key),
-    whole("cookie", Kind::Key),
-    part("_login", Kind::Key),
+    part("password", SecretKind::Password),
+    part("passwd", SecretKind::Password),
+    part("passwrd", SecretKind::Password),
+    part("passphrase", SecretKind::Password),
+    part("pass_phrase", SecretKind::Password),
+    part("passcode", SecretKind::Password),
+    part("passwort", SecretKind::Password),
+    part("kennwort", SecretKind::Password),
+    part("contrasena", SecretKind::Password),
+    part("contraseña", SecretKind::Password),
+    part("mot_de_passe", SecretKind::Password),
+    part("motdepasse", SecretKind::Password),
+    whole("senha", SecretKind::Password),
+    whole("pass", SecretKind::Password),
+    whole("pwd", SecretKind::Password),
+    whole("psw", SecretKind::Password),
+    whole("pswd", SecretKind::Password),
+    whole("pw", SecretKind::Password),
+    whole("psk", SecretKind::Password),
+    whole("masterauth", SecretKind::Password),
+    part("presharedkey", SecretKind::Token),
+    part("preshared_key", SecretKind::Token),
+    part("pre_shared_key", SecretKind::Token),
+    part("_auth", SecretKind::Token),
+    part("secret", SecretKind::Token),
+    part("token", SecretKind::Token),
+    part("apikey", SecretKind::Token),
+    part("api_key", SecretKind::Token),
+    part("api-key", SecretKind::Token),
+    part("api.key", SecretKind::Token),
+    part("accesskey", SecretKind::Token),
+    part("access_key", SecretKind::Token),
+    part("access-key", SecretKind::Token),
+    part("access.key", SecretKind::Token),
+    part("private_key", SecretKind::Token),
+    part("private-key", SecretKind::Token),
+    part("privatekey", SecretKind::Token),
+    part("signing_key", SecretKind::Token),
+    part("signing-key", SecretKind::Token),
+    part("signingkey", SecretKind::Token),
+    part("encryption_key", SecretKind::Token),
+    part("encryption-key", SecretKind::Token),
+    part("encryptionkey", SecretKind::Token),
+    part("auth_key", SecretKind::Token),
+    part("auth-key", SecretKind::Token),
+    part("authkey", SecretKind::Token),
+    part("account_key", SecretKind::Token),
+    part("accountkey", SecretKind::Token),
+    part("shared_key", SecretKind::Token),
+    part("sharedkey", SecretKind::Token),
+    part("account-key", SecretKind::Token),
+    part("shared-key", SecretKind::Token),
+    part("license-key", SecretKind::Token),
+    part("license_key", SecretKind::Token),
+    part("licensekey", SecretKind::Token),
+    part("consumer_key", SecretKind::Token),
+    part("consumer-key", SecretKind::Token),
+    part("consumerkey", SecretKind::Token),
+    part("client_key", SecretKind::Token),
+    part("client-key", SecretKind::Token),
+    part("clientkey", SecretKind::Token),
+    part("master_key", SecretKind::Token),
+    part("master-key", SecretKind::Token),
+    part("masterkey", SecretKind::Token),
+    part("app_key", SecretKind::Token),
+    part("app-key", SecretKind::Token),
+    part("appkey", SecretKind::Token),
+    part("application_key", SecretKind::Token),
+    part("application-key", SecretKind::Token),
+    part("applicationkey", SecretKind::Token),
+    part("service_key", SecretKind::Token),
+    part("service-key", SecretKind::Token),
+    part("servicekey", SecretKind::Token),
+    part("storage_key", SecretKind::Token),
+    part("storage-key", SecretKind::Token),
+    part("storagekey", SecretKind::Token),
+    part("session_key", SecretKind::Token),
+    part("session-key", SecretKind::Token),
+    part("sessionkey", SecretKind::Token),
+    part("server_key", SecretKind::Token),
+    part("server-key", SecretKind::Token),
+    part("serverkey", SecretKind::Token),
+    part("subscription_key", SecretKind::Token),
+    part("subscription-key", SecretKind::Token),
+    part("subscriptionkey", SecretKind::Token),
+    part("function_key", SecretKind::Token),
+    part("function-key", SecretKind::Token),
+    part("functionkey", SecretKind::Token),
+    part("ingest_key", SecretKind::Token),
+    part("ingest-key", SecretKind::Token),
+    part("ingestkey", SecretKind::Token),
+    part("write_key", SecretKind::Token),
+    part("write-key", SecretKind::Token),
+    part("writekey", SecretKind::Token),
+    part("admin_key", SecretKind::Token),
+    part("admin-key", SecretKind::Token),
+    part("adminkey", SecretKind::Token),
+    part("integration_key", SecretKind::Token),
+    part("integration-key", SecretKind::Token),
+    part("integrationkey", SecretKind::Token),
+    part("deploy_key", SecretKind::Token),
+    part("deploy-key", SecretKind::Token),
+    part("deploykey", SecretKind::Token),
+    part("device_key", SecretKind::Token),
+    part("device-key", SecretKind::Token),
+    part("devicekey", SecretKind::Token),
+    part("publish_key", SecretKind::Token),
+    part("publish-key", SecretKind::Token),
+    part("publishkey", SecretKind::Token),
+    part("credential", SecretKind::Token),
+    whole("creds", SecretKind::Token),
+    whole("pat", SecretKind::Token),
+    whole("jwt", SecretKind::Token),
+    whole("bearer", SecretKind::Token),
+    whole("sas", SecretKind::Token),
+    whole("pin", SecretKind::Code),
+    whole("otp", SecretKind::Code),
+    whole("totp", SecretKind::Code),
+    whole("mfa", SecretKind::Code),
+    whole("auth", SecretKind::Key),
+    whole("key", SecretKind::Key),
+    whole("hmac", SecretKind::Key),
+    whole("salt", SecretKind::Key),
+    whole("sid", SecretKind::Key),
+    whole("session", SecretKind::Key),
+    whole("sessionid", SecretKind::Key),
+    whole("session_id", SecretKind::Key),
+    whole("session-id", SecretKind::Key),
+    whole("jsessionid", SecretKind::Key),
+    whole("phpsessid", SecretKind::Key),
+    whole("cookie", SecretKind::Key),
+    part("_login", SecretKind::Key),
 ];
 
 /// Words that are passwords at the end of a longer word, too (`dbpass`,
@@ -430,7 +430,7 @@ impl Occurrence {
     }
 
     /// What a name tells in which this word stands.
-    fn kind(&self, name: &[u8]) -> Option<Kind> {
+    fn kind(&self, name: &[u8]) -> Option<SecretKind> {
         let telling = &TELLING[self.number];
         if telling.is_whole && !self.is_whole(name, telling.word) {
             return None;
@@ -448,13 +448,13 @@ impl Occurrence {
             return None;
         }
         let (before, after) = self.around(name);
-        if telling.kind == Kind::Key
+        if telling.kind == SecretKind::Key
             && before.iter().any(|part| is_one_of(part, &HARMLESS_KEYS))
         {
             return None;
         }
         if is_harmless(&before, &after) {
-            return Some(Kind::Doubtful);
+            return Some(SecretKind::Doubtful);
         }
         Some(telling.kind)
     }
@@ -484,7 +484,7 @@ impl Occurrence {
         text: &[u8],
         start: usize,
         end: usize,
-    ) -> Option<Kind> {
+    ) -> Option<SecretKind> {
         let word = Self {
             start: self.start - start,
             end: self.end - start,
@@ -566,7 +566,7 @@ fn parts(name: &[u8]) -> Vec<&[u8]> {
 }
 
 /// What the last telling word of a name says, the longest of several.
-pub(crate) fn kind(name: &[u8]) -> Option<Kind> {
+pub(crate) fn kind(name: &[u8]) -> Option<SecretKind> {
     find(name)
         .filter_map(|word| Some((word, word.kind(name)?)))
         .max_by_key(|(word, _)| (word.end, word.end - word.start))
@@ -584,11 +584,13 @@ pub(crate) fn is_telling(name: &[u8]) -> bool {
     });
     is_header
         || match kind(name) {
-            Some(Kind::Password | Kind::Token | Kind::Code) => true,
-            Some(Kind::Key) => parts
+            Some(
+                SecretKind::Password | SecretKind::Token | SecretKind::Code,
+            ) => true,
+            Some(SecretKind::Key) => parts
                 .last()
                 .is_some_and(|part| part.eq_ignore_ascii_case(b"auth")),
-            Some(Kind::Doubtful) | None => false,
+            Some(SecretKind::Doubtful) | None => false,
         }
 }
 

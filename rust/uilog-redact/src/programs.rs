@@ -15,7 +15,7 @@ use crate::name::is_telling;
 use crate::programs::call::Call;
 use crate::programs::list::lists;
 use crate::programs::position::program_name;
-use crate::programs::table::Place;
+use crate::programs::table::ArgumentPosition;
 use crate::programs::table::Value;
 use crate::rule::Rule;
 use crate::shell::Arg;
@@ -294,7 +294,7 @@ fn input_value(command: &Command) -> Option<Value> {
     for (at, arg) in command.args.iter().enumerate() {
         for (programs, _) in call.programs_at(at) {
             for place in &programs.places {
-                if let (Place::Input(flags), value) = place
+                if let (ArgumentPosition::Input(flags), value) = place
                     && flags.iter().all(|flag| call.has_flag(*flag))
                 {
                     return Some(*value);

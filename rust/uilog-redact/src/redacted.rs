@@ -6,7 +6,7 @@ use crate::rule::Rule;
 
 /// Where something was, and why it went.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Place {
+pub struct RedactedRange {
     /// In the text before it was redacted; for arguments, in the line that hg
     /// logs for them.
     pub range: Range<usize>,
@@ -20,5 +20,5 @@ pub struct Redacted<T> {
     /// What is left.
     pub text: T,
     /// What is gone, from the beginning to the end.
-    pub places: Vec<Place>,
+    pub places: Vec<RedactedRange>,
 }

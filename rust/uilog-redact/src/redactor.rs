@@ -27,7 +27,7 @@ use crate::found::Found;
 use crate::found::tidied;
 use crate::headers;
 use crate::name;
-use crate::name::Kind;
+use crate::name::SecretKind;
 use crate::patterns;
 use crate::patterns::Wanted;
 use crate::pem;
@@ -35,8 +35,8 @@ use crate::policy::ArgvPolicy;
 use crate::policy::Policy;
 use crate::policy::UserPolicy;
 use crate::programs;
-use crate::redacted::Place;
 use crate::redacted::Redacted;
+use crate::redacted::RedactedRange;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
@@ -141,7 +141,7 @@ impl Redactor {
     ) -> Redacted<Cow<'t, [u8]>> {
         let is_telling = name::is_telling(key)
             || headers::is_secret_option(key)
-            || (name::kind(key) == Some(Kind::Key)
+            || (name::kind(key) == Some(SecretKind::Key)
                 && looks_like_key(key, value));
         if is_telling
             && !value.is_empty()
@@ -639,8 +639,8 @@ fn whole(text: &[u8], rule: Rule) -> Redacted<Cow<'_, [u8]>> {
     }
 }
 
-fn place(text: &[u8], rule: Rule) -> Vec<Place> {
-    vec![Place {
+fn place(text: &[u8], rule: Rule) -> Vec<RedactedRange> {
+    vec![RedactedRange {
         range: 0..text.len(),
         rule,
     }]

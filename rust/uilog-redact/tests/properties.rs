@@ -163,7 +163,7 @@ fn default() -> &'static Redactor {
 fn is_kept(
     text: &[u8],
     redacted: &[u8],
-    places: &[uilog_redact::Place],
+    places: &[uilog_redact::RedactedRange],
 ) -> bool {
     let mut at = 0;
     let mut rest = redacted;

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_channel::wire;
 use uilog_event::event::Event;
 use uilog_event::event::EventOption;
@@ -37,8 +37,8 @@ fn option<'e>(key: &'e str, value: Value<'e>) -> EventOption<'e> {
 }
 
 /// The end of a command, as hg logs it.
-fn finished<'e>(message: &'e str, command: &'e str) -> wire::Record<'e> {
-    wire::Record {
+fn finished<'e>(message: &'e str, command: &'e str) -> wire::RecordFrame<'e> {
+    wire::RecordFrame {
         event: Event {
             schema: SCHEMA,
             session: SessionId(0xabc),
@@ -103,7 +103,7 @@ fn main() {
         let options = options.iter().map(|(name, value)| {
             (name.as_bytes().into(), value.as_bytes().into())
         });
-        let definition = Definition {
+        let definition = SinkConfig {
             name: "fleet".to_owned(),
             url: b"file:/nowhere".to_vec(),
             options: options.collect(),

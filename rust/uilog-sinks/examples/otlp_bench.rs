@@ -24,7 +24,7 @@ use nix::sys::resource::UsageWho;
 use nix::sys::resource::getrusage;
 use nix::sys::time::TimeValLike;
 use serde_json::json;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::otlp;
 use uilog_sinks::record::Record;
@@ -83,7 +83,7 @@ fn ship(
         (b"spool-max-size".to_vec(), b"1 GB".to_vec()),
     ];
     let globals = Globals::new(&items, b"");
-    let definition = Definition {
+    let definition = SinkConfig {
         name: "bench".to_owned(),
         url: format!("otlp:http://{address}").into_bytes(),
         options: vec![(

@@ -18,8 +18,8 @@ use serde_json::Map;
 use serde_json::Number;
 use serde_json::Value as Json;
 use uilog_channel::commandlost;
-use uilog_channel::sinks::Definition;
-use uilog_channel::sinks::SECTION;
+use uilog_channel::sink_config::SECTION;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_channel::wire;
 use uilog_config::items;
 use uilog_config::items::Value as Setting;
@@ -50,10 +50,10 @@ use crate::record::is_failure;
 use crate::repository as origin;
 use crate::rfc3339::time;
 use crate::rollup::Command;
-use crate::sample::Kept;
+use crate::sample::Sampled;
 use crate::sample::Sampler;
-use crate::text::Shown;
 use crate::text::Texts;
+use crate::text::TruncatedText;
 use crate::text::json_len;
 use crate::told;
 use crate::trace_state::TraceState;
@@ -112,7 +112,7 @@ impl Composer {
     /// about privacy that is invalid, or no key to hash users with. The
     /// text names the option, and the file if there is one.
     pub fn new(
-        definition: &Definition,
+        definition: &SinkConfig,
         globals: &Globals,
     ) -> Result<Self, String> {
         let redacts = strict(definition, "redact")? == Setting::Boolean(true);
@@ -170,7 +170,7 @@ impl Composer {
     /// sink does not want the event, or belongs to a trace that is not kept.
     pub fn compose(
         &self,
-        record: &wire::Record<'_>,
+        record: &wire::RecordFrame<'_>,
         environment: &[u8],
     ) -> Option<Record> {
         let event = &record.event;
@@ -186,7 +186,7 @@ impl Composer {
     /// The command that has ended, if the sink wants such ends added up.
     pub(crate) fn command_to_roll_up<'r>(
         &self,
-        record: &'r wire::Record<'_>,
+        record: &'r wire::RecordFrame<'_>,
     ) -> Option<Command<'r>> {
         let event = &record.event;
         let is_end = *event.name == *b"commandfinish";
@@ -211,7 +211,7 @@ impl Composer {
     /// The record of a command that has failed, and that is added up as well.
     pub(crate) fn failure(
         &self,
-        record: &wire::Record<'_>,
+        record: &wire::RecordFrame<'_>,
         environment: &[u8],
     ) -> Record {
         let state = self.trace_state(record);
@@ -223,10 +223,10 @@ impl Composer {
     /// if this is one of them.
     pub(crate) fn row(
         &self,
-        record: &wire::Record<'_>,
+        record: &wire::RecordFrame<'_>,
         environment: &[u8],
     ) -> Record {
-        let one = self.record(record, environment, Kept::default());
+        let one = self.record(record, environment, Sampled::default());
         Record {
             host: one.host,
             repository: one.repository.map(|it| Repository {
@@ -249,9 +249,9 @@ impl Composer {
     /// The record of an event, which is kept for this reason.
     fn record(
         &self,
-        record: &wire::Record<'_>,
+        record: &wire::RecordFrame<'_>,
         environment: &[u8],
-        kept: Kept,
+        kept: Sampled,
     ) -> Record {
         let event = &record.event;
         let ending = Ending::of(event);
@@ -311,7 +311,10 @@ impl Composer {
     }
 
     /// What the event's trace came with, without secrets.
-    fn trace_state<'r>(&self, record: &'r wire::Record<'_>) -> TraceState<'r> {
+    fn trace_state<'r>(
+        &self,
+        record: &'r wire::RecordFrame<'_>,
+    ) -> TraceState<'r> {
         let Some(given) = &record.trace_state else {
             return TraceState::default();
         };
@@ -351,7 +354,7 @@ impl Composer {
 
     fn repository(
         &self,
-        record: &wire::Record<'_>,
+        record: &wire::RecordFrame<'_>,
         texts: &mut Texts,
     ) -> Option<Repository> {
         let root = &record.event.root.as_ref()?.0;
@@ -401,7 +404,7 @@ impl Composer {
     /// The message, and of a command's events the command line.
     fn message(
         &self,
-        record: &wire::Record<'_>,
+        record: &wire::RecordFrame<'_>,
         texts: &mut Texts,
     ) -> (String, Option<String>) {
         let event = &record.event;
@@ -422,9 +425,9 @@ impl Composer {
             None => unchanged(text),
         };
         let shown = if self.reduces {
-            Shown::reduced(command, redact)
+            TruncatedText::reduced(command, redact)
         } else {
-            Shown::redacted(command, redact)
+            TruncatedText::redacted(command, redact)
         };
         let place = ["process", "command_line"];
         let line = texts.put(&place, shown.clone(), MAX_MESSAGE_JSON);
@@ -477,13 +480,15 @@ impl Composer {
             let is_user = *option.key == *b"remote_user";
             let redact = |text| {
                 if uilog_redact::is_own_words(&event.name, &option.key, text) {
-                    return Shown::redacted(text, unchanged);
+                    return TruncatedText::redacted(text, unchanged);
                 }
                 let text = match &self.redactor {
                     Some(redactor) if is_user && self.hashes_users => {
-                        return Shown::redacted(text, |text| Redacted {
-                            text: redactor.redact_user(text),
-                            places: Vec::new(),
+                        return TruncatedText::redacted(text, |text| {
+                            Redacted {
+                                text: redactor.redact_user(text),
+                                places: Vec::new(),
+                            }
                         });
                     }
                     _ => text,
@@ -523,7 +528,11 @@ impl Composer {
         (options, left_out)
     }
 
-    fn process(&self, record: &wire::Record<'_>, texts: &mut Texts) -> Process {
+    fn process(
+        &self,
+        record: &wire::RecordFrame<'_>,
+        texts: &mut Texts,
+    ) -> Process {
         let event = &record.event;
         let user = match &event.user {
             Some(name) => Some(&*name.0),
@@ -578,15 +587,15 @@ impl Composer {
         text: &'t [u8],
         redact: impl FnOnce(&Redactor, &'t [u8]) -> Redacted<Cow<'t, [u8]>>,
         reduce: impl FnOnce(&Redactor, &'t [u8]) -> Redacted<Cow<'t, [u8]>>,
-    ) -> Shown<'t> {
+    ) -> TruncatedText<'t> {
         match &self.redactor {
             Some(redactor) if self.redacts && self.reduces => {
-                Shown::reduced(text, |text| reduce(redactor, text))
+                TruncatedText::reduced(text, |text| reduce(redactor, text))
             }
             Some(redactor) if self.redacts => {
-                Shown::redacted(text, |text| redact(redactor, text))
+                TruncatedText::redacted(text, |text| redact(redactor, text))
             }
-            _ => Shown::redacted(text, unchanged),
+            _ => TruncatedText::redacted(text, unchanged),
         }
     }
 }
@@ -616,7 +625,7 @@ impl Ending {
 }
 
 /// Whether the event tells of a command that has failed.
-fn tells_failure(record: &wire::Record<'_>) -> bool {
+fn tells_failure(record: &wire::RecordFrame<'_>) -> bool {
     let event = &record.event;
     let name = String::from_utf8_lossy(&event.name);
     let Ending { exit_code, signal } = Ending::of(event);
@@ -644,7 +653,7 @@ fn canonical_command<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
 /// # Errors
 ///
 /// If it is invalid: the default may tell more than was meant.
-fn strict(definition: &Definition, option: &str) -> Result<Setting, String> {
+fn strict(definition: &SinkConfig, option: &str) -> Result<Setting, String> {
     let mut set = definition.options.iter().rev();
     let set = set.find(|(name, _)| name == option.as_bytes());
     let known = items::find_sink_option(option.as_bytes());
@@ -661,11 +670,11 @@ fn strict(definition: &Definition, option: &str) -> Result<Setting, String> {
     }
 }
 
-fn full_name(definition: &Definition, option: &str) -> String {
+fn full_name(definition: &SinkConfig, option: &str) -> String {
     format!("{SECTION}.sink.{}:{option}", definition.name)
 }
 
-fn user_key(definition: &Definition, globals: &Globals) -> Result<Key, String> {
+fn user_key(definition: &SinkConfig, globals: &Globals) -> Result<Key, String> {
     const FILE: &str = "user-key-file";
     let name = full_name(definition, FILE);
     let Some(text) = definition.text(FILE) else {
@@ -725,7 +734,7 @@ fn short(
     text: &[u8],
     max_bytes: usize,
 ) -> String {
-    texts.put(place, Shown::plain(text, max_bytes), MAX_SHORT_JSON)
+    texts.put(place, TruncatedText::plain(text, max_bytes), MAX_SHORT_JSON)
 }
 
 /// The option's name, or one like it that is not taken.
@@ -756,7 +765,7 @@ fn number(digits: &[u8], value: &Value<'_>) -> Option<Number> {
 
 /// The name of the program that the event is about, unless that is one of
 /// Mercurial's.
-fn foreign_program<'r>(record: &'r wire::Record<'_>) -> Option<&'r [u8]> {
+fn foreign_program<'r>(record: &'r wire::RecordFrame<'_>) -> Option<&'r [u8]> {
     let program = record.program.as_ref().filter(|it| !it.is_mercurial)?;
     let mut parts = program.path.0.rsplit(|byte| *byte == b'/');
     parts.next().filter(|name| !name.is_empty())
@@ -792,7 +801,8 @@ fn usage(event: &Event<'_>) -> Option<Usage> {
 fn hook(event: &Event<'_>, message: &str, texts: &mut Texts) -> Option<Hook> {
     let hook = told::hook(&event.name, message)?;
     let place = ["hook", "command"];
-    let command = Shown::plain(hook.command.as_bytes(), MAX_MESSAGE_JSON);
+    let command =
+        TruncatedText::plain(hook.command.as_bytes(), MAX_MESSAGE_JSON);
     Some(Hook {
         name: short(
             texts,

@@ -18,8 +18,13 @@ use std::time::Instant;
 use chrono::Utc;
 use nix::libc;
 use serde::Serialize;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 
+use crate::attempt_log::AttemptLog;
+use crate::attempt_log::Failed;
+use crate::attempt_log::Step;
+use crate::attempt_log::try_tcp;
+use crate::attempt_log::try_tls;
 use crate::check::files;
 use crate::connection;
 use crate::connection::Peer;
@@ -30,11 +35,6 @@ use crate::otlp;
 use crate::owner::Owner;
 use crate::target::Target;
 use crate::template::Template;
-use crate::trail::Failed;
-use crate::trail::Step;
-use crate::trail::Trail;
-use crate::trail::try_tcp;
-use crate::trail::try_tls;
 
 /// How long a sink may take.
 const BOUND: Duration = Duration::from_secs(10);
@@ -60,14 +60,14 @@ pub struct Attempt {
 /// Tries each of these sinks, all at once, and waits for the slowest: some
 /// seconds at most.
 pub fn run(
-    definitions: Vec<Definition>,
+    definitions: Vec<SinkConfig>,
     globals: &Arc<Globals>,
 ) -> Vec<Attempt> {
     let begin = Instant::now();
     let (sender, receiver) = mpsc::channel();
     let begun = definitions.into_iter().map(|definition| {
         let (sink, url) = (definition.item(), definition.shown_url());
-        let trail = Trail::new(begin + BOUND);
+        let trail = AttemptLog::new(begin + BOUND);
         let (globals, sender) = (Arc::clone(globals), sender.clone());
         let in_thread = trail.clone();
         let thread = thread::Builder::new().name("connect".to_owned());
@@ -116,9 +116,9 @@ pub fn run(
 }
 
 fn try_sink(
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
-    trail: &Trail,
+    trail: &AttemptLog,
 ) -> Result<(), Failed> {
     let owner = Owner::new(definition);
     let target = Target::parse(&definition.url, globals.environment());
@@ -161,7 +161,7 @@ fn try_sink(
     }
 }
 
-fn try_file(template: &Template, trail: &Trail) -> Result<(), Failed> {
+fn try_file(template: &Template, trail: &AttemptLog) -> Result<(), Failed> {
     let path = template.path(&Utc::now().fixed_offset());
     let shown = path.display();
     trail.step("file", || {
@@ -184,7 +184,7 @@ fn try_file(template: &Template, trail: &Trail) -> Result<(), Failed> {
 }
 
 fn try_local(
-    trail: &Trail,
+    trail: &AttemptLog,
     path: &Path,
     connect: impl FnOnce(Instant) -> io::Result<&'static str>,
 ) -> Result<(), Failed> {

@@ -11,23 +11,23 @@ use std::time::Instant;
 use nix::libc;
 
 use crate::connection;
-use crate::outlet::Lost;
-use crate::outlet::Outlet;
-use crate::outlet::Undelivered;
 use crate::owner::Owner;
 use crate::record::Record;
+use crate::sink::LossReport;
+use crate::sink::LossSum;
+use crate::sink::Sink;
 use crate::stream::Frame;
-use crate::stream::Patience;
+use crate::stream::ReconnectPolicy;
 use crate::stream::is_absence;
 
-/// An outlet that sends datagrams.
+/// An sink that sends datagrams.
 pub(crate) struct Datagrams {
     path: PathBuf,
     owner: Owner,
     frame: Frame,
     /// What is sent of a record that is too long.
     short: Option<Frame>,
-    patience: Patience,
+    patience: ReconnectPolicy,
     socket: Option<UnixDatagram>,
     /// Whether the reader does not read: then it is not waited for.
     is_stalled: bool,
@@ -40,7 +40,7 @@ impl Datagrams {
         owner: Owner,
         frame: Frame,
         short: Option<Frame>,
-        patience: Patience,
+        patience: ReconnectPolicy,
     ) -> Self {
         Self {
             path,
@@ -125,13 +125,13 @@ impl Datagrams {
     }
 }
 
-impl Outlet for Datagrams {
+impl Sink for Datagrams {
     fn deliver(
         &mut self,
         records: &[Arc<Record>],
         deadline: Instant,
-    ) -> Result<(), Undelivered> {
-        let mut lost = Lost::default();
+    ) -> Result<(), LossReport> {
+        let mut lost = LossSum::default();
         for record in records {
             let until = if self.is_stalled {
                 Instant::now()
@@ -157,7 +157,7 @@ impl Outlet for Datagrams {
         lost.result()
     }
 
-    fn finish(&mut self, _deadline: Instant) -> Result<(), Undelivered> {
+    fn finish(&mut self, _deadline: Instant) -> Result<(), LossReport> {
         self.socket = None;
         Ok(())
     }

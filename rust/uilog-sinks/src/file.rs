@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use chrono::DateTime;
 use nix::libc;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_config::items::Value;
 use uilog_sys::log_file;
 use uilog_sys::log_file::Appended;
@@ -27,10 +27,10 @@ use uilog_sys::log_file::Rotation;
 use uilog_sys::own_dir::OwnDir;
 
 use crate::lines;
-use crate::outlet::Lost;
-use crate::outlet::Outlet;
-use crate::outlet::Undelivered;
 use crate::record::Record;
+use crate::sink::LossReport;
+use crate::sink::LossSum;
+use crate::sink::Sink;
 use crate::template::Template;
 
 /// What is logged is the user's own, whatever the umask. Directories are, too.
@@ -59,7 +59,7 @@ pub struct Files {
 }
 
 /// The sink whose URL names these files.
-pub fn open(definition: &Definition, template: Template) -> Files {
+pub fn open(definition: &SinkConfig, template: Template) -> Files {
     let number = |option| match definition.option(option) {
         Value::Number(number) => number,
         _ => 0,
@@ -77,13 +77,13 @@ pub fn open(definition: &Definition, template: Template) -> Files {
     }
 }
 
-impl Outlet for Files {
+impl Sink for Files {
     fn deliver(
         &mut self,
         records: &[Arc<Record>],
         _deadline: Instant,
-    ) -> Result<(), Undelivered> {
-        let mut lost = Lost::default();
+    ) -> Result<(), LossReport> {
+        let mut lost = LossSum::default();
         let mut chunk = Chunk::default();
         for record in records {
             let Ok(time) = DateTime::parse_from_rfc3339(&record.time) else {
@@ -105,7 +105,7 @@ impl Outlet for Files {
         lost.result()
     }
 
-    fn finish(&mut self, _deadline: Instant) -> Result<(), Undelivered> {
+    fn finish(&mut self, _deadline: Instant) -> Result<(), LossReport> {
         Ok(())
     }
 }
@@ -147,7 +147,7 @@ impl Files {
             .private()
     }
 
-    fn write(&mut self, chunk: &Chunk, lost: &mut Lost) {
+    fn write(&mut self, chunk: &Chunk, lost: &mut LossSum) {
         if chunk.ends.is_empty() {
             return;
         }
@@ -174,7 +174,12 @@ impl Files {
     }
 
     /// Reports once that a file goes on growing.
-    fn note(&mut self, path: &Path, why: Option<io::Error>, lost: &mut Lost) {
+    fn note(
+        &mut self,
+        path: &Path,
+        why: Option<io::Error>,
+        lost: &mut LossSum,
+    ) {
         let is_known = self.growing.as_deref() == Some(path);
         match why {
             None if is_known => self.growing = None,

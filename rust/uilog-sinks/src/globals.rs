@@ -12,7 +12,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use uilog_channel::sinks::SECTION;
+use uilog_channel::sink_config::SECTION;
 use uilog_config::Environment;
 use uilog_config::expand_path;
 use uilog_config::items;

@@ -25,9 +25,9 @@ use uilog_sys::own_dir::OwnDir;
 use crate::file::Files;
 use crate::globals;
 use crate::globals::Globals;
-use crate::outlet::Outlet;
-use crate::outlet::Undelivered;
 use crate::record::Record;
+use crate::sink::LossReport;
+use crate::sink::Sink;
 use crate::template::Template;
 
 /// The directory's name, below the state directory.
@@ -85,12 +85,12 @@ pub(crate) fn open(dir: PathBuf, globals: &Globals) -> History {
     }
 }
 
-impl Outlet for History {
+impl Sink for History {
     fn deliver(
         &mut self,
         records: &[Arc<Record>],
         deadline: Instant,
-    ) -> Result<(), Undelivered> {
+    ) -> Result<(), LossReport> {
         let result = self.files.deliver(records, deadline);
         let written = self.files.written();
         let is_due = self.looked_at.is_none_or(|before| {
@@ -106,7 +106,7 @@ impl Outlet for History {
         result.and_then(|()| {
             remove_old(&self.dir, self.limits, today).map_err(|why| {
                 let dir = self.dir.display();
-                Undelivered {
+                LossReport {
                     count: 0,
                     reason: format!("{dir}: old files stay: {why}"),
                 }
@@ -114,7 +114,7 @@ impl Outlet for History {
         })
     }
 
-    fn finish(&mut self, _deadline: Instant) -> Result<(), Undelivered> {
+    fn finish(&mut self, _deadline: Instant) -> Result<(), LossReport> {
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::lane::Place;
+use crate::lane::RecordPosition;
 
 /// All of them, by their numbers.
 #[derive(Debug, Default)]
@@ -29,8 +29,8 @@ struct Hold {
 impl Holds {
     /// A sink holds these, of which those up to the number `settled` have left
     /// the queue unless a sink holds them.
-    pub(crate) fn add(&mut self, places: Vec<Place>, settled: u64) {
-        for Place { number, position } in places {
+    pub(crate) fn add(&mut self, places: Vec<RecordPosition>, settled: u64) {
+        for RecordPosition { number, position } in places {
             let hold = self.all.entry(number).or_insert(Hold {
                 position,
                 sinks: 0,
@@ -42,9 +42,9 @@ impl Holds {
 
     /// A sink holds these no more. Returns where those stand that nobody
     /// holds, and that were waited for.
-    pub(crate) fn remove(&mut self, places: Vec<Place>) -> Vec<u64> {
+    pub(crate) fn remove(&mut self, places: Vec<RecordPosition>) -> Vec<u64> {
         let mut released = Vec::new();
-        for Place { number, .. } in places {
+        for RecordPosition { number, .. } in places {
             let Some(hold) = self.all.get_mut(&number) else {
                 continue;
             };
@@ -82,8 +82,8 @@ impl Holds {
 mod tests {
     use super::*;
 
-    fn places(numbers: &[u64]) -> Vec<Place> {
-        let place = |number: &u64| Place {
+    fn places(numbers: &[u64]) -> Vec<RecordPosition> {
+        let place = |number: &u64| RecordPosition {
             number: *number,
             position: number * 10,
         };

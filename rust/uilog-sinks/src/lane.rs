@@ -17,18 +17,18 @@ use std::time::Duration;
 use std::time::Instant;
 
 use uilog_channel::queue::Delivery;
-use uilog_channel::records::Queued;
-use uilog_channel::records::RecordLoss;
-use uilog_channel::records::Source;
+use uilog_channel::record_delivery::Queued;
+use uilog_channel::record_delivery::RecordLoss;
+use uilog_channel::record_delivery::Source;
 
 use crate::mailbox;
 use crate::mailbox::Mailbox;
-use crate::mailbox::News;
-use crate::mailbox::Parcel;
-use crate::outlet::Open;
+use crate::mailbox::MailboxResults;
+use crate::mailbox::QueuedEvent;
 use crate::rollup;
 use crate::setup::Setup;
 use crate::setup::Setups;
+use crate::sink::Open;
 use crate::worker;
 
 /// How long a sink may have no room before it loses what it has missed.
@@ -55,7 +55,7 @@ const TOO_SLOW: &str = "it is too slow, and the queue is nearly full";
 
 /// The position of a record.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct RecordPosition {
     /// How many there have been, itself included.
     pub(crate) number: u64,
     /// Where in the queue.
@@ -86,9 +86,9 @@ pub(crate) struct Lane {
     full_since: Option<Instant>,
     losses: Vec<RecordLoss>,
     /// Records that a rollup counts since it was asked last.
-    held: Vec<Place>,
+    held: Vec<RecordPosition>,
     /// Records of rollups that have been sent, or lost, since then.
-    released: Vec<Place>,
+    released: Vec<RecordPosition>,
 }
 
 #[derive(Debug)]
@@ -105,9 +105,9 @@ enum Current {
 struct Running {
     mailbox: Arc<Mailbox>,
     /// The records that it has and is not done with.
-    pending: VecDeque<Place>,
+    pending: VecDeque<RecordPosition>,
     /// Those that a rollup counts which has not been sent.
-    held: VecDeque<Place>,
+    held: VecDeque<RecordPosition>,
     /// How many of those, the oldest, do not stay in the queue any more
     /// because the rollup should have been sent long ago.
     given_up: usize,
@@ -124,18 +124,18 @@ struct Running {
 /// What a thread has done since it was asked last.
 #[derive(Debug)]
 struct Heard {
-    news: News,
+    news: MailboxResults,
     /// Records that a rollup counts.
-    held: Vec<Place>,
+    held: Vec<RecordPosition>,
     /// Records whose rollup has been sent, or lost.
-    released: Vec<Place>,
+    released: Vec<RecordPosition>,
 }
 
 /// How far it has come, of one that has not come as far as others.
 #[derive(Debug)]
 struct Behind {
     /// The next record.
-    next: Place,
+    next: RecordPosition,
     /// How many it wants, from there on.
     wanted: u64,
 }
@@ -164,7 +164,7 @@ impl Lane {
     /// is lost if there has been none for long.
     pub(crate) fn offer(
         &mut self,
-        place: Place,
+        place: RecordPosition,
         record: &Queued,
         setup: &Arc<Setup>,
         starter: &Starter,
@@ -209,7 +209,7 @@ impl Lane {
                 return Ok(());
             };
             let setup = setups.of(&record);
-            let place = Place {
+            let place = RecordPosition {
                 position: record.position,
                 ..next
             };
@@ -223,7 +223,7 @@ impl Lane {
                 return Ok(());
             }
             self.behind = Some(Behind {
-                next: Place {
+                next: RecordPosition {
                     number: next.number + 1,
                     position: end,
                 },
@@ -244,7 +244,7 @@ impl Lane {
     /// Deals with a record; false if there is no room for it now.
     fn take(
         &mut self,
-        place: Place,
+        place: RecordPosition,
         record: &Queued,
         setup: &Arc<Setup>,
         starter: &Starter,
@@ -280,7 +280,7 @@ impl Lane {
                     running.moved_at = now;
                 }
                 running.pending.push_back(place);
-                running.mailbox.put(Parcel {
+                running.mailbox.put(QueuedEvent {
                     frame: Arc::clone(&record.frame),
                     environment: Arc::clone(&record.environment),
                 });
@@ -350,12 +350,12 @@ impl Lane {
 
     /// What must stay in the queue since it was asked last, until it is
     /// released: a rollup counts it.
-    pub(crate) fn take_held(&mut self) -> Vec<Place> {
+    pub(crate) fn take_held(&mut self) -> Vec<RecordPosition> {
         std::mem::take(&mut self.held)
     }
 
     /// What has been released since it was asked last.
-    pub(crate) fn take_released(&mut self) -> Vec<Place> {
+    pub(crate) fn take_released(&mut self) -> Vec<RecordPosition> {
         std::mem::take(&mut self.released)
     }
 
@@ -473,7 +473,11 @@ impl Lane {
 
     /// The oldest record behind the number `settled` that must stay in the
     /// queue for it.
-    pub(crate) fn oldest(&self, settled: u64, now: Instant) -> Option<Place> {
+    pub(crate) fn oldest(
+        &self,
+        settled: u64,
+        now: Instant,
+    ) -> Option<RecordPosition> {
         let is_stuck = self.is_stuck(now);
         let current = match &self.current {
             Current::Running(running) if !is_stuck => Some(running),
@@ -536,7 +540,7 @@ fn stuck() -> String {
 }
 
 fn start(
-    wanted: &crate::setup::Wanted,
+    wanted: &crate::setup::TrackedSink,
     setup: &Setup,
     starter: &Starter,
     now: Instant,
@@ -616,7 +620,7 @@ impl Running {
     }
 
     /// A rollup counts these.
-    fn hold(&mut self, places: &[Place], now: Instant) {
+    fn hold(&mut self, places: &[RecordPosition], now: Instant) {
         if !places.is_empty() {
             let until = now + rollup::WINDOW + HELD_FOR;
             self.held_until.get_or_insert(until);
@@ -634,7 +638,7 @@ impl Running {
 
     /// The rollup of so many has been sent. Returns what is to leave the
     /// queue: that, and what has waited for too long.
-    fn release(&mut self, count: u64, now: Instant) -> Vec<Place> {
+    fn release(&mut self, count: u64, now: Instant) -> Vec<RecordPosition> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let count = count.min(self.held.len());
         let before = self.given_up.min(count);
@@ -654,7 +658,7 @@ impl Running {
     }
 
     /// What a rollup counts and what must still leave the queue.
-    fn still_held(&mut self) -> impl Iterator<Item = Place> {
+    fn still_held(&mut self) -> impl Iterator<Item = RecordPosition> {
         let given_up = std::mem::take(&mut self.given_up);
         std::mem::take(&mut self.held).into_iter().skip(given_up)
     }
@@ -670,7 +674,7 @@ impl Running {
     }
 
     /// The first one in hand behind that number.
-    fn after(&self, number: u64) -> Option<Place> {
+    fn after(&self, number: u64) -> Option<RecordPosition> {
         self.pending.get(self.up_to(number)).copied()
     }
 }

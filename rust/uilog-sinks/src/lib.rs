@@ -10,6 +10,7 @@
 
 #![deny(missing_docs)]
 
+pub mod attempt_log;
 pub mod check;
 mod ci;
 pub mod compose;
@@ -18,7 +19,6 @@ mod connection;
 mod datagram;
 mod exchange;
 pub mod file;
-pub mod fleet;
 pub mod globals;
 pub mod history;
 mod holds;
@@ -30,7 +30,6 @@ mod numbering;
 mod numbers;
 pub mod open;
 pub mod otlp;
-pub mod outlet;
 mod owner;
 pub mod record;
 pub mod redact;
@@ -39,6 +38,8 @@ mod rfc3339;
 mod rollup;
 mod sample;
 mod setup;
+pub mod sink;
+pub mod sink_threads;
 pub mod spools;
 mod stream;
 pub mod syslog;
@@ -49,7 +50,6 @@ mod text;
 pub mod tls;
 mod told;
 mod trace_state;
-pub mod trail;
 pub mod trial;
 pub mod unix;
 mod worker;

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use uilog_channel::queue::Delivery;
 
-use crate::outlet::Undelivered;
+use crate::sink::LossReport;
 
 /// How long a sink is idle before it lets go of what others may want.
 const REST_AFTER: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ const MAX_WAITING_BYTES: usize = 1024 * 1024;
 
 /// An event on its way: as the queue holds it, and hg's environment.
 #[derive(Clone, Debug)]
-pub(crate) struct Parcel {
+pub(crate) struct QueuedEvent {
     pub(crate) frame: Arc<[u8]>,
     pub(crate) environment: Arc<[u8]>,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Parcel>,
+    waiting: VecDeque<QueuedEvent>,
     waiting_bytes: usize,
     /// Parcels that had no room, and will not come.
     missed: u64,
@@ -56,7 +56,7 @@ struct State {
     released: u64,
     /// Rollups are to be sent before their time.
     is_pressed: bool,
-    losses: Vec<Undelivered>,
+    losses: Vec<LossReport>,
     /// A process waits until all records are delivered.
     is_awaited: bool,
     /// How that has ended, unless more has been put in since.
@@ -68,13 +68,13 @@ struct State {
 
 /// What has become of a sink's parcels since it was asked last.
 #[derive(Debug, Default)]
-pub(crate) struct News {
+pub(crate) struct MailboxResults {
     pub(crate) done: u64,
     /// Which of those must stay in the queue, by their places among them.
     pub(crate) held: Vec<u64>,
     /// So many need not stay any more, the oldest of those that were held.
     pub(crate) released: u64,
-    pub(crate) losses: Vec<Undelivered>,
+    pub(crate) losses: Vec<LossReport>,
     pub(crate) has_ended: bool,
 }
 
@@ -101,7 +101,7 @@ impl Mailbox {
     }
 
     /// Puts one in; [`Self::announce`] wakes the thread, once for many.
-    pub(crate) fn put(&self, parcel: Parcel) {
+    pub(crate) fn put(&self, parcel: QueuedEvent) {
         let mut state = self.lock();
         state.waiting_bytes += parcel.frame.len();
         state.waiting.push_back(parcel);
@@ -167,9 +167,9 @@ impl Mailbox {
         self.changed.notify_one();
     }
 
-    pub(crate) fn news(&self) -> News {
+    pub(crate) fn news(&self) -> MailboxResults {
         let mut state = self.lock();
-        News {
+        MailboxResults {
             done: std::mem::take(&mut state.done),
             held: std::mem::take(&mut state.held),
             released: std::mem::take(&mut state.released),
@@ -239,7 +239,7 @@ impl Mailbox {
         drop(self.changed.wait_timeout_while(state, left, is_idle));
     }
 
-    pub(crate) fn report(&self, done: u64, loss: Option<Undelivered>) {
+    pub(crate) fn report(&self, done: u64, loss: Option<LossReport>) {
         self.report_held(done, &[], loss);
     }
 
@@ -249,7 +249,7 @@ impl Mailbox {
         &self,
         done: u64,
         held: &[u64],
-        loss: Option<Undelivered>,
+        loss: Option<LossReport>,
     ) {
         let mut state = self.lock();
         let before = state.done;
@@ -261,7 +261,7 @@ impl Mailbox {
     }
 
     /// So many that a rollup has counted need not stay in the queue.
-    pub(crate) fn release(&self, count: u64, losses: Vec<Undelivered>) {
+    pub(crate) fn release(&self, count: u64, losses: Vec<LossReport>) {
         let mut state = self.lock();
         state.released += count;
         state.losses.extend(losses);
@@ -276,7 +276,7 @@ impl Mailbox {
         state.waiting.clear();
         state.done += count;
         if let Some(reason) = reason {
-            state.losses.push(Undelivered { count, reason });
+            state.losses.push(LossReport { count, reason });
         }
         state.has_ended = true;
         drop(state);
@@ -296,7 +296,7 @@ pub(crate) fn ring(mut bell: &UnixStream) {
 
 /// What there is to do.
 pub(crate) enum Work {
-    Parcels(Vec<Parcel>),
+    Parcels(Vec<QueuedEvent>),
     Hurry,
     RollUp,
     Rest,

@@ -22,8 +22,8 @@ use std::time::SystemTime;
 use chrono::DateTime;
 use chrono::Utc;
 use uilog_channel::journal::Journal;
-use uilog_channel::sinks;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_config::items::Value;
 
 use crate::globals::Globals;
@@ -91,7 +91,7 @@ impl Numbering {
     /// That of a sink, unless it has a spool, where records have their numbers,
     /// or leads nowhere.
     pub(crate) fn new(
-        definition: &Definition,
+        definition: &SinkConfig,
         globals: &Globals,
     ) -> Option<Self> {
         let target = target(definition, globals)?;
@@ -121,12 +121,12 @@ impl Numbering {
     }
 
     /// Whether a sink's records have their numbers from here.
-    pub(crate) fn is_for(definition: &Definition, globals: &Globals) -> bool {
+    pub(crate) fn is_for(definition: &SinkConfig, globals: &Globals) -> bool {
         target(definition, globals).is_some()
     }
 
     fn start(
-        definition: &Definition,
+        definition: &SinkConfig,
         mut take: impl FnMut(Option<&Request>) -> Option<Answer> + Send + 'static,
     ) -> Self {
         let (requests, asked) = mpsc::channel::<Option<Request>>();
@@ -208,7 +208,7 @@ impl Numbering {
 }
 
 /// Where a sink leads that has no spool.
-fn target(definition: &Definition, globals: &Globals) -> Option<Target> {
+fn target(definition: &SinkConfig, globals: &Globals) -> Option<Target> {
     let target = Target::parse(&definition.url, globals.environment());
     target.ok().filter(|it| !matches!(it, Target::Otlp(_)))
 }
@@ -315,7 +315,7 @@ impl Reports {
         }
         let journal = Journal::for_environment(&self.environment);
         let failures = journal.map(|it| it.read()).unwrap_or_default();
-        let (section, prefix) = (sinks::SECTION, sinks::PREFIX);
+        let (section, prefix) = (sink_config::SECTION, sink_config::PREFIX);
         // As the dispatcher says it.
         let begins = format!("{section}.{prefix}{}: {UNNUMBERED}", self.sink);
         let now = Utc::now();
@@ -339,10 +339,10 @@ mod tests {
     use super::*;
     use crate::record::SCHEMA;
 
-    fn definition(options: &[(&str, &str)]) -> Definition {
+    fn definition(options: &[(&str, &str)]) -> SinkConfig {
         let bytes = |text: &str| text.as_bytes().to_vec();
         let options = options.iter().map(|(n, v)| (bytes(n), bytes(v)));
-        Definition {
+        SinkConfig {
             name: "x".to_owned(),
             url: bytes("file:/x"),
             options: options.collect(),
@@ -474,7 +474,7 @@ mod tests {
             "syslog+tcp://x",
             "syslog+tls://x",
         ] {
-            let definition = Definition {
+            let definition = SinkConfig {
                 url: url.as_bytes().to_vec(),
                 ..definition(&[])
             };
@@ -482,7 +482,7 @@ mod tests {
             assert_eq!(next(&mut numbering), (Some(1), None), "{url}");
         }
         for url in ["otlp:http://x", "nonsense:x"] {
-            let definition = Definition {
+            let definition = SinkConfig {
                 url: url.as_bytes().to_vec(),
                 ..definition(&[])
             };

@@ -1,15 +1,15 @@
-//! From a sink's definition to its outlet.
+//! From a sink's definition to its sink.
 
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 
 use crate::file;
 use crate::globals::Globals;
 use crate::history;
 use crate::otlp;
-use crate::outlet::Outlet;
+use crate::sink::Sink;
 use crate::syslog;
 use crate::target::Target;
 use crate::tls;
@@ -22,9 +22,9 @@ use crate::unix;
 /// The URL or an option is invalid, or a file that an option names cannot
 /// be read. It is no error if no process listens at the other end.
 pub fn open(
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
-) -> Result<Box<dyn Outlet>, String> {
+) -> Result<Box<dyn Sink>, String> {
     match Target::parse(&definition.url, globals.environment())? {
         Target::File(template) => {
             Ok(Box::new(file::open(definition, template)))
@@ -60,7 +60,7 @@ pub fn open(
 ///
 /// A file cannot be used.
 pub(crate) fn tls_of(
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
 ) -> Result<Arc<ClientConfig>, String> {
     let file = |option| {

@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use nix::unistd::User;
 use nix::unistd::geteuid;
-use uilog_channel::sinks::Definition;
-use uilog_channel::sinks::SECTION;
+use uilog_channel::sink_config::SECTION;
+use uilog_channel::sink_config::SinkConfig;
 
 /// The user as which the kernel shows users of other containers.
 // Linux: DEFAULT_OVERFLOWUID
@@ -35,7 +35,7 @@ pub(crate) struct Owner {
 
 impl Owner {
     /// Those of this sink.
-    pub(crate) fn new(definition: &Definition) -> Self {
+    pub(crate) fn new(definition: &SinkConfig) -> Self {
         let named = definition.text("owner");
         Self {
             option: format!("{SECTION}.{}:owner", definition.item()),
@@ -64,7 +64,7 @@ impl Owner {
             return Ok(());
         }
         let option = self.option.replacen('.', "] ", 1);
-        let user = Shown(uid);
+        let user = TruncatedText(uid);
         Err(denied(format!(
             "{what} belongs to user {user}, neither to root nor to you; to \
              allow that user: [{option} = {uid}"
@@ -112,9 +112,9 @@ fn denied(text: String) -> io::Error {
 }
 
 /// A user as messages name one.
-struct Shown(u32);
+struct TruncatedText(u32);
 
-impl fmt::Display for Shown {
+impl fmt::Display for TruncatedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             OVERFLOW => {

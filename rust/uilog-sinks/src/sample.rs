@@ -33,7 +33,7 @@ pub(crate) struct Sampler {
 
 /// Why an event was kept.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Kept {
+pub(crate) struct Sampled {
     /// Which part of its like is kept, unless there is no sampling.
     pub(crate) rate: Option<f64>,
     /// The same, for those who understand OpenTelemetry's `tracestate`.
@@ -57,27 +57,27 @@ impl Sampler {
         event: &Event<'_>,
         is_failure: impl FnOnce() -> bool,
         state: &TraceState<'_>,
-    ) -> Option<Kept> {
+    ) -> Option<Sampled> {
         let told = |threshold: Option<&str>| {
             event.trace.map(|_| state.with_threshold(threshold))
         };
         if self.rate >= 1.0 {
             // The sampling of a parent does not decide what is kept here.
             let threshold = state.has_threshold().then_some(ALL);
-            return Some(Kept {
+            return Some(Sampled {
                 rate: None,
                 trace_state: told(threshold).filter(|it| !it.is_empty()),
             });
         }
         if self.keeps_failures && is_failure() {
             // There are no more of them than are kept.
-            return Some(Kept {
+            return Some(Sampled {
                 rate: Some(1.0),
                 trace_state: told(Some(ALL)),
             });
         }
         let number = state.number().unwrap_or_else(|| number(event));
-        (number >= self.threshold).then(|| Kept {
+        (number >= self.threshold).then(|| Sampled {
             rate: Some(self.rate),
             trace_state: told(Some(&self.digits())),
         })
@@ -88,7 +88,7 @@ impl Sampler {
         &self,
         event: &Event<'_>,
         state: &TraceState<'_>,
-    ) -> Kept {
+    ) -> Sampled {
         let keeps_failures = true;
         let sampler = Self {
             keeps_failures,
@@ -134,7 +134,7 @@ mod tests {
         }
     }
 
-    fn keep(rate: f64, event: &Event<'_>, state: &[u8]) -> Option<Kept> {
+    fn keep(rate: f64, event: &Event<'_>, state: &[u8]) -> Option<Sampled> {
         let state = TraceState::parse(state);
         Sampler::new(rate, false).keep(event, || true, &state)
     }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn the_extremes_keep_all_and_nothing() {
         let all = keep(1.0, &event(0, Some(0)), b"");
-        assert_eq!(all, Some(Kept::default()));
+        assert_eq!(all, Some(Sampled::default()));
         assert_eq!(keep(0.0, &event(0, Some(u128::MAX)), b""), None);
     }
 
@@ -223,6 +223,9 @@ mod tests {
         assert_eq!(told(b""), None);
         assert_eq!(told(b"a=b").as_deref(), Some("a=b"));
         assert_eq!(told(b"a=b,ot=th:8").as_deref(), Some("ot=th:0,a=b"));
-        assert_eq!(keep(1.0, &event(7, None), b"a=b"), Some(Kept::default()));
+        assert_eq!(
+            keep(1.0, &event(7, None), b"a=b"),
+            Some(Sampled::default())
+        );
     }
 }

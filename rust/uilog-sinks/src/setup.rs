@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use uilog_channel::records::Items;
-use uilog_channel::records::Queued;
-use uilog_channel::sinks;
-use uilog_channel::sinks::Definition;
+use uilog_channel::record_delivery::Items;
+use uilog_channel::record_delivery::Queued;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_event::tracked::Tracked;
 
 use crate::globals::Globals;
@@ -37,14 +37,14 @@ pub(crate) struct Setup {
     /// What all sinks may depend on.
     common: Vec<(Vec<u8>, Vec<u8>)>,
     variables: Vec<Vec<u8>>,
-    sinks: Vec<Wanted>,
+    sinks: Vec<TrackedSink>,
     globals: OnceLock<Arc<Globals>>,
 }
 
 /// A sink, and the events that it wants.
 #[derive(Debug)]
-pub(crate) struct Wanted {
-    pub(crate) definition: Definition,
+pub(crate) struct TrackedSink {
+    pub(crate) definition: SinkConfig,
     pub(crate) tracked: Tracked,
 }
 
@@ -52,11 +52,11 @@ impl Setup {
     fn new(record: &Queued) -> Self {
         let items = &record.items;
         let named = items.iter().map(|(name, value)| (&**name, &**value));
-        let (definitions, _) = sinks::read(named);
+        let (definitions, _) = sink_config::read(named);
         let is_common = |it: &&(Vec<u8>, Vec<u8>)| {
-            !it.0.starts_with(sinks::PREFIX.as_bytes())
+            !it.0.starts_with(sink_config::PREFIX.as_bytes())
         };
-        let wanted = definitions.into_iter().map(|definition| Wanted {
+        let wanted = definitions.into_iter().map(|definition| TrackedSink {
             tracked: definition.tracked(),
             definition,
         });
@@ -76,7 +76,7 @@ impl Setup {
     }
 
     /// The sink of that name.
-    pub(crate) fn sink(&self, name: &str) -> Option<&Wanted> {
+    pub(crate) fn sink(&self, name: &str) -> Option<&TrackedSink> {
         self.sinks.iter().find(|it| it.definition.name == name)
     }
 

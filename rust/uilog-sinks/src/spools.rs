@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use uilog_channel::lock_holder;
 use uilog_channel::lock_holder::LockHolder;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_event::event::Timestamp;
 use uilog_spool::EVICT_LOCK;
 use uilog_spool::SENDER_LOCK;
@@ -26,8 +26,8 @@ use crate::otlp;
 use crate::otlp::backoff::Backoff;
 use crate::otlp::json;
 use crate::otlp::losses;
-use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
+use crate::otlp::request::SignalType;
 use crate::otlp::sender::Refused;
 use crate::otlp::sender::UNNOTED;
 use crate::otlp::settings;
@@ -60,7 +60,7 @@ pub struct Owned {
     /// The name of its sink.
     pub sink: String,
     /// The sink, unless it is configured no longer, or not here.
-    pub definition: Option<Definition>,
+    pub definition: Option<SinkConfig>,
 }
 
 /// What there is to know of a spool.
@@ -192,14 +192,14 @@ pub struct Retry {
 
 /// A signal that waits, for how long, and why.
 struct Waiting {
-    kind: Kind,
+    kind: SignalType,
     wait: Duration,
     failures: u32,
     reason: String,
 }
 
 impl Waiting {
-    fn of(spool: &Spool, kind: Kind, now: SystemTime) -> Option<Self> {
+    fn of(spool: &Spool, kind: SignalType, now: SystemTime) -> Option<Self> {
         let backoff = Backoff::load(spool.dir(), kind, now);
         if backoff.failures > 0 {
             return Some(Self {
@@ -237,7 +237,7 @@ impl Retry {
             due_in: soonest.as_secs_f64(),
             failures,
             reason: redact::shown(&refused.reason),
-            only: refused.only.map(Kind::name),
+            only: refused.only.map(SignalType::name),
             signals: waiting.iter().map(|it| it.kind.name()).collect(),
         })
     }
@@ -294,10 +294,10 @@ impl Facts {
 ///
 /// The directory of spools cannot be listed.
 pub fn find(
-    definitions: &[Definition],
+    definitions: &[SinkConfig],
     globals: &Globals,
 ) -> Result<Vec<Owned>, String> {
-    let has_spool = |it: &&Definition| it.url.starts_with(SCHEME);
+    let has_spool = |it: &&SinkConfig| it.url.starts_with(SCHEME);
     let mut spools: Vec<Owned> = definitions
         .iter()
         .filter(has_spool)
@@ -346,7 +346,7 @@ impl Owned {
         let dir = otlp::spool_dir(&self.sink, globals);
         let mut facts = Facts {
             sink: self.sink.clone(),
-            url: self.definition.as_ref().map(Definition::shown_url),
+            url: self.definition.as_ref().map(SinkConfig::shown_url),
             dir: dir.ok().map(|it| it.display().to_string()),
             ..Facts::default()
         };
@@ -469,7 +469,7 @@ impl Facts {
         self.held_back = stats.held_back;
         self.sender = Holder::of(spool, SENDER_LOCK, &SENDERS_FILES, now);
         self.evictor = Holder::of(spool, EVICT_LOCK, &EVICTORS_FILES, now);
-        let waiting = Kind::ALL.map(|kind| Waiting::of(spool, kind, now));
+        let waiting = SignalType::ALL.map(|kind| Waiting::of(spool, kind, now));
         self.retry = Retry::of(spool, waiting.into_iter().flatten().collect());
         Ok(())
     }
@@ -499,7 +499,10 @@ impl Translator {
     /// # Errors
     ///
     /// It is no record.
-    pub fn line(&self, payload: &[u8]) -> Result<(Kind, Vec<u8>), String> {
+    pub fn line(
+        &self,
+        payload: &[u8],
+    ) -> Result<(SignalType, Vec<u8>), String> {
         let mapped = Mapped::read(payload, None)?;
         let mut line = json::line(&mapped, &self.resource)?;
         line.push(b'\n');
@@ -522,8 +525,8 @@ mod tests {
         Globals::new(&[(b"spool".to_vec(), dir)], b"")
     }
 
-    fn sink(name: &str, url: &str) -> Definition {
-        Definition {
+    fn sink(name: &str, url: &str) -> SinkConfig {
+        SinkConfig {
             name: name.to_owned(),
             url: url.as_bytes().to_vec(),
             options: Vec::new(),

@@ -16,17 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_config::items::Value;
 
 use crate::connection;
 use crate::connection::Connection;
 use crate::connection::Peer;
 use crate::connection::State;
-use crate::outlet::Lost;
-use crate::outlet::Outlet;
-use crate::outlet::Undelivered;
 use crate::record::Record;
+use crate::sink::LossReport;
+use crate::sink::LossSum;
+use crate::sink::Sink;
 
 /// Appends a record as it is sent.
 pub(crate) type Frame = Box<dyn Fn(&Record, &mut Vec<u8>) + Send>;
@@ -46,18 +46,18 @@ const DOWN: Duration = Duration::from_secs(1);
 
 /// Whom to wait for, and for how long.
 #[derive(Clone, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct ReconnectPolicy {
     is_expected: bool,
     timeout: Duration,
     has_connected: bool,
     is_down: bool,
 }
 
-impl Patience {
+impl ReconnectPolicy {
     /// With somebody who `is_expected` to be there sooner or later, or with
     /// somebody who may never have been. The definition tells for how long
     /// either may not answer.
-    pub(crate) fn new(definition: &Definition, is_expected: bool) -> Self {
+    pub(crate) fn new(definition: &SinkConfig, is_expected: bool) -> Self {
         let timeout = match definition.option("timeout") {
             Value::Seconds(timeout) if !timeout.is_zero() => timeout,
             _ => Duration::MAX,
@@ -145,11 +145,11 @@ enum Trouble {
     Gone(io::Error),
 }
 
-/// An outlet that keeps a connection.
+/// An sink that keeps a connection.
 pub(crate) struct Stream {
     peer: Peer,
     frame: Frame,
-    patience: Patience,
+    patience: ReconnectPolicy,
     connection: Option<Connection>,
     /// What has not been taken, as far as we know; the oldest first.
     window: VecDeque<Chunk>,
@@ -163,7 +163,11 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// One that connects when the first record comes.
-    pub(crate) fn new(peer: Peer, frame: Frame, patience: Patience) -> Self {
+    pub(crate) fn new(
+        peer: Peer,
+        frame: Frame,
+        patience: ReconnectPolicy,
+    ) -> Self {
         Self {
             peer,
             frame,
@@ -312,8 +316,8 @@ impl Stream {
     }
 
     /// Sends what there is. Some of it may stay in the window.
-    fn send(&mut self, chunks: Vec<Chunk>, deadline: Instant) -> Lost {
-        let mut lost = Lost::default();
+    fn send(&mut self, chunks: Vec<Chunk>, deadline: Instant) -> LossSum {
+        let mut lost = LossSum::default();
         let mut reason = None;
         self.look();
         if self.written < self.window.len() {
@@ -341,7 +345,7 @@ impl Stream {
     fn try_transfer(
         &mut self,
         deadline: Instant,
-        lost: &mut Lost,
+        lost: &mut LossSum,
     ) -> Option<String> {
         match self.transfer(self.until(deadline)) {
             Ok(()) => {
@@ -361,7 +365,7 @@ impl Stream {
         }
     }
 
-    fn give_up(&mut self, trouble: Trouble, lost: &mut Lost) -> String {
+    fn give_up(&mut self, trouble: Trouble, lost: &mut LossSum) -> String {
         match trouble {
             Trouble::Stalled => {
                 self.is_stalled = true;
@@ -377,7 +381,7 @@ impl Stream {
     }
 
     /// Gives up what has not been written.
-    fn lose_rest(&mut self, reason: &str, lost: &mut Lost) {
+    fn lose_rest(&mut self, reason: &str, lost: &mut LossSum) {
         let mut offset = self.offset;
         for chunk in self.window.drain(self.written..) {
             let gone = chunk.ends.iter().filter(|end| **end > offset);
@@ -388,12 +392,12 @@ impl Stream {
     }
 }
 
-impl Outlet for Stream {
+impl Sink for Stream {
     fn deliver(
         &mut self,
         records: &[Arc<Record>],
         deadline: Instant,
-    ) -> Result<(), Undelivered> {
+    ) -> Result<(), LossReport> {
         let chunks = self.chunks(records);
         self.send(chunks, deadline).result()
     }
@@ -409,9 +413,9 @@ impl Outlet for Stream {
         }
     }
 
-    fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered> {
+    fn finish(&mut self, deadline: Instant) -> Result<(), LossReport> {
         self.look();
-        let mut lost = Lost::default();
+        let mut lost = LossSum::default();
         if self.written < self.window.len()
             && let Some(reason) = self.try_transfer(deadline, &mut lost)
         {
@@ -446,18 +450,18 @@ impl fmt::Display for Peer {
 mod tests {
     use super::*;
 
-    fn patience(is_expected: bool, timeout: &str) -> Patience {
-        let definition = Definition {
+    fn patience(is_expected: bool, timeout: &str) -> ReconnectPolicy {
+        let definition = SinkConfig {
             name: "x".to_owned(),
             url: b"syslog:".to_vec(),
             options: vec![(b"timeout".to_vec(), timeout.into())],
         };
-        Patience::new(&definition, is_expected)
+        ReconnectPolicy::new(&definition, is_expected)
     }
 
     /// How often it tries to connect to somebody who comes after so many
     /// refusals, and what the error is.
-    fn tries(patience: &mut Patience, refusals: u32) -> (u32, String) {
+    fn tries(patience: &mut ReconnectPolicy, refusals: u32) -> (u32, String) {
         let mut tries = 0;
         let deadline = Instant::now() + Duration::from_secs(60);
         let result = patience.connect(deadline, |_| {

@@ -11,17 +11,17 @@ use std::time::Instant;
 
 use rustls::ClientConfig;
 use syslog_fmt::Facility;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_config::items::Value;
 
 use crate::connection::Peer;
 use crate::datagram::Datagrams;
-use crate::outlet::Outlet;
-use crate::outlet::Undelivered;
 use crate::owner::Owner;
 use crate::record::Record;
+use crate::sink::LossReport;
+use crate::sink::Sink;
 use crate::stream::Frame;
-use crate::stream::Patience;
+use crate::stream::ReconnectPolicy;
 use crate::stream::Stream;
 use crate::syslog_message;
 use crate::syslog_message::FACILITIES;
@@ -34,9 +34,9 @@ use crate::target::Address;
 ///
 /// There is no such facility.
 pub fn open_local(
-    definition: &Definition,
+    definition: &SinkConfig,
     path: PathBuf,
-) -> Result<impl Outlet + use<>, String> {
+) -> Result<impl Sink + use<>, String> {
     let style = Style {
         facility: facility(definition)?,
         is_local: wants_local_format(definition),
@@ -51,7 +51,7 @@ pub fn open_local(
     });
     let owner = Owner::new(definition);
     let peer = Peer::Local(path.clone(), owner.clone());
-    let patience = Patience::new(definition, true);
+    let patience = ReconnectPolicy::new(definition, true);
     let waiting = patience.clone();
     Ok(Local {
         datagrams: Datagrams::new(path, owner, whole, Some(short), waiting),
@@ -67,10 +67,10 @@ pub fn open_local(
 ///
 /// There is no such facility, or the format is not for networks.
 pub fn open_remote(
-    definition: &Definition,
+    definition: &SinkConfig,
     address: Address,
     tls: Option<Arc<ClientConfig>>,
-) -> Result<impl Outlet + use<>, String> {
+) -> Result<impl Sink + use<>, String> {
     if wants_local_format(definition) {
         return Err("'format = local' is for the local daemon".to_owned());
     }
@@ -84,15 +84,15 @@ pub fn open_remote(
         write!(out, "{} ", message.len()).expect("a Vec takes anything");
         out.extend_from_slice(&message);
     });
-    let patience = Patience::new(definition, true);
+    let patience = ReconnectPolicy::new(definition, true);
     Ok(Stream::new(Peer::Remote(address, tls), counted, patience))
 }
 
-fn wants_local_format(definition: &Definition) -> bool {
+fn wants_local_format(definition: &SinkConfig) -> bool {
     definition.option("format") == Value::Choice("local")
 }
 
-fn facility(definition: &Definition) -> Result<Facility, String> {
+fn facility(definition: &SinkConfig) -> Result<Facility, String> {
     let named = definition.text("facility").unwrap_or_default();
     let mut all = FACILITIES.iter();
     match all.find(|it| it.0.as_bytes() == named) {
@@ -112,12 +112,12 @@ struct Local {
     is_stream: bool,
 }
 
-impl Outlet for Local {
+impl Sink for Local {
     fn deliver(
         &mut self,
         records: &[Arc<Record>],
         deadline: Instant,
-    ) -> Result<(), Undelivered> {
+    ) -> Result<(), LossReport> {
         self.is_stream |= self.datagrams.leads_to_streams(deadline);
         if self.is_stream {
             self.stream.deliver(records, deadline)
@@ -126,7 +126,7 @@ impl Outlet for Local {
         }
     }
 
-    fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered> {
+    fn finish(&mut self, deadline: Instant) -> Result<(), LossReport> {
         self.stream.finish(deadline)
     }
 }

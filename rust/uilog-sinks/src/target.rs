@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_config::Environment;
 use uilog_config::expand::expand_user;
 use uilog_config::expand::expand_variables;
@@ -77,7 +77,7 @@ impl Target {
     ) -> Result<Self, String> {
         let colon = url.iter().position(|byte| *byte == b':');
         let Some(colon) = colon else {
-            return Err(sinks::no_kind(url));
+            return Err(sink_config::no_kind(url));
         };
         let (scheme, rest) = (&url[..colon], &url[colon + 1..]);
         let path = |rest| path(rest, environment);
@@ -85,7 +85,7 @@ impl Target {
             b"file" => without_host(rest).and_then(|path| {
                 Template::parse(path, environment).map(Self::File)
             }),
-            sinks::HISTORY if rest.is_empty() => {
+            sink_config::HISTORY if rest.is_empty() => {
                 history::dir(environment).map(Self::History).ok_or_else(|| {
                     "neither XDG_STATE_HOME nor HOME names a directory".into()
                 })
@@ -107,9 +107,10 @@ impl Target {
             b"otlp" => {
                 Ok(Self::Otlp(String::from_utf8_lossy(rest).into_owned()))
             }
-            _ => return Err(sinks::no_kind(url)),
+            _ => return Err(sink_config::no_kind(url)),
         };
-        parsed.map_err(|why| format!("'{}': {why}", sinks::shown_url(url)))
+        parsed
+            .map_err(|why| format!("'{}': {why}", sink_config::shown_url(url)))
     }
 
     /// What tells it from any other, whatever the environment that its URL has

@@ -27,14 +27,14 @@ const RAW_GROWTH: usize = 8;
 
 /// What is left of a text.
 #[derive(Clone, Debug)]
-pub(crate) struct Shown<'t> {
+pub(crate) struct TruncatedText<'t> {
     bytes: Cow<'t, [u8]>,
     /// How long it was.
     full_bytes: usize,
     is_cut: bool,
 }
 
-impl<'t> Shown<'t> {
+impl<'t> TruncatedText<'t> {
     /// A text that holds no secrets, of at most `max` bytes.
     pub(crate) fn plain(text: impl Into<Cow<'t, [u8]>>, max: usize) -> Self {
         let bytes = text.into();
@@ -151,7 +151,7 @@ impl Texts {
     pub(crate) fn put(
         &mut self,
         place: &[&str],
-        mut shown: Shown<'_>,
+        mut shown: TruncatedText<'_>,
         max: usize,
     ) -> String {
         if std::str::from_utf8(&shown.bytes).is_err() {
@@ -231,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    fn put(shown: Shown<'_>, max: usize) -> (String, Json) {
+    fn put(shown: TruncatedText<'_>, max: usize) -> (String, Json) {
         let mut texts = Texts::default();
         let text = texts.put(&["a", "b"], shown, max);
         let raw = json_len(&text);
@@ -242,30 +242,31 @@ mod tests {
 
     #[test]
     fn what_is_whole_is_not_told_of() {
-        let told = put(Shown::plain(&b"text"[..], 9), 100);
+        let told = put(TruncatedText::plain(&b"text"[..], 9), 100);
         assert_eq!(told, ("text".to_owned(), serde_json::json!([{}, {}])));
     }
 
     #[test]
     fn what_is_cut_tells_its_length() {
-        let told = put(Shown::plain("aéb".as_bytes(), 2), 100);
+        let told = put(TruncatedText::plain("aéb".as_bytes(), 2), 100);
         let expected = serde_json::json!([{"a": {"b": 4}}, {}]);
         assert_eq!(told, ("a".to_owned(), expected.clone()));
         // Eleven bytes of JSON.
-        let told = put(Shown::plain(&b"\x01\"\n-"[..], 9), 10);
+        let told = put(TruncatedText::plain(&b"\x01\"\n-"[..], 9), 10);
         assert_eq!(told, ("\u{1}\"\n".to_owned(), expected));
     }
 
     #[test]
     fn bytes_are_kept() {
-        let told = put(Shown::plain(&b"a\xffb"[..], 9), 100);
+        let told = put(TruncatedText::plain(&b"a\xffb"[..], 9), 100);
         let expected = serde_json::json!([{}, {"a": {"b": "Yf9i"}}]);
         assert_eq!(told, ("a\u{fffd}b".to_owned(), expected));
     }
 
     fn redacted(text: &[u8]) -> (String, bool) {
         let redactor = Redactor::new(&Policy::default());
-        let shown = Shown::redacted(text, |text| redactor.redact_command(text));
+        let shown =
+            TruncatedText::redacted(text, |text| redactor.redact_command(text));
         let is_cut = shown.is_cut;
         (String::from_utf8(shown.bytes.into_owned()).unwrap(), is_cut)
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use serde::Serialize;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_channel::wire;
 use uilog_core::trial;
 use uilog_event::event::EventOption;
@@ -23,12 +23,12 @@ use crate::globals::Globals;
 use crate::numbering::Numbering;
 use crate::open::open;
 use crate::otlp;
-use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
+use crate::otlp::request::SignalType;
 use crate::otlp::sender::Flushed;
 use crate::otlp::sender::Round;
-use crate::outlet::Undelivered;
 use crate::record::Record;
+use crate::sink::LossReport;
 use crate::target::Target;
 
 /// The option that tells that nothing has happened.
@@ -58,7 +58,7 @@ pub struct Outcome {
     /// The record, as the sink was given it; none if it could not be made.
     pub record: Option<Box<Record>>,
     /// What became of it.
-    pub fate: Fate,
+    pub fate: DeliveryOutcome,
     /// How long that took.
     pub duration: Duration,
 }
@@ -66,7 +66,7 @@ pub struct Outcome {
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fate {
+pub enum DeliveryOutcome {
     /// It has arrived.
     Delivered,
     /// It is in the spool, and still there, for this reason.
@@ -77,7 +77,7 @@ pub enum Fate {
     Lost(String),
 }
 
-impl Fate {
+impl DeliveryOutcome {
     /// In words.
     pub fn describe(&self) -> String {
         match self {
@@ -92,7 +92,7 @@ impl Fate {
 /// Sends the sink a sample of an event, and waits for what becomes of it.
 pub fn run(
     trial: &Trial<'_>,
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
 ) -> Outcome {
     let begin = Instant::now();
@@ -100,17 +100,17 @@ pub fn run(
     let fate = try_one(trial, definition, globals, &mut record);
     Outcome {
         record: record.map(|it| Box::new((*it).clone())),
-        fate: fate.unwrap_or_else(Fate::Lost),
+        fate: fate.unwrap_or_else(DeliveryOutcome::Lost),
         duration: begin.elapsed(),
     }
 }
 
 fn try_one(
     trial: &Trial<'_>,
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
     composed: &mut Option<Arc<Record>>,
-) -> Result<Fate, String> {
+) -> Result<DeliveryOutcome, String> {
     let mut whole = definition.clone();
     whole.options.retain(|(name, _)| name != b"sample");
     let composer = Composer::new(&whole, globals)?;
@@ -130,35 +130,35 @@ fn try_one(
         let kind = Mapped::new(&record).map(|it| it.kind());
         let kind = kind.map_err(|error| error.to_string())?;
         let fate = |flushed| fate_of(kind, flushed);
-        return Ok(flushed.map_or_else(Fate::Waiting, fate));
+        return Ok(flushed.map_or_else(DeliveryOutcome::Waiting, fate));
     }
-    let mut outlet = open(definition, globals)?;
+    let mut opened = open(definition, globals)?;
     let deadline = Instant::now() + BOUND;
-    let lost = |it: Undelivered| match it.count {
+    let lost = |it: LossReport| match it.count {
         0 => Ok(()),
         _ => Err(it.reason),
     };
-    outlet.deliver(&[record], deadline).or_else(lost)?;
-    outlet.finish(deadline).or_else(lost)?;
-    Ok(Fate::Delivered)
+    opened.deliver(&[record], deadline).or_else(lost)?;
+    opened.finish(deadline).or_else(lost)?;
+    Ok(DeliveryOutcome::Delivered)
 }
 
 /// Whether the other signal is taken does not matter.
-fn fate_of(kind: Kind, mut flushed: Flushed) -> Fate {
+fn fate_of(kind: SignalType, mut flushed: Flushed) -> DeliveryOutcome {
     let waiting = flushed.waiting[kind.channel()].take();
     match (flushed.end, waiting, flushed.rejection) {
         (Round::Busy, ..) => {
-            Fate::Waiting("another process is sending".to_owned())
+            DeliveryOutcome::Waiting("another process is sending".to_owned())
         }
         (Round::Failed(reason), ..) | (_, Some(reason), _) => {
-            Fate::Waiting(reason)
+            DeliveryOutcome::Waiting(reason)
         }
-        (_, None, Some(why)) => Fate::Rejected(why),
-        (_, None, None) => Fate::Delivered,
+        (_, None, Some(why)) => DeliveryOutcome::Rejected(why),
+        (_, None, None) => DeliveryOutcome::Delivered,
     }
 }
 
-fn sample<'a>(trial: &Trial<'a>) -> wire::Record<'a> {
+fn sample<'a>(trial: &Trial<'a>) -> wire::RecordFrame<'a> {
     use std::os::unix::ffi::OsStrExt;
 
     let mut event = trial::sample(trial.event, trial.block, trial.root);
@@ -167,7 +167,7 @@ fn sample<'a>(trial: &Trial<'a>) -> wire::Record<'a> {
         value: Value::Bool(true),
     });
     let cwd = trial.cwd.as_os_str().as_bytes();
-    wire::Record {
+    wire::RecordFrame {
         event,
         environment_at: 0,
         items_at: 0,
@@ -187,7 +187,7 @@ mod tests {
     fn tried(url: &str, options: &[(&str, &str)]) -> Outcome {
         let bytes = |text: &str| text.as_bytes().to_vec();
         let options = options.iter().map(|(n, v)| (bytes(n), bytes(v)));
-        let definition = Definition {
+        let definition = SinkConfig {
             name: "a".to_owned(),
             url: bytes(url),
             options: options.collect(),
@@ -208,7 +208,7 @@ mod tests {
         let file = dir.path().join("file");
         let url = format!("file:{}", file.display());
         let outcome = tried(&url, &[("sample", "0")]);
-        assert_eq!(outcome.fate, Fate::Delivered);
+        assert_eq!(outcome.fate, DeliveryOutcome::Delivered);
         let record = outcome.record.unwrap();
         assert_eq!(record.options["uilog_check"], true);
         let line = std::fs::read(file).unwrap();
@@ -219,7 +219,10 @@ mod tests {
     #[test]
     fn what_keeps_it_from_arriving_is_told() {
         let outcome = tried("file:/dev/null/x", &[]);
-        assert!(matches!(outcome.fate, Fate::Lost(_)), "{outcome:?}");
+        assert!(
+            matches!(outcome.fate, DeliveryOutcome::Lost(_)),
+            "{outcome:?}"
+        );
         let outcome = tried("fil:/x", &[]);
         assert!(outcome.fate.describe().contains("no kind of sink"));
         let outcome = tried("file:/x", &[("track", "command")]);

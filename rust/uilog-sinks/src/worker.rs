@@ -11,20 +11,20 @@ use std::time::Duration;
 use std::time::Instant;
 
 use uilog_channel::queue::Delivery;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_channel::wire::Frame;
 
 use crate::compose::Composer;
 use crate::globals::Globals;
 use crate::mailbox::Mailbox;
-use crate::mailbox::Parcel;
+use crate::mailbox::QueuedEvent;
 use crate::mailbox::Work;
 use crate::numbering::Numbering;
-use crate::outlet::Open;
-use crate::outlet::Outlet;
-use crate::outlet::Undelivered;
 use crate::record::Record;
 use crate::rollup::Rollup;
+use crate::sink::LossReport;
+use crate::sink::Open;
+use crate::sink::Sink;
 
 /// How long one delivery may take.
 const DELIVERY_BOUND: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ const PANICKED: &str = "it panicked";
 ///
 /// The system has none to give.
 pub(crate) fn start(
-    definition: Definition,
+    definition: SinkConfig,
     globals: Arc<Globals>,
     mailbox: Arc<Mailbox>,
     open: Open,
@@ -61,7 +61,7 @@ pub(crate) fn start(
         let made =
             catch_unwind(made).unwrap_or_else(|_| Err(PANICKED.to_owned()));
         let numbering = Numbering::new(&definition, &globals);
-        let (composer, outlet) = match made {
+        let (composer, opened) = match made {
             Ok(made) => made,
             Err(reason) => return refuse(&mailbox, numbering, &reason),
         };
@@ -70,7 +70,7 @@ pub(crate) fn start(
             rollup: rolls_up.then(Rollup::default),
             composer,
             numbering,
-            outlet,
+            opened,
             in_hand: 0,
             held: 0,
         };
@@ -80,7 +80,7 @@ pub(crate) fn start(
         if let Some(reason) = &reason {
             let lost = |count| {
                 let reason = reason.clone();
-                Undelivered { count, reason }
+                LossReport { count, reason }
             };
             let count = worker.in_hand;
             mailbox.report(count, Some(lost(count)));
@@ -114,7 +114,7 @@ fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
         // If there is no number, the sink's own trouble is reported all the same.
         let _ = numbering.as_mut().map(|it| it.number(&mut [], lost));
         let reason = reason.to_owned();
-        mailbox.report(count, Some(Undelivered { count, reason }));
+        mailbox.report(count, Some(LossReport { count, reason }));
     }
 }
 
@@ -123,9 +123,9 @@ struct Worker {
     composer: Composer,
     /// What is added up, where that makes sense.
     rollup: Option<Rollup>,
-    /// None if the outlet numbers records itself.
+    /// None if the sink numbers records itself.
     numbering: Option<Numbering>,
-    outlet: Box<dyn Outlet>,
+    opened: Box<dyn Sink>,
     /// Parcels taken and not reported.
     in_hand: u64,
     /// Parcels that a rollup counts, reported as such.
@@ -145,7 +145,7 @@ impl Worker {
                 Work::RollUp => self.roll_up(Instant::now() + DELIVERY_BOUND),
                 Work::Hurry => {
                     self.roll_up(Instant::now() + DELIVERY_BOUND);
-                    match self.outlet.hurry() {
+                    match self.opened.hurry() {
                         Delivery::Pending => {
                             self.mailbox.pause(pause);
                             pause = LATEST_LOOK.min(2 * pause);
@@ -154,14 +154,14 @@ impl Worker {
                     }
                 }
                 Work::Rest => {
-                    self.outlet.rest();
+                    self.opened.rest();
                     self.numbering.iter().for_each(Numbering::rest);
                     self.mailbox.wait(self.due());
                 }
                 Work::Finish(deadline) => {
                     self.roll_up(deadline);
                     self.number(&mut [], 0);
-                    let loss = self.outlet.finish(deadline).err();
+                    let loss = self.opened.finish(deadline).err();
                     self.mailbox.report(0, loss);
                     return;
                 }
@@ -177,7 +177,7 @@ impl Worker {
         let trouble = numbering.and_then(|it| it.number(records, lost));
         if let Some(reason) = trouble {
             self.mailbox
-                .report(0, Some(Undelivered { count: 0, reason }));
+                .report(0, Some(LossReport { count: 0, reason }));
         }
     }
 
@@ -200,7 +200,7 @@ impl Worker {
         let mut losses = Vec::new();
         for record in records {
             let count = record.rollup.as_ref().map_or(0, |it| it.commands);
-            let result = self.outlet.deliver(&[Arc::new(record)], deadline);
+            let result = self.opened.deliver(&[Arc::new(record)], deadline);
             losses.extend(result.err().map(|mut loss| {
                 loss.count *= count;
                 loss
@@ -209,12 +209,12 @@ impl Worker {
         self.mailbox.release(std::mem::take(&mut self.held), losses);
     }
 
-    fn deliver(&mut self, parcels: &[Parcel]) {
+    fn deliver(&mut self, parcels: &[QueuedEvent]) {
         self.in_hand = parcels.len() as u64;
         let mut records = Vec::with_capacity(parcels.len());
         let mut held = Vec::new();
         let mut unreadable = 0;
-        for (place, Parcel { frame, environment }) in (0..).zip(parcels) {
+        for (place, QueuedEvent { frame, environment }) in (0..).zip(parcels) {
             match postcard::from_bytes(frame) {
                 Ok(Frame::Record(record)) => {
                     let composer = &self.composer;
@@ -236,7 +236,7 @@ impl Worker {
                 _ => unreadable += 1,
             }
         }
-        let mut loss = (unreadable > 0).then(|| Undelivered {
+        let mut loss = (unreadable > 0).then(|| LossReport {
             count: unreadable,
             reason: "unreadable record in the queue".to_owned(),
         });
@@ -244,7 +244,7 @@ impl Worker {
         if !records.is_empty() {
             let records: Vec<_> = records.into_iter().map(Arc::new).collect();
             let deadline = Instant::now() + DELIVERY_BOUND;
-            if let Err(mut more) = self.outlet.deliver(&records, deadline) {
+            if let Err(mut more) = self.opened.deliver(&records, deadline) {
                 more.count += loss.map_or(0, |loss| loss.count);
                 loss = Some(more);
             }

@@ -72,24 +72,24 @@ impl Eq for Channels {}
 
 /// How far each channel has been dealt with in a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Places([Place; CHANNELS]);
+pub(crate) struct Places([SegmentProgress; CHANNELS]);
 
 impl Places {
     /// The same for all channels.
-    pub(crate) fn all(place: Place) -> Self {
+    pub(crate) fn all(place: SegmentProgress) -> Self {
         Self([place; CHANNELS])
     }
 
-    pub(crate) fn of(&self, channel: usize) -> Place {
+    pub(crate) fn of(&self, channel: usize) -> SegmentProgress {
         self.0[channel]
     }
 
-    pub(crate) fn set(&mut self, channel: usize, place: Place) {
+    pub(crate) fn set(&mut self, channel: usize, place: SegmentProgress) {
         self.0[channel] = place;
     }
 
     /// Up to where nothing is left for any channel.
-    pub(crate) fn lowest(&self) -> Place {
+    pub(crate) fn lowest(&self) -> SegmentProgress {
         let lowest = self.0.iter().min_by_key(|place| place.position);
         lowest.copied().unwrap_or_default()
     }
@@ -100,14 +100,16 @@ impl Places {
     }
 
     /// The channels that are beyond the lowest place, and how far.
-    pub(crate) fn ahead(&self) -> impl Iterator<Item = (usize, Place)> {
+    pub(crate) fn ahead(
+        &self,
+    ) -> impl Iterator<Item = (usize, SegmentProgress)> {
         let lowest = self.lowest();
         let all = self.0.into_iter().enumerate();
         all.filter(move |(_, place)| *place != lowest)
     }
 
     /// No channel before `place`.
-    pub(crate) fn at_least(mut self, place: Place) -> Self {
+    pub(crate) fn at_least(mut self, place: SegmentProgress) -> Self {
         for own in &mut self.0 {
             if own.position < place.position {
                 *own = place;
@@ -124,7 +126,7 @@ impl Places {
 
 /// How far a segment has been dealt with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct SegmentProgress {
     /// The byte at which the next frame begins.
     pub(crate) position: u64,
     /// The sequence number that it should have.

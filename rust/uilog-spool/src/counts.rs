@@ -27,8 +27,8 @@ use std::io;
 use std::path::Path;
 
 use crate::channel::CHANNELS;
-use crate::channel::Place;
 use crate::channel::Places;
+use crate::channel::SegmentProgress;
 use crate::error::Context;
 use crate::error::Error;
 use crate::error::Operation;
@@ -267,7 +267,7 @@ pub(crate) struct Evicted {
     pub(crate) lost: u64,
     /// Segments that have been counted and are about to be removed, and up to
     /// where. What is still there of them is not counted again.
-    pub(crate) leaving: BTreeMap<Name, Place>,
+    pub(crate) leaving: BTreeMap<Name, SegmentProgress>,
 }
 
 impl Evicted {
@@ -311,14 +311,14 @@ impl Evicted {
 
 /// Losses that the user has acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Forgotten {
+pub(crate) struct AcknowledgedLosses {
     pub(crate) evicted: u64,
     pub(crate) rejected: u64,
     pub(crate) damaged: u64,
     pub(crate) counts_lost: u64,
 }
 
-impl Forgotten {
+impl AcknowledgedLosses {
     /// Nothing, if it is damaged: it is better told twice.
     pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
         let mut forgotten = Self::default();
@@ -361,8 +361,8 @@ impl Text {
         self.0.push_str(&format!("{key} {value}\n"));
     }
 
-    fn place(&mut self, key: &str, name: Name, place: Place) {
-        let Place { position, sequence } = place;
+    fn place(&mut self, key: &str, name: Name, place: SegmentProgress) {
+        let SegmentProgress { position, sequence } = place;
         self.item(key, format_args!("{name} {position} {sequence}"));
     }
 
@@ -429,12 +429,12 @@ fn number(text: &str) -> u64 {
     text.parse().unwrap_or(0)
 }
 
-fn place(text: &str) -> Option<(Name, Place)> {
+fn place(text: &str) -> Option<(Name, SegmentProgress)> {
     let mut words = text.split(' ');
     let name = Name::parse(OsStr::new(words.next()?))?;
     let position = words.next()?.parse().ok()?;
     let sequence = words.next()?.parse().ok()?;
-    Some((name, Place { position, sequence }))
+    Some((name, SegmentProgress { position, sequence }))
 }
 
 /// Replaces the file by the text, atomically for readers.

@@ -11,8 +11,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::channel::Place;
 use crate::channel::Places;
+use crate::channel::SegmentProgress;
 use crate::counts::Evicted;
 use crate::counts::Sent;
 use crate::error::Cause;
@@ -112,7 +112,8 @@ fn evict<F: Files>(
         // Those before it were created earlier.
         for segment in undated.drain(..).chain([segment]) {
             // One that cannot be read or locked does not keep the others.
-            match Reader::open(spool, segment.name, Place::default()) {
+            match Reader::open(spool, segment.name, SegmentProgress::default())
+            {
                 // Another process has removed it, which makes room as well.
                 Ok(None) => freed += segment.length,
                 Ok(Some(reader)) => {
@@ -143,7 +144,7 @@ enum Age {
 }
 
 fn age<F: Files>(spool: &Spool<F>, name: Name) -> Age {
-    let reader = Reader::open(spool, name, Place::default());
+    let reader = Reader::open(spool, name, SegmentProgress::default());
     let Ok(Some(mut reader)) = reader else {
         return Age::Unreadable;
     };
@@ -255,7 +256,7 @@ fn remove_rejected_segment<F: Files>(
     segment: Segment,
 ) -> Result<Option<u64>, Error> {
     let mut evicted = Evicted::default();
-    let reader = Reader::open(spool, segment.name, Place::default());
+    let reader = Reader::open(spool, segment.name, SegmentProgress::default());
     let Ok(Some(mut reader)) = reader else {
         return Ok(None);
     };

@@ -43,7 +43,7 @@ const SUMMED_BYTES: usize = 24;
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FrameKind {
     /// The first frame of a segment: who wrote it, and when.
     Head,
     /// A record.
@@ -52,7 +52,7 @@ pub(crate) enum Kind {
     Rejected,
 }
 
-impl Kind {
+impl FrameKind {
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Head,
@@ -74,7 +74,7 @@ impl Kind {
 /// A whole frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
-    pub(crate) kind: Kind,
+    pub(crate) kind: FrameKind,
     pub(crate) sequence: u32,
     /// Milliseconds since the segment was created.
     pub(crate) age_ms: u32,
@@ -111,7 +111,7 @@ impl Frame<'_> {
 /// The header of a frame, whose sum is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    kind: Kind,
+    kind: FrameKind,
     length: usize,
     id_length: usize,
     sequence: u32,
@@ -139,7 +139,7 @@ impl Header {
             return None;
         }
         Some(Self {
-            kind: Kind::from_byte(header[16])?,
+            kind: FrameKind::from_byte(header[16])?,
             length,
             id_length,
             sequence: word(8),
@@ -160,7 +160,7 @@ impl Header {
 
     /// Whether it is the segment's first frame.
     pub(crate) fn is_head(&self) -> bool {
-        self.kind == Kind::Head
+        self.kind == FrameKind::Head
     }
 
     /// Whether the body in `bytes`, which begin with this header, is there
@@ -211,7 +211,7 @@ mod tests {
 
     fn frame<'a>(id: &'a [u8], payload: &'a [u8]) -> Frame<'a> {
         Frame {
-            kind: Kind::Record,
+            kind: FrameKind::Record,
             sequence: 7,
             age_ms: 99,
             id,

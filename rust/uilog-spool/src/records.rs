@@ -12,7 +12,7 @@ use crate::counts::Sent;
 use crate::error::Error;
 use crate::files::Files;
 use crate::files::System;
-use crate::frame::Kind;
+use crate::frame::FrameKind;
 use crate::frame::MAX_ID_BYTES;
 use crate::frame::MIN_ID_BYTES;
 use crate::head::Head;
@@ -100,7 +100,7 @@ struct Cursor<F: Files> {
 }
 
 impl<F: Files> Cursor<F> {
-    fn next(&mut self, wanted: Kind) -> Result<Option<Rejected>, Error> {
+    fn next(&mut self, wanted: FrameKind) -> Result<Option<Rejected>, Error> {
         loop {
             let Some((reader, head)) = &mut self.current else {
                 let Some(segment) = self.segments.next() else {
@@ -123,7 +123,7 @@ impl<F: Files> Cursor<F> {
                     let channel =
                         self.spool.channel_in(self.places, frame.payload);
                     let (reason, payload) = match wanted {
-                        Kind::Rejected => split_reason(frame.payload),
+                        FrameKind::Rejected => split_reason(frame.payload),
                         _ => (&[][..], frame.payload),
                     };
                     let Some(id) = RecordId::new(frame.id) else {
@@ -176,7 +176,7 @@ impl<F: Files> Iterator for Records<F> {
     type Item = Result<Record, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.0.next(Kind::Record).transpose()?;
+        let next = self.0.next(FrameKind::Record).transpose()?;
         Some(next.map(|it| it.record))
     }
 }
@@ -189,7 +189,7 @@ impl<F: Files> Iterator for RejectedRecords<F> {
     type Item = Result<Rejected, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next(Kind::Rejected).transpose()
+        self.0.next(FrameKind::Rejected).transpose()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::channel::Place;
+use crate::channel::SegmentProgress;
 use crate::error::Context;
 use crate::error::Error;
 use crate::error::Operation;
@@ -13,9 +13,9 @@ use crate::files::Files;
 use crate::files::retry;
 use crate::frame;
 use crate::frame::Frame;
+use crate::frame::FrameKind;
 use crate::frame::HEADER_BYTES;
 use crate::frame::Header;
-use crate::frame::Kind;
 use crate::head::Head;
 use crate::name::Name;
 use crate::spool::Spool;
@@ -60,7 +60,7 @@ pub(crate) struct Reader<F: Files> {
     name: Name,
     path: PathBuf,
     file: F::File,
-    place: Place,
+    place: SegmentProgress,
     /// Who began it, once that has been read.
     head: Option<Option<Head>>,
     /// Some bytes of the file, and where they begin. Behind them there is room.
@@ -74,7 +74,7 @@ impl<F: Files> Reader<F> {
     pub(crate) fn open(
         spool: &Spool<F>,
         name: Name,
-        place: Place,
+        place: SegmentProgress,
     ) -> Result<Option<Self>, Error> {
         let path = spool.path_of(name);
         let file = match retry(|| spool.files().open(&path)) {
@@ -99,12 +99,12 @@ impl<F: Files> Reader<F> {
         self.name
     }
 
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> SegmentProgress {
         self.place
     }
 
     /// Goes back to where it has been.
-    pub(crate) fn set_place(&mut self, place: Place) {
+    pub(crate) fn set_place(&mut self, place: SegmentProgress) {
         self.place = place;
     }
 
@@ -156,7 +156,7 @@ impl<F: Files> Reader<F> {
         let head = Header::parse(bytes, self.name.salt())
             .filter(|header| header.is_whole(bytes, self.name.salt()))
             .map(|header| header.frame(bytes))
-            .filter(|frame| frame.kind == Kind::Head)
+            .filter(|frame| frame.kind == FrameKind::Head)
             .and_then(|frame| Head::from_payload(frame.payload));
         self.head = Some(head);
         Ok(head)
@@ -288,7 +288,7 @@ impl<F: Files> Reader<F> {
         if bytes == 0 && missing == 0 {
             return Found::Frame(header);
         }
-        self.place = Place {
+        self.place = SegmentProgress {
             position: at,
             sequence: header.sequence(),
         };

@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::channel::CHANNELS;
-use crate::channel::Place;
 use crate::channel::Places;
+use crate::channel::SegmentProgress;
+use crate::counts::AcknowledgedLosses;
 use crate::counts::Evicted;
-use crate::counts::Forgotten;
 use crate::counts::Losses;
 use crate::counts::Progress;
 use crate::counts::Sent;
@@ -27,7 +27,7 @@ use crate::evict;
 use crate::files::Files;
 use crate::files::System;
 use crate::files::retry;
-use crate::frame::Kind;
+use crate::frame::FrameKind;
 use crate::name::Class;
 use crate::name::Name;
 use crate::records;
@@ -71,7 +71,7 @@ struct Unsettled {
 #[derive(Clone, Copy, Debug)]
 struct Part {
     name: Name,
-    place: Place,
+    place: SegmentProgress,
     /// What was damaged since the part before.
     damage: Damage,
     is_record: bool,
@@ -126,7 +126,7 @@ pub struct Sender<F: Files = System> {
     /// It has changed since it was saved.
     is_unsaved: bool,
     /// Segments in which nothing is left, and which are to be removed.
-    finished: BTreeMap<Name, Place>,
+    finished: BTreeMap<Name, SegmentProgress>,
     /// Those that have been removed, and would be back after a power cut.
     removed: BTreeSet<Name>,
     /// Of the last batch of each channel.
@@ -339,7 +339,7 @@ impl<F: Files> Sender<F> {
                     break;
                 }
                 Ok(Step::Frame(frame))
-                    if frame.kind == Kind::Record
+                    if frame.kind == FrameKind::Record
                         && spool.channels().of(frame.payload) == channel =>
                 {
                     let bytes = batch.bytes + frame.payload.len();
@@ -567,7 +567,7 @@ impl<F: Files> Sender<F> {
             self.sent.rejected_dropped += dropped;
         }
         for (id, payload) in payloads {
-            let kind = Kind::Rejected;
+            let kind = FrameKind::Rejected;
             let max = payload.len();
             kept += u64::from(
                 writer.append_frame(kind, &id, &payload, max).is_ok(),
@@ -596,7 +596,7 @@ impl<F: Files> Sender<F> {
         // What the others remember must not be newer than the counts.
         self.save()?;
         let evicted = Evicted::load(&self.spool)?;
-        let forgotten = Forgotten {
+        let forgotten = AcknowledgedLosses {
             evicted: evicted.records,
             rejected: self.sent.rejected,
             damaged: self.sent.damage.records + evicted.damage.records,
@@ -620,7 +620,7 @@ impl<F: Files> Sender<F> {
         }
         // Those that somebody has been told of, and are rejected no longer,
         // must not hide others.
-        let mut forgotten = Forgotten::load(&self.spool)?;
+        let mut forgotten = AcknowledgedLosses::load(&self.spool)?;
         if forgotten.rejected > self.sent.rejected {
             forgotten.rejected = self.sent.rejected;
             forgotten.save(&self.spool)?;
@@ -630,7 +630,7 @@ impl<F: Files> Sender<F> {
 
     fn requeue_segment(&mut self, name: Name) -> Result<u64, Error> {
         let spool = &self.spool;
-        let reader = Reader::open(spool, name, Place::default())?;
+        let reader = Reader::open(spool, name, SegmentProgress::default())?;
         let Some(mut reader) = reader else {
             return Ok(0);
         };
@@ -638,7 +638,7 @@ impl<F: Files> Sender<F> {
         let (mut requeued, mut damage) = (0, Damage::default());
         loop {
             match reader.step(spool, true)? {
-                Step::Frame(frame) if frame.kind == Kind::Rejected => {
+                Step::Frame(frame) if frame.kind == FrameKind::Rejected => {
                     let payload = records::split_reason(frame.payload).1;
                     if let Some(id) = RecordId::new(frame.id) {
                         writer.append(&id, payload)?;
@@ -763,7 +763,7 @@ impl<F: Files> Sender<F> {
     }
 
     /// Removes a segment, unless another writer has continued it.
-    fn remove(&self, name: Name, place: Place) -> Result<(), Error> {
+    fn remove(&self, name: Name, place: SegmentProgress) -> Result<(), Error> {
         let spool = &self.spool;
         let reader = Reader::open(spool, name, place)?;
         let Some(reader) = reader else {

@@ -19,7 +19,7 @@ use crate::files::Files;
 use crate::files::System;
 use crate::files::retry;
 use crate::frame::Frame;
-use crate::frame::Kind;
+use crate::frame::FrameKind;
 use crate::head::Head;
 use crate::name::Class;
 use crate::name::Name;
@@ -290,7 +290,7 @@ impl<F: Files> Spool<F> {
 
     /// Whether a record waits for another program.
     pub(crate) fn holds_back(&self, frame: &Frame<'_>) -> bool {
-        frame.kind == Kind::Record
+        frame.kind == FrameKind::Record
             && (self.0.options.hold_back.0)(frame.payload)
     }
 

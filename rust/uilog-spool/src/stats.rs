@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::channel::CHANNELS;
 use crate::channel::Places;
+use crate::counts::AcknowledgedLosses;
 use crate::counts::Evicted;
-use crate::counts::Forgotten;
 use crate::counts::Sent;
 use crate::error::Error;
 use crate::files::Files;
-use crate::frame::Kind;
+use crate::frame::FrameKind;
 use crate::name::Class;
 use crate::name::Name;
 use crate::segment::Reader;
@@ -76,7 +76,7 @@ impl Stats {
     /// Without the losses that the user has acknowledged. Where the counts
     /// have begun anew since, it cannot be said which those are, and none is
     /// left out.
-    fn without(&mut self, forgotten: Forgotten) {
+    fn without(&mut self, forgotten: AcknowledgedLosses) {
         if self.counts_lost == forgotten.counts_lost {
             self.counts_lost = 0;
             self.evicted = self.evicted.saturating_sub(forgotten.evicted);
@@ -189,7 +189,7 @@ impl<F: Files> Spool<F> {
                     match step {
                         Step::Frame(frame) if self.holds_back(&frame) => break,
                         Step::Frame(frame)
-                            if frame.kind == Kind::Record
+                            if frame.kind == FrameKind::Record
                                 && self.channels().of(frame.payload)
                                     == channel =>
                         {
@@ -223,7 +223,7 @@ impl<F: Files> Spool<F> {
         };
         loop {
             let at = match reader.step(self, false)? {
-                Step::Frame(frame) if frame.kind == Kind::Record => {
+                Step::Frame(frame) if frame.kind == FrameKind::Record => {
                     self.channel_in(places, frame.payload).unwrap_or(0)
                 }
                 Step::Frame(_) | Step::Damaged(_) => continue,
@@ -263,7 +263,7 @@ impl<F: Files> Spool<F> {
     /// As [`Spool::stats`].
     pub fn new_stats(&self) -> Result<Stats, Error> {
         // Losses acknowledged after this are reported once more.
-        let forgotten = Forgotten::load(self)?;
+        let forgotten = AcknowledgedLosses::load(self)?;
         let mut stats = self.stats()?;
         stats.without(forgotten);
         Ok(stats)

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
-use crate::channel::Place;
+use crate::channel::SegmentProgress;
 use crate::counts::Sent;
 use crate::counts::append_all;
 use crate::error::Cause;
@@ -26,7 +26,7 @@ use crate::files::Now;
 use crate::files::System;
 use crate::files::retry;
 use crate::frame::Frame;
-use crate::frame::Kind;
+use crate::frame::FrameKind;
 use crate::frame::MAX_PAYLOAD_BYTES;
 use crate::head::Head;
 use crate::name::Class;
@@ -153,7 +153,7 @@ impl<F: Files> Writer<F> {
         id: &RecordId,
         payload: &[u8],
     ) -> Result<Ack, Error> {
-        self.append_frame(Kind::Record, id, payload, MAX_PAYLOAD_BYTES)
+        self.append_frame(FrameKind::Record, id, payload, MAX_PAYLOAD_BYTES)
     }
 
     /// Appends the first of these records, and with the same write those behind
@@ -176,7 +176,7 @@ impl<F: Files> Writer<F> {
         let short: Vec<_> =
             short.take_while(|it| it.1.len() <= max_bytes).collect();
         if short.len() > 1
-            && let Ok(appended) = self.append_frames(Kind::Record, &short)
+            && let Ok(appended) = self.append_frames(FrameKind::Record, &short)
         {
             return Ok(appended);
         }
@@ -187,7 +187,7 @@ impl<F: Files> Writer<F> {
 
     pub(crate) fn append_frame(
         &mut self,
-        kind: Kind,
+        kind: FrameKind,
         id: &RecordId,
         payload: &[u8],
         max_bytes: usize,
@@ -204,7 +204,7 @@ impl<F: Files> Writer<F> {
     /// behind it; returns how many. There is one at least.
     fn append_frames(
         &mut self,
-        kind: Kind,
+        kind: FrameKind,
         records: &[(&RecordId, &[u8])],
     ) -> Result<(usize, Ack), Error> {
         let segment_bytes = self.spool.limits().segment_bytes();
@@ -398,7 +398,7 @@ impl<F: Files> Writer<F> {
         now: &Now,
     ) -> Result<Option<Current<F>>, Error> {
         let spool = &self.spool;
-        let reader = Reader::open(spool, name, Place::default())?;
+        let reader = Reader::open(spool, name, SegmentProgress::default())?;
         let Some(mut reader) = reader else {
             return Ok(None);
         };
@@ -425,7 +425,7 @@ impl<F: Files> Writer<F> {
                 Step::End => break,
             }
         }
-        let Place { position, sequence } = reader.place();
+        let SegmentProgress { position, sequence } = reader.place();
         if position != status.length {
             return Ok(None);
         }
@@ -481,7 +481,7 @@ impl<F: Files> Writer<F> {
             let head = Head { now: *now, pid };
             let mut bytes = Vec::new();
             let frame = Frame {
-                kind: Kind::Head,
+                kind: FrameKind::Head,
                 sequence: 0,
                 age_ms: 0,
                 id: &[],

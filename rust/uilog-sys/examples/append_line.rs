@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use nix::sys::stat::Mode;
 use nix::sys::stat::umask;
-use uilog_sys::append::Place;
+use uilog_sys::append::GuardedPath;
 use uilog_sys::append::Plan;
 use uilog_sys::append::Root;
 use uilog_sys::append::take_failure;
@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let root = arguments.next().ok_or("no root")?;
     let steps = [OsStr::new("state"), OsStr::new("uilog")];
-    let place = Place::new(Path::new(&root), Root::Chosen, &steps, "lines");
+    let place =
+        GuardedPath::new(Path::new(&root), Root::Chosen, &steps, "lines");
     let mut places = vec![place.ok_or("no place")?];
     let (mut max, mut times, mut slots) = (4096, 1, 0);
     let mut tag = "x".to_owned();
@@ -49,7 +50,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "name" => tag = value.to_owned(),
             "near" => {
                 let (dir, steps) = (Path::new(value), [OsStr::new("near")]);
-                let near = Place::new(dir, Root::Private, &steps, "lines");
+                let near =
+                    GuardedPath::new(dir, Root::Private, &steps, "lines");
                 places.push(near.ok_or("no place")?.near());
             }
             "hurry" => hurry = true,

@@ -16,8 +16,8 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use crate::ended;
+use crate::ended::ChildSelector;
 use crate::ended::Ended;
-use crate::ended::Which;
 use crate::pidfd;
 use crate::pidfd::Pidfd;
 
@@ -110,23 +110,23 @@ impl Child {
 
     fn ask(
         &self,
-        call: impl Fn(Which<'_>) -> io::Result<Option<(Pid, Ended)>>,
+        call: impl Fn(ChildSelector<'_>) -> io::Result<Option<(Pid, Ended)>>,
     ) -> Option<Exit> {
         let by_pidfd = self
             .pidfd
             .as_ref()
             .and_then(Pidfd::get)
-            .map(|pidfd| call(Which::Pidfd(pidfd)));
+            .map(|pidfd| call(ChildSelector::Pidfd(pidfd)));
         let is_refused = |error: &io::Error| {
             // Linux 5.3 can open a pidfd, but not wait for it.
             error.raw_os_error() == Some(libc::EINVAL)
         };
         let ended = match by_pidfd {
             Some(Err(error)) if is_refused(&error) => {
-                call(Which::Pid(self.pid))
+                call(ChildSelector::Pid(self.pid))
             }
             Some(ended) => ended,
-            None => call(Which::Pid(self.pid)),
+            None => call(ChildSelector::Pid(self.pid)),
         };
         match ended {
             Ok(ended) => ended.map(|(_, ended)| match ended {

@@ -43,7 +43,7 @@ impl Ended {
 
 /// Which child is asked about.
 #[derive(Clone, Copy, Debug)]
-pub enum Which<'fd> {
+pub enum ChildSelector<'fd> {
     /// Any.
     Any,
     /// The one of this number.
@@ -57,7 +57,7 @@ pub enum Which<'fd> {
 /// # Errors
 ///
 /// `ECHILD`: there is no such child.
-pub fn peek(which: Which<'_>) -> io::Result<Option<(Pid, Ended)>> {
+pub fn peek(which: ChildSelector<'_>) -> io::Result<Option<(Pid, Ended)>> {
     wait(which, libc::WNOWAIT)
 }
 
@@ -66,18 +66,18 @@ pub fn peek(which: Which<'_>) -> io::Result<Option<(Pid, Ended)>> {
 /// # Errors
 ///
 /// `ECHILD`: there is no such child.
-pub fn reap(which: Which<'_>) -> io::Result<Option<(Pid, Ended)>> {
+pub fn reap(which: ChildSelector<'_>) -> io::Result<Option<(Pid, Ended)>> {
     wait(which, 0)
 }
 
 fn wait(
-    which: Which<'_>,
+    which: ChildSelector<'_>,
     more: libc::c_int,
 ) -> io::Result<Option<(Pid, Ended)>> {
     let (kind, id) = match which {
-        Which::Any => (libc::P_ALL, 0),
-        Which::Pid(pid) => (libc::P_PID, pid.as_raw().unsigned_abs()),
-        Which::Pidfd(fd) => (PIDFD, fd.as_raw_fd().unsigned_abs()),
+        ChildSelector::Any => (libc::P_ALL, 0),
+        ChildSelector::Pid(pid) => (libc::P_PID, pid.as_raw().unsigned_abs()),
+        ChildSelector::Pidfd(fd) => (PIDFD, fd.as_raw_fd().unsigned_abs()),
     };
     loop {
         // SAFETY: all zeros are valid, and mean that no child has ended.
@@ -152,16 +152,19 @@ mod tests {
         let pid = Pid::from_raw(child.id().cast_signed());
         let deadline = Instant::now() + Duration::from_secs(60);
         let peeked = loop {
-            if let Some(peeked) = peek(Which::Pid(pid)).expect("our child") {
+            if let Some(peeked) =
+                peek(ChildSelector::Pid(pid)).expect("our child")
+            {
                 break peeked;
             }
             assert!(Instant::now() < deadline, "{script} does not end");
             std::thread::sleep(Duration::from_millis(1));
         };
         assert_eq!(peeked.0, pid);
-        let reaped = reap(Which::Pid(pid)).expect("our child");
+        let reaped = reap(ChildSelector::Pid(pid)).expect("our child");
         assert_eq!(reaped, Some(peeked));
-        let error = reap(Which::Pid(pid)).expect_err("it has been reaped");
+        let error =
+            reap(ChildSelector::Pid(pid)).expect_err("it has been reaped");
         assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
         peeked.1
     }

@@ -71,12 +71,12 @@ impl Identity {
 /// A descriptor that is ours for as long as its number refers to what it did
 /// in the beginning. Dropping it closes it only then.
 #[derive(Debug)]
-pub struct Held {
+pub struct VerifiedFd {
     fd: ManuallyDrop<OwnedFd>,
     identity: Option<Identity>,
 }
 
-impl Held {
+impl VerifiedFd {
     /// Takes over a descriptor, which is what it should be now.
     pub fn new(fd: OwnedFd) -> Self {
         Self {
@@ -92,19 +92,19 @@ impl Held {
     }
 }
 
-impl AsFd for Held {
+impl AsFd for VerifiedFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-impl AsRawFd for Held {
+impl AsRawFd for VerifiedFd {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
 }
 
-impl Drop for Held {
+impl Drop for VerifiedFd {
     fn drop(&mut self) {
         if self.is_intact() {
             // SAFETY: nobody uses the field any more.
@@ -159,7 +159,7 @@ mod tests {
         let (reader, _writer) = nix::unistd::pipe().expect("a pipe");
         let (other, _others) = nix::unistd::pipe().expect("a pipe");
         let raw = reader.as_raw_fd();
-        let held = Held::new(reader);
+        let held = VerifiedFd::new(reader);
         assert!(held.is_intact());
         let before = Identity::of(raw);
         // Like other code that closes the descriptor, and opens a file.
@@ -171,7 +171,7 @@ mod tests {
         assert!(theirs.is_some() && Identity::of(raw) == theirs);
         assert_ne!(theirs, before);
         // SAFETY: nobody else's any more.
-        let held = Held::new(unsafe { OwnedFd::from_raw_fd(raw) });
+        let held = VerifiedFd::new(unsafe { OwnedFd::from_raw_fd(raw) });
         drop(held);
         assert_ne!(Identity::of(raw), theirs, "its owner may close it");
     }

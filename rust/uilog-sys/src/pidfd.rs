@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::ended::Ended;
-use crate::fd::Held;
+use crate::fd::VerifiedFd;
 
 /// How /proc shows a process that has been reaped.
 const REAPED: i32 = -1;
@@ -28,7 +28,7 @@ const IS_EXITING: u64 = 0x4;
 
 /// What is known of a process that is not ours to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum ProcessState {
     /// It runs, as whatever program.
     Runs,
     /// It is about to end.
@@ -40,7 +40,7 @@ pub enum Fate {
 /// A process.
 #[derive(Debug)]
 pub struct Pidfd {
-    fd: Held,
+    fd: VerifiedFd,
     pid: Pid,
 }
 
@@ -69,9 +69,9 @@ impl Pidfd {
 impl Pidfd {
     /// What has become of the process. How it has ended is known as long as
     /// nobody has waited for it, and from Linux 6.15 on also after that.
-    pub fn fate(&self) -> Fate {
+    pub fn fate(&self) -> ProcessState {
         let Some(fd) = self.get() else {
-            return Fate::Ended(None);
+            return ProcessState::Ended(None);
         };
         let mut polled = [PollFd::new(fd, PollFlags::POLLIN)];
         let has_ended = nix::poll::poll(&mut polled, PollTimeout::ZERO);
@@ -79,8 +79,8 @@ impl Pidfd {
         if !has_ended {
             let flags = Stat::of(self.pid).map_or(0, |it| it.flags);
             return match flags & IS_EXITING {
-                0 => Fate::Runs,
-                _ => Fate::Ends,
+                0 => ProcessState::Runs,
+                _ => ProcessState::Ends,
             };
         }
         let status = exit_info(fd).or_else(|| {
@@ -89,7 +89,7 @@ impl Pidfd {
             (stat.is_zombie && self.told_pid()? == self.pid.as_raw())
                 .then_some(stat.wait_status)
         });
-        Fate::Ended(status.map(Ended::of_wait_status))
+        ProcessState::Ended(status.map(Ended::of_wait_status))
     }
 }
 
@@ -159,7 +159,7 @@ pub fn open(pid: Pid) -> Option<Pidfd> {
         unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0_u32) };
     let raw = i32::try_from(raw).ok().filter(|raw| *raw >= 0)?;
     // SAFETY: the kernel has just created it for us.
-    let fd = Held::new(unsafe { OwnedFd::from_raw_fd(raw) });
+    let fd = VerifiedFd::new(unsafe { OwnedFd::from_raw_fd(raw) });
     Some(Pidfd { fd, pid })
 }
 
@@ -206,7 +206,7 @@ mod tests {
     fn ends(pidfd: &Pidfd) -> Option<Ended> {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            if let Fate::Ended(how) = pidfd.fate() {
+            if let ProcessState::Ended(how) = pidfd.fate() {
                 return how;
             }
             assert!(Instant::now() < deadline, "it goes on");
@@ -237,13 +237,13 @@ mod tests {
         };
         let mut child = script("read line");
         let pidfd = open_child(&child);
-        assert_eq!(pidfd.fate(), Fate::Runs);
+        assert_eq!(pidfd.fate(), ProcessState::Runs);
         child.kill().expect("killed");
         // Nobody has waited for it.
         assert_eq!(ends(&pidfd), killed);
         child.wait().expect("reaped");
         let told = tells_of_reaped().then_some(killed).flatten();
-        assert_eq!(pidfd.fate(), Fate::Ended(told));
+        assert_eq!(pidfd.fate(), ProcessState::Ended(told));
         let mut child = script("read line; exit 3");
         let pidfd = open_child(&child);
         drop(child.stdin.take());

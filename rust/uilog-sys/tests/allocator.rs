@@ -81,13 +81,13 @@ fn a_child_never_allocates() {
     #[cfg(target_os = "linux")]
     for program in [c"true", c"/no/such"] {
         use uilog_sys::foreground;
-        use uilog_sys::foreground::How;
+        use uilog_sys::foreground::ExitKind;
         let args = vec![program.to_owned(), c"argument".to_owned()];
         let env = vec![c"PATH=/no:/bin".to_owned()];
         let mut running = foreground::Command::new(args, env).start().unwrap();
         let expected = match program.to_bytes() {
-            b"true" => How::Exited(0),
-            _ => How::NotStarted(2),
+            b"true" => ExitKind::Exited(0),
+            _ => ExitKind::NotStarted(2),
         };
         assert_eq!(running.wait(None).map(|end| end.how), Some(expected));
     }
@@ -101,14 +101,15 @@ fn a_child_never_allocates() {
 fn append_lines(missing: &Path, temporary: &Path) {
     use std::ffi::OsStr;
 
-    use uilog_sys::append::Place;
+    use uilog_sys::append::GuardedPath;
     use uilog_sys::append::Plan;
     use uilog_sys::append::Root;
 
     let name = format!("uilog-sys-test-{}", std::process::id());
     let steps = [OsStr::new(&name), OsStr::new("inner")];
-    let no_place = Place::new(missing, Root::Chosen, &steps, "lines");
-    let a_place = Place::new(temporary, Root::Everybodys, &steps, "lines");
+    let no_place = GuardedPath::new(missing, Root::Chosen, &steps, "lines");
+    let a_place =
+        GuardedPath::new(temporary, Root::Everybodys, &steps, "lines");
     for places in [vec![no_place.clone()], vec![no_place, a_place]] {
         let places: Vec<_> = places.into_iter().map(Option::unwrap).collect();
         let takes_it = places.len() == 2;

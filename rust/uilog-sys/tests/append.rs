@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
-use uilog_sys::append::Place;
+use uilog_sys::append::GuardedPath;
 use uilog_sys::append::Plan;
 use uilog_sys::append::Root;
 use uilog_sys::append::take_failure;
@@ -25,18 +25,18 @@ use uilog_sys::append::wait;
 const WAIT: Duration = Duration::from_secs(60);
 const MAX_BYTES: u64 = 4096;
 
-fn place(root: &Path) -> Place {
+fn place(root: &Path) -> GuardedPath {
     let steps = [OsStr::new("state"), OsStr::new("uilog")];
-    Place::new(root, Root::Chosen, &steps, "lines").unwrap()
+    GuardedPath::new(root, Root::Chosen, &steps, "lines").unwrap()
 }
 
-fn near(root: &Path) -> Place {
+fn near(root: &Path) -> GuardedPath {
     let steps = [OsStr::new("near")];
-    let place = Place::new(root, Root::Private, &steps, "lines").unwrap();
+    let place = GuardedPath::new(root, Root::Private, &steps, "lines").unwrap();
     place.near()
 }
 
-fn append(place: &Place) -> std::io::Result<()> {
+fn append(place: &GuardedPath) -> std::io::Result<()> {
     Plan::new(vec![place.clone()], b"line\n".to_vec(), MAX_BYTES).run()
 }
 

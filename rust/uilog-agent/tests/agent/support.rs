@@ -45,11 +45,11 @@ use uilog_channel::queue::Writer;
 use uilog_channel::queue::begin_frame;
 use uilog_channel::queue::end_frame;
 use uilog_channel::queue::lay_out_for_records;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_channel::wire::Frame;
 use uilog_channel::wire::Open;
 use uilog_channel::wire::PROTOCOL;
-use uilog_channel::wire::Record;
+use uilog_channel::wire::RecordFrame;
 use uilog_event::event::Event;
 use uilog_event::event::EventOption;
 use uilog_event::event::SessionId;
@@ -59,8 +59,8 @@ use uilog_event::event::Value;
 use uilog_sinks as sinks;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::open::open;
-use uilog_sinks::outlet::Outlet;
-use uilog_sinks::outlet::Undelivered;
+use uilog_sinks::sink::LossReport;
+use uilog_sinks::sink::Sink;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
@@ -98,11 +98,11 @@ pub(crate) fn until<T>(
 }
 
 /// A user's home and runtime directory.
-pub(crate) struct Place {
+pub(crate) struct GuardedPath {
     dir: tempfile::TempDir,
 }
 
-impl Place {
+impl GuardedPath {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         for name in ["run", "home", "elsewhere"] {
@@ -418,27 +418,27 @@ fn elsewhere() -> Vec<OwnDir> {
 /// A disk that does not answer.
 struct Hung;
 
-impl Outlet for Hung {
+impl Sink for Hung {
     fn deliver(
         &mut self,
         _: &[Arc<sinks::record::Record>],
         _: Instant,
-    ) -> Result<(), Undelivered> {
+    ) -> Result<(), LossReport> {
         loop {
             std::thread::park();
         }
     }
 
-    fn finish(&mut self, _: Instant) -> Result<(), Undelivered> {
+    fn finish(&mut self, _: Instant) -> Result<(), LossReport> {
         self.deliver(&[], Instant::now())
     }
 }
 
 /// A sink whose name says so has a spool on such a disk.
 fn open_or_hang(
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
-) -> Result<Box<dyn Outlet>, String> {
+) -> Result<Box<dyn Sink>, String> {
     match definition.name.starts_with("hung-disk") {
         true => Ok(Box::new(Hung)),
         false => open(definition, globals),
@@ -532,7 +532,7 @@ pub(crate) fn origin() -> Origin {
 
 impl Queue {
     /// One whose records go to these sinks.
-    pub(crate) fn new(place: &Place, sinks: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(place: &GuardedPath, sinks: &[(&str, &str)]) -> Self {
         Self::in_dir(&place.run(), &place.environment(), sinks)
     }
 
@@ -580,7 +580,7 @@ impl Queue {
     }
 
     /// One that a process of the version before has made.
-    pub(crate) fn older(place: &Place, sinks: &[(&str, &str)]) -> Self {
+    pub(crate) fn older(place: &GuardedPath, sinks: &[(&str, &str)]) -> Self {
         let mut queue = Self::new(place, sinks);
         queue.protocol = OLDER;
         queue.file().write_all_at(&OLDER.to_le_bytes(), 6).unwrap();
@@ -670,7 +670,7 @@ impl Queue {
         event: Event<'r>,
         seq: u64,
         bytes: &mut Vec<u8>,
-    ) -> Record<'r> {
+    ) -> RecordFrame<'r> {
         let begin = self.writer.committed().end;
         let (environment_at, items_at) = self.sent.unwrap_or_else(|| {
             let block = Text(Cow::Borrowed(&self.environment));
@@ -683,10 +683,10 @@ impl Queue {
             (begin, items_at)
         });
         self.sent = Some((environment_at, items_at));
-        Record {
+        RecordFrame {
             environment_at,
             items_at,
-            ..Record::bare(Event {
+            ..RecordFrame::bare(Event {
                 session: self.session,
                 seq,
                 time: self.clock.unwrap_or_else(Timestamp::now),

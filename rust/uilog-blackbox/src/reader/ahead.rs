@@ -15,13 +15,13 @@ pub(super) const READ_AHEAD: usize = 64 * 1024;
 
 /// What was read last, of which the next event may be a part.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+pub(super) struct ReadAhead {
     id: Option<FileId>,
     start: u64,
     block: Vec<u8>,
 }
 
-impl Ahead {
+impl ReadAhead {
     /// Forgets what was read: the file may have another text there by now.
     pub(super) fn forget(&mut self) {
         self.id = None;

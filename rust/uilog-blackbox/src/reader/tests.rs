@@ -371,7 +371,7 @@ proptest! {
         let query = Query::new(filters, DateFormat::default());
         let log = file_of(&text);
         let findings =
-            search(&log, 0..log.len, log.len, Lead::Judge, &query).unwrap();
+            search(&log, 0..log.len, log.len, LeadingLines::Judge, &query).unwrap();
         let expected = naive(&text, &query);
         prop_assert_eq!((findings.found, findings.undated), expected);
     }
@@ -387,7 +387,7 @@ proptest! {
         let border = border.index(text.len() + 1) as u64;
         let part = |range: Range<u64>| {
             let is_first = range.start == 0;
-            let lead = if is_first { Lead::Judge } else { Lead::Skip };
+            let lead = if is_first { LeadingLines::Judge } else { LeadingLines::Skip };
             search(&log, range, log.len, lead, &query).unwrap()
         };
         let mut found = part(0..border).found;

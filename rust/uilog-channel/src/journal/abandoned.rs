@@ -326,7 +326,7 @@ mod tests {
     use uilog_event::event::SessionId;
 
     use super::*;
-    use crate::page::Made;
+    use crate::page::CreatedPage;
     use crate::queue::Writer;
 
     /// An environment of its own, for each a key.
@@ -342,7 +342,7 @@ mod tests {
     fn queue_of(block: &[u8], jobs: u64) -> (Writer, File, PathBuf) {
         let program = Path::new("/bin/uilog");
         let made = page::make(block, SessionId(7), program, 1 << 20).unwrap();
-        let Made {
+        let CreatedPage {
             page,
             readers,
             path,

@@ -30,7 +30,7 @@ pub use script::ScriptFailure;
 use serde::Deserialize;
 use uilog_event::event::Timestamp;
 use uilog_sys::append;
-use uilog_sys::append::Place;
+use uilog_sys::append::GuardedPath;
 use uilog_sys::append::Plan;
 
 use crate::places::Choice;
@@ -57,7 +57,7 @@ const NO_HOME: &str = "neither HOME nor XDG_STATE_HOME names a directory";
 pub struct Journal {
     choice: Choice,
     /// Where it may be, in the order in which they are tried.
-    places: Vec<Place>,
+    places: Vec<GuardedPath>,
     /// The first of them.
     path: PathBuf,
 }
@@ -80,7 +80,7 @@ impl Journal {
     pub fn for_environment(environment: &[u8]) -> Option<Self> {
         let choice = Choice::of(environment);
         let places = choice.places("failures", "jsonl");
-        let usable = |place: &&Place| place.problem().is_none();
+        let usable = |place: &&GuardedPath| place.problem().is_none();
         // Without a choice it is where it can be.
         let chosen = if choice.is_none() {
             places.iter().find(usable)
@@ -106,7 +106,7 @@ impl Journal {
         if self.choice.is_none() {
             return Some(NO_HOME.to_owned());
         }
-        self.places.first().and_then(Place::problem)
+        self.places.first().and_then(GuardedPath::problem)
     }
 
     /// Where failures go as long as there is a problem with the first place;
@@ -118,7 +118,7 @@ impl Journal {
             places.next();
         }
         let usable = places.find(|place| place.problem().is_none());
-        usable.map(Place::path)
+        usable.map(GuardedPath::path)
     }
 
     /// Appends a failure, and waits for the file system.
@@ -299,7 +299,7 @@ pub fn grouped(failures: &[Failure]) -> Vec<Group<'_>> {
 }
 
 /// What is kept in one place and not forgotten.
-fn read_place(place: &Place) -> Vec<Failure> {
+fn read_place(place: &GuardedPath) -> Vec<Failure> {
     let mut failures = Vec::new();
     let Ok(dir) = place.open(false) else {
         return failures;

@@ -23,7 +23,7 @@ use crate::output;
 use crate::output::Presentation;
 use crate::output::counted;
 use crate::output::styled;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 use crate::spool::flush::Flushed;
 use crate::spool::flush::flush_until;
 use crate::spool::flush::write_one;
@@ -72,7 +72,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     presentation: Presentation,
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
 }
 
 /// The JSON output.

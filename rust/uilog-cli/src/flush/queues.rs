@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
-use uilog_channel::agent_address::Whereabouts;
+use uilog_channel::agent_address::QueueLocations;
 use uilog_channel::record_queues;
 use uilog_channel::record_queues::RecordQueue;
 use uilog_core::agent_start;
@@ -24,7 +24,7 @@ struct Target {
 
 /// Waits until the records that are in queues now are done with.
 pub(super) fn drain(
-    whereabouts: &Whereabouts,
+    whereabouts: &QueueLocations,
     is_all: bool,
     deadline: Instant,
 ) -> anyhow::Result<Part> {
@@ -73,7 +73,7 @@ pub(super) fn drain(
 
 /// Starts an agent, which looks wherever queues lie, and has all agents send at
 /// once what they add up; why there is none.
-fn hurry(whereabouts: &Whereabouts, program: &Path) -> Option<String> {
+fn hurry(whereabouts: &QueueLocations, program: &Path) -> Option<String> {
     let directories = whereabouts.directories();
     let environment = &whereabouts.environment;
     let start = |dir| agent_start::start(dir, program, None, environment);

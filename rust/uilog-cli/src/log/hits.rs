@@ -10,7 +10,7 @@ use uilog_history::record::Record;
 use uilog_history::record::parse_time;
 use uilog_history::scan;
 use uilog_history::scan::Found;
-use uilog_history::scan::Place;
+use uilog_history::scan::LinePosition;
 use uilog_history::scan::Problems;
 use uilog_history::scan::Source;
 
@@ -24,7 +24,7 @@ pub(super) struct Hit {
     pub(super) time: i64,
     /// Of its id.
     pub(super) hash: u64,
-    pub(super) place: Place,
+    pub(super) place: LinePosition,
 }
 
 /// What is asked for, in the order in which it is shown, each record once.

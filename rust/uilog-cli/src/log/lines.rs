@@ -9,7 +9,7 @@ use anstyle::Style;
 use serde_json::Map;
 use serde_json::Value as Json;
 use uilog_history::fields::Field;
-use uilog_history::fields::Kind;
+use uilog_history::fields::FieldType;
 use uilog_history::fields::Value;
 use uilog_history::record::Record;
 
@@ -199,10 +199,11 @@ impl Lines {
 
     fn cell(&self, field: &Field, record: &Record<'_>, time: i64) -> Cell {
         let value = field.of(record);
-        let is_right = field.kind != Kind::Text && field.kind != Kind::Time;
+        let is_right =
+            field.kind != FieldType::Text && field.kind != FieldType::Time;
         let (text, style) = match (field.kind, &value) {
-            (Kind::Time, _) => (local(time), DIM),
-            (Kind::Seconds, Value::Number(seconds)) => {
+            (FieldType::Time, _) => (local(time), DIM),
+            (FieldType::Seconds, Value::Number(seconds)) => {
                 let style = match *seconds {
                     it if it >= VERY_LONG => ERROR,
                     it if it >= LONG => WARNING,
@@ -214,8 +215,8 @@ impl Lines {
                 }
                 (text, style)
             }
-            (Kind::Bytes, Value::Number(count)) => (bytes(*count), PLAIN),
-            (Kind::Number, _) if field.name == "exit" => {
+            (FieldType::Bytes, Value::Number(count)) => (bytes(*count), PLAIN),
+            (FieldType::Number, _) if field.name == "exit" => {
                 let style = if record.is_failure() { ERROR } else { DIM };
                 let exit = match value {
                     Value::None => record.error_type().into_owned(),

@@ -14,7 +14,7 @@ use uilog_history::compare;
 use uilog_history::compare::Change;
 use uilog_history::compare::LEAST;
 use uilog_history::fields::Field;
-use uilog_history::fields::Kind;
+use uilog_history::fields::FieldType;
 use uilog_history::filter::Filters;
 use uilog_history::filter::Query;
 use uilog_history::places;
@@ -419,8 +419,8 @@ fn write_json(
 /// A number of a field, for people.
 fn shown(field: &Field, number: f64) -> String {
     match field.kind {
-        Kind::Seconds => duration(number),
-        Kind::Bytes => bytes(number.round()),
+        FieldType::Seconds => duration(number),
+        FieldType::Bytes => bytes(number.round()),
         _ if number.fract() == 0.0 => number.to_string(),
         _ => format!("{number:.2}"),
     }

@@ -21,7 +21,7 @@ use uilog_channel::loss::Loss;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::installation;
-use uilog_core::claim::Outer;
+use uilog_core::claim::OuterClaim;
 use uilog_core::host::Host;
 use uilog_core::watch;
 use uilog_core::watch::Abandoned;
@@ -30,18 +30,18 @@ use uilog_core::watch::Ledger;
 use uilog_core::watch::Watch;
 use uilog_event::command::CommandLine;
 use uilog_event::command::options;
-use uilog_event::command::options::Early;
+use uilog_event::command::options::EarlyOptions;
 use uilog_event::event::Timestamp;
 use uilog_sys::foreground::Companion;
 use uilog_sys::foreground::End;
-use uilog_sys::foreground::How;
+use uilog_sys::foreground::ExitKind;
 use uilog_sys::foreground::Inbox;
 use uilog_sys::foreground::Message;
 use uilog_sys::foreground::Received;
-use uilog_sys::foreground::Waited;
+use uilog_sys::foreground::WaitResult;
 
 use crate::native as own;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 
 /// How long the logger may take after the command has ended.
 const LOGGING_BOUND: Duration = Duration::from_millis(1500);
@@ -57,28 +57,28 @@ const COUNTER_STEP: Duration = Duration::from_millis(10);
 
 /// What is known of the command when it has been started.
 pub(super) struct Subject<'a> {
-    pub(super) place: &'a Place,
+    pub(super) place: &'a ConfigArguments,
     /// The program, as it was found.
     pub(super) file: Option<PathBuf>,
     pub(super) line: CommandLine,
     pub(super) pid: u32,
     pub(super) started: Timestamp,
     pub(super) began: Instant,
-    pub(super) outer: Option<Outer>,
+    pub(super) outer: Option<OuterClaim>,
 }
 
 /// The logger, as the process sees it that waits for the command.
 pub(super) struct Logging {
     host: Host,
     /// The word that an hg inside looks at stays open until the end.
-    outer: Option<Outer>,
+    outer: Option<OuterClaim>,
     /// Why there is no logger, if so.
     companion: Result<Companion, String>,
 }
 
 impl Logging {
     pub(super) fn start(host: Host, mut subject: Subject<'_>) -> Self {
-        let fd = subject.outer.as_ref().map(Outer::raw_fd);
+        let fd = subject.outer.as_ref().map(OuterClaim::raw_fd);
         let keep: Vec<_> = fd.into_iter().collect();
         // Both processes have each of these; what is taken here the other one
         // still has.
@@ -113,7 +113,7 @@ impl Logging {
         let ended = Instant::now();
         let bound = ended + LOGGING_BOUND;
         let mut waited = companion.wait(bound);
-        while waited == Waited::Running
+        while waited == WaitResult::Running
             && ended.elapsed() < BUSY_BOUND
             && companion.is_starved()
         {
@@ -122,7 +122,7 @@ impl Logging {
         let ledger = Ledger(companion.state());
         if ledger.is_finished() {
             let time = ledger.waits_for();
-            if waited == Waited::Running && !time.is_zero() {
+            if waited == WaitResult::Running && !time.is_zero() {
                 // What it has logged is being delivered. A signal ends that.
                 companion.wait(Instant::now() + time);
             }
@@ -136,7 +136,9 @@ impl Logging {
                 count(&mut host, lost, waited);
             }
         });
-        if let (Ok(counter), false) = (counter, waited == Waited::Interrupted) {
+        if let (Ok(counter), false) =
+            (counter, waited == WaitResult::Interrupted)
+        {
             counter.wait(Instant::now() + COUNTING_BOUND);
         }
     }
@@ -151,7 +153,7 @@ pub(super) fn lose_both(host: Option<&mut Host>, reason: String) {
 }
 
 /// The counter: tells the journal.
-fn count(host: &mut Host, lost: Abandoned, waited: Waited) {
+fn count(host: &mut Host, lost: Abandoned, waited: WaitResult) {
     if lost.events == 0 {
         return;
     }
@@ -162,8 +164,8 @@ fn count(host: &mut Host, lost: Abandoned, waited: Waited) {
         "reading the configuration"
     };
     let reason = match waited {
-        Waited::Ended => format!("{what} ended half-way"),
-        Waited::Running | Waited::Interrupted => format!(
+        WaitResult::Ended => format!("{what} ended half-way"),
+        WaitResult::Running | WaitResult::Interrupted => format!(
             "{what} was not done {} seconds after the command's end",
             LOGGING_BOUND.as_secs_f64()
         ),
@@ -276,7 +278,7 @@ fn prepare(host: &mut Host, subject: &mut Subject<'_>) -> Option<Watch> {
 
 /// What the command line says about configuration.
 fn request(
-    place: &Place,
+    place: &ConfigArguments,
     line: &CommandLine,
     environment: &Environment,
 ) -> Request {
@@ -285,9 +287,9 @@ fn request(
             environment.var(b"HGPLAIN"),
             environment.var(b"HGPLAINEXCEPT"),
         );
-        Early::parse(line.arguments(), is_strict)
+        EarlyOptions::parse(line.arguments(), is_strict)
     } else {
-        Early::default()
+        EarlyOptions::default()
     };
     let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
     let mut own = place.request();
@@ -309,8 +311,8 @@ fn chained<T>(mut first: Vec<T>, second: &mut Vec<T>) -> Vec<T> {
 /// How a command has ended, as the waiting process tells the logger.
 fn message(end: &End) -> Message {
     let signal = match end.how {
-        How::Killed(signal) => signal,
-        How::Exited(_) | How::NotStarted(_) => 0,
+        ExitKind::Killed(signal) => signal,
+        ExitKind::Exited(_) | ExitKind::NotStarted(_) => 0,
     };
     let micros = |time: Duration| time.as_micros() as u64;
     [

@@ -19,25 +19,25 @@ use std::time::Instant;
 
 use clap::Args;
 use nix::errno::Errno;
-use uilog_core::claim::Outer;
+use uilog_core::claim::OuterClaim;
 use uilog_core::claim::RUN_VARIABLE;
 use uilog_core::host::Host;
 use uilog_event::command;
 use uilog_event::command::CommandLine;
-use uilog_event::command::Kind;
+use uilog_event::command::ProgramKind;
 use uilog_event::environment_block::SESSION_VARIABLE;
 use uilog_event::event::Timestamp;
 use uilog_event::event::Trace;
 use uilog_event::trace;
 use uilog_sys::foreground;
 use uilog_sys::foreground::End;
-use uilog_sys::foreground::How;
+use uilog_sys::foreground::ExitKind;
 
 use self::logging::Logging;
 use self::logging::Subject;
 use crate::native as own;
 use crate::output;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 
 /// What `uilog run --install-hint` prints.
 const INSTALL_HINT: &str = include_str!("../install_hint.txt");
@@ -64,7 +64,7 @@ Examples:
   uilog run --install-hint")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
     /// Print how to install `uilog run -- rhg` as `hg`
     #[arg(long, exclusive = true)]
     install_hint: bool,
@@ -90,7 +90,7 @@ impl Arguments {
         }
         let command: Vec<_> = words.collect();
         (!command.is_empty()).then(|| Self {
-            place: Place::default(),
+            place: ConfigArguments::default(),
             install_hint: false,
             command,
         })
@@ -117,12 +117,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let path = variable(&block, b"PATH").unwrap_or_default();
     let file = command::locate(&args[0], path);
-    let kind = Kind::of(&args[0], file.as_deref());
+    let kind = ProgramKind::of(&args[0], file.as_deref());
     // Without a session the command is run, but not logged.
     let mut host = own::host(&block).ok();
     let outer = host.as_ref().and_then(|host| {
         let has_blackbox = !kind.is_mercurial();
-        Outer::new(host.session(), host.parent(), has_blackbox).ok()
+        OuterClaim::new(host.session(), host.parent(), has_blackbox).ok()
     });
     // The command is a span, in whatever words it comes to be logged.
     let trace = host.as_mut().and_then(|host| host.begin_span(true, true));
@@ -179,7 +179,7 @@ fn program(args: &[Vec<u8>], env: Vec<CString>) -> foreground::Command {
 
 /// Says that the command could not be executed, if so.
 fn say_not_run(name: &OsStr, end: &End) {
-    let How::NotStarted(errno) = end.how else {
+    let ExitKind::NotStarted(errno) = end.how else {
         return;
     };
     let name = name.to_string_lossy();
@@ -194,9 +194,9 @@ fn variable<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 /// The environment of the command: ours, and by what others know of us.
 fn environment_for(
     block: &[u8],
-    kind: Kind,
+    kind: ProgramKind,
     host: Option<(&Host, Trace)>,
-    outer: Option<&Outer>,
+    outer: Option<&OuterClaim>,
 ) -> Vec<CString> {
     let session = String::from_utf8_lossy(SESSION_VARIABLE);
     let mut own = Vec::new();
@@ -207,7 +207,7 @@ fn environment_for(
         own.push((trace::RUN_VARIABLE.to_owned(), value));
     }
     if let Some(outer) = outer {
-        let variable = outer.variable(kind == Kind::Chg);
+        let variable = outer.variable(kind == ProgramKind::Chg);
         own.push((RUN_VARIABLE.to_owned(), variable.into_bytes()));
     }
     let is_own = |entry: &&[u8]| {

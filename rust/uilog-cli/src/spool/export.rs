@@ -15,12 +15,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::ValueEnum;
 use clap::ValueHint;
-use uilog_sinks::otlp::request::Kind;
+use uilog_sinks::otlp::request::SignalType;
 use uilog_sinks::spools::Owned;
 use uilog_sinks::spools::Translator;
 
 use crate::output::counted;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 use crate::place::tell;
 use crate::spool::selected::EXIT_USAGE;
 use crate::spool::selected::Spools;
@@ -70,7 +70,7 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     output: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -154,8 +154,8 @@ impl Export<'_> {
                     return Ok(false);
                 };
                 match kind {
-                    Kind::Traces => traces.write_all(&line)?,
-                    Kind::Logs => logs.write_all(&line)?,
+                    SignalType::Traces => traces.write_all(&line)?,
+                    SignalType::Logs => logs.write_all(&line)?,
                 }
                 Ok(true)
             })

@@ -24,7 +24,7 @@ use crate::output::Presentation;
 use crate::output::counted;
 use crate::output::styled;
 use crate::output::visible;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 use crate::spool::selected::LOOK_EVERY;
 use crate::spool::selected::PATIENCE;
 use crate::spool::selected::Spools;
@@ -55,7 +55,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     presentation: Presentation,
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
 }
 
 /// Result for one sink, as in the JSON output.

@@ -12,7 +12,7 @@ use uilog_sinks::spools::Owned;
 use crate::output;
 use crate::output::counted;
 use crate::output::visible;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 use crate::spool::selected::LOOK_EVERY;
 use crate::spool::selected::PATIENCE;
 use crate::spool::selected::Spools;
@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     rejected: bool,
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {

@@ -24,7 +24,7 @@ use crate::output::counted;
 use crate::output::duration;
 use crate::output::styled;
 use crate::output::visible;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 use crate::spool::selected::Spools;
 
 /// Show, send or export records that wait for a collector
@@ -73,7 +73,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     presentation: Presentation,
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,7 @@ use uilog_sinks::spools::Owned;
 use crate::output;
 use crate::output::counted;
 use crate::output::visible;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 use crate::spool::flush;
 use crate::spool::selected::LOOK_EVERY;
 use crate::spool::selected::PATIENCE;
@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     /// Names of sinks; all sinks if none is given
     sinks: Vec<String>,
     #[command(flatten)]
-    place: Place,
+    place: ConfigArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {

@@ -15,7 +15,7 @@ use uilog_sinks::spools::Owned;
 
 use crate::native;
 use crate::output;
-use crate::place::Place;
+use crate::place::ConfigArguments;
 
 /// The status if the arguments are invalid, the same as clap's.
 pub(super) const EXIT_USAGE: u8 = 2;
@@ -35,7 +35,7 @@ impl Spools {
     /// Those of the configuration that counts at this place; the status to
     /// end with, if hg would not go on.
     pub(crate) fn load(
-        place: &Place,
+        place: &ConfigArguments,
     ) -> anyhow::Result<Result<Self, ExitCode>> {
         Ok(match place.load()? {
             Ok(loaded) => Ok(Self::of(&loaded.trusted)?),
@@ -61,7 +61,7 @@ impl Spools {
     /// Of those, the ones of the sinks that are named, all if none is; the
     /// status to end with, also if there is no such.
     pub(super) fn named(
-        place: &Place,
+        place: &ConfigArguments,
         names: &[String],
     ) -> anyhow::Result<Result<Self, ExitCode>> {
         let mut spools = match Self::load(place)? {

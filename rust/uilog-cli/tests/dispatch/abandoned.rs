@@ -19,7 +19,7 @@ use uilog_channel::journal::FailureKind;
 use uilog_channel::journal::Journal;
 use uilog_channel::journal::wait_for_appending;
 use uilog_channel::queue;
-use uilog_channel::queue::Maker;
+use uilog_channel::queue::Creator;
 use uilog_channel::queue::Writer;
 use uilog_event::event::SessionId;
 use uilog_sys::living_file;
@@ -364,7 +364,7 @@ fn dispatcher_on(
     home: &Path,
 ) -> (Writer, File, impl FnOnce() -> process::Child) {
     let path = home.join("page-1");
-    let maker = Maker {
+    let maker = Creator {
         pid: 1,
         micros: 2,
         session: SessionId(3),

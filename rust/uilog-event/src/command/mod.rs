@@ -25,7 +25,7 @@ const EXIT_SIGNALLED: i32 = 128;
 
 /// What a program is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ProgramKind {
     /// hg, in Python.
     Hg,
     /// rhg, which may become hg.
@@ -36,7 +36,7 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl ProgramKind {
     /// The program at `file`, which was called by `name`: what it is called,
     /// or what it is a link to.
     pub fn of(name: &[u8], file: Option<&Path>) -> Self {
@@ -85,13 +85,13 @@ pub fn locate(name: &[u8], path: &[u8]) -> Option<PathBuf> {
 #[derive(Clone, Debug)]
 pub struct CommandLine {
     /// What its program is.
-    pub kind: Kind,
+    pub kind: ProgramKind,
     args: Vec<Vec<u8>>,
 }
 
 impl CommandLine {
     /// The program's name and its arguments.
-    pub fn new(kind: Kind, args: Vec<Vec<u8>>) -> Self {
+    pub fn new(kind: ProgramKind, args: Vec<Vec<u8>>) -> Self {
         Self { kind, args }
     }
 
@@ -195,7 +195,7 @@ mod tests {
 
     use super::*;
 
-    fn line(kind: Kind, args: &[&str]) -> CommandLine {
+    fn line(kind: ProgramKind, args: &[&str]) -> CommandLine {
         let args = args.iter().map(|arg| arg.as_bytes().to_vec());
         CommandLine::new(kind, args.collect())
     }
@@ -203,9 +203,9 @@ mod tests {
     #[test]
     fn commands_are_quoted_as_by_hg() {
         let args = ["hg", "log", "-r", ".^", "", "it's", "a/b_c", "--x=y"];
-        let text = line(Kind::Hg, &args).formatted();
+        let text = line(ProgramKind::Hg, &args).formatted();
         assert_eq!(text, br"log -r '.^' '' 'it'\''s' a/b_c '--x=y'");
-        let text = line(Kind::Other, &["make", "all"]).formatted();
+        let text = line(ProgramKind::Other, &["make", "all"]).formatted();
         assert_eq!(text, b"make all");
     }
 
@@ -219,10 +219,10 @@ mod tests {
 
     #[test]
     fn signals_have_hgs_code_where_hg_catches_them() {
-        let hg = line(Kind::Rhg, &["rhg", "files"]);
+        let hg = line(ProgramKind::Rhg, &["rhg", "files"]);
         assert_eq!(hg.code_of_signal(nix::libc::SIGINT), 255);
         assert_eq!(hg.code_of_signal(nix::libc::SIGKILL), 137);
-        let other = line(Kind::Other, &["make"]);
+        let other = line(ProgramKind::Other, &["make"]);
         assert_eq!(other.code_of_signal(nix::libc::SIGINT), 130);
     }
 
@@ -243,14 +243,14 @@ mod tests {
         link("chg", "tool");
         link("files", "rhg");
         let kind = |name: &[u8], path: &[u8]| {
-            Kind::of(name, locate(name, path).as_deref())
+            ProgramKind::of(name, locate(name, path).as_deref())
         };
-        assert_eq!(kind(b"hg", path), Kind::Rhg);
-        assert_eq!(kind(b"chg", path), Kind::Chg);
-        assert_eq!(kind(b"files", path), Kind::Rhg);
-        assert_eq!(kind(b"tool", path), Kind::Other);
-        assert_eq!(kind(b"/no/such/hg", b""), Kind::Hg);
-        assert_eq!(kind(b"", path), Kind::Other);
+        assert_eq!(kind(b"hg", path), ProgramKind::Rhg);
+        assert_eq!(kind(b"chg", path), ProgramKind::Chg);
+        assert_eq!(kind(b"files", path), ProgramKind::Rhg);
+        assert_eq!(kind(b"tool", path), ProgramKind::Other);
+        assert_eq!(kind(b"/no/such/hg", b""), ProgramKind::Hg);
+        assert_eq!(kind(b"", path), ProgramKind::Other);
     }
 
     #[test]
@@ -263,9 +263,9 @@ mod tests {
         let is = |found: Option<String>, expected: Option<&str>| {
             assert_eq!(found.as_deref(), expected);
         };
-        is(name(Kind::Other, &["/bin/make", "-k"]), Some("make"));
-        is(name(Kind::Hg, &["hg", "-q", "st"]), Some("status"));
-        is(name(Kind::Hg, &["hg", "--version"]), None);
-        is(name(Kind::Hg, &["hg"]), None);
+        is(name(ProgramKind::Other, &["/bin/make", "-k"]), Some("make"));
+        is(name(ProgramKind::Hg, &["hg", "-q", "st"]), Some("status"));
+        is(name(ProgramKind::Hg, &["hg", "--version"]), None);
+        is(name(ProgramKind::Hg, &["hg"]), None);
     }
 }

@@ -65,7 +65,7 @@ const REPO: &str = "repo";
 
 /// What a command line says before its command is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Early {
+pub struct EarlyOptions {
     /// `-R`.
     pub repository: Option<Vec<u8>>,
     /// `--cwd`.
@@ -76,7 +76,7 @@ pub struct Early {
     pub config_files: Vec<Vec<u8>>,
 }
 
-impl Early {
+impl EarlyOptions {
     /// Reads the arguments. `is_strict` ends that at the first that is no
     /// option.
     // hg: args_util.early_parse_opts, dispatch._earlyparseopts
@@ -253,20 +253,23 @@ mod tests {
 
     #[test]
     fn early_options_are_found_anywhere() {
-        let early = Early::parse(
+        let early = EarlyOptions::parse(
             &args("-R a log --config a.b=c -v --cwd=d --unknown -Rx --repo y"),
             false,
         );
         assert_eq!(early.repository, Some(b"y".to_vec()));
         assert_eq!(early.cwd, Some(b"d".to_vec()));
         assert_eq!(early.config, args("a.b=c"));
-        let none = Early::default();
-        assert_eq!(Early::parse(&args("log -- -R a"), false), none);
-        assert_eq!(Early::parse(&args("log -qR a --reposi b"), false), none);
-        assert_eq!(Early::parse(&args("log -R"), false), none);
-        assert_eq!(Early::parse(&args("log -R a"), true), none);
+        let none = EarlyOptions::default();
+        assert_eq!(EarlyOptions::parse(&args("log -- -R a"), false), none);
+        assert_eq!(
+            EarlyOptions::parse(&args("log -qR a --reposi b"), false),
+            none
+        );
+        assert_eq!(EarlyOptions::parse(&args("log -R"), false), none);
+        assert_eq!(EarlyOptions::parse(&args("log -R a"), true), none);
         let text = "-v --no-quiet -R a log -R b";
-        let strict = Early::parse(&args(text), true);
+        let strict = EarlyOptions::parse(&args(text), true);
         assert_eq!(strict.repository, Some(b"a".to_vec()));
     }
 

@@ -7,7 +7,7 @@ use crate::name::is_telling;
 use crate::programs::call::Call;
 use crate::programs::option::is_secret_option;
 use crate::programs::position::program_name;
-use crate::programs::table::Place;
+use crate::programs::table::ArgumentPosition;
 use crate::programs::table::Program;
 use crate::programs::table::Value;
 use crate::rule::Rule;
@@ -45,7 +45,7 @@ impl Run<'_> {
         let bytes = &call.args[0].bytes;
         let value = bytes.splitn(2, |byte| *byte == b'=').nth(1);
         for (place, kind) in self.places() {
-            if let Place::Option(option) = place
+            if let ArgumentPosition::Option(option) = place
                 && Some(option.as_bytes()) == value
             {
                 return self.next(call, 0, *kind, found) - 1;
@@ -54,7 +54,9 @@ impl Run<'_> {
         0
     }
 
-    fn places(&self) -> impl Iterator<Item = &'static (Place, Value)> {
+    fn places(
+        &self,
+    ) -> impl Iterator<Item = &'static (ArgumentPosition, Value)> {
         self.programs.iter().flat_map(|program| &program.places)
     }
 
@@ -75,10 +77,12 @@ impl Run<'_> {
         if bytes.len() < 2 || bytes[0] != b'-' {
             for (place, value) in self.places() {
                 match place {
-                    Place::Keyword(word) if word.as_bytes() == bytes => {
+                    ArgumentPosition::Keyword(word)
+                        if word.as_bytes() == bytes =>
+                    {
                         return Some(self.next(call, at, *value, found));
                     }
-                    Place::Assigned(name) => {
+                    ArgumentPosition::Assigned(name) => {
                         if let Some(rest) = bytes.strip_prefix(name.as_bytes())
                             && rest.starts_with(b"=")
                         {
@@ -108,10 +112,12 @@ impl Run<'_> {
         let equals = bytes.iter().position(|byte| *byte == b'=');
         let name = &bytes[..equals.unwrap_or(bytes.len())];
         for (place, value) in self.places() {
-            let (Place::Option(option) | Place::Glued(option)) = place else {
+            let (ArgumentPosition::Option(option)
+            | ArgumentPosition::Glued(option)) = place
+            else {
                 continue;
             };
-            if option.len() > 2 && matches!(place, Place::Glued(_)) {
+            if option.len() > 2 && matches!(place, ArgumentPosition::Glued(_)) {
                 if option.as_bytes() == name && equals.is_none() {
                     return Some(1);
                 }
@@ -134,7 +140,7 @@ impl Run<'_> {
         // `-pw X` is no `-p w`.
         let is_glued = self
             .places()
-            .any(|(place, _)| matches!(place, Place::Glued("-p")));
+            .any(|(place, _)| matches!(place, ArgumentPosition::Glued("-p")));
         if bytes[1] == b'-' || !is_glued && is_secret_option(&bytes[1..]) {
             return None;
         }
@@ -165,7 +171,7 @@ impl Run<'_> {
     ) -> Option<usize> {
         let arg = &call.args[at];
         for (place, value) in self.places() {
-            let Place::Slash(option) = place else {
+            let ArgumentPosition::Slash(option) = place else {
                 continue;
             };
             let Some(start) = arg.bytes.get(..option.len()) else {
@@ -204,7 +210,7 @@ impl Run<'_> {
             for (place, value) in self.places() {
                 let start = number + 1 + usize::from(rest.starts_with(b"="));
                 match place {
-                    Place::Option(option)
+                    ArgumentPosition::Option(option)
                         if option.len() == 2
                             && option.as_bytes()[1] == *letter =>
                     {
@@ -223,7 +229,7 @@ impl Run<'_> {
                             return Some(1);
                         }
                     }
-                    Place::Glued(option)
+                    ArgumentPosition::Glued(option)
                         if number == 1
                             && bytes.starts_with(option.as_bytes())
                             && bytes.len() > option.len() =>
@@ -290,9 +296,9 @@ impl Run<'_> {
         }
         for (place, value) in &program.places {
             let (number, flags) = match place {
-                Place::Argument(number, flags) => (*number, flags),
-                Place::Last(flags) => (self.positional.len(), flags),
-                Place::Named(flags) => {
+                ArgumentPosition::Argument(number, flags) => (*number, flags),
+                ArgumentPosition::Last(flags) => (self.positional.len(), flags),
+                ArgumentPosition::Named(flags) => {
                     if flags.iter().all(|flag| call.has_flag(*flag)) {
                         self.find_named(call, *value, found);
                     }

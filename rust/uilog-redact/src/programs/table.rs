@@ -10,7 +10,7 @@ use crate::trie::most_nodes;
 
 /// Where a program takes a value.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum ArgumentPosition {
     /// `-p`, `-pass`, `--pass`
     Option(&'static str),
     /// `-p`, if the value follows without a space.
@@ -99,7 +99,7 @@ impl Value {
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) subcommands: Vec<&'static str>,
-    pub(crate) places: Vec<(Place, Value)>,
+    pub(crate) places: Vec<(ArgumentPosition, Value)>,
 }
 
 impl Program {
@@ -108,7 +108,9 @@ impl Program {
         self.places.iter().any(|(place, _)| {
             !matches!(
                 place,
-                Place::Argument(..) | Place::Last(_) | Place::Named(_)
+                ArgumentPosition::Argument(..)
+                    | ArgumentPosition::Last(_)
+                    | ArgumentPosition::Named(_)
             )
         })
     }
@@ -199,7 +201,7 @@ impl Table {
     }
 }
 
-fn parse_place(text: &'static str) -> (Place, Value) {
+fn parse_place(text: &'static str) -> (ArgumentPosition, Value) {
     // An option may begin with what separates it from its value.
     let equals = text[1..]
         .find('=')
@@ -212,26 +214,26 @@ fn parse_place(text: &'static str) -> (Place, Value) {
     };
     let place = if place.starts_with('-') {
         match place.strip_suffix('+') {
-            Some(place) => Place::Glued(place),
-            None => Place::Option(place),
+            Some(place) => ArgumentPosition::Glued(place),
+            None => ArgumentPosition::Option(place),
         }
     } else if place.starts_with('/') {
-        Place::Slash(place)
+        ArgumentPosition::Slash(place)
     } else if let Some(word) = place.strip_prefix(':') {
-        Place::Keyword(word)
+        ArgumentPosition::Keyword(word)
     } else if place == "<" {
-        Place::Input(flags)
+        ArgumentPosition::Input(flags)
     } else if let Some(number) = place.strip_prefix('@') {
         match number {
-            "last" => Place::Last(flags),
-            "name" | "env" => Place::Named(flags),
-            number => Place::Argument(
+            "last" => ArgumentPosition::Last(flags),
+            "name" | "env" => ArgumentPosition::Named(flags),
+            number => ArgumentPosition::Argument(
                 number.parse().expect("a test reads the table"),
                 flags,
             ),
         }
     } else {
-        Place::Assigned(place)
+        ArgumentPosition::Assigned(place)
     };
     (place, value)
 }

@@ -1,7 +1,7 @@
 //! What the value of an option is, and an argument of a command, and what is
 //! told of each.
 //!
-//! What is not listed here is [`Kind::Value`], of which nothing is told.
+//! What is not listed here is [`OptionKind::Value`], of which nothing is told.
 
 use super::harmless;
 use super::placeholder::Placeholder;
@@ -14,7 +14,7 @@ use crate::user::hash_user;
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum OptionKind {
     /// Anything.
     Value,
     /// A text that somebody wrote.
@@ -62,36 +62,39 @@ pub(super) fn is_placeholder(text: &[u8]) -> bool {
 }
 
 /// Options of one command that mean something else than elsewhere.
-const OF_COMMANDS: &[(&str, &str, Kind)] = &[
-    ("bisect", "command", Kind::Program),
-    ("convert", "source-type", Kind::Name),
-    ("convert", "dest-type", Kind::Name),
-    ("debugshell", "command", Kind::Value),
-    ("email", "from", Kind::User),
-    ("email", "to", Kind::User),
-    ("import", "base", Kind::Value),
-    ("qimport", "name", Kind::Label),
-    ("serve", "name", Kind::Value),
-    ("serve", "style", Kind::Template),
-    ("transplant", "source", Kind::Source),
-    ("transplant", "filter", Kind::Program),
-    ("transplant", "merge", Kind::Revset),
+const OF_COMMANDS: &[(&str, &str, OptionKind)] = &[
+    ("bisect", "command", OptionKind::Program),
+    ("convert", "source-type", OptionKind::Name),
+    ("convert", "dest-type", OptionKind::Name),
+    ("debugshell", "command", OptionKind::Value),
+    ("email", "from", OptionKind::User),
+    ("email", "to", OptionKind::User),
+    ("import", "base", OptionKind::Value),
+    ("qimport", "name", OptionKind::Label),
+    ("serve", "name", OptionKind::Value),
+    ("serve", "style", OptionKind::Template),
+    ("transplant", "source", OptionKind::Source),
+    ("transplant", "filter", OptionKind::Program),
+    ("transplant", "merge", OptionKind::Revset),
 ];
 
 /// Options, whatever the command.
-const OF_ALL: &[(Kind, &str)] = &[
-    (Kind::Message, "message comment note subject desc tombstone"),
-    (Kind::Keyword, "keyword"),
-    (Kind::User, "user bcc cc reply-to reviewer blocker"),
+const OF_ALL: &[(OptionKind, &str)] = &[
     (
-        Kind::Revset,
+        OptionKind::Message,
+        "message comment note subject desc tombstone",
+    ),
+    (OptionKind::Keyword, "keyword"),
+    (OptionKind::User, "user bcc cc reply-to reviewer blocker"),
+    (
+        OptionKind::Revset,
         "rev change from to base parent dest source prune at-rev \
          updaterev start-rev stop-rev local-as-revs remote-as-revs \
          revisions",
     ),
-    (Kind::Label, "branch only-branch bookmark rename name"),
+    (OptionKind::Label, "branch only-branch bookmark rename name"),
     (
-        Kind::File,
+        OptionKind::File,
         "cwd config-file logfile output mbox authormap authors filemap \
          splicemap branchmap rcfile dir path prefix accesslog errorlog \
          pid-file web-conf webdir-conf certificate export-marks \
@@ -99,67 +102,71 @@ const OF_ALL: &[(Kind, &str)] = &[
          enable-profile disable-profile bundlename commands",
     ),
     (
-        Kind::Pattern,
+        OptionKind::Pattern,
         "include exclude addinclude addexclude removeinclude \
          removeexclude delete",
     ),
-    (Kind::LineRange, "line-range"),
-    (Kind::Source, "repository peer"),
-    (Kind::Date, "date"),
-    (Kind::Template, "template style oldtemplate templates"),
+    (OptionKind::LineRange, "line-range"),
+    (OptionKind::Source, "repository peer"),
+    (OptionKind::Date, "date"),
+    (OptionKind::Template, "template style oldtemplate templates"),
     (
-        Kind::Number,
+        OptionKind::Number,
         "limit similarity unified strip max-count skip port size fuzz \
          seed logiofd",
     ),
     (
-        Kind::Name,
+        OptionKind::Name,
         "pager color encoding encodingmode terse tool cmdserver system \
          show-stage optimize",
     ),
-    (Kind::Type, "type part-type"),
-    (Kind::Program, "ssh remotecmd program"),
-    (Kind::ConfigItem, "config"),
-    (Kind::Assignment, "pushvars"),
+    (OptionKind::Type, "type part-type"),
+    (OptionKind::Program, "ssh remotecmd program"),
+    (OptionKind::ConfigItem, "config"),
+    (OptionKind::Assignment, "pushvars"),
 ];
 
 /// What the arguments of commands are, one after the other; the last goes on.
-const ARGUMENTS: &[(Kind, Option<Kind>, &str)] = &[
+const ARGUMENTS: &[(OptionKind, Option<OptionKind>, &str)] = &[
     (
-        Kind::Pattern,
+        OptionKind::Pattern,
         None,
         "absorb add addremove amend annotate cat children churn commit \
          copy diff extdiff files fix forget kwexpand kwfiles kwshrink \
          locate log glog parents purge qcommit qdiff qrefresh record \
          remove rename resolve revert shelve status uncommit",
     ),
-    (Kind::Keyword, Some(Kind::Pattern), "grep"),
+    (OptionKind::Keyword, Some(OptionKind::Pattern), "grep"),
     (
-        Kind::Source,
+        OptionKind::Source,
         None,
         "clone convert fetch identify import incoming init lfpull \
          outgoing pull push qclone qimport share unbundle lfconvert",
     ),
-    (Kind::File, Some(Kind::Source), "bundle"),
-    (Kind::File, None, "archive root"),
+    (OptionKind::File, Some(OptionKind::Source), "bundle"),
+    (OptionKind::File, None, "archive root"),
     (
-        Kind::Revset,
+        OptionKind::Revset,
         None,
         "backout bisect email export graft histedit identify merge \
          phabsend phase qfinish sigcheck sign split strip transplant \
          update",
     ),
     (
-        Kind::Label,
+        OptionKind::Label,
         None,
         "bookmarks branch journal qdelete qfold qgoto qnew qpop qpush \
          qqueue qrename qselect tag unshelve",
     ),
-    (Kind::Name, None, "config help paths show debugcommands"),
+    (
+        OptionKind::Name,
+        None,
+        "config help paths show debugcommands",
+    ),
 ];
 
 /// What the value of an option is, by their full names.
-pub(super) fn of_option(command: Option<&str>, option: &str) -> Kind {
+pub(super) fn of_option(command: Option<&str>, option: &str) -> OptionKind {
     let own = OF_COMMANDS
         .iter()
         .find(|(of, name, _)| Some(*of) == command && *name == option);
@@ -169,33 +176,37 @@ pub(super) fn of_option(command: Option<&str>, option: &str) -> Kind {
     OF_ALL
         .iter()
         .find(|(_, names)| is_word_of(names, option.as_bytes()))
-        .map_or(Kind::Value, |(kind, _)| *kind)
+        .map_or(OptionKind::Value, |(kind, _)| *kind)
 }
 
 /// What an argument of a command is, by its place among the arguments.
-pub(super) fn of_argument(command: Option<&str>, place: usize) -> Kind {
+pub(super) fn of_argument(command: Option<&str>, place: usize) -> OptionKind {
     let found = ARGUMENTS.iter().find(|(_, _, names)| {
         command.is_some_and(|it| is_word_of(names, it.as_bytes()))
     });
     match found {
         Some((_, Some(next), _)) if place > 0 => *next,
         Some((first, _, _)) => *first,
-        None => Kind::Value,
+        None => OptionKind::Value,
     }
 }
 
 /// What is kept of a value.
-pub(super) fn shown(kind: Kind, value: &[u8], by: &Structure<'_>) -> Vec<u8> {
+pub(super) fn shown(
+    kind: OptionKind,
+    value: &[u8],
+    by: &Structure<'_>,
+) -> Vec<u8> {
     if is_placeholder(value) {
         return value.to_vec();
     }
     match kind {
-        Kind::Message => return Placeholder::Message.marker(),
-        Kind::Keyword => return Placeholder::Keyword.marker(),
-        Kind::User => return user(value, by),
-        Kind::Program => return program::value(value, by),
-        Kind::ConfigItem => return config_item(value, by),
-        Kind::Assignment => return assignment(value, by),
+        OptionKind::Message => return Placeholder::Message.marker(),
+        OptionKind::Keyword => return Placeholder::Keyword.marker(),
+        OptionKind::User => return user(value, by),
+        OptionKind::Program => return program::value(value, by),
+        OptionKind::ConfigItem => return config_item(value, by),
+        OptionKind::Assignment => return assignment(value, by),
         _ => {}
     }
     if let Some(marker) = harmless::url_kind(value) {
@@ -203,17 +214,21 @@ pub(super) fn shown(kind: Kind, value: &[u8], by: &Structure<'_>) -> Vec<u8> {
         return marker;
     }
     let (is_harmless, placeholder) = match kind {
-        Kind::Revset => (by.is_revset(value), Placeholder::Revset),
-        Kind::Label => (by.is_label(value), Placeholder::Name),
-        Kind::File => (by.is_path(value), Placeholder::File),
-        Kind::Pattern => (by.is_pattern(value), Placeholder::Pattern),
-        Kind::LineRange => (is_line_range(value, by), Placeholder::Pattern),
-        Kind::Source => (by.is_path(value), Placeholder::Source),
-        Kind::Date => (harmless::is_date(value), Placeholder::Date),
-        Kind::Template => (is_template(value), Placeholder::Template),
-        Kind::Number => (harmless::is_number(value), Placeholder::Number),
-        Kind::Name => (by.is_name(value) || is_tool(value), Placeholder::Name),
-        Kind::Type => (is_type(value), Placeholder::Value),
+        OptionKind::Revset => (by.is_revset(value), Placeholder::Revset),
+        OptionKind::Label => (by.is_label(value), Placeholder::Name),
+        OptionKind::File => (by.is_path(value), Placeholder::File),
+        OptionKind::Pattern => (by.is_pattern(value), Placeholder::Pattern),
+        OptionKind::LineRange => {
+            (is_line_range(value, by), Placeholder::Pattern)
+        }
+        OptionKind::Source => (by.is_path(value), Placeholder::Source),
+        OptionKind::Date => (harmless::is_date(value), Placeholder::Date),
+        OptionKind::Template => (is_template(value), Placeholder::Template),
+        OptionKind::Number => (harmless::is_number(value), Placeholder::Number),
+        OptionKind::Name => {
+            (by.is_name(value) || is_tool(value), Placeholder::Name)
+        }
+        OptionKind::Type => (is_type(value), Placeholder::Value),
         _ => (false, Placeholder::Value),
     };
     if is_harmless {

@@ -11,7 +11,7 @@ use memchr::memmem;
 
 use super::harmless;
 use super::kind;
-use super::kind::Kind;
+use super::kind::OptionKind;
 use super::placeholder::Placeholder;
 use super::reducer::Structure;
 
@@ -227,7 +227,7 @@ fn varying(letter: u8, text: &[u8], by: &Structure<'_>) -> Vec<u8> {
         b'v' => Placeholder::Name.marker(),
         b'c' if CODE.iter().any(|it| it.as_bytes() == text) => text.to_vec(),
         b'c' => by.name(text),
-        b'f' => by.value(Kind::File, text),
+        b'f' => by.value(OptionKind::File, text),
         b'h' if text.iter().all(is_hash) => text.to_vec(),
         b'h' => Placeholder::Revset.marker(),
         b'u' => url(text, by),
@@ -239,7 +239,7 @@ fn varying(letter: u8, text: &[u8], by: &Structure<'_>) -> Vec<u8> {
 /// A server's URL without credentials, or what is kept of URLs elsewhere.
 fn url(text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     harmless::server_url(text, by)
-        .unwrap_or_else(|| by.value(Kind::Source, text))
+        .unwrap_or_else(|| by.value(OptionKind::Source, text))
 }
 
 /// `exthook-NAME: COMMAND finished in 0.50 seconds`

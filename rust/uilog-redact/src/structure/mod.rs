@@ -25,7 +25,7 @@ mod program;
 mod reducer;
 mod word_list;
 
-use kind::Kind;
+use kind::OptionKind;
 use placeholder::Placeholder;
 pub(crate) use reducer::Secrets;
 pub(crate) use reducer::Structure;
@@ -91,7 +91,7 @@ impl Structure<'_> {
         }
     }
 
-    fn value(&self, kind: Kind, value: &[u8]) -> Vec<u8> {
+    fn value(&self, kind: OptionKind, value: &[u8]) -> Vec<u8> {
         kind::shown(kind, value, self)
     }
 }

@@ -5,7 +5,7 @@
 //! on no value is told.
 
 use super::kind;
-use super::kind::Kind;
+use super::kind::OptionKind;
 use super::placeholder::Placeholder;
 use super::reducer::Structure;
 use crate::commands::Opt;
@@ -102,7 +102,7 @@ impl<W: AsRef<[u8]>> Reader<'_, W> {
                 let kind = if self.is_known {
                     kind::of_argument(self.command, arguments)
                 } else {
-                    Kind::Value
+                    OptionKind::Value
                 };
                 arguments += 1;
                 let told = self.by.value(kind, word);

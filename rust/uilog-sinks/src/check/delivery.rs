@@ -7,8 +7,8 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
-use uilog_channel::sinks;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_check::Finding;
 use uilog_check::failures;
 use uilog_check::failures::Failed;
@@ -28,7 +28,7 @@ impl Found<'_> {
     /// Tells of what did not arrive of late, and of what is in the spools.
     pub(super) fn deliveries(
         &mut self,
-        definitions: &[Definition],
+        definitions: &[SinkConfig],
         globals: &Globals,
     ) {
         // It is reported for each sink that the directory cannot be listed.
@@ -58,7 +58,7 @@ impl Found<'_> {
     }
 
     fn failed(&mut self, name: &str, group: &Group, is_here: bool) {
-        let item = format!("{}{name}", sinks::PREFIX);
+        let item = format!("{}{name}", sink_config::PREFIX);
         let Group { lost, detail, .. } = group;
         let when = group.when();
         // It begins with the item's name.
@@ -78,8 +78,8 @@ impl Found<'_> {
 
     /// The spool of a sink that is configured.
     fn spooled(&mut self, facts: &Facts) {
-        let item = format!("{}{}", sinks::PREFIX, facts.sink);
-        let full = format!("{}.{item}", sinks::SECTION);
+        let item = format!("{}{}", sink_config::PREFIX, facts.sink);
+        let full = format!("{}.{item}", sink_config::SECTION);
         for (holder, consequence) in facts.stuck() {
             let pid = holder.process.pid;
             let holder = holder.describe();

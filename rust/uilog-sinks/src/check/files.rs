@@ -12,8 +12,8 @@ use std::time::Instant;
 use chrono::Utc;
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
-use uilog_channel::sinks;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_check::Finding;
 use uilog_sys::foreign_file;
 
@@ -45,13 +45,13 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 
 impl Found<'_> {
     /// The files that options name.
-    pub(super) fn files(&mut self, definition: &Definition, globals: &Globals) {
+    pub(super) fn files(&mut self, definition: &SinkConfig, globals: &Globals) {
         for (name, is_secret) in FILES {
             let Some(text) = definition.text(name) else {
                 continue;
             };
             let option = format!("{}:{name}", definition.item());
-            let full = format!("{}.{option}", sinks::SECTION);
+            let full = format!("{}.{option}", sink_config::SECTION);
             // Opening the sink reports a relative path.
             let Ok(path) = globals.path(&text) else {
                 continue;
@@ -81,7 +81,7 @@ impl Found<'_> {
     /// What is in files that can be read: certificates, keys and tokens.
     pub(super) fn contents(
         &mut self,
-        definition: &Definition,
+        definition: &SinkConfig,
         globals: &Globals,
         target: &Target,
     ) {
@@ -94,7 +94,7 @@ impl Found<'_> {
         };
         let Err(why) = result else { return };
         let item = definition.item();
-        let text = format!("{}.{item}: {why}", sinks::SECTION);
+        let text = format!("{}.{item}: {why}", sink_config::SECTION);
         let finding = Finding::error("sink-file", text)
             .advise("until then nothing can be sent there");
         self.add(&item, finding);
@@ -103,7 +103,7 @@ impl Found<'_> {
     /// The file that would be written now.
     pub(super) fn log_file(
         &mut self,
-        definition: &Definition,
+        definition: &SinkConfig,
         template: &Template,
     ) {
         let path = template.path(&Utc::now().fixed_offset());
@@ -111,7 +111,7 @@ impl Found<'_> {
             let item = definition.item();
             let text = format!(
                 "{}.{item}: {} cannot be written: {why}",
-                sinks::SECTION,
+                sink_config::SECTION,
                 path.display()
             );
             let finding = Finding::error("sink-unwritable", text)
@@ -124,7 +124,7 @@ impl Found<'_> {
             let item = definition.item();
             let text = format!(
                 "{}.{item}: {} cannot be rotated: {why}",
-                sinks::SECTION,
+                sink_config::SECTION,
                 path.display()
             );
             let finding = Finding::warning("sink-growing", text)
@@ -136,7 +136,7 @@ impl Found<'_> {
             let text = format!(
                 "{}.{item}: {} {why}: somebody else can put another file in \
                  the place of {}",
-                sinks::SECTION,
+                sink_config::SECTION,
                 place.display(),
                 path.display()
             );
@@ -147,7 +147,7 @@ impl Found<'_> {
     }
 
     /// Whether there is a socket, and whose it is.
-    pub(super) fn socket(&mut self, definition: &Definition, path: &Path) {
+    pub(super) fn socket(&mut self, definition: &SinkConfig, path: &Path) {
         let problem = match fs::metadata(path) {
             Ok(metadata) if metadata.file_type().is_socket() => {
                 let owner = Owner::new(definition);
@@ -157,7 +157,7 @@ impl Found<'_> {
                     let item = definition.item();
                     let text = format!(
                         "{}.{item}: {}: {error}",
-                        sinks::SECTION,
+                        sink_config::SECTION,
                         path.display()
                     );
                     let finding = Finding::error("sink-foreign", text).advise(
@@ -182,7 +182,7 @@ impl Found<'_> {
             let item = definition.item();
             let text = format!(
                 "{}.{item}: nobody can be told at {}: {problem}",
-                sinks::SECTION,
+                sink_config::SECTION,
                 path.display()
             );
             let finding = Finding::warning("sink-no-receiver", text)
@@ -194,13 +194,16 @@ impl Found<'_> {
     /// A path where no socket can be.
     fn unusable_path(
         &mut self,
-        definition: &Definition,
+        definition: &SinkConfig,
         path: &Path,
         why: &str,
     ) {
         let item = definition.item();
-        let text =
-            format!("{}.{item}: {}: {why}", sinks::SECTION, path.display());
+        let text = format!(
+            "{}.{item}: {}: {why}",
+            sink_config::SECTION,
+            path.display()
+        );
         let finding = Finding::error("sink-path", text);
         let advice = "until then every event for it is lost, and counted";
         self.add(&item, finding.advise(advice));
@@ -210,7 +213,7 @@ impl Found<'_> {
     /// no spool numbers.
     pub(super) fn numbers(
         &mut self,
-        definition: &Definition,
+        definition: &SinkConfig,
         globals: &Globals,
     ) {
         let place = globals.numbers.as_ref().map_err(Clone::clone);
@@ -223,7 +226,7 @@ impl Found<'_> {
         let item = definition.item();
         let text = format!(
             "{}.{item}: its records have no numbers: {problem}",
-            sinks::SECTION
+            sink_config::SECTION
         );
         let finding = Finding::warning("sink-unnumbered", text).advise(
             "records arrive, but who receives them cannot count those that do \
@@ -234,7 +237,7 @@ impl Found<'_> {
     }
 
     /// Whether there is, or could be, a spool.
-    pub(super) fn spool(&mut self, definition: &Definition, globals: &Globals) {
+    pub(super) fn spool(&mut self, definition: &SinkConfig, globals: &Globals) {
         let found = otlp::find_spool(&definition.name, globals);
         let problem = found.and_then(|spool| {
             let dir = otlp::spool_dir(&definition.name, globals)?;
@@ -244,7 +247,7 @@ impl Found<'_> {
             let item = definition.item();
             let text = format!(
                 "{}.{item}: nothing can wait for the collector: {problem}",
-                sinks::SECTION
+                sink_config::SECTION
             );
             let finding = Finding::error("spool-unusable", text).advise(
                 "make it a directory of yours that nobody else can write, or \

@@ -7,8 +7,8 @@ mod delivery;
 pub(crate) mod files;
 
 use serde::Serialize;
-use uilog_channel::sinks;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_check as check;
 use uilog_check::Finding;
 use uilog_check::Subject;
@@ -20,7 +20,7 @@ use uilog_redact::Redactor;
 use crate::compose::Composer;
 use crate::globals::Globals;
 use crate::numbering::Numbering;
-use crate::otlp::request::Kind;
+use crate::otlp::request::SignalType;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
 use crate::target::Target;
@@ -55,13 +55,16 @@ pub struct Checked {
 }
 
 /// The structured sinks of a configuration, and what they have in common.
-pub fn configured(subject: &Subject<'_>) -> (Vec<Definition>, Globals) {
-    let items = subject.loaded.trusted.items(sinks::SECTION.as_bytes());
+pub fn configured(subject: &Subject<'_>) -> (Vec<SinkConfig>, Globals) {
+    let items = subject
+        .loaded
+        .trusted
+        .items(sink_config::SECTION.as_bytes());
     let items: Vec<_> = items
         .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
         .collect();
     let named = items.iter().map(|(name, value)| (&**name, &**value));
-    let (definitions, _) = sinks::read(named);
+    let (definitions, _) = sink_config::read(named);
     (definitions, Globals::new(&items, subject.block))
 }
 
@@ -90,7 +93,7 @@ pub fn check(subject: &Subject<'_>) -> Checked {
         }
     });
     let sinks = sinks.collect();
-    let is_numbered_here = |it: &&Definition| Numbering::is_for(it, &globals);
+    let is_numbered_here = |it: &&SinkConfig| Numbering::is_for(it, &globals);
     // One place for all of them.
     if let Some(first) = definitions.iter().find(is_numbered_here) {
         found.numbers(first, &globals);
@@ -122,7 +125,8 @@ impl Found<'_> {
     /// The file and line of an item of the section.
     fn place(&self, item: &str) -> Option<String> {
         let config = &self.subject.loaded.trusted;
-        let entry = config.get(sinks::SECTION.as_bytes(), item.as_bytes())?;
+        let entry =
+            config.get(sink_config::SECTION.as_bytes(), item.as_bytes())?;
         Some(entry.source.to_string())
     }
 
@@ -144,11 +148,11 @@ impl Found<'_> {
     /// none.
     fn faults(&mut self) {
         let config = &self.subject.loaded.trusted;
-        let items = config.items(sinks::SECTION.as_bytes());
+        let items = config.items(sink_config::SECTION.as_bytes());
         let items: Vec<_> = items
             .map(|(name, entry)| (name, entry.value.as_slice()))
             .collect();
-        let (definitions, faults) = sinks::read(items.iter().copied());
+        let (definitions, faults) = sink_config::read(items.iter().copied());
         for fault in faults {
             let option = fault.name.split_once(':').map(|it| it.1);
             let known = items::SINK_OPTIONS.iter();
@@ -172,18 +176,18 @@ impl Found<'_> {
         }
         for (name, value) in items {
             let name = lossy(name);
-            let Some(rest) = name.strip_prefix(sinks::PREFIX) else {
+            let Some(rest) = name.strip_prefix(sink_config::PREFIX) else {
                 continue;
             };
             let Some((sink, _)) = rest.split_once(':') else {
                 continue;
             };
-            let is_off = self.place(&format!("{}{sink}", sinks::PREFIX));
+            let is_off = self.place(&format!("{}{sink}", sink_config::PREFIX));
             let is_known = definitions.iter().any(|it| it.name == sink);
             if !is_known && is_off.is_none() && !value.is_empty() {
                 let text = format!(
                     "{}.{name}: there is no sink of the name '{sink}'",
-                    sinks::SECTION
+                    sink_config::SECTION
                 );
                 let finding = Finding::warning("sink-option", text)
                     .advise(format!("name where it leads: sink.{sink} = URL"));
@@ -195,7 +199,7 @@ impl Found<'_> {
     /// Looks at a sink; returns where it leads.
     fn sink(
         &mut self,
-        definition: &Definition,
+        definition: &SinkConfig,
         globals: &Globals,
     ) -> Option<Target> {
         let item = definition.item();
@@ -212,7 +216,8 @@ impl Found<'_> {
         let target = match target {
             Ok(target) => target,
             Err(problem) => {
-                let text = format!("{}.{item}: {problem}", sinks::SECTION);
+                let text =
+                    format!("{}.{item}: {problem}", sink_config::SECTION);
                 let finding = Finding::error("sink-url", text);
                 self.add(
                     &item,
@@ -246,13 +251,15 @@ impl Found<'_> {
     }
 
     /// Whether its events ever come.
-    fn events(&mut self, definition: &Definition) {
+    fn events(&mut self, definition: &SinkConfig) {
         let item = definition.item();
         let option = format!("{item}:track");
         let track = definition.list("track");
         if track.is_empty() {
-            let text =
-                format!("{}.{option}: the sink wants no event", sinks::SECTION);
+            let text = format!(
+                "{}.{option}: the sink wants no event",
+                sink_config::SECTION
+            );
             let finding = Finding::warning("sink-tracks-nothing", text);
             self.add(&option, finding.advise("'*' is all of them"));
         }
@@ -264,12 +271,12 @@ impl Found<'_> {
         }
     }
 
-    fn sample(&mut self, definition: &Definition) {
+    fn sample(&mut self, definition: &SinkConfig) {
         if definition.option("sample") != Value::Fraction(0.0) {
             return;
         }
         let option = format!("{}:sample", definition.item());
-        let section = sinks::SECTION;
+        let section = sink_config::SECTION;
         let keeps_failures =
             definition.option("sample-failures") == Value::Choice("always");
         let finding = if keeps_failures {
@@ -284,12 +291,12 @@ impl Found<'_> {
     }
 
     /// Whether ends of commands are added up, if that is asked for.
-    fn rollup(&mut self, definition: &Definition) {
+    fn rollup(&mut self, definition: &SinkConfig) {
         if definition.list("rollup").is_empty() {
             return;
         }
         let option = format!("{}:rollup", definition.item());
-        let section = sinks::SECTION;
+        let section = sink_config::SECTION;
         let tracked = definition.tracked();
         if !tracked.contains(b"commandfinish") {
             let text = format!(
@@ -328,7 +335,7 @@ impl Found<'_> {
     }
 
     /// Options that this kind of sink does not have.
-    fn options(&mut self, definition: &Definition, target: &Target) {
+    fn options(&mut self, definition: &SinkConfig, target: &Target) {
         let kind = target.kind();
         for (name, _) in &definition.options {
             let Some(known) = items::find_sink_option(name) else {
@@ -340,7 +347,7 @@ impl Found<'_> {
             let option = format!("{}:{}", definition.item(), lossy(name));
             let text = format!(
                 "{}.{option}: a sink '{kind}:' has no such option",
-                sinks::SECTION
+                sink_config::SECTION
             );
             let advice = format!("it is for {}", known.sinks.join(", "));
             let finding = Finding::warning("sink-option-unused", text);
@@ -349,27 +356,28 @@ impl Found<'_> {
     }
 
     /// A daemon on the network has no socket here.
-    fn no_owner(&mut self, definition: &Definition) {
+    fn no_owner(&mut self, definition: &SinkConfig) {
         if definition.text("owner").is_none() {
             return;
         }
         let option = format!("{}:owner", definition.item());
         let text = format!(
             "{}.{option}: a sink on the network has no such option",
-            sinks::SECTION
+            sink_config::SECTION
         );
         let finding = Finding::warning("sink-option-unused", text);
         let advice = "it is for local sockets: unix:, unix-dgram:, syslog:";
         self.add(&option, finding.advise(advice));
     }
 
-    fn otlp(&mut self, definition: &Definition, globals: &Globals) {
+    fn otlp(&mut self, definition: &SinkConfig, globals: &Globals) {
         let item = definition.item();
         self.spool(definition, globals);
         let settings = match Settings::new(definition, globals) {
             Ok(settings) => settings,
             Err(problem) => {
-                let text = format!("{}.{item}: {problem}", sinks::SECTION);
+                let text =
+                    format!("{}.{item}: {problem}", sink_config::SECTION);
                 let finding = Finding::error("sink-unusable", text);
                 let advice = "until this is mended, events wait in the spool";
                 self.add(&item, finding.advise(advice));
@@ -377,22 +385,22 @@ impl Found<'_> {
             }
         };
         if let Some(problem) = settings.proxy_problem() {
-            let text = format!("{}.{item}: {problem}", sinks::SECTION);
+            let text = format!("{}.{item}: {problem}", sink_config::SECTION);
             let finding = Finding::error("sink-proxy", text);
             let advice = "until this is mended, events wait in the spool";
             self.add(&item, finding.advise(advice));
         }
         for warning in &settings.warnings {
-            let text = format!("{}.{item}: {warning}", sinks::SECTION);
+            let text = format!("{}.{item}: {warning}", sink_config::SECTION);
             self.add(&item, Finding::warning("sink-setting", text));
         }
         for note in &settings.notes {
-            let text = format!("{}.{item}: {note}", sinks::SECTION);
+            let text = format!("{}.{item}: {note}", sink_config::SECTION);
             let finding = Finding::note("sink-variable", text);
             let advice = "to switch the sink off, leave its URL empty";
             self.add(&item, finding.advise(advice));
         }
-        let in_clear = Kind::ALL
+        let in_clear = SignalType::ALL
             .map(|kind| settings.endpoint(kind))
             .into_iter()
             .filter_map(|endpoint| {
@@ -404,7 +412,7 @@ impl Found<'_> {
         if let Some(host) = in_clear {
             let text = format!(
                 "{}.{item}: a token is sent to {host} unencrypted",
-                sinks::SECTION
+                sink_config::SECTION
             );
             let finding = Finding::warning("sink-token-in-clear", text);
             self.add(&item, finding.advise("say https:// there"));

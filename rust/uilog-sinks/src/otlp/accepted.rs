@@ -12,9 +12,9 @@
 
 use std::path::Path;
 
-use crate::otlp::memo::Memo;
-use crate::otlp::memo::items;
-use crate::otlp::request::Kind;
+use crate::otlp::cache_file::CacheFile;
+use crate::otlp::cache_file::items;
+use crate::otlp::request::SignalType;
 
 /// Records that are rejected at most while nothing is accepted.
 const MAX_REJECTED: u64 = 16;
@@ -30,7 +30,7 @@ pub struct Accepted {
 
 impl Accepted {
     /// What is known of the endpoint of a signal.
-    pub fn load(spool: &Path, kind: Kind) -> Self {
+    pub fn load(spool: &Path, kind: SignalType) -> Self {
         let mut known = Self::default();
         let lines = memo(kind).read(spool).unwrap_or_default();
         for (key, value) in items(&lines) {
@@ -59,7 +59,7 @@ impl Accepted {
     }
 
     /// It has accepted something.
-    pub fn note(&mut self, spool: &Path, kind: Kind, settings: u64) {
+    pub fn note(&mut self, spool: &Path, kind: SignalType, settings: u64) {
         let now = Self {
             settings: Some(settings),
             rejected: 0,
@@ -75,7 +75,7 @@ impl Accepted {
     pub fn may_reject(
         &mut self,
         spool: &Path,
-        kind: Kind,
+        kind: SignalType,
         settings: u64,
         count: u64,
     ) -> bool {
@@ -89,7 +89,7 @@ impl Accepted {
     }
 
     /// If it cannot be written, the next process knows less, and rejects less.
-    fn save(&self, spool: &Path, kind: Kind) {
+    fn save(&self, spool: &Path, kind: SignalType) {
         let Some(settings) = self.settings else {
             return;
         };
@@ -99,8 +99,8 @@ impl Accepted {
     }
 }
 
-fn memo(kind: Kind) -> Memo {
-    Memo {
+fn memo(kind: SignalType) -> CacheFile {
+    CacheFile {
         name: format!("accepted-{}", kind.name()).into(),
         format: "uilog-accepted 1",
         max_bytes: 4096,
@@ -117,20 +117,20 @@ mod tests {
     fn what_has_been_accepted_is_known_to_the_next_process() {
         let dir = tempfile::tempdir().unwrap();
         let load = |kind| Accepted::load(dir.path(), kind);
-        let mut known = load(Kind::Logs);
+        let mut known = load(SignalType::Logs);
         assert!(!known.has_accepted(7));
-        assert!(!known.may_reject(dir.path(), Kind::Logs, 7, 1));
-        known.note(dir.path(), Kind::Logs, 7);
-        assert!(load(Kind::Logs).has_accepted(7));
+        assert!(!known.may_reject(dir.path(), SignalType::Logs, 7, 1));
+        known.note(dir.path(), SignalType::Logs, 7);
+        assert!(load(SignalType::Logs).has_accepted(7));
         // With other settings it has not, and no other signal's has.
-        assert!(!load(Kind::Logs).has_accepted(8));
-        assert!(!load(Kind::Traces).has_accepted(7));
+        assert!(!load(SignalType::Logs).has_accepted(8));
+        assert!(!load(SignalType::Traces).has_accepted(7));
     }
 
     #[test]
     fn only_a_few_are_rejected_while_nothing_is_accepted() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, kind) = (dir.path(), Kind::Traces);
+        let (path, kind) = (dir.path(), SignalType::Traces);
         Accepted::default().note(path, kind, 7);
         let may =
             |count| Accepted::load(path, kind).may_reject(path, kind, 7, count);

@@ -12,9 +12,9 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use crate::otlp::memo::Memo;
-use crate::otlp::memo::items;
-use crate::otlp::request::Kind;
+use crate::otlp::cache_file::CacheFile;
+use crate::otlp::cache_file::items;
+use crate::otlp::request::SignalType;
 
 /// The wait after the first failure. It doubles with each.
 const FIRST: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// What is known of a signal of a spool.
-    pub fn load(spool: &Path, kind: Kind, now: SystemTime) -> Self {
+    pub fn load(spool: &Path, kind: SignalType, now: SystemTime) -> Self {
         let mut known = Self::default();
         let lines = match memo(kind).read(spool) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -96,7 +96,7 @@ impl Backoff {
     /// # Errors
     ///
     /// The file cannot be written.
-    pub fn save(&self, spool: &Path, kind: Kind) -> io::Result<()> {
+    pub fn save(&self, spool: &Path, kind: SignalType) -> io::Result<()> {
         let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok();
         let millis = self.not_before.and_then(since);
         let millis = millis.map_or(0, |it| it.as_millis());
@@ -110,7 +110,7 @@ impl Backoff {
     }
 
     /// All is well.
-    pub fn clear(&mut self, spool: &Path, kind: Kind) {
+    pub fn clear(&mut self, spool: &Path, kind: SignalType) {
         *self = Self::default();
         // If it stays, it is asked a little later than it could.
         memo(kind).remove(spool);
@@ -118,16 +118,16 @@ impl Backoff {
     }
 }
 
-fn memo(kind: Kind) -> Memo {
-    Memo {
+fn memo(kind: SignalType) -> CacheFile {
+    CacheFile {
         name: format!("retry-{}", kind.name()).into(),
         ..earlier_memo()
     }
 }
 
 /// That of earlier versions, for both signals.
-fn earlier_memo() -> Memo {
-    Memo {
+fn earlier_memo() -> CacheFile {
+    CacheFile {
         name: "retry".into(),
         format: "uilog-retry 1",
         max_bytes: 4096,
@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    const LOGS: Kind = Kind::Logs;
+    const LOGS: SignalType = SignalType::Logs;
     const FILE: &str = "retry-logs";
     const NOW: SystemTime = UNIX_EPOCH;
 
@@ -257,7 +257,7 @@ mod tests {
         backoff.fail(now(), None, "no logs", 1.0);
         backoff.save(dir.path(), LOGS).unwrap();
         assert_eq!(load(LOGS), backoff);
-        assert_eq!(load(Kind::Traces), Backoff::default());
+        assert_eq!(load(SignalType::Traces), Backoff::default());
     }
 
     /// Its file is for both; whoever knows better removes it.
@@ -270,7 +270,7 @@ mod tests {
         let text = format!(
             "uilog-retry 1\nnot-before-ms {millis}\nfailures 3\nbroken 1\n"
         );
-        for kind in Kind::ALL {
+        for kind in SignalType::ALL {
             fs::write(&path, &text).unwrap();
             let mut known = Backoff::load(dir.path(), kind, now());
             assert_eq!(known.wait(now()), Some(Duration::from_secs(9)));

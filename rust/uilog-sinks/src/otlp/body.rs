@@ -13,7 +13,7 @@ use prost::Message;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::otlp::request::Kind;
+use crate::otlp::request::SignalType;
 
 /// Bytes of a text that may say that all is well; what is longer is a page.
 const MAX_TEXT_BYTES: usize = 256;
@@ -44,7 +44,7 @@ pub struct Success {
 ///
 /// What it is instead: this is no collector, or it has not accepted anything.
 pub fn read(
-    kind: Kind,
+    kind: SignalType,
     content_type: Option<&str>,
     body: &[u8],
 ) -> Result<Success, String> {
@@ -70,7 +70,11 @@ fn none_of_otlp() -> String {
 }
 
 /// A body of a type that says nothing, or of none.
-fn other(kind: Kind, media: &str, body: &[u8]) -> Result<Success, String> {
+fn other(
+    kind: SignalType,
+    media: &str,
+    body: &[u8],
+) -> Result<Success, String> {
     let text = body.trim_ascii();
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let text = text.trim_ascii_start();
@@ -98,17 +102,17 @@ fn other(kind: Kind, media: &str, body: &[u8]) -> Result<Success, String> {
 }
 
 /// An `Export...ServiceResponse`.
-fn protobuf(kind: Kind, body: &[u8]) -> Option<Success> {
+fn protobuf(kind: SignalType, body: &[u8]) -> Option<Success> {
     if !is_message(body) {
         return None;
     }
     let (rejected, text) = match kind {
-        Kind::Traces => {
+        SignalType::Traces => {
             let answer = ExportTraceServiceResponse::decode(body);
             let partial = answer.ok()?.partial_success.unwrap_or_default();
             (partial.rejected_spans, partial.error_message)
         }
-        Kind::Logs => {
+        SignalType::Logs => {
             let answer = ExportLogsServiceResponse::decode(body);
             let partial = answer.ok()?.partial_success.unwrap_or_default();
             (partial.rejected_log_records, partial.error_message)
@@ -153,7 +157,7 @@ fn take_field(body: &mut &[u8]) -> Option<(u64, bool)> {
     (tag >> 3 > 0).then_some((tag >> 3, tag & 7 == 2))
 }
 
-fn json(kind: Kind, body: &[u8]) -> Result<Success, String> {
+fn json(kind: SignalType, body: &[u8]) -> Result<Success, String> {
     if body.trim_ascii().is_empty() {
         return Ok(Success::default());
     }
@@ -168,8 +172,8 @@ fn json(kind: Kind, body: &[u8]) -> Result<Success, String> {
         _ => return Ok(Success::default()),
     };
     let key = match kind {
-        Kind::Traces => "rejectedSpans",
-        Kind::Logs => "rejectedLogRecords",
+        SignalType::Traces => "rejectedSpans",
+        SignalType::Logs => "rejectedLogRecords",
     };
     // 64-bit numbers are strings there, and some write numbers.
     let rejected = partial.get(key).and_then(|it| match it {
@@ -223,7 +227,7 @@ mod tests {
 
     fn is_success(content_type: &str, body: &[u8]) -> bool {
         let content_type = Some(content_type).filter(|it| !it.is_empty());
-        read(Kind::Logs, content_type, body).is_ok()
+        read(SignalType::Logs, content_type, body).is_ok()
     }
 
     fn partial(rejected: i64) -> Vec<u8> {
@@ -314,7 +318,7 @@ mod tests {
     #[test]
     fn how_many_are_rejected_is_told() {
         let told = |kind: &str, body: &[u8]| {
-            let it = read(Kind::Logs, Some(kind), body).unwrap();
+            let it = read(SignalType::Logs, Some(kind), body).unwrap();
             (it.rejected, it.text)
         };
         let old = || "old".to_owned();

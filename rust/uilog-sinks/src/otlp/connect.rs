@@ -2,36 +2,36 @@
 //! nothing.
 //!
 //! Sends no record and touches no spool. The requests are those of the sender,
-//! with the same settings, but for their bound; [`crate::trail`] has the
+//! with the same settings, but for their bound; [`crate::attempt_log`] has the
 //! steps below HTTP.
 
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use uilog_channel::sinks;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::SinkConfig;
 use ureq::http::Uri;
 
+use crate::attempt_log::AttemptLog;
+use crate::attempt_log::Failed;
+use crate::attempt_log::try_tcp;
+use crate::attempt_log::try_tls;
 use crate::globals::Globals;
 use crate::otlp::connector::WITHOUT_TLS;
 use crate::otlp::http::Collector;
 use crate::otlp::http::Received;
-use crate::otlp::request::Kind;
+use crate::otlp::request::SignalType;
 use crate::otlp::settings::Settings;
 use crate::otlp::verdict::Verdict;
 use crate::target::Address;
-use crate::trail::Failed;
-use crate::trail::Trail;
-use crate::trail::try_tcp;
-use crate::trail::try_tls;
 
 /// However little time is left: so long an answer is waited for.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where requests of a kind go, and by which way.
 struct Way {
-    kind: Kind,
+    kind: SignalType,
     host: Address,
     is_https: bool,
     proxy: Option<Address>,
@@ -39,20 +39,20 @@ struct Way {
 
 /// Tries to reach a collector, and asks it to take nothing.
 pub(crate) fn try_collector(
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
-    trail: &Trail,
+    trail: &AttemptLog,
 ) -> Result<(), Failed> {
     let settings = trail.step("settings", || {
         let settings = Settings::new(definition, globals)?;
         let shown = |kind| {
             let url = &settings.endpoint(kind).url;
-            sinks::shown_url(url.as_bytes())
+            sink_config::shown_url(url.as_bytes())
         };
         let seen = format!(
             "spans go to {}, log records to {}",
-            shown(Kind::Traces),
-            shown(Kind::Logs)
+            shown(SignalType::Traces),
+            shown(SignalType::Logs)
         );
         Ok((settings, seen))
     })?;
@@ -60,7 +60,7 @@ pub(crate) fn try_collector(
     let ways = trail.step("files", || {
         collector.check()?;
         let mut ways = Vec::new();
-        for kind in Kind::ALL {
+        for kind in SignalType::ALL {
             ways.push(way(kind, &settings, &mut collector)?);
         }
         Ok((ways, "all that is configured can be read".to_owned()))
@@ -83,7 +83,7 @@ pub(crate) fn try_collector(
 }
 
 fn way(
-    kind: Kind,
+    kind: SignalType,
     settings: &Settings,
     collector: &mut Collector,
 ) -> Result<Way, String> {
@@ -115,7 +115,7 @@ impl Way {
 fn connect(
     way: &Way,
     collector: &mut Collector,
-    trail: &Trail,
+    trail: &AttemptLog,
 ) -> Result<(), Failed> {
     if let Some(proxy) = &way.proxy {
         trail.step("proxy", || {
@@ -138,14 +138,19 @@ fn connect(
 }
 
 /// That it has failed is in the trail.
-fn export(kind: Kind, settings: &Settings, bound: Duration, trail: &Trail) {
+fn export(
+    kind: SignalType,
+    settings: &Settings,
+    bound: Duration,
+    trail: &AttemptLog,
+) {
     let mut settings = settings.clone();
     for endpoint in [&mut settings.traces, &mut settings.logs] {
         endpoint.timeout = endpoint.timeout.min(bound);
     }
     let name = match kind {
-        Kind::Traces => "export-traces",
-        Kind::Logs => "export-logs",
+        SignalType::Traces => "export-traces",
+        SignalType::Logs => "export-logs",
     };
     let _ = trail.step(name, || {
         let waiting = settings.wait_statuses.clone();

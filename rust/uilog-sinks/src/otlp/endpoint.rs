@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 
 use ureq::http::Uri;
 
-use crate::otlp::request::Kind;
+use crate::otlp::request::SignalType;
 
 /// The port where collectors expect gRPC.
 pub(crate) const GRPC_PORT: u16 = 4317;
@@ -116,13 +116,13 @@ impl Base {
     }
 
     /// Where requests of this kind go.
-    pub(crate) fn endpoint(&self, kind: Kind) -> String {
+    pub(crate) fn endpoint(&self, kind: SignalType) -> String {
         format!("{}{}", self.url, request_path(kind))
     }
 }
 
 /// What was probably not meant by the whole URL of one kind of requests.
-pub(crate) fn advice_on_endpoint(url: &Url, kind: Kind) -> Vec<String> {
+pub(crate) fn advice_on_endpoint(url: &Url, kind: SignalType) -> Vec<String> {
     let mut advice = Vec::new();
     if url.path == "/" {
         let path = request_path(kind);
@@ -136,10 +136,10 @@ pub(crate) fn advice_on_endpoint(url: &Url, kind: Kind) -> Vec<String> {
 }
 
 /// The path of requests of this kind.
-fn request_path(kind: Kind) -> &'static str {
+fn request_path(kind: SignalType) -> &'static str {
     match kind {
-        Kind::Traces => "/v1/traces",
-        Kind::Logs => "/v1/logs",
+        SignalType::Traces => "/v1/traces",
+        SignalType::Logs => "/v1/logs",
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn traces(url: &str) -> Result<String, String> {
-        Base::parse(url).map(|it| it.endpoint(Kind::Traces))
+        Base::parse(url).map(|it| it.endpoint(SignalType::Traces))
     }
 
     #[test]
@@ -273,7 +273,7 @@ mod tests {
         for suffix in REQUEST_PATHS {
             for end in ["", "/", "//"] {
                 let base = base(&format!("http://h:4318/a{suffix}{end}"));
-                let url = base.endpoint(Kind::Logs);
+                let url = base.endpoint(SignalType::Logs);
                 assert_eq!(url, "http://h:4318/a/v1/logs");
                 let advice = base.advice.join(" ");
                 assert!(advice.ends_with("write http://h:4318/a"), "{advice}");
@@ -282,10 +282,10 @@ mod tests {
         let grpc = base("http://h:4317").advice.join(" ");
         assert!(grpc.ends_with("did you mean port 4318?"), "{grpc}");
         let url = Url::of_collector("http://h:4318").unwrap();
-        let bare = advice_on_endpoint(&url, Kind::Logs).join(" ");
+        let bare = advice_on_endpoint(&url, SignalType::Logs).join(" ");
         assert!(bare.ends_with("mean http://h:4318/v1/logs?"), "{bare}");
         let url = Url::of_collector("http://h:4318/x?y=z").unwrap();
-        assert_eq!(advice_on_endpoint(&url, Kind::Logs), [""; 0]);
+        assert_eq!(advice_on_endpoint(&url, SignalType::Logs), [""; 0]);
         assert_eq!(url.text(), "http://h:4318/x?y=z");
     }
 }

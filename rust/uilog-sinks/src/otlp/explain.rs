@@ -10,7 +10,7 @@ use std::time::Duration;
 use ureq::Error;
 
 use crate::otlp::settings::Endpoint;
-use crate::tls::explain::Sentence;
+use crate::tls::explain::ExplainedError;
 
 /// What an error means.
 pub(crate) fn sentence(error: &Error, endpoint: &Endpoint) -> String {
@@ -63,7 +63,8 @@ pub(crate) fn is_https(endpoint: &Endpoint) -> bool {
 
 fn of_io(error: &io::Error, is_https: bool) -> String {
     use io::ErrorKind;
-    let is_sentence = error.get_ref().is_some_and(|it| it.is::<Sentence>());
+    let is_sentence =
+        error.get_ref().is_some_and(|it| it.is::<ExplainedError>());
     let hint = if is_https {
         ": if it asks for a client certificate, set cert-file and key-file"
     } else {

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use rustls::ClientConfig;
 use sha2::Digest;
 use sha2::Sha256;
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_sys::foreign_file;
 use ureq::Agent;
 use ureq::ProxyProtocol;
@@ -29,9 +29,9 @@ use crate::otlp::endpoint::GRPC_PORT;
 use crate::otlp::endpoint::HTTP_PORT;
 use crate::otlp::explain;
 use crate::otlp::printable::printable;
-use crate::otlp::request::Kind;
 use crate::otlp::request::Packer;
-use crate::otlp::resolver::Remembering;
+use crate::otlp::request::SignalType;
+use crate::otlp::resolver::CachingResolver;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
 use crate::otlp::settings::TlsFiles;
@@ -56,13 +56,13 @@ const TOO_LARGE: &str = "its answer is too large";
 const USER_AGENT: &str = concat!("uilog/", env!("CARGO_PKG_VERSION"));
 
 /// A receiver of requests.
-pub trait Post: Send {
+pub trait RequestSender: Send {
     /// Sends a body, packed if it likes that, and waits for the answer.
-    fn post(&mut self, kind: Kind, body: Vec<u8>) -> Verdict;
+    fn post(&mut self, kind: SignalType, body: Vec<u8>) -> Verdict;
 
     /// What it is configured to be, as a number: another one if anything of
     /// that is different.
-    fn settings(&self, kind: Kind) -> u64;
+    fn settings(&self, kind: SignalType) -> u64;
 
     /// Nothing is sent for a while.
     fn rest(&mut self) {}
@@ -98,13 +98,13 @@ impl Collector {
     ///
     /// What is missing or is invalid.
     pub fn check(&mut self) -> Result<(), String> {
-        for kind in Kind::ALL {
+        for kind in SignalType::ALL {
             self.agent(kind).map_err(|why| self.at(kind, &why))?;
         }
         match &self.settings.token_file {
             Some(path) => bearer(path)
                 .map(drop)
-                .map_err(|why| self.at(Kind::Logs, &why)),
+                .map_err(|why| self.at(SignalType::Logs, &why)),
             None => Ok(()),
         }
     }
@@ -116,7 +116,7 @@ impl Collector {
     /// What is configured is invalid.
     pub(crate) fn proxy_of(
         &mut self,
-        kind: Kind,
+        kind: SignalType,
     ) -> Result<Option<Address>, String> {
         let agent = self.agent(kind)?;
         Ok(agent.config().proxy().map(|it| Address {
@@ -132,13 +132,13 @@ impl Collector {
     /// A file cannot be used.
     pub(crate) fn tls_of(
         &mut self,
-        kind: Kind,
+        kind: SignalType,
     ) -> Result<Option<Arc<ClientConfig>>, String> {
         let endpoint = self.settings.endpoint(kind).clone();
         self.tls_config(&endpoint)
     }
 
-    fn agent(&mut self, kind: Kind) -> Result<Agent, String> {
+    fn agent(&mut self, kind: SignalType) -> Result<Agent, String> {
         if let Some(agent) = self.kept(kind) {
             return Ok(agent.clone());
         }
@@ -149,10 +149,10 @@ impl Collector {
         Ok(agent)
     }
 
-    fn kept(&mut self, kind: Kind) -> &mut Option<Agent> {
+    fn kept(&mut self, kind: SignalType) -> &mut Option<Agent> {
         match kind {
-            Kind::Traces => &mut self.traces,
-            Kind::Logs => &mut self.logs,
+            SignalType::Traces => &mut self.traces,
+            SignalType::Logs => &mut self.logs,
         }
     }
 
@@ -212,10 +212,18 @@ impl Collector {
             ().chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
                 .chain(TlsConnector::new(tls, tls_to_proxy));
-        Ok(Agent::with_parts(config, connector, Remembering::default()))
+        Ok(Agent::with_parts(
+            config,
+            connector,
+            CachingResolver::default(),
+        ))
     }
 
-    fn ask(&mut self, kind: Kind, body: &[u8]) -> Result<Verdict, String> {
+    fn ask(
+        &mut self,
+        kind: SignalType,
+        body: &[u8],
+    ) -> Result<Verdict, String> {
         let received = match self.exchange(kind, body) {
             Ok(received) => received,
             Err(Failed::TooLarge { status }) => {
@@ -239,7 +247,7 @@ impl Collector {
     /// It could not be asked, and why.
     pub(crate) fn export_nothing(
         &mut self,
-        kind: Kind,
+        kind: SignalType,
     ) -> Result<Received, String> {
         let body = self.packed(kind, Vec::new());
         let received = self.exchange(kind, &body);
@@ -251,7 +259,7 @@ impl Collector {
 
     fn exchange(
         &mut self,
-        kind: Kind,
+        kind: SignalType,
         body: &[u8],
     ) -> Result<Received, Failed> {
         let agent = self.agent(kind)?;
@@ -323,14 +331,14 @@ impl Collector {
     }
 
     /// What is wrong, with where.
-    fn at(&self, kind: Kind, why: &str) -> String {
+    fn at(&self, kind: SignalType, why: &str) -> String {
         let url = &self.settings.endpoint(kind).url;
-        let shown = sinks::shown_url(url.as_bytes());
+        let shown = sink_config::shown_url(url.as_bytes());
         let hint = hint_of(url);
         format!("{shown}{hint}: {why}").replace(char::is_control, " ")
     }
 
-    fn packed(&mut self, kind: Kind, body: Vec<u8>) -> Vec<u8> {
+    fn packed(&mut self, kind: SignalType, body: Vec<u8>) -> Vec<u8> {
         if self.settings.endpoint(kind).is_gzip {
             self.packer.gzip(&body)
         } else {
@@ -414,12 +422,12 @@ fn blot(text: &mut [u8], secret: &[u8]) {
     }
 }
 
-impl Post for Collector {
+impl RequestSender for Collector {
     fn rest(&mut self) {
         self.packer.rest();
     }
 
-    fn settings(&self, kind: Kind) -> u64 {
+    fn settings(&self, kind: SignalType) -> u64 {
         let endpoint = self.settings.endpoint(kind);
         let mut hash = Sha256::new();
         // Each with its length, so that nothing runs into what follows.
@@ -441,7 +449,7 @@ impl Post for Collector {
         u64::from_be_bytes(first)
     }
 
-    fn post(&mut self, kind: Kind, body: Vec<u8>) -> Verdict {
+    fn post(&mut self, kind: SignalType, body: Vec<u8>) -> Verdict {
         let body = self.packed(kind, body);
         self.ask(kind, &body).unwrap_or_else(|reason| {
             // Certificates may have been replaced, names lead elsewhere.

@@ -8,8 +8,8 @@ use prost::Message;
 use serde::Serialize;
 
 use crate::otlp::request;
-use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
+use crate::otlp::request::SignalType;
 
 /// A record as a whole request, with what is configured of the resource: one
 /// line, without its end.
@@ -23,8 +23,8 @@ pub fn line(
 ) -> Result<Vec<u8>, String> {
     let body = request::encode(std::iter::once(record), configured);
     match record.kind() {
-        Kind::Traces => told::<ExportTraceServiceRequest>(&body),
-        Kind::Logs => told::<ExportLogsServiceRequest>(&body),
+        SignalType::Traces => told::<ExportTraceServiceRequest>(&body),
+        SignalType::Logs => told::<ExportLogsServiceRequest>(&body),
     }
 }
 

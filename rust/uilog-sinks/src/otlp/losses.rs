@@ -24,7 +24,7 @@ use sha2::Sha256;
 use uilog_channel::journal::Failure;
 use uilog_channel::journal::FailureKind;
 use uilog_channel::journal::Journal;
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_event::event::Timestamp;
 use uilog_spool::LossCounts;
 use uilog_spool::Spool;
@@ -32,8 +32,8 @@ use uilog_spool::Spool;
 use crate::globals::Globals;
 use crate::machine;
 use crate::otlp::appender::Appender;
-use crate::otlp::memo::Memo;
-use crate::otlp::memo::items;
+use crate::otlp::cache_file::CacheFile;
+use crate::otlp::cache_file::items;
 use crate::otlp::stored::LOSS_EVENT;
 use crate::record::Process;
 use crate::record::Record;
@@ -43,7 +43,7 @@ use crate::record::SCHEMA;
 const PROGRAM: &str = "uilog";
 
 /// What has been told.
-const MEMO: Memo = Memo {
+const MEMO: CacheFile = CacheFile {
     name: Cow::Borrowed("losses"),
     format: "uilog-losses 1",
     max_bytes: 4096,
@@ -292,7 +292,7 @@ fn untold(
 
 /// What a loss in the journal was.
 fn cause(failure: &Failure) -> &'static str {
-    let prefix = format!("{}.{}", sinks::SECTION, sinks::PREFIX);
+    let prefix = format!("{}.{}", sink_config::SECTION, sink_config::PREFIX);
     match failure.kind {
         // As the dispatcher says it of sinks.
         _ if failure.detail.starts_with(&prefix) => "undelivered",

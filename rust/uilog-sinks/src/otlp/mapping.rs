@@ -85,7 +85,7 @@ pub enum Signal {
 /// A record that OpenTelemetry has no place for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the record's {0} makes no sense")]
-pub struct Nonsense(&'static str);
+pub struct Unmappable(&'static str);
 
 /// Whether a record with these fields becomes spans, and no log record.
 ///
@@ -111,9 +111,9 @@ pub fn becomes_spans(
 pub(crate) fn map(
     record: &Stored<'_>,
     out: &mut Vec<u8>,
-) -> Result<Signal, Nonsense> {
-    let end = nanos(&record.time).ok_or(Nonsense("time"))?;
-    let place = Place::of(record)?;
+) -> Result<Signal, Unmappable> {
+    let end = nanos(&record.time).ok_or(Unmappable("time"))?;
+    let place = RecordPosition::of(record)?;
     // Which of the two signals a record belongs to depends on its duration,
     // as with any other event.
     let is_lost = *record.event == *"commandlost"
@@ -137,7 +137,7 @@ pub(crate) fn map(
 }
 
 /// Where in a trace a record stands.
-struct Place {
+struct RecordPosition {
     trace: [u8; 16],
     /// The command's or the hook's; none if there is none.
     span: Option<[u8; 8]>,
@@ -154,13 +154,13 @@ fn id_bytes(id: &Option<[u8; 8]>) -> &[u8] {
     id.as_ref().map_or(&[], |it| &it[..])
 }
 
-impl Place {
-    fn of(record: &Stored<'_>) -> Result<Self, Nonsense> {
+impl RecordPosition {
+    fn of(record: &Stored<'_>) -> Result<Self, Unmappable> {
         fn id<const BYTES: usize>(
             text: Option<&str>,
             name: &'static str,
-        ) -> Result<Option<[u8; BYTES]>, Nonsense> {
-            let id = text.map(|it| hex(it).ok_or(Nonsense(name)));
+        ) -> Result<Option<[u8; BYTES]>, Unmappable> {
+            let id = text.map(|it| hex(it).ok_or(Unmappable(name)));
             id.transpose()
         }
         let trace = id(record.trace_id.as_deref(), "trace id")?;
@@ -176,7 +176,7 @@ impl Place {
                 is_made_up: false,
             },
             None => Self {
-                trace: hex(&record.session).ok_or(Nonsense("session"))?,
+                trace: hex(&record.session).ok_or(Unmappable("session"))?,
                 span: None,
                 parent: None,
                 flags,
@@ -215,7 +215,7 @@ impl Span<'_> {
     fn put(
         &self,
         record: &Stored<'_>,
-        place: &Place,
+        place: &RecordPosition,
         end: u64,
         attributes: impl FnOnce(&mut Attributes<'_>),
         out: &mut Vec<u8>,
@@ -244,7 +244,12 @@ impl Span<'_> {
 }
 
 /// The span of a command.
-fn command(record: &Stored<'_>, place: &Place, end: u64, out: &mut Vec<u8>) {
+fn command(
+    record: &Stored<'_>,
+    place: &RecordPosition,
+    end: u64,
+    out: &mut Vec<u8>,
+) {
     let process = &record.process;
     let failure = failure(record);
     let error = failure.as_ref().map(|it| it.kind.clone());
@@ -336,7 +341,7 @@ fn refusal(record: &Stored<'_>) -> Option<Failure> {
 /// The span of something within a command.
 fn part(
     record: &Stored<'_>,
-    place: &Place,
+    place: &RecordPosition,
     end: u64,
     duration: u64,
     out: &mut Vec<u8>,
@@ -411,7 +416,7 @@ fn part_failure(record: &Stored<'_>) -> Option<Failure> {
 /// not when, so each is put before the end. Returns how many.
 fn blocked(
     record: &Stored<'_>,
-    place: &Place,
+    place: &RecordPosition,
     end: u64,
     out: &mut Vec<u8>,
 ) -> u64 {
@@ -439,7 +444,12 @@ fn blocked(
 }
 
 /// The fields of a log record.
-fn log(record: &Stored<'_>, place: &Place, time: u64, out: &mut Vec<u8>) {
+fn log(
+    record: &Stored<'_>,
+    place: &RecordPosition,
+    time: u64,
+    out: &mut Vec<u8>,
+) {
     let (number, text) = match &*record.event {
         "commandexception" => (SeverityNumber::Error, "ERROR"),
         "develwarn" | "hookrefused" | LOSS_EVENT => {

@@ -29,6 +29,7 @@ pub mod appender;
 mod attributes;
 pub mod backoff;
 pub mod body;
+mod cache_file;
 pub(crate) mod connect;
 mod connector;
 mod endpoint;
@@ -37,7 +38,6 @@ pub mod http;
 pub mod json;
 pub mod losses;
 pub mod mapping;
-mod memo;
 mod printable;
 mod protobuf;
 mod proxy;
@@ -59,7 +59,7 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use uilog_channel::queue::Delivery;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_spool::HoldBack;
 use uilog_spool::Limits;
 use uilog_spool::Options;
@@ -74,12 +74,12 @@ use crate::otlp::sender::Progress;
 use crate::otlp::sender::Sending;
 use crate::otlp::sender::Worker;
 use crate::otlp::settings::Settings;
-use crate::otlp::settings::Surroundings;
-use crate::outlet::Lost;
-use crate::outlet::Outlet;
-use crate::outlet::Undelivered;
+use crate::otlp::settings::VariableLookup;
 use crate::record;
 use crate::record::Record;
+use crate::sink::LossReport;
+use crate::sink::LossSum;
+use crate::sink::Sink;
 
 /// A sink `otlp:`.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ pub struct Otlp {
 ///
 /// The spool's directory is not safe, or there is no place for it.
 pub fn open(
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
 ) -> Result<Otlp, String> {
     let settings = Settings::new(definition, globals);
@@ -120,7 +120,7 @@ pub fn open(
 ///
 /// There is no place for it, or its directory is not safe.
 pub fn spool(
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
 ) -> Result<Spool, String> {
     let dir = spool_dir(&definition.name, globals)?;
@@ -174,7 +174,7 @@ fn spool_options(globals: &Globals) -> Options {
 ///
 /// As [`open`], or the spool cannot take it.
 pub fn append(
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
     record: &Record,
 ) -> Result<(), String> {
@@ -190,7 +190,7 @@ pub fn append(
 /// # Errors
 ///
 /// What is wrong.
-pub fn check(definition: &Definition, globals: &Globals) -> Result<(), String> {
+pub fn check(definition: &SinkConfig, globals: &Globals) -> Result<(), String> {
     let settings = Settings::new(definition, globals)?;
     globals.spool.as_ref().map_err(Clone::clone)?;
     Collector::new(settings).check()
@@ -203,7 +203,7 @@ pub fn check(definition: &Definition, globals: &Globals) -> Result<(), String> {
 ///
 /// As [`open`], or the settings are invalid.
 pub fn flush(
-    definition: &Definition,
+    definition: &SinkConfig,
     globals: &Globals,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Flushed, String> {
@@ -227,7 +227,7 @@ pub(crate) fn unsendable(problem: &str) -> String {
     format!("everything waits in the spool, and nothing is sent: {problem}")
 }
 
-impl Surroundings for Globals {
+impl VariableLookup for Globals {
     fn variable(&self, name: &str) -> Option<String> {
         let value = Self::variable(self, name)?;
         Some(String::from_utf8_lossy(value).into_owned())
@@ -273,13 +273,13 @@ impl Otlp {
     }
 }
 
-impl Outlet for Otlp {
+impl Sink for Otlp {
     fn deliver(
         &mut self,
         records: &[Arc<Record>],
         _deadline: Instant,
-    ) -> Result<(), Undelivered> {
-        let mut lost = Lost::default();
+    ) -> Result<(), LossReport> {
+        let mut lost = LossSum::default();
         self.is_hurried = false;
         let reasons = self.appender.append_all(records.iter().map(|it| &**it));
         if reasons.len() < records.len() {
@@ -323,7 +323,7 @@ impl Outlet for Otlp {
     }
 
     /// What has not been sent by then waits for the next command's.
-    fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered> {
+    fn finish(&mut self, deadline: Instant) -> Result<(), LossReport> {
         self.rest();
         if let Some(worker) = self.worker.take() {
             worker.finish(deadline);

@@ -12,11 +12,11 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use crate::otlp::memo::Memo;
-use crate::otlp::memo::items;
+use crate::otlp::cache_file::CacheFile;
+use crate::otlp::cache_file::items;
 
 /// Each line is a time in milliseconds and a text.
-const MEMO: Memo = Memo {
+const MEMO: CacheFile = CacheFile {
     name: Cow::Borrowed("reported"),
     format: "uilog-reported 1",
     max_bytes: 64 * 1024,

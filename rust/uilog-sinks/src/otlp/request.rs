@@ -43,7 +43,7 @@ const SDK: &str = "uilog";
 
 /// The two kinds of requests, each with an address of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SignalType {
     /// Of spans.
     Traces,
     /// Of log records.
@@ -139,7 +139,7 @@ impl Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapped {
     origin: Arc<Origin>,
-    kind: Kind,
+    kind: SignalType,
     parts: u64,
     /// Fields of the scope's message, one for each span or log record.
     fields: Vec<u8>,
@@ -170,8 +170,8 @@ impl Mapped {
         let signal = mapping::map(&record, &mut fields)
             .map_err(|error| error.to_string())?;
         let (kind, parts) = match signal {
-            Signal::Spans(count) => (Kind::Traces, count),
-            Signal::Log => (Kind::Logs, 1),
+            Signal::Spans(count) => (SignalType::Traces, count),
+            Signal::Log => (SignalType::Logs, 1),
         };
         Ok(Self {
             origin: Origin::of(&record, before.map(|it| &it.origin)),
@@ -182,7 +182,7 @@ impl Mapped {
     }
 
     /// In which kind of request it goes.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> SignalType {
         self.kind
     }
 

@@ -23,7 +23,7 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// Looks names up, and remembers the last one.
 #[derive(Debug, Default)]
-pub(crate) struct Remembering {
+pub(crate) struct CachingResolver {
     system: DefaultResolver,
     last: Mutex<Option<Found>>,
 }
@@ -35,7 +35,7 @@ struct Found {
     at: Instant,
 }
 
-impl Resolver for Remembering {
+impl Resolver for CachingResolver {
     fn resolve(
         &self,
         uri: &Uri,
@@ -76,7 +76,7 @@ impl Resolver for Remembering {
 mod tests {
     use super::*;
 
-    fn resolve(resolver: &Remembering, url: &str) -> Vec<SocketAddr> {
+    fn resolve(resolver: &CachingResolver, url: &str) -> Vec<SocketAddr> {
         let uri: Uri = url.parse().unwrap();
         let (config, timeout) = (Config::default(), NextTimeout::default());
         let found = resolver.resolve(&uri, &config, timeout).unwrap();
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_name_is_looked_up_once_and_an_address_never() {
-        let resolver = Remembering::default();
+        let resolver = CachingResolver::default();
         let is_known = || resolver.last.lock().unwrap().clone();
         for (url, address) in [
             ("http://127.0.0.1:4318/v1/logs", "127.0.0.1:4318"),

@@ -31,14 +31,14 @@ use uilog_spool::Spool;
 
 use crate::otlp::accepted::Accepted;
 use crate::otlp::backoff::Backoff;
-use crate::otlp::http::Post;
+use crate::otlp::http::RequestSender;
 use crate::otlp::losses;
 use crate::otlp::losses::Due;
 use crate::otlp::losses::Reports;
-use crate::otlp::request::Kind;
-use crate::otlp::ship::Book;
+use crate::otlp::request::SignalType;
+use crate::otlp::ship::BatchObserver;
+use crate::otlp::ship::BatchResult;
 use crate::otlp::ship::Outcome;
-use crate::otlp::ship::Settlement;
 use crate::otlp::ship::Shipper;
 use crate::otlp::unnoted;
 
@@ -136,11 +136,11 @@ struct Desk<'a> {
     tell: &'a mut (dyn FnMut(Progress) + Send),
 }
 
-impl<P: Post> Sending<P> {
+impl<P: RequestSender> Sending<P> {
     /// Sends what is in `spool` to the collector of each signal.
     pub fn new(
         spool: &Spool,
-        collector: impl Fn(Kind) -> P,
+        collector: impl Fn(SignalType) -> P,
         resource: &[(String, String)],
     ) -> Self {
         let shipper = |kind| {
@@ -149,7 +149,7 @@ impl<P: Post> Sending<P> {
         };
         Self {
             spool: spool.clone(),
-            shippers: Kind::ALL.map(shipper),
+            shippers: SignalType::ALL.map(shipper),
             progress: Progress::default(),
             rejection: None,
             waits: [const { None }; CHANNELS],
@@ -196,7 +196,7 @@ impl<P: Post> Sending<P> {
         for _ in 0..MAX_LOOKS {
             let now = SystemTime::now();
             let mut is_due = [true; CHANNELS];
-            for kind in Kind::ALL {
+            for kind in SignalType::ALL {
                 let channel = kind.channel();
                 if self.waits[channel].is_none() && !is_forced {
                     self.waits[channel] = self.backoff(kind, now);
@@ -230,7 +230,7 @@ impl<P: Post> Sending<P> {
         joined(self.spool.dir(), &self.waits)
     }
 
-    fn backoff(&self, kind: Kind, now: SystemTime) -> Option<Wait> {
+    fn backoff(&self, kind: SignalType, now: SystemTime) -> Option<Wait> {
         let dir = self.spool.dir();
         let backoff = Backoff::load(dir, kind, now);
         if let Some(time) = backoff.wait(now) {
@@ -276,7 +276,7 @@ impl<P: Post> Sending<P> {
         };
         let are_both = batches.iter().all(is_some);
         let batches = batches.map(Mutex::new);
-        let drain = |kind: Kind| {
+        let drain = |kind: SignalType| {
             let Some(batch) = lock(&batches[kind.channel()]).take() else {
                 return Ok(None);
             };
@@ -285,7 +285,7 @@ impl<P: Post> Sending<P> {
             shipper.rest();
             drained
         };
-        let [first, second] = Kind::ALL;
+        let [first, second] = SignalType::ALL;
         let results = if are_both {
             thread::scope(|scope| {
                 let thread =
@@ -313,7 +313,7 @@ impl<P: Post> Sending<P> {
         // What has been sent would be sent again: not before a while.
         let now = SystemTime::now();
         let mut waits = results.map(|it| it.unwrap_or(None));
-        for kind in Kind::ALL {
+        for kind in SignalType::ALL {
             let time = unnoted::mark(dir, kind, now, random());
             waits[kind.channel()].get_or_insert_with(|| Wait {
                 time,
@@ -326,7 +326,7 @@ impl<P: Post> Sending<P> {
 
 /// What a round has come to.
 fn joined(spool: &Path, waits: &[Option<Wait>; CHANNELS]) -> Round {
-    let of = |kind: Kind| {
+    let of = |kind: SignalType| {
         let wait = waits[kind.channel()].as_ref()?;
         Some((kind, &*wait.reason))
     };
@@ -334,7 +334,7 @@ fn joined(spool: &Path, waits: &[Option<Wait>; CHANNELS]) -> Round {
     let Some(wait) = times.min() else {
         return Round::Drained;
     };
-    let waiting: Vec<_> = Kind::ALL.into_iter().filter_map(of).collect();
+    let waiting: Vec<_> = SignalType::ALL.into_iter().filter_map(of).collect();
     let reason = Refused::new(spool, &waiting).reason;
     Round::Later { wait, reason }
 }
@@ -343,20 +343,21 @@ fn joined(spool: &Path, waits: &[Option<Wait>; CHANNELS]) -> Round {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The signal, if it takes the other one.
-    pub only: Option<Kind>,
+    pub only: Option<SignalType>,
     /// Why.
     pub reason: String,
 }
 
 impl Refused {
     /// Of the signals that wait, and why each does.
-    pub fn new(spool: &Path, waiting: &[(Kind, &str)]) -> Self {
-        let named = |it: &(Kind, &str)| format!("{}: {}", it.0.name(), it.1);
-        let is_taken = |kind: Kind| {
+    pub fn new(spool: &Path, waiting: &[(SignalType, &str)]) -> Self {
+        let named =
+            |it: &(SignalType, &str)| format!("{}: {}", it.0.name(), it.1);
+        let is_taken = |kind: SignalType| {
             let is_other = waiting.iter().all(|it| it.0 != kind);
             is_other && Accepted::load(spool, kind).is_any()
         };
-        let is_other_taken = Kind::ALL.into_iter().any(is_taken);
+        let is_other_taken = SignalType::ALL.into_iter().any(is_taken);
         match waiting {
             [one] if is_other_taken => Self {
                 only: Some(one.0),
@@ -378,7 +379,7 @@ impl Refused {
 
 /// Sends what waits of a signal, this batch first; returns why and for how long
 /// the signal has to wait, if so.
-fn drain_signal<P: Post>(
+fn drain_signal<P: RequestSender>(
     shipper: &mut Shipper<P>,
     desk: &Mutex<Desk<'_>>,
     dir: &Path,
@@ -437,14 +438,14 @@ struct Page<'a, 'b> {
     /// How many of its records have been settled.
     settled: usize,
     dir: &'a Path,
-    kind: Kind,
+    kind: SignalType,
     settings: u64,
     accepted: Accepted,
     backoff: &'a mut Backoff,
 }
 
-impl Book for Page<'_, '_> {
-    fn settle(&mut self, it: Settlement) {
+impl BatchObserver for Page<'_, '_> {
+    fn settle(&mut self, it: BatchResult) {
         let all = it.end.saturating_sub(self.settled) as u64;
         self.settled = it.end;
         let rejected = it.rejected.len() as u64 + it.unknown;
@@ -455,7 +456,7 @@ impl Book for Page<'_, '_> {
             desk.rejection.get_or_insert_with(reason);
         }
         let reason = it.reason.as_bytes();
-        let Settlement { end, unknown, .. } = it;
+        let BatchResult { end, unknown, .. } = it;
         let settled = desk.sender.settle_up_to(
             self.batch,
             end,
@@ -465,7 +466,7 @@ impl Book for Page<'_, '_> {
         );
         desk.unnoted = settled.err();
         if desk.unnoted.is_none() && desk.is_forced {
-            for kind in Kind::ALL {
+            for kind in SignalType::ALL {
                 unnoted::clear(self.dir, kind);
             }
         }
@@ -602,7 +603,7 @@ impl Worker {
     /// # Errors
     ///
     /// The system has no thread left.
-    pub fn start<P: Post + 'static>(
+    pub fn start<P: RequestSender + 'static>(
         mut sending: Sending<P>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
@@ -666,7 +667,7 @@ impl Worker {
 
 /// Sends whenever there is something, until it is to end. While one signal
 /// waits, what comes of the other is sent.
-fn send_always<P: Post>(sending: &mut Sending<P>, shared: &Shared) {
+fn send_always<P: RequestSender>(sending: &mut Sending<P>, shared: &Shared) {
     let mut time = None;
     while shared.wait_for_work(time) {
         if shared.state().is_woken {
@@ -700,19 +701,19 @@ mod tests {
     use uilog_spool::Writer;
 
     use super::*;
-    use crate::otlp::request::Kind;
+    use crate::otlp::request::SignalType;
     use crate::otlp::signal::CHANNELS_OF_SPOOL;
     use crate::otlp::verdict::Verdict;
     use crate::record::is_of_later_schema;
 
     struct Nobody;
 
-    impl Post for Nobody {
-        fn post(&mut self, _: Kind, _: Vec<u8>) -> Verdict {
+    impl RequestSender for Nobody {
+        fn post(&mut self, _: SignalType, _: Vec<u8>) -> Verdict {
             Verdict::Accepted
         }
 
-        fn settings(&self, _: Kind) -> u64 {
+        fn settings(&self, _: SignalType) -> u64 {
             0
         }
     }
@@ -769,13 +770,13 @@ mod tests {
     /// Takes everything, and counts the requests.
     struct Counting<'a>(&'a AtomicU32);
 
-    impl Post for Counting<'_> {
-        fn post(&mut self, _: Kind, _: Vec<u8>) -> Verdict {
+    impl RequestSender for Counting<'_> {
+        fn post(&mut self, _: SignalType, _: Vec<u8>) -> Verdict {
             self.0.fetch_add(1, Ordering::Relaxed);
             Verdict::Accepted
         }
 
-        fn settings(&self, _: Kind) -> u64 {
+        fn settings(&self, _: SignalType) -> u64 {
             0
         }
     }

@@ -14,8 +14,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use uilog_channel::sinks;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_config::items;
 use uilog_config::items::Value;
 use ureq::http::HeaderName;
@@ -27,7 +27,7 @@ use crate::otlp::endpoint::Url;
 use crate::otlp::endpoint::advice_on_endpoint;
 use crate::otlp::printable::printable;
 use crate::otlp::proxy::Proxies;
-use crate::otlp::request::Kind;
+use crate::otlp::request::SignalType;
 
 /// What a sink's URL begins with.
 const SCHEME: &[u8] = b"otlp:";
@@ -66,7 +66,7 @@ const WITHOUT_EFFECT: [(&str, &str); 6] = [
 ];
 
 /// Where variables are looked up, and paths begin.
-pub trait Surroundings {
+pub trait VariableLookup {
     /// The value of a variable of hg's environment.
     fn variable(&self, name: &str) -> Option<String>;
     /// The path that a configured one means.
@@ -181,8 +181,8 @@ impl Settings {
     ///
     /// A setting in the hgrc is invalid; the text has the reason.
     pub fn new(
-        definition: &Definition,
-        around: &dyn Surroundings,
+        definition: &SinkConfig,
+        around: &dyn VariableLookup,
     ) -> Result<Self, String> {
         let mut reader = Reader::new(definition, around);
         let urls = reader.urls()?;
@@ -195,8 +195,8 @@ impl Settings {
         let mut endpoint =
             |kind, url| reader.endpoint(kind, url, token_file.is_some());
         Ok(Self {
-            traces: endpoint(Kind::Traces, traces)?,
-            logs: endpoint(Kind::Logs, logs)?,
+            traces: endpoint(SignalType::Traces, traces)?,
+            logs: endpoint(SignalType::Logs, logs)?,
             token_file,
             resource: reader.resource()?,
             // These are not OpenTelemetry's: they are meant for all programs.
@@ -210,17 +210,17 @@ impl Settings {
     /// Why a collector cannot be asked although the settings make sense: the
     /// environment names a proxy that is none.
     pub fn proxy_problem(&self) -> Option<String> {
-        Kind::ALL.into_iter().find_map(|kind| {
+        SignalType::ALL.into_iter().find_map(|kind| {
             let url = self.endpoint(kind).url.parse().ok()?;
             self.proxies.of(&url).err()
         })
     }
 
     /// Where requests of a kind go.
-    pub fn endpoint(&self, kind: Kind) -> &Endpoint {
+    pub fn endpoint(&self, kind: SignalType) -> &Endpoint {
         match kind {
-            Kind::Traces => &self.traces,
-            Kind::Logs => &self.logs,
+            SignalType::Traces => &self.traces,
+            SignalType::Logs => &self.logs,
         }
     }
 }
@@ -228,14 +228,14 @@ impl Settings {
 /// The further attributes of the resource, as far as they make sense: for
 /// records that are not sent.
 pub fn resource(
-    definition: &Definition,
-    around: &dyn Surroundings,
+    definition: &SinkConfig,
+    around: &dyn VariableLookup,
 ) -> Vec<(String, String)> {
     let resource = Reader::new(definition, around).resource();
     resource.unwrap_or_default()
 }
 
-fn wait_statuses(definition: &Definition) -> Result<Statuses, String> {
+fn wait_statuses(definition: &SinkConfig) -> Result<Statuses, String> {
     match definition.option(WAIT_STATUSES) {
         Value::List(words) => Statuses::parse(&words)
             .map_err(|why| format!("'{WAIT_STATUSES}': {why}")),
@@ -244,15 +244,15 @@ fn wait_statuses(definition: &Definition) -> Result<Statuses, String> {
 }
 
 struct Reader<'a> {
-    definition: &'a Definition,
-    around: &'a dyn Surroundings,
+    definition: &'a SinkConfig,
+    around: &'a dyn VariableLookup,
     /// Whether OpenTelemetry's variables count.
     has_variables: bool,
     warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(definition: &'a Definition, around: &'a dyn Surroundings) -> Self {
+    fn new(definition: &'a SinkConfig, around: &'a dyn VariableLookup) -> Self {
         let is_bare = definition
             .url
             .strip_prefix(SCHEME)
@@ -303,7 +303,7 @@ impl<'a> Reader<'a> {
     /// both.
     fn read_kind<T>(
         &mut self,
-        kind: Kind,
+        kind: SignalType,
         key: &str,
         read: &dyn Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
@@ -326,19 +326,19 @@ impl<'a> Reader<'a> {
         let address = std::str::from_utf8(address.trim_ascii())
             .map_err(|_| "its URL is not UTF-8")?;
         if !address.is_empty() {
-            let shown = sinks::shown_url(&definition.url);
+            let shown = sink_config::shown_url(&definition.url);
             let base = Base::parse(address)
                 .map_err(|why| format!("'{shown}': {why}"))?;
             for advice in &base.advice {
                 self.warn(format!("'{shown}': {advice}"));
             }
-            return Ok(Kind::ALL.map(|kind| base.endpoint(kind)));
+            return Ok(SignalType::ALL.map(|kind| base.endpoint(kind)));
         }
-        Ok(Kind::ALL.map(|kind| self.endpoint_of_variables(kind)))
+        Ok(SignalType::ALL.map(|kind| self.endpoint_of_variables(kind)))
     }
 
     /// Where requests of a kind go, of a sink without a URL.
-    fn endpoint_of_variables(&mut self, kind: Kind) -> String {
+    fn endpoint_of_variables(&mut self, kind: SignalType) -> String {
         let protocol = |value: &str| match value {
             "http/protobuf" => Ok(()),
             _ => Err(format!(
@@ -370,7 +370,7 @@ impl<'a> Reader<'a> {
 
     fn endpoint(
         &mut self,
-        kind: Kind,
+        kind: SignalType,
         url: String,
         has_token: bool,
     ) -> Result<Endpoint, String> {
@@ -386,7 +386,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn tls(&mut self, kind: Kind) -> Result<TlsFiles, String> {
+    fn tls(&mut self, kind: SignalType) -> Result<TlsFiles, String> {
         let around = self.around;
         let option = |reader: &Self, name: &str| {
             let text = reader.definition.text(name);
@@ -423,7 +423,7 @@ impl<'a> Reader<'a> {
 
     fn headers(
         &mut self,
-        kind: Kind,
+        kind: SignalType,
         has_token: bool,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
         let headers = match self.definition.text("headers") {
@@ -456,7 +456,7 @@ impl<'a> Reader<'a> {
         Ok(chosen)
     }
 
-    fn timeout(&mut self, kind: Kind) -> Duration {
+    fn timeout(&mut self, kind: SignalType) -> Duration {
         let millis = |value: &str| {
             let is_number = value.bytes().all(|it| it.is_ascii_digit());
             let millis = value.parse().ok().filter(|_| is_number);
@@ -476,7 +476,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn is_gzip(&mut self, kind: Kind) -> bool {
+    fn is_gzip(&mut self, kind: SignalType) -> bool {
         let known = |value: &str| match &*value.to_ascii_lowercase() {
             "gzip" => Ok(true),
             "none" => Ok(false),
@@ -541,10 +541,10 @@ fn filled(value: Option<String>) -> Option<String> {
     (!value.is_empty()).then_some(value)
 }
 
-fn specific(kind: Kind, key: &str) -> String {
+fn specific(kind: SignalType, key: &str) -> String {
     match kind {
-        Kind::Traces => format!("{PREFIX}_TRACES_{key}"),
-        Kind::Logs => format!("{PREFIX}_LOGS_{key}"),
+        SignalType::Traces => format!("{PREFIX}_TRACES_{key}"),
+        SignalType::Logs => format!("{PREFIX}_LOGS_{key}"),
     }
 }
 

@@ -22,10 +22,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::otlp::http::Post;
+use crate::otlp::http::RequestSender;
 use crate::otlp::request;
-use crate::otlp::request::Kind;
 use crate::otlp::request::Mapped;
+use crate::otlp::request::SignalType;
 use crate::otlp::verdict::Refusal;
 use crate::otlp::verdict::Verdict;
 
@@ -58,7 +58,7 @@ pub enum Outcome {
 /// What has become of records of a batch: of all before `end` that have not
 /// been settled before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settlement {
+pub struct BatchResult {
     /// The index behind the last one.
     pub end: usize,
     /// The indices of those that the collector will never take.
@@ -70,9 +70,9 @@ pub struct Settlement {
 }
 
 /// Who is told what becomes of a batch's records.
-pub trait Book {
+pub trait BatchObserver {
     /// This is settled, and is not sent again.
-    fn settle(&mut self, settlement: Settlement);
+    fn settle(&mut self, settlement: BatchResult);
 
     /// The endpoint has accepted a request.
     fn note_accepted(&mut self);
@@ -89,7 +89,7 @@ pub trait Book {
 #[derive(Debug)]
 pub struct Shipper<P> {
     collector: P,
-    kind: Kind,
+    kind: SignalType,
     resource: Vec<(String, String)>,
 }
 
@@ -141,12 +141,12 @@ impl Request {
 /// Makes requests of the records of a batch, one by one.
 struct Requests<'a> {
     records: std::iter::Enumerate<slice::Iter<'a, uilog_spool::Record>>,
-    kind: Kind,
+    kind: SignalType,
     begun: Request,
 }
 
 impl<'a> Requests<'a> {
-    fn new(records: &'a [uilog_spool::Record], kind: Kind) -> Self {
+    fn new(records: &'a [uilog_spool::Record], kind: SignalType) -> Self {
         Self {
             records: records.iter().enumerate(),
             kind,
@@ -201,7 +201,12 @@ struct Known {
 impl Known {
     /// All before `end` has been accepted but for what is to be rejected, and
     /// of the last request so many as the collector says.
-    fn settle(&mut self, unknown: u64, reason: String, book: &mut impl Book) {
+    fn settle(
+        &mut self,
+        unknown: u64,
+        reason: String,
+        book: &mut impl BatchObserver,
+    ) {
         let mut rejected = std::mem::take(&mut self.refused);
         rejected.append(&mut self.unreadable);
         rejected.sort_by_key(|it| it.0);
@@ -209,7 +214,7 @@ impl Known {
         let mut all: Vec<_> = of_one_reason
             .filter_map(|chunk| {
                 let (last, reason) = chunk.last()?;
-                Some(Settlement {
+                Some(BatchResult {
                     end: last + 1,
                     rejected: chunk.iter().map(|it| it.0).collect(),
                     unknown: 0,
@@ -219,7 +224,7 @@ impl Known {
             .collect();
         match all.last_mut().filter(|it| it.end == self.end) {
             Some(last) => last.unknown = unknown,
-            None => all.push(Settlement {
+            None => all.push(BatchResult {
                 end: self.end,
                 rejected: Vec::new(),
                 unknown,
@@ -234,7 +239,7 @@ impl Known {
         &mut self,
         mut request: Request,
         verdict: Verdict,
-        book: &mut impl Book,
+        book: &mut impl BatchObserver,
     ) -> Option<(Request, Verdict)> {
         let (mut unknown, mut why) = (0, String::new());
         match verdict {
@@ -270,7 +275,7 @@ impl Known {
         &mut self,
         mut request: Request,
         reason: &str,
-        book: &mut impl Book,
+        book: &mut impl BatchObserver,
     ) {
         let all = request.records.iter();
         self.refused.extend(all.map(|it| (it.0, reason.to_owned())));
@@ -282,7 +287,7 @@ impl Known {
         }
     }
 
-    fn not_accepted(&self, book: &impl Book) -> Outcome {
+    fn not_accepted(&self, book: &impl BatchObserver) -> Outcome {
         let has_accepted = book.has_accepted();
         let refusal = self.refusal.as_ref();
         Outcome::Later {
@@ -294,12 +299,12 @@ impl Known {
     }
 }
 
-impl<P: Post> Shipper<P> {
+impl<P: RequestSender> Shipper<P> {
     /// Sends records of this kind to `collector`, with what is configured of
     /// the resource.
     pub fn new(
         collector: P,
-        kind: Kind,
+        kind: SignalType,
         resource: Vec<(String, String)>,
     ) -> Self {
         Self {
@@ -310,11 +315,11 @@ impl<P: Post> Shipper<P> {
     }
 
     /// Which signal it sends.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> SignalType {
         self.kind
     }
 
-    /// With which settings; see [`Post::settings`].
+    /// With which settings; see [`RequestSender::settings`].
     pub fn settings(&self) -> u64 {
         self.collector.settings(self.kind)
     }
@@ -329,7 +334,7 @@ impl<P: Post> Shipper<P> {
     pub fn ship(
         &mut self,
         records: &[uilog_spool::Record],
-        book: &mut impl Book,
+        book: &mut impl BatchObserver,
     ) -> Outcome {
         let mut known = Known::default();
         let mut requests = Requests::new(records, self.kind);
@@ -394,7 +399,7 @@ impl<P: Post> Shipper<P> {
         requests: &mut Requests<'_>,
         left: &mut VecDeque<Request>,
         known: &mut Known,
-        book: &mut impl Book,
+        book: &mut impl BatchObserver,
     ) -> Option<(Request, Verdict)> {
         let Self {
             collector,
@@ -444,7 +449,7 @@ impl<P: Post> Shipper<P> {
 
 fn read(
     payload: &[u8],
-    kind: Kind,
+    kind: SignalType,
     before: Option<&Mapped>,
 ) -> Result<Mapped, String> {
     let mapped = Mapped::read(payload, before)?;
@@ -471,8 +476,8 @@ mod tests {
     /// Answers by the messages of the records that it is asked to take.
     struct Asked<F>(Vec<Vec<usize>>, F);
 
-    impl<F: FnMut(&[usize]) -> Verdict + Send> Post for &mut Asked<F> {
-        fn post(&mut self, _: Kind, body: Vec<u8>) -> Verdict {
+    impl<F: FnMut(&[usize]) -> Verdict + Send> RequestSender for &mut Asked<F> {
+        fn post(&mut self, _: SignalType, body: Vec<u8>) -> Verdict {
             let request = ExportLogsServiceRequest::decode(&body[..]).unwrap();
             let scopes = request.resource_logs.into_iter();
             let scopes = scopes.flat_map(|it| it.scope_logs);
@@ -485,7 +490,7 @@ mod tests {
             verdict
         }
 
-        fn settings(&self, _: Kind) -> u64 {
+        fn settings(&self, _: SignalType) -> u64 {
             0
         }
     }
@@ -500,8 +505,8 @@ mod tests {
         has_accepted: bool,
     }
 
-    impl Book for Told {
-        fn settle(&mut self, it: Settlement) {
+    impl BatchObserver for Told {
+        fn settle(&mut self, it: BatchResult) {
             assert!(it.end >= self.end, "{it:?}");
             let is_new = |index: &usize| (self.end..it.end).contains(index);
             assert!(it.rejected.iter().all(is_new), "{it:?}");
@@ -566,7 +571,8 @@ mod tests {
         answer: impl FnMut(&[usize]) -> Verdict + Send,
     ) -> (Outcome, Vec<Vec<usize>>) {
         let mut asked = Asked(Vec::new(), answer);
-        let mut shipper = Shipper::new(&mut asked, Kind::Logs, Vec::new());
+        let mut shipper =
+            Shipper::new(&mut asked, SignalType::Logs, Vec::new());
         let outcome = shipper.ship(records, told);
         (outcome, asked.0)
     }
@@ -764,7 +770,8 @@ mod tests {
                 _ => Verdict::Accepted,
             }
         });
-        let mut shipper = Shipper::new(&mut asked, Kind::Logs, Vec::new());
+        let mut shipper =
+            Shipper::new(&mut asked, SignalType::Logs, Vec::new());
         let all = records(2 * RECORDS);
         let mut told = Told::default();
         let outcome = shipper.ship(&all[..RECORDS], &mut told);

@@ -14,7 +14,7 @@ use uilog_spool::CHANNELS;
 use uilog_spool::Channels;
 
 use crate::otlp::mapping;
-use crate::otlp::request::Kind;
+use crate::otlp::request::SignalType;
 
 /// Raised when a record of some kind becomes another signal than before.
 pub const VERSION: u32 = 1;
@@ -35,7 +35,7 @@ struct Outline {
     blocked: BTreeMap<String, f64>,
 }
 
-impl Kind {
+impl SignalType {
     /// Both.
     pub const ALL: [Self; CHANNELS] = [Self::Traces, Self::Logs];
 
@@ -63,7 +63,11 @@ fn channel(payload: &[u8]) -> usize {
         let is_spans = outline.is_ok_and(|it| {
             mapping::becomes_spans(&it.event, it.duration, &it.blocked)
         });
-        if is_spans { Kind::Traces } else { Kind::Logs }
+        if is_spans {
+            SignalType::Traces
+        } else {
+            SignalType::Logs
+        }
     });
     kind.channel()
 }
@@ -71,7 +75,7 @@ fn channel(payload: &[u8]) -> usize {
 /// The same of most records that this program has written, without reading
 /// them: senders and those who look at a spool ask this of each record, more
 /// than once. What is written otherwise is left to be read.
-fn quickly(payload: &[u8]) -> Option<Kind> {
+fn quickly(payload: &[u8]) -> Option<SignalType> {
     let rest = payload.strip_prefix(BEGINNING)?;
     let (_, rest) = take_plain(rest)?;
     let (event, _) = take_plain(rest.strip_prefix(b",\"event\":\"")?)?;
@@ -82,14 +86,14 @@ fn quickly(payload: &[u8]) -> Option<Kind> {
         return None;
     }
     if event == b"commandfinish" {
-        return Some(Kind::Traces);
+        return Some(SignalType::Traces);
     }
     // An option may have such a name as well.
     static NAMES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| {
         [&b"\"duration\":"[..], b"\"blocked\":"].map(Finder::new)
     });
     let may_be_spans = NAMES.iter().any(|it| it.find(payload).is_some());
-    (!may_be_spans).then_some(Kind::Logs)
+    (!may_be_spans).then_some(SignalType::Logs)
 }
 
 /// The rest of a text without escapes, and what is behind its end.
@@ -124,8 +128,8 @@ mod tests {
             json!({"event": "x", "options": {"duration": 3, "blocked": 1}}),
             json!({"event": "x", "message": "\"event\":\"commandfinish\""}),
         ];
-        let all = spans.iter().map(|it| (it, Kind::Traces));
-        let all = all.chain(logs.iter().map(|it| (it, Kind::Logs)));
+        let all = spans.iter().map(|it| (it, SignalType::Traces));
+        let all = all.chain(logs.iter().map(|it| (it, SignalType::Logs)));
         for (more, kind) in all {
             let mut record = json!({
                 "schema": 1, "id": "x", "message": "", "seq": 1,
@@ -161,7 +165,7 @@ mod tests {
             }
         }
         for nothing in [&b""[..], b"{", b"[]", b"{}", b"\xff"] {
-            assert_eq!(channel(nothing), Kind::Logs.channel());
+            assert_eq!(channel(nothing), SignalType::Logs.channel());
         }
     }
 }

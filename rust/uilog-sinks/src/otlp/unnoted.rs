@@ -17,7 +17,7 @@ use std::time::UNIX_EPOCH;
 use nix::fcntl::OFlag;
 use uilog_sys::own_dir::OwnDir;
 
-use crate::otlp::request::Kind;
+use crate::otlp::request::SignalType;
 
 const FILE_MODE: u32 = 0o600;
 /// How long no process sends, minus a random part of up to a half.
@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 /// already; returns for how long. `random` is from 0 to 1.
 pub fn mark(
     spool: &Path,
-    kind: Kind,
+    kind: SignalType,
     now: SystemTime,
     random: f64,
 ) -> Duration {
@@ -47,7 +47,7 @@ pub fn mark(
 /// The directory takes no file, or its file no time.
 pub fn mark_until(
     spool: &Path,
-    kind: Kind,
+    kind: SignalType,
     time: SystemTime,
 ) -> io::Result<()> {
     let dir = OwnDir::beside_users_file(spool)?;
@@ -56,7 +56,11 @@ pub fn mark_until(
 }
 
 /// How long no process may send this signal.
-pub fn wait(spool: &Path, kind: Kind, now: SystemTime) -> Option<Duration> {
+pub fn wait(
+    spool: &Path,
+    kind: SignalType,
+    now: SystemTime,
+) -> Option<Duration> {
     let dir = OwnDir::beside_users_file(spool).ok()?;
     let status = dir.entry(&name(kind)).ok()??;
     let seconds = u64::try_from(status.st_mtime).ok()?;
@@ -66,13 +70,13 @@ pub fn wait(spool: &Path, kind: Kind, now: SystemTime) -> Option<Duration> {
 }
 
 /// It can be written down again.
-pub fn clear(spool: &Path, kind: Kind) {
+pub fn clear(spool: &Path, kind: SignalType) {
     // If it stays, it is sent a little later than it could.
     let _ = OwnDir::beside_users_file(spool)
         .and_then(|dir| dir.remove(&name(kind)));
 }
 
-fn name(kind: Kind) -> OsString {
+fn name(kind: SignalType) -> OsString {
     format!("retry-{}.time", kind.name()).into()
 }
 
@@ -87,14 +91,14 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let dir = temporary.path();
         let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let kind = Kind::Logs;
+        let kind = SignalType::Logs;
         assert_eq!(wait(dir, kind, now), None);
         assert_eq!(mark(dir, kind, now, 1.0), WAIT / 2);
         assert_eq!(wait(dir, kind, now), Some(WAIT / 2));
         assert_eq!(fs::read(dir.join(name(kind))).unwrap(), b"");
         assert_eq!(wait(dir, kind, now + WAIT), None);
         // The other signal does not wait for that.
-        assert_eq!(wait(dir, Kind::Traces, now), None);
+        assert_eq!(wait(dir, SignalType::Traces, now), None);
         // Who asks for more gets it.
         mark_until(dir, kind, now + 2 * WAIT).unwrap();
         assert_eq!(mark(dir, kind, now, 1.0), 2 * WAIT);

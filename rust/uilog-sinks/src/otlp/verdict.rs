@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::otlp::body;
 use crate::otlp::printable::printable;
-use crate::otlp::request::Kind;
+use crate::otlp::request::SignalType;
 use crate::otlp::retry_after;
 use crate::otlp::settings::Statuses;
 
@@ -110,7 +110,7 @@ impl Answer<'_> {
     /// for which we wait although the protocol forbids to ask again.
     pub fn verdict(
         &self,
-        kind: Kind,
+        kind: SignalType,
         waiting: &Statuses,
         now: SystemTime,
     ) -> Verdict {
@@ -140,7 +140,7 @@ impl Answer<'_> {
 
     /// What has been accepted is known by its body only: there are hosts that
     /// answer everything with a page to log in.
-    fn success(&self, kind: Kind) -> Verdict {
+    fn success(&self, kind: SignalType) -> Verdict {
         match body::read(kind, self.content_type, self.body) {
             Ok(body::Success { rejected: 0, .. }) => Verdict::Accepted,
             Ok(body::Success { rejected, text }) => Verdict::Partly {
@@ -203,7 +203,7 @@ mod tests {
             content_type: Some(content_type),
             body,
         };
-        answer.verdict(Kind::Logs, &Statuses::default(), UNIX_EPOCH + NOW)
+        answer.verdict(SignalType::Logs, &Statuses::default(), UNIX_EPOCH + NOW)
     }
 
     fn reason(status: u16, content_type: &str, body: &[u8]) -> String {
@@ -226,7 +226,8 @@ mod tests {
                 content_type: None,
                 body: b"",
             };
-            let verdict = answer.verdict(Kind::Logs, waiting, UNIX_EPOCH + NOW);
+            let verdict =
+                answer.verdict(SignalType::Logs, waiting, UNIX_EPOCH + NOW);
             let meaning = match verdict {
                 Verdict::Accepted | Verdict::Partly { .. } => 0,
                 Verdict::Later { .. } => 1,

@@ -29,15 +29,15 @@ impl std::error::Error for SelfSigned {}
 
 /// An error that is such a sentence already.
 #[derive(Debug)]
-pub(crate) struct Sentence(String);
+pub(crate) struct ExplainedError(String);
 
-impl fmt::Display for Sentence {
+impl fmt::Display for ExplainedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Sentence {}
+impl std::error::Error for ExplainedError {}
 
 /// An error of a connection, by its sentence if it is one of TLS. `plain` is
 /// what URLs without TLS begin with.
@@ -45,7 +45,7 @@ pub(crate) fn explained(error: io::Error, plain: &str) -> io::Error {
     let inner = error.get_ref();
     let tls = inner.and_then(|it| it.downcast_ref::<Error>());
     match tls.map(|it| sentence(it, plain)) {
-        Some(text) => io::Error::new(error.kind(), Sentence(text)),
+        Some(text) => io::Error::new(error.kind(), ExplainedError(text)),
         None => error,
     }
 }
@@ -61,7 +61,7 @@ pub(crate) fn of_handshake(error: io::Error, plain: &str) -> io::Error {
                 "the other side closed the connection during the TLS \
                  handshake: if the port is one without TLS, say {plain}"
             );
-            io::Error::new(error.kind(), Sentence(text))
+            io::Error::new(error.kind(), ExplainedError(text))
         }
         _ => explained(error, plain),
     }
@@ -69,7 +69,7 @@ pub(crate) fn of_handshake(error: io::Error, plain: &str) -> io::Error {
 
 /// An error that says this.
 pub(crate) fn error(text: &str) -> io::Error {
-    io::Error::other(Sentence(text.to_owned()))
+    io::Error::other(ExplainedError(text.to_owned()))
 }
 
 /// What a TLS error means.

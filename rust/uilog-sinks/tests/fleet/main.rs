@@ -15,23 +15,23 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_channel::records::Items;
-use uilog_channel::records::Queued;
-use uilog_channel::records::RecordLoss;
-use uilog_channel::records::Records;
-use uilog_channel::records::Source;
-use uilog_channel::sinks::Definition;
+use uilog_channel::record_delivery::Items;
+use uilog_channel::record_delivery::Queued;
+use uilog_channel::record_delivery::RecordDelivery;
+use uilog_channel::record_delivery::RecordLoss;
+use uilog_channel::record_delivery::Source;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_channel::wire::Frame;
-use uilog_channel::wire::Record as WireRecord;
+use uilog_channel::wire::RecordFrame as WireRecord;
 use uilog_event::event::Event;
 use uilog_event::event::SessionId;
 use uilog_event::event::Timestamp;
-use uilog_sinks::fleet::Fleet;
 use uilog_sinks::globals::Globals;
-use uilog_sinks::outlet::Open;
-use uilog_sinks::outlet::Outlet;
-use uilog_sinks::outlet::Undelivered;
 use uilog_sinks::record::Record;
+use uilog_sinks::sink::LossReport;
+use uilog_sinks::sink::Open;
+use uilog_sinks::sink::Sink;
+use uilog_sinks::sink_threads::SinkThreads;
 
 /// What is waited for comes within this time, or never.
 const BOUND: Duration = Duration::from_secs(60);
@@ -49,12 +49,12 @@ struct Acting {
     role: String,
 }
 
-impl Outlet for Acting {
+impl Sink for Acting {
     fn deliver(
         &mut self,
         records: &[Arc<Record>],
         _deadline: Instant,
-    ) -> Result<(), Undelivered> {
+    ) -> Result<(), LossReport> {
         match self.role.as_str() {
             "hang" => {
                 while !RELEASED.load(Ordering::Relaxed) {
@@ -71,7 +71,7 @@ impl Outlet for Acting {
             "crawl" => std::thread::sleep(Duration::from_millis(20)),
             "panic" => panic!("as a test of it"),
             "fail" => {
-                return Err(Undelivered {
+                return Err(LossReport {
                     count: records.len() as u64,
                     reason: "nobody is there".to_owned(),
                 });
@@ -85,15 +85,15 @@ impl Outlet for Acting {
         Ok(())
     }
 
-    fn finish(&mut self, _deadline: Instant) -> Result<(), Undelivered> {
+    fn finish(&mut self, _deadline: Instant) -> Result<(), LossReport> {
         Ok(())
     }
 }
 
 fn open(
-    definition: &Definition,
+    definition: &SinkConfig,
     _globals: &Globals,
-) -> Result<Box<dyn Outlet>, String> {
+) -> Result<Box<dyn Sink>, String> {
     let role = String::from_utf8_lossy(&definition.url).into_owned();
     if role == "broken" {
         return Err("its URL makes no sense".to_owned());
@@ -134,7 +134,7 @@ impl Source for Queue {
 
 /// A fleet, and what has been heard from it.
 struct Dispatcher {
-    fleet: Fleet,
+    fleet: SinkThreads,
     queue: Queue,
     items: Arc<Items>,
     environment: Arc<[u8]>,
@@ -152,7 +152,7 @@ impl Dispatcher {
 
     fn with(open: Open, sinks: &[(&str, &str)]) -> Self {
         let mut it = Self {
-            fleet: Fleet::new(open),
+            fleet: SinkThreads::new(open),
             queue: Queue::default(),
             items: Arc::default(),
             environment: Arc::from(&b"HOME=/nonexistent\0"[..]),

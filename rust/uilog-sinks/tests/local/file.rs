@@ -15,7 +15,7 @@ use nix::sys::resource::setrlimit;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::json;
-use uilog_channel::sinks;
+use uilog_channel::sink_config;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::open::open;
 
@@ -434,7 +434,7 @@ fn the_history_has_a_file_a_day_within_its_size() {
     let environment = format!("XDG_STATE_HOME={}\0", dir.path().display());
     let globals = Globals::new(&items, environment.as_bytes());
     let named = items.iter().map(|(n, v)| (&n[..], &v[..]));
-    let (definitions, faults) = sinks::read(named);
+    let (definitions, faults) = sink_config::read(named);
     assert_eq!((definitions.len(), faults.len()), (1, 0));
     let mut sink = open(&definitions[0], &globals).unwrap();
     let history = dir.path().join("uilog/history");

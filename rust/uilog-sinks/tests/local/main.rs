@@ -15,12 +15,12 @@ use std::time::Instant;
 
 use serde_json::Value;
 use serde_json::json;
-use uilog_channel::sinks;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::open::open;
-use uilog_sinks::outlet::Outlet;
 use uilog_sinks::record::Record;
+use uilog_sinks::sink::Sink;
 
 /// Longer than anything takes that is not stuck.
 const LONG: Duration = Duration::from_secs(60);
@@ -29,11 +29,11 @@ fn soon() -> Instant {
     Instant::now() + LONG
 }
 
-fn definition(url: &str, options: &[(&str, &str)]) -> Definition {
+fn definition(url: &str, options: &[(&str, &str)]) -> SinkConfig {
     let mut items = vec![("sink.x".to_owned(), url)];
     items.extend(options.iter().map(|(n, v)| (format!("sink.x:{n}"), *v)));
     let items = items.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
-    let (mut sinks, faults) = sinks::read(items);
+    let (mut sinks, faults) = sink_config::read(items);
     assert_eq!(faults, []);
     sinks.remove(0)
 }
@@ -41,12 +41,12 @@ fn definition(url: &str, options: &[(&str, &str)]) -> Definition {
 fn try_sink(
     url: &str,
     options: &[(&str, &str)],
-) -> Result<Box<dyn Outlet>, String> {
+) -> Result<Box<dyn Sink>, String> {
     let globals = Globals::new(&[], b"HOME=/nonexistent\0");
     open(&definition(url, options), &globals)
 }
 
-fn sink(url: &str, options: &[(&str, &str)]) -> Box<dyn Outlet> {
+fn sink(url: &str, options: &[(&str, &str)]) -> Box<dyn Sink> {
     try_sink(url, options).unwrap()
 }
 
@@ -91,7 +91,7 @@ fn ids(text: &str) -> Vec<String> {
 }
 
 /// How many are lost, and why.
-fn lost(result: Result<(), uilog_sinks::outlet::Undelivered>) -> (u64, String) {
+fn lost(result: Result<(), uilog_sinks::sink::LossReport>) -> (u64, String) {
     result.map_or_else(|it| (it.count, it.reason), |()| Default::default())
 }
 

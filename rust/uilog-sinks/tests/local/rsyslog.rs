@@ -14,8 +14,8 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use serde_json::Value;
 use serde_json::json;
-use uilog_sinks::outlet::Outlet;
 use uilog_sinks::record::Record;
+use uilog_sinks::sink::Sink;
 
 use super::lost;
 use super::record_with;
@@ -181,7 +181,7 @@ fn assert_is_odd(message: &Value, input: &str) {
     assert_eq!(*message, expected);
 }
 
-fn syslog(url: &str, options: &[(&str, &str)]) -> Box<dyn Outlet> {
+fn syslog(url: &str, options: &[(&str, &str)]) -> Box<dyn Sink> {
     let options = [&[("facility", "local3")], options].concat();
     sink(url, &options)
 }

@@ -80,8 +80,8 @@ fn a_path_that_no_socket_can_have_is_named() {
         );
         for scheme in ["unix", "unix-dgram", "syslog"] {
             let url = format!("{scheme}:{}", path.display());
-            let mut outlet = sink(&url, &[]);
-            let reason = lost(outlet.deliver(&records("a", 2), soon()));
+            let mut sink = sink(&url, &[]);
+            let reason = lost(sink.deliver(&records("a", 2), soon()));
             assert_eq!(reason, (2, why.clone()), "{scheme}");
         }
     }

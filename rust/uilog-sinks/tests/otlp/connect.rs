@@ -12,7 +12,7 @@ use crate::support::*;
 use crate::trust::self_signed;
 
 fn tried(url: &str, options: &[(&str, &str)], environment: &str) -> Attempt {
-    let sink = Sink::new(url, options);
+    let sink = TestSink::new(url, options);
     let globals = Arc::new(globals(sink.dir.path(), environment));
     let attempt = connect::run(vec![sink.definition.clone()], &globals);
     // Neither a spool nor anything else has been made.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use uilog_channel::queue::Delivery;
 use uilog_sinks::otlp;
 use uilog_sinks::otlp::Otlp;
-use uilog_sinks::outlet::Outlet;
+use uilog_sinks::sink::Sink;
 use uilog_spool::Sender;
 
 use crate::support::*;
@@ -17,7 +17,7 @@ use crate::support::*;
 #[test]
 fn what_is_delivered_arrives_and_leaves_the_spool() {
     let server = Server::start(|_| accepted());
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     let records: Vec<_> = (1..=4).map(|seq| numbered(0, seq)).collect();
     deliver(&sink, &records);
     let requests = server.requests();
@@ -56,7 +56,7 @@ fn outcome(sink: &mut Otlp) -> Delivery {
 #[test]
 fn who_waits_is_told_when_the_collector_has_answered() {
     let server = Server::start(|_| accepted());
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     let mut open = sink.open();
     // Nothing is waited for where nothing was delivered.
     assert_eq!(open.hurry(), Delivery::Done);
@@ -82,7 +82,7 @@ fn in_the_spool_is_not_delivered() {
         drop(changed.wait_while(is_open, |it| !*it).unwrap());
         accepted()
     });
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     let mut open = sink.open();
     open.deliver(&[numbered(0, 2)], soon()).unwrap();
     wait_until(|| {
@@ -109,7 +109,7 @@ fn who_waits_for_what_is_not_taken_is_told_at_once() {
                 (true, other, _) | (false, _, other) => status(other),
             }
         });
-        let sink = Sink::new(&server.url(), &[]);
+        let sink = TestSink::new(&server.url(), &[]);
         let mut open = sink.open();
         let records = [numbered(0, 1), numbered(0, 2)];
         open.deliver(&records, soon()).unwrap();
@@ -132,7 +132,7 @@ fn who_waits_for_what_is_not_taken_is_told_at_once() {
 #[test]
 fn whoever_sends_the_records_they_are_delivered() {
     let server = Server::start(|_| accepted());
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     let spool = otlp::spool(&sink.definition, &sink.globals).unwrap();
     let mut other = Sender::try_lock(&spool).unwrap().unwrap();
     let mut open = sink.open();

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use uilog_sinks::otlp::sender::Round;
-use uilog_sinks::outlet::Outlet;
+use uilog_sinks::sink::Sink;
 
 use crate::support::*;
 
@@ -66,7 +66,7 @@ fn of_thousands_of_records_none_is_lost_through_fifty_faults() {
             }
         }
     });
-    let sink = Sink::new(&server.url(), &[("timeout", "0.3")]);
+    let sink = TestSink::new(&server.url(), &[("timeout", "0.3")]);
     let mut state = 2;
     let mut seq = 0;
     while seq < RECORDS {
@@ -106,19 +106,19 @@ fn many_write_and_one_sends() {
             accepted()
         }
     });
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     let start = Barrier::new(THREADS as usize);
     thread::scope(|scope| {
         for number in 0..THREADS {
             let (sink, start) = (&sink, &start);
             scope.spawn(move || {
-                let mut outlet = sink.open();
+                let mut opened = sink.open();
                 start.wait();
                 for seq in 1..=EACH {
                     let record = numbered(number, seq);
-                    outlet.deliver(&[record], soon()).unwrap();
+                    opened.deliver(&[record], soon()).unwrap();
                 }
-                outlet.finish(soon()).unwrap();
+                opened.finish(soon()).unwrap();
             });
         }
     });

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use serde_json::json;
 use uilog_sinks::otlp;
 use uilog_sinks::otlp::sender::Round;
-use uilog_sinks::outlet::Outlet;
-use uilog_sinks::outlet::Undelivered;
+use uilog_sinks::sink::LossReport;
+use uilog_sinks::sink::Sink;
 use uilog_sinks::spools;
 use uilog_sinks::spools::Facts;
 
@@ -36,17 +36,17 @@ fn resource(request: &Request, key: &str) -> Option<String> {
     text(&resource.unwrap().attributes, key)
 }
 
-fn facts(sink: &Sink) -> Facts {
+fn facts(sink: &TestSink) -> Facts {
     let sinks = [sink.definition.clone()];
     let owned = spools::find(&sinks, &sink.globals).unwrap().remove(0);
     owned.facts(&sink.globals, SystemTime::now())
 }
 
 /// Delivers a record and ends; what is to be reported of it.
-fn report(sink: &Sink, seq: u64) -> Result<(), Undelivered> {
-    let mut outlet = sink.open();
-    let report = outlet.deliver(&[numbered(0, seq)], soon());
-    outlet.finish(soon()).unwrap();
+fn report(sink: &TestSink, seq: u64) -> Result<(), LossReport> {
+    let mut opened = sink.open();
+    let report = opened.deliver(&[numbered(0, seq)], soon());
+    opened.finish(soon()).unwrap();
     report
 }
 
@@ -58,7 +58,7 @@ fn variables_of_others_do_not_go_to_a_collector_that_the_hgrc_names() {
     fs::write(&token, "own").unwrap();
     let path = token.display().to_string();
     let options = [("token-file", &*path)];
-    let sink = Sink::with_environment(&server.url(), &options, FOREIGN);
+    let sink = TestSink::with_environment(&server.url(), &options, FOREIGN);
     assert_eq!(report(&sink, 1), Ok(()));
     assert_eq!(report(&sink, 2), Ok(()));
     for request in server.requests() {
@@ -73,7 +73,7 @@ fn variables_of_others_do_not_go_to_a_collector_that_the_hgrc_names() {
     assert!(!facts(&sink).is_troubled());
     // Where they are asked for, the token still is the only one.
     let options = [options[0], ("environment", "yes")];
-    let sink = Sink::with_environment(&server.url(), &options, FOREIGN);
+    let sink = TestSink::with_environment(&server.url(), &options, FOREIGN);
     report(&sink, 1).unwrap_err();
     let request = server.requests().pop().unwrap();
     assert_eq!(request.header("authorization"), Some("Bearer own"));
@@ -99,7 +99,7 @@ fn an_invalid_variable_costs_nothing_and_is_reported() {
             "OTEL_EXPORTER_OTLP_ENDPOINT=http://{}\0{invalid}\0",
             server.address
         );
-        let sink = Sink::with_environment("otlp:", &[], &environment);
+        let sink = TestSink::with_environment("otlp:", &[], &environment);
         let told = report(&sink, 2).unwrap_err();
         let name = invalid.split('=').next().unwrap();
         assert_eq!(told.count, 0, "{invalid}");
@@ -146,7 +146,7 @@ fn nothing_in_the_settings_keeps_a_record_out_of_the_spool() {
         all.push((&url, vec![option]));
     }
     for (url, options) in all {
-        let mut sink = Sink::new(url, &options);
+        let mut sink = TestSink::new(url, &options);
         let text = report(&sink, 2).unwrap_err();
         assert_eq!(text.count, 0, "{url} {options:?}");
         assert!(text.reason.contains("waits in the spool"), "{text}");
@@ -162,7 +162,7 @@ fn nothing_in_the_settings_keeps_a_record_out_of_the_spool() {
         assert_eq!(report(&sink, 3), Ok(()));
         assert_eq!(sink.stats().sent, 3, "{url} {options:?}");
     }
-    let binary = Sink::new(&url, &[]);
+    let binary = TestSink::new(&url, &[]);
     let mut definition = binary.definition.clone();
     definition.url = b"otlp:http://\xff".to_vec();
     let opened = uilog_sinks::open::open(&definition, &binary.globals);
@@ -180,7 +180,7 @@ fn who_switches_others_off_switches_nothing_off_here() {
          OTEL_TRACES_SAMPLER=always_off\0OTEL_CONFIG_FILE=/nonexistent\0",
         server.address
     );
-    let sink = Sink::with_environment("otlp:", &[], &environment);
+    let sink = TestSink::with_environment("otlp:", &[], &environment);
     // Its parent is not sampled.
     let more = json!({
         "event": "commandfinish", "duration": 0.5, "trace_flags": 0,

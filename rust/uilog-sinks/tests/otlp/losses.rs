@@ -54,7 +54,7 @@ fn reports(server: &Server) -> Vec<LogRecord> {
 }
 
 /// Lets the next record of losses be due, as if a minute had passed.
-fn pass_a_minute(sink: &Sink) {
+fn pass_a_minute(sink: &TestSink) {
     let path = sink.dir.path().join("fleet").join("losses");
     let text = fs::read_to_string(&path).unwrap();
     let lines = text.lines().map(|line| match line.split_once(' ') {
@@ -68,7 +68,7 @@ fn pass_a_minute(sink: &Sink) {
 #[test]
 fn records_are_numbered_without_gaps_by_all_who_append() {
     let server = Server::start(|_| accepted());
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     for session in 0..3 {
         let records: Vec<_> =
             (1..=4).map(|seq| numbered(session, seq)).collect();
@@ -109,7 +109,7 @@ fn server_that_may_refuse() -> (Server, Arc<AtomicBool>) {
 #[test]
 fn what_is_rejected_is_told_once_and_leaves_a_gap() {
     let (server, refuses) = server_that_may_refuse();
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     let logs = |numbers: [u64; 2]| numbers.map(|it| numbered(0, 2 * it - 1));
     deliver(&sink, &logs([1, 2]));
     refuses.store(true, Ordering::Relaxed);
@@ -145,7 +145,7 @@ fn what_is_rejected_is_told_once_and_leaves_a_gap() {
 #[test]
 fn what_is_rejected_after_a_requeue_is_told() {
     let (server, refuses) = server_that_may_refuse();
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     let reject = |seq| {
         refuses.store(true, Ordering::Relaxed);
         deliver(&sink, &[numbered(0, seq)]);
@@ -176,7 +176,7 @@ fn what_never_came_into_the_spool_is_told_too() {
     let server = Server::start(|_| accepted());
     let state = tempfile::tempdir().unwrap();
     let environment = format!("XDG_STATE_HOME={}\0", state.path().display());
-    let sink = Sink::with_environment(&server.url(), &[], &environment);
+    let sink = TestSink::with_environment(&server.url(), &[], &environment);
     let journal = Journal::for_environment(environment.as_bytes()).unwrap();
     for (lost, detail) in [
         (3, "the queue is full"),
@@ -218,7 +218,7 @@ fn a_record_of_losses_that_is_rejected_leads_to_no_other() {
         }
         accepted()
     });
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     for seq in [1, 3] {
         deliver(&sink, &[numbered(0, seq), numbered(0, seq + 1)]);
     }

@@ -12,8 +12,8 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use serde_json::json;
-use uilog_sinks::otlp::request::Kind;
 use uilog_sinks::otlp::request::Mapped;
+use uilog_sinks::otlp::request::SignalType;
 use uilog_sinks::otlp::request::encode;
 use uilog_sinks::record::Record;
 
@@ -77,10 +77,10 @@ fn mapped(record: &Record) -> Mapped {
     Mapped::new(record).unwrap()
 }
 
-fn request(kind: Kind, record: &Record) -> Request {
+fn request(kind: SignalType, record: &Record) -> Request {
     let target = match kind {
-        Kind::Traces => "/v1/traces",
-        Kind::Logs => "/v1/logs",
+        SignalType::Traces => "/v1/traces",
+        SignalType::Logs => "/v1/logs",
     };
     let mapped = mapped(record);
     assert_eq!(mapped.kind(), kind);
@@ -93,7 +93,7 @@ fn request(kind: Kind, record: &Record) -> Request {
 }
 
 fn spans(record: &Record) -> Vec<Span> {
-    let request = request(Kind::Traces, record);
+    let request = request(SignalType::Traces, record);
     let (body, request) = (request.body.clone(), request.traces());
     let [resource] = &request.resource_spans[..] else {
         panic!("{request:?}");
@@ -131,7 +131,7 @@ fn span(record: &Record) -> Span {
 }
 
 fn log(record: &Record) -> LogRecord {
-    let request = request(Kind::Logs, record);
+    let request = request(SignalType::Logs, record);
     let (body, request) = (request.body.clone(), request.logs());
     let logs = &request.resource_logs[0].scope_logs[0].log_records;
     assert_written_as_others_do(&body, logs);
@@ -303,7 +303,7 @@ fn a_resource_tells_the_machine_and_the_run() {
             },
         }),
     );
-    let all = request(Kind::Logs, &record).logs();
+    let all = request(SignalType::Logs, &record).logs();
     let resource = all.resource_logs[0].resource.as_ref().unwrap();
     let expected = [
         ("cicd.pipeline.name", "Build and Test"),
@@ -777,7 +777,7 @@ fn what_makes_no_sense_is_said_and_not_sent() {
     for secs in [f64::NAN, f64::INFINITY, -1.0] {
         let mut all = record(0, 7, json!({"event": "exthook"}));
         all.duration = Some(secs);
-        assert_eq!(mapped(&all).kind(), Kind::Logs, "{secs}");
+        assert_eq!(mapped(&all).kind(), SignalType::Logs, "{secs}");
     }
     let mut all = record(0, 7, json!({"event": "commandfinish"}));
     all.duration = Some(1e300);

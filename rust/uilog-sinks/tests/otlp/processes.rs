@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use uilog_sinks::otlp::sender::Round;
-use uilog_sinks::outlet::Outlet;
+use uilog_sinks::sink::Sink;
 
 use crate::support::*;
 
@@ -30,20 +30,20 @@ fn child() {
     let (Ok(url), Ok(spool)) = (env::var(URL), env::var(SPOOL)) else {
         return;
     };
-    let mut sink = Sink::new(&url, &[]);
+    let mut sink = TestSink::new(&url, &[]);
     sink.globals = globals(spool.as_ref(), "");
     let count = env::var(COUNT).map_or(0, |it| it.parse().unwrap());
     if count == 0 {
         sink.flush();
         return;
     }
-    let mut outlet = sink.open();
+    let mut opened = sink.open();
     for seq in 1..=count {
-        outlet.deliver(&[numbered(0, seq)], soon()).unwrap();
+        opened.deliver(&[numbered(0, seq)], soon()).unwrap();
     }
     while sink.stats().pending > 0 {
-        outlet.finish(soon()).unwrap();
-        outlet.deliver(&[], soon()).unwrap();
+        opened.finish(soon()).unwrap();
+        opened.deliver(&[], soon()).unwrap();
         sink.flush();
     }
     println!("{PEAK}{}", peak_of_its_own());
@@ -61,7 +61,7 @@ fn peak_of_its_own() -> u64 {
     kb("VmHWM:") - kb("RssFile:")
 }
 
-fn start(sink: &Sink, count: u64) -> Child {
+fn start(sink: &TestSink, count: u64) -> Child {
     Command::new(env::current_exe().unwrap())
         .args(["--exact", "processes::child", "--nocapture"])
         .env(URL, std::str::from_utf8(&sink.definition.url).unwrap())
@@ -83,7 +83,7 @@ fn a_sender_that_is_killed_loses_nothing() {
             accepted()
         }
     });
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     let all: Vec<_> = (1..=RECORDS).map(|seq| numbered(0, seq)).collect();
     sink.append(&all);
     for requests in [1, 3, 4, 7, 8] {
@@ -105,7 +105,7 @@ fn a_sender_that_is_killed_loses_nothing() {
 #[test]
 fn two_processes_do_not_send_the_same() {
     let server = Server::start(|_| accepted());
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     let all: Vec<_> = (1..=3_000).map(|seq| numbered(0, seq)).collect();
     sink.append(&all);
     let children: Vec<_> = (0..4).map(|_| start(&sink, 0)).collect();
@@ -127,7 +127,7 @@ fn memory_is_bounded_whatever_waits() {
         thread::sleep(Duration::from_millis(2));
         accepted()
     });
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     let child = start(&sink, RECORDS);
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());

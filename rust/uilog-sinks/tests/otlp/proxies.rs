@@ -133,7 +133,7 @@ fn proxies_are_used_where_the_environment_says_so() {
     let proxy = Proxy::start(server.address, None);
     let flush = |url: &str, environment: &str| {
         let options = [("ca-file", &*ca)];
-        let sink = Sink::with_environment(url, &options, environment);
+        let sink = TestSink::with_environment(url, &options, environment);
         sink.append(&[numbered(0, 1)]);
         let end = sink.flush().end;
         (end, proxy.seen())
@@ -195,7 +195,7 @@ fn child() {
     let (url, environment) = (next(), format!("{}\0", next()));
     let files = ["ca-file", "cert-file", "key-file"];
     let options = files.map(|name| (name, next()));
-    let sink = Sink::with_environment(url, &options, &environment);
+    let sink = TestSink::with_environment(url, &options, &environment);
     sink.append(&[numbered(0, 1)]);
     let end = sink.flush().end;
     println!("{end:?}");

@@ -122,7 +122,7 @@ fn tls_with_certificates_of_ones_own() {
         ("cert-file", &*cert),
         ("key-file", &*key),
     ];
-    let sink = Sink::new(&https(&server), &options);
+    let sink = TestSink::new(&https(&server), &options);
     sink.append(&[numbered(0, 1), numbered(0, 2)]);
     assert_eq!(sink.flush().end, Round::Drained);
     assert_eq!(server.requests().len(), 2);
@@ -134,16 +134,16 @@ fn tls_with_certificates_of_ones_own() {
          OTEL_EXPORTER_OTLP_CLIENT_KEY={key}\0",
         server.address.port(),
     );
-    let sink = Sink::with_environment("otlp:", &[], &environment);
+    let sink = TestSink::with_environment("otlp:", &[], &environment);
     sink.append(&[numbered(0, 1)]);
     assert_eq!(sink.flush().end, Round::Drained);
     // Without its certificate, or with another CA, nothing is sent.
-    let sink = Sink::new(&https(&server), &options[..1]);
+    let sink = TestSink::new(&https(&server), &options[..1]);
     sink.append(&[numbered(0, 1)]);
     reason(sink.flush().end);
     let other = Certificates::new(false);
     let ca = other.path("ca").display().to_string();
-    let sink = Sink::new(&https(&server), &[("ca-file", &*ca)]);
+    let sink = TestSink::new(&https(&server), &[("ca-file", &*ca)]);
     sink.append(&[numbered(0, 1)]);
     assert!(reason(sink.flush().end).contains("certificate"));
     assert_eq!(sink.stats().pending, 1);
@@ -156,7 +156,7 @@ fn a_certificate_that_is_mended_is_used() {
     let server = certificates.server();
     let late = certificates.path("late");
     let option = late.display().to_string();
-    let sink = Sink::new(&https(&server), &[("ca-file", &*option)]);
+    let sink = TestSink::new(&https(&server), &[("ca-file", &*option)]);
     sink.append(&[numbered(0, 1)]);
     let check = || otlp::check(&sink.definition, &sink.globals);
     assert!(check().unwrap_err().contains("ca-file"));
@@ -177,7 +177,7 @@ fn headers_and_a_token_go_with_each_request() {
         ("token-file", &*path),
         ("compression", "none"),
     ];
-    let sink = Sink::new(&server.url(), &options);
+    let sink = TestSink::new(&server.url(), &options);
     sink.append(&[numbered(0, 1)]);
     let why = reason(sink.flush().end);
     let url = format!("http://{}/v1/logs", server.address);

@@ -31,13 +31,13 @@ use rustls::ServerConfig;
 use rustls::ServerConnection;
 use rustls::StreamOwned;
 use serde_json::json;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::otlp;
 use uilog_sinks::otlp::Otlp;
 use uilog_sinks::otlp::sender::Flushed;
-use uilog_sinks::outlet::Outlet;
 use uilog_sinks::record::Record;
+use uilog_sinks::sink::Sink;
 use uilog_spool::Stats;
 
 /// Longer than anything here takes.
@@ -392,13 +392,13 @@ pub(crate) fn numbered(session_number: u64, seq: u64) -> Arc<Record> {
 }
 
 /// A sink and where its spool is.
-pub(crate) struct Sink {
+pub(crate) struct TestSink {
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) definition: Definition,
+    pub(crate) definition: SinkConfig,
     pub(crate) globals: Globals,
 }
 
-impl Sink {
+impl TestSink {
     pub(crate) fn new(url: &str, options: &[(&str, &str)]) -> Self {
         Self::with_environment(url, options, "")
     }
@@ -411,7 +411,7 @@ impl Sink {
         let dir = tempfile::tempdir().unwrap();
         let globals = globals(dir.path(), environment);
         let bytes = |text: &str| text.as_bytes().to_vec();
-        let definition = Definition {
+        let definition = SinkConfig {
             name: "fleet".to_owned(),
             url: bytes(url),
             options: options
@@ -465,8 +465,8 @@ pub(crate) fn soon() -> Instant {
 }
 
 /// Delivers, and lets the sink end.
-pub(crate) fn deliver(sink: &Sink, records: &[Arc<Record>]) {
-    let mut outlet = sink.open();
-    outlet.deliver(records, soon()).unwrap();
-    outlet.finish(soon()).unwrap();
+pub(crate) fn deliver(sink: &TestSink, records: &[Arc<Record>]) {
+    let mut opened = sink.open();
+    opened.deliver(records, soon()).unwrap();
+    opened.finish(soon()).unwrap();
 }

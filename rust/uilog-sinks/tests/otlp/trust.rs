@@ -126,7 +126,7 @@ fn https(server: &Server) -> String {
 /// What becomes of a record that is sent to this URL with this `ca-file`.
 fn sent(url: &str, ca: &Path) -> Round {
     let ca = ca.display().to_string();
-    let sink = Sink::new(&format!("otlp:{url}"), &[("ca-file", &*ca)]);
+    let sink = TestSink::new(&format!("otlp:{url}"), &[("ca-file", &*ca)]);
     sink.append(&[numbered(0, 1)]);
     sink.flush().end
 }
@@ -316,7 +316,7 @@ fn what_is_wrong_with_a_file_is_told_and_no_byte_of_it() {
         if !token.is_empty() {
             options.push(("token-file", token));
         }
-        let sink = Sink::new(&format!("otlp:{}", https(&server)), &options);
+        let sink = TestSink::new(&format!("otlp:{}", https(&server)), &options);
         sink.append(&[numbered(0, 1)]);
         let sent = why(sink.flush().end);
         let checked = otlp::check(&sink.definition, &sink.globals);
@@ -379,7 +379,7 @@ fn what_is_sent_as_a_header_is_not_told_again() {
     fs::write(&token, "s3cr3t-token\n").unwrap();
     let token = token.display().to_string();
     let options = [("headers", "x-team=team-s3cr3t"), ("token-file", &*token)];
-    let sink = Sink::new(&server.url(), &options);
+    let sink = TestSink::new(&server.url(), &options);
     sink.append(&[numbered(0, 1)]);
     let told = format!("{:?}", sink.flush());
     assert!(!server.requests().is_empty());

@@ -26,10 +26,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use uilog_sinks::otlp::backoff::Backoff;
-use uilog_sinks::otlp::request::Kind;
+use uilog_sinks::otlp::request::SignalType;
 use uilog_sinks::otlp::sender::Round;
-use uilog_sinks::outlet::Outlet;
 use uilog_sinks::record::Record;
+use uilog_sinks::sink::Sink;
 use uilog_sinks::spools::Owned;
 
 use crate::support::*;
@@ -85,7 +85,7 @@ fn what_may_be_taken_later_is_sent_again() {
                 _ => accepted(),
             }
         });
-        let sink = Sink::new(&server.url(), &[]);
+        let sink = TestSink::new(&server.url(), &[]);
         sink.append(&logs(4));
         let flushed = sink.flush();
         assert!(reason(&flushed.end).contains(expected), "{flushed:?}");
@@ -103,17 +103,17 @@ fn what_may_be_taken_later_is_sent_again() {
 fn a_collector_that_is_not_there_or_does_not_answer_costs_the_timeout() {
     // Nobody listens.
     let (_bound, address) = bound();
-    let sink = Sink::new(&format!("otlp:http://{address}"), &[]);
+    let sink = TestSink::new(&format!("otlp:http://{address}"), &[]);
     sink.append(&records(2));
     assert!(reason(&sink.flush().end).contains("refused"));
     // Nobody answers.
     let server = Server::start(|_| Reply::Hang);
-    let sink = Sink::new(&server.url(), &[("timeout", "0.2")]);
+    let sink = TestSink::new(&server.url(), &[("timeout", "0.2")]);
     sink.append(&records(2));
     assert!(reason(&sink.flush().end).contains("no answer within"));
     // Nobody accepts, and there is no room to wait for that.
     let (_listener, url) = full_queue();
-    let sink = Sink::new(&url, &[("timeout", "0.2")]);
+    let sink = TestSink::new(&url, &[("timeout", "0.2")]);
     sink.append(&records(2));
     assert!(reason(&sink.flush().end).contains("no answer within"));
     assert_eq!(sink.stats().pending, 2);
@@ -159,12 +159,12 @@ fn what_the_collector_asks_for_is_done_by_all() {
                 .to_string(),
         };
         let server = Server::start(move |_| answer(429, "Retry-After", &value));
-        let sink = Sink::new(&server.url(), &[]);
+        let sink = TestSink::new(&server.url(), &[]);
         deliver(&sink, &logs(2));
         assert_eq!(server.requests().len(), 1);
         let now = SystemTime::now();
         let spool = sink.dir.path().join("fleet");
-        let known = Backoff::load(&spool, Kind::Logs, now);
+        let known = Backoff::load(&spool, SignalType::Logs, now);
         let wait = known.wait(now).unwrap().as_secs();
         assert!((500..=660).contains(&wait), "{form}: {wait}");
         assert_eq!(known.reason, "status 429");
@@ -178,13 +178,13 @@ fn what_the_collector_asks_for_is_done_by_all() {
 #[test]
 fn a_wait_that_a_jumping_clock_has_made_does_not_hold() {
     let server = Server::start(|_| accepted());
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(1));
     let mut backoff = Backoff::default();
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     backoff.fail(SystemTime::now() + year, None, "later", 0.5);
     let spool = sink.dir.path().join("fleet");
-    backoff.save(&spool, Kind::Logs).unwrap();
+    backoff.save(&spool, SignalType::Logs).unwrap();
     deliver(&sink, &logs(2)[1..]);
     assert_eq!(sink.stats().sent, 2);
 }
@@ -199,11 +199,11 @@ fn a_worker_that_lives_tries_again_and_sends_nothing_twice() {
             false => accepted(),
         }
     });
-    let sink = Sink::new(&server.url(), &[]);
-    let mut outlet = sink.open();
-    outlet.deliver(&records(4), soon()).unwrap();
+    let sink = TestSink::new(&server.url(), &[]);
+    let mut opened = sink.open();
+    opened.deliver(&records(4), soon()).unwrap();
     let requests = server.wait_for(4);
-    outlet.finish(soon()).unwrap();
+    opened.finish(soon()).unwrap();
     let mut targets: Vec<_> =
         requests.iter().map(|it| it.target.as_str()).collect();
     targets.sort_unstable();
@@ -216,17 +216,17 @@ fn a_worker_that_lives_tries_again_and_sends_nothing_twice() {
 #[test]
 fn who_is_finishing_stops_at_the_first_failure() {
     let server = Server::start(|_| status(503));
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     deliver(&sink, &records(4));
     // One of each signal.
     assert_eq!(server.requests().len(), 2);
     assert_eq!(sink.stats().pending, 4);
     // Nor does it wait for a collector that does not answer.
     let server = Server::start(|_| Reply::Hang);
-    let sink = Sink::new(&server.url(), &[("timeout", "3600")]);
-    let mut outlet = sink.open();
-    outlet.deliver(&records(4), soon()).unwrap();
-    outlet.finish(std::time::Instant::now()).unwrap();
+    let sink = TestSink::new(&server.url(), &[("timeout", "3600")]);
+    let mut opened = sink.open();
+    opened.deliver(&records(4), soon()).unwrap();
+    opened.finish(std::time::Instant::now()).unwrap();
     assert_eq!(sink.stats().pending, 4);
 }
 
@@ -245,7 +245,7 @@ fn refusing(code: u16, poison: &[&Arc<Record>]) -> Server {
     })
 }
 
-fn rejected(sink: &Sink) -> Vec<(String, String)> {
+fn rejected(sink: &TestSink) -> Vec<(String, String)> {
     let spool = uilog_sinks::otlp::spool(&sink.definition, &sink.globals);
     let all = spool.unwrap().rejected().unwrap();
     all.map(|it| {
@@ -263,7 +263,7 @@ fn records_that_are_refused_are_found_and_kept_aside() {
         let all = records(41);
         let poison = [&all[3], &all[4], &all[39]];
         let server = refusing(code, &poison);
-        let sink = Sink::new(&server.url(), &[]);
+        let sink = TestSink::new(&server.url(), &[]);
         sink.append(&all);
         let flushed = sink.flush();
         assert_eq!(flushed.end, Round::Drained);
@@ -291,7 +291,7 @@ fn a_batch_that_is_too_large_is_divided() {
         0..=10 => accepted(),
         _ => status(413),
     });
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(100));
     assert_eq!(sink.flush().progress.sent, 100);
     assert_eq!(sink.stats().rejected, 0);
@@ -302,7 +302,7 @@ fn a_collector_that_fails_over_everything_costs_nothing() {
     for code in [400, 500, 501] {
         let server = Server::start(move |_| status(code));
         for count in [1, 500] {
-            let sink = Sink::new(&server.url(), &[]);
+            let sink = TestSink::new(&server.url(), &[]);
             sink.append(&logs(count));
             let before = server.requests().len();
             let why =
@@ -337,7 +337,7 @@ fn each_signal_goes_its_own_way() {
                     false => reply(),
                 });
             let shown = format!("{:?} to {other}", reply());
-            let sink = Sink::new(&server.url(), &[("timeout", "0.3")]);
+            let sink = TestSink::new(&server.url(), &[("timeout", "0.3")]);
             sink.append(&records(6));
             for round in 0..3 {
                 let flushed = sink.flush();
@@ -368,7 +368,7 @@ fn each_signal_goes_its_own_way() {
 #[test]
 fn a_connection_is_kept_for_the_next_request() {
     let server = Server::start(|_| accepted());
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(3000));
     assert_eq!(sink.flush().end, Round::Drained);
     assert!(server.requests().len() > 4);
@@ -383,19 +383,19 @@ fn a_signal_that_waits_holds_up_no_other() {
         "/v1/logs" => answer(503, "Retry-After", "600"),
         _ => accepted(),
     });
-    let sink = Sink::new(&server.url(), &[]);
-    let mut outlet = sink.open();
-    outlet.deliver(&records(2), soon()).unwrap();
+    let sink = TestSink::new(&server.url(), &[]);
+    let mut opened = sink.open();
+    opened.deliver(&records(2), soon()).unwrap();
     server.wait_for(2);
     let spool = sink.dir.path().join("fleet");
     let now = SystemTime::now();
-    wait_until(|| Backoff::load(&spool, Kind::Logs, now).failures > 0);
-    outlet.deliver(&[numbered(0, 4)], soon()).unwrap();
+    wait_until(|| Backoff::load(&spool, SignalType::Logs, now).failures > 0);
+    opened.deliver(&[numbered(0, 4)], soon()).unwrap();
     let requests = server.wait_for(3);
     assert_eq!(requests[2].target, "/v1/traces");
-    outlet.deliver(&[numbered(0, 6)], soon()).unwrap();
+    opened.deliver(&[numbered(0, 6)], soon()).unwrap();
     // What was appended just before the end is sent as well.
-    outlet.finish(soon()).unwrap();
+    opened.finish(soon()).unwrap();
     let stats = sink.stats();
     assert_eq!((stats.sent, stats.pending), (3, 1));
     assert_eq!(server.requests().len(), 4);
@@ -415,7 +415,7 @@ fn what_is_refused_is_rejected_once_the_endpoint_has_accepted_something() {
     for code in [400, 406, 409, 413, 422, 500, 501, 505] {
         let server =
             answering(vec![status(code), accepted(), status(code), accepted()]);
-        let sink = Sink::new(&server.url(), &[]);
+        let sink = TestSink::new(&server.url(), &[]);
         sink.append(&logs(1));
         let why = format!("not accepted: {code} (is this an OTLP endpoint?)");
         assert_eq!(reason(&sink.flush().end), why);
@@ -440,7 +440,7 @@ fn what_is_refused_is_rejected_once_the_endpoint_has_accepted_something() {
 #[test]
 fn with_other_settings_it_has_accepted_nothing() {
     let server = answering(vec![accepted(), status(400)]);
-    let mut sink = Sink::new(&server.url(), &[]);
+    let mut sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(1));
     assert_eq!(sink.flush().end, Round::Drained);
     let option = (b"headers".to_vec(), b"x-tenant=other".to_vec());
@@ -458,7 +458,7 @@ fn with_other_settings_it_has_accepted_nothing() {
 #[test]
 fn an_endpoint_that_has_changed_destroys_no_backlog() {
     let server = answering(vec![accepted(), status(400)]);
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(1));
     sink.flush();
     for number in 1..40 {
@@ -478,7 +478,7 @@ fn the_setting_of_statuses_decides_where_we_wait() {
         ("500, 404", 500, true),
     ] {
         let server = answering(vec![accepted(), status(code)]);
-        let sink = Sink::new(&server.url(), &[("wait-statuses", waiting)]);
+        let sink = TestSink::new(&server.url(), &[("wait-statuses", waiting)]);
         sink.append(&logs(1));
         sink.flush();
         sink.append(&logs(2)[1..]);
@@ -494,7 +494,7 @@ fn the_setting_of_statuses_decides_where_we_wait() {
 #[test]
 fn what_was_rejected_is_sent_again_by_requeue() {
     let server = answering(vec![accepted(), status(422), accepted()]);
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(1));
     sink.flush();
     sink.append(&logs(2)[1..]);
@@ -542,7 +542,7 @@ fn a_partial_success_is_counted_and_not_sent_again() {
         }
     };
     let server = Server::start(partial);
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     // Of five log records three, of five spans two.
     sink.append(&records(10));
     let flushed = sink.flush();
@@ -555,7 +555,7 @@ fn a_partial_success_is_counted_and_not_sent_again() {
     // It is not known which they are.
     assert_eq!((stats.rejected_dropped, rejected(&sink).len()), (5, 0));
     // Where none is taken, it is.
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(3));
     sink.flush();
     assert_eq!(rejected(&sink).len(), 3);
@@ -569,7 +569,7 @@ fn json_is_understood_too() {
         headers: vec![("Content-Type", "application/json".to_owned())],
         body: body.into(),
     });
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(3));
     let progress = sink.flush().progress;
     assert_eq!((progress.sent, progress.rejected), (2, 1));
@@ -578,7 +578,7 @@ fn json_is_understood_too() {
 #[test]
 fn what_is_no_record_is_rejected_without_asking() {
     let server = Server::start(|_| accepted());
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(2));
     let spool = uilog_sinks::otlp::spool(&sink.definition, &sink.globals);
     let mut writer = uilog_spool::Writer::new(&spool.unwrap());
@@ -596,7 +596,7 @@ fn an_answer_without_end_is_not_read_to_its_end() {
         b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n".to_vec();
     bytes.resize(9_000_000, b'x');
     let server = Server::start(move |_| Reply::Bytes(bytes.clone()));
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(1));
     let why = "not accepted: 200 (is this an OTLP endpoint?): its answer is \
                too large";
@@ -604,7 +604,7 @@ fn an_answer_without_end_is_not_read_to_its_end() {
     let mut head = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
     head.resize(9_000_000, b'x');
     let server = Server::start(move |_| Reply::Bytes(head.clone()));
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(1));
     assert!(reason(&sink.flush().end).contains("its answer is too large"));
     assert_eq!(sink.stats().pending, 1);
@@ -613,7 +613,7 @@ fn an_answer_without_end_is_not_read_to_its_end() {
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n".to_vec();
     large.resize(110_000, b'x');
     let server = answering(vec![accepted(), Reply::Bytes(large)]);
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(1));
     sink.flush();
     sink.append(&logs(2)[1..]);
@@ -624,15 +624,15 @@ fn an_answer_without_end_is_not_read_to_its_end() {
 #[test]
 fn a_spool_that_cannot_be_used_loses_and_says_so() {
     let server = Server::start(|_| accepted());
-    let sink = Sink::new(&server.url(), &[]);
-    let mut outlet = sink.open();
+    let sink = TestSink::new(&server.url(), &[]);
+    let mut opened = sink.open();
     let dir = sink.dir.path().join("fleet");
     fs::remove_dir(&dir).unwrap();
     fs::write(&dir, "in the way").unwrap();
-    let lost = outlet.deliver(&logs(3), soon()).unwrap_err();
+    let lost = opened.deliver(&logs(3), soon()).unwrap_err();
     assert_eq!(lost.count, 3);
     assert!(lost.reason.contains("fleet"), "{}", lost.reason);
-    outlet.finish(soon()).unwrap();
+    opened.finish(soon()).unwrap();
     assert!(server.requests().is_empty());
     let dir = sink.dir.path();
     use std::os::unix::fs::PermissionsExt;
@@ -644,7 +644,7 @@ fn a_spool_that_cannot_be_used_loses_and_says_so() {
 #[test]
 fn progress_is_told_after_each_batch() {
     let server = Server::start(|_| accepted());
-    let sink = Sink::new(&server.url(), &[]);
+    let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(5000));
     let seen = Mutex::new(Vec::new());
     let (definition, globals) = (&sink.definition, &sink.globals);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_channel::wire;
 use uilog_event::event::Event;
 use uilog_event::event::EventOption;
@@ -20,10 +20,10 @@ use uilog_sinks::globals::Globals;
 use uilog_sinks::record::Record;
 
 /// A sink that wants everything, with these options besides.
-pub(crate) fn definition(options: &[(&str, &str)]) -> Definition {
+pub(crate) fn definition(options: &[(&str, &str)]) -> SinkConfig {
     let all = [("ignore", "")];
     let options = all.iter().chain(options);
-    Definition {
+    SinkConfig {
         name: "fleet".to_owned(),
         url: b"file:/nowhere".to_vec(),
         options: options
@@ -55,8 +55,11 @@ pub(crate) fn option<'e>(key: &'e str, value: Value<'e>) -> EventOption<'e> {
 }
 
 /// An event of which as much is known as can be.
-pub(crate) fn event<'e>(name: &'e str, message: &'e [u8]) -> wire::Record<'e> {
-    wire::Record {
+pub(crate) fn event<'e>(
+    name: &'e str,
+    message: &'e [u8],
+) -> wire::RecordFrame<'e> {
+    wire::RecordFrame {
         event: Event {
             schema: SCHEMA,
             session: SessionId(0xabc),
@@ -104,7 +107,7 @@ pub(crate) fn event<'e>(name: &'e str, message: &'e [u8]) -> wire::Record<'e> {
 }
 
 /// An event as it is known.
-pub(crate) fn known(known: &'static Known) -> wire::Record<'static> {
+pub(crate) fn known(known: &'static Known) -> wire::RecordFrame<'static> {
     let mut record = event(known.name, known.message.as_bytes());
     record.event.duration = None;
     let options = known.options.iter().map(|(key, sample)| {
@@ -125,7 +128,7 @@ pub(crate) fn finished<'e>(
     message: &'e str,
     command: &'e str,
     code: &'e str,
-) -> wire::Record<'e> {
+) -> wire::RecordFrame<'e> {
     let mut record = event("commandfinish", message.as_bytes());
     record.event.options = vec![
         option("return_code", Value::Int(text(code.as_bytes()))),
@@ -137,7 +140,7 @@ pub(crate) fn finished<'e>(
 
 pub(crate) fn compose(
     options: &[(&str, &str)],
-    record: &wire::Record<'_>,
+    record: &wire::RecordFrame<'_>,
 ) -> Record {
     let composed = composer(options).compose(record, b"");
     composed.expect("the sink wants everything")

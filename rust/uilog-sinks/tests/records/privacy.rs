@@ -93,7 +93,7 @@ fn telling_secrets(line: &Line) -> Vec<&[u8]> {
 fn leaks(
     composer: &Composer,
     line: &Line,
-    record: &uilog_channel::wire::Record<'_>,
+    record: &uilog_channel::wire::RecordFrame<'_>,
 ) -> Vec<String> {
     let record = composer.compose(record, b"").expect("all is wanted");
     let json = serde_json::to_value(&record).expect("it is a record");

@@ -99,7 +99,7 @@ fn option() -> impl Strategy<Value = EventOption<'static>> {
     })
 }
 
-fn event() -> impl Strategy<Value = wire::Record<'static>> {
+fn event() -> impl Strategy<Value = wire::RecordFrame<'static>> {
     let options = |len| vec(option(), len);
     let options = prop_oneof![
         9 => options(0..6_usize),
@@ -128,7 +128,7 @@ fn event() -> impl Strategy<Value = wire::Record<'static>> {
         let (name, message, user, root, cwd, hg, options) = texts;
         let (session, parent, [seq, lost], time, duration, ids, trace, usage) =
             numbers;
-        wire::Record {
+        wire::RecordFrame {
             event: Event {
                 schema: 1,
                 session: SessionId(session),

@@ -16,7 +16,7 @@ const LOCAL: [&str; 4] = ["file:/x", "unix:/x", "unix-dgram:/x", "syslog:"];
 fn composed(
     url: &str,
     options: &[(&str, &str)],
-    event: &wire::Record<'_>,
+    event: &wire::RecordFrame<'_>,
 ) -> Record {
     let mut definition = events::definition(options);
     definition.url = url.as_bytes().to_vec();
@@ -25,7 +25,7 @@ fn composed(
     composer.compose(event, b"").expect("all is wanted")
 }
 
-fn remote(event: &wire::Record<'_>) -> Record {
+fn remote(event: &wire::RecordFrame<'_>) -> Record {
     composed(REMOTE[0], &[], event)
 }
 

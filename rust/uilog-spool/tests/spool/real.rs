@@ -15,12 +15,12 @@ use uilog_spool::SyncPolicy;
 use uilog_spool::Verdict;
 use uilog_spool::Writer;
 
-struct Place {
+struct SegmentProgress {
     _directory: tempfile::TempDir,
     spool: Spool,
 }
 
-fn place(limits: Limits) -> Place {
+fn place(limits: Limits) -> SegmentProgress {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
         limits,
@@ -29,13 +29,13 @@ fn place(limits: Limits) -> Place {
     };
     let dir = directory.path().join("spool");
     let spool = Spool::open(&dir, options).unwrap();
-    Place {
+    SegmentProgress {
         _directory: directory,
         spool,
     }
 }
 
-impl Place {
+impl SegmentProgress {
     fn segments(&self) -> Vec<PathBuf> {
         let mut paths: Vec<_> = fs::read_dir(self.spool.dir())
             .unwrap()
@@ -137,12 +137,12 @@ fn records_that_come_together_are_appended_as_one_by_one() {
         assert_eq!(of_all, of_one);
         assert_eq!(of_all.iter().filter(|it| !**it).count(), 2);
         assert!(most > 5, "{most}");
-        let lengths_of = |place: &Place| -> Vec<_> {
+        let lengths_of = |place: &SegmentProgress| -> Vec<_> {
             let paths = place.segments().into_iter();
             paths.map(|it| it.metadata().unwrap().len()).collect()
         };
         assert_eq!(lengths_of(&alone), lengths_of(&together));
-        let plain = |place: &Place| -> Vec<_> {
+        let plain = |place: &SegmentProgress| -> Vec<_> {
             let all = place.drain().into_iter();
             all.map(|it| (it.id, it.payload)).collect()
         };

@@ -27,10 +27,10 @@ use std::time::Duration;
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
 
-pub use self::place::Place;
+pub use self::place::GuardedPath;
+use self::place::PathRefusal;
 use self::place::Refused;
 pub use self::place::Root;
-use self::place::Why;
 use self::plan::MAX_CHILDREN;
 pub use self::plan::Plan;
 pub use self::plan::StartError;
@@ -39,7 +39,7 @@ use crate::own_dir;
 use crate::own_dir::OwnDir;
 use crate::spawn;
 
-impl Place {
+impl GuardedPath {
     /// Opens the directory; with `create`, makes it if it is missing.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Place {
             Some(status) => {
                 own_dir::check_own(&status).map_err(|error| at(&error))?;
                 if status.st_uid != nix::unistd::geteuid().as_raw() {
-                    return Err(at(&Why::Foreign));
+                    return Err(at(&PathRefusal::Foreign));
                 }
                 access(&path, AccessFlags::W_OK)
                     .map_err(|errno| at(&io::Error::from(errno)))
@@ -96,7 +96,7 @@ impl Place {
         let path = self.path_of(refused.depth);
         let path = path.display();
         match refused.why {
-            Why::System(errno) => {
+            PathRefusal::System(errno) => {
                 let error = io::Error::from_raw_os_error(errno.into_raw());
                 io::Error::new(error.kind(), format!("{path}: {error}"))
             }

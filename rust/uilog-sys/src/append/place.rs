@@ -35,7 +35,7 @@ pub(super) struct Names {
 
 /// A directory in which a file may be kept, and the file's name.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct GuardedPath {
     pub(super) root: CString,
     pub(super) rule: Root,
     pub(super) steps: Vec<CString>,
@@ -43,7 +43,7 @@ pub struct Place {
     pub(super) is_near: bool,
 }
 
-impl Place {
+impl GuardedPath {
     /// The file `name` in the directory to which `steps` lead from `root`.
     /// None if one of them is no file name.
     pub fn new(
@@ -119,11 +119,11 @@ impl Place {
 #[derive(Clone, Copy)]
 pub(super) struct Refused {
     pub(super) depth: usize,
-    pub(super) why: Why,
+    pub(super) why: PathRefusal,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Why {
+pub(super) enum PathRefusal {
     System(Errno),
     NoDirectory,
     Foreign,
@@ -132,7 +132,7 @@ pub(super) enum Why {
     NotCreated,
 }
 
-impl Why {
+impl PathRefusal {
     pub(super) fn errno(self) -> Errno {
         match self {
             Self::System(errno) => errno,
@@ -145,7 +145,7 @@ impl Why {
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for PathRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::System(errno) => {

@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::io;
 
-use crate::append::place::Place;
+use crate::append::place::GuardedPath;
 
 /// How many children of one process append at a time.
 pub(super) const MAX_CHILDREN: usize = 4;
@@ -16,7 +16,7 @@ pub(super) const MAX_CHILDREN: usize = 4;
 /// Complete before a child is made, which only reads it.
 #[derive(Debug)]
 pub struct Plan {
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<GuardedPath>,
     /// Names of the locks that bound how many children a user has.
     pub(super) slots: Vec<CString>,
     pub(super) line: Vec<u8>,
@@ -38,7 +38,11 @@ pub enum StartError {
 impl Plan {
     /// Appends `line` in the first of `places` that takes it. A file of
     /// `max_bytes` is kept under its second name, and a new one is begun.
-    pub fn new(places: Vec<Place>, line: Vec<u8>, max_bytes: u64) -> Self {
+    pub fn new(
+        places: Vec<GuardedPath>,
+        line: Vec<u8>,
+        max_bytes: u64,
+    ) -> Self {
         Self {
             places,
             slots: Vec::new(),

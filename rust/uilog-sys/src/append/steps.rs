@@ -12,11 +12,11 @@ use syscalls::Errno;
 use syscalls::Sysno;
 use syscalls::syscall;
 
+use crate::append::place::GuardedPath;
 use crate::append::place::Names;
-use crate::append::place::Place;
+use crate::append::place::PathRefusal;
 use crate::append::place::Refused;
 use crate::append::place::Root;
-use crate::append::place::Why;
 use crate::append::plan::Plan;
 
 /// The flags of every open: no link is followed, nothing blocks, a terminal
@@ -172,13 +172,13 @@ fn take_slot(plan: &Plan) -> Slot<'_> {
 ///
 /// `openat`, `fstatfs`, `statx`, `mkdirat`, `fchmodat`, `close`.
 pub(super) fn walk(
-    place: &Place,
+    place: &GuardedPath,
     uid: u32,
     create: bool,
 ) -> Result<i32, Refused> {
     let fail = |depth, why| Refused { depth, why };
     let mut here = open_at(libc::AT_FDCWD, &place.root, PLACE, 0)
-        .map_err(|errno| fail(0, Why::System(errno)))?;
+        .map_err(|errno| fail(0, PathRefusal::System(errno)))?;
     let rights = match check_root(here, place, uid) {
         Ok(rights) => rights,
         Err(why) => {
@@ -203,11 +203,15 @@ pub(super) fn walk(
 /// # Async-signal-safety
 ///
 /// `fstatfs`, `statx`.
-fn check_root(root: i32, place: &Place, uid: u32) -> Result<bool, Why> {
+fn check_root(
+    root: i32,
+    place: &GuardedPath,
+    uid: u32,
+) -> Result<bool, PathRefusal> {
     if place.is_near && !is_local(root) {
-        return Err(Why::Remote);
+        return Err(PathRefusal::Remote);
     }
-    let status = look(root, c"").map_err(Why::System)?;
+    let status = look(root, c"").map_err(PathRefusal::System)?;
     let is_ours = check_ours(&status, uid, false);
     match place.rule {
         Root::Chosen => Ok(is_ours.is_ok()),
@@ -219,7 +223,7 @@ fn check_root(root: i32, place: &Place, uid: u32) -> Result<bool, Why> {
             if is_roots && (is_sticky || !is_shared) {
                 Ok(true)
             } else {
-                Err(Why::Shared)
+                Err(PathRefusal::Shared)
             }
         }
     }
@@ -251,35 +255,35 @@ fn enter(
     uid: u32,
     create: bool,
     may_create: bool,
-) -> Result<i32, Why> {
+) -> Result<i32, PathRefusal> {
     let no_link = PLACE | libc::O_NOFOLLOW;
     let fd = match open_at(here, name, no_link, 0) {
         Ok(fd) => fd,
         Err(errno) if errno.into_raw() == libc::ENOENT => {
             if !may_create {
-                return Err(Why::NotCreated);
+                return Err(PathRefusal::NotCreated);
             }
             if !create {
-                return Err(Why::System(errno));
+                return Err(PathRefusal::System(errno));
             }
-            make(here, name).map_err(Why::System)?;
-            open_at(here, name, no_link, 0).map_err(Why::System)?
+            make(here, name).map_err(PathRefusal::System)?;
+            open_at(here, name, no_link, 0).map_err(PathRefusal::System)?
         }
         Err(errno) if errno.into_raw() == libc::ENOTDIR => {
             // A link of ours in a directory of ours is as the user wants it.
-            let link = look(here, name).map_err(Why::System)?;
+            let link = look(here, name).map_err(PathRefusal::System)?;
             if !link.is(libc::S_IFLNK) || is_last {
-                return Err(Why::NoDirectory);
+                return Err(PathRefusal::NoDirectory);
             }
             if link.uid != uid && link.uid != 0 {
-                return Err(Why::Foreign);
+                return Err(PathRefusal::Foreign);
             }
-            open_at(here, name, PLACE, 0).map_err(Why::System)?
+            open_at(here, name, PLACE, 0).map_err(PathRefusal::System)?
         }
-        Err(errno) => return Err(Why::System(errno)),
+        Err(errno) => return Err(PathRefusal::System(errno)),
     };
     let checked = look(fd, c"")
-        .map_err(Why::System)
+        .map_err(PathRefusal::System)
         .and_then(|status| check_ours(&status, uid, is_last));
     match checked {
         Ok(()) => Ok(fd),
@@ -322,17 +326,25 @@ fn make(here: i32, name: &CStr) -> Result<(), Errno> {
 /// # Async-signal-safety
 ///
 /// No system call.
-fn check_ours(status: &Status, uid: u32, is_last: bool) -> Result<(), Why> {
+fn check_ours(
+    status: &Status,
+    uid: u32,
+    is_last: bool,
+) -> Result<(), PathRefusal> {
     if !status.is(libc::S_IFDIR) {
-        return Err(Why::NoDirectory);
+        return Err(PathRefusal::NoDirectory);
     }
     if status.uid != uid {
-        return Err(Why::Foreign);
+        return Err(PathRefusal::Foreign);
     }
     let is_private = !is_last && uid != 0 && status.gid == uid;
     let is_shared = status.mode & OTHERS_WRITE != 0
         || (status.mode & GROUP_WRITES != 0 && !is_private);
-    if is_shared { Err(Why::Shared) } else { Ok(()) }
+    if is_shared {
+        Err(PathRefusal::Shared)
+    } else {
+        Ok(())
+    }
 }
 
 /// Appends the plan's line in one place.
@@ -340,7 +352,7 @@ fn check_ours(status: &Status, uid: u32, is_last: bool) -> Result<(), Why> {
 /// # Async-signal-safety
 ///
 /// What [`walk`] and [`append_at`] list, and `close`.
-fn append_in(plan: &Plan, place: &Place) -> Result<(), Errno> {
+fn append_in(plan: &Plan, place: &GuardedPath) -> Result<(), Errno> {
     let dir = walk(place, plan.uid, true).map_err(|it| it.why.errno())?;
     let appended = append_at(dir, plan, &place.names);
     close(dir);

@@ -99,7 +99,7 @@ impl std::fmt::Debug for Companion {
 
 /// How waiting for the companion has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited {
+pub enum WaitResult {
     /// It has ended.
     Ended,
     /// It still runs.
@@ -160,7 +160,7 @@ impl Companion {
 
     /// Waits until it has ended, or until `until`, or until somebody sends
     /// this process a signal to end it.
-    pub fn wait(&self, until: Instant) -> Waited {
+    pub fn wait(&self, until: Instant) -> WaitResult {
         loop {
             let mut status = 0;
             // SAFETY: writes to a live local.
@@ -168,15 +168,15 @@ impl Companion {
                 libc::waitpid(self.pid, &raw mut status, libc::WNOHANG)
             };
             if waited != 0 {
-                return Waited::Ended;
+                return WaitResult::Ended;
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Waited::Running;
+                return WaitResult::Running;
             }
             let info = signals::fetch(Some(left));
             if info.is_some_and(|info| info.ends_process()) {
-                return Waited::Interrupted;
+                return WaitResult::Interrupted;
             }
         }
     }

@@ -56,7 +56,7 @@ pub use companion::Companion;
 pub use companion::Inbox;
 pub use companion::Message;
 pub use companion::Received;
-pub use companion::Waited;
+pub use companion::WaitResult;
 
 use crate::spawn::Region;
 use crate::spawn::SignalsBlocked;
@@ -139,7 +139,7 @@ impl Command {
             Err(error) => error.raw_os_error().unwrap_or(libc::ENOMEM),
         };
         End {
-            how: How::NotStarted(errno),
+            how: ExitKind::NotStarted(errno),
             duration: started.elapsed(),
             usage: Usage::default(),
         }
@@ -454,10 +454,10 @@ impl Running {
     fn end(&self, status: i32, usage: &libc::rusage) -> End {
         let how = match self.launch.program.outcome.errno() {
             0 if libc::WIFSIGNALED(status) => {
-                How::Killed(libc::WTERMSIG(status))
+                ExitKind::Killed(libc::WTERMSIG(status))
             }
-            0 => How::Exited(libc::WEXITSTATUS(status)),
-            errno => How::NotStarted(errno),
+            0 => ExitKind::Exited(libc::WEXITSTATUS(status)),
+            errno => ExitKind::NotStarted(errno),
         };
         End {
             how,
@@ -469,7 +469,7 @@ impl Running {
 
 /// How a program has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum ExitKind {
     /// With this exit status.
     Exited(i32),
     /// By the signal of this number.
@@ -508,7 +508,7 @@ impl From<&libc::rusage> for Usage {
 #[derive(Clone, Copy, Debug)]
 pub struct End {
     /// How.
-    pub how: How,
+    pub how: ExitKind,
     /// How long it ran.
     pub duration: Duration,
     /// What it has used.
@@ -519,16 +519,16 @@ impl End {
     /// The exit status that a shell reports for this end.
     pub fn shell_status(&self) -> i32 {
         match self.how {
-            How::Exited(status) => status,
-            How::Killed(signal) => EXIT_SIGNALLED + signal,
-            How::NotStarted(libc::ENOENT) => EXIT_NOT_FOUND,
-            How::NotStarted(_) => EXIT_NOT_EXECUTABLE,
+            ExitKind::Exited(status) => status,
+            ExitKind::Killed(signal) => EXIT_SIGNALLED + signal,
+            ExitKind::NotStarted(libc::ENOENT) => EXIT_NOT_FOUND,
+            ExitKind::NotStarted(_) => EXIT_NOT_EXECUTABLE,
         }
     }
 
     /// Ends this process in the same way.
     pub fn mirror(&self) -> ! {
-        if let How::Killed(signal) = self.how {
+        if let ExitKind::Killed(signal) = self.how {
             signals::die_by(signal);
         }
         // Process 1 of a container does not die by a signal.
@@ -574,10 +574,10 @@ mod tests {
             };
             end.shell_status()
         };
-        assert_eq!(status(How::Exited(3)), 3);
-        assert_eq!(status(How::Killed(libc::SIGKILL)), 137);
-        assert_eq!(status(How::NotStarted(libc::ENOENT)), 127);
-        assert_eq!(status(How::NotStarted(libc::ENOTDIR)), 126);
-        assert_eq!(status(How::NotStarted(libc::EACCES)), 126);
+        assert_eq!(status(ExitKind::Exited(3)), 3);
+        assert_eq!(status(ExitKind::Killed(libc::SIGKILL)), 137);
+        assert_eq!(status(ExitKind::NotStarted(libc::ENOENT)), 127);
+        assert_eq!(status(ExitKind::NotStarted(libc::ENOTDIR)), 126);
+        assert_eq!(status(ExitKind::NotStarted(libc::EACCES)), 126);
     }
 }

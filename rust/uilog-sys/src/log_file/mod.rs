@@ -30,10 +30,10 @@ use nix::sys::stat::fstat;
 
 pub use self::rotation::Problems;
 pub use self::rotation::old_files;
+use self::rules::ForeignRotation;
 use self::rules::Outcome;
 use self::rules::RotatedLog;
 pub use self::rules::Rotation;
-use self::rules::Strangers;
 use self::rules::id_of;
 use crate::own_dir;
 
@@ -65,7 +65,7 @@ pub struct LogFile {
     rotation: Option<Rotation>,
     mode: Option<u32>,
     is_private: bool,
-    strangers: Strangers,
+    strangers: ForeignRotation,
 }
 
 /// Whether a file that is missing is created.
@@ -132,7 +132,7 @@ impl LogFile {
             rotation: None,
             mode: None,
             is_private: false,
-            strangers: Strangers::No,
+            strangers: ForeignRotation::No,
         }
     }
 
@@ -155,7 +155,7 @@ impl LogFile {
     /// names in a directory beside it, where that can be had.
     #[must_use]
     pub fn beside_strangers(mut self) -> Self {
-        self.strangers = Strangers::Yes;
+        self.strangers = ForeignRotation::Yes;
         self
     }
 

@@ -19,10 +19,10 @@ use nix::unistd::faccessat;
 
 use super::names::LogDir;
 use super::numbered;
+use super::rules::ForeignRotation;
 use super::rules::Id;
 use super::rules::Outcome;
 use super::rules::RotatedLog;
-use super::rules::Strangers;
 use super::second_names;
 use super::second_names::Failed;
 
@@ -70,7 +70,7 @@ pub(super) fn problems(log: &RotatedLog<'_>) -> Problems {
         .map_err(io::Error::from)
         .and_then(|()| numbered::check(&names, log.rotation.old_files))
         .err();
-    let unprotected = (log.strangers == Strangers::Yes)
+    let unprotected = (log.strangers == ForeignRotation::Yes)
         .then(|| second_names::problem(&names, log.rotation.old_files))
         .flatten();
     Problems {
@@ -106,7 +106,7 @@ pub(super) fn rotate(
         Err((_, Errno::EWOULDBLOCK)) => return Ok(Outcome::Busy),
         lock => lock,
     };
-    if log.strangers == Strangers::Yes && old_files > 0 {
+    if log.strangers == ForeignRotation::Yes && old_files > 0 {
         match second_names::rotate(&names, old_files, id) {
             Ok(outcome) => return Ok(outcome),
             Err(Failed::Before) => {}

@@ -33,7 +33,7 @@ pub(super) enum Outcome {
 
 /// Whether there are others who rotate the log in their own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Strangers {
+pub(super) enum ForeignRotation {
     /// Only uilog rotates it.
     No,
     /// Mercurial and rhg do, without a lock.
@@ -45,6 +45,6 @@ pub(super) enum Strangers {
 pub(super) struct RotatedLog<'a> {
     pub(super) path: &'a Path,
     pub(super) is_private: bool,
-    pub(super) strangers: Strangers,
+    pub(super) strangers: ForeignRotation,
     pub(super) rotation: Rotation,
 }

@@ -4,7 +4,7 @@ use super::*;
 
 struct Around<'a>(&'a [(&'a str, &'a str)]);
 
-impl Surroundings for Around<'_> {
+impl VariableLookup for Around<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         let found = self.0.iter().find(|it| it.0 == name);
         found.map(|it| it.1.to_owned())
@@ -25,7 +25,7 @@ fn settings(
     variables: &[(&str, &str)],
 ) -> Result<Settings, String> {
     let bytes = |text: &str| text.as_bytes().to_vec();
-    let definition = Definition {
+    let definition = SinkConfig {
         name: "fleet".to_owned(),
         url: bytes(url),
         options: options
@@ -394,7 +394,7 @@ fn what_makes_no_sense_is_said() {
         "'wait-statuses': '4o4' is no status from 400 to 599"
     );
     assert!(option("wait-statuses", "200").contains("'200'"));
-    let sink = Definition {
+    let sink = SinkConfig {
         name: "a".to_owned(),
         url: b"otlp:http://\xff".to_vec(),
         options: Vec::new(),

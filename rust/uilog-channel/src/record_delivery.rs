@@ -50,7 +50,7 @@ pub trait Source {
 }
 
 /// The dispatcher's interface to structured sinks. Nothing here blocks.
-pub trait Records {
+pub trait RecordDelivery {
     /// Passes the next record to the sinks. Sinks without room read it from the
     /// queue later.
     fn offer(&mut self, record: &Queued);
@@ -61,7 +61,8 @@ pub trait Records {
     /// # Errors
     ///
     /// The queue cannot be read.
-    fn settle(&mut self, queue: &mut dyn Source) -> io::Result<Settled>;
+    fn settle(&mut self, queue: &mut dyn Source)
+    -> io::Result<DeliveryResults>;
 
     /// Delivers everything offered so far without delay, spooled records
     /// included, because a process waits for it. Returns the progress;
@@ -83,9 +84,9 @@ pub trait Records {
     fn is_finished(&self) -> bool;
 }
 
-/// Results since the last call of [`Records::settle`].
+/// Results since the last call of [`RecordDelivery::settle`].
 #[derive(Debug, Default)]
-pub struct Settled {
+pub struct DeliveryResults {
     /// How many more records, the oldest ones, can be removed from the queue.
     pub done: u64,
     /// Offset of the first record that must stay, if any.

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use uilog_event::event::Text;
 
-use crate::queue::Begun;
+use crate::queue::BegunCommand;
 use crate::queue::OpenCommand;
 use crate::queue::Reader;
-use crate::records::Items;
-use crate::records::Queued;
-use crate::records::Source;
+use crate::record_delivery::Items;
+use crate::record_delivery::Queued;
+use crate::record_delivery::Source;
 use crate::wire::Frame;
 use crate::wire::Open;
 
@@ -23,7 +23,7 @@ const REMEMBERED: usize = 4;
 
 /// The queue, and what has been looked up in it.
 #[derive(Debug)]
-pub struct Feed {
+pub struct CachedReader {
     /// The queue itself.
     pub queue: Reader,
     environments: Recent<Arc<[u8]>>,
@@ -43,7 +43,7 @@ pub struct OpenRecord {
     pub items: Arc<Items>,
 }
 
-impl Feed {
+impl CachedReader {
     /// Of a queue in which nothing has been looked up yet.
     pub fn new(queue: Reader) -> Self {
         Self {
@@ -175,16 +175,16 @@ impl Feed {
     }
 }
 
-fn begun_at(at: u64, open: &Open<'_>) -> Begun {
+fn begun_at(at: u64, open: &Open<'_>) -> BegunCommand {
     let record = &open.record;
-    Begun {
+    BegunCommand {
         at,
         outer: open.outer,
         refers_to: [record.environment_at, record.items_at],
     }
 }
 
-impl Source for Feed {
+impl Source for CachedReader {
     fn record_from(
         &mut self,
         mut position: u64,

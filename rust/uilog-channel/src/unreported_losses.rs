@@ -5,7 +5,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::records::RecordLoss;
+use crate::record_delivery::RecordLoss;
 
 /// The journal is told of losses no more often than this, unless there are as
 /// many as before.
@@ -17,14 +17,14 @@ const TELL_ALONE: Duration = Duration::from_millis(100);
 const MAX_UNTOLD: usize = 64;
 /// What sinks have lost and the journal has not been told of.
 #[derive(Debug, Default)]
-pub struct Losses {
+pub struct UnreportedLosses {
     untold: Vec<RecordLoss>,
     told_at: Option<Instant>,
     /// How many have been told.
     told: u64,
 }
 
-impl Losses {
+impl UnreportedLosses {
     /// Adds one, to those of the same sink and reason if there are any.
     pub fn add(&mut self, loss: RecordLoss) {
         let is_full = self.untold.len() >= MAX_UNTOLD;
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_first_is_told_at_once_and_the_others_at_a_bounded_rate() {
-        let mut losses = Losses::default();
+        let mut losses = UnreportedLosses::default();
         let now = Instant::now();
         assert_eq!(losses.due(now, false, false), []);
         losses.add(loss(10, "gone"));
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn reasons_without_end_take_no_memory_without_end() {
-        let mut losses = Losses::default();
+        let mut losses = UnreportedLosses::default();
         for number in 0..1000 {
             losses.add(loss(1, &number.to_string()));
         }

@@ -14,24 +14,24 @@ use std::time::Duration;
 use std::time::Instant;
 
 use uilog_channel::queue::Delivery;
-use uilog_channel::records::Queued;
-use uilog_channel::records::Records;
-use uilog_channel::records::Settled;
-use uilog_channel::records::Source;
+use uilog_channel::record_delivery::DeliveryResults;
+use uilog_channel::record_delivery::Queued;
+use uilog_channel::record_delivery::RecordDelivery;
+use uilog_channel::record_delivery::Source;
 
 use crate::holds::Holds;
 use crate::lane::Lane;
-use crate::lane::Place;
+use crate::lane::RecordPosition;
 use crate::lane::Starter;
-use crate::outlet::Open;
 use crate::setup::Setups;
+use crate::sink::Open;
 
 /// How much later than it should a sink may end before it is given up.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// All structured sinks of a dispatcher.
 #[derive(Debug)]
-pub struct Fleet {
+pub struct SinkThreads {
     open: Open,
     /// Whether ends of commands are added up where a sink wants that.
     rolls_up: bool,
@@ -48,7 +48,7 @@ pub struct Fleet {
     deadline: Option<Instant>,
 }
 
-impl Fleet {
+impl SinkThreads {
     /// None yet; `open` opens those that there will be.
     pub fn new(open: Open) -> Self {
         Self {
@@ -103,12 +103,12 @@ impl Fleet {
     }
 }
 
-impl Records for Fleet {
+impl RecordDelivery for SinkThreads {
     fn offer(&mut self, record: &Queued) {
         let now = Instant::now();
         let starter = self.starter();
         self.offered += 1;
-        let place = Place {
+        let place = RecordPosition {
             number: self.offered,
             position: record.position,
         };
@@ -123,16 +123,19 @@ impl Records for Fleet {
         }
     }
 
-    fn settle(&mut self, queue: &mut dyn Source) -> io::Result<Settled> {
+    fn settle(
+        &mut self,
+        queue: &mut dyn Source,
+    ) -> io::Result<DeliveryResults> {
         if let Some((_, listener)) = &mut self.bell {
             let mut bytes = [0; 512];
             while matches!(listener.read(&mut bytes), Ok(1..)) {}
         }
         if self.lanes.is_empty() {
             let before = std::mem::replace(&mut self.settled, self.offered);
-            return Ok(Settled {
+            return Ok(DeliveryResults {
                 done: self.offered - before,
-                ..Settled::default()
+                ..DeliveryResults::default()
             });
         }
         let now = Instant::now();
@@ -167,7 +170,7 @@ impl Records for Fleet {
         self.settled = oldest.map_or(self.offered, |place| place.number - 1);
         let at_risk = self.lanes.iter().map(|it| it.at_risk(self.settled));
         let at_risk: u64 = at_risk.sum();
-        let settled = Settled {
+        let settled = DeliveryResults {
             done: self.settled - before,
             oldest: oldest.map(|place| place.position),
             at_risk: at_risk + self.holds.gone(),

@@ -18,14 +18,14 @@ const FILE_MODE: u32 = 0o600;
 
 /// A file of this name, whose first line is `format`.
 #[derive(Clone, Debug)]
-pub(crate) struct Memo {
+pub(crate) struct CacheFile {
     pub(crate) name: Cow<'static, str>,
     pub(crate) format: &'static str,
     /// Bytes of it that are read.
     pub(crate) max_bytes: u64,
 }
 
-impl Memo {
+impl CacheFile {
     /// What it says, behind the first line.
     ///
     /// # Errors

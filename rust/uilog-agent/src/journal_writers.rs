@@ -12,10 +12,10 @@ use std::time::Instant;
 
 use uilog_channel::journal::Failure;
 use uilog_channel::journal::FailureKind;
-use uilog_channel::losses::Losses;
-use uilog_channel::records::RecordLoss;
+use uilog_channel::record_delivery::RecordLoss;
 use uilog_channel::reporter;
 use uilog_channel::reporter::Reporter;
+use uilog_channel::unreported_losses::UnreportedLosses;
 use uilog_event::environment_block::lookup;
 
 use crate::ledger::Ledger;
@@ -31,15 +31,15 @@ type Choice = [Option<Vec<u8>>; CHOICE.len()];
 
 /// Tells one journal.
 #[derive(Debug)]
-pub(crate) struct Clerk {
+pub(crate) struct JournalWriter {
     choice: Choice,
     environment: Arc<[u8]>,
     reporter: Reporter,
-    losses: Losses,
+    losses: UnreportedLosses,
     ledger: Ledger,
 }
 
-impl Clerk {
+impl JournalWriter {
     fn new(
         choice: Choice,
         environment: Arc<[u8]>,
@@ -52,7 +52,7 @@ impl Clerk {
             choice,
             environment,
             reporter: Reporter::new(reporter::append, told),
-            losses: Losses::default(),
+            losses: UnreportedLosses::default(),
             ledger,
         }
     }
@@ -93,12 +93,12 @@ impl Clerk {
 
 /// All clerks.
 #[derive(Debug)]
-pub(crate) struct Clerks {
-    all: Vec<Clerk>,
+pub(crate) struct JournalWriters {
+    all: Vec<JournalWriter>,
     bell: Arc<UnixStream>,
 }
 
-impl Clerks {
+impl JournalWriters {
     pub(crate) fn new(bell: Arc<UnixStream>) -> Self {
         Self {
             all: Vec::new(),
@@ -107,7 +107,7 @@ impl Clerks {
     }
 
     /// The one of the journal that this environment chooses.
-    pub(crate) fn of(&mut self, environment: &Arc<[u8]>) -> &mut Clerk {
+    pub(crate) fn of(&mut self, environment: &Arc<[u8]>) -> &mut JournalWriter {
         let value = |name| lookup(environment, name).map(<[u8]>::to_vec);
         let choice = CHOICE.map(value);
         let known = self.all.iter().position(|it| it.choice == choice);
@@ -116,7 +116,8 @@ impl Clerks {
                 self.all.retain(|it| !it.is_idle());
             }
             let environment = Arc::clone(environment);
-            self.all.push(Clerk::new(choice, environment, &self.bell));
+            self.all
+                .push(JournalWriter::new(choice, environment, &self.bell));
             self.all.len() - 1
         });
         &mut self.all[index]

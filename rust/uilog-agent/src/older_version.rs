@@ -20,7 +20,7 @@ use crate::doorbell::Doorbell;
 
 /// What they find instead of an agent of their own version.
 #[derive(Debug)]
-pub(crate) struct Older {
+pub(crate) struct OlderVersion {
     pub(crate) names: AgentNames,
     pub(crate) doorbell: Doorbell,
     lock: File,
@@ -58,7 +58,7 @@ pub(crate) fn let_go(lock: &File) {
     let _ = living_file::let_go(lock, Holder::Maker);
 }
 
-impl Older {
+impl OlderVersion {
     /// Listens for processes of the version before, unless another agent does;
     /// `lock` is what one of them has handed over.
     pub(crate) fn listen(

@@ -38,7 +38,7 @@ pub struct Step {
 
 /// What has been tried so far.
 #[derive(Clone, Debug)]
-pub(crate) struct Trail {
+pub(crate) struct AttemptLog {
     steps: Arc<Mutex<Vec<Step>>>,
     /// Until when it may take.
     pub(crate) deadline: Instant,
@@ -48,7 +48,7 @@ pub(crate) struct Trail {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failed;
 
-impl Trail {
+impl AttemptLog {
     pub(crate) fn new(deadline: Instant) -> Self {
         Self {
             steps: Arc::default(),
@@ -98,7 +98,7 @@ impl Trail {
 
 /// The host's address, and a connection.
 pub(crate) fn try_tcp(
-    trail: &Trail,
+    trail: &AttemptLog,
     address: &Address,
 ) -> Result<Connection, Failed> {
     let Address { host, .. } = address;
@@ -152,7 +152,7 @@ fn seen(host: &str, found: &[SocketAddr]) -> String {
 
 /// A handshake; who the other side is.
 pub(crate) fn try_tls(
-    trail: &Trail,
+    trail: &AttemptLog,
     mut connection: Connection,
     address: &Address,
     config: &Arc<ClientConfig>,

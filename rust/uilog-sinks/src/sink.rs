@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use uilog_channel::queue::Delivery;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 
 use crate::globals::Globals;
 use crate::record::Record;
@@ -12,7 +12,7 @@ use crate::record::Record;
 /// A destination for records: a file, a socket, a spool. Each has a thread of
 /// its own and may block there, but never beyond `deadline`, which is a few
 /// seconds away at most.
-pub trait Outlet: Send {
+pub trait Sink: Send {
     /// Delivers records, in order. When it returns, each record has arrived (or
     /// is stored durably), or is lost and counted in the error.
     ///
@@ -24,7 +24,7 @@ pub trait Outlet: Send {
         &mut self,
         records: &[Arc<Record>],
         deadline: Instant,
-    ) -> Result<(), Undelivered>;
+    ) -> Result<(), LossReport>;
 
     /// Sends all stored records without delay, because a process waits for
     /// that, and returns the progress. Is called repeatedly, and does not wait.
@@ -40,16 +40,16 @@ pub trait Outlet: Send {
     /// # Errors
     ///
     /// As [`Self::deliver`], for records that were taken before.
-    fn finish(&mut self, deadline: Instant) -> Result<(), Undelivered>;
+    fn finish(&mut self, deadline: Instant) -> Result<(), LossReport>;
 }
 
-/// Opens the outlet of a sink.
-pub type Open = fn(&Definition, &Globals) -> Result<Box<dyn Outlet>, String>;
+/// Opens the sink of a sink.
+pub type Open = fn(&SinkConfig, &Globals) -> Result<Box<dyn Sink>, String>;
 
 /// Records that were lost, or a problem that has not lost any yet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{count} record(s) lost: {reason}")]
-pub struct Undelivered {
+pub struct LossReport {
     /// How many; 0 for a problem without a loss.
     pub count: u64,
     /// Why.
@@ -58,12 +58,12 @@ pub struct Undelivered {
 
 /// Adds up the losses of a batch, with the first reason.
 #[derive(Debug, Default)]
-pub(crate) struct Lost {
-    first: Option<Undelivered>,
+pub(crate) struct LossSum {
+    first: Option<LossReport>,
     trouble: Option<String>,
 }
 
-impl Lost {
+impl LossSum {
     /// Counts lost records.
     pub(crate) fn add(
         &mut self,
@@ -76,7 +76,7 @@ impl Lost {
             Some(first) => first.count += count,
             None => {
                 let reason = reason();
-                self.first = Some(Undelivered { count, reason });
+                self.first = Some(LossReport { count, reason });
             }
         }
     }
@@ -87,9 +87,9 @@ impl Lost {
     }
 
     /// The result for the batch.
-    pub(crate) fn result(self) -> Result<(), Undelivered> {
+    pub(crate) fn result(self) -> Result<(), LossReport> {
         let trouble =
-            self.trouble.map(|reason| Undelivered { count: 0, reason });
+            self.trouble.map(|reason| LossReport { count: 0, reason });
         self.first.or(trouble).map_or(Ok(()), Err)
     }
 }

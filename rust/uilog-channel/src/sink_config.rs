@@ -21,7 +21,7 @@ pub const HISTORY: &[u8] = b"history";
 
 /// A sink, as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definition {
+pub struct SinkConfig {
     /// Its name: letters, digits, `-` and `_`.
     pub name: String,
     /// Its URL.
@@ -42,8 +42,8 @@ pub fn is_item(name: &[u8]) -> bool {
 /// apply to every kind of sink.
 pub fn read<'a>(
     items: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-) -> (Vec<Definition>, Vec<Fault>) {
-    let mut sinks: Vec<Definition> = Vec::new();
+) -> (Vec<SinkConfig>, Vec<Fault>) {
+    let mut sinks: Vec<SinkConfig> = Vec::new();
     let mut options = Vec::new();
     let mut faults = Vec::new();
     let mut is_history_on = false;
@@ -63,7 +63,7 @@ pub fn read<'a>(
         match readable_name(rest) {
             // As with scripts: an empty value switches it off.
             _ if value.trim_ascii().is_empty() => {}
-            Some(name) => sinks.push(Definition {
+            Some(name) => sinks.push(SinkConfig {
                 name: name.to_owned(),
                 url: with_lower_scheme(value.trim_ascii()),
                 options: Vec::new(),
@@ -82,7 +82,7 @@ pub fn read<'a>(
             let why = "the history has that name: choose another one";
             faults.push(fault(HISTORY, why.to_owned()));
         }
-        sinks.push(Definition::of_history());
+        sinks.push(SinkConfig::of_history());
     }
     for (name, option, value) in options {
         // That of a sink that is switched off is nobody's concern.
@@ -268,7 +268,7 @@ pub fn url_problem(url: &[u8]) -> Option<String> {
     }
 }
 
-impl Definition {
+impl SinkConfig {
     /// Whether it is a collector, which answers for what it has accepted.
     pub fn is_collector(&self) -> bool {
         self.url.starts_with(b"otlp:")
@@ -380,7 +380,7 @@ impl Definition {
 mod tests {
     use super::*;
 
-    fn read(items: &[(&str, &str)]) -> (Vec<Definition>, Vec<String>) {
+    fn read(items: &[(&str, &str)]) -> (Vec<SinkConfig>, Vec<String>) {
         let bytes = items.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
         let (sinks, faults) = super::read(bytes);
         (sinks, faults.iter().map(Fault::to_string).collect())
