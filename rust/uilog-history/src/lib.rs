@@ -15,6 +15,7 @@ pub mod open;
 pub mod places;
 pub mod rank;
 pub mod record;
+pub mod report;
 pub mod scan;
 pub mod stats;
 pub mod trace;

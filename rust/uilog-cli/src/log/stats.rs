@@ -300,7 +300,7 @@ const CSV: &str = "group,changes,before,after,p50_before,p50_after,ratio,\
                    failures_after,p_failures,harm,more_failures";
 
 fn comparison_as_json(row: &compare::Row) -> Json {
-    let changes = row.changes.iter().map(|it| word(*it));
+    let changes = row.changes.iter().map(|it| it.word());
     json!({
         "group": row.name,
         "changes": changes.collect::<Vec<_>>(),
@@ -318,15 +318,6 @@ fn comparison_as_json(row: &compare::Row) -> Json {
         "harm": row.harm,
         "more_failures": row.more_failures,
     })
-}
-
-fn word(change: Change) -> &'static str {
-    match change {
-        Change::Slower => "slower",
-        Change::Faster => "faster",
-        Change::FailsMore => "fails more",
-        Change::FailsLess => "fails less",
-    }
 }
 
 fn write_comparison(
@@ -398,7 +389,7 @@ fn write_comparison(
             Some(_) => shown(&question.of, row.harm),
             None => String::new(),
         };
-        let changes: Vec<_> = row.changes.iter().map(|it| word(*it)).collect();
+        let changes: Vec<_> = row.changes.iter().map(|it| it.word()).collect();
         table.row([
             (row.before.to_string(), PLAIN),
             (row.after.to_string(), PLAIN),
