@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod emit;
 mod encoding;
+mod export;
 mod flush;
 mod generate;
 mod history;
@@ -115,6 +116,7 @@ Files:
     /// the script in `[logtoprocess]`, to the sinks in `[uilog]`, and to the
     /// blackbox of the repository.
     Emit(emit::Arguments),
+    Export(export::Arguments),
     /// Run a program and log it as hg logs its commands
     #[cfg(target_os = "linux")]
     Run(run::Arguments),
@@ -185,6 +187,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Emit(arguments) => emit::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Flush(arguments) => flush::run(&arguments),
         Command::Generate(arguments) => {
             generate::run(&arguments, &Arguments::command())
