@@ -30,6 +30,7 @@ class Tmux:
         self("set-option", "-g", "window-size", "manual")
         self.resize(columns, lines)
         self.type("PS1='ready> '")
+        self.until("\nready>")
 
     def __call__(self, *arguments: str) -> str:
         command = ["tmux", "-f", "/dev/null", "-S", str(self.socket)]
@@ -48,6 +49,9 @@ class Tmux:
     def screen(self) -> list[str]:
         """Its lines, without blanks at their ends."""
         return self("capture-pane", "-p", "-t", "t").splitlines()
+
+    def whole(self) -> str:
+        return "\n".join(self.screen())
 
     def until(self, *texts: str) -> list[str]:
         """Waits until all of this is shown."""
@@ -149,7 +153,7 @@ def test_a_terminal_is_kept_up_to_date_and_given_back(home: Home) -> None:
             assert max(map(len, lines)) <= 80
             # The one that waits stands below the one that holds.
             names = [line for line in lines if " hg commit" in line]
-            assert "pretxncommit" in names[0]
+            assert f"  pid {holder}  hg commit" in names[0]
             assert names[1].startswith("└─")
             # It is cut, and says so.
             assert names[1].endswith("…")
@@ -160,7 +164,7 @@ def test_a_terminal_is_kept_up_to_date_and_given_back(home: Home) -> None:
             terminal.until("lines more; q: quit")
             terminal.resize(80, 24)
             terminal.until("waits for wlock")
-        terminal.until("no command runs")
+        until("the commit to be gone", lambda: NAME not in terminal.whole())
         # Ways to end it; each time the terminal is as it was.
         for end in ("q", "C-c", "SIGTERM", "SIGHUP", "C-z"):
             pid = follower(home)
@@ -169,7 +173,7 @@ def test_a_terminal_is_kept_up_to_date_and_given_back(home: Home) -> None:
                 until("the shell", lambda: not terminal.is_alternate())
                 terminal.type("fg")
                 until("the screen", terminal.is_alternate)
-                terminal.until("no command runs")
+                terminal.until("q: quit")
                 terminal.key("q")
                 status = 0
             elif end.startswith("SIG"):
@@ -187,7 +191,7 @@ def test_a_terminal_is_kept_up_to_date_and_given_back(home: Home) -> None:
             (home.out / "after").unlink()
             if end != "C-z":
                 terminal.type("clear; echo; echo before; uilog open -f")
-                terminal.until("no command runs")
+                terminal.until("q: quit")
 
 
 def test_it_follows_terminals_only(home: Home) -> None:

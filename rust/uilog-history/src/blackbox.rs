@@ -33,6 +33,8 @@ use crate::scan::Source;
 
 /// The event of a line that does not tell it.
 const UNKNOWN: &str = "unknown";
+/// The program, whose path no line tells.
+const PROGRAM: &str = "hg";
 /// The directory of a repository that has its blackbox.
 const HG: &str = ".hg";
 
@@ -123,6 +125,7 @@ impl Records {
         let plain =
             |text: &[u8]| Json::from(String::from_utf8_lossy(text).as_ref());
         put("pid", Some(Json::from(entry.pid.unwrap_or(0))));
+        put("executable", Some(PROGRAM.into()));
         put("user", entry.user.as_deref().map(plain));
         if let Some(line) = &entry.command {
             let words = uilog_redact::arguments(line);
@@ -141,23 +144,34 @@ impl Records {
         };
         // In the order of uilog's own records, which are passed over fast.
         put("schema", Json::from(SCHEMA));
-        put("id", Json::from(self.id(entry, time)));
+        let (hash, number) = self.hash(entry, time);
+        put("id", format!("blackbox-{hash:016x}-{number}").into());
         put("event", Json::from(event));
         let time = time.format("%Y-%m-%dT%H:%M:%S%:z").to_string();
         put("time", Json::from(time));
         if let Some(duration) = entry.duration {
             put("duration", Json::from(duration));
         }
+        // No line tells the session: each is one of its own.
+        put("session", format!("{hash:016x}{number:016x}").into());
+        put("seq", Json::from(number));
         put("message", plain(&redact::text(&entry.message)));
         put("process", Json::from(process));
+        // Nor the machine.
+        put("host", json!({"name": ""}));
         if let Some(repository) = &self.repository {
             put("repository", repository.clone());
         }
         record
     }
 
-    /// The same each time that the same blackbox is read, under whichever name.
-    fn id(&mut self, entry: &Entry, time: &DateTime<FixedOffset>) -> String {
+    /// Two numbers by which an event is known: the same each time that the same
+    /// blackbox is read, under whichever name.
+    fn hash(
+        &mut self,
+        entry: &Entry,
+        time: &DateTime<FixedOffset>,
+    ) -> (u64, u64) {
         let mut hasher = DefaultHasher::new();
         let root = self.repository.as_ref().map(|it| &it["root"]);
         root.and_then(Json::as_str).hash(&mut hasher);
@@ -166,7 +180,7 @@ impl Records {
         let hash = hasher.finish();
         let number = self.known.entry(hash).or_default();
         *number += 1;
-        format!("blackbox-{hash:016x}-{number}")
+        (hash, *number)
     }
 }
 
