@@ -10,6 +10,7 @@ mod config;
 mod configured;
 mod emit;
 mod encoding;
+mod export;
 mod flush;
 mod generate;
 mod history;
@@ -116,6 +117,7 @@ Files:
     /// the script in `[logtoprocess]`, to the sinks in `[uilog]`, and to the
     /// blackbox of the repository.
     Emit(emit::Arguments),
+    Export(export::Arguments),
     /// Run a program and log it as hg logs its commands
     #[cfg(target_os = "linux")]
     Run(run::Arguments),
@@ -186,6 +188,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Emit(arguments) => emit::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Flush(arguments) => flush::run(&arguments),
         Command::Generate(arguments) => {
             generate::run(&arguments, &Arguments::command())

@@ -1,12 +1,14 @@
 //! Answers to questions about what was logged.
 //!
 //! Reads records as sinks `file:` write them (docs/schema.md), one or many
-//! files, without an index and without another format: [`scan`] reads all
+//! files, and blackboxes, without an index and without another format: [`scan`]
+//! reads all
 //! processors at a time, [`filter`] keeps out what nobody has asked for before
 //! it is parsed. Shows nothing: that is the binary's affair.
 
 #![deny(missing_docs)]
 
+pub mod blackbox;
 pub mod compare;
 pub mod fields;
 pub mod filter;
