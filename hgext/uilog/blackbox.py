@@ -38,23 +38,14 @@ _STYLE = '_uilogstyle'
 _getuser = getattr(posix, 'getuser', None)
 _getpid = os.getpid
 
-# The settings that may be invalid, and how hg reads them.
-_METHODS = {
-    b'track': 'configlist',
-    b'ignore': 'configlist',
-    b'maxsize': 'configbytes',
-    b'maxfiles': 'configint',
-    b'logsource': 'configbool',
-    b'dirty': 'configbool',
-    b'debug.to-stderr': 'configbool',
-}
-
 # Forwards to a logger that is set later.
 proxylogger = loggingutil.proxylogger
 
-# What counts then.
-_DEFAULTS = {name.encode(): value for name, value in _native.BLACKBOX}
-
+# By the settings' names: what counts if one is invalid, and how hg reads it.
+_SETTINGS = {
+    name.encode(): (default, method)
+    for name, default, method in _native.BLACKBOX
+}
 
 # What hg's own catalogue translates, and nothing else: each costs all commands.
 _DATE, _USER, _REV = _(b'DATE'), _(b'USER'), _(b'REV')
@@ -335,7 +326,7 @@ def _stylefor(ui):
             # Not a number: it may be `now`.
             pass
     native = _native.LineStyle(
-        ui.config(STOCK, b'date-format') or b'',
+        _setting(ui, b'date-format') or b'',
         _setting(ui, b'logsource'),
         _setting(ui, b'debug.to-stderr'),
         date,
@@ -360,13 +351,14 @@ def _date(ui):
 
 def _setting(ui, name):
     """a setting that makes sense, in any case"""
+    default, method = _SETTINGS[name]
     # hg: debug.to-stderr is known since 6.4
     if name not in ui._knownconfig.get(STOCK, ()):
-        return _DEFAULTS[name]
+        return default
     try:
-        return getattr(ui, _METHODS[name])(STOCK, name)
+        return getattr(ui, method)(STOCK, name)
     except error.ConfigError:
-        return _DEFAULTS[name]
+        return default
 
 
 def current(ui):
@@ -381,7 +373,7 @@ def faults(ui):
     """what the configuration says that is not understood: section, name, and
     what is wrong"""
     found = []
-    for name, method in _METHODS.items():
+    for name, (_default, method) in _SETTINGS.items():
         if name not in ui._knownconfig.get(STOCK, ()):
             continue
         try:

@@ -352,49 +352,16 @@ def tellproblems(ui):
 
 
 def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
-    loggers = ui._loggers
-    istaken = isinblackbox = False
+    """pass an event on to everybody that wants it, our own sinks first"""
     more: dict = {}
+    istaken = isinblackbox = False
     # Only what tells of a whole command may have been logged around it.
     if event in _WHOLE:
-        if event == b'command':
-            native.begin_command()
-            _begincosts()
-            if b'commandfinish' in native:
-                tryto(_watchclone, msgargs)
-        else:
-            tryto(_tellcosts, more)
-        if native.tells_traces:
-            # A command that was aborted before it could say what it is has
-            # not begun when it ends.
-            trace = loaded('trace')
-            if trace is not None:
-                trace.begin(native)
-                if event == b'commandfinish':
-                    tryto(trace.tellhead)
-                elif b'commandlost' in native:
-                    tryto(trace.notecommand, native, msgfmt, msgargs)
+        _note(native, event, msgfmt, msgargs, more)
         istaken, isinblackbox = _native.taken_by_run(event, depth())
-    others = []
-    if len(loggers) > 1:
-        files = loaded('blackbox') or _loadfiles()
-        for name, logger in loggers.items():
-            # The stock extension's would run each script again.
-            if logger is native or name == STOCK:
-                continue
-            if type(logger) is files.proxylogger:
-                logger = logger.logger
-                if logger is None:
-                    continue
-            try:
-                if type(logger) is files.Logger:
-                    wants = not isinblackbox and event in logger.file
-                else:
-                    wants = logger.tracked(event)
-                if wants:
-                    others.append((name, logger))
-            except Exception as err:
-                _foreignfault(ui, name, event, err)
+    others: list = []
+    if isstock and len(ui._loggers) > 1:
+        others = _wanting(ui, native, event, isinblackbox)
     istracked = not istaken and event in native
     if not istracked and not others and isstock:
         return
@@ -405,36 +372,101 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
         # For whoever formats it again.
         msgfmt, msgargs = b'%s', (msg,)
     if istracked:
-        told = opts
-        if event in _TOLD_BY or event == b'commandfinish':
-            told = _withmore(event, opts, more)
-        if native.log(ui, event, msg, told):
-            tellproblems(ui)
+        _tosinks(ui, native, event, msg, opts, more)
     if not isstock:
-        # Another extension has wrapped ui.log before, and what it does with
-        # an event is its own affair. It must not reach us a second time.
-        del loggers[LOGGER]
-        try:
-            orig(ui, event, msgfmt, *msgargs, **opts)
-        except Exception as err:
-            _foreignfault(ui, b'ui.log', event, err)
-        finally:
-            loggers[LOGGER] = native
+        _towrapper(orig, ui, native, event, msgfmt, msgargs, opts)
     elif others:
-        # As in stock hg, what a logger logs itself reaches no other logger;
-        # it does reach ours, which cannot log in turn.
-        ui._loggers = {LOGGER: native}
+        _tologgers(others, ui, native, event, msg, opts)
+
+
+def _note(native, event, msgfmt, msgargs, more):
+    """note that a command begins or ends, and what it has cost"""
+    if event == b'command':
+        native.begin_command()
+        _begincosts()
+        if b'commandfinish' in native:
+            tryto(_watchclone, msgargs)
+    else:
+        tryto(_tellcosts, more)
+    trace = loaded('trace') if native.tells_traces else None
+    if trace is not None:
+        # A command that was aborted before it could say what it is has not
+        # begun when it ends.
+        trace.begin(native)
+        if event == b'commandfinish':
+            tryto(trace.tellhead)
+        elif b'commandlost' in native:
+            tryto(trace.notecommand, native, msgfmt, msgargs)
+
+
+def _tosinks(ui, native, event, msg, opts, more):
+    """pass an event to our own sinks, with what hg does not tell of it"""
+    if event in _TOLD_BY or event == b'commandfinish':
+        opts = _withmore(event, opts, more)
+    if native.log(ui, event, msg, opts):
+        tellproblems(ui)
+
+
+def _towrapper(orig, ui, native, event, msgfmt, msgargs, opts):
+    """pass an event to an extension that has wrapped ui.log before
+
+    What it does with an event is its own affair. It must not reach us a second
+    time.
+    """
+    loggers = ui._loggers
+    del loggers[LOGGER]
+    try:
+        orig(ui, event, msgfmt, *msgargs, **opts)
+    except Exception as err:
+        _foreignfault(ui, b'ui.log', event, err)
+    finally:
+        loggers[LOGGER] = native
+
+
+def _tologgers(others, ui, native, event, msg, opts):
+    """pass an event to other loggers: names, loggers, whether they are ours
+
+    As in stock hg, what a logger logs itself reaches no other logger; it does
+    reach ours, which cannot log in turn.
+    """
+    loggers = ui._loggers
+    ui._loggers = {LOGGER: native}
+    try:
+        for name, logger, isours in others:
+            try:
+                if isours:
+                    logger.log(ui, event, msg)
+                else:
+                    logger.log(ui, event, msg, pycompat.byteskwargs(opts))
+            except Exception as err:
+                _foreignfault(ui, name, event, err)
+    finally:
+        ui._loggers = loggers
+
+
+def _wanting(ui, native, event, isinblackbox):
+    """the loggers but ours that want an event, as `_tologgers` takes them"""
+    files = loaded('blackbox') or _loadfiles()
+    others = []
+    for name, logger in ui._loggers.items():
+        # The stock extension's would run each script again.
+        if logger is native or name == STOCK:
+            continue
+        if type(logger) is files.proxylogger:
+            logger = logger.logger
+            if logger is None:
+                continue
+        isours = type(logger) is files.Logger
         try:
-            for name, logger in others:
-                try:
-                    if type(logger) is files.Logger:
-                        logger.log(ui, event, msg)
-                    else:
-                        logger.log(ui, event, msg, pycompat.byteskwargs(opts))
-                except Exception as err:
-                    _foreignfault(ui, name, event, err)
-        finally:
-            ui._loggers = loggers
+            if isours:
+                wants = not isinblackbox and event in logger.file
+            else:
+                wants = logger.tracked(event)
+            if wants:
+                others.append((name, logger, isours))
+        except Exception as err:
+            _foreignfault(ui, name, event, err)
+    return others
 
 
 def _withmore(event, opts, more):

@@ -215,7 +215,7 @@ class Connection(_native.Peer):
                 code = self.proc.returncode
             else:
                 self.proc.returncode = code
-            _native.unregister_peer(self.id, outcome, leaked)
+            _native.unregister_peer(self.id, leaked, self)
         self.proc = None
         _logclose(self, outcome, duration, leaked, code)
 
@@ -257,8 +257,8 @@ class Other:
         if self.isclosed or self.creator != os.getpid():
             return
         self.isclosed = True
-        _native.unregister_peer(self.id, 'closed', self.isleaked)
-        _logclose(self, 'closed', duration, self.isleaked, None)
+        _native.unregister_peer(self.id, self.isleaked)
+        _logclose(self, b'closed', duration, self.isleaked, None)
 
 
 def _openssh(orig, *args, **kwargs):
@@ -379,7 +379,6 @@ def _closequietly(peer):
 
 
 def _logclose(peer, outcome, duration, leaked, code):
-    outcome = outcome.encode()
     opts = {
         'url': peer.url,
         'duration': duration,

@@ -21,6 +21,7 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::consts::SIGXFSZ;
 use uilog_channel::agent_address::AgentNames;
 use uilog_sinks::sink::Open;
+use uilog_sys::wakeup;
 
 use crate::admission::Admission;
 use crate::configuration::Configurations;
@@ -95,10 +96,7 @@ impl Server {
         writers_grace: Duration,
     ) -> Result<Self, Error> {
         let failed = system("create a socket");
-        let (wakeup, bell) = UnixStream::pair().map_err(&failed)?;
-        for socket in [&wakeup, &bell] {
-            socket.set_nonblocking(true).map_err(&failed)?;
-        }
+        let (wakeup, bell) = wakeup::pair().map_err(&failed)?;
         let terminated = Arc::new(AtomicBool::new(false));
         let handling = system("handle signals");
         signal_hook::flag::register(SIGTERM, Arc::clone(&terminated))

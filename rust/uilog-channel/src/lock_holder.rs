@@ -15,9 +15,9 @@ use std::path::Path;
 use nix::sys::stat::major;
 use nix::sys::stat::minor;
 use serde::Serialize;
+use uilog_sys::process_stat::ProcessStat;
 
 use crate::status::Clock;
-use crate::status::Stat;
 use crate::status::command_line;
 
 /// Where the kernel tells of all locks.
@@ -104,7 +104,7 @@ impl Held {
 }
 
 fn look_at(pid: i32) -> Option<LockHolder> {
-    let stat = match Stat::read(pid) {
+    let stat = match ProcessStat::read(pid) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         stat => stat.ok(),
     };

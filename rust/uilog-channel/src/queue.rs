@@ -39,6 +39,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use uilog_event::event::SessionId;
 use uilog_sys::clock;
+use uilog_sys::memory_file;
 
 use crate::bound::Descriptors;
 use crate::bound::NO_DESCRIPTOR;
@@ -1595,19 +1596,16 @@ pub enum Memory {
 ///
 /// The system has neither.
 pub fn probe() -> io::Result<Memory> {
-    match in_memory(c"uilog") {
-        Some(_) => Ok(Memory::Anonymous),
-        None => tempfile::tempfile().map(|_| Memory::Temporary),
+    match memory_file::create(c"uilog") {
+        Ok(_) => Ok(Memory::Anonymous),
+        Err(_) => tempfile::tempfile().map(|_| Memory::Temporary),
     }
 }
 
 /// A file without a name: in memory where the system can, else in the
 /// directory for temporary files.
 pub fn anonymous_file() -> io::Result<File> {
-    match in_memory(c"uilog") {
-        Some(file) => Ok(file),
-        None => tempfile::tempfile(),
-    }
+    in_memory(c"uilog")
 }
 
 /// How a link in /proc begins to a file in memory that holds frames.
@@ -1615,25 +1613,11 @@ pub(crate) const FRAMES_LINK: &[u8] = b"/memfd:uilog-queue";
 
 /// The same for a queue's frames.
 pub fn frames_file() -> io::Result<File> {
-    match in_memory(c"uilog-queue") {
-        Some(file) => Ok(file),
-        None => tempfile::tempfile(),
-    }
+    in_memory(c"uilog-queue")
 }
 
-fn in_memory(name: &CStr) -> Option<File> {
-    #[cfg(target_os = "linux")]
-    {
-        use nix::sys::memfd::MFdFlags;
-        let flags = MFdFlags::MFD_CLOEXEC;
-        let created = nix::sys::memfd::memfd_create(name, flags);
-        created.ok().map(File::from)
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = name;
-        None
-    }
+fn in_memory(name: &CStr) -> io::Result<File> {
+    memory_file::create(name).or_else(|_| tempfile::tempfile())
 }
 
 /// The protocol of whoever writes, without which nothing else means anything.

@@ -19,6 +19,7 @@ use uilog_event::event::Timestamp;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
+use uilog_sys::process_stat::ProcessStat;
 
 use crate::agent_address;
 use crate::agent_address::AgentNames;
@@ -30,7 +31,6 @@ use crate::queue::Page;
 use crate::queue::Reader;
 use crate::status;
 use crate::status::Clock;
-use crate::status::Stat;
 
 /// Names in a directory that are looked at: many times what there ought to be.
 const MAX_NAMES: usize = 64 * 1024;
@@ -165,7 +165,7 @@ pub fn agents(whereabouts: &QueueLocations) -> Vec<Agent> {
                 let near = own.as_deref().filter(|_| is_near);
                 let process = near.map(|near| process_of(dir.path(), near));
                 let pid = process.flatten();
-                let stat = pid.and_then(|pid| Stat::read(pid).ok());
+                let stat = pid.and_then(|pid| ProcessStat::read(pid).ok());
                 agents.push(Agent {
                     pid,
                     age: stat.as_ref().and_then(|it| clock.age(it)),

@@ -20,6 +20,7 @@ use nix::unistd::sysconf;
 use serde::Serialize;
 use uilog_event::environment_block::lookup;
 use uilog_sys::foreign_file;
+use uilog_sys::process_stat::ProcessStat;
 
 use crate::journal::Failure;
 use crate::journal::FailureKind;
@@ -277,7 +278,7 @@ fn look_at(
         Err(error) => return Err(error.into()),
     };
     let id = (metadata.dev(), metadata.ino());
-    let stat = Stat::read(pid)?;
+    let stat = ProcessStat::read(pid)?;
     let mut dispatcher = Dispatcher {
         pid,
         program: lossy(program),
@@ -333,7 +334,9 @@ fn add_relation(
     queues: &HashMap<FileId, usize>,
     dispatchers: &mut [Dispatcher],
 ) {
-    let Ok(stat) = Stat::read(pid) else { return };
+    let Ok(stat) = ProcessStat::read(pid) else {
+        return;
+    };
     let proc = proc(pid);
     let mut parents = dispatchers.iter_mut();
     if let Some(parent) = parents.find(|it| it.pid == stat.parent) {
@@ -383,46 +386,6 @@ pub fn command_line(pid: i32) -> String {
     words.join(" ").trim_end().to_owned()
 }
 
-/// What /proc/PID/stat says.
-pub struct Stat {
-    /// A letter for what it does.
-    pub state: u8,
-    parent: i32,
-    /// In clock ticks since the system has started.
-    pub start: u64,
-}
-
-impl Stat {
-    /// Reads that of a process.
-    ///
-    /// # Errors
-    ///
-    /// The process has gone.
-    pub fn read(pid: i32) -> io::Result<Self> {
-        let text = fs::read(proc(pid).join("stat"))?;
-        Self::parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
-    }
-
-    /// Whether a signal or a debugger has stopped it.
-    pub fn is_stopped(&self) -> bool {
-        matches!(self.state, b'T' | b't')
-    }
-
-    // proc(5): the name in parentheses may hold anything
-    fn parse(text: &[u8]) -> Option<Self> {
-        const PARENT: usize = 1;
-        const START: usize = 19;
-        let end = text.iter().rposition(|byte| *byte == b')')?;
-        let fields = std::str::from_utf8(&text[end + 1..]).ok()?;
-        let fields: Vec<_> = fields.split_ascii_whitespace().collect();
-        Some(Self {
-            state: *fields.first()?.as_bytes().first()?,
-            parent: fields.get(PARENT)?.parse().ok()?,
-            start: fields.get(START)?.parse().ok()?,
-        })
-    }
-}
-
 /// How old processes are.
 pub struct Clock {
     /// Seconds since the system has started.
@@ -443,7 +406,7 @@ impl Clock {
     }
 
     /// For how many seconds a process has run.
-    pub fn age(&self, stat: &Stat) -> Option<f64> {
+    pub fn age(&self, stat: &ProcessStat) -> Option<f64> {
         let age = self.uptime? - stat.start as f64 / self.ticks;
         // To the tick: there is no more to know.
         Some((age.max(0.0) * self.ticks).round() / self.ticks)
@@ -486,16 +449,6 @@ fn lossy(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn any_name_of_a_process_is_read() {
-        let text = b"7 (a) b (c) S 3 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 \
-                     0 4711 1 1";
-        let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.state, stat.parent, stat.start), (b'S', 3, 4711));
-        assert!(Stat::parse(b"7 (a) S").is_none());
-        assert!(Stat::parse(b"").is_none());
-    }
 
     #[test]
     fn what_check_starts_is_not_shown() {
@@ -562,7 +515,7 @@ mod tests {
     fn this_process_is_no_dispatcher_and_has_an_age() {
         let pid = std::process::id() as i32;
         assert!(!is_dispatcher(&proc(pid)));
-        let stat = Stat::read(pid).unwrap();
+        let stat = ProcessStat::read(pid).unwrap();
         assert!(Clock::now().age(&stat).is_some());
     }
 }

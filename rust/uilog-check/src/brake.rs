@@ -7,7 +7,6 @@ use uilog_core::brake::SECTION;
 use uilog_core::brake::VARIABLE;
 use uilog_event::environment_block;
 
-use super::extensions;
 use super::extensions::listed;
 use super::finding::Finding;
 use super::subject::Subject;
@@ -65,7 +64,7 @@ fn own_extensions(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         ("logtoprocess", "runs the scripts itself"),
         ("blackbox", "writes the blackbox itself"),
     ] {
-        if extensions::listed_on(config, name).is_none() {
+        if config.extension(name.as_bytes()).is_none() {
             continue;
         }
         let text = format!(

@@ -1,26 +1,24 @@
 //! Findings about the installation: the extensions that hg loads, the
 //! dispatcher, and rhg.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use nix::unistd::AccessFlags;
-use nix::unistd::access;
 use uilog_channel::settings::Settings;
 use uilog_channel::sink_config;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::FileReport;
 use uilog_config::FileState;
+use uilog_config::extension_name;
 use uilog_core::dispatcher::Dispatcher;
 use uilog_core::installation;
 use uilog_core::installation::Programs;
+use uilog_sys::search_path;
 
 use super::brake;
-use super::extensions;
 use super::extensions::Extensions;
 use super::finding::Finding;
 use super::subject::Subject;
@@ -121,7 +119,7 @@ pub(super) fn check(
 fn not_listed(config: &Config, is_stock: bool) -> Finding {
     let mut listed = config
         .items(b"extensions")
-        .filter(|(name, _)| extensions::short_name(name) == b"uilog");
+        .filter(|(name, _)| extension_name(name) == b"uilog");
     if let Some((_, entry)) = listed.next() {
         let text = "uilog is switched off here".to_owned();
         return Finding::note("uilog-off", text).at(&entry.source);
@@ -239,13 +237,8 @@ fn check_scripts_program(
 fn check_rhg(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     let path = subject.environment.var(b"PATH").unwrap_or_default();
-    let mut dirs = path.split(|byte| *byte == b':').filter(|it| !it.is_empty());
-    let rhg = dirs.find_map(|dir| {
-        let rhg = Path::new(OsStr::from_bytes(dir)).join("rhg");
-        let is_program =
-            rhg.is_file() && access(&rhg, AccessFlags::X_OK).is_ok();
-        is_program.then_some(rhg)
-    });
+    let rhg = search_path::candidates(b"rhg", path)
+        .find(|rhg| search_path::is_program(rhg));
     let Some(rhg) = rhg else { return };
     let ignored = config
         .list(b"rhg", b"ignored-extensions")

@@ -6,6 +6,7 @@ use uilog_channel::sink_config;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::Source;
+use uilog_config::extension_name;
 use uilog_config::items;
 use uilog_config::items::ITEMS;
 use uilog_event::suggest::did_you_mean;
@@ -60,7 +61,7 @@ fn is_ours(section: &[u8], name: &[u8]) -> bool {
         b"uilog" | b"blackbox" | SCRIPTS => true,
         b"extensions" => extensions::NAMES
             .iter()
-            .any(|it| it.as_bytes() == extensions::short_name(name)),
+            .any(|it| it.as_bytes() == extension_name(name)),
         _ => false,
     }
 }

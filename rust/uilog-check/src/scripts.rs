@@ -22,8 +22,8 @@ use uilog_event::events::Prerequisite;
 use uilog_event::suggest::did_you_mean;
 use uilog_event::suggest::meant;
 use uilog_sys::foreign_file;
+use uilog_sys::search_path;
 
-use super::extensions;
 use super::finding::Finding;
 use super::report::Program;
 use super::report::ScriptFacts;
@@ -88,7 +88,7 @@ pub fn unemitted(config: &Config, event: &[u8]) -> Option<Finding> {
     if let Some(known) = events::find(event) {
         let (missing, advice) = match known.needs {
             Prerequisite::Extension(needed)
-                if extensions::listed_on(config, needed).is_none() =>
+                if config.extension(needed.as_bytes()).is_none() =>
             {
                 (
                     format!("the extension {needed}, which is not enabled"),
@@ -236,11 +236,8 @@ fn look_up(subject: &Subject<'_>, word: &[u8]) -> Lookup {
         return Lookup::Unknown;
     }
     let path = subject.environment.var(b"PATH").unwrap_or_default();
-    let dirs = path.split(|byte| *byte == b':');
     let mut last = Problem::Missing;
-    for dir in dirs.filter(|dir| !dir.is_empty()) {
-        let dir = Path::new(std::ffi::OsStr::from_bytes(dir));
-        let program = dir.join(std::ffi::OsStr::from_bytes(word));
+    for program in search_path::candidates(word, path) {
         match usable(&program) {
             Ok(()) => return Lookup::Found(program),
             Err(Problem::Missing) => {}

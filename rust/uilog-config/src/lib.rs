@@ -45,6 +45,7 @@ pub mod when;
 
 pub use config::Config;
 pub use config::Entry;
+pub use config::extension_name;
 pub use environment::Environment;
 pub use error::Error;
 pub use expand::expand_path;

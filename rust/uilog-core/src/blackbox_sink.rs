@@ -111,7 +111,7 @@ impl EventHandler for Blackbox {
         let user = match &event.user {
             Some(user) => Cow::Borrowed(&*user.0),
             None => user::from_database()
-                .map_or(Cow::Borrowed(&b"???"[..]), Cow::Owned),
+                .map_or(Cow::Borrowed(user::UNKNOWN), Cow::Owned),
         };
         let line = Line {
             time: self.date.unwrap_or(event.time),

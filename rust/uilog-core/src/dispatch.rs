@@ -53,6 +53,8 @@ use uilog_sys::ended::Ended;
 use uilog_sys::pidfd;
 use uilog_sys::pidfd::Pidfd;
 use uilog_sys::sched;
+use uilog_sys::wakeup;
+use uilog_sys::wakeup::drain;
 
 use crate::failed::FailedScripts;
 use crate::running;
@@ -295,10 +297,7 @@ impl Server {
         is_batch: bool,
     ) -> Result<Self, Error> {
         let (wakeup, signalled) =
-            UnixStream::pair().map_err(system("create a socket"))?;
-        wakeup
-            .set_nonblocking(true)
-            .map_err(system("set up the socket"))?;
+            wakeup::pair().map_err(system("create a socket"))?;
         let terminated = Arc::new(AtomicBool::new(false));
         let term = signal_hook::consts::SIGTERM;
         let child = signal_hook::consts::SIGCHLD;
@@ -1015,17 +1014,4 @@ fn process_of_peer(socket: &UnixStream) -> Option<Pidfd> {
 
 fn reading(error: io::Error) -> Error {
     Error::System("read the queue", error)
-}
-
-/// Empties a non-blocking socket; false if its other end is closed.
-fn drain(mut socket: &UnixStream) -> bool {
-    let mut bytes = [0; 4096];
-    loop {
-        match io::Read::read(&mut socket, &mut bytes) {
-            Ok(0) => return false,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
-        }
-    }
 }

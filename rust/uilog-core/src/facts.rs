@@ -74,10 +74,7 @@ impl Facts {
 
 /// The login name as the environment tells it.
 pub(crate) fn login_name(environment: &[u8]) -> Option<&[u8]> {
-    let names = user::VARIABLES.iter().map(|name| name.as_bytes());
-    let values = names.filter_map(|name| lookup(environment, name));
-    let mut named = values.filter(|value| !value.is_empty());
-    named.next()
+    user::from_environment(|name| lookup(environment, name.as_bytes()))
 }
 
 #[cfg(test)]

@@ -9,9 +9,6 @@ use crate::blackbox_sink::Blackbox;
 use crate::brake;
 use crate::logger::Logger;
 
-/// The extension's name where it is installed.
-const INSTALLED_NAME: &[u8] = b"hgext3rd.uilog";
-
 /// The sinks that hg would have with this configuration: of the trusted part
 /// of what the hgrcs say, of the repository at `root`. None, if that switches
 /// uilog off.
@@ -49,9 +46,5 @@ pub fn logger(config: &Config, root: Option<&Path>) -> Logger {
 
 /// Whether hg loads uilog.
 pub fn is_uilog_enabled(config: &Config) -> bool {
-    let is_installed = |(name, entry): (&[u8], &uilog_config::Entry)| {
-        name == INSTALLED_NAME && !entry.value.starts_with(b"!")
-    };
     config.extension(b"uilog").is_some()
-        || config.items(b"extensions").any(is_installed)
 }

@@ -47,6 +47,7 @@ use uilog_event::user;
 use uilog_sys::ended;
 use uilog_sys::ended::ChildSelector;
 use uilog_sys::ended::Ended;
+use uilog_sys::wakeup;
 
 use crate::facts;
 use crate::running;
@@ -359,8 +360,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        let (wakeup, signalled) = UnixStream::pair()?;
-        wakeup.set_nonblocking(true)?;
+        let (wakeup, signalled) = wakeup::pair()?;
         let interrupts = Arc::new(AtomicUsize::new(0));
         let mut handlers = vec![signal_hook::flag::register_usize(
             SIGINT,
@@ -394,10 +394,7 @@ impl Signals {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let mut bytes = [0; 64];
-        while matches!((&self.wakeup).read(&mut bytes), Ok(length) if length > 0)
-        {
-        }
+        wakeup::drain(&self.wakeup);
         Ok(())
     }
 }

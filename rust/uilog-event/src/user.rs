@@ -2,7 +2,20 @@
 
 /// The variables that name the user, in the order in which they count.
 // Python: getpass.getuser, which hg's procutil.getuser calls
-pub const VARIABLES: [&str; 4] = ["LOGNAME", "USER", "LNAME", "USERNAME"];
+const VARIABLES: [&str; 4] = ["LOGNAME", "USER", "LNAME", "USERNAME"];
+
+/// Who runs this if nothing tells.
+// hg: blackboxlogger.log
+pub const UNKNOWN: &[u8] = b"???";
+
+/// The login name as the environment tells it; `value_of` looks up a variable.
+pub fn from_environment<T: AsRef<[u8]>>(
+    value_of: impl Fn(&'static str) -> Option<T>,
+) -> Option<T> {
+    let values = VARIABLES.into_iter().filter_map(value_of);
+    let mut named = values.filter(|value| !value.as_ref().is_empty());
+    named.next()
+}
 
 /// Looks up what the user database calls a user.
 pub type UserNameLookup = fn(u32) -> Option<Vec<u8>>;

@@ -54,11 +54,6 @@ impl Outcome {
         Self::ForeignFork,
     ];
 
-    /// The outcome of this name.
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
-    }
-
     /// A name for people and programs.
     pub fn name(self) -> &'static str {
         match self {

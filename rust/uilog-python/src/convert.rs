@@ -84,6 +84,17 @@ pub(crate) fn default<'py>(
     Ok(default)
 }
 
+/// The method of hg's `ui` that reads an item of this kind.
+pub(crate) fn hg_method(kind: items::ValueType) -> &'static str {
+    match kind {
+        items::ValueType::Integer { .. } => "configint",
+        items::ValueType::Size { .. } => "configbytes",
+        items::ValueType::Boolean => "configbool",
+        items::ValueType::List => "configlist",
+        _ => "config",
+    }
+}
+
 /// A key, which is a `str` from `**opts` or bytes from another logger's hand.
 // hg: pycompat.byteskwargs encodes keys as Latin-1
 fn option_key(key: &Bound<'_, PyAny>) -> Vec<u8> {

@@ -333,7 +333,10 @@ mod _native {
         let blackbox = items::ITEMS
             .iter()
             .filter(|item| item.section == "blackbox")
-            .map(|item| Ok((item.name, convert::default(module.py(), item)?)));
+            .map(|item| {
+                let default = convert::default(module.py(), item)?;
+                Ok((item.name, default, convert::hg_method(item.kind)))
+            });
         module.add("BLACKBOX", blackbox.collect::<PyResult<Vec<_>>>()?)
     }
 
@@ -589,10 +592,12 @@ mod _native {
         peer::orphan(id);
     }
 
-    /// Takes a peer that is closed out of the registry.
+    /// Takes a peer that is closed out of the registry. If it is a
+    /// `connection` of ours, that knows how it has ended.
     #[pyfunction]
-    fn unregister_peer(id: u64, outcome: &str, leaked: bool) {
-        peer::unregister(id, outcome, leaked);
+    #[pyo3(signature = (id, leaked, connection=None))]
+    fn unregister_peer(id: u64, leaked: bool, connection: Option<&Peer>) {
+        peer::unregister(id, leaked, connection);
     }
 
     /// The open peers that the innermost command has opened, in the order of

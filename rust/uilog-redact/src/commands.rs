@@ -1,6 +1,6 @@
 //! Which word of a command line is what: hg's commands and their options.
 //!
-//! Mercurial's table is `commands.txt`. What is not in it, because it is an
+//! Mercurial's table is the `commands.txt` of uilog-event. What is not in it, because it is an
 //! alias or another extension's, is taken for a command that has the options
 //! of `commit`: who writes `-m` most likely means a message.
 

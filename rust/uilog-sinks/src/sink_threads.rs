@@ -5,7 +5,6 @@
 //! done with. Nothing here blocks.
 
 use std::io;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -18,6 +17,7 @@ use uilog_channel::record_delivery::DeliveryResults;
 use uilog_channel::record_delivery::Queued;
 use uilog_channel::record_delivery::RecordDelivery;
 use uilog_channel::record_delivery::Source;
+use uilog_sys::wakeup;
 
 use crate::holds::Holds;
 use crate::lane::Lane;
@@ -82,9 +82,7 @@ impl SinkThreads {
 
     fn bell(&mut self) -> io::Result<Arc<UnixStream>> {
         if self.bell.is_none() {
-            let (ringer, listener) = UnixStream::pair()?;
-            ringer.set_nonblocking(true)?;
-            listener.set_nonblocking(true)?;
+            let (listener, ringer) = wakeup::pair()?;
             self.bell = Some((Arc::new(ringer), listener));
         }
         match &self.bell {
@@ -127,9 +125,8 @@ impl RecordDelivery for SinkThreads {
         &mut self,
         queue: &mut dyn Source,
     ) -> io::Result<DeliveryResults> {
-        if let Some((_, listener)) = &mut self.bell {
-            let mut bytes = [0; 512];
-            while matches!(listener.read(&mut bytes), Ok(1..)) {}
+        if let Some((_, listener)) = &self.bell {
+            wakeup::drain(listener);
         }
         if self.lanes.is_empty() {
             let before = std::mem::replace(&mut self.settled, self.offered);

@@ -12,10 +12,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::unistd::AccessFlags;
-use nix::unistd::access;
 pub use spellings::spellings;
 use uilog_config::Config;
+use uilog_sys::search_path;
 
 /// hg ends with this status when it is interrupted.
 // hg: dispatch.dispatch returns -1
@@ -73,12 +72,8 @@ pub fn locate(name: &[u8], path: &[u8]) -> Option<PathBuf> {
     if name.contains(&b'/') {
         return Some(PathBuf::from(OsStr::from_bytes(name)));
     }
-    let dirs = path.split(|byte| *byte == b':');
-    let mut files = dirs.map(|dir| {
-        let dir: &[u8] = if dir.is_empty() { b"." } else { dir };
-        Path::new(OsStr::from_bytes(dir)).join(OsStr::from_bytes(name))
-    });
-    files.find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
+    search_path::candidates(name, path)
+        .find(|file| search_path::is_program(file))
 }
 
 /// A command line.
