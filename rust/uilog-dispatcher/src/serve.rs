@@ -410,10 +410,13 @@ impl Server {
     /// count, or hg, which may append more, still has it.
     fn remove_page(&self) {
         let queue = &self.feed.queue;
-        let holders = page::holders(queue.page_file());
-        let is_left = holders.is_ok_and(|it| it.maker);
+        let file = queue.page_file();
+        let has_gone = match self.socket {
+            None => page::await_maker(file),
+            Some(_) => page::holders(file).map(|it| !it.maker),
+        };
         let Ok(page) = queue.page() else { return };
-        if !is_left && page.lost() == 0 {
+        if has_gone.unwrap_or(true) && page.lost() == 0 {
             // One that stays says that nothing has been lost.
             let _ = page::remove(queue.page_file(), &page.path);
         }

@@ -117,12 +117,13 @@ pub fn lay_out_for_records(
     max_bytes: u64,
     origin: &Origin,
 ) -> io::Result<()> {
-    file.write_all_at(&new_page(max_bytes, 0, NO_SCRIPTS), MAGIC_AT)?;
     let text = postcard::to_stdvec(origin).map_err(io::Error::other)?;
     if text.len() > MAX_ORIGIN_BYTES {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
-    bytes.extend_from_slice(&text);
-    file.write_all_at(&bytes, ORIGIN_AT)
+    // All at once: this is on the way of a command's first record.
+    let mut page = new_page(max_bytes, 0, NO_SCRIPTS);
+    page.resize(FIRST_FRAME as usize, 0);
+    put_text(&mut page, ORIGIN_AT, &text, MAX_ORIGIN_BYTES);
+    file.write_all_at(&page, MAGIC_AT)
 }
