@@ -21,7 +21,7 @@ does not notice.
   $ hg init repo
   $ cd repo
 
-The surroundings of a script
+The environment of a script
 ============================
 
 The same script describes itself under stock logtoprocess and under uilog:
