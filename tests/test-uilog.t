@@ -22,7 +22,7 @@ does not notice.
   $ cd repo
 
 The environment of a script
-============================
+===========================
 
 The same script describes itself under stock logtoprocess and under uilog:
 cwd, umask, user, signals, session, descriptors, environment. hg itself has
