@@ -380,7 +380,7 @@ def faults(ui):
             getattr(ui, method)(STOCK, name)
         except error.ConfigError:
             value = os.fsdecode(ui.config(STOCK, name))
-            problem = "'%s' is not understood, the default counts" % value
+            problem = "'%s' is invalid, using the default" % value
             found.append(('blackbox', name.decode(), problem))
     return found
 

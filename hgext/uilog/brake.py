@@ -68,7 +68,7 @@ def variableproblem():
     value = encoding.environ.get(VARIABLE)
     if not value or value.lower() in _OFF + _ON:
         return None
-    return b"%s=%s is not understood, uilog is on" % (VARIABLE, value)
+    return b"%s=%s is invalid, uilog is on" % (VARIABLE, value)
 
 
 def _separateservers():

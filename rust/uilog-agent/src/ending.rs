@@ -111,7 +111,7 @@ impl Server {
         let ends: HashMap<_, _> = ends.collect();
         self.forget_all();
         let let_go = living_file::let_go(&self.lock, Holder::Maker);
-        let_go.map_err(system("let go of the lock"))?;
+        let_go.map_err(system("release the lock"))?;
         if let Some(older) = self.older.take() {
             older.leave();
         }

@@ -176,7 +176,7 @@ pub fn queue_dir_of(value: &[u8]) -> Result<Option<PathBuf>, String> {
     match path.is_absolute() {
         true => Ok(Some(path)),
         false => Err(format!(
-            "'{}' is no absolute path, using the runtime directory",
+            "'{}' is not an absolute path, using the runtime directory",
             path.display()
         )),
     }

@@ -115,8 +115,7 @@ pub fn leave_some_for_hg(ours: &[RawFd]) -> Result<(), String> {
     let left = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
     if left < MIN_DESCRIPTORS_LEFT {
         return Err(format!(
-            "of {limit} descriptors (ulimit -n) only {left} would be left \
-             for hg"
+            "only {left} of {limit} descriptors (ulimit -n) would remain for hg"
         ));
     }
     Ok(())

@@ -201,7 +201,7 @@ pub fn explain(error: &io::Error, settings: &Settings) -> String {
     if is_own && error.kind() == io::ErrorKind::StorageFull {
         let bytes = settings.queue_bytes;
         return format!(
-            "{bytes} bytes of events wait already (uilog.queue-size)"
+            "{bytes} bytes of events are queued already (uilog.queue-size)"
         );
     }
     format!("cannot append to the queue: {error}")

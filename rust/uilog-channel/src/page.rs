@@ -159,7 +159,7 @@ fn make_in(
         if is_it && living_file::hold(&readers, Holder::Reader)? {
             return prepare(readers);
         }
-        Err(io::Error::other("somebody else holds the new page"))
+        Err(io::Error::other("another process has locked the new page"))
     });
     if readers.is_err() {
         let _ = dir.unlink(name);

@@ -79,7 +79,8 @@ pub fn read<'a>(
         let before = sinks.len();
         sinks.retain(|it| it.name.as_bytes() != HISTORY);
         if sinks.len() < before {
-            let why = "the history has that name: choose another one";
+            let why = "that name is reserved for the history: choose another \
+                one";
             faults.push(fault(HISTORY, why.to_owned()));
         }
         sinks.push(SinkConfig::of_history());
@@ -220,7 +221,7 @@ pub const KINDS: &str = "file:, syslog:, unix:, otlp:";
 
 /// That a URL is of none of these kinds.
 pub fn no_kind(url: &[u8]) -> String {
-    format!("'{}' is no kind of sink: {KINDS}", shown_url(url))
+    format!("'{}' is not a kind of sink: {KINDS}", shown_url(url))
 }
 
 /// What is wrong with a URL, as far as that can be told without the
@@ -521,8 +522,11 @@ mod tests {
             assert_eq!(url_problem(url.as_bytes()), None, "{url}");
         }
         for (url, problem) in [
-            ("", "'' is no kind of sink: file:, syslog:, unix:, otlp:"),
-            ("x", "'x' is no kind of sink: file:, syslog:, unix:, otlp:"),
+            ("", "'' is not a kind of sink: file:, syslog:, unix:, otlp:"),
+            (
+                "x",
+                "'x' is not a kind of sink: file:, syslog:, unix:, otlp:",
+            ),
             ("file:x", "'file:x' has no absolute path"),
             ("file://host/x", "'file://host/x' has no absolute path"),
             ("unix:", "'unix:' has no absolute path"),

@@ -115,7 +115,7 @@ pub fn unemitted(config: &Config, event: &[u8]) -> Option<Finding> {
     let meant = meant(event, events::KNOWN.iter().map(|known| known.name));
     let advice = meant.map_or_else(
         || {
-            "if an extension of yours emits it, or `uilog emit`, all is well"
+            "ignore this if an extension of yours, or `uilog emit`, emits it"
                 .to_owned()
         },
         did_you_mean,
@@ -138,7 +138,7 @@ fn check_event(
     {
         let text = format!(
             "there is no sub-option '{sub}': this is a script for an event \
-             of the name '{name}'"
+             named '{name}'"
         );
         let advice = meant(sub.as_bytes(), [STDIN].into_iter()).map_or_else(
             || "the only sub-option is 'stdin'".to_owned(),
@@ -163,23 +163,23 @@ fn check_script(
 ) -> Program {
     let mut push = |finding: Finding| found.push(finding.at(place));
     if script.contains(&0) {
-        let text = "the script holds a NUL byte: it will not run";
+        let text = "the script contains a NUL byte: it will not run";
         push(Finding::error("script-unusable", text.to_owned()));
         return Program::Unusable;
     }
     if script.len() >= MAX_STRING_BYTES {
-        let text = "the script is longer than the 128 KiB that the system \
-                    takes: it will not run";
+        let text = "the script is longer than the system's limit of 128 KiB: \
+            it will not run";
         push(
             Finding::error("script-unusable", text.to_owned())
-                .advise("put it into a file of its own"),
+                .advise("put it into a file"),
         );
         return Program::Unusable;
     }
     if let Some(error) = syntax_error(script) {
         push(Finding::error(
             "script-syntax",
-            format!("the shell does not understand the script: {error}"),
+            format!("the shell cannot parse the script: {error}"),
         ));
         return Program::Unusable;
     }

@@ -100,7 +100,7 @@ fn as_json(command: &Open) -> Json {
 
 fn write_tree(output: &mut impl Write, commands: &[Open]) -> io::Result<()> {
     if commands.is_empty() {
-        return writeln!(output, "no command runs");
+        return writeln!(output, "no command is running");
     }
     // Those that wait stand below whoever holds the lock.
     let mut waiting: BTreeMap<u64, Vec<&Open>> = BTreeMap::new();

@@ -358,7 +358,7 @@ fn each_question_is_answered_by_its_command() {
             assert!(lines[4].ends_with("saves 5.00 s"), "{text}");
         }),
         ("What runs now?", |text| {
-            assert_eq!(text, "no command runs\n");
+            assert_eq!(text, "no command is running\n");
         }),
     ];
     let questions = questions();
@@ -406,8 +406,11 @@ fn typos_and_nonsense_say_what_makes_sense() {
             "did you mean 'commandfinish'?",
         ),
         ("! uilog log --columns wehn", "did you mean 'when'?"),
-        ("! uilog log --sort command", "that is no number"),
-        ("! uilog log --since soon", "'soon' is no date: try 7d, 2h"),
+        ("! uilog log --sort command", "not a number or a time"),
+        (
+            "! uilog log --since soon",
+            "'soon' is not a date: try 7d, 2h",
+        ),
         (
             "! uilog log --stats --by repositry",
             "did you mean 'repository'?",

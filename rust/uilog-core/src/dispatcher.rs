@@ -376,7 +376,7 @@ impl Dispatcher {
         match page::make(environment, session, program, max_bytes) {
             Ok(made) => Queue::with_page(made, max_bytes),
             Err(PageError::TooMany) => Err(format!(
-                "{} dispatch has not begun, nor have those before it",
+                "{} dispatch has not begun, nor have earlier ones",
                 program.display()
             )),
             Err(PageError::NoPlace(problem)) => {
@@ -585,8 +585,8 @@ impl Dispatcher {
             return Err(Loss {
                 events: untold,
                 reason: format!(
-                    "the dispatcher had lost them or had them in hand when \
-                     it was killed: {failure}"
+                    "they were lost, or being delivered, when the dispatcher \
+                     was killed: {failure}"
                 ),
             });
         }
@@ -779,7 +779,7 @@ impl Link {
             page.as_raw_fd(),
         ])?;
         let mut command = spawn::Command::new(program)
-            .map_err(|_| format!("'{}' is no path", program.display()))?;
+            .map_err(|_| format!("'{}' is not a path", program.display()))?;
         command.arg(c"dispatch".to_owned());
         command.stdin(Stdio::Fd(theirs.as_fd()));
         let page = queue.readers.as_ref().unwrap_or(page);

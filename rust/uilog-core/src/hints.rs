@@ -182,7 +182,7 @@ mod tests {
             "uilog.sink.a:track: no event 'comand' is known; did you mean \
              'command'?",
             "uilog.sink.none:track: there is no uilog.sink.none",
-            "uilog.sink.b: 'fil:/x' is no kind of sink: file:, syslog:, \
+            "uilog.sink.b: 'fil:/x' is not a kind of sink: file:, syslog:, \
              unix:, otlp:",
             "logtoprocess.comandfinish: no event of this name is known; did \
              you mean 'commandfinish'?",

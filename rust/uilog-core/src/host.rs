@@ -867,8 +867,8 @@ impl Host {
     /// this process and its dispatcher are killed together.
     fn page_missing(&mut self, problem: &str) {
         let detail = format!(
-            "if hg and its dispatcher are killed together, what is lost then \
-             cannot be counted: no page of counters can be kept: {problem}"
+            "if hg and its dispatcher are killed together, losses cannot be \
+             counted: no counter page can be created: {problem}"
         );
         let session = self.session.to_string();
         let kind = FailureKind::NotStarted;
@@ -1036,7 +1036,7 @@ impl Outbox for Host {
             return Err(Loss {
                 events: 1,
                 reason: format!(
-                    "{depth} scripts run hg within each other already"
+                    "scripts that run hg are nested {depth} deep already"
                 ),
             });
         }

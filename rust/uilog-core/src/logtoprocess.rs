@@ -63,7 +63,7 @@ impl LogToProcess {
                 });
             };
             let Some(script) = scripts.get_mut(event) else {
-                fault("there is no script beside it".to_owned());
+                fault("there is no script for it".to_owned());
                 continue;
             };
             match value {
@@ -147,7 +147,7 @@ mod tests {
             [
                 "logtoprocess.extension:stdin: 'xml' is not 'json', \
                  using /dev/null",
-                "logtoprocess.nothing:stdin: there is no script beside it",
+                "logtoprocess.nothing:stdin: there is no script for it",
             ]
         );
     }

@@ -248,7 +248,7 @@ impl RecordQueue {
         let is_first = !std::mem::replace(&mut self.has_told, true);
         is_first.then(|| {
             format!(
-                "records go by way of this command's own process instead of \
+                "this command's own process delivers its records instead of \
                  the agent: {reason}"
             )
         })
@@ -284,7 +284,8 @@ impl RecordQueue {
                 Ok(())
             }
             Err(reason) => Err(self.backoff.failed(format!(
-                "no agent can be started, and records wait: {reason}"
+                "no agent can be started, and records stay in the queue: \
+                 {reason}"
             ))),
         }
     }
@@ -306,8 +307,8 @@ impl RecordQueue {
             let moved = Open::moved(places, &open.settings, open);
             let moved = moved.map_err(|refusal| {
                 let reason = format!(
-                    "the file that held them was removed, and there is no \
-                     other place: {}",
+                    "the queue's file was removed, and no other can be \
+                     created: {}",
                     refusal.reason
                 );
                 NotQueued::Lost(Loss {
@@ -725,7 +726,7 @@ fn somewhere(
     places: Vec<GuardedPath>,
     make: impl Fn(GuardedPath) -> Result<Open, Refusal>,
 ) -> Result<Open, Refusal> {
-    let mut refusal = Refusal::new("there is no place for a queue");
+    let mut refusal = Refusal::new("there is no directory for a queue");
     for place in places {
         match make(place) {
             Err(Refusal {

@@ -63,9 +63,9 @@ pub(crate) fn explain_exit(code: i32) -> String {
 /// Why a script did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("the script holds a NUL byte")]
+    #[error("the script contains a NUL byte")]
     Nul,
-    #[error("the script is longer than the 128 KiB that the system takes")]
+    #[error("the script is longer than the system's limit of 128 KiB")]
     TooLong,
     #[error("cannot prepare its standard input: {0}")]
     Stdin(io::Error),

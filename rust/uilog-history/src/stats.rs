@@ -146,7 +146,7 @@ impl Question {
             FieldType::Time | FieldType::Text
                 if !of.name.starts_with("option.") =>
             {
-                Err(format!("--of {}: that is no number", of.name))
+                Err(format!("--of {}: not a number", of.name))
             }
             _ => Ok(Self { by, of }),
         }

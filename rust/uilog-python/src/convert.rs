@@ -275,7 +275,7 @@ impl Records {
             return None;
         }
         Some(match &self.agent {
-            None => "none runs; the first record starts one".to_owned(),
+            None => "not running; the first record starts one".to_owned(),
             Some(Agent {
                 pid: None, path, ..
             }) => format!("is starting, or cannot be seen: {path}"),

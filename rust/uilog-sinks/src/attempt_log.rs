@@ -119,7 +119,7 @@ pub(crate) fn try_tcp(
         let connection = connection.map_err(|error| {
             let advice = match error.kind() {
                 io::ErrorKind::ConnectionRefused => {
-                    "start the program that is to listen there, or check the \
+                    "start the program that should listen there, or check the \
                      port in the URL"
                 }
                 _ => "does a firewall let it through?",
@@ -164,8 +164,7 @@ pub(crate) fn try_tls(
             .start_tls(address, config, plain, deadline)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::TimedOut => format!(
-                    "no answer in time: if the port is one without TLS, say \
-                     {plain}"
+                    "no answer in time: if the port has no TLS, use {plain}"
                 ),
                 _ => error.to_string(),
             })?;

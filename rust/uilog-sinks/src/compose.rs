@@ -660,7 +660,7 @@ fn strict(definition: &SinkConfig, option: &str) -> Result<Setting, String> {
     match (set, known) {
         (Some((_, text)), Some(known)) if known.item.parse(text).is_none() => {
             Err(format!(
-                "{}: '{}' is not {}, and nothing is told that may be too much",
+                "{}: '{}' is not {}, so the sink receives nothing",
                 full_name(definition, option),
                 String::from_utf8_lossy(text),
                 known.item.kind

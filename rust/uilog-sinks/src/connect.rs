@@ -175,7 +175,7 @@ fn try_file(template: &Template, trail: &AttemptLog) -> Result<(), Failed> {
         let seen = match opened {
             Ok(_) => format!("{shown} can be appended to"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                format!("{shown} is not there yet, and can be made")
+                format!("{shown} does not exist yet, and can be created")
             }
             Err(error) => return Err(format!("{shown}: {error}")),
         };
@@ -194,7 +194,7 @@ fn try_local(
         Err(error) => {
             let advice = match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    ": start the program that is to listen there"
+                    ": start the program that should listen there"
                 }
                 _ => "",
             };

@@ -222,8 +222,8 @@ pub(crate) fn too_long(path: &Path) -> Option<String> {
     let length = path.as_os_str().len();
     (length > MAX_PATH_BYTES).then(|| {
         format!(
-            "the path of a socket has at most {MAX_PATH_BYTES} bytes, and \
-             this one has {length}: choose a shorter one"
+            "the path of a socket has at most {MAX_PATH_BYTES} bytes, this \
+             one has {length}: choose a shorter one"
         )
     })
 }
@@ -249,8 +249,8 @@ fn connect_without_proc(
     {
         let place = place.display();
         return Err(io::Error::other(format!(
-            "{place} {why}, and without /proc nobody can tell whose socket it \
-             is"
+            "{place} {why}, and without /proc the owner of the socket is \
+             unknown"
         )));
     }
     connect_to(&path, kind, deadline)
@@ -363,7 +363,10 @@ impl Connection {
         self.plain = plain;
         let name =
             ServerName::try_from(address.host.clone()).map_err(|_| {
-                io::Error::other("the host is no name that a certificate has")
+                io::Error::other(
+                    "the host is not a name that a certificate \
+                    can have",
+                )
             })?;
         let tls = ClientConnection::new(Arc::clone(config), name)
             .map_err(io::Error::other)?;
@@ -515,7 +518,7 @@ impl Connection {
                     let is_remote = matches!(self.socket, Socket::Remote(_));
                     let begin = &buffer[..count];
                     if is_first && is_remote && tls::is_record(begin) {
-                        let why = "the answer is TLS: say syslog+tls://";
+                        let why = "the answer is TLS: use syslog+tls://";
                         return Err(explain::error(why));
                     }
                 }

@@ -148,7 +148,7 @@ impl Sink for Datagrams {
                 let path = self.path.display();
                 match error.kind() {
                     io::ErrorKind::TimedOut => {
-                        format!("{path}: nobody reads")
+                        format!("{path}: no process reads it")
                     }
                     _ => format!("{path}: {error}"),
                 }

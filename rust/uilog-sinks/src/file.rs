@@ -87,7 +87,7 @@ impl Sink for Files {
         let mut chunk = Chunk::default();
         for record in records {
             let Ok(time) = DateTime::parse_from_rfc3339(&record.time) else {
-                lost.add(1, || format!("'{}' is no time", record.time));
+                lost.add(1, || format!("'{}' is not a time", record.time));
                 continue;
             };
             let path = self.template.path(&time);

@@ -149,7 +149,8 @@ fn spool(value: &Value, environment: &Environment) -> Result<PathBuf, String> {
         .map(|it| it.join("spool"))
         .ok_or_else(|| {
             format!(
-                "there is no place for a spool: neither {SECTION}.spool nor \
+                "there is no directory for a spool: neither {SECTION}.spool \
+                 nor \
              XDG_STATE_HOME nor HOME names a directory"
             )
         })
@@ -170,7 +171,7 @@ fn absolute(text: &[u8], environment: &Environment) -> Result<PathBuf, String> {
     if path.is_absolute() {
         Ok(path)
     } else {
-        Err(format!("'{}' is no absolute path", path.display()))
+        Err(format!("'{}' is not an absolute path", path.display()))
     }
 }
 
@@ -215,7 +216,7 @@ mod tests {
         assert_eq!(spool(&[], "XDG_STATE_HOME=s\0HOME=/h\0"), in_home);
         assert_eq!(
             spool(&[], "HOME=h\0"),
-            "there is no place for a spool: neither uilog.spool nor \
+            "there is no directory for a spool: neither uilog.spool nor \
              XDG_STATE_HOME nor HOME names a directory"
         );
     }
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!(spool(" /a "), "/a");
         assert_eq!(spool("~/a"), "/h/a");
         assert_eq!(spool("$X/a"), "/x/a");
-        assert_eq!(spool("a"), "uilog.spool: 'a' is no absolute path");
+        assert_eq!(spool("a"), "uilog.spool: 'a' is not an absolute path");
         assert_eq!(spool(" "), "/h/.local/state/uilog/spool");
     }
 

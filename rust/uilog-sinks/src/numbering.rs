@@ -216,7 +216,7 @@ fn target(definition: &SinkConfig, globals: &Globals) -> Option<Target> {
 impl Thread {
     /// Asks, and waits for the answer; or why there is none, the first time.
     fn ask(&mut self, request: Request) -> Result<Answer, Option<String>> {
-        const ENDED: &str = "the thread that takes them has ended";
+        const ENDED: &str = "their thread has ended";
 
         if self.is_late {
             match self.answers.try_recv() {
@@ -247,7 +247,7 @@ impl Thread {
 }
 
 fn report(why: &str) -> String {
-    format!("{UNNUMBERED}, so what is lost cannot be missed: {why}")
+    format!("{UNNUMBERED}, so losses cannot be noticed: {why}")
 }
 
 /// What the thread does.
@@ -442,7 +442,10 @@ mod tests {
         let (number, trouble) = next(&mut first);
         assert_eq!(number, None);
         let trouble = trouble.unwrap();
-        assert!(trouble.ends_with("others can write there"), "{trouble}");
+        assert!(
+            trouble.ends_with("other users can write there"),
+            "{trouble}"
+        );
         assert_eq!(next(&mut first), (None, None));
         // The journal does not have it yet.
         assert!(next(&mut process()).1.is_some());

@@ -101,7 +101,7 @@ pub struct Facts {
     pub empty: u64,
     /// Files that cannot be read.
     pub unreadable: u64,
-    /// How often the counts were damaged and began anew.
+    /// How often the counts were damaged and restarted.
     pub counts_lost: u64,
     /// Records that this program cannot send, because a later one has written
     /// them, or some before them in the same file.
@@ -282,7 +282,7 @@ impl Facts {
     pub fn stuck(&self) -> impl Iterator<Item = (&Holder, &'static str)> {
         let sender = self.sender.iter().map(|it| (it, "nothing is sent"));
         let evictor = self.evictor.iter();
-        let evictor = evictor.map(|it| (it, "nothing old is removed"));
+        let evictor = evictor.map(|it| (it, "nothing is evicted"));
         sender.chain(evictor).filter(|it| it.0.is_stuck)
     }
 }
@@ -576,6 +576,6 @@ mod tests {
         };
         let translator = Translator::new(&owned, &globals);
         let why = translator.line(b"{}").unwrap_err();
-        assert!(why.starts_with("it is no record"), "{why}");
+        assert!(why.starts_with("it is not a record"), "{why}");
     }
 }

@@ -369,7 +369,7 @@ impl Stream {
         match trouble {
             Trouble::Stalled => {
                 self.is_stalled = true;
-                format!("{}: nobody reads", self.peer)
+                format!("{}: no process reads it", self.peer)
             }
             Trouble::Gone(error) => {
                 self.is_stalled = false;

@@ -164,7 +164,7 @@ fn path(text: &[u8], environment: &Environment) -> Result<PathBuf, String> {
     let path = expand_variables(without_host(text)?, environment);
     let path = expand_user(&path, environment);
     if !path.starts_with(b"/") {
-        return Err("it is no absolute path".to_owned());
+        return Err("it is not an absolute path".to_owned());
     }
     Ok(PathBuf::from(OsString::from_vec(path)))
 }
@@ -236,20 +236,20 @@ mod tests {
 
     #[test]
     fn nonsense_is_named() {
-        let kinds = "is no kind of sink: file:, syslog:, unix:, otlp:";
+        let kinds = "is not a kind of sink: file:, syslog:, unix:, otlp:";
         let host = "it is not //HOST or //HOST:PORT";
         let cases = [
             ("fil:/x", format!("'fil:/x' {kinds}")),
             ("/x", format!("'/x' {kinds}")),
             ("otlps://u:p@h", format!("'otlps://...@h' {kinds}")),
             ("", format!("'' {kinds}")),
-            ("file:x", "'file:x': it is no absolute path".into()),
-            ("file:", "'file:': it is no absolute path".into()),
+            ("file:x", "'file:x': it is not an absolute path".into()),
+            ("file:", "'file:': it is not an absolute path".into()),
             (
                 "file://host/x",
                 "'file://host/x': it is on another host, or lacks a '/'".into(),
             ),
-            ("unix:", "'unix:': it is no absolute path".into()),
+            ("unix:", "'unix:': it is not an absolute path".into()),
             (
                 "syslog://host",
                 "'syslog://host': it is on another host, or lacks a '/'; on \

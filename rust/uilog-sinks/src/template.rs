@@ -71,7 +71,7 @@ impl Template {
         let is_absolute = matches!(
             pieces.first(), Some(Piece::Text(text)) if text.starts_with(b"/"));
         if !is_absolute {
-            return Err("it is no absolute path".to_owned());
+            return Err("it is not an absolute path".to_owned());
         }
         Ok(Self { pieces })
     }
@@ -185,7 +185,10 @@ fn unknown(letter: Option<u8>) -> String {
     });
     let known = DIRECTIVES.iter().map(|it| format!("%{}", char::from(*it)));
     let known = known.collect::<Vec<_>>().join(" ");
-    format!("'%{shown}' is no date directive ('%%' is a percent sign): {known}")
+    format!(
+        "'%{shown}' is not a date directive ('%%' is a percent sign): \
+        {known}"
+    )
 }
 
 #[cfg(test)]
@@ -216,12 +219,12 @@ mod tests {
             ("/a/%Y/%m-%d.%H%z.x", "/a/2026/01-02.23+0530.x"),
             ("~/$A.%H%%Y", "/home/100%Y/%H.23%Y"),
             ("/${A}%j", "/%H002"),
-            ("/%", "'%' is no date directive"),
-            ("/%Q", "'%Q' is no date directive"),
-            ("/%D", "'%D' is no date directive"),
-            ("a/%Y", "it is no absolute path"),
-            ("%Y", "it is no absolute path"),
-            ("", "it is no absolute path"),
+            ("/%", "'%' is not a date directive"),
+            ("/%Q", "'%Q' is not a date directive"),
+            ("/%D", "'%D' is not a date directive"),
+            ("a/%Y", "it is not an absolute path"),
+            ("%Y", "it is not an absolute path"),
+            ("", "it is not an absolute path"),
         ];
         for (text, expected) in cases {
             let found = match filled(text) {

@@ -103,7 +103,7 @@ fn walk(
             target.append(&mut ahead);
             ahead = target;
         } else if !status.is_dir() {
-            return Err(refused(&path, "it is no directory"));
+            return Err(refused(&path, "it is not a directory"));
         } else {
             if !ahead.is_empty() && !is_above_home(&path) {
                 check_above(&path, &status)?;
@@ -174,7 +174,7 @@ fn check_above(path: &Path, status: &Metadata) -> Result<(), Error> {
         return Ok(());
     }
     if mode & OTHERS_WRITE != 0 {
-        return Err(refused(path, "others can write there"));
+        return Err(refused(path, "other users can write there"));
     }
     if mode & GROUP_WRITES != 0 && !is_private(status.gid()) {
         return Err(refused(path, "its group can write there"));
@@ -187,7 +187,7 @@ fn check_itself(path: &Path, status: &Metadata) -> Result<(), Error> {
         return Err(refused(path, "it belongs to another user"));
     }
     if status.mode() & (OTHERS_WRITE | GROUP_WRITES) != 0 {
-        return Err(refused(path, "others can write there"));
+        return Err(refused(path, "other users can write there"));
     }
     Ok(())
 }

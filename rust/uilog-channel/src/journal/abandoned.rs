@@ -219,8 +219,7 @@ impl Found {
             None if self.holders.is_dead() => Some((
                 FailureKind::Lost,
                 0,
-                "a damaged page of counters: nobody knows how many events \
-                 have been lost"
+                "a damaged counter page: the number of lost events is unknown"
                     .to_owned(),
             )),
             None => None,
@@ -256,14 +255,14 @@ impl Found {
         if self.holders.reader {
             let (pid, program) = (page.reader_pid, &page.program);
             let waits = format!(
-                "the events wait: process {pid}, {program} dispatch, has not \
-                 begun"
+                "the events are queued: process {pid}, {program} dispatch, \
+                 has not begun"
             );
             return (!has_begun).then_some(waits);
         }
         Some(format!(
-            "the events wait: their dispatcher has ended, and hg, process {}, \
-             starts another one with its next event",
+            "the events are queued: their dispatcher has ended; hg, process \
+             {}, starts another one with its next event",
             page.maker_pid
         ))
     }
@@ -281,8 +280,8 @@ fn loss(page: &Page) -> String {
     } else if progress.readers == page.begun_before && page.undone() > 0 {
         format!("{program} dispatch has ended before it has done anything")
     } else {
-        "hg and its dispatcher have been killed (a container or a control \
-         group that has ended, or the machine)"
+        "hg and its dispatcher were killed (by the end of a container, a \
+         cgroup or the machine)"
             .to_owned()
     };
     let records = progress.taken.saturating_sub(progress.scripts);
@@ -291,9 +290,9 @@ fn loss(page: &Page) -> String {
     let known = progress.uncertain().saturating_add(records);
     let parts = [
         (page.undone().saturating_sub(known), "not begun"),
-        (uncertain, "begun, and perhaps run to the end"),
+        (uncertain, "started, and perhaps completed"),
         (records, "perhaps not delivered to all sinks"),
-        (page.untold(), "lost before, and not in the journal yet"),
+        (page.untold(), "lost earlier, and not in the journal yet"),
         (page.open.into(), commandlost::CANNOT_TELL),
     ];
     let parts: Vec<_> = parts
@@ -512,9 +511,9 @@ mod tests {
         words(960, &[2]);
         kill(&path, (writer, readers));
         let failure = claimed(&choice).remove(0);
-        let what = "5 not begun, 3 begun, and perhaps run to the end, \
+        let what = "5 not begun, 3 started, and perhaps completed, \
                     3 perhaps not delivered to all sinks, \
-                    3 lost before, and not in the journal yet";
+                    3 lost earlier, and not in the journal yet";
         assert!(failure.detail.ends_with(what), "{failure:?}");
         // One not begun is none that is not known of: it was told.
         assert_eq!(failure.lost, 14);

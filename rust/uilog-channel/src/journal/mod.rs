@@ -445,7 +445,10 @@ mod tests {
         let shared = fs::Permissions::from_mode(0o777);
         fs::set_permissions(dir.path().join("state"), shared).unwrap();
         let problem = journal.problem().unwrap();
-        assert!(problem.ends_with("others may write there"), "{problem}");
+        assert!(
+            problem.ends_with("other users may write there"),
+            "{problem}"
+        );
         // What stands there may be anybody's.
         assert_eq!(journal.read(), []);
         fallback_of(&journal);

@@ -166,7 +166,7 @@ fn count(host: &mut Host, lost: Abandoned, waited: WaitResult) {
     let reason = match waited {
         WaitResult::Ended => format!("{what} ended half-way"),
         WaitResult::Running | WaitResult::Interrupted => format!(
-            "{what} was not done {} seconds after the command's end",
+            "{what} was not finished {} seconds after the command's end",
             LOGGING_BOUND.as_secs_f64()
         ),
     };

@@ -85,7 +85,7 @@ impl Found<'_> {
             let holder = holder.describe();
             let text = format!("{full}: {consequence} because of {holder}");
             let finding = Finding::error("sink-stuck", text).advise(format!(
-                "let it go on: kill -CONT {pid}; or end it, which loses \
+                "continue it: kill -CONT {pid}; or kill it, which loses \
                  nothing: kill -KILL {pid}"
             ));
             self.add(&item, finding);
@@ -129,7 +129,7 @@ impl Found<'_> {
                  known"
             );
             let finding = Finding::warning("sink-idle", text).advise(
-                "no command has come that would send it, or its dispatcher \
+                "no command has run that would send it, or its dispatcher \
                  hangs (uilog status); send it: uilog spool flush",
             );
             self.add(&item, finding);
@@ -197,7 +197,7 @@ fn losses(facts: &Facts) -> Vec<String> {
         told.push(format!("files that cannot be read: {}", facts.unreadable));
     }
     if facts.counts_lost > 0 {
-        told.push("the counts were damaged and began anew".to_owned());
+        told.push("the counts were damaged and restarted".to_owned());
     }
     told
 }

@@ -59,14 +59,14 @@ pub fn read(
         "application/json" => json(kind, body),
         _ if media.ends_with("+json") => json(kind, body),
         _ if media.contains("html") => {
-            Err("a page of HTML: this is no collector".to_owned())
+            Err("a page of HTML: this is not a collector".to_owned())
         }
         _ => other(kind, media, body),
     }
 }
 
 fn none_of_otlp() -> String {
-    "a body that is none of OTLP's: this is no collector".to_owned()
+    "a body that is not OTLP's: this is not a collector".to_owned()
 }
 
 /// A body of a type that says nothing, or of none.
@@ -82,7 +82,7 @@ fn other(
         None => return Ok(Success::default()),
         Some(b'{' | b'[') => return json(kind, text),
         Some(b'<') => {
-            return Err("a page of HTML: this is no collector".to_owned());
+            return Err("a page of HTML: this is not a collector".to_owned());
         }
         Some(_) => {}
     }
@@ -167,7 +167,7 @@ fn json(kind: SignalType, body: &[u8]) -> Result<Success, String> {
     let partial = match answer.get("partialSuccess") {
         Some(Value::Object(partial)) => partial,
         _ if says_failure(answer) => {
-            return Err("a body that tells of an error".to_owned());
+            return Err("a body that reports an error".to_owned());
         }
         _ => return Ok(Success::default()),
     };

@@ -63,7 +63,7 @@ pub(crate) fn try_collector(
         for kind in SignalType::ALL {
             ways.push(way(kind, &settings, &mut collector)?);
         }
-        Ok((ways, "all that is configured can be read".to_owned()))
+        Ok((ways, "all configured files can be read".to_owned()))
     })?;
     let mut result = Ok(());
     for (index, way) in ways.iter().enumerate() {
@@ -171,15 +171,15 @@ fn refusal(received: &Received) -> String {
         None => line,
     };
     let advice = match received.answer().status {
-        200..=299 => "this is no collector: check the URL",
+        200..=299 => "this is not a collector: check the URL",
         300..=399 => "name the URL that it redirects to",
         401 | 403 => "check token-file and headers",
         404 | 405 | 410 => {
-            "check the path in the URL, and whether the collector takes this \
-             kind"
+            "check the path in the URL, and whether the collector accepts \
+             this kind"
         }
         400 | 415 | 422 => "is this an OTLP endpoint?",
-        429 | 500..=599 => "the collector cannot take anything now",
+        429 | 500..=599 => "the collector accepts nothing now",
         _ => "check the collector",
     };
     format!("{said} ({advice})")

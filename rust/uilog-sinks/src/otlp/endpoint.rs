@@ -106,8 +106,8 @@ impl Base {
             path = path.trim_end_matches('/');
             let base = url.base();
             advice.push(format!(
-                "'{suffix}' is taken off, since uilog appends the path of \
-                 each signal itself: write {base}{path}"
+                "'{suffix}' is removed, since uilog appends the path of each \
+                 signal itself: write {base}{path}"
             ));
         }
         advice.extend(advice_on_port(&url));
@@ -127,7 +127,7 @@ pub(crate) fn advice_on_endpoint(url: &Url, kind: SignalType) -> Vec<String> {
     if url.path == "/" {
         let path = request_path(kind);
         advice.push(format!(
-            "it has no path, and is used as it is: did you mean {}{path}?",
+            "it has no path, and is used unchanged: did you mean {}{path}?",
             url.base()
         ));
     }
@@ -167,12 +167,14 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
     if let Some(rest) = host.strip_prefix('[') {
         let address = rest.strip_suffix(']').unwrap_or(rest);
         if address.parse::<Ipv6Addr>().is_err() {
-            return Err("what is in brackets is no IPv6 address".to_owned());
+            return Err("the part in brackets is not an IPv6 \
+                address"
+                .to_owned());
         }
     } else if port.matches(':').count() > 1 {
         return Err("an IPv6 address must be in brackets".to_owned());
     } else if host.is_empty() {
-        return Err("it names no host".to_owned());
+        return Err("it has no host".to_owned());
     }
     if port.is_empty() {
         return Ok((host, None));

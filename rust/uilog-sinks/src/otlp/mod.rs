@@ -224,7 +224,7 @@ fn sending(
 
 /// What becomes of records as long as the settings are invalid.
 pub(crate) fn unsendable(problem: &str) -> String {
-    format!("everything waits in the spool, and nothing is sent: {problem}")
+    format!("records wait in the spool, and nothing is sent: {problem}")
 }
 
 impl VariableLookup for Globals {

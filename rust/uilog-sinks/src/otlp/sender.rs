@@ -56,7 +56,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How long a spool is left alone that cannot be read.
 const UNREADABLE: Duration = Duration::from_secs(10);
 /// Why nothing is sent although the collector takes it.
-pub const UNNOTED: &str = "what has been sent cannot be written down";
+pub const UNNOTED: &str = "sent records cannot be marked as sent";
 /// How often it is looked once more in one go.
 const MAX_LOOKS: u32 = 16;
 
@@ -414,7 +414,8 @@ fn drain_signal<P: RequestSender>(
                 let reason = match noted {
                     Ok(()) => reason,
                     Err(error) => format!(
-                        "{reason}; when to ask again cannot be written to \
+                        "{reason}; the time of the next attempt cannot be \
+                         written to \
                          {}: {error}",
                         dir.display()
                     ),

@@ -119,9 +119,12 @@ impl Statuses {
         let all = words.iter().map(|word| {
             let text = String::from_utf8_lossy(word);
             let number = text.parse().ok();
-            number
-                .filter(|it| (400..=599).contains(it))
-                .ok_or_else(|| format!("'{text}' is no status from 400 to 599"))
+            number.filter(|it| (400..=599).contains(it)).ok_or_else(|| {
+                format!(
+                    "'{text}' is not a status from 400 to \
+                    599"
+                )
+            })
         });
         all.collect::<Result<_, _>>().map(Self)
     }
@@ -322,7 +325,7 @@ impl<'a> Reader<'a> {
     fn urls(&mut self) -> Result<[String; 2], String> {
         let definition = self.definition;
         let address = definition.url.strip_prefix(SCHEME);
-        let address = address.ok_or("it is no 'otlp:' URL")?;
+        let address = address.ok_or("it is not an 'otlp:' URL")?;
         let address = std::str::from_utf8(address.trim_ascii())
             .map_err(|_| "its URL is not UTF-8")?;
         if !address.is_empty() {
@@ -342,7 +345,7 @@ impl<'a> Reader<'a> {
         let protocol = |value: &str| match value {
             "http/protobuf" => Ok(()),
             _ => Err(format!(
-                "'{}' is not spoken here, only http/protobuf",
+                "'{}' is not supported, only http/protobuf",
                 printable(value)
             )),
         };
@@ -414,7 +417,7 @@ impl<'a> Reader<'a> {
         if files.cert.is_some() != files.key.is_some() {
             self.warn(format!(
                 "{PREFIX}_CLIENT_CERTIFICATE and {PREFIX}_CLIENT_KEY are \
-                 ignored: one is nothing without the other"
+                 ignored: each needs the other"
             ));
             (files.cert, files.key) = (None, None);
         }
@@ -446,7 +449,7 @@ impl<'a> Reader<'a> {
             } else if has_token && name == header::AUTHORIZATION {
                 self.warn(format!(
                     "the configured header '{name}' is ignored: 'token-file' \
-                     takes its place"
+                     replaces it"
                 ));
             } else {
                 chosen.retain(|it| it.0 != name);
@@ -462,7 +465,7 @@ impl<'a> Reader<'a> {
             let millis = value.parse().ok().filter(|_| is_number);
             millis.map(Duration::from_millis).ok_or_else(|| {
                 let value = printable(value);
-                format!("'{value}' is no number of milliseconds")
+                format!("'{value}' is not a number of milliseconds")
             })
         };
         let of_variable = if self.is_set("timeout") {
@@ -554,9 +557,9 @@ fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
     let header = |(at, (key, value)): (usize, (String, String))| {
         let at = at + 1;
         let name = HeaderName::from_bytes(key.as_bytes())
-            .map_err(|_| format!("entry {at} has no header's name"))?;
+            .map_err(|_| format!("entry {at} has no header name"))?;
         let mut value = HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|_| format!("entry {at} has no header's value"))?;
+            .map_err(|_| format!("entry {at} has no header value"))?;
         value.set_sensitive(true);
         Ok((name, value))
     };

@@ -457,7 +457,7 @@ fn read(
         Ok(mapped)
     } else {
         // `signal` and `mapping` have one opinion; a test sees to that.
-        Err(format!("it is none of the {}", kind.name()))
+        Err(format!("it is not one of the {}", kind.name()))
     }
 }
 
@@ -716,7 +716,7 @@ mod tests {
         let (outcome, asked) = ship(&all, &mut told, |_| Verdict::Accepted);
         assert_eq!((outcome, asked.len()), (Outcome::Done, 1));
         assert_eq!((told.end, told.rejected), (9, vec![0, 4, 8]));
-        assert!(told.reasons[0].starts_with("it is no record"));
+        assert!(told.reasons[0].starts_with("it is not a record"));
         let mut told = Told::default();
         let (outcome, asked) = ship(&all[..1], &mut told, |_| refused());
         assert_eq!((outcome, asked.len()), (Outcome::Done, 0));

@@ -109,26 +109,26 @@ fn diagnosis(text: &[u8], expected: Expected) -> String {
     }
     if expected == Expected::Key && is_encrypted(&text) {
         return "the key is encrypted, and uilog cannot ask for its \
-            passphrase: decrypt it with 'openssl pkey -in OLD -out NEW', and \
-            let nobody else read the new file"
+            passphrase: decrypt it with 'openssl pkey -in OLD -out NEW', \
+            and make the new file unreadable for others"
             .to_owned();
     }
     if !labels.iter().any(|it| is_of(it, expected)) {
         let names: Vec<_> = labels.iter().filter_map(|it| named(it)).collect();
         return match names.first() {
-            Some(name) => format!("there is {name} in it, and no {kind}"),
+            Some(name) => format!("it contains {name}, not {kind}"),
             None => format!("there is no {kind} in it"),
         };
     }
     if !stand_alone(&text) {
-        return "its lines are joined: what says BEGIN and what says END must \
-            each be a line of its own"
+        return "its lines are joined: BEGIN and END must each be on a line of \
+            its own"
             .to_owned();
     }
     if text.matches("-----END ").count() < labels.len() {
-        return "it is incomplete: a line that says END is missing".to_owned();
+        return "it is incomplete: the line with END is missing".to_owned();
     }
-    format!("the {kind} in it is damaged: copy it anew")
+    format!("the {kind} in it is damaged: copy it again")
 }
 
 /// Whether a sequence of DER begins there: its first byte is a digit in a text.

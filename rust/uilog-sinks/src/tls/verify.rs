@@ -56,7 +56,7 @@ impl Verifier {
         let mut roots = RootCertStore::empty();
         for certificate in &certificates {
             roots.add(certificate.clone()).map_err(|_| {
-                "a certificate in it is damaged: copy it anew".to_owned()
+                "a certificate in it is damaged: copy it again".to_owned()
             })?;
         }
         Self::with_roots(certificates, roots, provider)
