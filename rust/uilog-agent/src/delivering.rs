@@ -1,8 +1,8 @@
-//! From a queue to the sinks: each record is looked at once, and offered to
-//! those for whom it may be delivered.
+//! Reads each record of a queue once, and offers it to the sinks that may get
+//! it.
 //!
-//! Responsible for the order of one queue's records, and for counting those that
-//! are lost on this way. Must not know what becomes of them behind it.
+//! Responsible for the order of a queue's records, and for counting records
+//! that are lost here. Must not know what the sinks do with them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! The queue's frames together with what they refer to.
+//! Reads the queue's frames together with the frames to which they refer.
 //!
-//! Whoever reads has a position of its own; so what a frame refers to is looked
-//! up for that frame, and the last few are remembered.
+//! Each reader has its own position, so referenced frames are looked up for
+//! each frame, and the last few are cached.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,10 +1,10 @@
-//! The end of a command that was killed: its event `commandlost`.
+//! The event `commandlost`, for a command that was killed.
 //!
-//! Responsible for telling whether a command's process was killed, and for what
-//! is said of it then. hg has noted at the command's beginning what there will
-//! be to say ([`crate::wire::Open`]); whoever reads the queue appends it to the
-//! queue of a dead process, as if hg had done so. From there on it is a record
-//! like any other. Must not know who reads.
+//! Responsible for deciding whether a command's process was killed, and for the
+//! event's content. hg has appended that content at the command's beginning
+//! ([`crate::wire::Open`]); the process that reads the queue of a dead process
+//! appends the event to it, as if hg had done so. From then on it is an
+//! ordinary record. Must not know which process reads.
 
 use std::borrow::Cow;
 use std::io;

@@ -1,8 +1,8 @@
 //! The frames that hg appends to a queue for an event.
 //!
 //! An environment and the items of `[uilog]` are appended once, and again when
-//! they have changed; what comes later refers to their positions. Knows
-//! nothing of who reads.
+//! they have changed; later frames refer to their positions. Must not know the
+//! reader.
 
 use std::borrow::Cow;
 use std::io;

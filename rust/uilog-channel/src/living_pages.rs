@@ -1,9 +1,9 @@
-//! The pages of counters of a user's commands, for whoever waits until their
-//! dispatchers have done what they have.
+//! The counter pages of a user's running commands, for commands that wait until
+//! dispatchers are done.
 //!
-//! Changes nothing. A page is kept open, so that its last word can still be
-//! read when its dispatcher has removed it. What a dead page says is lost;
-//! [`crate::journal::Journal::claim_abandoned`] tells the journal.
+//! Read-only. A page is kept open, so that its last counters can be read after
+//! its dispatcher has removed it. Jobs in a dead page are lost;
+//! [`crate::journal::Journal::claim_abandoned`] reports them to the journal.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

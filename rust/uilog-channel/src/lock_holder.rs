@@ -1,9 +1,9 @@
-//! Who has locked a file, and whether it still does anything.
+//! Which process has locked a file, and whether it makes progress.
 //!
-//! Looks from outside, through /proc: to try the lock would keep it, for that
-//! moment, from somebody who does not wait for it. Only what `flock` has locked
-//! is found, and only in this machine and PID namespace. Knows nothing of what
-//! the lock is for.
+//! Reads /proc. It does not try the lock, which would hold it for a moment and
+//! turn away a process that does not wait for it. Only finds locks by `flock`,
+//! on this machine and in this PID namespace. Must not know what the lock is
+//! for.
 
 use std::fs;
 use std::fs::Metadata;

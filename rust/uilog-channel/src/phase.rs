@@ -1,9 +1,9 @@
-//! What a command does at the moment, if that may take long: wait for a lock,
-//! for another repository, or for a program.
+//! What a command is doing, if that may take long: waiting for a lock, for
+//! another repository, or for a program.
 //!
-//! hg says so in the first page of its queue of records, by one write when it
-//! begins and one when that is over. Nothing else reads it but whoever wants to
-//! say why a command takes so long. Must not know who that is.
+//! hg writes it to the first page of its queue of records, once when it begins
+//! and once when it is over. Only used to explain why a command takes long.
+//! Must not know who reads it.
 
 use std::borrow::Cow;
 

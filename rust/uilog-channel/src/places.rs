@@ -1,14 +1,14 @@
-//! Where a user's journal is kept, and what else has to be found again by
-//! another process of this user.
+//! The directories of a user's journal, and of other files that another process
+//! of this user has to find.
 //!
 //! Responsible for names only: the directory that the environment chooses; the
-//! one in the home, if that choice cannot be used; then directories on a local
-//! file system, which every process of the user finds, whatever its
-//! environment. Must not know what is written there.
+//! one in the home, if that cannot be used; then directories on a local file
+//! system, which every process of the user finds, whatever its environment.
+//! Must not know what is written there.
 //!
 //! Files outside of the chosen directory have a key in their names, which
 //! follows from that choice: users with several homes, such as test suites,
-//! keep several journals.
+//! have several journals.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -1,13 +1,12 @@
-//! How much memory all of a user's queues of records take together.
+//! Limits the memory of all of a user's queues of records together.
 //!
-//! Responsible for one bound in each runtime directory: many processes, each of
-//! which keeps within its own, must not fill a file system that others need.
-//! The sum is the size of a file: whoever is about to take memory appends a
-//! byte for each unit of it. That is atomic, waits for nobody and shares no
-//! memory. Nobody takes bytes back; an agent looks now and then what the queues
-//! really take, and cuts the file to that. So the sum is what was there when it
-//! was last looked at, and what has been reserved since then. What is appended
-//! just while an agent cuts the file is forgotten until it looks again.
+//! Responsible for one limit in each runtime directory: many processes, each
+//! within its own limit, must not fill a file system that others need. The sum
+//! is the size of a file: a process that needs memory first appends a byte for
+//! each unit. That is atomic, does not block, and shares no memory. Processes
+//! never take bytes back; from time to time an agent measures what the queues
+//! really take, and truncates the file to that. Bytes that are appended during
+//! the truncation are forgotten until the next measurement.
 //!
 //! Must not know what is in a queue.
 

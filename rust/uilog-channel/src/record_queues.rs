@@ -1,9 +1,7 @@
-//! The queues of records that lie in a user's runtime directories, as whoever
-//! looks at them from outside sees them.
+//! The queues of records in a user's runtime directories, seen from outside.
 //!
-//! Changes nothing and waits for nobody. Another process of the user may have
-//! planted or damaged a file: what cannot be read is passed over. hg itself
-//! never looks.
+//! Read-only; never blocks. Another process of the user may have planted or
+//! damaged a file: what cannot be read is skipped. hg itself never looks.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,7 +1,7 @@
-//! Writes failures into the journal, in a thread of its own: a home directory
-//! that hangs must not hang scripts and sinks.
+//! Writes failures into the journal, in a separate thread, so that a home
+//! directory that hangs does not block scripts and sinks.
 //!
-//! Knows nothing of the queue.
+//! Must not know the queue.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What switches uilog off, and what hg's own extensions then do.
+//! What switches uilog off, and what hg's own extensions do then.
 
 use uilog_core::brake;
 use uilog_core::brake::Cause;

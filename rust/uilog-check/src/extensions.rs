@@ -1,9 +1,9 @@
 //! Whether hg can load what `[extensions]` lists.
 //!
-//! Responsible for finding an extension as hg's Python would, by its name or
-//! by its path, and for each hg that may read the configuration: the one beside
-//! this program and the first on `PATH` may be two. Runs neither. Must not know
-//! what an extension is for.
+//! Responsible for finding an extension as hg's Python would, by its name or by
+//! its path, for each hg that may read the configuration: the one beside this
+//! program and the first on `PATH` may differ. Runs neither. Must not know what
+//! an extension is for.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What there is to say of the configuration's files themselves.
+//! Findings about the configuration's files themselves.
 
 use uilog_config::FileState;
 

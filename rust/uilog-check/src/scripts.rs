@@ -1,5 +1,5 @@
-//! `[logtoprocess]`: whether each script can run, and whether its event ever
-//! comes.
+//! `[logtoprocess]`: whether each script can run, and whether its event is ever
+//! logged.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Where events and failures are kept: the blackbox with its old files, the
+//! Where events and failures are stored: the blackbox with its old files, the
 //! journal, and memory for the queue.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! `uilog open`: the commands that run now.
+//! `uilog open`: the commands that are running.
 
 use std::collections::BTreeMap;
 use std::io;

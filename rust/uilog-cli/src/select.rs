@@ -1,5 +1,4 @@
-//! Which records a command is about: the options for that, common to several
-//! subcommands.
+//! The options that select records, shared by several subcommands.
 
 use std::io;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! Spans of time as people name them: `7d`, `last week`, hg's dates.
+//! Time spans as people write them: `7d`, `last week`, hg's dates.
 //!
 //! Responsible for the first and the last moment of a span. The current time
 //! and the local zone are parameters. Must not know what happened then.

@@ -1,10 +1,10 @@
 //! The dispatcher process: runs the scripts that hg has put into the queue.
 //!
-//! One for each hg process. It starts scripts in the order of their events,
-//! a bounded number at a time, ends those that exceed their time, hands events
-//! to those who run structured sinks, and ends itself when the queue is empty,
-//! the last script has ended, the sinks are done and no hg holds the socket.
-//! It knows nothing of how hg decides what to run.
+//! There is one for each hg process. It starts scripts in the order of their
+//! events, a limited number at a time, kills those that exceed their time
+//! limit, and passes records to the structured sinks. It exits when the queue
+//! is empty, the last script has ended, the sinks are done and no hg holds the
+//! socket. Must not know how hg decides what to run.
 
 use std::fs::File;
 use std::io;

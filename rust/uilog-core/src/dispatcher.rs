@@ -1,9 +1,9 @@
-//! hg's side of the dispatcher: starts it, and hands it jobs.
+//! hg's side of the dispatcher: starts it, and passes jobs to it.
 //!
-//! Nothing here waits: a job is appended to the queue and the doorbell is
-//! rung. A dispatcher that has died is replaced by another one on the same
-//! queue; one that stalls is simply not heard of. What is lost when everything
-//! is killed, the queue's page tells (`page`).
+//! Nothing here waits: a job is appended to the queue, and a byte wakes the
+//! dispatcher. If a dispatcher has died, another one is started on the same
+//! queue; one that stalls is not waited for. If all processes are killed, the
+//! queue's counter page (`page`) has what was lost.
 
 use std::fs::File;
 use std::io;

@@ -1,9 +1,9 @@
-//! What in `[uilog]` and `[logtoprocess]` is probably a mistake, though it is
-//! no wrong value: unknown keys, events of which only a similar name is known,
-//! URLs that lead nowhere.
+//! Probable mistakes in `[uilog]` and `[logtoprocess]` that are not invalid
+//! values: unknown keys, events of which only a similar name is known, invalid
+//! URLs.
 //!
-//! For `--debug` and `hg debuguilog`, which hg asks for in its own process: so
-//! nothing is opened here. `uilog check` sees more.
+//! For `--debug` and `hg debuguilog`, which run in hg's process, so no file is
+//! opened. `uilog check` finds more.
 
 use uilog_channel::commandlost;
 use uilog_channel::settings::Fault;

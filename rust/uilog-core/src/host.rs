@@ -1,9 +1,8 @@
-//! What a process keeps for all its events: the session, the spans that run,
-//! the ways to the dispatcher and to the agent, and the account of what was
-//! lost.
+//! What a process keeps for all its events: the session, the running spans, the
+//! connections to the dispatcher and the agent, and the counts of losses.
 //!
-//! It fills in an event and hands on what sinks put into its [`Outbox`]. Knows
-//! neither Python nor which sinks there are, and nothing here blocks.
+//! It completes an event and forwards what sinks put into their [`Outbox`].
+//! Must not know Python, or which sinks there are. Nothing here blocks.
 
 use std::borrow::Cow;
 use std::cell::Cell;

@@ -1,6 +1,6 @@
-//! The `logtoprocess` sink: hands an event's script to the dispatcher.
+//! The `logtoprocess` sink: passes an event's script to the dispatcher.
 //!
-//! Reads what `[logtoprocess]` says; runs nothing itself.
+//! Reads `[logtoprocess]`; runs nothing itself.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
-//! What happened: the event record, independent of where it goes.
+//! The event: what happened, independent of where it is sent.
 //!
-//! Knows nothing of sinks, of Python or of configuration. Text is bytes
-//! throughout, since hg's is.
+//! Must not know sinks, Python or configuration. Text is bytes throughout, as
+//! in hg.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,6 @@
-//! Times as hg writes them: strftime and hg's own directives.
+//! Times in hg's formats: strftime and hg's own directives.
 //!
-//! Must not know where a time comes from, nor what it is written into.
+//! Must not know where a time comes from, or what it is written to.
 
 use chrono::DateTime;
 use chrono::Datelike;

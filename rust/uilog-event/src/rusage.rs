@@ -1,4 +1,4 @@
-//! What this process and its children have used.
+//! The resource usage of this process and its children.
 
 use std::fs::File;
 use std::io::Read;

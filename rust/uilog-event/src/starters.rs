@@ -1,10 +1,10 @@
-//! Who is at work: a CI job, an editor or a coding agent, by the variables that
-//! they set for what they start; else a person, if there is a terminal.
+//! Who runs hg: a CI job, an editor or a coding agent, by the variables that
+//! they set for their child processes; else a person, if there is a terminal.
 //!
-//! All that is known of them is in this one table, each with its source.
-//! Nothing is guessed: a variable that people set themselves, such as `CI`, or
-//! that an editor leaves in its terminals, where people work, decides nothing.
-//! Which run of a pipeline it is, uilog-sinks tells.
+//! This table has all facts about them, each with its source. Nothing is
+//! guessed: variables that people set themselves, such as `CI`, or that an
+//! editor sets in its terminals, where people work, are not used. uilog-sinks
+//! knows the run of a pipeline.
 
 use crate::environment_block::lookup;
 

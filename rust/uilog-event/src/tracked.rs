@@ -1,4 +1,4 @@
-//! Which events somebody wants, as `track` and `ignore` say.
+//! Which events a sink tracks, by its options `track` and `ignore`.
 
 /// The events that somebody wants: a few names, compared one by one, which
 /// takes less time than to hash one of them.

@@ -1,4 +1,4 @@
-//! Who runs this: the login name.
+//! The login name of the user who runs this process.
 
 /// The variables that name the user, in the order in which they count.
 // Python: getpass.getuser, which hg's procutil.getuser calls

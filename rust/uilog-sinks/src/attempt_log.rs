@@ -1,8 +1,8 @@
-//! The steps of an attempt to reach a sink, and those that all sinks behind a
-//! network share.
+//! The steps of an attempt to reach a sink, and the steps that all sinks on a
+//! network have in common.
 //!
-//! Responsible for the result of each step. Must not know which sinks there are,
-//! or how a step is shown.
+//! Responsible for the result of each step. Must not know which sinks there
+//! are, or how a step is shown.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,11 +1,10 @@
-//! From an event to what a sink is told of it.
+//! Makes a sink's record of an event.
 //!
-//! Each sink has a [`Composer`] of its own, since each has its own policy:
-//! which events, which part of all traces, how much of command lines, users
-//! by name or not. Nothing leaves the dispatcher that has not been through
-//! here.
+//! Each sink has its own [`Composer`], because each has its own policy: which
+//! events, which fraction of traces, how much of command lines, users by name
+//! or not. Every record passes through here.
 //!
-//! Knows no sink. docs/schema.md tells what the fields mean.
+//! Must not know sinks. docs/schema.md describes the fields.
 
 use std::borrow::Cow;
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! Records over local datagram sockets, each in one datagram.
+//! Sends records over local datagram sockets, one datagram each.
 //!
-//! Knows no format: a [`Frame`] writes records.
+//! Must not know formats: a [`Frame`] writes records.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;

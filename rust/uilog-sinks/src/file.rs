@@ -1,7 +1,7 @@
 //! `file:`: one line of JSON for each record.
 //!
-//! Responsible for which file a record goes to, and for whole lines in it.
-//! Appending and rotating are uilog-sys's affair.
+//! Responsible for which file a record goes to, and for whole lines. uilog-sys
+//! appends and rotates.
 
 use std::fs::File;
 use std::fs::OpenOptions;

@@ -1,7 +1,7 @@
-//! What all structured sinks have in common: the spool's place and limits,
-//! what is redacted besides, the host's name, hg's environment.
+//! Settings that all structured sinks share: the spool's directory and limits,
+//! additional items to redact, the host's name, hg's environment.
 //!
-//! Knows no sink. Nothing here looks at a file.
+//! Must not know sinks. Reads no file.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

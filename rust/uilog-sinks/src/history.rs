@@ -1,8 +1,8 @@
 //! The history: the user's own records on this machine, for `uilog log`.
 //!
-//! Responsible for one file a day below the state directory, and for keeping
-//! all of them within a size and an age: the oldest go first. How lines get
-//! into a file is `file`'s affair. Must not know who reads them.
+//! Responsible for one file a day in the state directory, and for limiting
+//! their total size and age: the oldest are removed first. `file` writes lines.
+//! Must not know who reads them.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

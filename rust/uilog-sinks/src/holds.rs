@@ -1,8 +1,8 @@
-//! Records that sinks are done with, and that must stay in the queue all the
-//! same: a rollup counts them that has not been sent.
+//! Records that sinks have delivered, but that must stay in the queue, because
+//! a rollup counts them that was not sent yet.
 //!
-//! Responsible for which these are, whatever the number of sinks that hold one.
-//! Must not know what a rollup is.
+//! Responsible for which records these are, for any number of sinks that hold
+//! one. Must not know what a rollup is.
 
 use std::collections::BTreeMap;
 

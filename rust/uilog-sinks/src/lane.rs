@@ -1,13 +1,13 @@
-//! One sink's way through the queue, whatever `[uilog]` says of it on the way.
+//! One sink's position in the queue, while `[uilog]` may change.
 //!
-//! A record goes into the mailbox of the sink's thread (`worker`) as it comes.
-//! Once the mailbox is full the lane is behind: it notes where it stands and
-//! reads on from the queue when there is room, so that nobody waits for it. A
-//! sink that has had no room for too long loses what it has missed, and that is
-//! counted. Where the sink is defined anew a new thread takes over, and the old
-//! one does what it has.
+//! A record goes into the mailbox of the sink's thread (`worker`). If the
+//! mailbox is full, the lane is behind: it notes its position and reads from
+//! the queue when there is room, so that nothing waits for it. A sink without
+//! room for too long loses the records that it has missed, and they are
+//! counted. If the sink's definition changes, a new thread takes over, and the
+//! old one finishes its records.
 //!
-//! Knows nothing of other sinks. Nothing here blocks.
+//! Must not know other sinks. Nothing here blocks.
 
 use std::collections::VecDeque;
 use std::io;

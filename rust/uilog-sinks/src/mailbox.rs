@@ -1,7 +1,7 @@
 //! What a sink's thread and the dispatcher's loop share.
 //!
-//! Responsible for a lock that is held only as long as it takes to move a
-//! pointer. Must not know what the thread does with what it takes.
+//! Responsible for a lock that is held only while a pointer is moved. Must not
+//! know how the thread uses what it gets.
 
 use std::collections::VecDeque;
 use std::io::Write;

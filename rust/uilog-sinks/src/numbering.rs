@@ -1,11 +1,11 @@
-//! Numbers for the records of a sink that has no spool.
+//! Numbers for the records of a sink without a spool.
 //!
-//! Responsible for which records share their numbers (those of a user on a
-//! machine whose sinks have the same name and lead to the same place), and for
-//! reporting that there are none. Must not know how a record is delivered, nor
-//! wait for long: the numbers are in a directory of the user's home, which may
-//! hang. So they are taken by a thread of its own, and if that does not answer,
-//! records go without.
+//! Responsible for which records share a sequence of numbers (those of a user
+//! on a machine whose sinks have the same name and target), and for reporting
+//! that there are no numbers. Must not know how a record is delivered, and must
+//! not block: the numbers are in a directory of the user's home, which may
+//! hang. So a separate thread assigns them, and if it does not answer, records
+//! have no numbers.
 
 use std::io;
 use std::path::Path;

@@ -1,21 +1,21 @@
-//! Which number a record has among all that a sink has been given, whichever
-//! process gave it: the receiver counts by it what never came.
+//! The number of a record among all of a sink's records, over all processes, by
+//! which a receiver can count missing ones.
 //!
-//! A file of eight bytes for each number: a hash of the id that has it. Whoever
-//! wants numbers appends, and where that ends are the numbers: so two processes
-//! never have the same, none waits for another, and one that is killed costs at
-//! most the numbers that it had taken. What it has appended may be delivered
-//! once more by its successor, and has its number again: that looks at the last
-//! hashes. Once the file is full the next one goes on where it ends, and it is
-//! removed.
+//! Each number is eight bytes in a file: a hash of the record's ID. To get
+//! numbers, a process appends hashes; their positions are the numbers. So two
+//! processes never have the same number, none waits for another, and a killed
+//! process costs at most the numbers that it had taken. If its successor
+//! delivers a record again, it finds the hash among the last ones, and uses the
+//! same number. When the file is full, the next one continues the sequence, and
+//! it is removed.
 //!
-//! A file's name is `numbers-KEY-STREAM-BASE`: a hash of what the numbers are
-//! for, with the machine's name in it, since not every network file system
-//! appends for two machines at a time; a random number, by which the receiver
-//! knows which numbers belong together; and how many numbers there were before.
-//! If it is removed, another stream begins.
+//! A file's name is `numbers-KEY-STREAM-BASE`: a hash of the sequence's
+//! purpose, which includes the machine's name, because not every network file
+//! system supports appending from two machines; a random number that identifies
+//! the sequence for the receiver; and the number of earlier numbers. If the
+//! file is removed, a new sequence begins.
 //!
-//! Knows nothing of records, and not what becomes of them.
+//! Must not know records, or what happens to them.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! All structured sinks of a dispatcher, as its loop sees them.
 //!
-//! Each name has a lane of its own (`lane`), which reads the queue at its own
-//! pace; here it is only known which lanes there are, and what all of them are
-//! done with. Nothing here blocks.
+//! Each sink has a lane (`lane`), which reads the queue at its own pace. This
+//! module only knows which lanes there are, and what all of them have done.
+//! Nothing here blocks.
 
 use std::io;
 use std::os::fd::AsFd;

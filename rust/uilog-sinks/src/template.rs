@@ -1,6 +1,6 @@
-//! Names of files with dates in them: `audit-%Y-%m-%d.jsonl`.
+//! File names with dates: `audit-%Y-%m-%d.jsonl`.
 //!
-//! Knows how such a name is written and filled in; nothing of what is in the
+//! Knows how such a name is written and filled in. Must not know what is in the
 //! file.
 
 use std::ffi::OsStr;

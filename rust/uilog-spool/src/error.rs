@@ -1,4 +1,4 @@
-//! What can go wrong in the spool: which operation, and where.
+//! Errors of the spool: which operation failed, and where.
 
 use std::fmt;
 use std::io;

@@ -1,7 +1,6 @@
-//! Records as they lie in a spool: those that wait, and those that have been
-//! rejected, to look at or to export.
+//! The waiting and rejected records of a spool, to show or export them.
 //!
-//! Changes nothing, and takes no lock.
+//! Read-only; takes no lock.
 
 use std::time::Duration;
 use std::time::SystemTime;

@@ -1,7 +1,6 @@
-//! The spool as a directory: where it is, how much it may hold, its segments
-//! and locks.
+//! The spool as a directory: its path, its limits, its segments and locks.
 //!
-//! Knows no counts, and not what is in a segment.
+//! Must not know counts, or what is in a segment.
 
 use std::ffi::OsStr;
 use std::io;

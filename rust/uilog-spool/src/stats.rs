@@ -1,6 +1,6 @@
-//! What a spool holds and has lost, in figures.
+//! Numbers of a spool's waiting and lost records.
 //!
-//! Reads what waits, and the counts; changes nothing.
+//! Reads the segments and the counts; read-only.
 
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
-//! Pages of counters whose hg and whose dispatcher have both gone: what they
-//! have left is lost, and is counted once.
+//! Counter pages whose hg and dispatcher have both ended: the events that were
+//! not done are lost, and are counted once.
 //!
-//! Responsible for finding them, and for what the journal says of them. Every
-//! dispatcher looks for them at its end and moves what it finds to the journal;
-//! until then whoever reads the journal reads them, too. hg never looks. How
-//! pages are held and by whom they are removed, [`crate::page`] says.
+//! Responsible for finding them, and for the lines about them in the journal.
+//! Every dispatcher looks for them at its end and moves what it finds to the
+//! journal; until then, commands that read the journal read them, too. hg never
+//! looks. [`crate::page`] has the locks, and who removes a page.
 //!
-//! A page is whatever a process of this user has put there: it is read within
-//! bounds, and nothing is done about it but a line in the journal.
+//! Any process of this user may have written a page, so all numbers are
+//! checked, and a page only leads to a line in the journal.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

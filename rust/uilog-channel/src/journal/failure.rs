@@ -1,4 +1,4 @@
-//! One failure, as a line of the journal tells it.
+//! One failure, as a line of the journal.
 
 use serde::Deserialize;
 use serde::Serialize;

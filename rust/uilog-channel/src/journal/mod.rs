@@ -1,11 +1,11 @@
-//! The journal of failures: what was lost or went wrong, kept across
-//! processes, so that a later command can show it.
+//! The journal of failures: losses and errors, stored across processes, so that
+//! a later command can show them.
 //!
 //! JSON lines in `$XDG_STATE_HOME/uilog/failures.jsonl`, one append each, and
-//! only when something has failed. Where that directory is not the user's
-//! alone, or takes nothing, other places are used (`places`), which are read
-//! as well. How a line is appended without waiting for a home directory, and
-//! what makes a directory safe, [`uilog_sys::append`] knows.
+//! only when something has failed. If other users can write to that directory,
+//! or nothing can be appended there, other directories are used (`places`),
+//! which are read as well. [`uilog_sys::append`] appends a line without waiting
+//! for a home directory, and decides which directories are safe.
 
 pub mod abandoned;
 mod failure;

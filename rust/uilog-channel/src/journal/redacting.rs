@@ -1,5 +1,5 @@
-//! What takes the secrets out of failures: given once for each process, by
-//! whoever has it.
+//! The function that redacts failures. It is set once for each process, by a
+//! crate that has one.
 
 use std::sync::OnceLock;
 

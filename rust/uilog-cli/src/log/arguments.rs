@@ -1,4 +1,4 @@
-//! The arguments of `uilog log`, and what they ask for.
+//! The arguments of `uilog log`, converted to a query.
 
 use clap::Args;
 use uilog_history::fields::Field;

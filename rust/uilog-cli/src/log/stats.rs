@@ -1,4 +1,4 @@
-//! `uilog log --stats` and `--compare`: numbers of many commands.
+//! `uilog log --stats` and `--compare`: statistics of many commands.
 
 use std::io;
 use std::io::Write;

@@ -1,4 +1,5 @@
-//! `uilog spool`: shows the records that wait for collectors, and their fate.
+//! `uilog spool`: shows the records that wait for collectors, and those that
+//! were lost or rejected.
 
 mod export;
 pub(crate) mod flush;

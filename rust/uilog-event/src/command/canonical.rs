@@ -1,7 +1,7 @@
-//! The name by which Mercurial calls a command, whatever a user calls it.
+//! The full name of a command, whatever the user typed.
 //!
-//! As far as Mercurial's own commands and `[alias]` tell: the commands of
-//! extensions are not known here.
+//! Knows Mercurial's own commands and `[alias]`; the commands of extensions are
+//! not known here.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What is logged of a command: in Mercurial's words, whichever program it is.
+//! What is logged about a command, in Mercurial's wording, for any program.
 //!
 //! Knows what a command line means; runs nothing and reads no configuration.
 

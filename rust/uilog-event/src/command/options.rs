@@ -1,6 +1,6 @@
-//! Mercurial's global options, and two of its ways to find them.
+//! Mercurial's global options, and its two ways to find them.
 //!
-//! Takes arguments, returns what they say; knows no configuration.
+//! Takes arguments, returns the options; must not know configuration.
 
 use std::borrow::Cow;
 

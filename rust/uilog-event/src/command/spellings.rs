@@ -1,7 +1,7 @@
-//! The texts by which a pattern may mean a command that has been logged.
+//! The texts that a pattern is compared with to find a logged command.
 //!
-//! Takes a command line as it is logged and leaves global options out. Knows
-//! no configuration, and so no aliases.
+//! Takes a logged command line, and removes global options. Must not know
+//! configuration, so it does not know aliases.
 
 use super::options;
 

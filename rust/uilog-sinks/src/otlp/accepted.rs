@@ -1,14 +1,14 @@
-//! What an endpoint has accepted: the evidence without which nothing that it
-//! refuses is rejected.
+//! What an endpoint has accepted: without that evidence, no refused record is
+//! rejected.
 //!
-//! A web server, a proxy or a page to log in may answer 400 to everything, and
-//! that says nothing about the records. An endpoint that has accepted records
-//! with the very same settings takes OTLP; then it may be the record that it
-//! refuses. But an endpoint may change: so only a few records are rejected on
-//! what it accepted earlier, without its accepting anything in between.
+//! A web server, a proxy or a login page may answer 400 to everything, which
+//! says nothing about the records. An endpoint that has accepted records with
+//! the very same settings speaks OTLP, so a refusal may concern the record. But
+//! an endpoint may change, so on the evidence of earlier records only a few are
+//! rejected until it accepts something again.
 //!
-//! A small file for each signal in the spool's directory has it, which only
-//! the one sender writes. If it is damaged or absent, records wait.
+//! The evidence is in a small file for each signal in the spool's directory,
+//! which only the sender writes. If it is damaged or missing, records wait.
 
 use std::path::Path;
 

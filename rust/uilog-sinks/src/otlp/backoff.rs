@@ -1,10 +1,10 @@
-//! When a collector is to be asked again that does not take a signal.
+//! When to retry a signal that a collector did not accept.
 //!
-//! That survives processes: a thousand commands do not ask a dead collector a
-//! thousand times. A small file for each signal in the spool's directory tells
-//! it, which only the one sender writes. It is no more than advice: if it is
-//! damaged, absent, no file of ours or cannot be written, the collector is
-//! asked.
+//! The delay applies to all processes: a thousand commands do not contact a
+//! dead collector a thousand times. It is in a small file for each signal in
+//! the spool's directory, which only the sender writes. It is a hint only: if
+//! the file is damaged, missing, foreign or cannot be written, the collector is
+//! contacted.
 
 use std::io;
 use std::path::Path;

@@ -1,11 +1,11 @@
-//! Whether an answer of 2xx is a collector's: the content type tells first,
-//! then the body.
+//! Whether an answer of 2xx comes from a collector: by its content type first,
+//! then by its body.
 //!
-//! A collector says so in protobuf or JSON. Some say it in a word of plain
-//! text. Portals and proxies answer everything with 200 and a page to log in,
-//! or with JSON that says what is wrong: that is no success.
+//! A collector answers with protobuf or JSON, some with a word of plain text.
+//! Portals and proxies answer everything with 200 and a login page, or with
+//! JSON that contains an error; these are not a success.
 //!
-//! Knows no status and no connection.
+//! Must not know statuses or connections.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;

@@ -1,9 +1,8 @@
-//! Whether a collector can be reached, and what it answers to an export of
-//! nothing.
+//! Whether a collector can be reached, and how it answers an empty export.
 //!
-//! Sends no record and touches no spool. The requests are those of the sender,
-//! with the same settings, but for their bound; [`crate::attempt_log`] has the
-//! steps below HTTP.
+//! Sends no record and touches no spool. The requests are the sender's, with
+//! the same settings except for the timeout; [`crate::trail`] has the steps
+//! below HTTP.
 
 use std::time::Duration;
 use std::time::Instant;

@@ -1,7 +1,7 @@
-//! TLS for `ureq`, by a configuration of our own making.
+//! TLS for `ureq`, with uilog's own configuration.
 //!
-//! `ureq` makes its own of certificates, and panics where a certificate and
-//! its key do not fit together. This one is what the other sinks use.
+//! `ureq` builds its own from certificates, and panics if a certificate and its
+//! key do not match. This configuration is shared with other sinks.
 
 use std::fmt;
 use std::io::Read;

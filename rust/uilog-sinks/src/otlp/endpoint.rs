@@ -1,8 +1,8 @@
-//! The URLs of collectors and proxies: whether one is complete and without
-//! contradiction, and what was probably meant if it is not.
+//! The URLs of collectors and proxies: whether one is valid, and suggestions if
+//! it is not.
 //!
-//! What is wrong is said without the URL: there may be a password in it. Knows
-//! neither where a URL is configured nor how it is connected to.
+//! Errors do not quote the URL, which may contain a password. Must not know
+//! where a URL is configured, or how to connect to it.
 
 use std::net::Ipv6Addr;
 

@@ -1,8 +1,8 @@
-//! Why a collector could not be asked, in one plain sentence: what is wrong,
-//! and what to do about it.
+//! Explains in one sentence why a request failed: what is wrong, and what to
+//! do.
 //!
-//! Knows no connection, and neither headers nor bodies: nothing of them may be
-//! part of a sentence.
+//! Must not know connections, headers or bodies: no part of them may occur in a
+//! sentence.
 
 use std::io;
 use std::time::Duration;

@@ -1,8 +1,7 @@
-//! Asking a collector: one POST, one answer, within a bound.
+//! Sends requests to a collector: one POST, one answer, within a time limit.
 //!
-//! Knows TLS, proxies and headers; not what is sent, and no spool. There is
-//! nothing that it answers with but a verdict: whatever goes wrong on the way
-//! is a reason to try again later.
+//! Knows TLS, proxies and headers. Must not know what is sent, or spools. The
+//! result is always a verdict: any error is a reason to retry later.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! Records in OTLP's JSON, for files.
 //!
-//! Made of what would be sent, so that both tell the same. Knows no file.
+//! Converted from the messages that would be sent, so both have the same
+//! content. Must not know files.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;

@@ -1,11 +1,11 @@
-//! What a record is in the terms of OpenTelemetry.
+//! Converts a record to OpenTelemetry.
 //!
 //! docs/otlp.md has the table. A record becomes spans or one log record, never
 //! both, so that it is accepted or rejected as a whole. The same record always
-//! becomes the same: what is sent again has the same ids.
+//! gives the same result, so a record that is sent again has the same IDs.
 //!
-//! Spans and log records are written as they are sent, field by field in the
-//! order of their numbers. Knows nothing of how that is sent.
+//! Spans and log records are written field by field, in the order of the field
+//! numbers. Must not know how they are sent.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
