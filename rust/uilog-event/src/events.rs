@@ -3,7 +3,7 @@
 //!
 //! Other names are valid, too: third-party extensions have their own events.
 
-/// An event that somebody is known to emit.
+/// An event that a program is known to emit.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     /// Its name.

@@ -8,12 +8,12 @@
 
 use crate::environment_block::lookup;
 
-/// Who has started hg.
+/// The program that has started hg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Starter {
     /// `agent`, `ci`, `editor` or `person`.
     pub kind: &'static str,
-    /// What it is called; a person has no name here.
+    /// Its name; a person has none here.
     pub name: Option<&'static str>,
 }
 
@@ -89,7 +89,7 @@ const KNOWN: &[Known] = &[
     known(Ci, "appveyor", ("APPVEYOR", Some("True")), UILOG_CI),
     known(Ci, "drone", ("DRONE", Some("true")), UILOG_CI),
     known(Ci, "woodpecker", ("CI", Some("woodpecker")), UILOG_CI),
-    // A variable of its own, for people's shells have JENKINS_URL as well.
+    // Not JENKINS_URL, which people's shells also have.
     known(Ci, "jenkins", ("JENKINS_HOME", None), UILOG_CI),
     // Set in the editor's terminals, too: those have a terminal.
     known(Editor, "emacs", ("INSIDE_EMACS", None),
@@ -99,8 +99,8 @@ const KNOWN: &[Known] = &[
         "https://neovim.io/doc/user/builtin.html, jobstart-env"),
 ];
 
-/// Who has started a process with this environment, a block; `None` if that is
-/// not known.
+/// The program that has started a process with this environment, a block;
+/// `None` if that is unknown.
 pub fn of(environment: &[u8], terminal: Terminal) -> Option<Starter> {
     let has = |(name, value): (&str, Option<&str>)| {
         let found = lookup(environment, name.as_bytes());

@@ -30,13 +30,13 @@ pub struct Step {
     pub step: &'static str,
     /// Whether it succeeded.
     pub works: bool,
-    /// What was seen, or what is wrong, without secrets.
+    /// The result or the error, without secrets.
     pub text: String,
     /// How long it took, in seconds.
     pub duration: f64,
 }
 
-/// What has been tried so far.
+/// The attempts so far.
 #[derive(Clone, Debug)]
 pub(crate) struct AttemptLog {
     steps: Arc<Mutex<Vec<Step>>>,
@@ -56,7 +56,7 @@ impl AttemptLog {
         }
     }
 
-    /// Tries something, and keeps what was seen.
+    /// Tries a step, and stores the result.
     pub(crate) fn step<T>(
         &self,
         step: &'static str,

@@ -25,7 +25,7 @@ pub(crate) struct Datagrams {
     path: PathBuf,
     owner: Owner,
     frame: Frame,
-    /// What is sent of a record that is too long.
+    /// The shorter form of a record that is too long.
     short: Option<Frame>,
     patience: ReconnectPolicy,
     socket: Option<UnixDatagram>,

@@ -21,10 +21,10 @@ use uilog_config::items::Value;
 /// What every sink may need to know.
 #[derive(Debug)]
 pub struct Globals {
-    /// The directory in which each sink that needs one has its spool; why
-    /// there is none.
+    /// The directory for spools, one for each sink that needs one; or why there
+    /// is none.
     pub spool: Result<PathBuf, String>,
-    /// The directory of the numbers of sinks that have no spool; why there is
+    /// The directory for the numbers of sinks without a spool; or why there is
     /// none.
     pub numbers: Result<PathBuf, String>,
     /// How many bytes may wait in a spool.
@@ -89,7 +89,7 @@ impl Globals {
         self.environment.var(name.as_bytes())
     }
 
-    /// What tells where the user's journal is, as a block.
+    /// The variables that determine the user's journal, as a block.
     pub fn environment_of_journal(&self) -> Vec<u8> {
         let mut block = Vec::new();
         for name in ["HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"] {
@@ -128,7 +128,7 @@ fn variables(block: &[u8]) -> HashMap<Vec<u8>, Vec<u8>> {
     variables
 }
 
-/// An item's value: the last that makes sense, else the default.
+/// An item's value: the last valid one, else the default.
 fn value(items: &[(Vec<u8>, Vec<u8>)], name: &str) -> Value {
     let item = items::find(SECTION.as_bytes(), name.as_bytes());
     let item = item.expect("a test asks for each by its name");
@@ -156,7 +156,7 @@ fn spool(value: &Value, environment: &Environment) -> Result<PathBuf, String> {
         })
 }
 
-/// Where uilog keeps what it has to remember.
+/// The directory of uilog's state.
 pub(crate) fn state(environment: &Environment) -> Option<PathBuf> {
     if let Some(state) = directory(environment, b"XDG_STATE_HOME") {
         return Some(state.join("uilog"));

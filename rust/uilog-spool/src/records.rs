@@ -22,8 +22,7 @@ use crate::segment::Step;
 use crate::spool::Segment;
 use crate::spool::Spool;
 
-/// What tells a record from all others: 16 to 24 bytes, made by whoever
-/// appends it.
+/// A record's unique ID: 16 to 24 bytes, chosen by the process that appends it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId {
     bytes: [u8; MAX_ID_BYTES],
@@ -63,7 +62,7 @@ pub struct Record {
     pub id: RecordId,
     /// When it was appended, if the clock was right.
     pub time: SystemTime,
-    /// What was appended.
+    /// The payload.
     pub payload: Vec<u8>,
 }
 
@@ -210,7 +209,7 @@ impl<F: Files> Spool<F> {
         }))
     }
 
-    /// What has been rejected and is still kept, the oldest first.
+    /// The rejected records that are kept, the oldest first.
     ///
     /// # Errors
     ///

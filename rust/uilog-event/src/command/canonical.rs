@@ -21,10 +21,9 @@ fn entries() -> impl Iterator<Item = &'static str> {
         .map(|names| names.strip_suffix(':').unwrap_or(names))
 }
 
-/// What `name` stands for. `None` if there is no such command, or several,
-/// or if it is an alias for a shell's command: Mercurial then does not tell
-/// either.
-// hg: dispatch._parse, dispatch._checkshellalias
+/// The full name of the command `name`. `None` if there is no such command, or
+/// several, or if it is an alias for a shell command: Mercurial then logs none
+/// either. hg: dispatch._parse, dispatch._checkshellalias
 pub(super) fn canonical<'a>(
     name: &[u8],
     aliases: impl Iterator<Item = (&'a [u8], &'a [u8])>,

@@ -5,7 +5,7 @@
 
 use super::options;
 
-/// A word of a command line, as it stands there and without quotes.
+/// A word of a command line, with and without its quotes.
 struct Word<'a> {
     raw: &'a [u8],
     text: Vec<u8>,

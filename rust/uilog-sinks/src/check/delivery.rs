@@ -25,7 +25,7 @@ use crate::spools::Facts;
 const MAX_QUIET: Duration = Duration::from_secs(60 * 60);
 
 impl Found<'_> {
-    /// Tells of what did not arrive of late, and of what is in the spools.
+    /// Reports recent failures to deliver, and the state of the spools.
     pub(super) fn deliveries(
         &mut self,
         definitions: &[SinkConfig],
@@ -47,7 +47,7 @@ impl Found<'_> {
             let Failed::Sink(name) = &group.subject else {
                 continue;
             };
-            // What is so here as well has been told.
+            // Sinks that are configured here were reported already.
             let mut known = spools.iter().filter(|it| it.sink == *name);
             if group.lost == 0 && known.any(|it| is_known(&group, it)) {
                 continue;
@@ -175,7 +175,7 @@ fn is_known(group: &Group, facts: &Facts) -> bool {
     told.any(|it| group.detail.contains(it.as_str()))
 }
 
-/// What has been lost, in words.
+/// The losses, in words.
 fn losses(facts: &Facts) -> Vec<String> {
     let reason = match facts.reasons.last() {
         Some(reason) => format!(": {reason}"),

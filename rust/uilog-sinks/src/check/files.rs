@@ -30,7 +30,7 @@ use crate::owner::Owner;
 use crate::target::Target;
 use crate::template::Template;
 
-/// The options that name files, and whether what is in them is a secret.
+/// The options that name files, and whether their content is secret.
 const FILES: [(&str, bool); 5] = [
     ("ca-file", false),
     ("cert-file", false),
@@ -58,7 +58,7 @@ impl Found<'_> {
             };
             let metadata = match readable(&path) {
                 Ok(metadata) => metadata,
-                // Of this one it has been said already.
+                // This one was reported already.
                 Err(_) if name == "user-key-file" => continue,
                 Err(why) => {
                     let text = format!("{full}: {}: {why}", path.display());
@@ -78,7 +78,7 @@ impl Found<'_> {
         }
     }
 
-    /// What is in files that can be read: certificates, keys and tokens.
+    /// Whether files have valid content: certificates, keys and tokens.
     pub(super) fn contents(
         &mut self,
         definition: &SinkConfig,

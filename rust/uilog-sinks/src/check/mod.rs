@@ -50,7 +50,7 @@ pub struct SinkFacts {
 pub struct Checked {
     /// The sinks, by their names.
     pub sinks: Vec<SinkFacts>,
-    /// What is wrong with them.
+    /// What is wrong.
     pub findings: Vec<Finding>,
 }
 
@@ -144,8 +144,7 @@ impl Found<'_> {
         });
     }
 
-    /// Names and values that are invalid whatever the sink, and options of
-    /// none.
+    /// Names and values that are invalid for any sink, and unknown options.
     fn faults(&mut self) {
         let config = &self.subject.loaded.trusted;
         let items = config.items(sink_config::SECTION.as_bytes());
