@@ -45,9 +45,9 @@ fn identities(value: &impl Descriptors) -> [Option<Identity>; 2] {
     })
 }
 
-/// Something whose descriptors' numbers may be others' by now: in a forked
-/// child, where ours are closed already, and wherever somebody has closed what
-/// he has found. It is then not dropped.
+/// An object whose descriptor numbers may belong to other files: in a forked
+/// child, where they are closed already, and if other code has closed them.
+/// Then it is not dropped.
 #[derive(Debug)]
 pub struct Bound<T: Descriptors> {
     owner: u32,

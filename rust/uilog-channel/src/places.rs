@@ -22,8 +22,8 @@ use uilog_sys::append::Root;
 /// The directory in the one for state, and in the one for running programs.
 const DIRECTORY: &str = "uilog";
 
-/// Where the directories are in which what `XDG_RUNTIME_DIR` names may lie:
-/// those that no home is in, which could hang. Elsewhere it is passed over.
+/// Directories in which `XDG_RUNTIME_DIR` may be: those without a home, which
+/// could hang. Other values are ignored.
 const RUNTIME_ROOTS: [&str; 4] = ["/run", "/var/run", "/dev/shm", "/tmp"];
 
 /// Directories for everybody. The second is for systems whose root is not on a
@@ -63,7 +63,7 @@ impl Choice {
         }
     }
 
-    /// What stands for the choice in names of files.
+    /// The key for the choice in file names.
     pub fn key(&self) -> &str {
         &self.key
     }

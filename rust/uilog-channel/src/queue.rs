@@ -63,49 +63,49 @@ const COPY_BYTES: usize = 64 * 1024;
 /// Where in the first page the queue says that it is one, and of which
 /// protocol. This stays the same in every version.
 const MAGIC_AT: u64 = 0;
-/// What it says, with the protocol in the last two bytes.
+/// The file's first bytes, followed by the protocol in two bytes.
 const MAGIC: [u8; 6] = *b"uilog\0";
 /// Where the page says how the queue is kept.
 const FLAGS_AT: u64 = 8;
-/// The frames are in a file of their own.
+/// The frames are in a separate file.
 const APART: u64 = 1;
-/// Where the writer's words stand: what it has committed, how much memory the
-/// queue may take, what it knows of its reader and of its losses, which command
-/// runs, and when it has written last.
+/// Offset of the writer's words: the committed position, the memory limit, the
+/// reader, unreported losses, the running command, and the time of the last
+/// write.
 const WRITER_AT: u64 = 64;
 /// How many words these are.
 const WRITER_WORDS: usize = 8;
-/// Where it stands among them how much memory the queue may take.
+/// Offset of the memory limit.
 const MAX_BYTES_AT: u64 = WRITER_AT + 16;
-/// Where it stands among them who reads.
+/// Offset of the reader's process ID.
 const READER_PID_AT: u64 = WRITER_AT + 24;
-/// Where it stands among them how many events the writer has lost of which the
-/// journal has not been told.
+/// Offset of the number of lost events that the writer has not reported to the
+/// journal.
 const WRITER_UNTOLD_AT: u64 = WRITER_AT + 40;
-/// Where it stands among them which command runs, and after that when the
-/// writer has written last, in microseconds of the monotonic clock.
+/// Offset of the running command, followed by the time of the writer's last
+/// write, in microseconds of the monotonic clock.
 const OPEN_AT: u64 = WRITER_AT + 48;
 /// Where [`OpenCommand::depth`] begins in that word.
 const DEPTH_SHIFT: u32 = 48;
 /// Commands that run within each other at most, as far as is noted.
 const MAX_OPEN: usize = 64;
-/// Where it stands who has made the page: [`Creator`].
+/// Offset of the page's creator: [`Creator`].
 const MAKER_AT: u64 = 128;
-/// Where the name of the reader's program stands, as its length and its text.
+/// Offset of the name of the reader's program, as length and text.
 const PROGRAM_AT: u64 = 176;
 /// Bytes of that at most.
 const MAX_PROGRAM_BYTES: usize = 330;
-/// Where in a queue that has a name, and no program that is to read it, the
-/// writer says what it does at the moment, as the length and the text.
+/// Offset of the writer's phase in a queue with a name, as length and text;
+/// such a queue has no reader's program.
 const PHASE_AT: u64 = PROGRAM_AT;
-/// Where the reader's words stand.
+/// Offset of the reader's words.
 const READER_AT: u64 = 512;
-/// Where `refused_by` stands among them, in every version.
+/// Offset of `refused_by`, in every version.
 const REFUSED_BY_AT: u64 = READER_AT + 7 * 8;
-/// Where it stands how many losses the journal has been told of: a word that
-/// [`ReportedLosses`] alone writes.
+/// Offset of the number of reported losses, which only [`ReportedLosses`]
+/// writes.
 const TOLD_AT: u64 = 960;
-/// Where a finder says that it counts what is left as lost.
+/// Offset of the mark that a finder counts the rest as lost.
 const CLAIMED_AT: u64 = 968;
 /// Where the writer says of how many of its records it waits for the delivery;
 /// 0: of none.
@@ -114,11 +114,11 @@ const AWAITED_AT: u64 = 1008;
 const OUTCOME_AT: u64 = 1016;
 /// Set in that word if some of them are not delivered, and stay where they are.
 const DEFERRED: u64 = 1 << 63;
-/// Where the reader's last failure stands, as its length and its text.
+/// Offset of the reader's last failure, as length and text.
 const FAILURE_AT: u64 = 1024;
 /// Bytes of that text at most.
 const MAX_FAILURE_BYTES: usize = 2048;
-/// Where the page's own path stands, as its length and its text.
+/// Offset of the page's own path, as length and text.
 const PATH_AT: u64 = 3080;
 /// Bytes of that at most.
 const MAX_PATH_BYTES: usize = 496;
@@ -128,22 +128,22 @@ const FIRST_OF_LAYOUT: u16 = 6;
 /// A page that says of more jobs than this is damaged.
 const MAX_JOBS: u64 = 1 << 48;
 
-/// What a writer may take beyond what its queue holds, before it asks whoever
-/// bounds all queues together: few ask often.
+/// How much a writer may take beyond what its queue contains, before it asks
+/// for more room, so that few ask often.
 const ALLOWANCE_BYTES: u64 = 64 * 1024;
-/// What it may keep of that beyond what its queue holds: it need not ask again
-/// as long as somebody reads, who gives back a part of this at a time.
+/// How much of that it may keep: it need not ask again while a reader releases
+/// a part of this at a time.
 const KEPT_BYTES: u64 = 2 * RELEASE_STEP;
 
-/// Where in the first page of a queue that has a name it stands who has made
-/// it, as the length and the text.
+/// Offset of the creator of a queue with a name, in the first page, as length
+/// and text.
 const ORIGIN_AT: u64 = 3584;
 /// Bytes of that text at most.
 const MAX_ORIGIN_BYTES: usize = 500;
 /// Where scripts begin in a queue that has none.
 const NO_SCRIPTS: u64 = u64::MAX;
 
-/// Whether what has been logged has got to those that it is for.
+/// Whether logged events have reached their sinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// It may still.
@@ -157,7 +157,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// Of two parts of the same: what is to be said of both.
+    /// Combines the states of two parts.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -180,7 +180,7 @@ pub struct Committed {
 /// The innermost command that has begun and not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenCommand {
-    /// The position of the frame that tells of it.
+    /// The position of its frame.
     pub at: u64,
     /// How many there are, with those around it.
     pub depth: u16,
@@ -205,8 +205,8 @@ macro_rules! words {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Progress {
             $($(#[$meta])* pub $name: u64,)*
-            /// Losses that the journal has been told of: events whose scripts
-            /// were not started, and lost records. Written by [`ReportedLosses`] alone.
+            /// Reported losses: events whose scripts were not started, and lost
+            /// records. Only [`ReportedLosses`] writes it.
             pub told: u64,
         }
 
@@ -525,13 +525,13 @@ impl Writer {
         write_words(&self.page, READER_PID_AT, [pid, begun])
     }
 
-    /// What [`Self::set_untold`] has said last.
+    /// The last value of [`Self::set_untold`].
     pub fn untold(&self) -> u64 {
         self.untold
     }
 
-    /// Tells whoever finds the page how many events the writer has lost of
-    /// which the journal does not know.
+    /// Stores how many lost events are not in the journal, for a process that
+    /// finds the page.
     ///
     /// # Errors
     ///
@@ -552,7 +552,7 @@ impl Writer {
         write_words(&self.page, AWAITED_AT, [self.committed.jobs])
     }
 
-    /// What the reader has answered. An old answer, of fewer jobs, is none.
+    /// The reader's answer. An answer about fewer jobs does not count.
     pub fn delivery(&self) -> Delivery {
         let outcome = read_words(&self.page, OUTCOME_AT);
         let outcome = outcome.map_or(0, |[it]| it);
@@ -565,15 +565,14 @@ impl Writer {
         }
     }
 
-    /// Appends frames, each of which [`begin_frame`] and [`end_frame`] have
-    /// made, with `jobs` jobs among them; returns the first one's position.
+    /// Appends frames, which [`begin_frame`] and [`end_frame`] have made, with
+    /// `jobs` jobs among them; returns the first one's position.
     ///
     /// # Errors
     ///
-    /// `StorageFull`, without an error of the system's, if the queue holds
-    /// `max_bytes` that nobody has read; the same with `QuotaExceeded` if it
-    /// has not been allowed so much yet; other errors of the file. Nothing has
-    /// then been appended.
+    /// `StorageFull`, without an error number, if the queue contains
+    /// `max_bytes` of unread frames; `QuotaExceeded` if it has not reserved so
+    /// much yet; other errors of the file. Nothing has then been appended.
     pub fn append(&mut self, frames: &[u8], jobs: u64) -> io::Result<u64> {
         let position = self.committed.end;
         let end = position + frames.len() as u64;
@@ -588,12 +587,12 @@ impl Writer {
         Ok(position)
     }
 
-    /// The same, if the last of the frames, at the position `at`, tells of a
-    /// command that begins, which the caller knows as `id`.
+    /// Like [`Self::append`], if the last frame, at the position `at`, is the
+    /// beginning of a command that the caller calls `id`.
     ///
     /// # Errors
     ///
-    /// As of [`Self::append`], or too many commands run within each other.
+    /// Like [`Self::append`], or commands are nested too deeply.
     pub fn append_beginning(
         &mut self,
         frames: &[u8],
@@ -612,13 +611,13 @@ impl Writer {
         })
     }
 
-    /// The same as [`Self::append`], if with these frames the command ends
-    /// that the caller knows as `id`.
+    /// Like [`Self::append`], if the command that the caller calls `id` ends
+    /// with these frames.
     ///
     /// # Errors
     ///
-    /// As of [`Self::append`]; the command has ended all the same, and
-    /// [`Self::end`] is to say so.
+    /// Like [`Self::append`]; the command has ended nevertheless, so
+    /// [`Self::end`] must be called.
     pub fn append_ending(
         &mut self,
         frames: &[u8],
@@ -630,13 +629,13 @@ impl Writer {
         let appended = self.append(frames, jobs).inspect_err(|_| {
             self.open.extend(last);
         })?;
-        // The frames are there, whatever becomes of this.
+        // The frames are committed, even if this fails.
         let _ = self.end(id);
         Ok(appended)
     }
 
-    /// The command has ended that the caller knows as `id`, if it stands in
-    /// this queue.
+    /// The command that the caller calls `id` has ended, if it is in this
+    /// queue.
     ///
     /// # Errors
     ///
@@ -753,7 +752,7 @@ impl Writer {
         write_words::<WRITER_WORDS>(&self.page, WRITER_AT, words)
     }
 
-    /// What has been committed.
+    /// The committed counts.
     pub fn committed(&self) -> Committed {
         self.committed
     }
@@ -793,8 +792,7 @@ impl Descriptors for Writer {
     }
 }
 
-/// Copies a queue to an empty file. What has been given back is not there
-/// either.
+/// Copies a queue to an empty file, without released memory.
 ///
 /// # Errors
 ///
@@ -827,7 +825,7 @@ pub fn copy(from: &File, to: &File) -> io::Result<()> {
 /// may have written it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The protocol of whoever has made it.
+    /// The creator's protocol.
     pub protocol: u16,
     /// What the writer has committed.
     pub committed: Committed,
@@ -839,7 +837,7 @@ pub struct Page {
     pub writer_untold: u64,
     /// How many commands had begun and not ended.
     pub open: u16,
-    /// Who has made it.
+    /// The creator's process ID.
     pub maker_pid: u64,
     /// When, in microseconds since the epoch.
     pub maker_micros: i64,
@@ -849,7 +847,7 @@ pub struct Page {
     pub program: String,
     /// What the reader has done.
     pub progress: Progress,
-    /// Somebody counts what is left as lost.
+    /// A process counts the rest as lost.
     pub is_claimed: bool,
     /// Its reader's last failure.
     pub last_failure: Option<String>,
@@ -939,12 +937,12 @@ impl Page {
         self.protocol >= FIRST_OF_LAYOUT
     }
 
-    /// Jobs that nobody has done.
+    /// Jobs that are not done.
     pub fn undone(&self) -> u64 {
         self.committed.jobs.saturating_sub(self.progress.done())
     }
 
-    /// Losses that the journal has not been told of.
+    /// Losses that are not in the journal.
     pub fn untold(&self) -> u64 {
         self.progress.untold().saturating_add(self.writer_untold)
     }
@@ -969,7 +967,7 @@ pub fn claim(page: &File) -> io::Result<()> {
     write_words(page, CLAIMED_AT, [1])
 }
 
-/// Whether the frames of the queue with this page are in a file of their own.
+/// Whether the frames of the queue with this page are in a separate file.
 pub fn is_apart(page: &File) -> bool {
     let magic: io::Result<[u64; 1]> = read_words(page, MAGIC_AT);
     let is_page = magic.is_ok_and(|[it]| it.to_le_bytes().starts_with(&MAGIC));
@@ -977,13 +975,13 @@ pub fn is_apart(page: &File) -> bool {
     is_page && flags.is_ok_and(|[flags]| flags & APART != 0)
 }
 
-/// Who has made a queue that has a name. Whoever reads it may be a process that
-/// knows nothing else of that one, and cannot rely on it.
+/// The creator of a queue with a name. The reader may not know that process
+/// otherwise, and must not trust this.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The process.
     pub pid: u32,
-    /// What stands for all its namespaces, as agents are told apart by it.
+    /// A key for all its namespaces, which is part of an agent's name.
     pub namespaces: String,
     /// Its session.
     pub session: String,
@@ -1023,9 +1021,9 @@ pub enum Reference {
 
 /// The dispatcher's end.
 ///
-/// Whoever reads has a position of its own, and none waits for another:
-/// [`Progress::scripts_at`] and [`Progress::records_at`] tell how far each is
-/// done. Memory is given back up to the slower one.
+/// Each reader has its own position, and none waits for another:
+/// [`Progress::scripts_at`] and [`Progress::records_at`] have the positions.
+/// Memory is released up to the slower one.
 #[derive(Debug)]
 pub struct Reader {
     page: File,
@@ -1040,39 +1038,39 @@ pub struct Reader {
     /// The environments and items from `low` on that have been seen, in order,
     /// each with its beginning and its end.
     references: VecDeque<(Reference, u64, u64)>,
-    /// The last ones before `low`, which what stands behind it may refer to.
+    /// The last ones before `low`, to which later frames may refer.
     pinned: Vec<(Reference, u64, u64)>,
     /// The frames of commands that have begun, as far as they may not have
     /// ended.
     begun: Vec<BegunCommand>,
 }
 
-/// The frame of a command that has begun, and what it refers to.
+/// The frame of a command that has begun, and the frames to which it refers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BegunCommand {
-    /// Where it stands.
+    /// Its position.
     pub at: u64,
     /// The word that names the command around it.
     pub outer: u64,
-    /// Where its environment and its items stand.
+    /// The positions of its environment and its items.
     pub refers_to: [u64; 2],
 }
 
 impl Reader {
-    /// Takes over a queue, where its last reader stopped.
+    /// Opens a queue, and continues where its last reader stopped.
     ///
     /// # Errors
     ///
-    /// The descriptor is no queue, which is `InvalidData`.
+    /// The descriptor is not a queue, which is `InvalidData`.
     pub fn open(fd: OwnedFd) -> io::Result<Self> {
         Self::open_apart(fd, None)
     }
 
-    /// The same of a queue whose frames may be in a file of their own.
+    /// The same for a queue whose frames may be in a separate file.
     ///
     /// # Errors
     ///
-    /// As of [`Reader::open`].
+    /// Like [`Reader::open`].
     pub fn open_apart(
         page: OwnedFd,
         frames: Option<OwnedFd>,
@@ -1148,8 +1146,8 @@ impl Reader {
         self.progress.scripts_at.min(self.progress.records_at)
     }
 
-    /// The protocol of whoever writes. Nothing else in the queue means
-    /// anything unless that is our own.
+    /// The writer's protocol. If it is another one, nothing else in the queue
+    /// can be interpreted.
     pub fn protocol(&self) -> u16 {
         self.protocol
     }
@@ -1175,11 +1173,11 @@ impl Reader {
         Ok(Some((frame, next)))
     }
 
-    /// Whether what has been appended since this position takes nearly as much
-    /// memory as the queue may.
+    /// Whether the frames after this position take nearly as much memory as the
+    /// queue may.
     pub fn is_nearly_full_from(&self, position: u64) -> bool {
         let used = self.end.saturating_sub(position);
-        // Where that cannot be read, nobody is to lose anything for it.
+        // If that cannot be read, no record is dropped for it.
         let limit = read_words(&self.page, MAX_BYTES_AT);
         limit.is_ok_and(|[limit]| limit > 0 && used > limit / 8 * 7)
     }
@@ -1201,8 +1199,8 @@ impl Reader {
         if length == 0 || begin + length > end {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        // Whoever has damaged it may claim anything; it takes memory here only
-        // for what takes memory there.
+        // A damaged length may be any number, so memory is allocated here only
+        // if the file is as large.
         if length > RELEASE_STEP && length > self.bytes()? {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -1211,20 +1209,20 @@ impl Reader {
         Ok(frame)
     }
 
-    /// Where the last environment stands before all that somebody still needs,
-    /// or the first one.
+    /// The position of the last environment before all frames that are still
+    /// needed, or the first one.
     pub fn environment_at(&self) -> u64 {
         self.progress.environment_at.max(FIRST_FRAME)
     }
 
-    /// The frame from `begin` to `end` is one that later ones refer to. To be
-    /// told of each, in their order, before anybody has read past it.
+    /// Later frames refer to the frame from `begin` to `end`. Must be called
+    /// for each, in order, before any reader has passed it.
     pub fn refer(&mut self, kind: Reference, begin: u64, end: u64) {
         self.references.push_back((kind, begin, end));
     }
 
-    /// Notes that whoever was slowest may have moved: of what stands before
-    /// all, only the last environment and items can still be referred to.
+    /// The slowest reader may have moved: of all earlier frames, only the last
+    /// environment and items can still be referred to.
     pub fn pass(&mut self) {
         let low = self.low();
         while self.references.front().is_some_and(|it| it.2 <= low) {
@@ -1245,8 +1243,8 @@ impl Reader {
         }
     }
 
-    /// Gives back what has been kept of what was released around it; pages
-    /// that it shares with what has not, or with what is pinned, stay.
+    /// Releases a pinned frame whose neighbours were released; pages that it
+    /// shares with unreleased or pinned frames stay.
     fn unpin(&self, begin: u64, end: u64) {
         let (mut begin, mut end) = (page_of(begin), page_after(end));
         for (other_begin, other_end) in self.pinned_ranges() {
@@ -1261,21 +1259,20 @@ impl Reader {
         self.punch(begin, end.min(self.released));
     }
 
-    /// There is the frame of a command that has begun: it is kept until the
-    /// page names neither it nor one within it. To be told of each before
-    /// anybody has read past it.
+    /// Keeps the frame of a command that has begun until the page refers
+    /// neither to it nor to a nested one. Must be called for each before any
+    /// reader has passed it.
     pub fn keep_begun(&mut self, begun: BegunCommand) {
         self.begun.push(begun);
     }
 
-    /// What is kept of commands that have ended is kept no longer; which they
-    /// are.
+    /// Drops the frames of commands that have ended; returns which.
     fn forget_ended(&mut self) -> Vec<BegunCommand> {
         if self.begun.is_empty() {
             return Vec::new();
         }
-        // What cannot be told stays: one that has not been looked at yet may
-        // be within one of these.
+        // If that is unknown they stay: a command that was not read yet may be
+        // nested in one of these.
         let Ok(open) = self.open_command() else {
             return Vec::new();
         };
@@ -1300,7 +1297,7 @@ impl Reader {
         ended
     }
 
-    /// Where what a command's frame consists of stands: beginnings and ends.
+    /// The positions of a command's frames: beginnings and ends.
     fn ranges(&self, begun: &BegunCommand) -> Vec<(u64, u64)> {
         let [environment_at, items_at] = begun.refers_to;
         let range = |at: u64| {
@@ -1341,9 +1338,9 @@ impl Reader {
         Ok(micros)
     }
 
-    /// Appends what is to be said of a command that was killed with the
-    /// writer; from then on the page names the one around it, `outer`. The
-    /// caller knows that the writer is dead, and that nobody else reads.
+    /// Appends the event of a command that was killed with the writer; from
+    /// then on the page refers to the enclosing command, `outer`. The caller
+    /// knows that the writer is dead, and that there is no other reader.
     ///
     /// # Errors
     ///
@@ -1373,17 +1370,17 @@ impl Reader {
         Ok(Committed { end, jobs })
     }
 
-    /// What has been done; the caller counts in it.
+    /// The progress, in which the caller counts.
     pub fn progress_mut(&mut self) -> &mut Progress {
         &mut self.progress
     }
 
-    /// What has been done.
+    /// The progress.
     pub fn progress(&self) -> Progress {
         self.progress
     }
 
-    /// Shows what has been done to the writer and to a later reader.
+    /// Stores the progress for the writer and for a later reader.
     ///
     /// # Errors
     ///
@@ -1392,11 +1389,11 @@ impl Reader {
         write_words(&self.page, READER_AT, self.progress.to_words())
     }
 
-    /// Counts what the journal is told of.
+    /// Counts reported losses.
     ///
     /// # Errors
     ///
-    /// The system has no descriptor to give.
+    /// There is no free descriptor.
     pub fn told(&self) -> io::Result<ReportedLosses> {
         Ok(ReportedLosses {
             page: self.page.try_clone()?,
@@ -1409,7 +1406,7 @@ impl Reader {
         read_words(&self.page, AWAITED_AT).map_or(0, |[it]| it)
     }
 
-    /// Tells the writer what has become of so many jobs.
+    /// Answers the writer's question about so many jobs.
     ///
     /// # Errors
     ///
@@ -1423,7 +1420,7 @@ impl Reader {
         write_words(&self.page, OUTCOME_AT, [outcome])
     }
 
-    /// Tells the writer that its protocol is not ours, and nothing else.
+    /// Stores only that the writer has another protocol.
     ///
     /// # Errors
     ///
@@ -1445,11 +1442,11 @@ impl Reader {
         self.page.write_all_at(&bytes, FAILURE_AT)
     }
 
-    /// Who has made the queue, if it says so.
+    /// The queue's creator, if it is stored.
     ///
     /// # Errors
     ///
-    /// The queue cannot be read, or it says nothing that makes sense.
+    /// The queue cannot be read, or the entry is invalid.
     pub fn origin(&self) -> io::Result<Origin> {
         let mut length = [0; LENGTH_BYTES as usize];
         self.page.read_exact_at(&mut length, ORIGIN_AT)?;
@@ -1494,8 +1491,8 @@ impl Reader {
         Ok(self.data().metadata()?.blocks() * BLOCK_BYTES)
     }
 
-    /// Gives back the memory of what is done with, but for pinned frames, if it
-    /// is worth a system call.
+    /// Releases the memory that is no longer needed, except for pinned frames,
+    /// if it is worth a system call.
     pub fn release(&mut self) {
         let until = page_of(self.low());
         if until < self.released + RELEASE_STEP {
@@ -1531,7 +1528,7 @@ impl Reader {
     }
 }
 
-/// How many losses the journal has been told of, for whoever tells it.
+/// The number of losses that are in the journal, for the thread that writes it.
 #[derive(Debug)]
 pub struct ReportedLosses {
     page: File,
@@ -1542,12 +1539,12 @@ impl ReportedLosses {
     /// So many more.
     pub fn add(&mut self, losses: u64) {
         self.count = self.count.saturating_add(losses);
-        // If that fails they are told a second time, should it come to that.
+        // If that fails they may be reported a second time.
         let _ = write_words(&self.page, TOLD_AT, [self.count]);
     }
 }
 
-/// Begins a frame in `buffer`; what is appended until [`end_frame`] is its
+/// Begins a frame in `buffer`; everything appended until [`end_frame`] is its
 /// content.
 pub fn begin_frame(buffer: &mut Vec<u8>) -> io::Result<usize> {
     let begin = buffer.len();
@@ -1576,7 +1573,7 @@ fn page_of(position: u64) -> u64 {
     position / PAGE_BYTES * PAGE_BYTES
 }
 
-/// Where the first page begins that lies wholly at or after this position.
+/// The beginning of the first whole page at or after this position.
 fn page_after(position: u64) -> u64 {
     page_of(position + PAGE_BYTES - 1)
 }
@@ -1590,7 +1587,7 @@ pub enum Memory {
     Temporary,
 }
 
-/// Tells what a queue would be kept in now.
+/// Returns what a queue would be stored in now.
 ///
 /// # Errors
 ///
@@ -1620,11 +1617,12 @@ fn in_memory(name: &CStr) -> io::Result<File> {
     memory_file::create(name).or_else(|_| tempfile::tempfile())
 }
 
-/// The protocol of whoever writes, without which nothing else means anything.
+/// The writer's protocol; if it is another one, nothing else can be
+/// interpreted.
 ///
 /// # Errors
 ///
-/// It is no page, which is `InvalidData`.
+/// It is not a page, which is `InvalidData`.
 pub fn protocol_of(page: &File) -> io::Result<u16> {
     let mut magic = [0; MAGIC.len() + 2];
     page.read_exact_at(&mut magic, MAGIC_AT)

@@ -23,8 +23,8 @@ use crate::agent_address;
 
 /// The file's name. It means the same in every version.
 const NAME: &str = "reserved";
-/// How much memory a byte in it stands for: more than the queue of a command
-/// takes that logs little.
+/// How much memory one byte of the file stands for: more than the queue of a
+/// command with few events takes.
 pub const UNIT_BYTES: u64 = 16 * 1024;
 /// Bytes of one unit of `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
@@ -110,8 +110,8 @@ pub fn reserved(dir: &OwnDir) -> u64 {
     u64::try_from(size).unwrap_or(0).saturating_mul(UNIT_BYTES)
 }
 
-/// Looks what the queues in a directory take, so that what nobody needs any
-/// more can be reserved again; how much they take.
+/// Measures what the queues in a directory take, so that unused memory can be
+/// reserved again; returns the sum.
 ///
 /// # Errors
 ///
@@ -119,7 +119,7 @@ pub fn reserved(dir: &OwnDir) -> u64 {
 pub fn recount(dir: &OwnDir) -> io::Result<u64> {
     let flags = OFlag::O_WRONLY;
     let file = match dir.open(OsStr::new(NAME), flags) {
-        // Nobody has reserved anything.
+        // Nothing was reserved.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         file => file?,
     };

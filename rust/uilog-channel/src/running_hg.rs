@@ -38,7 +38,7 @@ pub struct RunningHg {
     pub command: Option<String>,
 }
 
-/// What is known of the process; `None` if it is no hg that logs.
+/// What is known about the process; `None` if it is not an hg that logs.
 pub fn of(pid: u32) -> Option<RunningHg> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let mut page = None;
@@ -46,7 +46,7 @@ pub fn of(pid: u32) -> Option<RunningHg> {
     let mut frames = None;
     for entry in entries.flatten().take(MAX_DESCRIPTORS) {
         let path = entry.path();
-        // Not opened before it is known what it is.
+        // Not opened before its kind is known.
         let Ok(link) = fs::read_link(&path) else {
             continue;
         };

@@ -103,7 +103,7 @@ impl Target {
             }),
             b"syslog+tcp" => address(rest, TCP_PORT).map(Self::SyslogTcp),
             b"syslog+tls" => address(rest, TLS_PORT).map(Self::SyslogTls),
-            // What is wrong with it keeps nothing out of the spool.
+            // Invalid URLs do not keep records out of the spool.
             b"otlp" => {
                 Ok(Self::Otlp(String::from_utf8_lossy(rest).into_owned()))
             }
@@ -113,8 +113,8 @@ impl Target {
             .map_err(|why| format!("'{}': {why}", sink_config::shown_url(url)))
     }
 
-    /// What tells it from any other, whatever the environment that its URL has
-    /// been read in.
+    /// Identifies it, independent of the environment in which its URL was
+    /// parsed.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (scheme, rest) = match self {
             Self::File(template) => ("file", template.to_bytes()),

@@ -19,8 +19,8 @@ use uilog_config::Environment;
 use uilog_config::expand::expand_user;
 use uilog_config::expand::expand_variables;
 
-/// The directives that make sense in a name: strftime's, without those that
-/// depend on a language and those with slashes, blanks or line feeds.
+/// The valid directives in a name: strftime's, without those that depend on a
+/// language, and without those that produce slashes, blanks or line feeds.
 const DIRECTIVES: &[u8] = b"YCyGgmbBdjaAuwUWVHIMSpPsFz";
 
 /// A path with dates in it.
@@ -94,7 +94,7 @@ impl Template {
         }
     }
 
-    /// What tells it from any other: variables are replaced, dates are not.
+    /// Identifies it: variables are replaced, dates are not.
     pub fn to_bytes(&self) -> Vec<u8> {
         let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => text.as_slice(),

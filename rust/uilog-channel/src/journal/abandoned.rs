@@ -39,14 +39,14 @@ const MAX_NAMES: usize = 1 << 16;
 /// size every second, and so on: each command pays the same, however many run
 /// at once or have left something behind.
 const LOOKED_THROUGH_BYTES: i64 = 16 * 1024;
-/// The directory that pages are made in every dispatcher looks through, and
-/// one of so many the others, where other environments have made theirs: to
-/// open and to list these costs a third of what a dispatcher costs that has run
-/// one script. Whoever reads the journal looks at all of them.
+/// Every dispatcher scans the directory in which pages are created, and one of
+/// so many also the other directories, where other environments create theirs:
+/// to open and list these costs a third of the time of a dispatcher that has
+/// run one script. Commands that read the journal scan all of them.
 const EVERYWHERE_ONE_OF: u32 = 16;
 /// For so long a dispatcher is not expected to have begun.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// When a page was last written is told if that is so long ago.
+/// The time of a page's last write is shown if it is longer ago.
 const LONG_AGO: Duration = Duration::from_secs(60);
 
 /// A page, and who holds it.
@@ -61,8 +61,8 @@ pub struct Found {
     page: Option<Page>,
 }
 
-/// What the pages say that tell of a loss, or of events that wait for a
-/// dispatcher that does not begin.
+/// Failures for pages with losses, or with events that wait for a dispatcher
+/// that does not begin.
 pub fn failures(choice: &Choice) -> Vec<Failure> {
     let mut failures = Vec::new();
     let visit = |found: Found| failures.extend(found.failure());
@@ -98,7 +98,7 @@ pub(crate) fn claim_all(
 ) {
     let visit = |found: Found| {
         if found.holders.is_dead() {
-            // One that cannot be claimed stays for somebody else.
+            // A page that cannot be claimed is left to other processes.
             let _ = found.claim(&mut append);
         }
     };
@@ -136,7 +136,7 @@ fn each(
         }
         for name in names.into_iter().take(left) {
             left -= 1;
-            // What is no file of ours says nothing; others may remove one.
+            // Foreign files are ignored; another process may remove one.
             if let Ok(found) = look(Arc::clone(&dir), name) {
                 visit(found);
             }
@@ -212,7 +212,7 @@ impl Found {
 
     fn failure(&self) -> Option<Failure> {
         if is_unfinished(&self.name) {
-            // Its maker had not told anybody that it has taken an event.
+            // Its creator had not committed any event.
             return None;
         }
         let told = match &self.page {
@@ -268,7 +268,7 @@ impl Found {
     }
 }
 
-/// What has been lost with a page, and why.
+/// The number of events lost with a page, and why.
 fn loss(page: &Page) -> String {
     let progress = &page.progress;
     let program = &page.program;

@@ -78,8 +78,8 @@ impl FailureKind {
 }
 
 impl Failure {
-    /// A failure that happens now. No secret stays in the detail, if
-    /// [`crate::journal::redact_with`] has said how.
+    /// A failure at the current time. Its detail is redacted, if
+    /// [`crate::journal::redact_with`] was called.
     pub fn now(
         session: String,
         event: &[u8],

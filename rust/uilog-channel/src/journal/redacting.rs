@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 
 static REDACT: OnceLock<Redact> = OnceLock::new();
 
-/// Has secrets taken out of the details of all failures of this process, from
-/// now on. Where nobody asks for it, as in hg's own process, which has no
-/// rules, details are texts of our own.
+/// From now on, redacts the details of all failures of this process. Without
+/// this call, as in hg's own process, which has no rules, details are uilog's
+/// own texts.
 pub fn redact_with(redact: Redact) {
     // The first one counts.
     let _ = REDACT.set(redact);

@@ -19,7 +19,7 @@ use crate::otlp::request::SignalType;
 /// Records that are rejected at most while nothing is accepted.
 const MAX_REJECTED: u64 = 16;
 
-/// What is known of an endpoint.
+/// What an endpoint has accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
     /// With which settings it accepted something: their fingerprint.
@@ -29,7 +29,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// What is known of the endpoint of a signal.
+    /// The state of a signal's endpoint.
     pub fn load(spool: &Path, kind: SignalType) -> Self {
         let mut known = Self::default();
         let lines = memo(kind).read(spool).unwrap_or_default();
@@ -48,7 +48,7 @@ impl Accepted {
         known
     }
 
-    /// Whether it has accepted anything, with whatever settings.
+    /// Whether it has accepted anything, with any settings.
     pub fn is_any(&self) -> bool {
         self.settings.is_some()
     }

@@ -18,7 +18,7 @@ use crate::otlp::stored::Value;
 use crate::record::Rollup;
 use crate::repository as origin;
 
-/// Options that have an attribute of their own.
+/// Options that have their own attribute.
 const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
     (
         "commandfinish",

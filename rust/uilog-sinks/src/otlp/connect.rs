@@ -120,7 +120,7 @@ fn connect(
         trail.step("proxy", || {
             Ok(((), format!("{} is reached through {proxy}", way.host)))
         })?;
-        // What is behind it, the export shows.
+        // The export shows whether the collector can be reached through it.
         return try_tcp(trail, proxy).map(drop);
     }
     let connection = try_tcp(trail, &way.host)?;
@@ -162,7 +162,7 @@ fn export(
     });
 }
 
-/// What has been answered that is no acceptance, and what may be wrong.
+/// Describes an answer that is no acceptance, and its possible cause.
 fn refusal(received: &Received) -> String {
     let line = received.first_line();
     let said = match received.body_line() {

@@ -31,7 +31,7 @@ pub(crate) struct Url {
 }
 
 impl Url {
-    /// A collector's: `http` or `https`, a host, and no user.
+    /// A collector's URL: `http` or `https`, a host, and no user.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Url {
 pub(crate) struct Base {
     /// Without a slash at its end.
     url: String,
-    /// What was probably not meant.
+    /// Probable mistakes.
     pub(crate) advice: Vec<String>,
 }
 
@@ -121,7 +121,7 @@ impl Base {
     }
 }
 
-/// What was probably not meant by the whole URL of one kind of requests.
+/// Probable mistakes in the complete URL for one kind of requests.
 pub(crate) fn advice_on_endpoint(url: &Url, kind: SignalType) -> Vec<String> {
     let mut advice = Vec::new();
     if url.path == "/" {
@@ -152,13 +152,12 @@ fn advice_on_port(url: &Url) -> Option<String> {
     })
 }
 
-/// Takes `HOST`, `HOST:PORT`, `[ADDRESS]:PORT` apart.
+/// Parses `HOST`, `HOST:PORT`, `[ADDRESS]:PORT`.
 ///
 /// # Errors
 ///
-/// The port is none, or the host.
-// The crate `http` takes any digits for a port, and ureq connects to the
-// scheme's port if there are too many.
+/// The port or the host is invalid. The crate `http` accepts any digits as a
+/// port, and ureq connects to the scheme's port if there are too many.
 pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = match text.find(']') {
         Some(at) => text.split_at(at + 1),
@@ -184,7 +183,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
         !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
     match digits.parse().ok().filter(|it| is_number && *it > 0) {
         Some(port) => Ok((host, Some(port))),
-        // What is no number may be a password.
+        // Text that is not a number may be a password.
         None if is_number => {
             Err(format!("its port {digits} is not from 1 to 65535"))
         }

@@ -88,9 +88,9 @@ fn of_io(error: &io::Error, is_https: bool) -> String {
     }
 }
 
-/// What an answer shows to be a misunderstanding, whatever its status means
-/// else: it never reached a collector.
-// The texts are those of Go, nginx and Apache.
+/// Recognizes an answer that shows a mismatch of protocols, whatever its status
+/// means otherwise: the request has not reached a collector. The texts are
+/// those of Go, nginx and Apache.
 pub(crate) fn misunderstanding(
     status: u16,
     body: &[u8],

@@ -12,12 +12,12 @@ use crate::otlp::request;
 use crate::otlp::request::Mapped;
 use crate::otlp::request::SignalType;
 
-/// A record as a whole request, with what is configured of the resource: one
-/// line, without its end.
+/// A record as a complete request, with the configured resource: one line,
+/// without its end.
 ///
 /// # Errors
 ///
-/// It cannot be told in JSON.
+/// It cannot be represented in JSON.
 pub fn line(
     record: &Mapped,
     configured: &[(String, String)],

@@ -49,7 +49,7 @@ impl Resolver for CachingResolver {
         let Some(host_and_port) = host_and_port else {
             return self.system.resolve(uri, config, timeout);
         };
-        // What is no name needs no thread.
+        // An address needs no thread.
         if let Ok(address) = host_and_port.parse::<SocketAddr>() {
             let mut addresses = self.empty();
             addresses.push(address);

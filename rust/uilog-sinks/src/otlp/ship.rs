@@ -281,7 +281,7 @@ impl Known {
         self.refused.extend(all.map(|it| (it.0, reason.to_owned())));
         self.unreadable.append(&mut request.unreadable);
         self.end = request.end;
-        // What is no record is none for every collector.
+        // Invalid records are refused by every collector.
         if self.refused.is_empty() || self.has_accepted {
             self.settle(0, String::new(), book);
         }
@@ -300,8 +300,7 @@ impl Known {
 }
 
 impl<P: RequestSender> Shipper<P> {
-    /// Sends records of this kind to `collector`, with what is configured of
-    /// the resource.
+    /// Sends records of this kind to `collector`, with the configured resource.
     pub fn new(
         collector: P,
         kind: SignalType,
@@ -329,8 +328,8 @@ impl<P: RequestSender> Shipper<P> {
         self.collector.rest();
     }
 
-    /// Sends the records of a batch, which are of its kind, and tells the book
-    /// what becomes of them.
+    /// Sends the records of a batch, which are of its kind, and reports the
+    /// results.
     pub fn ship(
         &mut self,
         records: &[uilog_spool::Record],
@@ -391,9 +390,9 @@ impl<P: RequestSender> Shipper<P> {
         Outcome::Done
     }
 
-    /// Sends requests, each of them made while the one before is looked at,
-    /// until one is not settled by its answer: that is returned. What has been
-    /// made and not been sent is left.
+    /// Sends requests, and makes each while the previous one is processed,
+    /// until an answer does not complete its request: that request is returned.
+    /// Requests that were made and not sent are dropped.
     fn send_ahead(
         &mut self,
         requests: &mut Requests<'_>,
