@@ -25,7 +25,7 @@ NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 # What a killed dispatcher had in hand may have been run or delivered: so much
 # of a loss, by the line that tells of it.
 UNCERTAIN = re.compile(
-    r"(\d+) (?:begun, and perhaps run to the end|perhaps not delivered)"
+    r"(\d+) (?:started, and perhaps completed|perhaps not delivered)"
 )
 
 # Logs without end, and says after each event that it was logged.

@@ -1,11 +1,10 @@
-//! What another hg that runs has left where others can see it: its session, and
-//! the command that it runs.
+//! The session and the command of another running hg.
 //!
-//! Looks from outside, through /proc, at the queue that the process has open:
-//! hg itself does nothing for it. Only processes of this user that log through
-//! uilog can be seen, in this machine and PID namespace. Nothing in the queue is
-//! believed to be more than text: any process of this user may have written it.
-//! Must not know why somebody asks.
+//! Reads /proc, and the queue that the process has open, so it costs that hg
+//! nothing. Finds only processes of this user that log through uilog, on this
+//! machine and in this PID namespace. The queue's content is not trusted: any
+//! process of this user may have written it. Must not know how the result is
+//! used.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -44,7 +43,7 @@ pub struct RunningHg {
     pub phase: Option<Phase<'static>>,
 }
 
-/// What is known of the process; `None` if it is no hg that logs.
+/// What is known about the process; `None` if it is not an hg that logs.
 pub fn of(pid: u32) -> Option<RunningHg> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let mut page = None;
@@ -52,7 +51,7 @@ pub fn of(pid: u32) -> Option<RunningHg> {
     let mut frames = None;
     for entry in entries.flatten().take(MAX_DESCRIPTORS) {
         let path = entry.path();
-        // Not opened before it is known what it is.
+        // Not opened before its kind is known.
         let Ok(link) = fs::read_link(&path) else {
             continue;
         };

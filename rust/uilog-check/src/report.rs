@@ -1,4 +1,4 @@
-//! All that a check tells: findings, and the facts that they are about.
+//! The result of a check: findings, and the facts that they are about.
 
 use serde::Serialize;
 use uilog_finding::finding::Finding;

@@ -115,9 +115,7 @@ impl Ending {
         match self {
             Self::Exited(code) => script::explain_exit(*code),
             Self::Killed(signal) => format!("killed by {signal}"),
-            Self::TimedOut => {
-                "its time was over (uilog.script-timeout)".to_owned()
-            }
+            Self::TimedOut => "it timed out (uilog.script-timeout)".to_owned(),
             Self::Interrupted => "interrupted".to_owned(),
             Self::NotStarted(reason) => format!("not started: {reason}"),
         }

@@ -1,7 +1,7 @@
 //! The `uilog` binary: arguments and output over the libraries.
 //!
-//! Each subcommand has a module of its name; none of them decides anything
-//! about events or configuration.
+//! Each subcommand has a module of its name. Must not decide anything about
+//! events or configuration.
 
 #[cfg(target_os = "linux")]
 mod agent;

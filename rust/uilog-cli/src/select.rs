@@ -1,5 +1,4 @@
-//! Which records a command is about: the options for that, common to several
-//! subcommands.
+//! The options that select records, shared by several subcommands.
 
 use std::io;
 use std::io::Read;
@@ -145,7 +144,7 @@ impl Selection {
             when::between(self.since.as_deref(), self.until.as_deref(), clock)
         })?;
         if self.slower.is_some_and(|it| !it.is_finite() || it < 0.0) {
-            return Err("--slower is no number of seconds".to_owned());
+            return Err("--slower is not a number of seconds".to_owned());
         }
         let globs = |patterns: &[String]| -> Vec<Glob> {
             patterns.iter().map(|it| Glob::new(it.as_bytes())).collect()
@@ -259,7 +258,7 @@ impl Sources {
     /// Says why there is nothing to read, if nobody writes records.
     pub(crate) fn say_where_records_come_from(&self, opened: &Opened) {
         if opened.sources.is_empty() && opened.problems.is_empty() {
-            say("uilog: there are no records: say 'history = yes' in the \
+            say("uilog: there are no records: set 'history = yes' in the \
                  section [uilog] to keep a history, or name files of a sink \
                  'file:'");
         }
@@ -339,7 +338,7 @@ pub(crate) fn say_problems(
     }
     if let Some(more) = files.len().checked_sub(MAX_NAMED).filter(|it| *it > 0)
     {
-        say(&format!("uilog: nor {} more", counted(more as u64, "file")));
+        say(&format!("uilog: and {} more", counted(more as u64, "file")));
     }
     if problems.damaged > 0 {
         let lines = counted(problems.damaged, "damaged line");

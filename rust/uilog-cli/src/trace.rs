@@ -316,7 +316,7 @@ fn write_tree(
     }
     let no_end = trace.spans.iter().any(|it| it.is_open);
     if no_end {
-        writeln!(output, "+ nobody has told its end yet")?;
+        writeln!(output, "+ its end has not been logged yet")?;
     }
     Ok(())
 }

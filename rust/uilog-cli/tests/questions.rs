@@ -621,8 +621,11 @@ fn typos_and_nonsense_say_what_makes_sense() {
             "did you mean 'commandfinish'?",
         ),
         ("! uilog log --columns wehn", "did you mean 'when'?"),
-        ("! uilog log --sort command", "that is no number"),
-        ("! uilog log --since soon", "'soon' is no date: try 7d, 2h"),
+        ("! uilog log --sort command", "not a number or a time"),
+        (
+            "! uilog log --since soon",
+            "'soon' is not a date: try 7d, 2h",
+        ),
         (
             "! uilog log --stats --by repositry",
             "did you mean 'repository'?",

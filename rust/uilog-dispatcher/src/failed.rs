@@ -1,7 +1,7 @@
-//! Scripts that have failed, until the journal is told of them: what they have
-//! written to standard error may still be on its way.
+//! Scripts that have failed and are not in the journal yet, because their
+//! standard error may not have been read completely.
 //!
-//! Knows nothing of the queue.
+//! Must not know the queue.
 
 use std::sync::Arc;
 use std::time::Duration;

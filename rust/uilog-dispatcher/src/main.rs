@@ -58,8 +58,8 @@ fn run() -> i32 {
             format!("stderr: this is started by itself: {error}")
         }),
         _ => Err(
-            "this is started by hg, and runs the scripts of its events; \
-                  there is no use for it by hand"
+            "hg starts this to run the scripts of its events; it is not for \
+             use by hand"
                 .to_owned(),
         ),
     };

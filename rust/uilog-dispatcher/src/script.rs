@@ -64,10 +64,10 @@ pub fn explain_exit(code: i32) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No argument can hold one.
-    #[error("the script holds a NUL byte")]
+    #[error("the script contains a NUL byte")]
     Nul,
     /// It is no argument any more.
-    #[error("the script is longer than the 128 KiB that the system takes")]
+    #[error("the script is longer than the system's limit of 128 KiB")]
     TooLong,
     /// There is nothing to read the event from.
     #[error("cannot prepare its standard input: {0}")]

@@ -1,8 +1,7 @@
-//! The environment of a script: stock logtoprocess's variables, mended.
+//! The environment of a script: stock logtoprocess's variables, corrected.
 //!
-//! Pure: takes the event, the user's environment and the limits, returns the
-//! strings. What it cuts, and why a name looks as it does, is decided here
-//! and nowhere else.
+//! Pure: takes the event, the user's environment and the limits, and returns
+//! the strings. Decides what is truncated, and how variables are named.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -1,10 +1,10 @@
 //! The dispatcher process: runs the scripts that hg has put into the queue.
 //!
-//! One for each hg process. It starts scripts in the order of their events,
-//! a bounded number at a time, ends those that exceed their time, hands events
-//! to those who run structured sinks, and ends itself when the queue is empty,
-//! the last script has ended, the sinks are done and no hg holds the socket.
-//! It knows nothing of how hg decides what to run.
+//! There is one for each hg process. It starts scripts in the order of their
+//! events, a limited number at a time, kills those that exceed their time
+//! limit, and passes records to the structured sinks. It exits when the queue
+//! is empty, the last script has ended, the sinks are done and no hg holds the
+//! socket. Must not know how hg decides what to run.
 
 use std::fs::File;
 use std::io;
@@ -92,8 +92,8 @@ const JOURNAL_BOUND: Duration = Duration::from_secs(5);
 pub enum Error {
     /// It was not started by hg.
     #[error(
-        "this is started by hg, with a socket as standard input and a queue \
-         as standard output; there is no use for it by hand"
+        "hg starts this, with a socket as standard input and a queue as \
+         standard output; it is not for use by hand"
     )]
     ByHand,
     /// hg speaks another protocol.
@@ -180,7 +180,7 @@ pub fn run(
     let has_name = frames.is_some() && protocol == PROTOCOL;
     if has_name {
         let begun = page::begin_reading(&page);
-        if !begun.map_err(system("wait for the dispatcher before"))? {
+        if !begun.map_err(system("wait for the previous dispatcher"))? {
             return Err(Error::Claimed);
         }
     }
@@ -393,8 +393,8 @@ impl Server {
                 format!("; its last failure: {it}")
             });
             let detail = format!(
-                "the dispatcher had lost them, or had records of them in \
-                 hand, when it was killed{last}"
+                "they were lost, or being delivered, when the dispatcher was \
+                 killed{last}"
             );
             self.report(FailureKind::Lost, untold, &detail);
         }
@@ -836,7 +836,7 @@ impl Server {
             }
             _ if script.is_ending => {
                 progress.timed_out += 1;
-                let detail = "its time was over (uilog.script-timeout)";
+                let detail = "it timed out (uilog.script-timeout)";
                 (Some(FailureKind::TimedOut), detail.to_owned())
             }
             ended => {

@@ -1,4 +1,4 @@
-//! What a check has found: how bad, what, where, and what to do about it.
+//! A finding: its severity, what is wrong, where, and what to do about it.
 
 use serde::Serialize;
 

@@ -1,9 +1,9 @@
 //! Commands that have begun and have not ended.
 //!
 //! Responsible for finding them among records and processes of this machine,
-//! and for what they wait for, as far as the system tells: what they have
-//! started, and who holds their repository's locks. Changes nothing, and waits
-//! for nobody. Must not know how that is shown.
+//! and for what they wait for, as far as the system shows: their child
+//! processes, and the holders of their repository's locks. Read-only; never
+//! blocks. Must not know how that is shown.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

@@ -1,8 +1,9 @@
-//! Which files hold records.
+//! Which files contain records.
 //!
-//! Responsible for finding those that a sink `file:` has written, whatever
-//! dates are in their names and however often they were rotated, and the
-//! blackboxes of repositories. Must not know what is in them.
+//! Responsible for finding all files of a sink `file:`, whatever dates are in
+//! their names and however often they were rotated, and the blackboxes of
+//! repositories. Must not know what is in
+//! them.
 
 use std::fs;
 use std::path::Path;

@@ -1,9 +1,9 @@
-//! Reads files of records, all processors at a time.
+//! Reads files of records, with all processors.
 //!
-//! Responsible for cutting files into blocks, for whole lines, and for what
-//! could not be read. A block is read into memory and not mapped: a file that
-//! somebody cuts off meanwhile would end the process, and reading what is in
-//! the system's cache takes no longer. Must not know what is asked for.
+//! Responsible for dividing files into blocks, for whole lines, and for what
+//! could not be read. A block is read into memory and not mapped: if the file
+//! were truncated meanwhile, a mapping would end the process, and reading
+//! cached data is as fast. Must not know what is wanted.
 
 use std::fs::File;
 use std::io;

@@ -62,7 +62,7 @@ pub fn start(
     let directory = dir.path().as_os_str().as_bytes();
     let directory = CString::new(directory).map_err(no_path)?;
     let mut command = spawn::Command::new(program)
-        .map_err(|_| format!("'{}' is no path", program.display()))?;
+        .map_err(|_| format!("'{}' is not a path", program.display()))?;
     command.arg(c"agent".to_owned());
     command.arg(c"serve".to_owned());
     command.arg(directory);

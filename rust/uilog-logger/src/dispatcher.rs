@@ -1,9 +1,9 @@
-//! hg's side of the dispatcher: starts it, and hands it jobs.
+//! hg's side of the dispatcher: starts it, and passes jobs to it.
 //!
-//! Nothing here waits: a job is appended to the queue and the doorbell is
-//! rung. A dispatcher that has died is replaced by another one on the same
-//! queue; one that stalls is simply not heard of. What is lost when everything
-//! is killed, the queue's page tells (`page`).
+//! Nothing here waits: a job is appended to the queue, and a byte wakes the
+//! dispatcher. If a dispatcher has died, another one is started on the same
+//! queue; one that stalls is not waited for. If all processes are killed, the
+//! queue's counter page (`page`) has what was lost.
 
 use std::fs::File;
 use std::io;
@@ -377,7 +377,7 @@ impl Dispatcher {
         match page::make(environment, session, program, max_bytes) {
             Ok(made) => Queue::with_page(made, max_bytes),
             Err(PageError::TooMany) => Err(format!(
-                "{} dispatch has not begun, nor have those before it",
+                "{} dispatch has not begun, nor have earlier ones",
                 program.display()
             )),
             Err(PageError::NoPlace(problem)) => {
@@ -586,8 +586,8 @@ impl Dispatcher {
             return Err(Loss {
                 events: untold,
                 reason: format!(
-                    "the dispatcher had lost them or had them in hand when \
-                     it was killed: {failure}"
+                    "they were lost, or being delivered, when the dispatcher \
+                     was killed: {failure}"
                 ),
             });
         }
@@ -780,7 +780,7 @@ impl Link {
             page.as_raw_fd(),
         ])?;
         let mut command = spawn::Command::new(program)
-            .map_err(|_| format!("'{}' is no path", program.display()))?;
+            .map_err(|_| format!("'{}' is not a path", program.display()))?;
         command.arg(c"dispatch".to_owned());
         command.stdin(Stdio::Fd(theirs.as_fd()));
         let page = queue.readers.as_ref().unwrap_or(page);

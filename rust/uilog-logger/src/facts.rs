@@ -1,4 +1,4 @@
-//! What a process knows of itself from its environment, and its session's id.
+//! What the environment says about this process, and its session's ID.
 
 use uilog_event::environment_block::DEPTH_VARIABLE;
 use uilog_event::environment_block::SESSION_VARIABLE;

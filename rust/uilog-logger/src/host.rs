@@ -1,9 +1,8 @@
-//! What a process keeps for all its events: the session, the spans that run,
-//! the ways to the dispatcher and to the agent, and the account of what was
-//! lost.
+//! What a process keeps for all its events: the session, the running spans, the
+//! connections to the dispatcher and the agent, and the counts of losses.
 //!
-//! It fills in an event and hands on what sinks put into its [`Outbox`]. Knows
-//! neither Python nor which sinks there are, and nothing here blocks.
+//! It completes an event and forwards what sinks put into their [`Outbox`].
+//! Must not know Python, or which sinks there are. Nothing here blocks.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -867,8 +866,8 @@ impl Host {
     /// this process and its dispatcher are killed together.
     fn page_missing(&mut self, problem: &str) {
         let detail = format!(
-            "if hg and its dispatcher are killed together, what is lost then \
-             cannot be counted: no page of counters can be kept: {problem}"
+            "if hg and its dispatcher are killed together, losses cannot be \
+             counted: no counter page can be created: {problem}"
         );
         let session = self.session.to_string();
         let kind = FailureKind::NotStarted;
@@ -1036,7 +1035,7 @@ impl Outbox for Host {
             return Err(Loss {
                 events: 1,
                 reason: format!(
-                    "{depth} scripts run hg within each other already"
+                    "scripts that run hg are nested {depth} deep already"
                 ),
             });
         }

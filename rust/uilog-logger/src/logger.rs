@@ -1,7 +1,7 @@
-//! One ui's sinks: what its configuration names, and who gets an event.
+//! The sinks of one ui.
 //!
-//! Builds the sinks and asks each; what outlives a ui is the [`Host`]'s. Knows
-//! no queue.
+//! Creates the sinks of a configuration, and passes events to them. State that
+//! outlives a ui belongs to the [`Host`]. Must not know queues.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! What a sink is on hg's side, and what it may ask of its host.
+//! What a sink on hg's side is, and what it may ask of its host.
 //!
-//! A sink looks up what its configuration says of an event, and puts what is to
-//! be done into the [`Outbox`]. It must not know who keeps the queues.
+//! A sink looks up what its configuration says about an event, and puts the
+//! resulting jobs into the [`Outbox`]. Must not know who has the queues.
 
 use uilog_channel::frames::Script;
 use uilog_channel::loss::Loss;

@@ -1,16 +1,15 @@
-//! hg's way to the user's agent: the queue of this process's records.
+//! hg's side of the agent: the queue of this process's records.
 //!
-//! Responsible for a file with a name, in the user's runtime directory, to
-//! which hg appends what structured sinks are to have, and for waking the
-//! agent, or starting one if there is none. Nothing here waits. What is in the
-//! file is still there when every process has been killed; whoever comes later
-//! delivers it. Of hg's environment only what sinks need is in it. Must not
-//! know what an agent does with it.
+//! Responsible for a file in the user's runtime directory, to which hg appends
+//! records, and for waking the agent, or starting one. Nothing here blocks. The
+//! file survives if every process is killed, and is delivered later. Of hg's
+//! environment it only contains what sinks need. Must not know what an agent
+//! does with it.
 //!
-//! A process that is confined more than others of its container, or that finds
-//! no place for such a file or no room in it, uses its own dispatcher instead
-//! (`NotQueued::Unusable`). A file whose name is gone, as after a logout, is
-//! found by nobody: what no agent has read by then goes into a new one.
+//! A process that is more confined than others of its container, or that finds
+//! no directory or no room for the file, uses its own dispatcher instead
+//! (`NotQueued::Unusable`). If the file loses its name, as at a logout, nobody
+//! can find it: records that no agent has read go into a new file.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -248,7 +247,7 @@ impl RecordQueue {
         let is_first = !std::mem::replace(&mut self.has_told, true);
         is_first.then(|| {
             format!(
-                "records go by way of this command's own process instead of \
+                "this command's own process delivers its records instead of \
                  the agent: {reason}"
             )
         })
@@ -284,7 +283,8 @@ impl RecordQueue {
                 Ok(())
             }
             Err(reason) => Err(self.backoff.failed(format!(
-                "no agent can be started, and records wait: {reason}"
+                "no agent can be started, and records stay in the queue: \
+                 {reason}"
             ))),
         }
     }
@@ -306,8 +306,8 @@ impl RecordQueue {
             let moved = Open::moved(places, &open.settings, open);
             let moved = moved.map_err(|refusal| {
                 let reason = format!(
-                    "the file that held them was removed, and there is no \
-                     other place: {}",
+                    "the queue's file was removed, and no other can be \
+                     created: {}",
                     refusal.reason
                 );
                 NotQueued::Lost(Loss {
@@ -725,7 +725,7 @@ fn somewhere(
     places: Vec<GuardedPath>,
     make: impl Fn(GuardedPath) -> Result<Open, Refusal>,
 ) -> Result<Open, Refusal> {
-    let mut refusal = Refusal::new("there is no place for a queue");
+    let mut refusal = Refusal::new("there is no directory for a queue");
     for place in places {
         match make(place) {
             Err(Refusal {

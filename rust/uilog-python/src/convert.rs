@@ -1,6 +1,6 @@
-//! Python values to the pipeline's, and the status back.
+//! Converts Python values to Rust, and the status to Python.
 //!
-//! None of this fails: a value whose methods raise is replaced by a text that
+//! Nothing here fails: a value whose methods raise is replaced by a text that
 //! says so, and counted.
 
 use std::borrow::Cow;
@@ -275,7 +275,7 @@ impl Records {
             return None;
         }
         Some(match &self.agent {
-            None => "none runs; the first record starts one".to_owned(),
+            None => "not running; the first record starts one".to_owned(),
             Some(Agent {
                 pid: None, path, ..
             }) => format!("is starting, or cannot be seen: {path}"),

@@ -1,5 +1,5 @@
-//! The process's only [`Host`], and the guards that keep faults of uilog away
-//! from hg.
+//! The process's only [`Host`], and the guards that protect hg from faults of
+//! uilog.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;

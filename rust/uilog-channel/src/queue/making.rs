@@ -92,13 +92,13 @@ pub fn page_apart(max_bytes: u64, maker: &Creator<'_>) -> Vec<u8> {
     page
 }
 
-/// Who has made a queue that has a name. Whoever reads it may be a process that
-/// knows nothing else of that one, and cannot rely on it.
+/// The creator of a queue with a name. The reader may not know that process
+/// otherwise, and must not trust this.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The process.
     pub pid: u32,
-    /// What stands for all its namespaces, as agents are told apart by it.
+    /// A key for all its namespaces, which is part of an agent's name.
     pub namespaces: String,
     /// Its session.
     pub session: String,

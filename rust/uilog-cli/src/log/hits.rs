@@ -1,4 +1,4 @@
-//! What `uilog log` has found.
+//! The records that `uilog log` has found.
 
 use std::collections::HashSet;
 use std::hash::DefaultHasher;

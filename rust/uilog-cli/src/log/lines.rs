@@ -1,4 +1,4 @@
-//! Records as people and programs read them.
+//! Formats records for people and programs.
 
 use std::fmt::Write as _;
 use std::io;

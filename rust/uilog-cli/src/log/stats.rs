@@ -1,4 +1,4 @@
-//! `uilog log --stats` and `--compare`: numbers of many commands.
+//! `uilog log --stats` and `--compare`: statistics of many commands.
 
 use std::io;
 use std::io::Write;
@@ -73,7 +73,10 @@ fn prepared(arguments: &Arguments) -> Result<Prepared, String> {
     if let Some(format) = &arguments.template
         && !["json", "csv"].contains(&format.as_str())
     {
-        return Err(format!("-T {format}: for numbers there are json and csv"));
+        return Err(format!(
+            "-T {format}: the formats for numbers are json and \
+            csv"
+        ));
     }
     let compare = arguments.stats.compare.as_deref();
     Ok((
@@ -97,7 +100,7 @@ fn sides(text: &str) -> Result<(Side, Side), String> {
         }
     }
     Err(format!(
-        "--compare {text}: it is not A..B, as in 'last week..this week', \
+        "--compare {text}: it must be A..B, as in 'last week..this week', \
          7.1..7.2, build-1..build-2 or before.jsonl..after.jsonl"
     ))
 }
@@ -339,14 +342,14 @@ fn write_comparison(
         let others = counted(others as u64, "group");
         let few = match few {
             0 => String::new(),
-            few => format!("; {few} too small to tell"),
+            few => format!("; {few} too small to compare"),
         };
         say(&format!(
-            "{others} more without a certain change{few} (-n 0 shows all)"
+            "{others} more without a significant change{few} (-n 0 shows all)"
         ));
     }
     if shown_rows.is_empty() {
-        return writeln!(output, "nothing has changed for certain");
+        return writeln!(output, "there is no significant change");
     }
     let mut table = Table::new();
     table.heads(&[

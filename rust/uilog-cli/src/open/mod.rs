@@ -1,4 +1,4 @@
-//! `uilog open`: the commands that run now.
+//! `uilog open`: the commands that are running.
 
 mod follow;
 mod screen;

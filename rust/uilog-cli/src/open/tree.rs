@@ -60,7 +60,7 @@ impl Line {
 /// The commands, line by line.
 pub(super) fn lines(commands: &[Running]) -> Vec<Line> {
     if commands.is_empty() {
-        return vec![Line::default().put("no command runs", PLAIN)];
+        return vec![Line::default().put("no command is running", PLAIN)];
     }
     let places: BTreeMap<u64, usize> = commands
         .iter()
@@ -250,6 +250,6 @@ mod tests {
             [running(1, "strip", Some(2)), running(2, "pull", Some(1))];
         let text = shown(&commands, 1000).join("\n");
         assert_eq!(text.matches("hg ").count(), 2, "{text}");
-        assert_eq!(shown(&[], 1000), ["no command runs"]);
+        assert_eq!(shown(&[], 1000), ["no command is running"]);
     }
 }

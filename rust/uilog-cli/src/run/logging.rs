@@ -1,12 +1,11 @@
-//! The process that logs the command, and what the other one does about it.
+//! The process that logs the command, and how the other process waits for it.
 //!
-//! Everything here that touches a file runs in a process of its own, the
-//! logger: the configuration may lie on a file system that does not answer,
-//! and so may a log. The process that waits for the command tells it how that
-//! has ended, and waits for it no longer than [`LOGGING_BOUND`]. If the logger
-//! has not finished by then, one more process, the counter, writes into the
-//! journal what has been lost; nobody waits for that one longer than
-//! [`COUNTING_BOUND`].
+//! Everything that touches a file runs in a separate process, the logger,
+//! because the configuration or a log may be on a file system that does not
+//! answer. The process that waits for the command sends the logger the
+//! command's end, and waits for it at most [`LOGGING_BOUND`]. If the logger has
+//! not finished by then, another process, the counter, writes the losses to the
+//! journal; it is waited for at most [`COUNTING_BOUND`].
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -166,7 +165,7 @@ fn count(host: &mut Host, lost: Abandoned, waited: WaitResult) {
     let reason = match waited {
         WaitResult::Ended => format!("{what} ended half-way"),
         WaitResult::Running | WaitResult::Interrupted => format!(
-            "{what} was not done {} seconds after the command's end",
+            "{what} was not finished {} seconds after the command's end",
             LOGGING_BOUND.as_secs_f64()
         ),
     };

@@ -279,8 +279,8 @@ impl Watch {
             return;
         }
         if self.logger.tracks(name) {
-            let reason = "uilog run has been killed, and nobody knows how its \
-                          command has ended";
+            let reason = "uilog run was killed, and how its command ended is \
+                unknown";
             let reason = reason.to_owned();
             host.account(name, Err(Loss { events: 1, reason }));
         }

@@ -1,5 +1,5 @@
-//! The dispatcher's side: the pipes of its scripts, which it empties itself or
-//! hands over.
+//! The dispatcher's side: the pipes of its scripts, which it reads itself or
+//! passes on.
 
 use std::cell::Cell;
 use std::fs::File;

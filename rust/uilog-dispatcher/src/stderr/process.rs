@@ -1,6 +1,7 @@
-//! The process that empties the pipes which its dispatcher has handed over.
+//! The process that reads the pipes which its dispatcher has passed on.
 //!
-//! It depends on nobody: its dispatcher may be stopped, busy or killed.
+//! It depends on no other process: its dispatcher may be stopped, busy or
+//! killed.
 
 use std::fs::File;
 use std::io;

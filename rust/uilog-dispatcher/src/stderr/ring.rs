@@ -1,6 +1,6 @@
-//! The last bytes of a text, in a file in memory that two processes can have.
+//! The last bytes of a text, in a memory file that two processes can share.
 //!
-//! Knows nothing of where they come from.
+//! Must not know where the bytes come from.
 
 use std::cell::OnceCell;
 use std::fs::File;

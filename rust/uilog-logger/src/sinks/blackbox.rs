@@ -202,9 +202,7 @@ impl Settings<'_> {
             self.faults.push(Fault {
                 section: SECTION,
                 name: name.to_owned(),
-                problem: format!(
-                    "'{text}' is not understood, the default counts"
-                ),
+                problem: format!("'{text}' is invalid, using the default"),
             });
             item.parse(item.default.as_bytes())
         })

@@ -1,6 +1,6 @@
-//! The `logtoprocess` sink: hands an event's script to the dispatcher.
+//! The `logtoprocess` sink: passes an event's script to the dispatcher.
 //!
-//! Reads what `[logtoprocess]` says; runs nothing itself.
+//! Reads `[logtoprocess]`; runs nothing itself.
 
 use std::collections::HashMap;
 
@@ -63,7 +63,7 @@ impl LogToProcess {
                 });
             };
             let Some(script) = scripts.get_mut(event) else {
-                fault("there is no script beside it".to_owned());
+                fault("there is no script for it".to_owned());
                 continue;
             };
             match value {
@@ -147,7 +147,7 @@ mod tests {
             [
                 "logtoprocess.extension:stdin: 'xml' is not 'json', \
                  using /dev/null",
-                "logtoprocess.nothing:stdin: there is no script beside it",
+                "logtoprocess.nothing:stdin: there is no script for it",
             ]
         );
     }
