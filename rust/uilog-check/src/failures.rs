@@ -24,10 +24,10 @@ use super::subject::Subject;
 /// For how long a failure is a finding.
 const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Failures that are told of together.
+/// Failures that are reported together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// What has failed.
+    /// The part that has failed.
     pub subject: Failed,
     /// How many there are.
     pub count: u64,
@@ -35,11 +35,11 @@ pub struct Group {
     pub lost: u64,
     /// When the last one was, as the journal has it.
     pub last: String,
-    /// What was said of the last one.
+    /// The detail of the last one.
     pub detail: String,
 }
 
-/// What has failed.
+/// The part that has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {
     /// The script of this event.
@@ -78,7 +78,7 @@ pub fn of_sinks(subject: &Subject<'_>) -> Vec<Group> {
     groups
 }
 
-/// Tells of all others.
+/// Reports all others.
 pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let (groups, older) = read(subject, SystemTime::now());
     let config = &subject.loaded.trusted;
@@ -101,7 +101,7 @@ fn read(subject: &Subject<'_>, now: SystemTime) -> (Vec<Group>, Option<Older>) {
     group(failures, now.into())
 }
 
-/// The recent ones, by what has failed, and the others.
+/// The recent failures, grouped by the part that has failed, and the others.
 fn group(
     failures: Vec<Failure>,
     now: DateTime<Utc>,

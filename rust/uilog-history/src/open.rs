@@ -22,8 +22,8 @@ use crate::scan::Source;
 /// Clock ticks in a second: what Linux shows to programs.
 // Linux: USER_HZ
 const TICKS: f64 = 100.0;
-/// By how many seconds a process may be younger than what it has logged: both
-/// times are rounded.
+/// By how many seconds a process may be younger than its log, since both times
+/// are rounded.
 const ROUNDED: f64 = 2.0;
 /// The locks of a repository, below its root.
 // hg: localrepo.wlock, localrepo.lock
@@ -60,11 +60,11 @@ pub struct Open {
     pub held_by_others: Vec<(String, u64)>,
     /// Whether it looks as if it waits for one of those.
     pub waits_for_lock: bool,
-    /// What it has started, with the depth and the process.
+    /// Its descendants, with their depth and process.
     pub children: Vec<(usize, u64, String)>,
 }
 
-/// A command's beginning, and the last that was heard of it.
+/// A command's beginning, and the time of its last event.
 #[derive(Clone, Debug)]
 struct Begin {
     open: Open,
@@ -80,7 +80,7 @@ struct Seen {
 
 /// The commands of this machine, the oldest first. `host` is its name.
 pub fn find(sources: &[Source], host: &str) -> (Vec<Open>, Problems) {
-    // What is to be found is not known before all has been read.
+    // All records must be read before the result is known.
     let query = Query::new(Filters::default());
     let each = |seen: &mut Seen, found: Found<'_>| {
         let record = &found.record;
@@ -152,7 +152,7 @@ impl Seen {
     }
 }
 
-/// What /proc tells of processes.
+/// The processes in /proc.
 #[derive(Debug, Default)]
 struct Processes {
     /// Children by their parents.
@@ -197,7 +197,7 @@ impl Processes {
         processes
     }
 
-    /// The rest of what is known of a command; none if it has ended, even if
+    /// Completes the facts about a command; none if it has ended, even if
     /// another process has its number now.
     fn complete(&self, mut open: Open, heard: i64) -> Option<Open> {
         let stat = stat(open.pid)?;

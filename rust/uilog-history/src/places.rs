@@ -14,7 +14,7 @@ use uilog_sinks::template::Template;
 
 use crate::scan::Source;
 
-/// The ending of files with records, in a directory that somebody names.
+/// The suffix of files with records, in a directory that a user names.
 const ENDING: &str = ".jsonl";
 
 /// The files of a history, which may not have begun.
@@ -43,8 +43,8 @@ pub fn of_template(template: &Template) -> Vec<PathBuf> {
     files
 }
 
-/// The files that a path stands for: itself, or of a directory those in it
-/// that end with `.jsonl`, and their old ones.
+/// The files of a path: the file itself, or in a directory those that end with
+/// `.jsonl`, and their rotated files.
 pub fn of_path(path: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(path) else {
         return vec![path.to_owned()];
@@ -72,8 +72,9 @@ fn is_of_records(name: &str) -> bool {
     base.ends_with(ENDING)
 }
 
-/// Opens files, each once, whatever its names; and what could not be opened.
-/// What has gone meanwhile was rotated away, and is no problem.
+/// Opens files, each once, whatever its names are; and returns those that could
+/// not be opened. Files that have disappeared were rotated, which is no
+/// problem.
 pub fn open(
     paths: impl IntoIterator<Item = PathBuf>,
 ) -> (Vec<Source>, Vec<(PathBuf, String)>) {
