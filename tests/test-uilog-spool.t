@@ -60,6 +60,18 @@ No command waits for it, and what it is to get stays.
       sent: 0 records
       next attempt: in T, after N failures
         status 503: down for repair
+
+What waits is shown like any other record.
+
+  $ uilog log --columns name,exit
+  init    0
+  root    0
+  root    0
+  $ uilog export --format csv --columns event,name
+  event,name
+  commandfinish,init
+  commandfinish,root
+  commandfinish,root
   $ ls -ld $TESTTMP/.local/state/uilog/spool/fleet | cut -c 1-10
   drwx------
   $ uilog spool -T json > $TESTTMP/out

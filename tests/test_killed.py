@@ -16,7 +16,7 @@ from typing import Any
 
 import processes
 import pytest
-from conftest import Home, until
+from conftest import SOAK, Home, until
 
 # A pid namespace of its own, in which hg is the first process: it ends with hg,
 # as a container does.
@@ -160,9 +160,7 @@ def has_run(home: Home, count: int) -> bool:
     return len(home.read("ran").splitlines()) == count
 
 
-@pytest.mark.parametrize(
-    "moments", [30, pytest.param(1000, marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("moments", [30, pytest.param(1000, marks=SOAK)])
 def test_killed_at_any_moment_every_event_is_accounted_for(
     home: Home, moments: int
 ) -> None:

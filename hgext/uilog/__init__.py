@@ -353,7 +353,7 @@ def uisetup(ui):
     Parts do everything else; most commands do not need them.
     """
     global _isoff
-    maybeoff = CHG_VARIABLE in os.environ or _maybeoff(ui)
+    maybeoff = isset(CHG_VARIABLE) or _maybeoff(ui)
     if maybeoff and part('brake').uisetup(ui):
         _isoff = True
         return
@@ -375,7 +375,7 @@ def uisetup(ui):
     extensions.afterloaded(BLACKBOX, _replaceblackbox)
     # A chg server is recognized by its environment, which it soon changes.
     # A process without a command may run for a long time.
-    if CHG_VARIABLE in os.environ or not isincommand():
+    if isset(CHG_VARIABLE) or not isincommand():
         loadparts()
 
 
@@ -390,9 +390,17 @@ def cause(ui):
 
 
 def _maybeoff(ui):
-    return BRAKE_VARIABLE in os.environ or ui.hasconfig(
-        BRAKE_SECTION, BRAKE_ITEM
-    )
+    return isset(BRAKE_VARIABLE) or ui.hasconfig(BRAKE_SECTION, BRAKE_ITEM)
+
+
+def isset(variable):
+    """whether there is an environment variable of this name"""
+    try:
+        # What os.environ itself does raises an exception inside if there is
+        # none, and this is asked for each ui.
+        return variable.encode() in os.environ._data
+    except AttributeError:
+        return variable in os.environ
 
 
 def _fail(ui, err):
@@ -511,7 +519,7 @@ def uipopulate(ui):
 
 
 def _populate(ui):
-    if not _iswanted(ui):
+    if not iswanted(ui):
         before = ui.getlogger(LOGGER)
         root = before.root if before is not None else None
         ui.setlogger(LOGGER, _idlelogger(root))
@@ -530,11 +538,11 @@ def _populate(ui):
     events.populate(ui)
 
 
-def _iswanted(ui):
+def iswanted(ui):
     """whether anything may have to be logged for a ui"""
     return (
         ui.debugflag
-        or RUN_VARIABLE in os.environ
+        or isset(RUN_VARIABLE)
         or ui.configitems(b'uilog')
         or ui.configitems(STOCK)
     )

@@ -27,6 +27,7 @@ from . import (
     find,
     findmodule,
     isincommand,
+    iswanted,
     late,
     loaded,
     part,
@@ -36,6 +37,8 @@ from . import (
 )
 
 _Logger = _native.Logger
+# That of a ui for which nothing is to be logged.
+_IdleLogger = types.SimpleNamespace
 
 # The events about a whole command.
 _WHOLE = (b'command', b'commandfinish')
@@ -71,6 +74,9 @@ _session = 0
 
 # How many of hg's locks this process holds, and since when it holds any.
 _held = [0, 0.0]
+
+# A logger that logs nothing, once there is one.
+_nothing = None
 
 # Whether the native module knows the command that has loaded it.
 _hasentered = False
@@ -266,26 +272,33 @@ def wraplog(orig, isstock):
     # have any name. No extensions.wrapfunction: every event would pay for it.
     @functools.wraps(orig)
     def log(ui, event, msgfmt, /, *msgargs, **opts):
+        try:
+            loggers = ui._loggers
+            native = loggers.get(LOGGER)
+            isalone = isstock and len(loggers) == 1
+            # Nothing is to be logged for most uis. Whole commands are known
+            # all the same: those within them may be logged.
+            if (
+                type(native) is _IdleLogger
+                and isalone
+                and event not in _WHOLE
+                and not ui.debugflag
+            ):
+                return
+        except Exception:
+            native = None
         if event == b'commandfinish':
             peers = loaded('peers')
             if peers is not None:
                 peers.closecommand()
-        try:
-            loggers = ui._loggers
-            native = loggers.get(LOGGER)
-            if native is not None and type(native) is not _Logger:
-                # Nothing is logged for this ui. Whole commands are
-                # noted nevertheless: nested ones may be logged.
-                if (
-                    isstock
-                    and len(loggers) == 1
-                    and event not in _WHOLE
-                    and not ui.debugflag
-                ):
-                    return
-                native = populate(ui)
-        except Exception:
-            native = None
+        if native is not None and type(native) is not _Logger:
+            try:
+                if isalone and not ui.debugflag:
+                    native = _ofwhole(ui, native.root)
+                else:
+                    native = populate(ui)
+            except Exception:
+                native = None
         if native is None:
             tryto(_noteoff, ui, event)
             return orig(ui, event, msgfmt, *msgargs, **opts)
@@ -305,6 +318,19 @@ def wraplog(orig, isstock):
             tryto(_endcommand)
 
     return log
+
+
+def _ofwhole(ui, root):
+    """a logger for the beginning or the end of a command that none asks for
+
+    It is not the ui's: a command server logs both for each command.
+    """
+    global _nothing
+    if iswanted(ui):
+        return populate(ui)
+    if _nothing is None:
+        _nothing = _native.Logger([], [])
+    return _nothing if root is None else _nothing.with_root(root)
 
 
 def depth():

@@ -14,6 +14,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use nix::fcntl;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use uilog_event::event::new_session;
 use uilog_sys::append::GuardedPath;
 use uilog_sys::append::Root;
@@ -50,12 +53,23 @@ pub fn namespaces() -> io::Result<String> {
 ///
 /// It cannot be read.
 pub fn namespaces_of(process: &Path) -> io::Result<String> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let dir = fcntl::open(&process.join("ns"), flags, Mode::empty())?;
     let mut inodes = Vec::new();
     for name in NAMESPACES {
-        let metadata = std::fs::metadata(process.join("ns").join(name))?;
-        inodes.extend_from_slice(&metadata.ino().to_le_bytes());
+        // The inode of what that leads to. The kernel would have to make it to
+        // tell of it: hg's first record would wait for that.
+        let link = fcntl::readlinkat(&dir, name)?;
+        let inode = inode_of(&link).ok_or(io::ErrorKind::InvalidData)?;
+        inodes.extend_from_slice(&inode.to_le_bytes());
     }
     Ok(key_of(&inodes))
+}
+
+/// Of a namespace, as in `mnt:[4026531841]`.
+fn inode_of(link: &OsStr) -> Option<u64> {
+    let (_, inode) = link.to_str()?.split_once(":[")?;
+    inode.strip_suffix(']')?.parse().ok()
 }
 
 /// The initial pid namespace. Linux: PROC_PID_INIT_INO.

@@ -85,6 +85,11 @@ const TURN_BOUND: Duration = Duration::from_secs(15);
 /// How often it looks.
 const TURN_STEP: Duration = Duration::from_millis(2);
 
+/// How long a dispatcher without an hg waits for the maker of its page. A
+/// process that ends closes its descriptors one after the other, and may lose
+/// its processor in between.
+const MAKER_BOUND: Duration = Duration::from_secs(1);
+
 /// A page that has been made.
 #[derive(Debug)]
 pub struct CreatedPage {
@@ -241,6 +246,23 @@ pub fn begin_reading(page: &File) -> io::Result<bool> {
     Ok(!Page::read(page)?.is_claimed)
 }
 
+/// Waits until a page's maker, who is ending, has let go of it, but not for
+/// long; whether it has.
+///
+/// # Errors
+///
+/// The file system knows no locks.
+pub fn await_maker(page: &File) -> io::Result<bool> {
+    let deadline = Instant::now() + MAKER_BOUND;
+    while holders(page)?.maker {
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        std::thread::sleep(TURN_STEP);
+    }
+    Ok(true)
+}
+
 /// Removes a page without remaining jobs. It is no error if another process has
 /// removed it.
 ///
@@ -329,6 +351,21 @@ mod tests {
         assert!(begin_reading(&next).unwrap());
         drop(next);
         assert_held(&other, false, false);
+    }
+
+    #[test]
+    fn a_maker_that_is_ending_is_waited_for() {
+        let (_dir, block) = environment();
+        let CreatedPage { page, readers, .. } = make_for(&block).unwrap();
+        assert!(!await_maker(&readers).unwrap(), "it lives on");
+        let ending = std::thread::spawn(|| {
+            std::thread::sleep(4 * TURN_STEP);
+            drop(page);
+        });
+        // Another test's child may have a copy until its exec.
+        let has_let_go = (0..60).any(|_| await_maker(&readers).unwrap());
+        ending.join().unwrap();
+        assert!(has_let_go);
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! What switches uilog off, and what hg's own extensions do then.
 
-use uilog_core::brake;
-use uilog_core::brake::Cause;
-use uilog_core::brake::ITEM;
-use uilog_core::brake::SECTION;
-use uilog_core::brake::VARIABLE;
+use uilog_config::brake;
+use uilog_config::brake::Cause;
+use uilog_config::brake::ITEM;
+use uilog_config::brake::SECTION;
+use uilog_config::brake::VARIABLE;
 use uilog_event::environment_block;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 
 use super::extensions::listed;
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::shown;
 
 /// All that switches uilog off here.

@@ -18,10 +18,10 @@ use uilog_config::expand_path;
 use uilog_config::extension_name;
 use uilog_config::installation;
 use uilog_config::installation::Role;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 use uilog_sys::foreign_file;
 
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::lossy;
 
 /// The extensions that matter.

@@ -1,9 +1,9 @@
 //! Findings about the configuration's files themselves.
 
 use uilog_config::FileState;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::lossy;
 
 /// What there is to say of the files themselves.

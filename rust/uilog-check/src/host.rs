@@ -13,15 +13,15 @@ use uilog_config::Entry;
 use uilog_config::FileReport;
 use uilog_config::FileState;
 use uilog_config::extension_name;
-use uilog_core::dispatcher::Dispatcher;
-use uilog_core::installation;
-use uilog_core::installation::Programs;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
+use uilog_logger::dispatcher::Dispatcher;
+use uilog_logger::installation;
+use uilog_logger::installation::Programs;
 use uilog_sys::search_path;
 
 use super::brake;
 use super::extensions::Extensions;
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::lossy;
 
 // rhg: SUPPORTED_EXTENSIONS of rust/rhg/src/main.rs

@@ -11,14 +11,14 @@ use uilog_config::items;
 use uilog_config::items::ITEMS;
 use uilog_event::suggest::did_you_mean;
 use uilog_event::suggest::meant;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 
+use super::entries::is_same;
 use super::extensions;
-use super::finding::Finding;
 use super::history;
 use super::history::Setting;
 use super::report::SettingFacts;
-use super::subject::Subject;
-use super::subject::is_same;
 use super::text::lossy;
 use super::text::shown;
 

@@ -1,10 +1,10 @@
 //! The result of a check: findings, and the facts that they are about.
 
 use serde::Serialize;
+use uilog_finding::finding::Finding;
+use uilog_finding::finding::Severity;
 
 use super::extensions::Hg;
-use super::finding::Finding;
-use super::finding::Severity;
 
 /// An extension that matters here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

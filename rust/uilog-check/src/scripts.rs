@@ -15,21 +15,21 @@ use uilog_channel::settings::Settings;
 use uilog_channel::wire::StdinFormat;
 use uilog_config::Config;
 use uilog_config::Source;
-use uilog_core::logtoprocess::LogToProcess;
-use uilog_core::script_env::MAX_STRING_BYTES;
 use uilog_event::events;
-use uilog_event::events::Prerequisite;
 use uilog_event::suggest::did_you_mean;
 use uilog_event::suggest::meant;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
+use uilog_finding::unemitted;
+use uilog_logger::sinks::scripts::LogToProcess;
 use uilog_sys::foreign_file;
 use uilog_sys::search_path;
+use uilog_sys::spawn::MAX_STRING_BYTES;
 
-use super::finding::Finding;
+use super::entries::expanded;
+use super::entries::values;
 use super::report::Program;
 use super::report::ScriptFacts;
-use super::subject::Subject;
-use super::subject::expanded;
-use super::subject::values;
 use super::text::lossy;
 use super::text::shown;
 use super::words;
@@ -82,48 +82,6 @@ pub(super) fn check(
     facts
 }
 
-/// Why no event of this name comes, if that is so, without its place.
-pub fn unemitted(config: &Config, event: &[u8]) -> Option<Finding> {
-    let name = lossy(event);
-    if let Some(known) = events::find(event) {
-        let (missing, advice) = match known.needs {
-            Prerequisite::Extension(needed)
-                if config.extension(needed.as_bytes()).is_none() =>
-            {
-                (
-                    format!("the extension {needed}, which is not enabled"),
-                    format!("enable it: [extensions] {needed} ="),
-                )
-            }
-            Prerequisite::Item(section, item)
-                if config
-                    .bool(section.as_bytes(), item.as_bytes())
-                    .is_ok_and(|on| on != Some(true)) =>
-            {
-                (
-                    format!("{section}.{item}, which is off"),
-                    format!("switch it on: [{section}] {item} = yes"),
-                )
-            }
-            _ => return None,
-        };
-        let text = format!("the event '{name}' needs {missing}");
-        return Some(
-            Finding::warning("event-not-emitted", text).advise(advice),
-        );
-    }
-    let meant = meant(event, events::KNOWN.iter().map(|known| known.name));
-    let advice = meant.map_or_else(
-        || {
-            "ignore this if an extension of yours, or `uilog emit`, emits it"
-                .to_owned()
-        },
-        did_you_mean,
-    );
-    let text = format!("nothing in Mercurial emits the event '{name}'");
-    Some(Finding::warning("event-unknown", text).advise(advice))
-}
-
 /// Whether an event of this name can come.
 fn check_event(
     config: &Config,
@@ -151,7 +109,9 @@ fn check_event(
         );
         return;
     }
-    found.extend(unemitted(config, event).map(|finding| finding.at(place)));
+    found.extend(
+        unemitted::check(config, event).map(|finding| finding.at(place)),
+    );
 }
 
 /// Whether a script can run; returns the program that it begins with.

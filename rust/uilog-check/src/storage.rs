@@ -16,11 +16,11 @@ use nix::unistd::geteuid;
 use uilog_channel::journal::Journal;
 use uilog_channel::queue;
 use uilog_channel::queue::Memory;
-use uilog_core::blackbox_sink::Blackbox;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
+use uilog_logger::sinks::blackbox::Blackbox;
 
 use super::extensions::Extensions;
-use super::finding::Finding;
-use super::subject::Subject;
 
 /// The permissions by which others could read or write.
 const OTHERS: u32 = 0o077;

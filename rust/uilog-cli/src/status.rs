@@ -16,8 +16,8 @@ use uilog_channel::status::Running;
 use uilog_channel::status::Status;
 use uilog_config::Config;
 use uilog_config::Request;
+use uilog_config::brake;
 use uilog_config::installation;
-use uilog_core::brake;
 use uilog_sinks::spools::Facts;
 
 use crate::native;

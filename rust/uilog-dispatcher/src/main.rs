@@ -21,9 +21,9 @@ use std::process::Stdio;
 
 use scripts_only::ScriptsOnly;
 use uilog_channel::journal;
-use uilog_core::dispatch;
-use uilog_core::dispatch::Callbacks;
-use uilog_core::stderr;
+use uilog_dispatcher::serve;
+use uilog_dispatcher::serve::Callbacks;
+use uilog_dispatcher::stderr;
 #[cfg(target_os = "linux")]
 use uilog_sys::foreground;
 
@@ -51,7 +51,7 @@ fn run() -> i32 {
                 name_of,
             };
             let records = Box::<ScriptsOnly>::default();
-            dispatch::run_by_standard(records, callbacks)
+            serve::run_by_standard(records, callbacks)
                 .map_err(|error| format!("dispatch: {error}"))
         }
         Some(stderr::ARGUMENT) => keep_stderr().map_err(|error| {

@@ -15,6 +15,7 @@ pub mod events;
 pub mod hgdate;
 pub mod json;
 pub mod rusage;
+pub mod sample;
 pub mod spans;
 pub mod starters;
 pub mod suggest;

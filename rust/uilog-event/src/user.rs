@@ -1,5 +1,7 @@
 //! The login name of the user who runs this process.
 
+use crate::environment_block::lookup;
+
 /// The variables that name the user, in the order in which they count.
 // Python: getpass.getuser, which hg's procutil.getuser calls
 const VARIABLES: [&str; 4] = ["LOGNAME", "USER", "LNAME", "USERNAME"];
@@ -14,6 +16,11 @@ pub fn from_environment<T: AsRef<[u8]>>(
     let values = VARIABLES.into_iter().filter_map(value_of);
     let mut named = values.filter(|value| !value.as_ref().is_empty());
     named.next()
+}
+
+/// The same of an environment that is a block of `NAME=value`.
+pub fn login_name(environment: &[u8]) -> Option<&[u8]> {
+    from_environment(|name| lookup(environment, name.as_bytes()))
 }
 
 /// Looks up what the user database calls a user.

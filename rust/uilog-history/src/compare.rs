@@ -31,6 +31,18 @@ pub enum Change {
     FailsLess,
 }
 
+impl Change {
+    /// A word for people and programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Slower => "slower",
+            Self::Faster => "faster",
+            Self::FailsMore => "fails more",
+            Self::FailsLess => "fails less",
+        }
+    }
+}
+
 /// One group, before and after.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
@@ -198,7 +210,7 @@ mod tests {
             (0..count)
                 .map(|_| {
                     let seconds = median * (0.15 * self.normal()).exp();
-                    Sample::of(seconds, self.uniform() < 0.02)
+                    Sample::of(Some(seconds), self.uniform() < 0.02)
                 })
                 .collect()
         }
@@ -263,7 +275,8 @@ mod tests {
             all.insert("same".into(), random.durations(3.0, 500));
             all.insert("few".into(), random.durations(3.0 * factor, 3));
             all.insert("faster".into(), random.durations(3.0 / factor, 500));
-            let failing = (0..200).map(|it| Sample::of(1.0, fails && it < 60));
+            let failing =
+                (0..200).map(|it| Sample::of(Some(1.0), fails && it < 60));
             all.insert("failing".into(), failing.collect());
             all
         };

@@ -26,8 +26,8 @@ use crate::when::Span;
 
 /// How many columns a sparkline has.
 pub const SPARKS: usize = 12;
-/// Shown for an unknown value.
-const UNKNOWN: &str = "-";
+/// What stands for what is not known.
+pub(crate) const UNKNOWN: &str = "-";
 
 /// By what records are grouped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,13 +164,13 @@ pub struct Sample {
     pub is_failure: bool,
 }
 
-#[cfg(test)]
 impl Sample {
-    pub(crate) fn of(number: f64, is_failure: bool) -> Self {
+    /// One that is compared with others only.
+    pub(crate) fn of(number: Option<f64>, is_failure: bool) -> Self {
         Self {
             id: 0,
             time: 0,
-            number: Some(number),
+            number,
             is_failure,
         }
     }

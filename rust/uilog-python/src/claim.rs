@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use uilog_core::claim;
-use uilog_core::claim::InnerClaim;
+use uilog_logger::claim;
+use uilog_logger::claim::InnerClaim;
 
 use crate::host;
 

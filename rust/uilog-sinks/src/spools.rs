@@ -477,7 +477,7 @@ impl Facts {
 /// Translates records into what OpenTelemetry's file exporter writes: one JSON
 /// object a line.
 // OpenTelemetry: "OpenTelemetry Protocol File Exporter"
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Translator {
     resource: Vec<(String, String)>,
 }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use uilog_channel::agent_address::QueueLocations;
 use uilog_channel::record_queues;
 use uilog_channel::record_queues::RecordQueue;
-use uilog_core::agent_start;
+use uilog_logger::agent_start;
 
 use crate::flush::part::LOOK_EVERY;
 use crate::flush::part::Part;

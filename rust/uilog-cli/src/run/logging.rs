@@ -20,17 +20,12 @@ use uilog_channel::loss::Loss;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::installation;
-use uilog_core::claim::OuterClaim;
-use uilog_core::host::Host;
-use uilog_core::watch;
-use uilog_core::watch::Abandoned;
-use uilog_core::watch::Ended;
-use uilog_core::watch::Ledger;
-use uilog_core::watch::Watch;
 use uilog_event::command::CommandLine;
 use uilog_event::command::options;
 use uilog_event::command::options::EarlyOptions;
 use uilog_event::event::Timestamp;
+use uilog_logger::claim::OuterClaim;
+use uilog_logger::host::Host;
 use uilog_sys::foreground::Companion;
 use uilog_sys::foreground::End;
 use uilog_sys::foreground::ExitKind;
@@ -41,6 +36,11 @@ use uilog_sys::foreground::WaitResult;
 
 use crate::native as own;
 use crate::place::ConfigArguments;
+use crate::run::watch;
+use crate::run::watch::Abandoned;
+use crate::run::watch::Ended;
+use crate::run::watch::Ledger;
+use crate::run::watch::Watch;
 
 /// How long the logger may take after the command has ended.
 const LOGGING_BOUND: Duration = Duration::from_millis(1500);

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 
 use uilog_channel::sink_config;
 use uilog_channel::sink_config::SinkConfig;
-use uilog_check::Finding;
-use uilog_check::failures;
-use uilog_check::failures::Failed;
-use uilog_check::failures::Group;
+use uilog_finding::failures;
+use uilog_finding::failures::Failed;
+use uilog_finding::failures::Group;
+use uilog_finding::finding::Finding;
 
 use super::Found;
 use crate::globals::Globals;
@@ -43,7 +43,8 @@ impl Found<'_> {
                 self.left(facts);
             }
         }
-        for group in failures::of_sinks(self.subject) {
+        let (groups, _) = failures::read(self.subject);
+        for group in groups {
             let Failed::Sink(name) = &group.subject else {
                 continue;
             };

@@ -14,7 +14,7 @@ use nix::unistd::AccessFlags;
 use nix::unistd::access;
 use uilog_channel::sink_config;
 use uilog_channel::sink_config::SinkConfig;
-use uilog_check::Finding;
+use uilog_finding::finding::Finding;
 use uilog_sys::foreign_file;
 
 use super::Found;

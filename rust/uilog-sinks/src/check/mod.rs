@@ -9,11 +9,14 @@ pub(crate) mod files;
 use serde::Serialize;
 use uilog_channel::sink_config;
 use uilog_channel::sink_config::SinkConfig;
-use uilog_check as check;
-use uilog_check::Finding;
-use uilog_check::Subject;
 use uilog_config::items;
 use uilog_config::items::Value;
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
+use uilog_finding::finding::Finding;
+use uilog_finding::finding::Severity;
+use uilog_finding::subject::Subject;
+use uilog_finding::unemitted;
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
 
@@ -113,7 +116,7 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn errors(&self) -> usize {
-        let is_error = |it: &&Finding| it.severity == check::Severity::Error;
+        let is_error = |it: &&Finding| it.severity == Severity::Error;
         self.findings.iter().filter(is_error).count()
     }
 
@@ -162,10 +165,10 @@ impl Found<'_> {
                 (Some(it), _) => {
                     format!("it must be {}: {}", it.item.kind, it.item.help)
                 }
-                (None, Some(option)) => check::meant(option.as_bytes(), names)
+                (None, Some(option)) => meant(option.as_bytes(), names)
                     .map_or_else(
                         || "docs/configuration.md lists them".into(),
-                        check::did_you_mean,
+                        did_you_mean,
                     ),
                 (None, None) => "such as sink.fleet".into(),
             };
@@ -264,7 +267,7 @@ impl Found<'_> {
         }
         for event in track.iter().filter(|it| *it != b"*") {
             let config = &self.subject.loaded.trusted;
-            if let Some(finding) = check::unemitted(config, event) {
+            if let Some(finding) = unemitted::check(config, event) {
                 self.add(&option, finding);
             }
         }
