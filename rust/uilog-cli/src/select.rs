@@ -35,10 +35,10 @@ use crate::output::counted;
 use crate::output::say;
 use crate::place::ConfigArguments;
 
-/// The status if the arguments make no sense, as clap's.
+/// The exit status for invalid arguments, as clap's.
 pub(crate) const EXIT_USAGE: u8 = 2;
 
-/// What stands for standard input.
+/// The name of standard input.
 const STDIN: &str = "-";
 /// Files that cannot be read are named up to this number.
 const MAX_NAMED: usize = 5;
@@ -120,20 +120,20 @@ pub(crate) fn with_clock<T>(body: impl FnOnce(&Clock<'_>) -> T) -> T {
 }
 
 impl Selection {
-    /// What is asked for.
+    /// The query.
     ///
     /// # Errors
     ///
-    /// A date makes no sense.
+    /// A date is invalid.
     pub(crate) fn query(&self) -> Result<Query, String> {
         self.query_of(self.events())
     }
 
-    /// The same of all events, unless some are named.
+    /// The same for all events, unless some are named.
     ///
     /// # Errors
     ///
-    /// A date makes no sense.
+    /// A date is invalid.
     pub(crate) fn query_of_all(&self) -> Result<Query, String> {
         let is_narrow = !self.event.is_empty() || !self.hook.is_empty();
         self.query_of(if is_narrow { self.events() } else { Vec::new() })
@@ -169,7 +169,7 @@ impl Selection {
         }))
     }
 
-    /// The events that are asked for; none stands for all.
+    /// The named events; none means all.
     fn events(&self) -> Vec<String> {
         let named = self.event.iter().map(|it| it.to_string_lossy());
         let named: Vec<_> = named.map(|it| it.into_owned()).collect();
@@ -184,8 +184,8 @@ impl Selection {
         }
     }
 
-    /// Says which event may have been meant by a name that nobody is known to
-    /// emit. For when nothing has been found: extensions may have any name.
+    /// Suggests an event, if an unknown name was given. Only if nothing was
+    /// found, because extensions may use any name.
     fn say_what_was_meant(&self) {
         let known = || events::KNOWN.iter().map(|known| known.name);
         for event in self.events() {
@@ -199,8 +199,8 @@ impl Selection {
         }
     }
 
-    /// Says why nothing was found: an event that may have been meant, or that
-    /// nobody writes records.
+    /// Explains why nothing was found: a misspelled event, or no source of
+    /// records.
     pub(crate) fn say_why_nothing_is_found(&self, opened: &Opened) {
         self.say_what_was_meant();
         self.sources.say_where_records_come_from(opened);
@@ -255,7 +255,7 @@ impl Sources {
         files.flat_map(|path| places::of_path(path)).collect()
     }
 
-    /// Says why there is nothing to read, if nobody writes records.
+    /// Explains why there is nothing to read, if no sink writes records.
     pub(crate) fn say_where_records_come_from(&self, opened: &Opened) {
         if opened.sources.is_empty() && opened.problems.is_empty() {
             say("uilog: there are no records: set 'history = yes' in the \
@@ -282,7 +282,7 @@ struct Configured {
 fn configured(place: &ConfigArguments) -> anyhow::Result<Configured> {
     let loaded = match place.load()? {
         Ok(loaded) => loaded,
-        // It has been told; what others have written can be read all the same.
+        // The error was reported; records of others can be read nevertheless.
         Err(_) => return Ok(Configured::default()),
     };
     let (definitions, globals) = native::sinks(&loaded.trusted);

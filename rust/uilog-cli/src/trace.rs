@@ -37,9 +37,9 @@ use crate::select;
 use crate::select::EXIT_USAGE;
 use crate::select::Selection;
 
-/// What stands for the newest one.
+/// The name of the newest one.
 const LAST: &str = "last";
-/// How wide what is not a terminal is taken to be.
+/// The width if the output is not a terminal.
 const WIDTH: usize = 100;
 /// The least that a waterfall has.
 const LEAST: usize = 10;
@@ -214,7 +214,7 @@ fn kind(kind: NodeKind) -> &'static str {
     }
 }
 
-/// What is on the critical path by itself, the most first.
+/// Spans on the critical path with their own share, the largest first.
 fn critical(trace: &Trace) -> Json {
     let mut spans: Vec<&Span> = trace
         .spans
@@ -281,7 +281,7 @@ fn write_tree(
     lines(trace, &trace.roots, "", true, &mut all);
     let longest = all.iter().map(|it| it.label.chars().count()).max();
     let names = longest.unwrap_or(0).min(width / NAMES);
-    // A mark, the name, a duration, the bar, what it would save.
+    // A mark, the name, a duration, the bar, the possible saving.
     let bar = width.saturating_sub(names + 2 + 11 + 2 + 2 + 18).max(LEAST);
     for line in all {
         let span = line.span;

@@ -12,7 +12,7 @@ use crate::select::Selection;
 
 /// How many are shown unless -n says so.
 const SHOWN: usize = 10;
-/// What is shown of each.
+/// The default columns.
 const COLUMNS: &str = "when,duration,exit,command,repository";
 /// What a table of values has, for programs.
 const CSV_COLUMNS: &str = "when,duration,exit,name,command,repository,user,\
@@ -84,7 +84,7 @@ pub(crate) struct Arguments {
     pub(super) colors: Colors,
 }
 
-/// What is asked for.
+/// The parsed options.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Show numbers of all commands instead: how many, failures, the total,
@@ -121,7 +121,7 @@ impl Options {
     }
 }
 
-/// What the arguments ask for, and it makes sense.
+/// The request of valid arguments.
 pub(super) struct Request {
     pub(super) query: Query,
     pub(super) sort: Option<Field>,

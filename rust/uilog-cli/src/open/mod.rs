@@ -28,7 +28,7 @@ use crate::select;
 use crate::select::EXIT_USAGE;
 use crate::select::Sources;
 
-/// How wide what is not a terminal is taken to be: nothing is cut.
+/// The width if the output is not a terminal: nothing is truncated.
 const ENDLESS: usize = usize::MAX;
 
 /// Show the commands that have begun and have not ended, on this machine
