@@ -24,7 +24,7 @@ use uilog_blackbox::reader::Options;
 use uilog_blackbox::reader::Reader;
 use uilog_config::Config;
 use uilog_event::command::CommandLine;
-use uilog_event::command::Kind;
+use uilog_event::command::ProgramKind;
 use uilog_sinks::redact;
 use uilog_sys::clock;
 
@@ -130,7 +130,7 @@ impl Records {
         if let Some(line) = &entry.command {
             let words = uilog_redact::arguments(line);
             let words = std::iter::once(b"hg".to_vec()).chain(words);
-            let line_of = CommandLine::new(Kind::Hg, words.collect());
+            let line_of = CommandLine::new(ProgramKind::Hg, words.collect());
             let name = line_of.canonical(&self.config);
             put("command", name.as_deref().map(plain));
             put("command_line", Some(plain(&redact::text(line))));
