@@ -1,9 +1,9 @@
 //! A blackbox as records.
 //!
-//! Responsible for what of a record a line of a blackbox tells: when, who, which
-//! process, the command, its exit status and its duration. Texts are redacted,
-//! as in any record: hg writes them as they are. Must not know where blackboxes
-//! are, or what is asked for.
+//! Responsible for the fields of a record that a blackbox line has: the time,
+//! the user, the process, the command, its exit status and its duration. Texts
+//! are redacted, as in any record, because hg writes them unredacted. Must not
+//! know where blackboxes are, or what is searched for.
 
 use std::collections::HashMap;
 use std::hash::DefaultHasher;

@@ -1,6 +1,6 @@
-//! What /proc/PID/stat says of a process.
+//! Parses /proc/PID/stat.
 //!
-//! Responsible for the file's format. Must not know what its readers conclude.
+//! Responsible for the file's format. Must not know how the result is used.
 
 use std::fs;
 use std::io;

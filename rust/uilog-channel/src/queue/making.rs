@@ -1,8 +1,8 @@
-//! What the first page of a new queue says.
+//! The initial content of a new queue's first page.
 //!
-//! Responsible for the pages of all three kinds of queues: with the frames
-//! behind the page, with the frames in a file of their own, and for records
-//! alone. Must not know who reads them.
+//! Responsible for all three kinds of queues: with the frames after the page,
+//! with the frames in a separate file, and for records only. Must not know the
+//! reader.
 
 use std::fs::File;
 use std::io;

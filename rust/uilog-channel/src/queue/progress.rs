@@ -1,7 +1,7 @@
-//! What each end tells the other: what has been committed, which command runs,
-//! what has been done.
+//! The counts that each end publishes: committed frames, the running command,
+//! finished jobs.
 //!
-//! Must not know how an end comes to these numbers.
+//! Must not know how an end counts.
 
 use std::fs::File;
 use std::io;

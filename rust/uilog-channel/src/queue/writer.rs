@@ -1,8 +1,8 @@
 //! hg's end of the queue.
 //!
-//! Responsible for appending without waiting, within the memory that the queue
-//! may take, and for naming the commands that run. Must not know when, or
-//! whether, somebody reads.
+//! Responsible for appending without waiting, within the queue's memory limit,
+//! and for recording the running commands. Must not know when, or whether,
+//! frames are read.
 
 use std::fs::File;
 use std::io;

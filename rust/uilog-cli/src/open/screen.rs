@@ -1,8 +1,7 @@
-//! The terminal while `--follow` has it: its alternate screen, keys and
-//! signals.
+//! The terminal during `--follow`: its alternate screen, keys and signals.
 //!
-//! Responsible for giving the terminal back as it was, however this ends, and
-//! for writing no more than what has changed. Must not know what is shown.
+//! Responsible for restoring the terminal, however the program ends, and for
+//! writing only what has changed. Must not know what is shown.
 
 use std::io;
 use std::io::IsTerminal;

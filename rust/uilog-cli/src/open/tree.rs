@@ -1,7 +1,7 @@
-//! Commands as a tree: those that wait for a lock stand below its holder.
+//! Commands as a tree: those that wait for a lock are below its holder.
 //!
-//! Responsible for the lines and their styles. Must not know what they are
-//! written to.
+//! Responsible for the lines and their styles. Must not know where they are
+//! written.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
