@@ -29,7 +29,7 @@ use crate::record::Unreadable;
 const BLOCK: u64 = 1 << 20;
 /// How much more is read if the last line of a block goes on.
 const MORE: usize = 64 << 10;
-/// How much is read of a file to tell what it is.
+/// How many bytes of a file are read to recognize its kind.
 const FIRST: usize = 4 << 10;
 /// A line that is longer is damaged: a message has 10 MB at most.
 const MAX_LINE: usize = 64 << 20;

@@ -661,7 +661,7 @@ impl Open {
         self.is_intact() && self.undone() > 0
     }
 
-    /// Tells the agent to read the queue; false if there is no agent.
+    /// Sends the agent a wakeup for the queue; false if there is no agent.
     fn ring(&mut self) -> bool {
         let mut sent = Err(Errno::ENOSYS);
         if !self.has_shown {
