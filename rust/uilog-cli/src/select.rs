@@ -11,7 +11,7 @@ use clap::Args;
 use clap::ValueHint;
 use uilog_blackbox::dates::DateFormat;
 use uilog_blackbox::glob::Glob;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_config::Loaded;
 use uilog_config::date::Clock;
 use uilog_event::events;
@@ -307,7 +307,7 @@ fn configured(place: &ConfigArguments) -> anyhow::Result<Configured> {
 
 /// The records that wait in spools; what of a spool cannot be read,
 /// `uilog spool` shows.
-fn waiting(definitions: &[Definition], globals: &Globals) -> Vec<Source> {
+fn waiting(definitions: &[SinkConfig], globals: &Globals) -> Vec<Source> {
     let spools = spools::find(definitions, globals).unwrap_or_default();
     let text = |spool: &Owned| -> Option<Source> {
         let payloads = spool.payloads(globals, false).ok()?;
