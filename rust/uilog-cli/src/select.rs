@@ -46,11 +46,11 @@ const MAX_NAMED: usize = 5;
 /// Where records are.
 #[derive(Debug, Args)]
 pub(crate) struct Sources {
-    /// Files with records as sinks `file:` and `uilog spool export` write them,
-    /// directories of such files, blackboxes, or repositories that have one;
-    /// `-` is standard input. Without any: the history, the files of all sinks
-    /// of the configuration, and records that wait in a spool; if there are
-    /// none, the repository's blackbox
+    /// Files of records from sinks `file:` and `uilog spool export`,
+    /// directories of such files, blackboxes, or repositories with a blackbox;
+    /// `-` is standard input. Default: the history, the files of all sinks in
+    /// the configuration, and records that wait in a spool; if there are none,
+    /// the repository's blackbox
     #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -62,16 +62,15 @@ pub(crate) struct Sources {
 pub(crate) struct Selection {
     #[command(flatten)]
     pub(crate) sources: Sources,
-    /// Only what was logged at this date or later: 7d, 2h, yesterday, 'last
-    /// week', 2026-11-30 or any date of `hg help dates`
+    /// Only records from this date on: 7d, 2h, yesterday, 'last week',
+    /// 2026-11-30 or any date of `hg help dates`
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     since: Option<String>,
-    /// Only what was logged at this date or earlier, all of the day, hour or
-    /// minute that it names
+    /// Only records up to this date, including the whole day, hour or minute
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     until: Option<String>,
-    /// Only commands that match, by their full name or as they were called,
-    /// with or without global options: * is any text, ? any byte
+    /// Only commands that match, by their full name or as they were typed,
+    /// with or without global options: * matches any text, ? any byte
     #[arg(long, value_name = "GLOB")]
     command: Vec<String>,
     /// Only in repositories whose name or root matches
@@ -89,23 +88,23 @@ pub(crate) struct Selection {
     /// Only with hooks that match; shows ends of hooks unless --event is given
     #[arg(long, value_name = "GLOB")]
     hook: Vec<String>,
-    /// Only what has failed
+    /// Only failures
     #[arg(long)]
     failed: bool,
-    /// Only what took that long or longer
+    /// Only records with at least this duration
     #[arg(long, value_name = "SECONDS")]
     slower: Option<f64>,
-    /// Only errors whose class matches: hg's name of it (HookAbort), else
-    /// 'exit N', 'signal N' or 'killed'
+    /// Only errors whose class matches: hg's name (HookAbort), else 'exit N',
+    /// 'signal N' or 'killed'
     #[arg(long, value_name = "GLOB")]
     error_type: Vec<String>,
-    /// Only the trace whose id begins like this
+    /// Only the trace whose id begins with this
     #[arg(long, value_name = "ID")]
     trace: Vec<String>,
-    /// Only the hg process whose id begins like this
+    /// Only the hg process whose id begins with this
     #[arg(long, value_name = "ID")]
     session: Vec<String>,
-    /// These events, instead of the ends of commands; '*' is all
+    /// These events instead of the ends of commands; '*' means all
     #[arg(long, value_name = "EVENT", value_parser = crate::suggest::event(), hide_possible_values = true)]
     event: Vec<std::ffi::OsString>,
 }

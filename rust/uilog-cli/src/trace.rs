@@ -47,13 +47,13 @@ const LEAST: usize = 10;
 const NAMES: usize = 2;
 const DIM: Style = Style::new().dimmed();
 
-/// Show one trace as a tree: what ran within what, and what took the time
+/// Show one trace as a tree: which spans contain which, and what took the time
 ///
-/// A trace holds a command with its hooks, the hg commands that these run,
-/// connections, locks and whatever else took time; and all commands of a CI
-/// job, if that passes TRACEPARENT on. Beside each stands how long it took, a
-/// bar that tells when, and, if it is on the critical path (marked with `*`),
-/// how much less time the whole would have taken without it.
+/// A trace contains a command with its hooks, the hg commands that these run,
+/// connections, locks and other spans; and all commands of a CI job, if the job
+/// passes TRACEPARENT on. Each line has the duration, a bar that shows when the
+/// span ran, and, if it is on the critical path (marked with `*`), how much
+/// time would be saved without it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -69,7 +69,7 @@ Exit status:
   2  an argument makes no sense")]
 pub(crate) struct Arguments {
     /// The beginning of a trace's id, or `last`: the newest one with a command
-    /// that the options ask for
+    /// that matches the options
     #[arg(value_name = "ID|last")]
     id: String,
     #[command(flatten)]
