@@ -51,7 +51,7 @@ impl Server {
         has_more
     }
 
-    /// Looks at once into what is to be decided anew.
+    /// Checks clients at once for which decisions must be repeated.
     pub(crate) fn look_again(&mut self) {
         self.retry_at = Some(Instant::now());
     }
@@ -86,7 +86,7 @@ impl Server {
         true
     }
 
-    /// Gives a record to whom it is for; what it waits for, if that is not
+    /// Offers a record to its sinks; returns what it waits for, if that is not
     /// possible now.
     pub(crate) fn deliver(
         &mut self,
@@ -211,7 +211,7 @@ impl Server {
         clerk.report(page, FailureKind::Lost, count, detail);
     }
 
-    /// Tells what an agent before this one has lost and not told.
+    /// Reports losses that an earlier agent has not reported.
     pub(crate) fn report_left(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
@@ -237,7 +237,7 @@ impl Server {
     }
 }
 
-/// Whether a record has this configuration, as far as that is quickly told.
+/// Whether a record has this configuration, by a quick comparison.
 fn is_of(configuration: &Configuration, record: &Queued) -> bool {
     let is_same = |a: &[u8], b: &[u8]| std::ptr::eq(a, b) || a == b;
     is_same(&configuration.environment, &record.environment)

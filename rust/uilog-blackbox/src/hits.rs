@@ -20,11 +20,11 @@ const REACH: usize = 8;
 /// The bytes of a window, and as many behind it as the conditions reach.
 type Window = [u8; WINDOW + REACH];
 
-/// What is in every text that tells of an exception: hg's wording, and the
-/// event's name.
+/// Every text about an exception contains this: hg's wording, and the event's
+/// name.
 const EXCEPTION: &[u8] = b"exception";
 
-/// Where a text may tell of a failure: the places are appended to `hits`.
+/// Appends the places that may mean a failure to `hits`.
 pub(super) fn failures(text: &[u8], hits: &mut Vec<usize>) {
     let first = hits.len();
     let before = message::EXITED.len() - b"ited ".len();
@@ -37,8 +37,7 @@ pub(super) fn failures(text: &[u8], hits: &mut Vec<usize>) {
     add(hits, first, memmem::find_iter(text, EXCEPTION));
 }
 
-/// Where a text may tell of a duration of at least `seconds`: the places are
-/// appended to `hits`.
+/// Appends the places that may mean a duration of at least `seconds` to `hits`.
 pub(super) fn durations(text: &[u8], seconds: f64, hits: &mut Vec<usize>) {
     let first = hits.len();
     for at in search(text, Long::new(seconds)) {
@@ -62,7 +61,7 @@ fn add(hits: &mut Vec<usize>, first: usize, more: impl Iterator<Item = usize>) {
     }
 }
 
-/// What is asked of each place in a text.
+/// A condition on each place in a text.
 trait Condition {
     /// Not 0 if it holds at this place of the window. It looks at less than
     /// [`REACH`] bytes from there on, and has no branches. Implementations
@@ -84,8 +83,8 @@ impl Condition for NotZero {
     }
 }
 
-/// The ` se` of ` seconds`, unless what is before it is like ` 0.12`, which
-/// is how nearly all durations are written, and too short.
+/// The ` se` of ` seconds`, unless the text before it is like ` 0.12`: nearly
+/// all durations are like that, and too short.
 struct Long {
     /// The first digit that is large enough before the point; behind `9` if
     /// none is.

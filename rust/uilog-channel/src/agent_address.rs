@@ -57,8 +57,8 @@ pub fn namespaces_of(process: &Path) -> io::Result<String> {
     let dir = fcntl::open(&process.join("ns"), flags, Mode::empty())?;
     let mut inodes = Vec::new();
     for name in NAMESPACES {
-        // The inode of what that leads to. The kernel would have to make it to
-        // tell of it: hg's first record would wait for that.
+        // The link's text, not the inode of its target, which the kernel would
+        // have to create: hg's first record would wait for that.
         let link = fcntl::readlinkat(&dir, name)?;
         let inode = inode_of(&link).ok_or(io::ErrorKind::InvalidData)?;
         inodes.extend_from_slice(&inode.to_le_bytes());

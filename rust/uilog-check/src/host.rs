@@ -36,7 +36,8 @@ pub(super) fn check(
     found: &mut Vec<Finding>,
 ) {
     let config = &subject.loaded.trusted;
-    // What hg cannot load is told already; somebody has meant to enable it.
+    // Extensions that hg cannot load are reported already; the user intended to
+    // enable them.
     let meant = |name| extensions.loaded(name).or(extensions.broken(name));
     let (uilog, stock) = (meant("uilog"), meant("logtoprocess"));
     let is_script = |name: &[u8]| !name.ends_with(b":stdin");
@@ -178,7 +179,7 @@ fn check_dispatcher(
         );
         return;
     }
-    // It ends by itself when this process has let go of it.
+    // It exits when this process has closed its socket.
     if let Err(problem) = Dispatcher::new(program.clone()).probe(settings, None)
     {
         let text = format!(

@@ -66,14 +66,13 @@ fn is_ours(section: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// Whether an item is a sink, or one of its options. What it says may be a
-/// secret.
+/// Whether an item is a sink, or one of its options. Its value may be secret.
 fn is_of_sink(section: &[u8], name: &[u8]) -> bool {
     section == sink_config::SECTION.as_bytes()
         && name.starts_with(sink_config::PREFIX.as_bytes())
 }
 
-/// An item and what it says, as far as that may be shown.
+/// An item and its value, as far as it may be shown.
 fn assignment(section: &[u8], name: &[u8], value: &[u8]) -> String {
     let item = format!("{}.{}", lossy(section), lossy(name));
     if is_of_sink(section, name) {
@@ -101,7 +100,7 @@ fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Names that nobody knows, and values that are invalid.
+/// Unknown names and invalid values.
 fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     for section in ["uilog", "blackbox"] {
@@ -172,7 +171,7 @@ fn untrusted(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// What is said in vain, because something else counts.
+/// Settings without effect, because another value is used.
 fn shadowed(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let loaded = subject.loaded;
     let settings = history::read(&loaded.files, subject.cwd);
@@ -228,7 +227,7 @@ fn overridden(
     let finding = if is_deliberate {
         Finding::note("item-shadowed", text)
     } else if is_script || is_same_file {
-        // One event has one script: somebody's does not run.
+        // An event has one script, so one of the two does not run.
         Finding::warning("item-shadowed", text)
     } else {
         Finding::note("item-shadowed", text)

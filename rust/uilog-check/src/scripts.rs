@@ -171,7 +171,7 @@ fn check_script(
 /// What became of looking for a program.
 enum Lookup {
     Found(PathBuf),
-    /// It depends on what is not known here.
+    /// It depends on something that is not known here.
     Unknown,
     Fault(Finding),
 }

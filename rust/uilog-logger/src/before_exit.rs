@@ -17,7 +17,7 @@ const MAX_BOUND: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long to sleep before the first look, and before those after a while.
 const FIRST_STEP: Duration = Duration::from_micros(500);
 const LAST_STEP: Duration = Duration::from_millis(10);
-/// How often whoever delivers is asked again: it may have died.
+/// How often to wake the delivering process again, which may have died.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// What the configurations say for which something was logged.
@@ -40,7 +40,7 @@ impl WaitLimit {
     }
 }
 
-/// Where a process stands: whether the place that it runs in ends with it.
+/// Whether a process's namespace ends with it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NamespaceRole {
     pid: u32,

@@ -63,7 +63,7 @@ impl Facts {
         self.state.as_deref().filter(|_| given.id == trace.id)
     }
 
-    /// What it says of traces.
+    /// The trace variables in it.
     pub(crate) fn said(&self) -> TraceVariables<'_> {
         TraceVariables {
             traceparent: self.traceparent.as_deref(),

@@ -43,8 +43,8 @@ impl Logger {
         Self::with_sources(uilog, logtoprocess, &[])
     }
 
-    /// The same, and where the items of `[logtoprocess]` stand: names, and
-    /// files with lines.
+    /// The same, with the places where the items of `[logtoprocess]` are
+    /// defined: names, and files with lines.
     pub fn with_sources(
         uilog: &[(Vec<u8>, Vec<u8>)],
         logtoprocess: &[(Vec<u8>, Vec<u8>)],
@@ -78,7 +78,7 @@ impl Logger {
         }
     }
 
-    /// Whether there are structured sinks, which tell of traces.
+    /// Whether there are structured sinks, which need traces.
     pub fn has_structured(&self) -> bool {
         self.has_structured
     }
@@ -142,22 +142,21 @@ impl Logger {
         }
     }
 
-    /// Whether any sink is told of commands that are killed.
+    /// Whether any sink tracks killed commands.
     pub fn tells_losses(&self) -> bool {
         self.sinks.iter().any(|sink| sink.tells_losses())
     }
 
     /// Notes that a command begins: if its process is killed, the sinks that
-    /// tell of such are told of it by whoever finds that. The draft is of that
-    /// event, with the command as it was called for a message, and of the
-    /// options what is known.
+    /// track `commandlost` get an event. The draft is that event, with the
+    /// command line as its message, and the known options.
     pub fn note_command(&self, host: &mut Host, draft: Draft<'_>) {
         if !self.tells_losses() || host.has_noted() {
             return;
         }
         let event = host.note(draft);
         for sink in self.sinks.iter().filter(|sink| sink.tells_losses()) {
-            // Why it could not be noted, the command's events will tell.
+            // The command's next event will report why it could not be noted.
             if let Err(loss) = sink.note(&event, host)
                 && loss.events > 0
             {
@@ -167,7 +166,7 @@ impl Logger {
     }
 
     /// Logs the end of a command that was killed: `lost` to the sinks that
-    /// tell of such, to the others `finish`, its ordinary end.
+    /// track it, `finish`, its ordinary end, to the others.
     pub fn log_loss(
         &self,
         host: &mut Host,

@@ -12,11 +12,11 @@ use crate::account::FaultKind;
 
 /// What the host takes from a sink.
 pub trait Outbox {
-    /// Hands a script on to the dispatcher.
+    /// Passes a script to the dispatcher.
     ///
     /// # Errors
     ///
-    /// What has been lost, and why.
+    /// What was lost, and why.
     fn run_script(
         &mut self,
         event: &Event<'_>,
@@ -24,13 +24,13 @@ pub trait Outbox {
         settings: &Settings,
     ) -> Result<(), Loss>;
 
-    /// Hands an event on for the structured sinks that these items of
-    /// `[uilog]` tell of: to the user's agent, or to the dispatcher.
-    /// `has_collector` tells whether a collector is among them.
+    /// Passes an event for the structured sinks in these items of `[uilog]` to
+    /// the user's agent, or to the dispatcher. `has_collector` says whether one
+    /// of them is a collector.
     ///
     /// # Errors
     ///
-    /// What has been lost, and why.
+    /// What was lost, and why.
     fn record(
         &mut self,
         event: &Event<'_>,
@@ -39,12 +39,12 @@ pub trait Outbox {
         has_collector: bool,
     ) -> Result<(), Loss>;
 
-    /// Notes for the same sinks what is to be said if the command that begins
-    /// is killed; `is_followed` tells that an event is recorded at once.
+    /// Stores the event for the same sinks in case the command that begins is
+    /// killed; `is_followed` says that another event is appended at once.
     ///
     /// # Errors
     ///
-    /// What else has been lost, and why.
+    /// What else was lost, and why.
     fn note_record(
         &mut self,
         event: &Event<'_>,
@@ -91,17 +91,17 @@ pub trait EventHandler: Send + Sync {
         outbox: &mut dyn Outbox,
     ) -> Result<(), Loss>;
 
-    /// Whether it tells of commands that are killed: `commandlost`.
+    /// Whether it tracks killed commands: `commandlost`.
     fn tells_losses(&self) -> bool {
         false
     }
 
-    /// Takes an event `commandlost` for the case that the command that begins
-    /// never ends, if it tells of such.
+    /// Stores an event `commandlost` in case the command that begins never
+    /// ends, if the sink tracks it.
     ///
     /// # Errors
     ///
-    /// Earlier events have been lost.
+    /// Earlier events were lost.
     fn note(
         &self,
         _event: &Event<'_>,

@@ -51,10 +51,10 @@ use crate::words::blanks;
 const MAX_NAME_BYTES: usize = 64;
 const MAX_SPACES: usize = 4;
 const MAX_LINE_BYTES: usize = 256;
-/// Between a name and the value that is told apart from it.
+/// Maximum distance between a name and its separate value.
 const MAX_GAP_BYTES: usize = 96;
 
-/// How a value stands behind a name.
+/// How a value follows a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Form {
     /// `NAME=VALUE`
@@ -81,7 +81,7 @@ enum Form {
     Call,
 }
 
-/// A telling name, and where its value begins.
+/// A name that suggests a secret, and where its value begins.
 #[derive(Debug)]
 struct Name<'t> {
     start: usize,
@@ -93,7 +93,7 @@ struct Name<'t> {
     is_quoted: bool,
 }
 
-/// Values that telling names have.
+/// Finds the values of names that suggest a secret.
 pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
     let mut extents = Extents::new(text);
     let mut done = 0;
@@ -171,7 +171,7 @@ fn first_word(text: &[u8], name: &Name<'_>, extent: &Extent) -> Option<Extent> {
     })
 }
 
-/// Where the value of a name stands.
+/// The range of a name's value.
 fn extent(
     text: &[u8],
     scope: Scope,
@@ -259,7 +259,7 @@ fn extent(
     extent
 }
 
-/// What is in backticks: a literal of JavaScript, or a word in Markdown. In a
+/// Text in backticks: a literal of JavaScript, or a word in Markdown. In a
 /// shell it would be a command.
 fn in_backticks(
     text: &[u8],
@@ -288,7 +288,7 @@ fn is_setting(text: &[u8], name: &Name<'_>) -> bool {
         && !is_source(text, name.start)
 }
 
-/// Whether the line above tells who the user is, as in `.pypirc`.
+/// Whether the line above names the user, as in `.pypirc`.
 fn is_below_user(text: &[u8], at: usize) -> bool {
     const USERS: [&[u8]; 4] = [b"username", b"user", b"login", b"email"];
     let line = line_start(text, at);
@@ -321,12 +321,12 @@ fn is_line_start(text: &[u8], at: usize) -> bool {
         .all(u8::is_ascii_whitespace)
 }
 
-/// Whether the value of a field stands between tags.
+/// Whether the value of a field is between tags.
 fn is_in_element(text: &[u8], name: &Name<'_>) -> bool {
     name.form == Form::Field && text[..name.value].ends_with(b">")
 }
 
-/// The name around a word that tells, if something is assigned to it.
+/// The name that contains a secret word, if something is assigned to it.
 fn read_name(text: &[u8], word: Occurrence) -> Option<Name<'_>> {
     let before = text[..word.start]
         .iter()
@@ -369,7 +369,7 @@ fn read_name(text: &[u8], word: Occurrence) -> Option<Name<'_>> {
 }
 
 impl Name<'_> {
-    /// Finds out how a value stands behind the name.
+    /// Determines how a value follows the name.
     fn read_form(&mut self, text: &[u8]) -> bool {
         if self.is_field_name(text)
             && let Some(value) = field_value(text, self.end)
@@ -411,7 +411,7 @@ impl Name<'_> {
             _ => return false,
         }
         self.form = Form::Element;
-        // `<user>:<password>@host` is none.
+        // `<user>:<password>@host` is not one.
         let rest = &text[self.value..];
         let len = memchr2(b'<', b'\n', rest).unwrap_or(rest.len());
         steps::add(len);
@@ -457,7 +457,7 @@ impl Name<'_> {
         true
     }
 
-    /// `=`, `:`, `=>`, and what else stands between a name and a value.
+    /// `=`, `:`, `=>`, and other separators between a name and a value.
     fn read_separator(&mut self, text: &[u8]) -> bool {
         let mut at = self.end;
         let is_option = self.is_option(text);
@@ -786,7 +786,7 @@ fn is_spring_default(rest: &[u8]) -> bool {
             || next.is_ascii_digit() && is_number()))
 }
 
-/// Whether a name stands by itself, as in SQL: nothing but words before it.
+/// Whether a name is alone, as in SQL: only words precede it.
 fn is_name_alone(before: &[u8]) -> bool {
     // Clojure: {:password "VALUE"}
     let before = match before {
@@ -972,7 +972,7 @@ fn is_passed(name: &Name<'_>, value: &[u8]) -> bool {
     }
 }
 
-/// Whether this only stands for a value: a variable, a path, code.
+/// Whether this is only a placeholder: a variable, a path, code.
 fn is_stand_in(
     text: &[u8],
     name: &Name<'_>,
@@ -1031,8 +1031,8 @@ fn is_typed_number(value: &[u8]) -> bool {
             })
 }
 
-/// Whether this is the last of what a call or a tuple holds, and its name
-/// stands right before it: `get('password', 'X')`.
+/// Whether this is the last element of a call or a tuple, directly after the
+/// name: `get('password', 'X')`.
 fn is_second(text: &[u8], name: &Name<'_>, extent: &Extent) -> bool {
     let value = &text[extent.range.clone()];
     let start = &text[..name.start];
@@ -1154,7 +1154,7 @@ fn is_code_number(value: &[u8]) -> bool {
     (4..=10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit)
 }
 
-/// Whether a value is itself made of telling words: `passwd=password`.
+/// Whether a value itself consists of secret words: `passwd=password`.
 fn is_named_so(value: &[u8]) -> bool {
     const MAX_OTHER_BYTES: usize = 6;
     if value.len() > MAX_NAME_BYTES {
@@ -1184,7 +1184,7 @@ fn is_named_so(value: &[u8]) -> bool {
         && other.len() < MAX_OTHER_BYTES
 }
 
-/// Whether name and value are a line of their own, as in a file.
+/// Whether name and value fill a line, as in a file.
 fn is_line(text: &[u8], start: usize, end: usize) -> bool {
     let line = line_start(text, start);
     let before = &text[line..start];

@@ -178,7 +178,7 @@ const MAX_VALUE_BYTES: usize = 1024;
 /// How sure it is that this is a header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Form {
-    /// `'NAME: VALUE'`, or a line of its own.
+    /// `'NAME: VALUE'`, or on its own line.
     Header,
     /// `'NAME': 'VALUE'`
     Entry,
@@ -235,7 +235,7 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
     }
 }
 
-/// What is secret in what follows an option such as `-H`.
+/// The secrets in the value of an option such as `-H`.
 pub(crate) fn in_option(header: &[u8]) -> Vec<Range<usize>> {
     let Some(colon) = header.iter().position(|byte| *byte == b':') else {
         return Vec::new();
@@ -515,8 +515,8 @@ fn value(
     Some((Form::Entry, at..close))
 }
 
-/// Where the value stands that begins here: in its quotes, or up to a tag or
-/// the line's end.
+/// The range of the value that begins here: in its quotes, or up to a tag or
+/// the end of the line.
 fn field(text: &[u8], at: usize) -> Range<usize> {
     let start = at
         + text[at..]
@@ -565,13 +565,13 @@ fn directive(text: &[u8], start: usize, end: usize) -> Option<usize> {
     None
 }
 
-/// Whether a name stands on a line as a header's name does.
+/// Whether a name is at the position of a header's name on a line.
 fn is_header_line(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_uppercase) || name.starts_with(b"x-")
 }
 
-/// Where a value ends that stands somewhere in a text: behind a scheme and a
-/// token, or, if parameters follow the scheme, at the line's end.
+/// Where a value in the middle of a text ends: after a scheme and a token, or,
+/// if parameters follow the scheme, at the end of the line.
 fn inline_end(text: &[u8], at: usize, may_extend: bool) -> usize {
     let near = &text[at..text.len().min(at + MAX_VALUE_BYTES)];
     let first = word_len(near, Form::Inline);
@@ -589,7 +589,7 @@ fn line_end(text: &[u8], at: usize) -> usize {
     memchr2(b'\n', b'\r', near).map_or(at + near.len(), |len| at + len)
 }
 
-/// What is secret in the value of a header.
+/// The secrets in the value of a header.
 fn secrets(name: &[u8], value: &[u8], form: Form) -> Vec<Range<usize>> {
     let value = value.trim_ascii_end();
     let word = word_len(value, form);
@@ -759,7 +759,7 @@ fn is_scheme(word: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
 }
 
-/// Whether this stands for a value.
+/// Whether this is a placeholder.
 fn is_nothing(value: &[u8]) -> bool {
     is_placeholder(value, Scope::Text)
         || is_stand_in(value)

@@ -54,7 +54,7 @@ use crate::words::Word;
 use crate::words::format_arguments;
 use crate::words::split;
 
-/// What is redacted is at most this many times as long as it was, and
+/// A redacted text is at most this many times as long as the original, plus
 /// [`MAX_ADDED_BYTES`].
 pub const MAX_GROWTH: usize = 16;
 
@@ -227,8 +227,8 @@ impl Redactor {
         reduced(line, Structure::joined(&words))
     }
 
-    /// What an event says, which is no command's, reduced to what is known to
-    /// be harmless. See [`ArgvPolicy::Structure`].
+    /// The message of an event that is not a command's, reduced to its harmless
+    /// parts. See [`ArgvPolicy::Structure`].
     pub fn reduce_message<'t>(
         &self,
         event: &[u8],
@@ -275,7 +275,7 @@ impl Redactor {
         whole(text, Rule::TEXT)
     }
 
-    /// Finds whatever there is to be found, in any order.
+    /// Runs all finders, in any order.
     fn look(&self, text: &[u8], view: View, found: &mut Vec<Found>) {
         match view {
             View::Text => {
@@ -368,8 +368,8 @@ impl Redactor {
         }
     }
 
-    /// Finds secrets in a text that is no command line, and in what it was
-    /// before it was escaped. Whether nothing in it gave a reason to look.
+    /// Finds secrets in a text that is not a command line, and in its unescaped
+    /// form. Returns whether nothing triggered a finder.
     fn find(
         &self,
         text: &[u8],
@@ -511,8 +511,8 @@ fn is_plain(text: &[u8]) -> bool {
     wanted == Wanted::default() && tokens.is_empty() && !has_sign(text)
 }
 
-/// Whether there is a byte that finders look for which need no words: of items,
-/// of accounts, of what was escaped.
+/// Whether there is a byte that triggers finders without words: those of items,
+/// of accounts, of escapes.
 fn has_sign(text: &[u8]) -> bool {
     text.iter().any(|byte| {
         matches!(*byte, b'=' | b'@' | b'\\' | b'%' | b'&' | decode::ESCAPE)
@@ -610,7 +610,7 @@ fn canonical(line: &[u8]) -> Redacted<Cow<'_, [u8]>> {
     }
 }
 
-/// What is left of a text that has been reduced.
+/// The rest of a reduced text.
 fn reduced(text: &[u8], left: Vec<u8>) -> Redacted<Cow<'_, [u8]>> {
     if left == text {
         return unchanged(text);

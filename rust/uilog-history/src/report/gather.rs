@@ -1,8 +1,9 @@
-//! What a thread has read of the records of a report, and all threads together.
+//! What a thread has collected from records for a report, and merging the
+//! results of all threads.
 //!
-//! Responsible for what each event says about each question, and for bounds:
-//! there are at most so many groups of a kind, and what has no room is counted.
-//! Must not know how a row of the report looks.
+//! Responsible for what each event contributes, and for limits: the number of
+//! groups of a kind is limited, and further ones are counted. Must not know the
+//! rows of the report.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The rows of a report's tables.
 //!
-//! Responsible for their order, for how many there are at most, and for what
-//! has changed for certain. Must not know how they are shown.
+//! Responsible for their order and maximum number, and for significant changes.
+//! Must not know how they are shown.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -47,7 +47,7 @@ pub struct Blackbox {
     style: Style,
     /// Each line goes to standard error as well.
     is_shown: bool,
-    /// What stands in for the clock.
+    /// Replaces the clock.
     date: Option<Timestamp>,
 }
 
@@ -131,7 +131,7 @@ impl EventHandler for Blackbox {
                     outbox.fault(FaultKind::LogFile, detail);
                 }
                 if self.is_shown {
-                    // Whoever cannot read it has lost no event.
+                    // If it cannot be written, no event is lost.
                     let _ = std::io::stderr().write_all(&record);
                 }
                 Ok(())
@@ -162,7 +162,7 @@ fn mode_of(hg_dir: &Path) -> Option<u32> {
     (mode & 0o777 != ours).then_some(mode & 0o7777)
 }
 
-/// This process's umask, which can only be told by changing it.
+/// This process's umask, which can only be read by changing it.
 fn umask() -> u32 {
     use nix::sys::stat::Mode;
     use nix::sys::stat::umask;
@@ -184,7 +184,7 @@ fn fixed_date(config: &Config) -> Option<Timestamp> {
     })
 }
 
-/// Settings that make sense in any case.
+/// Settings with valid values.
 struct Settings<'a> {
     config: &'a Config,
     faults: Vec<Fault>,

@@ -35,8 +35,8 @@ struct Named {
 }
 
 impl Structured {
-    /// Reads the section's names and values; `None` without such sinks. What
-    /// they say that is invalid is told as well.
+    /// Reads the section's names and values; `None` without such sinks. Also
+    /// returns invalid ones.
     pub fn new(
         items: &[(Vec<u8>, Vec<u8>)],
         settings: Settings,

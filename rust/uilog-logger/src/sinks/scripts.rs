@@ -17,7 +17,7 @@ use crate::outbox::Outbox;
 /// The section, which the sink is known by.
 pub const SECTION: &str = "logtoprocess";
 
-/// Beside `EVENT = SCRIPT`: what the script reads.
+/// The suffix of the item with the format of a script's standard input.
 const STDIN_SUFFIX: &[u8] = b":stdin";
 
 /// The sink.
@@ -78,7 +78,7 @@ impl LogToProcess {
         (Self { scripts, settings }, faults)
     }
 
-    /// Tells where scripts are defined: events, and files with lines.
+    /// Sets where scripts are defined: events, and files with lines.
     pub fn set_sources<'a>(
         &mut self,
         sources: impl Iterator<Item = (&'a [u8], &'a [u8])>,

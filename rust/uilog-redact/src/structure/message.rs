@@ -216,7 +216,7 @@ const CODE: &[&str] = &[
     "<genexpr>",
 ];
 
-/// What is in the place of `@` and this letter.
+/// The text at the position of `@` and this letter.
 fn varying(letter: u8, text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let is_hash = |it: &u8| it.is_ascii_hexdigit() || b", ".contains(it);
     match letter {
@@ -236,7 +236,7 @@ fn varying(letter: u8, text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     }
 }
 
-/// A server's URL without credentials, or what is kept of URLs elsewhere.
+/// A server's URL without credentials, or what stays of other URLs.
 fn url(text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     harmless::server_url(text, by)
         .unwrap_or_else(|| by.value(OptionKind::Source, text))
@@ -294,8 +294,8 @@ fn alias(message: &[u8], by: &Structure<'_>) -> Vec<u8> {
     [ALIAS, &by.name(name), EXPANDS, mark, &definition, b"'"].concat()
 }
 
-/// Lines before a traceback. The ends of some are told of, too.
-// hg: dispatch._exceptionwarning
+/// Lines before a traceback. For some, the rest of the line is kept, too. hg:
+/// dispatch._exceptionwarning
 const HEADER: &[&str] = &[
     "** unknown exception encountered, please report by visiting",
     "** https://mercurial-scm.org/wiki/BugTracker",
@@ -315,8 +315,8 @@ const HEADER: &[&str] = &[
     "The above exception was the direct cause of the following exception:",
 ];
 
-/// The places in the program and the type of an exception; neither what it
-/// says, nor lines of source.
+/// The positions in the program and the type of an exception; neither its text
+/// nor source lines.
 fn exception(message: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let mut told: Vec<Vec<u8>> = Vec::new();
     let mut is_in_frames = false;
@@ -437,7 +437,7 @@ fn error_line(line: &[u8], by: &Structure<'_>) -> Vec<u8> {
     told.join(&b' ')
 }
 
-/// A word, and what stands before and behind it.
+/// A word, and the text before and after it.
 fn bare(word: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let is_outside = |byte: &u8| b"'\"()[]{},;:.!?%".contains(byte);
     let from = word.iter().position(|byte| !is_outside(byte));
@@ -514,7 +514,7 @@ pub(super) fn option(
     if event == b"commandlost" && is_of_loss(key, value) {
         return value.to_vec();
     }
-    // Of another program, what it was called by.
+    // For another program, the name by which it was called.
     if key == b"canonical_command" {
         return if by.is_path(value) {
             value.to_vec()

@@ -41,12 +41,12 @@ const PARTS: usize = 4;
 /// Records of a request that is divided into single ones.
 const FEW: usize = 7;
 
-/// What has become of a batch.
+/// The result of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The collector has all that it will ever take.
     Done,
-    /// What has not been settled is to be sent again, later.
+    /// The other records will be sent again later.
     Later {
         /// Not before that.
         after: Option<Duration>,
@@ -55,23 +55,23 @@ pub enum Outcome {
     },
 }
 
-/// What has become of records of a batch: of all before `end` that have not
-/// been settled before.
+/// The result of some records of a batch: of all before `end` without an
+/// earlier result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchResult {
     /// The index behind the last one.
     pub end: usize,
     /// The indices of those that the collector will never take.
     pub rejected: Vec<usize>,
-    /// How many more it has not taken, without telling which.
+    /// How many more records were rejected, without being identified.
     pub unknown: u64,
     /// Why.
     pub reason: String,
 }
 
-/// Who is told what becomes of a batch's records.
+/// Gets the results of a batch's records.
 pub trait BatchObserver {
-    /// This is settled, and is not sent again.
+    /// These records are finished, and are not sent again.
     fn settle(&mut self, settlement: BatchResult);
 
     /// The endpoint has accepted a request.
@@ -181,7 +181,7 @@ impl<'a> Requests<'a> {
     }
 }
 
-/// What is known of a batch and cannot be told yet.
+/// Results of a batch that cannot be reported yet.
 #[derive(Debug, Default)]
 struct Known {
     /// The collector has accepted something of the batch.
@@ -190,17 +190,17 @@ struct Known {
     refusals: u32,
     /// Why the first of them.
     refusal: Option<Refusal>,
-    /// Records in a row that are to be rejected if it is no wrong endpoint.
+    /// Consecutive records to be rejected, if the endpoint is the right one.
     refused: Vec<(usize, String)>,
-    /// What is among these and is no record.
+    /// Those of them that are invalid records.
     unreadable: Vec<(usize, String)>,
     /// The index behind the last one of them.
     end: usize,
 }
 
 impl Known {
-    /// All before `end` has been accepted but for what is to be rejected, and
-    /// of the last request so many as the collector says.
+    /// All before `end` has been accepted, except for records to be rejected,
+    /// and of the last request as many as the collector says.
     fn settle(
         &mut self,
         unknown: u64,
