@@ -4,7 +4,11 @@
 //! nothing that it answers with but a verdict: whatever goes wrong on the way
 //! is a reason to try again later.
 
-use std::path::Path;
+mod answer;
+#[cfg(test)]
+mod tests;
+mod token;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,46 +16,42 @@ use rustls::ClientConfig;
 use sha2::Digest;
 use sha2::Sha256;
 use uilog_channel::sink_config;
-use uilog_sys::foreign_file;
 use ureq::Agent;
 use ureq::ProxyProtocol;
 use ureq::http::HeaderValue;
-use ureq::http::StatusCode;
 use ureq::http::Uri;
-use ureq::http::Version;
 use ureq::http::header;
 use ureq::unversioned::transport::ConnectProxyConnector;
 use ureq::unversioned::transport::Connector;
 use ureq::unversioned::transport::TcpConnector;
 
+use self::answer::Failed;
+use self::answer::MAX_ANSWER_BYTES;
+pub(crate) use self::answer::Received;
+use self::answer::TOO_LARGE;
+use self::answer::blot;
+use self::token::bearer;
 use crate::otlp::connector::TlsConnector;
 use crate::otlp::endpoint::GRPC_PORT;
 use crate::otlp::endpoint::HTTP_PORT;
 use crate::otlp::explain;
-use crate::otlp::printable::printable;
 use crate::otlp::request::Packer;
 use crate::otlp::request::SignalType;
 use crate::otlp::resolver::CachingResolver;
 use crate::otlp::settings::Endpoint;
 use crate::otlp::settings::Settings;
 use crate::otlp::settings::TlsFiles;
-use crate::otlp::verdict::Answer;
 use crate::otlp::verdict::Refusal;
 use crate::otlp::verdict::Verdict;
 use crate::target::Address;
 use crate::tls;
 
-/// Bytes of an answer that are read.
-// OTLP's answers are short; longer ones come from another kind of server
-const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 /// Bytes of an answer's head: less than a buffer, in which it must be whole.
 const MAX_HEAD_BYTES: usize = 15 * 1024;
+
 /// Bytes of each connection's buffers.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// Bytes of a token.
-const MAX_TOKEN_BYTES: u64 = 64 * 1024;
-/// What is said of an answer that is longer.
-const TOO_LARGE: &str = "its answer is too large";
+
 /// Who we are.
 const USER_AGENT: &str = concat!("uilog/", env!("CARGO_PKG_VERSION"));
 
@@ -347,81 +347,6 @@ impl Collector {
     }
 }
 
-/// Why there is no answer.
-#[derive(Clone, Debug)]
-enum Failed {
-    /// There is one, and nobody reads so much.
-    TooLarge {
-        /// HTTP's status; 0 if its head is too large.
-        status: u16,
-    },
-    /// It could not be asked, or did not answer.
-    Unasked(String),
-}
-
-impl From<String> for Failed {
-    fn from(why: String) -> Self {
-        Self::Unasked(why)
-    }
-}
-
-/// What has come back.
-#[derive(Clone, Debug)]
-pub(crate) struct Received {
-    status: StatusCode,
-    version: Version,
-    retry_after: Option<String>,
-    content_type: Option<String>,
-    /// Without what we sent as a header, of which some servers tell.
-    body: Vec<u8>,
-}
-
-impl Received {
-    /// It, for what it means.
-    pub(crate) fn answer(&self) -> Answer<'_> {
-        Answer {
-            status: self.status.as_u16(),
-            retry_after: self.retry_after.as_deref(),
-            content_type: self.content_type.as_deref(),
-            body: &self.body,
-        }
-    }
-
-    /// Its first line, with the usual words for its status.
-    pub(crate) fn first_line(&self) -> String {
-        let (version, status) = (self.version, self.status);
-        let words = status.canonical_reason().unwrap_or("");
-        let line = format!("{version:?} {} {words}", status.as_u16());
-        line.trim_end().to_owned()
-    }
-
-    /// The first line of its body that is not empty, if it is a text.
-    pub(crate) fn body_line(&self) -> Option<String> {
-        let text = std::str::from_utf8(&self.body).ok()?;
-        let is_text =
-            !text.contains(|it: char| it.is_control() && !it.is_whitespace());
-        let line = text.lines().find(|it| !it.trim().is_empty())?;
-        is_text.then(|| printable(line))
-    }
-}
-
-/// Makes what is secret unreadable in a text, which keeps its length.
-fn blot(text: &mut [u8], secret: &[u8]) {
-    const MIN_SECRET_BYTES: usize = 4;
-    const SCHEMES: [&[u8]; 2] = [b"bearer", b"basic"];
-    // `Bearer X` and `Basic X` may be repeated without their first word, too.
-    let words = secret.split(u8::is_ascii_whitespace).filter(|word| {
-        let is_scheme = |it: &&[u8]| it.eq_ignore_ascii_case(word);
-        word.len() >= MIN_SECRET_BYTES && !SCHEMES.iter().any(is_scheme)
-    });
-    for word in words {
-        let found: Vec<_> = memchr::memmem::find_iter(text, word).collect();
-        for at in found {
-            text[at..at + word.len()].fill(b'*');
-        }
-    }
-}
-
 impl RequestSender for Collector {
     fn rest(&mut self) {
         self.packer.rest();
@@ -473,72 +398,5 @@ fn hint_of(url: &str) -> String {
              {HTTP_PORT})"
         ),
         _ => String::new(),
-    }
-}
-
-/// The header with the token in a file.
-fn bearer(path: &Path) -> Result<HeaderValue, String> {
-    let failed = |why: &dyn std::fmt::Display| {
-        format!("cannot read token-file {}: {why}", path.display())
-    };
-    let text = foreign_file::read_text(path, MAX_TOKEN_BYTES)
-        .map_err(|error| failed(&error))?;
-    let token = token(&text);
-    if token.is_empty() {
-        return Err(failed(&"it is empty"));
-    }
-    let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| failed(&"there is no token in it"))?;
-    header.set_sensitive(true);
-    Ok(header)
-}
-
-/// The token in a file's text: editors add a byte order mark and ends of lines,
-/// people the scheme.
-fn token(text: &str) -> &str {
-    let text = text.trim_start_matches('\u{feff}').trim();
-    let (scheme, rest) = text.split_at_checked(6).unwrap_or((text, ""));
-    let is_scheme = scheme.eq_ignore_ascii_case("bearer")
-        && (rest.is_empty() || rest.starts_with(char::is_whitespace));
-    if is_scheme { rest.trim_start() } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_editors_and_people_add_is_no_part_of_a_token() {
-        for text in [
-            "tok",
-            "tok\n",
-            "  tok",
-            "\t tok \r\n",
-            "\n\ntok\n\n",
-            "\u{feff}tok",
-            "\u{feff}  tok",
-            "Bearer tok",
-            " bearer   tok\n",
-            "BEARER\ttok",
-        ] {
-            assert_eq!(token(text), "tok", "{text:?}");
-        }
-        for text in ["", " \n", "\u{feff}", "Bearer", "bearer \n"] {
-            assert_eq!(token(text), "", "{text:?}");
-        }
-        for text in ["bearertok", "éééééé", "a b"] {
-            assert_eq!(token(text), text);
-        }
-    }
-
-    #[test]
-    fn what_was_sent_as_a_header_is_not_shown_again() {
-        let mut text = b"you sent Bearer s3cret, and s3cret again".to_vec();
-        blot(&mut text, b"Bearer s3cret");
-        let shown = String::from_utf8_lossy(&text);
-        assert_eq!(shown, "you sent Bearer ******, and ****** again");
-        let mut text = b"a b 1".to_vec();
-        blot(&mut text, b"1");
-        assert_eq!(text, b"a b 1");
     }
 }

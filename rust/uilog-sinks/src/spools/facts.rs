@@ -1,12 +1,8 @@
-//! The state of all spools, seen from outside: their sinks, their records, and
-//! why delivery fails.
+//! What there is to know of a spool.
 //!
-//! Read-only: creates no directory and takes no lock. Must not know how the
-//! state is shown.
+//! Must not know where the spool is.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::iter;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -14,29 +10,18 @@ use std::time::SystemTime;
 use serde::Serialize;
 use uilog_channel::lock_holder;
 use uilog_channel::lock_holder::LockHolder;
-use uilog_channel::sink_config::SinkConfig;
 use uilog_event::event::Timestamp;
 use uilog_spool::EVICT_LOCK;
 use uilog_spool::SENDER_LOCK;
-use uilog_spool::Sender;
 use uilog_spool::Spool;
 
-use crate::globals::Globals;
-use crate::otlp;
 use crate::otlp::backoff::Backoff;
-use crate::otlp::json;
-use crate::otlp::losses;
-use crate::otlp::request::Mapped;
 use crate::otlp::request::SignalType;
 use crate::otlp::sender::Refused;
 use crate::otlp::sender::UNNOTED;
-use crate::otlp::settings;
-use crate::otlp::settings::Settings;
 use crate::otlp::unnoted;
 use crate::redact;
 
-/// What the URL of a sink with a spool begins with.
-const SCHEME: &[u8] = b"otlp:";
 /// How many reasons of rejections are shown.
 const MAX_REASONS: usize = 5;
 /// For how long a process that sends may do nothing that can be seen: longer
@@ -50,18 +35,6 @@ const SENDERS_FILES: [&str; 4] = [
     "retry-logs",
 ];
 const EVICTORS_FILES: [&str; 1] = ["evicted.counts"];
-
-/// What a spool holds.
-pub type Payloads = Box<dyn Iterator<Item = Result<Vec<u8>, String>>>;
-
-/// A spool, or the place of one.
-#[derive(Debug)]
-pub struct Owned {
-    /// The name of its sink.
-    pub sink: String,
-    /// The sink, unless it is configured no longer, or not here.
-    pub definition: Option<SinkConfig>,
-}
 
 /// What there is to know of a spool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -287,160 +260,12 @@ impl Facts {
     }
 }
 
-/// The spools of these sinks, and those whose sinks are not among them, by
-/// their names.
-///
-/// # Errors
-///
-/// The directory of spools cannot be listed.
-pub fn find(
-    definitions: &[SinkConfig],
-    globals: &Globals,
-) -> Result<Vec<Owned>, String> {
-    let has_spool = |it: &&SinkConfig| it.url.starts_with(SCHEME);
-    let mut spools: Vec<Owned> = definitions
-        .iter()
-        .filter(has_spool)
-        .map(|it| Owned {
-            sink: it.name.clone(),
-            definition: Some(it.clone()),
-        })
-        .collect();
-    let Ok(dir) = &globals.spool else {
-        return Ok(spools);
-    };
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(spools);
-        }
-        Err(error) => {
-            return Err(format!("cannot list {}: {error}", dir.display()));
-        }
-    };
-    let mut names = BTreeSet::new();
-    for entry in entries {
-        let entry = entry
-            .map_err(|error| format!("cannot list {}: {error}", dir.display()));
-        let entry = entry?;
-        let is_dir = entry.file_type().is_ok_and(|it| it.is_dir());
-        if let (true, Ok(name)) = (is_dir, entry.file_name().into_string()) {
-            names.insert(name);
-        }
-    }
-    for name in names {
-        if !spools.iter().any(|it| it.sink == name) {
-            spools.push(Owned {
-                sink: name,
-                definition: None,
-            });
-        }
-    }
-    spools.sort_by(|a, b| a.sink.cmp(&b.sink));
-    Ok(spools)
-}
-
-impl Owned {
-    /// Looks at it.
-    pub fn facts(&self, globals: &Globals, now: SystemTime) -> Facts {
-        let dir = otlp::spool_dir(&self.sink, globals);
-        let mut facts = Facts {
-            sink: self.sink.clone(),
-            url: self.definition.as_ref().map(SinkConfig::shown_url),
-            dir: dir.ok().map(|it| it.display().to_string()),
-            ..Facts::default()
-        };
-        let result = otlp::find_spool(&self.sink, globals)
-            .and_then(|spool| spool.map_or(Ok(()), |it| facts.add(&it, now)));
-        facts.problem = result.err();
-        if let Some(definition) = &self.definition {
-            match Settings::new(definition, globals) {
-                Ok(settings) => {
-                    facts.unsendable = settings.proxy_problem();
-                    facts.warnings = settings.warnings;
-                }
-                Err(problem) => facts.unsendable = Some(problem),
-            }
-        }
-        facts
-    }
-
-    /// Notes that somebody knows of what is lost, and removes the rejected
-    /// records, if that is asked for; returns how many, or nothing if somebody
-    /// is just sending.
-    ///
-    /// # Errors
-    ///
-    /// The spool is not safe, or cannot be read or written.
-    pub fn forget(
-        &self,
-        globals: &Globals,
-        is_rejected: bool,
-    ) -> Result<Option<u64>, String> {
-        let Some(spool) = otlp::find_spool(&self.sink, globals)? else {
-            return Ok(Some(0));
-        };
-        let sender = Sender::try_lock(&spool);
-        let forgotten = sender.and_then(|sender| {
-            sender.map(|mut it| it.forget(is_rejected)).transpose()
-        });
-        forgotten.map_err(|error| error.to_string())
-    }
-
-    /// Puts what has been rejected and is kept back among what waits; returns
-    /// how many records, or nothing if somebody is just sending.
-    ///
-    /// # Errors
-    ///
-    /// The spool is not safe, or cannot be read or written.
-    pub fn requeue(&self, globals: &Globals) -> Result<Option<u64>, String> {
-        let Some(spool) = otlp::find_spool(&self.sink, globals)? else {
-            return Ok(Some(0));
-        };
-        let sender = Sender::try_lock(&spool);
-        let requeue = |mut sender: Sender| {
-            let requeued = sender.requeue();
-            losses::forget_requeued(&spool);
-            requeued
-        };
-        let requeued =
-            sender.and_then(|sender| sender.map(requeue).transpose());
-        requeued.map_err(|error| error.to_string())
-    }
-
-    /// What waits, or what has been rejected, the oldest first: each a line of
-    /// JSON without its end, or why it cannot be read.
-    ///
-    /// # Errors
-    ///
-    /// The spool is not safe or cannot be read.
-    pub fn payloads(
-        &self,
-        globals: &Globals,
-        is_rejected: bool,
-    ) -> Result<Payloads, String> {
-        let Some(spool) = otlp::find_spool(&self.sink, globals)? else {
-            return Ok(Box::new(iter::empty()));
-        };
-        let text = |error: uilog_spool::Error| error.to_string();
-        Ok(if is_rejected {
-            let rejected = spool.rejected().map_err(text)?;
-            Box::new(rejected.map(move |it| match it {
-                Ok(it) => Ok(it.record.payload),
-                Err(error) => Err(text(error)),
-            }))
-        } else {
-            let records = spool.records().map_err(text)?;
-            Box::new(records.map(move |it| match it {
-                Ok(it) => Ok(it.payload),
-                Err(error) => Err(text(error)),
-            }))
-        })
-    }
-}
-
 impl Facts {
-    fn add(&mut self, spool: &Spool, now: SystemTime) -> Result<(), String> {
+    pub(super) fn add(
+        &mut self,
+        spool: &Spool,
+        now: SystemTime,
+    ) -> Result<(), String> {
         self.exists = true;
         let stats = spool.new_stats().map_err(|error| error.to_string())?;
         self.pending = stats.pending;
@@ -472,110 +297,5 @@ impl Facts {
         let waiting = SignalType::ALL.map(|kind| Waiting::of(spool, kind, now));
         self.retry = Retry::of(spool, waiting.into_iter().flatten().collect());
         Ok(())
-    }
-}
-
-/// Translates records into what OpenTelemetry's file exporter writes: one JSON
-/// object a line.
-// OpenTelemetry: "OpenTelemetry Protocol File Exporter"
-#[derive(Debug)]
-pub struct Translator {
-    resource: Vec<(String, String)>,
-}
-
-impl Translator {
-    /// For the records of this sink, with what is configured of its resource,
-    /// as far as that makes sense: what is needed to send does not matter.
-    pub fn new(owned: &Owned, globals: &Globals) -> Self {
-        let definition = owned.definition.as_ref();
-        let resource = definition.map(|it| settings::resource(it, globals));
-        Self {
-            resource: resource.unwrap_or_default(),
-        }
-    }
-
-    /// The line of a record, and to which file it belongs.
-    ///
-    /// # Errors
-    ///
-    /// It is no record.
-    pub fn line(
-        &self,
-        payload: &[u8],
-    ) -> Result<(SignalType, Vec<u8>), String> {
-        let mapped = Mapped::read(payload, None)?;
-        let mut line = json::line(&mapped, &self.resource)?;
-        line.push(b'\n');
-        Ok((mapped.kind(), line))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use uilog_spool::Options;
-    use uilog_spool::RecordId;
-    use uilog_spool::Writer;
-
-    use super::*;
-
-    fn globals(dir: &Path) -> Globals {
-        let dir = dir.to_str().unwrap().as_bytes().to_vec();
-        Globals::new(&[(b"spool".to_vec(), dir)], b"")
-    }
-
-    fn sink(name: &str, url: &str) -> SinkConfig {
-        SinkConfig {
-            name: name.to_owned(),
-            url: url.as_bytes().to_vec(),
-            options: Vec::new(),
-        }
-    }
-
-    fn append(dir: &Path, payload: &[u8]) {
-        let spool = Spool::open(dir, Options::default()).unwrap();
-        let id = RecordId::new(&[7; 24]).unwrap();
-        Writer::new(&spool).append(&id, payload).unwrap();
-    }
-
-    #[test]
-    fn spools_are_found_and_none_is_made() {
-        let temporary = tempfile::tempdir().unwrap();
-        let dir = temporary.path().join("spools");
-        let globals = globals(&dir);
-        let sinks = [sink("b", "otlp:"), sink("c", "syslog:")];
-        let names = |found: &[Owned]| -> Vec<String> {
-            found.iter().map(|it| it.sink.clone()).collect()
-        };
-        let found = find(&sinks, &globals).unwrap();
-        assert_eq!(names(&found), ["b"]);
-        let facts = found[0].facts(&globals, SystemTime::now());
-        assert!(!facts.exists && !facts.is_troubled(), "{facts:?}");
-        assert!(!dir.exists());
-        append(&dir.join("a"), b"{}");
-        append(&dir.join("c"), b"{}");
-        let found = find(&sinks, &globals).unwrap();
-        // The spool of a sink with another URL now belongs to no sink, too.
-        assert_eq!(names(&found), ["a", "b", "c"]);
-        let facts = found[0].facts(&globals, SystemTime::now());
-        assert_eq!((facts.pending, facts.pending_bytes), (1, 2));
-        assert!(facts.is_troubled(), "nobody sends it");
-        let payloads = found[0].payloads(&globals, false).unwrap();
-        assert_eq!(payloads.collect::<Vec<_>>(), [Ok(b"{}".to_vec())]);
-        assert_eq!(found[0].payloads(&globals, true).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn what_is_no_record_is_not_translated() {
-        let temporary = tempfile::tempdir().unwrap();
-        let globals = globals(temporary.path());
-        let owned = Owned {
-            sink: "a".to_owned(),
-            definition: Some(sink("a", "otlp:")),
-        };
-        let translator = Translator::new(&owned, &globals);
-        let why = translator.line(b"{}").unwrap_err();
-        assert!(why.starts_with("it is no record"), "{why}");
     }
 }

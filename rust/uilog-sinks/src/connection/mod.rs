@@ -3,7 +3,10 @@
 //! Must not know what the bytes mean. [`Connection::state`] returns whether
 //! they have arrived.
 
-use std::fs;
+mod local;
+mod socket;
+mod waiting;
+
 use std::io;
 use std::io::Read;
 use std::io::Write;
@@ -11,13 +14,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::net::ToSocketAddrs;
-use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -25,43 +22,31 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
-use nix::fcntl::OFlag;
-use nix::fcntl::openat;
-use nix::poll::PollFd;
 use nix::poll::PollFlags;
-use nix::poll::PollTimeout;
-use nix::poll::poll;
-use nix::sys::socket::AddressFamily;
-use nix::sys::socket::SockFlag;
 use nix::sys::socket::SockType;
-use nix::sys::socket::UnixAddr;
-use nix::sys::socket::connect;
 use nix::sys::socket::getsockopt;
-use nix::sys::socket::socket;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::sockopt::SndBuf;
-use nix::sys::stat::Mode;
-use nix::sys::stat::fstat;
 use rustls::ClientConfig;
 use rustls::ClientConnection;
 use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
 use uilog_sys::fd;
 
-use crate::exchange::exchangeable;
+pub(crate) use self::local::connect_datagram;
+use self::local::connect_local;
+pub(crate) use self::local::too_long;
+use self::socket::Socket;
+use self::waiting::LOOK_AGAIN;
+use self::waiting::left;
+pub(crate) use self::waiting::pause;
+use self::waiting::timed_out;
+use self::waiting::wait;
+pub(crate) use self::waiting::wait_to_send;
 use crate::owner::Owner;
 use crate::target::Address;
 use crate::tls;
 use crate::tls::explain;
-
-/// How soon what cannot be waited for is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
-/// Bytes of a local socket's path: the system adds a NUL, and has room for 108.
-// unix(7): sun_path
-const MAX_PATH_BYTES: usize = 107;
 
 /// How long a server is listened to after a handshake by TLS 1.3, which ends,
 /// for us, before the server has looked at our certificate. Nearly all send a
@@ -106,43 +91,6 @@ pub(crate) struct Connection {
     failure: Option<io::Error>,
 }
 
-#[derive(Debug)]
-enum Socket {
-    Local(UnixStream),
-    Remote(TcpStream),
-}
-
-impl Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Local(socket) => socket.as_fd(),
-            Self::Remote(socket) => socket.as_fd(),
-        }
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Local(socket) => socket.read(buffer),
-            Self::Remote(socket) => socket.read(buffer),
-        }
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Local(socket) => socket.write(bytes),
-            Self::Remote(socket) => socket.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl Peer {
     /// Connects.
     ///
@@ -179,100 +127,6 @@ impl Peer {
                 }
                 Ok(connection)
             }
-        }
-    }
-}
-
-/// A datagram socket that is connected and does not block.
-pub(crate) fn connect_datagram(
-    path: &Path,
-    owner: &Owner,
-    deadline: Instant,
-) -> io::Result<UnixDatagram> {
-    connect_local(path, owner, SockType::Datagram, deadline)
-        .map(UnixDatagram::from)
-}
-
-/// Connects to a socket whose file belongs to one of the owners. A link to it
-/// is followed: where it leads to is looked at.
-fn connect_local(
-    path: &Path,
-    owner: &Owner,
-    kind: SockType,
-    deadline: Instant,
-) -> io::Result<OwnedFd> {
-    let place_flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-    let place = openat(AT_FDCWD, path, place_flags, Mode::empty());
-    let place = place.map_err(|errno| not_there(path, errno))?;
-    owner.check("the socket", fstat(&place)?.st_uid, deadline)?;
-    // By way of the descriptor, so that it is the very socket that has been
-    // looked at, whatever has that path by now.
-    let link = format!("/proc/self/fd/{}", place.as_raw_fd());
-    match connect_to(Path::new(&link), kind, deadline) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            connect_without_proc(path, kind, deadline)
-        }
-        result => result,
-    }
-}
-
-/// Why there is no socket at a path, if nobody can make one by that path. (From
-/// a directory near it somebody may have: then it is there.)
-pub(crate) fn too_long(path: &Path) -> Option<String> {
-    let length = path.as_os_str().len();
-    (length > MAX_PATH_BYTES).then(|| {
-        format!(
-            "the path of a socket has at most {MAX_PATH_BYTES} bytes, and \
-             this one has {length}: choose a shorter one"
-        )
-    })
-}
-
-fn not_there(path: &Path, errno: Errno) -> io::Error {
-    match too_long(path) {
-        Some(why) => io::Error::new(io::ErrorKind::InvalidInput, why),
-        None => errno.into(),
-    }
-}
-
-/// Connects by the path, as where /proc is not mounted, if nobody else can
-/// have put another socket there meanwhile. Of a stream the caller looks at the
-/// process that listens.
-fn connect_without_proc(
-    path: &Path,
-    kind: SockType,
-    deadline: Instant,
-) -> io::Result<OwnedFd> {
-    let path = fs::canonicalize(path)?;
-    if kind != SockType::Stream
-        && let Some((place, why)) = exchangeable(&path)
-    {
-        let place = place.display();
-        return Err(io::Error::other(format!(
-            "{place} {why}, and without /proc nobody can tell whose socket it \
-             is"
-        )));
-    }
-    connect_to(&path, kind, deadline)
-}
-
-fn connect_to(
-    path: &Path,
-    kind: SockType,
-    deadline: Instant,
-) -> io::Result<OwnedFd> {
-    let address = UnixAddr::new(path);
-    let address = address.map_err(|errno| not_there(path, errno))?;
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = socket(AddressFamily::Unix, kind, flags, None)?;
-    loop {
-        match connect(socket.as_raw_fd(), &address) {
-            Ok(()) => return Ok(socket),
-            Err(Errno::EINTR) => {}
-            // Too many are waiting to be accepted. There is no way to be told
-            // when that changes.
-            Err(Errno::EAGAIN) => pause(deadline)?,
-            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -547,83 +401,5 @@ impl Connection {
             // Who does not take it will see the end of the connection.
             let _ = self.flush(Instant::now());
         }
-    }
-}
-
-/// Waits for what a socket is asked for.
-fn wait(
-    socket: BorrowedFd<'_>,
-    events: PollFlags,
-    deadline: Instant,
-) -> io::Result<()> {
-    loop {
-        let time = deadline.saturating_duration_since(Instant::now());
-        // Not zero before the deadline, but for a part of a millisecond.
-        let time = time + Duration::from_micros(999);
-        let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(socket, events)], time) {
-            Ok(0) if Instant::now() >= deadline => return Err(timed_out()),
-            Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Waits until a datagram may be sent.
-pub(crate) fn wait_to_send(
-    socket: &UnixDatagram,
-    deadline: Instant,
-) -> io::Result<()> {
-    wait(socket.as_fd(), PollFlags::POLLOUT, deadline)
-}
-
-/// Waits a little.
-///
-/// # Errors
-///
-/// The deadline has passed.
-pub(crate) fn pause(deadline: Instant) -> io::Result<()> {
-    thread::sleep(left(deadline)?.min(LOOK_AGAIN));
-    Ok(())
-}
-
-fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(timed_out());
-    }
-    Ok(left)
-}
-
-fn timed_out() -> io::Error {
-    io::ErrorKind::TimedOut.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-    use std::os::unix::net::UnixListener;
-
-    use super::*;
-
-    #[test]
-    fn without_proc_only_a_place_of_ones_own_is_trusted() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let root = fs::canonicalize(directory.path()).expect("it exists");
-        let (datagram, stream) = (root.join("d"), root.join("s"));
-        let _socket = UnixDatagram::bind(&datagram).expect("a socket");
-        let _listener = UnixListener::bind(&stream).expect("a socket");
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let connect = |path: &Path, kind| {
-            let result = connect_without_proc(path, kind, deadline);
-            result.map(drop).map_err(|error| error.to_string())
-        };
-        assert_eq!(connect(&datagram, SockType::Datagram), Ok(()));
-        let mode = fs::Permissions::from_mode(0o777);
-        fs::set_permissions(&root, mode).expect("ours");
-        let why = connect(&datagram, SockType::Datagram).expect_err("open");
-        assert!(why.contains("without /proc"), "{why}");
-        assert_eq!(connect(&stream, SockType::Stream), Ok(()));
     }
 }

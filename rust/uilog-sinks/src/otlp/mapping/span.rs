@@ -1,24 +1,18 @@
-//! What a record is in the terms of OpenTelemetry.
+//! Spans: of a command, of what happens within one, and of what it waits for.
 //!
-//! docs/otlp.md has the table. A record becomes spans or one log record, never
-//! both, so that it is accepted or rejected as a whole. The same record always
-//! becomes the same: what is sent again has the same ids.
-//!
-//! Spans and log records are written as they are sent, field by field in the
-//! order of their numbers. Knows nothing of how that is sent.
+//! Must not know what the message around them is.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
-use chrono::DateTime;
-use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
 use opentelemetry_proto::tonic::trace::v1::SpanFlags;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use sha2::Digest;
 use sha2::Sha256;
 
-use crate::otlp::attributes::AnyValue;
+use super::values::RECORDS;
+use super::values::Unmappable;
+use super::values::duration_nanos;
+use super::values::hex;
+use super::values::id_bytes;
 use crate::otlp::attributes::Attributes;
 use crate::otlp::attributes::common;
 use crate::otlp::protobuf::put_bytes;
@@ -27,20 +21,11 @@ use crate::otlp::protobuf::put_fixed32;
 use crate::otlp::protobuf::put_fixed64;
 use crate::otlp::protobuf::put_joined;
 use crate::otlp::protobuf::put_message;
-use crate::otlp::stored::LOSS_EVENT;
 use crate::otlp::stored::Stored;
 use crate::record::is_failure;
 
-/// The version of the semantic conventions that the names are from.
-pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
-
 /// W3C Trace Context's flag of a trace that is recorded.
 const SAMPLED: u32 = 1;
-/// From March of the year 0 to 1970.
-const DAYS_BEFORE_1970: i64 = 719_468;
-
-/// `ScopeSpans.spans` and `ScopeLogs.log_records`.
-const RECORDS: u32 = 2;
 
 /// The numbers of the fields of `Span`.
 mod span {
@@ -59,103 +44,21 @@ mod span {
     pub(super) const STATUS_CODE: u32 = 3;
 }
 
-/// The numbers of the fields of `LogRecord`.
-mod log_record {
-    pub(super) const TIME: u32 = 1;
-    pub(super) const SEVERITY_NUMBER: u32 = 2;
-    pub(super) const SEVERITY_TEXT: u32 = 3;
-    pub(super) const BODY: u32 = 5;
-    pub(super) const ATTRIBUTES: u32 = 6;
-    pub(super) const FLAGS: u32 = 8;
-    pub(super) const TRACE_ID: u32 = 9;
-    pub(super) const SPAN_ID: u32 = 10;
-    pub(super) const OBSERVED_TIME: u32 = 11;
-    pub(super) const EVENT_NAME: u32 = 12;
-}
-
-/// What a record has become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// So many spans, of what has taken time.
-    Spans(u64),
-    /// A log record, of all else.
-    Log,
-}
-
-/// A record that OpenTelemetry has no place for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the record's {0} makes no sense")]
-pub struct Unmappable(&'static str);
-
-/// Whether a record with these fields becomes spans, and no log record.
-///
-/// Spools have a place for each of the two: where an answer changes, so must
-/// [`crate::otlp::signal::VERSION`].
-pub fn becomes_spans(
-    event: &str,
-    duration: Option<f64>,
-    blocked: &BTreeMap<String, f64>,
-) -> bool {
-    let is_told = |secs: f64| duration_nanos(Some(secs)).is_some();
-    event == "commandfinish"
-        || blocked.values().any(|secs| is_told(*secs))
-        || duration.is_some_and(is_told)
-}
-
-/// Maps a record: appends what it becomes, each a field of the scope's message.
-///
-/// # Errors
-///
-/// Its ids or its time are none. What this program writes has both; what is
-/// in a spool may have been written by another.
-pub(crate) fn map(
-    record: &Stored<'_>,
-    out: &mut Vec<u8>,
-) -> Result<Signal, Unmappable> {
-    let end = nanos(&record.time).ok_or(Unmappable("time"))?;
-    let place = RecordPosition::of(record)?;
-    // Which of the two signals a record belongs to depends on its duration,
-    // as with any other event.
-    let is_lost = *record.event == *"commandlost"
-        && duration_nanos(record.duration).is_some();
-    if is_lost || *record.event == *"commandfinish" {
-        put_message(RECORDS, out, |out| command(record, &place, end, out));
-        return Ok(Signal::Spans(1));
-    }
-    let count = blocked(record, &place, end, out);
-    if count > 0 {
-        return Ok(Signal::Spans(count));
-    }
-    if let Some(duration) = duration_nanos(record.duration) {
-        put_message(RECORDS, out, |out| {
-            part(record, &place, end, duration, out);
-        });
-        return Ok(Signal::Spans(1));
-    }
-    put_message(RECORDS, out, |out| log(record, &place, end, out));
-    Ok(Signal::Log)
-}
-
 /// Where in a trace a record stands.
-struct RecordPosition {
-    trace: [u8; 16],
+pub(super) struct RecordPosition {
+    pub(super) trace: [u8; 16],
     /// The command's or the hook's; none if there is none.
-    span: Option<[u8; 8]>,
+    pub(super) span: Option<[u8; 8]>,
     /// What that is a part of.
     parent: Option<[u8; 8]>,
     /// W3C Trace Context's.
-    flags: u32,
+    pub(super) flags: u32,
     /// The record tells no trace, and what is here is made up.
-    is_made_up: bool,
-}
-
-/// The bytes of an id; none if there is none.
-fn id_bytes(id: &Option<[u8; 8]>) -> &[u8] {
-    id.as_ref().map_or(&[], |it| &it[..])
+    pub(super) is_made_up: bool,
 }
 
 impl RecordPosition {
-    fn of(record: &Stored<'_>) -> Result<Self, Unmappable> {
+    pub(super) fn of(record: &Stored<'_>) -> Result<Self, Unmappable> {
         fn id<const BYTES: usize>(
             text: Option<&str>,
             name: &'static str,
@@ -244,7 +147,7 @@ impl Span<'_> {
 }
 
 /// The span of a command.
-fn command(
+pub(super) fn command(
     record: &Stored<'_>,
     place: &RecordPosition,
     end: u64,
@@ -339,7 +242,7 @@ fn refusal(record: &Stored<'_>) -> Option<Failure> {
 }
 
 /// The span of something within a command.
-fn part(
+pub(super) fn part(
     record: &Stored<'_>,
     place: &RecordPosition,
     end: u64,
@@ -414,7 +317,7 @@ fn part_failure(record: &Stored<'_>) -> Option<Failure> {
 
 /// The spans of what a command has waited for: hg tells how long in all, and
 /// not when, so each is put before the end. Returns how many.
-fn blocked(
+pub(super) fn blocked(
     record: &Stored<'_>,
     place: &RecordPosition,
     end: u64,
@@ -443,40 +346,6 @@ fn blocked(
     count
 }
 
-/// The fields of a log record.
-fn log(
-    record: &Stored<'_>,
-    place: &RecordPosition,
-    time: u64,
-    out: &mut Vec<u8>,
-) {
-    let (number, text) = match &*record.event {
-        "commandexception" => (SeverityNumber::Error, "ERROR"),
-        "develwarn" | "hookrefused" | LOSS_EVENT => {
-            (SeverityNumber::Warn, "WARN")
-        }
-        "debug" => (SeverityNumber::Debug, "DEBUG"),
-        _ => (SeverityNumber::Info, "INFO"),
-    };
-    put_fixed64(log_record::TIME, time, out);
-    put_choice(log_record::SEVERITY_NUMBER, number.into(), out);
-    put_bytes(log_record::SEVERITY_TEXT, text.as_bytes(), out);
-    put_message(log_record::BODY, out, |out| {
-        AnyValue::Text(&record.message).put(out);
-    });
-    let mut all = Attributes::new(log_record::ATTRIBUTES, out);
-    common(record, &mut all);
-    all.text("log.record.uid", &record.id);
-    all.other_side(record);
-    if !place.is_made_up {
-        put_fixed32(log_record::FLAGS, place.flags, out);
-        put_bytes(log_record::TRACE_ID, &place.trace, out);
-        put_bytes(log_record::SPAN_ID, id_bytes(&place.span), out);
-    }
-    put_fixed64(log_record::OBSERVED_TIME, time, out);
-    put_joined(log_record::EVENT_NAME, ["hg.", &record.event], out);
-}
-
 /// The id of a span that the record has none for: of the record's, so that
 /// what is sent again is the same span.
 fn span_id(record: &Stored<'_>, what: &str) -> [u8; 8] {
@@ -490,112 +359,4 @@ fn span_id(record: &Stored<'_>, what: &str) -> [u8; 8] {
     // All zeros would be none.
     id[7] |= u8::from(id == [0; 8]);
     id
-}
-
-/// Nanoseconds since 1970.
-fn nanos(time: &str) -> Option<u64> {
-    if let Some(nanos) = nanos_of_ours(time.as_bytes()) {
-        return Some(nanos);
-    }
-    let time = DateTime::parse_from_rfc3339(time).ok()?;
-    u64::try_from(time.timestamp_nanos_opt()?).ok()
-}
-
-/// The same of a time as this program writes it, where that is simple: the last
-/// days of months are left to the other.
-fn nanos_of_ours(time: &[u8]) -> Option<u64> {
-    let time: &[u8; 32] = time.try_into().ok()?;
-    let number = |at: usize, digits: usize, range: Range<i64>| {
-        let mut value = 0;
-        for byte in &time[at..at + digits] {
-            let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
-            value = value * 10 + i64::from(digit);
-        }
-        range.contains(&value).then_some(value)
-    };
-    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    let marks = marks.into_iter().chain([(19, b'.'), (29, b':')]);
-    if marks.into_iter().any(|(at, mark)| time[at] != mark) {
-        return None;
-    }
-    let sign = match time[26] {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let (year, month) = (number(0, 4, 1971..2200)?, number(5, 2, 1..13)?);
-    let day = number(8, 2, 1..29)?;
-    let seconds = number(11, 2, 0..24)? * 3600
-        + number(14, 2, 0..60)? * 60
-        + number(17, 2, 0..60)?;
-    let offset = number(27, 2, 0..24)? * 3600 + number(30, 2, 0..60)? * 60;
-    let micros = number(20, 6, 0..1_000_000)?;
-    // Years that begin with March have the day of leap years at their end.
-    let years = if month > 2 { year } else { year - 1 };
-    let months = (month + 9) % 12;
-    let days = years * 365 + years / 4 - years / 100
-        + years / 400
-        + (months * 153 + 2) / 5
-        + day
-        - 1
-        - DAYS_BEFORE_1970;
-    let seconds = days * 86_400 + seconds - sign * offset;
-    u64::try_from(seconds * 1_000_000_000 + micros * 1000).ok()
-}
-
-fn duration_nanos(secs: Option<f64>) -> Option<u64> {
-    let secs = secs.filter(|it| it.is_finite() && *it >= 0.0)?;
-    // Far beyond what a clock can tell, it is as long as can be told.
-    Some((secs * 1e9).round() as u64)
-}
-
-/// The bytes of so many hexadecimal digits; none if all are zero, which is no
-/// id.
-pub(crate) fn hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
-    if text.len() != 2 * BYTES {
-        return None;
-    }
-    let mut id = [0; BYTES];
-    for (byte, digits) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let digit = |at: usize| char::from(digits[at]).to_digit(16);
-        *byte = (digit(0)? << 4 | digit(1)?) as u8;
-    }
-    (id != [0; BYTES]).then_some(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::TimeDelta;
-
-    use super::*;
-
-    #[test]
-    fn a_time_is_the_same_however_it_is_read() {
-        let first = DateTime::parse_from_rfc3339("1971-01-02T00:00:00Z");
-        let step = TimeDelta::microseconds(40_003_000_001);
-        let mut simple = 0;
-        for (number, offset) in
-            (0..120_000).zip([0, 3600, -34_200].repeat(40_000))
-        {
-            let offset = chrono::FixedOffset::east_opt(offset).unwrap();
-            let time = (first.unwrap() + step * number).with_timezone(&offset);
-            let text = time.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string();
-            let expected = time.timestamp_nanos_opt().unwrap();
-            assert_eq!(nanos(&text), u64::try_from(expected).ok(), "{text}");
-            simple += u64::from(nanos_of_ours(text.as_bytes()).is_some());
-        }
-        assert!(simple > 100_000, "{simple}");
-        for text in [
-            "2026-02-30T03:04:05.000006+01:00",
-            "2026-13-02T03:04:05.000006+01:00",
-            "2026-01-02T24:04:05.000006+01:00",
-            "2026-01-02T03:04:05.00000x+01:00",
-            "2026-01-02T03:04:05.000006+24:00",
-            "1960-01-02T03:04:05.000006+01:00",
-        ] {
-            assert_eq!(nanos(text), None, "{text}");
-        }
-        let short = nanos("2026-01-02T03:04:05Z").unwrap();
-        assert_eq!(nanos("2026-01-02T04:04:05.000000+01:00"), Some(short));
-    }
 }

@@ -1,13 +1,7 @@
-//! What is needed to send to a collector: the hgrc's options and, for a sink
-//! that asks for them, the variables that OpenTelemetry knows.
+//! Reading the hgrc's options, and the variables that OpenTelemetry knows.
 //!
-//! The variables may have been set for any other program. So they count only
-//! for `otlp:` without a URL, or with `:environment = yes`; and one that makes
-//! no sense is ignored with a warning. Only what the hgrc says wrongly is an
-//! error.
-//!
-//! Raw values become typed ones here. Reads no file, and knows no spool:
-//! nothing here decides whether a record is kept.
+//! Must not know what is done with them.
+
 // OpenTelemetry: "OpenTelemetry Protocol Exporter", configuration options, and
 // "Environment Variable Specification"
 
@@ -16,12 +10,20 @@ use std::time::Duration;
 
 use uilog_channel::sink_config;
 use uilog_channel::sink_config::SinkConfig;
-use uilog_config::items;
 use uilog_config::items::Value;
 use ureq::http::HeaderName;
 use ureq::http::HeaderValue;
 use ureq::http::header;
 
+use super::model::Endpoint;
+use super::model::MAX_TIMEOUT;
+use super::model::Settings;
+use super::model::Statuses;
+use super::model::TlsFiles;
+use super::model::WAIT_STATUSES;
+use super::pairs::OWN_HEADERS;
+use super::pairs::headers;
+use super::pairs::pairs;
 use crate::otlp::endpoint::Base;
 use crate::otlp::endpoint::Url;
 use crate::otlp::endpoint::advice_on_endpoint;
@@ -33,25 +35,8 @@ use crate::otlp::request::SignalType;
 const SCHEME: &[u8] = b"otlp:";
 /// Where a collector is unless somebody says otherwise.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
-/// Nobody waits for longer, whatever is configured; a timeout of 0, which is
-/// none, is as long.
-const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
-/// The option of statuses for which we wait.
-const WAIT_STATUSES: &str = "wait-statuses";
 /// What the variables begin with.
 const PREFIX: &str = "OTEL_EXPORTER_OTLP";
-
-/// Headers that say what a request is, and are uilog's to write.
-const OWN_HEADERS: [HeaderName; 8] = [
-    header::CONTENT_TYPE,
-    header::CONTENT_ENCODING,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-    header::EXPECT,
-    header::TE,
-    header::UPGRADE,
-];
 
 /// Variables by which OpenTelemetry's own programs can be switched off, sampled
 /// or configured, and the value that changes nothing there. None has an effect
@@ -75,103 +60,6 @@ pub trait VariableLookup {
     ///
     /// It is relative.
     fn path(&self, text: &[u8]) -> Result<PathBuf, String>;
-}
-
-/// Everything about a collector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Where spans go.
-    pub traces: Endpoint,
-    /// Where log records go.
-    pub logs: Endpoint,
-    /// The file with a bearer token.
-    pub token_file: Option<PathBuf>,
-    /// Further attributes of the resource.
-    pub resource: Vec<(String, String)>,
-    /// The proxy of each, and for which hosts there is none.
-    pub proxies: Proxies,
-    /// The statuses of errors for which we wait although the protocol forbids
-    /// to ask again.
-    pub wait_statuses: Statuses,
-    /// What is ignored, or was probably not meant.
-    pub warnings: Vec<String>,
-    /// Variables that are set and have no effect, although they have one in
-    /// OpenTelemetry's own programs.
-    pub notes: Vec<String>,
-}
-
-/// Some of HTTP's statuses of errors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Statuses(Vec<u16>);
-
-impl Statuses {
-    /// None of them.
-    pub fn none() -> Self {
-        Self(Vec::new())
-    }
-
-    /// Those that are listed.
-    ///
-    /// # Errors
-    ///
-    /// One is none from 400 to 599.
-    pub fn parse(words: &[Vec<u8>]) -> Result<Self, String> {
-        let all = words.iter().map(|word| {
-            let text = String::from_utf8_lossy(word);
-            let number = text.parse().ok();
-            number
-                .filter(|it| (400..=599).contains(it))
-                .ok_or_else(|| format!("'{text}' is no status from 400 to 599"))
-        });
-        all.collect::<Result<_, _>>().map(Self)
-    }
-
-    /// Whether this is one of them.
-    pub fn contains(&self, status: u16) -> bool {
-        self.0.contains(&status)
-    }
-}
-
-impl Default for Statuses {
-    /// Where what is wrong is a configuration, on this side or the other, or a
-    /// proxy on the way: it will be mended.
-    fn default() -> Self {
-        let item = items::find_sink_option(WAIT_STATUSES.as_bytes());
-        let value =
-            item.and_then(|it| it.item.parse(it.item.default.as_bytes()));
-        match value {
-            Some(Value::List(words)) => {
-                Self::parse(&words).unwrap_or_else(|_| Self::none())
-            }
-            _ => Self::none(),
-        }
-    }
-}
-
-/// Where requests of one kind go, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The whole URL.
-    pub url: String,
-    /// Further headers.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// For how long it may not answer.
-    pub timeout: Duration,
-    /// Whether requests are packed.
-    pub is_gzip: bool,
-    /// Files of TLS.
-    pub tls: TlsFiles,
-}
-
-/// Files of TLS, in PEM.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Who may vouch for the receiver, in place of the system's.
-    pub ca: Option<PathBuf>,
-    /// Who we are.
-    pub cert: Option<PathBuf>,
-    /// The key of that.
-    pub key: Option<PathBuf>,
 }
 
 impl Settings {
@@ -547,62 +435,3 @@ fn specific(kind: SignalType, key: &str) -> String {
         SignalType::Logs => format!("{PREFIX}_LOGS_{key}"),
     }
 }
-
-/// Reads headers. What is wrong is said without them: they are secrets, and
-/// what looks like a name may be the beginning of one.
-fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
-    let header = |(at, (key, value)): (usize, (String, String))| {
-        let at = at + 1;
-        let name = HeaderName::from_bytes(key.as_bytes())
-            .map_err(|_| format!("entry {at} has no header's name"))?;
-        let mut value = HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|_| format!("entry {at} has no header's value"))?;
-        value.set_sensitive(true);
-        Ok((name, value))
-    };
-    pairs(text)?.into_iter().enumerate().map(header).collect()
-}
-
-/// Reads `KEY=VALUE,KEY=VALUE`, values in percent encoding.
-// W3C Baggage, without its properties
-fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
-    text.split(',')
-        .filter(|pair| !pair.trim().is_empty())
-        .enumerate()
-        .map(|(at, pair)| {
-            let at = at + 1;
-            let (key, value) = pair
-                .split_once('=')
-                .ok_or("it must be KEY=VALUE,KEY=VALUE")?;
-            let key = key.trim();
-            if key.is_empty() {
-                return Err(format!("entry {at} has no key"));
-            }
-            let value = decoded(value.trim())
-                .ok_or_else(|| format!("entry {at} is not UTF-8"))?;
-            Ok((key.to_owned(), value))
-        })
-        .collect()
-}
-
-/// Without percent encoding; a percent sign that is none stays.
-fn decoded(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let digits = bytes.get(at + 1..at + 3).filter(|digits| {
-            bytes[at] == b'%' && digits.iter().all(u8::is_ascii_hexdigit)
-        });
-        let byte = digits.and_then(|digits| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            u8::from_str_radix(digits, 16).ok()
-        });
-        plain.push(byte.unwrap_or(bytes[at]));
-        at += if byte.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8(plain).ok()
-}
-
-#[cfg(test)]
-mod tests;
