@@ -68,7 +68,7 @@ pub(super) fn change(before: f64, now: f64) -> String {
     }
     let percent = (now / before - 1.0) * 100.0;
     match percent.abs() < 0.5 {
-        true => "=".to_owned(),
+        true => "the same".to_owned(),
         false => format!("{percent:+.0} %"),
     }
 }
