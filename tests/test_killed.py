@@ -1,4 +1,4 @@
-"""hg and its dispatcher killed together: what was not run is counted."""
+"""hg and its dispatcher are killed together: unfinished events are counted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 # What a killed dispatcher had in hand may have been run or delivered: so much
 # of a loss, by the line that tells of it.
 UNCERTAIN = re.compile(
-    r"(\d+) (?:begun, and perhaps run to the end|perhaps not delivered)"
+    r"(\d+) (?:started, and perhaps completed|perhaps not delivered)"
 )
 
 # Logs without end, and says after each event that it was logged.

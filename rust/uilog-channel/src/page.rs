@@ -67,8 +67,8 @@ use crate::queue::Page;
 /// How the names of pages begin.
 pub const PREFIX: &str = "page-";
 
-/// So many pages there may be of dispatchers that have never begun: if nobody
-/// removes them, no program works, and hg counts the events as lost itself.
+/// Maximum number of pages whose dispatchers have never begun: if they are not
+/// removed, no program works, and hg counts the events as lost itself.
 const MAX_PAGES: usize = 1024;
 /// A directory that is smaller has hardly more entries: listing it would cost
 /// each command more than it is worth. Some never become smaller again.
@@ -95,7 +95,7 @@ const MAKER_BOUND: Duration = Duration::from_secs(1);
 pub struct CreatedPage {
     /// hg's description of it.
     pub page: File,
-    /// Its reader's, to be handed over.
+    /// The reader's descriptor, to be passed on.
     pub readers: File,
     /// Where it is.
     pub path: PathBuf,
@@ -164,7 +164,7 @@ fn make_in(
         if is_it && living_file::hold(&readers, Holder::Reader)? {
             return prepare(readers);
         }
-        Err(io::Error::other("somebody else holds the new page"))
+        Err(io::Error::other("another process has locked the new page"))
     });
     if readers.is_err() {
         let _ = dir.unlink(name);
@@ -178,8 +178,8 @@ fn prepare(mut readers: File) -> io::Result<File> {
     Ok(readers)
 }
 
-/// A description of a page for another reader. It holds the page unless the
-/// reader before it has not let go yet; the reader takes care of that.
+/// Opens a page for another reader. It is locked for that reader, unless the
+/// previous reader has not released it yet; the new one checks that.
 pub fn for_next_reader(page: &File) -> io::Result<File> {
     let readers = living_file::open_again(page)?;
     living_file::hold(&readers, Holder::Reader)?;
@@ -212,9 +212,9 @@ fn is_crowded(dir: &OwnDir) -> io::Result<bool> {
 /// Who holds a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holders {
-    /// Whoever has made it lives.
+    /// Its creator lives.
     pub maker: bool,
-    /// Whoever reads its queue lives.
+    /// The reader of its queue lives.
     pub reader: bool,
 }
 
@@ -246,12 +246,12 @@ pub fn begin_reading(page: &File) -> io::Result<bool> {
     Ok(!Page::read(page)?.is_claimed)
 }
 
-/// Waits until a page's maker, who is ending, has let go of it, but not for
-/// long; whether it has.
+/// Waits a short time until a page's creator, which is ending, has released it;
+/// returns whether it has.
 ///
 /// # Errors
 ///
-/// The file system knows no locks.
+/// The file system does not support locks.
 pub fn await_maker(page: &File) -> io::Result<bool> {
     let deadline = Instant::now() + MAKER_BOUND;
     while holders(page)?.maker {
@@ -263,12 +263,12 @@ pub fn await_maker(page: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Removes a page of which nothing is left. It is no error if somebody has done
-/// so.
+/// Removes a page without remaining jobs. It is no error if another process has
+/// removed it.
 ///
 /// # Errors
 ///
-/// What has the name is not the page, or the system refuses.
+/// Another file has the name, or the system refuses.
 pub fn remove(page: &File, path: &Path) -> io::Result<()> {
     let (dir, name) = open_beside(path)?;
     if !name.as_bytes().starts_with(PREFIX.as_bytes()) {
@@ -293,7 +293,7 @@ fn open_beside(path: &Path) -> io::Result<(OwnDir, &OsStr)> {
     Ok((place.open(false)?, name))
 }
 
-/// What stands for a page in the journal.
+/// The ID of a page in the journal.
 pub fn id_of(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     Some(name.strip_prefix(PREFIX)?.to_owned())
