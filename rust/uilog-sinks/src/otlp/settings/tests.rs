@@ -1,6 +1,15 @@
 //! What settings are made of what is configured.
 
-use super::*;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use uilog_channel::sink_config::SinkConfig;
+
+use super::model::Endpoint;
+use super::model::MAX_TIMEOUT;
+use super::model::Settings;
+use super::model::TlsFiles;
+use super::reading::VariableLookup;
 
 struct Around<'a>(&'a [(&'a str, &'a str)]);
 
