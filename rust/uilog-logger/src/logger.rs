@@ -89,13 +89,13 @@ impl Logger {
         self.faults.extend(faults);
     }
 
-    /// The names of the sinks that want events of this name.
+    /// The names of the sinks that track events of this name.
     pub fn sinks_of(&self, event: &[u8]) -> Vec<String> {
         let sinks = self.sinks.iter();
         sinks.flat_map(|sink| sink.names(Some(event))).collect()
     }
 
-    /// Whether any sink wants events of this name.
+    /// Whether any sink tracks events of this name.
     pub fn tracks(&self, event: &[u8]) -> bool {
         self.sinks.iter().any(|sink| sink.tracks(event))
     }

@@ -10,7 +10,7 @@ use uilog_event::event::Event;
 
 use crate::account::FaultKind;
 
-/// What the host takes from a sink.
+/// The interface of the host for sinks.
 pub trait Outbox {
     /// Passes a script to the dispatcher.
     ///
@@ -62,11 +62,11 @@ pub trait EventHandler: Send + Sync {
     /// The configuration section that it is known by.
     fn name(&self) -> &'static str;
 
-    /// Whether it wants events of this name.
+    /// Whether it tracks events of this name.
     fn tracks(&self, event: &[u8]) -> bool;
 
-    /// What people know it by: several names, if it is several sinks. Of an
-    /// event, those that want it.
+    /// Its names for people: several, if it stands for several sinks. For an
+    /// event, those that track it.
     fn names(&self, event: Option<&[u8]>) -> Vec<String> {
         let is_wanted = event.is_none_or(|event| self.tracks(event));
         is_wanted
@@ -80,11 +80,11 @@ pub trait EventHandler: Send + Sync {
         Vec::new()
     }
 
-    /// Takes an event that it tracks.
+    /// Delivers an event that it tracks.
     ///
     /// # Errors
     ///
-    /// The event, and perhaps earlier ones, will not reach their end.
+    /// The event, and perhaps earlier ones, will not arrive.
     fn deliver(
         &self,
         event: &Event<'_>,

@@ -27,7 +27,7 @@ pub struct Structured {
 /// One of them.
 #[derive(Debug)]
 struct Named {
-    /// As people know it.
+    /// Its name for people.
     name: String,
     url: String,
     tracked: Tracked,
