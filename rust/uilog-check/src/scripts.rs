@@ -11,7 +11,6 @@ use std::process::Stdio;
 
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
-use uilog_channel::settings::Settings;
 use uilog_channel::wire::StdinFormat;
 use uilog_config::Config;
 use uilog_config::Source;
@@ -21,7 +20,7 @@ use uilog_event::suggest::meant;
 use uilog_finding::finding::Finding;
 use uilog_finding::subject::Subject;
 use uilog_finding::unemitted;
-use uilog_logger::sinks::scripts::LogToProcess;
+use uilog_logger::sinks::scripts::Scripts;
 use uilog_sys::foreign_file;
 use uilog_sys::search_path;
 use uilog_sys::spawn::MAX_STRING_BYTES;
@@ -47,8 +46,7 @@ pub(super) fn check(
     found: &mut Vec<Finding>,
 ) -> Vec<ScriptFacts> {
     let config = &subject.loaded.trusted;
-    let (sink, faults) =
-        LogToProcess::new(values(config, SECTION), Settings::default());
+    let (sink, faults) = Scripts::new(values(config, SECTION));
     for fault in faults {
         let entry = config.get(SECTION, fault.name.as_bytes());
         let finding = Finding::warning("sub-option", fault.to_string())

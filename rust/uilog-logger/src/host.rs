@@ -1,8 +1,8 @@
 //! What a process keeps for all its events: the session, the running spans, the
 //! connections to the dispatcher and the agent, and the counts of losses.
 //!
-//! It completes an event and forwards what sinks put into their [`Outbox`].
-//! Must not know Python, or which sinks there are. Nothing here blocks.
+//! It fills in an event, and sends what a sink wants done about it. Must not
+//! know which sinks a ui has, or Python. Nothing here blocks.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -52,9 +52,9 @@ use crate::dispatcher::Dispatcher;
 use crate::dispatcher::Owner;
 use crate::facts::Facts;
 use crate::installation::Programs;
-use crate::outbox::Outbox;
 use crate::record_queue::NotQueued;
 use crate::record_queue::RecordQueue;
+use crate::sinks::records::StructuredSinks;
 
 /// Maximum nesting depth of scripts: a script that runs hg, whose events run
 /// the script, would never end.
@@ -558,7 +558,94 @@ impl Host {
         event
     }
 
-    fn hand_on(
+    /// Sends a script to the dispatcher.
+    ///
+    /// # Errors
+    ///
+    /// What was lost, and why.
+    pub(crate) fn send_script(
+        &mut self,
+        event: &Event<'_>,
+        script: &Script,
+        settings: &Settings,
+    ) -> Result<(), Loss> {
+        self.wanted_wait.note(settings.before_exit, false);
+        let depth = self.facts.depth;
+        if depth >= MAX_NESTING {
+            return Err(Loss {
+                events: 1,
+                reason: format!(
+                    "scripts that run hg are nested {depth} deep already"
+                ),
+            });
+        }
+        // A thread that does not own the environment does not find its span
+        // there.
+        let span = self.spans.current().filter(|it| !it.owns_environment);
+        let context = span.map(|span| span.trace.context().to_string());
+        let task = Task::Script {
+            script,
+            depth,
+            umask: self.umask,
+            traceparent: context
+                .as_ref()
+                .map(String::as_bytes)
+                .or(self.facts.traceparent.as_deref()),
+        };
+        self.dispatcher.send(&JobParts {
+            event,
+            task,
+            settings,
+            environment: &self.facts.lasting,
+        })
+    }
+
+    /// Sends an event for structured sinks to the user's agent, or to the
+    /// dispatcher.
+    ///
+    /// # Errors
+    ///
+    /// What was lost, and why.
+    pub(crate) fn send_record(
+        &mut self,
+        event: &Event<'_>,
+        sinks: &StructuredSinks,
+        settings: &Settings,
+    ) -> Result<(), Loss> {
+        let has_collector = sinks.has_collector(&event.name);
+        self.has_collector |= has_collector;
+        self.wanted_wait.note(settings.before_exit, has_collector);
+        let is_end = *event.name == *b"commandfinish"
+            || *event.name == *commandlost::NAME;
+        let moment = match self.spans.noted().filter(|_| is_end) {
+            Some(id) => Moment::Ends { id },
+            None => Moment::Within,
+        };
+        self.send(event, sinks.items(), settings, moment)
+    }
+
+    /// Notes for structured sinks what is to be said if the command that begins
+    /// is killed.
+    ///
+    /// # Errors
+    ///
+    /// What else was lost, and why.
+    pub(crate) fn note_record(
+        &mut self,
+        event: &Event<'_>,
+        sinks: &StructuredSinks,
+        settings: &Settings,
+    ) -> Result<(), Loss> {
+        let moment = Moment::Begins {
+            id: self.noted,
+            began: clock::monotonic_micros(),
+            // An event is recorded at once.
+            is_followed: sinks.tracks(b"command"),
+        };
+        self.send(event, sinks.items(), settings, moment)
+    }
+
+    fn send(
         &mut self,
         event: &Event<'_>,
         items: &[(Vec<u8>, Vec<u8>)],
@@ -1014,82 +1101,6 @@ impl Host {
     /// be.
     pub(crate) fn noted_or_next(&self) -> u64 {
         self.spans.noted().unwrap_or(self.noted + 1)
-    }
-}
-
-impl Outbox for Host {
-    fn run_script(
-        &mut self,
-        event: &Event<'_>,
-        script: &Script,
-        settings: &Settings,
-    ) -> Result<(), Loss> {
-        self.wanted_wait.note(settings.before_exit, false);
-        let depth = self.facts.depth;
-        if depth >= MAX_NESTING {
-            return Err(Loss {
-                events: 1,
-                reason: format!(
-                    "scripts that run hg are nested {depth} deep already"
-                ),
-            });
-        }
-        // A thread that does not own the environment does not find its span
-        // there.
-        let span = self.spans.current().filter(|it| !it.owns_environment);
-        let context = span.map(|span| span.trace.context().to_string());
-        let task = Task::Script {
-            script,
-            depth,
-            umask: self.umask,
-            traceparent: context
-                .as_ref()
-                .map(String::as_bytes)
-                .or(self.facts.traceparent.as_deref()),
-        };
-        self.dispatcher.send(&JobParts {
-            event,
-            task,
-            settings,
-            environment: &self.facts.lasting,
-        })
-    }
-
-    fn record(
-        &mut self,
-        event: &Event<'_>,
-        items: &[(Vec<u8>, Vec<u8>)],
-        settings: &Settings,
-        has_collector: bool,
-    ) -> Result<(), Loss> {
-        self.has_collector |= has_collector;
-        self.wanted_wait.note(settings.before_exit, has_collector);
-        let is_end = *event.name == *b"commandfinish"
-            || *event.name == *commandlost::NAME;
-        let moment = match self.spans.noted().filter(|_| is_end) {
-            Some(id) => Moment::Ends { id },
-            None => Moment::Within,
-        };
-        self.hand_on(event, items, settings, moment)
-    }
-
-    fn note_record(
-        &mut self,
-        event: &Event<'_>,
-        items: &[(Vec<u8>, Vec<u8>)],
-        settings: &Settings,
-        is_followed: bool,
-    ) -> Result<(), Loss> {
-        let moment = Moment::Begins {
-            id: self.noted,
-            began: clock::monotonic_micros(),
-            is_followed,
-        };
-        self.hand_on(event, items, settings, moment)
-    }
-
-    fn fault(&mut self, kind: FaultKind, detail: String) {
-        Self::fault(self, kind, detail);
     }
 }
 

@@ -26,6 +26,5 @@ pub mod hints;
 pub mod host;
 pub mod installation;
 pub mod logger;
-pub mod outbox;
 pub mod record_queue;
 pub mod sinks;

@@ -356,7 +356,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// An attribute of the module that is asked for for the first time.
 #[pyfunction]
-#[pyo3(pass_module)]
+#[pyo3(name = "__getattr__", pass_module)]
 fn find<'py>(
     module: &Bound<'py, PyModule>,
     name: &str,

@@ -29,10 +29,6 @@ use uilog_event::user;
 use uilog_sys::foreign_file;
 use uilog_sys::log_file::Problems;
 
-use crate::account::FaultKind;
-use crate::outbox::EventHandler;
-use crate::outbox::Outbox;
-
 /// The section, and what hg calls its extension.
 pub const SECTION: &str = "blackbox";
 /// The file, in `.hg`.
@@ -85,26 +81,26 @@ impl Blackbox {
     pub fn rotation_problems(&self) -> Problems {
         self.log.rotation_problems()
     }
-}
 
-impl EventHandler for Blackbox {
-    fn name(&self) -> &'static str {
-        SECTION
-    }
-
-    fn tracks(&self, event: &[u8]) -> bool {
+    /// Whether it wants events of this name.
+    pub fn tracks(&self, event: &[u8]) -> bool {
         self.tracked.contains(event)
     }
 
-    fn deliver(
+    /// Writes the line of an event. `fault` takes what costs no line.
+    ///
+    /// # Errors
+    ///
+    /// It is not written.
+    pub fn write(
         &self,
         event: &Event<'_>,
-        outbox: &mut dyn Outbox,
+        fault: &mut dyn FnMut(String),
     ) -> Result<(), Loss> {
         let path = self.log.path().display();
         let parents = parents::read(&self.root).unwrap_or_else(|error| {
             let detail = format!("{path}: the parents cannot be read: {error}");
-            outbox.fault(FaultKind::LogFile, detail);
+            fault(detail);
             Vec::new()
         });
         let parents: Vec<_> = parents.iter().map(|node| &node[..]).collect();
@@ -128,7 +124,7 @@ impl EventHandler for Blackbox {
             Ok(written) => {
                 if let Some(NotRotated { why, .. }) = written.not_rotated {
                     let detail = format!("{path} cannot be rotated: {why}");
-                    outbox.fault(FaultKind::LogFile, detail);
+                    fault(detail);
                 }
                 if self.is_shown {
                     // If it cannot be written, no event is lost.
