@@ -22,8 +22,8 @@ use uilog_sys::log_file::LogFile;
 use uilog_sys::log_file::Problems;
 use uilog_sys::log_file::Rotation;
 
-/// How many old files hg keeps of a log with this `maxfiles`.
-// hg: loggingutil.openlogfile, which always keeps `.1`, and fails for none
+/// The number of old files that hg keeps with this `maxfiles`. hg:
+/// loggingutil.openlogfile, which always keeps `.1`, and fails for 0
 pub fn old_files(maxfiles: i64) -> u32 {
     match maxfiles {
         ..=0 => 0,
@@ -146,8 +146,8 @@ pub struct Log {
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Written {
-    /// A rotation was due and could not be made, for the first time since the
-    /// last one that was: the log goes on growing.
+    /// A rotation was due and failed, for the first time since the last
+    /// successful one: the log grows.
     pub not_rotated: Option<NotRotated>,
 }
 
@@ -200,7 +200,7 @@ impl Log {
         self.file.path()
     }
 
-    /// Looks for what would keep it from being rotated. Changes nothing.
+    /// Checks what would prevent its rotation. Changes nothing.
     pub fn rotation_problems(&self) -> Problems {
         self.file.rotation_problems()
     }

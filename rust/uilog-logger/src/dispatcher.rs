@@ -50,17 +50,17 @@ use crate::installation::Programs;
 
 /// How long `hg debuguilog` waits for the dispatcher.
 const PROBE_BOUND: Duration = Duration::from_secs(5);
-/// When hg ends, a dispatcher that replaces one that did nothing is given
-/// this long to take its first job.
+/// When hg ends, a dispatcher that replaces one that did nothing has so long to
+/// claim its first job.
 const BARREN_GRACE: Duration = Duration::from_millis(20);
 /// How often to check for a verdict.
 const VERDICT_STEP: Duration = Duration::from_millis(1);
-/// ... and how often it looks whether the dispatcher still runs.
+/// How often to check whether the dispatcher still runs.
 const LOOK_STEP: Duration = Duration::from_millis(50);
-/// How many dispatchers in a row may die without taking a single job.
+/// How many dispatchers in a row may die without claiming a job.
 const MAX_BARREN: u32 = 3;
 
-/// What a page of counters needs to be found again: whose it is.
+/// The facts by which a counter page is found again: its owner.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
     /// hg's environment, as a block.
@@ -73,17 +73,17 @@ pub struct Owner<'a> {
 #[derive(Debug)]
 pub struct Dispatcher {
     programs: Programs,
-    /// There may be records: the next dispatcher must take them.
+    /// There may be records, so the next dispatcher must support them.
     has_records: bool,
-    /// Another dispatcher, for records that came when one for scripts alone was
-    /// serving already. All later records are for it, too.
+    /// Another dispatcher, for records that came when one for scripts only was
+    /// serving already. All later records go to it, too.
     for_records: Option<Box<Dispatcher>>,
     hg: Vec<u8>,
     link: Option<Link>,
     backoff: Backoff,
     starts: u64,
     barren: u32,
-    /// The page of a dispatcher that has been given up.
+    /// The page of an abandoned dispatcher.
     given_up: Option<String>,
     /// Why there is no page, until this was fetched.
     no_page: Option<String>,
@@ -95,7 +95,7 @@ pub struct Dispatcher {
 pub struct Status {
     /// Its process id.
     pub pid: i32,
-    /// Jobs given to it.
+    /// The number of its jobs.
     pub jobs: u64,
     /// Its progress.
     pub progress: Progress,
@@ -381,7 +381,7 @@ impl Dispatcher {
                 program.display()
             )),
             Err(PageError::NoPlace(problem)) => {
-                // Without any queue something else is wrong.
+                // Without any queue there is another problem.
                 let queue = Queue::without_page(max_bytes)?;
                 if !self.has_lacked_page {
                     self.no_page = Some(problem);
@@ -714,7 +714,8 @@ impl Queue {
 /// A running dispatcher and the queue to it.
 #[derive(Debug)]
 struct Link {
-    /// Dropped first: after that a forked child would keep the descriptors.
+    /// Dropped first, because afterwards a forked child would keep the
+    /// descriptors.
     _guards: Vec<CloseInChild>,
     socket: Bound<UnixStream>,
     queue: Bound<Writer>,
@@ -821,7 +822,7 @@ impl Link {
         self.queue.progress().unwrap_or_default()
     }
 
-    /// Whether this dispatcher has not taken a single job yet.
+    /// Whether this dispatcher has not claimed a job yet.
     fn is_barren(&self) -> bool {
         self.progress().taken == self.taken_at_start
     }

@@ -56,11 +56,11 @@ use crate::record_queue::NotQueued;
 use crate::record_queue::RecordQueue;
 use crate::sinks::records::StructuredSinks;
 
-/// How deep scripts may be nested: a script that runs hg, whose events run
-/// the script, is a mistake that would never end.
+/// Maximum nesting depth of scripts: a script that runs hg, whose events run
+/// the script, would never end.
 const MAX_NESTING: u32 = 5;
 
-/// How many recent problems are kept to be shown.
+/// Maximum number of recent problems.
 const MAX_RECENT: usize = 16;
 
 /// Maximum number of different causes of losses.
@@ -68,13 +68,13 @@ const MAX_CAUSES: usize = 16;
 /// What all others are called.
 const OTHER_CAUSES: &str = "other causes";
 
-/// The journal gets no more than a line in this time, unless the number of
-/// lost events doubles.
+/// The journal gets at most one line in this time, unless the number of lost
+/// events doubles.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// When hg ends, those who append to the journal get this long. They need a
-/// hundredth of it, unless the home directory does not answer; then they go on
-/// alone.
+/// When hg ends, children that append to the journal have so long. They need a
+/// hundredth of it, unless the home directory does not answer; then they
+/// continue alone.
 const APPEND_GRACE: Duration = Duration::from_millis(200);
 /// The same where hg is the first process of its namespace: with it all end.
 const FIRST_PROCESS_GRACE: Duration = Duration::from_secs(1);
@@ -85,8 +85,8 @@ const MAX_DEPTH: u32 = 4;
 /// The result of the events that the dispatcher got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every script has been started, and every sink has taken its record or
-    /// keeps it in a spool.
+    /// Every script has been started, and every sink has delivered or spooled
+    /// its record.
     Taken,
     /// Some were lost, the last one for this reason. The journal has it.
     Lost(String),
@@ -94,7 +94,7 @@ pub enum Verdict {
     Open,
 }
 
-/// An event as the caller gives it.
+/// An event as passed in by the caller.
 #[derive(Debug)]
 pub struct Draft<'a> {
     /// The event's name.
@@ -113,7 +113,7 @@ pub struct Draft<'a> {
     pub pid: Option<u32>,
 }
 
-/// What a process keeps for all its events.
+/// The state of a process for all its events.
 #[derive(Debug)]
 pub struct Host {
     /// The process that all this belongs to.
@@ -136,7 +136,7 @@ pub struct Host {
     umask: Option<u32>,
     /// The commands and hooks that run.
     spans: Spans,
-    /// What they do at the moment that may take long, the innermost last.
+    /// The phases that may take long, the innermost last.
     phases: Vec<Vec<u8>>,
     /// How many commands of this session have got a span.
     begun: u64,
@@ -780,7 +780,7 @@ impl Host {
         );
         match self.append(&failure) {
             Ok(()) => self.journaled = self.counters.lost,
-            // Perhaps later: the system may have had no descriptor to give.
+            // It may work later: there may have been no free descriptor.
             Err(_) => self.unreported_reason = reason,
         }
     }
@@ -982,8 +982,8 @@ impl Host {
         self.append_fault(&failure);
     }
 
-    /// Looks whether scripts and records have failed since the last time, as
-    /// far as that is known by now; for debug output.
+    /// Checks for new failures of scripts and records, as far as known; for
+    /// debug output.
     pub fn look_for_failures(&mut self) {
         let (mut scripts, mut lost) = (0, 0);
         let mut last_failure = None;
@@ -1066,7 +1066,7 @@ impl Host {
         self.session
     }
 
-    /// The session around this one.
+    /// The enclosing session.
     pub fn parent(&self) -> Option<SessionId> {
         self.parent
     }
@@ -1116,7 +1116,7 @@ thread_local! {
 }
 
 impl RecursionGuard {
-    /// Goes one deeper until dropped; `None` if that is too deep.
+    /// Increases the depth until dropped; `None` if that is too deep.
     pub fn enter() -> Option<Self> {
         DEPTH.with(|depth| {
             let now = depth.get();

@@ -73,13 +73,13 @@ use crate::agent_start;
 const QUEUE_DIR: &[u8] = b"queue-dir";
 /// So long after it has started one this process starts no other agent.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
-/// After so long a process that has found no place for a queue looks again: a
-/// server may live for weeks.
+/// After so long, a process that has found no directory for a queue tries
+/// again: a server may live for weeks.
 const PLACE_PAUSE: Duration = Duration::from_secs(10);
 /// How often to check for a verdict.
 const VERDICT_STEP: Duration = Duration::from_millis(1);
 
-/// Why a record has not been taken.
+/// Why a record was not appended.
 #[derive(Debug)]
 pub(crate) enum NotQueued {
     /// This process has no queue of records, or no room in it: the dispatcher
@@ -108,8 +108,7 @@ pub struct RecordQueue {
     environment: Needed,
 }
 
-/// What sinks need of an environment, looked up once for as long as it and
-/// their items stay the same.
+/// What sinks need from an environment, cached until it or their items change.
 #[derive(Debug, Default)]
 struct Needed {
     whole: Vec<u8>,
@@ -119,8 +118,8 @@ struct Needed {
 
 #[derive(Debug)]
 struct Open {
-    /// Dropped first: after that a forked child would keep the descriptors,
-    /// and this process would seem to live on in it.
+    /// Dropped first, because afterwards a forked child would keep the
+    /// descriptors, and this process would seem to live.
     _guards: [CloseInChild; 2],
     queue: Bound<Writer>,
     socket: Bound<OwnedFd>,
@@ -129,21 +128,22 @@ struct Open {
     namespaces: String,
     place: GuardedPath,
     address: UnixAddr,
-    /// Keeps a long address short.
+    /// Keeps the path short.
     _dir: Option<Bound<OwnDir>>,
     sent: Sent,
     settings: Settings,
-    /// An agent knows where this process comes from.
+    /// An agent knows this process's namespaces.
     has_shown: bool,
 }
 
 impl RecordQueue {
-    /// Appends a record, whose parts are of [`uilog_channel::frames::Task::Record`]
-    /// with these items, and wakes the agent.
+    /// Appends a record, whose parts are of
+    /// [`uilog_channel::frames::Task::Record`] with these items, and wakes the
+    /// agent.
     ///
     /// # Errors
     ///
-    /// It has not been taken.
+    /// It was not appended.
     pub(crate) fn send(
         &mut self,
         parts: &JobParts<'_>,
@@ -196,8 +196,8 @@ impl RecordQueue {
         is_due
     }
 
-    /// Makes a queue. What no agent has read of one that has no name any more
-    /// goes into it, and so do commands that have begun there.
+    /// Creates a queue. Copies into it what no agent has read of one that has
+    /// no name any more, with commands that have begun there.
     fn open_new(
         &mut self,
         parts: &JobParts<'_>,
@@ -480,8 +480,8 @@ enum Why {
     Confined,
     /// There is no directory for it.
     NoPlace,
-    /// The user's queues in this directory, where an agent may serve them, take
-    /// as much as they may.
+    /// The user's queues in this directory, where an agent may serve them, have
+    /// reached their limit.
     Full(OwnDir),
 }
 
@@ -559,8 +559,8 @@ impl Open {
         })
     }
 
-    /// Makes a queue, which `fill` lays out, which takes so many bytes then,
-    /// and to which `over` writes.
+    /// Creates a queue, whose content `fill` writes, with so many bytes, to
+    /// which `over` then appends.
     fn in_place(
         place: GuardedPath,
         settings: &Settings,
@@ -615,8 +615,7 @@ impl Open {
         })
     }
 
-    /// Appends a record. If that takes more memory than has been reserved, more
-    /// is.
+    /// Appends a record; reserves more memory if needed.
     fn append(&mut self, parts: &JobParts<'_>, hg: &[u8]) -> io::Result<()> {
         let appended = self.sent.append(&mut self.queue, parts, hg);
         match appended {
@@ -640,7 +639,7 @@ impl Open {
         fstat(self.queue.page()).is_ok_and(|it| it.st_nlink > 0)
     }
 
-    /// Whether an agent reads it, which goes on until all is delivered.
+    /// Whether an agent reads it, which continues until all is delivered.
     fn is_read(&self) -> bool {
         living_file::is_held(self.queue.page(), Holder::Reader).unwrap_or(false)
     }
@@ -676,9 +675,8 @@ impl Open {
         }
         match sent {
             Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ENOTDIR) => false,
-            // A full socket means that it has enough to wake up from; it
-            // looks into every queue then. What else there may be is no sign
-            // that another agent would do better.
+            // A full socket wakes the agent, which then scans all queues. Other
+            // errors do not mean that another agent would do better.
             _ => true,
         }
     }

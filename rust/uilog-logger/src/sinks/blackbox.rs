@@ -41,7 +41,7 @@ pub struct Blackbox {
     log: Log,
     tracked: Tracked,
     style: Style,
-    /// Each line goes to standard error as well.
+    /// Each line is also written to standard error.
     is_shown: bool,
     /// Replaces the clock.
     date: Option<Timestamp>,
@@ -77,7 +77,7 @@ impl Blackbox {
         (blackbox, settings.faults)
     }
 
-    /// Looks for what would keep its log from being rotated. Changes nothing.
+    /// Checks what would prevent the rotation of its log. Changes nothing.
     pub fn rotation_problems(&self) -> Problems {
         self.log.rotation_problems()
     }

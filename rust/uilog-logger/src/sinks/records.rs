@@ -16,7 +16,7 @@ pub struct StructuredSinks {
 /// One of them.
 #[derive(Debug)]
 struct Named {
-    /// As people know it.
+    /// Its name for people.
     name: String,
     url: String,
     tracked: Tracked,

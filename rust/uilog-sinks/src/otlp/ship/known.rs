@@ -1,4 +1,4 @@
-//! What is known of the records of a batch, and who is told.
+//! The known results of a batch's records, and who gets them.
 //!
 //! Must not know how records are sent.
 
