@@ -7,6 +7,8 @@
 
 use memchr::memmem;
 
+use crate::own;
+
 /// rhg marks its messages so.
 const RHG: &[u8] = b"(rust) ";
 
@@ -42,6 +44,8 @@ pub struct Facts<'a> {
     pub return_code: Option<i64>,
     /// Seconds.
     pub duration: Option<f64>,
+    /// What else an event of uilog's own says, by the names of its options.
+    pub options: Vec<(&'static str, &'a [u8])>,
 }
 
 /// How the events' messages begin that say no more than who they are.
@@ -114,7 +118,7 @@ pub(crate) fn needles(event: &[u8]) -> Vec<Vec<u8>> {
         b"incoming" => &[INCOMING],
         b"histedit" => &[ACTIONS],
         b"tagscache" => &[LOOKUPS],
-        _ => &[],
+        _ => own::wording(event),
     };
     let named = [b"[", event, b"]"].concat();
     let beginnings = BEGINNINGS.iter().filter(|(_, name)| *name == event);
@@ -138,6 +142,9 @@ fn inferred(message: &[u8]) -> Facts<'_> {
         .find(|(beginning, _)| message.starts_with(beginning));
     if let Some((_, event)) = begins {
         return of(event);
+    }
+    if let Some(facts) = own::facts(message) {
+        return facts;
     }
     let timed = |event, before: &[u8]| {
         let duration = ending_duration(message, before, SECONDS);
@@ -218,6 +225,7 @@ fn command_finish(message: &[u8]) -> Option<Facts<'_>> {
         command: Some(command),
         return_code,
         duration: Some(duration),
+        ..Facts::default()
     })
 }
 
@@ -288,6 +296,7 @@ mod tests {
             command: Some(b"commit -m 'a\nb exited 3'"),
             return_code: Some(255),
             duration: Some(12.5),
+            ..Facts::default()
         };
         assert_eq!(facts(message, None), expected);
         let code = |message| facts(message, None).return_code;
