@@ -5,7 +5,7 @@
 """waits for hg's locks, who held them meanwhile, and locks that were broken
 
 Loaded when a lock is found held for the first time. For how long this process
-holds locks itself, `events` counts.
+holds locks itself, the native module counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import types
 from mercurial import error, lock as lockmod, util
 
 from . import _native, tryto
-from .events import addcost
 
 # How many calls there are at most between hg's trylock and here.
 MAX_CALLS = 8
@@ -57,7 +56,7 @@ class Wait:
     def end(self, outcome):
         waited = util.timer() - self.began
         self.endphase()
-        addcost('lock_wait', waited)
+        _native.add_cost('lock_wait', waited)
         # Who was found there most often has held it longest.
         holder, facts = b'', {}
         if self.holders:
@@ -125,8 +124,7 @@ def _note(lock, locker, holder, isdead):
         if isdead:
             _tellbroken(asked, locker)
         return
-    # Who does not wait is not told of: it is tried only if it is free.
-    if asked['timeout'] <= 0:
+    if asked['timeout'] <= 0 and not _isneeded():
         return
     thread = threading.get_ident()
     wait = _waits.get(thread)
@@ -151,6 +149,26 @@ def _asked(lock):
     return None
 
 
+def _isneeded():
+    """whether the command fails without the lock, though it does not wait
+
+    `ui.timeout = 0` is one thing, another is a command that takes a lock only
+    if it is free (`hg status`): hg asks for both with no time to wait.
+    """
+    frame: types.FrameType | None = sys._getframe(3)
+    for _call in range(MAX_CALLS):
+        if frame is None:
+            break
+        # hg: localrepository._lock
+        if (
+            frame.f_code.co_name == '_lock'
+            and frame.f_globals.get('__name__') == 'mercurial.localrepo'
+        ):
+            return bool(frame.f_locals.get('wait'))
+        frame = frame.f_back
+    return False
+
+
 def _tellbroken(asked, locker):
     facts = _facts(locker)
     asked['ui'].log(
@@ -163,13 +181,13 @@ def _tellbroken(asked, locker):
     )
 
 
-def get(args, lock, began):
-    """note that a lock has been got; it was tried for the first time then"""
+def get(args, lock, waited):
+    """note that a lock has been got, so many seconds after it was asked for"""
     wait = _waits.pop(threading.get_ident(), None)
     if wait is None and lock.delay:
         # It was never there when hg looked who holds it.
         wait = Wait(args[0], lock.f)
-        wait.began = began
+        wait.began -= waited
     if wait is not None:
         wait.end(b'got')
 

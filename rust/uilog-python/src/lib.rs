@@ -7,9 +7,11 @@
 #[cfg(target_os = "linux")]
 mod claim;
 mod convert;
+mod costs;
 mod exit;
 mod history;
 mod host;
+mod locks;
 mod log;
 mod peer;
 
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
+use pyo3::types::PyFloat;
 use pyo3::types::PyTuple;
 use uilog_channel::commandlost;
 use uilog_channel::phase::Phase;
@@ -35,6 +38,8 @@ use uilog_event::spans::Activity;
 use uilog_event::starters;
 use uilog_event::starters::Terminal;
 use uilog_event::trace::Context;
+
+use crate::costs::Cost;
 
 /// What `ui.configitems` returns: bytes, unless an extension has set
 /// something else.
@@ -101,6 +106,7 @@ impl Logger {
     /// Tells that a command begins in this ui's repository, whether or not
     /// any sink wants to know.
     fn begin_command(&self) {
+        costs::begin();
         host::with(|host| {
             host.begin_command(self.root.as_deref());
             self.tell_repository(host);
@@ -227,7 +233,11 @@ impl Logger {
             };
             let name = convert::text(event);
             let message = convert::text(msg);
-            let options = convert::options(opts);
+            let mut options = convert::options(opts);
+            if name == b"commandfinish" {
+                locks::tell_held();
+                options.extend(costs::of_command());
+            }
             let hg = host::hg_executable(py);
             let draft = Draft {
                 name: &name,
@@ -379,7 +389,56 @@ mod _native {
     /// Tells that this thread's innermost command has ended.
     #[pyfunction]
     fn end_command() {
+        locks::tell_held();
+        costs::begin();
         host::with(Host::end_command);
+    }
+
+    /// Adds to what `commandfinish` tells by this option: a number, or seconds.
+    #[pyfunction]
+    fn add_cost(option: &str, cost: &Bound<'_, PyAny>) -> PyResult<()> {
+        let cost = if cost.is_instance_of::<PyFloat>() {
+            Cost::Seconds(cost.extract()?)
+        } else {
+            Cost::Count(cost.extract()?)
+        };
+        costs::add(option, cost);
+        Ok(())
+    }
+
+    /// Adds wire commands to what `commandfinish` tells: each with how often it
+    /// was sent and for how many seconds hg has waited. Returns a text of them.
+    #[pyfunction]
+    fn add_wire_commands(
+        py: Python<'_>,
+        commands: Vec<(Vec<u8>, u64, f64)>,
+    ) -> Py<PyBytes> {
+        PyBytes::new(py, &costs::add_wire_commands(commands)).unbind()
+    }
+
+    /// What stands around hg's `trylock`. `part` loads a part of the extension;
+    /// `parts` are those that are loaded.
+    #[pyfunction]
+    #[pyo3(signature = (part, parts, orig, /, *args, **kwargs))]
+    fn trylock<'py>(
+        part: &Bound<'py, PyAny>,
+        parts: &Bound<'py, PyDict>,
+        orig: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        locks::trylock(part, parts, orig, args, kwargs)
+    }
+
+    /// What stands around hg's `steal_lock`.
+    #[pyfunction]
+    #[pyo3(signature = (orig, /, *args, **kwargs))]
+    fn steal_lock<'py>(
+        orig: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        locks::steal_lock(orig, args, kwargs)
     }
 
     /// Tells that what runs begins something that may take long, of this kind.
@@ -618,6 +677,7 @@ mod _native {
     #[pyfunction]
     fn enter_command(is_served: bool) {
         peer::enter_command();
+        costs::enter();
         host::with(|host| host.enter_command(is_served));
     }
 
@@ -625,6 +685,7 @@ mod _native {
     #[pyfunction]
     fn leave_command() {
         peer::leave_command();
+        costs::leave();
         host::with(Host::leave_command);
     }
 
