@@ -31,8 +31,8 @@ from . import _native, cause, find, off, part, wrap
 STOCK = b'blackbox'
 FILE = b'blackbox.log'
 
-# Where a ui keeps what its configuration says of lines.
-_STYLE = '_uilogstyle'
+# Where a ui keeps what its configuration says.
+_SETTINGS = '_uilogblackbox'
 
 # hg's own, which the native module can do without: tests replace them.
 _getuser = getattr(posix, 'getuser', None)
@@ -40,12 +40,6 @@ _getpid = os.getpid
 
 # Forwards to a logger that is set later.
 proxylogger = loggingutil.proxylogger
-
-# By the settings' names: what counts if one is invalid, and how hg reads it.
-_SETTINGS = {
-    name.encode(): (default, method)
-    for name, default, method in _native.BLACKBOX
-}
 
 # What hg's own catalogue translates, and nothing else: each costs all commands.
 _DATE, _USER, _REV = _(b'DATE'), _(b'USER'), _(b'REV')
@@ -224,7 +218,7 @@ def _show(orig, ui, repo, *revs, **opts):
 
 def _changed(orig, self, *args, **kwargs):
     """forget what a ui's configuration has said"""
-    self.__dict__.pop(_STYLE, None)
+    self.__dict__.pop(_SETTINGS, None)
     return orig(self, *args, **kwargs)
 
 
@@ -237,13 +231,8 @@ class Logger:
     def __init__(self, ui, repo):
         self._repo = repo
         self._isbusy = False
-        self.file = _native.LogFile(
-            repo.vfs.join(FILE),
-            _setting(ui, b'track'),
-            _setting(ui, b'ignore'),
-            _setting(ui, b'maxsize'),
-            _setting(ui, b'maxfiles'),
-            repo.vfs.createmode,
+        self.file = _native.LogFile.of_blackbox(
+            repo.vfs.join(FILE), _settings(ui), repo.vfs.createmode
         )
         self.tracked = self.file.__contains__
 
@@ -254,10 +243,10 @@ class Logger:
             return
         self._isbusy = True
         try:
-            style = ui.__dict__.get(_STYLE)
-            if style is None:
-                style = ui.__dict__[_STYLE] = _stylefor(ui)
-            native, ismoving, isdirty = style
+            known = ui.__dict__.get(_SETTINGS)
+            if known is None:
+                known = ui.__dict__[_SETTINGS] = _read(ui)
+            settings, ismoving, isdirty = known
             repo = self._repo
             try:
                 # hg: as repo.dirstate, without a search through its classes
@@ -279,7 +268,7 @@ class Logger:
                     _unless(procutil.getpid, _getpid),
                     _date(ui) if ismoving else None,
                 )
-            told = self.file.write_line(event, msg, native, parents, given)
+            told = self.file.write_line(event, msg, settings, parents, given)
         finally:
             self._isbusy = False
         if told is None or self._tell(ui, *told):
@@ -310,29 +299,24 @@ def _unless(function, own):
     return None if function is own else function()
 
 
-def _stylefor(ui):
+def _read(ui):
     """what a ui's configuration says of lines
 
-    A native style, whether the time is to be asked for each time, and whether
+    Its settings, whether the time is to be asked for each time, and whether
     the working directory's status is wanted.
     """
+    settings = _settings(ui)
     fixed = ui.config(b'devel', b'default-date')
-    date = None
-    if fixed:
-        try:
-            seconds, offset = map(int, fixed.split(b' '))
-            date = (seconds, offset)
-        except ValueError:
-            # Not a number: it may be `now`.
-            pass
-    native = _native.LineStyle(
-        _setting(ui, b'date-format') or b'',
-        _setting(ui, b'logsource'),
-        _setting(ui, b'debug.to-stderr'),
-        date,
-    )
-    ismoving = date is None and (fixed or _isclockreplaced())
-    return native, ismoving, _setting(ui, b'dirty')
+    ismoving = not settings.has_date and (fixed or _isclockreplaced())
+    return settings, ismoving, settings.tells_dirty
+
+
+def _settings(ui):
+    # hg: debug.to-stderr is known since 6.4
+    known = ui._knownconfig.get(STOCK, ())
+    items = [item for item in ui.configitems(STOCK) if item[0] in known]
+    fixed = ui.config(b'devel', b'default-date')
+    return _native.BlackboxSettings(items, fixed)
 
 
 def _isclockreplaced():
@@ -349,18 +333,6 @@ def _date(ui):
         _native.line_fault(b'devel.default-date', err)
 
 
-def _setting(ui, name):
-    """a setting that makes sense, in any case"""
-    default, method = _SETTINGS[name]
-    # hg: debug.to-stderr is known since 6.4
-    if name not in ui._knownconfig.get(STOCK, ()):
-        return default
-    try:
-        return getattr(ui, method)(STOCK, name)
-    except error.ConfigError:
-        return default
-
-
 def current(ui):
     """the logger of a repository's blackbox that a ui's events go to, if any"""
     logger = ui.getlogger(STOCK)
@@ -372,17 +344,7 @@ def current(ui):
 def faults(ui):
     """what the configuration says that is not understood: section, name, and
     what is wrong"""
-    found = []
-    for name, (_default, method) in _SETTINGS.items():
-        if name not in ui._knownconfig.get(STOCK, ()):
-            continue
-        try:
-            getattr(ui, method)(STOCK, name)
-        except error.ConfigError:
-            value = os.fsdecode(ui.config(STOCK, name))
-            problem = "'%s' is not understood, the default counts" % value
-            found.append(('blackbox', name.decode(), problem))
-    return found
+    return _settings(ui).faults()
 
 
 def _filelog(orig, self, *args, **kwargs):
@@ -395,8 +357,6 @@ def _filelog(orig, self, *args, **kwargs):
         vfs = self._vfs
         file = self._uilogfile = _native.LogFile(
             vfs.join(self._name),
-            [],
-            [],
             self._maxsize,
             self._maxfiles,
             vfs.createmode,

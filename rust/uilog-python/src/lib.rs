@@ -36,9 +36,7 @@ use uilog_logger::host::Host;
 use uilog_logger::host::RecursionGuard;
 use uilog_logger::logger;
 
-/// What `ui.configitems` returns: bytes, unless an extension has set
-/// something else.
-type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
+use crate::convert::Items;
 
 /// The sinks of one ui, as a logger for `ui.setlogger`.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
@@ -312,7 +310,7 @@ mod _native {
     #[pymodule_export]
     use super::history::relative_date;
     #[pymodule_export]
-    use super::log::LineStyle;
+    use super::log::BlackboxSettings;
     #[pymodule_export]
     use super::log::LogFile;
     #[pymodule_export]
@@ -329,15 +327,7 @@ mod _native {
         module.add("DATE_EXAMPLES", history::DATE_EXAMPLES)?;
         let own = items::ITEMS.iter().filter(|item| item.is_own);
         let own: Vec<_> = own.map(|item| (item.name, item.default)).collect();
-        module.add("ITEMS", own)?;
-        let blackbox = items::ITEMS
-            .iter()
-            .filter(|item| item.section == "blackbox")
-            .map(|item| {
-                let default = convert::default(module.py(), item)?;
-                Ok((item.name, default, convert::hg_method(item.kind)))
-            });
-        module.add("BLACKBOX", blackbox.collect::<PyResult<Vec<_>>>()?)
+        module.add("ITEMS", own)
     }
 
     /// Tells where this module is installed and how to ask for hg's
