@@ -57,7 +57,7 @@ use crate::record_queue::RecordQueue;
 use crate::sinks::records::StructuredSinks;
 
 /// Maximum nesting depth of scripts: a script that runs hg, whose events run
-/// the script, would never end.
+/// the script again, would never end.
 const MAX_NESTING: u32 = 5;
 
 /// Maximum number of recent problems.
@@ -72,8 +72,8 @@ const OTHER_CAUSES: &str = "other causes";
 /// events doubles.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// When hg ends, children that append to the journal have so long. They need a
-/// hundredth of it, unless the home directory does not answer; then they
+/// How long hg waits at its end for children that append to the journal. They
+/// need a hundredth of it, unless the home directory does not answer; then they
 /// continue alone.
 const APPEND_GRACE: Duration = Duration::from_millis(200);
 /// The same where hg is the first process of its namespace: with it all end.
@@ -333,8 +333,8 @@ impl Host {
         trace
     }
 
-    /// The command begins something that may take long. It is stored in the
-    /// queue of records, if there is one.
+    /// The command begins something that may take long. The phase is stored in
+    /// the queue of records, if there is one.
     pub fn begin_phase(&mut self, phase: &Phase<'_>) {
         self.phases.push(phase.to_bytes());
         self.publish_phase();
@@ -624,7 +624,7 @@ impl Host {
         self.send(event, sinks.items(), settings, moment)
     }
 
-    /// Notes for structured sinks what is to be said if the command that begins
+    /// Stores the record that structured sinks get if the command that begins
     /// is killed.
     ///
     /// # Errors
@@ -751,8 +751,8 @@ impl Host {
     }
 
     /// Reports the losses of a dispatcher that was given up to the journal. A
-    /// finder of its page reports the same, and readers count one of the two
-    /// lines, so this one may fail.
+    /// program that finds its page reports the same, and readers count only one
+    /// of the two lines, so this one may fail.
     fn journal_given_up(&mut self, event: &[u8], page: String, loss: Loss) {
         self.journaled += loss.events;
         if journal::is_busy() {
@@ -1032,8 +1032,8 @@ impl Host {
         self.recent.range(from..).cloned().collect()
     }
 
-    /// Runs `body`, whose problems are reported in another way: debug output
-    /// does not repeat them.
+    /// Runs `body`, which reports its own problems: debug output does not
+    /// repeat them.
     pub fn with_own_report<T>(
         &mut self,
         body: impl FnOnce(&mut Self) -> T,

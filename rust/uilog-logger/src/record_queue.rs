@@ -83,7 +83,7 @@ const VERDICT_STEP: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) enum NotQueued {
     /// This process has no queue of records, or no room in it: the dispatcher
-    /// has to take it. A reason should be reported to the user.
+    /// has to deliver the record. A reason should be reported to the user.
     Unusable(Option<String>),
     /// It is in the queue, and this is why the agent was not woken.
     Waits(String),
@@ -99,7 +99,7 @@ pub struct RecordQueue {
     unusable: Option<String>,
     /// When that may have changed, if it can.
     retry_at: Option<Instant>,
-    /// The user knows that it cannot be used.
+    /// The user has been told that it cannot be used.
     has_told: bool,
     backoff: Backoff,
     started_at: Option<Instant>,
@@ -128,11 +128,11 @@ struct Open {
     namespaces: String,
     place: GuardedPath,
     address: UnixAddr,
-    /// Keeps the path short.
+    /// Open so that paths can be short.
     _dir: Option<Bound<OwnDir>>,
     sent: Sent,
     settings: Settings,
-    /// An agent knows this process's namespaces.
+    /// An agent has learned this process's namespaces.
     has_shown: bool,
 }
 
@@ -233,7 +233,7 @@ impl RecordQueue {
             }
             Why::Full(dir) => {
                 self.retry_at = Some(Instant::now() + PLACE_PAUSE);
-                // The agent measures what the queues take, and delivers them.
+                // The agent measures the queues and delivers them.
                 let _ = agent_start::start(dir, program, None, environment);
                 true
             }
@@ -343,8 +343,8 @@ impl RecordQueue {
         }
     }
 
-    /// Stores the phase of the innermost command, to explain why it takes so
-    /// long.
+    /// Stores the phase of the innermost command, so that `uilog` can show why
+    /// it takes so long.
     pub(crate) fn set_phase(&mut self, phase: &[u8]) {
         let open = self.open.as_ref().filter(|it| it.queue.has_open());
         if let Some(open) = open.filter(|it| it.is_intact()) {
@@ -383,8 +383,8 @@ impl RecordQueue {
         })
     }
 
-    /// Asks the agent to deliver everything at once, and to answer when that is
-    /// done.
+    /// Asks the agent to deliver everything without delay, and to answer
+    /// afterwards.
     ///
     /// # Errors
     ///
@@ -740,7 +740,7 @@ fn is_own_bound(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::StorageFull && error.raw_os_error().is_none()
 }
 
-/// Whether a queue may take more, if there is room for it.
+/// Whether the queue may grow if memory can be reserved for it.
 fn is_to_be_allowed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::QuotaExceeded
         && error.raw_os_error().is_none()
