@@ -238,6 +238,20 @@ mod tests {
     }
 
     #[test]
+    fn the_link_of_a_namespace_tells_its_inode() {
+        // Whoever asks by `stat` finds the same agent.
+        for name in NAMESPACES {
+            let path = Path::new("/proc/self/ns").join(name);
+            let link = std::fs::read_link(&path).unwrap();
+            let inode = std::fs::metadata(&path).unwrap().ino();
+            assert_eq!(inode_of(link.as_os_str()), Some(inode), "{name}");
+        }
+        for other in ["mnt:[]", "mnt:4", "mnt:[4", "mnt:[x]", ""] {
+            assert_eq!(inode_of(OsStr::new(other)), None, "{other}");
+        }
+    }
+
+    #[test]
     fn namespaces_are_told_apart() {
         let own = namespaces().unwrap();
         let pid = std::process::id();
