@@ -4,10 +4,10 @@
 # GNU General Public License version 2 or any later version.
 """writing hg's log files without hg noticing
 
-Replaces the loggers of the stock blackbox extension and of
-``mercurial.loggingutil``: gets the facts for a line from hg, passes them to
-the native module, and with --debug shows errors in hg's own words. Defines
-the options of `hg blackbox`, which `history` implements.
+Passes events to the loggers that are not uilog's. Replaces those of the stock
+blackbox extension and of ``mercurial.loggingutil``: gets the facts for a line
+from hg, passes them to the native module, and with --debug shows errors in hg's
+own words. Defines the options of `hg blackbox`, which `history` implements.
 """
 
 from __future__ import annotations
@@ -20,34 +20,39 @@ from mercurial import (
     extensions,
     loggingutil,
     posix,
+    pycompat,
     ui as uimod,
 )
 from mercurial.i18n import _
 from mercurial.utils import dateutil, procutil, stringutil
 
-from . import _native, cause, find, off, part, wrap
+from . import (
+    LOGGER,
+    STOCK as LOGTOPROCESS,
+    _native,
+    cause,
+    events,
+    find,
+    off,
+    part,
+    wrap,
+)
 
-# The stock extension, and what it calls its logger and its file.
+# The stock extension, and the names of its logger and its file.
 STOCK = b'blackbox'
 FILE = b'blackbox.log'
 
-# Where a ui keeps what its configuration says of lines.
-_STYLE = '_uilogstyle'
+# A ui's attribute with its cached configuration.
+_SETTINGS = '_uilogblackbox'
 
-# hg's own, which the native module can do without: tests replace them.
+# hg's own functions; they are only called if tests have replaced them.
 _getuser = getattr(posix, 'getuser', None)
 _getpid = os.getpid
 
 # Forwards to a logger that is set later.
 proxylogger = loggingutil.proxylogger
 
-# By the settings' names: what counts if one is invalid, and how hg reads it.
-_SETTINGS = {
-    name.encode(): (default, method)
-    for name, default, method in _native.BLACKBOX
-}
-
-# What hg's own catalogue translates, and nothing else: each costs all commands.
+# Only texts in hg's own catalogue, because each costs every command.
 _DATE, _USER, _REV = _(b'DATE'), _(b'USER'), _(b'REV')
 
 OPTIONS = [
@@ -81,7 +86,7 @@ OPTIONS = [
     (b'f', b'follow', None, b'go on showing events as they are logged'),
 ]
 
-# Not indented: hg 6.3 shows it as it stands.
+# Not indented, because hg 6.3 shows it unchanged.
 DOC = """
 
 Shows the last events in the repository's blackbox, the oldest first,
@@ -172,7 +177,7 @@ def setup():
 
 
 def replacestock():
-    """stand in for the stock extension, which is loaded"""
+    """replace the functions of the stock extension, which is loaded"""
     label = STOCK.decode()
     stock = extensions.find(STOCK)
     last = getattr(stock, '_lastlogger', None)
@@ -189,7 +194,7 @@ def replacestock():
 
 
 def _loggerfor(stocklogger):
-    """makes a repository's logger: ours, unless uilog is switched off there"""
+    """makes a repository's logger: uilog's, unless it is switched off there"""
 
     def make(ui, repo):
         isoff = cause(ui) is not None
@@ -216,15 +221,15 @@ def _show(orig, ui, repo, *revs, **opts):
     try:
         history = part('history')
     except Exception as err:
-        # Stock hg's would show more than was asked for.
+        # Stock hg's command would ignore the new options.
         why = stringutil.forcebytestr(err)
         raise error.Abort(_(b'cannot read the blackbox: %s') % why) from err
     return history.blackbox(orig, ui, repo, *revs, **opts)
 
 
 def _changed(orig, self, *args, **kwargs):
-    """forget what a ui's configuration has said"""
-    self.__dict__.pop(_STYLE, None)
+    """forget the cached configuration of a ui"""
+    self.__dict__.pop(_SETTINGS, None)
     return orig(self, *args, **kwargs)
 
 
@@ -237,30 +242,25 @@ class Logger:
     def __init__(self, ui, repo):
         self._repo = repo
         self._isbusy = False
-        self.file = _native.LogFile(
-            repo.vfs.join(FILE),
-            _setting(ui, b'track'),
-            _setting(ui, b'ignore'),
-            _setting(ui, b'maxsize'),
-            _setting(ui, b'maxfiles'),
-            repo.vfs.createmode,
+        self.file = _native.LogFile.of_blackbox(
+            repo.vfs.join(FILE), _settings(ui), repo.vfs.createmode
         )
         self.tracked = self.file.__contains__
 
     def log(self, ui, event, msg, opts=None):
-        # What is asked for here may be asked through another ui, and be an
-        # event of its own.
+        # Reading this may log another event, through another
+        # ui.
         if self._isbusy:
             return
         self._isbusy = True
         try:
-            style = ui.__dict__.get(_STYLE)
-            if style is None:
-                style = ui.__dict__[_STYLE] = _stylefor(ui)
-            native, ismoving, isdirty = style
+            known = ui.__dict__.get(_SETTINGS)
+            if known is None:
+                known = ui.__dict__[_SETTINGS] = _read(ui)
+            settings, ismoving, isdirty = known
             repo = self._repo
             try:
-                # hg: as repo.dirstate, without a search through its classes
+                # hg: as repo.dirstate, without a lookup in its classes
                 dirstate = repo.__dict__.get('dirstate') or repo.dirstate
                 parents = dirstate._pl
             except Exception as err:
@@ -279,7 +279,7 @@ class Logger:
                     _unless(procutil.getpid, _getpid),
                     _date(ui) if ismoving else None,
                 )
-            told = self.file.write_line(event, msg, native, parents, given)
+            told = self.file.write_line(event, msg, settings, parents, given)
         finally:
             self._isbusy = False
         if told is None or self._tell(ui, *told):
@@ -294,7 +294,7 @@ class Logger:
             return False
 
     def _tell(self, ui, refused, warnings, shown):
-        """say what is to be said of a line; whether it was written"""
+        """report problems with a line; whether it was written"""
         for warning in warnings:
             ui.debug(warning)
         if refused is not None and refused[1] is not None:
@@ -305,43 +305,83 @@ class Logger:
         return refused is None
 
 
+def wanting(ui, native, event, isinblackbox):
+    """the loggers but ours that want an event, as `pass_on` takes them"""
+    others = []
+    for name, logger in ui._loggers.items():
+        # The stock extension's would run each script again.
+        if logger is native or name == LOGTOPROCESS:
+            continue
+        if type(logger) is proxylogger:
+            logger = logger.logger
+            if logger is None:
+                continue
+        isours = type(logger) is Logger
+        try:
+            if isours:
+                wants = not isinblackbox and event in logger.file
+            else:
+                wants = logger.tracked(event)
+            if wants:
+                others.append((name, logger, isours))
+        except Exception as err:
+            events.foreignfault(ui, name, event, err)
+    return others
+
+
+def pass_on(others, ui, native, event, msg, opts):
+    """pass an event to other loggers: names, loggers, whether they are ours
+
+    As in stock hg, what a logger logs itself reaches no other logger; it does
+    reach ours, which cannot log in turn.
+    """
+    loggers = ui._loggers
+    ui._loggers = {LOGGER: native}
+    try:
+        for name, logger, isours in others:
+            try:
+                if isours:
+                    logger.log(ui, event, msg)
+                else:
+                    logger.log(ui, event, msg, pycompat.byteskwargs(opts))
+            except Exception as err:
+                events.foreignfault(ui, name, event, err)
+    finally:
+        ui._loggers = loggers
+
+
 def _unless(function, own):
-    """what it says, unless it is hg's own"""
+    """its value, unless it is hg's own function"""
     return None if function is own else function()
 
 
-def _stylefor(ui):
-    """what a ui's configuration says of lines
+def _read(ui):
+    """the configuration of a ui for lines
 
-    A native style, whether the time is to be asked for each time, and whether
+    Its settings, whether the time is to be asked for each time, and whether
     the working directory's status is wanted.
     """
+    settings = _settings(ui)
     fixed = ui.config(b'devel', b'default-date')
-    date = None
-    if fixed:
-        try:
-            seconds, offset = map(int, fixed.split(b' '))
-            date = (seconds, offset)
-        except ValueError:
-            # Not a number: it may be `now`.
-            pass
-    native = _native.LineStyle(
-        _setting(ui, b'date-format') or b'',
-        _setting(ui, b'logsource'),
-        _setting(ui, b'debug.to-stderr'),
-        date,
-    )
-    ismoving = date is None and (fixed or _isclockreplaced())
-    return native, ismoving, _setting(ui, b'dirty')
+    ismoving = not settings.has_date and (fixed or _isclockreplaced())
+    return settings, ismoving, settings.tells_dirty
+
+
+def _settings(ui):
+    # hg: debug.to-stderr is known since 6.4
+    known = ui._knownconfig.get(STOCK, ())
+    items = [item for item in ui.configitems(STOCK) if item[0] in known]
+    fixed = ui.config(b'devel', b'default-date')
+    return _native.BlackboxSettings(items, fixed)
 
 
 def _isclockreplaced():
-    """whether somebody, a test, has replaced hg's clock"""
+    """whether hg's clock was replaced, by a test"""
     return getattr(dateutil.makedate, '__module__', None) != dateutil.__name__
 
 
 def _date(ui):
-    """the time that stands in for the clock, if any"""
+    """the time that replaces the clock, if any"""
     try:
         date = ui.configdate(b'devel', b'default-date')
         return date or dateutil.makedate()
@@ -349,20 +389,8 @@ def _date(ui):
         _native.line_fault(b'devel.default-date', err)
 
 
-def _setting(ui, name):
-    """a setting that makes sense, in any case"""
-    default, method = _SETTINGS[name]
-    # hg: debug.to-stderr is known since 6.4
-    if name not in ui._knownconfig.get(STOCK, ()):
-        return default
-    try:
-        return getattr(ui, method)(STOCK, name)
-    except error.ConfigError:
-        return default
-
-
 def current(ui):
-    """the logger of a repository's blackbox that a ui's events go to, if any"""
+    """the blackbox logger that gets a ui's events, if any"""
     logger = ui.getlogger(STOCK)
     if type(logger) is proxylogger:
         logger = logger.logger
@@ -370,19 +398,8 @@ def current(ui):
 
 
 def faults(ui):
-    """what the configuration says that is not understood: section, name, and
-    what is wrong"""
-    found = []
-    for name, (_default, method) in _SETTINGS.items():
-        if name not in ui._knownconfig.get(STOCK, ()):
-            continue
-        try:
-            getattr(ui, method)(STOCK, name)
-        except error.ConfigError:
-            value = os.fsdecode(ui.config(STOCK, name))
-            problem = "'%s' is not understood, the default counts" % value
-            found.append(('blackbox', name.decode(), problem))
-    return found
+    """invalid values in the configuration: section, name, and what is wrong"""
+    return _settings(ui).faults()
 
 
 def _filelog(orig, self, *args, **kwargs):
@@ -395,8 +412,6 @@ def _filelog(orig, self, *args, **kwargs):
         vfs = self._vfs
         file = self._uilogfile = _native.LogFile(
             vfs.join(self._name),
-            [],
-            [],
             self._maxsize,
             self._maxfiles,
             vfs.createmode,

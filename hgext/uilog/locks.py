@@ -2,10 +2,10 @@
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
-"""waits for hg's locks, who held them meanwhile, and locks that were broken
+"""waits for hg's locks, their holders, and broken locks
 
 Loaded when a lock is found held for the first time. For how long this process
-holds locks itself, `events` counts.
+holds locks itself, the native module counts.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ import types
 from mercurial import error, lock as lockmod, util
 
 from . import _native, tryto
-from .events import addcost
 
-# How many calls there are at most between hg's trylock and here.
+# Maximum number of calls between hg's trylock and here.
 MAX_CALLS = 8
 
-# What each thread waits for.
+# For each thread, its wait.
 _waits: dict = {}
 
 
@@ -33,12 +32,12 @@ class Wait:
         self.ui = ui
         self.name = name
         self.began = util.timer()
-        # What the lock's file has said, how often, and what is known of it.
+        # Contents of the lock file, how often, and what is known about each.
         self.holders = {}
         self.isphase = False
 
     def refuse(self, holder):
-        """note who holds it, while that can be seen"""
+        """note the holder, while it lives"""
         known = self.holders.get(holder)
         if known is None:
             known = self.holders[holder] = [0, {}]
@@ -57,8 +56,8 @@ class Wait:
     def end(self, outcome):
         waited = util.timer() - self.began
         self.endphase()
-        addcost('lock_wait', waited)
-        # Who was found there most often has held it longest.
+        _native.add_cost('lock_wait', waited)
+        # The holder that was seen most often has held it longest.
         holder, facts = b'', {}
         if self.holders:
             holder = max(self.holders, key=lambda it: self.holders[it][0])
@@ -80,7 +79,7 @@ class Wait:
 
 
 def _facts(holder):
-    """what is known of the process that a lock's file names"""
+    """what is known about the process in a lock file"""
     facts = {'holder': holder}
     host, separator, pid = holder.partition(b':')
     if not separator or not pid.isdigit():
@@ -98,7 +97,7 @@ def _facts(holder):
 
 
 def testlock(orig, self, locker):
-    """hg's method that judges whether who holds a lock lives, else breaks it"""
+    """hg's method that breaks a lock if its holder is dead"""
     isdead = False
     judge = self._lockshouldbebroken
 
@@ -121,12 +120,11 @@ def _note(lock, locker, holder, isdead):
     if asked is None:
         return
     if holder is None:
-        # Else somebody else was faster.
+        # Otherwise another process was faster.
         if isdead:
             _tellbroken(asked, locker)
         return
-    # Who does not wait is not told of: it is tried only if it is free.
-    if asked['timeout'] <= 0:
+    if asked['timeout'] <= 0 and not _isneeded():
         return
     thread = threading.get_ident()
     wait = _waits.get(thread)
@@ -145,10 +143,30 @@ def _asked(lock):
             frame.f_code.co_name == 'trylock'
             and frame.f_globals.get('__name__') == lockmod.__name__
         ):
-            # Another lock guards the breaking of this one.
+            # hg takes another lock to break this one.
             return frame.f_locals if frame.f_locals['l'] is lock else None
         frame = frame.f_back
     return None
+
+
+def _isneeded():
+    """whether the command fails without the lock, though it does not wait
+
+    `ui.timeout = 0` is one thing, another is a command that takes a lock only
+    if it is free (`hg status`): hg asks for both with no time to wait.
+    """
+    frame: types.FrameType | None = sys._getframe(3)
+    for _call in range(MAX_CALLS):
+        if frame is None:
+            break
+        # hg: localrepository._lock
+        if (
+            frame.f_code.co_name == '_lock'
+            and frame.f_globals.get('__name__') == 'mercurial.localrepo'
+        ):
+            return bool(frame.f_locals.get('wait'))
+        frame = frame.f_back
+    return False
 
 
 def _tellbroken(asked, locker):
@@ -163,19 +181,19 @@ def _tellbroken(asked, locker):
     )
 
 
-def get(args, lock, began):
-    """note that a lock has been got; it was tried for the first time then"""
+def get(args, lock, waited):
+    """note that a lock has been got, so many seconds after it was asked for"""
     wait = _waits.pop(threading.get_ident(), None)
     if wait is None and lock.delay:
-        # It was never there when hg looked who holds it.
+        # The lock file was always gone when hg read it.
         wait = Wait(args[0], lock.f)
-        wait.began = began
+        wait.began -= waited
     if wait is not None:
         wait.end(b'got')
 
 
 def fail(err):
-    """note that a lock has not been got"""
+    """note that a lock could not be taken"""
     wait = _waits.pop(threading.get_ident(), None)
     if wait is None:
         return

@@ -1,9 +1,9 @@
-//! Reading a blackbox: the last events, wanted events, and new ones.
+//! Reads a blackbox: the last events, wanted events, and new ones.
 //!
-//! Responsible for going through the files in their order, for spreading the
-//! work over threads, and for handing out what was found. Works in steps that
-//! are short enough for whoever wants to interrupt it. Must not know which
-//! events are wanted, nor who shows them.
+//! Responsible for the order of the files, for distributing the work over
+//! threads, and for returning the results. Works in short steps, so that the
+//! caller can interrupt it. Must not know which events are wanted, or who shows
+//! them.
 
 mod ahead;
 #[cfg(test)]
@@ -95,6 +95,8 @@ pub struct Entry {
     pub return_code: Option<i64>,
     /// Seconds.
     pub duration: Option<f64>,
+    /// What else an event of uilog's own says, by the names of its options.
+    pub options: Vec<(&'static str, Vec<u8>)>,
     /// The message with its continuation lines and without its last newline.
     pub message: Vec<u8>,
     /// Whether a write was torn here.
@@ -695,6 +697,11 @@ impl Entry {
             command: facts.command.map(own),
             return_code: facts.return_code,
             duration: facts.duration,
+            options: facts
+                .options
+                .iter()
+                .map(|(name, value)| (*name, value.to_vec()))
+                .collect(),
             message: own(event.message),
             is_damaged: event.is_damaged,
             path: path.to_owned(),

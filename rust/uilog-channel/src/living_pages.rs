@@ -1,9 +1,9 @@
-//! The pages of counters of a user's commands, for whoever waits until their
-//! dispatchers have done what they have.
+//! The counter pages of a user's running commands, for commands that wait until
+//! dispatchers are done.
 //!
-//! Changes nothing. A page is kept open, so that its last word can still be
-//! read when its dispatcher has removed it. What a dead page says is lost;
-//! [`crate::journal::Journal::claim_abandoned`] tells the journal.
+//! Read-only. A page is kept open, so that its last counters can be read after
+//! its dispatcher has removed it. Jobs in a dead page are lost;
+//! [`crate::journal::Journal::claim_abandoned`] reports them to the journal.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ use crate::page;
 use crate::places::Choice;
 use crate::queue::Page;
 
-/// Names of a directory that are looked at.
+/// Maximum number of names read from a directory.
 const MAX_NAMES: usize = 1 << 16;
 
 /// The page of a command's dispatcher.
@@ -34,10 +34,10 @@ pub struct LivingPage {
     before: Counts,
 }
 
-/// What has become of the jobs of a page.
+/// The counts of a page's jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Jobs that nothing more is to be done about.
+    /// Jobs that are done.
     pub done: u64,
     /// Jobs that have not begun, scripts that run, and records that some sink
     /// is not done with.
@@ -50,18 +50,19 @@ pub struct Counts {
     pub maker_pid: u64,
     /// The dispatcher's.
     pub reader_pid: u64,
-    /// Nobody serves the page any more: what is left is lost.
+    /// The page is dead: remaining jobs are lost.
     pub is_dead: bool,
 }
 
-/// The pages that say that something is left, of commands whose journal is that
-/// of this environment, a block; with `is_all`, also of others whose runtime
-/// directory is the same. If it is the environment of a script, then not the page of the dispatcher that runs it, which
-/// cannot end before.
+/// The pages that report lost events of commands whose journal is that of this
+/// environment, which is a block; with `is_all`, also of other commands with
+/// the same runtime directory. In the environment of a script, the page of the
+/// dispatcher that runs the script is left out, since that dispatcher cannot
+/// end before the script.
 pub fn find(environment: &[u8], is_all: bool) -> Vec<LivingPage> {
     let choice = Choice::of(environment);
     let prefix = format!("{}{}-", page::PREFIX, choice.key());
-    // What is lost elsewhere, the journal there is told of.
+    // Losses elsewhere are reported to the journal there.
     let is_own =
         |name: &OsStr| name.as_encoded_bytes().starts_with(prefix.as_bytes());
     let is_meant =
@@ -80,7 +81,7 @@ pub fn find(environment: &[u8], is_all: bool) -> Vec<LivingPage> {
             is_page && (is_all || is_own(name))
         };
         for name in names.iter().filter(is_page) {
-            // Others may remove one, or plant what is none.
+            // Other processes may remove a page, or plant another file.
             let page = LivingPage::open(&dir, name, own_session).ok().flatten();
             found.extend(page.filter(|it| is_meant(name, it)));
         }
@@ -110,7 +111,7 @@ impl LivingPage {
         Ok((found.before.left + found.before.lost > 0).then_some(found))
     }
 
-    /// Whether somebody has removed it: its dispatcher, when all was done.
+    /// Whether it was removed, as by its dispatcher when all was done.
     pub fn is_removed(&self) -> bool {
         self.file.metadata().is_ok_and(|it| it.nlink() == 0)
     }
@@ -120,7 +121,7 @@ impl LivingPage {
         self.before
     }
 
-    /// What has become of the jobs that there were when it was found.
+    /// The counts of the jobs that existed when it was found.
     ///
     /// # Errors
     ///

@@ -25,7 +25,7 @@ pub struct Settings {
     pub max_scripts: u32,
     /// After how long a script is ended; zero is never.
     pub script_timeout: Duration,
-    /// How much memory events take that wait for the dispatcher, in bytes.
+    /// The maximum memory of events that wait for the dispatcher, in bytes.
     pub queue_bytes: u64,
     /// For how long nothing may come from a peer that is being closed before
     /// it is ended; zero is for ever.
@@ -36,11 +36,11 @@ pub struct Settings {
     pub has_agent: bool,
     /// How much memory all of the user's queues of records take, in bytes.
     pub agent_queues_bytes: u64,
-    /// How long hg waits at its end until what it has logged is delivered.
+    /// How long hg waits at its end until its events are delivered.
     pub before_exit: BeforeExit,
 }
 
-/// How long a process waits at its end until what it has logged is delivered.
+/// How long a process waits at its end until its events are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BeforeExit {
     /// A moment, where the place ends with the process and there is a
@@ -57,7 +57,7 @@ pub struct Fault {
     pub section: &'static str,
     /// Name of the item.
     pub name: String,
-    /// What is wrong with it, and what counts instead.
+    /// What is wrong with it, and the value that is used instead.
     pub problem: String,
 }
 

@@ -1,7 +1,7 @@
-//! A process's environment as one block, `NAME=value` and a NUL each, and the
-//! variables by which processes of ours know each other.
+//! A process's environment as one block (`NAME=value`, each with a NUL), and
+//! the variables that uilog's processes set for each other.
 //!
-//! Knows neither scripts nor events.
+//! Must not know scripts or events.
 
 use std::ffi::CStr;
 use std::iter;

@@ -1,19 +1,19 @@
-//! Who is at work: a CI job, an editor or a coding agent, by the variables that
-//! they set for what they start; else a person, if there is a terminal.
+//! Who runs hg: a CI job, an editor or a coding agent, by the variables that
+//! they set for their child processes; else a person, if there is a terminal.
 //!
-//! All that is known of them is in this one table, each with its source.
-//! Nothing is guessed: a variable that people set themselves, such as `CI`, or
-//! that an editor leaves in its terminals, where people work, decides nothing.
-//! Which run of a pipeline it is, uilog-sinks tells.
+//! This table has all facts about them, each with its source. Nothing is
+//! guessed: variables that people set themselves, such as `CI`, or that an
+//! editor sets in its terminals, where people work, are not used. uilog-sinks
+//! knows the run of a pipeline.
 
 use crate::environment_block::lookup;
 
-/// Who has started hg.
+/// The program that has started hg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Starter {
     /// `agent`, `ci`, `editor` or `person`.
     pub kind: &'static str,
-    /// What it is called; a person has no name here.
+    /// Its name; a person has none here.
     pub name: Option<&'static str>,
 }
 
@@ -69,14 +69,16 @@ const KNOWN: &[Known] = &[
     known(Agent, "claude-code", ("CLAUDECODE", Some("1")),
         "https://code.claude.com/docs/en/env-vars"),
     known(Agent, "gemini-cli", ("GEMINI_CLI", Some("1")),
-        "https://geminicli.com/docs/tools/shell"),
+        "https://github.com/google-gemini/gemini-cli/blob/1a722c50b912/docs/\
+         tools/shell.md"),
     known(Agent, "codex", ("CODEX_SANDBOX_NETWORK_DISABLED", Some("1")),
         "https://github.com/openai/codex/blob/020f0e2fb842/AGENTS.md"),
     known(Agent, "codex", ("CODEX_SANDBOX", Some("seatbelt")),
         "https://github.com/openai/codex/blob/020f0e2fb842/AGENTS.md"),
     known(Agent, "cursor", ("CURSOR_AGENT", Some("1")),
-        "https://github.com/vercel/vercel/blob/main/packages/detect-agent/\
-         src/index.ts"),
+        "https://forum.cursor.com/t/151935, an answer of the vendor's; \
+         https://github.com/vercel/vercel/blob/00e6bb7f91ba/packages/\
+         detect-agent/src/index.ts"),
     known(Ci, "gitea", ("GITEA_ACTIONS", Some("true")), UILOG_CI),
     known(Ci, "github", ("GITHUB_ACTIONS", Some("true")), UILOG_CI),
     known(Ci, "gitlab", ("GITLAB_CI", Some("true")), UILOG_CI),
@@ -89,18 +91,21 @@ const KNOWN: &[Known] = &[
     known(Ci, "appveyor", ("APPVEYOR", Some("True")), UILOG_CI),
     known(Ci, "drone", ("DRONE", Some("true")), UILOG_CI),
     known(Ci, "woodpecker", ("CI", Some("woodpecker")), UILOG_CI),
-    // A variable of its own, for people's shells have JENKINS_URL as well.
-    known(Ci, "jenkins", ("JENKINS_HOME", None), UILOG_CI),
+    // People who run Jenkins set JENKINS_HOME and JENKINS_URL in their shells.
+    known(Ci, "jenkins", ("JENKINS_SERVER_COOKIE", None),
+        "https://github.com/jenkinsci/jenkins/blob/master/core/src/main/java/\
+         hudson/model/Job.java, getCharacteristicEnvVars"),
     // Set in the editor's terminals, too: those have a terminal.
     known(Editor, "emacs", ("INSIDE_EMACS", None),
         "https://www.gnu.org/software/emacs/manual/html_node/emacs/\
-         Interactive-Shell.html"),
+         Interactive-Shell.html; lisp/progmodes/compile.el of its sources"),
     known(Editor, "neovim", ("NVIM", None),
-        "https://neovim.io/doc/user/builtin.html, jobstart-env"),
+        "https://neovim.io/doc/user/builtin.html, jobstart-env; \
+         https://github.com/neovim/neovim/pull/18986"),
 ];
 
-/// Who has started a process with this environment, a block; `None` if that is
-/// not known.
+/// The program that has started a process with this environment, a block;
+/// `None` if that is unknown.
 pub fn of(environment: &[u8], terminal: Terminal) -> Option<Starter> {
     let has = |(name, value): (&str, Option<&str>)| {
         let found = lookup(environment, name.as_bytes());
@@ -190,7 +195,7 @@ mod tests {
             &["ANTHROPIC_API_KEY=x", "CLAUDE_CONFIG_DIR=/home/joe/.c"],
             &["GEMINI_API_KEY=x", "GEMINI_CLI_HOME=/home/joe/.gemini"],
             &["OPENAI_API_KEY=x", "CODEX_HOME=/home/joe/.codex"],
-            &["JENKINS_URL=https://ci.example", "BUILD_URL=x"],
+            &["JENKINS_URL=https://ci.example", "JENKINS_HOME=/srv/j"],
             &["AIDER_MODEL=x", "AI_AGENT=", "CLAUDECODE=0"],
             &["HGEDITOR=code --wait", "HGPLAIN=1", "BUILDKITE=false"],
         ];

@@ -1,12 +1,11 @@
-//! Python values to the pipeline's, and the status back.
+//! Converts Python values to Rust, and the status to Python.
 //!
-//! None of this fails: a value whose methods raise is replaced by a text that
+//! Nothing here fails: a value whose methods raise is replaced by a text that
 //! says so, and counted.
 
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 
-use pyo3::IntoPyObjectExt;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
@@ -23,17 +22,15 @@ use uilog_channel::journal::ScriptFailure;
 use uilog_channel::journal::grouped;
 use uilog_channel::record_queues;
 use uilog_channel::record_queues::Agent;
-use uilog_config::items;
-use uilog_config::items::Item;
-use uilog_core::account::Counters;
-use uilog_core::account::FaultKind;
-use uilog_core::dispatcher;
-use uilog_core::host::Host;
-use uilog_core::logger::Logger;
-use uilog_core::record_queue;
 use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Value;
+use uilog_logger::account::Counters;
+use uilog_logger::account::FaultKind;
+use uilog_logger::dispatcher;
+use uilog_logger::host::Host;
+use uilog_logger::logger::Logger;
+use uilog_logger::record_queue;
 use uilog_peer::Outcome;
 
 use crate::host;
@@ -50,49 +47,16 @@ pub(crate) fn options(opts: &Bound<'_, PyDict>) -> Vec<EventOption<'static>> {
         .collect()
 }
 
-/// The items of a section; `None` as a value is none.
+/// What `ui.configitems` returns: bytes, unless an extension has set
+/// something else.
+pub(crate) type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
+
+/// The items of a section; items whose value is `None` are skipped.
 pub(crate) fn items(
     items: &[(Bound<'_, PyAny>, Bound<'_, PyAny>)],
 ) -> Vec<(Vec<u8>, Vec<u8>)> {
     let set = items.iter().filter(|(_, value)| !value.is_none());
     set.map(|(name, value)| (text(name), text(value))).collect()
-}
-
-/// An item's default, in its type; `None` if it has none.
-pub(crate) fn default<'py>(
-    py: Python<'py>,
-    item: &Item,
-) -> PyResult<Bound<'py, PyAny>> {
-    let default = match item.parse(item.default.as_bytes()) {
-        None => return Ok(py.None().into_bound(py)),
-        Some(items::Value::Number(number)) => number.into_bound_py_any(py)?,
-        Some(items::Value::Seconds(time)) => {
-            PyFloat::new(py, time.as_secs_f64()).into_any()
-        }
-        Some(items::Value::Boolean(value)) => value.into_bound_py_any(py)?,
-        Some(items::Value::List(words)) => {
-            let words = words.iter().map(|word| PyBytes::new(py, word));
-            PyList::new(py, words.collect::<Vec<_>>())?.into_any()
-        }
-        Some(items::Value::Text(text)) => PyBytes::new(py, &text).into_any(),
-        Some(items::Value::Choice(choice)) => {
-            PyBytes::new(py, choice.as_bytes()).into_any()
-        }
-        Some(items::Value::Fraction(part)) => PyFloat::new(py, part).into_any(),
-        Some(items::Value::Auto) => PyBytes::new(py, b"auto").into_any(),
-    };
-    Ok(default)
-}
-
-/// The method of hg's `ui` that reads an item of this kind.
-pub(crate) fn hg_method(kind: items::ValueType) -> &'static str {
-    match kind {
-        items::ValueType::Integer { .. } => "configint",
-        items::ValueType::Size { .. } => "configbytes",
-        items::ValueType::Boolean => "configbool",
-        items::ValueType::List => "configlist",
-        _ => "config",
-    }
 }
 
 /// A key, which is a `str` from `**opts` or bytes from another logger's hand.
@@ -175,8 +139,8 @@ fn string(text: &Bound<'_, PyString>) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-/// A message for a format that its arguments do not fit: the format as it
-/// stands, and each argument as `repr` shows it.
+/// A message whose arguments do not fit its format: the format unchanged, and
+/// each argument's `repr`.
 pub(crate) fn repair(
     msgfmt: &Bound<'_, PyAny>,
     msgargs: &Bound<'_, PyTuple>,
@@ -202,7 +166,7 @@ pub(crate) fn repair(
     message
 }
 
-/// An exception in one line: its type, and what it says.
+/// An exception in one line: its type and its text.
 pub(crate) fn describe(error: &Bound<'_, PyAny>) -> String {
     let said = try_text(error).unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
@@ -210,7 +174,7 @@ pub(crate) fn describe(error: &Bound<'_, PyAny>) -> String {
     format!("{}: {said}", type_name(error))
 }
 
-/// Any object as text, whatever its encoding.
+/// Any object as text, in any encoding.
 pub(crate) fn lossy(value: &Bound<'_, PyAny>) -> String {
     String::from_utf8_lossy(&text(value)).into_owned()
 }
@@ -243,7 +207,7 @@ struct Records {
     /// The agent that there is, and whether it is stopped.
     agent: Option<Agent>,
     queue: Option<record_queue::Status>,
-    /// Why there is no queue, although there is to be an agent.
+    /// Why there is no queue, although an agent is configured.
     unusable: Option<String>,
 }
 
@@ -275,7 +239,7 @@ impl Records {
             return None;
         }
         Some(match &self.agent {
-            None => "none runs; the first record starts one".to_owned(),
+            None => "not running; the first record starts one".to_owned(),
             Some(Agent {
                 pid: None, path, ..
             }) => format!("is starting, or cannot be seen: {path}"),

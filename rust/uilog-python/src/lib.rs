@@ -1,15 +1,17 @@
 //! The native module of the uilog extension: conversions only.
 //!
-//! `convert` converts Python values; uilog-core makes all decisions. Nothing
+//! `convert` converts Python values; uilog-logger makes all decisions. Nothing
 //! here raises into hg: a panic is caught and counted, and no lock is held
 //! while Python code may run.
 
 #[cfg(target_os = "linux")]
 mod claim;
 mod convert;
+mod costs;
 mod exit;
 mod history;
 mod host;
+mod locks;
 mod log;
 mod peer;
 
@@ -18,13 +20,14 @@ use std::sync::Arc;
 
 use history::DATE_EXAMPLES;
 use history::History;
-use log::LineStyle;
+use log::BlackboxSettings;
 use log::LogFile;
 use peer::Peer;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
+use pyo3::types::PyFloat;
 use pyo3::types::PyList;
 use pyo3::types::PyString;
 use pyo3::types::PyTuple;
@@ -32,21 +35,20 @@ use uilog_channel::commandlost;
 use uilog_channel::phase::Phase;
 use uilog_channel::settings::Settings;
 use uilog_config::items;
-use uilog_core::account::FaultKind;
-use uilog_core::hints;
-use uilog_core::host::Draft;
-use uilog_core::host::Host;
-use uilog_core::host::RecursionGuard;
-use uilog_core::logger;
 use uilog_event::event::Text;
 use uilog_event::spans::Activity;
 use uilog_event::starters;
 use uilog_event::starters::Terminal;
 use uilog_event::trace::Context;
+use uilog_logger::account::FaultKind;
+use uilog_logger::hints;
+use uilog_logger::host::Draft;
+use uilog_logger::host::Host;
+use uilog_logger::host::RecursionGuard;
+use uilog_logger::logger;
 
-/// What `ui.configitems` returns: bytes, unless an extension has set
-/// something else.
-type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
+use crate::convert::Items;
+use crate::costs::Cost;
 
 /// The sinks of one ui, as a logger for `ui.setlogger`.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
@@ -106,18 +108,18 @@ impl Logger {
         self.root.as_deref().map(Cow::Borrowed)
     }
 
-    /// Tells that a command begins in this ui's repository, whether or not
-    /// any sink wants to know.
+    /// Notes that a command begins in this ui's repository, even if no sink
+    /// tracks it.
     fn begin_command(&self) {
+        costs::begin();
         host::with(|host| {
             host.begin_command(self.root.as_deref());
             self.tell_repository(host);
         });
     }
 
-    /// Notes that a command begins, which is called so: if this process is
-    /// killed, sinks are told of it. `depth` tells how many commands are
-    /// nested around it.
+    /// Notes that a command of this name begins: if this process is killed,
+    /// sinks get an event. `depth` is the number of enclosing commands.
     fn note_command(
         &self,
         py: Python<'_>,
@@ -126,7 +128,7 @@ impl Logger {
         depth: usize,
     ) {
         host::guarded(|| {
-            // `uilog run` is told by the system.
+            // The system reports the end to `uilog run`.
             #[cfg(target_os = "linux")]
             if claim::is_of_run(depth) {
                 return;
@@ -151,11 +153,11 @@ impl Logger {
         });
     }
 
-    /// Begins the span of this thread's innermost command. `version` tells
+    /// Begins the span of this thread's innermost command. `version` is
     /// Mercurial's; for the others see `Host::begin_span`.
     ///
-    /// Returns what the command's children are to find in `TRACEPARENT`;
-    /// `None` if the command has its span already.
+    /// Returns the `TRACEPARENT` for the command's children; `None` if the
+    /// command has a span already.
     fn begin_span(
         &self,
         py: Python<'_>,
@@ -199,7 +201,7 @@ impl Logger {
         trace.map(|it| traceparent(py, it.context()))
     }
 
-    /// Whether there are sinks that tell of traces.
+    /// Whether there are structured sinks, which need traces.
     #[getter]
     fn tells_traces(&self) -> bool {
         self.inner.has_structured()
@@ -217,8 +219,8 @@ impl Logger {
         self.__contains__(event)
     }
 
-    /// Hands an event to every sink that tracks it; true if there is anything
-    /// that debug output should tell (see `take_unseen`).
+    /// Passes an event to every sink that tracks it; true if there are problems
+    /// for debug output (see `take_unseen`).
     fn log(
         &self,
         py: Python<'_>,
@@ -235,7 +237,11 @@ impl Logger {
             };
             let name = convert::text(event);
             let message = convert::text(msg);
-            let options = convert::options(opts);
+            let mut options = convert::options(opts);
+            if name == b"commandfinish" {
+                locks::tell_held();
+                options.extend(costs::of_command());
+            }
             let hg = host::hg_executable(py);
             let draft = Draft {
                 name: &name,
@@ -371,25 +377,16 @@ fn find<'py>(
             let own = own.map(|item| (item.name, item.default));
             PyList::new(py, own.collect::<Vec<_>>())?.into_any()
         }
-        "BLACKBOX" => {
-            let items = items::ITEMS.iter();
-            let items = items.filter(|item| item.section == "blackbox");
-            let items = items
-                .map(|item| {
-                    let default = convert::default(py, item)?;
-                    Ok((item.name, default, convert::hg_method(item.kind)))
-                })
-                .collect::<PyResult<Vec<_>>>()?;
-            PyList::new(py, items)?.into_any()
-        }
+        "BlackboxSettings" => py.get_type::<BlackboxSettings>().into_any(),
         "History" => py.get_type::<History>().into_any(),
-        "LineStyle" => py.get_type::<LineStyle>().into_any(),
         "LogFile" => py.get_type::<LogFile>().into_any(),
         "Peer" => py.get_type::<Peer>().into_any(),
         "relative_date" => {
             wrap_pyfunction!(history::relative_date, module)?.into_any()
         }
         _ => find_function!(module, name:
+            add_cost
+            add_wire_commands
             become_another
             begin_phase
             close_peers
@@ -412,7 +409,9 @@ fn find<'py>(
             running_hg
             set_head
             starter
+            steal_lock
             take_unseen
+            trylock
             unregister_peer
         ),
     };
@@ -447,26 +446,79 @@ mod functions {
         is_there
     }
 
-    /// Tells that the outermost command runs already in this thread.
+    /// Notes that the outermost command already runs in this thread.
     #[pyfunction]
     pub(super) fn enter_outermost() {
         host::with(|host| host.enter_command(false));
     }
 
-    /// Tells that this process is about to become another program, or that it
-    /// could not: nobody has killed it then.
+    /// Notes that this process is about to execute another program, or that it
+    /// could not: then it was not killed.
     #[pyfunction]
     pub(super) fn become_another(is_about_to: bool) {
         host::with(|host| host.become_another(is_about_to));
     }
 
-    /// Tells that this thread's innermost command has ended.
+    /// Notes that this thread's innermost command has ended.
     #[pyfunction]
     pub(super) fn end_command() {
+        locks::tell_held();
+        costs::begin();
         host::with(Host::end_command);
     }
 
-    /// Tells that what runs begins something that may take long, of this kind.
+    /// Adds to this option of `commandfinish`: a number, or seconds.
+    #[pyfunction]
+    pub(super) fn add_cost(
+        option: &str,
+        cost: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let cost = if cost.is_instance_of::<PyFloat>() {
+            Cost::Seconds(cost.extract()?)
+        } else {
+            Cost::Count(cost.extract()?)
+        };
+        costs::add(option, cost);
+        Ok(())
+    }
+
+    /// Adds wire commands to `commandfinish`, each with how often it was sent
+    /// and how many seconds hg has waited. Returns a text of them.
+    #[pyfunction]
+    pub(super) fn add_wire_commands(
+        py: Python<'_>,
+        commands: Vec<(Vec<u8>, u64, f64)>,
+    ) -> Py<PyBytes> {
+        PyBytes::new(py, &costs::add_wire_commands(commands)).unbind()
+    }
+
+    /// Wraps hg's `trylock`. `part` loads a part of the extension;
+    /// `parts` are those that are loaded.
+    #[pyfunction]
+    #[pyo3(signature = (part, parts, orig, /, *args, **kwargs))]
+    pub(super) fn trylock<'py>(
+        part: &Bound<'py, PyAny>,
+        parts: &Bound<'py, PyDict>,
+        orig: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        locks::trylock(part, parts, orig, args, kwargs)
+    }
+
+    /// Wraps hg's `steal_lock`.
+    #[pyfunction]
+    #[pyo3(signature = (orig, /, *args, **kwargs))]
+    pub(super) fn steal_lock<'py>(
+        orig: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        locks::steal_lock(orig, args, kwargs)
+    }
+
+    /// Notes that the command begins something that may take long, of this
+    /// kind.
     #[pyfunction]
     pub(super) fn begin_phase(kind: &[u8], options: &Bound<'_, PyDict>) {
         host::guarded(|| {
@@ -478,13 +530,13 @@ mod functions {
         });
     }
 
-    /// Tells that what has begun last of that is over.
+    /// Notes that the last phase is over.
     #[pyfunction]
     pub(super) fn end_phase() {
         host::with(Host::end_phase);
     }
 
-    /// Tells that this thread's innermost hook has ended.
+    /// Notes that this thread's innermost hook has ended.
     #[pyfunction]
     pub(super) fn end_hook() {
         host::with(Host::end_hook);
@@ -497,8 +549,8 @@ mod functions {
         root.map(|root| PyBytes::new(py, &root).unbind())
     }
 
-    /// Tells at which bookmark or branch and at which node the working
-    /// directory of the repository at `root` is.
+    /// Sets the bookmark or branch and the node of the working directory of the
+    /// repository at `root`.
     #[pyfunction]
     pub(super) fn set_head(
         root: &[u8],
@@ -508,8 +560,8 @@ mod functions {
         host::with(|host| host.set_head(root, name, node));
     }
 
-    /// Who is at work, as the environment tells: kind and name. `is_used` and
-    /// `is_there` tell whether hg uses a terminal, and whether it has one.
+    /// Who runs hg, by the environment: kind and name. `is_used` and `is_there`
+    /// say whether hg uses a terminal, and whether it has one.
     #[pyfunction]
     pub(super) fn starter(
         is_used: bool,
@@ -522,8 +574,7 @@ mod functions {
         (found.map(|it| it.kind), found.and_then(|it| it.name))
     }
 
-    /// Whether this process runs in a container, as far as its pid namespace
-    /// tells.
+    /// Whether this process runs in a container, by its pid namespace.
     #[pyfunction]
     pub(super) fn is_in_container() -> bool {
         uilog_channel::agent_address::is_in_container()
@@ -579,14 +630,14 @@ mod functions {
         host::is_chg_server()
     }
 
-    /// Tells that hg has changed its umask.
+    /// Notes that hg has changed its umask.
     #[pyfunction]
     pub(super) fn set_umask(umask: u32) {
         host::with(|host| host.set_umask(umask));
     }
 
-    /// What is probably a mistake in `[uilog]` and `[logtoprocess]`, as
-    /// (section, name, problem).
+    /// Probable mistakes in `[uilog]` and `[logtoprocess]`, as (section, name,
+    /// problem).
     #[pyfunction]
     pub(super) fn config_hints(
         uilog: Items<'_>,
@@ -705,23 +756,25 @@ mod functions {
         peer::orphans(py)
     }
 
-    /// Tells that a command begins inside of what runs already; if it
-    /// `is_served`, a client of this process, a server, has asked for it.
+    /// Notes that a command begins within another; if it `is_served`, a client
+    /// of this process, a server, has requested it.
     #[pyfunction]
     pub(super) fn enter_command(is_served: bool) {
         peer::enter_command();
+        costs::enter();
         host::with(|host| host.enter_command(is_served));
     }
 
-    /// Tells that the innermost command has ended.
+    /// Notes that the innermost command has ended.
     #[pyfunction]
     pub(super) fn leave_command() {
         peer::leave_command();
+        costs::leave();
         host::with(Host::leave_command);
     }
 
-    /// When hg ends: waits until what it has logged is delivered, if it is to
-    /// wait, and looks after what nobody else would notice any more.
+    /// When hg ends: waits for delivery, if configured, and handles losses that
+    /// no other process would notice.
     #[pyfunction]
     pub(super) fn finish(py: Python<'_>) {
         exit::deliver(py);

@@ -1,7 +1,7 @@
 //! `file:`: one line of JSON for each record.
 //!
-//! Responsible for which file a record goes to, and for whole lines in it.
-//! Appending and rotating are uilog-sys's affair.
+//! Responsible for which file a record goes to, and for whole lines. uilog-sys
+//! appends and rotates.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -33,18 +33,20 @@ use crate::sink::LossSum;
 use crate::sink::Sink;
 use crate::template::Template;
 
-/// What is logged is the user's own, whatever the umask. Directories are, too.
+/// Only the user can read the files, whatever the umask is. The same holds for
+/// directories.
 const FILE_MODE: u32 = 0o600;
 
-/// How much is written at a time, if there is more than one line. A file
-/// exceeds its `maxsize` by no more than that, or by one line.
+/// Maximum size of one write of several lines. A file exceeds its `maxsize` by
+/// at most this, or by one line.
 const MAX_WRITE: usize = 64 << 10;
 
-/// For how long a file must end within the same line before that is taken for
-/// torn: somebody may just be writing it, and have lost the processor.
+/// How long a file must end with the same incomplete line before that counts as
+/// left behind: a process that is just writing the line may have been suspended
+/// for a while.
 const STEADY: Duration = Duration::from_millis(250);
 
-/// How soon it is looked at again.
+/// The interval of these checks.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The files of a sink.
@@ -58,7 +60,7 @@ pub struct Files {
     written: u64,
 }
 
-/// The sink whose URL names these files.
+/// The sink with this URL for its files.
 pub fn open(definition: &SinkConfig, template: Template) -> Files {
     let number = |option| match definition.option(option) {
         Value::Number(number) => number,
@@ -87,7 +89,7 @@ impl Sink for Files {
         let mut chunk = Chunk::default();
         for record in records {
             let Ok(time) = DateTime::parse_from_rfc3339(&record.time) else {
-                lost.add(1, || format!("'{}' is no time", record.time));
+                lost.add(1, || format!("'{}' is not a time", record.time));
                 continue;
             };
             let path = self.template.path(&time);
@@ -120,7 +122,7 @@ struct Chunk {
 }
 
 impl Files {
-    /// Those whose paths are made from this, rotated like that.
+    /// A sink whose paths follow this template, with this rotation.
     pub(crate) fn rotated(template: Template, rotation: Rotation) -> Self {
         Self {
             template,
@@ -135,7 +137,7 @@ impl Files {
         self.written
     }
 
-    /// What would keep a file from being rotated. Changes nothing.
+    /// What would prevent the rotation of a file. Changes nothing.
     pub(crate) fn rotation_problem(&self, path: &Path) -> Option<io::Error> {
         self.file(path).rotation_problems().growing
     }
@@ -153,7 +155,7 @@ impl Files {
         }
         self.written += chunk.text.len() as u64;
         let file = self.file(&chunk.path);
-        // Else our first line would become a part of that one.
+        // Otherwise this line would become a part of the incomplete one.
         let is_torn = ends_within_line(&chunk.path);
         let result = if is_torn {
             let text = [b"\n", &chunk.text[..]].concat();
@@ -173,7 +175,7 @@ impl Files {
         lost.add(chunk.ends.len() - arrived, || error.to_string());
     }
 
-    /// Reports once that a file goes on growing.
+    /// Reports once that a file cannot be rotated and grows.
     fn note(
         &mut self,
         path: &Path,
@@ -193,7 +195,7 @@ impl Files {
     }
 }
 
-/// Appends to a file whose directory may have to be made.
+/// Appends to a file, and creates its directory if necessary.
 fn append(file: &LogFile, text: &[u8]) -> Result<Appended, log_file::Error> {
     let error = match file.append(text) {
         Err(error) => error,
@@ -224,8 +226,8 @@ fn ends_within_line(path: &Path) -> bool {
     true
 }
 
-/// The size of a file that ends within a line. A file that cannot be looked at
-/// does not.
+/// The size of a file whose last line is incomplete. An unreadable file counts
+/// as complete.
 fn torn_size(path: &Path) -> Option<u64> {
     let file = OpenOptions::new()
         .read(true)

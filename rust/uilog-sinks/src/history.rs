@@ -1,8 +1,8 @@
 //! The history: the user's own records on this machine, for `uilog log`.
 //!
-//! Responsible for one file a day below the state directory, and for keeping
-//! all of them within a size and an age: the oldest go first. How lines get
-//! into a file is `file`'s affair. Must not know who reads them.
+//! Responsible for one file a day in the state directory, and for limiting
+//! their total size and age: the oldest are removed first. `file` writes lines.
+//! Must not know who reads them.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -32,7 +32,7 @@ use crate::template::Template;
 
 /// The directory's name, below the state directory.
 const NAME: &str = "history";
-/// How the name of a file ends, behind its day.
+/// The end of a file's name, after its day.
 const ENDING: &[u8] = b".jsonl";
 /// How many bytes `2026-11-30` has.
 const DAY_LEN: usize = 10;
@@ -41,9 +41,10 @@ const DAY_LEN: usize = 10;
 const PARTS: u64 = 8;
 /// Old files of a day: more than the maximal size has room for.
 const OLD_FILES: u32 = 4 * PARTS as u32;
-/// After which part of the maximal size it is looked at what must go.
+/// The part of the maximum size after which old files are searched.
 const LOOKS: u64 = 64;
-/// Names of the directory that are looked at: many times what can be there.
+/// Maximum number of names read from the directory: many times the expected
+/// number.
 const MAX_NAMES: usize = 64 * 1024;
 
 /// The directory of the user with this environment.
@@ -57,7 +58,7 @@ pub(crate) struct History {
     dir: PathBuf,
     files: Files,
     limits: Limits,
-    /// How much had been written when it was last looked at what must go.
+    /// How much had been written at the last search for old files.
     looked_at: Option<u64>,
 }
 
@@ -101,8 +102,8 @@ impl Sink for History {
         }
         self.looked_at = Some(written);
         let today = Utc::now().date_naive();
-        // Records arrive all the same: what cannot be removed is told without
-        // a loss.
+        // Records are delivered nevertheless: files that cannot be removed are
+        // reported without a loss.
         result.and_then(|()| {
             remove_old(&self.dir, self.limits, today).map_err(|why| {
                 let dir = self.dir.display();
@@ -123,14 +124,14 @@ impl Sink for History {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Day {
     day: NaiveDate,
-    /// Minus the number behind its name: the current one is 0, `.1` the
-    /// newest of the old ones.
+    /// Minus the number at the end of its name: 0 for the current file, -1 for
+    /// `.1`, the newest old one.
     age: i64,
     name: OsString,
     bytes: u64,
 }
 
-/// All files of a history. Others that lie there are left alone.
+/// All files of a history. Other files are left alone.
 fn days(dir: &OwnDir) -> io::Result<Vec<Day>> {
     let names = dir.names(MAX_NAMES)?;
     let names =
@@ -140,7 +141,7 @@ fn days(dir: &OwnDir) -> io::Result<Vec<Day>> {
         let Some((day, number)) = parse(&name) else {
             continue;
         };
-        // Somebody else may just have removed it.
+        // Another process may just have removed it.
         let Some(status) = dir.entry(&name)? else {
             continue;
         };
@@ -157,7 +158,7 @@ fn days(dir: &OwnDir) -> io::Result<Vec<Day>> {
     Ok(days)
 }
 
-/// The day and the number that a file's name tells: `2026-11-30.jsonl.1`.
+/// The day and the number in a file's name: `2026-11-30.jsonl.1`.
 fn parse(name: &OsStr) -> Option<(NaiveDate, u32)> {
     let (day, rest) = name.as_bytes().split_at_checked(DAY_LEN)?;
     let day = std::str::from_utf8(day).ok()?;
@@ -178,7 +179,7 @@ fn remove_old(dir: &Path, limits: Limits, today: NaiveDate) -> io::Result<()> {
         dir => dir?,
     };
     let max_days = limits.max_age.as_secs().div_ceil(24 * 60 * 60);
-    // The wall clock may be a day ahead or behind.
+    // The wall clock may be a day fast or slow.
     let first = today.checked_sub_days(Days::new(max_days.saturating_add(1)));
     let mut all = days(&dir)?;
     let mut bytes: u64 = all.iter().map(|it| it.bytes).sum();
@@ -201,7 +202,7 @@ fn remove(dir: &OwnDir, name: &OsStr) -> io::Result<()> {
     }
 }
 
-/// What has been deleted.
+/// The files that were deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
     /// How many files.
@@ -210,7 +211,7 @@ pub struct Deleted {
     pub bytes: u64,
 }
 
-/// Deletes the history: all of it, or the days before this one.
+/// Deletes the history: all of it, or the days before `before`.
 ///
 /// # Errors
 ///

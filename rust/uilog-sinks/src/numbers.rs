@@ -1,21 +1,21 @@
-//! Which number a record has among all that a sink has been given, whichever
-//! process gave it: the receiver counts by it what never came.
+//! The number of a record among all of a sink's records, over all processes, by
+//! which a receiver can count missing ones.
 //!
-//! A file of eight bytes for each number: a hash of the id that has it. Whoever
-//! wants numbers appends, and where that ends are the numbers: so two processes
-//! never have the same, none waits for another, and one that is killed costs at
-//! most the numbers that it had taken. What it has appended may be delivered
-//! once more by its successor, and has its number again: that looks at the last
-//! hashes. Once the file is full the next one goes on where it ends, and it is
-//! removed.
+//! Each number is eight bytes in a file: a hash of the record's ID. To get
+//! numbers, a process appends hashes; their positions are the numbers. So two
+//! processes never have the same number, none waits for another, and a killed
+//! process costs at most the numbers that it had taken. If its successor
+//! delivers a record again, it finds the hash among the last ones, and uses the
+//! same number. When the file is full, the next one continues the sequence, and
+//! it is removed.
 //!
-//! A file's name is `numbers-KEY-STREAM-BASE`: a hash of what the numbers are
-//! for, with the machine's name in it, since not every network file system
-//! appends for two machines at a time; a random number, by which the receiver
-//! knows which numbers belong together; and how many numbers there were before.
-//! If it is removed, another stream begins.
+//! A file's name is `numbers-KEY-STREAM-BASE`: a hash of the sequence's
+//! purpose, which includes the machine's name, because not every network file
+//! system supports appending from two machines; a random number that identifies
+//! the sequence for the receiver; and the number of earlier numbers. If the
+//! file is removed, a new sequence begins.
 //!
-//! Knows nothing of records, and not what becomes of them.
+//! Must not know records, or what happens to them.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -39,14 +39,15 @@ const FILE_MODE: u32 = 0o600;
 const HASH_BYTES: usize = 8;
 /// Numbers of a file: 1 MB.
 const FILE_NUMBERS: u64 = 128 * 1024;
-/// Numbers at the end that are looked at: more than a process has on its way.
+/// How many of the last numbers are read: more than a process has in delivery.
 const KNOWN_NUMBERS: u64 = 8 * 1024;
-/// Names of a directory that are looked at: many times what a full spool has.
+/// Maximum number of names read from a directory: many times those of a full
+/// spool.
 const MAX_NAMES: usize = 64 * 1024;
-/// Numbers that are taken at a time.
+/// Maximum number of numbers taken at a time.
 const MAX_TAKEN: usize = 1024;
 
-/// What stands for an id.
+/// The hash of an ID.
 pub(crate) type Hash = [u8; HASH_BYTES];
 /// What no id has: of a record that is lost before it has one.
 const NO_HASH: Hash = [0; HASH_BYTES];
@@ -65,12 +66,12 @@ pub(crate) struct Numbers {
 /// The last hashes of a file when this process began.
 #[derive(Debug)]
 struct Known {
-    /// One behind the other.
+    /// The hashes, concatenated.
     hashes: Vec<u8>,
     /// The number of the first one.
     first: u64,
-    /// A bit for each value that the first two bytes of a hash may have: most
-    /// ids are not known, and for those nothing is looked through.
+    /// A bit for each value of a hash's first two bytes: most IDs are not
+    /// known, and need no search then.
     beginnings: Vec<u64>,
 }
 
@@ -101,7 +102,7 @@ impl Known {
     }
 }
 
-/// Which bit stands for the first two bytes of a hash, and in which word.
+/// The bit for the first two bytes of a hash, and its word.
 fn beginning(hash: &[u8]) -> (usize, u64) {
     let value = usize::from(u16::from_le_bytes([hash[0], hash[1]]));
     (value / 64, 1 << (value % 64))
@@ -141,7 +142,7 @@ impl Name {
     }
 }
 
-/// What stands for an id.
+/// The hash of an ID.
 pub(crate) fn hash(id: &[u8]) -> Hash {
     let sum = Sha256::digest(id);
     std::array::from_fn(|at| sum[at])
@@ -155,12 +156,12 @@ pub(crate) fn key(text: &[u8], bytes: usize) -> String {
 }
 
 impl Numbers {
-    /// Goes on where others have stopped that have the same key, in a directory
-    /// of this user.
+    /// Continues the numbers of other processes with the same key, in a
+    /// directory of this user.
     ///
     /// # Errors
     ///
-    /// The directory takes no file.
+    /// No file can be created in the directory.
     pub(crate) fn open(dir: &Path, key: &str) -> io::Result<Self> {
         Self::open_with(dir, key, FILE_NUMBERS)
     }
@@ -204,8 +205,8 @@ impl Numbers {
         self.known.first == 1 && self.known.hashes.is_empty()
     }
 
-    /// Removes what has been given no number for so long, whatever it was for:
-    /// if it is wanted after all, another stream begins.
+    /// Removes files that were not used for so long: if a sequence is needed
+    /// after all, a new one begins.
     pub(crate) fn remove_unused(&self, age: Duration, now: SystemTime) {
         let names = self.dir.names(MAX_NAMES);
         let begins = format!("{PREFIX}-");
@@ -219,14 +220,14 @@ impl Numbers {
             let modified = u64::try_from(status.st_mtime).unwrap_or(0);
             let modified = UNIX_EPOCH + Duration::from_secs(modified);
             if now.duration_since(modified).is_ok_and(|it| it > age) {
-                // What is no file of ours stays.
+                // Other files stay.
                 let _ = self.dir.remove(&name);
             }
         }
     }
 
-    /// The number of each id, by its hash: that which it had a while ago, or
-    /// one that nobody else has; and what has kept some from having one.
+    /// The number of each ID, by its hash: the number that it had before, or a
+    /// new one; and why some have none.
     pub(crate) fn number(
         &mut self,
         hashes: &[Hash],
@@ -240,11 +241,11 @@ impl Numbers {
         (numbers, result)
     }
 
-    /// Takes so many numbers that no record will have.
+    /// Reserves numbers that no record will have.
     ///
     /// # Errors
     ///
-    /// The file does not take all of them.
+    /// The file does not have room for all of them.
     pub(crate) fn skip(&mut self, mut count: u64) -> io::Result<()> {
         while count > 0 {
             let some = count.min(MAX_TAKEN as u64);
@@ -255,7 +256,7 @@ impl Numbers {
         Ok(())
     }
 
-    /// Takes a number for each that has none.
+    /// Assigns a number to each one without.
     fn fill(
         &mut self,
         hashes: &[Hash],
@@ -274,7 +275,8 @@ impl Numbers {
             let bytes: Vec<_> =
                 unnumbered.iter().flat_map(|at| hashes[*at]).collect();
             let written = self.file.write(&bytes)? as u64;
-            // Where this process has appended, whatever others have since.
+            // The position at which this process has appended, even if others
+            // have appended since.
             let begin = self.file.stream_position()? - written;
             let size = HASH_BYTES as u64;
             if written < size {
@@ -317,7 +319,7 @@ impl Numbers {
     }
 }
 
-/// The hashes from the number behind `first` of them up to `count` of them.
+/// At most `count` hashes, from the number after `first`.
 fn read(file: &File, first: u64, count: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; (count - first) as usize * HASH_BYTES];
     file.read_exact_at(&mut bytes, first * HASH_BYTES as u64)?;
@@ -333,16 +335,16 @@ fn latest(names: &[Name], stream: &str) -> Option<Name> {
     names.iter().filter(|it| it.stream == stream).max().cloned()
 }
 
-/// A file, or a later one of its stream: while this process came to open it,
-/// others may have filled it, begun the next one and removed it. It would begin
-/// again then, with numbers that have been given.
+/// A file, or a later one of its stream: before this process has opened it,
+/// others may have filled it, begun the next one and removed it. This process
+/// would otherwise create it anew, and assign numbers twice.
 fn open(dir: &OwnDir, mut name: Name, key: &str) -> io::Result<(Name, File)> {
     let flags = OFlag::O_RDWR | OFlag::O_APPEND;
     loop {
         let text = name.to_text(key);
         let text = OsStr::new(&text);
         let file = dir.open_or_create(text, flags, FILE_MODE)?;
-        // Nobody appends to one that has begun again.
+        // No process appends to a file that has been replaced.
         if file.metadata()?.len() > 0 {
             return Ok((name, file));
         }

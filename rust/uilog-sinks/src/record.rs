@@ -16,10 +16,10 @@ pub const SCHEMA: u32 = 1;
 /// How each record of this version begins, as this program writes it.
 const BEGINNING: &[u8] = b"{\"schema\":1,";
 
-/// Whether a record, as JSON, is of a version of the schema that this program
-/// does not know: a later program has written it, and can send it.
+/// Whether a record, as JSON, has a version of the schema that this program
+/// does not know: a later program has written it and can send it.
 pub fn is_of_later_schema(json: &[u8]) -> bool {
-    // Most are none, and need not be read for that.
+    // Most records are not, as their beginning shows.
     if json.starts_with(BEGINNING) {
         return false;
     }
@@ -34,7 +34,7 @@ pub fn is_of_later_schema(json: &[u8]) -> bool {
     }
 }
 
-/// One event. As JSON, an object; what is not known is left out.
+/// One event. As JSON, an object; unknown values are left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The version of the schema: [`SCHEMA`].
@@ -67,7 +67,7 @@ pub struct Record {
     pub trace_state: Option<String>,
     /// The hg process: 32 hexadecimal digits.
     pub session: String,
-    /// The hg process in whose script this one runs.
+    /// The session of the hg process whose script runs this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_session: Option<String>,
     /// Counts the events of a session, from 1.
@@ -109,12 +109,11 @@ pub struct Record {
     /// How many events of this session had been lost before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
-    /// Which part of the records like this one is kept, if not all: each
-    /// stands for one divided by this.
+    /// The fraction of similar records that is kept, unless it is 1: each
+    /// record stands for the inverse of this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_rate: Option<f64>,
-    /// Its number among the records that the sink has been given, of sinks
-    /// that number them.
+    /// Its number among the sink's records, if the sink numbers them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<Numbered>,
     /// How many bytes the texts had that were cut, at the same place in this
@@ -171,13 +170,12 @@ impl Record {
         }
     }
 
-    /// Whether it tells of a command that has failed: by an exception, by a
-    /// signal, without an end, or with an exit status other than 0; 1 of a
-    /// command that says so that there was nothing to do or to be found is no
-    /// failure.
+    /// Whether it is about a failed command: by an exception, by a signal,
+    /// without an end, or with an exit status other than 0; a 1 that means that
+    /// there was nothing to do or to find is not a failure.
     pub fn is_failure(&self) -> bool {
         let process = &self.process;
-        // 1 means what it means of Mercurial's commands only.
+        // 1 has this meaning only for Mercurial's commands.
         let command = process.command.as_deref();
         is_failure(
             &self.event,
@@ -209,18 +207,17 @@ pub fn is_failure(
     }
 }
 
-/// Commands that have been added up instead of told one by one.
+/// Commands that were summed up instead of sent one by one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rollup {
     /// How many.
     pub commands: u64,
-    /// How many of those have failed; each of these has a record of its own as
-    /// well.
+    /// How many of those have failed; each of these also has its own record.
     pub failures: u64,
     /// When the first of them ended: RFC 3339, as the record's time, which is
     /// when the last of them did.
     pub since: String,
-    /// Whether these are the commands that have found no row of their own.
+    /// Whether this is the row of all other commands.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_others: bool,
     /// How long they took, where that is known.
@@ -261,24 +258,24 @@ pub struct Numbered {
 /// A hook.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hook {
-    /// Its name in `[hooks]`; of `pythonhook`, what it is a hook of.
+    /// Its name in `[hooks]`; for `pythonhook`, its type.
     pub name: String,
-    /// What it runs, redacted: a shell's command, or Python's name of a
+    /// What it runs, redacted: a shell command, or the name of a Python
     /// function.
     pub command: String,
-    /// Whether the record's `span_id` is the hook's own, which the hook's
-    /// children name; else it is that of the command.
+    /// Whether the record's `span_id` is that of the hook, which the hook's
+    /// children have as parent; otherwise it is that of the command.
     #[serde(default, skip_serializing_if = "is_false")]
     pub has_span: bool,
 }
 
-/// What messages count that have no options for it.
+/// Counts that only messages have, and no options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Changesets that have come (`incoming`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incoming_changes: Option<u64>,
-    /// Heads that both sides know (`discovery`).
+    /// The number of heads that both sides have (`discovery`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub common_heads: Option<u64>,
     /// Heads of the server that are not known here (`discovery`).
@@ -287,10 +284,10 @@ pub struct Counts {
     /// Questions to the server (`discovery`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roundtrips: Option<u64>,
-    /// What was found in the cache (`tagscache`).
+    /// Successful cache lookups (`tagscache`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_hits: Option<u64>,
-    /// What was looked for there (`tagscache`).
+    /// All cache lookups (`tagscache`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_lookups: Option<u64>,
 }
@@ -302,10 +299,10 @@ pub struct Process {
     pub pid: u32,
     /// The program.
     pub executable: String,
-    /// The program's name, if it is none of Mercurial's.
+    /// The program's name, unless it is one of Mercurial's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
-    /// Mercurial's version, where hg tells.
+    /// Mercurial's version, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hg_version: Option<String>,
     /// The working directory.
@@ -314,7 +311,7 @@ pub struct Process {
     /// The login name, or `<user:HASH>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The real user's number; not told where the name is hashed.
+    /// The real user ID; left out if the name is hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
     /// The command's full name, of a command's events.
@@ -337,7 +334,7 @@ pub struct Process {
 pub struct Host {
     /// Its name.
     pub name: String,
-    /// What no other machine has: the operating system's id of it.
+    /// The operating system's ID of the machine, which no other machine has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Its processor, as OpenTelemetry calls it.
@@ -357,7 +354,7 @@ pub struct Cicd {
     /// The run's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// Where the run can be looked at.
+    /// The address of the run's page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_url: Option<String>,
     /// The task's name.
@@ -366,7 +363,7 @@ pub struct Cicd {
     /// The id of the task's run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_run_id: Option<String>,
-    /// Where that can be looked at.
+    /// The address of the job's page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_run_url: Option<String>,
     /// The worker's id.
@@ -387,8 +384,8 @@ pub struct Repository {
     /// Where it comes from, without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The bookmark or branch that the working directory is at, at a command's
-    /// end, if hg has looked at it.
+    /// The active bookmark or the branch of the working directory at a
+    /// command's end, if hg has read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_name: Option<String>,
     /// The changeset that it is at: 40 hexadecimal digits.

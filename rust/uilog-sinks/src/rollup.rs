@@ -24,16 +24,15 @@ pub(crate) const EVENT: &str = "commandrollup";
 
 /// How long commands are added up before that is sent.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
-/// Commands that are added up at most: until their sums have been sent, they
-/// stay in their queues, which take up room.
+/// Maximum number of commands in a sum: until the sum has been sent, they take
+/// up room in their queues.
 const MAX_COMMANDS: u64 = 512;
 /// Rows at most, besides the one of all other commands.
 const MAX_ROWS: usize = 32;
 
-/// Seconds up to which a command falls into a bucket; there is one more, for
-/// those that take longer.
-// OpenTelemetry: semantic-conventions/docs/http/http-metrics.md, the advice
-// for durations
+/// Upper limits of the buckets in seconds; one more bucket counts longer
+/// commands. OpenTelemetry: semantic-conventions/docs/http/http-metrics.md, the
+/// advice for durations
 const BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5,
     10.0,
@@ -55,7 +54,7 @@ pub(crate) struct Command<'e> {
 }
 
 impl Command<'_> {
-    /// What stands for its id.
+    /// A hash of its ID.
     fn hash(&self) -> u128 {
         let mut hash = Sha256::new();
         hash.update(self.session.0.to_le_bytes());
@@ -77,8 +76,8 @@ struct Key {
 struct Row {
     /// What the record says besides.
     record: Record,
-    /// The ids of its commands, whatever their order: the same commands make
-    /// the same record.
+    /// The IDs of its commands, in any order: the same commands make the same
+    /// record.
     ids: u128,
     commands: u64,
     failures: u64,
@@ -91,7 +90,7 @@ struct Row {
 #[derive(Debug, Default)]
 pub(crate) struct Rollup {
     rows: BTreeMap<Key, Row>,
-    /// Commands that have found no row of their own.
+    /// The row of all other commands.
     others: Option<Row>,
     commands: u64,
     since: Option<Instant>,
@@ -128,7 +127,7 @@ impl Rollup {
         self.since.get_or_insert_with(Instant::now);
     }
 
-    /// When they are to be sent.
+    /// When they must be sent.
     pub(crate) fn due(&self) -> Option<Instant> {
         match self.commands >= MAX_COMMANDS {
             true => self.since,
@@ -136,7 +135,7 @@ impl Rollup {
         }
     }
 
-    /// The records of all rows, which begin anew.
+    /// The records of all rows; then the rows restart.
     pub(crate) fn take(&mut self) -> Vec<Record> {
         self.commands = 0;
         self.since = None;
@@ -226,7 +225,7 @@ impl Durations {
         self.buckets[bucket] += 1;
     }
 
-    /// None if there are none.
+    /// `None` if nothing was counted.
     fn histogram(&self) -> Option<Histogram> {
         let (min, max) = self.range?;
         Some(Histogram {

@@ -15,11 +15,11 @@ use uilog_event::tracked::Tracked;
 
 use crate::globals::Globals;
 
-/// How many are remembered: sinks that are behind may need older ones.
+/// How many are cached: sinks that are behind may need older ones.
 const REMEMBERED: usize = 4;
 
-/// Variables of hg's environment that differ from command to command, and that
-/// no sink depends on. Any other may stand in a path, or name a proxy.
+/// Variables of hg's environment that differ from command to command, and on
+/// which no sink depends. Any other may be used in a path, or name a proxy.
 const PASSING: [&[u8]; 6] = [
     b"TRACEPARENT=",
     b"UILOG_",
@@ -29,7 +29,7 @@ const PASSING: [&[u8]; 6] = [
     b"_=",
 ];
 
-/// What is said at a record.
+/// The sinks' configuration of one record.
 #[derive(Debug)]
 pub(crate) struct Setup {
     items: Arc<Items>,
@@ -41,7 +41,7 @@ pub(crate) struct Setup {
     globals: OnceLock<Arc<Globals>>,
 }
 
-/// A sink, and the events that it wants.
+/// A sink and the events that it tracks.
 #[derive(Debug)]
 pub(crate) struct TrackedSink {
     pub(crate) definition: SinkConfig,
@@ -80,7 +80,7 @@ impl Setup {
         self.sinks.iter().find(|it| it.definition.name == name)
     }
 
-    /// Whether there is a sink of that name, and it wants such events.
+    /// Whether there is a sink of that name that tracks the event.
     pub(crate) fn wants(&self, name: &str, event: &[u8]) -> bool {
         self.sink(name).is_some_and(|it| it.tracked.contains(event))
     }

@@ -60,8 +60,8 @@ pub fn open_local(
     })
 }
 
-/// The sink that leads to a daemon on the network, by TLS if there is a
-/// configuration for it.
+/// A sink for a daemon on the network, with TLS if there is a configuration for
+/// it.
 ///
 /// # Errors
 ///
@@ -100,7 +100,7 @@ fn facility(definition: &SinkConfig) -> Result<Facility, String> {
         None => {
             let named = String::from_utf8_lossy(&named);
             let all: Vec<_> = FACILITIES.iter().map(|it| it.0).collect();
-            Err(format!("'{named}' is no facility: {}", all.join(", ")))
+            Err(format!("'{named}' is not a facility: {}", all.join(", ")))
         }
     }
 }

@@ -12,20 +12,20 @@ use serde_json::Value as Json;
 use uilog_redact::Redacted;
 use uilog_redact::Rule;
 
-/// Bytes that a text keeps at most.
+/// Maximum length of a text.
 pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
-/// Bytes of a text that are looked at for secrets at most: the redactor may
-/// need a second for 4 MB.
+/// Maximum length of a text that is searched for secrets: the redactor may need
+/// a second for 4 MB.
 const LOOKED_AT_BYTES: usize = 2 * MAX_TEXT_BYTES;
-/// Bytes that are dropped where the rest was not looked at: half a secret, of
-/// which the other half would have told, is within them.
+/// Bytes that are dropped before the part that was not examined: half of a
+/// secret, which only the other half would have revealed, is within them.
 const DOUBTFUL_BYTES: usize = 32 * 1024;
 
 /// How much longer the JSON of bytes that are not UTF-8 may be: six times for
 /// control characters, and base64.
 const RAW_GROWTH: usize = 8;
 
-/// What is left of a text.
+/// A truncated text.
 #[derive(Clone, Debug)]
 pub(crate) struct TruncatedText<'t> {
     bytes: Cow<'t, [u8]>,
@@ -64,7 +64,7 @@ impl<'t> TruncatedText<'t> {
         };
         if looked_at.len() < text.len() {
             shown.is_cut = true;
-            // A commit's message that goes on is gone as a whole.
+            // A commit message that continues there is removed as a whole.
             let ends_in_message = places.last().is_some_and(|place| {
                 place.rule == Rule::MESSAGE
                     && place.range.end >= looked_at.len()
@@ -80,8 +80,8 @@ impl<'t> TruncatedText<'t> {
         shown
     }
 
-    /// What of a text is known to be harmless. The word that the end of what
-    /// is looked at lies in is left out: half of it may look harmless.
+    /// The harmless parts of a text. The word at the end of the examined part
+    /// is left out, because half of it may look harmless.
     pub(crate) fn reduced(
         text: &'t [u8],
         reduce: impl FnOnce(&'t [u8]) -> Redacted<Cow<'t, [u8]>>,
@@ -104,7 +104,7 @@ impl<'t> TruncatedText<'t> {
         shown
     }
 
-    /// The same, with something behind it.
+    /// Like this text, followed by another.
     pub(crate) fn followed_by(mut self, end: &[u8]) -> Self {
         self.bytes.to_mut().extend_from_slice(end);
         self.full_bytes += end.len();
@@ -134,20 +134,20 @@ impl<'t> TruncatedText<'t> {
     }
 }
 
-/// Remembers what was cut, and what was not UTF-8.
+/// Remembers which texts were truncated, and which were not UTF-8.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
-    /// Lengths of what was cut.
+    /// Lengths of truncated texts.
     pub(crate) truncated: Map<String, Json>,
-    /// Bytes of what was not UTF-8.
+    /// Bytes of texts that were not UTF-8.
     pub(crate) base64: Map<String, Json>,
     /// How much JSON there is so far, without names.
     pub(crate) spent: usize,
 }
 
 impl Texts {
-    /// The text for this place in the record; its JSON, with what is
-    /// remembered of it, takes at most `max` bytes, apart from names.
+    /// Prepares the text for this place in the record; its JSON with the
+    /// replaced values has at most `max` bytes, apart from names.
     pub(crate) fn put(
         &mut self,
         place: &[&str],
@@ -195,7 +195,7 @@ fn insert(map: &mut Map<String, Json>, place: &[&str], value: Json) {
     }
 }
 
-/// As much of the text as takes `max` bytes in JSON.
+/// The beginning of the text that fits into `max` bytes of JSON.
 fn fitting(text: &str, max: usize) -> &str {
     const MAX_GROWTH: usize = 6;
     if text.len() * MAX_GROWTH <= max {
@@ -211,7 +211,7 @@ fn fitting(text: &str, max: usize) -> &str {
     text
 }
 
-/// How many bytes a text takes in JSON, without quotes.
+/// The length of a text in JSON, without quotes.
 pub(crate) fn json_len(text: &str) -> usize {
     text.chars().map(json_bytes).sum()
 }

@@ -31,11 +31,11 @@ use crate::spool::Spool;
 
 /// The name of the evictor's lock file.
 pub const LOCK: &str = "evict.lock";
-/// Segments that are removed together, each of which takes two descriptors.
+/// Segments that are removed together; each needs two descriptors.
 const GROUP: usize = 16;
 
-/// Makes room for `reserve` bytes, as far as that is possible now, and removes
-/// what is too old.
+/// Makes room for `reserve` bytes, as far as possible, and removes records that
+/// are too old.
 ///
 /// # Errors
 ///
@@ -47,8 +47,7 @@ pub(crate) fn make_room<F: Files>(
 ) -> Result<(), Error> {
     let max_bytes = spool.limits().max_bytes;
     let before: u64 = segments.iter().map(|it| it.length).sum();
-    // What cannot be evicted, for whatever reason, need not be: it is the hard
-    // bound that counts.
+    // If eviction fails, only the hard limit counts.
     let freed = evict(spool, segments, before + reserve).unwrap_or(0);
     let after = before - freed.min(before) + reserve;
     if after > max_bytes.saturating_add(max_bytes / 4) {
@@ -57,11 +56,11 @@ pub(crate) fn make_room<F: Files>(
     Ok(())
 }
 
-/// Removes what is too old; returns how many bytes have been freed.
+/// Removes records that are too old; returns how many bytes have been freed.
 ///
 /// # Errors
 ///
-/// Not everything that is too old could be removed.
+/// Not all of them could be removed.
 pub(crate) fn remove_old<F: Files>(
     spool: &Spool<F>,
     segments: &[Segment],
@@ -101,7 +100,7 @@ fn evict<F: Files>(
     for segment in segments {
         match is_due(segment, total.saturating_sub(freed)) {
             Age::TooOld => {}
-            // Those behind it were created later.
+            // All later segments are younger.
             Age::Young => break,
             Age::Undated => {
                 undated.push(segment);
@@ -111,7 +110,8 @@ fn evict<F: Files>(
         }
         // Those before it were created earlier.
         for segment in undated.drain(..).chain([segment]) {
-            // One that cannot be read or locked does not keep the others.
+            // A segment that cannot be read or locked does not prevent the
+            // removal of others.
             match Reader::open(spool, segment.name, SegmentProgress::default())
             {
                 // Another process has removed it, which makes room as well.
@@ -193,8 +193,8 @@ fn remove<F: Files>(
     Ok(())
 }
 
-/// Counts what is left of a segment that nobody writes to: what is not behind
-/// these places. What cannot be read is as good as damaged.
+/// Counts the remaining records of a segment without a writer, after these
+/// positions. Unreadable ones count as damaged.
 fn count<F: Files>(
     spool: &Spool<F>,
     reader: &mut Reader<F>,
@@ -232,7 +232,7 @@ fn count<F: Files>(
             }
         }
     }
-    // The place goes back where the file has been cut off.
+    // The place moves back if the file has been truncated.
     let passed = reader.place().position.saturating_sub(start);
     evicted.bytes += passed.saturating_sub(damage.bytes + done_bytes);
     evicted.damage += damage;

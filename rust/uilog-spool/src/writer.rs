@@ -37,11 +37,12 @@ use crate::segment::Step;
 use crate::spool::Spool;
 use crate::spool::SyncPolicy;
 
-/// Segments of others that are looked at, the latest first.
+/// Maximum number of segments of other writers that are examined, the latest
+/// first.
 const MAX_ADOPTIONS: usize = 4;
 /// Attempts at an operation that another process may undo at the same time.
 const MAX_ATTEMPTS: usize = 3;
-/// Bytes that are kept to put the next record together.
+/// The size of the buffer that is kept for the next record.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A record is in the spool.
@@ -135,19 +136,19 @@ impl<F: Files> Writer<F> {
             return;
         };
         if self.unsent.insert(name, end).is_none() && self.unsent.len() > 1 {
-            // A segment is full only now and then: what has been sent of those
-            // before need not be remembered.
+            // Segments are full only rarely, so the state of earlier ones need
+            // not be remembered.
             let _ = self.is_sent();
         }
     }
 
-    /// Appends a record, and returns once it is in a file. Never blocks.
+    /// Appends a record, and returns as soon as it is in a file. Never blocks.
     ///
     /// # Errors
     ///
-    /// The record is too long, or there is no room for it, or the system does
-    /// not write it. It is then not in the spool, unless a sync has failed:
-    /// then it may be.
+    /// The record is too long, there is no room for it, or the system cannot
+    /// write it. The record is then not in the spool; only after a failed sync
+    /// it may be.
     pub fn append(
         &mut self,
         id: &RecordId,
@@ -156,14 +157,14 @@ impl<F: Files> Writer<F> {
         self.append_frame(FrameKind::Record, id, payload, MAX_PAYLOAD_BYTES)
     }
 
-    /// Appends the first of these records, and with the same write those behind
-    /// it for which there is room in the segment; returns how many. Each is
-    /// acknowledged then, as by [`Writer::append`].
+    /// Appends the first of these records and, with the same write, those after
+    /// it that fit into the segment; returns the number. Each is then
+    /// acknowledged, like with [`Writer::append`].
     ///
     /// # Errors
     ///
-    /// As [`Writer::append`], of the first record; of the others nothing is in
-    /// the spool.
+    /// Like [`Writer::append`], for the first record; none of the others is in
+    /// the spool then.
     pub fn append_some<P: AsRef<[u8]>>(
         &mut self,
         records: &[(RecordId, P)],
@@ -200,8 +201,8 @@ impl<F: Files> Writer<F> {
         Ok(self.append_frames(kind, &[(id, payload)])?.1)
     }
 
-    /// Appends the first of these frames and those for which there is room
-    /// behind it; returns how many. There is one at least.
+    /// Appends the first of these frames and those after it that fit; returns
+    /// the number, which is at least one.
     fn append_frames(
         &mut self,
         kind: FrameKind,
@@ -248,8 +249,8 @@ impl<F: Files> Writer<F> {
             self.buffer.shrink_to(KEPT_BUFFER_BYTES);
             if let Err(error) = written {
                 let path = current.path.clone();
-                // What is there of it must not stay. If it does, the segment
-                // is not gone on with, and readers find it damaged.
+                // The incomplete record must not stay. If it does, the segment
+                // is not continued, and readers find it damaged.
                 let length = current.length;
                 if retry(|| files.truncate(&current.file, length)).is_ok() {
                     self.current = Some(current);
@@ -261,8 +262,8 @@ impl<F: Files> Writer<F> {
             current.length += bytes;
             current.sequence += count as u32;
             current.is_dirty = true;
-            // Somebody has removed it, and the record with it. Whoever does so
-            // after this removes a record that was there.
+            // The file was removed, with the record. If it is removed after
+            // this check, the record was there.
             let status = retry(|| files.status(&current.file));
             if status.is_ok_and(|status| !status.is_linked) {
                 continue;
@@ -278,8 +279,9 @@ impl<F: Files> Writer<F> {
                     self.current = Some(current);
                     return Ok((count, Ack { is_durable: true }));
                 }
-                // After that nobody knows what the segment holds. Another one
-                // gets the record again; what has its id is dropped as ever.
+                // After that, the segment's content is unknown. The record is
+                // appended to another one; receivers drop the duplicate by its
+                // ID.
                 Err(error) => {
                     self.is_behind_unsynced = true;
                     if attempt == MAX_ATTEMPTS {
@@ -292,13 +294,12 @@ impl<F: Files> Writer<F> {
         Err(Error::new(Operation::Append, self.spool.dir(), cause))
     }
 
-    /// Makes what has been appended since the writer was made, or closed,
-    /// survive a power cut.
+    /// Syncs everything that was appended since the writer was created or
+    /// closed, so that it survives a power cut.
     ///
     /// # Errors
     ///
-    /// The system does not. What has been appended is then still there while
-    /// the system runs.
+    /// The system's. The records then still exist while the system runs.
     pub fn sync(&mut self) -> Result<(), Error> {
         if let Some(mut current) = self.current.take() {
             sync(&self.spool, &mut current)
@@ -313,13 +314,13 @@ impl<F: Files> Writer<F> {
         Ok(())
     }
 
-    /// Leaves the segment to others: it can then be removed when it has been
-    /// sent, evicted when it is old, or be gone on with by the next writer.
-    /// For a writer who has had nothing to do for a while; it may go on.
+    /// Releases the segment: it can then be removed when it has been sent,
+    /// evicted when it is old, or continued by the next writer. For a writer
+    /// that has been idle; it may append again later.
     ///
     /// # Errors
     ///
-    /// As [`Writer::sync`], where records are synced unasked.
+    /// Like [`Writer::sync`], if the policy syncs.
     pub fn close(&mut self) -> Result<(), Error> {
         let result = if self.spool.is_synced() {
             self.sync()
@@ -331,7 +332,7 @@ impl<F: Files> Writer<F> {
         result
     }
 
-    /// Goes on without this segment. A later sync is to be for all.
+    /// Continues without this segment. A later sync must include it.
     fn leave(&mut self, mut current: Current<F>) {
         self.is_behind_unsynced |= sync(&self.spool, &mut current).is_err();
     }
@@ -391,7 +392,7 @@ impl<F: Files> Writer<F> {
         self.begin(segments.last().map(|it| it.name), now)
     }
 
-    /// Goes on with the segment of a writer who has gone.
+    /// Continues the segment of a writer that has ended.
     fn adopt(
         &self,
         name: Name,
@@ -416,7 +417,7 @@ impl<F: Files> Writer<F> {
         };
         loop {
             match reader.step(spool, false)? {
-                // What is appended would wait with it.
+                // Appended records would wait with it.
                 Step::Frame(frame) if spool.holds_back(&frame) => {
                     return Ok(None);
                 }
@@ -508,8 +509,8 @@ impl<F: Files> Writer<F> {
     }
 }
 
-/// After a failure the segment is not to be used any more: the system may
-/// have forgotten what it could not write.
+/// After a failure the segment must not be used any more: the system may have
+/// dropped data that it could not write.
 fn sync<F: Files>(
     spool: &Spool<F>,
     current: &mut Current<F>,
@@ -528,7 +529,7 @@ fn sync<F: Files>(
 
 impl<F: Files> Drop for Writer<F> {
     fn drop(&mut self) {
-        // Whoever wants to know calls it first.
+        // Callers that need the result call it first.
         let _ = self.close();
     }
 }

@@ -25,7 +25,7 @@ use crate::record::Counts;
 use crate::record::Rollup;
 use crate::record::Usage;
 
-/// The event of a record of losses. Nothing else is to have its name.
+/// The name of the event of a record of losses. No other event may have it.
 pub(crate) const LOSS_EVENT: &str = "uilogloss";
 
 /// Options among which a name is searched for one by one.
@@ -191,9 +191,9 @@ impl<'a> Stored<'a> {
     pub(crate) fn read(payload: &'a [u8]) -> Result<Self, String> {
         // Once for all, instead of text by text.
         let text = std::str::from_utf8(payload)
-            .map_err(|error| format!("it is no record: {error}"))?;
+            .map_err(|error| format!("it is not a record: {error}"))?;
         serde_json::from_str(text)
-            .map_err(|error| format!("it is no record: {error}"))
+            .map_err(|error| format!("it is not a record: {error}"))
     }
 }
 

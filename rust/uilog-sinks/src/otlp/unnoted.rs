@@ -22,11 +22,11 @@ use crate::otlp::request::SignalType;
 const FILE_MODE: u32 = 0o600;
 /// How long no process sends, minus a random part of up to a half.
 const WAIT: Duration = Duration::from_secs(5 * 60);
-/// What is further off is a clock's mistake.
+/// A later time comes from a wrong clock.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Lets nobody send this signal for a while, or for as long as is known
-/// already; returns for how long. `random` is from 0 to 1.
+/// Prevents all processes from sending this signal for a while, or until a
+/// stored time; returns for how long. `random` is from 0 to 1.
 pub fn mark(
     spool: &Path,
     kind: SignalType,
@@ -35,7 +35,7 @@ pub fn mark(
 ) -> Duration {
     let least = WAIT.mul_f64(1.0 - random / 2.0);
     let wait = wait(spool, kind, now).unwrap_or_default().max(least);
-    // What refuses this, too, is asked by each process once.
+    // If this fails as well, each process sends one request.
     let _ = mark_until(spool, kind, now + wait);
     wait
 }
@@ -44,7 +44,7 @@ pub fn mark(
 ///
 /// # Errors
 ///
-/// The directory takes no file, or its file no time.
+/// The file cannot be created, or its time cannot be set.
 pub fn mark_until(
     spool: &Path,
     kind: SignalType,

@@ -61,7 +61,7 @@ pub(crate) struct Certificate {
     pub(crate) key: Vec<u8>,
 }
 
-/// Whom a certificate is for.
+/// A name in a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     /// A host, perhaps with `*` for its first label.
@@ -72,7 +72,7 @@ pub(crate) enum Name {
 
 /// The parts of a `SubjectPublicKeyInfo`.
 pub(crate) struct Key<'a> {
-    /// The algorithm with its parameters, without the sequence around them.
+    /// The algorithm with its parameters, without the enclosing sequence.
     pub(crate) algorithm: &'a [u8],
     /// The key itself.
     pub(crate) bits: &'a [u8],
@@ -83,7 +83,7 @@ impl Certificate {
     pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let mut whole = Reader(der).open(SEQUENCE)?;
         let mut fields = whole.open(SEQUENCE)?;
-        // Version 1 is the default, and not said.
+        // Version 1 is the default, and omitted.
         fields.optional(VERSION);
         fields.value(INTEGER)?;
         fields.value(SEQUENCE)?;
@@ -131,8 +131,8 @@ impl Certificate {
         Some(())
     }
 
-    /// Whether it is for this server. Where the extension names nobody, the
-    /// common name counts, as it does for curl.
+    /// Whether it is for this server. If the extension has no names, the common
+    /// name counts, as it does for curl.
     pub(crate) fn is_for(&self, server: &ServerName<'_>) -> bool {
         match server {
             ServerName::DnsName(host) => {
@@ -162,7 +162,7 @@ impl Certificate {
         named.chain(common)
     }
 
-    /// Whom it is for, in words.
+    /// The certificate's names as text.
     pub(crate) fn shown_names(&self) -> String {
         let names = self.names.iter().map(|it| match it {
             Name::Host(host) => host.clone(),
@@ -190,7 +190,7 @@ pub(crate) fn shown(names: &[String]) -> String {
 }
 
 impl<'a> Key<'a> {
-    /// Takes a `SubjectPublicKeyInfo` apart.
+    /// Parses a `SubjectPublicKeyInfo`.
     pub(crate) fn read(der: &'a [u8]) -> Option<Self> {
         let mut fields = Reader(der).open(SEQUENCE)?;
         let algorithm = fields.value(SEQUENCE)?;
@@ -265,7 +265,7 @@ fn is_for_servers(value: &[u8]) -> Option<bool> {
     Some(false)
 }
 
-/// What is left to read of an encoding.
+/// The unread rest of an encoding.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -274,7 +274,7 @@ impl<'a> Reader<'a> {
         let (tag, length) = (*self.0.first()?, *self.0.get(1)?);
         let (head, length) = match length {
             0..=0x7f => (2, usize::from(length)),
-            // What has more than 16 MB is no certificate.
+            // A certificate has less than 16 MB.
             0x81..=0x83 => {
                 let count = usize::from(length & 0x7f);
                 let bytes = self.0.get(2..2 + count)?;
