@@ -211,6 +211,11 @@ impl Selection {
 }
 
 impl Sources {
+    /// Which configuration is read.
+    pub(crate) fn request(&self) -> uilog_config::Request {
+        self.place.request()
+    }
+
     /// Opens the files that are named, or else those of the configuration.
     pub(crate) fn open(&self) -> anyhow::Result<Opened> {
         if self.files.is_empty() {

@@ -1,8 +1,8 @@
-//! The name that a value is assigned to, and in which form.
+//! The name to which a value is assigned, and the form of the assignment.
 //!
-//! Responsible for `NAME=`, `--NAME`, `<NAME>`, `setenv NAME` and what else
-//! stands between a name and its value. Must not know where the value ends, nor
-//! what it looks like.
+//! Responsible for `NAME=`, `--NAME`, `<NAME>`, `setenv NAME` and other text
+//! between a name and its value. Must not know where the value ends, or what it
+//! looks like.
 
 use memchr::memchr;
 use memchr::memchr2;

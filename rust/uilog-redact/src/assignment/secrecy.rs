@@ -1,7 +1,7 @@
-//! Whether a value is secret, after all that is known of its name.
+//! Whether a value is secret, given all facts about its name.
 //!
-//! The vaguer the name and the looser the form, the more must the value look
-//! like a secret itself. Must not know where the value stands.
+//! The vaguer the name and the form, the more the value itself must look like a
+//! secret. Must not know where the value is.
 
 use super::line::is_source;
 use super::line::line_start;

@@ -1,6 +1,6 @@
-//! What is secret in the value of a header.
+//! The secrets in the value of a header.
 //!
-//! Must not know where the value stands.
+//! Must not know where the value is.
 
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
-//! Where the value of a header stands, and how sure it is that this is one.
+//! The range of a header's value, and how certain it is that this is a header.
 //!
-//! Must not know what of the value is secret.
+//! Must not know which part of the value is secret.
 
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
-//! Which finders look at a text, and in which of its forms.
+//! Which finders search a text, and in which of its forms.
 //!
-//! Must not know what becomes of what they find.
+//! Must not know how the results are used.
 
 use memchr::memchr2_iter;
 use memchr::memmem;

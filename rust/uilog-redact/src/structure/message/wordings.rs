@@ -1,4 +1,4 @@
-//! The wordings of Mercurial's events, and what stays of what varies in them.
+//! The wordings of Mercurial's events, and what stays of their variable parts.
 
 use memchr::memmem;
 
