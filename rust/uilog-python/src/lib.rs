@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use history::DATE_EXAMPLES;
 use history::History;
-use log::LineStyle;
+use log::BlackboxSettings;
 use log::LogFile;
 use peer::Peer;
 use pyo3::exceptions::PyAttributeError;
@@ -47,11 +47,8 @@ use uilog_logger::host::Host;
 use uilog_logger::host::RecursionGuard;
 use uilog_logger::logger;
 
+use crate::convert::Items;
 use crate::costs::Cost;
-
-/// What `ui.configitems` returns: bytes, unless an extension has set
-/// something else.
-type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
 
 /// The sinks of one ui, as a logger for `ui.setlogger`.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
@@ -380,19 +377,8 @@ fn find<'py>(
             let own = own.map(|item| (item.name, item.default));
             PyList::new(py, own.collect::<Vec<_>>())?.into_any()
         }
-        "BLACKBOX" => {
-            let items = items::ITEMS.iter();
-            let items = items.filter(|item| item.section == "blackbox");
-            let items = items
-                .map(|item| {
-                    let default = convert::default(py, item)?;
-                    Ok((item.name, default, convert::hg_method(item.kind)))
-                })
-                .collect::<PyResult<Vec<_>>>()?;
-            PyList::new(py, items)?.into_any()
-        }
+        "BlackboxSettings" => py.get_type::<BlackboxSettings>().into_any(),
         "History" => py.get_type::<History>().into_any(),
-        "LineStyle" => py.get_type::<LineStyle>().into_any(),
         "LogFile" => py.get_type::<LogFile>().into_any(),
         "Peer" => py.get_type::<Peer>().into_any(),
         "relative_date" => {
@@ -483,7 +469,10 @@ mod functions {
 
     /// Adds to this option of `commandfinish`: a number, or seconds.
     #[pyfunction]
-    pub(super) fn add_cost(option: &str, cost: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(super) fn add_cost(
+        option: &str,
+        cost: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         let cost = if cost.is_instance_of::<PyFloat>() {
             Cost::Seconds(cost.extract()?)
         } else {
