@@ -15,7 +15,7 @@ def test_the_table_of_commands_is_that_of_mercurial() -> None:
         text=True,
         check=True,
     )
-    table = ROOT / "rust" / "uilog-redact" / "commands.txt"
+    table = ROOT / "rust" / "uilog-event/src/command/commands.txt"
     assert told.stdout == table.read_text()
 
 

@@ -1,5 +1,5 @@
-//! Makes Rust tables of `rules.toml`, `tokens.toml`, `commands.txt` and the
-//! names in `programs.txt`, so that none of it is read at run time.
+//! Makes Rust tables of `rules.toml`, `tokens.toml`, the names in
+//! `programs.txt` and the `commands.txt` of uilog-event, so that none of it is read at run time.
 
 #![allow(clippy::panic, reason = "that is how a build script fails")]
 
@@ -10,6 +10,10 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
+
+/// Mercurial's commands and their options. uilog-event has them, too, without the
+/// options.
+const COMMANDS: &str = "../uilog-event/src/command/commands.txt";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,7 +59,7 @@ fn main() {
     println!("cargo::rerun-if-changed=rules.toml");
     println!("cargo::rerun-if-changed=tokens.toml");
     println!("cargo::rerun-if-changed=programs.txt");
-    println!("cargo::rerun-if-changed=commands.txt");
+    println!("cargo::rerun-if-changed={COMMANDS}");
     write_table("rules.rs", &shapes(read::<Rules>("rules.toml").shape));
     write_table("tokens.rs", &tokens(read::<Tokens>("tokens.toml").token));
     write_table("program_names.rs", &program_names());
@@ -97,16 +101,18 @@ fn write(name: &str, table: &str) {
         .expect("OUT_DIR can be written to");
 }
 
-/// The `Table` of `commands.txt`. Options that commands share are there once:
+/// The `Table` of [`COMMANDS`]. Options that commands share are there once:
 /// whatever points to something costs time when a program starts.
 fn commands() -> String {
-    let text = read_text("commands.txt");
+    let text = read_text(COMMANDS);
     let mut options: Vec<&str> = Vec::new();
     let mut numbers = Vec::new();
     let mut commands = Vec::new();
     let mut names = BTreeMap::new();
     let mut global = String::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
+        // Whether a command is an extension's, does not matter here.
+        let line = line.strip_prefix('+').unwrap_or(line);
         // A name may hold colons, but no space behind one.
         let (head, own) = line
             .split_once(": ")

@@ -24,7 +24,7 @@ DEADLINE = 120
 # whoever has started it is still there then.
 WAIT = DEADLINE // 2
 
-# Where a queue's frames begin (queue.rs).
+# Where a queue's frames begin (queue/layout.rs).
 FIRST_FRAME = 4096
 
 

@@ -1,4 +1,4 @@
-"""The commands of a Mercurial as rust/uilog-redact/commands.txt has them.
+"""The commands of a Mercurial as rust/uilog-event/src/command/commands.txt has them.
 
 Prints that file when it is run by the Python of the Mercurial that it is for:
 `.venv/bin/python tests/tools/command_table.py`.
@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 HEAD = """\
-# The commands of Mercurial 7.2.4 and of its bundled extensions, the one that
-# stands for `*` being the options that every command has: names, a colon, then
-# the options as SHORT,LONG or LONG, with = behind it if a value follows.
-# Written by tests/tools/command_table.py, which a test compares it with."""
+# The commands of Mercurial 7.2.4, among them all of earlier versions from 6.3 on,
+# and, with a + before them, those of its bundled extensions. The one that stands
+# for `*` are the options that every command has. A line has names, a colon, then
+# the options as SHORT,LONG or LONG, with = behind it if a value follows. Written
+# by tests/tools/command_table.py, which a test compares it with. uilog-redact
+# reads it as well."""
 
 
 def _option(option: tuple[Any, ...]) -> str:
@@ -24,12 +26,16 @@ def _option(option: tuple[Any, ...]) -> str:
     return f"{short},{name}{value}" if short else f"{name}{value}"
 
 
-def _tables() -> Iterator[dict[bytes, tuple[Any, ...]]]:
-    import hgext
-    from mercurial import commands, debugcommands
+def _own() -> dict[bytes, tuple[Any, ...]]:
+    from mercurial import initialization, tables
 
-    yield commands.table
-    yield debugcommands.command._table
+    initialization.init()
+    return tables.command_table
+
+
+def _bundled() -> Iterator[dict[bytes, tuple[Any, ...]]]:
+    import hgext
+
     bundled = os.path.dirname(hgext.__file__)
     for name in sorted({entry.split(".")[0] for entry in os.listdir(bundled)}):
         if name in ("__init__", "__pycache__"):
@@ -42,18 +48,23 @@ def _tables() -> Iterator[dict[bytes, tuple[Any, ...]]]:
         yield getattr(extension, "cmdtable", {})
 
 
+def _rows(table: dict[bytes, tuple[Any, ...]]) -> Iterator[tuple[str, str]]:
+    for names, entry in table.items():
+        options = sorted(
+            {_option(option) for option in entry[1] or []},
+            key=lambda text: text.split(",")[-1],
+        )
+        line = " ".join([names.decode().replace("|", " ") + ":", *options])
+        yield names.split(b"|")[0].decode(), line
+
+
 def table() -> str:
     from mercurial import commands
 
-    rows: dict[str, str] = {}
-    for commands_of_one in _tables():
-        for names, entry in commands_of_one.items():
-            options = sorted(
-                {_option(option) for option in entry[1] or []},
-                key=lambda text: text.split(",")[-1],
-            )
-            line = " ".join([names.decode().replace("|", " ") + ":", *options])
-            rows.setdefault(names.split(b"|")[0].decode(), line)
+    rows = dict(_rows(_own()))
+    for commands_of_one in _bundled():
+        for name, line in _rows(commands_of_one):
+            rows.setdefault(name, f"+{line}")
     globals_ = [_option(option) for option in commands.globalopts]
     lines = [HEAD, " ".join(["*:", *globals_])]
     lines += [rows[name] for name in sorted(rows)]

@@ -1,16 +1,14 @@
 //! The agent's loop.
 //!
-//! Responsible for the order of things: hear who rings, find queues, look into
-//! them, offer records to groups, tell the queues and the journals what has
-//! become of them, and wait. Nothing in it blocks. How it ends is known in
-//! `ending`.
+//! Responsible for the order of the steps: receive wakeups, find queues, read
+//! them, offer records to groups, store progress and losses, wait. Nothing in
+//! it blocks. `ending` has the end.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -38,6 +36,7 @@ use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
 use uilog_sys::sched;
+use uilog_sys::wakeup;
 
 use crate::client::Client;
 use crate::client::Conclusion;
@@ -227,8 +226,7 @@ impl Server {
     }
 
     pub(crate) fn drain_wakeup(&self) {
-        let mut bytes = [0; 512];
-        while matches!((&self.wakeup).read(&mut bytes), Ok(1..)) {}
+        wakeup::drain(&self.wakeup);
     }
 
     /// Until when others are waited for who may ring, too.

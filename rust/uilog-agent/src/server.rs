@@ -1,8 +1,7 @@
-//! The agent's state.
+//! The agent's state, and how it is created.
 //!
-//! Responsible for what there is when it begins. Must not know what is done with
-//! it: the loop is in `serve`, and its steps in `finding`, `delivering`,
-//! `watching` and `ending`.
+//! Must not know how the state is used: the loop is in `serve`, and its steps
+//! in `finding`, `delivering`, `watching` and `ending`.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -21,6 +20,7 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::consts::SIGXFSZ;
 use uilog_channel::agent_address::AgentNames;
 use uilog_sinks::sink::Open;
+use uilog_sys::wakeup;
 
 use crate::admission::Admission;
 use crate::configuration::Configurations;
@@ -95,10 +95,7 @@ impl Server {
         writers_grace: Duration,
     ) -> Result<Self, Error> {
         let failed = system("create a socket");
-        let (wakeup, bell) = UnixStream::pair().map_err(&failed)?;
-        for socket in [&wakeup, &bell] {
-            socket.set_nonblocking(true).map_err(&failed)?;
-        }
+        let (wakeup, bell) = wakeup::pair().map_err(&failed)?;
         let terminated = Arc::new(AtomicBool::new(false));
         let handling = system("handle signals");
         signal_hook::flag::register(SIGTERM, Arc::clone(&terminated))

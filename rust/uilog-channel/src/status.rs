@@ -20,6 +20,7 @@ use nix::unistd::sysconf;
 use serde::Serialize;
 use uilog_event::environment_block::lookup;
 use uilog_sys::foreign_file;
+use uilog_sys::process_stat::ProcessStat;
 
 use crate::journal::Failure;
 use crate::journal::FailureKind;
@@ -44,7 +45,7 @@ const DELETED: &[u8] = b" (deleted)";
 /// Bytes of one unit of `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
 
-/// Clock ticks in a second, where the system does not tell.
+/// Clock ticks in a second, if the system does not report it.
 const USUAL_TICKS: i64 = 100;
 
 /// Everything.
@@ -56,7 +57,7 @@ pub struct Status {
     pub foreign: u64,
     /// How many of this user's could not be looked at.
     pub unreadable: u64,
-    /// What has been lost or has failed.
+    /// Losses and failures.
     pub journal: JournalFacts,
 }
 
@@ -74,7 +75,7 @@ pub struct Dispatcher {
     /// It speaks another protocol than this program, so that nothing else of
     /// its queue is known.
     pub protocol: Option<u16>,
-    /// Events that have been handed to it.
+    /// The events that it got.
     pub events: u64,
     /// Events whose scripts have not been started yet.
     pub waiting: u64,
@@ -84,7 +85,7 @@ pub struct Dispatcher {
     pub started: u64,
     /// Scripts that ended with status 0.
     pub succeeded: u64,
-    /// Scripts that ended otherwise of their own accord.
+    /// Scripts that failed by themselves.
     pub failed: u64,
     /// Events whose scripts could not be started: lost.
     pub lost: u64,
@@ -100,7 +101,7 @@ pub struct Dispatcher {
     pub queue_bytes: u64,
     /// Its last failure.
     pub last_failure: Option<String>,
-    /// The processes that hand it events: hg, unless it has ended already.
+    /// The processes that send it events: hg, unless it has ended.
     pub hg: Vec<Process>,
     /// The scripts that run.
     pub scripts: Vec<Running>,
@@ -144,7 +145,7 @@ pub struct JournalFacts {
 }
 
 impl Status {
-    /// Whether there is anything that somebody ought to know.
+    /// Whether there is a problem that a user should know.
     pub fn is_troubled(&self) -> bool {
         let is_troubled = |it: &Dispatcher| {
             it.stopped
@@ -159,15 +160,15 @@ impl Status {
 }
 
 impl JournalFacts {
-    /// Whether there is anything that somebody ought to know.
+    /// Whether there is a problem that a user should know.
     pub fn is_troubled(&self) -> bool {
         self.problem.is_some() || !self.failures.is_empty()
     }
 }
 
 impl Dispatcher {
-    /// Whether it is one that `uilog check` has started, only to see whether
-    /// it starts: nothing has been handed to it, and nobody else will.
+    /// Whether `uilog check` has started it, only to see whether it starts: it
+    /// gets no events.
     fn is_probe(&self) -> bool {
         let is_check = |hg: &Process| {
             let mut words = hg.command.split(' ');
@@ -259,7 +260,7 @@ fn is_dispatcher(proc: &Path) -> bool {
 /// A file, as the system knows it.
 type FileId = (u64, u64);
 
-/// A dispatcher and its queue; `None` if it is none after all.
+/// A dispatcher and its queue; `None` if it is not a dispatcher.
 fn look_at(
     pid: i32,
     clock: &Clock,
@@ -270,14 +271,14 @@ fn look_at(
     let program = program.strip_suffix(DELETED).unwrap_or(program);
     // Its queue's page.
     let path = proc.join("fd/1");
-    // Not opened before it is known what it is.
+    // Not opened before its kind is known.
     let (file, metadata) = match foreign_file::open(&path) {
         Ok(opened) => opened,
         Err(foreign_file::Error::NotRegular(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let id = (metadata.dev(), metadata.ino());
-    let stat = Stat::read(pid)?;
+    let stat = ProcessStat::read(pid)?;
     let mut dispatcher = Dispatcher {
         pid,
         program: lossy(program),
@@ -333,7 +334,9 @@ fn add_relation(
     queues: &HashMap<FileId, usize>,
     dispatchers: &mut [Dispatcher],
 ) {
-    let Ok(stat) = Stat::read(pid) else { return };
+    let Ok(stat) = ProcessStat::read(pid) else {
+        return;
+    };
     let proc = proc(pid);
     let mut parents = dispatchers.iter_mut();
     if let Some(parent) = parents.find(|it| it.pid == stat.parent) {
@@ -383,46 +386,6 @@ pub fn command_line(pid: i32) -> String {
     words.join(" ").trim_end().to_owned()
 }
 
-/// What /proc/PID/stat says.
-pub struct Stat {
-    /// A letter for what it does.
-    pub state: u8,
-    parent: i32,
-    /// In clock ticks since the system has started.
-    pub start: u64,
-}
-
-impl Stat {
-    /// Reads that of a process.
-    ///
-    /// # Errors
-    ///
-    /// The process has gone.
-    pub fn read(pid: i32) -> io::Result<Self> {
-        let text = fs::read(proc(pid).join("stat"))?;
-        Self::parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
-    }
-
-    /// Whether a signal or a debugger has stopped it.
-    pub fn is_stopped(&self) -> bool {
-        matches!(self.state, b'T' | b't')
-    }
-
-    // proc(5): the name in parentheses may hold anything
-    fn parse(text: &[u8]) -> Option<Self> {
-        const PARENT: usize = 1;
-        const START: usize = 19;
-        let end = text.iter().rposition(|byte| *byte == b')')?;
-        let fields = std::str::from_utf8(&text[end + 1..]).ok()?;
-        let fields: Vec<_> = fields.split_ascii_whitespace().collect();
-        Some(Self {
-            state: *fields.first()?.as_bytes().first()?,
-            parent: fields.get(PARENT)?.parse().ok()?,
-            start: fields.get(START)?.parse().ok()?,
-        })
-    }
-}
-
 /// How old processes are.
 pub struct Clock {
     /// Seconds since the system has started.
@@ -431,7 +394,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// What it is now.
+    /// The current value.
     pub fn now() -> Self {
         let text = fs::read_to_string("/proc/uptime").ok();
         let uptime = text.and_then(|text| {
@@ -443,7 +406,7 @@ impl Clock {
     }
 
     /// For how many seconds a process has run.
-    pub fn age(&self, stat: &Stat) -> Option<f64> {
+    pub fn age(&self, stat: &ProcessStat) -> Option<f64> {
         let age = self.uptime? - stat.start as f64 / self.ticks;
         // To the tick: there is no more to know.
         Some((age.max(0.0) * self.ticks).round() / self.ticks)
@@ -486,16 +449,6 @@ fn lossy(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn any_name_of_a_process_is_read() {
-        let text = b"7 (a) b (c) S 3 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 \
-                     0 4711 1 1";
-        let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.state, stat.parent, stat.start), (b'S', 3, 4711));
-        assert!(Stat::parse(b"7 (a) S").is_none());
-        assert!(Stat::parse(b"").is_none());
-    }
 
     #[test]
     fn what_check_starts_is_not_shown() {
@@ -562,7 +515,7 @@ mod tests {
     fn this_process_is_no_dispatcher_and_has_an_age() {
         let pid = std::process::id() as i32;
         assert!(!is_dispatcher(&proc(pid)));
-        let stat = Stat::read(pid).unwrap();
+        let stat = ProcessStat::read(pid).unwrap();
         assert!(Clock::now().age(&stat).is_some());
     }
 }

@@ -1,9 +1,9 @@
 //! Whether hg can load what `[extensions]` lists.
 //!
-//! Responsible for finding an extension as hg's Python would, by its name or
-//! by its path, and for each hg that may read the configuration: the one beside
-//! this program and the first on `PATH` may be two. Runs neither. Must not know
-//! what an extension is for.
+//! Responsible for finding an extension as hg's Python would, by its name or by
+//! its path, for each hg that may read the configuration: the one beside this
+//! program and the first on `PATH` may differ. Runs neither. Must not know what
+//! an extension is for.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,12 +15,13 @@ use serde::Serialize;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::expand_path;
+use uilog_config::extension_name;
 use uilog_config::installation;
 use uilog_config::installation::Role;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 use uilog_sys::foreign_file;
 
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::lossy;
 
 /// The extensions that matter.
@@ -131,7 +132,9 @@ impl<'a> Extensions<'a> {
         };
         for name in NAMES {
             let mut tried = Vec::new();
-            for (listed, entry) in enabled(&subject.loaded.trusted, name) {
+            for (listed, entry) in
+                subject.loaded.trusted.enabled(name.as_bytes())
+            {
                 // hg tries the first of several, even if that fails.
                 let key = load_key(listed);
                 if tried.contains(&key) {
@@ -185,15 +188,15 @@ impl<'a> Extensions<'a> {
         if !entry.value.is_empty() {
             searches.push((None, by_path(subject, &entry.value, name)));
         } else if !is_module_name(listed) {
-            let why = "that is no name of a Python module".to_owned();
-            let advice = format!("write it so: {name} =");
+            let why = "that is not the name of a Python module".to_owned();
+            let advice = format!("write: {name} =");
             searches.push((None, Search::Missing(why, advice)));
         } else if self.hgs.is_empty() {
             push(Finding::warning(
                 "hg-missing",
                 format!(
-                    "there is no hg on PATH: whether it can load {shown} is \
-                     not known"
+                    "there is no hg on PATH: cannot check whether it can load \
+                     {shown}"
                 ),
             ));
             searches.push((None, Search::Unknown));
@@ -203,8 +206,8 @@ impl<'a> Extensions<'a> {
                     push(Finding::note(
                         "hg-unknown",
                         format!(
-                            "where {} has its Python package is not known: \
-                             whether it can load {shown} neither",
+                            "cannot find the Python package of {}: cannot \
+                             check whether it can load {shown}",
                             hg.path
                         ),
                     ));
@@ -285,35 +288,6 @@ impl<'a> Extensions<'a> {
     }
 }
 
-/// What switches an extension on, in the order of the file.
-fn enabled<'a>(
-    config: &'a Config,
-    name: &str,
-) -> impl Iterator<Item = (&'a [u8], &'a Entry)> {
-    let is_on = |name: &[u8], entry: &Entry| {
-        !name.contains(&b':') && !entry.value.starts_with(b"!")
-    };
-    config.items(b"extensions").filter(move |(listed, entry)| {
-        short_name(listed) == name.as_bytes() && is_on(listed, entry)
-    })
-}
-
-/// The entry that switches an extension on, whether hg can load it or not.
-pub(super) fn listed_on<'a>(
-    config: &'a Config,
-    name: &str,
-) -> Option<&'a Entry> {
-    enabled(config, name).next().map(|(_, entry)| entry)
-}
-
-/// An extension's name without the package that it may be listed with.
-pub(super) fn short_name(listed: &[u8]) -> &[u8] {
-    let prefixes: [&[u8]; 4] =
-        [b"hgext.", b"hgext/", b"hgext3rd.", b"hgext3rd/"];
-    let mut short = prefixes.iter().filter_map(|it| listed.strip_prefix(*it));
-    short.next().unwrap_or(listed)
-}
-
 /// What hg remembers an extension by that it has tried to load.
 // hg: extensions.load
 fn load_key(listed: &[u8]) -> &[u8] {
@@ -385,14 +359,14 @@ fn by_name(
     let dir = dirs.first().map(|dir| dir.display().to_string());
     let dir = dir.unwrap_or_default();
     let (what, advice) = if listed != name.as_bytes() {
-        let short = lossy(short_name(listed));
-        let advice = format!("write it so: {short} =");
+        let short = lossy(extension_name(listed));
+        let advice = format!("write: {short} =");
         (format!("module {}", lossy(listed)), advice)
     } else if name == NAMES[0] {
         let advice = "install uilog with the Python that runs hg";
         ("hgext3rd/uilog".to_owned(), advice.to_owned())
     } else {
-        let advice = "install Mercurial again: it is a part of it";
+        let advice = "install Mercurial again: the extension is a part of it";
         (format!("hgext/{name}"), advice.to_owned())
     };
     Search::Missing(format!("there is no {what} in {dir}"), advice)
@@ -452,11 +426,11 @@ fn python_dirs(subject: &Subject<'_>, mercurial: &Path) -> Vec<PathBuf> {
 
 /// Where an extension is listed, be it to disable it.
 pub(super) fn listed(config: &Config, name: &str) -> Option<String> {
-    let enabled = listed_on(config, name);
+    let enabled = config.extension(name.as_bytes());
     let entry = enabled.or_else(|| {
         let mut all = config.items(b"extensions");
         let name = name.as_bytes();
-        all.find(|(listed, _)| short_name(listed) == name)
+        all.find(|(listed, _)| extension_name(listed) == name)
             .map(|(_, entry)| entry)
     });
     entry.map(|entry| entry.source.to_string())
@@ -492,7 +466,7 @@ mod tests {
     fn only_names_of_modules_are_looked_for() {
         for name in ["uilog", "hgext.uilog", "hgext3rd.uilog"] {
             assert!(is_module_name(name.as_bytes()), "{name}");
-            assert_eq!(short_name(name.as_bytes()), b"uilog");
+            assert_eq!(extension_name(name.as_bytes()), b"uilog");
         }
         for name in ["hgext/uilog", "hgext3rd/uilog", "a..b", ""] {
             assert!(!is_module_name(name.as_bytes()), "{name}");

@@ -1,29 +1,27 @@
 //! Findings about the installation: the extensions that hg loads, the
 //! dispatcher, and rhg.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use nix::unistd::AccessFlags;
-use nix::unistd::access;
 use uilog_channel::settings::Settings;
 use uilog_channel::sink_config;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::FileReport;
 use uilog_config::FileState;
-use uilog_core::dispatcher::Dispatcher;
-use uilog_core::installation;
-use uilog_core::installation::Programs;
+use uilog_config::extension_name;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
+use uilog_logger::dispatcher::Dispatcher;
+use uilog_logger::installation;
+use uilog_logger::installation::Programs;
+use uilog_sys::search_path;
 
 use super::brake;
-use super::extensions;
 use super::extensions::Extensions;
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::lossy;
 
 // rhg: SUPPORTED_EXTENSIONS of rust/rhg/src/main.rs
@@ -51,8 +49,7 @@ pub(super) fn check(
     let is_on = brake::causes(subject).is_empty();
     if let (true, Some(uilog), Some(stock)) = (is_on, uilog, stock) {
         let text = format!(
-            "uilog is enabled as well, in {}, and takes the place of \
-             logtoprocess",
+            "uilog is enabled as well, in {}, and replaces logtoprocess",
             uilog.source
         );
         found.push(
@@ -68,8 +65,8 @@ pub(super) fn check(
         found.push(not_enabled(text, script));
     }
     if let (None, Some(sink)) = (uilog, sink) {
-        let text = "there are sinks, but the extension that tells them of \
-                    events is not enabled";
+        let text = "there are sinks, but the extension that sends events to \
+            them is not enabled";
         found.push(not_enabled(text, sink));
     }
     let blackbox = meant("blackbox");
@@ -121,7 +118,7 @@ pub(super) fn check(
 fn not_listed(config: &Config, is_stock: bool) -> Finding {
     let mut listed = config
         .items(b"extensions")
-        .filter(|(name, _)| extensions::short_name(name) == b"uilog");
+        .filter(|(name, _)| extension_name(name) == b"uilog");
     if let Some((_, entry)) = listed.next() {
         let text = "uilog is switched off here".to_owned();
         return Finding::note("uilog-off", text).at(&entry.source);
@@ -188,8 +185,8 @@ fn check_dispatcher(
             "the dispatcher does not start, so no script will run: {problem}"
         );
         found.push(Finding::error("dispatcher-broken", text).at(place).advise(
-            "install uilog again, or see what keeps it from \
-                         running: permissions, a limit, a sandbox",
+            "install uilog again, or check what prevents its start: \
+             permissions, a limit, a sandbox",
         ));
         return;
     }
@@ -239,13 +236,8 @@ fn check_scripts_program(
 fn check_rhg(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     let path = subject.environment.var(b"PATH").unwrap_or_default();
-    let mut dirs = path.split(|byte| *byte == b':').filter(|it| !it.is_empty());
-    let rhg = dirs.find_map(|dir| {
-        let rhg = Path::new(OsStr::from_bytes(dir)).join("rhg");
-        let is_program =
-            rhg.is_file() && access(&rhg, AccessFlags::X_OK).is_ok();
-        is_program.then_some(rhg)
-    });
+    let rhg = search_path::candidates(b"rhg", path)
+        .find(|rhg| search_path::is_program(rhg));
     let Some(rhg) = rhg else { return };
     let ignored = config
         .list(b"rhg", b"ignored-extensions")
@@ -271,7 +263,7 @@ fn check_rhg(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let text = format!(
-        "rhg leaves each command to hg, because it does not know these \
+        "rhg passes each command on to hg, because it does not know these \
          extensions: {}",
         names.join(", ")
     );
@@ -281,7 +273,7 @@ fn check_rhg(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         Finding::note("rhg-falls-back", text)
             .at(rhg.display())
             .advise(format!(
-                "to have it go on without them, and log by `uilog run -- rhg`: \
+                "to let it run without them, and log with `uilog run -- rhg`: \
                  [rhg] ignored-extensions = {}",
                 all.join(", ")
             )),

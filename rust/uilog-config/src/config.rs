@@ -1,6 +1,6 @@
 //! Sections and items.
 //!
-//! Knows no files and no trust: what is put in here counts.
+//! Must not know files or trust: every item that is put in here is used.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -130,17 +130,20 @@ impl Config {
         })
     }
 
-    /// The value that switches an extension on, and where: none if it is
-    /// off. It may be listed as `NAME`, `hgext.NAME` or `hgext/NAME`.
-    // hg: extensions.loadall, extensions.find
-    pub fn extension(&self, name: &[u8]) -> Option<(&[u8], &Entry)> {
-        let mut listed = self.items(b"extensions").filter(|(listed, _)| {
-            let prefixes: [&[u8]; 3] = [b"", b"hgext.", b"hgext/"];
-            prefixes
-                .iter()
-                .any(|p| listed.strip_prefix(*p) == Some(name))
-        });
-        listed.find(|(_, entry)| !entry.value.starts_with(b"!"))
+    /// The entries that switch an extension on, in the order of the files.
+    // hg: extensions.loadall
+    pub fn enabled(
+        &self,
+        name: &[u8],
+    ) -> impl Iterator<Item = (&[u8], &Entry)> {
+        self.items(b"extensions").filter(move |(listed, entry)| {
+            extension_name(listed) == name && !entry.value.starts_with(b"!")
+        })
+    }
+
+    /// The first entry that switches an extension on; none if it is off.
+    pub fn extension(&self, name: &[u8]) -> Option<&Entry> {
+        self.enabled(name).next().map(|(_, entry)| entry)
     }
 
     fn typed<T>(
@@ -247,6 +250,15 @@ impl Config {
     }
 }
 
+/// An extension's name without the package that it may be listed with.
+// hg: extensions.find, extensions._importext
+pub fn extension_name(listed: &[u8]) -> &[u8] {
+    let packages: [&[u8]; 4] =
+        [b"hgext.", b"hgext/", b"hgext3rd.", b"hgext3rd/"];
+    let mut names = packages.iter().filter_map(|it| listed.strip_prefix(*it));
+    names.next().unwrap_or(listed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,7 +312,11 @@ mod tests {
         assert_eq!(subs, [(&b"a"[..], &entry("1"))]);
         config.set(b"extensions", b"one", entry("!"));
         config.set(b"extensions", b"hgext.two", entry(""));
+        config.set(b"extensions", b"hgext3rd/three", entry(""));
+        config.set(b"extensions", b"four:required", entry("yes"));
         assert_eq!(config.extension(b"one"), None);
         assert!(config.extension(b"two").is_some());
+        assert!(config.extension(b"three").is_some());
+        assert_eq!(config.extension(b"four"), None);
     }
 }

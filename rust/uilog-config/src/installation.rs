@@ -7,9 +7,11 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+
+use uilog_sys::search_path;
+use uilog_sys::search_path::is_program;
 
 use crate::environment::Environment;
 use crate::posixpath;
@@ -86,15 +88,8 @@ fn beside() -> Option<PathBuf> {
 }
 
 fn on_path(environment: &Environment) -> Option<PathBuf> {
-    let dirs = environment.var(b"PATH")?.split(|byte| *byte == b':');
-    let mut programs = dirs.map(|dir| posixpath::join(dir, HG));
+    let mut programs = search_path::candidates(HG, environment.var(b"PATH")?);
     programs.find(|hg| hg.is_absolute() && is_program(hg))
-}
-
-fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| {
-        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
-    })
 }
 
 /// The directory above the one that `hg` is in, under which it looks for its

@@ -21,6 +21,7 @@
 //! - Extensions are not loaded, so what they change in Mercurial's
 //!   configuration at run time is not seen.
 
+pub mod brake;
 mod config;
 pub mod date;
 mod environment;
@@ -45,6 +46,7 @@ pub mod when;
 
 pub use config::Config;
 pub use config::Entry;
+pub use config::extension_name;
 pub use environment::Environment;
 pub use error::Error;
 pub use expand::expand_path;

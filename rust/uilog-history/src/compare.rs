@@ -1,9 +1,8 @@
-//! What has become slower, or fails more often, from one set of commands to
-//! another.
+//! What has become slower, or fails more often, between two sets of commands.
 //!
-//! Responsible for the judgement on each group: a change counts only if chance
-//! would hardly make it, however many groups are looked at. Must not know how
-//! that is shown, or what the two sets are.
+//! Responsible for deciding about each group: a change is reported only if it
+//! is unlikely to be chance, however many groups are compared. Must not know
+//! how that is shown, or what the two sets are.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
-//! Numbers of many commands: how many, how long, how often they failed.
+//! Statistics of many commands: how many, how long, how often they failed.
 //!
-//! Responsible for grouping and for what is said of a group. Must not know
-//! how that is shown.
+//! Responsible for grouping, and for the numbers of a group. Must not know how
+//! they are shown.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -146,7 +146,7 @@ impl Question {
             FieldType::Time | FieldType::Text
                 if !of.name.starts_with("option.") =>
             {
-                Err(format!("--of {}: that is no number", of.name))
+                Err(format!("--of {}: not a number", of.name))
             }
             _ => Ok(Self { by, of }),
         }

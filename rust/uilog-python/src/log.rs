@@ -1,6 +1,6 @@
 //! hg's log files: the interface for Python.
 //!
-//! uilog-core composes the line; the extension passes in the user and other
+//! uilog-blackbox composes the line; the extension passes in the user and other
 //! facts that hg knows.
 
 use std::borrow::Cow;
@@ -20,10 +20,10 @@ use uilog_blackbox::writer::Refused;
 use uilog_blackbox::writer::Style;
 use uilog_blackbox::writer::Written;
 use uilog_channel::loss::Loss;
-use uilog_core::account::FaultKind;
 use uilog_event::event::Timestamp;
 use uilog_event::tracked::Tracked;
 use uilog_event::user;
+use uilog_logger::account::FaultKind;
 
 use crate::convert;
 use crate::host;
@@ -263,12 +263,12 @@ fn own_pid() -> i64 {
 // Python: getpass.getuser
 fn current_user(py: Python<'_>) -> Cow<'static, [u8]> {
     static DATABASE: PyOnceLock<Vec<u8>> = PyOnceLock::new();
-    let named = user::VARIABLES.iter().filter_map(std::env::var_os);
-    if let Some(name) = named.into_iter().find(|name| !name.is_empty()) {
-        return Cow::Owned(name.into_vec());
+    let value_of = |name| Some(std::env::var_os(name)?.into_vec());
+    if let Some(name) = user::from_environment(value_of) {
+        return Cow::Owned(name);
     }
     let asked = DATABASE.get_or_init(py, || {
-        user::from_database().unwrap_or_else(|| b"???".to_vec())
+        user::from_database().unwrap_or_else(|| user::UNKNOWN.to_vec())
     });
     Cow::Borrowed(asked)
 }

@@ -555,10 +555,10 @@ fn words() -> impl Strategy<Value = Vec<Vec<u8>>> {
 fn grammar() -> &'static HashSet<Vec<u8>> {
     static GRAMMAR: OnceLock<HashSet<Vec<u8>>> = OnceLock::new();
     GRAMMAR.get_or_init(|| {
-        let table = include_str!("../commands.txt");
+        let table = include_str!("../../uilog-event/src/command/commands.txt");
         let mut all = HashSet::new();
         for line in table.lines().filter(|line| !line.starts_with('#')) {
-            for word in line.split(' ') {
+            for word in line.trim_start_matches('+').split(' ') {
                 let word = word.trim_end_matches([':', '=']);
                 let word = word.rsplit(',').next().unwrap_or_default();
                 all.insert(word.as_bytes().to_vec());

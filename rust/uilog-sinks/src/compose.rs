@@ -1,11 +1,10 @@
-//! From an event to what a sink is told of it.
+//! Makes a sink's record of an event.
 //!
-//! Each sink has a [`Composer`] of its own, since each has its own policy:
-//! which events, which part of all traces, how much of command lines, users
-//! by name or not. Nothing leaves the dispatcher that has not been through
-//! here.
+//! Each sink has its own [`Composer`], because each has its own policy: which
+//! events, which fraction of traces, how much of command lines, users by name
+//! or not. Every record passes through here.
 //!
-//! Knows no sink. docs/schema.md tells what the fields mean.
+//! Must not know sinks. docs/schema.md describes the fields.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -73,7 +72,7 @@ const MAX_SHORT_JSON: usize = 32 * 1024;
 const MAX_PATH_BYTES: usize = 4096;
 /// Bytes of a name: an event's, an option's, a user's.
 const MAX_NAME_BYTES: usize = 256;
-/// What an option takes beside its name and its value.
+/// JSON bytes of an option in addition to its name and its value.
 const OPTION_JSON: usize = 64;
 /// How many things a command can have waited for.
 const MAX_BLOCKED: usize = 64;
@@ -87,30 +86,30 @@ pub struct Composer {
     /// The commands whose ends are added up.
     rolled_up: Tracked,
     sampler: Sampler,
-    /// None if everything is told as it is.
+    /// None if nothing is redacted.
     redactor: Option<Redactor>,
     /// Whether it takes secrets out; else it sees to command lines and users
     /// alone.
     redacts: bool,
     hashes_users: bool,
-    /// Whether only what is known to be harmless is told.
+    /// Whether only what is known to be harmless is kept.
     reduces: bool,
     host: Host,
     /// What the user database calls the user; asked when an event needs it.
     user: OnceLock<Option<Vec<u8>>>,
-    /// The run of a pipeline that an environment tells of, of the last one:
-    /// that of an hg seldom changes, and to search it takes long.
+    /// The pipeline run of the last environment, cached because the environment
+    /// seldom changes, and searching it takes long.
     cicd: Mutex<Option<(Vec<u8>, Option<Cicd>)>>,
 }
 
 impl Composer {
-    /// One that does what is configured for this sink.
+    /// A composer with this sink's configuration.
     ///
     /// # Errors
     ///
-    /// What keeps the sink from telling no more than it should: an option
-    /// about privacy that is invalid, or no key to hash users with. The
-    /// text names the option, and the file if there is one.
+    /// Why the sink might reveal too much: an invalid privacy option, or a
+    /// missing key for hashing users. The text names the option, and the file
+    /// if there is one.
     pub fn new(
         definition: &SinkConfig,
         globals: &Globals,
@@ -124,7 +123,7 @@ impl Composer {
             Setting::Choice("none") => ArgvPolicy::None,
             Setting::Choice("canonical") => ArgvPolicy::Canonical,
             Setting::Choice("full") => ArgvPolicy::Full,
-            // Of `:redact = no`, what is not set is no more secret.
+            // With `:redact = no`, an unset option does not reduce.
             Setting::Choice("structure") if redacts || is_set("argv") => {
                 ArgvPolicy::Structure
             }
@@ -323,7 +322,7 @@ impl Composer {
         state
     }
 
-    /// The run of a pipeline that this environment tells of.
+    /// The pipeline run in this environment.
     fn cicd(&self, environment: &[u8]) -> Option<Cicd> {
         let mut last = self.cicd.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, run)) = &*last
@@ -580,8 +579,7 @@ impl Composer {
         }
     }
 
-    /// The text without its secrets, if those are to go; or what is known to
-    /// be harmless, if that is all that is told.
+    /// The text without its secrets, or only its harmless parts, by the policy.
     fn shown<'t>(
         &self,
         text: &'t [u8],
@@ -624,12 +622,12 @@ impl Ending {
     }
 }
 
-/// Whether the event tells of a command that has failed.
+/// Whether the event is about a failed command.
 fn tells_failure(record: &wire::RecordFrame<'_>) -> bool {
     let event = &record.event;
     let name = String::from_utf8_lossy(&event.name);
     let Ending { exit_code, signal } = Ending::of(event);
-    // 1 means what it means of Mercurial's commands only.
+    // 1 has this meaning only for Mercurial's commands.
     let command =
         canonical_command(event).filter(|_| foreign_program(record).is_none());
     let command = command.map(String::from_utf8_lossy);
@@ -648,11 +646,11 @@ fn canonical_command<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
     }
 }
 
-/// An option's value as it is configured, or the default if it is not.
+/// An option's value, or its default if it is not set.
 ///
 /// # Errors
 ///
-/// If it is invalid: the default may tell more than was meant.
+/// If it is invalid, because the default may reveal more than intended.
 fn strict(definition: &SinkConfig, option: &str) -> Result<Setting, String> {
     let mut set = definition.options.iter().rev();
     let set = set.find(|(name, _)| name == option.as_bytes());
@@ -660,7 +658,7 @@ fn strict(definition: &SinkConfig, option: &str) -> Result<Setting, String> {
     match (set, known) {
         (Some((_, text)), Some(known)) if known.item.parse(text).is_none() => {
             Err(format!(
-                "{}: '{}' is not {}, and nothing is told that may be too much",
+                "{}: '{}' is not {}, so the sink receives nothing",
                 full_name(definition, option),
                 String::from_utf8_lossy(text),
                 known.item.kind
@@ -771,7 +769,7 @@ fn foreign_program<'r>(record: &'r wire::RecordFrame<'_>) -> Option<&'r [u8]> {
     parts.next().filter(|name| !name.is_empty())
 }
 
-/// The options by which `uilog run` tells what a command has used.
+/// The options in which `uilog run` logs a command's resource usage.
 const USAGE: [&[u8]; 3] = [
     b"peak_memory_bytes",
     b"user_cpu_seconds",
@@ -788,7 +786,7 @@ fn usage(event: &Event<'_>) -> Option<Usage> {
                 / MICROS_PER_SECOND,
         });
     }
-    // What `uilog run` tells.
+    // The numbers of `uilog run`.
     let seconds = |key| told::option(event, key).and_then(told::amount);
     let peak = told::integer(event, "peak_memory_bytes")?;
     Some(Usage {

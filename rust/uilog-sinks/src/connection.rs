@@ -80,7 +80,7 @@ pub(crate) enum Peer {
     Remote(Address, Option<Arc<ClientConfig>>),
 }
 
-/// What can be told of a connection.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// All that was written has been taken: by a local reader itself, by a
@@ -101,7 +101,7 @@ pub(crate) struct Connection {
     tls: Option<Box<ClientConnection>>,
     /// What a URL without TLS begins with.
     plain: &'static str,
-    /// Whether the other side has said anything.
+    /// Whether the other side has sent anything.
     has_heard: bool,
     failure: Option<io::Error>,
 }
@@ -205,8 +205,8 @@ fn connect_local(
     let place = openat(AT_FDCWD, path, place_flags, Mode::empty());
     let place = place.map_err(|errno| not_there(path, errno))?;
     owner.check("the socket", fstat(&place)?.st_uid, deadline)?;
-    // By way of the descriptor, so that it is the very socket that has been
-    // looked at, whatever has that path by now.
+    // Connects through the descriptor, to the very socket that was checked,
+    // whatever has that path by now.
     let link = format!("/proc/self/fd/{}", place.as_raw_fd());
     match connect_to(Path::new(&link), kind, deadline) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -216,14 +216,14 @@ fn connect_local(
     }
 }
 
-/// Why there is no socket at a path, if nobody can make one by that path. (From
-/// a directory near it somebody may have: then it is there.)
+/// Why the path cannot be a socket's: it is too long. (A socket may have been
+/// created relative to a directory: then it exists.)
 pub(crate) fn too_long(path: &Path) -> Option<String> {
     let length = path.as_os_str().len();
     (length > MAX_PATH_BYTES).then(|| {
         format!(
-            "the path of a socket has at most {MAX_PATH_BYTES} bytes, and \
-             this one has {length}: choose a shorter one"
+            "the path of a socket has at most {MAX_PATH_BYTES} bytes, this \
+             one has {length}: choose a shorter one"
         )
     })
 }
@@ -235,9 +235,8 @@ fn not_there(path: &Path, errno: Errno) -> io::Error {
     }
 }
 
-/// Connects by the path, as where /proc is not mounted, if nobody else can
-/// have put another socket there meanwhile. Of a stream the caller looks at the
-/// process that listens.
+/// Connects by the path if /proc is not mounted, if no other user can have
+/// replaced the socket. For a stream, the caller checks the listening process.
 fn connect_without_proc(
     path: &Path,
     kind: SockType,
@@ -249,8 +248,8 @@ fn connect_without_proc(
     {
         let place = place.display();
         return Err(io::Error::other(format!(
-            "{place} {why}, and without /proc nobody can tell whose socket it \
-             is"
+            "{place} {why}, and without /proc the owner of the socket is \
+             unknown"
         )));
     }
     connect_to(&path, kind, deadline)
@@ -269,8 +268,8 @@ fn connect_to(
         match connect(socket.as_raw_fd(), &address) {
             Ok(()) => return Ok(socket),
             Err(Errno::EINTR) => {}
-            // Too many are waiting to be accepted. There is no way to be told
-            // when that changes.
+            // The backlog is full. The system does not report when that
+            // changes.
             Err(Errno::EAGAIN) => pause(deadline)?,
             Err(error) => return Err(error.into()),
         }
@@ -292,7 +291,7 @@ pub(crate) fn resolve(
         .name("resolve".to_owned())
         .spawn(move || {
             let found = (host.as_str(), port).to_socket_addrs();
-            // Nobody may be waiting any more.
+            // The caller may have stopped waiting.
             let _ = sender.send(found.map(Vec::from_iter));
         })?;
     receiver
@@ -318,7 +317,8 @@ impl Connection {
             match TcpStream::connect_timeout(found, time) {
                 Ok(socket) => {
                     socket.set_nonblocking(true)?;
-                    // Whole batches are written; nothing is to be waited for.
+                    // Whole batches are written, so there is nothing to wait
+                    // for.
                     socket.set_nodelay(true)?;
                     return Ok(Self {
                         socket: Socket::Remote(socket),
@@ -347,12 +347,12 @@ impl Connection {
         }
     }
 
-    /// Speaks TLS from now on. `plain` is what URLs without TLS begin with, for
-    /// what is told if the other side does not.
+    /// Starts TLS. `plain` is the scheme of URLs without TLS, for the error
+    /// message if the other side does not speak TLS.
     ///
     /// # Errors
     ///
-    /// The other side is not who it should be, or does not speak it.
+    /// The other side is not trusted, or does not speak TLS.
     pub(crate) fn start_tls(
         &mut self,
         address: &Address,
@@ -363,7 +363,10 @@ impl Connection {
         self.plain = plain;
         let name =
             ServerName::try_from(address.host.clone()).map_err(|_| {
-                io::Error::other("the host is no name that a certificate has")
+                io::Error::other(
+                    "the host is not a name that a certificate \
+                    can have",
+                )
             })?;
         let tls = ClientConnection::new(Arc::clone(config), name)
             .map_err(io::Error::other)?;
@@ -394,8 +397,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes as much as can be written until the deadline, and tells how much
-    /// that was, and why not all.
+    /// Writes as much as possible until the deadline; returns the number of
+    /// bytes, and why it is not all.
     pub(crate) fn write(
         &mut self,
         bytes: &[u8],
@@ -453,7 +456,7 @@ impl Connection {
         Ok(())
     }
 
-    /// How things stand.
+    /// The current state.
     pub(crate) fn state(&mut self) -> State {
         // In this order: a local socket that is closed holds nothing any more.
         let outgoing = fd::outgoing(self.socket.as_fd());
@@ -473,7 +476,7 @@ impl Connection {
         }
     }
 
-    /// Why it is broken, if the other side has said so.
+    /// Why it is broken, if the other side has reported it.
     pub(crate) fn failure(&mut self) -> Option<io::Error> {
         self.failure.take()
     }
@@ -487,14 +490,14 @@ impl Connection {
             if state != State::Underway || Instant::now() >= deadline {
                 return state;
             }
-            // The kernel does not tell when the last byte is acknowledged.
+            // The kernel does not report when the last byte is acknowledged.
             thread::sleep(pause);
             pause = (pause * 2).min(LOOK_AGAIN);
         }
     }
 
-    /// How much is on its way at most, as the kernel counts it: with what it
-    /// needs itself for each packet, so it is less.
+    /// The maximum number of bytes in flight, as the kernel counts them: it
+    /// includes the kernel's overhead per packet, so there are fewer.
     pub(crate) fn capacity(&self) -> usize {
         getsockopt(&self.socket.as_fd(), SndBuf).unwrap_or(usize::MAX >> 1)
     }
@@ -515,7 +518,7 @@ impl Connection {
                     let is_remote = matches!(self.socket, Socket::Remote(_));
                     let begin = &buffer[..count];
                     if is_first && is_remote && tls::is_record(begin) {
-                        let why = "the answer is TLS: say syslog+tls://";
+                        let why = "the answer is TLS: use syslog+tls://";
                         return Err(explain::error(why));
                     }
                 }

@@ -1,13 +1,13 @@
-//! One sink's way through the queue, whatever `[uilog]` says of it on the way.
+//! One sink's position in the queue, while `[uilog]` may change.
 //!
-//! A record goes into the mailbox of the sink's thread (`worker`) as it comes.
-//! Once the mailbox is full the lane is behind: it notes where it stands and
-//! reads on from the queue when there is room, so that nobody waits for it. A
-//! sink that has had no room for too long loses what it has missed, and that is
-//! counted. Where the sink is defined anew a new thread takes over, and the old
-//! one does what it has.
+//! A record goes into the mailbox of the sink's thread (`worker`). If the
+//! mailbox is full, the lane is behind: it notes its position and reads from
+//! the queue when there is room, so that nothing waits for it. A sink without
+//! room for too long loses the records that it has missed, and they are
+//! counted. If the sink's definition changes, a new thread takes over, and the
+//! old one finishes its records.
 //!
-//! Knows nothing of other sinks. Nothing here blocks.
+//! Must not know other sinks. Nothing here blocks.
 
 use std::collections::VecDeque;
 use std::io;
@@ -31,15 +31,15 @@ use crate::setup::Setups;
 use crate::sink::Open;
 use crate::worker;
 
-/// How long a sink may have no room before it loses what it has missed.
+/// How long a sink may have no room before it loses the records that it has
+/// missed.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
-/// How long a sink that does not move keeps what it has in hand in the queue as
-/// well: longer than a delivery may take.
+/// How long the records of a sink that does not move stay in the queue as well:
+/// longer than a delivery may take.
 const HELD_FOR: Duration = Duration::from_secs(15);
 /// How long the records of a rollup stay in the queue though they take up room.
 const PRESSED_FOR: Duration = Duration::from_secs(1);
-/// How long a thread may not move before a newer one of the same sink goes on
-/// beside it.
+/// How long a thread may not move before a newer one of the same sink starts.
 const OVERTAKEN_AFTER: Duration = Duration::from_secs(1);
 /// Threads that a sink may have besides its newest, because the configuration
 /// has changed and they are not done yet.
@@ -62,13 +62,13 @@ pub(crate) struct RecordPosition {
     pub(crate) position: u64,
 }
 
-/// What it takes to start a sink's thread.
+/// What is needed to start a sink's thread.
 #[derive(Debug)]
 pub(crate) struct Starter {
     pub(crate) open: Open,
     /// Whether ends of commands are added up where the sink wants that.
     pub(crate) rolls_up: bool,
-    /// What a thread rings when it has news; why there is none.
+    /// The socket through which a thread wakes the loop; or why there is none.
     pub(crate) bell: Result<Arc<UnixStream>, String>,
 }
 
@@ -79,7 +79,8 @@ pub(crate) struct Lane {
     /// As it was opened last.
     setup: Option<Arc<Setup>>,
     current: Current,
-    /// Those that get nothing more, since the sink has been defined anew.
+    /// Threads that get no more records, because the sink's definition has
+    /// changed.
     old: Vec<Running>,
     behind: Option<Behind>,
     /// Since when it has had no room and done nothing.
@@ -113,11 +114,11 @@ struct Running {
     given_up: usize,
     /// When the rollup should have been sent.
     held_until: Option<Instant>,
-    /// It has got some that it has not been told of.
+    /// It has new records of which its thread was not notified.
     has_news: bool,
     /// When it last reported something, or got something after it had nothing.
     moved_at: Instant,
-    /// When it has been told to end.
+    /// The deadline of the end, once it was asked to end.
     ends_by: Option<Instant>,
 }
 
@@ -307,7 +308,7 @@ impl Lane {
             && opened.is_some_and(|it| it.is_same_for(&self.name, setup))
     }
 
-    /// What it was is no more.
+    /// Replaces the current thread.
     fn retire(&mut self, now: Instant) {
         let before = std::mem::replace(&mut self.current, Current::None);
         if let Current::Running(mut running) = before {
@@ -341,7 +342,7 @@ impl Lane {
         }
     }
 
-    /// Rollups are to be sent before their time.
+    /// Sends rollups early.
     pub(crate) fn press(&mut self) {
         if let Current::Running(running) = &mut self.current {
             running.press();
@@ -354,24 +355,24 @@ impl Lane {
         std::mem::take(&mut self.held)
     }
 
-    /// What has been released since it was asked last.
+    /// The records that were released since the last call.
     pub(crate) fn take_released(&mut self) -> Vec<RecordPosition> {
         std::mem::take(&mut self.released)
     }
 
-    /// What has been lost since it was asked last.
+    /// The losses since the last call.
     pub(crate) fn take_losses(&mut self) -> Vec<RecordLoss> {
         std::mem::take(&mut self.losses)
     }
 
-    /// Tells its thread what it has got.
+    /// Notifies its thread of new records.
     pub(crate) fn announce(&mut self) {
         if let Current::Running(running) = &mut self.current {
             running.announce();
         }
     }
 
-    /// Lets what was offered be delivered at once; how far that is.
+    /// Delivers offered records at once; returns the progress.
     pub(crate) fn hurry(&mut self) -> Delivery {
         self.announce();
         let current = match &self.current {
@@ -399,7 +400,7 @@ impl Lane {
         }
     }
 
-    /// Hears what its threads have done.
+    /// Collects its threads' results.
     pub(crate) fn hear(&mut self, now: Instant) {
         let mut has_moved = false;
         for mut running in std::mem::take(&mut self.old) {
@@ -427,7 +428,7 @@ impl Lane {
         }
     }
 
-    /// Counts what a thread has lost; if it has ended, why, if it has said so.
+    /// Counts a thread's losses; and the reason, if it has ended with one.
     fn account(
         &mut self,
         running: &mut Running,
@@ -443,7 +444,7 @@ impl Lane {
         if !heard.has_ended {
             return None;
         }
-        // What it was given after it had looked for the last time.
+        // Records that it got after its last check.
         let left = running.pending.len() + running.held.len();
         if left > 0 {
             let why = reason.as_deref().unwrap_or("its thread has ended");
@@ -453,7 +454,7 @@ impl Lane {
         Some(reason.filter(|_| running.ends_by.is_none()))
     }
 
-    /// Its time is over: what it has not done is lost.
+    /// Its time is over: undelivered records are lost.
     pub(crate) fn give_up(&mut self) {
         let current = std::mem::replace(&mut self.current, Current::None);
         let current = match current {
@@ -471,8 +472,8 @@ impl Lane {
         }
     }
 
-    /// The oldest record behind the number `settled` that must stay in the
-    /// queue for it.
+    /// The oldest record after the number `settled` that must stay in the queue
+    /// for it.
     pub(crate) fn oldest(
         &self,
         settled: u64,
@@ -503,8 +504,7 @@ impl Lane {
         all.map(|it| (it.up_to(settled) + it.given_up) as u64).sum()
     }
 
-    /// When something is to be decided without anybody having moved, that has
-    /// not been by then.
+    /// The time at which something must be decided if nothing happens before.
     pub(crate) fn deadline(&self, since: Instant) -> Option<Instant> {
         let stuck = self.full_since.map(|at| at + STUCK_AFTER);
         let current = match &self.current {
@@ -527,7 +527,7 @@ impl Lane {
         is_running || !self.old.is_empty() || self.behind.is_some()
     }
 
-    /// Whether nothing is known of it that would not be known anew.
+    /// Whether its state is the initial one, so that it can be dropped.
     pub(crate) fn is_gone(&self) -> bool {
         let is_none = matches!(self.current, Current::None);
         let is_told = self.losses.is_empty() && self.released.is_empty();
@@ -636,8 +636,8 @@ impl Running {
         }
     }
 
-    /// The rollup of so many has been sent. Returns what is to leave the
-    /// queue: that, and what has waited for too long.
+    /// A rollup of so many records has been sent. Returns the records that may
+    /// leave the queue: these, and those that have waited for too long.
     fn release(&mut self, count: u64, now: Instant) -> Vec<RecordPosition> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let count = count.min(self.held.len());

@@ -101,7 +101,7 @@ pub struct Facts {
     pub empty: u64,
     /// Files that cannot be read.
     pub unreadable: u64,
-    /// How often the counts were damaged and began anew.
+    /// How often the counts were damaged and restarted.
     pub counts_lost: u64,
     /// Records that this program cannot send, because a later one has written
     /// them, or some before them in the same file.
@@ -118,7 +118,7 @@ pub struct Facts {
     pub evictor: Option<Holder>,
 }
 
-/// Who has one of the spool's locks.
+/// The process that holds one of the spool's locks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Holder {
     /// The process.
@@ -133,8 +133,8 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Who has locked this file of a spool; of `files`, each tells when it has
-    /// done something.
+    /// The process that has locked this file of a spool; the modification times
+    /// of `files` show when it last did something.
     fn of(
         spool: &Spool,
         lock: &str,
@@ -161,7 +161,7 @@ impl Holder {
         })
     }
 
-    /// Who it is, what it does and since when, for people.
+    /// The process, its state and since when, for people.
     pub fn describe(&self) -> String {
         let LockHolder {
             pid,
@@ -252,7 +252,7 @@ impl Retry {
 }
 
 impl Facts {
-    /// Whether there is anything that somebody ought to know.
+    /// Whether it has a problem that a user should know.
     pub fn is_troubled(&self) -> bool {
         let is_left = self.url.is_none() && self.pending > 0;
         self.problem.is_some()
@@ -282,7 +282,7 @@ impl Facts {
     pub fn stuck(&self) -> impl Iterator<Item = (&Holder, &'static str)> {
         let sender = self.sender.iter().map(|it| (it, "nothing is sent"));
         let evictor = self.evictor.iter();
-        let evictor = evictor.map(|it| (it, "nothing old is removed"));
+        let evictor = evictor.map(|it| (it, "nothing is evicted"));
         sender.chain(evictor).filter(|it| it.0.is_stuck)
     }
 }
@@ -365,9 +365,8 @@ impl Owned {
         facts
     }
 
-    /// Notes that somebody knows of what is lost, and removes the rejected
-    /// records, if that is asked for; returns how many, or nothing if somebody
-    /// is just sending.
+    /// Acknowledges losses, and removes the rejected records if requested;
+    /// returns how many, or None if another process is sending.
     ///
     /// # Errors
     ///
@@ -387,8 +386,8 @@ impl Owned {
         forgotten.map_err(|error| error.to_string())
     }
 
-    /// Puts what has been rejected and is kept back among what waits; returns
-    /// how many records, or nothing if somebody is just sending.
+    /// Appends the rejected records that are kept to the waiting ones; returns
+    /// how many, or None if another process is sending.
     ///
     /// # Errors
     ///
@@ -408,8 +407,8 @@ impl Owned {
         requeued.map_err(|error| error.to_string())
     }
 
-    /// What waits, or what has been rejected, the oldest first: each a line of
-    /// JSON without its end, or why it cannot be read.
+    /// The waiting or rejected records, the oldest first: each a line of JSON
+    /// without its end, or why it cannot be read.
     ///
     /// # Errors
     ///
@@ -457,7 +456,7 @@ impl Facts {
         let rejected = spool.rejected().map_err(|error| error.to_string())?;
         for rejected in rejected.flatten() {
             self.rejected_kept += 1;
-            // The collector may have said what it was sent.
+            // The collector may have repeated what it was sent.
             let reason = String::from_utf8_lossy(&rejected.reason);
             let reason = redact::shown(&reason);
             self.reasons.retain(|it| *it != reason);
@@ -478,14 +477,14 @@ impl Facts {
 /// Translates records into what OpenTelemetry's file exporter writes: one JSON
 /// object a line.
 // OpenTelemetry: "OpenTelemetry Protocol File Exporter"
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Translator {
     resource: Vec<(String, String)>,
 }
 
 impl Translator {
-    /// For the records of this sink, with what is configured of its resource,
-    /// as far as that makes sense: what is needed to send does not matter.
+    /// For the records of this sink, with its configured resource, if that is
+    /// valid: the settings for sending do not matter.
     pub fn new(owned: &Owned, globals: &Globals) -> Self {
         let definition = owned.definition.as_ref();
         let resource = definition.map(|it| settings::resource(it, globals));
@@ -576,6 +575,6 @@ mod tests {
         };
         let translator = Translator::new(&owned, &globals);
         let why = translator.line(b"{}").unwrap_err();
-        assert!(why.starts_with("it is no record"), "{why}");
+        assert!(why.starts_with("it is not a record"), "{why}");
     }
 }

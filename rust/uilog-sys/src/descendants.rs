@@ -26,20 +26,12 @@ use nix::unistd::Pid;
 
 use crate::pidfd;
 use crate::pidfd::Pidfd;
+use crate::process_stat::ProcessStat;
 
 /// A process that is not necessarily a child of ours.
 #[derive(Debug)]
 pub struct Descendant {
     pidfd: Pidfd,
-}
-
-/// Facts about a process from /proc.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stat {
-    parent: i32,
-    session: i32,
-    /// With the number, this is unique.
-    start: u64,
 }
 
 impl Descendant {
@@ -68,7 +60,7 @@ impl Descendant {
                 let before = processes.get(&number)?;
                 let pidfd = pidfd::open(Pid::from_raw(number))?;
                 // Still the one that was seen.
-                let start = look(number)?.start;
+                let start = ProcessStat::read(number).ok()?.start;
                 (start == before.start).then_some(Self { pidfd })
             })
             .collect()
@@ -101,30 +93,13 @@ impl AsFd for Descendant {
     }
 }
 
-fn everyone() -> HashMap<i32, Stat> {
+fn everyone() -> HashMap<i32, ProcessStat> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = entries
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     numbers
-        .filter_map(|number| Some((number, look(number)?)))
+        .filter_map(|number| Some((number, ProcessStat::read(number).ok()?)))
         .collect()
-}
-
-fn look(number: i32) -> Option<Stat> {
-    let stat = fs::read(format!("/proc/{number}/stat")).ok()?;
-    // The program's name, in parentheses, may hold anything.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-    let mut fields = rest.split_ascii_whitespace();
-    // Fields 4, 6 and 22 of proc_pid_stat(5); the first of these is field 3.
-    let parent = fields.nth(1)?.parse().ok()?;
-    let session = fields.nth(1)?.parse().ok()?;
-    let start = fields.nth(15)?.parse().ok()?;
-    Some(Stat {
-        parent,
-        session,
-        start,
-    })
 }
 
 #[cfg(test)]

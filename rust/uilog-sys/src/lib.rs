@@ -21,13 +21,17 @@
 //! - [`fork`] closes a process's descriptors in its forked children.
 //! - [`clock`] has the local time's offset and strftime.
 //! - [`environ`] reads the environment as the C library sees it.
+//! - [`memory_file`] creates files in memory without a name.
 //! - [`own_dir`] creates, renames and removes files, and follows no link.
+//! - [`process_stat`] reads /proc/PID/stat.
 //! - [`sched`] sets scheduling policies.
 //! - [`pidfd`] opens descriptors of processes.
 //! - [`mod@small_program`] starts a program without Rust's runtime.
+//! - [`search_path`] lists the files that a name on `PATH` may stand for.
 //! - `shared_word` is a word in memory that processes share (on Linux).
 //! - [`terminal`] returns a terminal's width.
 //! - [`vector`] runs a loop with the widest vectors of the processor.
+//! - [`wakeup`] wakes up a thread that waits in `poll`.
 //!
 //! # Known differences
 //!
@@ -58,9 +62,12 @@ pub mod living_file;
 pub mod locale;
 pub mod log_file;
 pub mod malloc;
+pub mod memory_file;
 pub mod own_dir;
 pub mod pidfd;
+pub mod process_stat;
 pub mod sched;
+pub mod search_path;
 #[cfg(target_os = "linux")]
 pub mod shared_word;
 pub mod small_program;
@@ -69,3 +76,4 @@ pub mod terminal;
 #[cfg(target_os = "linux")]
 mod valgrind;
 pub mod vector;
+pub mod wakeup;

@@ -143,7 +143,7 @@ impl OwnDir {
             return Err(io::Error::other("it belongs to another user"));
         }
         if status.st_mode & OTHERS_WRITE != 0 {
-            return Err(io::Error::other("others may write there"));
+            return Err(io::Error::other("other users may write there"));
         }
         Ok(Self { fd, path })
     }

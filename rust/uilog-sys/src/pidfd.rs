@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 
 use crate::ended::Ended;
 use crate::fd::VerifiedFd;
+use crate::process_stat::ProcessStat;
 
 /// How /proc shows a process that has been reaped.
 const REAPED: i32 = -1;
@@ -76,45 +77,21 @@ impl Pidfd {
         let mut polled = [PollFd::new(fd, PollFlags::POLLIN)];
         let has_ended = nix::poll::poll(&mut polled, PollTimeout::ZERO);
         let has_ended = has_ended.is_ok_and(|count| count > 0);
+        let stat = || ProcessStat::read(self.pid.as_raw()).ok();
         if !has_ended {
-            let flags = Stat::of(self.pid).map_or(0, |it| it.flags);
+            let flags = stat().map_or(0, |it| it.flags);
             return match flags & IS_EXITING {
                 0 => ProcessState::Runs,
                 _ => ProcessState::Ends,
             };
         }
         let status = exit_info(fd).or_else(|| {
-            let stat = Stat::of(self.pid)?;
+            let stat = stat()?;
             // A number is given away only when its process has been reaped.
-            (stat.is_zombie && self.told_pid()? == self.pid.as_raw())
+            (stat.is_zombie() && self.told_pid()? == self.pid.as_raw())
                 .then_some(stat.wait_status)
         });
         ProcessState::Ended(status.map(Ended::of_wait_status))
-    }
-}
-
-/// Of /proc/PID/stat, what is asked for here.
-struct Stat {
-    is_zombie: bool,
-    flags: u64,
-    wait_status: i32,
-}
-
-impl Stat {
-    // proc(5): the name in parentheses may hold anything
-    fn of(pid: Pid) -> Option<Self> {
-        /// Where they stand behind the name.
-        const FLAGS: usize = 6;
-        const EXIT_CODE: usize = 49;
-        let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let end = text.iter().rposition(|byte| *byte == b')')?;
-        let fields = std::str::from_utf8(&text[end + 1..]).ok()?;
-        let fields: Vec<_> = fields.split_ascii_whitespace().collect();
-        Some(Self {
-            is_zombie: *fields.first()? == "Z",
-            flags: fields.get(FLAGS)?.parse().ok()?,
-            wait_status: fields.get(EXIT_CODE)?.parse().ok()?,
-        })
     }
 }
 

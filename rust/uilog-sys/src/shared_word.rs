@@ -8,8 +8,6 @@ use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::fd::FromRawFd;
-use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
@@ -19,6 +17,8 @@ use std::ptr;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
+
+use crate::memory_file;
 
 /// What a file of ours begins with: nothing else is taken for one.
 const MAGIC: [u8; 4] = *b"uil1";
@@ -51,18 +51,7 @@ impl SharedWord {
     ///
     /// The system has no memory or no descriptor to give.
     pub fn create(bytes: [u8; BYTES]) -> io::Result<Self> {
-        // SAFETY: a NUL-terminated constant.
-        let fd = unsafe {
-            libc::memfd_create(
-                c"uilog-run".as_ptr(),
-                libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
-            )
-        };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the kernel has just created it for us.
-        let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        let file = memory_file::create_sealable(c"uilog-run")?;
         let mut contents = [0; FILE_BYTES];
         contents[..WORD_OFFSET].copy_from_slice(&MAGIC);
         contents[BYTES_OFFSET..].copy_from_slice(&bytes);

@@ -1,24 +1,29 @@
-//! The name by which Mercurial calls a command, whatever a user calls it.
+//! The full name of a command, whatever the user typed.
 //!
-//! As far as Mercurial's own commands and `[alias]` tell: the commands of
-//! extensions are not known here.
+//! Knows Mercurial's own commands and `[alias]`; the commands of extensions are
+//! not known here.
 
 use std::collections::HashMap;
 
-/// Mercurial's own commands.
+/// Mercurial's commands, with those of its bundled extensions, and their options.
 const COMMANDS: &str = include_str!("commands.txt");
 
-/// The entries of Mercurial's table: each is names with `|` in between.
+/// What the line of a command begins with that an extension has, and what other
+/// lines begin with that are no commands.
+const NOT_OWN: [char; 3] = ['+', '#', '*'];
+
+/// The entries of Mercurial's own commands: each is names with a space in
+/// between.
 fn entries() -> impl Iterator<Item = &'static str> {
-    COMMANDS
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    let own = COMMANDS.lines().filter(|line| !line.starts_with(NOT_OWN));
+    // A name may hold colons, but no space behind one.
+    own.map(|line| line.split(": ").next().unwrap_or(line))
+        .map(|names| names.strip_suffix(':').unwrap_or(names))
 }
 
-/// What `name` stands for. `None` if there is no such command, or several,
-/// or if it is an alias for a shell's command: Mercurial then does not tell
-/// either.
-// hg: dispatch._parse, dispatch._checkshellalias
+/// The full name of the command `name`. `None` if there is no such command, or
+/// several, or if it is an alias for a shell command: Mercurial then logs none
+/// either. hg: dispatch._parse, dispatch._checkshellalias
 pub(super) fn canonical<'a>(
     name: &[u8],
     aliases: impl Iterator<Item = (&'a [u8], &'a [u8])>,
@@ -39,15 +44,16 @@ fn find(
     aliases: &HashMap<&[u8], &[u8]>,
     is_strict: bool,
 ) -> Option<Vec<u8>> {
-    if aliases.contains_key(name)
-        || entries().any(|entry| entry.as_bytes() == name)
-    {
+    if aliases.contains_key(name) || entries().any(|it| it.as_bytes() == name) {
         return Some(name.to_vec());
     }
     let entries = entries()
-        .map(|entry| -> &[u8] { entry.as_bytes() })
-        .chain(aliases.keys().copied())
-        .map(names);
+        .map(|entry| names(entry.split(' ').map(str::as_bytes)))
+        .chain(
+            aliases
+                .keys()
+                .map(|entry| names(entry.split(|it| *it == b'|'))),
+        );
     let mut choice: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut debug_choice: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     for names in entries {
@@ -81,11 +87,8 @@ fn find(
 
 /// The names of an entry, and those that are added for names with a hyphen.
 // hg: cmd_finder.parse_aliases, cmdutil.parsealiases
-fn names(entry: &[u8]) -> Vec<Vec<u8>> {
-    let mut names: Vec<Vec<u8>> = entry
-        .split(|byte| *byte == b'|')
-        .map(<[u8]>::to_vec)
-        .collect();
+fn names<'a>(entry: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    let mut names: Vec<Vec<u8>> = entry.map(<[u8]>::to_vec).collect();
     for index in 0..names.len() {
         let mut folded = names[index].clone();
         folded.retain(|byte| *byte != b'-');

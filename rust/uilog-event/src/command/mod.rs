@@ -1,4 +1,4 @@
-//! What is logged of a command: in Mercurial's words, whichever program it is.
+//! What is logged about a command, in Mercurial's wording, for any program.
 //!
 //! Knows what a command line means; runs nothing and reads no configuration.
 
@@ -12,10 +12,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::unistd::AccessFlags;
-use nix::unistd::access;
 pub use spellings::spellings;
 use uilog_config::Config;
+use uilog_sys::search_path;
 
 /// hg ends with this status when it is interrupted.
 // hg: dispatch.dispatch returns -1
@@ -37,8 +36,8 @@ pub enum ProgramKind {
 }
 
 impl ProgramKind {
-    /// The program at `file`, which was called by `name`: what it is called,
-    /// or what it is a link to.
+    /// The program at `file`, which was called as `name`: by that name, or by
+    /// the name of the file that it is a link to.
     pub fn of(name: &[u8], file: Option<&Path>) -> Self {
         let named = Self::of_name(name);
         let real = file.and_then(|it| it.canonicalize().ok());
@@ -73,12 +72,8 @@ pub fn locate(name: &[u8], path: &[u8]) -> Option<PathBuf> {
     if name.contains(&b'/') {
         return Some(PathBuf::from(OsStr::from_bytes(name)));
     }
-    let dirs = path.split(|byte| *byte == b':');
-    let mut files = dirs.map(|dir| {
-        let dir: &[u8] = if dir.is_empty() { b"." } else { dir };
-        Path::new(OsStr::from_bytes(dir)).join(OsStr::from_bytes(name))
-    });
-    files.find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
+    search_path::candidates(name, path)
+        .find(|file| search_path::is_program(file))
 }
 
 /// A command line.
@@ -124,8 +119,8 @@ impl CommandLine {
         text
     }
 
-    /// The name of the command whatever it was called: of Mercurial as far as
-    /// `config` tells, of any other program the program's.
+    /// The full name of the command: for Mercurial, using the aliases in
+    /// `config`; for another program, the program's name.
     pub fn canonical(&self, config: &Config) -> Option<Vec<u8>> {
         if !self.kind.is_mercurial() {
             return self.args.first().map(|name| base_name(name).to_vec());

@@ -1,11 +1,11 @@
-//! What a record is in the terms of OpenTelemetry.
+//! Converts a record to OpenTelemetry.
 //!
 //! docs/otlp.md has the table. A record becomes spans or one log record, never
 //! both, so that it is accepted or rejected as a whole. The same record always
-//! becomes the same: what is sent again has the same ids.
+//! gives the same result, so a record that is sent again has the same IDs.
 //!
-//! Spans and log records are written as they are sent, field by field in the
-//! order of their numbers. Knows nothing of how that is sent.
+//! Spans and log records are written field by field, in the order of the field
+//! numbers. Must not know how they are sent.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -76,7 +76,7 @@ mod log_record {
 /// What a record has become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// So many spans, of what has taken time.
+    /// So many spans, for durations.
     Spans(u64),
     /// A log record, of all else.
     Log,
@@ -102,12 +102,13 @@ pub fn becomes_spans(
         || duration.is_some_and(is_told)
 }
 
-/// Maps a record: appends what it becomes, each a field of the scope's message.
+/// Maps a record: appends its spans or log record, each as a field of the
+/// scope's message.
 ///
 /// # Errors
 ///
-/// Its ids or its time are none. What this program writes has both; what is
-/// in a spool may have been written by another.
+/// Its IDs or its time are invalid. Records of this program have both; a spool
+/// may contain others.
 pub(crate) fn map(
     record: &Stored<'_>,
     out: &mut Vec<u8>,
@@ -136,20 +137,20 @@ pub(crate) fn map(
     Ok(Signal::Log)
 }
 
-/// Where in a trace a record stands.
+/// A record's position in a trace.
 struct RecordPosition {
     trace: [u8; 16],
-    /// The command's or the hook's; none if there is none.
+    /// The command's or the hook's span, if there is one.
     span: Option<[u8; 8]>,
     /// What that is a part of.
     parent: Option<[u8; 8]>,
     /// W3C Trace Context's.
     flags: u32,
-    /// The record tells no trace, and what is here is made up.
+    /// The record has no trace; these IDs are derived.
     is_made_up: bool,
 }
 
-/// The bytes of an id; none if there is none.
+/// The bytes of an ID; empty if there is none.
 fn id_bytes(id: &Option<[u8; 8]>) -> &[u8] {
     id.as_ref().map_or(&[], |it| &it[..])
 }
@@ -285,7 +286,7 @@ struct Failure {
 /// programs, but that some of hg's say with 1 that there was nothing.
 fn failure(record: &Stored<'_>) -> Option<Failure> {
     let process = &record.process;
-    // 1 means what it means of Mercurial's commands only.
+    // 1 has this meaning only for Mercurial's commands.
     let command = process.command.as_deref();
     let command = command.filter(|_| process.program.is_none());
     let (code, signal) = (process.exit_code, process.signal);
@@ -314,7 +315,7 @@ fn failure(record: &Stored<'_>) -> Option<Failure> {
     })
 }
 
-/// Why a hook has refused what it was asked for, if it has.
+/// Why a hook has refused, if it has.
 fn refusal(record: &Stored<'_>) -> Option<Failure> {
     let options = &record.options;
     if record.hook.is_none() || !options.is_true("vetoed") {
@@ -412,8 +413,8 @@ fn part_failure(record: &Stored<'_>) -> Option<Failure> {
     })
 }
 
-/// The spans of what a command has waited for: hg tells how long in all, and
-/// not when, so each is put before the end. Returns how many.
+/// Spans for what a command has waited for. hg logs the total and not the time,
+/// so each span ends at the event. Returns how many.
 fn blocked(
     record: &Stored<'_>,
     place: &RecordPosition,
@@ -477,8 +478,8 @@ fn log(
     put_joined(log_record::EVENT_NAME, ["hg.", &record.event], out);
 }
 
-/// The id of a span that the record has none for: of the record's, so that
-/// what is sent again is the same span.
+/// The ID of a span for which the record has none: derived from the record's
+/// ID, so that a record that is sent again has the same span.
 fn span_id(record: &Stored<'_>, what: &str) -> [u8; 8] {
     let mut hash = Sha256::new();
     hash.update(b"uilog span\0");
@@ -545,7 +546,7 @@ fn nanos_of_ours(time: &[u8]) -> Option<u64> {
 
 fn duration_nanos(secs: Option<f64>) -> Option<u64> {
     let secs = secs.filter(|it| it.is_finite() && *it >= 0.0)?;
-    // Far beyond what a clock can tell, it is as long as can be told.
+    // Durations beyond a clock's range are clamped.
     Some((secs * 1e9).round() as u64)
 }
 

@@ -1,14 +1,13 @@
-//! Sending what is in a spool, batch after batch, as its one sender on this
+//! Sends the records of a spool, batch after batch, as its only sender on this
 //! machine.
 //!
-//! Spans and log records are sent independently of each other, each by a
-//! thread of its own if there are both: a collector that takes no logs, or
-//! whose address for them does not answer, gets its spans all the same. A
-//! collector that takes nothing of a signal is left alone with that for a
-//! while, by all processes. No lock is held meanwhile: who has one sends, or
-//! ends.
+//! Spans and log records are sent independently of each other, each by its own
+//! thread if there are both: a collector that accepts no logs, or whose
+//! endpoint for logs does not answer, still gets the spans. After a failure of
+//! a signal, all processes wait before they retry it. No lock is held while
+//! waiting: a process that holds the lock sends, or ends.
 //!
-//! Knows when to send, and nothing of what.
+//! Knows when to send. Must not know what is sent.
 
 use std::io;
 use std::path::Path;
@@ -45,9 +44,10 @@ use crate::otlp::unnoted;
 /// Records of a batch at most: some requests, so that one can be made while
 /// another is looked at.
 const MAX_RECORDS: usize = 2048;
-/// Bytes of their payloads: less than three whole requests, which are never
-/// quite full, so that no further one has a few records. All of a batch is in
-/// memory, and of two requests what is made of them; of each signal.
+/// Maximum bytes of payloads in a batch: less than three complete requests,
+/// which are never quite full, so that no fourth one has only a few records.
+/// The whole batch is in memory, and the contents of two requests, for each
+/// signal.
 const MAX_BYTES: usize = 704 * 1024;
 /// What comes within this time is sent together.
 const LINGER: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How long a spool is left alone that cannot be read.
 const UNREADABLE: Duration = Duration::from_secs(10);
 /// Why nothing is sent although the collector takes it.
-pub const UNNOTED: &str = "what has been sent cannot be written down";
+pub const UNNOTED: &str = "sent records cannot be marked as sent";
 /// How often it is looked once more in one go.
 const MAX_LOOKS: u32 = 16;
 
@@ -78,7 +78,7 @@ pub enum Round {
     Failed(String),
 }
 
-/// What has been done so far.
+/// The progress so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Records that the collector has accepted.
@@ -90,17 +90,17 @@ pub struct Progress {
 /// How a flush has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flushed {
-    /// What has been done.
+    /// The progress.
     pub progress: Progress,
     /// Why something is left, if it is.
     pub end: Round,
-    /// Why what is left of each signal is, by its channel.
+    /// For each channel, why records of that signal are left.
     pub waiting: [Option<String>; CHANNELS],
     /// Why something has been rejected, of the first.
     pub rejection: Option<String>,
 }
 
-/// Who sends what is in a spool.
+/// Sends the records of a spool.
 #[derive(Debug)]
 pub struct Sending<P> {
     spool: Spool,
@@ -120,24 +120,24 @@ struct Wait {
     reason: String,
 }
 
-/// What those who send the signals share: the spool's one sender, and what
-/// has been done.
+/// Shared by the threads that send the signals: the spool's sender, and the
+/// progress.
 struct Desk<'a> {
     spool: &'a Spool,
     sender: Sender,
     is_forced: bool,
     progress: Progress,
     rejection: Option<String>,
-    /// Why it is not written down how far this is. Nothing comes twice from
-    /// this sender, and what it removes makes room; but from the next one.
+    /// Why progress cannot be saved. This sender sends no record twice, and
+    /// what it removes makes room; but the next sender would.
     unnoted: Option<Error>,
-    /// Told once the collector has taken something.
+    /// Appended once the collector has accepted something.
     report: Option<Due>,
     tell: &'a mut (dyn FnMut(Progress) + Send),
 }
 
 impl<P: RequestSender> Sending<P> {
-    /// Sends what is in `spool` to the collector of each signal.
+    /// Sends the records in `spool` to the collector of each signal.
     pub fn new(
         spool: &Spool,
         collector: impl Fn(SignalType) -> P,
@@ -157,14 +157,14 @@ impl<P: RequestSender> Sending<P> {
         }
     }
 
-    /// Tells the collector of losses, too.
+    /// Reports losses to the collector, too.
     #[must_use]
     pub fn reporting(mut self, reports: Option<Reports>) -> Self {
         self.reports = reports;
         self
     }
 
-    /// Sends all that waits, whatever the collector has asked for before.
+    /// Sends all waiting records, even if the collector has asked to wait.
     pub fn flush(
         mut self,
         progress: &mut (dyn FnMut(Progress) + Send),
@@ -183,9 +183,9 @@ impl<P: RequestSender> Sending<P> {
         self.look_again(false, &mut |_| {}, &mut || {})
     }
 
-    /// Sends, and then looks once more: who has appended after the last look
-    /// has found the lock taken, and relies on its holder. `unlocking` is
-    /// called in between.
+    /// Sends, and then checks once more: a process that has appended after the
+    /// last check has found the lock taken, and relies on its holder.
+    /// `unlocking` is called in between.
     fn look_again(
         &mut self,
         is_forced: bool,
@@ -264,8 +264,7 @@ impl<P: RequestSender> Sending<P> {
             tell: progress,
         });
         let dir = self.spool.dir();
-        // Of each signal what is there is read once, also to know that nothing
-        // is.
+        // Each signal's records are read once, even if there are none.
         let batches =
             lock(&desk)
                 .sender
@@ -293,7 +292,7 @@ impl<P: RequestSender> Sending<P> {
                 let thread = thread.spawn_scoped(scope, || drain(first));
                 let of_second = drain(second);
                 let of_first = match thread {
-                    // If it has panicked, that has been said.
+                    // If it has panicked, that was reported.
                     Ok(thread) => thread.join().unwrap_or(Ok(None)),
                     Err(_) => drain(first),
                 };
@@ -310,7 +309,7 @@ impl<P: RequestSender> Sending<P> {
             let [of_first, of_second] = results;
             return Ok([of_first?, of_second?]);
         };
-        // What has been sent would be sent again: not before a while.
+        // The next sender would send the same records again, so it has to wait.
         let now = SystemTime::now();
         let mut waits = results.map(|it| it.unwrap_or(None));
         for kind in SignalType::ALL {
@@ -405,8 +404,8 @@ fn drain_signal<P: RequestSender>(
                 let now = SystemTime::now();
                 backoff.fail(now, after, &reason, random());
                 let time = backoff.wait(now).unwrap_or_default();
-                // Who cannot write it down remembers it all the same; but the
-                // next process does not.
+                // If the delay cannot be saved, this process observes it
+                // nevertheless, but the next one does not.
                 let noted = backoff.save(dir, kind).or_else(|error| {
                     let marked = unnoted::mark_until(dir, kind, now + time);
                     marked.map_err(|_| error)
@@ -414,7 +413,8 @@ fn drain_signal<P: RequestSender>(
                 let reason = match noted {
                     Ok(()) => reason,
                     Err(error) => format!(
-                        "{reason}; when to ask again cannot be written to \
+                        "{reason}; the time of the next attempt cannot be \
+                         written to \
                          {}: {error}",
                         dir.display()
                     ),
@@ -435,7 +435,7 @@ fn drain_signal<P: RequestSender>(
 struct Page<'a, 'b> {
     desk: &'a Mutex<Desk<'b>>,
     batch: &'a Batch,
-    /// How many of its records have been settled.
+    /// How many of its records have a result.
     settled: usize,
     dir: &'a Path,
     kind: SignalType,
@@ -500,7 +500,7 @@ impl BatchObserver for Page<'_, '_> {
         let may =
             self.accepted
                 .may_reject(self.dir, self.kind, self.settings, count);
-        // The collector is there, and has said what it thinks.
+        // The collector has answered.
         if may && *self.backoff != Backoff::default() {
             self.backoff.clear(self.dir, self.kind);
         }
@@ -518,12 +518,12 @@ fn random() -> f64 {
     f64::from(number) / f64::from(u32::MAX)
 }
 
-/// What a worker and whoever it works for tell each other.
+/// The state that a worker shares with its owner.
 #[derive(Debug, Default)]
 struct State {
     /// Something has been appended.
     is_woken: bool,
-    /// Somebody waits until it is sent.
+    /// A process waits until all is sent.
     is_hurried: bool,
     /// Not all has been sent since, and not all will be soon.
     is_refused: bool,
@@ -544,14 +544,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits so long for more, unless it is to end or somebody is in a hurry.
+    /// Waits so long for more records, unless it has to end or a process waits.
     fn linger(&self, time: Duration) {
         let is_idle = |it: &mut State| !it.is_finishing && !it.is_hurried;
         let state = self.state();
         drop(self.changed.wait_timeout_while(state, time, is_idle));
     }
 
-    /// A round begins, with what has been appended so far; whether somebody
+    /// Begins a round with what was appended so far; returns whether a process
     /// waits for it.
     fn begin_round(&self) -> bool {
         let mut state = self.state();
@@ -559,8 +559,8 @@ impl Shared {
         std::mem::take(&mut state.is_hurried)
     }
 
-    /// Waits for something to send, or so long; returns whether to go on. What
-    /// has been appended is sent first, also if it is to end.
+    /// Waits for records to send, or so long; returns whether to continue.
+    /// Before the end, appended records are sent.
     fn wait_for_work(&self, time: Option<Duration>) -> bool {
         let is_idle =
             |it: &mut State| !it.is_woken && !it.is_finishing && !it.is_hurried;
@@ -580,7 +580,7 @@ impl Shared {
     }
 }
 
-/// Tells that the thread ends, however it does.
+/// Notifies the owner when the thread ends, in whatever way.
 struct Ending(Arc<Shared>);
 
 impl Drop for Ending {
@@ -622,7 +622,7 @@ impl Worker {
         self.shared.changed.notify_all();
     }
 
-    /// Somebody waits until all that has been appended so far is sent.
+    /// A process waits until everything that was appended so far is sent.
     pub fn hurry(&self) {
         let mut state = self.shared.state();
         state.is_hurried = true;
@@ -631,8 +631,8 @@ impl Worker {
         self.shared.changed.notify_all();
     }
 
-    /// Whether what somebody waits for is not sent now: the collector does not
-    /// take it, or is not to be asked yet.
+    /// Whether the awaited records are not sent now, because the collector
+    /// refuses them or must not be contacted yet.
     pub fn is_refused(&self) -> bool {
         self.shared.state().is_refused
     }
@@ -642,9 +642,9 @@ impl Worker {
         self.shared.state().has_ended
     }
 
-    /// Lets it go on while it gets somewhere, and waits for its end until
-    /// `deadline`. After that it is left to itself and ends with the process;
-    /// what it was about to send is sent again by another.
+    /// Lets it continue while it makes progress, and waits for its end until
+    /// `deadline`. After that it is left running and ends with the process;
+    /// another process sends its current records again.
     pub fn finish(self, deadline: Instant) {
         let mut state = self.shared.state();
         state.is_finishing = true;
@@ -659,21 +659,21 @@ impl Worker {
         let has_ended = state.has_ended;
         drop(state);
         if has_ended {
-            // If it has panicked, that has been said.
+            // If it has panicked, that was reported.
             let _ = self.thread.join();
         }
     }
 }
 
-/// Sends whenever there is something, until it is to end. While one signal
-/// waits, what comes of the other is sent.
+/// Sends whenever there are records, until it has to end. While one signal
+/// waits, new records of the other are sent.
 fn send_always<P: RequestSender>(sending: &mut Sending<P>, shared: &Shared) {
     let mut time = None;
     while shared.wait_for_work(time) {
         if shared.state().is_woken {
             shared.linger(LINGER);
         }
-        // What has come since, is sent with the rest.
+        // Records that were appended since are sent, too.
         let is_hurried = shared.begin_round();
         let round = sending.round();
         if is_hurried && matches!(round, Round::Later { .. } | Round::Failed(_))
@@ -682,7 +682,7 @@ fn send_always<P: RequestSender>(sending: &mut Sending<P>, shared: &Shared) {
         }
         time = match round {
             Round::Drained => None,
-            // Who is sending looks once more before it ends.
+            // The process that is sending checks once more before it ends.
             Round::Busy => Some(BUSY),
             Round::Later { wait, .. } => Some(wait),
             Round::Failed(_) => Some(UNREADABLE),

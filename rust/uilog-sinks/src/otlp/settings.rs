@@ -1,13 +1,12 @@
-//! What is needed to send to a collector: the hgrc's options and, for a sink
-//! that asks for them, the variables that OpenTelemetry knows.
+//! The settings for sending to a collector: the hgrc's options and, for sinks
+//! that use them, OpenTelemetry's variables.
 //!
-//! The variables may have been set for any other program. So they count only
-//! for `otlp:` without a URL, or with `:environment = yes`; and one that makes
-//! no sense is ignored with a warning. Only what the hgrc says wrongly is an
-//! error.
+//! The variables may have been set for any other program. So they are used only
+//! for `otlp:` without a URL, or with `:environment = yes`; an invalid one is
+//! ignored with a warning. Only invalid values in the hgrc are errors.
 //!
-//! Raw values become typed ones here. Reads no file, and knows no spool:
-//! nothing here decides whether a record is kept.
+//! Parses raw values into typed ones. Reads no file, and must not know spools:
+//! settings never decide whether a record is kept.
 // OpenTelemetry: "OpenTelemetry Protocol Exporter", configuration options, and
 // "Environment Variable Specification"
 
@@ -31,10 +30,9 @@ use crate::otlp::request::SignalType;
 
 /// What a sink's URL begins with.
 const SCHEME: &[u8] = b"otlp:";
-/// Where a collector is unless somebody says otherwise.
+/// The default URL of a collector.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
-/// Nobody waits for longer, whatever is configured; a timeout of 0, which is
-/// none, is as long.
+/// The maximum timeout; also used for 0, which means none.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// The option of statuses for which we wait.
 const WAIT_STATUSES: &str = "wait-statuses";
@@ -88,12 +86,12 @@ pub struct Settings {
     pub token_file: Option<PathBuf>,
     /// Further attributes of the resource.
     pub resource: Vec<(String, String)>,
-    /// The proxy of each, and for which hosts there is none.
+    /// The proxies, and the hosts without one.
     pub proxies: Proxies,
     /// The statuses of errors for which we wait although the protocol forbids
     /// to ask again.
     pub wait_statuses: Statuses,
-    /// What is ignored, or was probably not meant.
+    /// Ignored settings, and probable mistakes.
     pub warnings: Vec<String>,
     /// Variables that are set and have no effect, although they have one in
     /// OpenTelemetry's own programs.
@@ -110,18 +108,21 @@ impl Statuses {
         Self(Vec::new())
     }
 
-    /// Those that are listed.
+    /// The listed statuses.
     ///
     /// # Errors
     ///
-    /// One is none from 400 to 599.
+    /// One is not from 400 to 599.
     pub fn parse(words: &[Vec<u8>]) -> Result<Self, String> {
         let all = words.iter().map(|word| {
             let text = String::from_utf8_lossy(word);
             let number = text.parse().ok();
-            number
-                .filter(|it| (400..=599).contains(it))
-                .ok_or_else(|| format!("'{text}' is no status from 400 to 599"))
+            number.filter(|it| (400..=599).contains(it)).ok_or_else(|| {
+                format!(
+                    "'{text}' is not a status from 400 to \
+                    599"
+                )
+            })
         });
         all.collect::<Result<_, _>>().map(Self)
     }
@@ -133,8 +134,8 @@ impl Statuses {
 }
 
 impl Default for Statuses {
-    /// Where what is wrong is a configuration, on this side or the other, or a
-    /// proxy on the way: it will be mended.
+    /// Statuses whose cause is a configuration, on either side, or a proxy on
+    /// the way, which will be corrected.
     fn default() -> Self {
         let item = items::find_sink_option(WAIT_STATUSES.as_bytes());
         let value =
@@ -322,7 +323,7 @@ impl<'a> Reader<'a> {
     fn urls(&mut self) -> Result<[String; 2], String> {
         let definition = self.definition;
         let address = definition.url.strip_prefix(SCHEME);
-        let address = address.ok_or("it is no 'otlp:' URL")?;
+        let address = address.ok_or("it is not an 'otlp:' URL")?;
         let address = std::str::from_utf8(address.trim_ascii())
             .map_err(|_| "its URL is not UTF-8")?;
         if !address.is_empty() {
@@ -342,7 +343,7 @@ impl<'a> Reader<'a> {
         let protocol = |value: &str| match value {
             "http/protobuf" => Ok(()),
             _ => Err(format!(
-                "'{}' is not spoken here, only http/protobuf",
+                "'{}' is not supported, only http/protobuf",
                 printable(value)
             )),
         };
@@ -414,7 +415,7 @@ impl<'a> Reader<'a> {
         if files.cert.is_some() != files.key.is_some() {
             self.warn(format!(
                 "{PREFIX}_CLIENT_CERTIFICATE and {PREFIX}_CLIENT_KEY are \
-                 ignored: one is nothing without the other"
+                 ignored: each needs the other"
             ));
             (files.cert, files.key) = (None, None);
         }
@@ -446,7 +447,7 @@ impl<'a> Reader<'a> {
             } else if has_token && name == header::AUTHORIZATION {
                 self.warn(format!(
                     "the configured header '{name}' is ignored: 'token-file' \
-                     takes its place"
+                     replaces it"
                 ));
             } else {
                 chosen.retain(|it| it.0 != name);
@@ -462,7 +463,7 @@ impl<'a> Reader<'a> {
             let millis = value.parse().ok().filter(|_| is_number);
             millis.map(Duration::from_millis).ok_or_else(|| {
                 let value = printable(value);
-                format!("'{value}' is no number of milliseconds")
+                format!("'{value}' is not a number of milliseconds")
             })
         };
         let of_variable = if self.is_set("timeout") {
@@ -554,9 +555,9 @@ fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
     let header = |(at, (key, value)): (usize, (String, String))| {
         let at = at + 1;
         let name = HeaderName::from_bytes(key.as_bytes())
-            .map_err(|_| format!("entry {at} has no header's name"))?;
+            .map_err(|_| format!("entry {at} has no header name"))?;
         let mut value = HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|_| format!("entry {at} has no header's value"))?;
+            .map_err(|_| format!("entry {at} has no header value"))?;
         value.set_sensitive(true);
         Ok((name, value))
     };

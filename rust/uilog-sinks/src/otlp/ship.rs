@@ -1,20 +1,20 @@
-//! What becomes of the records of one signal: who is asked, and what the
-//! answers mean for each record.
+//! Sends the records of one signal, and decides what an answer means for each
+//! record.
 //!
-//! A record that a collector will never take must not keep the others from
-//! it. Which one that is, it does not say, so a request is divided until the
-//! record stands alone. But whoever refuses everything may be no collector:
-//! a refused record is rejected only if the same endpoint accepts others, and
-//! only a few requests in a row are made to find some.
+//! A record that a collector will never accept must not block the others. The
+//! collector does not identify it, so a refused request is divided until the
+//! record is alone. But an endpoint that refuses everything may not be a
+//! collector: a refused record is rejected only if the same endpoint accepts
+//! others, and only a few requests in a row are made to find some.
 //!
-//! Whatever is known of a record is told at once, in the order of the records:
-//! what has been accepted is not sent again, by whatever process.
+//! Each result is reported at once, in the order of the records: an accepted
+//! record is not sent again by any process.
 //!
-//! Of a batch that is more than one request the next one is made while the
-//! collector looks at the one before: a collector that is as fast as we are
-//! would else leave each of us waiting for half the time.
+//! If a batch has several requests, the next one is made while the collector
+//! processes the previous one; otherwise each of the two would wait for the
+//! other half of the time.
 //!
-//! Knows neither the spool's files nor any network.
+//! Must not know the spool's files, or networks.
 
 use std::collections::VecDeque;
 use std::slice;
@@ -281,7 +281,7 @@ impl Known {
         self.refused.extend(all.map(|it| (it.0, reason.to_owned())));
         self.unreadable.append(&mut request.unreadable);
         self.end = request.end;
-        // What is no record is none for every collector.
+        // Invalid records are refused by every collector.
         if self.refused.is_empty() || self.has_accepted {
             self.settle(0, String::new(), book);
         }
@@ -300,8 +300,7 @@ impl Known {
 }
 
 impl<P: RequestSender> Shipper<P> {
-    /// Sends records of this kind to `collector`, with what is configured of
-    /// the resource.
+    /// Sends records of this kind to `collector`, with the configured resource.
     pub fn new(
         collector: P,
         kind: SignalType,
@@ -329,8 +328,8 @@ impl<P: RequestSender> Shipper<P> {
         self.collector.rest();
     }
 
-    /// Sends the records of a batch, which are of its kind, and tells the book
-    /// what becomes of them.
+    /// Sends the records of a batch, which are of its kind, and reports the
+    /// results.
     pub fn ship(
         &mut self,
         records: &[uilog_spool::Record],
@@ -391,9 +390,9 @@ impl<P: RequestSender> Shipper<P> {
         Outcome::Done
     }
 
-    /// Sends requests, each of them made while the one before is looked at,
-    /// until one is not settled by its answer: that is returned. What has been
-    /// made and not been sent is left.
+    /// Sends requests, and makes each while the previous one is processed,
+    /// until an answer does not complete its request: that request is returned.
+    /// Requests that were made and not sent are dropped.
     fn send_ahead(
         &mut self,
         requests: &mut Requests<'_>,
@@ -457,7 +456,7 @@ fn read(
         Ok(mapped)
     } else {
         // `signal` and `mapping` have one opinion; a test sees to that.
-        Err(format!("it is none of the {}", kind.name()))
+        Err(format!("it is not one of the {}", kind.name()))
     }
 }
 
@@ -716,7 +715,7 @@ mod tests {
         let (outcome, asked) = ship(&all, &mut told, |_| Verdict::Accepted);
         assert_eq!((outcome, asked.len()), (Outcome::Done, 1));
         assert_eq!((told.end, told.rejected), (9, vec![0, 4, 8]));
-        assert!(told.reasons[0].starts_with("it is no record"));
+        assert!(told.reasons[0].starts_with("it is not a record"));
         let mut told = Told::default();
         let (outcome, asked) = ship(&all[..1], &mut told, |_| refused());
         assert_eq!((outcome, asked.len()), (Outcome::Done, 0));

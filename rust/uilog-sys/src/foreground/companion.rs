@@ -32,6 +32,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::signals;
+use crate::process_stat::ProcessStat;
 
 /// How many words a message has.
 const MESSAGE_WORDS: usize = 6;
@@ -185,7 +186,7 @@ impl Companion {
     /// machine is busy, and it does not hang.
     pub fn is_starved(&self) -> bool {
         const MANY: Duration = Duration::from_millis(300);
-        signals::state_of(self.pid) == Some(b'R')
+        ProcessStat::read(self.pid).is_ok_and(|it| it.state == b'R')
             && processor_time(self.pid).is_some_and(|used| used < MANY)
     }
 }

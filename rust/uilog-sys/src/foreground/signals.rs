@@ -5,6 +5,8 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Duration;
 
+use crate::process_stat::ProcessStat;
+
 /// How many processes are looked at on the way from a sender upwards.
 const MAX_ANCESTORS: usize = 64;
 /// The first of the signals that have no meaning of their own.
@@ -122,32 +124,12 @@ fn is_at_or_below(process: i32, pid: i32) -> bool {
         if process == pid {
             return true;
         }
-        match parent_of(process) {
-            Some(parent) if parent > 1 => process = parent,
+        match ProcessStat::read(process) {
+            Ok(ProcessStat { parent, .. }) if parent > 1 => process = parent,
             _ => return false,
         }
     }
     false
-}
-
-fn parent_of(pid: i32) -> Option<i32> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    stat_fields(&stat)?.nth(1)?.parse().ok()
-}
-
-/// The state of a process, as a letter.
-pub(super) fn state_of(pid: i32) -> Option<u8> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    stat_fields(&stat)?.next()?.bytes().next()
-}
-
-/// The fields of a process's `stat` from the third one on: the state, the
-/// parent, and so on.
-fn stat_fields(stat: &[u8]) -> Option<std::str::SplitAsciiWhitespace<'_>> {
-    // The name in parentheses may hold anything.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
-    Some(rest.split_ascii_whitespace())
 }
 
 /// Sets a signal to its default.
@@ -229,9 +211,8 @@ mod tests {
     #[test]
     fn a_process_is_below_those_that_started_it() {
         let own = std::process::id() as i32;
-        let parent = parent_of(own).unwrap();
         // SAFETY: touches no memory.
-        assert_eq!(parent, unsafe { libc::getppid() });
+        let parent = unsafe { libc::getppid() };
         assert!(is_at_or_below(own, own));
         assert!(is_at_or_below(own, parent));
         assert!(!is_at_or_below(parent, own));

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::path::Path;
 
 use anyhow::Context;
 use serde_json::Value as Json;
@@ -13,12 +14,12 @@ use serde_json::json;
 use uilog_channel::status;
 use uilog_check as check;
 use uilog_check::Report;
-use uilog_check::Subject;
 use uilog_config::FileReport;
 use uilog_config::FileState;
 use uilog_config::Loaded;
 use uilog_config::installation;
 use uilog_config::items;
+use uilog_finding::subject::Subject;
 use uilog_history::filter::Filters;
 use uilog_history::filter::Query;
 use uilog_history::record::Record;
@@ -117,11 +118,14 @@ pub(super) fn entries(
         }
     };
     let block = native::environment_block();
+    let cwd = environment
+        .cwd()
+        .join(request.cwd.as_deref().unwrap_or(Path::new("")));
     let subject = Subject {
         loaded: &loaded,
         environment: &environment,
         block: &block,
-        cwd: environment.cwd(),
+        cwd: &cwd,
     };
     let mut report = check::check(&subject);
     let checked = sinks_check::check(&subject);
