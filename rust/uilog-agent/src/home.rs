@@ -1,7 +1,7 @@
-//! Where the user's home is, if the environment does not say.
+//! The user's home directory, if the environment does not name it.
 //!
-//! Responsible for not waiting: other user databases than the file may be on
-//! the network.
+//! Responsible for not blocking: only the file /etc/passwd is read, because
+//! other user databases may be on the network.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use uilog_event::environment_block::lookup;
 use uilog_sys::foreign_file;
 
 const USERS: &str = "/etc/passwd";
-/// Bytes of it at most.
+/// Maximum size of the file.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// An environment, a block, with `HOME` in it, if that is known.

@@ -49,9 +49,8 @@ impl Settings {
                 Some((_, Some(value))) => return Some(value),
                 Some((text, None)) => {
                     let text = String::from_utf8_lossy(text);
-                    let problem = format!(
-                        "'{text}' is not understood, the default counts"
-                    );
+                    let problem =
+                        format!("'{text}' is invalid, using the default");
                     problems.push((name, problem));
                 }
                 None => {}

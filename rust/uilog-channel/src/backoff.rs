@@ -7,7 +7,7 @@ use std::time::Instant;
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 /// ... but never longer than this.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// When to try again after a process of ours could not be started.
+/// When to retry after a process could not be started.
 #[derive(Debug, Default)]
 pub struct Backoff {
     retry_at: Option<Instant>,
@@ -16,7 +16,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Why there is to be no attempt now.
+    /// Why there must be no attempt now.
     pub fn reason(&self) -> Option<String> {
         let is_early = self.retry_at.is_some_and(|at| Instant::now() < at);
         is_early.then(|| self.reason.clone())

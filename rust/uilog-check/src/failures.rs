@@ -43,8 +43,8 @@ fn finding(config: &Config, group: &Group) -> Option<Finding> {
                     .at(&entry.source)
                     .advise(format!("try it: uilog check --run {event}")),
                 None => Finding::note("script-failing", text).advise(
-                    "no script of this event is configured here: it is that \
-                     of another repository, or has been removed",
+                    "no script of this event is configured here: it belongs \
+                     to another repository, or was removed",
                 ),
             })
         }

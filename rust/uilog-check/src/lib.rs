@@ -1,10 +1,10 @@
-//! What is wrong with a configuration: everything that would keep events from
-//! where somebody wants them, found before it does.
+//! Finds what is wrong with a configuration: everything that would prevent
+//! events from reaching their scripts and sinks.
 //!
-//! Takes a configuration that has been read, looks at what it names, and says
-//! what it has found as [`Finding`](uilog_finding::finding::Finding)s. Changes nothing; the only programs that
-//! it starts are a dispatcher, to see whether that works, and the shell, to
-//! parse scripts.
+//! Takes a configuration that was read, checks what it names, and returns
+//! [`Finding`](uilog_finding::finding::Finding)s.
+//! Read-only; it only starts a dispatcher, to see whether that
+//! works, and the shell, to parse scripts.
 //!
 //! Must not know: how findings are shown, structured sinks, Python.
 
@@ -36,7 +36,7 @@ use uilog_finding::subject::settings;
 
 use self::extensions::Extensions;
 
-/// Looks at everything.
+/// Checks everything.
 pub fn check(subject: &Subject<'_>) -> Report {
     let trusted = &subject.loaded.trusted;
     let settings = settings(trusted);

@@ -1,5 +1,5 @@
-//! `[logtoprocess]`: whether each script can run, and whether its event ever
-//! comes.
+//! `[logtoprocess]`: whether each script can run, and whether its event is ever
+//! logged.
 
 use std::collections::HashMap;
 use std::fs;
@@ -40,7 +40,7 @@ const STDIN: &str = "stdin";
 /// Bytes of a program that may name its interpreter.
 const MAX_HASHBANG_BYTES: u64 = 256;
 
-/// Looks at the scripts; returns what there is to know of those that run.
+/// Checks the scripts; returns the facts about those that run.
 pub(super) fn check(
     subject: &Subject<'_>,
     found: &mut Vec<Finding>,
@@ -94,7 +94,7 @@ fn check_event(
     {
         let text = format!(
             "there is no sub-option '{sub}': this is a script for an event \
-             of the name '{name}'"
+             named '{name}'"
         );
         let advice = meant(sub.as_bytes(), [STDIN].into_iter()).map_or_else(
             || "the only sub-option is 'stdin'".to_owned(),
@@ -121,23 +121,23 @@ fn check_script(
 ) -> Program {
     let mut push = |finding: Finding| found.push(finding.at(place));
     if script.contains(&0) {
-        let text = "the script holds a NUL byte: it will not run";
+        let text = "the script contains a NUL byte: it will not run";
         push(Finding::error("script-unusable", text.to_owned()));
         return Program::Unusable;
     }
     if script.len() >= MAX_STRING_BYTES {
-        let text = "the script is longer than the 128 KiB that the system \
-                    takes: it will not run";
+        let text = "the script is longer than the system's limit of 128 KiB: \
+            it will not run";
         push(
             Finding::error("script-unusable", text.to_owned())
-                .advise("put it into a file of its own"),
+                .advise("put it into a file"),
         );
         return Program::Unusable;
     }
     if let Some(error) = syntax_error(script) {
         push(Finding::error(
             "script-syntax",
-            format!("the shell does not understand the script: {error}"),
+            format!("the shell cannot parse the script: {error}"),
         ));
         return Program::Unusable;
     }
@@ -169,7 +169,7 @@ fn check_script(
 /// What became of looking for a program.
 enum Lookup {
     Found(PathBuf),
-    /// It depends on what is not known here.
+    /// It depends on something that is not known here.
     Unknown,
     Fault(Finding),
 }
@@ -280,7 +280,7 @@ fn check_interpreter(program: &Path) -> Option<Finding> {
     )
 }
 
-/// What the shell says of a script's syntax; nothing of it is run.
+/// The shell's error about a script's syntax, without running it.
 fn syntax_error(script: &[u8]) -> Option<String> {
     let output = Command::new("/bin/sh")
         .arg("-n")

@@ -192,7 +192,7 @@ struct Try {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let environment = installation::environment()
-        .context("cannot tell the current directory")?;
+        .context("cannot determine the current directory")?;
     let request = arguments.place.request();
     let loaded = match uilog_config::load(&request, &environment) {
         Ok(loaded) => loaded,

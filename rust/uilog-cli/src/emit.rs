@@ -60,7 +60,7 @@ Examples:
     [hooks]
     changegroup = uilog emit pushed \"$HG_URL\" --opt node=$HG_NODE
 
-  See which sinks take an event `test`:
+  See which sinks receive an event `test`:
     uilog emit -v test 'hello'")]
 pub(crate) struct Arguments {
     /// The event's name, such as `backup`
@@ -70,7 +70,7 @@ pub(crate) struct Arguments {
     /// An option of the event; scripts get it as the variable OPT_KEY
     #[arg(long = "opt", value_name = "KEY=VALUE")]
     options: Vec<OsString>,
-    /// Show which sinks have taken the event
+    /// Show which sinks have received the event
     #[arg(short, long)]
     verbose: bool,
     /// Fail if no sink tracks the event
@@ -118,7 +118,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         env::set_current_dir(cwd).context("change the working directory")?;
     }
     let environment = installation::environment()
-        .context("cannot tell the current directory")?;
+        .context("cannot determine the current directory")?;
     let logger = configured::logger(&loaded.trusted, loaded.root.as_deref());
     let mut host = own::host(&own::environment_block())?;
     let mut message = arguments.message.as_bytes().to_vec();
@@ -169,7 +169,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Verdict::Open => {
             let seconds = VERDICT_BOUND.as_secs();
-            output::say(&format!("uilog: not taken within {seconds} seconds"));
+            output::say(&format!(
+                "uilog: not delivered within {seconds} \
+                seconds"
+            ));
             false
         }
     };
@@ -205,7 +208,7 @@ fn say_unwanted(name: &[u8], config: &Config, is_error: bool) {
         return;
     }
     let name = String::from_utf8_lossy(name);
-    let mut text = format!("uilog: no sink wants the event '{name}'");
+    let mut text = format!("uilog: no sink tracks the event '{name}'");
     if let Some(meant) = meant {
         text.push_str("; ");
         text.push_str(&suggest::did_you_mean(meant));

@@ -1,7 +1,7 @@
 //! The `uilog` binary: arguments and output over the libraries.
 //!
-//! Each subcommand has a module of its name; none of them decides anything
-//! about events or configuration.
+//! Each subcommand has a module of its name. Must not decide anything about
+//! events or configuration.
 
 #[cfg(target_os = "linux")]
 mod agent;
@@ -10,6 +10,7 @@ mod config;
 mod configured;
 mod emit;
 mod encoding;
+mod export;
 mod flush;
 mod generate;
 mod history;
@@ -20,6 +21,7 @@ mod native;
 mod open;
 mod output;
 mod place;
+mod report;
 #[cfg(target_os = "linux")]
 mod run;
 mod select;
@@ -68,6 +70,7 @@ Examples:
   uilog status                          show what is running or has failed
   uilog log --failed --since yesterday  which commands have failed, and why
   uilog trace last                      what the last command spent its time on
+  uilog report                          what was slow, failed, or waited
   uilog journal forget                  acknowledge all failures
   uilog spool                           show records that wait for a collector
   uilog flush                           deliver them before a job ends
@@ -116,6 +119,7 @@ Files:
     /// the script in `[logtoprocess]`, to the sinks in `[uilog]`, and to the
     /// blackbox of the repository.
     Emit(emit::Arguments),
+    Export(export::Arguments),
     /// Run a program and log it as hg logs its commands
     #[cfg(target_os = "linux")]
     Run(run::Arguments),
@@ -130,6 +134,7 @@ Files:
     Journal(journal::Arguments),
     Log(log::Arguments),
     Open(open::Arguments),
+    Report(report::Arguments),
     Spool(spool::Arguments),
     Status(status::Arguments),
     /// Keep the last part of the standard error of scripts (internal, started
@@ -186,6 +191,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Emit(arguments) => emit::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Flush(arguments) => flush::run(&arguments),
         Command::Generate(arguments) => {
             generate::run(&arguments, &Arguments::command())
@@ -196,6 +202,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Log(arguments) => log::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Open(arguments) => open::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Redact => {

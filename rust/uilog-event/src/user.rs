@@ -1,4 +1,4 @@
-//! Who runs this: the login name.
+//! The login name of the user who runs this process.
 
 use crate::environment_block::lookup;
 
@@ -6,11 +6,10 @@ use crate::environment_block::lookup;
 // Python: getpass.getuser, which hg's procutil.getuser calls
 const VARIABLES: [&str; 4] = ["LOGNAME", "USER", "LNAME", "USERNAME"];
 
-/// Who runs this if nothing tells.
-// hg: blackboxlogger.log
+/// The user's name if it is unknown. hg: blackboxlogger.log
 pub const UNKNOWN: &[u8] = b"???";
 
-/// The login name as the environment tells it; `value_of` looks up a variable.
+/// The login name in the environment; `value_of` looks up a variable.
 pub fn from_environment<T: AsRef<[u8]>>(
     value_of: impl Fn(&'static str) -> Option<T>,
 ) -> Option<T> {

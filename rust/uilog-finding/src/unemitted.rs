@@ -1,4 +1,4 @@
-//! Events that never come with a configuration.
+//! Events that a configuration never emits.
 
 use uilog_config::Config;
 use uilog_event::events;
@@ -41,7 +41,7 @@ pub fn check(config: &Config, event: &[u8]) -> Option<Finding> {
     let meant = meant(event, events::KNOWN.iter().map(|known| known.name));
     let advice = meant.map_or_else(
         || {
-            "if an extension of yours emits it, or `uilog emit`, all is well"
+            "ignore this if an extension of yours, or `uilog emit`, emits it"
                 .to_owned()
         },
         did_you_mean,

@@ -1,9 +1,9 @@
-//! What in `[uilog]` and `[logtoprocess]` is probably a mistake, though it is
-//! no wrong value: unknown keys, events of which only a similar name is known,
-//! URLs that lead nowhere.
+//! Probable mistakes in `[uilog]` and `[logtoprocess]` that are not invalid
+//! values: unknown keys, events of which only a similar name is known, invalid
+//! URLs.
 //!
-//! For `--debug` and `hg debuguilog`, which hg asks for in its own process: so
-//! nothing is opened here. `uilog check` sees more.
+//! For `--debug` and `hg debuguilog`, which run in hg's process, so no file is
+//! opened. `uilog check` finds more.
 
 use uilog_channel::commandlost;
 use uilog_channel::settings::Fault;
@@ -23,7 +23,7 @@ type Items = [(Vec<u8>, Vec<u8>)];
 /// Events of our own, which [`events::KNOWN`] may not list.
 const OWN_EVENTS: [&str; 3] = ["hookrefused", "peerclose", "userwait"];
 
-/// Looks at the two sections.
+/// Checks the two sections.
 pub fn of(uilog: &Items, scripts: &Items) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (name, value) in uilog {
@@ -182,7 +182,7 @@ mod tests {
             "uilog.sink.a:track: no event 'comand' is known; did you mean \
              'command'?",
             "uilog.sink.none:track: there is no uilog.sink.none",
-            "uilog.sink.b: 'fil:/x' is no kind of sink: file:, syslog:, \
+            "uilog.sink.b: 'fil:/x' is not a kind of sink: file:, syslog:, \
              unix:, otlp:",
             "logtoprocess.comandfinish: no event of this name is known; did \
              you mean 'commandfinish'?",

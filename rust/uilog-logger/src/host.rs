@@ -1,6 +1,5 @@
-//! What a process keeps for all its events: the session, the spans that run,
-//! the ways to the dispatcher and to the agent, and the account of what was
-//! lost.
+//! What a process keeps for all its events: the session, the running spans, the
+//! connections to the dispatcher and the agent, and the counts of losses.
 //!
 //! It fills in an event, and sends what a sink wants done about it. Must not
 //! know which sinks a ui has, or Python. Nothing here blocks.
@@ -38,20 +37,19 @@ use crate::record_queue::RecordQueue;
 /// How deep events may be logged while one is being logged.
 const MAX_DEPTH: u32 = 4;
 
-/// What has become of the events that the dispatcher was given.
+/// The result of the events that the dispatcher got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every script has been started, and every sink has taken its record or
-    /// keeps it in a spool.
+    /// Every script has been started, and every sink has delivered or spooled
+    /// its record.
     Taken,
-    /// Some have been lost, the last one for this reason. The journal has been
-    /// told.
+    /// Some were lost, the last one for this reason. The journal has it.
     Lost(String),
     /// It is not known yet.
     Open,
 }
 
-/// An event as the caller gives it.
+/// An event as passed in by the caller.
 #[derive(Debug)]
 pub struct Draft<'a> {
     /// The event's name.
@@ -70,7 +68,7 @@ pub struct Draft<'a> {
     pub pid: Option<u32>,
 }
 
-/// What a process keeps for all its events.
+/// The state of a process for all its events.
 #[derive(Debug)]
 pub struct Host {
     /// The process that all this belongs to.
@@ -93,7 +91,7 @@ pub struct Host {
     umask: Option<u32>,
     /// The commands and hooks that run.
     spans: Spans,
-    /// What they do at the moment that may take long, the innermost last.
+    /// The phases that may take long, the innermost last.
     phases: Vec<Vec<u8>>,
     /// How many commands of this session have got a span.
     begun: u64,
@@ -107,7 +105,7 @@ pub struct Host {
     hg_version: Option<Vec<u8>>,
     /// The program that events are about, if that is not hg's executable.
     program: Option<Program<'static>>,
-    /// The root of the repository that hg has told of last, and what it knows.
+    /// The root of the last repository that hg has set, and the facts about it.
     repository: (Vec<u8>, Repository<'static>),
     counters: Counters,
     /// Why deliveries were lost, and how many for each of these reasons.
@@ -116,7 +114,7 @@ pub struct Host {
     unseen: usize,
     /// How many failures of the dispatcher have been shown.
     seen_failures: u64,
-    /// Losses that the journal has been told of, and when.
+    /// The number of losses in the journal, and the time of the last report.
     journaled: u64,
     journaled_at: Option<Instant>,
     /// Why the last of the others were lost.
@@ -161,10 +159,10 @@ impl Host {
         }
     }
 
-    /// Tells that hg's environment is now `environment`, a block of
-    /// `NAME=value`, each followed by NUL.
+    /// Sets hg's environment to `environment`, a block of `NAME=value`, each
+    /// followed by NUL.
     ///
-    /// In a forked child this begins a session of the child's own.
+    /// In a forked child this begins a new session.
     pub fn enter(&mut self, environment: &mut Vec<u8>) {
         if self.owner != std::process::id() {
             let parent = (self.seq > 0).then_some(self.session);
@@ -191,9 +189,9 @@ impl Host {
         self.parent = self.parent.or(around);
     }
 
-    /// Tells that this process was forked to run a command for somebody whose
-    /// environment it has got, as chg's are: the session around it is that
-    /// somebody's, and not the one of the process that has forked it.
+    /// Notes that this process was forked to run a command for a client whose
+    /// environment it has, as with chg: the parent session is the client's, and
+    /// not that of the process that has forked it.
     pub fn belong_to_client(&mut self) {
         if !self.is_adopted {
             let around = self.facts.parent;
@@ -201,15 +199,15 @@ impl Host {
         }
     }
 
-    /// Tells that this process has been forked by the one that all this
-    /// belonged to, and does its work from now on: the same session goes on.
+    /// Notes that this process was forked by the owner of all this, and
+    /// continues its work: in the same session.
     pub fn take_over(&mut self) {
         self.owner = std::process::id();
         self.spans.take_over();
     }
 
-    /// Goes on with a session that somebody else has begun, within `parent`;
-    /// the events up to the number `used` may be somebody else's.
+    /// Continues a session that another process has begun, within `parent`;
+    /// events up to the number `used` may belong to that process.
     pub fn adopt(
         &mut self,
         session: SessionId,
@@ -223,7 +221,7 @@ impl Host {
         self.is_adopted = true;
     }
 
-    /// Tells that hg has changed its umask.
+    /// Notes that hg has changed its umask.
     pub fn set_umask(&mut self, umask: u32) {
         self.umask = Some(umask);
     }
@@ -264,7 +262,7 @@ impl Host {
         self.session
     }
 
-    /// The session around this one.
+    /// The enclosing session.
     pub fn parent(&self) -> Option<SessionId> {
         self.parent
     }
@@ -284,8 +282,8 @@ impl Host {
         Journal::for_environment(&self.environment)
     }
 
-    /// Tells that records will come: the dispatcher is not to be one for
-    /// scripts alone.
+    /// Notes that records will follow: the dispatcher must not be the one for
+    /// scripts only.
     pub(crate) fn expect_records(&mut self) {
         self.dispatcher.expect_records();
     }
@@ -303,7 +301,7 @@ thread_local! {
 }
 
 impl RecursionGuard {
-    /// Goes one deeper until dropped; `None` if that is too deep.
+    /// Increases the depth until dropped; `None` if that is too deep.
     pub fn enter() -> Option<Self> {
         DEPTH.with(|depth| {
             let now = depth.get();

@@ -1,4 +1,4 @@
-//! One ui's sinks: what its configuration names, and who gets an event.
+//! The sinks of one ui.
 //!
 //! Asks each sink what is to become of an event, and has the [`Host`] send
 //! that; what outlives a ui is the host's. Knows no queue.
@@ -37,8 +37,8 @@ impl Logger {
         Self::with_sources(uilog, logtoprocess, &[])
     }
 
-    /// The same, and where the items of `[logtoprocess]` stand: names, and
-    /// files with lines.
+    /// The same, with the places where the items of `[logtoprocess]` are
+    /// defined: names, and files with lines.
     pub fn with_sources(
         uilog: &[(Vec<u8>, Vec<u8>)],
         logtoprocess: &[(Vec<u8>, Vec<u8>)],
@@ -64,7 +64,7 @@ impl Logger {
         }
     }
 
-    /// Whether there are structured sinks, which tell of traces.
+    /// Whether there are structured sinks, which need traces.
     pub fn has_structured(&self) -> bool {
         self.records.is_some()
     }
@@ -76,12 +76,12 @@ impl Logger {
         self.faults.extend(faults);
     }
 
-    /// The names of the sinks that want events of this name.
+    /// The names of the sinks that track events of this name.
     pub fn sinks_of(&self, event: &[u8]) -> Vec<String> {
         self.names(Some(event))
     }
 
-    /// Whether any sink wants events of this name.
+    /// Whether any sink tracks events of this name.
     pub fn tracks(&self, event: &[u8]) -> bool {
         self.scripts.find(event).is_some()
             || self.records_for(event).is_some()
@@ -168,15 +168,14 @@ impl Logger {
         self.blackbox.as_ref().filter(|it| it.tracks(event))
     }
 
-    /// Whether any sink is told of commands that are killed.
+    /// Whether any sink tracks killed commands.
     pub fn tells_losses(&self) -> bool {
         self.records_for(commandlost::NAME).is_some()
     }
 
     /// Notes that a command begins: if its process is killed, the sinks that
-    /// tell of such are told of it by whoever finds that. The draft is of that
-    /// event, with the command as it was called for a message, and of the
-    /// options what is known.
+    /// track `commandlost` get an event. The draft is that event, with the
+    /// command line as its message, and the known options.
     pub fn note_command(&self, host: &mut Host, draft: Draft<'_>) {
         let Some(records) = self.records_for(commandlost::NAME) else {
             return;
@@ -194,7 +193,7 @@ impl Logger {
     }
 
     /// Logs the end of a command that was killed: `lost` to the sinks that
-    /// tell of such, to the others `finish`, its ordinary end.
+    /// track it, `finish`, its ordinary end, to the others.
     pub fn log_loss(
         &self,
         host: &mut Host,

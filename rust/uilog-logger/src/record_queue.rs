@@ -1,16 +1,15 @@
-//! hg's way to the user's agent: the queue of this process's records.
+//! hg's side of the agent: the queue of this process's records.
 //!
-//! Responsible for a file with a name, in the user's runtime directory, to
-//! which hg appends what structured sinks are to have, and for waking the
-//! agent, or starting one if there is none. Nothing here waits. What is in the
-//! file is still there when every process has been killed; whoever comes later
-//! delivers it. Of hg's environment only what sinks need is in it. Must not
-//! know what an agent does with it.
+//! Responsible for a file in the user's runtime directory, to which hg appends
+//! records, and for waking the agent, or starting one. Nothing here blocks. The
+//! file survives if every process is killed, and is delivered later. Of hg's
+//! environment it only contains what sinks need. Must not know what an agent
+//! does with it.
 //!
-//! A process that is confined more than others of its container, or that finds
-//! no place for such a file or no room in it, uses its own dispatcher instead
-//! (`NotQueued::Unusable`). A file whose name is gone, as after a logout, is
-//! found by nobody: what no agent has read by then goes into a new one.
+//! A process that is more confined than others of its container, or that finds
+//! no directory or no room for the file, uses its own dispatcher instead
+//! (`NotQueued::Unusable`). If the file loses its name, as at a logout, nobody
+//! can find it: records that no agent has read go into a new file.
 
 mod open;
 #[cfg(test)]
@@ -43,19 +42,19 @@ use crate::agent_start;
 const QUEUE_DIR: &[u8] = b"queue-dir";
 /// So long after it has started one this process starts no other agent.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
-/// After so long a process that has found no place for a queue looks again: a
-/// server may live for weeks.
+/// After so long, a process that has found no directory for a queue tries
+/// again: a server may live for weeks.
 const PLACE_PAUSE: Duration = Duration::from_secs(10);
-/// How often whoever waits for a verdict looks for it.
+/// How often to check for a verdict.
 const VERDICT_STEP: Duration = Duration::from_millis(1);
 
-/// Why a record has not been taken.
+/// Why a record was not appended.
 #[derive(Debug)]
 pub(crate) enum NotQueued {
-    /// This process has no queue of records, or no room in it: somebody else
-    /// has to take it. If there is a reason, a user ought to know it.
+    /// This process has no queue of records, or no room in it: the dispatcher
+    /// has to take it. A reason should be reported to the user.
     Unusable(Option<String>),
-    /// It is in the queue, and for this reason nobody is told.
+    /// It is in the queue, and this is why the agent was not woken.
     Waits(String),
     /// It is lost.
     Lost(Loss),
@@ -65,11 +64,11 @@ pub(crate) enum NotQueued {
 #[derive(Debug, Default)]
 pub struct RecordQueue {
     open: Option<Open>,
-    /// Why there is none in this process.
+    /// Why this process has none.
     unusable: Option<String>,
     /// When that may have changed, if it can.
     retry_at: Option<Instant>,
-    /// A user has been told that it cannot be used.
+    /// The user knows that it cannot be used.
     has_told: bool,
     backoff: Backoff,
     started_at: Option<Instant>,
@@ -78,8 +77,7 @@ pub struct RecordQueue {
     environment: Needed,
 }
 
-/// What sinks need of an environment, looked up once for as long as it and
-/// their items stay the same.
+/// What sinks need from an environment, cached until it or their items change.
 #[derive(Debug, Default)]
 struct Needed {
     whole: Vec<u8>,
@@ -88,12 +86,13 @@ struct Needed {
 }
 
 impl RecordQueue {
-    /// Appends a record, whose parts are of [`uilog_channel::frames::Task::Record`]
-    /// with these items, and wakes the agent.
+    /// Appends a record, whose parts are of
+    /// [`uilog_channel::frames::Task::Record`] with these items, and wakes the
+    /// agent.
     ///
     /// # Errors
     ///
-    /// It has not been taken.
+    /// It was not appended.
     pub(crate) fn send(
         &mut self,
         parts: &JobParts<'_>,
@@ -106,7 +105,7 @@ impl RecordQueue {
             return Err(NotQueued::Unusable(None));
         }
         if self.open.as_ref().is_some_and(|it| !it.is_intact()) {
-            // Whatever is in it will be found.
+            // An agent will find its records.
             self.open = None;
         }
         self.environment.update(parts.environment, items);
@@ -127,7 +126,7 @@ impl RecordQueue {
                 let events = parts.events();
                 return Err(NotQueued::Lost(Loss { events, reason }));
             }
-            // Whatever is in it is to be delivered, and makes room.
+            // Its records will be delivered, which makes room.
             let _ = self.wake(program);
             return Err(NotQueued::Unusable(self.tell(error.to_string())));
         }
@@ -146,8 +145,8 @@ impl RecordQueue {
         is_due
     }
 
-    /// Makes a queue. What no agent has read of one that has no name any more
-    /// goes into it, and so do commands that have begun there.
+    /// Creates a queue. Copies into it what no agent has read of one that has
+    /// no name any more, with commands that have begun there.
     fn open_new(
         &mut self,
         parts: &JobParts<'_>,
@@ -160,14 +159,14 @@ impl RecordQueue {
         let places = self.environment.places();
         let opened = Open::new(places, parts.settings, session, left)?;
         if let Some(mut lost) = self.open.replace(opened) {
-            // Its commands end where they go on: whoever reads this queue has
-            // nothing to tell of them.
+            // Its commands continue in the new queue, so the reader of this one
+            // must not report them.
             let _ = lost.queue.end_all();
         }
         Ok(())
     }
 
-    /// There is no queue for now; who has to take a record instead.
+    /// There is no queue for now; returns what happens to the record instead.
     fn refuse(
         &mut self,
         refusal: Refusal,
@@ -183,7 +182,7 @@ impl RecordQueue {
             }
             Why::Full(dir) => {
                 self.retry_at = Some(Instant::now() + PLACE_PAUSE);
-                // It counts anew what the queues take, and delivers them.
+                // The agent measures what the queues take, and delivers them.
                 let _ = agent_start::start(dir, program, None, environment);
                 true
             }
@@ -192,19 +191,19 @@ impl RecordQueue {
         NotQueued::Unusable(is_to_tell.then(|| self.tell(reason)).flatten())
     }
 
-    /// Why records take another way, if no user has been told.
+    /// Why records are delivered otherwise, if no user has been informed.
     fn tell(&mut self, reason: String) -> Option<String> {
         let is_first = !std::mem::replace(&mut self.has_told, true);
         is_first.then(|| {
             format!(
-                "records go by way of this command's own process instead of \
+                "this command's own process delivers its records instead of \
                  the agent: {reason}"
             )
         })
     }
 
-    /// Wakes the agent, or starts one. What could not be handed over stays in
-    /// the queue: nothing is lost by that.
+    /// Wakes the agent, or starts one. If that fails, records stay in the
+    /// queue: nothing is lost.
     ///
     /// # Errors
     ///
@@ -233,13 +232,14 @@ impl RecordQueue {
                 Ok(())
             }
             Err(reason) => Err(self.backoff.failed(format!(
-                "no agent can be started, and records wait: {reason}"
+                "no agent can be started, and records stay in the queue: \
+                 {reason}"
             ))),
         }
     }
 
-    /// The last look at the agent, when hg ends in the ordinary way: if it has
-    /// died with records waiting, nobody else will notice soon.
+    /// The last check of the agent, at an ordinary end of hg: if it has died
+    /// with records waiting, no other process will notice soon.
     ///
     /// # Errors
     ///
@@ -255,8 +255,8 @@ impl RecordQueue {
             let moved = Open::moved(places, &open.settings, open);
             let moved = moved.map_err(|refusal| {
                 let reason = format!(
-                    "the file that held them was removed, and there is no \
-                     other place: {}",
+                    "the queue's file was removed, and no other can be \
+                     created: {}",
                     refusal.reason
                 );
                 NotQueued::Lost(Loss {
@@ -269,11 +269,11 @@ impl RecordQueue {
         self.wake(program).map_err(NotQueued::Waits)
     }
 
-    /// The command has ended that the caller knows as `id`, if its beginning
-    /// stands in the queue.
+    /// The command that the caller calls `id` has ended, if its beginning is in
+    /// the queue.
     pub(crate) fn end_command(&mut self, id: u64) {
         if let Some(open) = self.open_of_command() {
-            // If it cannot be written, the process may be said to be killed.
+            // If it cannot be written, the process may be reported as killed.
             let _ = open.queue.end(id);
         }
     }
@@ -292,12 +292,12 @@ impl RecordQueue {
         }
     }
 
-    /// Says what the innermost command does at the moment, for whoever wants to
-    /// know why it takes so long.
+    /// Stores the phase of the innermost command, to explain why it takes so
+    /// long.
     pub(crate) fn set_phase(&mut self, phase: &[u8]) {
         let open = self.open.as_ref().filter(|it| it.queue.has_open());
         if let Some(open) = open.filter(|it| it.is_intact()) {
-            // If it cannot be written, nothing is said.
+            // If it cannot be written, there is no phase.
             let _ = open.queue.set_phase(phase);
         }
     }
@@ -308,8 +308,8 @@ impl RecordQueue {
         open.filter(|it| it.is_intact())
     }
 
-    /// Waits until it is known what has become of every record, but not longer
-    /// than until `deadline`; whether it is. For whoever has the time.
+    /// Waits until the result of every record is known, but at most until
+    /// `deadline`; returns whether it is.
     pub(crate) fn await_verdict(&self, deadline: Instant) -> bool {
         let Some(open) = &self.open else {
             return true;
@@ -323,9 +323,8 @@ impl RecordQueue {
         true
     }
 
-    /// Whether there may be records that have not got to those that they are
-    /// for; `answers` tells whether any of these answers only after a while,
-    /// as a collector does.
+    /// Whether there may be undelivered records; `answers` says whether a sink
+    /// acknowledges them later, as a collector does.
     pub(crate) fn may_be_undelivered(&self, answers: bool) -> bool {
         self.open.as_ref().is_some_and(|open| {
             let has_records = open.queue.committed().jobs > 0;
@@ -333,8 +332,8 @@ impl RecordQueue {
         })
     }
 
-    /// Asks the agent to deliver at once what has been appended, and to say
-    /// when that is done.
+    /// Asks the agent to deliver everything at once, and to answer when that is
+    /// done.
     ///
     /// # Errors
     ///
@@ -355,7 +354,7 @@ impl RecordQueue {
     pub(crate) fn delivery(&self) -> Delivery {
         match self.open.as_ref().filter(|it| it.is_intact()) {
             Some(open) => open.queue.delivery(),
-            // Nobody here will be told.
+            // There will be no answer.
             None => Delivery::Done,
         }
     }
@@ -411,7 +410,7 @@ impl Needed {
     fn places(&self) -> Vec<GuardedPath> {
         let set = self.items.iter().find(|(name, _)| name == QUEUE_DIR);
         let queue_dir = set.map(|(_, value)| &**value).unwrap_or_default();
-        // One that is invalid is told where all settings are.
+        // An invalid one is reported with all other settings.
         let queue_dir = agent_address::queue_dir_of(queue_dir).ok().flatten();
         // The whole environment: what chooses the place is the caller's.
         agent_address::places(&self.whole, queue_dir.as_deref())

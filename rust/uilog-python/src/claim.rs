@@ -1,5 +1,5 @@
-//! The command that `uilog run` has started, if this hg is that: claimed once,
-//! and let go when its end has been logged.
+//! The command that `uilog run` has started, if this hg is that command. It is
+//! claimed once, and released when its end has been logged.
 
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Mutex;

@@ -31,13 +31,13 @@ use crate::record::Record;
 use crate::sink::LossReport;
 use crate::target::Target;
 
-/// The option that tells that nothing has happened.
+/// The option that marks a sample event.
 pub const OPTION: &[u8] = b"uilog_check";
 
 /// How long a sink may take.
 const BOUND: Duration = Duration::from_secs(10);
 
-/// What is tried, and where.
+/// A trial of a sink.
 #[derive(Clone, Copy, Debug)]
 pub struct Trial<'a> {
     /// The event's name.

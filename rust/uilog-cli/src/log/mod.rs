@@ -2,11 +2,11 @@
 
 mod arguments;
 mod follow;
-mod hits;
-mod lines;
+pub(crate) mod hits;
+pub(crate) mod lines;
 mod stats;
 mod table;
-mod template;
+pub(crate) mod template;
 
 use std::io;
 use std::io::IsTerminal;
@@ -19,6 +19,8 @@ use uilog_sys::terminal;
 pub(crate) use self::arguments::Arguments;
 use self::hits::find;
 use self::lines::Lines;
+pub(crate) use self::stats::sparkline;
+pub(crate) use self::table::Table;
 use crate::output::say;
 use crate::select;
 use crate::select::EXIT_USAGE;
@@ -35,7 +37,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let opened = arguments.selection.sources.open()?;
-    let (hits, problems) = find(&opened.sources, &request);
+    let (hits, problems) =
+        find(&opened.sources, &request.query, request.sort.as_ref());
     let is_troubled = select::say_problems(&opened.problems, &problems);
     let from = match request.limit {
         0 => 0,
@@ -56,6 +59,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     lines.write(&mut output, &rows, !arguments.follow)?;
     output.flush()?;
     if arguments.follow {
+        if opened.blackboxes > 0 {
+            say("uilog: new lines of a blackbox are not shown here: use \
+                 'hg blackbox --follow'");
+        }
         return follow::run(arguments, &request, opened, &mut lines, output);
     }
     Ok(ExitCode::from(u8::from(is_troubled)))

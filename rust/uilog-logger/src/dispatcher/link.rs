@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::sys::socket;
+use nix::sys::socket::MsgFlags;
 use uilog_channel::bound::Bound;
 use uilog_channel::bound::Descriptors;
 use uilog_channel::bound::NO_DESCRIPTOR;
@@ -34,8 +35,8 @@ pub(super) struct Queue {
     writer: Writer,
     /// How many dispatchers have begun to serve it.
     begun: u64,
-    /// Its page, for the dispatcher that is to be started; the writer's if that
-    /// has no name.
+    /// The page for the dispatcher that will be started; the writer's if it has
+    /// no name.
     readers: Option<File>,
     /// Where the page is.
     path: Option<PathBuf>,
@@ -107,7 +108,8 @@ impl Queue {
 /// A running dispatcher and the queue to it.
 #[derive(Debug)]
 pub(super) struct Link {
-    /// Dropped first: after that a forked child would keep the descriptors.
+    /// Dropped first, because afterwards a forked child would keep the
+    /// descriptors.
     _guards: Vec<CloseInChild>,
     socket: Bound<UnixStream>,
     pub(super) queue: Bound<Writer>,
@@ -173,7 +175,7 @@ impl Link {
             page.as_raw_fd(),
         ])?;
         let mut command = spawn::Command::new(program)
-            .map_err(|_| format!("'{}' is no path", program.display()))?;
+            .map_err(|_| format!("'{}' is not a path", program.display()))?;
         command.arg(c"dispatch".to_owned());
         command.stdin(Stdio::Fd(theirs.as_fd()));
         let page = queue.readers.as_ref().unwrap_or(page);
@@ -187,7 +189,7 @@ impl Link {
         Ok((ours, process.pid))
     }
 
-    /// Says in the page of how many lost events this process has not told.
+    /// Stores in the page how many lost events this process has not reported.
     pub(super) fn set_untold(&mut self, events: u64) {
         if self.queue.untold() != events && self.is_intact() {
             // If it cannot, they are lost in silence if it is killed.
@@ -214,12 +216,23 @@ impl Link {
         self.queue.progress().unwrap_or_default()
     }
 
-    /// Whether this dispatcher has not taken a single job yet.
+    /// Whether this dispatcher has not claimed a job yet.
     pub(super) fn is_barren(&self) -> bool {
         self.progress().taken == self.taken_at_start
     }
 
-    /// Wakes the dispatcher; `false` if there is none any more.
+    /// Whether there is a dispatcher, without waking it.
+    pub(super) fn is_served(&self) -> bool {
+        // It never writes: all that there can be is the end.
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        match socket::recv(self.socket.as_raw_fd(), &mut [0], flags) {
+            Ok(count) => count > 0,
+            Err(Errno::EAGAIN | Errno::EINTR) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Wakes the dispatcher; `false` if it has ended.
     pub(super) fn ring(&self) -> bool {
         let sent = socket::send(self.socket.as_raw_fd(), &DOORBELL, SEND_FLAGS);
         match sent {

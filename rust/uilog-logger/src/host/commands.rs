@@ -13,21 +13,20 @@ use uilog_event::trace::Context;
 use super::Host;
 
 impl Host {
-    /// Tells that a command is to run inside of what runs in this thread, up
-    /// to [`Self::leave_command`].
+    /// Notes that a command will run within this thread's current one, up to
+    /// [`Self::leave_command`].
     pub fn enter_command(&mut self, is_served: bool) {
         self.spans.enter(is_served);
     }
 
-    /// Tells that the command that was entered last is over, however it has
-    /// ended.
+    /// Notes that the command that was entered last has ended, in whatever way.
     pub fn leave_command(&mut self) {
         let noted = self.spans.leave();
         self.end_noted(noted);
     }
 
-    /// Tells that a command begins, and in which repository: what is logged
-    /// through a ui without one, such as the command's end, belongs there.
+    /// Notes that a command begins, and its repository: events of a ui without
+    /// one, such as the command's end, belong there.
     pub fn begin_command(&mut self, root: Option<&[u8]>) {
         (self.repository.1.head, self.repository.1.revision) = (None, None);
         // What hg has used before its first command, it has used for that.
@@ -40,10 +39,10 @@ impl Host {
     }
 
     /// Begins the span of this thread's innermost command, which lasts until
-    /// [`Self::end_command`]; `None` if it has one. One that has ended gets
-    /// another only if it `is_new`.
+    /// [`Self::end_command`]; `None` if it has one. A command that has ended
+    /// gets another span only if it `is_new`.
     ///
-    /// `owns_environment` tells that the caller puts the span into
+    /// `owns_environment` says that the caller puts the span into
     /// `TRACEPARENT`, which other threads leave alone.
     pub fn begin_span(
         &mut self,
@@ -81,14 +80,14 @@ impl Host {
         trace
     }
 
-    /// What runs now begins something that may take long. It is said in the
+    /// The command begins something that may take long. It is stored in the
     /// queue of records, if there is one.
     pub fn begin_phase(&mut self, phase: &Phase<'_>) {
         self.phases.push(phase.to_bytes());
         self.publish_phase();
     }
 
-    /// What has begun last of that is over.
+    /// The last phase is over.
     pub fn end_phase(&mut self) {
         self.phases.pop();
         self.publish_phase();
@@ -99,7 +98,7 @@ impl Host {
         self.records.set_phase(phase);
     }
 
-    /// Ends the span of this thread's innermost hook, and what is open in it.
+    /// Ends the span of this thread's innermost hook, and open spans within it.
     pub fn end_hook(&mut self) {
         let noted = self.spans.leave_hook();
         self.end_noted(noted);
@@ -111,7 +110,7 @@ impl Host {
         self.end_noted(noted);
     }
 
-    /// Nobody need be told any more of these commands that they were killed.
+    /// These commands have ended, so they must not be reported as killed.
     pub(super) fn end_noted(&mut self, noted: impl IntoIterator<Item = u64>) {
         for id in noted {
             self.records.end_command(id);
@@ -119,8 +118,8 @@ impl Host {
         }
     }
 
-    /// Tells that this process is about to become another program, or that it
-    /// could not: nobody has killed it then.
+    /// Notes that this process is about to execute another program, or that it
+    /// could not: then it was not killed.
     pub fn become_another(&mut self, is_about_to: bool) {
         if self.is_own() {
             self.records.hide_commands(is_about_to);

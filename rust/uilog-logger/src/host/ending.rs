@@ -12,18 +12,17 @@ use super::Verdict;
 use crate::before_exit::ExitWait;
 use crate::record_queue::NotQueued;
 
-/// When hg ends, those who append to the journal get this long. They need a
-/// hundredth of it, unless the home directory does not answer; then they go on
-/// alone.
+/// When hg ends, children that append to the journal have so long. They need a
+/// hundredth of it, unless the home directory does not answer; then they
+/// continue alone.
 const APPEND_GRACE: Duration = Duration::from_millis(200);
 
 /// The same where hg is the first process of its namespace: with it all end.
 const FIRST_PROCESS_GRACE: Duration = Duration::from_secs(1);
 
 impl Host {
-    /// Waits until it is known what has become of all events that have been
-    /// logged, but not longer than `bound`. For whoever has the time: hg never
-    /// has.
+    /// Waits until the results of all logged events are known, but at most
+    /// `bound`. Never called by hg.
     pub fn await_verdict(&mut self, bound: Duration) -> Verdict {
         let deadline = Instant::now() + bound;
         match self.dispatcher.await_verdict(bound) {
@@ -49,9 +48,9 @@ impl Host {
         Verdict::Lost(reason.unwrap_or_else(|| "no reason given".to_owned()))
     }
 
-    /// When hg ends: how long to wait until what it has logged is delivered;
-    /// none if it does not wait, or if nothing is to be waited for. Then
-    /// [`Self::look_after_delivery`] is to be called until that is done.
+    /// When hg ends: how long to wait for delivery; none if it does not wait,
+    /// or if there is nothing to wait for. Then [`Self::look_after_delivery`]
+    /// must be called until that is done.
     pub fn begin_exit_wait(&self) -> Option<ExitWait> {
         if self.owner != std::process::id() {
             return None;
@@ -65,15 +64,14 @@ impl Host {
         is_needed.then_some(wait)
     }
 
-    /// Waits until this wait is over; for whoever runs no Python.
+    /// Waits until this wait is over; for callers that do not run Python.
     pub fn deliver(&mut self, mut wait: ExitWait) {
         while let Some(step) = self.look_after_delivery(&mut wait) {
             std::thread::sleep(step);
         }
     }
 
-    /// How long to sleep before this is to be called again; none if the wait is
-    /// over.
+    /// How long to sleep before calling this again; none if the wait is over.
     pub fn look_after_delivery(
         &mut self,
         wait: &mut ExitWait,
@@ -97,9 +95,9 @@ impl Host {
         }
     }
 
-    /// When hg ends in the ordinary way: looks after what nobody else would
-    /// notice any more. Nothing depends on it: children that leave through
-    /// `os._exit` never come here.
+    /// At an ordinary end of hg: handles losses that no other process would
+    /// notice. Nothing depends on it: children that leave through `os._exit`
+    /// skip it.
     pub fn finish(&mut self) {
         if self.owner != std::process::id() {
             return;

@@ -13,21 +13,21 @@ use super::Host;
 use crate::account::Counters;
 use crate::account::FaultKind;
 
-/// How many recent problems are kept to be shown.
+/// Maximum number of recent problems.
 const MAX_RECENT: usize = 16;
 
-/// How many causes of losses are told apart.
+/// Maximum number of different causes of losses.
 const MAX_CAUSES: usize = 16;
 
 /// What all others are called.
 const OTHER_CAUSES: &str = "other causes";
 
-/// The journal gets no more than a line in this time, unless the number of
-/// lost events doubles.
+/// The journal gets at most one line in this time, unless the number of lost
+/// events doubles.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 
 impl Host {
-    /// Counts what has become of an event at a sink that tracks it.
+    /// Counts the result of an event at a sink that tracks it.
     pub fn account(&mut self, event: &[u8], delivered: Result<(), Loss>) {
         self.counters.events += 1;
         match delivered {
@@ -44,8 +44,7 @@ impl Host {
         self.show_untold();
     }
 
-    /// Leaves to others what the journal is to be told of, should this process
-    /// be killed.
+    /// Stores unreported losses for others, in case this process is killed.
     pub(super) fn show_untold(&mut self) {
         let untold = self.counters.lost.saturating_sub(self.journaled);
         self.dispatcher.set_untold(untold);
@@ -98,9 +97,9 @@ impl Host {
         &self.causes
     }
 
-    /// Tells the journal of what has been lost with a dispatcher that was given
-    /// up. Whoever finds its page tells of the same, and of the two lines one
-    /// counts: so it is no harm if this one is not written.
+    /// Reports the losses of a dispatcher that was given up to the journal. A
+    /// finder of its page reports the same, and readers count one of the two
+    /// lines, so this one may fail.
     pub(super) fn journal_given_up(
         &mut self,
         event: &[u8],
@@ -120,7 +119,7 @@ impl Host {
         self.append_fault(&failure);
     }
 
-    /// Tells the journal of the losses that it has not been told of yet.
+    /// Reports new losses to the journal.
     pub(super) fn journal_losses(&mut self, event: &[u8], reason: String) {
         let unreported = self.counters.lost - self.journaled;
         self.journaled_at = Some(Instant::now());
@@ -133,13 +132,13 @@ impl Host {
         );
         match self.append(&failure) {
             Ok(()) => self.journaled = self.counters.lost,
-            // Perhaps later: the system may have had no descriptor to give.
+            // It may work later: there may have been no free descriptor.
             Err(_) => self.unreported_reason = reason,
         }
     }
 
-    /// Appends to the journal, by a process of its own: a home directory that
-    /// does not answer must not hold up hg.
+    /// Appends to the journal by a child process, because a home directory that
+    /// does not answer must not block hg.
     pub(super) fn append(&mut self, failure: &Failure) -> io::Result<()> {
         self.note_append_trouble();
         match self.journal() {
@@ -155,19 +154,19 @@ impl Host {
         }
     }
 
-    /// Remembers what has become known since of what was to be appended.
+    /// Notes failures of earlier children that were to append.
     pub(super) fn note_append_trouble(&mut self) {
         if let Some(error) = journal::append_trouble() {
             self.remember(format!("the journal cannot be written: {error}"));
         }
     }
 
-    /// Tells the journal, once, that nobody will know what has been lost if
-    /// this process and its dispatcher are killed together.
+    /// Reports to the journal, once, that losses cannot be counted if this
+    /// process and its dispatcher are killed together.
     pub(super) fn page_missing(&mut self, problem: &str) {
         let detail = format!(
-            "if hg and its dispatcher are killed together, what is lost then \
-             cannot be counted: no page of counters can be kept: {problem}"
+            "if hg and its dispatcher are killed together, losses cannot be \
+             counted: no counter page can be created: {problem}"
         );
         let session = self.session.to_string();
         let kind = FailureKind::NotStarted;
@@ -176,8 +175,8 @@ impl Host {
         self.append_fault(&failure);
     }
 
-    /// Counts a peer that did not end by itself in time, and tells the
-    /// journal: a command that waited in vain is not to be seen afterwards.
+    /// Counts a peer that did not close in time, and reports it to the journal,
+    /// because a needless wait cannot be seen afterwards.
     pub fn peer_overdue(&mut self, detail: String) {
         let failure = Failure::now(
             self.session.to_string(),
@@ -190,8 +189,8 @@ impl Host {
         self.append_fault(&failure);
     }
 
-    /// Counts a configuration that could not be read, and tells the journal:
-    /// nobody knows what was to be logged.
+    /// Counts a configuration that could not be read, and reports it to the
+    /// journal: it is unknown what should have been logged.
     pub fn config_unreadable(&mut self, event: &[u8], detail: String) {
         let session = self.session.to_string();
         let kind = FailureKind::Config;
@@ -200,8 +199,8 @@ impl Host {
         self.append_fault(&failure);
     }
 
-    /// Looks whether scripts and records have failed since the last time, as
-    /// far as that is known by now; for debug output.
+    /// Checks for new failures of scripts and records, as far as known; for
+    /// debug output.
     pub fn look_for_failures(&mut self) {
         let (mut scripts, mut lost) = (0, 0);
         let mut last_failure = None;
@@ -250,8 +249,8 @@ impl Host {
         self.recent.range(from..).cloned().collect()
     }
 
-    /// Runs `body`, whose problems the user is told of in another way: debug
-    /// output does not repeat them.
+    /// Runs `body`, whose problems are reported in another way: debug output
+    /// does not repeat them.
     pub fn with_own_report<T>(
         &mut self,
         body: impl FnOnce(&mut Self) -> T,
@@ -264,7 +263,7 @@ impl Host {
         result
     }
 
-    /// Whether there are problems that nobody has taken yet.
+    /// Whether there are new problems.
     pub fn has_unseen(&self) -> bool {
         self.unseen > 0
     }

@@ -32,8 +32,8 @@ use crate::account::FaultKind;
 use crate::record_queue::NotQueued;
 use crate::sinks::records::StructuredSinks;
 
-/// How deep scripts may be nested: a script that runs hg, whose events run
-/// the script, is a mistake that would never end.
+/// Maximum nesting depth of scripts: a script that runs hg, whose events run
+/// the script, would never end.
 const MAX_NESTING: u32 = 5;
 
 /// What the event says it took, in seconds.
@@ -55,12 +55,12 @@ fn counted(counts: rusage::Counts) -> [EventOption<'static>; 5] {
 }
 
 impl Host {
-    /// Tells Mercurial's version.
+    /// Sets Mercurial's version.
     pub fn set_hg_version(&mut self, version: Vec<u8>) {
         self.hg_version = Some(version);
     }
 
-    /// Tells that events are about another program than hg's executable;
+    /// Sets another program than hg's executable as the subject of events;
     /// `is_mercurial` says whether it is one of Mercurial's, such as rhg.
     pub fn set_program(&mut self, path: &[u8], is_mercurial: bool) {
         self.program = Some(Program {
@@ -69,7 +69,7 @@ impl Host {
         });
     }
 
-    /// Tells where the repository at `root` comes from: `paths.default`.
+    /// Sets the URL of the repository at `root`: `paths.default`.
     pub fn set_repository(&mut self, root: &[u8], url: Option<&[u8]>) {
         let (known, repository) = &mut self.repository;
         if known != root {
@@ -82,8 +82,8 @@ impl Host {
         }
     }
 
-    /// Tells at which bookmark or branch and at which revision the working
-    /// directory of the repository at `root` is, at a command's end.
+    /// Sets the bookmark or branch and the revision of the working directory of
+    /// the repository at `root`, at a command's end.
     pub fn set_head(
         &mut self,
         root: &[u8],
@@ -102,8 +102,8 @@ impl Host {
         });
     }
 
-    /// The event that is to tell of a command which begins now, if it is
-    /// killed. It has a number of its own.
+    /// The event for a command which begins now, if it is killed. It has its
+    /// own number.
     pub(crate) fn note<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
         self.noted += 1;
         self.spans.note(self.noted);
@@ -126,7 +126,7 @@ impl Host {
         let root = draft.root.or(self.spans.root());
         let span = self.spans.current();
         let ends = span.filter(|span| span.ends_with(draft.name));
-        // What runs under `uilog run` says itself what it has used.
+        // `uilog run` logs the usage of its command itself.
         let is_end = draft.name == b"commandfinish" && draft.pid.is_none();
         let owned = |bytes: &[u8]| Text(Cow::Owned(bytes.to_vec()));
         let mut options = draft.options;
@@ -174,7 +174,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// What has been lost, and why.
+    /// What was lost, and why.
     pub(crate) fn send_script(
         &mut self,
         event: &Event<'_>,
@@ -187,11 +187,12 @@ impl Host {
             return Err(Loss {
                 events: 1,
                 reason: format!(
-                    "{depth} scripts run hg within each other already"
+                    "scripts that run hg are nested {depth} deep already"
                 ),
             });
         }
-        // A thread that does not own the environment is not told by it.
+        // A thread that does not own the environment does not find its span
+        // there.
         let span = self.spans.current().filter(|it| !it.owns_environment);
         let context = span.map(|span| span.trace.context().to_string());
         let task = Task::Script {
@@ -216,7 +217,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// What has been lost, and why.
+    /// What was lost, and why.
     pub(crate) fn send_record(
         &mut self,
         event: &Event<'_>,
@@ -240,7 +241,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// What else has been lost, and why.
+    /// What else was lost, and why.
     pub(crate) fn note_record(
         &mut self,
         event: &Event<'_>,
@@ -304,8 +305,8 @@ impl Host {
         }
     }
 
-    /// Tells the journal why records wait in their queue, or take another way:
-    /// none is lost.
+    /// Reports to the journal why records wait in their queue, or are delivered
+    /// otherwise: none is lost.
     pub(super) fn records_troubled(&mut self, reason: String) {
         let session = self.session.to_string();
         let kind = FailureKind::NotStarted;

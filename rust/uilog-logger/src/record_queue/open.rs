@@ -52,21 +52,21 @@ use uilog_sys::own_dir::OwnDir;
 
 #[derive(Debug)]
 pub(super) struct Open {
-    /// Dropped first: after that a forked child would keep the descriptors,
-    /// and this process would seem to live on in it.
+    /// Dropped first, because afterwards a forked child would keep the
+    /// descriptors, and this process would seem to live.
     _guards: [CloseInChild; 2],
     pub(super) queue: Bound<Writer>,
     socket: Bound<OwnedFd>,
     pub(super) name: OsString,
-    /// What stands for this process's.
+    /// The key of this process's namespaces.
     namespaces: String,
     pub(super) place: GuardedPath,
     address: UnixAddr,
-    /// Keeps a long address short.
+    /// Keeps the path short.
     _dir: Option<Bound<OwnDir>>,
     sent: Sent,
     pub(super) settings: Settings,
-    /// An agent knows where this process comes from.
+    /// An agent knows this process's namespaces.
     has_shown: bool,
 }
 
@@ -82,8 +82,8 @@ pub(super) enum Why {
     Confined,
     /// There is no directory for it.
     NoPlace,
-    /// The user's queues in this directory, where an agent may serve them, take
-    /// as much as they may.
+    /// The user's queues in this directory, where an agent may serve them, have
+    /// reached their limit.
     Full(OwnDir),
 }
 
@@ -109,8 +109,8 @@ impl From<Errno> for Refusal {
 }
 
 impl Open {
-    /// Makes a queue in the first place that can be used, with what is left in
-    /// another one.
+    /// Creates a queue in the first directory that can be used, with the rest
+    /// of another one.
     pub(super) fn new(
         places: Vec<GuardedPath>,
         settings: &Settings,
@@ -143,7 +143,7 @@ impl Open {
         })
     }
 
-    /// Goes on with what is left in a queue in another file.
+    /// Continues with the rest of a queue in another file.
     pub(super) fn moved(
         places: Vec<GuardedPath>,
         settings: &Settings,
@@ -161,8 +161,8 @@ impl Open {
         })
     }
 
-    /// Makes a queue, which `fill` lays out, which takes so many bytes then,
-    /// and to which `over` writes.
+    /// Creates a queue, whose content `fill` writes, with so many bytes, to
+    /// which `over` then appends.
     fn in_place(
         place: GuardedPath,
         settings: &Settings,
@@ -217,8 +217,7 @@ impl Open {
         })
     }
 
-    /// Appends a record. If that takes more memory than has been reserved, more
-    /// is.
+    /// Appends a record; reserves more memory if needed.
     pub(super) fn append(
         &mut self,
         parts: &JobParts<'_>,
@@ -246,7 +245,7 @@ impl Open {
         fstat(self.queue.page()).is_ok_and(|it| it.st_nlink > 0)
     }
 
-    /// Whether an agent reads it, which goes on until all is delivered.
+    /// Whether an agent reads it, which continues until all is delivered.
     pub(super) fn is_read(&self) -> bool {
         living_file::is_held(self.queue.page(), Holder::Reader).unwrap_or(false)
     }
@@ -267,7 +266,7 @@ impl Open {
         self.is_intact() && self.undone() > 0
     }
 
-    /// Tells the agent to look into the queue; false if there is none.
+    /// Sends the agent a wakeup for the queue; false if there is no agent.
     pub(super) fn ring(&mut self) -> bool {
         let mut sent = Err(Errno::ENOSYS);
         if !self.has_shown {
@@ -282,9 +281,8 @@ impl Open {
         }
         match sent {
             Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ENOTDIR) => false,
-            // A full socket means that it has enough to wake up from; it
-            // looks into every queue then. What else there may be is no sign
-            // that another agent would do better.
+            // A full socket wakes the agent, which then scans all queues. Other
+            // errors do not mean that another agent would do better.
             _ => true,
         }
     }
@@ -308,8 +306,8 @@ impl Open {
         if !rights.is_empty() {
             messages.push(ControlMessage::ScmRights(rights));
         }
-        // By itself the kernel tells who has started the program, not whom it
-        // acts for.
+        // By default the kernel reports the user who has started the program,
+        // not the effective one.
         let credentials = UnixCredentials::from(libc::ucred {
             pid: nix::unistd::getpid().as_raw(),
             uid: effective.as_raw(),
@@ -330,7 +328,7 @@ fn somewhere(
     places: Vec<GuardedPath>,
     make: impl Fn(GuardedPath) -> Result<Open, Refusal>,
 ) -> Result<Open, Refusal> {
-    let mut refusal = Refusal::new("there is no place for a queue");
+    let mut refusal = Refusal::new("there is no directory for a queue");
     for place in places {
         match make(place) {
             Err(Refusal {

@@ -61,7 +61,7 @@ impl Blackbox {
         (blackbox, faults.collect())
     }
 
-    /// Looks for what would keep its log from being rotated. Changes nothing.
+    /// Checks what would prevent the rotation of its log. Changes nothing.
     pub fn rotation_problems(&self) -> Problems {
         self.log.rotation_problems()
     }
@@ -110,7 +110,7 @@ impl Blackbox {
                     fault(self.log.explain_growth(&not_rotated));
                 }
                 if self.settings.is_shown {
-                    // Whoever cannot read it has lost no event.
+                    // If it cannot be written, no event is lost.
                     let _ = std::io::stderr().write_all(&record);
                 }
                 Ok(())
@@ -140,7 +140,7 @@ fn mode_of(hg_dir: &Path) -> Option<u32> {
     (mode & 0o777 != ours).then_some(mode & 0o7777)
 }
 
-/// This process's umask, which can only be told by changing it.
+/// This process's umask, which can only be read by changing it.
 fn umask() -> u32 {
     use nix::sys::stat::Mode;
     use nix::sys::stat::umask;

@@ -16,7 +16,7 @@ pub struct StructuredSinks {
 /// One of them.
 #[derive(Debug)]
 struct Named {
-    /// As people know it.
+    /// Its name for people.
     name: String,
     url: String,
     tracked: Tracked,
@@ -24,8 +24,8 @@ struct Named {
 }
 
 impl StructuredSinks {
-    /// Reads the section's names and values; `None` without such sinks. What
-    /// they say that is invalid is told as well.
+    /// Reads the section's names and values; `None` without such sinks. Also
+    /// returns invalid ones.
     pub fn new(items: &[(Vec<u8>, Vec<u8>)]) -> (Option<Self>, Vec<Fault>) {
         let named = items.iter().map(|(name, value)| (&**name, &**value));
         let (definitions, faults) = sink_config::read(named);

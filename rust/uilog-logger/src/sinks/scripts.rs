@@ -9,7 +9,7 @@ use uilog_channel::wire::StdinFormat;
 /// The section, which they are known by.
 pub const SECTION: &str = "logtoprocess";
 
-/// Beside `EVENT = SCRIPT`: what the script reads.
+/// The suffix of the item with the format of a script's standard input.
 const STDIN_SUFFIX: &[u8] = b":stdin";
 
 /// The scripts of a configuration, by their events.
@@ -53,7 +53,7 @@ impl Scripts {
                 });
             };
             let Some(script) = scripts.get_mut(event) else {
-                fault("there is no script beside it".to_owned());
+                fault("there is no script for it".to_owned());
                 continue;
             };
             match value {
@@ -68,7 +68,7 @@ impl Scripts {
         (Self { scripts }, faults)
     }
 
-    /// Tells where scripts are defined: events, and files with lines.
+    /// Sets where scripts are defined: events, and files with lines.
     pub fn set_sources<'a>(
         &mut self,
         sources: impl Iterator<Item = (&'a [u8], &'a [u8])>,
@@ -120,7 +120,7 @@ mod tests {
             [
                 "logtoprocess.extension:stdin: 'xml' is not 'json', \
                  using /dev/null",
-                "logtoprocess.nothing:stdin: there is no script beside it",
+                "logtoprocess.nothing:stdin: there is no script for it",
             ]
         );
     }
