@@ -398,7 +398,11 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
         # For loggers that format it again.
         msgfmt, msgargs = b'%s', (msg,)
     if istracked:
-        _tosinks(ui, native, event, msg, opts, more)
+        known = opts
+        if event in _TOLD_BY or event == b'commandfinish':
+            known = _withmore(event, opts, more)
+        if native.log(ui, event, msg, known):
+            tellproblems(ui)
     if not isstock:
         _towrapper(orig, ui, native, event, msgfmt, msgargs, opts)
     elif others:
@@ -423,14 +427,6 @@ def _note(native, event, msgfmt, msgargs, more):
             tryto(trace.tellhead)
         elif b'commandlost' in native:
             tryto(trace.notecommand, native, msgfmt, msgargs)
-
-
-def _tosinks(ui, native, event, msg, opts, more):
-    """pass an event to uilog's own sinks, with options that hg does not log"""
-    if event in _TOLD_BY or event == b'commandfinish':
-        opts = _withmore(event, opts, more)
-    if native.log(ui, event, msg, opts):
-        tellproblems(ui)
 
 
 def _towrapper(orig, ui, native, event, msgfmt, msgargs, opts):

@@ -9,11 +9,30 @@ use uilog_event::environment_block::split_environment;
 use uilog_event::event::Event;
 use uilog_event::trace;
 
-use super::Input;
-use super::MAX_MESSAGE_BYTES;
 use super::variable::Kind;
 use super::variable::Variable;
 use super::variable::usable_name;
+
+/// Bytes of the message that a script gets at most.
+// hg: logtoprocess.processlogger.log
+pub const MAX_MESSAGE_BYTES: usize = 100_000;
+
+/// The input of a script.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The event.
+    pub event: &'a Event<'a>,
+    /// hg's executable.
+    pub hg: &'a [u8],
+    /// How many scripts are around hg.
+    pub depth: u32,
+    /// hg's environment: `NAME=value`, each followed by NUL.
+    pub base: &'a [u8],
+    /// What hg's environment says in `TRACEPARENT`, unless `base` does.
+    pub traceparent: Option<&'a [u8]>,
+    /// Bytes that the arguments take, with their pointers.
+    pub argument_bytes: usize,
+}
 
 /// All of them, as long as they are.
 pub(super) fn collect<'a>(input: &Input<'a>) -> Vec<Variable<'a>> {
