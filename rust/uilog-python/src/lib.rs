@@ -252,10 +252,9 @@ impl Logger {
                 time: None,
                 pid: None,
             };
-            host::with_environment(|host| {
-                self.tell_repository(host);
-                self.inner.log(host, draft);
-            });
+            let mut locked = host::Locked::in_environment();
+            self.tell_repository(locked.host());
+            self.inner.log(locked.host(), draft);
         });
         host::has_unseen()
     }
