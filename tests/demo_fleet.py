@@ -2,8 +2,8 @@
 collector that is stopped half-way, a container that is killed, and each command
 as one span in the end.
 
-Starts the collector and a receiver behind it on the loopback, in a directory of
-its own, and leaves nothing behind. The exit status tells whether each command
+Starts the collector and a receiver behind it on the loopback, in a temporary
+directory, and leaves nothing behind. The exit status says whether each command
 has arrived exactly once.
 
 usage: demo_fleet.py  (`make demo-fleet` has what it needs on the PATH)
@@ -93,8 +93,14 @@ class Work:
         deadline = time.monotonic() + DEADLINE
         while not ready.exists() and time.monotonic() < deadline:
             time.sleep(0.001)
+        (first,) = processes.children(container.pid)
+        namespace = os.readlink(f"/proc/{first.pid}/ns/pid")
+        inside = [it for it in processes.everyone() if is_in(it.pid, namespace)]
         container.kill()
         container.wait()
+        # The kernel kills them one after the other.
+        while any(is_there(it.pid) for it in inside):
+            time.sleep(0.001)
         self.run += 1
 
     def uilog(self, *args: str) -> int:
@@ -117,6 +123,18 @@ class Work:
                 self.hg("commit", "-Am", f"number {self.run}")
             else:
                 self.hg(("status", "log", "id", "branches")[turn - 1])
+
+
+def is_in(pid: int, namespace: str) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid") == namespace
+    except OSError:
+        return False
+
+
+def is_there(pid: int) -> bool:
+    found = processes.look(pid)
+    return found is not None and found.state != "Z"
 
 
 def wait_for(count: int, receiver: Receiver) -> None:

@@ -1,10 +1,10 @@
 """Runs every test suite of uilog and adds them up.
 
 Responsible for starting the parts of each suite in their own way, many at a
-time, reading their results and telling the truth about the sum: a suite that
-does not start, that ends badly without a failed test, or that runs no test
-counts as one failure, and what was left out is said with its reason. What a
-suite has to say comes together, when its last part has ended. The last line is
+time, reading their results and reporting the sum: a suite that
+does not start, that fails without a failed test, or that runs no test
+counts as one failure, and omitted tests are listed with the reason. The output
+of a suite is printed when its last part has ended. The last line is
 `N passed, N failed`.
 
 Must not know what any test checks. Environments, wheels and Mercurial's
@@ -172,7 +172,7 @@ def run_pytest(options: Options, result: Result) -> None:
             "pytest",
             f"--junit-xml={report}",
             f"--basetemp={Path(tmp) / 'tests'}",
-            f"--numprocesses={JOBS // 2}",
+            f"--numprocesses={3 * JOBS // 4}",
             "-v" if options.verbose else "-q",
         ]
         if options.pattern is not None:

@@ -171,7 +171,7 @@ def test_a_queue_dir_that_others_can_write_to_is_not_used(
     home.configure("[uilog]\nqueue-dir = relative\n")
     assert place().startswith(usual)
     told = home.hg("debuguilog", "-T", "{configfaults % '{problem}'}")
-    assert told.startswith("'relative' is no absolute path"), told
+    assert told.startswith("'relative' is not an absolute path"), told
     # Agents of both places are ended with the test.
     home.configure(f"[uilog]\nqueue-dir = {shared}\n")
 

@@ -194,7 +194,7 @@ def test_a_command_loads_nothing_of_another_version(home: Home) -> None:
 
 
 # A program of another version: it refuses the queue, where each version reads
-# that (queue.rs), and ends.
+# that (queue/layout.rs), and ends.
 OTHER_PROTOCOL = 99
 REFUSED_BY_AT = 512 + 7 * 8
 REFUSES = f"""\

@@ -2,7 +2,7 @@
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
-"""ui.log, once anything is to be logged
+"""ui.log, as soon as there is anything to log
 
 Passes each event to uilog's sinks, to other loggers, and to extensions that
 have wrapped ui.log before. No failure of logging raises into the command.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import types
 
 from mercurial import ui as uimod, util
 
@@ -25,6 +26,7 @@ from . import (
     find,
     findmodule,
     isincommand,
+    iswanted,
     late,
     loaded,
     part,
@@ -33,8 +35,10 @@ from . import (
 )
 
 _Logger = _native.Logger
+# That of a ui for which nothing is to be logged.
+_IdleLogger = types.SimpleNamespace
 
-# The events that tell of a whole command.
+# The events about a whole command.
 _WHOLE = (b'command', b'commandfinish')
 
 # The parts that know more of an event than hg tells, and the functions that
@@ -50,10 +54,13 @@ _TOLD_BY = {
     ),
 }
 
-# How deeply nested the commands are that have begun switched off.
+# Nesting depth of commands that have begun with uilog switched off.
 _offdepths: set = set()
 
-# Whether the native module knows of the command that has loaded it.
+# A logger that logs nothing, once there is one.
+_nothing = None
+
+# Whether the native module knows the command that has loaded it.
 _hasentered = False
 
 
@@ -81,7 +88,7 @@ def populate(ui):
     """give a ui the logger that its configuration asks for"""
     global _watched
     if _native.claim_command():
-        # It is about this command, not about those that this one runs.
+        # It is about this command, not about its child commands.
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
     items, scripts = ui.configitems(b'uilog'), ui.configitems(b'logtoprocess')
@@ -116,7 +123,7 @@ def populate(ui):
 
 
 def setrepo(ui, logger, repo):
-    """tell a ui's logger to which repository it belongs"""
+    """set the repository of a ui's logger"""
     if _watchwork not in _watching and b'commandfinish' in logger:
         _watching.add(_watchwork)
         tryto(_watchwork)
@@ -140,26 +147,33 @@ def wraplog(orig, isstock):
     # have any name. No extensions.wrapfunction: every event would pay for it.
     @functools.wraps(orig)
     def log(ui, event, msgfmt, /, *msgargs, **opts):
+        try:
+            loggers = ui._loggers
+            native = loggers.get(LOGGER)
+            isalone = isstock and len(loggers) == 1
+            # Nothing is to be logged for most uis. Whole commands are known
+            # all the same: those within them may be logged.
+            if (
+                type(native) is _IdleLogger
+                and isalone
+                and event not in _WHOLE
+                and not ui.debugflag
+            ):
+                return
+        except Exception:
+            native = None
         if event == b'commandfinish':
             peers = loaded('peers')
             if peers is not None:
                 peers.closecommand()
-        try:
-            loggers = ui._loggers
-            native = loggers.get(LOGGER)
-            if native is not None and type(native) is not _Logger:
-                # Nothing is to be logged for this ui. Whole commands are
-                # known all the same: those within them may be logged.
-                if (
-                    isstock
-                    and len(loggers) == 1
-                    and event not in _WHOLE
-                    and not ui.debugflag
-                ):
-                    return
-                native = populate(ui)
-        except Exception:
-            native = None
+        if native is not None and type(native) is not _Logger:
+            try:
+                if isalone and not ui.debugflag:
+                    native = _ofwhole(ui, native.root)
+                else:
+                    native = populate(ui)
+            except Exception:
+                native = None
         if native is None:
             if event in _WHOLE:
                 tryto(_call, 'brake', 'note', ui, event, depth(), _offdepths)
@@ -184,6 +198,19 @@ def wraplog(orig, isstock):
     return log
 
 
+def _ofwhole(ui, root):
+    """a logger for the beginning or the end of a command that none asks for
+
+    It is not the ui's: a command server logs both for each command.
+    """
+    global _nothing
+    if iswanted(ui):
+        return populate(ui)
+    if _nothing is None:
+        _nothing = _native.Logger([], [])
+    return _nothing if root is None else _nothing.with_root(root)
+
+
 def depth():
     """how many commands are nested in the one that hg was started for"""
     peers = loaded('peers')
@@ -198,7 +225,7 @@ def _endcommand():
 
 
 def tellproblems(ui):
-    """tell with --debug what has gone wrong since the last time"""
+    """show with --debug new problems"""
     if ui.debugflag:
         part('report').problems(ui)
 
@@ -206,7 +233,7 @@ def tellproblems(ui):
 def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
     """pass an event on to everybody that wants it, our own sinks first"""
     istaken = isinblackbox = False
-    # Only what tells of a whole command may have been logged around it.
+    # An outer process may have logged events about a whole command only.
     if event in _WHOLE:
         _note(native, event, msgfmt, msgargs)
         istaken, isinblackbox = _native.taken_by_run(event, depth())
@@ -225,7 +252,7 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
         msg = msgfmt % msgargs
     except Exception as err:
         msg = _native.repair(event, msgfmt, msgargs, err)
-        # For whoever formats it again.
+        # For loggers that format it again.
         msgfmt, msgargs = b'%s', (msg,)
     if istracked:
         told = _withmore(event, opts) if event in _TOLD_BY else opts
@@ -301,7 +328,7 @@ def surround(label, container, function, wrapper):
 
 
 def _call(name, function, *args):
-    """call a function of a part, which is loaded if it is not yet"""
+    """call a function of a part; loads it if needed"""
     getattr(part(name), function)(*args)
 
 
@@ -420,5 +447,5 @@ _WATCHED_FOR = (
     (b'lockbroken', _watchlocks),
 )
 
-# Those of which the blackbox is told.
+# The events that the blackbox gets.
 _TOLD_TO_BLACKBOX = (_watchlocks, _watchrequests)

@@ -2,7 +2,7 @@
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
-"""waits for hg's locks, who held them meanwhile, and locks that were broken
+"""waits for hg's locks, their holders, and broken locks
 
 Loaded when a lock is found held for the first time. For how long this process
 holds locks itself, the native module counts.
@@ -18,10 +18,10 @@ from mercurial import error, lock as lockmod, util
 
 from . import _native, tryto
 
-# How many calls there are at most between hg's trylock and here.
+# Maximum number of calls between hg's trylock and here.
 MAX_CALLS = 8
 
-# What each thread waits for.
+# For each thread, its wait.
 _waits: dict = {}
 
 
@@ -32,12 +32,12 @@ class Wait:
         self.ui = ui
         self.name = name
         self.began = util.timer()
-        # What the lock's file has said, how often, and what is known of it.
+        # Contents of the lock file, how often, and what is known about each.
         self.holders = {}
         self.isphase = False
 
     def refuse(self, holder):
-        """note who holds it, while that can be seen"""
+        """note the holder, while it lives"""
         known = self.holders.get(holder)
         if known is None:
             known = self.holders[holder] = [0, {}]
@@ -79,7 +79,7 @@ class Wait:
 
 
 def _facts(holder):
-    """what is known of the process that a lock's file names"""
+    """what is known about the process in a lock file"""
     facts = {'holder': holder}
     host, separator, pid = holder.partition(b':')
     if not separator or not pid.isdigit():
@@ -97,7 +97,7 @@ def _facts(holder):
 
 
 def testlock(orig, self, locker):
-    """hg's method that judges whether who holds a lock lives, else breaks it"""
+    """hg's method that breaks a lock if its holder is dead"""
     isdead = False
     judge = self._lockshouldbebroken
 
@@ -120,7 +120,7 @@ def _note(lock, locker, holder, isdead):
     if asked is None:
         return
     if holder is None:
-        # Else somebody else was faster.
+        # Otherwise another process was faster.
         if isdead:
             _tellbroken(asked, locker)
         return
@@ -143,7 +143,7 @@ def _asked(lock):
             frame.f_code.co_name == 'trylock'
             and frame.f_globals.get('__name__') == lockmod.__name__
         ):
-            # Another lock guards the breaking of this one.
+            # hg takes another lock to break this one.
             return frame.f_locals if frame.f_locals['l'] is lock else None
         frame = frame.f_back
     return None
@@ -185,7 +185,7 @@ def get(args, lock, waited):
     """note that a lock has been got, so many seconds after it was asked for"""
     wait = _waits.pop(threading.get_ident(), None)
     if wait is None and lock.delay:
-        # It was never there when hg looked who holds it.
+        # The lock file was always gone when hg read it.
         wait = Wait(args[0], lock.f)
         wait.began -= waited
     if wait is not None:
@@ -193,7 +193,7 @@ def get(args, lock, waited):
 
 
 def fail(err):
-    """note that a lock has not been got"""
+    """note that a lock could not be taken"""
     wait = _waits.pop(threading.get_ident(), None)
     if wait is None:
         return

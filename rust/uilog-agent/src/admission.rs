@@ -1,12 +1,12 @@
-//! For which sinks a queue's records are delivered.
+//! Decides to which sinks a queue's records are delivered.
 //!
-//! Responsible for one rule: a file that somebody has put into the runtime
-//! directory must not make the agent write where it is not configured to. What
-//! a process of the agent's own user and namespaces has written is delivered as
-//! it says (it could write there itself). Of any other queue records are
-//! delivered only to sinks that such a process has had in this agent's life, or
-//! that the configuration names which is read here (`configured`). Must not
-//! know how anything is delivered.
+//! Responsible for one rule: a file that another process has put into the
+//! runtime directory must not make the agent write where it is not configured
+//! to write. If a process of the agent's own user and namespaces has written
+//! the queue, its records go where it says, because that process could write
+//! there itself. Records of any other queue go only to sinks that such a
+//! process has had in this agent's life, or that the agent's own configuration
+//! defines (`configured`). Must not know how records are delivered.
 
 use std::collections::HashSet;
 use std::collections::VecDeque;
@@ -28,20 +28,20 @@ use crate::trust::Trust;
 
 /// How many configurations are remembered as those of processes from here.
 const MAX_KNOWN: usize = 64;
-/// For how long somebody may still come who has the same sinks.
+/// How long to wait for a process with the same sinks.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Descriptors of a process that are looked at.
 const MAX_DESCRIPTORS: usize = 4096;
 
-/// What is to be done with a record.
+/// What to do with a record.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// It goes to the sinks of this configuration, and is lost for those of
-    /// its own configuration that have these names.
+    /// Deliver it to the sinks of this configuration; it is lost for those
+    /// sinks of its own configuration that have these names.
     Deliver(Arc<Configuration>, Vec<String>),
     /// It is lost for the sinks of these names, and there are no others.
     Refuse(Vec<String>),
-    /// That cannot be told yet.
+    /// Not known yet.
     Wait,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Admission {
     namespaces: String,
     known: VecDeque<Arc<Configuration>>,
     configured: Configured,
-    /// Nobody is waited for any more.
+    /// No further process is waited for.
     pub(crate) is_final: bool,
     /// There is a configuration that was not known when this was asked last.
     has_learnt: bool,
@@ -83,8 +83,8 @@ impl Admission {
         origin.namespaces == self.namespaces
     }
 
-    /// Whether the process that a queue names is one from here and has the
-    /// file open: nobody can make it so who could not write by himself.
+    /// Whether the process that a queue names is from here and has the file
+    /// open: only a process that could write itself can make it so.
     pub(crate) fn is_open_there(
         &mut self,
         origin: &Origin,
@@ -108,7 +108,7 @@ impl Admission {
         files.contains(&file).then_some(pid)
     }
 
-    /// What processes have open is to be looked at anew.
+    /// Clears the cache of open files.
     pub(crate) fn begin_looking(&mut self) {
         self.looked_at = None;
     }
@@ -126,13 +126,13 @@ impl Admission {
         self.known.push_front(Arc::clone(configuration));
     }
 
-    /// Whether what has been decided to wait is to be looked at again.
+    /// Whether waiting records must be decided again.
     pub(crate) fn has_learnt(&mut self) -> bool {
         std::mem::take(&mut self.has_learnt)
     }
 
-    /// What is to be done with a record of this configuration and of the
-    /// repository with this root.
+    /// Decides about a record of this configuration and of the repository with
+    /// this root.
     pub(crate) fn decide(
         &mut self,
         trust: Trust,
@@ -181,7 +181,7 @@ impl Admission {
         }
     }
 
-    /// When a decision is to be made though nobody has come.
+    /// When a decision must be made without further information.
     pub(crate) fn deadline(trust: Trust) -> Option<Instant> {
         match trust {
             Trust::Proven => None,
@@ -189,7 +189,7 @@ impl Admission {
         }
     }
 
-    /// Whether it may soon be known what is configured here.
+    /// Whether the configuration here may soon be known.
     pub(crate) fn is_asking(&self, now: Instant) -> bool {
         self.configured.deadline().is_some_and(|it| now < it)
     }

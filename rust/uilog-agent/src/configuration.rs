@@ -1,9 +1,8 @@
-//! What one set of sinks is like: what `[uilog]` says of them, and the part of
-//! hg's environment that they depend on.
+//! The configuration of one set of sinks: the items of `[uilog]`, and the part
+//! of hg's environment on which sinks depend.
 //!
-//! Responsible for telling whether two are the same, and for keeping one of
-//! each. Must not know where a configuration comes from, or whether it may be
-//! used.
+//! Responsible for comparing configurations, and for storing each only once.
+//! Must not know where a configuration comes from, or whether it may be used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use uilog_event::tracked::Tracked;
 
 use crate::slow;
 
-/// Configurations that nobody uses and that are kept all the same.
+/// Maximum number of unused configurations that are kept.
 const MAX_UNUSED: usize = 64;
 
 /// One of them.
@@ -64,8 +63,8 @@ impl Configuration {
         self.seconds(b"agent-idle")
     }
 
-    /// After how long a command is told that still runs; `None` if nobody wants
-    /// to know.
+    /// After which time a running command is logged as slow; `None` if that is
+    /// not tracked.
     pub(crate) fn slow(&self) -> Option<Duration> {
         const USUAL: Duration = Duration::from_secs(60);
         let is_wanted =

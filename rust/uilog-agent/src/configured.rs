@@ -1,9 +1,8 @@
-//! Which sinks the configuration names that is read here: the system's, the
-//! user's, and that of the repository which a record is about, with hg's rules
-//! of trust.
+//! The sinks of the agent's own configuration: the system's, the user's, and
+//! that of a record's repository, under hg's rules of trust.
 //!
-//! Responsible for reading it in a thread of its own, since a repository may be
-//! on a file system that does not answer. Must not know what follows from it.
+//! Responsible for reading it in a separate thread, because a repository may be
+//! on a file system that does not answer. Must not know how the result is used.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -36,7 +35,7 @@ const ANSWER_BOUND: Duration = Duration::from_secs(10);
 
 type Root = Option<Vec<u8>>;
 
-/// What has been read.
+/// The result of reading.
 #[derive(Debug)]
 pub(crate) struct Configured {
     /// The agent's own environment, a block.
@@ -72,8 +71,8 @@ impl Configured {
         }
     }
 
-    /// What is configured here for the repository with this root. None if that
-    /// is being read; the bell rings when it is known.
+    /// The sinks that are configured here for the repository with this root.
+    /// None while that is being read; the socket then wakes the loop.
     pub(crate) fn of(
         &mut self,
         root: Option<&[u8]>,
@@ -174,7 +173,7 @@ fn read_items(root: Option<&[u8]>, environment: &[u8]) -> Option<Arc<Items>> {
         ..Request::default()
     };
     let loaded = uilog_config::load(&request, &environment)
-        // The repository may be gone; what is the user's still counts.
+        // If the repository no longer exists, the user's configuration is used.
         .or_else(|_| uilog_config::load(&Request::default(), &environment))
         .ok()?;
     let items = loaded.trusted.items(SECTION.as_bytes());

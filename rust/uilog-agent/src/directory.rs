@@ -1,9 +1,8 @@
-//! Finds queues of records, and takes over those that are this agent's to
-//! serve.
+//! Finds queues of records, and claims those that this agent has to serve.
 //!
-//! Responsible for what a file must be like to be looked into, and for who may
-//! serve it: one reader at a time, and before all others the agent of the
-//! namespaces that it comes from. Must not know what becomes of the records.
+//! Responsible for which files are opened, and for which agent serves a queue:
+//! one reader at a time, and first of all the agent of the queue's own
+//! namespaces. Must not know what happens to the records.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -32,10 +31,10 @@ pub(crate) const MAX_FOUND: usize = 1024;
 /// Who else may write into a file.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// The directories in which queues may lie, besides the agent's own.
+/// The directories of queues, in addition to the agent's own.
 pub type OtherDirectories = fn() -> Vec<OwnDir>;
 
-/// All directories in which queues may lie.
+/// All directories of queues.
 #[derive(Debug)]
 pub(crate) struct Directories {
     pub(crate) own: Arc<OwnDir>,
@@ -55,12 +54,11 @@ pub(crate) struct ClaimedQueue {
 #[derive(Debug)]
 pub(crate) enum Found {
     Taken(Box<ClaimedQueue>),
-    /// Somebody else serves it, or ought to: later this may be different.
+    /// Another agent serves it, or should; that may change later.
     Others,
     /// It is not to be looked into: another user's, or of another version.
     Useless,
-    /// It is a file of ours that says nothing that makes sense, and nobody
-    /// writes to it any more.
+    /// It is an invalid file of uilog's without a writer.
     Damaged,
     /// There is no such file any more.
     Gone,
@@ -121,7 +119,7 @@ pub(crate) fn queues_in(
     dir.some_names(MAX_FOUND, is_new).unwrap_or_default()
 }
 
-/// Takes over a queue, if it is to be served in these namespaces.
+/// Claims a queue, if it belongs to these namespaces.
 pub(crate) fn take(dir: &OwnDir, name: &OsStr, namespaces: &str) -> Found {
     let file = match open(dir, name) {
         Ok(file) => file,
@@ -154,7 +152,7 @@ fn try_take(
     if is_others || !living_file::hold(file, Holder::Reader)? {
         return Ok(Found::Others);
     }
-    // Whoever served it may have removed it before it was ours.
+    // Its previous reader may have removed it before it was locked here.
     if !living_file::has_name(file, dir, name)? {
         return Ok(Found::Gone);
     }
@@ -175,9 +173,8 @@ fn unusable(error: &io::Error) -> Found {
     }
 }
 
-/// Whether a queue, which nobody holds to read it, has something behind the
-/// position `end` that has not been delivered, or is of a process that was
-/// killed, which is yet to be told of.
+/// Whether a queue without a reader has undelivered frames after the position
+/// `end`, or belongs to a killed process that was not reported yet.
 pub(crate) fn is_waiting(
     dir: &OwnDir,
     name: &OsStr,
@@ -215,8 +212,8 @@ fn open(dir: &OwnDir, name: &OsStr) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether somebody serves a queue from other namespaces, or will: its maker
-/// lives, or an agent of those namespaces does.
+/// Whether a queue from other namespaces is served there, or will be: its
+/// writer lives, or an agent of those namespaces does.
 fn has_own_agent(dir: &OwnDir, origin: &Origin, queue: &File) -> bool {
     if living_file::is_held(queue, Holder::Maker).unwrap_or(true) {
         return true;

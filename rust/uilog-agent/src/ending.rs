@@ -1,11 +1,11 @@
-//! How the agent ends: when there has been nothing to do for a while, or by
-//! SIGTERM.
+//! How the agent ends: after some time without work, or by SIGTERM.
 //!
-//! Responsible for one promise: whoever rings is either heard, or finds no agent
-//! and can start one, or his queue is found before this process ends. So the
-//! socket goes first; then queues are looked for; then the lock is let go of,
-//! and they are looked for again. Whoever has rung in vain while the lock was
-//! still held, had appended before.
+//! Responsible for one promise: if a client wakes the agent, the agent either
+//! receives that, or the client finds no agent and can start one, or its queue
+//! is found before this process ends. So the agent removes its socket first,
+//! then scans for queues, then releases its lock, and scans again. A client
+//! that found no agent, but found the lock held, has appended before the last
+//! scan.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -26,12 +26,12 @@ use crate::server::Server;
 /// How long an agent usually stays at least while those live whose queues it
 /// serves: when they end, it removes the queues.
 pub const WRITERS_GRACE: Duration = Duration::from_secs(1);
-/// How long an agent stays, without sinks, although nothing happens while a
-/// command runs: if that is killed, it is told at once.
+/// How long an idle agent stays, without sinks, while a command runs: if that
+/// is killed, it can be logged at once.
 const COMMAND_BOUND: Duration = Duration::from_secs(3600);
 /// How long sinks may take to end.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
-/// How long they may after SIGTERM: whoever shuts down a system waits longer.
+/// The limit after SIGTERM: a system that shuts down waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
 /// How long journals may take at the end.
 const JOURNAL_BOUND: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ impl Server {
             return Ok(false);
         }
         if self.is_doubtful() && !self.admission.is_final {
-            // Nobody will come any more who could prove anything.
+            // No process will come any more that could prove anything.
             self.admission.is_final = true;
             self.look_again();
             return Ok(false);
@@ -53,7 +53,7 @@ impl Server {
             return Ok(false);
         }
         if !self.groups.is_empty() {
-            // Whoever rings meanwhile gets sinks of his own.
+            // A client that wakes the agent meanwhile gets new sinks.
             self.groups.finish(now + SINKS_BOUND);
             self.settle();
             if !self.groups.is_empty() {
@@ -105,13 +105,13 @@ impl Server {
         if self.has_more_without_name() {
             return self.go_on();
         }
-        // How far each is done with here, whatever its page says.
+        // The position up to which each was read here, whatever its page says.
         let ends = self.clients.values().filter(|it| !it.is_rung);
         let ends = ends.map(|it| (it.name.clone(), it.end()));
         let ends: HashMap<_, _> = ends.collect();
         self.forget_all();
         let let_go = living_file::let_go(&self.lock, Holder::Maker);
-        let_go.map_err(system("let go of the lock"))?;
+        let_go.map_err(system("release the lock"))?;
         if let Some(older) = self.older.take() {
             older.leave();
         }
@@ -133,9 +133,9 @@ impl Server {
         Ok(false)
     }
 
-    /// Whether there is more in a queue that has no name any more, as after a
-    /// logout: nobody else will read it. Its writer appends, and looks then
-    /// whether somebody reads; so it is not read any more before this looks.
+    /// Whether there is more in a queue without a name, as after a logout: no
+    /// other agent will read it. Its writer appends, and then checks whether
+    /// there is a reader; so the lock is released before this checks.
     fn has_more_without_name(&mut self) -> bool {
         let mut has_more = false;
         for client in self.clients.values_mut() {
@@ -165,7 +165,7 @@ impl Server {
         }
     }
 
-    /// Removes the queues that nobody needs any more.
+    /// Removes queues that are not needed any more.
     fn close_all(&mut self) {
         for client in self.clients.values_mut() {
             client.is_rung = false;
@@ -186,8 +186,8 @@ impl Server {
         })
     }
 
-    /// On SIGTERM: what has come gets a moment to arrive. The others stay in
-    /// their queues, and the next agent delivers them.
+    /// On SIGTERM: records in progress get a moment to arrive. The others stay
+    /// in their queues, and the next agent delivers them.
     pub(crate) fn give_up(&mut self) {
         let deadline = Instant::now() + TERMINATED_BOUND;
         self.hear();

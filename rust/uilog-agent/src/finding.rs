@@ -1,7 +1,7 @@
-//! Which queues the agent has: those whose writers ring, and those that lie in
-//! the directories.
+//! Which queues the agent has: those whose writers wake it, and those in the
+//! directories.
 //!
-//! Responsible for taking them over, and for what is known of who writes them.
+//! Responsible for claiming them, and for what is known about their writers.
 //! Must not know what their records say.
 
 use std::ffi::OsStr;
@@ -28,19 +28,19 @@ use crate::ids::ClientId;
 use crate::server::Server;
 use crate::trust::Trust;
 
-/// When somebody has rung, others are waited for so long before sinks get
-/// anything: hg, which may be about to log more, has the processors for itself.
+/// After a wakeup, further ones are awaited so long before sinks get records:
+/// hg, which may be about to log more, has the processors.
 const GATHER: Duration = Duration::from_millis(2);
 /// How soon queues are looked for again that others serve, or for which there
 /// was no descriptor.
 const SCAN_AGAIN: Duration = Duration::from_secs(2);
-/// The same if somebody waits for it, who asks again and again.
+/// The same while a process waits, which asks repeatedly.
 const SCAN_IN_A_HURRY: Duration = Duration::from_millis(50);
 /// Files that are remembered because they are of no use.
 const MAX_USELESS: usize = 4096;
 
 impl Server {
-    /// Hears who has rung; true if anybody has.
+    /// Receives wakeups; true if there were any.
     pub(crate) fn hear(&mut self) -> bool {
         let Some(doorbell) = &self.doorbell else {
             return false;
@@ -59,7 +59,7 @@ impl Server {
         if heard.may_have_missed {
             self.scan_at = now;
         }
-        // Whoever waits keeps no agent from its end.
+        // Waiting processes do not keep an agent from ending.
         let has_rung = heard.rings.iter().any(|it| it.name != HURRY);
         if has_rung {
             if was_at_rest {
@@ -75,7 +75,8 @@ impl Server {
         let name = &*ring.name;
         if name == HURRY {
             self.groups.press();
-            // Whoever was killed before he could ring is waited for, too.
+            // A process that was killed before it could send its wakeup is
+            // found by a scan.
             return self.scan_within(SCAN_IN_A_HURRY);
         }
         if self.by_name.contains_key(name)
@@ -114,8 +115,8 @@ impl Server {
         self.take(&dir, name, is_proven, ring.pid);
     }
 
-    /// Takes over a queue, if that is possible; `pid` is its writer, if that
-    /// is known, and `is_proven` whether it is known to be from here.
+    /// Claims a queue, if that is possible; `pid` is its writer, if known, and
+    /// `is_proven` whether it is known to be from here.
     pub(crate) fn take(
         &mut self,
         dir: &Arc<OwnDir>,
@@ -204,7 +205,7 @@ impl Server {
         self.admission.is_open_there(origin, file)
     }
 
-    /// A file that has been a queue cannot be read; that is told once.
+    /// A queue's file cannot be read; that is reported once.
     pub(crate) fn remove_damaged(&mut self, dir: &OwnDir, name: &OsStr) {
         let path = dir.path().join(name);
         let detail = format!("a queue is damaged: {}", path.display());

@@ -1,8 +1,8 @@
-//! Which configurations' sinks are open: a bounded number at a time.
+//! The configurations whose sinks are open: a limited number at a time.
 //!
-//! Responsible for opening and closing them by use. Records that find no place
-//! wait in their queues, and a place is made for them: the group that has been
-//! used least recently does what it has, and ends. Must not know queues.
+//! Responsible for opening and closing them. If the limit is reached, further
+//! records wait in their queues, and the least recently used group delivers
+//! what it has and closes. Must not know queues.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -110,8 +110,8 @@ impl Groups {
         self.all.iter()
     }
 
-    /// Lets what these groups were offered be delivered at once; how far that
-    /// is. Of a group that has ended nobody knows.
+    /// Delivers the records offered to these groups at once; returns the
+    /// progress. The result of a group that has ended is unknown.
     pub(crate) fn hurry(&mut self, ids: &[GroupId]) -> Delivery {
         let mut all = Delivery::Done;
         for id in ids {
@@ -121,7 +121,7 @@ impl Groups {
         all
     }
 
-    /// Rollups are to be sent now: the records that they count take up room.
+    /// Rollups must be sent now, because their records take up room.
     pub(crate) fn press(&mut self) {
         self.all.iter_mut().for_each(Group::press);
     }

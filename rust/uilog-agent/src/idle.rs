@@ -1,8 +1,7 @@
-//! How long there has been nothing to do, and how long the agent waits for
-//! more.
+//! How long the agent has had no work, and how long it waits for more.
 //!
-//! Responsible for the bound that the configurations ask for. Must not know what
-//! there is to do, or how the agent ends.
+//! Responsible for the time limit that the configurations ask for. Must not
+//! know what work there is, or how the agent ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use uilog_channel::agent_address;
 
 use crate::configuration::Configuration;
 
-/// How long an agent waits for more records, unless somebody says otherwise.
+/// How long an agent waits for more records by default.
 const USUAL_IDLE: Duration = Duration::from_secs(10);
 /// How long it waits for the first one, should there be none yet.
 const FIRST_IDLE: Duration = Duration::from_secs(2);
@@ -77,8 +76,8 @@ impl Idle {
         self.has_served = true;
     }
 
-    /// When the agent is to end if nothing comes; `has_writers` tells whether
-    /// anybody lives who may write.
+    /// When the agent ends if nothing happens; `has_writers` says whether a
+    /// process lives that may write.
     pub(crate) fn deadline(&self, has_writers: bool) -> Instant {
         let least = match has_writers {
             true => self.writers_grace,

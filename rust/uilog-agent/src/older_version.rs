@@ -1,9 +1,9 @@
-//! Processes of the version before this one, while hg is upgraded.
+//! Processes of the previous version, while hg is upgraded.
 //!
-//! Responsible for their being heard: they ring another socket, and start
-//! agents by a program that is this one by now. An agent of their version that
-//! still runs holds the lock of that socket; then this one leaves it alone, and
-//! takes over only what it leaves. Must not know what a queue is.
+//! Responsible for serving them: they use another socket, and they start agents
+//! by a path where this program is by now. If an agent of their version still
+//! runs, it holds the lock of that socket; then this agent only serves what
+//! that one leaves behind. Must not know what a queue is.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -18,7 +18,7 @@ use uilog_sys::own_dir::OwnDir;
 
 use crate::doorbell::Doorbell;
 
-/// What they find instead of an agent of their own version.
+/// Serves them instead of an agent of their own version.
 #[derive(Debug)]
 pub(crate) struct OlderVersion {
     pub(crate) names: AgentNames,
@@ -32,8 +32,7 @@ fn names(namespaces: &str) -> Option<AgentNames> {
     (older >= OLDEST_READABLE).then(|| AgentNames::of(older, namespaces))
 }
 
-/// Tells apart what has been handed over: a lock of this version, if it is that,
-/// or one of the version before.
+/// Whether an inherited lock is of this version, or of the previous one.
 pub(crate) fn lock_of(
     dir: &OwnDir,
     namespaces: &str,
@@ -52,15 +51,15 @@ pub(crate) fn lock_of(
     }
 }
 
-/// Lets go of a lock, which may be this process's standard input as well.
+/// Releases a lock, which may be this process's standard input as well.
 pub(crate) fn let_go(lock: &File) {
     // If it cannot, the end of this process does.
     let _ = living_file::let_go(lock, Holder::Maker);
 }
 
 impl OlderVersion {
-    /// Listens for processes of the version before, unless another agent does;
-    /// `lock` is what one of them has handed over.
+    /// Listens for processes of the previous version, unless another agent
+    /// does; `lock` was inherited from one of them.
     pub(crate) fn listen(
         dir: &OwnDir,
         namespaces: &str,

@@ -1,8 +1,7 @@
-//! The agent's state.
+//! The agent's state, and how it is created.
 //!
-//! Responsible for what there is when it begins. Must not know what is done with
-//! it: the loop is in `serve`, and its steps in `finding`, `delivering`,
-//! `watching` and `ending`.
+//! Must not know how the state is used: the loop is in `serve`, and its steps
+//! in `finding`, `delivering`, `watching` and `ending`.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -37,8 +36,8 @@ use crate::ids::ClientId;
 use crate::journal_writers::JournalWriters;
 use crate::older_version::OlderVersion;
 
-/// How often an agent usually looks for queues whose writers have not rung:
-/// they may have been killed before they could.
+/// How often an agent scans for queues whose writers have not woken it: they
+/// may have been killed before they could.
 pub const SCAN_EVERY: Duration = Duration::from_secs(5);
 /// Queues that are open at a time.
 const MIN_CLIENTS: usize = 64;
@@ -55,7 +54,7 @@ pub(crate) struct Server {
     pub(crate) doorbell: Option<Doorbell>,
     /// For processes of the version before, if there are any.
     pub(crate) older: Option<OlderVersion>,
-    /// What one of them has handed over.
+    /// The lock that one of them has passed on.
     pub(crate) older_lock: Option<File>,
     pub(crate) clients: Clients,
     pub(crate) by_name: HashMap<OsString, ClientId>,
@@ -73,7 +72,7 @@ pub(crate) struct Server {
     pub(crate) wakeup: UnixStream,
     pub(crate) terminated: Arc<AtomicBool>,
     pub(crate) gather_until: Option<Instant>,
-    /// When queues are looked for at the latest, as long as it can be rung.
+    /// When the next scan is due, while the socket exists.
     pub(crate) scan_at: Instant,
     pub(crate) scanned_at: Instant,
     pub(crate) scan_every: Duration,
@@ -101,7 +100,8 @@ impl Server {
         let handling = system("handle signals");
         signal_hook::flag::register(SIGTERM, Arc::clone(&terminated))
             .map_err(&handling)?;
-        // A limit on files is an error of whoever writes, and not our end.
+        // A file size limit is then an error of the write, and does not end
+        // this process.
         signal_hook::flag::register(SIGXFSZ, Arc::default())
             .map_err(&handling)?;
         let signalled = bell.try_clone().map_err(&failed)?;

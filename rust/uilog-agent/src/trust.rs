@@ -1,10 +1,10 @@
-//! What is known of whoever has written a queue.
+//! What is known about the writer of a queue.
 //!
-//! Must not know what follows from it.
+//! Must not know how that is used.
 
 use std::time::Instant;
 
-/// What is known of whoever has written a queue.
+/// What is known about the writer of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trust {
     /// It is a process of this user and of these namespaces.

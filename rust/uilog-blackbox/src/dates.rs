@@ -1,10 +1,10 @@
-//! The dates of the blackbox's lines: where they end, and when that was.
+//! The dates of the blackbox's lines: where they end, and which time they mean.
 //!
-//! Responsible for reading hg's two fixed layouts and, as far as chrono can,
-//! the one that `blackbox.date-format` describes. A date without a zone is
-//! the local time of whoever logged it, and is left that way: it is cheaper
-//! to convert the one bound that it is compared with. Must not know the local
-//! zone, nor the rest of a line.
+//! Responsible for hg's two fixed formats and, as far as chrono can, for the
+//! format in `blackbox.date-format`. A date without a zone is the local time of
+//! the process that logged it. It is not converted; it is cheaper to convert
+//! the one bound that it is compared with. Must not know the local zone, or the
+//! rest of a line.
 
 use chrono::DateTime;
 use chrono::format::Parsed;
@@ -18,7 +18,7 @@ const MAX_ZONE_HOURS: i32 = 24;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// A date as a line tells it.
+/// The date of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date {
     /// What the clock on the wall showed, as seconds since 1970-01-01 00:00
@@ -299,14 +299,13 @@ impl Minute {
     }
 }
 
-/// Tells which lines begin with a date, in one of hg's fixed layouts, that is
-/// out of a range of minutes.
+/// Whether lines begin with a date, in one of hg's fixed formats, outside of a
+/// range of minutes.
 #[derive(Debug)]
 pub(crate) struct OutsideRange {
     from: Minute,
     to: Minute,
-    /// What it was last asked of, and the answer: lines of the same minute
-    /// stand together.
+    /// The last question and answer: lines of the same minute are adjacent.
     last: Option<(u128, bool)>,
 }
 
@@ -325,7 +324,7 @@ impl OutsideRange {
             _ => {
                 let minute = Minute(word);
                 let is_out = minute < self.from || minute > self.to;
-                // What is no date is looked at as often as it comes.
+                // Text without a date is parsed each time.
                 if fields(line).is_none() {
                     return false;
                 }

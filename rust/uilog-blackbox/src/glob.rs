@@ -112,7 +112,7 @@ impl Part {
     }
 }
 
-/// What is behind a `[`, and how long it is with its `]`.
+/// The class after a `[`, and its length including the `]`.
 fn class(text: &[u8]) -> Option<(Part, usize)> {
     let is_negated = matches!(text.first(), Some(b'!' | b'^'));
     let first = usize::from(is_negated);

@@ -1,11 +1,10 @@
-//! Places in a text that tell of a command that failed, or that took long.
+//! Finds places in a text that mean a failed command, or one that took long.
 //!
-//! Responsible for passing over the rest fast: what is asked for is rare, but
-//! its wording stands in every other line, so searching for the wording alone
-//! would stop there each time. Whole windows of the text are judged at once
-//! instead, by conditions on single bytes without a branch, which the compiler
-//! turns into vector instructions. Must not know what becomes of a hit: it may
-//! be a false one.
+//! Responsible for skipping other text fast. Failures are rare, but their
+//! wording is in every other line, so a search for the wording alone would stop
+//! at each of these. Instead, whole windows of the text are tested at once, by
+//! conditions on single bytes without a branch, which the compiler turns into
+//! vector instructions. Must not know how a hit is used: it may be a false one.
 
 use memchr::memmem;
 use uilog_sys::vector;
@@ -21,11 +20,11 @@ const REACH: usize = 8;
 /// The bytes of a window, and as many behind it as the conditions reach.
 type Window = [u8; WINDOW + REACH];
 
-/// What is in every text that tells of an exception: hg's wording, and the
-/// event's name.
+/// Every text about an exception contains this: hg's wording, and the event's
+/// name.
 const EXCEPTION: &[u8] = b"exception";
 
-/// Where a text may tell of a failure: the places are appended to `hits`.
+/// Appends the places that may mean a failure to `hits`.
 pub(super) fn failures(text: &[u8], hits: &mut Vec<usize>) {
     let first = hits.len();
     let before = message::EXITED.len() - b"ited ".len();
@@ -38,8 +37,7 @@ pub(super) fn failures(text: &[u8], hits: &mut Vec<usize>) {
     add(hits, first, memmem::find_iter(text, EXCEPTION));
 }
 
-/// Where a text may tell of a duration of at least `seconds`: the places are
-/// appended to `hits`.
+/// Appends the places that may mean a duration of at least `seconds` to `hits`.
 pub(super) fn durations(text: &[u8], seconds: f64, hits: &mut Vec<usize>) {
     let first = hits.len();
     for at in search(text, Long::new(seconds)) {
@@ -63,7 +61,7 @@ fn add(hits: &mut Vec<usize>, first: usize, more: impl Iterator<Item = usize>) {
     }
 }
 
-/// What is asked of each place in a text.
+/// A condition on each place in a text.
 trait Condition {
     /// Not 0 if it holds at this place of the window. It looks at less than
     /// [`REACH`] bytes from there on, and has no branches. Implementations
@@ -85,8 +83,8 @@ impl Condition for NotZero {
     }
 }
 
-/// The ` se` of ` seconds`, unless what is before it is like ` 0.12`, which
-/// is how nearly all durations are written, and too short.
+/// The ` se` of ` seconds`, unless the text before it is like ` 0.12`: nearly
+/// all durations are like that, and too short.
 struct Long {
     /// The first digit that is large enough before the point; behind `9` if
     /// none is.

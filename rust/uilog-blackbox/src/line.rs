@@ -19,7 +19,7 @@ use super::dates::DateFormat;
 /// The most bytes of a line in which its event's beginning is looked for.
 pub const HEAD_LEN: usize = 64 * 1024;
 
-/// The longest DATE and USER together, where nothing tells what they are.
+/// Maximum length of DATE and USER together, if nothing separates them.
 const MAX_PREFIX: usize = 256;
 
 /// The least length of two dates in one of hg's fixed layouts, the first of
@@ -32,7 +32,7 @@ const HASH_LEN: usize = 40;
 /// What a line says before its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// The date, in whatever format.
+    /// The date, in any format.
     pub date: &'a [u8],
     /// Who ran hg.
     pub user: Option<&'a [u8]>,
@@ -57,7 +57,7 @@ impl<'a> Header<'a> {
 /// Where a record is in its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Where it begins, with what is left of a torn one before it.
+    /// The beginning, including the rest of an incomplete record before it.
     pub start: usize,
     /// Where its own first byte is.
     pub own: usize,
@@ -65,9 +65,9 @@ pub struct Record<'a> {
     pub message: usize,
     /// Where the next record or the line ends.
     pub end: usize,
-    /// Whether it is torn, or stands behind the rest of a torn one.
+    /// Whether it is incomplete, or follows the rest of an incomplete one.
     pub is_damaged: bool,
-    /// What it says before its message.
+    /// The fields before its message.
     pub header: Header<'a>,
 }
 
@@ -193,7 +193,7 @@ fn anchored_record<'a>(
     }
 }
 
-/// What stands between the user and the message.
+/// The text between the user and the message.
 struct Anchor {
     at: usize,
     parents: Range<usize>,
@@ -203,7 +203,7 @@ struct Anchor {
     end: usize,
 }
 
-/// The first anchor of a line, if what is before it may be a date and a user.
+/// The first anchor of a line, if the text before it may be a date and a user.
 fn anchored(line: &[u8]) -> Option<Anchor> {
     let anchor = anchor_after(line, 0)?;
     is_plausible(&line[..anchor.at]).then_some(anchor)
@@ -222,8 +222,8 @@ fn anchor_after(line: &[u8], from: usize) -> Option<Anchor> {
     }
 }
 
-/// Where two bytes stand side by side. For short texts, where the rarer of
-/// the two is near: to prepare a search would take longer.
+/// Finds two adjacent bytes. For short texts, in which the rarer of the two is
+/// near: preparing a search would take longer.
 fn find_pair(text: &[u8], pair: [u8; 2]) -> Option<usize> {
     let [first, second] = pair;
     let offset = usize::from(first == b' ');
@@ -284,7 +284,8 @@ fn is_hash(text: &[u8]) -> bool {
     text.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// ` (1234)`, and how long that is. A number too large for a pid is none.
+/// ` (1234)`, and its length. A number that is too large for a pid does not
+/// count.
 fn parenthesized_pid(text: &[u8]) -> Option<(Option<u64>, usize)> {
     let digits = text.strip_prefix(b" (")?;
     let len = digits.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -298,7 +299,7 @@ fn number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Whether this may be a date and a user, or such behind what is torn.
+/// Whether this may be a date and a user, possibly after an incomplete record.
 fn is_plausible(prefix: &[u8]) -> bool {
     let tail = &prefix[prefix.len().saturating_sub(MAX_PREFIX)..];
     tail.contains(&b' ')

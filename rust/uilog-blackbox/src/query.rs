@@ -1,9 +1,8 @@
 //! Which events are wanted.
 //!
-//! Responsible for judging one event, and for saying what can be searched for
-//! in its place: most of a log is passed over without being looked at line by
-//! line. Must not know
-//! more of files than where to look in one.
+//! Responsible for testing one event, and for texts that every wanted event
+//! contains, so that most of a log is skipped without being parsed. Must not
+//! know files, except for positions in one.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -39,8 +38,7 @@ const MAX_NEEDLES: usize = 4;
 /// a short name, and no room for a second date.
 const NEAR: usize = 2 * dates::DEFAULT_LEN;
 
-/// What the options of `hg blackbox` ask for; what is empty or `None` keeps
-/// nothing out.
+/// The options of `hg blackbox`; empty ones and `None` exclude nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
     /// Not before this moment's second.
@@ -92,9 +90,9 @@ enum Search {
     Nothing,
     /// Events that hold one of these.
     Needles(Vec<Finder<'static>>),
-    /// Events that may tell of a failure.
+    /// Events that may mean a failure.
     Failures,
-    /// Events that may tell of a duration of at least so many seconds.
+    /// Events that may mean a duration of at least so many seconds.
     Durations(f64),
     /// Events whose dates may be between these readings of the clock.
     Between(Minute, Minute),
@@ -250,7 +248,7 @@ impl Filters {
             && self.until.is_none_or(|until| date.is_until(&until))
     }
 
-    /// Between which readings of whatever clock the events are.
+    /// The range of clock times of the wanted events.
     fn span(&self) -> Span {
         let from = self.since.map_or(i64::MIN, |since| {
             since.civil.min(since.unix).saturating_sub(MAX_SHIFT)
@@ -319,11 +317,11 @@ impl Search {
     }
 }
 
-/// What is in every event that tells one of these commands.
+/// Texts that every event about one of these commands contains.
 fn command_needles(commands: &[Glob]) -> Option<Vec<Vec<u8>>> {
     let mut needles = Vec::new();
     for command in commands {
-        // Global options may stand before it, and between its words.
+        // Global options may precede it, and be between its words.
         let literal = command.longest_literal();
         let words = literal.split(|byte| *byte == b' ');
         let longest = words.max_by_key(|word| word.len())?;
@@ -335,7 +333,7 @@ fn command_needles(commands: &[Glob]) -> Option<Vec<Vec<u8>>> {
     (!needles.is_empty()).then_some(needles)
 }
 
-/// What is in every event that has one of these names.
+/// Texts that every event with one of these names contains.
 fn event_needles(events: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     let mut needles = Vec::new();
     for event in events {
@@ -405,8 +403,8 @@ fn end_of_single(text: &[u8], start: usize) -> Option<usize> {
         if text[at] == b'\n' {
             return Some(at);
         }
-        // What is like ` @0123` may be a record's, unless it is the first and
-        // has no room for a torn date before it.
+        // A text like ` @0123` may belong to a record, unless it is the first
+        // and has no room for a date before it.
         let is_like = text[at - 1] == b' '
             && text
                 .get(at + 1)

@@ -1,9 +1,9 @@
-//! Reading a blackbox: the last events, wanted events, and new ones.
+//! Reads a blackbox: the last events, wanted events, and new ones.
 //!
-//! Responsible for going through the files in their order, for spreading the
-//! work over threads, and for handing out what was found. Works in steps that
-//! are short enough for whoever wants to interrupt it. Must not know which
-//! events are wanted, nor who shows them.
+//! Responsible for the order of the files, for distributing the work over
+//! threads, and for returning the results. Works in short steps, so that the
+//! caller can interrupt it. Must not know which events are wanted, or who shows
+//! them.
 
 mod ahead;
 #[cfg(test)]

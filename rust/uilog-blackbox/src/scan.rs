@@ -1,9 +1,8 @@
-//! Searching a part of one file for wanted events.
+//! Searches a part of one file for wanted events.
 //!
-//! Responsible for reading block by block, for events that lie across the
-//! borders of blocks and parts, and for bounding the memory that this takes:
-//! at most [`MAX_KEPT`] bytes of an event are looked at. Must not know what is
-//! wanted, nor other files.
+//! Responsible for reading block by block, for events that cross the borders of
+//! blocks and parts, and for limiting memory: at most [`MAX_KEPT`] bytes of an
+//! event are read. Must not know what is wanted, or other files.
 
 use std::fs::File;
 use std::io;
@@ -59,8 +58,8 @@ enum State {
     Passing { is_inside_line: bool },
 }
 
-/// The wanted events of a file that begin in a part of it; `len` is the
-/// file's, as far as it is to be read. What `buffer` holds does not matter.
+/// The wanted events of a file that begin in a part of it; `len` is the length
+/// up to which the file is read. The content of `buffer` does not matter.
 pub(crate) fn scan(
     file: &File,
     part: Range<u64>,
@@ -155,7 +154,7 @@ impl Scan<'_> {
             let into = &mut self.buffer[self.filled..end];
             match file.read_at(into, at) {
                 Ok(0) => {
-                    // Somebody has cut it off.
+                    // The file was truncated.
                     self.len = at;
                     break;
                 }
@@ -239,7 +238,7 @@ impl Scan<'_> {
             self.finish_pending(self.base + self.filled as u64);
             return Next::End;
         }
-        // Whoever waits for the end of an event must go on.
+        // If the end of an event is missing, reading must continue.
         if begins_line && self.base >= self.limit && !self.is_pending {
             return Next::End;
         }
@@ -260,7 +259,8 @@ impl Scan<'_> {
         self.base += count as u64;
     }
 
-    /// Where the last event begins in the buffer; what is before it is whole.
+    /// The beginning of the last event in the buffer; earlier events are
+    /// complete.
     fn last_beginning(&self) -> usize {
         let text = self.text();
         let mut end = text.len();

@@ -1,7 +1,7 @@
-//! Where in a large file the events of some span of time are.
+//! Finds the events of a time span in a large file.
 //!
-//! Responsible for finding that by bisection, and for noticing files whose
-//! events are not in the order of their dates, which are searched as a whole.
+//! Responsible for doing that by bisection, and for recognizing files whose
+//! events are not in the order of their dates, which are searched completely.
 //! Must not know which events are wanted.
 
 use std::fs::File;
@@ -69,7 +69,7 @@ pub(super) fn find(
     Ok(start..end.max(start))
 }
 
-/// Where the times begin that are late enough: somewhere in what is returned.
+/// The position from which times are late enough, within the returned range.
 fn first(
     file: &File,
     len: u64,
@@ -92,8 +92,8 @@ fn first(
     Ok(low..high.min(len))
 }
 
-/// The time of what is logged around a place: the middle one of the dates in
-/// a sample, so that a single wrong one does not lead astray.
+/// The time of the events around a position: the median of a sample, so that a
+/// single wrong date does not matter.
 fn time_at(
     file: &File,
     at: u64,
@@ -103,7 +103,7 @@ fn time_at(
     let mut filled = 0;
     while filled < SAMPLE {
         match file.read_at(&mut sample[filled..], at + filled as u64) {
-            // Somebody has cut it off.
+            // The file was truncated.
             Ok(0) => break,
             Ok(more) => filled += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

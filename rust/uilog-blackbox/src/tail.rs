@@ -1,7 +1,7 @@
-//! Where the last events of a file begin.
+//! Finds where the last events of a file begin.
 //!
-//! Responsible for reading a file backwards, no further than needed. Counts
-//! as stock's `hg blackbox` does, by lines. Must not know other files.
+//! Responsible for reading a file backwards, and not further than needed.
+//! Counts lines, as stock's `hg blackbox` does. Must not know other files.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +14,7 @@ use super::line;
 /// How much is read at a time.
 const BLOCK: u64 = 128 * 1024;
 
-/// How many blocks a step reads, after which whoever waits may lose patience.
+/// How many blocks a step reads, so that the caller can be interrupted.
 const STEP: usize = 256;
 
 /// A search backwards through one file.
@@ -56,7 +56,7 @@ impl Tail {
                 return Ok(Step::All(counted));
             }
             let from = self.at.saturating_sub(BLOCK);
-            // One byte before tells whether the first line begins there; the
+            // The byte before shows whether the first line begins there; the
             // heads of lines that begin just before the end are needed, too.
             let first = from.saturating_sub(1);
             let last = (self.at + line::HEAD_LEN as u64).min(self.len);

@@ -1,9 +1,8 @@
-//! Writing: what becomes a line of the blackbox, and what stock hg says when
-//! one cannot be written.
+//! Writes lines of the blackbox, and has stock hg's messages for lines that
+//! cannot be written.
 //!
-//! Knows the line's format and hg's messages. Files and their rotation are
-//! uilog-sys's affair; who was the user, and which changesets are the parents,
-//! is the caller's.
+//! Knows the line's format and hg's messages. uilog-sys appends and rotates
+//! files; the caller passes in the user and the parents.
 
 use std::borrow::Cow;
 use std::io;
@@ -75,8 +74,7 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Appends the line as it stands in the log.
-    // hg: blackboxlogger._log
+    /// Appends the line in the log's format. hg: blackboxlogger._log
     pub fn write(&self, style: &Style, out: &mut Vec<u8>) {
         style.date.write(self.time, out);
         out.push(b' ');
@@ -290,7 +288,7 @@ impl Log {
             let start = &b"warning: cannot rename '"[..];
             [start, &new, b"' to '", &old, b"': ", &why, b"\n"].concat()
         };
-        // It may be there although nobody may list it.
+        // It may exist although the directory cannot be listed.
         let there = self.file.old_numbers().unwrap_or_default();
         let last = self.file.rotation().map_or(0, |it| it.old_files);
         let mut warnings = Vec::new();
@@ -307,7 +305,7 @@ impl Log {
     }
 }
 
-/// What the C library says of an error; our own words, if it is none of its.
+/// The C library's text for an error; our own if it has none.
 fn strerror(error: &io::Error) -> Vec<u8> {
     let mut text = error.to_string();
     if error.raw_os_error().is_some() {

@@ -1,9 +1,9 @@
 //! Whether hg can load what `[extensions]` lists.
 //!
-//! Responsible for finding an extension as hg's Python would, by its name or
-//! by its path, and for each hg that may read the configuration: the one beside
-//! this program and the first on `PATH` may be two. Runs neither. Must not know
-//! what an extension is for.
+//! Responsible for finding an extension as hg's Python would, by its name or by
+//! its path, for each hg that may read the configuration: the one beside this
+//! program and the first on `PATH` may differ. Runs neither. Must not know what
+//! an extension is for.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,18 +18,17 @@ use uilog_config::expand_path;
 use uilog_config::extension_name;
 use uilog_config::installation;
 use uilog_config::installation::Role;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 use uilog_sys::foreign_file;
 
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::lossy;
 
 /// The extensions that matter.
 pub(super) const NAMES: [&str; 3] = ["uilog", "logtoprocess", "blackbox"];
 
-/// The packages that hg looks for extensions in, before it takes a name for
-/// that of a module of its own.
-// hg: extensions._importext
+/// The packages in which hg searches for extensions, before it tries the name
+/// as a module. hg: extensions._importext
 const PACKAGES: [&[u8]; 3] = [b"hgext.", b"hgext3rd.", b""];
 
 /// The most that hg's file with its version may have.
@@ -42,7 +41,7 @@ pub struct Hg {
     pub path: String,
     /// Where it has been found, in words.
     pub found: Vec<&'static str>,
-    /// Its version, if that can be told.
+    /// Its version, if known.
     pub version: Option<String>,
     /// The file of uilog that it loads, or would if that were enabled.
     pub uilog: Option<String>,
@@ -103,16 +102,16 @@ enum Search {
     Found(PathBuf),
     /// It cannot, for this reason; what to do about it.
     Missing(String, String),
-    /// Nobody can tell from outside.
+    /// Not known from outside.
     Unknown,
 }
 
-/// What has been found of the extensions.
+/// The extensions that were found.
 #[derive(Debug, Default)]
 pub(super) struct Extensions<'a> {
     /// What hg loads of [`NAMES`], or may load.
     loaded: Vec<(&'static str, &'a Entry)>,
-    /// What it would, but cannot.
+    /// The extensions that it should load, but cannot.
     broken: Vec<(&'static str, &'a Entry)>,
     /// Every hg.
     pub(super) hgs: Vec<Hg>,
@@ -188,15 +187,15 @@ impl<'a> Extensions<'a> {
         if !entry.value.is_empty() {
             searches.push((None, by_path(subject, &entry.value, name)));
         } else if !is_module_name(listed) {
-            let why = "that is no name of a Python module".to_owned();
-            let advice = format!("write it so: {name} =");
+            let why = "that is not the name of a Python module".to_owned();
+            let advice = format!("write: {name} =");
             searches.push((None, Search::Missing(why, advice)));
         } else if self.hgs.is_empty() {
             push(Finding::warning(
                 "hg-missing",
                 format!(
-                    "there is no hg on PATH: whether it can load {shown} is \
-                     not known"
+                    "there is no hg on PATH: cannot check whether it can load \
+                     {shown}"
                 ),
             ));
             searches.push((None, Search::Unknown));
@@ -206,8 +205,8 @@ impl<'a> Extensions<'a> {
                     push(Finding::note(
                         "hg-unknown",
                         format!(
-                            "where {} has its Python package is not known: \
-                             whether it can load {shown} neither",
+                            "cannot find the Python package of {}: cannot \
+                             check whether it can load {shown}",
                             hg.path
                         ),
                     ));
@@ -360,13 +359,13 @@ fn by_name(
     let dir = dir.unwrap_or_default();
     let (what, advice) = if listed != name.as_bytes() {
         let short = lossy(extension_name(listed));
-        let advice = format!("write it so: {short} =");
+        let advice = format!("write: {short} =");
         (format!("module {}", lossy(listed)), advice)
     } else if name == NAMES[0] {
         let advice = "install uilog with the Python that runs hg";
         ("hgext3rd/uilog".to_owned(), advice.to_owned())
     } else {
-        let advice = "install Mercurial again: it is a part of it";
+        let advice = "install Mercurial again: the extension is a part of it";
         (format!("hgext/{name}"), advice.to_owned())
     };
     Search::Missing(format!("there is no {what} in {dir}"), advice)
@@ -383,8 +382,8 @@ fn module_file(module: &Path) -> Option<PathBuf> {
     files.into_iter().find(|file| file.is_file())
 }
 
-/// Where this hg's Python looks for packages, as far as that can be told from
-/// outside; the most likely place first.
+/// Where this hg's Python searches for packages, as far as known from outside;
+/// the most likely directory first.
 fn python_dirs(subject: &Subject<'_>, mercurial: &Path) -> Vec<PathBuf> {
     let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
     let site = mercurial.parent().unwrap_or(mercurial);

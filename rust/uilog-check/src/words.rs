@@ -1,7 +1,7 @@
-//! The program that a script begins with, as far as that is certain.
+//! The program with which a script begins, as far as that is certain.
 //!
-//! Knows as much of the shell's grammar as it takes never to guess: where it
-//! is in doubt, it says so.
+//! Knows enough of the shell's grammar never to guess: if it is not certain, it
+//! says so.
 
 /// What a script begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(super) enum Begin {
     Program(Vec<u8>),
     /// One of the shell's own commands.
     Builtin(Vec<u8>),
-    /// Something else, which only the shell can tell.
+    /// Something else, which only the shell can interpret.
     Unknown,
     /// Nothing but comments and white space.
     Nothing,
@@ -66,8 +66,8 @@ pub(super) fn begin(script: &[u8]) -> Begin {
     simple(word, tail)
 }
 
-/// A command of this name, if what follows makes a simple one of it whose
-/// failure nobody expects.
+/// A command of this name, if the following text makes it a simple command
+/// whose failure is not expected.
 fn simple(word: Vec<u8>, tail: &[u8]) -> Begin {
     if is_simple(tail) {
         Begin::Program(word)
@@ -87,8 +87,8 @@ fn trimmed_start(text: &[u8]) -> &[u8] {
     &text[start.unwrap_or(text.len())..]
 }
 
-/// The first word and what follows, if the word means what it says: letters,
-/// digits and what has no meaning to a shell, perhaps in quotes.
+/// The first word and the rest, if the word is literal: letters, digits and
+/// characters without a meaning for a shell, perhaps in quotes.
 fn plain_word(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     if let Some(quote @ (b'\'' | b'"')) = text.first() {
         let end = 1 + text[1..].iter().position(|byte| byte == quote)?;

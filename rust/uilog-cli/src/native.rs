@@ -13,11 +13,11 @@ use uilog_channel::sink_config::SinkConfig;
 use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::Request;
+use uilog_config::brake;
+use uilog_config::brake::Cause;
 use uilog_config::installation;
-use uilog_core::brake;
-use uilog_core::brake::Cause;
-use uilog_core::host::Host;
-use uilog_core::installation::Programs;
+use uilog_logger::host::Host;
+use uilog_logger::installation::Programs;
 use uilog_sinks::globals::Globals;
 use uilog_sys::environ;
 
@@ -60,8 +60,8 @@ pub(crate) fn switched_off() -> Option<Cause> {
     brake::of_variable(value.as_deref())
 }
 
-/// This process's host; it starts this very binary as its dispatcher, or the
-/// one beside it that runs scripts alone.
+/// This process's host; its dispatcher is this binary, or the one for scripts
+/// only in the same directory.
 pub(crate) fn host(block: &[u8]) -> anyhow::Result<Host> {
     let program = env::current_exe().context("find this program")?;
     let mut host = Host::new(Programs::of(program));

@@ -1,6 +1,6 @@
 //! Sections and items.
 //!
-//! Knows no files and no trust: what is put in here counts.
+//! Must not know files or trust: every item that is put in here is used.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -30,9 +30,9 @@ struct Section {
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     sections: BTreeMap<Vec<u8>, Section>,
-    /// Counts what has been set.
+    /// Counts the settings of items.
     clock: u64,
-    /// What has been unset, for whatever this one is laid over.
+    /// Items that were unset, also in the layers below this one.
     unset: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -73,8 +73,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// It is none (see [`value::parse_bool`]).
-    // hg: ui.configbool
+    /// It is not one (see [`value::parse_bool`]). hg: ui.configbool
     pub fn bool(
         &self,
         section: &[u8],
@@ -87,8 +86,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// It is none (see [`value::parse_int`]).
-    // hg: ui.configint
+    /// It is not one (see [`value::parse_int`]). hg: ui.configint
     pub fn int(
         &self,
         section: &[u8],
@@ -101,8 +99,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// It is none (see [`value::parse_size`]).
-    // hg: ui.configbytes
+    /// It is not one (see [`value::parse_size`]). hg: ui.configbytes
     pub fn bytes(
         &self,
         section: &[u8],
@@ -201,7 +198,7 @@ impl Config {
         }
     }
 
-    /// Takes an item out of this configuration and of what it is laid over.
+    /// Removes an item from this configuration and from the layers below it.
     pub(crate) fn unset(&mut self, section: &[u8], name: &[u8]) {
         self.remove(section, name);
         self.unset.push((section.to_vec(), name.to_vec()));

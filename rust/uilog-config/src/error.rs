@@ -1,4 +1,4 @@
-//! What keeps a configuration from being read, in Mercurial's words.
+//! Why a configuration cannot be read, in Mercurial's wording.
 
 use std::fmt;
 use std::io;
@@ -132,7 +132,7 @@ impl Error {
         }
     }
 
-    /// What is wrong, without where it is.
+    /// The error, without its position.
     pub fn message(&self) -> Vec<u8> {
         match &self.0.kind {
             ValueType::Line { message, .. }
@@ -143,8 +143,8 @@ impl Error {
         }
     }
 
-    /// What Mercurial prints, but for the line that it could not read, which
-    /// may hold a secret that no rule knows as one: for what is kept.
+    /// Mercurial's message, without the line that it could not parse, which may
+    /// contain a secret that no rule recognizes: for storing it.
     pub fn without_line(&self) -> Vec<u8> {
         match &self.0.kind {
             ValueType::Line {

@@ -1,6 +1,6 @@
-//! The items that uilog reads: names, defaults, and what makes sense in them.
+//! The items that uilog reads: names, defaults, and valid values.
 //!
-//! They are written down in `items.toml`, and nowhere else.
+//! `items.toml` is their only definition.
 
 use std::fmt;
 use std::time::Duration;
@@ -49,13 +49,13 @@ pub struct Item {
     pub name: &'static str,
     /// Its default, as one would write it.
     pub default: &'static str,
-    /// What it must be.
+    /// The type of its values.
     pub kind: ValueType,
     /// Whether it is uilog's; otherwise Mercurial registers it.
     pub is_own: bool,
     /// Whether the module that hg loads reads it; otherwise the binary alone.
     pub is_for_hg: bool,
-    /// What it means, in half a sentence.
+    /// A short description.
     pub help: &'static str,
 }
 
@@ -91,7 +91,7 @@ pub fn find(section: &[u8], name: &[u8]) -> Option<&'static Item> {
     })
 }
 
-/// A value that makes sense.
+/// A valid value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Of [`ValueType::Integer`] and, in bytes, of [`ValueType::Size`].

@@ -1,6 +1,7 @@
-//! Where names of `[paths]` and `-R` lead: a URL's scheme, and `path://NAME`.
+//! What names of `[paths]` and `-R` mean: a URL's scheme, and `path://NAME`.
 //!
-//! Knows no file system; what is relative to what is the caller's.
+//! Must not know the file system; the caller decides what relative paths are
+//! relative to.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +43,7 @@ pub(crate) fn local_path(location: &[u8]) -> Vec<u8> {
     let Some(rest) = path.strip_prefix(b"//") else {
         return path.to_vec();
     };
-    // What is in front of the path is the machine's name.
+    // The text before the path is the machine's name.
     let end = rest.iter().position(|byte| *byte == b'/');
     let path = &rest[end.unwrap_or(rest.len())..];
     if path.is_empty() {

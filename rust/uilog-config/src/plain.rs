@@ -26,7 +26,7 @@ impl Plain {
         }
     }
 
-    /// Whether this feature is to be plain.
+    /// Whether this feature is plain.
     pub(crate) fn is_on_for(&self, feature: &[u8]) -> bool {
         self.is_on && !self.exceptions.iter().any(|name| name == feature)
     }

@@ -1,7 +1,7 @@
 //! The syntax of one hgrc file: bytes in, statements with spans out.
 //!
-//! Knows no file system, no sections' meaning and no other file. Takes no
-//! memory and time in proportion to the input.
+//! Must not know the file system, the meaning of sections, or other files.
+//! Memory and time are proportional to the input.
 
 // hg: config.config.parse, whose regular expressions each function names
 
@@ -40,7 +40,7 @@ pub enum Statement {
         /// The item's name.
         name: Span,
     },
-    /// What is none of these. Nothing behind it is read.
+    /// Anything else. Nothing after it is read.
     Malformed {
         /// The whole line, without trailing white space.
         text: Span,
@@ -51,7 +51,7 @@ pub enum Statement {
 }
 
 impl Statement {
-    /// Where its parts are, in the order in which they stand.
+    /// The positions of its parts, in order.
     pub fn spans(&self) -> Vec<Span> {
         match self.clone() {
             Self::Item { name, value } => vec![name, value],
@@ -69,7 +69,7 @@ impl Statement {
 pub struct Line {
     /// The line's number.
     pub number: usize,
-    /// What it says.
+    /// Its statement.
     pub statement: Statement,
 }
 

@@ -21,15 +21,15 @@ use std::process::Stdio;
 
 use scripts_only::ScriptsOnly;
 use uilog_channel::journal;
-use uilog_core::dispatch;
-use uilog_core::dispatch::Callbacks;
-use uilog_core::stderr;
+use uilog_dispatcher::serve;
+use uilog_dispatcher::serve::Callbacks;
+use uilog_dispatcher::stderr;
 #[cfg(target_os = "linux")]
 use uilog_sys::foreground;
 
 /// The argument that hg passes, as it does to `uilog`.
 const DISPATCH: &str = "dispatch";
-/// The program beside this one.
+/// The program in the same directory.
 const UILOG: &str = "uilog";
 
 #[cfg(not(test))]
@@ -51,22 +51,22 @@ fn run() -> i32 {
                 name_of,
             };
             let records = Box::<ScriptsOnly>::default();
-            dispatch::run_by_standard(records, callbacks)
+            serve::run_by_standard(records, callbacks)
                 .map_err(|error| format!("dispatch: {error}"))
         }
         Some(stderr::ARGUMENT) => keep_stderr().map_err(|error| {
             format!("stderr: this is started by itself: {error}")
         }),
         _ => Err(
-            "this is started by hg, and runs the scripts of its events; \
-                  there is no use for it by hand"
+            "hg starts this to run the scripts of its events; it is not for \
+             use by hand"
                 .to_owned(),
         ),
     };
     match result {
         Ok(()) => 0,
         Err(text) => {
-            // Nobody else is there to be told.
+            // There is no other way to report it.
             let _ = writeln!(io::stderr(), "uilog-dispatcher: {text}");
             1
         }
@@ -77,7 +77,7 @@ fn keep_stderr() -> io::Result<()> {
     stderr::run(io::stdin().as_fd().try_clone_to_owned()?)
 }
 
-/// What the user database calls a user, as `uilog` tells.
+/// A user's name in the user database, from `uilog`.
 fn name_of(uid: u32) -> Option<Vec<u8>> {
     let own = env::current_exe().ok()?;
     let uilog = own.parent().unwrap_or(Path::new("/")).join(UILOG);

@@ -1,9 +1,8 @@
-//! What has become slower, or fails more often, from one set of commands to
-//! another.
+//! What has become slower, or fails more often, between two sets of commands.
 //!
-//! Responsible for the judgement on each group: a change counts only if chance
-//! would hardly make it, however many groups are looked at. Must not know how
-//! that is shown, or what the two sets are.
+//! Responsible for deciding about each group: a change is reported only if it
+//! is unlikely to be chance, however many groups are compared. Must not know
+//! how that is shown, or what the two sets are.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +12,13 @@ use crate::stats::Groups;
 use crate::stats::Sample;
 use crate::stats::numbers;
 
-/// The chance of a false alarm in one comparison, whatever the number of its
-/// groups.
+/// The chance of a false alarm in one comparison, for any number of groups.
 pub const ALPHA: f64 = 0.001;
 /// Groups with fewer numbers on a side are not judged: the rank test's
 /// approximation needs as many.
 pub const LEAST: usize = 10;
 
-/// What has become of a group.
+/// How a group has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It takes longer, or more.
@@ -31,6 +29,18 @@ pub enum Change {
     FailsMore,
     /// It fails less often.
     FailsLess,
+}
+
+impl Change {
+    /// A word for people and programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Slower => "slower",
+            Self::Faster => "faster",
+            Self::FailsMore => "fails more",
+            Self::FailsLess => "fails less",
+        }
+    }
 }
 
 /// One group, before and after.
@@ -46,7 +56,7 @@ pub struct Row {
     pub p50_before: f64,
     /// The median after.
     pub p50_after: f64,
-    /// By what the numbers have grown, if that can be said.
+    /// The factor by which the numbers have grown, if known.
     pub ratio: Option<Ratio>,
     /// The corrected probability that chance makes a difference like this.
     pub p_numbers: f64,
@@ -61,11 +71,11 @@ pub struct Row {
     pub harm: f64,
     /// How many more fail than would have failed before.
     pub more_failures: f64,
-    /// What is certain.
+    /// The significant changes.
     pub changes: Vec<Change>,
 }
 
-/// Compares all groups. What is certain comes last, the greatest harm at the
+/// Compares all groups. Significant changes come last, the most harmful at the
 /// end.
 pub fn compare(before: &Groups, after: &Groups) -> Vec<Row> {
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
@@ -84,7 +94,7 @@ pub fn compare(before: &Groups, after: &Groups) -> Vec<Row> {
         })
         .collect();
     let both = rows.iter().flat_map(|it| [it.p_numbers, it.p_failures]);
-    // What was not judged needs no correction, and costs none.
+    // Groups that were not tested need no correction.
     let both: Vec<_> = both.collect();
     let judged: Vec<_> =
         both.iter().copied().filter(|it| !it.is_nan()).collect();
@@ -114,7 +124,7 @@ pub fn compare(before: &Groups, after: &Groups) -> Vec<Row> {
 }
 
 impl Row {
-    /// Without corrections; NaN stands for what is not judged.
+    /// Without corrections; NaN means not tested.
     fn new(name: &str, before: &[Sample], after: &[Sample]) -> Self {
         let (mut a, mut b) = (numbers(before), numbers(after));
         a.sort_by(f64::total_cmp);
@@ -200,7 +210,7 @@ mod tests {
             (0..count)
                 .map(|_| {
                     let seconds = median * (0.15 * self.normal()).exp();
-                    Sample::of(seconds, self.uniform() < 0.02)
+                    Sample::of(Some(seconds), self.uniform() < 0.02)
                 })
                 .collect()
         }
@@ -265,7 +275,8 @@ mod tests {
             all.insert("same".into(), random.durations(3.0, 500));
             all.insert("few".into(), random.durations(3.0 * factor, 3));
             all.insert("faster".into(), random.durations(3.0 / factor, 500));
-            let failing = (0..200).map(|it| Sample::of(1.0, fails && it < 60));
+            let failing =
+                (0..200).map(|it| Sample::of(Some(1.0), fails && it < 60));
             all.insert("failing".into(), failing.collect());
             all
         };

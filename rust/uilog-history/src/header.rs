@@ -1,9 +1,8 @@
-//! The beginning of a line, read without reading the line.
+//! Reads the beginning of a line without parsing the whole line.
 //!
-//! Responsible for passing over lines fast: uilog writes the fields of a
-//! record in one order, so event, time and duration of its own lines are found
-//! without a parser. Any other line is for the parser to read. Must not know
-//! what is asked for.
+//! Responsible for skipping lines fast: uilog writes the fields of a record in
+//! one order, so event, time and duration are found without a parser. All other
+//! lines are parsed. Must not know what is wanted.
 
 use memchr::memchr;
 
@@ -13,13 +12,13 @@ const EVENT: &[u8] = b",\"event\":\"";
 const TIME: &[u8] = b",\"time\":\"";
 const DURATION: &[u8] = b",\"duration\":";
 
-/// What the beginning of a line tells.
+/// The fields at the beginning of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Header<'a> {
     pub(crate) event: &'a [u8],
     /// RFC 3339.
     pub(crate) time: &'a [u8],
-    /// Seconds, if it is told.
+    /// Seconds, if there is a duration.
     pub(crate) duration: Option<f64>,
 }
 
@@ -47,8 +46,8 @@ impl<'a> Header<'a> {
     }
 }
 
-/// What is before the next quotation mark and what is behind it; none if
-/// something before it is escaped.
+/// The texts before and after the next quotation mark; none if the former
+/// contains an escape.
 #[inline]
 fn until_quote(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr(b'"', text)?;

@@ -1,7 +1,7 @@
-//! Numbers of many commands: how many, how long, how often they failed.
+//! Statistics of many commands: how many, how long, how often they failed.
 //!
-//! Responsible for grouping and for what is said of a group. Must not know
-//! how that is shown.
+//! Responsible for grouping, and for the numbers of a group. Must not know how
+//! they are shown.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ use crate::when::Span;
 /// How many columns a sparkline has.
 pub const SPARKS: usize = 12;
 /// What stands for what is not known.
-const UNKNOWN: &str = "-";
+pub(crate) const UNKNOWN: &str = "-";
 
 /// By what records are grouped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,11 +71,11 @@ const GROUPS: [&str; 15] = [
 ];
 
 impl By {
-    /// What has this name.
+    /// The group of this name.
     ///
     /// # Errors
     ///
-    /// Nothing has; the text tells what may have been meant.
+    /// There is none; the text has a suggestion.
     pub fn named(name: &str) -> Result<Self, String> {
         let field = match name.trim() {
             "hour" => return Ok(Self::Calendar(Calendar::Hour)),
@@ -126,7 +126,7 @@ impl By {
     }
 }
 
-/// What is looked at of each record.
+/// The values that are read from each record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     /// By what records are grouped: one or more.
@@ -146,7 +146,7 @@ impl Question {
             FieldType::Time | FieldType::Text
                 if !of.name.starts_with("option.") =>
             {
-                Err(format!("--of {}: that is no number", of.name))
+                Err(format!("--of {}: not a number", of.name))
             }
             _ => Ok(Self { by, of }),
         }
@@ -160,17 +160,17 @@ pub struct Sample {
     time: i64,
     /// The number, if it is known.
     pub number: Option<f64>,
-    /// Whether it tells of a failure.
+    /// Whether it is a failure.
     pub is_failure: bool,
 }
 
-#[cfg(test)]
 impl Sample {
-    pub(crate) fn of(number: f64, is_failure: bool) -> Self {
+    /// One that is compared with others only.
+    pub(crate) fn of(number: Option<f64>, is_failure: bool) -> Self {
         Self {
             id: 0,
             time: 0,
-            number: Some(number),
+            number,
             is_failure,
         }
     }
@@ -218,7 +218,7 @@ pub fn group(
     (groups, problems)
 }
 
-/// What is said of a group.
+/// The statistics of a group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The group.
@@ -271,7 +271,7 @@ pub fn numbers(samples: &[Sample]) -> Vec<f64> {
     samples.iter().filter_map(|it| it.number).collect()
 }
 
-/// What is said of each group; the greatest total last, or in the order of
+/// The statistics of each group; the greatest total last, or in the order of
 /// the calendar.
 pub fn rows(groups: &Groups, question: &Question) -> Vec<Row> {
     let times = || groups.values().flatten().map(|it| it.time);

@@ -1,6 +1,6 @@
-//! How a connection may end, and how it has.
+//! How a connection may end, and how it has ended.
 //!
-//! Must not know how it is ended.
+//! Must not know how it is closed.
 
 use std::time::Duration;
 

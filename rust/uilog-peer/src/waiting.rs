@@ -1,4 +1,4 @@
-//! Waiting until one of several connections can go on.
+//! Waits until one of several connections is ready.
 //!
 //! Must not know what a connection is.
 
@@ -14,7 +14,7 @@ use nix::poll::poll;
 /// How often a process is asked for that has no descriptor to wait for.
 const ASK_PAUSE: Duration = Duration::from_millis(10);
 
-/// What is waited for.
+/// The descriptors to wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Awaited<'fd> {
     fds: Vec<PollFd<'fd>>,

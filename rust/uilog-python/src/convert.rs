@@ -1,6 +1,6 @@
-//! Python values to the pipeline's, and the status back.
+//! Converts Python values to Rust, and the status to Python.
 //!
-//! None of this fails: a value whose methods raise is replaced by a text that
+//! Nothing here fails: a value whose methods raise is replaced by a text that
 //! says so, and counted.
 
 use std::borrow::Cow;
@@ -25,15 +25,15 @@ use uilog_channel::record_queues;
 use uilog_channel::record_queues::Agent;
 use uilog_config::items;
 use uilog_config::items::Item;
-use uilog_core::account::Counters;
-use uilog_core::account::FaultKind;
-use uilog_core::dispatcher;
-use uilog_core::host::Host;
-use uilog_core::logger::Logger;
-use uilog_core::record_queue;
 use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Value;
+use uilog_logger::account::Counters;
+use uilog_logger::account::FaultKind;
+use uilog_logger::dispatcher;
+use uilog_logger::host::Host;
+use uilog_logger::logger::Logger;
+use uilog_logger::record_queue;
 use uilog_peer::Outcome;
 
 use crate::host;
@@ -50,7 +50,7 @@ pub(crate) fn options(opts: &Bound<'_, PyDict>) -> Vec<EventOption<'static>> {
         .collect()
 }
 
-/// The items of a section; `None` as a value is none.
+/// The items of a section; items whose value is `None` are skipped.
 pub(crate) fn items(
     items: &[(Bound<'_, PyAny>, Bound<'_, PyAny>)],
 ) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -175,8 +175,8 @@ fn string(text: &Bound<'_, PyString>) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-/// A message for a format that its arguments do not fit: the format as it
-/// stands, and each argument as `repr` shows it.
+/// A message whose arguments do not fit its format: the format unchanged, and
+/// each argument's `repr`.
 pub(crate) fn repair(
     msgfmt: &Bound<'_, PyAny>,
     msgargs: &Bound<'_, PyTuple>,
@@ -202,7 +202,7 @@ pub(crate) fn repair(
     message
 }
 
-/// An exception in one line: its type, and what it says.
+/// An exception in one line: its type and its text.
 pub(crate) fn describe(error: &Bound<'_, PyAny>) -> String {
     let said = try_text(error).unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
@@ -210,7 +210,7 @@ pub(crate) fn describe(error: &Bound<'_, PyAny>) -> String {
     format!("{}: {said}", type_name(error))
 }
 
-/// Any object as text, whatever its encoding.
+/// Any object as text, in any encoding.
 pub(crate) fn lossy(value: &Bound<'_, PyAny>) -> String {
     String::from_utf8_lossy(&text(value)).into_owned()
 }
@@ -243,7 +243,7 @@ struct Records {
     /// The agent that there is, and whether it is stopped.
     agent: Option<Agent>,
     queue: Option<record_queue::Status>,
-    /// Why there is no queue, although there is to be an agent.
+    /// Why there is no queue, although an agent is configured.
     unusable: Option<String>,
 }
 
@@ -275,7 +275,7 @@ impl Records {
             return None;
         }
         Some(match &self.agent {
-            None => "none runs; the first record starts one".to_owned(),
+            None => "not running; the first record starts one".to_owned(),
             Some(Agent {
                 pid: None, path, ..
             }) => format!("is starting, or cannot be seen: {path}"),

@@ -12,7 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
-use uilog_core::account::FaultKind;
+use uilog_logger::account::FaultKind;
 
 use crate::convert;
 use crate::costs;

@@ -76,7 +76,7 @@ impl Peer {
 
 #[pymethods]
 impl Peer {
-    /// Takes over a connection to `url`: the process and, as duplicates, the
+    /// Takes a connection to `url`: the process and, as duplicates, the
     /// descriptors of its standard input, output and error.
     #[new]
     #[pyo3(signature = (url, pid, stdin, stdout, stderr))]
@@ -227,9 +227,9 @@ fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, limits: Limits) {
     };
     let how = match (closed.outcome, closed.exit) {
         (Outcome::Timeout | Outcome::Cut | Outcome::Killed, None) => {
-            "could not end it"
+            "could not kill it"
         }
-        (Outcome::Timeout | Outcome::Cut, _) => "waited no longer",
+        (Outcome::Timeout | Outcome::Cut, _) => "stopped waiting",
         (Outcome::Killed, _) => "killed it, as it ignored SIGTERM",
         _ => return,
     };
@@ -244,14 +244,14 @@ fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, limits: Limits) {
     let detail = if closed.is_cut {
         let total = seconds(limits.total);
         format!(
-            "{url}: it went on talking for {total} s after it was closed: \
+            "{url}: it still sent output {total} s after it was closed: \
              {how} (uilog.peer-close-max)"
         )
     } else {
         let idle = seconds(limits.idle);
         format!(
-            "{url}: {what}, {idle} s after it was closed or last said \
-             something: {how} (uilog.peer-timeout)"
+            "{url}: {what}, {idle} s after it was closed or after its last \
+             output: {how} (uilog.peer-timeout)"
         )
     };
     host::with_environment(|host| host.peer_overdue(detail));
@@ -267,7 +267,7 @@ pub(crate) fn orphan(id: u64) {
     with_registry(|registry| registry.orphan(Id(id)));
 }
 
-/// Lets go of one that is closed; of one that is not ours, nobody knows more.
+/// Removes a closed connection; ignores those of other processes.
 pub(crate) fn unregister(id: u64, is_leaked: bool, connection: Option<&Peer>) {
     let closed = connection.and_then(Peer::result);
     let outcome = closed.map_or(Outcome::Closed, |it| it.outcome);

@@ -1,11 +1,11 @@
-//! Where a value ends that stands in a text: at its own quote, at the quote
-//! around it, or where the word ends.
+//! Finds where a value in a text ends: at its own quote, at the surrounding
+//! quote, or at the end of the word.
 //!
-//! Values are asked for from left to right. What was looked over once is not
-//! looked over again: the end of a word, and the next quote of each sort, are
-//! remembered. So the time is linear, whatever the text.
+//! Callers ask for values from left to right. Nothing is searched twice: the
+//! end of a word, and the next quote of each kind, are remembered. So the time
+//! is linear for any text.
 //!
-//! Knows no names, and not what a secret looks like.
+//! Must not know names, or what a secret looks like.
 
 use std::ops::Range;
 
@@ -139,7 +139,7 @@ pub(crate) struct Extent {
     pub(crate) range: Range<usize>,
     /// What of it a shell takes for one word.
     pub(crate) word: Range<usize>,
-    /// The quote that it has of its own, or that is around it and its name.
+    /// The value's own quote, or the one around it and its name.
     pub(crate) quote: Option<Mark>,
 }
 
@@ -234,9 +234,9 @@ impl<'t> Extents<'t> {
         close
     }
 
-    /// The value that begins at this place; `around` is the quote before the
-    /// name that it is assigned to. Where the name has quotes of its own, a
-    /// quote here begins the value, whatever is open.
+    /// The value that begins here; `around` is the quote before the name to
+    /// which it is assigned. If the name is quoted separately, a quote here
+    /// begins the value, whatever is open.
     pub(crate) fn value(
         &mut self,
         start: usize,

@@ -1,8 +1,8 @@
-//! Private keys in PEM, from `BEGIN` to `END`, SSH2's and PuTTY's, and those in
-//! JSON (JWK).
+//! Private keys in PEM, from `BEGIN` to `END`, in the formats of SSH2 and
+//! PuTTY, and in JSON (JWK).
 //!
-//! By hand, because what is cut off before its end has to go, too, and a
-//! pattern that looks for an end that is not there takes quadratic time.
+//! Written by hand, because a truncated key must be removed, too, and a pattern
+//! that searches for a missing end takes quadratic time.
 
 use memchr::memchr;
 use memchr::memmem::Finder;
@@ -107,7 +107,7 @@ fn find_putty(text: &[u8], found: &mut Vec<Found>) {
             .iter()
             .take_while(|byte| is_base64(byte))
             .count();
-        // What is in the line of `Private-MAC:` is none of the key.
+        // The line of `Private-MAC:` is not a part of the key.
         if text.get(start + len).is_some() {
             len = text[start..start + len]
                 .iter()
@@ -130,8 +130,8 @@ fn find_putty(text: &[u8], found: &mut Vec<Found>) {
     }
 }
 
-/// The private members of a JSON web key: whatever has a `kty`.
-// RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1
+/// The private members of a JSON web key: an object with a `kty`. RFC 7518,
+/// sections 6.2.2, 6.3.2 and 6.4.1
 fn find_jwk(text: &[u8], found: &mut Vec<Found>) {
     const MEMBERS: [&[u8]; 7] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"];
     const MIN_BYTES: usize = 10;

@@ -64,7 +64,7 @@ pub(crate) struct Sent {
     pub(crate) rejected: u64,
     /// Those of them that are no longer kept.
     pub(crate) rejected_dropped: u64,
-    /// What was damaged when it came to its turn.
+    /// Damage that was found in reading.
     pub(crate) damage: Damage,
     /// How often this file was damaged.
     pub(crate) lost: u64,
@@ -84,7 +84,7 @@ pub(crate) struct Losses {
 
 impl Sent {
     pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
-        // First what is removed once the other is newer.
+        // First the file that is removed once the other is newer.
         let progress = load_file(spool, PROGRESS)?;
         let has_progress = progress.is_some();
         let version = spool.channels().version();
@@ -109,8 +109,8 @@ impl Sent {
         }
     }
 
-    /// The latest of what has been appended. A line that is not whole has
-    /// not been written to its end, or a power cut has taken that.
+    /// The latest complete line. An incomplete line was not written to its end,
+    /// or was lost in a power cut.
     fn latest(progress: &[u8], version: u32) -> Option<Self> {
         let mut lines = progress.rsplit(|byte| *byte == b'\n');
         let text = lines.find_map(|line| checked(from_line(line)))?;
@@ -201,7 +201,7 @@ pub(crate) struct Progress<F: Files> {
 }
 
 impl<F: Files> Progress<F> {
-    /// Begins anew. What has been written down so far must have been saved.
+    /// Starts a new file. All earlier progress must have been saved.
     pub(crate) fn begin(spool: &Spool<F>) -> Result<Self, Error> {
         Self::remove(spool)?;
         let path = spool.dir().join(PROGRESS);
@@ -215,8 +215,8 @@ impl<F: Files> Progress<F> {
         self.bytes >= MAX_PROGRESS_BYTES
     }
 
-    /// Appends it. After an error nothing more must be: it would be taken for
-    /// a part of what is not whole.
+    /// Appends it. After an error nothing more may be appended, because it
+    /// would count as a part of the incomplete line.
     pub(crate) fn append(
         &mut self,
         spool: &Spool<F>,
@@ -261,12 +261,13 @@ pub(crate) struct Evicted {
     pub(crate) records: u64,
     /// Their bytes in the spool.
     pub(crate) bytes: u64,
-    /// What was damaged among them.
+    /// Damage among them.
     pub(crate) damage: Damage,
     /// How often this file was damaged.
     pub(crate) lost: u64,
-    /// Segments that have been counted and are about to be removed, and up to
-    /// where. What is still there of them is not counted again.
+    /// Segments that have been counted and are about to be removed, with the
+    /// position up to which they were counted. If a segment still exists, it is
+    /// not counted again.
     pub(crate) leaving: BTreeMap<Name, SegmentProgress>,
 }
 
@@ -319,7 +320,7 @@ pub(crate) struct AcknowledgedLosses {
 }
 
 impl AcknowledgedLosses {
-    /// Nothing, if it is damaged: it is better told twice.
+    /// None, if it is damaged: reporting twice is better than not at all.
     pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
         let mut forgotten = Self::default();
         let Loaded::Text(text) = load(spool, FORGOTTEN)? else {

@@ -47,23 +47,24 @@ pub const LOCK: &str = "sender.lock";
 /// Segments that have been sent and may wait for being removed.
 const MAX_FINISHED: usize = 16;
 
-/// Records of one channel to be sent together, in order. What is to become of
-/// them, is told to the sender it comes from; if nothing is, they come again.
+/// Records of one channel, to be sent together and in order. The caller reports
+/// the result to the sender that returned the batch; otherwise the records are
+/// returned again.
 #[derive(Debug)]
 pub struct Batch {
     records: Vec<Record>,
     bytes: usize,
     channel: usize,
-    /// Of the batches of a channel only the last one can be settled.
+    /// Only the last batch of a channel can be completed.
     number: u64,
 }
 
-/// What has not been settled of the last batch of a channel.
+/// The records of a channel's last batch without a result.
 #[derive(Debug, Default)]
 struct Unsettled {
-    /// What has been passed in the segments, record by record.
+    /// The positions in the segments, record by record.
     parts: VecDeque<Part>,
-    /// How many of the records have been settled.
+    /// How many of the records have a result.
     settled: usize,
 }
 
@@ -72,7 +73,7 @@ struct Unsettled {
 struct Part {
     name: Name,
     place: SegmentProgress,
-    /// What was damaged since the part before.
+    /// Damage since the previous part.
     damage: Damage,
     is_record: bool,
     /// Its writer has gone, and nothing is left in it.
@@ -125,7 +126,7 @@ pub struct Sender<F: Files = System> {
     saved_losses: Losses,
     /// It has changed since it was saved.
     is_unsaved: bool,
-    /// Segments in which nothing is left, and which are to be removed.
+    /// Segments that are done and will be removed.
     finished: BTreeMap<Name, SegmentProgress>,
     /// Those that have been removed, and would be back after a power cut.
     removed: BTreeSet<Name>,
@@ -185,15 +186,14 @@ impl<F: Files> Sender<F> {
     }
 
     /// The next records of a channel, the oldest first: at most `max_records`
-    /// and `max_bytes` of payload, but one at least if there is any. Removes
-    /// what is too old first.
+    /// and `max_bytes` of payload, but at least one if there is any. Removes
+    /// records that are too old first.
     ///
-    /// A segment that cannot be read does not keep the others from being sent.
+    /// A segment that cannot be read does not block the others.
     ///
     /// # Errors
     ///
-    /// There is nothing to send but what cannot be read; or nothing is sent
-    /// because the directory cannot be read.
+    /// Only unreadable segments remain; or the directory cannot be read.
     pub fn next_batch_of(
         &mut self,
         channel: usize,
@@ -207,13 +207,13 @@ impl<F: Files> Sender<F> {
         Ok(batch)
     }
 
-    /// The next records of each of these channels, as [`Sender::next_batch_of`]
-    /// has them. What has been passed of the one whose batch is empty is
-    /// written down with what becomes of the other's.
+    /// The next records of each of these channels, like
+    /// [`Sender::next_batch_of`]. If one batch is empty, its progress is saved
+    /// with the result of the other.
     ///
     /// # Errors
     ///
-    /// As there, of each.
+    /// Like [`Sender::next_batch_of`], for each.
     pub fn next_batches(
         &mut self,
         channels: [bool; CHANNELS],
@@ -237,8 +237,7 @@ impl<F: Files> Sender<F> {
         batches
     }
 
-    /// The next records of a channel. What has been passed is not written down
-    /// if there are none.
+    /// The next records of a channel. If there are none, progress is not saved.
     fn take_batch(
         &mut self,
         channel: usize,
@@ -254,7 +253,7 @@ impl<F: Files> Sender<F> {
         };
         self.unsettled[channel] = Unsettled::default();
         let mut segments = self.spool.segments(Class::Pending)?;
-        // Who cannot remove what is too old can still send it.
+        // A sender that cannot remove old records can still send them.
         if evict::remove_old(&self.spool, &segments).is_ok_and(|it| it > 0) {
             segments = self.spool.segments(Class::Pending)?;
         }
@@ -262,8 +261,8 @@ impl<F: Files> Sender<F> {
         let is_known =
             |name: &Name| names.contains(name) || self.removed.contains(name);
         self.sent.places.retain(|name, _| is_known(name));
-        // Those of writers who live and have nothing to say would have to be
-        // opened each time; that can wait until nothing else is to be done.
+        // Segments of idle writers would have to be opened each time, so they
+        // are read last.
         let (idle, busy): (Vec<Segment>, Vec<Segment>) =
             segments.into_iter().partition(|segment| {
                 let places = self.sent.places.get(&segment.name);
@@ -281,7 +280,7 @@ impl<F: Files> Sender<F> {
         if !batch.is_empty() {
             return Ok(batch);
         }
-        // About those that are to be removed all is known.
+        // Segments that will be removed need not be read.
         let idle = idle.into_iter().map(|it| it.name);
         let idle: Vec<Name> =
             idle.filter(|it| !self.finished.contains_key(it)).collect();
@@ -333,7 +332,7 @@ impl<F: Files> Sender<F> {
         loop {
             let before = reader.place();
             match reader.step(spool, lock.is_some()) {
-                // Nor is what is behind it, since records keep their order.
+                // Later records wait as well, since records keep their order.
                 Ok(Step::Frame(frame)) if spool.holds_back(&frame) => {
                     reader.set_place(before);
                     break;
@@ -376,8 +375,8 @@ impl<F: Files> Sender<F> {
                     is_finished = true;
                     break;
                 }
-                // Nobody lives who would go on with it, and while it is locked
-                // nobody will.
+                // It has no writer, and while it is locked no other one will
+                // continue it.
                 Ok(Step::End) => match reader.lock(spool) {
                     Ok(Some(guard)) => lock = Some(guard),
                     _ => break,
@@ -389,7 +388,7 @@ impl<F: Files> Sender<F> {
             }
         }
         let place = reader.place();
-        // What has been read before that is good.
+        // Records that were read before that are valid.
         if let Some(error) = failure.filter(|_| place == start) {
             return Err(error);
         }
@@ -408,13 +407,13 @@ impl<F: Files> Sender<F> {
         Ok(is_full)
     }
 
-    /// The receiver has all of the batch: it does not come again. Only the
-    /// last batch can be settled, once; another one is ignored.
+    /// The receiver has accepted the whole batch, which is not returned again.
+    /// Only the last batch can be completed, once; another one is ignored.
     ///
     /// # Errors
     ///
-    /// It could not be written down. The records do not come again from this
-    /// sender; from a later one they may.
+    /// It could not be saved. This sender does not return the records again,
+    /// but a later one may.
     pub fn accept(&mut self, batch: Batch) -> Result<(), Error> {
         self.reject(batch, &[], b"")
     }
@@ -435,13 +434,13 @@ impl<F: Files> Sender<F> {
         self.settle_partly(batch, indices, reason, 0)
     }
 
-    /// As [`Sender::reject`], and the receiver has rejected `unknown` more
-    /// without telling which: those are counted as rejected and as no longer
-    /// kept.
+    /// Like [`Sender::reject`], and the receiver has rejected `unknown` more
+    /// records without identifying them: those are counted as rejected and are
+    /// not kept.
     ///
     /// # Errors
     ///
-    /// As [`Sender::reject`].
+    /// Like [`Sender::reject`].
     pub fn settle_partly(
         &mut self,
         batch: Batch,
@@ -453,13 +452,13 @@ impl<F: Files> Sender<F> {
         self.settle_up_to(&batch, end, indices, reason, unknown)
     }
 
-    /// As [`Sender::settle_partly`], of those records of the batch before
-    /// `end` that have not been settled: they do not come again, whatever
-    /// becomes of the rest.
+    /// Like [`Sender::settle_partly`], for those records of the batch before
+    /// `end` that have no result yet: they are not returned again, whatever the
+    /// result of the others is.
     ///
     /// # Errors
     ///
-    /// As [`Sender::reject`].
+    /// Like [`Sender::reject`].
     pub fn settle_up_to(
         &mut self,
         batch: &Batch,
@@ -492,7 +491,7 @@ impl<F: Files> Sender<F> {
             self.sent.rejected_dropped += count - kept;
         }
         let others = (settled.len() - rejected.len()) as u64;
-        // Some of them may have been settled before, as accepted.
+        // Some of them may have been completed before, as accepted.
         let unknown = unknown.min(self.sent.records + others);
         self.sent.rejected += unknown;
         self.sent.rejected_dropped += unknown;
@@ -511,7 +510,8 @@ impl<F: Files> Sender<F> {
         self.settle(channel, parts)
     }
 
-    /// The receiver has nothing of what is left of the batch: it comes again.
+    /// The receiver has not accepted the rest of the batch, which is returned
+    /// again.
     pub fn retry(&mut self, batch: Batch) {
         let channel = batch.channel;
         if batch.number == self.numbers[channel] {
@@ -580,13 +580,13 @@ impl<F: Files> Sender<F> {
         kept
     }
 
-    /// Notes that somebody has been told of all that is lost:
-    /// [`Spool::new_stats`] does not tell of it again. With `is_rejected` the
-    /// rejected records that are kept are removed; returns how many.
+    /// Notes that all losses were acknowledged: [`Spool::new_stats`] leaves
+    /// them out. With `is_rejected` the rejected records are removed; returns
+    /// how many.
     ///
     /// # Errors
     ///
-    /// The counts cannot be read or written, or the records not be removed.
+    /// The counts cannot be read or written, or the records cannot be removed.
     pub fn forget(&mut self, is_rejected: bool) -> Result<u64, Error> {
         let mut removed = 0;
         if is_rejected {
@@ -606,20 +606,19 @@ impl<F: Files> Sender<F> {
         Ok(removed)
     }
 
-    /// Puts the rejected records that are kept back among those that wait, to
-    /// be sent again; returns how many. They count as rejected no longer.
+    /// Appends the rejected records to the waiting ones, to be sent again;
+    /// returns how many. They no longer count as rejected.
     ///
     /// # Errors
     ///
     /// They cannot be read, there is no room for them, or the counts cannot be
-    /// written. What has been put back by then may be put back once more.
+    /// written. Records that were appended by then may be appended again.
     pub fn requeue(&mut self) -> Result<u64, Error> {
         let mut requeued = 0;
         for segment in self.spool.segments(Class::Rejected)? {
             requeued += self.requeue_segment(segment.name)?;
         }
-        // Those that somebody has been told of, and are rejected no longer,
-        // must not hide others.
+        // Acknowledged losses that no longer exist must not hide others.
         let mut forgotten = AcknowledgedLosses::load(&self.spool)?;
         if forgotten.rejected > self.sent.rejected {
             forgotten.rejected = self.sent.rejected;
@@ -718,7 +717,7 @@ impl<F: Files> Sender<F> {
         Ok(())
     }
 
-    /// Saves how far everything is, and removes what is done.
+    /// Saves all progress, and removes segments that are done.
     fn save(&mut self) -> Result<(), Error> {
         let saved = self.save_counts();
         let mut removed = Ok(());
@@ -740,8 +739,8 @@ impl<F: Files> Sender<F> {
         // Until that has worked nothing is appended, and so not removed either.
         self.saved_ms = None;
         self.sent.save(&self.spool)?;
-        // A power cut must not take the count of what is lost, and leave the
-        // removal of where it was; nor take both files.
+        // A power cut must not undo the count of losses while it keeps the
+        // removal of the records, or remove both files.
         let losses = self.sent.losses();
         let is_needed = self.spool.sync_policy() == SyncPolicy::Each
             || self.sent.has_progress
@@ -781,8 +780,8 @@ impl<F: Files> Sender<F> {
 
 impl<F: Files> Drop for Sender<F> {
     fn drop(&mut self) {
-        // What has been accepted is written down already; this is for the
-        // power, and for those who need room.
+        // Accepted records are saved already; this protects against a power
+        // cut, and makes room.
         if self.is_unsaved {
             let _ = self.save();
         }

@@ -135,8 +135,8 @@ impl<F: Files> Writer<F> {
             return;
         };
         if self.unsent.insert(name, end).is_none() && self.unsent.len() > 1 {
-            // A segment is full only now and then: what has been sent of those
-            // before need not be remembered.
+            // Segments are full only rarely, so the state of earlier ones need
+            // not be remembered.
             let _ = self.is_sent();
         }
     }
@@ -248,8 +248,8 @@ impl<F: Files> Writer<F> {
             self.buffer.shrink_to(KEPT_BUFFER_BYTES);
             if let Err(error) = written {
                 let path = current.path.clone();
-                // What is there of it must not stay. If it does, the segment
-                // is not gone on with, and readers find it damaged.
+                // The incomplete record must not stay. If it does, the segment
+                // is not continued, and readers find it damaged.
                 let length = current.length;
                 if retry(|| files.truncate(&current.file, length)).is_ok() {
                     self.current = Some(current);
@@ -261,8 +261,8 @@ impl<F: Files> Writer<F> {
             current.length += bytes;
             current.sequence += count as u32;
             current.is_dirty = true;
-            // Somebody has removed it, and the record with it. Whoever does so
-            // after this removes a record that was there.
+            // The file was removed, with the record. If it is removed after
+            // this check, the record was there.
             let status = retry(|| files.status(&current.file));
             if status.is_ok_and(|status| !status.is_linked) {
                 continue;
@@ -278,8 +278,9 @@ impl<F: Files> Writer<F> {
                     self.current = Some(current);
                     return Ok((count, Ack { is_durable: true }));
                 }
-                // After that nobody knows what the segment holds. Another one
-                // gets the record again; what has its id is dropped as ever.
+                // After that, the segment's content is unknown. The record is
+                // appended to another one; receivers drop the duplicate by its
+                // ID.
                 Err(error) => {
                     self.is_behind_unsynced = true;
                     if attempt == MAX_ATTEMPTS {
@@ -292,13 +293,12 @@ impl<F: Files> Writer<F> {
         Err(Error::new(Operation::Append, self.spool.dir(), cause))
     }
 
-    /// Makes what has been appended since the writer was made, or closed,
-    /// survive a power cut.
+    /// Syncs everything that was appended since the writer was created or
+    /// closed, so that it survives a power cut.
     ///
     /// # Errors
     ///
-    /// The system does not. What has been appended is then still there while
-    /// the system runs.
+    /// The system's. The records then still exist while the system runs.
     pub fn sync(&mut self) -> Result<(), Error> {
         if let Some(mut current) = self.current.take() {
             sync(&self.spool, &mut current)
@@ -313,13 +313,13 @@ impl<F: Files> Writer<F> {
         Ok(())
     }
 
-    /// Leaves the segment to others: it can then be removed when it has been
-    /// sent, evicted when it is old, or be gone on with by the next writer.
-    /// For a writer who has had nothing to do for a while; it may go on.
+    /// Releases the segment: it can then be removed when it has been sent,
+    /// evicted when it is old, or continued by the next writer. For a writer
+    /// that has been idle; it may append again later.
     ///
     /// # Errors
     ///
-    /// As [`Writer::sync`], where records are synced unasked.
+    /// Like [`Writer::sync`], if the policy syncs.
     pub fn close(&mut self) -> Result<(), Error> {
         let result = if self.spool.is_synced() {
             self.sync()
@@ -331,7 +331,7 @@ impl<F: Files> Writer<F> {
         result
     }
 
-    /// Goes on without this segment. A later sync is to be for all.
+    /// Continues without this segment. A later sync must include it.
     fn leave(&mut self, mut current: Current<F>) {
         self.is_behind_unsynced |= sync(&self.spool, &mut current).is_err();
     }
@@ -391,7 +391,7 @@ impl<F: Files> Writer<F> {
         self.begin(segments.last().map(|it| it.name), now)
     }
 
-    /// Goes on with the segment of a writer who has gone.
+    /// Continues the segment of a writer that has ended.
     fn adopt(
         &self,
         name: Name,
@@ -416,7 +416,7 @@ impl<F: Files> Writer<F> {
         };
         loop {
             match reader.step(spool, false)? {
-                // What is appended would wait with it.
+                // Appended records would wait with it.
                 Step::Frame(frame) if spool.holds_back(&frame) => {
                     return Ok(None);
                 }
@@ -508,8 +508,8 @@ impl<F: Files> Writer<F> {
     }
 }
 
-/// After a failure the segment is not to be used any more: the system may
-/// have forgotten what it could not write.
+/// After a failure the segment must not be used any more: the system may have
+/// dropped data that it could not write.
 fn sync<F: Files>(
     spool: &Spool<F>,
     current: &mut Current<F>,
@@ -528,7 +528,7 @@ fn sync<F: Files>(
 
 impl<F: Files> Drop for Writer<F> {
     fn drop(&mut self) {
-        // Whoever wants to know calls it first.
+        // Callers that need the result call it first.
         let _ = self.close();
     }
 }

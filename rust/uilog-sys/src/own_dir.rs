@@ -67,12 +67,12 @@ pub struct OwnDir {
 }
 
 impl OwnDir {
-    /// Opens the directory that a user's file lies in, whoever may write
-    /// there. A link to it is followed: that was the user's choice.
+    /// Opens the directory of a user's file, whoever may write there. A link to
+    /// it is followed, because the user chose it.
     ///
     /// # Errors
     ///
-    /// There is no such directory, or it may not be read.
+    /// It does not exist, or may not be read.
     pub fn beside_users_file(path: &Path) -> io::Result<Self> {
         let flags = (SAFE | OFlag::O_DIRECTORY) - OFlag::O_NOFOLLOW;
         let open = |flags| openat(AT_FDCWD, path, flags, Mode::empty());
@@ -90,13 +90,12 @@ impl OwnDir {
         Self { fd, path }
     }
 
-    /// Creates a directory, and those above it that are missing, for this
-    /// user alone. It is no error if there is one; whose that is, is for the
-    /// caller to say.
+    /// Creates a directory, and missing ones above it, for this user only. It
+    /// is no error if it exists; the caller must check its owner.
     ///
     /// # Errors
     ///
-    /// What is there is no directory, or the system refuses.
+    /// The existing file is not a directory, or the system refuses.
     pub fn create_path(path: &Path) -> io::Result<()> {
         let is_there = |dir: &&Path| {
             dir.as_os_str().is_empty() || fs::metadata(dir).is_ok()
@@ -143,17 +142,17 @@ impl OwnDir {
             return Err(io::Error::other("it belongs to another user"));
         }
         if status.st_mode & OTHERS_WRITE != 0 {
-            return Err(io::Error::other("others may write there"));
+            return Err(io::Error::other("other users may write there"));
         }
         Ok(Self { fd, path })
     }
 
-    /// Creates a directory in this one for this user alone, unless there is
-    /// one, and opens it like [`Self::open_private`].
+    /// Creates a directory in this one for this user only, unless it exists,
+    /// and opens it like [`Self::open_private`].
     ///
     /// # Errors
     ///
-    /// It cannot be created, or what is there is not ours alone.
+    /// It cannot be created, or other users can write to it.
     pub fn create_private(&self, name: &OsStr) -> io::Result<Self> {
         match mkdirat(&self.fd, name, Mode::S_IRWXU) {
             // A process that is just creating it may not have come to this.
@@ -199,7 +198,7 @@ impl OwnDir {
         &self.path
     }
 
-    /// What it is like now.
+    /// Its current status.
     ///
     /// # Errors
     ///
@@ -208,11 +207,11 @@ impl OwnDir {
         Ok(fstat(&self.fd)?)
     }
 
-    /// Opens a file that exists: a regular one, of this user or of root.
+    /// Opens an existing file: a regular one, of this user or of root.
     ///
     /// # Errors
     ///
-    /// There is none, or it is not such a file.
+    /// It does not exist, or is not such a file.
     pub fn open(&self, name: &OsStr, flags: OFlag) -> io::Result<File> {
         let flags = flags - (OFlag::O_CREAT | OFlag::O_TRUNC);
         let fd = openat(&self.fd, name, flags | SAFE, Mode::empty())
@@ -269,11 +268,12 @@ impl OwnDir {
         }
     }
 
-    /// Replaces what a file of ours says by one rename, or creates it.
+    /// Replaces the content of one of uilog's files by one rename, or creates
+    /// it.
     ///
     /// # Errors
     ///
-    /// What has the name is not a file of ours, or the system refuses.
+    /// The existing file is not one of uilog's, or the system refuses.
     pub fn replace(
         &self,
         name: &OsStr,
@@ -318,8 +318,7 @@ impl OwnDir {
         }
     }
 
-    /// Gives a file another name in this directory, in place of whatever file
-    /// has that.
+    /// Renames a file in this directory, and replaces an existing one.
     ///
     /// # Errors
     ///
@@ -363,12 +362,11 @@ impl OwnDir {
         Ok(linkat(&self.fd, from, &directory.fd, to, flags)?)
     }
 
-    /// Removes a file; it is no error if there is none.
+    /// Removes a file; it is no error if it does not exist.
     ///
     /// # Errors
     ///
-    /// It is not a regular file of this user or of root, or the system
-    /// refuses.
+    /// It is not a regular file of this user or of root, or the system refuses.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         let Some(status) = self.entry(name)? else {
             return Ok(());
@@ -377,8 +375,8 @@ impl OwnDir {
         self.unlink(name)
     }
 
-    /// Removes a name, whatever it is of but a directory; it is no error if
-    /// there is none. That it may go is for the caller to say.
+    /// Removes any name except a directory; it is no error if it does not
+    /// exist. The caller must check that it may be removed.
     ///
     /// # Errors
     ///
@@ -400,7 +398,7 @@ impl OwnDir {
     }
 
     /// The names in it, at most `max_names`: `None` if there are more, which
-    /// somebody may have planted.
+    /// another user may have planted.
     ///
     /// # Errors
     ///
@@ -410,8 +408,8 @@ impl OwnDir {
         Ok((names.len() <= max_names).then_some(names))
     }
 
-    /// Names in it that are wanted, at most so many: whoever is done with
-    /// those can ask for others.
+    /// Some of the wanted names in it, at most so many; callers process these
+    /// and ask again.
     ///
     /// # Errors
     ///
@@ -471,11 +469,11 @@ pub fn is_trusted_owner(status: &FileStat) -> bool {
     [geteuid().as_raw(), 0].contains(&status.st_uid)
 }
 
-/// Fails if something is not a regular file of this user or of root.
+/// Fails if it is not a regular file of this user or of root.
 ///
 /// # Errors
 ///
-/// It says what is wrong.
+/// What is wrong.
 pub fn check_own(status: &FileStat) -> io::Result<()> {
     if !is_regular(status) {
         return Err(io::Error::other("it is not a regular file"));

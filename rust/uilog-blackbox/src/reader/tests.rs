@@ -1,4 +1,4 @@
-//! What the reader gives, from files that the tests write.
+//! Tests of the reader, with files that the tests write.
 
 use std::collections::HashSet;
 use std::fs;

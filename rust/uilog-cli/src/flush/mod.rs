@@ -105,7 +105,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let queues = queues::drain(&whereabouts, is_all, deadline)?;
     if let Some(journal) = Journal::for_environment(environment) {
         let left = deadline.saturating_duration_since(Instant::now());
-        // What scripts have not been run may be told nowhere else soon.
+        // Reports scripts that were not run, because later there may be no
+        // other chance.
         journal.claim_abandoned(left);
     }
     let flushed = flush_until(spools, deadline);
@@ -175,7 +176,7 @@ fn write_end(output: &mut impl Write, shown: &Shown<'_>) -> io::Result<()> {
     let reasons = of_parts.chain(of_spools);
     let reasons = reasons.filter_map(|(name, left, reason)| {
         let is_fine = left == 0 && reason.is_none();
-        let reason = reason.unwrap_or("it came meanwhile");
+        let reason = reason.unwrap_or("it was logged meanwhile");
         (!is_fine).then(|| format!("{left} in {name}: {reason}"))
     });
     let reasons: Vec<_> = reasons.collect();

@@ -1,12 +1,12 @@
-//! What has become of the events or records that wait in one place.
+//! The result of flushing one dispatcher, queue or spool.
 //!
-//! Must not know which places there are.
+//! Must not know which of these it is.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Interval between checks of what is left.
+/// Interval between checks.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Result for one place where events or records wait.

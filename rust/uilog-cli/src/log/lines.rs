@@ -1,4 +1,4 @@
-//! Records as people and programs read them.
+//! Formats records for people and programs.
 
 use std::fmt::Write as _;
 use std::io;
@@ -43,13 +43,13 @@ const REFUSED: Style = AnsiColor::Red.on_default();
 
 /// Writes records, a few at a time.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     format: Format,
     /// That of the terminal, if it is one.
     width: Option<usize>,
     /// How wide each column has become.
     widths: Vec<usize>,
-    /// The longest duration, which a whole bar stands for.
+    /// The longest duration, which gets a full bar.
     longest: f64,
     has_begun: bool,
 }
@@ -62,7 +62,7 @@ struct Cell {
 }
 
 impl Lines {
-    pub(super) fn new(format: Format, width: Option<usize>) -> Self {
+    pub(crate) fn new(format: Format, width: Option<usize>) -> Self {
         Self {
             format,
             width,
@@ -73,7 +73,7 @@ impl Lines {
     }
 
     /// Writes some. `is_all` if there are no more: JSON is a list then.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         output: &mut impl Write,
         rows: &[Vec<u8>],
@@ -144,7 +144,7 @@ impl Lines {
                 if cell.is_right {
                     line.push_str(&pad);
                 }
-                // Else nothing would tell blanks at the end of the line.
+                // Otherwise blanks at the end of the line would be lost.
                 if !text.is_empty() {
                     let _ = write!(line, "{style}{text}{style:#}");
                 }

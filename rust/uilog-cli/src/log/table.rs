@@ -25,7 +25,7 @@ impl Table {
         Self::default()
     }
 
-    /// The first row, which tells how columns are aligned.
+    /// The first row, which determines the alignment of columns.
     pub(crate) fn heads(&mut self, heads: &[&str]) {
         self.rights = heads.iter().map(|it| it.starts_with(RIGHT)).collect();
         let heads = heads.iter().map(|it| it.trim_start_matches(RIGHT));
@@ -68,7 +68,7 @@ impl Table {
                 };
                 line.push_str(if index > 0 { "  " } else { "" });
                 line.push_str(before);
-                // Else nothing would tell blanks at the end of the line.
+                // Otherwise blanks at the end of the line would be lost.
                 if !text.is_empty() {
                     let _ = write!(line, "{style}{text}{style:#}");
                 }

@@ -1,12 +1,11 @@
-//! The process that logs the command, and what the other one does about it.
+//! The process that logs the command, and how the other process waits for it.
 //!
-//! Everything here that touches a file runs in a process of its own, the
-//! logger: the configuration may lie on a file system that does not answer,
-//! and so may a log. The process that waits for the command tells it how that
-//! has ended, and waits for it no longer than [`LOGGING_BOUND`]. If the logger
-//! has not finished by then, one more process, the counter, writes into the
-//! journal what has been lost; nobody waits for that one longer than
-//! [`COUNTING_BOUND`].
+//! Everything that touches a file runs in a separate process, the logger,
+//! because the configuration or a log may be on a file system that does not
+//! answer. The process that waits for the command sends the logger the
+//! command's end, and waits for it at most [`LOGGING_BOUND`]. If the logger has
+//! not finished by then, another process, the counter, writes the losses to the
+//! journal; it is waited for at most [`COUNTING_BOUND`].
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -21,17 +20,12 @@ use uilog_channel::loss::Loss;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::installation;
-use uilog_core::claim::OuterClaim;
-use uilog_core::host::Host;
-use uilog_core::watch;
-use uilog_core::watch::Abandoned;
-use uilog_core::watch::Ended;
-use uilog_core::watch::Ledger;
-use uilog_core::watch::Watch;
 use uilog_event::command::CommandLine;
 use uilog_event::command::options;
 use uilog_event::command::options::EarlyOptions;
 use uilog_event::event::Timestamp;
+use uilog_logger::claim::OuterClaim;
+use uilog_logger::host::Host;
 use uilog_sys::foreground::Companion;
 use uilog_sys::foreground::End;
 use uilog_sys::foreground::ExitKind;
@@ -42,6 +36,11 @@ use uilog_sys::foreground::WaitResult;
 
 use crate::native as own;
 use crate::place::ConfigArguments;
+use crate::run::watch;
+use crate::run::watch::Abandoned;
+use crate::run::watch::Ended;
+use crate::run::watch::Ledger;
+use crate::run::watch::Watch;
 
 /// How long the logger may take after the command has ended.
 const LOGGING_BOUND: Duration = Duration::from_millis(1500);
@@ -55,7 +54,7 @@ const BUSY_STEP: Duration = Duration::from_millis(100);
 /// How often the counter looks whether the logger has finished after all.
 const COUNTER_STEP: Duration = Duration::from_millis(10);
 
-/// What is known of the command when it has been started.
+/// What is known about the command when it has been started.
 pub(super) struct Subject<'a> {
     pub(super) place: &'a ConfigArguments,
     /// The program, as it was found.
@@ -80,8 +79,8 @@ impl Logging {
     pub(super) fn start(host: Host, mut subject: Subject<'_>) -> Self {
         let fd = subject.outer.as_ref().map(OuterClaim::raw_fd);
         let keep: Vec<_> = fd.into_iter().collect();
-        // Both processes have each of these; what is taken here the other one
-        // still has.
+        // Both processes have each of these; taking one here does not affect
+        // the other process.
         let mut host = Some(host);
         let companion = Companion::start(&keep, |inbox| {
             log(&mut host, &mut subject, inbox);
@@ -123,7 +122,7 @@ impl Logging {
         if ledger.is_finished() {
             let time = ledger.waits_for();
             if waited == WaitResult::Running && !time.is_zero() {
-                // What it has logged is being delivered. A signal ends that.
+                // Its events are being delivered. A signal ends that wait.
                 companion.wait(Instant::now() + time);
             }
             return;
@@ -152,7 +151,7 @@ pub(super) fn lose_both(host: Option<&mut Host>, reason: String) {
     }
 }
 
-/// The counter: tells the journal.
+/// The counter: reports to the journal.
 fn count(host: &mut Host, lost: Abandoned, waited: WaitResult) {
     if lost.events == 0 {
         return;
@@ -166,7 +165,7 @@ fn count(host: &mut Host, lost: Abandoned, waited: WaitResult) {
     let reason = match waited {
         WaitResult::Ended => format!("{what} ended half-way"),
         WaitResult::Running | WaitResult::Interrupted => format!(
-            "{what} was not done {} seconds after the command's end",
+            "{what} was not finished {} seconds after the command's end",
             LOGGING_BOUND.as_secs_f64()
         ),
     };
@@ -308,7 +307,8 @@ fn chained<T>(mut first: Vec<T>, second: &mut Vec<T>) -> Vec<T> {
     first
 }
 
-/// How a command has ended, as the waiting process tells the logger.
+/// How a command has ended, as a message from the waiting process to the
+/// logger.
 fn message(end: &End) -> Message {
     let signal = match end.how {
         ExitKind::Killed(signal) => signal,

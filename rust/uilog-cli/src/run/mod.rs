@@ -6,6 +6,7 @@
 //! as lost.
 
 mod logging;
+mod watch;
 
 use std::ffi::CString;
 use std::ffi::OsStr;
@@ -19,9 +20,6 @@ use std::time::Instant;
 
 use clap::Args;
 use nix::errno::Errno;
-use uilog_core::claim::OuterClaim;
-use uilog_core::claim::RUN_VARIABLE;
-use uilog_core::host::Host;
 use uilog_event::command;
 use uilog_event::command::CommandLine;
 use uilog_event::command::ProgramKind;
@@ -29,6 +27,9 @@ use uilog_event::environment_block::SESSION_VARIABLE;
 use uilog_event::event::Timestamp;
 use uilog_event::event::Trace;
 use uilog_event::trace;
+use uilog_logger::claim::OuterClaim;
+use uilog_logger::claim::RUN_VARIABLE;
+use uilog_logger::host::Host;
 use uilog_sys::foreground;
 use uilog_sys::foreground::End;
 use uilog_sys::foreground::ExitKind;
@@ -124,7 +125,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let has_blackbox = !kind.is_mercurial();
         OuterClaim::new(host.session(), host.parent(), has_blackbox).ok()
     });
-    // The command is a span, in whatever words it comes to be logged.
+    // The command is a span, however it will be logged.
     let trace = host.as_mut().and_then(|host| host.begin_span(true, true));
     let env =
         environment_for(&block, kind, host.as_ref().zip(trace), outer.as_ref());

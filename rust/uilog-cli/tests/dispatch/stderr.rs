@@ -1,4 +1,4 @@
-//! What is known of a script that has failed, and that it notices nothing.
+//! What is stored about a failed script, and that scripts are not affected.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_channel::journal::Failure;
 use uilog_channel::journal::ScriptFailure;
-use uilog_core::logger::Logger;
+use uilog_logger::logger::Logger;
 
 use crate::Hg;
 use crate::PROGRAM;

@@ -1,7 +1,7 @@
 //! A command, and which of its arguments belong to which program.
 //!
-//! Knows how a secret is taken out of an argument; which arguments have one is
-//! the business of [`super::search`] and [`super::run`].
+//! Knows how a secret is removed from an argument; [`super::search`] and
+//! [`super::run`] decide which arguments have one.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -65,8 +65,8 @@ impl<'c> Call<'c> {
         self.flags.contains(&flag)
     }
 
-    /// The lines of the table that are about the program at this place, and
-    /// whether it stands where a command begins.
+    /// The lines of the table about the program at this place, and whether a
+    /// command begins there.
     pub(super) fn programs_at(
         &self,
         at: usize,

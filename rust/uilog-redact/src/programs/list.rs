@@ -1,9 +1,9 @@
-//! Lists of arguments as programs, files and tools write them:
+//! Lists of arguments in the notations of programs, files and tools:
 //! `spawn('curl', ['-u', X])`, `Command::new("curl").arg("-u")`, JSON, YAML in
 //! both styles, XML, `a0="curl" a1="-u"`.
 //!
-//! What stands between two texts in quotes decides whether they are of one
-//! list: punctuation, and the few words that programs have there. Knows no
+//! The text between two quoted texts decides whether they belong to one list:
+//! punctuation, and the few words that languages have there. Must not know
 //! secrets. [`crate::shell`] reads command lines.
 
 use std::ops::Range;
@@ -119,8 +119,8 @@ fn bare(text: &[u8], range: Range<usize>) -> Arg {
     Arg::in_list(word, false)
 }
 
-/// What is in the quotes that begin here, with what stands escaped in them;
-/// none if they do not end on the same line.
+/// The text in the quotes that begin here, with its escapes; none if they do
+/// not end on the same line.
 fn quoted(text: &[u8], start: usize) -> Option<Word> {
     let quote = text[start];
     let mut word = Word::default();

@@ -1,7 +1,7 @@
-//! Where in its arguments a command may begin: behind `sudo`, a prompt, the
+//! Where a command may begin in its arguments: after `sudo`, a prompt, the
 //! columns of `ps`.
 //!
-//! Knows names of programs, but not what they are called with.
+//! Knows names of programs, but not their arguments.
 
 use memchr::memmem;
 
@@ -121,8 +121,8 @@ pub(crate) fn is_word(name: &[u8]) -> bool {
     WORDS.iter().any(|word| word.eq_ignore_ascii_case(name))
 }
 
-/// The name of the program that is called by this: without a path, and without
-/// what stands before it in a text.
+/// The name of the program in this word: without a path, and without the text
+/// before it.
 pub(super) fn program_name(bytes: &[u8]) -> &[u8] {
     let start = bytes
         .iter()

@@ -1,11 +1,11 @@
-//! What looks harmless: the one place that lets bytes through which somebody
-//! else has chosen.
+//! What looks harmless: the only code that lets bytes pass which other people
+//! have chosen.
 //!
-//! A look is no proof: a password may look like a branch. So these are asked
-//! only for values whose place says that they are such a thing; and what looks
-//! made by a machine, or has the form of a known secret, is never harmless.
+//! Looks prove nothing: a password may look like a branch. So these functions
+//! are used only for values whose position says what they are; machine-made
+//! values and known forms of secrets are never harmless.
 //!
-//! Knows neither options nor commands.
+//! Must not know options or commands.
 
 use super::reducer::Structure;
 use super::word_list::is_word_of;
@@ -236,8 +236,8 @@ pub(super) fn is_date(text: &[u8]) -> bool {
             .all(|word| is_word_of(DATE_WORDS, &word.to_ascii_lowercase()))
 }
 
-/// What is told of a URL: `url`, and the scheme and the host as far as they
-/// are certain. None if this is no URL.
+/// What stays of a URL: `url`, and the scheme and the host if they are certain.
+/// None if this is not a URL.
 pub(super) fn url_kind(text: &[u8]) -> Option<Vec<u8>> {
     let known = |scheme: &[u8]| {
         SCHEMES
@@ -334,8 +334,8 @@ pub(super) fn is_url_marker(text: &[u8]) -> bool {
     is_known && is_host
 }
 
-/// A URL of a server without what may be a secret in it: who is named before
-/// the host, the query and the fragment.
+/// A server's URL without parts that may be secret: the user before the host,
+/// the query and the fragment.
 pub(super) fn server_url(
     text: &[u8],
     shown: &Structure<'_>,

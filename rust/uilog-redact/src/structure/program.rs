@@ -1,7 +1,7 @@
 //! Command lines of programs other than hg: the program and the number of its
 //! arguments.
 //!
-//! What a program does with an argument is not known here, so none is told.
+//! The meaning of a program's arguments is unknown, so none is kept.
 
 use super::placeholder::Placeholder;
 use super::reducer::Structure;
@@ -81,7 +81,7 @@ pub(super) fn value(line: &[u8], by: &Structure<'_>) -> Vec<u8> {
     }
 }
 
-/// Whether this is the number of arguments that stands for them.
+/// Whether this is the placeholder with the number of arguments.
 pub(super) fn is_marker(text: &[u8]) -> bool {
     let Some(count) = text
         .strip_prefix(ARGUMENTS.as_bytes())

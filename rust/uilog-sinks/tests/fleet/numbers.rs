@@ -1,7 +1,6 @@
-//! Numbers of sinks that have no spool, as their receivers see them.
+//! Numbers of sinks without a spool, as their receivers see them.
 //!
-//! A process of its own is this program again, with what it is to do in
-//! variables.
+//! A separate process is this program again, with its task in variables.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -306,7 +305,10 @@ fn records_without_numbers_arrive_and_that_is_reported_once() {
     };
     assert_eq!(sink, "x");
     assert!(why.starts_with("its records have no numbers, so"), "{why}");
-    assert!(why.ends_with("uilog/numbers: it is no directory"), "{why}");
+    assert!(
+        why.ends_with("uilog/numbers: it is not a directory"),
+        "{why}"
+    );
     // As soon as there is a place, there are numbers.
     fs::remove_file(&place).unwrap();
     it.send("commandfinish");

@@ -500,8 +500,9 @@ fn sweep() -> usize {
             appending += usize::from(kept.is_appending());
             push(launch);
         }
-        // Else: copied by a fork, its word will never be cleared. Its memory
-        // is given up; that is bounded by what was in flight at the fork.
+        // Otherwise it was copied by a fork, and its word will never be
+        // cleared. Its memory is leaked; that is limited by the launches in
+        // progress at the fork.
         launch = next;
     }
     reap_adopted();
@@ -544,8 +545,8 @@ fn reap_adopted() {
     }
 }
 
-/// Reaps a child of the clone scheme; its raw status, unless somebody else
-/// has reaped it.
+/// Reaps a child of the clone scheme; its raw status, unless other code has
+/// reaped it.
 fn wait_for(pid: i32) -> Option<i32> {
     let mut status = 0;
     loop {
@@ -635,19 +636,19 @@ fn set_signal_mask(mask: u64) -> u64 {
     before
 }
 
-/// The two stacks of a launch, above an area that nobody uses.
+/// The two stacks of a launch, above an unused area.
 ///
-/// The child's lies above the middle child's, which has exited before the
-/// child does anything, so that one area protects all other memory from both.
+/// The child's is above the intermediate child's, which has exited before the
+/// child does anything, so one area protects all other memory from both.
 pub(crate) struct Region {
     base: *mut c_void,
     is_first: bool,
 }
 
-/// The region of the first launch, which most processes leave the last one: to
+/// The region of the first launch, which is the only one for most processes: to
 /// map another one takes two system calls, for which hg would wait. The area
 /// below its stacks is not inaccessible; it is as large, and each stack is
-/// thirty times what has ever been used of one.
+/// thirty times as large as needed.
 static FIRST: First = First(UnsafeCell::new([0; REGION_BYTES]));
 static FIRST_IS_TAKEN: AtomicBool = AtomicBool::new(false);
 

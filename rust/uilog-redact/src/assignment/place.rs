@@ -1,0 +1,156 @@
+//! Where the value of a name stands.
+//!
+//! Must not know whether it is secret.
+
+use memchr::memchr;
+use memchr::memchr2;
+
+use super::line::MAX_LINE_BYTES;
+use super::line::is_line_start;
+use super::line::is_source;
+use super::line::line_start;
+use super::named::Form;
+use super::named::Name;
+use crate::extent::Extent;
+use crate::extent::Extents;
+use crate::extent::Mark;
+use crate::name::SecretKind;
+use crate::steps;
+use crate::value::Scope;
+
+/// The range of a name's value.
+pub(super) fn extent(
+    text: &[u8],
+    scope: Scope,
+    name: &Name<'_>,
+    extents: &mut Extents<'_>,
+) -> Extent {
+    let start = name.value;
+    let is_alone = scope == Scope::Word
+        && name.form == Form::Tight
+        && matches!(&text[..name.start], b"" | b"--" | b"-");
+    if is_alone {
+        let quote = Mark::before(b"\"", 1);
+        let range = start..text.len();
+        return Extent {
+            word: range.clone(),
+            range,
+            quote,
+        };
+    }
+    if name.form == Form::Element || is_in_element(text, name) {
+        const CDATA: &[u8] = b"<![CDATA[";
+        let (start, end) = if text[start..].starts_with(CDATA) {
+            let start = start + CDATA.len();
+            (start, memchr(b']', &text[start..]))
+        } else {
+            (start, text[start..].iter().position(|b| b"<\n".contains(b)))
+        };
+        let end = end.map_or(text.len(), |len| start + len);
+        steps::add(end - start);
+        return Extent {
+            range: start..end,
+            word: start..end,
+            quote: Mark::before(b"\"", 1),
+        };
+    }
+    // The quote around an assignment is that before its name or its dashes.
+    let around = if name.is_quoted || name.form != Form::Tight {
+        None
+    } else {
+        let dashes = text[..name.start]
+            .iter()
+            .rev()
+            .take(2)
+            .take_while(|byte| **byte == b'-')
+            .count();
+        Mark::before(text, name.start - dashes)
+    };
+    if let Some(range) = in_backticks(text, name) {
+        return Extent {
+            word: range.clone(),
+            range,
+            quote: Mark::before(b"\"", 1),
+        };
+    }
+    let mut extent = extents.value(start, around, name.is_quoted);
+    if extent.quote.is_some() {
+        return extent;
+    }
+    if name.form == Form::Default
+        && memchr(b'}', &text[start..extent.range.end]).is_some()
+    {
+        let close = memchr(b'}', &text[start..extent.range.end]).unwrap_or(0);
+        extent.range.end = start + close;
+        extent.word.end = extent.word.end.min(extent.range.end);
+    }
+    let is_docker = name.form == Form::Spaced
+        && text[..name.start].ends_with(b"ENV ")
+        && is_line_start(text, name.start - 4);
+    if is_docker || is_setting(text, name) {
+        let line = memchr(b'\n', &text[start..])
+            .map_or(text.len(), |line| start + line);
+        steps::add(line - start);
+        let line = start + text[start..line].trim_ascii_end().len();
+        extent.range.end = extent.range.end.max(line);
+    }
+    let without_punctuation = |range: std::ops::Range<usize>| {
+        let len = text[range.clone()]
+            .iter()
+            .rposition(|byte| !b",.:".contains(byte))
+            .map_or(0, |last| last + 1);
+        range.start..range.start + len
+    };
+    extent.range = without_punctuation(extent.range);
+    extent.word = without_punctuation(extent.word);
+    extent
+}
+
+/// Text in backticks: a literal of JavaScript, or a word in Markdown. In a
+/// shell it would be a command.
+fn in_backticks(
+    text: &[u8],
+    name: &Name<'_>,
+) -> Option<std::ops::Range<usize>> {
+    let start = name.value + 1;
+    if name.form != Form::Loose || text.get(name.value) != Some(&b'`') {
+        return None;
+    }
+    let near = &text[start..text.len().min(start + MAX_LINE_BYTES)];
+    steps::add(near.len());
+    let len = memchr2(b'`', b'\n', near)?;
+    let is_template = memchr::memmem::find(&near[..len], b"${").is_some();
+    (near[len] == b'`' && !near[..len].contains(&b' ') && !is_template)
+        .then_some(start..start + len)
+}
+
+/// Whether this is `password = ...` on a line of a file: it goes to the end.
+pub(super) fn is_setting(text: &[u8], name: &Name<'_>) -> bool {
+    name.form == Form::Loose
+        && name.kind == SecretKind::Password
+        && !name.is_quoted
+        && is_line_start(text, name.start)
+        && (text[name.end..name.value].contains(&b'=')
+            || is_below_user(text, name.start))
+        && !is_source(text, name.start)
+}
+
+/// Whether the line above names the user, as in `.pypirc`.
+fn is_below_user(text: &[u8], at: usize) -> bool {
+    const USERS: [&[u8]; 4] = [b"username", b"user", b"login", b"email"];
+    let line = line_start(text, at);
+    let Some(end) = line.checked_sub(1) else {
+        return false;
+    };
+    let above = text[line_start(text, end)..end].trim_ascii_start();
+    USERS.iter().any(|user| {
+        above.strip_prefix(*user).is_some_and(|rest| {
+            matches!(rest.trim_ascii(), [b':' | b'=', .., last] if *last != b',')
+        })
+    })
+}
+
+/// Whether the value of a field is between tags.
+fn is_in_element(text: &[u8], name: &Name<'_>) -> bool {
+    name.form == Form::Field && text[..name.value].ends_with(b">")
+}

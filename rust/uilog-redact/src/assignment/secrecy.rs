@@ -1,0 +1,408 @@
+//! Whether a value is secret, after all that is known of its name.
+//!
+//! The vaguer the name and the looser the form, the more must the value look
+//! like a secret itself. Must not know where the value stands.
+
+use super::line::is_source;
+use super::line::line_start;
+use super::named::Form;
+use super::named::MAX_GAP_BYTES;
+use super::named::MAX_NAME_BYTES;
+use super::named::Name;
+use super::named::is_between_fields;
+use super::named::is_compound;
+use super::named::is_name;
+use super::place::is_setting;
+use crate::extent::Extent;
+use crate::name;
+use crate::name::SecretKind;
+use crate::stand_in;
+use crate::value::Scope;
+use crate::value::is_code;
+use crate::value::is_literal_placeholder;
+use crate::value::is_path;
+use crate::value::is_placeholder;
+use crate::value::is_speech;
+use crate::value::is_statement;
+use crate::value::is_uuid;
+use crate::value::looks_chosen;
+use crate::value::looks_like_key;
+use crate::value::looks_like_short_key;
+use crate::value::looks_made;
+use crate::value::looks_random;
+
+/// Whether a value is secret, after all that is known of its name.
+pub(super) fn is_secret(
+    text: &[u8],
+    name: &Name<'_>,
+    extent: &Extent,
+    scope: Scope,
+) -> bool {
+    let value = &text[extent.range.clone()];
+    let is_quoted = extent.quote.is_some();
+    let is_named = is_named_so(value);
+    if is_stand_in(text, name, extent, scope)
+        || (is_named && !value.iter().any(u8::is_ascii_lowercase))
+    {
+        return false;
+    }
+    let is_environment = name.is_environment();
+    let is_word = is_speech(value);
+    let is_speech = is_word && !is_quoted;
+    let is_count = value.len() < 6
+        && value.iter().all(u8::is_ascii_digit)
+        && name.kind == SecretKind::Password
+        && name.bytes.len() < 6;
+    let is_password = name.kind == SecretKind::Password;
+    let looks_secret = || match name.kind {
+        SecretKind::Password => looks_chosen(value),
+        SecretKind::Token => looks_random(value),
+        SecretKind::Code => is_code_number(value) || looks_random(value),
+        SecretKind::Key => looks_like_key(name.bytes, value),
+        SecretKind::Doubtful => looks_made(value),
+    };
+    if name.form == Form::Said {
+        return looks_made(value)
+            || (is_quoted
+                && name.kind == SecretKind::Token
+                && is_compound(name.bytes)
+                && looks_random(value));
+    }
+    if name.form == Form::Call {
+        return is_passed(name, value);
+    }
+    if matches!(name.kind, SecretKind::Key | SecretKind::Doubtful) {
+        let is_source = name.form == Form::Loose
+            && !is_quoted
+            && is_source(text, name.start);
+        // `STRIPE_KEY_LIVE=...`
+        let is_variable = name.kind == SecretKind::Key
+            && name.form == Form::Tight
+            && is_environment;
+        return !is_source
+            && (looks_secret()
+                || (is_variable && looks_like_short_key(name.bytes, value)));
+    }
+    match name.form {
+        Form::Tight if is_count => false,
+        Form::Tight if is_environment => true,
+        // JSON's numbers.
+        Form::Loose
+            if is_password && name.is_quoted && is_code_number(value) =>
+        {
+            true
+        }
+        Form::Loose | Form::Option | Form::Spaced if is_speech => false,
+        Form::Loose if is_count => false,
+        Form::Loose if is_environment && is_quoted => true,
+        Form::Tight | Form::Element if is_password => {
+            !is_named && (is_quoted || !is_source(text, name.start))
+        }
+        Form::Option if is_password => !is_named || is_quoted,
+        // `hg phase --secret REV`
+        Form::Option if name.bytes == b"secret" => {
+            looks_random(value) && !value.iter().all(u8::is_ascii_hexdigit)
+        }
+        Form::Loose if is_password && is_quoted => !is_named,
+        Form::Loose if is_password => {
+            looks_chosen(value)
+                || is_between_fields(text, name.start, extent.range.clone())
+                || (!is_source(text, name.start)
+                    && (is_setting(text, name)
+                        || is_line(text, name.start, extent.range.end)))
+        }
+        Form::Loose if !is_quoted && is_source(text, name.start) => false,
+        Form::Field | Form::Default | Form::Spaced
+            if is_environment && !is_word =>
+        {
+            true
+        }
+        Form::Field | Form::Default | Form::Spaced => {
+            !is_word
+                && !is_named
+                && ((is_password
+                    && (!value.contains(&b' ') || name.form == Form::Field))
+                    || (name.form == Form::Field && looks_chosen(value))
+                    || looks_secret())
+        }
+        Form::Tuple => {
+            is_second(text, name, extent)
+                || (!name.is_quoted
+                    && is_quoted
+                    && looks_chosen(value)
+                    && !is_named)
+                || is_set(text, name, value)
+                || looks_random(value)
+        }
+        Form::Compared => {
+            is_quoted
+                && (looks_random(value) || (is_password && looks_chosen(value)))
+        }
+        // `--credentials USER:PASSWORD`
+        Form::Option if value.contains(&b':') && is_pair(name.bytes) => true,
+        Form::Said
+        | Form::Call
+        | Form::Loose
+        | Form::Tight
+        | Form::Option
+        | Form::Element => {
+            looks_secret()
+                || (name.form == Form::Option
+                    && looks_chosen(value)
+                    && !value.contains(&b':'))
+                || (name.form == Form::Tight
+                    && is_compound_or_bare(name.bytes)
+                    && looks_chosen(value)
+                    && !is_pair(name.bytes)
+                    && !is_source(text, name.start)
+                    && !is_named)
+                || (is_quoted
+                    && is_compound_or_bare(name.bytes)
+                    && (looks_chosen(value)
+                        || is_secret_key(name.bytes) && !value.contains(&b' '))
+                    && !is_named)
+        }
+    }
+}
+
+/// Whether this is a secret that a call is given: `x.setPassword("VALUE")`, but
+/// not `ask_password("for bob")`.
+fn is_passed(name: &Name<'_>, value: &[u8]) -> bool {
+    const SETTERS: [&[u8]; 4] = [b"set", b"with", b"Set", b"With"];
+    let method = name.bytes.rsplit(|byte| *byte == b'.').next();
+    let method = method.unwrap_or(name.bytes);
+    let is_setter = SETTERS.iter().any(|word| method.starts_with(word));
+    let is_name = || {
+        !is_uuid(value)
+            && value.iter().all(|byte| is_name(*byte) || *byte == b'.')
+            && value.iter().any(|byte| b"_.-".contains(byte))
+    };
+    match name.kind {
+        SecretKind::Password if value.contains(&b' ') || is_named_so(value) => {
+            false
+        }
+        SecretKind::Password => {
+            (is_setter || looks_chosen(value)) && !is_name()
+        }
+        SecretKind::Token => looks_random(value) && !is_name(),
+        SecretKind::Code => is_setter && is_code_number(value),
+        SecretKind::Key | SecretKind::Doubtful => looks_made(value),
+    }
+}
+
+/// Whether this is only a placeholder: a variable, a path, code.
+fn is_stand_in(
+    text: &[u8],
+    name: &Name<'_>,
+    extent: &Extent,
+    scope: Scope,
+) -> bool {
+    let value = &text[extent.range.clone()];
+    let word = &text[extent.word.clone()];
+    let is_single = extent.quote.is_some_and(|quote| quote.byte == b'\'')
+        && matches!(name.form, Form::Tight | Form::Loose);
+    let is_shell =
+        is_single && name.form == Form::Tight && name.is_environment();
+    let is_placeholder = |value: &[u8]| {
+        if is_single {
+            is_literal_placeholder(value, scope, is_shell)
+        } else {
+            is_placeholder(value, scope)
+        }
+    };
+    is_placeholder(value)
+        || (word.is_empty()
+            && value.first().is_some_and(|b| b"([{".contains(b)))
+        || (!word.is_empty()
+            && (name.form == Form::Tight
+                || text.get(extent.word.end) != Some(&b';'))
+            && is_placeholder(word))
+        || (!is_single && stand_in::is_stand_in(value))
+        || stand_in::is_validation(value)
+        || stand_in::is_version(value)
+        || (is_path(value) || is_path(word))
+        || (scope == Scope::Text && is_code(value, extent.quote.is_some()))
+        || (extent.quote.is_none()
+            && (value.starts_with(b"!") || is_typed_number(value)))
+        || (extent.quote.is_none()
+            && name.form == Form::Loose
+            && is_statement(value))
+}
+
+/// Whether this is a number as Rust and C write it: `0x8009030Cu32`, `13i32`.
+fn is_typed_number(value: &[u8]) -> bool {
+    const MAX_BYTES: usize = 24;
+    const TYPES: [&[u8]; 6] =
+        [b"u32", b"i32", b"u64", b"i64", b"usize", b"u16"];
+    let value = value.strip_suffix(b";").unwrap_or(value);
+    value.len() < MAX_BYTES
+        && TYPES
+            .iter()
+            .find_map(|name| value.strip_suffix(*name))
+            .is_some_and(|number| match number {
+                [b'0', b'x', digits @ ..] => digits
+                    .iter()
+                    .all(|byte| byte.is_ascii_hexdigit() || *byte == b'_'),
+                [b'-', digits @ ..] | digits => digits
+                    .iter()
+                    .all(|byte| byte.is_ascii_digit() || *byte == b'_'),
+            })
+}
+
+/// Whether this is the last element of a call or a tuple, directly after the
+/// name: `get('password', 'X')`.
+fn is_second(text: &[u8], name: &Name<'_>, extent: &Extent) -> bool {
+    let value = &text[extent.range.clone()];
+    let start = &text[..name.start];
+    // add_argument('--password', default='VALUE')
+    let start = start.strip_suffix(b"--").unwrap_or(start);
+    let before = start
+        .strip_suffix(b"\"")
+        .or_else(|| start.strip_suffix(b"'"));
+    let Some(before) = before else {
+        return false;
+    };
+    let before = before
+        .strip_suffix(b"b")
+        .or_else(|| before.strip_suffix(b"u"))
+        .unwrap_or(before);
+    let is_call = matches!(before.last(), Some(b'(' | b' ' | b','));
+    let is_name = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
+    is_call
+        && text[..name.start]
+            .iter()
+            .rev()
+            .take(MAX_GAP_BYTES)
+            .any(|b| *b == b'(')
+        && !is_named_so(value)
+        && looks_chosen(value)
+        && !value.iter().all(is_name)
+}
+
+/// Whether this is in a call that sets something.
+fn is_set(text: &[u8], name: &Name<'_>, value: &[u8]) -> bool {
+    const SETTERS: [&[u8]; 8] = [
+        b"define(",
+        b"Property(",
+        b"property(",
+        b"setenv(",
+        b"Setenv(",
+        b"Variable(",
+        b"set_env(",
+        b"set_var(",
+    ];
+    // What such a call gives if the variable is not set.
+    const GETTERS: [&[u8]; 5] =
+        [b"environ.get(", b"getenv(", b"Getenv(", b".fetch(", b"env("];
+    // These set other things more often.
+    const COMMON: [&[u8]; 5] =
+        [b".put(", b".set(", b".Set(", b".add(", b".Add("];
+    const MIN_TOKEN_BYTES: usize = 6;
+    let from = name.start.saturating_sub(MAX_GAP_BYTES);
+    let before = &text[from..name.start];
+    let call = before
+        .strip_suffix(b"\"")
+        .or_else(|| before.strip_suffix(b"'"))
+        .unwrap_or(before)
+        .trim_ascii_end();
+    let is_in =
+        |setters: &[&[u8]]| setters.iter().any(|setter| call.ends_with(setter));
+    let is_default = name.is_environment() && is_in(&GETTERS);
+    match name.kind {
+        SecretKind::Password | SecretKind::Token if is_default => {
+            value.len() >= MIN_TOKEN_BYTES
+                && !is_speech(value)
+                && !is_named_so(value)
+        }
+        SecretKind::Password => {
+            is_in(&SETTERS)
+                || is_in(&COMMON)
+                || memchr::memmem::rfind(before, b"setconfig(").is_some()
+        }
+        SecretKind::Token => {
+            is_in(&SETTERS)
+                && value.len() >= MIN_TOKEN_BYTES
+                && !is_speech(value)
+                && !is_named_so(value)
+        }
+        SecretKind::Code | SecretKind::Key | SecretKind::Doubtful => false,
+    }
+}
+
+/// Whether a user's name and a password belong to this name.
+fn is_pair(name: &[u8]) -> bool {
+    memchr::memmem::find(name, b"cred").is_some()
+}
+
+/// Whether a name ends as those of secret keys do: `aws_secret_access_key`,
+/// `clientSecret`.
+fn is_secret_key(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    [
+        &b"secret"[..],
+        b"secret_key",
+        b"secretkey",
+        b"access_key",
+        b"accesskey",
+    ]
+    .iter()
+    .any(|ending| name.ends_with(ending))
+}
+
+fn is_compound_or_bare(name: &[u8]) -> bool {
+    is_compound(name) || is_bare_token(name)
+}
+
+/// Whether a name says that it is secret and nothing else: of what, a file's
+/// section says.
+fn is_bare_token(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"token") || name.eq_ignore_ascii_case(b"secret")
+}
+
+/// Whether this may be a one-time password.
+fn is_code_number(value: &[u8]) -> bool {
+    (4..=10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether a value itself consists of secret words: `passwd=password`.
+fn is_named_so(value: &[u8]) -> bool {
+    const MAX_OTHER_BYTES: usize = 6;
+    if value.len() > MAX_NAME_BYTES {
+        return false;
+    }
+    let mut words: Vec<_> = name::find(value)
+        .filter(|word| {
+            !word.is_short() || (word.start == 0 && word.end == value.len())
+        })
+        .map(|word| word.start..word.end)
+        .collect();
+    words.sort_by_key(|word| (word.start, usize::MAX - word.end));
+    let mut other = Vec::new();
+    let mut at = 0;
+    for word in &words {
+        if word.start >= at {
+            other.extend_from_slice(&value[at..word.start]);
+        }
+        at = at.max(word.end);
+    }
+    other.extend_from_slice(&value[at..]);
+    other.make_ascii_lowercase();
+    !words.is_empty()
+        && other
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || b"_-".contains(byte))
+        && other.len() < MAX_OTHER_BYTES
+}
+
+/// Whether name and value fill a line, as in a file.
+fn is_line(text: &[u8], start: usize, end: usize) -> bool {
+    let line = line_start(text, start);
+    let before = &text[line..start];
+    let is_first = before
+        .iter()
+        .all(|byte| byte.is_ascii_whitespace() || b"-\"[".contains(byte));
+    let after = text[end..]
+        .iter()
+        .find(|byte| !matches!(byte, b' ' | b'\r'));
+    is_first && after.is_none_or(|byte| *byte == b'\n')
+}

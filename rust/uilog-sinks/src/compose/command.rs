@@ -1,0 +1,163 @@
+//! What an event says of a command.
+//!
+//! Must not know what a sink may show of it.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use uilog_channel::commandlost;
+use uilog_channel::sink_config::SECTION;
+use uilog_channel::sink_config::SinkConfig;
+use uilog_channel::wire;
+use uilog_event::event::Event;
+use uilog_event::event::Value;
+use uilog_redact::Redacted;
+use uilog_redact::Redactor;
+
+use super::size::MAX_HOOK_JSON;
+use super::size::MAX_MESSAGE_JSON;
+use super::size::MAX_NAME_BYTES;
+use super::size::short;
+use crate::record::Hook;
+use crate::record::Usage;
+use crate::record::is_failure;
+use crate::text::Texts;
+use crate::text::TruncatedText;
+use crate::told;
+
+/// The option of `commandfinish` and `commandlost` that has the command's full
+/// name.
+pub(super) const CANONICAL_COMMAND: &str = "canonical_command";
+
+/// How a command has ended; nothing of other events.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ending {
+    pub(super) exit_code: Option<i64>,
+    pub(super) signal: Option<i64>,
+}
+
+impl Ending {
+    pub(super) fn of(event: &Event<'_>) -> Self {
+        let is_lost = *event.name == *commandlost::NAME;
+        if !is_lost && *event.name != *b"commandfinish" {
+            return Self::default();
+        }
+        Self {
+            exit_code: told::integer(event, "return_code").filter(|_| !is_lost),
+            signal: told::integer(event, "signal"),
+        }
+    }
+}
+
+/// Whether the event is about a failed command.
+pub(super) fn tells_failure(record: &wire::RecordFrame<'_>) -> bool {
+    let event = &record.event;
+    let name = String::from_utf8_lossy(&event.name);
+    let Ending { exit_code, signal } = Ending::of(event);
+    // 1 has this meaning only for Mercurial's commands.
+    let command =
+        canonical_command(event).filter(|_| foreign_program(record).is_none());
+    let command = command.map(String::from_utf8_lossy);
+    is_failure(&name, exit_code, signal, command.as_deref())
+}
+
+/// Whether the message of events of this name is a command line.
+pub(super) fn is_commands(name: &[u8]) -> bool {
+    name == b"command" || name == b"commandfinish" || name == commandlost::NAME
+}
+
+pub(super) fn canonical_command<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
+    match told::option(event, CANONICAL_COMMAND)? {
+        Value::Bytes(name) | Value::Str(name) => Some(&name.0),
+        _ => None,
+    }
+}
+
+pub(super) fn full_name(definition: &SinkConfig, option: &str) -> String {
+    format!("{SECTION}.sink.{}:{option}", definition.name)
+}
+
+pub(super) fn unchanged(text: &[u8]) -> Redacted<Cow<'_, [u8]>> {
+    Redacted {
+        text: Cow::Borrowed(text),
+        places: Vec::new(),
+    }
+}
+
+/// A command line, all of which is arguments, even if it reads as if it had
+/// ended.
+pub(super) fn redacted_command<'t>(
+    redactor: &Redactor,
+    line: &'t [u8],
+) -> Redacted<Cow<'t, [u8]>> {
+    const EXITED: &[u8] = b" exited ";
+    const END: &[u8] = b" exited 0 after 0.00 seconds";
+    if memmem::find(line, EXITED).is_none() {
+        return redactor.redact_command(line);
+    }
+    let ended = [line, END].concat();
+    let Redacted { text, places } = redactor.redact_command(&ended);
+    let text = text.strip_suffix(END).unwrap_or(&text).to_vec();
+    Redacted {
+        text: Cow::Owned(text),
+        places,
+    }
+}
+
+/// The name of the program that the event is about, unless that is one of
+/// Mercurial's.
+pub(super) fn foreign_program<'r>(
+    record: &'r wire::RecordFrame<'_>,
+) -> Option<&'r [u8]> {
+    let program = record.program.as_ref().filter(|it| !it.is_mercurial)?;
+    let mut parts = program.path.0.rsplit(|byte| *byte == b'/');
+    parts.next().filter(|name| !name.is_empty())
+}
+
+/// The options in which `uilog run` logs a command's resource usage.
+pub(super) const USAGE: [&[u8]; 3] = [
+    b"peak_memory_bytes",
+    b"user_cpu_seconds",
+    b"system_cpu_seconds",
+];
+
+pub(super) fn usage(event: &Event<'_>) -> Option<Usage> {
+    const MICROS_PER_SECOND: f64 = 1e6;
+    if let Some(usage) = event.usage {
+        return Some(Usage {
+            peak_memory_bytes: usage.peak_memory_bytes,
+            user_cpu_seconds: usage.user_cpu_micros as f64 / MICROS_PER_SECOND,
+            system_cpu_seconds: usage.system_cpu_micros as f64
+                / MICROS_PER_SECOND,
+        });
+    }
+    // The numbers of `uilog run`.
+    let seconds = |key| told::option(event, key).and_then(told::amount);
+    let peak = told::integer(event, "peak_memory_bytes")?;
+    Some(Usage {
+        peak_memory_bytes: u64::try_from(peak).ok()?,
+        user_cpu_seconds: seconds("user_cpu_seconds")?,
+        system_cpu_seconds: seconds("system_cpu_seconds")?,
+    })
+}
+
+pub(super) fn hook(
+    event: &Event<'_>,
+    message: &str,
+    texts: &mut Texts,
+) -> Option<Hook> {
+    let hook = told::hook(&event.name, message)?;
+    let place = ["hook", "command"];
+    let command =
+        TruncatedText::plain(hook.command.as_bytes(), MAX_MESSAGE_JSON);
+    Some(Hook {
+        name: short(
+            texts,
+            &["hook", "name"],
+            hook.name.as_bytes(),
+            MAX_NAME_BYTES,
+        ),
+        command: texts.put(&place, command, MAX_HOOK_JSON),
+        has_span: event.ends_span,
+    })
+}
