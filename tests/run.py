@@ -56,6 +56,8 @@ from tools.upstream import upstream_parts
 
 # Seconds, and far more than it takes beside all others: only a hang gets there.
 PYTEST_TIMEOUT = 3600
+# A soak may take this long on a machine that has other things to do.
+SOAK_TIMEOUT = 4 * PYTEST_TIMEOUT
 # With the compilation of everything.
 CARGO_TIMEOUT = 3600
 
@@ -182,7 +184,9 @@ def run_pytest(options: Options, result: Result) -> None:
             argv,
             cwd=ROOT,
             env=clean_environ(venv_of(MAIN_HG), venv),
-            timeout=PYTEST_TIMEOUT,
+            timeout=SOAK_TIMEOUT
+            if options.tier is Tier.SOAK
+            else PYTEST_TIMEOUT,
             verbose=options.verbose,
             result=result,
         )

@@ -41,8 +41,8 @@ _IdleLogger = types.SimpleNamespace
 # The events about a whole command.
 _WHOLE = (b'command', b'commandfinish')
 
-# The parts that know more of an event than hg tells, and the functions that
-# return it, as options. Of a command's end, those that something has loaded.
+# The parts that know more about an event than hg logs, and the functions that
+# return it, as options; for a command's end, only parts that are loaded.
 _TOLD_BY = {
     b'exthook': (('hooks', 'ofshell'),),
     b'pythonhook': (('hooks', 'ofpython'),),
@@ -70,7 +70,7 @@ def setup():
         _native.enter_outermost()
     _hasentered = True
     orig = surround('umask', util, 'setumask', _setumask)
-    # When Python ends it does not collect hg's util as early as all others.
+    # When Python ends, it does not collect hg's util as early as other modules.
     # What can be reached from there, and for that time that is all of hg,
     # would be taken apart piece by piece, which costs 5 million instructions.
     if orig is not None:
@@ -85,7 +85,7 @@ def _setumask(orig, *args, **kwargs):
 
 
 def populate(ui):
-    """give a ui the logger that its configuration asks for"""
+    """give a ui the logger for its configuration"""
     global _watched
     if _native.claim_command():
         # It is about this command, not about its child commands.
@@ -231,7 +231,7 @@ def tellproblems(ui):
 
 
 def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
-    """pass an event on to everybody that wants it, our own sinks first"""
+    """pass an event on to all that track it, uilog's own sinks first"""
     istaken = isinblackbox = False
     # An outer process may have logged events about a whole command only.
     if event in _WHOLE:
@@ -328,7 +328,7 @@ def surround(label, container, function, wrapper):
 
 
 def _call(name, function, *args):
-    """call a function of a part; loads it if needed"""
+    """call a function of a part, which is loaded if it is not yet"""
     getattr(part(name), function)(*args)
 
 
@@ -338,7 +338,7 @@ _watched: tuple = ()
 
 
 def _watch(logger):
-    """look at what hg does not log, as far as a tracked event tells it
+    """wrap functions of hg whose effects it does not log, for tracked events
 
     What stands around a function of hg's is as little as can be: each command
     reads it. The part that it is about is loaded when there is something to
@@ -447,5 +447,5 @@ _WATCHED_FOR = (
     (b'lockbroken', _watchlocks),
 )
 
-# The events that the blackbox gets.
+# Those of which the blackbox is told.
 _TOLD_TO_BLACKBOX = (_watchlocks, _watchrequests)

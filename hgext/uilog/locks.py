@@ -57,7 +57,7 @@ class Wait:
         waited = util.timer() - self.began
         self.endphase()
         _native.add_cost('lock_wait', waited)
-        # Who was found there most often has held it longest.
+        # The holder that was seen most often has held it longest.
         holder, facts = b'', {}
         if self.holders:
             holder = max(self.holders, key=lambda it: self.holders[it][0])

@@ -30,7 +30,7 @@ use crate::trust::Trust;
 const MAX_KNOWN: usize = 64;
 /// How long to wait for a process with the same sinks.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Descriptors of a process that are looked at.
+/// Maximum number of a process's descriptors that are checked.
 const MAX_DESCRIPTORS: usize = 4096;
 
 /// What to do with a record.
@@ -53,10 +53,10 @@ pub(crate) struct Admission {
     configured: Configured,
     /// No further process is waited for.
     pub(crate) is_final: bool,
-    /// There is a configuration that was not known when this was asked last.
+    /// A new configuration has been read since the last check.
     has_learnt: bool,
-    /// The process that was looked at last, and the files that it has open:
-    /// many queues may name the same.
+    /// The process that was checked last, and its open files, because many
+    /// queues may name the same process.
     looked_at: Option<(Pid, HashSet<(u64, u64)>)>,
 }
 

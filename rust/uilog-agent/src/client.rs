@@ -37,10 +37,10 @@ use crate::trust::Trust;
 const DONE: u64 = 1 << 63;
 /// Scripts begin here in a queue that has none.
 const NO_SCRIPTS: u64 = u64::MAX;
-/// A record takes more bytes than this.
+/// The minimum size of a record.
 const MIN_FRAME_BYTES: u64 = 16;
-/// Records of a client that are looked after at a time: the others stay in
-/// its queue.
+/// Maximum number of a client's records in memory: the others stay in its
+/// queue.
 const MAX_OUTSTANDING: usize = 1 << 18;
 
 /// A queue, and how far it is.
@@ -53,7 +53,7 @@ pub(crate) struct Client {
     pub(crate) trust: Trust,
     /// Becomes readable when the writer has ended.
     pub(crate) process: Option<Pidfd>,
-    /// There may be more than has been looked at.
+    /// There may be unread frames.
     pub(crate) is_rung: bool,
     /// The writer may have asked for delivery since the last check.
     pub(crate) may_await: bool,
@@ -84,9 +84,9 @@ pub(crate) struct Client {
     pub(crate) left: Option<Leftover>,
     /// What was logged about its slow commands.
     pub(crate) slow: Slow,
-    /// What environment its records have: whose journal to write to.
+    /// The environment of its records, which determines the journal.
     pub(crate) environment: Option<Arc<[u8]>>,
-    /// The frame that is looked at next.
+    /// The next frame to read.
     position: u64,
     /// The positions of records that were read, up to the last one that is
     /// still needed.
@@ -104,7 +104,7 @@ pub(crate) struct Client {
     is_damaged: bool,
 }
 
-/// What a record waits for that has been looked at.
+/// What a record that was read waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitsFor {
     /// A place in the group of its sinks.
@@ -141,7 +141,7 @@ pub(crate) enum NextFrame {
     Record(Box<Queued>, u64),
     /// So many records that cannot be read; they have been passed.
     Unreadable(u64),
-    /// There is more, and others have to be looked after first.
+    /// There is more, but other clients have their turn first.
     Later,
 }
 
@@ -323,7 +323,7 @@ impl Client {
         self.held += 1;
     }
 
-    /// The same record is needed no more.
+    /// The same record is not needed any more.
     pub(crate) fn release(&mut self, number: u32) {
         self.held = self.held.saturating_sub(1);
         self.done(number);
@@ -361,7 +361,7 @@ impl Client {
         place.is_some_and(|it| self.feed.queue.is_nearly_full_from(it))
     }
 
-    /// Records that have been looked at.
+    /// The number of records that were read.
     fn seen(&self) -> u64 {
         let records = self.feed.queue.progress().records;
         records.saturating_add(self.outstanding.len() as u64)
@@ -404,7 +404,7 @@ impl Client {
         self.outstanding.is_empty()
     }
 
-    /// Whether there is nothing that has not been looked at.
+    /// Whether everything has been read.
     pub(crate) fn is_at_end(&self) -> bool {
         self.is_damaged || self.position >= self.end()
     }
@@ -417,7 +417,7 @@ impl Client {
 
     /// Whether a command has begun and not ended.
     pub(crate) fn has_open_command(&self) -> bool {
-        // What cannot be read is looked at once it has ended.
+        // Damage is handled when it has ended.
         let open = self.feed.queue.open_command();
         open.is_ok_and(|open| open.is_some())
     }

@@ -31,7 +31,7 @@ pub(crate) struct Configuration {
     pub(crate) sinks: Vec<TrackedSink>,
 }
 
-/// A sink, and the events that it wants.
+/// A sink, and the events that it tracks.
 #[derive(Debug)]
 pub(crate) struct TrackedSink {
     pub(crate) definition: SinkConfig,
@@ -91,7 +91,7 @@ impl Configuration {
         names.any(is_of_ci)
     }
 
-    /// Its items without those sinks that are not wanted.
+    /// Its items without the sinks that are not wanted.
     pub(crate) fn items_for(
         &self,
         is_wanted: impl Fn(&SinkConfig) -> bool,

@@ -28,9 +28,9 @@ use uilog_event::environment_block::lookup;
 use crate::configuration::Configuration;
 use crate::configuration::Configurations;
 
-/// Repositories whose configuration is remembered.
+/// Maximum number of repositories whose configuration is cached.
 const MAX_REMEMBERED: usize = 256;
-/// How long a file system may take to answer.
+/// How long to wait for a file system.
 const ANSWER_BOUND: Duration = Duration::from_secs(10);
 
 type Root = Option<Vec<u8>>;

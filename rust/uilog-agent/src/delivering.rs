@@ -22,7 +22,8 @@ use crate::ids::ClientId;
 use crate::server::Server;
 use crate::trust::Trust;
 
-/// Frames of a queue that are looked at before others are looked after.
+/// Maximum number of frames that are read from a queue before other queues have
+/// their turn.
 const MAX_LOOKED_AT: usize = 256;
 /// How long records of a queue wait for older ones of the same queue that have
 /// other sinks: the order of a process holds, unless a sink hangs.
@@ -32,8 +33,8 @@ const NOT_CONFIGURED: &str = "an untrusted queue names this sink, and it is \
     not configured in the same way here";
 
 impl Server {
-    /// Looks into the queues that may have more; whether some have been left
-    /// before their ends so that others get their turn.
+    /// Reads queues that may have more; returns whether some were not read to
+    /// their ends, so that others have their turn.
     pub(crate) fn look_ahead(&mut self) -> bool {
         self.retry_at = None;
         let rung = self.clients.values().filter(|it| it.is_rung);
@@ -117,7 +118,7 @@ impl Server {
                 if !Arc::ptr_eq(&client.dir, &self.directories.own)
                     && !self.admission.is_asking(now) =>
             {
-                // The agent of that directory may know more.
+                // The agent of that directory may be able to decide.
                 self.decline(id);
                 return Some(WaitsFor::Trust);
             }

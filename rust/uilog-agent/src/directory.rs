@@ -28,7 +28,7 @@ use uilog_sys::own_dir::OwnDir;
 
 /// Queues that are found at a time: more are found when some are done.
 pub(crate) const MAX_FOUND: usize = 1024;
-/// Who else may write into a file.
+/// The permissions of other users to write.
 const OTHERS_WRITE: u32 = 0o022;
 
 /// The directories of queues, in addition to the agent's own.
@@ -42,7 +42,7 @@ pub(crate) struct Directories {
     elsewhere: OtherDirectories,
 }
 
-/// A queue that has been taken over.
+/// A claimed queue.
 #[derive(Debug)]
 pub(crate) struct ClaimedQueue {
     pub(crate) queue: Reader,
@@ -56,13 +56,13 @@ pub(crate) enum Found {
     Taken(Box<ClaimedQueue>),
     /// Another agent serves it, or should; that may change later.
     Others,
-    /// It is not to be looked into: another user's, or of another version.
+    /// It must not be read: another user's, or of another version.
     Useless,
     /// It is an invalid file of uilog's without a writer.
     Damaged,
     /// There is no such file any more.
     Gone,
-    /// The system has no descriptor to give.
+    /// There is no free descriptor.
     Exhausted,
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn is_waiting(
         let queue = Reader::open(OwnedFd::from(file))?;
         let origin = queue.origin().unwrap_or_default();
         if origin.namespaces != namespaces {
-            // Its own agent looks after it, or the next scan of one that lives.
+            // Its own agent serves it, or the next scan of a living agent.
             return Ok(false);
         }
         let done = queue.progress().records_at.max(end);
@@ -218,7 +218,7 @@ fn has_own_agent(dir: &OwnDir, origin: &Origin, queue: &File) -> bool {
     if living_file::is_held(queue, Holder::Maker).unwrap_or(true) {
         return true;
     }
-    // It goes into a name.
+    // It becomes a part of a name.
     if !origin.namespaces.bytes().all(|it| it.is_ascii_hexdigit()) {
         return false;
     }

@@ -44,7 +44,7 @@ const MAX_DESCRIPTORS: usize = 4;
 /// Maximum number of names that are read at a time, so that other work gets its
 /// turn.
 const MAX_HEARD: usize = 512;
-/// How many datagrams the kernel keeps, where that cannot be read.
+/// How many datagrams the kernel keeps by default.
 const USUAL_BACKLOG: usize = 10;
 
 /// The socket.
@@ -61,7 +61,8 @@ pub(crate) struct Doorbell {
 #[derive(Debug, Default)]
 pub(crate) struct Wakeups {
     pub(crate) rings: Vec<Ring>,
-    /// Others may have found no room: their queues have to be looked for.
+    /// Other datagrams may have been dropped: their queues must be found by a
+    /// scan.
     pub(crate) may_have_missed: bool,
 }
 
@@ -82,7 +83,7 @@ impl Doorbell {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let kind = SockType::Datagram;
         let socket = socket::socket(AddressFamily::Unix, kind, flags, None)?;
-        // Before anybody can send.
+        // Before any process can send.
         socket::setsockopt(&socket, PassCred, &true)?;
         let here = agent_address::evidence().ok();
         let here = here.and_then(|it| Identity::of(it.as_raw_fd()));
@@ -158,7 +159,7 @@ impl Doorbell {
         if credentials.uid() != geteuid().as_raw() {
             return Ok(None);
         }
-        // 0 is whom this namespace cannot see.
+        // 0 means a process that is not visible in this namespace.
         let pid = Some(credentials.pid()).filter(|pid| *pid > 0);
         Ok(Some(Ring {
             name: OsStr::from_bytes(&bytes[..length]).to_owned(),

@@ -23,17 +23,17 @@ use crate::error::Error;
 use crate::error::system;
 use crate::server::Server;
 
-/// How long an agent usually stays at least while those live whose queues it
-/// serves: when they end, it removes the queues.
+/// How long an agent stays at least while the writers of its queues live: when
+/// they end, it removes the queues.
 pub const WRITERS_GRACE: Duration = Duration::from_secs(1);
 /// How long an idle agent stays, without sinks, while a command runs: if that
 /// is killed, it can be logged at once.
 const COMMAND_BOUND: Duration = Duration::from_secs(3600);
-/// How long sinks may take to end.
+/// The time limit for closing sinks.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// The limit after SIGTERM: a system that shuts down waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
-/// How long journals may take at the end.
+/// The time limit for journals at the end.
 const JOURNAL_BOUND: Duration = Duration::from_secs(5);
 
 impl Server {
@@ -120,7 +120,7 @@ impl Server {
             if is_free.map_err(system("take the lock"))? {
                 return self.go_on();
             }
-            // There is another agent, which looks for queues when it begins.
+            // There is another agent, which scans at its start.
         }
         Ok(true)
     }

@@ -31,7 +31,7 @@ use crate::trust::Trust;
 /// After a wakeup, further ones are awaited so long before sinks get records:
 /// hg, which may be about to log more, has the processors.
 const GATHER: Duration = Duration::from_millis(2);
-/// How soon queues are looked for again that others serve, or for which there
+/// The delay of a scan for queues that other agents serve, or for which there
 /// was no descriptor.
 const SCAN_AGAIN: Duration = Duration::from_secs(2);
 /// The same while a process waits, which asks repeatedly.
@@ -108,7 +108,7 @@ impl Server {
         if self.clients.len() >= self.max_clients {
             return self.scan_again();
         }
-        // Before anything else: it may be about to end.
+        // First of all, since the process may be about to end.
         let is_proven = is_from_here();
         self.admission.begin_looking();
         let dir = Arc::clone(&self.directories.own);
@@ -145,7 +145,7 @@ impl Server {
         self.scan_within(SCAN_AGAIN);
     }
 
-    /// Looks for queues so long after it has looked for them last, or before.
+    /// Scans at the latest so long after the last scan.
     fn scan_within(&mut self, time: Duration) {
         self.scan_at = self.scan_at.min(self.scanned_at + time);
     }
@@ -217,7 +217,7 @@ impl Server {
         }
     }
 
-    /// Looks for queues, and into each that is known.
+    /// Scans for queues, and reads known ones.
     pub(crate) fn scan(&mut self) {
         self.scanned_at = Instant::now();
         self.scan_at = self.scanned_at + self.scan_every;
@@ -246,7 +246,7 @@ impl Server {
         }
     }
 
-    /// Whether a file has been looked at in vain.
+    /// Whether a file was checked in vain.
     pub(crate) fn is_useless(&self, dir: &OwnDir, name: &OsStr) -> bool {
         let of_dir = || (name.to_owned(), dir.path().to_owned());
         !self.useless.is_empty() && self.useless.contains(&of_dir())

@@ -29,13 +29,13 @@ use crate::ids::GroupId;
 /// All queues that the agent serves.
 pub(crate) type Clients = HashMap<ClientId, Client>;
 
-/// Records of a group that are looked after at a time.
+/// Maximum number of a group's records in memory.
 const MAX_ENTRIES: usize = 1 << 18;
 
 /// Groups that are remembered of a client: it is rare that it has two.
 const MAX_GROUPS_OF_CLIENT: usize = 16;
 
-/// Whether a group takes records.
+/// Whether a group accepts records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// It does.

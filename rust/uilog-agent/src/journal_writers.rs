@@ -21,7 +21,7 @@ use uilog_event::environment_block::lookup;
 use crate::ledger::Ledger;
 use crate::ledger::Page;
 
-/// Clerks that are kept although they have nothing to do.
+/// Maximum number of idle writers that are kept.
 const MAX_IDLE: usize = 8;
 
 /// The variables that choose a journal.

@@ -26,7 +26,7 @@ pub(crate) struct OlderVersion {
     lock: File,
 }
 
-/// The names that they know; none if there is no such version.
+/// The names that they use; none if there is no such version.
 fn names(namespaces: &str) -> Option<AgentNames> {
     let older = PROTOCOL - 1;
     (older >= OLDEST_READABLE).then(|| AgentNames::of(older, namespaces))

@@ -52,7 +52,7 @@ use crate::older_version;
 use crate::older_version::OlderVersion;
 use crate::server::Server;
 
-/// How often it is looked whether those have ended who cannot be waited for.
+/// How often to check whether processes without a pidfd have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The same for processes with a pidfd: they may have released their queues.
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
@@ -62,7 +62,7 @@ const LITTLE_ROOM: u64 = 512 << 10;
 /// Which part of the queues that may be open may wait for rollups to be sent.
 const MAX_PART_HELD: usize = 2;
 
-/// What the agent is given.
+/// The agent's options.
 #[derive(Debug)]
 pub struct Options {
     /// The directory in which its socket and its lock are.
@@ -70,15 +70,15 @@ pub struct Options {
     /// The lock, held: a process that starts an agent passes it on. If it is
     /// another one, the agent tries to take the lock itself.
     pub lock: Option<OwnedFd>,
-    /// A queue in that directory whose writer is known to be from here: it has
-    /// started the agent.
+    /// A queue in that directory whose writer is known to be from here, because
+    /// it has started the agent.
     pub queue: Option<OsString>,
     /// The agent's own environment, a block: its configuration is used for
     /// queues of unknown origin, and its journal gets their losses.
     pub environment: Vec<u8>,
     /// Where there may be queues besides.
     pub elsewhere: OtherDirectories,
-    /// How long it stays at least while those live whose queues it serves.
+    /// How long it stays at least while the writers of its queues live.
     pub writers_grace: Duration,
     /// How often it scans for queues whose writers have not woken it.
     pub scan_every: Duration,
@@ -108,7 +108,7 @@ pub fn serve(options: Options) -> Result<(), Error> {
             doorbell::ring(&directories.own, &names.socket, queue);
         }
     })?;
-    // Keep no directory busy.
+    // Does not keep any directory busy.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     // hg wakes us with each event, and must not lose its processor to us.
     sched::enter_batch();
@@ -178,12 +178,12 @@ impl Server {
             OlderVersion::listen(dir, &self.namespaces, &mut self.older_lock);
     }
 
-    /// Lets writers take again what the queues in its own directory do not take
-    /// any more.
+    /// Measures the queues in its own directory, so that writers can use
+    /// released memory again.
     pub(crate) fn count_room(&mut self) {
         let own = &self.directories.own;
         let reserved = queue_room::reserved(own);
-        // To look at all of them takes longer than most of what an agent does.
+        // Measuring all of them takes longer than most of an agent's work.
         let is_little = reserved <= LITTLE_ROOM;
         if is_little {
             self.counted = Some(reserved);
@@ -294,7 +294,7 @@ impl Server {
         }
     }
 
-    /// Forgets queues whose writers have ended and of which all is known.
+    /// Drops queues whose writers have ended and whose records are all done.
     pub(crate) fn close_ended(&mut self) {
         let now = Instant::now();
         let is_due = now >= self.looked_at + LOOK_EVERY;
@@ -316,7 +316,7 @@ impl Server {
             if client.is_over_but_held() {
                 continue;
             }
-            // Before its end is looked at: it may append until it ends.
+            // Before its end is handled, because it may append until it ends.
             client.may_have_ended = !client.is_alive();
             if !client.is_at_end() {
                 client.is_rung = true;

@@ -68,7 +68,7 @@ pub(crate) struct Server {
     pub(crate) environment: Arc<[u8]>,
     pub(crate) started_by: Option<OsString>,
     pub(crate) useless: HashSet<(OsString, PathBuf)>,
-    /// Becomes readable when something else than hg has news.
+    /// Becomes readable when another thread has results.
     pub(crate) wakeup: UnixStream,
     pub(crate) terminated: Arc<AtomicBool>,
     pub(crate) gather_until: Option<Instant>,

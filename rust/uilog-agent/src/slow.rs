@@ -41,7 +41,7 @@ const LASTING: [&[u8]; 1] = [b"serve"];
 /// What was logged about a client's commands.
 #[derive(Debug, Default)]
 pub(crate) struct Slow {
-    /// The innermost command when it was looked at last.
+    /// The innermost command at the last check.
     seen: Option<OpenCommand>,
     /// When the next event is due, if that command continues.
     due_at: Option<Instant>,

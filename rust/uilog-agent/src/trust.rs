@@ -9,6 +9,6 @@ use std::time::Instant;
 pub(crate) enum Trust {
     /// It is a process of this user and of these namespaces.
     Proven,
-    /// It may be anybody's. It was found then.
+    /// Its writer is unknown. It was found at this time.
     Unproven(Instant),
 }

@@ -59,7 +59,7 @@ impl Date {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DateFormat {
     /// chrono's form of it; `None` for hg's default, or if chrono does not
-    /// know all of it.
+    /// support all of it.
     custom: Option<String>,
 }
 
@@ -188,9 +188,9 @@ fn count_digits(text: &[u8]) -> usize {
     text.iter().take_while(|b| b.is_ascii_digit()).count()
 }
 
-/// Whether `text` begins as stock's regular expression wants a date to:
-/// digits and separators in their places, whether or not there is such a day.
-// hg: blackbox.blackbox: \d{4}[-/]\d{2}[-/]\d{2} \d{2}:\d{2}:\d{2}
+/// Whether `text` begins with a date as stock's regular expression defines it:
+/// digits and separators at their positions, even if there is no such day. hg:
+/// blackbox.blackbox: \d{4}[-/]\d{2}[-/]\d{2} \d{2}:\d{2}:\d{2}
 pub fn has_default_shape(text: &[u8]) -> bool {
     minute_word(text).is_some()
 }

@@ -53,8 +53,8 @@ impl Glob {
     /// Whether it matches the whole text.
     pub fn matches(&self, text: &[u8]) -> bool {
         let (mut part, mut at) = (0, 0);
-        // Where to go on if it does not match: behind the last star, with
-        // one more byte eaten by it.
+        // Where to continue after a mismatch: after the last star, which then
+        // matches one more byte.
         let mut again = None;
         loop {
             match self.parts.get(part) {

@@ -14,10 +14,10 @@ use super::message;
 /// How much of a text is judged at once, and then of what may hold a hit.
 const WINDOW: usize = 256;
 const PANE: usize = 32;
-/// How far behind its place a condition looks.
+/// How many bytes a condition reads after its position.
 const REACH: usize = 8;
 
-/// The bytes of a window, and as many behind it as the conditions reach.
+/// The bytes of a window, and the following bytes that conditions read.
 type Window = [u8; WINDOW + REACH];
 
 /// Every text about an exception contains this: hg's wording, and the event's
@@ -63,9 +63,9 @@ fn add(hits: &mut Vec<usize>, first: usize, more: impl Iterator<Item = usize>) {
 
 /// A condition on each place in a text.
 trait Condition {
-    /// Not 0 if it holds at this place of the window. It looks at less than
-    /// [`REACH`] bytes from there on, and has no branches. Implementations
-    /// are `#[inline(always)]`.
+    /// Not 0 if it is true at this position of the window. It reads less than
+    /// [`REACH`] bytes from there on, and has no branches. Implementations are
+    /// `#[inline(always)]`.
     fn holds(&self, window: &Window, at: usize) -> u8;
 }
 
@@ -86,13 +86,13 @@ impl Condition for NotZero {
 /// The ` se` of ` seconds`, unless the text before it is like ` 0.12`: nearly
 /// all durations are like that, and too short.
 struct Long {
-    /// The first digit that is large enough before the point; behind `9` if
-    /// none is.
+    /// The first digit before the point that is large enough; the byte after
+    /// `9` if none is.
     least: u8,
 }
 
 impl Long {
-    /// Where ` se` is from the place that is asked for.
+    /// The distance from the tested position to ` se`.
     const SECONDS_AT: usize = 5;
 
     fn new(seconds: f64) -> Self {

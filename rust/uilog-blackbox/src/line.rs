@@ -16,7 +16,8 @@ use memchr::memmem;
 use super::dates;
 use super::dates::DateFormat;
 
-/// The most bytes of a line in which its event's beginning is looked for.
+/// Maximum number of bytes of a line in which the beginning of an event is
+/// searched for.
 pub const HEAD_LEN: usize = 64 * 1024;
 
 /// Maximum length of DATE and USER together, if nothing separates them.
@@ -103,15 +104,15 @@ pub fn is_counted_by_stock(line: &[u8]) -> bool {
         || (*first == b' ' && closes(after))
 }
 
-/// Whether `hg blackbox` without further options counts this line: as stock
-/// does, and if it begins an event whose date has another format.
+/// Whether `hg blackbox` without new options counts this line: like stock hg,
+/// and if it begins an event with another date format.
 pub fn is_counted(line: &[u8], format: &DateFormat) -> bool {
     is_counted_by_stock(line)
         || anchored(line)
             .is_some_and(|anchor| torn_len(&line[..anchor.at], format) == 0)
 }
 
-/// Whether this line begins an event, if need be behind the rest of a torn
+/// Whether this line begins an event, possibly after the rest of an incomplete
 /// one. Any other line continues the event before it.
 pub fn is_beginning(line: &[u8]) -> bool {
     is_counted_by_stock(line) || anchored(line).is_some()
@@ -359,8 +360,8 @@ fn split_user(prefix: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&prefix[..at], &prefix[at + 1..]))
 }
 
-/// A line that stock counts and that has no parents; its message begins in
-/// or right behind `head`.
+/// A line that stock hg counts, without parents; its message begins in or
+/// directly after `head`.
 fn old_form<'a>(line: &'a [u8], head: &'a [u8]) -> Option<Record<'a>> {
     if !is_counted_by_stock(head) {
         return None;

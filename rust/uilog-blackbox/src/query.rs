@@ -73,7 +73,7 @@ pub struct Query {
 /// What the judgement on an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is wanted.
+    /// It matches.
     Wanted,
     /// It is not.
     Unwanted,
@@ -94,7 +94,7 @@ enum Search {
     Failures,
     /// Events that may mean a duration of at least so many seconds.
     Durations(f64),
-    /// Events whose dates may be between these readings of the clock.
+    /// Events whose dates may be between these times.
     Between(Minute, Minute),
 }
 
@@ -128,7 +128,7 @@ impl Query {
         span::find(file, len, filters.span(), &self.format)
     }
 
-    /// Whether it is wanted.
+    /// Whether it matches.
     pub fn judge(&self, event: &Event<'_>) -> Verdict {
         let filters = &self.filters;
         if matches!(self.search, Search::Everything) && filters.is_empty() {
@@ -180,8 +180,8 @@ impl Query {
         }
     }
 
-    /// Calls `each` with the chunks of a text (see [`event::chunks`]) that
-    /// may hold a wanted event, in their order, and where they begin.
+    /// Calls `each` with the chunks of a text (see [`event::chunks`]) that may
+    /// contain a wanted event, in order, with their positions.
     pub(crate) fn candidates<'a>(
         &self,
         text: &'a [u8],
@@ -269,7 +269,7 @@ impl Filters {
 }
 
 impl Search {
-    /// The rarest thing that every wanted event must hold.
+    /// The rarest text that every wanted event contains.
     fn new(filters: &Filters) -> Self {
         let any = |needles: Vec<Vec<u8>>| {
             let finder = |needle: &Vec<u8>| Finder::new(needle).into_owned();

@@ -17,7 +17,7 @@ use super::line;
 const LARGE: u64 = 16 * 1024 * 1024;
 /// How much is read to see of what time it is.
 const SAMPLE: usize = 16 * 1024;
-/// How many samples must be in order for the file to be taken for sorted.
+/// How many samples must be in order for the file to count as sorted.
 const SAMPLES: u64 = 64;
 /// By how much the clocks of two events may disagree with their order: they
 /// may have been logged in different zones, or while the clock was being set.
@@ -112,7 +112,7 @@ fn time_at(
     }
     let sample = &sample[..filled];
     let mut times = Vec::new();
-    // The first line has begun before, the last one goes on behind.
+    // The first line begins before the sample, the last one continues after it.
     let mut start = event::line_end(sample, 0) + 1;
     while start < sample.len() {
         let end = event::line_end(sample, start);

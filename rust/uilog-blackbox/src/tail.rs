@@ -28,11 +28,11 @@ pub(crate) struct Tail {
 /// What a step has come to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// So many of the wanted events have been counted, and more may be there.
+    /// So many of the wanted events were counted, and there may be more.
     Counted(usize),
-    /// So many are in the file, and no more.
+    /// The file has only so many.
     All(usize),
-    /// The last of those that were wanted begins here.
+    /// The position of the last wanted event.
     Found(u64),
 }
 
@@ -42,7 +42,7 @@ impl Tail {
         Self { at: len, len }
     }
 
-    /// Goes on; `want` more events are wanted, at least one.
+    /// Continues; `want` more events are wanted, at least one.
     pub(crate) fn step(
         &mut self,
         file: &File,

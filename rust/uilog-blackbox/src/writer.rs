@@ -22,34 +22,16 @@ use uilog_sys::log_file::LogFile;
 use uilog_sys::log_file::Problems;
 use uilog_sys::log_file::Rotation;
 
-/// How many old files hg keeps of a log with this `maxfiles`.
-// hg: loggingutil.openlogfile, which always keeps `.1`, and fails for none
+use crate::settings::Settings;
+use crate::style::Style;
+
+/// The number of old files that hg keeps with this `maxfiles`. hg:
+/// loggingutil.openlogfile, which always keeps `.1`, and fails for 0
 pub fn old_files(maxfiles: i64) -> u32 {
     match maxfiles {
         ..=0 => 0,
         1 => 1,
         _ => u32::try_from(maxfiles - 1).unwrap_or(u32::MAX),
-    }
-}
-
-/// How lines look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Style {
-    /// How times are written.
-    pub date: DateFormat,
-    /// Whether the event's name is written, too.
-    pub has_source: bool,
-}
-
-impl Style {
-    /// `format` is `blackbox.date-format`.
-    pub fn new(format: &[u8], has_source: bool) -> Self {
-        let date = if format.is_empty() {
-            DateFormat::Millis
-        } else {
-            DateFormat::Custom(format.to_vec())
-        };
-        Self { date, has_source }
     }
 }
 
@@ -146,8 +128,8 @@ pub struct Log {
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Written {
-    /// A rotation was due and could not be made, for the first time since the
-    /// last one that was: the log goes on growing.
+    /// A rotation was due and failed, for the first time since the last
+    /// successful one: the log grows.
     pub not_rotated: Option<NotRotated>,
 }
 
@@ -195,12 +177,33 @@ impl Log {
         }
     }
 
+    /// The log of a blackbox at `path`.
+    pub fn of_blackbox(
+        path: PathBuf,
+        settings: &Settings,
+        mode: Option<u32>,
+    ) -> Self {
+        Self::new(path, settings.max_bytes, settings.maxfiles, mode)
+    }
+
+    /// What is told of a rotation that could not be made.
+    pub fn explain_growth(&self, not_rotated: &NotRotated) -> String {
+        let path = self.path().display();
+        format!("{path} cannot be rotated: {}", not_rotated.why)
+    }
+
+    /// What is told of a record that is not in the log.
+    pub fn explain(&self, refused: &Refused) -> String {
+        let why = String::from_utf8_lossy(&refused.why);
+        format!("{} cannot be written: {why}", self.path().display())
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// Looks for what would keep it from being rotated. Changes nothing.
+    /// Checks what would prevent its rotation. Changes nothing.
     pub fn rotation_problems(&self) -> Problems {
         self.file.rotation_problems()
     }

@@ -120,7 +120,7 @@ pub(super) struct Extensions<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    /// Looks for all that is listed.
+    /// Finds all listed extensions.
     pub(super) fn find(
         subject: &Subject<'a>,
         found: &mut Vec<Finding>,
@@ -350,7 +350,8 @@ fn by_name(
             }
         }
     }
-    // Stock hg's may be where only this Python knows, in an archive perhaps.
+    // Only this Python may know where stock hg's extensions are, perhaps in an
+    // archive.
     let has_stock = dirs.iter().any(|dir| dir.join("hgext").is_dir());
     if name != NAMES[0] && !has_stock {
         return Search::Unknown;

@@ -250,7 +250,7 @@ fn check_rhg(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         SUPPORTED_BY_RHG.iter().any(|it| it.as_bytes() == name)
             || ignored.iter().any(|it| it == name)
     };
-    // rhg: a path behind the `!` leaves it enabled
+    // rhg: a path after the `!` leaves it enabled
     let mut names: Vec<String> = config
         .items(b"extensions")
         .filter(|(_, entry)| entry.value != b"!")

@@ -25,7 +25,7 @@ use super::text::shown;
 /// The section whose items are scripts.
 const SCRIPTS: &[u8] = b"logtoprocess";
 
-/// The sections that are ours to judge.
+/// The sections that are checked.
 const SECTIONS: [&str; 3] = ["uilog", "blackbox", "logtoprocess"];
 
 /// The settings that count, with their defaults.
@@ -55,7 +55,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     shadowed(subject, found);
 }
 
-/// Whether an item is ours to judge.
+/// Whether an item is checked.
 fn is_ours(section: &[u8], name: &[u8]) -> bool {
     match section {
         b"uilog" | b"blackbox" | SCRIPTS => true,
@@ -82,7 +82,7 @@ fn assignment(section: &[u8], name: &[u8], value: &[u8]) -> String {
     }
 }
 
-/// Sections whose names are nearly ours.
+/// Sections whose names are similar to these.
 fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     for section in config.sections() {
@@ -106,7 +106,7 @@ fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     for section in ["uilog", "blackbox"] {
         for (name, entry) in config.items(section.as_bytes()) {
             if is_of_sink(section.as_bytes(), name) {
-                // Looked at where it is known what they can do.
+                // Checked by the crate that knows them.
                 continue;
             }
             let Some(item) = items::find(section.as_bytes(), name) else {
@@ -210,7 +210,7 @@ fn shadowed(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// A setting in whose place this entry counts.
+/// The setting that this entry overrides.
 fn overridden(
     setting: &Setting,
     value: &[u8],

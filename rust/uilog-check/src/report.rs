@@ -48,7 +48,7 @@ pub enum Program {
     NotChecked,
 }
 
-/// A setting of ours.
+/// A setting of uilog's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SettingFacts {
     /// Its section.

@@ -40,7 +40,7 @@ const STDIN: &str = "stdin";
 /// Bytes of a program that may name its interpreter.
 const MAX_HASHBANG_BYTES: u64 = 256;
 
-/// Looks at the scripts; returns what there is to know of those that run.
+/// Checks the scripts; returns the facts about those that run.
 pub(super) fn check(
     subject: &Subject<'_>,
     found: &mut Vec<Finding>,
@@ -280,7 +280,7 @@ fn check_interpreter(program: &Path) -> Option<Finding> {
     )
 }
 
-/// What the shell says of a script's syntax; nothing of it is run.
+/// The shell's error about a script's syntax, without running it.
 fn syntax_error(script: &[u8]) -> Option<String> {
     let output = Command::new("/bin/sh")
         .arg("-n")

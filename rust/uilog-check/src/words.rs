@@ -149,7 +149,7 @@ fn is_simple(tail: &[u8]) -> bool {
                     return false;
                 }
             }
-            // To the end of the line, behind which there may be more.
+            // Up to the end of the line, after which there may be more.
             b'#' if is_first => {
                 let end = tail[at..].iter().position(|b| *b == b'\n');
                 return end.is_none_or(|end| {
@@ -160,7 +160,7 @@ fn is_simple(tail: &[u8]) -> bool {
             b' ' | b'\t' => is_word_start = true,
             // `>&2` and `<&-` are redirections.
             b'>' | b'<' if tail.get(at + 1) == Some(&b'&') => at += 1,
-            // A here document goes on below.
+            // A here document continues on the next lines.
             _ if tail[at..].starts_with(b"<<") => return false,
             b'>' | b'<' if tail.get(at + 1) != Some(&b'(') => {}
             b'|' | b'&' | b';' | b'(' | b')' | b'<' | b'>' => return false,

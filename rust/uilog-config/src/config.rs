@@ -12,7 +12,7 @@ use crate::value_error::ValueError;
 /// A value and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The value as written; lines that continue it begin behind `\n`.
+    /// The value as written; continuation lines begin after `\n`.
     pub value: Vec<u8>,
     /// Where it comes from.
     pub source: Source,
@@ -204,14 +204,14 @@ impl Config {
         self.unset.push((section.to_vec(), name.to_vec()));
     }
 
-    /// Takes an item out of this configuration alone.
+    /// Removes an item from this configuration only.
     pub(crate) fn remove(&mut self, section: &[u8], name: &[u8]) {
         if let Some(section) = self.sections.get_mut(section) {
             section.items.remove(name);
         }
     }
 
-    /// Takes a section's items out, but not the section.
+    /// Removes a section's items, but not the section.
     pub(crate) fn clear(&mut self, section: &[u8]) {
         if let Some(section) = self.sections.get_mut(section) {
             section.items.clear();
@@ -232,8 +232,7 @@ impl Config {
         }
     }
 
-    /// Replaces a value, whose source stays.
-    // hg: config.alter
+    /// Replaces a value; its source stays. hg: config.alter
     pub(crate) fn alter(
         &mut self,
         section: &[u8],

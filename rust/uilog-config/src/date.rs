@@ -15,7 +15,7 @@ use crate::value::trimmed;
 pub struct Date {
     /// Seconds since 1970-01-01 00:00 UTC.
     pub seconds: i64,
-    /// Seconds that the zone is *behind* UTC, as Mercurial has them.
+    /// Seconds that the zone is *behind* UTC, as in Mercurial.
     pub offset: i64,
 }
 
@@ -62,8 +62,7 @@ const FORMATS: [&str; 31] = [
     "%I:%M%p",
 ];
 
-/// Further layouts, where a span of time is asked for.
-// hg: dateutil.extendeddateformats
+/// Additional formats, for time spans. hg: dateutil.extendeddateformats
 const EXTENDED: [&str; 4] = ["%Y", "%Y-%m", "%b", "%b %Y"];
 
 /// How a day, an hour or a minute becomes a moment.
@@ -75,7 +74,7 @@ pub enum Rounding {
     Last,
 }
 
-/// The longest date that is looked at, in bytes.
+/// The maximum length of a date, in bytes.
 const MAX_LENGTH: usize = 256;
 
 /// A date: `SECONDS OFFSET`, `now`, `today`, `yesterday`, or in one of

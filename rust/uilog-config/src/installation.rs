@@ -92,10 +92,9 @@ fn on_path(environment: &Environment) -> Option<PathBuf> {
     programs.find(|hg| hg.is_absolute() && is_program(hg))
 }
 
-/// The directory above the one that `hg` is in, under which it looks for its
-/// system's configuration. It is what the program is called by, not what a
-/// link leads to.
-// hg: scmposix.systemrcpath
+/// The directory above the one that contains `hg`, in which hg searches for its
+/// system configuration. It follows from the path by which `hg` was called, and
+/// not from a link's target. hg: scmposix.systemrcpath
 pub(crate) fn prefix(hg: &Path) -> Option<PathBuf> {
     let prefix = hg.parent()?.parent()?;
     (prefix != Path::new("/")).then(|| prefix.to_owned())

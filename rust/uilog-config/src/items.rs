@@ -84,7 +84,7 @@ pub fn find_sink_option(name: &[u8]) -> Option<&'static SinkOption> {
     options.find(|option| option.item.name.as_bytes() == name)
 }
 
-/// The item of this name, if it is one of ours to read.
+/// The item of this name, if it is one of uilog's.
 pub fn find(section: &[u8], name: &[u8]) -> Option<&'static Item> {
     ITEMS.iter().find(|item| {
         item.section.as_bytes() == section && item.name.as_bytes() == name
@@ -99,7 +99,7 @@ pub enum Value {
     /// Of [`ValueType::Seconds`], [`ValueType::Age`] and, unless it is `auto`, of
     /// [`ValueType::Wait`].
     Seconds(Duration),
-    /// Of [`ValueType::Wait`]: it depends on what else is known.
+    /// Of [`ValueType::Wait`]: it depends on other facts.
     Auto,
     /// Of [`ValueType::Fraction`].
     Fraction(f64),

@@ -54,7 +54,7 @@ pub struct Loaded {
     pub root: Option<PathBuf>,
     /// What Mercurial would warn of, each without its newline.
     pub warnings: Vec<Vec<u8>>,
-    /// The files, each once, in the order in which they were looked for.
+    /// The files, each once, in the order in which they were searched for.
     pub files: Vec<FileReport>,
 }
 
@@ -63,7 +63,7 @@ pub struct Loaded {
 pub struct FileReport {
     /// The file.
     pub path: PathBuf,
-    /// Why it was looked for.
+    /// Why it was searched for.
     pub layer: Layer,
     /// How that went.
     pub state: FileState,
@@ -321,7 +321,7 @@ impl Ui {
 
     fn report(&mut self, path: &Path, layer: Layer, state: FileState) {
         let path = path.to_owned();
-        // A repository's files are looked at twice.
+        // A repository's files are read twice.
         if self.reported.insert((layer, path.clone())) {
             self.files.push(FileReport { path, layer, state });
         }
@@ -577,9 +577,8 @@ impl Ui {
             return Ok(());
         }
         for (layer, path) in repository::files(root, source) {
-            // What a share's source says of paths is relative to the share
-            // where `-R` asks for it.
-            // hg: main_script.paths.get_local
+            // Paths in a share's source are relative to the share if `-R` names
+            // it. hg: main_script.paths.get_local
             self.read_file(layer, &path, &path, false, root)?;
         }
         Ok(())

@@ -31,8 +31,7 @@ impl Plain {
         self.is_on && !self.exceptions.iter().any(|name| name == feature)
     }
 
-    /// Takes out what does not count.
-    // hg: ui._applyconfig
+    /// Removes disabled settings. hg: ui._applyconfig
     pub(crate) fn apply(&self, config: &mut Config) {
         const OPTIONS: [&[u8]; 10] = [
             b"debug",

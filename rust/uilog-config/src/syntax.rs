@@ -73,7 +73,7 @@ pub struct Line {
     pub statement: Statement,
 }
 
-/// Takes the bytes of a file apart, one statement after the other.
+/// Parses the bytes of a file, one statement after the other.
 pub fn parse(data: &[u8]) -> Parser<'_> {
     Parser {
         data,
@@ -156,7 +156,7 @@ impl Parser<'_> {
             });
         }
         if let Some(name) = directive(line, b"%unset") {
-            // hg: unsetre takes one word and ignores what follows
+            // hg: unsetre matches one word and ignores the rest
             let word = line[name.clone()].iter().position(is_space);
             let end = word.map_or(name.end, |length| name.start + length);
             return Some(Statement::Unset {
@@ -221,7 +221,7 @@ fn directive(line: &[u8], word: &[u8]) -> Option<Range<usize>> {
     Some(word.len() + range.start..word.len() + range.end)
 }
 
-// hg: sectionre, which takes the last bracket before any other `[`
+// hg: sectionre, which uses the last bracket before any other `[`
 fn section(line: &[u8]) -> Option<Range<usize>> {
     let rest = line.strip_prefix(b"[")?;
     let end = rest.iter().position(|byte| *byte == b'[');

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::syntax::is_space;
 
-/// The text without white space around it.
+/// The text without surrounding white space.
 pub(crate) fn trimmed(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|byte| !is_space(byte));
     let Some(start) = start else { return b"" };
@@ -28,9 +28,9 @@ pub fn parse_bool(text: &[u8]) -> Option<bool> {
     }
 }
 
-/// A decimal integer with white space around it, a sign, and single
-/// underscores between digits.
-// Python: int(bytes); beyond 128 bits it goes on, and we do not
+/// A decimal integer with surrounding white space, a sign, and single
+/// underscores between digits. Python: int(bytes), which has no limit of 128
+/// bits
 pub fn parse_int(text: &[u8]) -> Option<i128> {
     let text = trimmed(text);
     let (sign, digits) = match text {

@@ -71,14 +71,14 @@ use crate::stderr::Collector;
 const EXHAUSTED_DELAY: Duration = Duration::from_millis(50);
 /// How long to go on trying then.
 const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
-/// How long structured sinks may go on when there is nothing else to do.
+/// How long structured sinks may continue after everything else is done.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// The limit after SIGTERM: a system that shuts down waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
-/// How long those may take, at the end, who append to the journal: a home
-/// directory may not answer.
+/// The time limit for appending to the journal at the end: a home directory may
+/// not answer.
 const APPEND_BOUND: Duration = Duration::from_secs(2);
-/// Frames that are looked at before other things are looked after.
+/// Maximum number of frames that are read before other work has its turn.
 const MAX_LOOKED_AT: usize = 256;
 /// After a record, further ones are awaited so long before sinks get them.
 /// People may wait for a script, but not for a record; and hg, which may be
@@ -140,13 +140,13 @@ pub fn run_by_standard(
     run(socket, queue, frames, records, callbacks)
 }
 
-/// The queue's frames, if hg has passed them as standard error: that is
-/// `/dev/null` from now on, so that no message falls into the queue. To be
-/// called before there can be one.
+/// The queue's frames, if hg has passed them as standard error, which becomes
+/// `/dev/null`, so that no message is written to the queue. Must be called
+/// before there can be a message.
 ///
 /// # Errors
 ///
-/// The system has no descriptor to give.
+/// There is no free descriptor.
 fn take_frames(queue: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     let page = File::from(queue.try_clone()?);
     if !queue::is_apart(&page) {
@@ -172,7 +172,8 @@ pub fn run(
     records: Box<dyn RecordDelivery>,
     callbacks: Callbacks,
 ) -> Result<(), Error> {
-    // Keep no directory busy: each script gets its own.
+    // Leaves hg's directory, so that its file system can be unmounted: each
+    // script gets its own.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     let socket = UnixStream::from(socket);
     socket.peer_addr().map_err(|_| Error::ByHand)?;
@@ -210,26 +211,26 @@ pub fn run(
 
 /// The dispatcher's state.
 ///
-/// Frames are looked at once, in their order, and nothing holds that up: a
-/// script that may not start yet stays where it is, and scripts go on from
-/// there when they can, as sinks do that have no room.
+/// Frames are read once, in order, without stopping: a script that may not
+/// start yet stays in the queue, and scripts continue from there later, as do
+/// sinks without room.
 struct Server {
     /// `None` once no hg holds the other end.
     socket: Option<UnixStream>,
     feed: CachedReader,
-    /// The frame that is looked at next.
+    /// The next frame to read.
     position: u64,
-    /// Records that have been looked at.
+    /// The number of records that were read.
     seen: u64,
-    /// Jobs that predecessors have looked at.
+    /// Jobs that earlier dispatchers have read.
     taken_before: u64,
-    /// There are scripts before `position` that have not been taken.
+    /// There are unclaimed scripts before `position`.
     is_behind: bool,
     running: Running,
-    /// As the last job says that has been looked at.
+    /// From the last job that was read.
     max_scripts: usize,
     predecessor: Predecessor,
-    /// The newest environment: whose journal to write to.
+    /// The newest environment, which determines the journal.
     environment: Arc<[u8]>,
     records: Box<dyn RecordDelivery>,
     losses: UnreportedLosses,
@@ -242,16 +243,16 @@ struct Server {
     gather_until: Option<Instant>,
     /// The published progress.
     published: Progress,
-    /// hg may have asked for something since it was looked for.
+    /// hg may have asked for delivery since the last check.
     may_await: bool,
     /// hg waits for the delivery of so many jobs; 0 if it does not.
     awaited: u64,
     /// Becomes readable when a child ends or SIGTERM arrives.
     wakeup: UnixStream,
     terminated: Arc<AtomicBool>,
-    /// This process has made itself a batch process; scripts are none.
+    /// This process has made itself a batch process; scripts are not.
     is_batch: bool,
-    /// Set while the system has no process to give: since when, until when.
+    /// Set while no process can be created: since when, until when.
     exhausted: Option<Exhausted>,
     /// hg's process, if it could be seen when this one began.
     hg: Option<Pidfd>,
@@ -263,10 +264,10 @@ struct Server {
 
 /// Losses of an earlier dispatcher that are not in the journal yet.
 struct Predecessor {
-    /// Scripts that it had taken, and may have started or not.
+    /// Scripts that it had claimed, and may have started or not.
     uncertain: u64,
-    /// Events that it had lost, and records that sinks had in hand and the
-    /// queue has no more.
+    /// Events that it had lost, and records in the hands of sinks that are not
+    /// in the queue any more.
     untold: u64,
     failure: Option<String>,
 }
@@ -362,7 +363,7 @@ impl Server {
         })
     }
 
-    /// Begins: counts what the predecessor left behind.
+    /// Begins: counts what the predecessor has not done.
     fn take_over(&mut self) -> Result<(), Error> {
         let uncertain = self.predecessor.uncertain;
         let progress = self.progress();
@@ -374,8 +375,8 @@ impl Server {
         self.publish()
     }
 
-    /// Reports what the predecessor left behind, as soon as it is known whose
-    /// journal to write to. It has been counted already.
+    /// Reports the predecessor's losses, as soon as the journal is known. They
+    /// were counted already.
     fn report_predecessor(&mut self) {
         let Predecessor {
             uncertain, untold, ..
@@ -450,7 +451,8 @@ impl Server {
             }
             let is_at_end = ahead == Ahead::Nothing && self.socket.is_none();
             if is_at_end && self.tell_of_lost_commands() {
-                // There will be no more records, even if scripts still run.
+                // There will be no more records, even if scripts are still
+                // running.
                 self.records.finish(Instant::now() + SINKS_BOUND);
                 let is_idle = self.running.is_empty()
                     && self.failed.is_empty()
@@ -495,12 +497,12 @@ impl Server {
             let _ = self.publish();
             self.report(FailureKind::Lost, count, &detail);
         }
-        // There is a record to be looked at, as a rule.
+        // Usually there is a record to read.
         self.ask_at = Some(Instant::now());
         false
     }
 
-    /// Reads what wakes us up; notices when the last hg has gone.
+    /// Reads the wakeups; notices when the last hg has closed its end.
     fn drain_wakeups(&mut self) {
         drain(&self.wakeup);
         self.may_await = true;
@@ -526,8 +528,7 @@ impl Server {
         }
     }
 
-    /// Looks at the frames that have come: starts scripts as far as they may,
-    /// and offers records.
+    /// Reads new frames: starts scripts as far as they may, and offers records.
     fn look_ahead(&mut self) -> Result<Ahead, Error> {
         for _ in 0..MAX_LOOKED_AT {
             let position = self.position;
@@ -628,7 +629,7 @@ impl Server {
         Ok(())
     }
 
-    /// Whether a script may start, as far as is known before it is looked at.
+    /// Whether a script may start, as far as known before it is read.
     fn may_start(&self) -> bool {
         let is_waiting =
             self.exhausted.is_some_and(|it| Instant::now() < it.until);
@@ -688,7 +689,7 @@ impl Server {
         Ok(true)
     }
 
-    /// Starts a job's script, and what keeps the last of its standard error.
+    /// Starts a job's script, and the capture of its standard error.
     fn start(
         &mut self,
         job: &Job<'_>,
@@ -703,7 +704,7 @@ impl Server {
             let started =
                 start_script(job, environment, is_batch, outputs, name_of);
             match started {
-                // It must not be for want of what this has taken.
+                // The capture must not use up what the script needs.
                 Err(error) if error.is_exhausted() => {}
                 started => {
                     capture.close_input();
@@ -717,8 +718,8 @@ impl Server {
         (started, None)
     }
 
-    /// Only in a damaged queue there is such a frame; those behind it are still
-    /// delimited, so that they may be readable.
+    /// Such a frame exists only in a damaged queue; later frames are still
+    /// delimited, so they may be readable.
     fn pass_unreadable(&mut self, next: u64) -> Result<(), Error> {
         self.take_script(next)?;
         self.progress().not_started += 1;
@@ -921,7 +922,7 @@ impl Server {
     /// On SIGTERM: the records that have come get a moment to arrive; moves
     /// past what will not be run any more, and says so.
     fn give_up(&mut self) -> Result<(), Error> {
-        // There will be no more of them, and what follows takes time.
+        // There will be no more of them, and the next steps take time.
         self.collector.hand_over_all();
         let deadline = Instant::now() + TERMINATED_BOUND;
         if self.socket.is_none() {
@@ -966,7 +967,7 @@ impl Server {
         let progress = self.progress();
         progress.scripts_at = committed.end;
         progress.records_at = committed.end;
-        // Taken by this one, so that no later one counts them again.
+        // Claimed by this one, so that no later one counts them again.
         progress.scripts += left;
         progress.taken += left;
         progress.not_started += left;
@@ -1007,11 +1008,11 @@ impl Server {
     }
 }
 
-/// The process at the other end of hg's socket, unless it has gone.
+/// The process at the other end of hg's socket, if it still exists.
 fn process_of_peer(socket: &UnixStream) -> Option<Pidfd> {
     let peer = getsockopt(socket, PeerCredentials).ok()?;
     let process = pidfd::open(Pid::from_raw(peer.pid()))?;
-    // Else the number may be another's by now.
+    // Otherwise the number may belong to another process by now.
     drain(socket).then_some(process)
 }
 

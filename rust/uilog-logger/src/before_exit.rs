@@ -30,8 +30,8 @@ pub(crate) struct WaitLimit {
 }
 
 impl WaitLimit {
-    /// Something has been logged; `has_collector` says whether a collector is
-    /// among those whom it is for.
+    /// An event was logged; `has_collector` says whether one of its sinks is a
+    /// collector.
     pub(crate) fn note(&mut self, setting: BeforeExit, has_collector: bool) {
         match setting {
             BeforeExit::Auto => self.is_auto |= has_collector,
@@ -63,7 +63,7 @@ impl NamespaceRole {
     }
 }
 
-/// A wait that goes on.
+/// A wait in progress.
 #[derive(Clone, Copy, Debug)]
 pub struct ExitWait {
     deadline: Instant,
@@ -74,7 +74,7 @@ pub struct ExitWait {
 }
 
 impl ExitWait {
-    /// The wait that is wanted, if any is.
+    /// Begins the configured wait, if any.
     pub(crate) fn begin(
         wanted: WaitLimit,
         standing: NamespaceRole,
@@ -94,7 +94,7 @@ impl ExitWait {
         })
     }
 
-    /// For how long this goes on at most.
+    /// The remaining time.
     pub fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }

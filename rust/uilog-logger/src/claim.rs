@@ -109,7 +109,7 @@ pub struct InnerClaim {
     word: SharedWord,
     /// The session that both use.
     pub session: SessionId,
-    /// The session around it.
+    /// The enclosing session.
     pub parent: Option<SessionId>,
     /// Whether the outer one writes a blackbox, too.
     pub has_blackbox: bool,

@@ -2,7 +2,7 @@
 
 use uilog_event::environment_block::DEPTH_VARIABLE;
 use uilog_event::environment_block::SESSION_VARIABLE;
-use uilog_event::environment_block::lookup;
+use uilog_event::environment_block::lookup_all;
 use uilog_event::event::SessionId;
 use uilog_event::event::Trace;
 use uilog_event::trace;
@@ -10,20 +10,20 @@ use uilog_event::trace::Context;
 use uilog_event::trace::TraceVariables;
 use uilog_event::user;
 
-/// What the environment says, looked up once for as long as it stays the same.
+/// Facts in the environment, cached until it changes.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// The environment but for `TRACEPARENT`, which changes with each command.
     pub(crate) lasting: Vec<u8>,
     /// The value of `TRACEPARENT`, if it is there.
     pub(crate) traceparent: Option<Vec<u8>>,
-    /// The value of `TRACESTATE`, which goes with `TRACEPARENT`.
+    /// The value of `TRACESTATE`, which belongs to `TRACEPARENT`.
     state: Option<Vec<u8>>,
     /// What `uilog run` says.
     run: Option<Vec<u8>>,
-    /// The session in whose script this process runs.
+    /// The session of the script in which this process runs.
     pub(crate) parent: Option<SessionId>,
-    /// How many scripts are around this process.
+    /// The nesting depth in scripts.
     pub(crate) depth: u32,
     /// The login name.
     pub(crate) user: Option<Vec<u8>>,
@@ -32,7 +32,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Looks up what a changed environment says.
+    /// Reads a changed environment.
     pub(crate) fn update(&mut self, environment: &[u8]) {
         let (lasting, traceparent) = trace::split(environment);
         self.traceparent = traceparent.map(<[u8]>::to_vec);
@@ -44,15 +44,21 @@ impl Facts {
     }
 
     fn read(&mut self, lasting: &[u8]) {
-        let depth = lookup(lasting, DEPTH_VARIABLE)
+        let [depth, parent, run, state] = lookup_all(
+            lasting,
+            [
+                DEPTH_VARIABLE,
+                SESSION_VARIABLE,
+                trace::RUN_VARIABLE.as_bytes(),
+                trace::STATE_VARIABLE,
+            ],
+        );
+        let depth = depth
             .and_then(|depth| std::str::from_utf8(depth).ok()?.parse().ok());
         self.depth = depth.unwrap_or(0);
-        self.parent =
-            lookup(lasting, SESSION_VARIABLE).and_then(SessionId::parse);
+        self.parent = parent.and_then(SessionId::parse);
         self.user = user::login_name(lasting).map(<[u8]>::to_vec);
-        let run = lookup(lasting, trace::RUN_VARIABLE.as_bytes());
         self.run = run.map(<[u8]>::to_vec);
-        let state = lookup(lasting, trace::STATE_VARIABLE);
         self.state = state.map(<[u8]>::to_vec);
     }
 

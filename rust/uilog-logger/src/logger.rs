@@ -76,12 +76,12 @@ impl Logger {
         self.faults.extend(faults);
     }
 
-    /// The names of the sinks that want events of this name.
+    /// The names of the sinks that track events of this name.
     pub fn sinks_of(&self, event: &[u8]) -> Vec<String> {
         self.names(Some(event))
     }
 
-    /// Whether any sink wants events of this name.
+    /// Whether any sink tracks events of this name.
     pub fn tracks(&self, event: &[u8]) -> bool {
         self.scripts.find(event).is_some()
             || self.records_for(event).is_some()
@@ -93,7 +93,7 @@ impl Logger {
         self.names(None)
     }
 
-    /// The names of all sinks, or of those that want an event.
+    /// The names of all sinks, or of those that receive an event.
     fn names(&self, event: Option<&[u8]>) -> Vec<String> {
         let has_scripts = match event {
             Some(event) => self.scripts.find(event).is_some(),

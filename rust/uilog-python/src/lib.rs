@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use history::DATE_EXAMPLES;
 use history::History;
-use log::LineStyle;
+use log::BlackboxSettings;
 use log::LogFile;
 use peer::Peer;
 use pyo3::exceptions::PyAttributeError;
@@ -47,11 +47,8 @@ use uilog_logger::host::Host;
 use uilog_logger::host::RecursionGuard;
 use uilog_logger::logger;
 
+use crate::convert::Items;
 use crate::costs::Cost;
-
-/// What `ui.configitems` returns: bytes, unless an extension has set
-/// something else.
-type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
 
 /// The sinks of one ui, as a logger for `ui.setlogger`.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
@@ -382,19 +379,8 @@ fn find<'py>(
             let own = own.map(|item| (item.name, item.default));
             PyList::new(py, own.collect::<Vec<_>>())?.into_any()
         }
-        "BLACKBOX" => {
-            let items = items::ITEMS.iter();
-            let items = items.filter(|item| item.section == "blackbox");
-            let items = items
-                .map(|item| {
-                    let default = convert::default(py, item)?;
-                    Ok((item.name, default, convert::hg_method(item.kind)))
-                })
-                .collect::<PyResult<Vec<_>>>()?;
-            PyList::new(py, items)?.into_any()
-        }
+        "BlackboxSettings" => py.get_type::<BlackboxSettings>().into_any(),
         "History" => py.get_type::<History>().into_any(),
-        "LineStyle" => py.get_type::<LineStyle>().into_any(),
         "LogFile" => py.get_type::<LogFile>().into_any(),
         "Peer" => py.get_type::<Peer>().into_any(),
         "relative_date" => {
@@ -425,7 +411,9 @@ fn find<'py>(
             running_hg
             set_head
             starter
+            steal_lock
             take_unseen
+            trylock
             unregister_peer
         ),
     };
@@ -481,7 +469,7 @@ mod functions {
         host::with(Host::end_command);
     }
 
-    /// Adds to what `commandfinish` tells by this option: a number, or seconds.
+    /// Adds to this option of `commandfinish`: a number, or seconds.
     #[pyfunction]
     pub(super) fn add_cost(
         option: &str,
@@ -496,8 +484,8 @@ mod functions {
         Ok(())
     }
 
-    /// Adds wire commands to what `commandfinish` tells: each with how often it
-    /// was sent and for how many seconds hg has waited. Returns a text of them.
+    /// Adds wire commands to `commandfinish`, each with how often it was sent
+    /// and how many seconds hg has waited. Returns a text of them.
     #[pyfunction]
     pub(super) fn add_wire_commands(
         py: Python<'_>,
@@ -506,7 +494,7 @@ mod functions {
         PyBytes::new(py, &costs::add_wire_commands(commands)).unbind()
     }
 
-    /// What stands around hg's `trylock`. `part` loads a part of the extension;
+    /// Wraps hg's `trylock`. `part` loads a part of the extension;
     /// `parts` are those that are loaded.
     #[pyfunction]
     #[pyo3(signature = (part, parts, orig, /, *args, **kwargs))]
@@ -520,7 +508,7 @@ mod functions {
         locks::trylock(part, parts, orig, args, kwargs)
     }
 
-    /// What stands around hg's `steal_lock`.
+    /// Wraps hg's `steal_lock`.
     #[pyfunction]
     #[pyo3(signature = (orig, /, *args, **kwargs))]
     pub(super) fn steal_lock<'py>(

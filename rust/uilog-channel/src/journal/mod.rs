@@ -45,14 +45,14 @@ const MAX_APPENDING: u32 = 8;
 /// How a line of a failure begins.
 const LINE_BEGINS: &[u8] = b"{\"time\":";
 
-/// How many pages of counters a dispatcher looks at when it ends: where a
-/// thousand commands run at once, not each looks at all others'.
+/// How many counter pages a dispatcher reads when it ends: if a thousand
+/// commands run at once, not each reads all others'.
 const MAX_LOOKED_AT: usize = 32;
 
 /// Why there is no first place.
 const NO_HOME: &str = "neither HOME nor XDG_STATE_HOME names a directory";
 
-/// Where failures are kept.
+/// The files of failures.
 #[derive(Clone, Debug)]
 pub struct Journal {
     choice: Choice,
@@ -75,8 +75,8 @@ enum Line {
 }
 
 impl Journal {
-    /// The journal of the user with this environment; `None` if no place can
-    /// be named for it.
+    /// The journal of the user with this environment; `None` if it has no
+    /// directory.
     pub fn for_environment(environment: &[u8]) -> Option<Self> {
         let choice = Choice::of(environment);
         let places = choice.places("failures", "jsonl");
@@ -110,7 +110,7 @@ impl Journal {
     }
 
     /// The fallback for failures while there is a problem with the first
-    /// directory; `None` if there is none, or no fallback.
+    /// directory; `None` if there is no problem, or no fallback.
     pub fn fallback(&self) -> Option<PathBuf> {
         self.problem()?;
         let mut places = self.places.iter();
@@ -130,9 +130,10 @@ impl Journal {
         self.plan(failure)?.run()
     }
 
-    /// Appends a failure without waiting for a home directory, by a child
-    /// process: see [`uilog_sys::append`]. If there can be none, it goes to a
-    /// local file system at once.
+    /// Appends a failure in a child process, so that this one does not wait for
+    /// the file system of the home directory: see [`uilog_sys::append`]. If no
+    /// process can be started, the failure is appended to a local file system
+    /// by this one.
     ///
     /// # Errors
     ///
@@ -189,7 +190,7 @@ impl Journal {
         finished(failures)
     }
 
-    /// The failures that are still kept in the journal itself.
+    /// The failures in the journal's own files.
     pub fn read_lines(&self) -> Vec<Failure> {
         finished(self.lines())
     }
@@ -224,7 +225,8 @@ impl Journal {
     }
 }
 
-/// Keeps only the first failure about each page, the oldest first.
+/// Keeps only the first failure about each page, and sorts them, the oldest
+/// first.
 fn finished(mut failures: Vec<Failure>) -> Vec<Failure> {
     let mut pages = HashSet::new();
     failures.retain(|failure| match &failure.page {
@@ -236,8 +238,8 @@ fn finished(mut failures: Vec<Failure>) -> Vec<Failure> {
     failures
 }
 
-/// Whether so many processes of this one append that what comes next goes to
-/// another place.
+/// Whether so many child processes are still appending that the next failure is
+/// appended elsewhere.
 pub fn is_busy() -> bool {
     append::is_busy()
 }
@@ -267,8 +269,8 @@ pub struct Group<'a> {
     pub lost: u64,
 }
 
-/// Makes one of the failures of the same kind, event and detail. Those whose
-/// last failure is the oldest come first.
+/// Groups the failures by kind, event and detail. The group whose last failure
+/// is the oldest comes first.
 pub fn grouped(failures: &[Failure]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for failure in failures {

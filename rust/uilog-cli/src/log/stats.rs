@@ -429,7 +429,8 @@ fn shown(field: &Field, number: f64) -> String {
     }
 }
 
-fn sparkline(counts: &[u64]) -> String {
+/// Bars over time, the highest for the greatest.
+pub(crate) fn sparkline(counts: &[u64]) -> String {
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
     let bar = |count: u64| match count {
         0 => ' ',

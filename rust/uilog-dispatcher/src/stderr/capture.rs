@@ -29,7 +29,8 @@ use super::process;
 use super::ring::KEPT_BYTES;
 use super::ring::Ring;
 
-/// Scripts whose text is kept at a time: each takes descriptors.
+/// Maximum number of scripts whose output is captured at a time, because each
+/// needs descriptors.
 const MAX_CAPTURED: u64 = 64;
 /// The part of all descriptors that as many scripts may be: others need them.
 const CAPTURED_PART: u64 = 16;
@@ -42,15 +43,15 @@ const HANDOVER_BYTES: usize = 32 * 1024;
 /// (`pipe-user-pages-soft`), and further ones get next to nothing.
 #[cfg(target_os = "linux")]
 const PIPE_BYTES: i32 = 256 * 1024;
-/// Reads at a script's end, at most: processes that it has left behind may
-/// write without an end.
+/// Maximum number of reads at a script's end: remaining processes may write
+/// without end.
 const MAX_LAST_READS: usize = 64;
 
 /// All pipes that there are.
 #[derive(Debug)]
 pub(crate) struct Collector {
     pipes: Vec<Rc<Pipe>>,
-    /// The process that takes over pipes, if it was started.
+    /// The process that pipes are passed to, if it was started.
     process: Option<OwnedFd>,
     /// This process is a batch process, and that one must not be one.
     leave_batch: bool,
@@ -94,8 +95,8 @@ impl Collector {
         }
     }
 
-    /// What a script that is about to start gets as its standard error. None if
-    /// that cannot be had: then its text is lost, and nothing else.
+    /// The standard error of a script that is about to start. `None` if there
+    /// is no pipe: then only its output is lost.
     pub(crate) fn capture(&mut self) -> Option<Capture> {
         self.forget();
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |it| it.0);
@@ -136,8 +137,8 @@ impl Collector {
         }
     }
 
-    /// A script has ended. Reads its output; if processes that it has left
-    /// behind can write more, passes on its pipe.
+    /// A script has ended. Reads its output; if processes that the script has
+    /// started can still write, passes on its pipe.
     pub(crate) fn script_ended(&mut self, capture: &Capture) {
         let pipe = &capture.pipe;
         let is_more = |_: &usize| pipe.is_ours() && pipe.take();
@@ -157,7 +158,7 @@ impl Collector {
         }
     }
 
-    /// If the process has gone, its pipes are ours again.
+    /// If the process has ended, this process reads its pipes again.
     fn notice_end(&mut self) {
         if self.process.as_ref().is_some_and(has_gone) {
             self.process = None;
@@ -167,7 +168,7 @@ impl Collector {
         }
     }
 
-    /// If this fails, the pipe stays ours.
+    /// If this fails, the pipe stays here.
     fn hand_over(&mut self, pipe: &Pipe) {
         self.notice_end();
         pipe.read.set(0);
@@ -221,7 +222,7 @@ impl Capture {
         self.input = None;
     }
 
-    /// Whether all that has been written so far is kept.
+    /// Whether all output so far has been stored.
     pub(crate) fn is_complete(&self) -> bool {
         // In this order: data that has left the pipe is being stored.
         let is_empty = !polled(&self.pipe.output, PollFlags::POLLIN);
@@ -258,11 +259,11 @@ impl Pipe {
         false
     }
 
-    /// The process that had it is gone.
+    /// The process that read it has ended.
     fn take_back(&self) {
         if self.reader.get() == Reader::Process {
             self.reader.set(Reader::Dispatcher);
-            // What that had read and not kept is lost.
+            // What it had read and not stored is lost.
             self.ring.add(&[]);
         }
     }

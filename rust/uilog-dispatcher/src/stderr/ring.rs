@@ -23,7 +23,7 @@ const LENGTH_AT: u64 = 8;
 /// Offset of the ring with the last bytes.
 const TEXT_AT: u64 = 16;
 
-/// One text. Where there is no memory for it, it is lost, and nothing else.
+/// The end of one text. If there is no memory for it, only the text is lost.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     /// Made when the first text comes: most scripts say nothing, and to make
@@ -95,7 +95,7 @@ impl Ring {
         (text, length > kept)
     }
 
-    /// Words that cannot be read are 0: nothing is kept.
+    /// Unreadable words are 0: nothing is stored.
     fn read_word(&self, at: u64) -> u64 {
         let mut word = [0; 8];
         let file = self.file.get();

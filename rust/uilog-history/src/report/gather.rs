@@ -23,8 +23,11 @@ const MAX_GROUPS: usize = 1000;
 const MAX_NAMES: usize = 1 << 16;
 /// How many of the slowest commands are kept.
 pub(super) const SLOWEST: usize = 20;
-/// How many characters of an error or of a command are kept.
-const MAX_TEXT: usize = 300;
+/// How many characters a name has at most.
+const MAX_NAME: usize = 300;
+/// How many an error or a command has. They are kept so long that no secret in
+/// them is cut in two before it is redacted.
+const MAX_TEXT: usize = 8192;
 
 /// In which of the two periods something was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,14 +230,8 @@ pub(super) struct Gathered {
 }
 
 /// Of each day of the week, from Monday, and hour.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Hours(pub(super) [[u64; 24]; 7]);
-
-impl Default for Hours {
-    fn default() -> Self {
-        Self([[0; 24]; 7])
-    }
-}
 
 /// Tells texts apart.
 pub(super) fn hash(text: &str) -> u64 {
@@ -332,7 +329,7 @@ impl Gathered {
         self.slowest.push(Slow {
             seconds,
             time: found.time,
-            command: cut(record.command_line()).into_owned(),
+            command: cut_at(record.command_line(), MAX_TEXT).into_owned(),
             user: cut(record.process.user.as_str()).into_owned(),
             host: cut(record.host.name.as_str()).into_owned(),
             repository: cut(record.repository()).into_owned(),
@@ -367,7 +364,7 @@ impl Gathered {
         failures.users.add(record.process.user.as_str());
         if failures.now == 1 || failures.last < found.time {
             failures.last = found.time;
-            failures.error = cut(error).into_owned();
+            failures.error = cut_at(error, MAX_TEXT).into_owned();
             failures.repository = cut(record.repository()).into_owned();
         }
     }
@@ -558,7 +555,11 @@ fn name(text: &str) -> String {
 
 /// The beginning of a long text.
 fn cut(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(MAX_TEXT) {
+    cut_at(text, MAX_NAME)
+}
+
+pub(super) fn cut_at(text: &str, max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
         None => text.into(),
     }

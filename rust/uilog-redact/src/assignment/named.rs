@@ -1,8 +1,8 @@
-//! The name that a value is assigned to, and in which form.
+//! The name to which a value is assigned, and the form of the assignment.
 //!
-//! Responsible for `NAME=`, `--NAME`, `<NAME>`, `setenv NAME` and what else
-//! stands between a name and its value. Must not know where the value ends, nor
-//! what it looks like.
+//! Responsible for `NAME=`, `--NAME`, `<NAME>`, `setenv NAME` and other text
+//! between a name and its value. Must not know where the value ends, or what it
+//! looks like.
 
 use memchr::memchr;
 use memchr::memchr2;
@@ -477,7 +477,7 @@ pub(super) fn is_between_fields(
             || next() && previous())
 }
 
-/// Whether a name with a value right behind its colon is one of several, as Go
+/// Whether a name with a value right after its colon is one of several, as Go
 /// prints a map, or an option of Windows, and the value is certainly no word.
 fn is_field_of_struct(text: &[u8], start: usize, value: &[u8]) -> bool {
     const MIN_BYTES: usize = 16;

@@ -1,4 +1,4 @@
-//! Where the value of a name stands.
+//! The range of a name's value.
 //!
 //! Must not know whether it is secret.
 

@@ -1,10 +1,10 @@
-//! The names of headers: which hold secrets, and which never do.
+//! The names of headers: which contain secrets, and which never do.
 
 use crate::trie::Trie;
 use crate::trie::most_nodes;
 
-/// How names of such headers end. These are also what [`crate::redactor`]
-/// looks for before it calls this module.
+/// The ends of such headers' names. [`crate::redactor`] searches for them
+/// before it calls this module.
 pub(crate) const ENDINGS: [&str; 17] = [
     "authorization",
     "apikey",

@@ -1,6 +1,6 @@
-//! Where the value of a header stands, and how sure it is that this is one.
+//! The range of a header's value, and how certain it is that this is a header.
 //!
-//! Must not know what of the value is secret.
+//! Must not know which part of the value is secret.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::value::Scope;
 use crate::words::blanks;
 
 const MAX_SPACES: usize = 4;
-/// How far the end of an unquoted value is looked for.
+/// Maximum length of an unquoted value.
 const MAX_VALUE_BYTES: usize = 1024;
 
 /// How sure it is that this is a header.

@@ -1,4 +1,4 @@
-//! What comes of a text.
+//! The result of redacting a text.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Whom to wait for until a connection can be made, and for how long.
+//! For which readers to wait until a connection succeeds, and for how long.
 //!
 //! Must not know what is sent.
 
@@ -18,7 +18,7 @@ const RESTART: Duration = Duration::from_secs(2);
 /// For how long a connection is waited for after one could not be made.
 const DOWN: Duration = Duration::from_secs(1);
 
-/// Whom to wait for, and for how long.
+/// When and how long to wait for the other side.
 #[derive(Clone, Debug)]
 pub(crate) struct ReconnectPolicy {
     is_expected: bool,

@@ -1,4 +1,4 @@
-//! What has come back from a collector, or why nothing has.
+//! A collector's answer, or why there is none.
 //!
 //! Must not know what it means for records.
 
@@ -22,7 +22,7 @@ pub(super) enum Failed {
         /// HTTP's status; 0 if its head is too large.
         status: u16,
     },
-    /// It could not be asked, or did not answer.
+    /// No request could be sent, or no answer came.
     Unasked(String),
 }
 

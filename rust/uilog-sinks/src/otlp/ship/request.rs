@@ -1,7 +1,7 @@
-//! Requests: which records of a batch are sent together, and how one that is
-//! refused is divided.
+//! Requests: which records of a batch are sent together, and how a refused
+//! request is divided.
 //!
-//! Must not know who is asked.
+//! Must not know the collector.
 
 use std::collections::VecDeque;
 use std::slice;
@@ -27,7 +27,7 @@ pub(super) struct Request {
     pub(super) unreadable: Vec<(usize, String)>,
     /// Of their payloads.
     bytes: usize,
-    /// The index behind the last one.
+    /// The index after the last one.
     pub(super) end: usize,
 }
 
