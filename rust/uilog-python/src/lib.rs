@@ -411,9 +411,7 @@ fn find<'py>(
             running_hg
             set_head
             starter
-            steal_lock
             take_unseen
-            trylock
             unregister_peer
         ),
     };
