@@ -355,7 +355,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         is_chg_server
         set_umask
         setup
+        steal_lock
         taken_by_run
+        trylock
     );
     module.setattr("__getattr__", wrap_pyfunction!(find, module)?)
 }
@@ -408,9 +410,7 @@ fn find<'py>(
             running_hg
             set_head
             starter
-            steal_lock
             take_unseen
-            trylock
             unregister_peer
         ),
     };
