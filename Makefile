@@ -78,6 +78,17 @@ venvs: $(ALL_HGS:%=.venvs/%/.stamp-uilog)
 	  echo 'LEFT OUT: ClickHouse because chdb-core cannot be installed here'
 	touch $@
 
+# A browser, for `make test-all`: it opens what `uilog report --html` writes.
+.venv/.stamp-browser: $(REQUIREMENTS)/browser.txt | .venv/.stamp-tools
+	@$(PIP) install --only-binary :all: -r $< || \
+	  echo 'LEFT OUT: the browser because playwright cannot be installed here'
+	@command -v chromium >/dev/null || \
+	  { test "$$(id -u)" = 0 && apt-get update -q && \
+	    DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -q -y --no-install-recommends chromium; } || \
+	  echo 'LEFT OUT: the browser because there is no chromium'
+	touch $@
+
 # One Mercurial as a wheel: downloaded where there is one for this platform,
 # else built, with the tools above.
 .cache/hg-%/.stamp: $(REQUIREMENTS)/hg-%.txt | .venv/.stamp-tools
@@ -172,10 +183,10 @@ test: $(ALL_HGS:%=.cache/mercurial-%/.stamp)
 	.venv/bin/python tests/run.py $(ARGS)
 
 test-all: ARGS += --tier all
-test-all: .venv/.stamp-clickhouse test
+test-all: .venv/.stamp-clickhouse .venv/.stamp-browser test
 
 soak: ARGS += --tier soak
-soak: .venv/.stamp-clickhouse test
+soak: .venv/.stamp-clickhouse .venv/.stamp-browser test
 
 bench: venv .venv/.stamp-collector
 	.venv/bin/python bench/run.py $(ARGS)

@@ -1,4 +1,5 @@
-"""What `uilog log` and its kin take on a history of 256 MB and more."""
+"""What `uilog log`, `uilog report` and their kin take on a history of 256 MB
+and more."""
 
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ HISTORY = 256 * MB
 FILTER_MS = 300
 # A million commands.
 RECORDS = 1_000_000
+REPORT_MS = 5000
+REPORT_MB = 2
 # Records that are made and written at once.
 GROUP = 1000
 
@@ -25,7 +28,12 @@ USERS = ("alice", "bob", "carol", "build-agent", "dave")
 COMMANDS = ("status", "pull", "update", "commit", "diff", "log", "push")
 EVENTS = ("command", "commandfinish", "exthook", "tagscache")
 
-# What is asked, of which file, and whether that is to be fast.
+# All that there is of the million: what has no period is of the last week.
+REPORT = ("report", "--since", "2026-01-01", "--until", "2027-12-31")
+PAGE = "report --html, a million commands"
+
+# What is asked, of which file, and whether that is to be fast. PAGE is a file's
+# name.
 QUESTIONS: dict[str, tuple[list[str], str, bool]] = {
     "log, the last ten": (["log"], "history", True),
     "log --failed, one in 100": (
@@ -51,6 +59,8 @@ QUESTIONS: dict[str, tuple[list[str], str, bool]] = {
         "million",
         False,
     ),
+    "report, a million commands": ([*REPORT], "million", False),
+    PAGE: ([*REPORT, "--html", "PAGE"], "million", False),
     "export --format csv, a million commands": (
         ["export", "--format", "csv"],
         "million",
@@ -67,7 +77,7 @@ QUESTIONS: dict[str, tuple[list[str], str, bool]] = {
 def run(lab: Lab) -> Report:
     report = Report(
         "records",
-        "`uilog log`, `uilog export` on many records",
+        "`uilog log`, `uilog report`, `uilog export` on many records",
         "Files of records that lie in the page cache, asked in turn; whole "
         "processes, with what they show thrown away.",
     )
@@ -96,11 +106,13 @@ def _ask(lab: Lab, report: Report, files: dict[str, Path]) -> None:
     rounds = lab.pick(7, 2)
     found: dict[str, list[float]] = {name: [] for name in QUESTIONS}
     peak: dict[str, int] = {}
+    page = lab.directory / "report.html"
     for number in range(rounds):
         for name in in_turn(list(QUESTIONS), number):
             arguments, file, _ = QUESTIONS[name]
+            given = [str(page) if it == "PAGE" else it for it in arguments]
             took = _process(
-                [str(HG.with_name("uilog")), *arguments, str(files[file])]
+                [str(HG.with_name("uilog")), *given, str(files[file])]
             )
             found[name].append(took.nanoseconds)
             peak[name] = max(peak.get(name, 0), took.peak)
@@ -113,6 +125,21 @@ def _ask(lab: Lab, report: Report, files: dict[str, Path]) -> None:
     for name, samples in found.items():
         report.keep(name, samples)
         table.add(name, ms(median(samples)), f"{peak[name] / MB:.1f}")
+    took_ms = median(found[PAGE])
+    report.target(
+        PAGE,
+        f"<= {REPORT_MS} ms",
+        f"{ms(took_ms)} ms",
+        took_ms <= REPORT_MS * 1e6,
+    )
+    size = page.stat().st_size
+    page.unlink()
+    report.target(
+        f"{PAGE}, the file",
+        f"<= {REPORT_MB} MB",
+        f"{size / MB:.2f} MB",
+        size <= REPORT_MB * MB,
+    )
     for name, (_, _, is_fast) in QUESTIONS.items():
         if is_fast:
             took_ms = median(found[name])

@@ -33,7 +33,7 @@ WRAPPED = [
     ("mercurial.localrepo", "localrepository", "work"),
     ("mercurial.localrepo", "localrepository.transaction", "work"),
     ("mercurial.merge", "_update", "work"),
-    ("mercurial.exchange", "trypullbundlefromurl", "work, clone bundles"),
+    ("mercurial.exchange", "trypullbundlefromurl", "clone bundles"),
     ("mercurial.streamclone", "consumev1", "work"),
     ("mercurial.streamclone", "consumev2", "work"),
     ("mercurial.streamclone", "local_copy", "work"),

@@ -399,7 +399,8 @@ def isset(variable):
     try:
         # What os.environ itself does raises an exception inside if there is
         # none, and this is asked for each ui.
-        return variable.encode() in os.environ._data
+        variables = os.environ._data  # type: ignore[attr-defined]
+        return variable.encode() in variables
     except AttributeError:
         return variable in os.environ
 

@@ -17,7 +17,17 @@ import weakref
 
 from mercurial import util
 
-from . import _native, cause, events, find, findmodule, tryto, whenloaded, wrap
+from . import (
+    _native,
+    cause,
+    events,
+    find,
+    findmodule,
+    loaded,
+    tryto,
+    whenloaded,
+    wrap,
+)
 
 # The names of this module's parts, if they are off.
 SSH = 'ssh traffic'
@@ -167,10 +177,19 @@ def _getbundle(orig, self, *args, **kwargs):
 
 def _trypullbundle(orig, *args, **kwargs):
     isapplied = orig(*args, **kwargs)
-    traffic = _last[0]() if _last else None
-    if isapplied and traffic is not None:
-        traffic.isclonebundle = True
+    if isapplied:
+        tryto(_notebundle)
     return isapplied
+
+
+def _notebundle():
+    traffic = _last[0]() if _last else None
+    if traffic is not None:
+        traffic.isclonebundle = True
+    # Who clones has loaded it.
+    work = loaded('work')
+    if work is not None:
+        work.bundle()
 
 
 def of(peer):

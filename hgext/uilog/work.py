@@ -87,7 +87,6 @@ def _count(repo, tr, added):
 def watchclone():
     """note how a clone gets its changesets"""
     for name, func in (
-        ('exchange', _wrapexchange),
         ('streamclone', _wrapstreamclone),
         # hg 7.2 has moved it.
         ('hg', _wrapclone),
@@ -107,10 +106,6 @@ def watchworkers():
 
 def _wrapworker(module):
     part('errors').wrapworker(module)
-
-
-def _wrapexchange(module):
-    wrap('work', (module, 'trypullbundlefromurl', bundle))
 
 
 def _wrapstreamclone(module):
@@ -171,12 +166,9 @@ localcopy = _notes(b'local')
 share = _notes(b'share')
 
 
-def bundle(orig, *args, **kwargs):
+def bundle():
     """note that a clone has got a bundle from elsewhere"""
-    isdone = orig(*args, **kwargs)
-    if isdone:
-        tryto(_came, b'bundle')
-    return isdone
+    _came(b'bundle')
 
 
 def _came(way):

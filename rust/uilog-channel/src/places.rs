@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use uilog_event::environment_block::lookup;
+use uilog_event::environment_block::lookup_all;
 use uilog_sys::append::GuardedPath;
 use uilog_sys::append::Root;
 
@@ -42,14 +42,13 @@ pub struct Choice {
 impl Choice {
     /// What this environment chooses, a block.
     pub fn of(environment: &[u8]) -> Self {
-        let absolute = |name: &[u8]| {
-            let value = lookup(environment, name)?;
-            let path = PathBuf::from(OsStr::from_bytes(value));
+        let names = [&b"XDG_STATE_HOME"[..], b"HOME", b"XDG_RUNTIME_DIR"];
+        let values = lookup_all(environment, names);
+        let [state, home, runtime] = values.map(|value| {
+            let path = PathBuf::from(OsStr::from_bytes(value?));
             path.is_absolute().then_some(path)
-        };
-        let state = absolute(b"XDG_STATE_HOME");
-        let home = absolute(b"HOME");
-        let runtime = absolute(b"XDG_RUNTIME_DIR").filter(|path| {
+        });
+        let runtime = runtime.filter(|path| {
             let is_below = |root: &&str| path.starts_with(root);
             RUNTIME_ROOTS.iter().any(is_below)
         });

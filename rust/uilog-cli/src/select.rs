@@ -40,6 +40,10 @@ pub(crate) const EXIT_USAGE: u8 = 2;
 
 /// The name of standard input.
 const STDIN: &str = "-";
+/// How spools are called in messages.
+const SPOOLS: &str = "spool";
+/// How much is read of the records that wait in a spool.
+const MAX_WAITING: usize = 256 << 20;
 /// Files that cannot be read are named up to this number.
 const MAX_NAMED: usize = 5;
 
@@ -217,7 +221,9 @@ impl Sources {
         if self.files.is_empty() {
             let configured = configured(&self.place)?;
             let mut opened = places::open(configured.files, None);
-            opened.sources.extend(configured.waiting);
+            if let Some((sinks, globals)) = &configured.sinks {
+                add_waiting(&mut opened, sinks, globals);
+            }
             if opened.sources.is_empty() {
                 let paths = configured.blackbox;
                 let format = Some(&configured.format);
@@ -274,8 +280,8 @@ impl Sources {
 struct Configured {
     /// The history, and files of sinks.
     files: Vec<PathBuf>,
-    /// What waits in spools.
-    waiting: Vec<Source>,
+    /// What tells where spools are.
+    sinks: Option<(Vec<SinkConfig>, Globals)>,
     /// The repository's blackbox.
     blackbox: Option<PathBuf>,
     /// How that writes dates.
@@ -303,27 +309,55 @@ fn configured(place: &ConfigArguments) -> anyhow::Result<Configured> {
     let root = loaded.root.as_deref();
     Ok(Configured {
         files,
-        waiting: waiting(&definitions, &globals),
+        sinks: Some((definitions, globals)),
         blackbox: root.and_then(places::of_repository),
         format: date_format(&loaded),
     })
 }
 
-/// The records that wait in spools; what of a spool cannot be read,
-/// `uilog spool` shows.
-fn waiting(definitions: &[SinkConfig], globals: &Globals) -> Vec<Source> {
-    let spools = spools::find(definitions, globals).unwrap_or_default();
-    let text = |spool: &Owned| -> Option<Source> {
-        let payloads = spool.payloads(globals, false).ok()?;
-        let mut text = Vec::new();
-        for payload in payloads.flatten() {
-            text.extend_from_slice(&payload);
-            text.push(b'\n');
+/// Adds the records that wait in spools.
+fn add_waiting(opened: &mut Opened, sinks: &[SinkConfig], globals: &Globals) {
+    let spools = match spools::find(sinks, globals) {
+        Ok(spools) => spools,
+        Err(why) => {
+            opened.problems.push((PathBuf::from(SPOOLS), why));
+            return;
         }
-        let path = Path::new(&spool.sink);
-        (!text.is_empty()).then(|| Source::memory(path, text))
     };
-    spools.iter().filter_map(text).collect()
+    for spool in spools {
+        let path = Path::new(SPOOLS).join(&spool.sink);
+        match waiting(&spool, globals) {
+            Ok((text, None)) if text.is_empty() => {}
+            Ok((text, problem)) => {
+                opened.sources.push(Source::memory(&path, text));
+                opened.problems.extend(problem.map(|why| (path, why)));
+            }
+            Err(why) => opened.problems.push((path, why)),
+        }
+    }
+}
+
+/// The records that wait in a spool, each a line, and what is missing.
+fn waiting(
+    spool: &Owned,
+    globals: &Globals,
+) -> Result<(Vec<u8>, Option<String>), String> {
+    let mut text = Vec::new();
+    let mut unreadable = 0;
+    for payload in spool.payloads(globals, false)? {
+        let Ok(payload) = payload else {
+            unreadable += 1;
+            continue;
+        };
+        if text.len() + payload.len() > MAX_WAITING {
+            let why = "only the oldest 256 MB of its records are read";
+            return Ok((text, Some(why.to_owned())));
+        }
+        text.extend_from_slice(&payload);
+        text.push(b'\n');
+    }
+    let problem = (unreadable > 0).then(|| counted(unreadable, "record"));
+    Ok((text, problem))
 }
 
 fn date_format(loaded: &Loaded) -> DateFormat {

@@ -268,6 +268,6 @@ mod tests {
         let until = between(None, Some("2h"), &clock()).unwrap();
         assert_eq!(until.to, (NOW - 2 * HOUR) * MICROS);
         let error = between(None, Some("x"), &clock()).unwrap_err();
-        assert!(error.starts_with("--until 'x' is no date"), "{error}");
+        assert!(error.starts_with("--until 'x' is not a date"), "{error}");
     }
 }

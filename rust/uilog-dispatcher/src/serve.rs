@@ -6,6 +6,9 @@
 //! is empty, the last script has ended, the sinks are done and no hg holds the
 //! socket. Must not know how hg decides what to run.
 
+mod progress;
+mod scripts;
+
 use std::fs::File;
 use std::io;
 use std::net::Shutdown;
@@ -29,9 +32,7 @@ use uilog_channel::cached_reader::CachedReader;
 use uilog_channel::commandlost;
 use uilog_channel::commandlost::Inquiry;
 use uilog_channel::commandlost::Verdict;
-use uilog_channel::journal::Failure;
 use uilog_channel::journal::FailureKind;
-use uilog_channel::journal::Journal;
 pub use uilog_channel::journal::Redact;
 use uilog_channel::page;
 use uilog_channel::poll::timeout_until;
@@ -45,11 +46,8 @@ use uilog_channel::reporter;
 use uilog_channel::reporter::Reporter;
 use uilog_channel::unreported_losses::UnreportedLosses;
 use uilog_channel::wire::Frame;
-use uilog_channel::wire::Job;
 use uilog_channel::wire::PROTOCOL;
-use uilog_event::event::Event;
 use uilog_event::user::UserNameLookup;
-use uilog_sys::ended::Ended;
 use uilog_sys::pidfd;
 use uilog_sys::pidfd::Pidfd;
 use uilog_sys::sched;
@@ -57,27 +55,13 @@ use uilog_sys::wakeup;
 use uilog_sys::wakeup::drain;
 
 use crate::failed::FailedScripts;
-use crate::running;
 use crate::running::Running;
-use crate::running::Script;
-use crate::script::Outputs;
-use crate::script::StartError;
-use crate::script::explain_end;
-use crate::script::start_script;
-use crate::stderr::Capture;
 use crate::stderr::Collector;
 
-/// How long to wait before trying again when the system is exhausted.
-const EXHAUSTED_DELAY: Duration = Duration::from_millis(50);
-/// How long to go on trying then.
-const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
 /// How long structured sinks may continue after everything else is done.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// The limit after SIGTERM: a system that shuts down waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
-/// The time limit for appending to the journal at the end: a home directory may
-/// not answer.
-const APPEND_BOUND: Duration = Duration::from_secs(2);
 /// Maximum number of frames that are read before other work has its turn.
 const MAX_LOOKED_AT: usize = 256;
 /// After a record, further ones are awaited so long before sinks get them.
@@ -363,76 +347,6 @@ impl Server {
         })
     }
 
-    /// Begins: counts what the predecessor has not done.
-    fn take_over(&mut self) -> Result<(), Error> {
-        let uncertain = self.predecessor.uncertain;
-        let progress = self.progress();
-        progress.readers += 1;
-        progress.not_started += uncertain;
-        progress.records_lost += progress.at_risk;
-        progress.at_risk = 0;
-        progress.unseen += progress.running();
-        self.publish()
-    }
-
-    /// Reports the predecessor's losses, as soon as the journal is known. They
-    /// were counted already.
-    fn report_predecessor(&mut self) {
-        let Predecessor {
-            uncertain, untold, ..
-        } = self.predecessor;
-        if self.environment.is_empty() {
-            return;
-        }
-        if uncertain > 0 {
-            // It is unknown whether they ran.
-            let detail = "the dispatcher died while starting its script";
-            self.report(FailureKind::Lost, uncertain, detail);
-        }
-        if untold > 0 {
-            let failure = self.predecessor.failure.take();
-            let last = failure.map_or(String::new(), |it| {
-                format!("; its last failure: {it}")
-            });
-            let detail = format!(
-                "they were lost, or being delivered, when the dispatcher was \
-                 killed{last}"
-            );
-            self.report(FailureKind::Lost, untold, &detail);
-        }
-        self.predecessor.uncertain = 0;
-        self.predecessor.untold = 0;
-    }
-
-    fn progress(&mut self) -> &mut Progress {
-        self.feed.queue.progress_mut()
-    }
-
-    /// Removes the page, unless jobs are left for a finder to count, or hg,
-    /// which may append more, still has it.
-    fn remove_page(&self) {
-        let queue = &self.feed.queue;
-        let file = queue.page_file();
-        let has_gone = match self.socket {
-            None => page::await_maker(file),
-            Some(_) => page::holders(file).map(|it| !it.maker),
-        };
-        let Ok(page) = queue.page() else { return };
-        if has_gone.unwrap_or(true) && page.lost() == 0 {
-            // One that stays says that nothing has been lost.
-            let _ = page::remove(queue.page_file(), &page.path);
-        }
-    }
-
-    /// Reports losses of processes that were killed to the journal.
-    fn claim_abandoned(&self) {
-        let block = &self.environment;
-        let journal = Journal::for_environment(block);
-        if let Some(journal) = journal.filter(|_| !block.is_empty()) {
-            journal.claim_abandoned(APPEND_BOUND);
-        }
-    }
-
     fn serve(&mut self) -> Result<(), Error> {
         loop {
             self.drain_wakeups();
@@ -603,147 +517,6 @@ impl Server {
         Ok(())
     }
 
-    /// Starts those of the scripts that may start now and could not before.
-    fn run_waiting(&mut self) -> Result<(), Error> {
-        while self.is_behind && self.may_start() {
-            let position = self.progress().scripts_at;
-            if position >= self.position {
-                self.is_behind = false;
-                return Ok(());
-            }
-            let Some((bytes, next)) =
-                self.feed.queue.frame(position).map_err(reading)?
-            else {
-                return Ok(());
-            };
-            match postcard::from_bytes::<Frame<'_>>(&bytes) {
-                Ok(Frame::Job(job)) => {
-                    if !self.run_job(&job, position, next)? {
-                        return Ok(());
-                    }
-                }
-                Ok(_) => self.progress().scripts_at = next,
-                Err(_) => self.pass_unreadable(next)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a script may start, as far as known before it is read.
-    fn may_start(&self) -> bool {
-        let is_waiting =
-            self.exhausted.is_some_and(|it| Instant::now() < it.until);
-        let is_terminated = self.terminated.load(Ordering::Relaxed);
-        self.running.len() < self.max_scripts && !is_waiting && !is_terminated
-    }
-
-    /// Runs a job; false if it has to wait.
-    fn run_job(
-        &mut self,
-        job: &Job<'_>,
-        position: u64,
-        next: u64,
-    ) -> Result<bool, Error> {
-        self.max_scripts = job.limits.max_scripts.max(1) as usize;
-        if !self.may_start() {
-            return Ok(false);
-        }
-        let environment =
-            self.feed.environment(job.environment_at).map_err(reading)?;
-        self.environment = Arc::clone(&environment);
-        self.report_predecessor();
-        self.take_script(next)?;
-        let (started, capture) = self.start(job, &environment);
-        match started {
-            Ok(pid) => {
-                self.progress().started += 1;
-                self.running.add(pid, job, environment, capture);
-            }
-            Err(error) if self.may_retry(&error) => {
-                let progress = self.progress();
-                progress.scripts -= 1;
-                progress.scripts_at = position;
-                self.count_taken();
-                self.publish()?;
-                return Ok(false);
-            }
-            Err(error) => {
-                self.progress().not_started += 1;
-                let Event { name, session, .. } = &job.event;
-                let mut failure = Failure::now(
-                    session.to_string(),
-                    name,
-                    FailureKind::NotStarted,
-                    1,
-                    error.to_string(),
-                );
-                failure.script = Some(Box::new(running::facts(job)));
-                self.show(&failure);
-                // Counted first: who dies in between leaves it to others.
-                self.publish()?;
-                self.reporter.report(failure, &environment);
-            }
-        }
-        self.exhausted = None;
-        self.publish()?;
-        Ok(true)
-    }
-
-    /// Starts a job's script, and the capture of its standard error.
-    fn start(
-        &mut self,
-        job: &Job<'_>,
-        environment: &[u8],
-    ) -> (Result<Pid, StartError>, Option<Capture>) {
-        let (is_batch, name_of) = (self.is_batch, self.name_of);
-        if let Some(mut capture) = self.collector.capture() {
-            let outputs = Outputs {
-                stdout: None,
-                stderr: capture.input(),
-            };
-            let started =
-                start_script(job, environment, is_batch, outputs, name_of);
-            match started {
-                // The capture must not use up what the script needs.
-                Err(error) if error.is_exhausted() => {}
-                started => {
-                    capture.close_input();
-                    return (started, Some(capture));
-                }
-            }
-        }
-        let nowhere = Outputs::default();
-        let started =
-            start_script(job, environment, is_batch, nowhere, name_of);
-        (started, None)
-    }
-
-    /// Such a frame exists only in a damaged queue; later frames are still
-    /// delimited, so they may be readable.
-    fn pass_unreadable(&mut self, next: u64) -> Result<(), Error> {
-        self.take_script(next)?;
-        self.progress().not_started += 1;
-        self.publish()?;
-        let detail = "unreadable record in the queue";
-        self.report(FailureKind::Lost, 1, detail);
-        Ok(())
-    }
-
-    /// Notes that a script was claimed, before it is started: the next
-    /// dispatcher must not run it again.
-    fn take_script(&mut self, next: u64) -> Result<(), Error> {
-        let progress = self.progress();
-        progress.scripts += 1;
-        progress.scripts_at = next;
-        self.count_taken();
-        self.publish()
-    }
-
-    fn count_taken(&mut self) {
-        let taken = self.progress().scripts + self.seen;
-        self.progress().taken = taken.max(self.taken_before);
-    }
-
     /// Whether a record that has come is to wait for others.
     fn begin_gathering(&mut self) -> bool {
         let until = Instant::now() + GATHER;
@@ -757,110 +530,6 @@ impl Server {
             self.socket.is_none() || self.terminated.load(Ordering::Relaxed);
         let until = self.gather_until.filter(|_| !is_pointless);
         until.filter(|it| Instant::now() < *it)
-    }
-
-    /// Stores the results of records, and releases memory that is no longer
-    /// needed.
-    fn settle(&mut self) -> Result<(), Error> {
-        let settled = self.records.settle(&mut self.feed).map_err(reading)?;
-        let position = self.position;
-        let progress = self.feed.queue.progress_mut();
-        progress.records += settled.done;
-        let oldest = settled.oldest.unwrap_or(position);
-        progress.records_at = progress.records_at.max(oldest);
-        progress.at_risk = settled.at_risk;
-        let mut reason = None;
-        for loss in settled.losses {
-            progress.records_lost += loss.count;
-            reason = Some(loss.explain());
-            self.losses.add(loss);
-        }
-        if let Some(reason) = reason {
-            // The reason must be visible together with the count.
-            let _ = self.feed.queue.publish_failure(&reason);
-        }
-        self.feed.queue.pass();
-        self.publish()?;
-        self.feed.queue.release();
-        self.tell(false);
-        Ok(())
-    }
-
-    /// Reports losses of sinks to the journal: the first at once, then at a
-    /// limited rate. They have been counted already.
-    fn tell(&mut self, is_last: bool) {
-        let is_alone = self.socket.is_none();
-        let losses = self.losses.due(Instant::now(), is_alone, is_last);
-        for loss in losses {
-            self.report(loss.kind(), loss.count, &loss.explain());
-        }
-    }
-
-    /// Whether an error will pass; then nothing is started for a while.
-    fn may_retry(&mut self, error: &StartError) -> bool {
-        let now = Instant::now();
-        let since = self.exhausted.map_or(now, |it| it.since);
-        let is_passing = error.is_exhausted() && now < since + EXHAUSTED_BOUND;
-        if is_passing {
-            let until = now + EXHAUSTED_DELAY;
-            self.exhausted = Some(Exhausted { since, until });
-        }
-        is_passing
-    }
-
-    /// Publishes the progress, if it has changed.
-    fn publish(&mut self) -> Result<(), Error> {
-        let progress = self.feed.queue.progress();
-        if progress != self.published {
-            let publish = self.feed.queue.publish();
-            publish.map_err(system("write to the queue"))?;
-            self.published = progress;
-        }
-        Ok(())
-    }
-
-    /// Reaps every script that has ended.
-    fn reap(&mut self) {
-        while let Some((script, ended)) = self.running.reap() {
-            self.account(script, ended);
-        }
-    }
-
-    fn account(&mut self, script: Script, ended: Ended) {
-        if let Some(capture) = &script.capture {
-            self.collector.script_ended(capture);
-        }
-        let progress = self.progress();
-        let (kind, detail) = match ended {
-            Ended::Exited(0) if !script.is_ending => {
-                progress.succeeded += 1;
-                (None, String::new())
-            }
-            _ if script.is_ending => {
-                progress.timed_out += 1;
-                let detail = "it timed out (uilog.script-timeout)";
-                (Some(FailureKind::TimedOut), detail.to_owned())
-            }
-            ended => {
-                progress.failed += 1;
-                (Some(FailureKind::Failed), explain_end(ended))
-            }
-        };
-        if let Some(kind) = kind {
-            let failure = self.failed.add(script, ended, kind, detail);
-            self.show(&failure);
-            self.journal_failed(false);
-        }
-        // Only counters: if they cannot be shown, the scripts still run.
-        let _ = self.publish();
-    }
-
-    /// Reports failed scripts to the journal, each as soon as its standard
-    /// error is complete.
-    fn journal_failed(&mut self, is_last: bool) {
-        for (failure, environment) in self.failed.take_ready(is_last) {
-            self.reporter.report(failure, &environment);
-        }
     }
 
     /// Waits until there may be something to do. `is_gathering`: there is, when
@@ -955,56 +624,6 @@ impl Server {
         let progress = self.progress();
         progress.unseen += progress.running();
         self.publish()
-    }
-
-    /// Counts the remaining jobs, which will not be run, as lost.
-    fn move_past_the_rest(&mut self) -> Result<(), Error> {
-        let committed = self.feed.queue.committed().map_err(reading)?;
-        let seen = self.seen;
-        let progress = self.progress();
-        let done = seen + progress.scripts;
-        let left = committed.jobs.saturating_sub(done);
-        let progress = self.progress();
-        progress.scripts_at = committed.end;
-        progress.records_at = committed.end;
-        // Claimed by this one, so that no later one counts them again.
-        progress.scripts += left;
-        progress.taken += left;
-        progress.not_started += left;
-        self.publish()?;
-        if left > 0 {
-            let detail = "the dispatcher was ended by SIGTERM";
-            self.report(FailureKind::Lost, left, detail);
-        }
-        Ok(())
-    }
-
-    /// Reports losses that do not belong to a single event, to hg and the
-    /// journal. They were counted in the page already.
-    fn report(&mut self, kind: FailureKind, lost: u64, detail: &str) {
-        let detail = detail.to_owned();
-        let failure = Failure::now(String::new(), b"", kind, lost, detail);
-        self.show(&failure);
-        self.reporter.report(failure, &self.environment);
-    }
-
-    /// Shows hg the failure. If neither this nor the journal can be written, it
-    /// is not reported.
-    fn show(&self, failure: &Failure) {
-        let subject = if failure.event.is_empty() {
-            String::new()
-        } else {
-            format!("{}: ", failure.event)
-        };
-        let text = format!("{subject}{}", failure.detail);
-        let _ = self.feed.queue.publish_failure(&text);
-    }
-
-    /// At the end, writes all that is not in the journal yet.
-    fn finish_journal(&mut self, bound: Duration) {
-        self.journal_failed(true);
-        self.tell(true);
-        self.reporter.finish(Instant::now() + bound);
     }
 }
 

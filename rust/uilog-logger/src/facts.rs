@@ -2,7 +2,7 @@
 
 use uilog_event::environment_block::DEPTH_VARIABLE;
 use uilog_event::environment_block::SESSION_VARIABLE;
-use uilog_event::environment_block::lookup;
+use uilog_event::environment_block::lookup_all;
 use uilog_event::event::SessionId;
 use uilog_event::event::Trace;
 use uilog_event::trace;
@@ -44,15 +44,21 @@ impl Facts {
     }
 
     fn read(&mut self, lasting: &[u8]) {
-        let depth = lookup(lasting, DEPTH_VARIABLE)
+        let [depth, parent, run, state] = lookup_all(
+            lasting,
+            [
+                DEPTH_VARIABLE,
+                SESSION_VARIABLE,
+                trace::RUN_VARIABLE.as_bytes(),
+                trace::STATE_VARIABLE,
+            ],
+        );
+        let depth = depth
             .and_then(|depth| std::str::from_utf8(depth).ok()?.parse().ok());
         self.depth = depth.unwrap_or(0);
-        self.parent =
-            lookup(lasting, SESSION_VARIABLE).and_then(SessionId::parse);
+        self.parent = parent.and_then(SessionId::parse);
         self.user = user::login_name(lasting).map(<[u8]>::to_vec);
-        let run = lookup(lasting, trace::RUN_VARIABLE.as_bytes());
         self.run = run.map(<[u8]>::to_vec);
-        let state = lookup(lasting, trace::STATE_VARIABLE);
         self.state = state.map(<[u8]>::to_vec);
     }
 

@@ -140,19 +140,19 @@ impl Logger {
     pub fn log(&self, host: &mut Host, draft: Draft<'_>) {
         self.expect_records(host);
         let event = host.event(draft);
-        self.send_to_others(host, &event);
+        if let Some(script) = self.scripts.find(&event.name) {
+            let sent = host.send_script(&event, script, &self.settings);
+            host.account(&event.name, sent);
+        }
         if let Some(records) = self.records_for(&event.name) {
             let sent = host.send_record(&event, records, &self.settings);
             host.account(&event.name, sent);
         }
+        self.write_line(host, &event);
     }
 
-    /// Hands the event to every sink that tracks it but the structured ones.
-    fn send_to_others(&self, host: &mut Host, event: &Event<'_>) {
-        if let Some(script) = self.scripts.find(&event.name) {
-            let sent = host.send_script(event, script, &self.settings);
-            host.account(&event.name, sent);
-        }
+    /// Has the blackbox write its line, if it wants the event.
+    fn write_line(&self, host: &mut Host, event: &Event<'_>) {
         if let Some(blackbox) = self.blackbox_for(&event.name) {
             let mut fault = |detail| host.fault(FaultKind::LogFile, detail);
             let written = blackbox.write(event, &mut fault);
@@ -214,12 +214,16 @@ impl Logger {
         };
         let sent = host.send_record(&event, records, &self.settings);
         host.account(commandlost::NAME, sent);
-        let is_tracked = self.scripts.find(finish.name).is_some()
-            || self.blackbox_for(finish.name).is_some();
-        if is_tracked {
-            let event = host.event(finish);
-            self.send_to_others(host, &event);
+        let script = self.scripts.find(finish.name);
+        if script.is_none() && self.blackbox_for(finish.name).is_none() {
+            return;
         }
+        let event = host.event(finish);
+        if let Some(script) = script {
+            let sent = host.send_script(&event, script, &self.settings);
+            host.account(&event.name, sent);
+        }
+        self.write_line(host, &event);
     }
 
     /// Starts the dispatcher ahead of the first event.

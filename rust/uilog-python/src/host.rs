@@ -9,6 +9,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
@@ -75,33 +76,52 @@ pub(crate) fn is_chg_server() -> bool {
     IS_OF_CHG.load(Ordering::Relaxed) && !is_worker()
 }
 
+/// The process's host, locked.
+pub(crate) struct Locked(MutexGuard<'static, Option<Host>>);
+
+impl Locked {
+    fn new() -> Self {
+        Self(HOST.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// With hg's environment as it is now.
+    pub(crate) fn in_environment() -> Self {
+        let mut block = ENVIRONMENT.take();
+        block.clear();
+        uilog_sys::environ::append_to(&mut block);
+        let mut locked = Self::new();
+        let host = locked.host();
+        host.enter(&mut block);
+        if IS_OF_CHG.load(Ordering::Relaxed) && is_worker() {
+            host.belong_to_client();
+        }
+        ENVIRONMENT.set(block);
+        locked
+    }
+
+    pub(crate) fn host(&mut self) -> &mut Host {
+        self.0
+            .get_or_insert_with(|| Host::new(PathBuf::from("uilog")))
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if self.host().has_unseen() {
+            UNSEEN.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Uses the process's host.
 pub(crate) fn with<T>(body: impl FnOnce(&mut Host) -> T) -> T {
     let mut host = HOST.lock().unwrap_or_else(PoisonError::into_inner);
-    let host = host.get_or_insert_with(|| Host::new(PathBuf::from("uilog")));
-    body(host)
+    body(host.get_or_insert_with(|| Host::new(PathBuf::from("uilog"))))
 }
 
 /// Uses the process's host with the current environment.
 pub(crate) fn with_environment<T>(body: impl FnOnce(&mut Host) -> T) -> T {
-    ENVIRONMENT.with(|block| {
-        let mut block = block.take();
-        block.clear();
-        uilog_sys::environ::append_to(&mut block);
-        let result = with(|host| {
-            host.enter(&mut block);
-            if IS_OF_CHG.load(Ordering::Relaxed) && is_worker() {
-                host.belong_to_client();
-            }
-            let result = body(host);
-            if host.has_unseen() {
-                UNSEEN.store(true, Ordering::Relaxed);
-            }
-            result
-        });
-        ENVIRONMENT.with(|kept| kept.replace(block));
-        result
-    })
+    body(Locked::in_environment().host())
 }
 
 /// Counts the result of an event at a sink outside of a logger.

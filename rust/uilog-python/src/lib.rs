@@ -252,10 +252,9 @@ impl Logger {
                 time: None,
                 pid: None,
             };
-            host::with_environment(|host| {
-                self.tell_repository(host);
-                self.inner.log(host, draft);
-            });
+            let mut locked = host::Locked::in_environment();
+            self.tell_repository(locked.host());
+            self.inner.log(locked.host(), draft);
         });
         host::has_unseen()
     }
@@ -356,7 +355,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         is_chg_server
         set_umask
         setup
+        steal_lock
         taken_by_run
+        trylock
     );
     module.setattr("__getattr__", wrap_pyfunction!(find, module)?)
 }
@@ -409,9 +410,7 @@ fn find<'py>(
             running_hg
             set_head
             starter
-            steal_lock
             take_unseen
-            trylock
             unregister_peer
         ),
     };

@@ -12,7 +12,7 @@ use crate::stand_in::is_stand_in;
 use crate::value::Scope;
 use crate::value::is_placeholder;
 
-/// How far before an `@` the user is looked for.
+/// Maximum distance from an `@` to the beginning of the user.
 const MAX_BACK_BYTES: usize = 128;
 
 /// How CVS names the ways to a repository.
@@ -44,7 +44,7 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
 fn password_start(text: &[u8], at: usize, scope: Scope) -> Option<usize> {
     let from = at.saturating_sub(MAX_BACK_BYTES);
     let near = &text[from..at];
-    // A proxy in an argument: nothing else is in it.
+    // A proxy in an argument of its own.
     if scope == Scope::Word
         && from == 0
         && let Some(equals) = near.iter().position(|byte| *byte == b'=')

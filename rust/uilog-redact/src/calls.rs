@@ -14,8 +14,7 @@ use crate::steps;
 use crate::value::looks_chosen;
 use crate::value::looks_made;
 
-/// Parts of names of calls that are given a password or a key, perhaps with
-/// other things.
+/// Parts of names of calls with a password or a key among their arguments.
 const KEYS: [&str; 25] = [
     "argon2",
     "bcrypt",
@@ -44,7 +43,7 @@ const KEYS: [&str; 25] = [
     "username_pw",
 ];
 
-/// Parts of names of calls that are given a user and a password.
+/// Parts of names of calls with a user and a password among their arguments.
 const LOGINS: [&str; 17] = [
     "auth",
     "connect",
@@ -65,7 +64,7 @@ const LOGINS: [&str; 17] = [
     "winrm",
 ];
 
-/// Parts of names of calls that are given a token.
+/// Parts of names of calls with a token among their arguments.
 const CLIENTS: [&str; 8] = [
     "api", "bot", "client", "github", "gitlab", "oauth", "sdk", "token",
 ];
@@ -162,8 +161,8 @@ struct Literal {
     argument: usize,
 }
 
-/// The texts in quotes that a call is given which has no name for them, and
-/// where it ends.
+/// The quoted arguments of a call that are passed without a name, and the end
+/// of the call.
 fn texts(text: &[u8], start: usize) -> (Vec<Literal>, usize) {
     let mut texts = Vec::new();
     let mut depth = 0usize;

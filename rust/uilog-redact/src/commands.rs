@@ -25,13 +25,13 @@ pub(crate) enum Role {
 pub(crate) struct Part {
     /// Which word.
     pub(crate) word: usize,
-    /// Which part of it.
+    /// The part of the line.
     pub(crate) range: Range<usize>,
     /// Its role.
     pub(crate) role: Role,
 }
 
-/// A command line, taken apart.
+/// A parsed command line.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
     /// The parts that are something special.
@@ -79,7 +79,7 @@ pub(crate) struct Table {
     commands: &'static [Command],
     /// Names and aliases in order, and the numbers of their commands.
     names: &'static [(&'static str, u16)],
-    /// The number of the command whose options an unknown one has.
+    /// The number of the command whose options are assumed for an unknown one.
     fallback: u16,
 }
 
@@ -265,7 +265,7 @@ impl<W: AsRef<[u8]>> Parser<'_, W> {
         self.value(value, role);
     }
 
-    /// Reads letters behind one dash.
+    /// Reads letters after one dash.
     fn cluster(&mut self, options: Options, has_command: bool) {
         let number = self.at - 1;
         let word = self.words[number].as_ref();

@@ -37,10 +37,10 @@ const DEFAULT_ITEMS: [&[u8]; 6] = [
 /// Of the above, but harmless: which URLs an entry is for.
 const HARMLESS_ITEMS: [&[u8]; 2] = [b"auth.*.prefix", b"auth.*.schemes"];
 
-/// The longest name of an item that is looked at.
+/// Maximum length of an item's name.
 const MAX_NAME_BYTES: usize = 256;
 
-/// The spaces between name, `=` and value that are looked over.
+/// Maximum number of spaces between name, `=` and value.
 const MAX_SPACES: usize = 8;
 
 /// Which items' values go.
@@ -56,7 +56,7 @@ impl ConfigItems {
         }
     }
 
-    /// Whether the value of this item goes.
+    /// Whether the value of this item is removed.
     pub(crate) fn contains(&self, item: &[u8]) -> bool {
         let is_one_of =
             |globs: &[&[u8]]| globs.iter().any(|glob| matches(glob, item));
@@ -240,7 +240,7 @@ fn is_password(item: &[u8], is_setting: bool) -> bool {
     ends(&PASSWORDS) || (is_setting && ends(&TOKENS))
 }
 
-/// Where the secret begins in the value of such an item: behind the user, if
+/// Where the secret begins in the value of such an item: after the user, if
 /// there is one.
 fn secret_part(value: &[u8], is_password: bool) -> Option<usize> {
     let is_switch = [

@@ -26,7 +26,7 @@ impl Edits {
     /// their markers completely or not at all.
     pub(crate) fn add(&mut self, found: Vec<Found>) {
         let mut old = std::mem::take(&mut self.0).into_iter().peekable();
-        // By the edits so far, up to the place that is looked at.
+        // Bytes removed and added by the edits up to this place.
         let (mut removed, mut added) = (0, 0);
         for found in found {
             while let Some(edit) = old.next_if(|edit| {

@@ -16,13 +16,13 @@ use memchr::memmem;
 use crate::rule::marker_at;
 use crate::steps;
 
-/// A value longer than this is not looked at any closer.
+/// A longer value is not examined in detail.
 const MAX_NEAR_BYTES: usize = 256;
 
-/// How deep quotes are looked for in quotes.
+/// Maximum depth of quotes in quotes.
 const MAX_DEPTH: usize = 4;
 
-/// A sort of quote: a byte, as it is, behind a backslash, or as hg and shells
+/// A sort of quote: a byte, as it is, after a backslash, or as hg and shells
 /// write a single quote in single quotes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Mark {
@@ -314,7 +314,7 @@ impl<'t> Extents<'t> {
         }
     }
 
-    /// Where the word ends that goes on here, and where it ends for a shell.
+    /// The end of the word that continues here, and its end for a shell.
     fn word(&mut self, start: usize, around: Option<Mark>) -> (usize, usize) {
         if let Some((word, narrow)) = &self.word
             && word.start <= start

@@ -37,7 +37,7 @@ impl Found {
         }
     }
 
-    /// The same, in the text that a part of which was looked at.
+    /// The same place in the whole text, of which this range was searched.
     pub(crate) fn at(self, range: Range<usize>) -> Self {
         Self { range, ..self }
     }

@@ -93,8 +93,7 @@ pub fn arguments(line: &[u8]) -> Vec<Vec<u8>> {
     words.into_iter().map(|word| word.bytes).collect()
 }
 
-/// Takes secrets out of text as a local sink would get it that says nothing
-/// about privacy.
+/// Removes secrets from text like a local sink without privacy options.
 pub fn redact_text(text: &[u8]) -> Vec<u8> {
     // Built once, and only where there is something to show.
     static REDACTOR: LazyLock<Redactor> =

@@ -388,8 +388,8 @@ const HARMLESS_KEYS: [&str; 50] = [
     "socket",
 ];
 
-/// What [`crate::patterns`] looks for before it calls the finder of
-/// assignments.
+/// The words that [`crate::patterns`] searches for before it calls the finder
+/// of assignments.
 pub(crate) const WORDS: [&str; TELLING.len()] = {
     let mut words = [""; TELLING.len()];
     let mut at = 0;
@@ -459,7 +459,7 @@ impl Occurrence {
         Some(telling.kind)
     }
 
-    /// The words before and behind this one in a name.
+    /// The words before and after this one in a name.
     fn around<'n>(&self, name: &'n [u8]) -> (Vec<&'n [u8]>, Vec<&'n [u8]>) {
         let Self { start, end, .. } = *self;
         // A word that ends with this one is a separate word before it:

@@ -93,7 +93,7 @@ pub(crate) fn block_len(rest: &[u8]) -> usize {
     if spaces == 0 { 0 } else { len + 1 + spaces }
 }
 
-/// The length of the `&ANCHOR` or `!!TYPE`, and of the spaces behind it, that
+/// The length of the `&ANCHOR` or `!!TYPE`, and of the spaces after it, that
 /// this begins with before YAML's value.
 pub(crate) fn anchor_len(rest: &[u8]) -> usize {
     const MAX_BYTES: usize = 32;

@@ -49,7 +49,7 @@ pub(crate) struct Wanted {
     pub(crate) shapes: u128,
 }
 
-/// There are no more shapes than bits for them.
+/// Each shape has a bit.
 const _: () = assert!(SHAPES.len() <= 128);
 
 /// What precedes parameters in URLs.

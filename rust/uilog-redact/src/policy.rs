@@ -39,7 +39,7 @@ pub struct Policy {
     pub user: UserPolicy,
     /// For the arguments of commands.
     pub argv: ArgvPolicy,
-    /// Further items whose values go: globs over `SECTION.NAME`, where `*` is
-    /// any text and `?` any byte.
+    /// Further items whose values are removed: globs over `SECTION.NAME`, where
+    /// `*` is any text and `?` any byte.
     pub config_items: Vec<Vec<u8>>,
 }

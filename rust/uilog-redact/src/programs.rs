@@ -33,7 +33,7 @@ mod value;
 
 pub(crate) use position::is_word;
 
-/// How deep commands are looked for in quoted arguments of commands.
+/// Maximum depth of commands in quoted arguments of commands.
 const MAX_DEPTH: usize = 4;
 
 /// Finds secrets in all commands in a text.
@@ -76,8 +76,8 @@ fn find_wrapped(text: &[u8], found: &mut Vec<Found>) {
     }
 }
 
-/// Looks at each line by itself: a quote that has no end, as in "can't", hides
-/// nothing in the lines below.
+/// Searches each line separately: a quote without an end, as in "can't", hides
+/// nothing in later lines.
 fn find_in_lines(text: &[u8], found: &mut Vec<Found>) {
     let mut start = 0;
     let mut inner = Vec::new();
@@ -174,7 +174,7 @@ fn find_input(
         return;
     };
     let Some(mut value) = input_value(command).or_else(|| {
-        // What else would be one word that looks like a password?
+        // Otherwise a single word that looks like a password can only be one.
         (command.here_string.is_some()
             && !is_filter(command)
             && !source.bytes.iter().all(u8::is_ascii_hexdigit))

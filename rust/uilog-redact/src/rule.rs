@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// Why something was taken out.
+/// The rule by which something was removed.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Rule(&'static str);
 
@@ -13,7 +13,7 @@ impl Rule {
     pub const ARGV: Self = Self("argv");
     /// An argument that is no known command or option: `:argv = canonical`.
     pub const ARGUMENT: Self = Self("argument");
-    /// The value of a header that says who asks.
+    /// The value of a header with the requester's credentials.
     pub const AUTHORIZATION: Self = Self("authorization");
     /// The value of a `--config` item.
     pub const CONFIG_VALUE: Self = Self("config-value");
@@ -21,7 +21,7 @@ impl Rule {
     pub const COOKIE: Self = Self("cookie");
     /// A text in `-m`.
     pub const MESSAGE: Self = Self("message");
-    /// What follows an option that takes a secret.
+    /// The value of an option whose values are secrets.
     pub const OPTION_VALUE: Self = Self("option-value");
     /// A private key in PEM.
     pub const PRIVATE_KEY: Self = Self("private-key");
@@ -85,7 +85,7 @@ const OPENING: &[u8] = b"<redacted:";
 /// How a hashed user begins.
 const USER_OPENING: &[u8] = b"<user:";
 
-/// The longest name that is looked for in a marker.
+/// Maximum length of the name in a marker.
 const MAX_NAME_BYTES: usize = 32;
 
 /// The marker for a user with this hash.

@@ -18,7 +18,7 @@ use crate::words::Word;
 /// The longest `$(...)` that is part of an argument.
 const MAX_SUBSTITUTION_BYTES: usize = 256;
 
-/// How far the second `\"` of a pair is looked for.
+/// Maximum distance of the second `\"` of a pair.
 const MAX_ESCAPED_BYTES: usize = 1024;
 
 /// A part of an argument: in one pair of quotes, or in none.
@@ -250,8 +250,8 @@ impl Reader<'_> {
             return;
         }
         let mut command = std::mem::take(&mut self.command);
-        // What hg says of a hook behind its command.
-        // hg: hook._exthook, "exthook-%s: %s finished in %0.2f seconds\n"
+        // hg's message about a hook follows its command. hg: hook._exthook,
+        // "exthook-%s: %s finished in %0.2f seconds\n"
         if let [.., a, b, _, d] = &command.args[..]
             && (&a.bytes[..], &b.bytes[..], &d.bytes[..])
                 == (b"finished", b"in", b"seconds")
@@ -290,7 +290,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads `> file`, `2>&1`, `<<< word`; where it goes is no argument.
+    /// Reads `> file`, `2>&1`, `<<< word`; the target is not an argument.
     fn redirection(&mut self) {
         let len = self.text[self.at..]
             .iter()
@@ -460,7 +460,7 @@ impl Reader<'_> {
         self.at += len;
     }
 
-    /// Adds the byte behind a backslash.
+    /// Adds the byte after a backslash.
     fn unescape(&mut self, segments: &mut Vec<Segment>) {
         let (at, byte) = (self.at, self.text[self.at + 1]);
         let segment = self.bare(segments);

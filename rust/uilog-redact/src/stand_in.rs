@@ -3,7 +3,7 @@
 //!
 //! Knows only the value. Must not know its context.
 
-/// The longest that is looked at.
+/// Maximum length.
 const MAX_BYTES: usize = 64;
 
 /// Parts of words that describe the missing value.

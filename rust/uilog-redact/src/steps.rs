@@ -11,17 +11,17 @@ thread_local! {
     static STEPS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// So many bytes have been looked at.
+/// Adds to the number of bytes that finders have read.
 #[cfg(test)]
 pub(crate) fn add(bytes: usize) {
     STEPS.with(|steps| steps.set(steps.get() + bytes));
 }
 
-/// So many bytes have been looked at.
+/// Adds nothing outside of tests.
 #[cfg(not(test))]
 pub(crate) fn add(_bytes: usize) {}
 
-/// How many bytes have been looked at since the last call.
+/// The number of bytes that finders have read since the last call.
 #[cfg(test)]
 pub(crate) fn take() -> usize {
     STEPS.with(Cell::take)

@@ -61,7 +61,7 @@ impl Part {
         byte < 128 && self.set >> byte & 1 == 1
     }
 
-    /// How many bytes of a text this takes, from its beginning.
+    /// The length of the beginning of a text that matches.
     fn take<'t>(&self, text: impl Iterator<Item = &'t u8>) -> Option<usize> {
         let len = text
             .take(self.max)
@@ -72,9 +72,9 @@ impl Part {
     }
 }
 
-/// Looks for tokens where a prefix was seen.
+/// Checks for tokens where a prefix was found.
 pub(crate) struct Matcher {
-    /// For each token, up to where it has been looked for in vain.
+    /// For each token, up to where it has been searched for in vain.
     done: Vec<usize>,
 }
 
@@ -104,7 +104,7 @@ impl Matcher {
             done = last;
             found.push(Found::new(first..last, token.rule));
         }
-        // Most prefixes are those of other words: nothing is kept for them.
+        // Most prefixes belong to other words: nothing is stored for them.
         if done != before {
             if self.done.is_empty() {
                 self.done = vec![0; TOKENS.len()];
@@ -172,7 +172,7 @@ impl Token {
     }
 }
 
-/// Whether this only shows how a token looks: `ghp_xxxxxxxxxxxx`, and the one
+/// Whether this is only an example of a token: `ghp_xxxxxxxxxxxx`, and the one
 /// in Amazon's manuals.
 fn is_sample(token: &[u8]) -> bool {
     const MIN_RUN: usize = 12;

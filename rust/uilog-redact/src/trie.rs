@@ -125,7 +125,7 @@ impl<const NODES: usize, const WORDS: usize> Trie<NODES, WORDS> {
         self.same[last as usize - 1] = new;
     }
 
-    /// Gives a byte a class if it has none; how many there are then.
+    /// Assigns a class to a byte without one; returns the number of classes.
     #[expect(clippy::cast_possible_truncation, reason = "a check precedes")]
     const fn add_class(&mut self, byte: u8, classes: usize) -> usize {
         let lower = byte.to_ascii_lowercase();
@@ -168,7 +168,7 @@ impl<const NODES: usize, const WORDS: usize> Trie<NODES, WORDS> {
         new
     }
 
-    /// The node of a letter, in lower case, behind another.
+    /// The node of a lower-case letter after another.
     const fn child(&self, parent: u16, byte: u8) -> u16 {
         if parent == NONE {
             return self.roots[byte as usize];
@@ -235,7 +235,7 @@ pub(crate) struct Occurrence {
     pub(crate) end: usize,
 }
 
-/// Goes over the words in a text.
+/// Iterates over the words in a text.
 pub(crate) struct Words<'t, const NODES: usize, const WORDS: usize> {
     trie: &'t Trie<NODES, WORDS>,
     text: &'t [u8],
@@ -250,7 +250,8 @@ pub(crate) struct Words<'t, const NODES: usize, const WORDS: usize> {
 }
 
 impl<const NODES: usize, const WORDS: usize> Words<'_, NODES, WORDS> {
-    /// Goes to the next place where a word may begin; whether there is one.
+    /// Advances to the next place where a word may begin; returns whether there
+    /// is one.
     fn begin(&mut self) -> bool {
         while self.start < self.stop {
             let first = self.text[self.start];

@@ -139,8 +139,8 @@ impl Authority {
         Self { units, len }
     }
 
-    /// Whether this can be no host: there is no user, and behind the colon no
-    /// port.
+    /// Whether this cannot be a host: there is no user, and no port after the
+    /// colon.
     fn ends_oddly(units: &[Unit]) -> bool {
         let Some(colon) = units.iter().position(|unit| unit.byte == b':')
         else {
@@ -363,7 +363,7 @@ pub(crate) fn find_parameters(
     }
 }
 
-/// The longest `${...}` that is looked for.
+/// Maximum length of a `${...}`.
 const MAX_VARIABLE_BYTES: usize = 64;
 
 /// How long the value is that this begins with.

@@ -20,7 +20,7 @@ pub const MIN_KEY_BYTES: usize = 16;
 const HASH_BYTES: usize = 8;
 
 /// The key for hashing names. It must be kept secret, because with it the names
-/// can be found by trying.
+/// can be guessed.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
 

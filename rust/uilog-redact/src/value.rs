@@ -17,10 +17,10 @@ pub(crate) enum Scope {
     Word,
 }
 
-/// Values longer than this are taken for secrets without looking at them.
+/// Longer values count as secrets without an examination.
 const MAX_LOOKED_AT_BYTES: usize = 256;
 
-/// The first byte behind the last one that a URL, or a value in it, can have.
+/// The first byte that cannot be in a URL, or in a value of one.
 pub(crate) fn ends_url(byte: u8) -> bool {
     byte.is_ascii_whitespace()
         || byte.is_ascii_control()
@@ -116,14 +116,14 @@ fn is_mask(first: u8, value: &[u8]) -> bool {
         && value.iter().all(|byte| *byte == first)
 }
 
-/// Whether this, behind `$`, is one variable or substitution and no more.
+/// Whether this, after `$`, is one variable or substitution and no more.
 fn is_variable(name: &[u8]) -> bool {
     let pair = |open, close| name[0] == open && name.ends_with(&[close]);
     name.is_empty()
         || (pair(b'{', b'}') || pair(b'(', b')') || name.iter().all(is_name))
 }
 
-/// Whether this, behind `%`, is one conversion: `s`, `(name)s`, `NAME%`.
+/// Whether this, after `%`, is one conversion: `s`, `(name)s`, `NAME%`.
 fn is_format(rest: &[u8]) -> bool {
     matches!(rest, b"s" | b"r" | b"d" | b"b")
         || (rest.starts_with(b"(") && rest.ends_with(b")s"))
@@ -136,8 +136,8 @@ fn is_name(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || *byte == b'_'
 }
 
-/// Whether this looks made by a machine: long, with letters and digits, and
-/// without spaces.
+/// Whether this looks generated: long, with letters and digits, and without
+/// spaces.
 pub(crate) fn looks_random(value: &[u8]) -> bool {
     const MIN_BYTES: usize = 8;
     if value.len() > MAX_LOOKED_AT_BYTES {

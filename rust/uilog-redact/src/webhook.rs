@@ -12,7 +12,7 @@ use crate::stand_in::is_stand_in;
 use crate::steps;
 use crate::value::ends_url;
 
-/// Parts of a path behind which a secret may follow.
+/// Parts of a path after which a secret may follow.
 const PARTS: [&[u8]; 20] = [
     b"webhook",
     b"webhooks",
@@ -49,7 +49,7 @@ const HOSTS: [&[u8]; 8] = [
     b"api.day.app",
 ];
 
-/// The longest URL that is looked at.
+/// Maximum length of a URL.
 const MAX_BYTES: usize = 2048;
 
 /// The secret parts of such URLs.
@@ -57,7 +57,7 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
     for separator in memmem::find_iter(text, b"://") {
         let start = separator + 3;
         let near = &text[start..text.len().min(start + MAX_BYTES)];
-        // Another URL in this one is looked at by itself.
+        // Another URL within this one is examined separately.
         let near = &near[..memmem::find(near, b"://").unwrap_or(near.len())];
         let len = near
             .iter()

@@ -65,8 +65,8 @@ impl Word {
         }
     }
 
-    /// Where a part of the word stood in the line; the whole of it with its
-    /// quotes.
+    /// The range of a part of the word in the line; for the whole word, with
+    /// its quotes.
     pub(crate) fn in_line(&self, range: &Range<usize>) -> Range<usize> {
         if *range == (0..self.bytes.len()) {
             return self.range.clone();
@@ -87,7 +87,7 @@ impl Word {
         self.pieces.len() <= 1
     }
 
-    /// Where a part of the word stood in the line, without quotes around it.
+    /// The range of a part of the word in the line, without quotes around it.
     pub(crate) fn span(&self, range: &Range<usize>) -> Range<usize> {
         match range.end.checked_sub(1) {
             Some(last) if range.start <= last => {
@@ -285,7 +285,7 @@ pub(crate) fn format_arguments<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
     line
 }
 
-/// How many blanks a text begins with, of so many that are looked at.
+/// The number of blanks at the beginning of a text, at most `most`.
 pub(crate) fn blanks(text: &[u8], most: usize) -> usize {
     text.iter()
         .take(most)

@@ -88,13 +88,13 @@ impl Child {
     ///
     /// `EPERM` if it now runs as another user.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        // An unreaped child keeps its number; a reaped one is not a child any
-        // more, and is not queried.
+        // An unreaped child keeps its number; a reaped one is no longer a
+        // child, and is not queried.
         let is_gone = self.exit.is_some() || self.ask(ended::peek).is_some();
         if is_gone {
             return Ok(());
         }
-        // Without a pidfd that is ours, the number will do: see above.
+        // Without a pidfd of this process, the number is used: see above.
         let is_in_vain = |error: &io::Error| {
             [libc::ENOSYS, libc::EBADF]
                 .map(Some)
@@ -132,7 +132,7 @@ impl Child {
                 Ended::Exited(code) => Exit::Code(code),
                 Ended::Killed { signal, .. } => Exit::Signal(signal),
             }),
-            // ECHILD: it is no child of ours any more.
+            // ECHILD: it is no longer a child of this process.
             Err(_) => Some(Exit::Unknown),
         }
     }

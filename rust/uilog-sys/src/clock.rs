@@ -26,7 +26,7 @@ pub fn local_offset(seconds: i64) -> i32 {
 }
 
 /// Microseconds of the monotonic clock, which is the same in all processes
-/// until the next boot; 0 if there is none.
+/// until the next boot; 0 if the system has none.
 pub fn monotonic_micros() -> u64 {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();
     // SAFETY: fills a live local.
@@ -45,8 +45,8 @@ pub fn monotonic_micros() -> u64 {
         .saturating_add(nanos / 1_000)
 }
 
-/// The longest text of a format, for each of its bytes. Python: time.strftime
-/// gives up at the same length
+/// Maximum length of the result for each byte of a format. Python:
+/// time.strftime gives up at the same length
 const MAX_EXPANSION: usize = 256;
 
 /// A civil time for [`strftime`].

@@ -28,7 +28,7 @@ use crate::pidfd;
 use crate::pidfd::Pidfd;
 use crate::process_stat::ProcessStat;
 
-/// A process that is not necessarily a child of ours.
+/// A process that need not be a child of this one.
 #[derive(Debug)]
 pub struct Descendant {
     pidfd: Pidfd,

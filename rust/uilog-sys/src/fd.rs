@@ -78,7 +78,7 @@ pub struct VerifiedFd {
 }
 
 impl VerifiedFd {
-    /// Takes a descriptor, which must be valid now.
+    /// Wraps a descriptor, which must be valid now.
     pub fn new(fd: OwnedFd) -> Self {
         Self {
             identity: Identity::of(fd.as_raw_fd()),

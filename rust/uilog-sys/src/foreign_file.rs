@@ -26,7 +26,7 @@ pub enum Error {
     /// The system refused it.
     #[error("{0}")]
     System(#[from] io::Error),
-    /// It is something else than a regular file.
+    /// It is not a regular file.
     #[error("it is {0}, not a regular file")]
     NotRegular(&'static str),
     /// It has more bytes than anything of its purpose.
@@ -82,8 +82,8 @@ pub fn open(path: &Path) -> Result<(File, Metadata), Error> {
 ///
 /// # Errors
 ///
-/// As for [`open`], and if it has more bytes: then none are returned, for half
-/// a file may mean something else.
+/// Like [`open`]. A longer file is an error too, because half a file may have
+/// another meaning.
 pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
     let (file, metadata) = open(path)?;
     if metadata.len() > max_bytes {

@@ -120,7 +120,7 @@ impl Drop for CloseInChild {
 
 /// # Async-signal-safety
 ///
-/// Calls `fstat` and `close` and nothing else.
+/// Calls only `fstat` and `close`.
 unsafe extern "C" fn after_fork() {
     PROCESS_ID.store(0, Ordering::Relaxed);
     for slot in &GUARDED {

@@ -57,15 +57,15 @@ impl Holder {
 /// to no process: their creator was killed.
 pub const UNFINISHED: &str = ".new-";
 
-/// Creates a file that its creator has locked before it has its name, for this
-/// user only. `fill` writes its content before that.
+/// Creates a file, for this user only, that its creator locks before it gets
+/// its name. `fill` writes its content before that.
 ///
-/// Not a file without a name (`O_TMPFILE`) that is linked through /proc: that
-/// takes half as long again, and hg would wait for it.
+/// A file without a name (`O_TMPFILE`) that is linked through /proc would take
+/// half as long again, and hg would wait for it.
 ///
 /// # Errors
 ///
-/// The name exists, or the system refuses.
+/// The name exists, or a system call fails.
 pub fn create(
     dir: &OwnDir,
     name: &OsStr,
@@ -92,14 +92,14 @@ fn create_unfinished(dir: &OwnDir, name: &OsStr) -> io::Result<File> {
         | OFlag::O_CLOEXEC;
     let mode = Mode::S_IRUSR | Mode::S_IWUSR;
     let file = File::from(nix::fcntl::openat(dir, name, flags, mode)?);
-    // A umask may take the owner's rights away.
+    // A umask may remove the owner's permissions.
     if fstat(&file)?.st_mode & 0o777 != 0o600 {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)
 }
 
-/// Gives a file its name, unless there is something of that name.
+/// Renames a file, unless the new name exists.
 fn finish(dir: &OwnDir, unfinished: &OsStr, name: &OsStr) -> io::Result<()> {
     let flags = RenameFlags::RENAME_NOREPLACE;
     match dir.rename_to(unfinished, dir, name, flags) {
@@ -137,7 +137,7 @@ pub fn open_again(file: &File) -> io::Result<File> {
 ///
 /// # Errors
 ///
-/// The file system knows no locks.
+/// The file system does not support locks.
 pub fn hold(file: &File, holder: Holder) -> io::Result<bool> {
     let lock = holder.lock(libc::F_WRLCK);
     match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
@@ -162,7 +162,7 @@ pub fn let_go(file: &File, holder: Holder) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// The file system knows no locks.
+/// The file system does not support locks.
 pub fn is_held(file: &File, holder: Holder) -> io::Result<bool> {
     let mut lock = holder.lock(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;

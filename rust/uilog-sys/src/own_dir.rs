@@ -45,7 +45,7 @@ use nix::unistd::geteuid;
 use nix::unistd::linkat;
 use nix::unistd::unlinkat;
 
-/// Who else may write into a directory or a file.
+/// The write permissions of other users.
 const OTHERS_WRITE: u32 = 0o022;
 
 /// How often a file is opened or created that others create and remove.
@@ -118,12 +118,12 @@ impl OwnDir {
         Ok(())
     }
 
-    /// Opens a directory in this one that must be ours alone: no link, of this
-    /// user, and not writable by other users.
+    /// Opens a directory in this one that only this user can change: not a
+    /// link, of this user, and not writable by other users.
     ///
     /// # Errors
     ///
-    /// There is no such directory, or it is not ours alone.
+    /// There is no such directory, or others can change it.
     pub fn open_private(&self, name: &OsStr) -> io::Result<Self> {
         let path = self.path.join(name);
         let flags = SAFE | OFlag::O_DIRECTORY;
@@ -166,8 +166,8 @@ impl OwnDir {
         self.open_private(name)
     }
 
-    /// Whether it is a directory of ours without any permission, which a umask
-    /// has made of it.
+    /// Whether it is a directory of this user without any permission, because
+    /// of a umask.
     fn has_no_mode(&self, name: &OsStr) -> bool {
         self.entry(name).ok().flatten().is_some_and(|status| {
             is_kind(&status, DIRECTORY)
@@ -176,7 +176,7 @@ impl OwnDir {
         })
     }
 
-    /// Undoes a umask that takes the owner's rights away.
+    /// Sets the owner's permissions, which a umask may have removed.
     fn set_own_mode(&self, name: &OsStr, mode: u32) -> io::Result<()> {
         // A directory without any rights can be opened as a place only, and
         // its mode can be changed by way of /proc only.
@@ -341,7 +341,7 @@ impl OwnDir {
         flags: RenameFlags,
     ) -> io::Result<()> {
         if flags.is_empty() {
-            // Some file systems, and sandboxes, know this one only.
+            // Some file systems and sandboxes only support this call.
             return Ok(renameat(&self.fd, from, &directory.fd, to)?);
         }
         Ok(renameat2(&self.fd, from, &directory.fd, to, flags)?)

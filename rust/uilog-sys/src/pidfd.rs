@@ -87,7 +87,7 @@ impl Pidfd {
         }
         let status = exit_info(fd).or_else(|| {
             let stat = stat()?;
-            // A number is given away only when its process has been reaped.
+            // A number is only reused after its process has been reaped.
             (stat.is_zombie() && self.told_pid()? == self.pid.as_raw())
                 .then_some(stat.wait_status)
         });

@@ -12,7 +12,7 @@ const FLAGS: usize = 6;
 const START: usize = 19;
 const EXIT_CODE: usize = 49;
 
-/// A process, as far as anybody here asks.
+/// The parts of a process's status that uilog uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessStat {
     /// A letter for its state.
@@ -26,17 +26,17 @@ pub struct ProcessStat {
     /// When it was started, in clock ticks since the system was. Together with
     /// the process ID, this is unique.
     pub start: u64,
-    /// How it has ended, as waitpid(2) returns it; 0 if it runs, or if this
-    /// process may not know.
+    /// Its wait status as of waitpid(2); 0 if it runs, or if this process may
+    /// not read it.
     pub wait_status: i32,
 }
 
 impl ProcessStat {
-    /// Reads that of a process.
+    /// Reads the status of a process.
     ///
     /// # Errors
     ///
-    /// The process has gone, or /proc is not mounted.
+    /// The process does not exist, or /proc is not mounted.
     pub fn read(pid: i32) -> io::Result<Self> {
         let text = fs::read(format!("/proc/{pid}/stat"))?;
         Self::parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 
 use crate::memory_file;
 
-/// What a file of ours begins with: nothing else is taken for one.
+/// The beginning of each such file; other files are refused.
 const MAGIC: [u8; 4] = *b"uil1";
 /// The file stays as long as it is, and its seals stay, too.
 const SEALS: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;

@@ -32,10 +32,11 @@ use signal_hook::consts::SIGWINCH;
 use signal_hook::low_level;
 use uilog_sys::terminal;
 
-/// The alternate screen, without a cursor.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
+/// The alternate screen, without a cursor. A line of wide characters may need
+/// more columns than it has characters, and must not go on in the next line.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
 /// The cursor, and the screen as it was.
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 /// Clears the line after the cursor.
 const CLEAR_LINE: &str = "\x1b[K";
 /// Columns and lines of a terminal of unknown size.

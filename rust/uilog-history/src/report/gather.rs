@@ -230,14 +230,8 @@ pub(super) struct Gathered {
 }
 
 /// Of each day of the week, from Monday, and hour.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Hours(pub(super) [[u64; 24]; 7]);
-
-impl Default for Hours {
-    fn default() -> Self {
-        Self([[0; 24]; 7])
-    }
-}
 
 /// Tells texts apart.
 pub(super) fn hash(text: &str) -> u64 {

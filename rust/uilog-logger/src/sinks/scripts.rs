@@ -109,8 +109,8 @@ mod tests {
         ];
         let (sink, faults) = Scripts::new(items.into_iter());
         assert!(sink.find(b"commandfinish").is_some());
-        assert!(!sink.find(b"commandfinish:stdin").is_some());
-        assert!(!sink.find(b"command").is_some());
+        assert!(sink.find(b"commandfinish:stdin").is_none());
+        assert!(sink.find(b"command").is_none());
         let script = &sink.scripts[&b"commandfinish"[..]];
         assert_eq!(script.text, b"record # comment");
         assert_eq!(script.stdin, StdinFormat::Json);

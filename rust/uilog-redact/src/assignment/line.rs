@@ -33,7 +33,7 @@ pub(super) fn is_source(text: &[u8], at: usize) -> bool {
     text[line_start(text, line - 1)..line].starts_with(b"  File \"")
 }
 
-/// Where the line begins, or as far back as is looked.
+/// The beginning of the line, or the furthest byte before that is searched.
 pub(super) fn line_start(text: &[u8], at: usize) -> usize {
     let from = at.saturating_sub(MAX_LINE_BYTES);
     let line = memrchr(b'\n', &text[from..at])

@@ -477,7 +477,7 @@ pub(super) fn is_between_fields(
             || next() && previous())
 }
 
-/// Whether a name with a value right behind its colon is one of several, as Go
+/// Whether a name with a value right after its colon is one of several, as Go
 /// prints a map, or an option of Windows, and the value is certainly no word.
 fn is_field_of_struct(text: &[u8], start: usize, value: &[u8]) -> bool {
     const MIN_BYTES: usize = 16;

@@ -165,8 +165,8 @@ pub(super) fn is_secret(
     }
 }
 
-/// Whether this is a secret that a call is given: `x.setPassword("VALUE")`, but
-/// not `ask_password("for bob")`.
+/// Whether this is a secret that is passed to a call: `x.setPassword("VALUE")`,
+/// but not `ask_password("for bob")`.
 fn is_passed(name: &Name<'_>, value: &[u8]) -> bool {
     const SETTERS: [&[u8]; 4] = [b"set", b"with", b"Set", b"With"];
     let method = name.bytes.rsplit(|byte| *byte == b'.').next();
@@ -291,7 +291,7 @@ fn is_set(text: &[u8], name: &Name<'_>, value: &[u8]) -> bool {
         b"set_env(",
         b"set_var(",
     ];
-    // What such a call gives if the variable is not set.
+    // Calls with a default for a variable that is not set.
     const GETTERS: [&[u8]; 5] =
         [b"environ.get(", b"getenv(", b"Getenv(", b".fetch(", b"env("];
     // These set other things more often.
@@ -353,8 +353,8 @@ fn is_compound_or_bare(name: &[u8]) -> bool {
     is_compound(name) || is_bare_token(name)
 }
 
-/// Whether a name says that it is secret and nothing else: of what, a file's
-/// section says.
+/// Whether a name only tells that the value is secret; the section of the file
+/// tells what it is for.
 fn is_bare_token(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"token") || name.eq_ignore_ascii_case(b"secret")
 }

@@ -42,7 +42,7 @@ const SCHEMES: [&str; 23] = [
     "kerberos",
 ];
 
-/// Words that follow a header's name when people speak of it.
+/// Words that follow a header's name in prose.
 const SPEECH: [&str; 28] = [
     "sent",
     "set",
@@ -141,7 +141,7 @@ pub(super) fn secrets(
     vec![assigned(value, 0..end)]
 }
 
-/// The credentials behind a scheme.
+/// The credentials after a scheme.
 fn credentials(
     value: &[u8],
     rest: Range<usize>,

@@ -3,8 +3,8 @@
 use crate::trie::Trie;
 use crate::trie::most_nodes;
 
-/// How names of such headers end. These are also what [`crate::redactor`]
-/// looks for before it calls this module.
+/// The ends of such headers' names. [`crate::redactor`] searches for them
+/// before it calls this module.
 pub(crate) const ENDINGS: [&str; 17] = [
     "authorization",
     "apikey",

@@ -13,7 +13,7 @@ use crate::value::Scope;
 use crate::words::blanks;
 
 const MAX_SPACES: usize = 4;
-/// How far the end of an unquoted value is looked for.
+/// Maximum length of an unquoted value.
 const MAX_VALUE_BYTES: usize = 1024;
 
 /// How sure it is that this is a header.

@@ -28,12 +28,12 @@ use crate::shell::Arg;
 use crate::shell::Command;
 use crate::url::is_token;
 
-/// A command whose arguments are looked at.
+/// A command and its arguments.
 pub(super) struct Call<'c> {
     pub(super) args: &'c [Arg],
     /// The last place of each argument.
     last: HashMap<&'c [u8], usize>,
-    /// Letters behind single dashes.
+    /// Letters after single dashes.
     flags: HashSet<u8>,
     /// Up to where it is a program that runs the one that follows.
     wrapped: usize,
@@ -144,7 +144,7 @@ impl<'c> Call<'c> {
             })
     }
 
-    /// Whether this is a command that keeps secrets: `x secrets set`.
+    /// Whether this command stores secrets: `x secrets set`.
     pub(super) fn is_about_secret(&self) -> bool {
         [
             &b"secret"[..],
@@ -183,7 +183,7 @@ impl<'c> Call<'c> {
             })
     }
 
-    /// Takes the secret out of an argument from a place on.
+    /// Removes the secret from an argument, from this position.
     pub(super) fn value(
         &self,
         arg: &Arg,

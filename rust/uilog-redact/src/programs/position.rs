@@ -186,7 +186,7 @@ pub(super) fn is_inner_path(bytes: &[u8]) -> bool {
         && memmem::find(bytes, b"bin/").is_none()
 }
 
-/// Whether this sets a variable for the command behind it.
+/// Whether this sets a variable for the command after it.
 pub(super) fn is_assignment(bytes: &[u8]) -> bool {
     let name = bytes
         .iter()

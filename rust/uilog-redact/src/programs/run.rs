@@ -35,8 +35,8 @@ impl Run<'_> {
         }
     }
 
-    /// Looks at the option that an item's value begins with; how many further
-    /// arguments it has used.
+    /// Examines the option at the beginning of an item's value; returns how
+    /// many further arguments it has used.
     pub(super) fn tool_option(
         &self,
         call: &Call<'_>,
@@ -60,7 +60,7 @@ impl Run<'_> {
         self.programs.iter().flat_map(|program| &program.places)
     }
 
-    /// Looks at an argument; how many were used, if it means something.
+    /// Examines an argument; returns how many were used, if it has a meaning.
     pub(super) fn argument(
         &mut self,
         call: &Call<'_>,
@@ -193,7 +193,7 @@ impl Run<'_> {
         None
     }
 
-    /// Reads letters behind one dash.
+    /// Reads letters after one dash.
     fn cluster(
         &self,
         call: &Call<'_>,
@@ -278,7 +278,7 @@ impl Run<'_> {
         2
     }
 
-    /// Looks at the arguments that are no options.
+    /// Examines the arguments that are not options.
     pub(super) fn end(self, call: &Call<'_>, found: &mut Vec<Found>) {
         for program in &self.programs {
             self.find_positional(program, call, found);

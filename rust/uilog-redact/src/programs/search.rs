@@ -195,8 +195,8 @@ impl<'c> Call<'c> {
         })
     }
 
-    /// Looks at an option as of any program, which begins at `start`; how many
-    /// further arguments it has used.
+    /// Examines an option, which begins at `start`, with the rules for any
+    /// program; returns how many further arguments it has used.
     fn any_program(
         &self,
         at: usize,

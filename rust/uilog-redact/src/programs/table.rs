@@ -23,7 +23,7 @@ pub(crate) enum ArgumentPosition {
     Last(&'static [u8]),
     /// The argument after one whose name suggests a secret.
     Named(&'static [u8]),
-    /// The argument behind this word.
+    /// The argument after this word.
     Keyword(&'static str),
     /// `name=`
     Assigned(&'static str),

@@ -153,7 +153,7 @@ fn is_made(secret: &[u8]) -> bool {
             && changes >= MIN_CHANGES
 }
 
-/// What follows an option when people speak of it.
+/// Words that follow an option in prose.
 const SPEECH: [&[u8]; 16] = [
     b"and",
     b"asks",

@@ -15,8 +15,8 @@ use crate::words::Line;
 use crate::words::Word;
 use crate::words::split;
 
-/// Leaves out what begins or ends in the middle of an argument in quotes: of
-/// these each is looked at by itself, without its quotes.
+/// Drops findings that begin or end within a quoted argument: each such
+/// argument is searched separately, without its quotes.
 pub(super) fn keep_words(words: &[Word], found: &mut Vec<Found>) {
     let ends_in_quotes = |at: usize, is_start: bool| {
         let next = words.partition_point(|word| word.range.end <= at);
@@ -41,7 +41,7 @@ pub(super) fn ends_as_name(text: &[u8]) -> bool {
     text.ends_with(b"hg") || text.ends_with(b"$HG") || text.ends_with(b"{HG")
 }
 
-/// Where the arguments begin behind a name of hg: behind quotes and braces.
+/// Where the arguments begin after a name of hg: after quotes and braces.
 pub(super) fn arguments_start(rest: &[u8]) -> Option<usize> {
     let closing = rest
         .iter()

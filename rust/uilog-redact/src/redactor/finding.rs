@@ -39,8 +39,8 @@ use crate::words::split;
 /// How often a text may have been escaped.
 const MAX_LEVELS: usize = 3;
 
-/// How deep hg's commands are looked for in hg's commands: an alias that runs
-/// a shell that runs hg.
+/// Maximum depth of hg's commands in hg's commands: an alias that runs a shell
+/// that runs hg.
 const MAX_DEPTH: usize = 3;
 
 impl Redactor {
@@ -70,7 +70,8 @@ impl Redactor {
                 };
                 self.find_in_options(&words, found);
                 for word in &words {
-                    // What the line has not, no piece of it has.
+                    // A piece of the line cannot contain what the line does
+                    // not.
                     if !is_plain || !word.is_one_piece() {
                         self.find_in_word(word, 0, found);
                     }
@@ -89,7 +90,7 @@ impl Redactor {
         }
     }
 
-    /// Finds secrets in a command's words, behind its options and in each by
+    /// Finds secrets in a command's words, after its options and in each by
     /// itself.
     fn find_in_words(
         &self,
@@ -251,7 +252,7 @@ impl Redactor {
     }
 }
 
-/// Whether nothing in a text gives a finder a reason to look at it.
+/// Whether no finder has a reason to search a text.
 fn is_plain(text: &[u8]) -> bool {
     let mut tokens = Vec::new();
     let wanted = patterns::wanted(text, &mut tokens);

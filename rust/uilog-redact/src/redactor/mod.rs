@@ -67,7 +67,7 @@ enum View {
     Text,
     /// One word.
     Word,
-    /// A command line, as hg logs it; it may have something behind it.
+    /// A command line, as hg logs it; it may have something after it.
     Command,
     /// Nothing but arguments: no secret goes over several of them.
     Arguments,
@@ -144,7 +144,7 @@ impl Redactor {
     }
 
     /// A command line as hg logs it: arguments in quotes, and perhaps
-    /// ` exited ...` behind them.
+    /// ` exited ...` after them.
     pub fn redact_command<'t>(
         &self,
         line: &'t [u8],

@@ -261,7 +261,7 @@ pub(super) fn url_kind(text: &[u8]) -> Option<Vec<u8>> {
     };
     let end = rest.iter().position(|it| b"/?#\\".contains(it));
     let (authority, after) = rest.split_at(end.unwrap_or(rest.len()));
-    // Behind a path, an @ may mean that a password has a slash in it, and
+    // After a path, an @ may mean that a password has a slash in it, and
     // that the host is another.
     let host = if after.contains(&b'@') {
         None

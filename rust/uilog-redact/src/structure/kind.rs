@@ -19,7 +19,7 @@ pub(super) enum OptionKind {
     Value,
     /// A text that a person wrote.
     Message,
-    /// A text that is looked for.
+    /// A text to search for.
     Keyword,
     /// A user's name.
     User,
@@ -61,7 +61,7 @@ pub(super) fn is_placeholder(text: &[u8]) -> bool {
         || marker_at(text) == Some(text.len())
 }
 
-/// Options of one command that mean something else than elsewhere.
+/// Options with another meaning in one command than elsewhere.
 const OF_COMMANDS: &[(&str, &str, OptionKind)] = &[
     ("bisect", "command", OptionKind::Program),
     ("convert", "source-type", OptionKind::Name),
@@ -126,7 +126,7 @@ const OF_ALL: &[(OptionKind, &str)] = &[
     (OptionKind::Assignment, "pushvars"),
 ];
 
-/// What the arguments of commands are, one after the other; the last goes on.
+/// The kinds of commands' arguments, in their order; the last one repeats.
 const ARGUMENTS: &[(OptionKind, Option<OptionKind>, &str)] = &[
     (
         OptionKind::Pattern,

@@ -32,7 +32,7 @@ pub(super) fn arguments<W: AsRef<[u8]>>(
         return reader.told;
     };
     reader.at += 1;
-    // Behind an option that hg has not, this may be its value.
+    // After an option that hg does not have, this may be its value.
     let known = if reader.is_known {
         TABLE.command(command)
     } else {
@@ -204,7 +204,7 @@ impl<W: AsRef<[u8]>> Reader<'_, W> {
         self.told.push(told);
     }
 
-    /// Letters behind one dash.
+    /// Letters after one dash.
     fn cluster(&mut self, letters: &[u8]) {
         for (at, letter) in letters.iter().enumerate() {
             let rest = &letters[at + 1..];

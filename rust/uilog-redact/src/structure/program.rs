@@ -36,8 +36,8 @@ impl Structure<'_> {
         told
     }
 
-    /// The program, behind variables that are set for it alone, and how many
-    /// words follow it.
+    /// The program, after variables that are set for it alone, and the number
+    /// of words after it.
     fn name_and_count<W: AsRef<[u8]>>(
         &self,
         words: &[W],

@@ -8,13 +8,13 @@ use crate::user::Key;
 
 /// A redactor, as far as it matters here.
 pub(crate) trait Secrets {
-    /// Takes secrets out of a text.
+    /// Removes secrets from a text.
     fn redact_text<'t>(&self, text: &'t [u8]) -> Redacted<Cow<'t, [u8]>>;
 
-    /// Takes secrets out of a URL, or of one argument.
+    /// Removes secrets from a URL, or from one argument.
     fn redact_url<'t>(&self, url: &'t [u8]) -> Redacted<Cow<'t, [u8]>>;
 
-    /// Takes secrets out of a value, by its name.
+    /// Removes secrets from a value, by its name.
     fn redact_option<'t>(
         &self,
         key: &[u8],

@@ -40,11 +40,11 @@ use crate::own_dir::OwnDir;
 use crate::spawn;
 
 impl GuardedPath {
-    /// Opens the directory; with `create`, makes it if it is missing.
+    /// Opens the directory; with `create`, creates it if it is missing.
     ///
     /// # Errors
     ///
-    /// `NotFound` if it is missing; else why it cannot be used.
+    /// `NotFound` if it is missing; otherwise why it cannot be used.
     pub fn open(&self, create: bool) -> io::Result<OwnDir> {
         let uid = nix::unistd::geteuid().as_raw();
         let raw = steps::walk(self, uid, create)
@@ -118,7 +118,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// What the first place has failed with; no place has taken the line.
+    /// The error of the first place, if the line could be appended in none.
     pub fn run(mut self) -> io::Result<()> {
         self.slots.clear();
         perform(&self)
@@ -136,7 +136,8 @@ impl Plan {
     }
 }
 
-/// Whether so many children of this process append that there can be no more.
+/// Whether so many child processes are appending that no further one may be
+/// started.
 pub fn is_busy() -> bool {
     spawn::count_appending() >= MAX_CHILDREN
 }

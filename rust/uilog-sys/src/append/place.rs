@@ -21,7 +21,7 @@ pub enum Root {
     /// user's, and they are created only if the root belongs to this user
     /// alone.
     Chosen,
-    /// Ours alone.
+    /// Accessible to this user only.
     Private,
     /// A sticky directory for all users, such as `/tmp`.
     Everybodys,
@@ -34,7 +34,7 @@ pub(super) struct Names {
     pub(super) old: CString,
 }
 
-/// A directory in which a file may be kept, and the file's name.
+/// The directory of a file, which is checked, and the file's name.
 #[derive(Clone, Debug)]
 pub struct GuardedPath {
     pub(super) root: CString,

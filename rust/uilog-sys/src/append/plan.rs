@@ -36,8 +36,9 @@ pub enum StartError {
 }
 
 impl Plan {
-    /// Appends `line` in the first of `places` that takes it. A file of
-    /// `max_bytes` is kept under its second name, and a new one is begun.
+    /// Appends `line` in the first of `places` where that succeeds. A file that
+    /// has reached `max_bytes` is renamed to its second name, and a new one is
+    /// created.
     pub fn new(
         places: Vec<GuardedPath>,
         line: Vec<u8>,

@@ -37,7 +37,7 @@ const STICKY: u32 = 0o1000;
 const MAX_ATTEMPTS: u32 = 100;
 /// How long to wait before that, in nanoseconds.
 const ATTEMPT_PAUSE_NS: i64 = 1_000_000;
-/// How often a write goes on that has taken a part.
+/// Maximum number of writes for one line, if each writes only a part.
 const MAX_WRITES: u32 = 16;
 
 /// File systems that no server and no other process has to answer for.
@@ -79,7 +79,7 @@ impl Status {
     }
 }
 
-/// Appends the plan's line in the first place that takes it.
+/// Appends the plan's line in the first place where that succeeds.
 ///
 /// # Async-signal-safety
 ///
@@ -270,7 +270,7 @@ fn enter(
             open_at(here, name, no_link, 0).map_err(PathRefusal::System)?
         }
         Err(errno) if errno.into_raw() == libc::ENOTDIR => {
-            // A link of ours in a directory of ours is as the user wants it.
+            // A link of this user in a directory of this user is followed.
             let link = look(here, name).map_err(PathRefusal::System)?;
             if !link.is(libc::S_IFLNK) || is_last {
                 return Err(PathRefusal::NoDirectory);
@@ -310,7 +310,7 @@ fn make(here: i32, name: &CStr) -> Result<(), Errno> {
         Err(errno) => return Err(errno),
         Ok(_) => {}
     }
-    // The umask may have taken the owner's own rights away.
+    // The umask may have removed the owner's own permissions.
     if look(here, name)?.mode & PERMISSIONS == DIRECTORY_MODE {
         return Ok(());
     }
@@ -319,9 +319,10 @@ fn make(here: i32, name: &CStr) -> Result<(), Errno> {
         .map(drop)
 }
 
-/// Fails if a directory is not ours, or others may write there. In one above
-/// the last the user's private group may: where users have such, it has the
-/// user's number, and the umask lets it write. Root has none.
+/// Fails if a directory belongs to another user, or if others may write there.
+/// In a directory above the last, the user's private group may write: systems
+/// that have such groups give them the user's number, and their umask lets them
+/// write. Root has none.
 ///
 /// # Async-signal-safety
 ///
@@ -404,7 +405,7 @@ fn append_at(dir: i32, plan: &Plan, names: &Names) -> Result<(), Errno> {
     }
 }
 
-/// Opens a file of ours to append to it, or makes it.
+/// Opens a file of this user to append to it, or creates it.
 ///
 /// # Async-signal-safety
 ///
@@ -439,8 +440,8 @@ fn open_file(dir: i32, name: &CStr, uid: u32) -> Result<i32, Errno> {
     Err(Errno::new(libc::EPERM))
 }
 
-/// Gives a full file its second name; false if another process is doing that,
-/// or if it cannot be done: then it goes on growing.
+/// Renames a full file to its second name; false if another process is doing
+/// that, or if it fails: then the file continues to grow.
 ///
 /// # Async-signal-safety
 ///

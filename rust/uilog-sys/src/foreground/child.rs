@@ -16,10 +16,10 @@ use syscalls::syscall;
 
 /// The size of the kernel's signal set, in bytes.
 const SIGSET_BYTES: usize = 8;
-/// How much memory the kernel's `sigaction` takes at most.
+/// Maximum size of the kernel's `sigaction`.
 const SIGACTION_WORDS: usize = 8;
-/// What the process exits with that could not execute its program; the caller
-/// looks at [`Outcome`] instead.
+/// The exit status of the process if it could not execute its program; the
+/// caller reads [`Outcome`] instead.
 const EXIT_NOT_EXECUTED: i32 = 127;
 
 /// What the child has to do. Complete before it is cloned; nothing changes.

@@ -54,7 +54,7 @@ struct Page {
     message: [AtomicU64; MESSAGE_WORDS],
 }
 
-/// A page that a forked child shares. It is never given back: each process has
+/// A page that a forked child shares. It is never unmapped: each process has
 /// few of them, and does not live long.
 #[derive(Clone, Copy)]
 struct SharedPage(NonNull<Page>);
@@ -143,7 +143,7 @@ impl Companion {
         }
     }
 
-    /// Leaves a message for it, the only one.
+    /// Leaves its only message.
     pub fn send(&self, message: Message) {
         let page = self.page.get();
         for (word, value) in page.message.iter().zip(message) {
@@ -182,8 +182,8 @@ impl Companion {
         }
     }
 
-    /// Whether it wants to run, and has hardly had the processor yet: then the
-    /// machine is busy, and it does not hang.
+    /// Whether it is runnable, but has had hardly any processor time yet: then
+    /// the machine is busy, and it does not hang.
     pub fn is_starved(&self) -> bool {
         const MANY: Duration = Duration::from_millis(300);
         ProcessStat::read(self.pid).is_ok_and(|it| it.state == b'R')
@@ -258,7 +258,7 @@ fn detach() {
     unsafe { libc::setsid() };
 }
 
-/// Closes all descriptors but `keep`, and gives the standard three something
+/// Closes all descriptors but `keep`, and replaces the standard three by one
 /// that can be neither read nor written.
 fn close_all_but(keep: &[RawFd]) {
     let mut keep: Vec<u32> = keep

@@ -62,8 +62,8 @@ use crate::spawn::Region;
 use crate::spawn::SignalsBlocked;
 use crate::valgrind;
 
-/// Where programs are looked for if there is no `PATH`.
-// glibc: confstr(_CS_PATH)
+/// The directories that are searched for programs if there is no `PATH`. glibc:
+/// confstr(_CS_PATH)
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
 /// A shell's exit status for what cannot be found.
@@ -83,8 +83,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// Runs `args[0]`, looked for in `PATH` unless it names a directory, with
-    /// these arguments and this environment.
+    /// Runs `args[0]` with these arguments and this environment. `PATH` is
+    /// searched unless `args[0]` has a directory.
     pub fn new(args: Vec<CString>, env: Vec<CString>) -> Self {
         Self { args, env }
     }
@@ -231,7 +231,8 @@ impl Program {
     }
 }
 
-/// What the child uses of our memory. It is kept until the child has ended.
+/// The memory that the child shares with this process. It is kept until the
+/// child has ended.
 struct Launch {
     region: Region,
     program: Program,
@@ -324,10 +325,10 @@ impl Shared {
     }
 }
 
-/// The program while it runs.
+/// The running program.
 ///
-/// To be waited for until its end, and until then not to be dropped: it uses
-/// memory of ours before it is executed.
+/// Must be waited for, and not be dropped before the program has ended: until
+/// it is executed, it uses memory of this process.
 pub struct Running {
     pid: i32,
     started: Instant,
@@ -414,7 +415,7 @@ impl Running {
         }
     }
 
-    /// Whether it goes on already, before we have stopped.
+    /// Whether it has continued before this process has stopped.
     fn is_continued(&mut self) -> bool {
         let mut status = 0;
         // SAFETY: writes to a live local.

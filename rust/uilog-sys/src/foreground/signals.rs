@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::process_stat::ProcessStat;
 
-/// How many processes are looked at on the way from a sender upwards.
+/// Maximum number of processes from a sender upwards.
 const MAX_ANCESTORS: usize = 64;
 /// The first real-time signal.
 const FIRST_REALTIME: i32 = 32;
-/// How much memory the kernel's `sigaction` takes at most.
+/// Maximum size of the kernel's `sigaction`.
 const SIGACTION_WORDS: usize = 8;
 
 /// A signal that was sent to this process.
@@ -58,7 +58,8 @@ impl Info {
         if is_sent {
             // SAFETY: these three come with a sender.
             let sender = unsafe { self.0.si_pid() };
-            // A system call of ours that fails sends these in our name.
+            // The kernel sends these on behalf of this process if one of its
+            // system calls fails.
             let is_own = sender == own_pid()
                 && matches!(self.signal(), libc::SIGXFSZ | libc::SIGPIPE);
             return !is_own && !is_at_or_below(sender, pid);
@@ -82,7 +83,7 @@ impl Info {
         }
     }
 
-    /// Whether it asks a process to end.
+    /// Whether it tells a process to end.
     pub(super) fn ends_process(&self) -> bool {
         matches!(
             self.signal(),
@@ -159,10 +160,9 @@ pub(super) fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
-/// Lets the default action of a signal that was sent to this process take
-/// effect now.
+/// Applies the default action of a signal that was sent to this process.
 fn suffer(signal: i32) {
-    // It fails for SIGKILL and SIGSTOP, which can be nothing else.
+    // It fails for SIGKILL and SIGSTOP, which always have their default action.
     let _ = set_default(signal);
     // SAFETY: touches no memory.
     unsafe { libc::kill(own_pid(), signal) };

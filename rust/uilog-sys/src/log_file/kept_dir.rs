@@ -44,8 +44,8 @@ const WAITING: &str = "new-";
 /// Replaces the time in the name of a file whose time is not known.
 const DISPLACED: &str = "displaced";
 
-/// Maximum number of names in addition to one for each old file. More cannot be
-/// ours, and are not read.
+/// Maximum number of names in addition to one for each old file. Further names
+/// were not made by uilog, and are not read.
 const MAX_NAMES: usize = 1024;
 
 const FILE_MODE: u32 = 0o600;
@@ -53,7 +53,7 @@ const FILE_MODE: u32 = 0o600;
 /// The lock of a directory of second names. It is released with the value,
 /// also where a forked child has a copy of the descriptor.
 pub(super) enum Locked {
-    /// It is ours.
+    /// It is held by this process.
     Yes(#[allow(dead_code, reason = "held until it is dropped")] Flock<File>),
     /// Another process is rotating.
     Busy,
@@ -118,7 +118,7 @@ impl KeptDir {
         kept.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Takes the lock, without waiting for it.
+    /// Takes the lock, without blocking.
     ///
     /// # Errors
     ///
@@ -178,8 +178,8 @@ impl KeptDir {
     }
 }
 
-/// Creates the directory under a unique name, and gives it its
-/// own when its marker is there. It is no error if another process is faster.
+/// Creates the directory under a unique name, and renames it when its marker
+/// exists. It is no error if another process is faster.
 fn create(names: &LogDir) -> io::Result<()> {
     let mut name = name_of(names);
     name.push(format!(".{}", unique()));

@@ -37,8 +37,8 @@ pub use self::rules::Rotation;
 use self::rules::id_of;
 use crate::own_dir;
 
-/// How often a file may be removed before a writer gives up. Each time another
-/// process has made progress.
+/// How often a file may be removed before a writer gives up. Each removal is
+/// progress of another process.
 const MAX_ATTEMPTS: u32 = 16;
 
 /// How often a writer finds a full file and rotates it before it adds to the
@@ -50,8 +50,8 @@ const MAX_ROTATIONS: u32 = 3;
 /// costs a tenth of a record.
 const SAME_TIME: Duration = Duration::from_micros(20);
 
-/// By how much more than its size, and than this, a log may grow while others
-/// hold its lock, before that is reported: no rotation takes so long.
+/// If a log grows by more than its size, and by more than this, while others
+/// hold its lock, that is reported: no rotation takes so long.
 const MIN_BUSY_GROWTH: u64 = 1 << 20;
 
 /// What NFS says of a file that the server has replaced meanwhile: to open it
@@ -82,8 +82,7 @@ enum Creation {
 #[derive(Debug)]
 #[must_use]
 pub struct Appended {
-    /// Why a rotation that was due has not been made, if so: the file goes on
-    /// growing meanwhile.
+    /// Why a due rotation has failed: the file continues to grow.
     pub not_rotated: Option<io::Error>,
 }
 
@@ -159,8 +158,8 @@ impl LogFile {
         self
     }
 
-    /// Writes to no file that another user may have put there, and rotates
-    /// none: none behind a link, and none that is neither ours nor root's.
+    /// Does not write to a file that another user may have put there, and does
+    /// not rotate it: no links, and only files of this user or of root.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.is_private = true;
@@ -177,8 +176,7 @@ impl LogFile {
         self.rotation
     }
 
-    /// Looks for what would keep the file from being rotated, if it is.
-    /// Changes nothing.
+    /// Checks what would prevent the rotation of the file. Changes nothing.
     pub fn rotation_problems(&self) -> Problems {
         self.rotation.map_or_else(Problems::default, |rotation| {
             rotation::problems(&self.rotated_by(rotation))
@@ -257,7 +255,7 @@ impl LogFile {
         Err(self.error(Operation::Open, source))
     }
 
-    // Not File::metadata: statx takes twice the time of fstat.
+    // Not `File::metadata`: statx takes twice as long as fstat.
     fn open(&self) -> io::Result<(File, FileStat)> {
         let (file, is_new) = match self.open_as(Creation::No) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -285,8 +283,8 @@ impl LogFile {
         Ok((file, status))
     }
 
-    /// Creates the file; whether it was us who did. Only then its mode is ours
-    /// to set.
+    /// Creates the file; returns whether this process did. Only then may it set
+    /// the mode.
     fn open_missing(&self) -> io::Result<(File, bool)> {
         match self.open_as(Creation::Only) {
             // Another process has been faster, or it is a link to a file that
@@ -299,7 +297,8 @@ impl LogFile {
     }
 
     /// A FIFO without a reader, a busy device or a lease is an error at once
-    /// (`O_NONBLOCK`), and a terminal does not become ours (`O_NOCTTY`).
+    /// (`O_NONBLOCK`), and a terminal does not become the controlling one
+    /// (`O_NOCTTY`).
     fn open_as(&self, creation: Creation) -> io::Result<File> {
         let follow = if self.is_private { libc::O_NOFOLLOW } else { 0 };
         OpenOptions::new()

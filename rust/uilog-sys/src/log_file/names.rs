@@ -24,9 +24,9 @@ use crate::own_dir::OwnDir;
 pub(super) struct LogDir {
     pub(super) dir: OwnDir,
     log: OsString,
-    /// Whether only files of this user or of root are old logs. Else those of
-    /// others are, too, and links: Mercurial moves them like files, and users
-    /// of a shared repository rotate each other's.
+    /// Whether only files of this user or of root are old logs. Otherwise those
+    /// of other users are, too, and links: Mercurial renames them like files,
+    /// and users of a shared repository rotate each other's logs.
     is_private: bool,
 }
 
@@ -93,7 +93,7 @@ impl LogDir {
     ///
     /// # Errors
     ///
-    /// Something else has its name.
+    /// The name belongs to something other than a log.
     pub(super) fn has_old_log(&self, number: u32) -> io::Result<bool> {
         let name = self.number(number);
         let Some(status) = self.dir.entry(&name)? else {
@@ -105,11 +105,11 @@ impl LogDir {
         })
     }
 
-    /// Gives a file a name that nothing has.
+    /// Renames a file to a name that does not exist.
     ///
     /// # Errors
     ///
-    /// Something has it, or the system refuses.
+    /// The name exists, or the system call fails.
     pub(super) fn rename_to_free(
         &self,
         from: &OsStr,
@@ -138,7 +138,7 @@ pub(super) fn rename_to_free(
     }
 }
 
-/// Whether a file system cannot exchange names, or spare one that is taken.
+/// Whether a file system cannot exchange names or refuse to replace one.
 pub(super) fn has_no_flags(error: &io::Error) -> bool {
     const UNKNOWN: [Errno; 2] = [Errno::EINVAL, Errno::ENOSYS];
     let code = error.raw_os_error();

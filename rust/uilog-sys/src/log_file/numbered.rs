@@ -15,12 +15,12 @@ use super::rules::Id;
 use super::rules::Outcome;
 use super::rules::id_of;
 
-/// Rotates the log if it still is the file with this id.
+/// Rotates the log if it still is the file with this ID.
 ///
 /// # Errors
 ///
-/// It cannot be rotated: something else has the name of an old file, or the
-/// system refuses.
+/// It cannot be rotated: the name of an old file belongs to something else, or
+/// a system call fails.
 pub(super) fn rotate(
     names: &LogDir,
     old_files: u32,

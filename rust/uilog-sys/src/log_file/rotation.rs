@@ -41,14 +41,14 @@ pub fn old_files(path: &Path) -> io::Result<Vec<PathBuf>> {
 /// it, too.
 #[derive(Debug, Default)]
 pub struct Problems {
-    /// Why it cannot be rotated at all: it goes on growing.
+    /// Why it cannot be rotated at all, and continues to grow.
     pub growing: Option<io::Error>,
     /// Why the directory of second names is not used: what a stranger
     /// destroys while uilog rotates is lost.
     pub unprotected: Option<io::Error>,
 }
 
-/// Looks for what would keep a log from being rotated. Changes nothing.
+/// Checks what would prevent the rotation of a log. Changes nothing.
 pub(super) fn problems(log: &RotatedLog<'_>) -> Problems {
     let names = match LogDir::open(log.path, log.is_private) {
         Ok(names) => names,

@@ -25,7 +25,7 @@ pub struct Rotation {
 /// What became of a rotation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The file is no longer the log: it has been rotated, by whom ever.
+    /// The file is no longer the log: this or another process has rotated it.
     NoLongerCurrent,
     /// Another process is doing it.
     Busy,

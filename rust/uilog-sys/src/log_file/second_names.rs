@@ -48,7 +48,7 @@ use crate::own_dir::OwnDir;
 /// files have the time of the copy: it is newer than these.
 const AFTER_COPYING: u128 = 1 << 100;
 
-/// Seconds. A numbered name that has gone later than this after our last
+/// Seconds. A numbered name that was removed later than this after uilog's last
 /// rotation has been removed on purpose.
 const STRANGER_TIME: i64 = 60;
 
@@ -149,8 +149,8 @@ struct Old {
     /// Whether that is a second name.
     is_hidden: bool,
     id: Id,
-    /// When it was rotated, in nanoseconds since 1970: as its hidden name says,
-    /// else when it was written last, which may be a little later.
+    /// When it was rotated, in nanoseconds since 1970: from its hidden name,
+    /// otherwise when it was last written, which may be a little later.
     rotated: u128,
     /// Whether it has more than this name.
     has_other_names: bool,
@@ -201,7 +201,7 @@ fn numbered(names: &LogDir, max_names: usize) -> io::Result<Vec<Old>> {
         let Some(number) = names.number_of(&name) else {
             continue;
         };
-        // Gone meanwhile.
+        // Removed meanwhile.
         let Ok(Some(status)) = names.dir.entry(&name) else {
             continue;
         };
@@ -247,7 +247,7 @@ impl Files<'_> {
     fn hidden(&self) -> io::Result<Vec<Old>> {
         let mut hidden = Vec::new();
         for name in self.kept.names()? {
-            // Gone meanwhile.
+            // Removed meanwhile.
             let Ok(Some(status)) = self.kept.dir.entry(&name) else {
                 continue;
             };
@@ -316,7 +316,7 @@ impl Files<'_> {
         mut numbered: Vec<Old>,
         kept: Vec<Old>,
     ) -> io::Result<()> {
-        // Files with a number beyond the limit are left alone: rhg keeps one
+        // Files with a number beyond the limit are not touched: rhg keeps one
         // more, and a user who has lowered the limit may want to read them.
         let is_ours = |old: &&Old| old.number <= old_files;
         let beyond = numbered.iter().take_while(is_ours).count();
@@ -340,8 +340,8 @@ impl Files<'_> {
         for (number, old) in (1..).zip(&order) {
             self.place(old, number)?;
         }
-        // Behind a gap, or where a stranger was half-way, a file may have had
-        // more than one number.
+        // After a gap, or during another program's rotation, a file may have
+        // had several numbers.
         let last = order.len() as u32;
         for number in numbers.into_iter().filter(|it| *it > last) {
             let name = self.names.number(number);
@@ -369,7 +369,7 @@ impl Files<'_> {
         Ok(())
     }
 
-    /// Gives an old file a name among the kept ones.
+    /// Links an old file into the directory of kept files.
     fn hide(&self, old: &mut Old) -> io::Result<()> {
         let hidden = kept_dir::fresh(old.rotated);
         match self.give_name(old, &hidden) {
@@ -433,8 +433,8 @@ impl Files<'_> {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// Gives an old file a second name among the kept ones, or another one
-    /// where it can have one only.
+    /// Gives an old file a second name in the directory of kept files, or
+    /// renames it if it can have only one name.
     fn give_name(&self, old: &Old, name: &OsString) -> io::Result<()> {
         let (from, kept) = (self.dir_of(old), &self.kept.dir);
         let linked = from.link_to(&old.name, kept, name);
@@ -458,10 +458,10 @@ impl Files<'_> {
     }
 }
 
-/// Old files, the newest first: those with a number as the numbers say, and
-/// those without one, which a stranger or an interrupted rotation has left
-/// so, between them as their times say. Those that are kept have their names
-/// there. `over` is left out.
+/// Old files, the newest first. Numbered ones are in the order of their
+/// numbers; the others, which another program's rotation or an interrupted one
+/// has left, are sorted between them by time. Kept files have their names in
+/// that directory. `over` is left out.
 fn in_order(
     mut numbered: Vec<Old>,
     kept: Vec<Old>,
@@ -473,8 +473,8 @@ fn in_order(
     for old in &kept {
         by_id.entry(old.id).or_insert(old);
     }
-    // A stranger whom we have met half-way goes on to move what we have just
-    // numbered: among those whose times we know, these count.
+    // Another program in the middle of its rotation will rename what was just
+    // numbered here: among files with known times, these count.
     let mut timed = Vec::new();
     let mut places: Vec<_> = numbered.into_iter().map(Some).collect();
     for place in &mut places {

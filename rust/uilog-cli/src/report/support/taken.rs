@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::path::Path;
 
 use anyhow::Context;
 use serde_json::Value as Json;
@@ -117,11 +118,14 @@ pub(super) fn entries(
         }
     };
     let block = native::environment_block();
+    let cwd = environment
+        .cwd()
+        .join(request.cwd.as_deref().unwrap_or(Path::new("")));
     let subject = Subject {
         loaded: &loaded,
         environment: &environment,
         block: &block,
-        cwd: environment.cwd(),
+        cwd: &cwd,
     };
     let mut report = check::check(&subject);
     let checked = sinks_check::check(&subject);

@@ -23,7 +23,7 @@ fn is_of_errors(word: &[u8]) -> bool {
     WORDS.binary_search_by(same).is_ok()
 }
 
-/// What an exception says: Mercurial's words, with numbers, hashes, servers,
+/// The text of an exception: Mercurial's words, with numbers, hashes, servers,
 /// and what looks like a file or, in quotes, like a name.
 pub(super) fn error(text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let text = by.0.redact_text(text).text;
@@ -101,8 +101,7 @@ fn error_word(word: &[u8], is_quoted: bool, by: &Structure<'_>) -> Vec<u8> {
     Placeholder::Value.marker()
 }
 
-/// `FILE:LINE` of a setting, or what else has set it.
-// hg: ui.configsource
+/// `FILE:LINE` of a setting, or another source. hg: ui.configsource
 pub(super) fn source(value: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let colon = value.iter().rposition(|byte| *byte == b':');
     let (file, line) = value.split_at(colon.unwrap_or(value.len()));

@@ -3,7 +3,7 @@
 //! Must not know what the message around them is.
 
 use opentelemetry_proto::tonic::trace::v1::SpanFlags;
-use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::field::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use sha2::Digest;
 use sha2::Sha256;
@@ -28,7 +28,7 @@ use crate::record::is_failure;
 const SAMPLED: u32 = 1;
 
 /// The numbers of the fields of `Span`.
-mod span {
+mod field {
     pub(super) const TRACE_ID: u32 = 1;
     pub(super) const SPAN_ID: u32 = 2;
     pub(super) const TRACE_STATE: u32 = 3;
@@ -123,26 +123,26 @@ impl Span<'_> {
         attributes: impl FnOnce(&mut Attributes<'_>),
         out: &mut Vec<u8>,
     ) {
-        put_bytes(span::TRACE_ID, &place.trace, out);
-        put_bytes(span::SPAN_ID, &self.id, out);
+        put_bytes(field::TRACE_ID, &place.trace, out);
+        put_bytes(field::SPAN_ID, &self.id, out);
         let state = record.trace_state.as_deref().unwrap_or_default();
-        put_bytes(span::TRACE_STATE, state.as_bytes(), out);
-        put_bytes(span::PARENT_SPAN_ID, id_bytes(&self.parent), out);
-        put_joined(span::NAME, self.name, out);
-        put_choice(span::KIND, self.kind.into(), out);
+        put_bytes(field::TRACE_STATE, state.as_bytes(), out);
+        put_bytes(field::PARENT_SPAN_ID, id_bytes(&self.parent), out);
+        put_joined(field::NAME, self.name, out);
+        put_choice(field::KIND, self.kind.into(), out);
         let start = end.saturating_sub(self.duration);
-        put_fixed64(span::START_TIME, start, out);
-        put_fixed64(span::END_TIME, end, out);
-        let mut all = Attributes::new(span::ATTRIBUTES, out);
+        put_fixed64(field::START_TIME, start, out);
+        put_fixed64(field::END_TIME, end, out);
+        let mut all = Attributes::new(field::ATTRIBUTES, out);
         common(record, &mut all);
         attributes(&mut all);
         if let Some(failure) = &self.failure {
-            put_message(span::STATUS, out, |out| {
-                put_bytes(span::STATUS_MESSAGE, failure.text.as_bytes(), out);
-                put_choice(span::STATUS_CODE, StatusCode::Error.into(), out);
+            put_message(field::STATUS, out, |out| {
+                put_bytes(field::STATUS_MESSAGE, failure.text.as_bytes(), out);
+                put_choice(field::STATUS_CODE, StatusCode::Error.into(), out);
             });
         }
-        put_fixed32(span::FLAGS, self.flags, out);
+        put_fixed32(field::FLAGS, self.flags, out);
     }
 }
 
