@@ -94,7 +94,8 @@ fn on_path(environment: &Environment) -> Option<PathBuf> {
 
 /// The directory above the one that contains `hg`, in which hg searches for its
 /// system configuration. It follows from the path by which `hg` was called, and
-/// not from a link's target. hg: scmposix.systemrcpath
+/// not from a link's target.
+// hg: scmposix.systemrcpath
 pub(crate) fn prefix(hg: &Path) -> Option<PathBuf> {
     let prefix = hg.parent()?.parent()?;
     (prefix != Path::new("/")).then(|| prefix.to_owned())

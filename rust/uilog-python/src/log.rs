@@ -290,7 +290,8 @@ fn own_pid() -> i64 {
 }
 
 /// The login name in the environment; else the user database is read once,
-/// which may take long. Python: getpass.getuser
+/// which may take long.
+// Python: getpass.getuser
 fn current_user(py: Python<'_>) -> Cow<'static, [u8]> {
     static DATABASE: PyOnceLock<Vec<u8>> = PyOnceLock::new();
     let value_of = |name| Some(std::env::var_os(name)?.into_vec());
