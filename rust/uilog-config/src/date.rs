@@ -15,7 +15,8 @@ use crate::value::trimmed;
 pub struct Date {
     /// Seconds since 1970-01-01 00:00 UTC.
     pub seconds: i64,
-    /// Seconds that the zone is *behind* UTC, as in Mercurial.
+    /// The zone's offset from UTC in seconds, *positive west of it*, as in
+    /// Mercurial.
     pub offset: i64,
 }
 

@@ -57,8 +57,8 @@ pub fn environment() -> io::Result<Environment> {
     Ok(bare.with_hg(hg))
 }
 
-/// The program `hg`: `$HG`; else the one in this program's directory; else the
-/// first on `PATH`.
+/// The program `hg`: `$HG`; otherwise the one in this program's directory;
+/// otherwise the first on `PATH`.
 pub fn find_hg(environment: &Environment) -> Option<PathBuf> {
     named(environment)
         .or_else(beside)
