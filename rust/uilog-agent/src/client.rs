@@ -146,11 +146,11 @@ pub(crate) enum NextFrame {
 }
 
 impl Client {
-    /// Takes a queue that the caller has locked as its reader.
+    /// Opens a queue that the caller has locked as its reader.
     ///
     /// # Errors
     ///
-    /// Its facts about itself are invalid.
+    /// What the queue says about itself is invalid.
     pub(crate) fn new(
         id: ClientId,
         dir: Arc<OwnDir>,

@@ -91,7 +91,7 @@ impl Configuration {
         names.any(is_of_ci)
     }
 
-    /// Its items without the sinks that are not wanted.
+    /// Its items without the sinks that are not in use.
     pub(crate) fn items_for(
         &self,
         is_wanted: impl Fn(&SinkConfig) -> bool,

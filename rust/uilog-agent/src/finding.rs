@@ -34,7 +34,7 @@ const GATHER: Duration = Duration::from_millis(2);
 /// The delay of a scan for queues that other agents serve, or for which there
 /// was no descriptor.
 const SCAN_AGAIN: Duration = Duration::from_secs(2);
-/// The same while a process waits, which asks repeatedly.
+/// The interval while a process waits, which asks repeatedly.
 const SCAN_IN_A_HURRY: Duration = Duration::from_millis(50);
 /// Files that are remembered because they are of no use.
 const MAX_USELESS: usize = 4096;
@@ -59,7 +59,7 @@ impl Server {
         if heard.may_have_missed {
             self.scan_at = now;
         }
-        // Waiting processes do not keep an agent from ending.
+        // Waiting processes do not prevent an agent from ending.
         let has_rung = heard.rings.iter().any(|it| it.name != HURRY);
         if has_rung {
             if was_at_rest {

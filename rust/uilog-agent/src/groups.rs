@@ -19,8 +19,8 @@ use crate::ids::GroupId;
 
 /// Groups that are there at a time, with those that end.
 const MAX_GROUPS: usize = 8;
-/// How long a group in use keeps its place while others wait, because opening
-/// sinks takes time, too.
+/// How long a group in use stays open while others wait, because opening sinks
+/// takes time, too.
 const TENURE: Duration = Duration::from_millis(200);
 /// The time limit for closing the sinks of a group for which another one waits.
 const REPLACED_BOUND: Duration = Duration::from_secs(10);

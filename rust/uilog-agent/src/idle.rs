@@ -20,7 +20,7 @@ const FIRST_IDLE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Idle {
     used_at: Instant,
-    /// The longest time that any client has asked for.
+    /// The longest time that any client has requested.
     bound: Duration,
     /// What holds for those who ask for nothing.
     usual: Duration,

@@ -56,8 +56,8 @@ use crate::server::Server;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The same for processes with a pidfd: they may have released their queues.
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
-/// Queues that take no more than so many bytes together are not measured again:
-/// nobody is short of room. Half of the minimum of `agent-queues-size`.
+/// Queues that together have no more than this are not measured again: there is
+/// enough room. Half of the minimum of `agent-queues-size`.
 const LITTLE_ROOM: u64 = 512 << 10;
 /// Which part of the queues that may be open may wait for rollups to be sent.
 const MAX_PART_HELD: usize = 2;
@@ -70,8 +70,8 @@ pub struct Options {
     /// The lock, held: a process that starts an agent passes it on. If it is
     /// another one, the agent tries to take the lock itself.
     pub lock: Option<OwnedFd>,
-    /// A queue in that directory whose writer is known to be from here, because
-    /// it has started the agent.
+    /// A queue in that directory whose writer is known to be in these
+    /// namespaces, because it has started the agent.
     pub queue: Option<OsString>,
     /// The agent's own environment, a block: its configuration is used for
     /// queues of unknown origin, and its journal gets their losses.
@@ -108,7 +108,7 @@ pub fn serve(options: Options) -> Result<(), Error> {
             doorbell::ring(&directories.own, &names.socket, queue);
         }
     })?;
-    // Does not keep any directory busy.
+    // Leaves the current directory, so that its file system can be unmounted.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     // hg wakes us with each event, and must not lose its processor to us.
     sched::enter_batch();
@@ -294,7 +294,8 @@ impl Server {
         }
     }
 
-    /// Drops queues whose writers have ended and whose records are all done.
+    /// Drops queues whose writers have ended and whose records are all
+    /// finished.
     pub(crate) fn close_ended(&mut self) {
         let now = Instant::now();
         let is_due = now >= self.looked_at + LOOK_EVERY;

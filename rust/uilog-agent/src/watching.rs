@@ -34,7 +34,7 @@ impl Server {
             due.extend(self.slow_of(id, now));
         }
         for it in due {
-            // If there is no room for it, none of hg's events is lost.
+            // If there is no room for it, no event of hg's is lost.
             let _ = self.append_own(&it);
         }
     }

@@ -189,8 +189,8 @@ fn count_digits(text: &[u8]) -> usize {
 }
 
 /// Whether `text` begins with a date as stock's regular expression defines it:
-/// digits and separators at their positions, even if there is no such day. hg:
-/// blackbox.blackbox: \d{4}[-/]\d{2}[-/]\d{2} \d{2}:\d{2}:\d{2}
+/// digits and separators at their positions, even if there is no such day.
+// hg: blackbox.blackbox: \d{4}[-/]\d{2}[-/]\d{2} \d{2}:\d{2}:\d{2}
 pub fn has_default_shape(text: &[u8]) -> bool {
     minute_word(text).is_some()
 }

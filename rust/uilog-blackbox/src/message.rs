@@ -48,9 +48,10 @@ pub struct Facts<'a> {
     pub options: Vec<(&'static str, &'a [u8])>,
 }
 
-/// The beginnings of messages that only identify their event. hg: tags,
-/// hgext.fsmonitor, hgext.rebase, hgext.histedit, repocache, commandserver,
-/// chgserver, ui.develwarn, dispatch, extensions, hgext.remotefilelog
+/// The beginnings of messages that only identify their event.
+// hg: tags, hgext.fsmonitor, hgext.rebase, hgext.histedit, repocache,
+// commandserver, chgserver, ui.develwarn, dispatch, extensions,
+// hgext.remotefilelog
 const BEGINNINGS: [(&[u8], &[u8]); 25] = [
     (b"saved backup bundle to ", b"backupbundle"),
     (b"writing .hg/cache/", b"tagscache"),

@@ -56,7 +56,8 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Appends the line in the log's format. hg: blackboxlogger._log
+    /// Appends the line in the log's format.
+    // hg: blackboxlogger._log
     pub fn write(&self, style: &Style, out: &mut Vec<u8>) {
         style.date.write(self.time, out);
         out.push(b' ');

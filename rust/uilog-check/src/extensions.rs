@@ -28,7 +28,8 @@ use super::text::lossy;
 pub(super) const NAMES: [&str; 3] = ["uilog", "logtoprocess", "blackbox"];
 
 /// The packages in which hg searches for extensions, before it tries the name
-/// as a module. hg: extensions._importext
+/// as a module.
+// hg: extensions._importext
 const PACKAGES: [&[u8]; 3] = [b"hgext.", b"hgext3rd.", b""];
 
 /// The most that hg's file with its version may have.

@@ -44,7 +44,7 @@ pub enum Program {
     Builtin(String),
     /// It cannot be run, as a finding says.
     Unusable,
-    /// Only the shell knows.
+    /// Only the shell can decide.
     NotChecked,
 }
 

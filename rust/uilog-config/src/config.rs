@@ -73,7 +73,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// It is not one (see [`value::parse_bool`]). hg: ui.configbool
+    /// It is not one (see [`value::parse_bool`]).
+    // hg: ui.configbool
     pub fn bool(
         &self,
         section: &[u8],
@@ -86,7 +87,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// It is not one (see [`value::parse_int`]). hg: ui.configint
+    /// It is not one (see [`value::parse_int`]).
+    // hg: ui.configint
     pub fn int(
         &self,
         section: &[u8],
@@ -99,7 +101,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// It is not one (see [`value::parse_size`]). hg: ui.configbytes
+    /// It is not one (see [`value::parse_size`]).
+    // hg: ui.configbytes
     pub fn bytes(
         &self,
         section: &[u8],
@@ -232,7 +235,8 @@ impl Config {
         }
     }
 
-    /// Replaces a value; its source stays. hg: config.alter
+    /// Replaces a value; its source stays.
+    // hg: config.alter
     pub(crate) fn alter(
         &mut self,
         section: &[u8],

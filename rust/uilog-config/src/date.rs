@@ -15,7 +15,8 @@ use crate::value::trimmed;
 pub struct Date {
     /// Seconds since 1970-01-01 00:00 UTC.
     pub seconds: i64,
-    /// Seconds that the zone is *behind* UTC, as in Mercurial.
+    /// The zone's offset from UTC in seconds, *positive west of it*, as in
+    /// Mercurial.
     pub offset: i64,
 }
 
@@ -62,7 +63,8 @@ const FORMATS: [&str; 31] = [
     "%I:%M%p",
 ];
 
-/// Additional formats, for time spans. hg: dateutil.extendeddateformats
+/// Additional formats, for time spans.
+// hg: dateutil.extendeddateformats
 const EXTENDED: [&str; 4] = ["%Y", "%Y-%m", "%b", "%b %Y"];
 
 /// How a day, an hour or a minute becomes a moment.
@@ -226,8 +228,8 @@ fn from_local(local: i64, clock: &Clock<'_>) -> i64 {
     local - (clock.local_offset)(first)
 }
 
-/// A time zone at the end, in seconds behind UTC, and the text before it. hg:
-/// dateutil.parsetimezone
+/// A time zone at the end, in seconds behind UTC, and the text before it.
+// hg: dateutil.parsetimezone
 fn time_zone(text: &[u8]) -> (Option<i64>, &[u8]) {
     for name in [b"GMT", b"UTC"] {
         if let Some(rest) = text.strip_suffix(name) {
@@ -291,9 +293,9 @@ struct Fields {
 }
 
 /// Parses a date in a format, which must cover the whole text. Letters may be
-/// of any case, and white space matches any white space. Python:
-/// _strptime._strptime, a regular expression that tries the longer numbers
-/// first
+/// of any case, and white space matches any white space.
+// Python: _strptime._strptime, a regular expression that tries the longer
+// numbers first
 fn strptime(text: &[u8], format: &str) -> Option<NaiveDateTime> {
     let (fields, rest) = matched(text, format.as_bytes(), Fields::default())?;
     if !rest.is_empty() {

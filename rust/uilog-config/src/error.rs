@@ -200,7 +200,8 @@ pub(crate) fn reason(error: &io::Error) -> Vec<u8> {
 }
 
 /// The message that a file or directory cannot be used, in the wording of a
-/// command that aborts. hg: scmutil.callcatch
+/// command that aborts.
+// hg: scmutil.callcatch
 pub(crate) fn cannot_use(path: &Path, error: &io::Error) -> Error {
     let path = path.as_os_str().as_bytes();
     let parts: [&[u8]; 4] = [&reason(error), b": '", path, b"'"];

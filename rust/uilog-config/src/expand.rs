@@ -8,7 +8,8 @@ pub fn expand_path(path: &[u8], environment: &Environment) -> Vec<u8> {
     expand_user(&expand_variables(path, environment), environment)
 }
 
-/// Replaces variables; unset ones stay unchanged. Python: posixpath.expandvars
+/// Replaces variables; unset ones stay unchanged.
+// Python: posixpath.expandvars
 pub fn expand_variables(path: &[u8], environment: &Environment) -> Vec<u8> {
     let mut expanded = Vec::with_capacity(path.len());
     let mut rest = path;

@@ -57,8 +57,8 @@ pub fn environment() -> io::Result<Environment> {
     Ok(bare.with_hg(hg))
 }
 
-/// The program `hg`: `$HG`; else the one in this program's directory; else the
-/// first on `PATH`.
+/// The program `hg`: `$HG`; otherwise the one in this program's directory;
+/// otherwise the first on `PATH`.
 pub fn find_hg(environment: &Environment) -> Option<PathBuf> {
     named(environment)
         .or_else(beside)
@@ -94,7 +94,8 @@ fn on_path(environment: &Environment) -> Option<PathBuf> {
 
 /// The directory above the one that contains `hg`, in which hg searches for its
 /// system configuration. It follows from the path by which `hg` was called, and
-/// not from a link's target. hg: scmposix.systemrcpath
+/// not from a link's target.
+// hg: scmposix.systemrcpath
 pub(crate) fn prefix(hg: &Path) -> Option<PathBuf> {
     let prefix = hg.parent()?.parent()?;
     (prefix != Path::new("/")).then(|| prefix.to_owned())

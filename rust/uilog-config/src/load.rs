@@ -95,7 +95,8 @@ pub enum FileState {
 ///
 /// Why Mercurial would not run the command: a trusted file that cannot be read
 /// completely, a value of the wrong type, an invalid `--config`, a repository
-/// that does not exist. hg: dispatch._dispatch
+/// that does not exist.
+// hg: dispatch._dispatch
 pub fn load(
     request: &Request,
     environment: &Environment,
@@ -344,8 +345,8 @@ impl Ui {
         self.fix(None, Some(root))
     }
 
-    /// Applies the effects of changes in one section, or anywhere. hg:
-    /// ui.fixconfig
+    /// Applies the effects of changes in one section, or anywhere.
+    // hg: ui.fixconfig
     fn fix(
         &mut self,
         section: Option<&[u8]>,
@@ -422,8 +423,8 @@ impl Ui {
         self.tweak()
     }
 
-    /// The settings of `ui.tweakdefaults`. hg: ui._maybetweakdefaults,
-    /// ui.tweakrc
+    /// The settings of `ui.tweakdefaults`.
+    // hg: ui._maybetweakdefaults, ui.tweakrc
     fn tweak(&mut self) -> Result<(), Error> {
         const TWEAKS: [(&[u8], &[u8], &[u8]); 11] = [
             (b"commands", b"grep.all-files", b"True"),

@@ -23,7 +23,8 @@ const SECTION: &[u8] = b"paths";
 type Key = (Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// The directory to which each path is relative: the one that was valid when it
-/// was first seen. hg: ui._path_to_root
+/// was first seen.
+// hg: ui._path_to_root
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Paths {
     roots: HashMap<Key, PathBuf>,
@@ -32,7 +33,8 @@ pub(crate) struct Paths {
 impl Paths {
     /// Applies changes; from now on paths are relative to `root`. Replaces two
     /// percent signs by one. The first configuration shows where a path comes
-    /// from; returns warnings. hg: ui.fixconfig
+    /// from; returns warnings.
+    // hg: ui.fixconfig
     pub(crate) fn fix(
         &mut self,
         configs: [&mut Config; 3],

@@ -31,7 +31,8 @@ impl Plain {
         self.is_on && !self.exceptions.iter().any(|name| name == feature)
     }
 
-    /// Removes disabled settings. hg: ui._applyconfig
+    /// Removes disabled settings.
+    // hg: ui._applyconfig
     pub(crate) fn apply(&self, config: &mut Config) {
         const OPTIONS: [&[u8]; 10] = [
             b"debug",

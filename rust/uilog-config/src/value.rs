@@ -127,8 +127,8 @@ fn without_underscores(text: &[u8]) -> Option<String> {
     Some(plain)
 }
 
-/// Bytes in quotes, with unprintable ones escaped as in Python. hg:
-/// pycompat.bytestr.__repr__
+/// Bytes in quotes, with unprintable ones escaped as in Python.
+// hg: pycompat.bytestr.__repr__
 pub(crate) fn quoted(text: &[u8]) -> Vec<u8> {
     let has_single = text.contains(&b'\'');
     let quote = if has_single && !text.contains(&b'"') {

@@ -24,7 +24,7 @@ pub struct Event<'a> {
     pub schema: u16,
     /// The session, which is one hg process.
     pub session: SessionId,
-    /// The session in whose script this hg runs, if any.
+    /// The session whose script runs this hg, if any.
     pub parent: Option<SessionId>,
     /// Counts the events of a session, from 1.
     pub seq: u64,
@@ -37,7 +37,8 @@ pub struct Event<'a> {
     pub duration: Option<f64>,
     /// hg's process.
     pub pid: u32,
-    /// The login name, if the environment has it; else it follows from `uid`.
+    /// The login name, if the environment has it; otherwise it follows from
+    /// `uid`.
     #[serde(borrow)]
     pub user: Option<Text<'a>>,
     /// hg's real user.

@@ -8,7 +8,7 @@
 pub struct Known {
     /// Its name.
     pub name: &'static str,
-    /// What must be enabled for it.
+    /// What must be enabled so that hg logs it.
     pub needs: Prerequisite,
     /// A message such as it has.
     pub message: &'static str,

@@ -19,7 +19,7 @@ use crate::event::Usage;
 pub struct Counts {
     /// Pages that had to be read.
     major_faults: u64,
-    /// Blocks of 512 bytes, as far as storage had to be asked.
+    /// Blocks of 512 bytes that were read from storage, not from the cache.
     blocks_read: u64,
     blocks_written: u64,
     /// How often a process has waited for something.
@@ -94,9 +94,8 @@ const MEMORY_UNIT: u64 = 1;
 /// The peak at the time when [`begin`] was called.
 static AT_FIRST: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// Looks at what there was before anything is done. What `getrusage` calls the
-/// peak has the memory in it that was there before the exec, which may have
-/// been that of a large editor.
+/// Reads the values at the start of a process. The peak of `getrusage` includes
+/// the memory before the exec, which may have been that of a large editor.
 // Linux: exec_mmap calls setmax_mm_hiwater_rss with the old memory
 pub fn begin() {
     let peak = used().usage.peak_memory_bytes;

@@ -48,8 +48,8 @@ struct Entry {
     process: u32,
     thread: ThreadId,
     kind: Activity,
-    /// A client of this process, a server, has asked for it: it is no part of
-    /// what the server does itself.
+    /// A client of this process, a server, has requested it: it is not a part
+    /// of the server's own work.
     is_served: bool,
     /// Its event `command` has been logged, its end has not.
     is_known: bool,
@@ -139,8 +139,8 @@ impl Spans {
         });
     }
 
-    /// What runs is this process's from now on: it goes on with the work of the
-    /// one that has forked it.
+    /// This process owns what runs from now on: it continues the work of the
+    /// process that has forked it.
     pub fn take_over(&mut self) {
         for entry in &mut self.open {
             entry.process = process_id();
@@ -162,7 +162,7 @@ impl Spans {
         self.leave_from(last)
     }
 
-    /// Takes an entry out, and those above it that are this thread's.
+    /// Removes an entry, and those above it that belong to this thread.
     fn leave_from(&mut self, first: Option<usize>) -> Vec<u64> {
         let mut index = 0;
         let mut noted = Vec::new();
@@ -307,7 +307,7 @@ impl Spans {
         })?
     }
 
-    /// Of what runs, the innermost that has something: of this thread, else
+    /// The innermost running entry that has a value: of this thread, otherwise
     /// of the thread that has begun first.
     fn nearest<'a, T>(
         &'a self,

@@ -63,7 +63,7 @@ use Activity::Editor;
 
 const UILOG_CI: &str = "rust/uilog-sinks/src/ci.rs, with the page of each";
 
-/// The first whose marker is there counts.
+/// The first one whose marker is set counts.
 #[rustfmt::skip]
 const KNOWN: &[Known] = &[
     known(Agent, "claude-code", ("CLAUDECODE", Some("1")),

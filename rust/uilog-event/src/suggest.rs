@@ -21,8 +21,8 @@ pub fn did_you_mean(meant: &str) -> String {
     format!("did you mean '{meant}'?")
 }
 
-/// Advice for a name that is not a candidate: a similar candidate, else all of
-/// them, which are called `what`.
+/// Advice for a name that is not a candidate: a similar candidate, otherwise
+/// all of them, with the heading `what`.
 pub fn advice<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str> + Clone,

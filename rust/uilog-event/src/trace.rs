@@ -28,8 +28,8 @@ pub const STATE_VARIABLE: &[u8] = b"TRACESTATE";
 const SAMPLED: u8 = 1;
 /// The flag that says that the trace's id is random.
 const RANDOM: u8 = 2;
-/// The flags that have a meaning; others are not passed on. W3C Trace Context,
-/// level 2, section 3.2.2.5: the rest must be set to zero
+/// The flags that have a meaning; others are not passed on.
+// W3C Trace Context, level 2, section 3.2.2.5: the rest must be set to zero
 const KNOWN_FLAGS: u8 = SAMPLED | RANDOM;
 
 /// A span that others can be a part of.

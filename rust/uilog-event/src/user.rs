@@ -23,18 +23,19 @@ pub fn login_name(environment: &[u8]) -> Option<&[u8]> {
     from_environment(|name| lookup(environment, name.as_bytes()))
 }
 
-/// Looks up what the user database calls a user.
+/// Looks up a user's name in the user database.
 pub type UserNameLookup = fn(u32) -> Option<Vec<u8>>;
 
-/// What the user database calls this process's user, which may take long.
+/// The name of this process's user in the user database; the lookup may take
+/// long.
 pub fn from_database() -> Option<Vec<u8>> {
     name_of(nix::unistd::getuid().as_raw())
 }
 
-/// What the user database calls a user, which may take long.
+/// A user's name in the user database; the lookup may take long.
 ///
-/// A program that is linked statically must not call this: the C library would
-/// load parts of another one.
+/// A statically linked program must not call this: the C library would load
+/// parts of another one.
 pub fn name_of(uid: u32) -> Option<Vec<u8>> {
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
     Some(user.ok()??.name.into_bytes())

@@ -25,7 +25,7 @@ impl Severity {
     }
 }
 
-/// Something that is wrong, or good to know.
+/// A problem, or a note.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// How bad it is.
@@ -34,7 +34,7 @@ pub struct Finding {
     pub code: &'static str,
     /// The text, for people.
     pub text: String,
-    /// The file and line that say so, or what else it is about.
+    /// The file and line that cause it, or another place.
     pub place: Option<String>,
     /// What to do about it.
     pub advice: Option<String>,

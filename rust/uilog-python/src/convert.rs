@@ -92,8 +92,8 @@ fn option_value(value: &Bound<'_, PyAny>) -> Value<'static> {
     }
 }
 
-/// Any object as bytes: bytes as they are, `str` as UTF-8, objects with
-/// `__bytes__` by that, anything else as `str` prints it.
+/// Any object as bytes: bytes unchanged, `str` as UTF-8, objects with
+/// `__bytes__` by calling that, anything else as `str` prints it.
 // hg: pycompat.bytestr
 pub(crate) fn text(value: &Bound<'_, PyAny>) -> Vec<u8> {
     try_text(value).unwrap_or_else(|error| {

@@ -28,8 +28,7 @@ pub(crate) enum Cost {
     Seconds(f64),
 }
 
-/// How often something was asked for, and for how many seconds it was waited
-/// for.
+/// The number of requests, and the seconds spent waiting for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Waited {
     count: u64,

@@ -168,12 +168,13 @@ impl History {
         self.with(py, |reader| Ok(reader.damaged()))
     }
 
-    /// How many events were kept out because their dates cannot be read.
+    /// The number of events that were left out because their dates cannot be
+    /// read.
     fn undated(&self, py: Python<'_>) -> PyResult<u64> {
         self.with(py, |reader| Ok(reader.undated()))
     }
 
-    /// How many wanted events there were beyond the limit.
+    /// The number of matching events beyond the limit.
     fn left_out(&self, py: Python<'_>) -> PyResult<u64> {
         self.with(py, Reader::left_out)
     }

@@ -36,8 +36,8 @@ static LOADED_BY: AtomicU32 = AtomicU32::new(0);
 /// Whether chg has started the process that has loaded this module.
 static IS_OF_CHG: AtomicBool = AtomicBool::new(false);
 
-/// Set by chg for the server that it starts; hg removes it. hg:
-/// contrib/chg/chg.c, chgserver.chgunixservice
+/// Set by chg for the server that it starts; hg removes it.
+// hg: contrib/chg/chg.c, chgserver.chgunixservice
 const CHG_VARIABLE: &str = "CHGINTERNALMARK";
 
 static HG_EXECUTABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -21,7 +21,7 @@ use crate::host;
 
 /// The option of `commandfinish` that tells for how long.
 const LOCK_HELD: &str = "lock_held";
-/// The part of the extension that knows who holds a lock.
+/// The part of the extension that finds out who holds a lock.
 const PART: &str = "locks";
 
 /// Locked only while no Python code can run.
@@ -77,7 +77,7 @@ fn await_release(lock: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-/// Counts a fault of ours, which hg is not to notice.
+/// Counts a fault of the extension, which must not affect hg.
 fn tolerate(py: Python<'_>, result: PyResult<()>) {
     if let Err(err) = result {
         let detail = convert::describe(err.value(py).as_any());
@@ -85,8 +85,8 @@ fn tolerate(py: Python<'_>, result: PyResult<()>) {
     }
 }
 
-/// What stands around hg's `trylock`. `part` loads a part of the extension;
-/// `parts` are those that are loaded.
+/// Wraps hg's `trylock`. `part` loads a part of the extension; `parts` are
+/// those that are loaded.
 pub(crate) fn trylock<'py>(
     part: &Bound<'py, PyAny>,
     parts: &Bound<'py, PyDict>,
@@ -133,15 +133,14 @@ fn tell_failed(
     parts: &Bound<'_, PyDict>,
     err: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    // Without it, nobody has found the lock held.
+    // If the part is not loaded, the lock was never found held.
     if let Some(locks) = parts.get_item(PART)? {
         locks.call_method1("fail", (err,))?;
     }
     Ok(())
 }
 
-/// What stands around hg's `steal_lock`: a lock that takes the place of one
-/// that is counted counts as well.
+/// Wraps hg's `steal_lock`: a lock that replaces a counted one counts as well.
 // hg: lock.steal_lock(ui, vfs, lockname, stolen_lock, ...); the stolen one is
 // never released
 pub(crate) fn steal_lock<'py>(

@@ -34,7 +34,8 @@ const LINE_BYTES: usize = 192;
 
 const NULL_NODE: [u8; 20] = [0; 20];
 
-/// A time as hg has it: seconds, and seconds that local time is behind UTC.
+/// A time as hg stores it: seconds, and the seconds that local time is west of
+/// UTC.
 type HgDate = (f64, i32);
 
 /// What a line says of hg that the system is not asked for.
@@ -289,8 +290,9 @@ fn own_pid() -> i64 {
     i64::from(uilog_sys::fork::process_id())
 }
 
-/// The login name in the environment; else the user database is read once,
-/// which may take long. Python: getpass.getuser
+/// The login name in the environment; otherwise the user database is read once,
+/// which may take long.
+// Python: getpass.getuser
 fn current_user(py: Python<'_>) -> Cow<'static, [u8]> {
     static DATABASE: PyOnceLock<Vec<u8>> = PyOnceLock::new();
     let value_of = |name| Some(std::env::var_os(name)?.into_vec());

@@ -30,11 +30,12 @@ use crate::host;
 /// Locked only while no Python code can run, as the host is.
 static REGISTRY: Mutex<Registry<Py<PyAny>>> = Mutex::new(Registry::new());
 
-/// How long leaked connections have taken to end since a command began: a
-/// command that leaks one after the other does not wait for each as long.
+/// How long leaked connections of the current command have taken to end: a
+/// command that leaks many does not wait the full time for each.
 static SPENT: Mutex<Duration> = Mutex::new(Duration::ZERO);
 
-/// How long each may take nevertheless: who ends by himself does so in less.
+/// The minimum time for each nevertheless: a process that ends by itself needs
+/// less.
 const LEAST_TOTAL: Duration = Duration::from_secs(1);
 
 /// How long a signal may go unnoticed that comes just before a wait begins.
@@ -257,7 +258,7 @@ fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, limits: Limits) {
     host::with_environment(|host| host.peer_overdue(detail));
 }
 
-/// Takes in a connection that has just been opened, however it is held.
+/// Registers a connection that has just been opened, whatever object holds it.
 pub(crate) fn register(handle: Py<PyAny>) -> u64 {
     with_registry(|registry| registry.add(handle)).0
 }

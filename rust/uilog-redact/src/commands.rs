@@ -168,8 +168,8 @@ impl Options {
     }
 }
 
-/// The role of each word: `words` is everything after `hg`. hg: dispatch._parse
-/// over fancyopts.fancyopts
+/// The role of each word: `words` is everything after `hg`.
+// hg: dispatch._parse over fancyopts.fancyopts
 pub(crate) fn parse<W: AsRef<[u8]>>(words: &[W]) -> Parsed {
     let mut parser = Parser {
         words,

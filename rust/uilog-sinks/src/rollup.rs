@@ -31,8 +31,9 @@ const MAX_COMMANDS: u64 = 512;
 const MAX_ROWS: usize = 32;
 
 /// Upper limits of the buckets in seconds; one more bucket counts longer
-/// commands. OpenTelemetry: semantic-conventions/docs/http/http-metrics.md, the
-/// advice for durations
+/// commands.
+// OpenTelemetry: semantic-conventions/docs/http/http-metrics.md, the advice for
+// durations
 const BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5,
     10.0,

@@ -51,8 +51,8 @@ pub(crate) fn message<'e>(event: &'e Event<'_>) -> &'e [u8] {
 }
 
 /// For `commandfinish` and `commandlost`, the command and the text about its
-/// end; for any other event everything, and an empty text. hg:
-/// dispatch.dispatch, "%s exited %d after %0.2f seconds\n"
+/// end; for any other event everything, and an empty text.
+// hg: dispatch.dispatch, "%s exited %d after %0.2f seconds\n"
 pub(crate) fn command_and_end<'m>(
     name: &[u8],
     message: &'m [u8],

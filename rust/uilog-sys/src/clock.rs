@@ -45,8 +45,8 @@ pub fn monotonic_micros() -> u64 {
         .saturating_add(nanos / 1_000)
 }
 
-/// Maximum length of the result for each byte of a format. Python:
-/// time.strftime gives up at the same length
+/// Maximum length of the result for each byte of a format.
+// Python: time.strftime gives up at the same length
 const MAX_EXPANSION: usize = 256;
 
 /// A civil time for [`strftime`].

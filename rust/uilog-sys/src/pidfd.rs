@@ -95,8 +95,8 @@ impl Pidfd {
     }
 }
 
-/// The status of a process that has been reaped, as of waitpid(2). Linux:
-/// include/uapi/linux/pidfd.h, struct pidfd_info, 6.15
+/// The status of a process that has been reaped, as of waitpid(2).
+// Linux: include/uapi/linux/pidfd.h, struct pidfd_info, 6.15
 fn exit_info(pidfd: BorrowedFd<'_>) -> Option<i32> {
     const GET_INFO: libc::Ioctl = 0xc040_ff0b_u32 as libc::Ioctl;
     const INFO_EXIT: u64 = 1 << 3;

@@ -23,7 +23,8 @@ fn entries() -> impl Iterator<Item = &'static str> {
 
 /// The full name of the command `name`. `None` if there is no such command, or
 /// several, or if it is an alias for a shell command: Mercurial then logs none
-/// either. hg: dispatch._parse, dispatch._checkshellalias
+/// either.
+// hg: dispatch._parse, dispatch._checkshellalias
 pub(super) fn canonical<'a>(
     name: &[u8],
     aliases: impl Iterator<Item = (&'a [u8], &'a [u8])>,

@@ -120,8 +120,8 @@ impl EarlyOptions {
 }
 
 /// Whether the environment demands that options end at the first argument that
-/// is not one. The arguments are the variables' values, if they are set. hg:
-/// ui.plain('strictflags')
+/// is not one. The arguments are the variables' values, if they are set.
+// hg: ui.plain('strictflags')
 pub fn is_strict(plain: Option<&[u8]>, except: Option<&[u8]>) -> bool {
     let has = |text: &[u8], word: &[u8]| {
         text.split(|byte| *byte == b',').any(|it| it == word)
@@ -131,8 +131,8 @@ pub fn is_strict(plain: Option<&[u8]>, except: Option<&[u8]>) -> bool {
         && !has(except, b"strictflags")
 }
 
-/// A long option, and the value in the same argument. hg:
-/// fancyopts._earlyoptarg
+/// A long option, and the value in the same argument.
+// hg: fancyopts._earlyoptarg
 fn known(arg: &[u8]) -> Option<(&'static Global, Option<&[u8]>)> {
     if let Some(long) = arg.strip_prefix(b"--") {
         let end = long.iter().position(|byte| *byte == b'=');
@@ -173,8 +173,8 @@ fn is_negated(arg: &[u8]) -> bool {
 }
 
 /// The command and its arguments, from arguments that may begin with options.
-/// `None` if there is no command, or if the options are invalid. hg:
-/// fancyopts.fancyopts, Python: getopt.getopt
+/// `None` if there is no command, or if the options are invalid.
+// hg: fancyopts.fancyopts, Python: getopt.getopt
 pub fn command(args: &[Vec<u8>]) -> Option<&[Vec<u8>]> {
     let mut at = 0;
     while let Some(arg) = args.get(at) {

@@ -11,9 +11,9 @@ struct Word<'a> {
     text: Vec<u8>,
 }
 
-/// What a pattern for commands is compared with: the command line as it is;
-/// without the global options before the command; without those behind it,
-/// too; and each with the command's full name, unless that is empty.
+/// The texts that a pattern for commands is compared with: the unchanged
+/// command line; without the global options before the command; also without
+/// those after it; and each with the command's full name, unless that is empty.
 pub fn spellings(formatted: &[u8], canonical: &[u8]) -> Vec<Vec<u8>> {
     let mut spellings = vec![formatted.to_vec()];
     let mut words = words(formatted);
@@ -38,8 +38,8 @@ pub fn spellings(formatted: &[u8], canonical: &[u8]) -> Vec<Vec<u8>> {
     spellings
 }
 
-/// The words without what `options` knows to be global, which begin with the
-/// command.
+/// The words from the command on, without the global options according to
+/// `options`.
 fn without_globals<'a>(words: &[Word<'a>]) -> Vec<&'a [u8]> {
     let mut kept = Vec::new();
     let mut words = words.iter();

@@ -62,8 +62,8 @@ use crate::spawn::Region;
 use crate::spawn::SignalsBlocked;
 use crate::valgrind;
 
-/// The directories that are searched for programs if there is no `PATH`. glibc:
-/// confstr(_CS_PATH)
+/// The directories that are searched for programs if there is no `PATH`.
+// glibc: confstr(_CS_PATH)
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
 /// A shell's exit status for what cannot be found.

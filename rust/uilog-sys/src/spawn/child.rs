@@ -187,13 +187,13 @@ pub(super) extern "C" fn run(plan: *mut c_void) -> i32 {
 
 /// The child that appends a line, and then ends.
 ///
-/// It keeps nothing of the caller's busy: no descriptor, no directory.
+/// It holds none of the caller's descriptors or directories.
 ///
 /// # Async-signal-safety
 ///
-/// What [`let_caller_go_first`], [`set_policy`], [`close_from`] and
-/// [`perform`] list; `setsid`, `rt_sigaction`, `prlimit64`, `chdir`,
-/// `umask`, `rt_sigprocmask`, and `exit`.
+/// What [`let_caller_go_first`], [`set_policy`], [`close_from`] and [`perform`]
+/// list; `setsid`, `rt_sigaction`, `prlimit64`, `chdir`, `umask`,
+/// `rt_sigprocmask`, and `exit`.
 pub(super) extern "C" fn append(plan: *mut c_void) -> i32 {
     // SAFETY: the caller keeps the plan until `alive` is cleared, which
     // happens when this process exits.
@@ -378,8 +378,8 @@ fn reset_signals(ignored: u64) {
 /// `fcntl`, `dup3`, `close`, `openat`.
 fn arrange_stdio(sources: [i32; 3]) -> Result<(), Errno> {
     let [stdin, stdout, stderr] = sources;
-    // A source among 0, 1 and 2 that is wanted elsewhere moves away first,
-    // before its own number is given to another.
+    // A source among 0, 1 and 2 that becomes another descriptor is duplicated
+    // first, before its own number is replaced.
     let stdin = clear_of_standard(stdin, 0)?;
     let stdout = clear_of_standard(stdout, 1)?;
     let stderr = clear_of_standard(stderr, 2)?;

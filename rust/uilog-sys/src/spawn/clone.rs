@@ -196,9 +196,9 @@ pub(crate) fn take_appending_failure() -> Option<i32> {
 /// What a child has failed with that was to append a line; 0 for nothing.
 static NOT_APPENDED: AtomicI32 = AtomicI32::new(0);
 
-/// Whether an error of `clone` means that the scheme cannot be used: a seccomp
-/// filter refuses it (EPERM, ENOSYS), or an emulator that knows no general
-/// clone (EINVAL).
+/// Whether an error of `clone` means that this method cannot be used: a seccomp
+/// filter refuses it (EPERM, ENOSYS), or an emulator does not support the
+/// general clone (EINVAL).
 fn is_refusal(errno: i32) -> bool {
     matches!(errno, libc::EPERM | libc::ENOSYS | libc::EINVAL)
 }
@@ -478,7 +478,7 @@ fn push(launch: *mut Launch) {
 }
 
 /// Frees the launches whose children have left, and reaps adopted orphans;
-/// how many children still have a line to append.
+/// returns how many children still have a line to append.
 fn sweep() -> usize {
     let mut appending = 0;
     let mut launch = KEPT.swap(ptr::null_mut(), Ordering::AcqRel);
@@ -509,8 +509,9 @@ fn sweep() -> usize {
     appending
 }
 
-/// Orphans that the kernel gave back to us, because we are process 1 or a
-/// subreaper. A full table loses the oldest to a zombie, no more.
+/// Orphans that the kernel has made children of this process, because it is
+/// process 1 or a subreaper. If the table is full, the oldest only remains a
+/// zombie.
 static ADOPTED: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
 
 fn adopt_if_reaper(pid: i32) {

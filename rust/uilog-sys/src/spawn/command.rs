@@ -43,9 +43,9 @@ pub enum Started {
 /// A started program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// Its process id, which is also its session and process group id.
-    /// After [`Command::spawn_detached`] it is a hint only: nothing keeps the
-    /// id from being used again once the program has ended.
+    /// Its process ID, which is also its session and process group ID. After
+    /// [`Command::spawn_detached`] it is only a hint: once the program has
+    /// ended, the ID can be reused.
     pub pid: i32,
     /// How far it has come.
     pub started: Started,
@@ -129,7 +129,7 @@ impl Error {
         self.stage == Stage::Exec && self.errno() == libc::ENOENT
     }
 
-    /// Arguments and environment are longer than the system takes.
+    /// Arguments and environment are longer than the system's limit.
     pub fn is_too_big(&self) -> bool {
         self.errno() == libc::E2BIG
     }

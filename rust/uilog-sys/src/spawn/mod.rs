@@ -59,17 +59,17 @@ pub use command::Stdio;
 pub const MAX_STRING_BYTES: usize = 128 * 1024;
 
 impl Command<'_> {
-    /// Starts the program so that the caller has nothing to do with it any
-    /// more: it is not the caller's child, and its end sends no signal here.
+    /// Starts the program detached from the caller: it is not the caller's
+    /// child, and its end sends the caller no signal.
     ///
-    /// Under `posix_spawn` it stays a child, and a thread waits for its end.
-    /// If the caller is process 1 or a "subreaper", the kernel gives it every
-    /// orphan; those of ours are reaped at the next spawn.
+    /// Under `posix_spawn` it stays a child, and a thread waits for its end. If
+    /// the caller is process 1 or a "subreaper", the kernel makes every orphan
+    /// its child; those started here are reaped at the next spawn.
     ///
     /// # Errors
     ///
-    /// With [`Start::NoWait`] everything up to making the process; with
-    /// [`Start::Wait`] also what happens up to the exec. On an error nothing
+    /// With [`Start::NoWait`] everything up to creating the process; with
+    /// [`Start::Wait`] also what happens up to the exec. After an error nothing
     /// is left running.
     pub fn spawn_detached(self, start: Start) -> Result<Process, Error> {
         self.spawn(start, true)
@@ -79,7 +79,7 @@ impl Command<'_> {
     ///
     /// # Errors
     ///
-    /// As [`Command::spawn_detached`]; the child has then been reaped.
+    /// Like [`Command::spawn_detached`]; the child has then been reaped.
     pub fn spawn_child(self, start: Start) -> Result<Process, Error> {
         self.spawn(start, false)
     }

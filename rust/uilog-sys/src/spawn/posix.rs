@@ -145,10 +145,10 @@ fn check(status: i32) -> io::Result<()> {
     }
 }
 
-/// The descriptors above the standard three that are open now. One that is
-/// closed before the spawn is no error there. One that only an emulator knows
-/// of would be, or one at or above the limit, where Valgrind keeps its own:
-/// that is left to its close-on-exec flag.
+/// The open descriptors above the standard three. One that is closed before the
+/// spawn causes no error. One that only exists in an emulator would, or one at
+/// or above the limit, where Valgrind has its own: these are left to their
+/// close-on-exec flags.
 fn open_descriptors() -> Vec<i32> {
     let listed = ["/proc/self/fd", "/dev/fd"]
         .iter()

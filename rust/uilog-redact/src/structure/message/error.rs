@@ -101,7 +101,8 @@ fn error_word(word: &[u8], is_quoted: bool, by: &Structure<'_>) -> Vec<u8> {
     Placeholder::Value.marker()
 }
 
-/// `FILE:LINE` of a setting, or another source. hg: ui.configsource
+/// `FILE:LINE` of a setting, or another source.
+// hg: ui.configsource
 pub(super) fn source(value: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let colon = value.iter().rposition(|byte| *byte == b':');
     let (file, line) = value.split_at(colon.unwrap_or(value.len()));

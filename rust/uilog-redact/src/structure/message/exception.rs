@@ -5,8 +5,8 @@ use super::wordings::varying;
 use crate::structure::placeholder::Placeholder;
 use crate::structure::reducer::Structure;
 
-/// Lines before a traceback. For some, the rest of the line is kept, too. hg:
-/// dispatch._exceptionwarning
+/// Lines before a traceback. For some, the rest of the line is kept, too.
+// hg: dispatch._exceptionwarning
 const HEADER: &[&str] = &[
     "** unknown exception encountered, please report by visiting",
     "** https://mercurial-scm.org/wiki/BugTracker",

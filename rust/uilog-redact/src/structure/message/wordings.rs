@@ -13,8 +13,8 @@ pub(super) const RHG: &[u8] = b"(rust) ";
 /// The wordings of Mercurial's events. `@n` stands for a number, `@w` for a
 /// name, `@v` for a version, `@c` for a function in a traceback, `@f` for a
 /// file, `@h` for a list of hashes, `@u` for a URL, and `@m` for any text,
-/// which is removed. hg: every call of ui.log in mercurial/ and hgext/, 6.3 to
-/// 7.2
+/// which is removed.
+// hg: every call of ui.log in mercurial/ and hgext/, 6.3 to 7.2
 pub(super) const WORDINGS: &[(&str, &[&str])] = &[
     ("backupbundle", &["saved backup bundle to @f"]),
     (
